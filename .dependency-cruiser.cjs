@@ -1,0 +1,55 @@
+/**
+ * The layers of docs/architecture.md, as a rule. Rooms are the folders of src/.
+ * Universal rooms run in a browser: they may import neither Node nor a Node room.
+ */
+const universal = '^src/(errors|random|geometry|engine|model|method|phantom)/';
+/** What each room may import besides itself. A room that is not named here may import nothing. */
+const mayImport = {
+  errors: [],
+  random: ['errors'],
+  geometry: ['errors', 'random'],
+  engine: ['errors', 'random'],
+  model: ['errors', 'random', 'engine'],
+  method: ['errors', 'random', 'geometry', 'engine', 'model'],
+  phantom: ['errors', 'random', 'geometry'],
+  node: ['errors', 'random', 'geometry', 'engine'],
+  images: ['errors', 'geometry', 'node'],
+  cohort: ['errors', 'random', 'geometry', 'images', 'node'],
+  training: ['errors', 'random', 'geometry', 'engine', 'model', 'method', 'cohort', 'node'],
+  registration: ['errors', 'random', 'geometry', 'engine', 'model', 'method', 'images', 'training', 'node'],
+  report: ['errors', 'geometry', 'cohort', 'training', 'method', 'node'],
+};
+const rooms = Object.keys(mayImport);
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'universal-without-node',
+      comment: 'The core runs in browsers.',
+      severity: 'error',
+      from: { path: universal, pathNot: '\\.test\\.ts$' },
+      to: { dependencyTypes: ['core'] },
+    },
+    ...rooms.map((room) => ({
+      name: `layer-${room}`,
+      severity: 'error',
+      from: { path: `^src/${room}/`, pathNot: '\\.test\\.ts$' },
+      to: { path: '^src/', pathNot: `^src/(${[room, ...mayImport[room]].join('|')})/` },
+    })),
+    {
+      name: 'no-orphans',
+      severity: 'error',
+      from: { orphan: true, pathNot: ['\\.d\\.ts$', '^src/(index|core)\\.ts$', '\\.as\\.ts$', '\\.test\\.ts$'] },
+      to: {},
+    },
+    { name: 'not-to-test', severity: 'error', from: { pathNot: '\\.test\\.ts$' }, to: { path: '\\.test\\.ts$' } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '\\.as\\.ts$' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'types', 'node', 'default'] },
+  },
+};

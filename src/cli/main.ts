@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+/** The command line: one file a command under commands/, each loaded only when it is called, so that `--help` is quick. */
+import { Command } from 'commander';
+import { version } from '../version.ts';
+
+const program = new Command('gvsl')
+  .description('Self-supervised pre-training of 3D medical image networks by geometric visual similarity learning.')
+  .version(version)
+  .showSuggestionAfterError()
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+
+// commands are added here, one line each
+
+await program.parseAsync();

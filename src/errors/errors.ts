@@ -1,0 +1,15 @@
+/**
+ * The two errors that a user can cause. Everything else is a defect of ours and may show its stack.
+ *
+ * A message names the file or option, what was expected, what was found, and what to do about it.
+ */
+
+/** The work could not be done with this input (exit code 1): an unreadable file, too little memory, a diverged run. */
+export class WorkError extends Error {
+  override readonly name: string = 'WorkError';
+}
+
+/** The command, its options or its configuration are wrong (exit code 2). */
+export class UsageError extends Error {
+  override readonly name: string = 'UsageError';
+}
