@@ -2,20 +2,21 @@
  * The layers of docs/architecture.md, as a rule. Rooms are the folders of src/.
  * Universal rooms run in a browser: they may import neither Node nor a Node room.
  */
-const universal = '^src/(errors|random|geometry|engine|model|method|phantom)/';
+const universal = '^src/(errors|random|geometry|formats|engine|model|method|phantom)/';
 /** What each room may import besides itself. A room that is not named here may import nothing. */
 const mayImport = {
   errors: [],
   random: ['errors'],
   geometry: ['errors', 'random'],
+  formats: ['errors'],
   engine: ['errors', 'random'],
   model: ['errors', 'random', 'engine'],
   method: ['errors', 'random', 'geometry', 'engine', 'model'],
   phantom: ['errors', 'random', 'geometry'],
-  node: ['errors', 'random', 'geometry', 'engine'],
+  node: ['errors', 'random', 'geometry', 'formats', 'engine'],
   images: ['errors', 'geometry', 'node'],
   cohort: ['errors', 'random', 'geometry', 'images', 'node'],
-  training: ['errors', 'random', 'geometry', 'engine', 'model', 'method', 'cohort', 'node'],
+  training: ['errors', 'random', 'geometry', 'formats', 'engine', 'model', 'method', 'cohort', 'node'],
   registration: ['errors', 'random', 'geometry', 'engine', 'model', 'method', 'images', 'training', 'node'],
   report: ['errors', 'geometry', 'cohort', 'training', 'method', 'node'],
 };

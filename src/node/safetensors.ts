@@ -1,0 +1,101 @@
+/**
+ * Safetensors files: the header is read and checked at once, a tensor's bytes only when it is asked for, so that a file of
+ * gigabytes costs what is taken from it. Format and limits: src/formats/safetensors.ts.
+ */
+import { type FileHandle, open } from 'node:fs/promises';
+import { WorkError } from '../errors/errors.ts';
+import {
+  decodeTensor,
+  encodeHeader,
+  LENGTH_BYTES,
+  type NamedTensor,
+  parseHeader,
+  readHeaderLength,
+  type SafetensorsDtype,
+} from '../formats/safetensors.ts';
+import { writeFileAtomic } from './files.ts';
+
+/** An open file; `close` it. */
+export interface SafetensorsFile {
+  readonly metadata: Readonly<Record<string, string>>;
+  /** What is in it, in the order of their bytes. */
+  readonly tensors: ReadonlyMap<string, { readonly dtype: SafetensorsDtype; readonly shape: readonly number[] }>;
+  /**
+   * One tensor as 32-bit floats (`decodeTensor` says which types are exact).
+   * @throws WorkError if there is none of that name, or the file became shorter.
+   */
+  read(name: string): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+/** Linux and macOS hand over less than 2 GiB a call, whatever is asked. */
+const MAX_READ_BYTES = 2 ** 30;
+
+async function readAt(file: FileHandle, path: string, offset: number, sizeBytes: number): Promise<Uint8Array> {
+  const out = new Uint8Array(sizeBytes);
+  for (let done = 0; done < sizeBytes; ) {
+    const { bytesRead } = await file.read(out, done, Math.min(sizeBytes - done, MAX_READ_BYTES), offset + done);
+    if (bytesRead === 0) throw new WorkError(`${path}: ended at byte ${offset + done} while it was read; was it replaced?`);
+    done += bytesRead;
+  }
+  return out;
+}
+
+/** @throws WorkError naming the file and the reason if it is missing, no safetensors file, or damaged. */
+export async function openSafetensors(path: string): Promise<SafetensorsFile> {
+  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    throw new WorkError(
+      error.code === 'ENOENT' ? `${path}: no such file; expected a safetensors file` : `${path}: ${error.message}`,
+    );
+  });
+  try {
+    const status = await file.stat();
+    if (!status.isFile()) throw new WorkError(`${path}: not a file; expected a safetensors file`);
+    const start = await readAt(file, path, 0, Math.min(status.size, LENGTH_BYTES));
+    const headerBytes = readHeaderLength(start, status.size, path);
+    const { metadata, tensors } = parseHeader(await readAt(file, path, LENGTH_BYTES, headerBytes), status.size, path);
+    return {
+      metadata,
+      tensors,
+      read: async (name) => {
+        const entry = tensors.get(name);
+        if (!entry) {
+          const some = [...tensors.keys()].slice(0, 5).join(', ');
+          throw new WorkError(
+            `${path}: holds no tensor "${name}" (it holds ${tensors.size}: ${some}${tensors.size > 5 ? ', ...' : ''})`,
+          );
+        }
+        return decodeTensor(entry.dtype, await readAt(file, path, entry.offset, entry.sizeBytes));
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** Every tensor of a file, in the order of their bytes. */
+export async function readSafetensors(
+  path: string,
+): Promise<{ metadata: Readonly<Record<string, string>>; tensors: Map<string, NamedTensor> }> {
+  const file = await openSafetensors(path);
+  try {
+    const tensors = new Map<string, NamedTensor>();
+    for (const [name, { shape }] of file.tensors) tensors.set(name, { name, shape, data: await file.read(name) });
+    return { metadata: file.metadata, tensors };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Writes the tensors as F32 in the given order, atomically; equal arguments give equal bytes. The data are not copied. */
+export async function writeSafetensors(
+  path: string,
+  tensors: Iterable<NamedTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const list = [...tensors];
+  const bytes = list.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  await writeFileAtomic(path, encodeHeader(list, metadata), ...bytes);
+}
