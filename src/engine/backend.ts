@@ -1,0 +1,29 @@
+/** What every backend offers: it takes a verified program and runs its graphs. Nothing outside a backend knows its layouts or memory. */
+import type { Program } from './graph.ts';
+
+/** A program on a device, with its states. It owns memory and threads: `close` gives them back. */
+export interface Session {
+  /**
+   * Runs one graph and resolves to its outputs, dense in the graph's axis order.
+   * `inputs` must hold every declared input with exactly its number of elements. `outputs` names those to read back (default: all).
+   */
+  run(graph: string, inputs: Readonly<Record<string, Float32Array>>, outputs?: readonly string[]): Promise<Record<string, Float32Array>>;
+  /** A copy of a state. */
+  readState(name: string): Promise<Float32Array>;
+  writeState(name: string, values: Float32Array): Promise<void>;
+  /** Bytes that the session holds: states, arena, packed weights. */
+  readonly memoryBytes: number;
+  close(): Promise<void>;
+}
+
+export interface Backend {
+  /** 'reference', 'cpu' (later 'webgpu'). */
+  readonly name: string;
+  /** One line for people: build, threads, device. */
+  readonly description: string;
+  /** Bytes that `open` would take, without taking them. */
+  memoryBytes(program: Program): number;
+  /** The most bytes that a session may take on this backend, whatever the machine has. */
+  readonly memoryLimitBytes: number;
+  open(program: Program): Promise<Session>;
+}

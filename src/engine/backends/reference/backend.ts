@@ -1,0 +1,106 @@
+/** The plain backend: dense arrays, one kernel after another, in the graph's order. It is there to be read and to be compared with. */
+import { WorkError } from '../../../errors/errors.ts';
+import type { Backend, Session } from '../../backend.ts';
+import { elementCount, formatShape, type Graph, type Node, type Program } from '../../graph.ts';
+import { verifyProgram } from '../../verify.ts';
+import type { ReferenceKernel } from './kernel.ts';
+import { REFERENCE_KERNELS } from './kernels.ts';
+
+/** Bytes of everything at once, since nothing is given back before the run ends. */
+function graphBytes(graph: Graph): number {
+  return graph.nodes.reduce((sum, node) => sum + (node.op.alias ? 0 : 4 * elementCount(node.shape)), 0);
+}
+
+function runGraph(graph: Graph, states: ReadonlyMap<string, Float32Array>, given: Readonly<Record<string, Float32Array>>): Map<Node, Float32Array> {
+  const values = new Map<Node, Float32Array>();
+  const valueOf = (node: Node): Float32Array => values.get(node)!;
+  for (const node of graph.nodes) {
+    const { op, attributes, shape } = node as Node<never>;
+    switch (op.name) {
+      case 'input':
+        values.set(node, given[(attributes as { name: string }).name]!);
+        break;
+      case 'state':
+        values.set(node, states.get((attributes as { name: string }).name)!);
+        break;
+      case 'constant':
+        values.set(node, (attributes as { values: Float32Array }).values);
+        break;
+      case 'view': {
+        const { offset } = attributes as { offset: number };
+        values.set(node, valueOf(node.inputs[0]!).subarray(offset, offset + elementCount(shape)));
+        break;
+      }
+      default: {
+        const kernel = (REFERENCE_KERNELS as Record<string, ReferenceKernel<never>>)[op.name];
+        if (!kernel) throw new Error(`the reference backend has no kernel for ${op.name}`);
+        const out = new Float32Array(op.writes ? 0 : elementCount(shape));
+        kernel({ inputs: node.inputs.map(valueOf), inputShapes: node.inputs.map((each) => each.shape), out, shape, attributes });
+        values.set(node, out);
+      }
+    }
+  }
+  return values;
+}
+
+/** Checks that `given` holds each declared input with its number of elements. */
+export function checkInputs(name: string, graph: Graph, given: Readonly<Record<string, Float32Array>>): void {
+  for (const [inputName, node] of graph.inputs) {
+    const values = given[inputName];
+    const expected = elementCount(node.shape);
+    if (values?.length !== expected) {
+      throw new Error(
+        `graph '${name}': input '${inputName}' expects ${expected} values ${formatShape(node.shape)}, got ${values?.length ?? 'nothing'}`,
+      );
+    }
+  }
+}
+
+/** The graph of that name, or an error that lists the names. */
+export function graphOf(program: Program, name: string): Graph {
+  const graph = program.graphs.get(name);
+  if (!graph) throw new Error(`no graph '${name}' in this program (it has ${[...program.graphs.keys()].join(', ')})`);
+  return graph;
+}
+
+/** The plain backend. */
+export function referenceBackend(): Backend {
+  const memoryBytes = (program: Program): number =>
+    [...program.states.values()].reduce((sum, shape) => sum + 4 * elementCount(shape), 0) +
+    Math.max(0, ...[...program.graphs.values()].map(graphBytes));
+  return {
+    name: 'reference',
+    description: 'plain TypeScript, one thread (slow: for checking)',
+    memoryLimitBytes: Number.MAX_SAFE_INTEGER,
+    memoryBytes,
+    open: async (program) => {
+      verifyProgram(program);
+      const states = new Map([...program.states].map(([name, shape]) => [name, new Float32Array(elementCount(shape))]));
+      const stateOf = (name: string): Float32Array => {
+        const values = states.get(name);
+        if (!values) throw new Error(`no state '${name}' in this program`);
+        return values;
+      };
+      const session: Session = {
+        memoryBytes: memoryBytes(program),
+        run: async (name, inputs, outputs) => {
+          const graph = graphOf(program, name);
+          checkInputs(name, graph, inputs);
+          const values = runGraph(graph, states, inputs);
+          const wanted = outputs ?? [...graph.outputs.keys()];
+          return Object.fromEntries(
+            wanted.map((output) => {
+              const node = graph.outputs.get(output);
+              if (!node) throw new WorkError(`graph '${name}' has no output '${output}'`);
+              return [output, values.get(node)!.slice()];
+            }),
+          );
+        },
+        readState: async (name) => stateOf(name).slice(),
+        writeState: async (name, values) => stateOf(name).set(values),
+        close: async () => {},
+      };
+      return session;
+    },
+  };
+}

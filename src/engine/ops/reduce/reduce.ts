@@ -1,0 +1,52 @@
+/** Sums and means over axes, and the broadcasts that are their adjoints. */
+import { checkShape, elementCount, formatShape, type Graph, type Node, type Operation } from '../../graph.ts';
+
+/** x (N, C, D, H, W) to (C): the sum over samples and voxels; a bias's gradient. */
+export const channelSumOperation: Operation<undefined> = {
+  name: 'channelSum',
+  shape: ([x]) => {
+    checkShape(x!.length === 5, 'channelSum', () => `needs (N, C, D, H, W), got ${formatShape(x!)}`);
+    return [x![1]!];
+  },
+};
+
+/** x (N, C, D, H, W) to (N, C): the mean over voxels. d x = dOut / voxels everywhere. */
+export const globalAverageOperation: Operation<undefined> = {
+  name: 'globalAverage',
+  shape: ([x]) => {
+    checkShape(x!.length === 5, 'globalAverage', () => `needs (N, C, D, H, W), got ${formatShape(x!)}`);
+    return [x![0]!, x![1]!];
+  },
+  gradient: (graph, { inputs: [x] }, dOut) => {
+    const [, , depth, height, width] = x!.shape;
+    const size = [depth!, height!, width!] as const;
+    return [graph.apply(spatialBroadcast, [dOut], { size, scale: 1 / (depth! * height! * width!) })];
+  },
+};
+
+/** x (N, C) to (N, C, D, H, W): scale times the value at every voxel. */
+export const spatialBroadcast: Operation<{ readonly size: readonly [number, number, number]; readonly scale: number }> = {
+  name: 'spatialBroadcast',
+  shape: ([x], { size }) => [x![0]!, x![1]!, ...size],
+};
+
+/** Any tensor to a scalar: the sum of its squares, summed in double precision. For gradient norms; not differentiable. */
+export const sumOfSquaresOperation: Operation<undefined> = { name: 'sumOfSquares', shape: () => [] };
+
+/** Any tensor to a scalar: its mean. d x = dOut / elements everywhere. */
+export const meanOperation: Operation<undefined> = {
+  name: 'mean',
+  shape: () => [],
+  gradient: (graph, { inputs: [x] }, dOut) => [graph.apply(fill, [dOut], { shape: x!.shape, scale: 1 / elementCount(x!.shape) })],
+};
+
+/** A scalar to any shape: scale times it everywhere. */
+export const fill: Operation<{ readonly shape: readonly number[]; readonly scale: number }> = {
+  name: 'fill',
+  shape: (_inputs, { shape }) => shape,
+};
+
+export const channelSum = (graph: Graph, x: Node): Node => graph.apply(channelSumOperation, [x], undefined);
+export const globalAverage = (graph: Graph, x: Node): Node => graph.apply(globalAverageOperation, [x], undefined);
+export const sumOfSquares = (graph: Graph, x: Node): Node => graph.apply(sumOfSquaresOperation, [x], undefined);
+export const mean = (graph: Graph, x: Node): Node => graph.apply(meanOperation, [x], undefined);

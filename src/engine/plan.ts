@@ -1,0 +1,95 @@
+/**
+ * The memory plan: where in one arena each tensor of a graph lies, from the first node that needs it to the last.
+ *
+ * Lifetimes come from the order of the nodes. Aliases (views, slices of the batch) live in their root's memory. Placing is greedy:
+ * the largest tensors first, each at the lowest offset at which nothing that lives at the same time stands. This knows nothing of
+ * layouts: a backend says how many bytes a tensor takes and which scratch a node wants.
+ */
+import type { Graph, Node } from './graph.ts';
+
+/** Every tensor starts at a multiple of this: a cache line, and enough for any vector. */
+export const ALIGNMENT_BYTES = 64;
+export const align = (bytes: number): number => Math.ceil(bytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
+
+/** One piece of the arena. */
+export interface Allocation {
+  readonly offset: number;
+  readonly sizeBytes: number;
+  /** Index of the node that first and last uses it. */
+  readonly from: number;
+  readonly to: number;
+  /** What it is for, as the printed plan says it. */
+  readonly label: string;
+}
+
+export interface MemoryPlan {
+  /** By root node id: where its tensor lies. */
+  readonly tensors: ReadonlyMap<number, Allocation>;
+  /** By node id: its scratch, alive during that node alone. */
+  readonly scratch: ReadonlyMap<number, Allocation>;
+  readonly arenaBytes: number;
+}
+
+/** The node whose memory this node's result lies in. */
+export function storageRoot(node: Node): Node {
+  let root = node;
+  while (root.op.alias) root = root.inputs[0]!;
+  return root;
+}
+
+interface Request {
+  readonly key: number;
+  readonly kind: 'tensor' | 'scratch';
+  readonly sizeBytes: number;
+  readonly from: number;
+  to: number;
+  readonly label: string;
+}
+
+/** Plans one graph. `sizeOf` is 0 for what needs no arena memory (states, constants kept elsewhere); `scratchOf` likewise. */
+export function planMemory(graph: Graph, sizeOf: (node: Node) => number, scratchOf: (node: Node) => number): MemoryPlan {
+  const requests = new Map<number, Request>();
+  const scratchRequests: Request[] = [];
+  for (const node of graph.nodes) {
+    if (!node.op.alias && !node.op.writes) {
+      const sizeBytes = align(sizeOf(node));
+      if (sizeBytes > 0) {
+        const from = node.op.name === 'input' ? 0 : node.id;
+        requests.set(node.id, { key: node.id, kind: 'tensor', sizeBytes, from, to: node.id, label: node.op.name });
+      }
+    }
+    for (const each of node.inputs) {
+      const request = requests.get(storageRoot(each).id);
+      if (request) request.to = node.id;
+    }
+    const scratchBytes = align(scratchOf(node));
+    if (scratchBytes > 0) {
+      scratchRequests.push({ key: node.id, kind: 'scratch', sizeBytes: scratchBytes, from: node.id, to: node.id, label: `${node.op.name} scratch` });
+    }
+  }
+  for (const node of graph.outputs.values()) {
+    const request = requests.get(storageRoot(node).id);
+    if (request) request.to = graph.nodes.length;
+  }
+
+  const tensors = new Map<number, Allocation>();
+  const scratch = new Map<number, Allocation>();
+  const placed: Allocation[] = []; // kept sorted by offset
+  let arenaBytes = 0;
+  const order = [...requests.values(), ...scratchRequests].sort((a, b) => b.sizeBytes - a.sizeBytes || a.from - b.from || a.key - b.key);
+  for (const request of order) {
+    let offset = 0;
+    for (const other of placed) {
+      if (other.to < request.from || other.from > request.to) continue;
+      if (other.offset >= offset + request.sizeBytes) break;
+      offset = Math.max(offset, other.offset + other.sizeBytes);
+    }
+    const { sizeBytes, from, to, label } = request;
+    const allocation: Allocation = { offset, sizeBytes, from, to, label };
+    const place = placed.findIndex((other) => other.offset > offset);
+    placed.splice(place < 0 ? placed.length : place, 0, allocation);
+    (request.kind === 'tensor' ? tensors : scratch).set(request.key, allocation);
+    arenaBytes = Math.max(arenaBytes, offset + sizeBytes);
+  }
+  return { tensors, scratch, arenaBytes };
+}
