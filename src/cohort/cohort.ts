@@ -1,0 +1,152 @@
+/**
+ * What a prepared cohort is, and opening one. `prepare` writes it; training, evaluation and reports read it.
+ *
+ * On disk: `cohort.json` (this file's schema), `images/ID.npy` (float16, C order z, y, x, intensities in [0, 1]) and, for labelled
+ * subjects, `labels/ID.npy` (the smallest integer type that holds its codes, on the same grid). Crops are read by crops.ts.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { WorkError } from '../errors/errors.ts';
+import { applyAffine, physicalToVoxel } from '../geometry/affine.ts';
+import { type Geometry, type Matrix3, toZyx, type Xyz, type Zyx } from '../geometry/volume.ts';
+
+/** Raised when a reader of the old form would misread the new. */
+export const COHORT_FORMAT = 1;
+
+/** A named anatomical point. */
+export interface Landmark {
+  readonly name: string;
+  /** Millimetres, LPS. */
+  readonly positionMm: Xyz;
+}
+
+/** How stored intensities come from the file's: (value - low) / (high - low), clipped to [0, 1]. */
+export interface IntensityWindow {
+  readonly kind: 'hounsfield' | 'minmax' | 'percentile';
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface Subject {
+  readonly id: string;
+  /** The image file, or the folder of its DICOM series. */
+  readonly source: string;
+  /** The label map's file; null if the subject has none. */
+  readonly labelSource: string | null;
+  /** The grid as the source stores it, and its orientation code. */
+  readonly sourceGeometry: Geometry;
+  readonly sourceOrientation: string;
+  /** The stored grid, on which crops are taken. */
+  readonly geometry: Geometry;
+  readonly intensity: IntensityWindow;
+  /** Label codes present, ascending, 0 included; null without a label map. */
+  readonly labelCodes: readonly number[] | null;
+  readonly landmarks: readonly Landmark[];
+  /** 'train' unless the source's layout says that the subject is a test case (imagesTs). */
+  readonly split: 'train' | 'test';
+  /** What was odd about it, for people. */
+  readonly problems: readonly string[];
+}
+
+export interface PrepareOptions {
+  readonly modality: 'ct' | 'mr';
+  readonly spacingMm: Xyz;
+  /** Every subject cropped or padded to this many voxels (x, y, z) about its centre; null keeps each one's own size. */
+  readonly size: Xyz | null;
+  readonly crop: 'foreground' | 'none';
+  readonly intensity: 'minmax' | 'percentile';
+}
+
+/** A problem with one source: a file that was refused, or something odd about a prepared one. */
+export interface CohortProblem {
+  readonly source: string;
+  readonly kind: 'refused' | 'odd' | 'duplicate';
+  readonly message: string;
+}
+
+export interface Cohort {
+  /** Where it lies; not stored. */
+  readonly folder: string;
+  readonly options: PrepareOptions;
+  readonly subjects: readonly Subject[];
+  readonly problems: readonly CohortProblem[];
+}
+
+const finite = z.number().refine(Number.isFinite);
+const xyz = z.tuple([finite, finite, finite]);
+const positiveXyz = z.tuple([finite.positive(), finite.positive(), finite.positive()]);
+const sizeXyz = z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]);
+const geometry = z.object({
+  size: sizeXyz,
+  spacingMm: positiveXyz,
+  originMm: xyz,
+  direction: z
+    .array(finite)
+    .length(9)
+    .transform((m) => m as unknown as Matrix3),
+});
+/** A subject's name is a file name: no separators, nothing hidden. */
+const subjectId = z.string().regex(/^[\p{L}\p{N}_][\p{L}\p{N}_.+ -]*$/u);
+
+export const subjectSchema = z.object({
+  id: subjectId,
+  source: z.string(),
+  labelSource: z.string().nullable(),
+  sourceGeometry: geometry,
+  sourceOrientation: z.string(),
+  geometry,
+  intensity: z.object({ kind: z.enum(['hounsfield', 'minmax', 'percentile']), low: finite, high: finite }),
+  labelCodes: z.array(z.int()).nullable(),
+  landmarks: z.array(z.object({ name: z.string(), positionMm: xyz })),
+  split: z.enum(['train', 'test']),
+  problems: z.array(z.string()),
+});
+
+const cohortSchema = z.object({
+  format: z.literal(COHORT_FORMAT),
+  options: z.object({
+    modality: z.enum(['ct', 'mr']),
+    spacingMm: positiveXyz,
+    size: sizeXyz.nullable(),
+    crop: z.enum(['foreground', 'none']),
+    intensity: z.enum(['minmax', 'percentile']),
+  }),
+  subjects: z.array(subjectSchema),
+  problems: z.array(z.object({ source: z.string(), kind: z.enum(['refused', 'odd', 'duplicate']), message: z.string() })),
+});
+
+/** The text of cohort.json. */
+export const formatCohort = ({ options, subjects, problems }: Omit<Cohort, 'folder'>): string =>
+  `${JSON.stringify({ format: COHORT_FORMAT, options, subjects, problems }, null, 1)}\n`;
+
+/** Opens the cohort in `folder`. @throws WorkError naming cohort.json and the first thing in it that is wrong */
+export async function openCohort(folder: string): Promise<Cohort> {
+  const path = join(folder, 'cohort.json');
+  const there = await stat(folder).catch(() => undefined);
+  if (!there?.isDirectory()) throw new WorkError(`${folder}: no such folder; expected a cohort made by gvsl prepare`);
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    throw new WorkError(`${folder}: no cohort.json in it; make the cohort with gvsl prepare SOURCE ${folder} --modality ct|mr`);
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new WorkError(`${path}: not JSON (${(error as Error).message}); prepare the cohort again`);
+  }
+  const parsed = cohortSchema.safeParse(json);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new WorkError(`${path}: ${issue.path.join('.') || 'document'}: ${issue.message}; prepare the cohort again`);
+  }
+  const { options, subjects, problems } = parsed.data;
+  return { folder, options, subjects, problems };
+}
+
+/** Where a subject's voxels lie in its cohort's folder. */
+export const imagePath = (folder: string, subject: Pick<Subject, 'id'>): string => join(folder, 'images', `${subject.id}.npy`);
+export const labelPath = (folder: string, subject: Pick<Subject, 'id'>): string => join(folder, 'labels', `${subject.id}.npy`);
+
+/** A position in mm, LPS, as (z, y, x) in voxels of a stored grid, with fractions. */
+export const toVoxelZyx = (grid: Geometry, positionMm: Xyz): Zyx => toZyx(applyAffine(physicalToVoxel(grid), positionMm));

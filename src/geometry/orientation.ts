@@ -1,0 +1,89 @@
+/**
+ * Which way a grid's axes run in the patient, and bringing a volume to RAS by permuting and flipping axes.
+ *
+ * Nothing is interpolated: every voxel keeps its value and its physical position. An oblique grid stays oblique; only the order
+ * and the sense of its axes change.
+ */
+import { applyAffine, nearestOrthogonal, voxelToPhysical } from './affine.ts';
+import type { Geometry, Matrix3, Volume, VoxelArray, Xyz } from './volume.ts';
+
+const PERMUTATIONS: readonly Xyz[] = [
+  [0, 1, 2],
+  [0, 2, 1],
+  [1, 0, 2],
+  [1, 2, 0],
+  [2, 0, 1],
+  [2, 1, 0],
+];
+/** Letters by patient axis: towards which side a negative or positive LPS component runs. */
+const LETTERS = ['RL', 'AP', 'IS'];
+
+/** Which patient axis (0 left-right, 1 front-back, 2 feet-head) each grid axis follows best; every patient axis is used once. */
+function patientAxes(direction: Matrix3): Xyz {
+  const d = nearestOrthogonal(direction);
+  const agreement = (p: Xyz): number => p.reduce((sum, patientAxis, k) => sum + Math.abs(d[patientAxis * 3 + k]), 0);
+  return PERMUTATIONS.reduce((best, p) => (agreement(p) > agreement(best) + 1e-12 ? p : best));
+}
+
+/**
+ * Three letters, for the grid's x, y, z axes: the side of the patient (R/L, A/P, S/I) towards which each runs.
+ * 'RAS' is NIfTI's own frame, 'LPS' DICOM's (nibabel's convention).
+ */
+export function orientationCode(direction: Matrix3): string {
+  return patientAxes(direction)
+    .map((patientAxis, k) => LETTERS[patientAxis][direction[patientAxis * 3 + k] < 0 ? 0 : 1])
+    .join('');
+}
+
+/** The largest angle (degrees) between a grid axis and the patient axis that it follows; 0 for a grid along the patient's axes. */
+export function obliqueAngleDeg(direction: Matrix3): number {
+  const cosines = patientAxes(direction).map((patientAxis, k) => Math.min(1, Math.abs(direction[patientAxis * 3 + k])));
+  return (Math.acos(Math.min(...cosines)) * 180) / Math.PI;
+}
+
+/** By how many degrees the angle between two grid axes departs from 90: the shear. 0 for an ordinary grid. */
+export function shearAngleDeg(d: Matrix3): number {
+  const dot = (a: number, b: number): number => Math.abs(d[a] * d[b] + d[a + 3] * d[b + 3] + d[a + 6] * d[b + 6]);
+  return (Math.asin(Math.min(1, Math.max(dot(0, 1), dot(0, 2), dot(1, 2)))) * 180) / Math.PI;
+}
+
+/** The same voxels on axes that run to the patient's right, front and head as nearly as the grid allows. */
+export function reorientToRas<Data extends VoxelArray>(volume: Volume<Data>): Volume<Data> {
+  const { geometry, data } = volume;
+  const { size, spacingMm, direction } = geometry;
+  const axes = patientAxes(direction);
+  // source[k]: the stored axis that becomes axis k; R and A are the negative senses of L and P
+  const source = [0, 1, 2].map((patientAxis) => axes.indexOf(patientAxis));
+  const flip = source.map((axis, k) => direction[k * 3 + axis] < 0 !== k < 2);
+  if (source.every((axis, k) => axis === k) && !flip.includes(true)) return volume;
+
+  const stride = [1, size[0], size[0] * size[1]];
+  const outSize = source.map((axis) => size[axis]) as unknown as Xyz;
+  const step = source.map((axis, k) => (flip[k] ? -stride[axis] : stride[axis]));
+  const firstVoxel = [0, 0, 0];
+  source.forEach((axis, k) => {
+    if (flip[k]) firstVoxel[axis] = size[axis] - 1;
+  });
+  const first = firstVoxel[0] * stride[0] + firstVoxel[1] * stride[1] + firstVoxel[2] * stride[2];
+
+  const out = new (data.constructor as new (length: number) => Data)(data.length);
+  let to = 0;
+  for (let z = 0; z < outSize[2]; z++) {
+    for (let y = 0; y < outSize[1]; y++) {
+      let from = first + z * step[2] + y * step[1];
+      for (let x = 0; x < outSize[0]; x++, from += step[0]) out[to++] = data[from];
+    }
+  }
+
+  const column = (k: number, row: number): number => {
+    const value = direction[row * 3 + source[k]];
+    return flip[k] ? 0 - value : value;
+  };
+  const rasGeometry: Geometry = {
+    size: outSize,
+    spacingMm: source.map((axis) => spacingMm[axis]) as unknown as Xyz,
+    originMm: applyAffine(voxelToPhysical(geometry), firstVoxel as unknown as Xyz),
+    direction: [0, 1, 2].flatMap((row) => [column(0, row), column(1, row), column(2, row)]) as unknown as Matrix3,
+  };
+  return { geometry: rasGeometry, data: out };
+}

@@ -1,0 +1,180 @@
+/**
+ * Reading a volume on another grid.
+ *
+ * Images: trilinear, smoothed before down-sampling. Labels: the nearest voxel, so codes stay what they are. Grids whose axes are
+ * parallel are resampled axis by axis (quick), any others voxel by voxel. Positions more than half a voxel outside get the background.
+ */
+import { type Affine, applyMatrix3, composeAffine, nearestOrthogonal, physicalToVoxel, voxelToPhysical } from './affine.ts';
+import { type AxisOperator, applySeparable, interpolationOperator } from './axis-operator.ts';
+import { smoothGaussian } from './smooth.ts';
+import type { Geometry, Volume, VoxelArray, Xyz } from './volume.ts';
+
+/** Directions and positions that agree to this many voxels count as the same: header values are single precision. */
+const SAME_VOXELS = 1e-4;
+
+/**
+ * The same field of view at another spacing: same centre and axes, each size the nearest whole number of voxels (at least 1).
+ * Axes that are not perpendicular (a sheared file) become the nearest perpendicular ones.
+ */
+export function gridWithSpacing(geometry: Geometry, spacingMm: Xyz): Geometry {
+  const size = geometry.size.map((n, k) => {
+    const ratio = (n * geometry.spacingMm[k]) / spacingMm[k];
+    return Math.max(1, Math.round(ratio));
+  }) as unknown as Xyz;
+  return centredGrid(geometry, size, spacingMm);
+}
+
+function centredGrid(geometry: Geometry, size: Xyz, spacingMm: Xyz): Geometry {
+  const direction = nearestOrthogonal(geometry.direction);
+  const half = (n: Xyz, s: Xyz): Xyz => [((n[0] - 1) / 2) * s[0], ((n[1] - 1) / 2) * s[1], ((n[2] - 1) / 2) * s[2]];
+  const fromCentre = applyMatrix3(geometry.direction, half(geometry.size, geometry.spacingMm));
+  const toOrigin = applyMatrix3(direction, half(size, spacingMm));
+  const originMm = geometry.originMm.map((o, k) => o + fromCentre[k] - toOrigin[k]) as unknown as Xyz;
+  return { size, spacingMm, originMm, direction };
+}
+
+/** The standard deviation, in input voxels, that an image needs before it is read at `ratio` times its spacing. */
+export function sigmaBeforeDownsampling(ratio: number): number {
+  // Cardoso et al. 2015: take the input's point spread for a Gaussian of one voxel's width (FWHM) and make it one of the output's
+  return ratio > 1 + SAME_VOXELS ? Math.sqrt(ratio * ratio - 1) / (2 * Math.sqrt(2 * Math.log(2))) : 0;
+}
+
+/** The map from `target`'s voxels to `source`'s, and, if the grids are parallel, its scale along each axis. */
+function between(source: Geometry, target: Geometry): { map: Affine; parallel: boolean } {
+  const map = composeAffine(physicalToVoxel(source), voxelToPhysical(target));
+  const m = map.matrix;
+  // how far the off-diagonal part moves a corner of the target
+  const off = [0, 1, 2].map((row) =>
+    [0, 1, 2].reduce((sum, column) => (row === column ? sum : sum + Math.abs(m[row * 3 + column]) * target.size[column]), 0),
+  );
+  return { map, parallel: Math.max(...off) < 10 * SAME_VOXELS };
+}
+
+/** Source positions along one axis of parallel grids; those within rounding of a voxel are put onto it, so that equal grids copy. */
+function axisPositions(map: Affine, axis: number, outputs: number): Float64Array {
+  return Float64Array.from({ length: outputs }, (_, k) => {
+    const position = map.matrix[axis * 4] * k + map.offset[axis];
+    const whole = Math.round(position);
+    return Math.abs(position - whole) < SAME_VOXELS ? whole : position;
+  });
+}
+
+const isOutside = (position: number, inputs: number): boolean =>
+  position < -0.5 - SAME_VOXELS || position > inputs - 0.5 + SAME_VOXELS;
+
+/**
+ * `volume` on the grid `target`, trilinear. Axes along which the target is coarser are smoothed first (see `sigmaBeforeDownsampling`).
+ * @param background value of positions more than half a voxel outside; nearer ones take the border's value
+ */
+export function resampleLinear(volume: Volume, target: Geometry, background: number): Volume<Float32Array> {
+  const source = volume.geometry;
+  const { map, parallel } = between(source, target);
+  const input = volume.data instanceof Float32Array ? volume.data : Float32Array.from(volume.data);
+  // along each source axis, how many source voxels one target voxel spans
+  const sigma = [0, 1, 2].map((row) =>
+    sigmaBeforeDownsampling(Math.hypot(map.matrix[row * 3], map.matrix[row * 3 + 1], map.matrix[row * 3 + 2])),
+  ) as unknown as Xyz;
+  if (parallel) {
+    const positions = [0, 1, 2].map((axis) => axisPositions(map, axis, target.size[axis]));
+    const operators = positions.map((p, axis) => interpolationOperator(source.size[axis], p, sigma[axis]));
+    const resampled = applySeparable(operators as [AxisOperator, AxisOperator, AxisOperator], input);
+    const data = resampled === volume.data ? resampled.slice() : resampled;
+    fillOutside(data, target.size, positions, source.size, background);
+    return { geometry: target, data };
+  }
+  const smooth = sigma.some((s) => s > 0) ? smoothGaussian({ geometry: source, data: input }, sigma).data : input;
+  return { geometry: target, data: sampleLinear(smooth, source.size, map, target.size, background) };
+}
+
+function fillOutside(data: VoxelArray, size: Xyz, positions: readonly Float64Array[], inputs: Xyz, background: number): void {
+  const outside = positions.map((p, axis) => Array.from(p, (position) => isOutside(position, inputs[axis])));
+  if (!outside.some((axis) => axis.includes(true))) return;
+  let at = 0;
+  for (let z = 0; z < size[2]; z++) {
+    for (let y = 0; y < size[1]; y++) {
+      const row = outside[2][z] || outside[1][y];
+      for (let x = 0; x < size[0]; x++, at++) if (row || outside[0][x]) data[at] = background;
+    }
+  }
+}
+
+function sampleLinear(input: Float32Array, inSize: Xyz, map: Affine, outSize: Xyz, background: number): Float32Array {
+  const [nx, ny, nz] = inSize;
+  const m = map.matrix;
+  const out = new Float32Array(outSize[0] * outSize[1] * outSize[2]);
+  let at = 0;
+  for (let z = 0; z < outSize[2]; z++) {
+    for (let y = 0; y < outSize[1]; y++) {
+      let px = m[1] * y + m[2] * z + map.offset[0];
+      let py = m[4] * y + m[5] * z + map.offset[1];
+      let pz = m[7] * y + m[8] * z + map.offset[2];
+      for (let x = 0; x < outSize[0]; x++, at++, px += m[0], py += m[3], pz += m[6]) {
+        if (isOutside(px, nx) || isOutside(py, ny) || isOutside(pz, nz)) {
+          out[at] = background;
+          continue;
+        }
+        const cx = px < 0 ? 0 : Math.min(px, nx - 1);
+        const cy = py < 0 ? 0 : Math.min(py, ny - 1);
+        const cz = pz < 0 ? 0 : Math.min(pz, nz - 1);
+        const [x0, y0, z0] = [Math.floor(cx), Math.floor(cy), Math.floor(cz)];
+        const [fx, fy, fz] = [cx - x0, cy - y0, cz - z0];
+        const dx = fx > 0 ? 1 : 0;
+        const dy = fy > 0 ? nx : 0;
+        const dz = fz > 0 ? nx * ny : 0;
+        const i = (z0 * ny + y0) * nx + x0;
+        const c00 = input[i] + (input[i + dx] - input[i]) * fx;
+        const c10 = input[i + dy] + (input[i + dy + dx] - input[i + dy]) * fx;
+        const c01 = input[i + dz] + (input[i + dz + dx] - input[i + dz]) * fx;
+        const c11 = input[i + dz + dy] + (input[i + dz + dy + dx] - input[i + dz + dy]) * fx;
+        const c0 = c00 + (c10 - c00) * fy;
+        const c1 = c01 + (c11 - c01) * fy;
+        out[at] = c0 + (c1 - c0) * fz;
+      }
+    }
+  }
+  return out;
+}
+
+/** The index of the nearest voxel; exactly between two, the lower. */
+const nearest = (position: number, inputs: number): number =>
+  Math.max(0, Math.min(inputs - 1, Math.ceil(position - 0.5 - SAME_VOXELS)));
+
+/** `volume` on the grid `target` by the nearest voxel, in its own number type: for label maps. */
+export function resampleNearest<Data extends VoxelArray>(
+  volume: Volume<Data>,
+  target: Geometry,
+  background: number,
+): Volume<Data> {
+  const { geometry: source, data: input } = volume;
+  const { map, parallel } = between(source, target);
+  const [nx, ny, nz] = source.size;
+  const out = new (input.constructor as new (length: number) => Data)(target.size[0] * target.size[1] * target.size[2]);
+  let at = 0;
+  if (parallel) {
+    const positions = [0, 1, 2].map((axis) => axisPositions(map, axis, target.size[axis]));
+    const index = positions.map((p, axis) => Int32Array.from(p, (position) => nearest(position, source.size[axis])));
+    for (let z = 0; z < target.size[2]; z++) {
+      for (let y = 0; y < target.size[1]; y++) {
+        const row = (index[2][z] * ny + index[1][y]) * nx;
+        for (let x = 0; x < target.size[0]; x++) out[at++] = input[row + index[0][x]];
+      }
+    }
+    fillOutside(out, target.size, positions, source.size, background);
+    return { geometry: target, data: out };
+  }
+  const m = map.matrix;
+  for (let z = 0; z < target.size[2]; z++) {
+    for (let y = 0; y < target.size[1]; y++) {
+      let px = m[1] * y + m[2] * z + map.offset[0];
+      let py = m[4] * y + m[5] * z + map.offset[1];
+      let pz = m[7] * y + m[8] * z + map.offset[2];
+      for (let x = 0; x < target.size[0]; x++, px += m[0], py += m[3], pz += m[6]) {
+        out[at++] =
+          isOutside(px, nx) || isOutside(py, ny) || isOutside(pz, nz)
+            ? background
+            : input[(nearest(pz, nz) * ny + nearest(py, ny)) * nx + nearest(px, nx)];
+      }
+    }
+  }
+  return { geometry: target, data: out };
+}
