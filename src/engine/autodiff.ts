@@ -4,7 +4,7 @@
  * Every operation's own rule stands with the operation (ops/NAME/NAME.ts). Here is only the sweep: from the loss backwards,
  * contributions to one node are added in the order in which they arise, which is fixed, so sums have the same bits everywhere.
  */
-import { type Graph, type Node, ShapeError, formatShape, sameShape } from './graph.ts';
+import { formatShape, type Graph, type Node, ShapeError, sameShape } from './graph.ts';
 import { add } from './ops/elementwise/elementwise.ts';
 
 /** d loss / d node for each of `wanted`, in their order. `loss` is a scalar. A wanted node that the loss does not depend on is an error. */
@@ -29,7 +29,9 @@ export function differentiate(graph: Graph, loss: Node, wanted: readonly Node[])
       const contribution = contributions[i];
       if (!needs[i] || !contribution) return;
       if (!sameShape(contribution.shape, each.shape)) {
-        throw new ShapeError(`${node.op.name}: the gradient of input ${i} is ${formatShape(contribution.shape)}, the input ${formatShape(each.shape)}`);
+        throw new ShapeError(
+          `${node.op.name}: the gradient of input ${i} is ${formatShape(contribution.shape)}, the input ${formatShape(each.shape)}`,
+        );
       }
       const before = gradients.get(each);
       gradients.set(each, before ? add(graph, before, contribution) : contribution);
@@ -37,7 +39,8 @@ export function differentiate(graph: Graph, loss: Node, wanted: readonly Node[])
   }
   return wanted.map((node) => {
     const gradient = gradients.get(node);
-    if (!gradient) throw new Error(`differentiate: the loss does not depend on node ${node.id} (${node.op.name} ${formatShape(node.shape)})`);
+    if (!gradient)
+      throw new Error(`differentiate: the loss does not depend on node ${node.id} (${node.op.name} ${formatShape(node.shape)})`);
     return gradient;
   });
 }

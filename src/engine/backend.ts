@@ -7,7 +7,11 @@ export interface Session {
    * Runs one graph and resolves to its outputs, dense in the graph's axis order.
    * `inputs` must hold every declared input with exactly its number of elements. `outputs` names those to read back (default: all).
    */
-  run(graph: string, inputs: Readonly<Record<string, Float32Array>>, outputs?: readonly string[]): Promise<Record<string, Float32Array>>;
+  run(
+    graph: string,
+    inputs: Readonly<Record<string, Float32Array>>,
+    outputs?: readonly string[],
+  ): Promise<Record<string, Float32Array>>;
   /** A copy of a state. */
   readState(name: string): Promise<Float32Array>;
   writeState(name: string, values: Float32Array): Promise<void>;

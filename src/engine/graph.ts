@@ -68,7 +68,11 @@ export const state: Operation<{ readonly name: string; readonly shape: Shape }> 
 export const constant: Operation<{ readonly values: Float32Array; readonly shape: Shape }> = {
   name: 'constant',
   shape: (_inputs, { values, shape }) => {
-    checkShape(values.length === elementCount(shape), 'constant', () => `${formatShape(shape)} takes ${elementCount(shape)} values, got ${values.length}`);
+    checkShape(
+      values.length === elementCount(shape),
+      'constant',
+      () => `${formatShape(shape)} takes ${elementCount(shape)} values, got ${values.length}`,
+    );
     return shape;
   },
 };
@@ -106,7 +110,8 @@ export class Graph {
   state(name: string, shape: Shape): Node {
     const known = this.states.get(name);
     if (known) {
-      if (!sameShape(known.shape, shape)) throw new Error(`state '${name}' is ${formatShape(known.shape)} and ${formatShape(shape)}`);
+      if (!sameShape(known.shape, shape))
+        throw new Error(`state '${name}' is ${formatShape(known.shape)} and ${formatShape(shape)}`);
       return known;
     }
     const node = this.apply(state, [], { name, shape });

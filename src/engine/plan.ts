@@ -64,7 +64,14 @@ export function planMemory(graph: Graph, sizeOf: (node: Node) => number, scratch
     }
     const scratchBytes = align(scratchOf(node));
     if (scratchBytes > 0) {
-      scratchRequests.push({ key: node.id, kind: 'scratch', sizeBytes: scratchBytes, from: node.id, to: node.id, label: `${node.op.name} scratch` });
+      scratchRequests.push({
+        key: node.id,
+        kind: 'scratch',
+        sizeBytes: scratchBytes,
+        from: node.id,
+        to: node.id,
+        label: `${node.op.name} scratch`,
+      });
     }
   }
   for (const node of graph.outputs.values()) {
@@ -76,7 +83,9 @@ export function planMemory(graph: Graph, sizeOf: (node: Node) => number, scratch
   const scratch = new Map<number, Allocation>();
   const placed: Allocation[] = []; // kept sorted by offset
   let arenaBytes = 0;
-  const order = [...requests.values(), ...scratchRequests].sort((a, b) => b.sizeBytes - a.sizeBytes || a.from - b.from || a.key - b.key);
+  const order = [...requests.values(), ...scratchRequests].sort(
+    (a, b) => b.sizeBytes - a.sizeBytes || a.from - b.from || a.key - b.key,
+  );
   for (const request of order) {
     let offset = 0;
     for (const other of placed) {

@@ -26,7 +26,14 @@ import { batchSum, linearInputGradient, linearOperation, linearWeightGradient } 
 import { mseGradient, mseOperation } from './mse/mse.ts';
 import { nccGradient, nccOperation } from './ncc/ncc.ts';
 import { maxPoolGradient, maxPoolOperation } from './pool/pool.ts';
-import { channelSumOperation, fill, globalAverageOperation, meanOperation, spatialBroadcast, sumOfSquaresOperation } from './reduce/reduce.ts';
+import {
+  channelSumOperation,
+  fill,
+  globalAverageOperation,
+  meanOperation,
+  spatialBroadcast,
+  sumOfSquaresOperation,
+} from './reduce/reduce.ts';
 import { upsampleGradient, upsampleOperation } from './resize/resize.ts';
 import { cropping, padding, viewing } from './shape/shape.ts';
 import { smoothnessGradient, smoothnessOperation } from './smoothness/smoothness.ts';
@@ -99,4 +106,5 @@ export const OPERATIONS = {
 export type OperationName = keyof typeof OPERATIONS;
 
 /** The attributes that an operation's kernel gets. */
-export type AttributesOf<Name extends OperationName> = (typeof OPERATIONS)[Name] extends Operation<infer Attributes> ? Attributes : never;
+export type AttributesOf<Name extends OperationName> =
+  (typeof OPERATIONS)[Name] extends Operation<infer Attributes> ? Attributes : never;

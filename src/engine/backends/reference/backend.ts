@@ -11,9 +11,13 @@ function graphBytes(graph: Graph): number {
   return graph.nodes.reduce((sum, node) => sum + (node.op.alias ? 0 : 4 * elementCount(node.shape)), 0);
 }
 
-function runGraph(graph: Graph, states: ReadonlyMap<string, Float32Array>, given: Readonly<Record<string, Float32Array>>): Map<Node, Float32Array> {
+function runGraph(
+  graph: Graph,
+  states: ReadonlyMap<string, Float32Array>,
+  given: Readonly<Record<string, Float32Array>>,
+): Map<Node, Float32Array> {
   const values = new Map<Node, Float32Array>();
-  const valueOf = (node: Node): Float32Array => values.get(node)!;
+  const tensorOf = (node: Node): Float32Array => values.get(node)!;
   for (const node of graph.nodes) {
     const { op, attributes, shape } = node as Node<never>;
     switch (op.name) {
@@ -28,14 +32,14 @@ function runGraph(graph: Graph, states: ReadonlyMap<string, Float32Array>, given
         break;
       case 'view': {
         const { offset } = attributes as { offset: number };
-        values.set(node, valueOf(node.inputs[0]!).subarray(offset, offset + elementCount(shape)));
+        values.set(node, tensorOf(node.inputs[0]!).subarray(offset, offset + elementCount(shape)));
         break;
       }
       default: {
         const kernel = (REFERENCE_KERNELS as Record<string, ReferenceKernel<never>>)[op.name];
         if (!kernel) throw new Error(`the reference backend has no kernel for ${op.name}`);
         const out = new Float32Array(op.writes ? 0 : elementCount(shape));
-        kernel({ inputs: node.inputs.map(valueOf), inputShapes: node.inputs.map((each) => each.shape), out, shape, attributes });
+        kernel({ inputs: node.inputs.map(tensorOf), inputShapes: node.inputs.map((each) => each.shape), out, shape, attributes });
         values.set(node, out);
       }
     }

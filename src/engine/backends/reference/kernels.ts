@@ -1,10 +1,21 @@
 /** The plain kernel of every operation: the compiler refuses a missing one. */
-import type { AttributesOf, OperationName } from '../../ops/registry.ts';
+
 import { accumulate, adam } from '../../ops/adam/reference.ts';
-import { affineDisplacement, affineDisplacementFlowGradient, affineDisplacementMatrixGradient, affineMatrix, affineMatrixGradient } from '../../ops/affine/reference.ts';
+import {
+  affineDisplacement,
+  affineDisplacementFlowGradient,
+  affineDisplacementMatrixGradient,
+  affineMatrix,
+  affineMatrixGradient,
+} from '../../ops/affine/reference.ts';
 import { concat, slice } from '../../ops/concat/reference.ts';
 import { conv3d, conv3dInputGradient, conv3dWeightGradient } from '../../ops/conv3d/reference.ts';
-import { binaryCrossEntropy, binaryCrossEntropyGradient, crossEntropy, crossEntropyGradient } from '../../ops/cross-entropy/reference.ts';
+import {
+  binaryCrossEntropy,
+  binaryCrossEntropyGradient,
+  crossEntropy,
+  crossEntropyGradient,
+} from '../../ops/cross-entropy/reference.ts';
 import { dice, diceGradient } from '../../ops/dice/reference.ts';
 import { add, multiply, multiplyByScalar, scale, unary, unaryGradient } from '../../ops/elementwise/reference.ts';
 import { groupNorm, groupNormInputGradient, groupNormSums, groupStatistics, sumPick } from '../../ops/group-norm/reference.ts';
@@ -13,6 +24,7 @@ import { mse, mseGradient } from '../../ops/mse/reference.ts';
 import { ncc, nccGradient } from '../../ops/ncc/reference.ts';
 import { maxPool, maxPoolGradient } from '../../ops/pool/reference.ts';
 import { channelSum, fill, globalAverage, mean, spatialBroadcast, sumOfSquares } from '../../ops/reduce/reference.ts';
+import type { AttributesOf, OperationName } from '../../ops/registry.ts';
 import { upsample, upsampleGradient } from '../../ops/resize/reference.ts';
 import { crop, pad } from '../../ops/shape/reference.ts';
 import { smoothness, smoothnessGradient } from '../../ops/smoothness/reference.ts';

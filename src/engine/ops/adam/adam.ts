@@ -33,7 +33,8 @@ export const adamOperation: Operation<AdamAttributes> = {
     checkShape(
       [first!, second!, gradients!].every((each) => sameShape(each, parameters!)) && sameShape(step!, [2]),
       'adam',
-      () => `four states of one shape and step [2], got ${[parameters!, first!, second!, gradients!, step!].map(formatShape).join(', ')}`,
+      () =>
+        `four states of one shape and step [2], got ${[parameters!, first!, second!, gradients!, step!].map(formatShape).join(', ')}`,
     );
     return [];
   },
@@ -46,6 +47,7 @@ export function adamStep(learningRate: number, t: number, { beta1, beta2 }: Adam
   return Float32Array.of(learningRate / (1 - beta1 ** t), Math.sqrt(1 - beta2 ** t));
 }
 
-export const accumulate = (graph: Graph, target: Node, values: Node, scale = 1): Node => graph.apply(accumulation, [target, values], { scale });
+export const accumulate = (graph: Graph, target: Node, values: Node, scale = 1): Node =>
+  graph.apply(accumulation, [target, values], { scale });
 export const adam = (graph: Graph, states: readonly [Node, Node, Node, Node], step: Node, attributes = ADAM_DEFAULTS): Node =>
   graph.apply(adamOperation, [...states, step], attributes);

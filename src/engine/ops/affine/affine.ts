@@ -17,9 +17,13 @@ export const affineMatrixOperation: Operation<undefined> = {
   shape: ([rotation, scale, translation, shear]) => {
     const batch = rotation![0]!;
     checkShape(
-      sameShape(rotation!, [batch, 3]) && sameShape(scale!, [batch, 3]) && sameShape(translation!, [batch, 3]) && sameShape(shear!, [batch, 6]),
+      sameShape(rotation!, [batch, 3]) &&
+        sameShape(scale!, [batch, 3]) &&
+        sameShape(translation!, [batch, 3]) &&
+        sameShape(shear!, [batch, 6]),
       'affineMatrix',
-      () => `expects [N, 3], [N, 3], [N, 3], [N, 6], got ${[rotation!, scale!, translation!, shear!].map(formatShape).join(', ')}`,
+      () =>
+        `expects [N, 3], [N, 3], [N, 3], [N, 6], got ${[rotation!, scale!, translation!, shear!].map(formatShape).join(', ')}`,
     );
     return [batch, 3, 4];
   },
@@ -41,7 +45,11 @@ function displacementShape(op: string): Operation<Size>['shape'] {
   return ([matrix, flow], { size }) => {
     const batch = matrix![0]!;
     checkShape(sameShape(matrix!, [batch, 3, 4]), op, () => `matrix expects [N, 3, 4], got ${formatShape(matrix!)}`);
-    checkShape(!flow || sameShape(flow, [batch, 3, ...size]), op, () => `flow expects ${formatShape([batch, 3, ...size])}, got ${formatShape(flow!)}`);
+    checkShape(
+      !flow || sameShape(flow, [batch, 3, ...size]),
+      op,
+      () => `flow expects ${formatShape([batch, 3, ...size])}, got ${formatShape(flow!)}`,
+    );
     return [batch, 3, ...size];
   };
 }

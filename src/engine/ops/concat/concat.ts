@@ -49,6 +49,7 @@ export const slicing: Operation<SliceAttributes> = {
   },
 };
 
-export const concat = (graph: Graph, axis: 0 | 1, ...inputs: readonly Node[]): Node => graph.apply(concatenation, inputs, { axis });
+export const concat = (graph: Graph, axis: 0 | 1, ...inputs: readonly Node[]): Node =>
+  graph.apply(concatenation, inputs, { axis });
 export const slice = (graph: Graph, x: Node, axis: 0 | 1, start: number, length: number): Node =>
   graph.apply(slicing, [x], { axis, start, length });

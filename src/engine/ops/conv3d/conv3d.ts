@@ -6,12 +6,16 @@
  * dx[n, i, q] = sum over o, k of weight[o, i, k] dy[n, o, q - k + (K - 1) / 2]
  * dweight[o, i, k] = sum over n, p of dy[n, o, p] x[n, i, p + k - (K - 1) / 2]
  */
-import { checkShape, formatShape, type Graph, type Node, type Operation, sameShape, type Shape } from '../../graph.ts';
+import { checkShape, formatShape, type Graph, type Node, type Operation, type Shape, sameShape } from '../../graph.ts';
 import { channelSum } from '../reduce/reduce.ts';
 
 function checkConvolution(op: string, x: Shape, weight: Shape, xChannelAxis: 0 | 1): void {
   const kernel = weight[2];
-  checkShape(x.length === 5 && weight.length === 5, op, () => `needs (N, C, D, H, W) and (O, I, K, K, K), got ${formatShape(x)} and ${formatShape(weight)}`);
+  checkShape(
+    x.length === 5 && weight.length === 5,
+    op,
+    () => `needs (N, C, D, H, W) and (O, I, K, K, K), got ${formatShape(x)} and ${formatShape(weight)}`,
+  );
   checkShape(
     (kernel === 1 || kernel === 3) && weight[3] === kernel && weight[4] === kernel,
     op,
@@ -20,7 +24,8 @@ function checkConvolution(op: string, x: Shape, weight: Shape, xChannelAxis: 0 |
   checkShape(
     x[1] === weight[xChannelAxis],
     op,
-    () => `weight expects ${weight[xChannelAxis]} ${xChannelAxis === 1 ? 'input' : 'output'} channels, got ${x[1]} (tensor ${formatShape(x)}, weight ${formatShape(weight)})`,
+    () =>
+      `weight expects ${weight[xChannelAxis]} ${xChannelAxis === 1 ? 'input' : 'output'} channels, got ${x[1]} (tensor ${formatShape(x)}, weight ${formatShape(weight)})`,
   );
 }
 

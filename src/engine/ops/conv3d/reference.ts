@@ -3,7 +3,11 @@ import type { ReferenceKernel } from '../../backends/reference/kernel.ts';
 import type { Shape } from '../../graph.ts';
 
 /** Calls `visit` for every tap of every voxel that lies inside: flat index of the output voxel, of the input voxel, and of the tap. */
-function forEachTap([, , depth, height, width]: Shape, kernel: number, visit: (out: number, at: number, tap: number) => void): void {
+function forEachTap(
+  [, , depth, height, width]: Shape,
+  kernel: number,
+  visit: (out: number, at: number, tap: number) => void,
+): void {
   const half = (kernel - 1) / 2;
   for (let z = 0; z < depth!; z++)
     for (let y = 0; y < height!; y++)
@@ -17,7 +21,12 @@ function forEachTap([, , depth, height, width]: Shape, kernel: number, visit: (o
             }
 }
 
-export const conv3d: ReferenceKernel<undefined> = ({ inputs: [x, weight, bias], inputShapes: [xShape, weightShape], out, shape }) => {
+export const conv3d: ReferenceKernel<undefined> = ({
+  inputs: [x, weight, bias],
+  inputShapes: [xShape, weightShape],
+  out,
+  shape,
+}) => {
   const [batch, channelsOut] = shape as [number, number];
   const channelsIn = xShape![1]!;
   const kernel = weightShape![2]!;
@@ -37,7 +46,12 @@ export const conv3d: ReferenceKernel<undefined> = ({ inputs: [x, weight, bias], 
     }
 };
 
-export const conv3dInputGradient: ReferenceKernel<undefined> = ({ inputs: [dOut, weight], inputShapes: [dOutShape, weightShape], out, shape }) => {
+export const conv3dInputGradient: ReferenceKernel<undefined> = ({
+  inputs: [dOut, weight],
+  inputShapes: [dOutShape, weightShape],
+  out,
+  shape,
+}) => {
   const [batch, channelsIn] = shape as [number, number];
   const channelsOut = dOutShape![1]!;
   const kernel = weightShape![2]!;

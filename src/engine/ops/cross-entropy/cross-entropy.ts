@@ -6,12 +6,14 @@
  */
 import { checkShape, formatShape, type Graph, type Node, type Operation, sameShape } from '../../graph.ts';
 
-const pairShape = (op: string, rank: number | undefined): Operation['shape'] =>
+const pairShape =
+  (op: string, rank: number | undefined): Operation['shape'] =>
   ([logits, truth]) => {
     checkShape(
       sameShape(logits!, truth!) && (rank === undefined || logits!.length === rank),
       op,
-      () => `logits and truth must have one shape${rank ? ' (N, C, D, H, W)' : ''}, got ${formatShape(logits!)} and ${formatShape(truth!)}`,
+      () =>
+        `logits and truth must have one shape${rank ? ' (N, C, D, H, W)' : ''}, got ${formatShape(logits!)} and ${formatShape(truth!)}`,
     );
     return [];
   };
@@ -20,7 +22,10 @@ const pairShape = (op: string, rank: number | undefined): Operation['shape'] =>
 export const crossEntropyOperation: Operation<undefined> = {
   name: 'crossEntropy',
   shape: pairShape('crossEntropy', 5),
-  gradient: (graph, { inputs: [logits, truth] }, dOut) => [graph.apply(crossEntropyGradient, [logits!, truth!, dOut], undefined), undefined],
+  gradient: (graph, { inputs: [logits, truth] }, dOut) => [
+    graph.apply(crossEntropyGradient, [logits!, truth!, dOut], undefined),
+    undefined,
+  ],
 };
 
 /** inputs: logits, truth, dOut (scalar). Result d logits. */
@@ -37,8 +42,12 @@ export const binaryCrossEntropyOperation: Operation<undefined> = {
 };
 
 /** inputs: logits, truth, dOut (scalar). Result d logits. */
-export const binaryCrossEntropyGradient: Operation<undefined> = { name: 'binaryCrossEntropyGradient', shape: ([logits]) => logits! };
+export const binaryCrossEntropyGradient: Operation<undefined> = {
+  name: 'binaryCrossEntropyGradient',
+  shape: ([logits]) => logits!,
+};
 
-export const crossEntropyLoss = (graph: Graph, logits: Node, truth: Node): Node => graph.apply(crossEntropyOperation, [logits, truth], undefined);
+export const crossEntropyLoss = (graph: Graph, logits: Node, truth: Node): Node =>
+  graph.apply(crossEntropyOperation, [logits, truth], undefined);
 export const binaryCrossEntropyLoss = (graph: Graph, logits: Node, truth: Node): Node =>
   graph.apply(binaryCrossEntropyOperation, [logits, truth], undefined);

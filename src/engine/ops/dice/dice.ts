@@ -26,4 +26,5 @@ export const diceOperation: Operation<undefined> = {
 /** inputs: probabilities, truth, dOut (scalar). Result d probabilities. */
 export const diceGradient: Operation<undefined> = { name: 'diceGradient', shape: ([probabilities]) => probabilities! };
 
-export const diceLoss = (graph: Graph, probabilities: Node, truth: Node): Node => graph.apply(diceOperation, [probabilities, truth], undefined);
+export const diceLoss = (graph: Graph, probabilities: Node, truth: Node): Node =>
+  graph.apply(diceOperation, [probabilities, truth], undefined);

@@ -5,7 +5,8 @@
  */
 import { checkShape, formatShape, type Graph, type Node, type Operation, sameShape } from '../../graph.ts';
 
-const sameShapes = (op: string): Operation['shape'] =>
+const sameShapes =
+  (op: string): Operation['shape'] =>
   (inputs) => {
     const [a, b] = [inputs[0]!, inputs[1]!];
     checkShape(sameShape(a, b), op, () => `both inputs must have one shape, got ${formatShape(a)} and ${formatShape(b)}`);
@@ -70,7 +71,8 @@ export const unaryGradient: Operation<UnaryAttributes> = {
 
 export const add = (graph: Graph, a: Node, b: Node): Node => graph.apply(addition, [a, b], undefined);
 export const multiply = (graph: Graph, a: Node, b: Node): Node => graph.apply(multiplication, [a, b], undefined);
-export const scale = (graph: Graph, x: Node, factor: number, shift = 0): Node => graph.apply(scaling, [x], { scale: factor, shift });
+export const scale = (graph: Graph, x: Node, factor: number, shift = 0): Node =>
+  graph.apply(scaling, [x], { scale: factor, shift });
 export const multiplyByScalar = (graph: Graph, x: Node, scalar: Node): Node => graph.apply(scalarProduct, [x, scalar], undefined);
 export const tanh = (graph: Graph, x: Node): Node => graph.apply(unaryOperation, [x], { function: 'tanh', parameter: 0 });
 export const sigmoid = (graph: Graph, x: Node): Node => graph.apply(unaryOperation, [x], { function: 'sigmoid', parameter: 0 });

@@ -8,7 +8,7 @@
  *   dx = r (gamma dz - [sum gamma dz + h sum gamma dz h] / M)  (sums over the group)
  * Only x and the statistics are kept: z is computed again, which is cheaper than its memory.
  */
-import { checkShape, formatShape, type Graph, type Node, type Operation, sameShape, type Shape } from '../../graph.ts';
+import { checkShape, formatShape, type Graph, type Node, type Operation, type Shape, sameShape } from '../../graph.ts';
 
 export interface GroupNormAttributes {
   readonly groups: number;
@@ -18,7 +18,11 @@ export interface GroupNormAttributes {
 }
 
 function checkGroups(op: string, x: Shape, groups: number): void {
-  checkShape(x.length === 5 && x[1]! % groups === 0, op, () => `${groups} groups do not divide the channels of ${formatShape(x)}`);
+  checkShape(
+    x.length === 5 && x[1]! % groups === 0,
+    op,
+    () => `${groups} groups do not divide the channels of ${formatShape(x)}`,
+  );
 }
 
 /** inputs: x (N, C, D, H, W). Result (N, G, 2): mean and 1 / sqrt(variance + eps) of each group. */
@@ -36,7 +40,11 @@ export const groupNormalization: Operation<GroupNormAttributes> = {
   shape: ([x, statistics, gamma, beta], { groups }) => {
     checkGroups('groupNorm', x!, groups);
     const channels = x![1]!;
-    checkShape(sameShape(statistics!, [x![0]!, groups, 2]), 'groupNorm', () => `statistics expect [${x![0]}, ${groups}, 2], got ${formatShape(statistics!)}`);
+    checkShape(
+      sameShape(statistics!, [x![0]!, groups, 2]),
+      'groupNorm',
+      () => `statistics expect [${x![0]}, ${groups}, 2], got ${formatShape(statistics!)}`,
+    );
     checkShape(
       sameShape(gamma!, [channels]) && sameShape(beta!, [channels]),
       'groupNorm',

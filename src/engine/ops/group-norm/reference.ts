@@ -69,7 +69,12 @@ export const groupNormInputGradient: ReferenceKernel<GroupNormAttributes> = (cal
   });
 };
 
-export const sumPick: ReferenceKernel<{ readonly pick: 0 | 1 }> = ({ inputs: [sums], inputShapes: [shape], out, attributes: { pick } }) => {
+export const sumPick: ReferenceKernel<{ readonly pick: 0 | 1 }> = ({
+  inputs: [sums],
+  inputShapes: [shape],
+  out,
+  attributes: { pick },
+}) => {
   const [batch, channels] = shape as [number, number];
   for (let c = 0; c < channels; c++) {
     let sum = 0;

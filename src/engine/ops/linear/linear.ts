@@ -38,4 +38,5 @@ export const linearWeightGradient: Operation<undefined> = {
 /** x (N, O) to (O): the sum over the batch. */
 export const batchSum: Operation<undefined> = { name: 'batchSum', shape: ([x]) => [x![1]!] };
 
-export const linear = (graph: Graph, x: Node, weight: Node, bias: Node): Node => graph.apply(linearOperation, [x, weight, bias], undefined);
+export const linear = (graph: Graph, x: Node, weight: Node, bias: Node): Node =>
+  graph.apply(linearOperation, [x, weight, bias], undefined);

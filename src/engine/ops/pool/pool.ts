@@ -9,7 +9,11 @@ import { checkShape, formatShape, type Graph, type Node, type Operation } from '
 export const maxPoolOperation: Operation<undefined> = {
   name: 'maxPool',
   shape: ([x]) => {
-    checkShape(x!.length === 5 && x!.slice(2).every((size) => size >= 2), 'maxPool', () => `needs (N, C, D, H, W) of 2 voxels and more, got ${formatShape(x!)}`);
+    checkShape(
+      x!.length === 5 && x!.slice(2).every((size) => size >= 2),
+      'maxPool',
+      () => `needs (N, C, D, H, W) of 2 voxels and more, got ${formatShape(x!)}`,
+    );
     return [x![0]!, x![1]!, ...x!.slice(2).map((size) => Math.floor(size / 2))];
   },
   gradient: (graph, { inputs: [x] }, dOut) => [graph.apply(maxPoolGradient, [x!, dOut], undefined)],

@@ -56,4 +56,5 @@ export const pad = (graph: Graph, x: Node, before: readonly number[], after: rea
 /** `cropping`, or the node itself where nothing is taken away. */
 export const crop = (graph: Graph, x: Node, before: readonly number[], after: readonly number[]): Node =>
   none(before) && none(after) ? x : graph.apply(cropping, [x], { before, after });
-export const view = (graph: Graph, x: Node, offset: number, shape: readonly number[]): Node => graph.apply(viewing, [x], { offset, shape });
+export const view = (graph: Graph, x: Node, offset: number, shape: readonly number[]): Node =>
+  graph.apply(viewing, [x], { offset, shape });

@@ -14,7 +14,8 @@ export const warpOperation: Operation<undefined> = {
     checkShape(
       image!.length === 5 && displacement!.length === 5 && displacement![1] === 3 && displacement![0] === image![0],
       'warp',
-      () => `needs image (N, C, D, H, W) and displacement (N, 3, D, H, W), got ${formatShape(image!)} and ${formatShape(displacement!)}`,
+      () =>
+        `needs image (N, C, D, H, W) and displacement (N, 3, D, H, W), got ${formatShape(image!)} and ${formatShape(displacement!)}`,
     );
     checkShape(
       sameShape(image!.slice(2), displacement!.slice(2)),
@@ -38,4 +39,5 @@ export const warpDisplacementGradient: Operation<undefined> = {
   shape: ([, displacement]) => displacement!,
 };
 
-export const warp = (graph: Graph, image: Node, displacement: Node): Node => graph.apply(warpOperation, [image, displacement], undefined);
+export const warp = (graph: Graph, image: Node, displacement: Node): Node =>
+  graph.apply(warpOperation, [image, displacement], undefined);

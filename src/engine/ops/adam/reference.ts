@@ -1,0 +1,18 @@
+/** The effects, as the formulas in adam.ts say; each new value is rounded to float32 where it is stored, and used as stored. */
+import type { ReferenceKernel } from '../../backends/reference/kernel.ts';
+import type { AdamAttributes } from './adam.ts';
+
+export const accumulate: ReferenceKernel<{ readonly scale: number }> = ({ inputs: [target, values], attributes: { scale } }) => {
+  for (let i = 0; i < target.length; i++) target[i] += scale * values[i];
+};
+
+export const adam: ReferenceKernel<AdamAttributes> = ({ inputs, attributes: { beta1, beta2, eps } }) => {
+  const [parameters, first, second, gradients, [rate, correction]] = inputs;
+  for (let i = 0; i < parameters.length; i++) {
+    const gradient = gradients[i];
+    first[i] = beta1 * first[i] + (1 - beta1) * gradient;
+    second[i] = beta2 * second[i] + (1 - beta2) * gradient * gradient;
+    parameters[i] -= (rate * first[i]) / (Math.sqrt(second[i]) / correction + eps);
+    gradients[i] = 0;
+  }
+};
