@@ -1,0 +1,154 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { UsageError } from '../errors/errors.ts';
+import { type DamageOptions, DEFAULT_DAMAGE } from '../method/damage/damage.ts';
+import { DEFAULT_SPATIAL, type SpatialOptions } from '../method/spatial/spatial.ts';
+import { DEFAULT_CONFIGURATION, patchSize } from './configuration.ts';
+import { configurationKeys, configurationMarkdown, configurationYaml } from './configuration-reference.ts';
+import { overridesOf, pretrainOptions } from './pretrain-options.ts';
+import { parseConfiguration, readConfiguration } from './read-configuration.ts';
+import { requireSameRun } from './same-run.ts';
+
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gvsl-configuration-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+const file = async (name: string, text: string): Promise<string> => {
+  await writeFile(join(folder, name), text);
+  return join(folder, name);
+};
+const failure = (work: () => unknown): Error => {
+  try {
+    work();
+  } catch (error) {
+    expect(error).toBeInstanceOf(UsageError);
+    return error as Error;
+  }
+  throw new Error('nothing was refused');
+};
+
+describe('pre-training configuration', () => {
+  it('defaults to the published protocol', () => {
+    expect(DEFAULT_CONFIGURATION).toMatchObject({
+      steps: 200_000,
+      batch: 2,
+      learningRate: 1e-4,
+      loss: { ncc: 1, smooth: 1, mse: 1, nccWindow: 9 },
+    });
+    const spatial: SpatialOptions = DEFAULT_CONFIGURATION.data.spatial;
+    const damage: DamageOptions = DEFAULT_CONFIGURATION.data.damage;
+    expect(spatial).toMatchObject(DEFAULT_SPATIAL);
+    expect(damage).toMatchObject(DEFAULT_DAMAGE);
+    expect(patchSize(DEFAULT_CONFIGURATION)).toEqual([96, 96, 96]);
+  });
+
+  it('describes every key, and its YAML reference reads back as the defaults', () => {
+    expect(configurationKeys().filter((key) => key.description === '')).toEqual([]);
+    expect(configurationKeys().filter((key) => !key.section && key.default === undefined)).toEqual([]);
+    expect(parseConfiguration(parse(configurationYaml()))).toEqual(DEFAULT_CONFIGURATION);
+    expect(configurationMarkdown()).toContain(
+      '| `data.patch` | `96` | a whole number from 8 to 512, or a list of 3, each a whole number from 8 to 512 |',
+    );
+    expect(configurationMarkdown()).toContain('| `model.width` | `1` | one of 1, 0.5, 0.25, 0.125 |');
+  });
+
+  it('reads YAML and JSON; options go before the file', async () => {
+    const yaml = await file('a.yaml', 'steps: 50\nlearningRate: 1e-3\ndata:\n  patch: [32, 48, 32]\n');
+    const json = await file('a.json', '{\t"steps": 50, "learningRate": 0.001, "data": {"patch": [32, 48, 32]}}');
+    expect(await readConfiguration(yaml)).toEqual(await readConfiguration(json));
+    const options = { steps: '7', patch: '16x24x20', width: '0.25', lr: '1e-2', without: 'affine', json: true };
+    const configuration = await readConfiguration(yaml, overridesOf(options));
+    expect(configuration).toMatchObject({
+      steps: 7,
+      learningRate: 0.01,
+      model: { width: 0.25, heads: { affine: false, matching: true } },
+    });
+    expect(patchSize(configuration)).toEqual([16, 24, 20]);
+    expect(await readConfiguration(await file('empty.yml', ''))).toEqual(DEFAULT_CONFIGURATION);
+    expect(await readConfiguration(undefined)).toEqual(DEFAULT_CONFIGURATION);
+  });
+
+  it('refuses unknown keys with the nearest known name, and says every problem at once', () => {
+    const document = {
+      step: 5,
+      data: { patchh: 3, damage: { shuffleBoxes: 1, heldOut: 0 } },
+      patch: 64,
+      wholly: 1,
+      loss: { nccWindow: 4 },
+      log: 3,
+    };
+    const lines = failure(() => parseConfiguration(document, [], 'run.yaml')).message.split('\n');
+    expect(lines.sort()).toEqual([
+      'run.yaml: data.damage.heldOut: unknown key; did you mean data.heldOut?',
+      'run.yaml: data.damage.shuffleBoxes: unknown key; did you mean data.damage.shufflingBoxes?',
+      'run.yaml: data.patchh: unknown key; did you mean data.patch?',
+      'run.yaml: log: expected a section with some of the keys everySteps, evaluateEverySteps, evaluatePairs, picturesEverySteps, checkpointEverySteps, checkpointEveryMinutes; found 3',
+      'run.yaml: loss.nccWindow: the window must be odd, so that it has a centre; found 4',
+      'run.yaml: patch: unknown key; did you mean data.patch?',
+      'run.yaml: step: unknown key; did you mean steps?',
+      'run.yaml: wholly: unknown key; gvsl pretrain --help lists the known ones',
+    ]);
+  });
+
+  it.each<[unknown, string]>([
+    [{ steps: 0 }, 'x: steps: expected a whole number of at least 1; found 0'],
+    [{ steps: 1.5 }, 'x: steps: expected a whole number of at least 1; found 1.5'],
+    [{ learningRate: Number.POSITIVE_INFINITY }, 'x: learningRate: expected a number above 0; found Infinity'],
+    [
+      { data: { patch: [1, 2] } },
+      'x: data.patch: expected a whole number from 8 to 512, or a list of 3, each a whole number from 8 to 512; found [1,2]',
+    ],
+    [{ model: { width: 0.3 } }, 'x: model.width: expected one of 1, 0.5, 0.25, 0.125; found 0.3'],
+    [{ data: { spatial: { scale: [2, 1] } } }, 'x: data.spatial.scale: the first number must not exceed the second; found [2,1]'],
+    [{ data: { heldOut: 2.5 } }, 'x: data.heldOut: a number of subjects (whole) or a share below 1; found 2.5'],
+    [{ model: { heads: { matching: false, restoration: false } } }, 'nothing to learn'],
+    [[1], 'x: expected sections and keys (a mapping); found [1]'],
+    ['text', 'x: expected sections and keys (a mapping); found "text"'],
+    [JSON.parse('{"__proto__": {"steps": 3}}'), 'unknown key'],
+  ])('refuses %j', (document, message) => {
+    expect(failure(() => parseConfiguration(document, [], 'x')).message).toContain(message);
+  });
+
+  it('names the option where an option is wrong', () => {
+    const refused = (options: Record<string, unknown>): string =>
+      failure(() => parseConfiguration({}, overridesOf(options))).message;
+    expect(refused({ steps: 'many' })).toBe('--steps: expected a whole number of at least 1; found "many"');
+    expect(refused({ patch: '32,x' })).toMatch(/^--patch: expected .* found \[32,"",""\]$/);
+    expect(refused({ without: 'afine' })).toBe(
+      '--without: expected affine, restoration, matching (several with commas); found "afine"',
+    );
+    expect(pretrainOptions()[1]!.flags).toBe('--patch <size>');
+  });
+
+  it('refuses what is no configuration file', async () => {
+    await expect(readConfiguration(join(folder, 'none.yaml'))).rejects.toThrow('none.yaml: no such file');
+    await expect(readConfiguration(await file('bad.yaml', 'a: [1\nb: 2'))).rejects.toThrow(
+      /bad.yaml: not readable as YAML: .*line/s,
+    );
+    await expect(readConfiguration(await file('twice.yaml', 'steps: 1\nsteps: 2'))).rejects.toThrow('twice.yaml');
+    await expect(readConfiguration(await file('bad.json', '{'))).rejects.toThrow(UsageError);
+    await expect(
+      readConfiguration(
+        await file(
+          'bomb.yaml',
+          `a: &a [1,1]\n${'bcdefgh'
+            .split('')
+            .map((c, i) => `${c}: &${c} [${`*${'abcdefg'[i]},`.repeat(9)}]\n`)
+            .join('')}`,
+        ),
+      ),
+    ).rejects.toThrow(UsageError);
+  });
+
+  it('lets a run go on longer, with other threads and other logging, and nothing else', () => {
+    const begun = parseConfiguration({ steps: 10 });
+    requireSameRun(begun, parseConfiguration({ steps: 20, threads: 1, log: { everySteps: 1 } }), 'run');
+    expect(failure(() => requireSameRun(begun, parseConfiguration({ seed: 2, data: { patch: 64 } }), 'run')).message).toMatch(
+      /seed: begun with 1, now 2\n {2}data.patch: begun with 96, now 64$/,
+    );
+  });
+});
