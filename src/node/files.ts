@@ -1,6 +1,6 @@
 /** Files as users need them: an output is written aside, synced and renamed, so that a half file is never seen under its name. */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 /** Makes the folder's entries durable; some systems cannot sync a folder, and there the rename alone must do. */
@@ -46,23 +46,63 @@ export async function writeFileAtomic(path: string, ...content: readonly (string
   await syncFolder(dirname(path));
 }
 
-/** Runs `write` on a fresh folder aside, then puts it in the place of `path` (an old folder there is replaced). */
+/** The names of a replacement that was under way: a complete new folder, and the old one that it replaces. */
+const readyOf = (path: string): string => join(dirname(path), `.${basename(path)}.ready`);
+const oldOf = (path: string): string => join(dirname(path), `.${basename(path)}.old`);
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+/**
+ * Runs `write` on a fresh folder aside, then puts it in the place of `path` (an old folder there is replaced). What `write`
+ * makes must be durable when it returns (`writeFileAtomic` sees to it).
+ *
+ * No system call that Node has exchanges two folders, so for a moment `path` is absent. A process killed then loses nothing:
+ * the complete new folder lies beside it as `.NAME.ready`, `findFolder` finds it there, and the next writer's `repairFolder`
+ * puts it in place. (A link to versioned folders would have no such moment, but Windows and many shared drives have no links.)
+ * One writer at a time.
+ */
 export async function writeFolderAtomic(path: string, write: (aside: string) => Promise<void>): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await repairFolder(path);
   const aside = asideOf(path);
-  await mkdir(aside, { recursive: true });
+  await mkdir(aside);
   try {
     await write(aside);
     await syncFolder(aside);
-    const old = asideOf(path);
-    const hadOld = await rename(path, old).then(
-      () => true,
-      () => false,
-    );
-    await rename(aside, path);
-    if (hadOld) await rm(old, { recursive: true, force: true });
+    await rename(aside, readyOf(path));
+    // Before the old folder is touched, so that a power cut cannot keep the later change and lose this one.
+    await syncFolder(dirname(path));
   } catch (error) {
     await rm(aside, { recursive: true, force: true });
     throw error;
   }
+  await repairFolder(path);
+}
+
+/**
+ * Finishes a replacement of `path` that was cut off, and removes what it left. Every step can itself be cut off and done again.
+ * Only for whoever may write there.
+ */
+export async function repairFolder(path: string): Promise<void> {
+  const [ready, old] = [readyOf(path), oldOf(path)];
+  if (await exists(ready)) {
+    // The ready folder is complete, so whatever stands at the old one's name is older than it and than `path`.
+    await rm(old, { recursive: true, force: true });
+    if (await exists(path)) await rename(path, old);
+    await rename(ready, path);
+  }
+  await rm(old, { recursive: true, force: true });
+  const beside = await readdir(dirname(path)).catch(() => []);
+  const mine = beside.filter((name) => isLeftOver(name) && name.startsWith(`.${basename(path)}.`));
+  for (const name of mine) await rm(join(dirname(path), name), { recursive: true, force: true });
   await syncFolder(dirname(path));
+}
+
+/** Where the newest complete content of `path` lies, without touching anything: there, or ready beside it; undefined if nowhere. */
+export async function findFolder(path: string): Promise<string | undefined> {
+  if (await exists(path)) return path;
+  return (await exists(readyOf(path))) ? readyOf(path) : undefined;
 }

@@ -69,14 +69,15 @@ export const pretrainConfigurationSchema = z
         .default(0.1)
         .describe('Subjects kept from training for evaluation: a share below 1, or how many; 0 is none.'),
       jitterVoxels: count()
-        .default(8)
-        .describe('How far the two crops of a pair may lie apart from the same place, along each axis.'),
+        .default(4)
+        .describe('How far each crop of a pair is moved from the same relative place of its image, along each axis, either way.'),
       spatial: section('The random transformation of the images before they are shown.', {
-        enabled: z.boolean().default(true).describe('Whether there is one.'),
-        shared: z
-          .boolean()
-          .default(true)
-          .describe('One transformation for both images of a pair; false draws one for each, so that there is a pose to find.'),
+        mode: z
+          .enum(['shared', 'independent', 'none'])
+          .default('shared')
+          .describe(
+            'shared: one for both images of a pair; independent: one for each, so that there is a pose to find; none: no transformation.',
+          ),
         rotationRadians: weight()
           .max(Math.PI)
           .default(DEFAULT_SPATIAL.rotationRadians)
@@ -94,7 +95,7 @@ export const pretrainConfigurationSchema = z
         elasticSigmaVoxels: range(z.number().positive().max(100))
           .default([...DEFAULT_SPATIAL.elasticSigmaVoxels])
           .describe('Least and largest standard deviation of the Gaussian that smooths it.'),
-      } satisfies Record<keyof SpatialOptions | 'enabled' | 'shared', z.ZodType>),
+      } satisfies Record<keyof SpatialOptions | 'mode', z.ZodType>),
       damage: section('The damage to the moving image that restoration undoes.', {
         enabled: z.boolean().default(true).describe('Whether there is any.'),
         shufflingProbability: probability()
