@@ -46,12 +46,20 @@ interface Request {
   readonly label: string;
 }
 
-/** Plans one graph. `sizeOf` is 0 for what needs no arena memory (states, constants kept elsewhere); `scratchOf` likewise. */
-export function planMemory(graph: Graph, sizeOf: (node: Node) => number, scratchOf: (node: Node) => number): MemoryPlan {
+/**
+ * Plans one graph. `sizeOf` is 0 for what needs no arena memory of its own (states, constants kept elsewhere, parts of others), `scratchOf`
+ * likewise. `rootOf` names the node in whose memory a node's result lies; a backend may know of more aliases than the operations say.
+ */
+export function planMemory(
+  graph: Graph,
+  sizeOf: (node: Node) => number,
+  scratchOf: (node: Node) => number,
+  rootOf: (node: Node) => Node = storageRoot,
+): MemoryPlan {
   const requests = new Map<number, Request>();
   const scratchRequests: Request[] = [];
   for (const node of graph.nodes) {
-    if (!node.op.alias && !node.op.writes) {
+    if (rootOf(node) === node && !node.op.writes) {
       const sizeBytes = align(sizeOf(node));
       if (sizeBytes > 0) {
         const from = node.op.name === 'input' ? 0 : node.id;
@@ -59,7 +67,7 @@ export function planMemory(graph: Graph, sizeOf: (node: Node) => number, scratch
       }
     }
     for (const each of node.inputs) {
-      const request = requests.get(storageRoot(each).id);
+      const request = requests.get(rootOf(each).id);
       if (request) request.to = node.id;
     }
     const scratchBytes = align(scratchOf(node));
@@ -75,7 +83,7 @@ export function planMemory(graph: Graph, sizeOf: (node: Node) => number, scratch
     }
   }
   for (const node of graph.outputs.values()) {
-    const request = requests.get(storageRoot(node).id);
+    const request = requests.get(rootOf(node).id);
     if (request) request.to = graph.nodes.length;
   }
 

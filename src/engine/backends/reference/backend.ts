@@ -1,7 +1,7 @@
 /** The plain backend: dense arrays, one kernel after another, in the graph's order. It is there to be read and to be compared with. */
-import { WorkError } from '../../../errors/errors.ts';
 import type { Backend, Session } from '../../backend.ts';
-import { elementCount, formatShape, type Graph, type Node, type Program } from '../../graph.ts';
+import { elementCount, type Graph, type Node, type Program } from '../../graph.ts';
+import { checkInputs, graphOf } from '../../inputs.ts';
 import { verifyProgram } from '../../verify.ts';
 import type { ReferenceKernel } from './kernel.ts';
 import { REFERENCE_KERNELS } from './kernels.ts';
@@ -47,26 +47,6 @@ function runGraph(
   return values;
 }
 
-/** Checks that `given` holds each declared input with its number of elements. */
-export function checkInputs(name: string, graph: Graph, given: Readonly<Record<string, Float32Array>>): void {
-  for (const [inputName, node] of graph.inputs) {
-    const values = given[inputName];
-    const expected = elementCount(node.shape);
-    if (values?.length !== expected) {
-      throw new Error(
-        `graph '${name}': input '${inputName}' expects ${expected} values ${formatShape(node.shape)}, got ${values?.length ?? 'nothing'}`,
-      );
-    }
-  }
-}
-
-/** The graph of that name, or an error that lists the names. */
-export function graphOf(program: Program, name: string): Graph {
-  const graph = program.graphs.get(name);
-  if (!graph) throw new Error(`no graph '${name}' in this program (it has ${[...program.graphs.keys()].join(', ')})`);
-  return graph;
-}
-
 /** The plain backend. */
 export function referenceBackend(): Backend {
   const memoryBytes = (program: Program): number =>
@@ -95,7 +75,7 @@ export function referenceBackend(): Backend {
           return Object.fromEntries(
             wanted.map((output) => {
               const node = graph.outputs.get(output);
-              if (!node) throw new WorkError(`graph '${name}' has no output '${output}'`);
+              if (!node) throw new Error(`graph '${name}' has no output '${output}'`);
               return [output, values.get(node)!.slice()];
             }),
           );

@@ -1,0 +1,21 @@
+/** Compiles the kernels to WebAssembly, once for each kind of machine: relaxed SIMD (fused multiply-add), and portable SIMD. */
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import asc from 'assemblyscript/asc';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const entry = 'src/engine/backends/cpu/kernels.as.ts';
+const shared = ['-O3', '--noAssert', '--runtime', 'stub', '--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536', '--importTable', '--enable', 'simd,threads'];
+const builds = { portable: [], relaxed: ['--enable', 'relaxed-simd'] };
+
+mkdirSync(join(root, 'wasm'), { recursive: true });
+for (const [name, extra] of Object.entries(builds)) {
+  const output = `wasm/kernels-${name}.wasm`;
+  const { error, stderr } = await asc.main([entry, '--baseDir', root, '--outFile', output, ...shared, ...extra], {});
+  if (error) {
+    process.stderr.write(`${stderr.toString()}\n${error.message}\n`);
+    process.exit(1);
+  }
+  process.stdout.write(`${output}\n`);
+}

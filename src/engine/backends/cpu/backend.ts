@@ -1,0 +1,178 @@
+/**
+ * The CPU backend: WebAssembly SIMD kernels and threads on one shared memory that is taken once, at its final size.
+ *
+ * It knows neither Node nor a browser: a `CpuHost` brings the compiled module and starts threads.
+ */
+import { WorkError } from '../../../errors/errors.ts';
+import type { Backend, Session } from '../../backend.ts';
+import { elementCount, type Program } from '../../graph.ts';
+import { verifyProgram } from '../../verify.ts';
+import { checkInputs, graphOf } from '../../inputs.ts';
+import { CONTROL_ADDRESS, type CompiledProgram, compileProgram, TABLE_BASE, THREAD_SCRATCH_BYTES } from './compile.ts';
+import { BLOCK, blockBytes, blockCount, type CpuTensor } from './lowering.ts';
+
+/** What a thread needs to serve: see `bindModule` and scheduler.as.ts. */
+export interface ThreadOptions {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly kernelNames: readonly string[];
+  readonly tableBase: number;
+  readonly controlAddress: number;
+  readonly scratchAddress: number;
+  readonly thread: number;
+  readonly threads: number;
+}
+
+/** The machine's side of the CPU backend. */
+export interface CpuHost {
+  /** Which build of the kernels this is: 'relaxed' or 'portable'. */
+  readonly build: string;
+  readonly module: WebAssembly.Module;
+  /** Starts one more thread, which instantiates the module and calls `serve`; resolves when it does. */
+  startThread(options: ThreadOptions): Promise<{ stop(): Promise<void> }>;
+}
+
+const PAGE_BYTES = 65536;
+/** wasm32 addresses end here; the last page is left out so that no address is 2^32 itself. */
+export const WASM_LIMIT_BYTES = 2 ** 32 - PAGE_BYTES;
+
+/** Copies dense values into a tensor's memory, halo and padding channels as zeros. */
+function upload(buffer: ArrayBufferLike, tensor: CpuTensor, values: Float32Array): void {
+  const { shape, blocked, data, batchStrideBytes } = tensor;
+  if (!blocked) {
+    new Float32Array(buffer, data, values.length).set(values);
+    return;
+  }
+  const [batch, channels] = shape as [number, number];
+  for (let n = 0; n < batch; n++) {
+    new Float32Array(buffer, data + n * batchStrideBytes, (blockCount(channels) * blockBytes(shape)) / 4).fill(0);
+  }
+  forEachBlockedRow(buffer, tensor, (memory, row, from, width) => {
+    for (let x = 0; x < width; x++) memory[row + x * BLOCK] = values[from + x]!;
+  });
+}
+
+function download(buffer: ArrayBufferLike, tensor: CpuTensor): Float32Array {
+  const values = new Float32Array(elementCount(tensor.shape));
+  if (tensor.blocked) {
+    forEachBlockedRow(buffer, tensor, (memory, row, to, width) => {
+      for (let x = 0; x < width; x++) values[to + x] = memory[row + x * BLOCK]!;
+    });
+    return values;
+  }
+  const { shape, data, batchStrideBytes } = tensor;
+  const batch = shape.length < 2 ? 1 : shape[0]!;
+  const each = values.length / batch;
+  for (let n = 0; n < batch; n++) values.set(new Float32Array(buffer, data + n * batchStrideBytes, each), n * each);
+  return values;
+}
+
+function forEachBlockedRow(
+  buffer: ArrayBufferLike,
+  { shape, data, batchStrideBytes }: CpuTensor,
+  visit: (memory: Float32Array, row: number, dense: number, width: number) => void,
+): void {
+  const [batch, channels, depth, height, width] = shape as readonly [number, number, number, number, number];
+  const memory = new Float32Array(buffer);
+  for (let n = 0; n < batch; n++)
+    for (let c = 0; c < channels; c++) {
+      const block = (data + n * batchStrideBytes + Math.floor(c / BLOCK) * blockBytes(shape)) / 4;
+      for (let z = 0; z < depth; z++)
+        for (let y = 0; y < height; y++) {
+          const row = block + (((z + 1) * (height + 2) + y + 1) * (width + 2) + 1) * BLOCK + (c % BLOCK);
+          visit(memory, row, (((n * channels + c) * depth + z) * height + y) * width, width);
+        }
+    }
+}
+
+/** Instantiates the module on a memory and puts every kernel into its place in the table. */
+export function bindModule(module: WebAssembly.Module, memory: WebAssembly.Memory, kernelNames: readonly string[]): WebAssembly.Exports {
+  const table = new WebAssembly.Table({ initial: TABLE_BASE + kernelNames.length, element: 'anyfunc' });
+  const { exports } = new WebAssembly.Instance(module, { env: { memory, table } });
+  kernelNames.forEach((name, i) => {
+    const kernel = exports[name];
+    if (!kernel) throw new Error(`the kernel module has no '${name}'`);
+    table.set(TABLE_BASE + i, kernel);
+  });
+  return exports;
+}
+
+async function openSession(host: CpuHost, threads: number, program: Program, compiled: CompiledProgram): Promise<Session> {
+  const pages = Math.ceil(compiled.totalBytes / PAGE_BYTES);
+  let memory: WebAssembly.Memory;
+  try {
+    memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  } catch (error) {
+    throw new WorkError(`the system does not give ${Math.round(compiled.totalBytes / 2 ** 20)} MiB of memory (${(error as Error).message})`);
+  }
+  const { buffer } = memory;
+  for (const { image, imageAddress, constants } of compiled.graphs.values()) {
+    new Uint32Array(buffer, imageAddress, image.length).set(image);
+    for (const { address, values } of constants) new Float32Array(buffer, address, values.length).set(values);
+  }
+  const { kernelNames, scratchAddress } = compiled;
+  const exports = bindModule(host.module, memory, kernelNames);
+  const run = exports.run as (control: number, scratch: number, program: number, count: number, threads: number) => void;
+  const options = { module: host.module, memory, kernelNames, tableBase: TABLE_BASE, controlAddress: CONTROL_ADDRESS, threads };
+  const others = await Promise.all(
+    Array.from({ length: threads - 1 }, (_, i) =>
+      host.startThread({ ...options, scratchAddress: scratchAddress + (i + 1) * THREAD_SCRATCH_BYTES, thread: i + 1 }),
+    ),
+  );
+  const stateOf = (name: string): Float32Array => {
+    const place = compiled.states.get(name);
+    if (!place) throw new Error(`no state '${name}' in this program`);
+    return new Float32Array(buffer, place.address, place.elements);
+  };
+  return {
+    memoryBytes: compiled.totalBytes,
+    run: async (name, inputs, outputs) => {
+      const graph = graphOf(program, name);
+      checkInputs(name, graph, inputs);
+      const { tensorOf, programAddress, callCount } = compiled.graphs.get(name)!;
+      for (const [inputName, node] of graph.inputs) upload(buffer, tensorOf(node), inputs[inputName]!);
+      if (callCount > 0) run(CONTROL_ADDRESS, scratchAddress, programAddress, callCount, threads);
+      const wanted = outputs ?? [...graph.outputs.keys()];
+      return Object.fromEntries(
+        wanted.map((output) => {
+          const node = graph.outputs.get(output);
+          if (!node) throw new Error(`graph '${name}' has no output '${output}'`);
+          return [output, download(buffer, tensorOf(node))];
+        }),
+      );
+    },
+    rerun: async (name: string) => { const c = compiled.graphs.get(name)!; run(CONTROL_ADDRESS, scratchAddress, c.programAddress, c.callCount, threads); },
+    readState: async (name) => stateOf(name).slice(),
+    writeState: async (name, values) => {
+      const target = stateOf(name);
+      if (values.length !== target.length) throw new Error(`state '${name}' has ${target.length} values, got ${values.length}`);
+      target.set(values);
+    },
+    close: async () => {
+      run(CONTROL_ADDRESS, scratchAddress, 0, 0, threads);
+      await Promise.all(others.map((other) => other.stop()));
+    },
+  };
+}
+
+/** The CPU backend with a fixed number of threads (the calling one included). */
+export function cpuBackend(host: CpuHost, threads: number): Backend {
+  const memoryBytes = (program: Program): number => compileProgram(program, threads).totalBytes;
+  return {
+    name: 'cpu',
+    description: `WebAssembly, ${host.build} SIMD, ${threads} thread${threads === 1 ? '' : 's'}`,
+    memoryLimitBytes: WASM_LIMIT_BYTES,
+    memoryBytes,
+    open: async (program) => {
+      verifyProgram(program);
+      const compiled = compileProgram(program, threads);
+      if (compiled.totalBytes > WASM_LIMIT_BYTES) {
+        throw new WorkError(
+          `this needs ${(compiled.totalBytes / 2 ** 30).toFixed(1)} GiB, and WebAssembly addresses 4 GiB: use a smaller patch or a narrower network`,
+        );
+      }
+      return openSession(host, threads, program, compiled);
+    },
+  };
+}
+

@@ -1,0 +1,109 @@
+/**
+ * What every kernel shares: the tensor descriptor, addresses in the two layouts, the split of work, fused multiply-add.
+ *
+ * Layouts. Plain: dense (N, C, D, H, W). Blocked: channels in blocks of 8, channels last inside a block, one voxel of stored zeros
+ * around every block's volume: (N, blocks, D + 2, H + 2, W + 2, 8). So a 3x3x3 kernel needs no border cases and three neighbouring
+ * voxels' eight channels are 24 floats in a row. Who writes a blocked tensor writes its halo (`zeroHalo`) and zeros in padding channels.
+ *
+ * A kernel is `export function name(args: usize, thread: i32, threads: i32): void`; `args` points to its words, in the order in which
+ * the lowering emitted them. Work is split over threads by units whose number depends on shapes alone, and every sum is taken in an
+ * order that does too: the same bits for any number of threads. Kernels hold no static data: the memory belongs to the session.
+ */
+
+/** A tensor of up to five axes, as compile.ts writes it. Missing axes are 1. */
+@unmanaged
+export class Tensor {
+  data: usize;
+  n: i32;
+  c: i32;
+  d: i32;
+  h: i32;
+  w: i32;
+  /** Bytes from one sample to the next (a slice keeps its root's). */
+  batchStride: usize;
+  /** Channel blocks, or 0 for the plain layout. */
+  blocks: i32;
+}
+
+/** Bytes of one voxel of a block. */
+export const VOXEL: usize = 32;
+
+/** The i-th word of a kernel's arguments. */
+@inline
+export function word(args: usize, index: usize): i32 {
+  return load<i32>(args + (index << 2));
+}
+@inline
+export function address(args: usize, index: usize): usize {
+  return <usize>load<u32>(args + (index << 2));
+}
+@inline
+export function number(args: usize, index: usize): f32 {
+  return load<f32>(args + (index << 2));
+}
+@inline
+export function tensor(args: usize, index: usize): Tensor {
+  return changetype<Tensor>(<usize>load<u32>(args + (index << 2)));
+}
+
+@inline
+export function rowPitch(t: Tensor): usize {
+  return (<usize>t.w + 2) * VOXEL;
+}
+@inline
+export function planePitch(t: Tensor): usize {
+  return (<usize>t.h + 2) * rowPitch(t);
+}
+@inline
+export function blockPitch(t: Tensor): usize {
+  return (<usize>t.d + 2) * planePitch(t);
+}
+/** Address of voxel (z, y, 0) of a block of a sample, blocked layout; coordinates may be -1. */
+@inline
+export function blockedRow(t: Tensor, n: i32, block: i32, z: i32, y: i32): usize {
+  return t.data + <usize>n * t.batchStride + <usize>block * blockPitch(t) + <usize>(z + 1) * planePitch(t) + <usize>(y + 1) * rowPitch(t) + VOXEL;
+}
+/** Address of voxel (z, y, 0) of a channel of a sample, plain layout. */
+@inline
+export function plainRow(t: Tensor, n: i32, channel: i32, z: i32, y: i32): usize {
+  return t.data + <usize>n * t.batchStride + (((<usize>channel * <usize>t.d + <usize>z) * <usize>t.h + <usize>y) * <usize>t.w << 2);
+}
+
+/** Writes the zeros around plane z of a block: its own border, and for the first and last plane the plane outside. */
+export function zeroHalo(t: Tensor, n: i32, block: i32, z: i32): void {
+  const row = rowPitch(t);
+  const plane = planePitch(t);
+  const start = blockedRow(t, n, block, z, -1) - VOXEL;
+  memory.fill(start, 0, row);
+  memory.fill(start + plane - row, 0, row);
+  let at = start + row;
+  const zero = f32x4.splat(0);
+  for (let y = 0; y < t.h; y++) {
+    v128.store(at, zero);
+    v128.store(at, zero, 16);
+    v128.store(at + row - VOXEL, zero);
+    v128.store(at + row - VOXEL, zero, 16);
+    at += row;
+  }
+  if (z == 0) memory.fill(start - plane, 0, plane);
+  if (z == t.d - 1) memory.fill(start + plane, 0, plane);
+}
+
+/** First unit of a thread's share of `total` units; the share of thread t ends where that of t + 1 begins. */
+@inline
+export function shareStart(total: i32, thread: i32, threads: i32): i32 {
+  return <i32>((<i64>total * <i64>thread) / <i64>threads);
+}
+
+/** a * b + c: one rounding in the relaxed build, two in the portable one. */
+@inline
+export function fma(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
+  return f32x4.add(f32x4.mul(a, b), c);
+}
+
+/** Scratch of this thread's own, for a kernel's inner buffers. */
+export let threadScratch: usize = 0;
+export function setThreadScratch(at: usize): void {
+  threadScratch = at;
+}

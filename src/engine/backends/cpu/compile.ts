@@ -1,0 +1,215 @@
+/**
+ * From a program to a memory image: layouts, memory plan, and for every graph a list of kernel calls with addresses.
+ *
+ * The image, from address 0: a page for the module itself; control words of the threads; thread scratch; states; then descriptors, calls
+ * and constants of every graph; then one arena, shared by the graphs since they run one after another. Lowering runs twice: first to
+ * learn how much scratch and how many words it wants, then with the real addresses.
+ */
+import { elementCount, type Graph, type Node, type Program, type Shape } from '../../graph.ts';
+import { align, type MemoryPlan, planMemory } from '../../plan.ts';
+import { CPU_KERNELS } from './kernels.ts';
+import { type Argument, batchStrideOf, blockCount, type CpuKernel, type CpuTensor, type Emitter, type TensorForm, tensorBytes } from './lowering.ts';
+
+/** The threads' control words: see scheduler.as.ts. */
+export const CONTROL_ADDRESS = 65536;
+const CONTROL_BYTES = 4096;
+/** Inner buffers of one thread: a row of the widest volume (2048 voxels x 8 channels), or a convolution's 27 x 64 sums. */
+export const THREAD_SCRATCH_BYTES = 65536;
+/** Kernels stand in the table from here on: the module's own entries come first. */
+export const TABLE_BASE = 64;
+
+/** Names of the kernels that any operation emits, in the order of their table entries. */
+export class KernelNames {
+  readonly names: string[] = [];
+  private readonly indices = new Map<string, number>();
+  indexOf(name: string): number {
+    const known = this.indices.get(name);
+    if (known !== undefined) return known;
+    this.indices.set(name, TABLE_BASE + this.names.length);
+    this.names.push(name);
+    return TABLE_BASE + this.names.length - 1;
+  }
+}
+
+/** A tensor of a graph: its form, and where it lies in its root's memory. */
+interface Placed extends TensorForm {
+  readonly root: Node;
+  readonly offsetBytes: number;
+  readonly batchStrideBytes: number;
+}
+
+export interface CompiledGraph {
+  readonly graph: Graph;
+  readonly plan: MemoryPlan;
+  /** Words to copy to `imageAddress`: descriptors, arguments, calls. */
+  readonly image: Uint32Array;
+  readonly imageAddress: number;
+  readonly programAddress: number;
+  readonly callCount: number;
+  /** Where inputs are written to and outputs read from. */
+  readonly tensorOf: (node: Node) => CpuTensor;
+  readonly constants: readonly { readonly address: number; readonly values: Float32Array }[];
+}
+
+export interface CompiledProgram {
+  readonly graphs: ReadonlyMap<string, CompiledGraph>;
+  readonly states: ReadonlyMap<string, { readonly address: number; readonly elements: number }>;
+  readonly kernelNames: readonly string[];
+  readonly scratchAddress: number;
+  readonly totalBytes: number;
+}
+
+const kernelOf = (node: Node): CpuKernel<unknown> | undefined => (CPU_KERNELS as Readonly<Record<string, CpuKernel<unknown>>>)[node.op.name];
+const attributeOf = <T>(node: Node, name: string): T => (node.attributes as Record<string, T>)[name]!;
+
+const defaultBlocked = (inputs: readonly TensorForm[], shape: Shape): boolean =>
+  inputs[0] !== undefined && inputs[0].blocked && shape.length === 5 && shape[1]! >= 8;
+
+/** Decides the layout of every node, and which results are parts of others. */
+function place(graph: Graph): Map<Node, Placed> {
+  const placed = new Map<Node, Placed>();
+  for (const node of graph.nodes) {
+    const { shape } = node;
+    const own = (blocked: boolean): Placed => ({ shape, blocked, root: node, offsetBytes: 0, batchStrideBytes: batchStrideOf({ shape, blocked }) });
+    switch (node.op.name) {
+      case 'input':
+        placed.set(node, own(shape.length === 5 && shape[1]! >= 8));
+        break;
+      case 'state':
+      case 'constant':
+        placed.set(node, own(false));
+        break;
+      case 'view': {
+        const base = placed.get(node.inputs[0]!)!;
+        placed.set(node, { ...own(false), root: base.root, offsetBytes: base.offsetBytes + 4 * attributeOf<number>(node, 'offset') });
+        break;
+      }
+      default: {
+        const kernel = kernelOf(node);
+        if (!kernel) throw new Error(`the CPU backend has no kernel for ${node.op.name}`);
+        const inputs = node.inputs.map((each) => placed.get(each)!);
+        const form = own((kernel.blocked ?? defaultBlocked)(inputs, shape, node.attributes));
+        const part = kernel.aliasOffsetBytes?.(inputs[0]!, shape, node.attributes);
+        const { root, offsetBytes, batchStrideBytes, blocked } = inputs[0] ?? form;
+        placed.set(node, part === undefined ? form : { shape, blocked, root, offsetBytes: offsetBytes + part, batchStrideBytes });
+      }
+    }
+  }
+  return placed;
+}
+
+/** Collects words and scratch while operations are lowered. Addresses of tensors come from `addressOf`. */
+function lower(graph: Graph, placed: ReadonlyMap<Node, Placed>, addressOf: (root: Node) => number, scratchOf: (node: Node) => number, names: KernelNames, imageAddress: number) {
+  const words: number[] = [];
+  const calls: number[] = [];
+  const scratchBytes = new Map<Node, number>();
+  const here = (): number => imageAddress + 4 * words.length;
+
+  const describe = (form: TensorForm, data: number, batchStrideBytes: number): CpuTensor => {
+    const { shape, blocked } = form;
+    const [n, c, d, h, w] =
+      shape.length === 5
+        ? shape
+        : [shape.length < 2 ? 1 : shape[0]!, shape.length < 2 ? elementCount(shape) : shape[1]!, 1, 1, shape.length > 2 ? elementCount(shape.slice(2)) : 1];
+    const descriptor = here();
+    words.push(data, n!, c!, d!, h!, w!, batchStrideBytes, blocked ? blockCount(c!) : 0);
+    return { shape, blocked, data, batchStrideBytes, descriptor };
+  };
+
+  const tensors = new Map<Node, CpuTensor>();
+  const tensorOf = (node: Node): CpuTensor => {
+    const known = tensors.get(node);
+    if (known) return known;
+    const where = placed.get(node)!;
+    const tensor = describe(where, addressOf(where.root) + where.offsetBytes, where.batchStrideBytes);
+    tensors.set(node, tensor);
+    return tensor;
+  };
+
+  for (const node of graph.nodes) {
+    tensorOf(node);
+    const kernel = kernelOf(node);
+    if (!kernel || placed.get(node)!.root !== node) continue;
+    let used = 0;
+    const scratch = (sizeBytes: number): number => {
+      const at = scratchOf(node) + used;
+      used += align(sizeBytes);
+      return at;
+    };
+    const scratchTensor = (shape: Shape, blocked: boolean): CpuTensor =>
+      describe({ shape, blocked }, scratch(tensorBytes({ shape, blocked })), batchStrideOf({ shape, blocked }));
+    const emit = (name: string, ...args: readonly Argument[]): void => {
+      calls.push(names.indexOf(name), here());
+      words.push(...args.map((argument) => (typeof argument === 'number' ? argument : argument.descriptor)));
+    };
+    const convert = (tensor: CpuTensor, blocked: boolean): CpuTensor => {
+      if (tensor.blocked === blocked) return tensor;
+      const copy = scratchTensor(tensor.shape, blocked);
+      emit(blocked ? 'toBlocked' : 'toPlain', tensor, copy);
+      return copy;
+    };
+    const emitter: Emitter = {
+      emit,
+      scratch,
+      scratchTensor,
+      toBlocked: (tensor) => convert(tensor, true),
+      toPlain: (tensor) => convert(tensor, false),
+    };
+    kernel.lower({ inputs: node.inputs.map(tensorOf), out: tensorOf(node), attributes: node.attributes }, emitter);
+    scratchBytes.set(node, used);
+  }
+  const programAddress = here();
+  words.push(...calls);
+  return { words, scratchBytes, programAddress, callCount: calls.length / 2, tensorOf };
+}
+
+/** Compiles a verified program for `threads` threads. Takes no memory itself. */
+export function compileProgram(program: Program, threads: number): CompiledProgram {
+  const names = new KernelNames();
+  let at = CONTROL_ADDRESS + CONTROL_BYTES;
+  const scratchAddress = at;
+  at += threads * THREAD_SCRATCH_BYTES;
+  const states = new Map<string, { address: number; elements: number }>();
+  for (const [name, shape] of program.states) {
+    states.set(name, { address: at, elements: elementCount(shape) });
+    at += align(4 * elementCount(shape));
+  }
+
+  const drafts = [...program.graphs].map(([name, graph]) => {
+    const placed = place(graph);
+    const dry = lower(graph, placed, () => 0, () => 0, names, 0);
+    const ownBytes = (node: Node): number => {
+      const where = placed.get(node)!;
+      const kept = node.op.name === 'state' || node.op.name === 'constant' || where.root !== node;
+      return kept ? 0 : tensorBytes(where);
+    };
+    const plan = planMemory(graph, ownBytes, (node) => dry.scratchBytes.get(node) ?? 0, (node) => placed.get(node)!.root);
+    const imageAddress = at;
+    at += align(4 * dry.words.length);
+    const constants = graph.nodes
+      .filter((node) => node.op.name === 'constant')
+      .map((node) => {
+        const values = attributeOf<Float32Array>(node, 'values');
+        const address = at;
+        at += align(4 * values.length);
+        return { node, address, values };
+      });
+    return { name, graph, placed, plan, imageAddress, constants };
+  });
+
+  const arena = align(at);
+  const graphs = new Map<string, CompiledGraph>();
+  let arenaBytes = 0;
+  for (const { name, graph, placed, plan, imageAddress, constants } of drafts) {
+    arenaBytes = Math.max(arenaBytes, plan.arenaBytes);
+    const constantAt = new Map(constants.map(({ node, address }) => [node, address]));
+    const addressOf = (root: Node): number => {
+      if (root.op.name === 'state') return states.get(attributeOf<string>(root, 'name'))!.address;
+      return constantAt.get(root) ?? arena + (plan.tensors.get(root.id)?.offset ?? 0);
+    };
+    const scratchOf = (node: Node): number => arena + (plan.scratch.get(node.id)?.offset ?? 0);
+    const { words, programAddress, callCount, tensorOf } = lower(graph, placed, addressOf, scratchOf, names, imageAddress);
+    graphs.set(name, { graph, plan, image: Uint32Array.from(words), imageAddress, programAddress, callCount, tensorOf, constants });
+  }
+  return { graphs, states, kernelNames: names.names, scratchAddress, totalBytes: arena + arenaBytes };
+}

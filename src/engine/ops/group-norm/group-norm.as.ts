@@ -1,0 +1,292 @@
+/**
+ * GroupNorm with LeakyReLU on the blocked layout. Sums over a plane run in double precision from the first addition on; planes are
+ * added in order. Each backward value is a linear function of dz and x with constants per channel, so a pass is two loads and a store.
+ */
+import { address, blockedRow, fma, number, planePitch, rowPitch, shareStart, Tensor, tensor, threadScratch, VOXEL, word, zeroHalo } from "../../backends/cpu/common.as";
+
+/** args: x, partial sums [n][block][plane][2][8] as f64 (sum, sum of squares of each channel). */
+export function groupSums(args: usize, thread: i32, threads: i32): void {
+  const x = tensor(args, 0);
+  const partial = address(args, 1);
+  const units = x.n * x.blocks * x.d;
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+    const z = unit % x.d;
+    const block = (unit / x.d) % x.blocks;
+    const n = unit / (x.d * x.blocks);
+    const out = partial + (<usize>unit << 7);
+    for (let half: usize = 0; half < 2; half++) {
+      let s0 = f64x2.splat(0);
+      let s1 = f64x2.splat(0);
+      let q0 = f64x2.splat(0);
+      let q1 = f64x2.splat(0);
+      for (let y = 0; y < x.h; y++) {
+        let at = blockedRow(x, n, block, z, y) + half * 16;
+        for (let i = 0; i < x.w; i++) {
+          const v = v128.load(at);
+          const low = f64x2.promote_low_f32x4(v);
+          const high = f64x2.promote_low_f32x4(i64x2.shuffle(v, v, 1, 0));
+          s0 = f64x2.add(s0, low);
+          s1 = f64x2.add(s1, high);
+          q0 = f64x2.add(q0, f64x2.mul(low, low));
+          q1 = f64x2.add(q1, f64x2.mul(high, high));
+          at += VOXEL;
+        }
+      }
+      v128.store(out + half * 32, s0);
+      v128.store(out + half * 32, s1, 16);
+      v128.store(out + 64 + half * 32, q0);
+      v128.store(out + 64 + half * 32, q1, 16);
+    }
+  }
+}
+
+/** args: x (for its shape), partial sums, statistics (N, G, 2), groups, eps. */
+export function groupStatistics(args: usize, thread: i32, threads: i32): void {
+  const x = tensor(args, 0);
+  const partial = address(args, 1);
+  const out = address(args, 2);
+  const groups = word(args, 3);
+  const eps = <f64>number(args, 4);
+  const channels = x.c / groups;
+  const count = <f64>channels * <f64>x.d * <f64>x.h * <f64>x.w;
+  const units = x.n * groups;
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+    const n = unit / groups;
+    let sum: f64 = 0;
+    let squares: f64 = 0;
+    for (let i = 0; i < channels; i++) {
+      const channel = (unit % groups) * channels + i;
+      for (let z = 0; z < x.d; z++) {
+        const at = partial + (<usize>((n * x.blocks + (channel >> 3)) * x.d + z) << 7) + (<usize>(channel & 7) << 3);
+        sum += load<f64>(at);
+        squares += load<f64>(at, 64);
+      }
+    }
+    const mean = sum / count;
+    const variance = max(squares / count - mean * mean, 0);
+    store<f32>(out + (<usize>unit << 3), <f32>mean);
+    store<f32>(out + (<usize>unit << 3), <f32>(1 / Math.sqrt(variance + eps)), 4);
+  }
+}
+
+/** Writes scale = gamma r and shift = beta - mean r gamma of a block's channels to `to` (8 + 8 floats), so that z = scale x + shift. */
+function prepareScaleShift(x: Tensor, statistics: usize, gamma: usize, beta: usize, groups: i32, n: i32, block: i32, to: usize): void {
+  const channels = x.c / groups;
+  for (let i = 0; i < 8; i++) {
+    const channel = block * 8 + i;
+    const at = statistics + (<usize>(n * groups + channel / channels) << 3);
+    const scale = load<f32>(gamma + (<usize>channel << 2)) * load<f32>(at, 4);
+    store<f32>(to + (<usize>i << 2), scale);
+    store<f32>(to + (<usize>i << 2), load<f32>(beta + (<usize>channel << 2)) - load<f32>(at) * scale, 32);
+  }
+}
+
+/** z where z > 0, slope z elsewhere. */
+@inline
+function leaky(z: v128, slope: v128): v128 {
+  return v128.bitselect(z, f32x4.mul(z, slope), f32x4.gt(z, f32x4.splat(0)));
+}
+/** dy f'(z). */
+@inline
+function leakyGradient(dy: v128, z: v128, slope: v128): v128 {
+  return v128.bitselect(dy, f32x4.mul(dy, slope), f32x4.gt(z, f32x4.splat(0)));
+}
+
+/** args: x, statistics, gamma, beta, y, groups, slope. */
+export function groupNorm(args: usize, thread: i32, threads: i32): void {
+  const x = tensor(args, 0);
+  const y = tensor(args, 4);
+  const groups = word(args, 5);
+  const slope = f32x4.splat(number(args, 6));
+  const constants = threadScratch;
+  const units = x.n * x.blocks * x.d;
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+    const z = unit % x.d;
+    const block = (unit / x.d) % x.blocks;
+    const n = unit / (x.d * x.blocks);
+    prepareScaleShift(x, address(args, 1), address(args, 2), address(args, 3), groups, n, block, constants);
+    const scale0 = v128.load(constants);
+    const scale1 = v128.load(constants, 16);
+    const shift0 = v128.load(constants, 32);
+    const shift1 = v128.load(constants, 48);
+    for (let h = 0; h < x.h; h++) {
+      let from = blockedRow(x, n, block, z, h);
+      let to = blockedRow(y, n, block, z, h);
+      for (let i = 0; i < x.w; i++) {
+        v128.store(to, leaky(fma(v128.load(from), scale0, shift0), slope));
+        v128.store(to, leaky(fma(v128.load(from, 16), scale1, shift1), slope), 16);
+        from += VOXEL;
+        to += VOXEL;
+      }
+    }
+    zeroHalo(y, n, block, z);
+  }
+}
+
+/** args: x, statistics, gamma, beta, dy, partial sums [n][block][plane][2][8] as f64, groups, slope: sum of dz, sum of dz h. */
+export function groupNormSums(args: usize, thread: i32, threads: i32): void {
+  const x = tensor(args, 0);
+  const statistics = address(args, 1);
+  const dy = tensor(args, 4);
+  const partial = address(args, 5);
+  const groups = word(args, 6);
+  const slope = f32x4.splat(number(args, 7));
+  const channels = x.c / groups;
+  const constants = threadScratch;
+  const units = x.n * x.blocks * x.d;
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+    const z = unit % x.d;
+    const block = (unit / x.d) % x.blocks;
+    const n = unit / (x.d * x.blocks);
+    prepareScaleShift(x, statistics, address(args, 2), address(args, 3), groups, n, block, constants);
+    for (let i = 0; i < 8; i++) {
+      const at = statistics + (<usize>(n * groups + (block * 8 + i) / channels) << 3);
+      store<f32>(constants + (<usize>i << 2), load<f32>(at), 64);
+      store<f32>(constants + (<usize>i << 2), load<f32>(at, 4), 96);
+    }
+    const out = partial + (<usize>unit << 7);
+    for (let half: usize = 0; half < 2; half++) {
+      const scale = v128.load(constants + half * 16);
+      const shift = v128.load(constants + half * 16, 32);
+      const mean = v128.load(constants + half * 16, 64);
+      const inverse = v128.load(constants + half * 16, 96);
+      let s0 = f64x2.splat(0);
+      let s1 = f64x2.splat(0);
+      let t0 = f64x2.splat(0);
+      let t1 = f64x2.splat(0);
+      for (let h = 0; h < x.h; h++) {
+        let from = blockedRow(x, n, block, z, h) + half * 16;
+        let right = blockedRow(dy, n, block, z, h) + half * 16;
+        // a row's sum in single precision, rows in double: the error stays that of one row
+        let rowSum = f32x4.splat(0);
+        let rowProduct = f32x4.splat(0);
+        for (let i = 0; i < x.w; i++) {
+          const value = v128.load(from);
+          const dz = leakyGradient(v128.load(right), fma(value, scale, shift), slope);
+          rowSum = f32x4.add(rowSum, dz);
+          rowProduct = fma(dz, f32x4.mul(f32x4.sub(value, mean), inverse), rowProduct);
+          from += VOXEL;
+          right += VOXEL;
+        }
+        s0 = f64x2.add(s0, f64x2.promote_low_f32x4(rowSum));
+        s1 = f64x2.add(s1, f64x2.promote_low_f32x4(i64x2.shuffle(rowSum, rowSum, 1, 0)));
+        t0 = f64x2.add(t0, f64x2.promote_low_f32x4(rowProduct));
+        t1 = f64x2.add(t1, f64x2.promote_low_f32x4(i64x2.shuffle(rowProduct, rowProduct, 1, 0)));
+      }
+      v128.store(out + half * 32, s0);
+      v128.store(out + half * 32, s1, 16);
+      v128.store(out + 64 + half * 32, t0);
+      v128.store(out + 64 + half * 32, t1, 16);
+    }
+  }
+}
+
+/** args: x (for its shape), partial sums, sums (N, C, 2). */
+export function collectChannelSums(args: usize, thread: i32, threads: i32): void {
+  const x = tensor(args, 0);
+  const partial = address(args, 1);
+  const out = address(args, 2);
+  const units = x.n * x.c;
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+    const n = unit / x.c;
+    const channel = unit % x.c;
+    let first: f64 = 0;
+    let second: f64 = 0;
+    for (let z = 0; z < x.d; z++) {
+      const at = partial + (<usize>((n * x.blocks + (channel >> 3)) * x.d + z) << 7) + (<usize>(channel & 7) << 3);
+      first += load<f64>(at);
+      second += load<f64>(at, 64);
+    }
+    store<f32>(out + (<usize>unit << 3), <f32>first);
+    store<f32>(out + (<usize>unit << 3), <f32>second, 4);
+  }
+}
+
+/**
+ * args: x, statistics, gamma, beta, dy, sums (N, C, 2), dx, groups, slope.
+ * dx = (r gamma) dz - (r^2 T / M) x + (r^2 T mean / M - r S / M), S and T the group's sums of gamma dz and gamma dz h.
+ */
+export function groupNormInputGradient(args: usize, thread: i32, threads: i32): void {
+  const x = tensor(args, 0);
+  const statistics = address(args, 1);
+  const gamma = address(args, 2);
+  const dy = tensor(args, 4);
+  const sums = address(args, 5);
+  const dx = tensor(args, 6);
+  const groups = word(args, 7);
+  const slope = f32x4.splat(number(args, 8));
+  const channels = x.c / groups;
+  const count = <f32>channels * <f32>x.d * <f32>x.h * <f32>x.w;
+  const constants = threadScratch;
+  const units = x.n * x.blocks * x.d;
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+    const z = unit % x.d;
+    const block = (unit / x.d) % x.blocks;
+    const n = unit / (x.d * x.blocks);
+    prepareScaleShift(x, statistics, gamma, address(args, 3), groups, n, block, constants);
+    for (let i = 0; i < 8; i++) {
+      const group = (block * 8 + i) / channels;
+      const at = statistics + (<usize>(n * groups + group) << 3);
+      const mean = load<f32>(at);
+      const inverse = load<f32>(at, 4);
+      let s: f32 = 0;
+      let t: f32 = 0;
+      for (let j = 0; j < channels; j++) {
+        const channel = group * channels + j;
+        const weight = load<f32>(gamma + (<usize>channel << 2));
+        const from = sums + (<usize>(n * x.c + channel) << 3);
+        s += weight * load<f32>(from);
+        t += weight * load<f32>(from, 4);
+      }
+      const slopeOfX = (inverse * inverse * t) / count;
+      store<f32>(constants + (<usize>i << 2), -slopeOfX, 64);
+      store<f32>(constants + (<usize>i << 2), slopeOfX * mean - (inverse * s) / count, 96);
+    }
+    const scale0 = v128.load(constants);
+    const scale1 = v128.load(constants, 16);
+    const shift0 = v128.load(constants, 32);
+    const shift1 = v128.load(constants, 48);
+    const slopeX0 = v128.load(constants, 64);
+    const slopeX1 = v128.load(constants, 80);
+    const offset0 = v128.load(constants, 96);
+    const offset1 = v128.load(constants, 112);
+    for (let h = 0; h < x.h; h++) {
+      let from = blockedRow(x, n, block, z, h);
+      let right = blockedRow(dy, n, block, z, h);
+      let to = blockedRow(dx, n, block, z, h);
+      for (let i = 0; i < x.w; i++) {
+        let value = v128.load(from);
+        let dz = leakyGradient(v128.load(right), fma(value, scale0, shift0), slope);
+        v128.store(to, fma(dz, scale0, fma(value, slopeX0, offset0)));
+        value = v128.load(from, 16);
+        dz = leakyGradient(v128.load(right, 16), fma(value, scale1, shift1), slope);
+        v128.store(to, fma(dz, scale1, fma(value, slopeX1, offset1)), 16);
+        from += VOXEL;
+        right += VOXEL;
+        to += VOXEL;
+      }
+    }
+    zeroHalo(dx, n, block, z);
+  }
+}
+
+/** args: sums (N, C, 2), out (C), N, C, pick. */
+export function sumPick(args: usize, thread: i32, threads: i32): void {
+  if (thread != 0) return;
+  const sums = address(args, 0);
+  const out = address(args, 1);
+  const batch = word(args, 2);
+  const channels = word(args, 3);
+  const pick = <usize>word(args, 4);
+  for (let c = 0; c < channels; c++) {
+    let sum: f32 = 0;
+    for (let n = 0; n < batch; n++) sum += load<f32>(sums + (<usize>(n * channels + c) << 3) + (pick << 2));
+    store<f32>(out + (<usize>c << 2), sum);
+  }
+}

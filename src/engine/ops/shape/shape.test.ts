@@ -1,0 +1,60 @@
+/** Padding, cropping and views: in the head, against PyTorch, central differences, and between backends. */
+import { describe } from 'vitest';
+import { tensor } from '../../testing/case.ts';
+import { itAgreesOnRandomShapes, itGives, itHasItsGradients, itMatchesGolden, itRefuses } from '../../testing/checks.ts';
+import { scale } from '../elementwise/elementwise.ts';
+import { crop, pad, view } from './shape.ts';
+
+describe('shape', () => {
+  const x = tensor([1, 1, 1, 1, 3], [1, 2, 3]);
+  itGives(
+    'zeros before and after',
+    {
+      inputs: { x },
+      outWeight: Float32Array.of(9, 5, 6, 7, 9, 9),
+      build: (graph, nodes) => pad(graph, nodes.x, [0, 0, 0, 0, 1], [0, 0, 0, 0, 2]),
+    },
+    { out: [0, 1, 2, 3, 0, 0], 'd x': [5, 6, 7] },
+  );
+  itGives(
+    'what is cut away has no gradient',
+    {
+      inputs: { x },
+      outWeight: Float32Array.of(5),
+      build: (graph, nodes) => crop(graph, nodes.x, [0, 0, 0, 0, 1], [0, 0, 0, 0, 1]),
+    },
+    { out: [2], 'd x': [0, 5, 0] },
+  );
+  itGives(
+    'parameters are views of one flat state',
+    {
+      inputs: { a: tensor([3], [1, 2, 3]), b: tensor([2], [4, 5]) },
+      parameters: ['a', 'b'],
+      outWeight: Float32Array.of(1, 2),
+      wanted: ['b'],
+      build: (graph, { b }) => scale(graph, b, 10),
+    },
+    { out: [40, 50], 'd b': [10, 20] },
+  );
+  itMatchesGolden('pad', (graph, nodes) => pad(graph, nodes.x, [0, 0, 1, 2, 0], [0, 0, 0, 1, 3]));
+  itMatchesGolden('crop', (graph, nodes) => crop(graph, nodes.x, [0, 0, 1, 2, 0], [0, 0, 0, 1, 2]));
+  itHasItsGradients('pad');
+  itHasItsGradients('crop');
+  itAgreesOnRandomShapes('pad', 20);
+  itAgreesOnRandomShapes('crop', 20);
+  itRefuses(
+    'margins for fewer axes',
+    (graph) => pad(graph, graph.input('x', [1, 1, 4, 4, 4]), [1, 1, 1], [0, 0, 0]),
+    'pad: margins before [1, 1, 1] and after [0, 0, 0] do not fit [1, 1, 4, 4, 4]',
+  );
+  itRefuses(
+    'a crop of everything',
+    (graph) => crop(graph, graph.input('x', [1, 1, 4, 4, 4]), [0, 0, 2, 0, 0], [0, 0, 2, 0, 0]),
+    'crop: margins before [0, 0, 2, 0, 0] and after [0, 0, 2, 0, 0] leave nothing of [1, 1, 4, 4, 4]',
+  );
+  itRefuses(
+    'a view beyond the end',
+    (graph) => view(graph, graph.state('p', [10]), 5, [2, 3]),
+    'view: [2, 3] at 5 is not inside the flat tensor [10]',
+  );
+});

@@ -1,0 +1,20 @@
+/** Softmax: in the head, against PyTorch, central differences, and between backends. */
+import { describe } from 'vitest';
+import { type Build, tensor } from '../../testing/case.ts';
+import { itAgreesOnRandomShapes, itGives, itHasItsGradients, itMatchesGolden, itRefuses } from '../../testing/checks.ts';
+import { softmax } from './softmax.ts';
+
+const build: Build = (graph, { x }) => softmax(graph, x);
+
+describe('softmax', () => {
+  itGives(
+    'equal values share, log 3 against 0 is 3 to 1; channels of one voxel lie apart',
+    { inputs: { x: tensor([1, 2, 1, 1, 2], [5, Math.log(3), 5, 0]) }, outWeight: Float32Array.of(4, 16, 0, 0), build },
+    { out: [0.5, 0.75, 0.5, 0.25], 'd x': [1, 3, -1, -3] },
+  );
+  itGives('great values do not overflow', { inputs: { x: tensor([1, 2, 1, 1, 1], [1e4, -1e4]) }, build }, { out: [1, 0] });
+  itMatchesGolden('softmax', build);
+  itHasItsGradients('softmax');
+  itAgreesOnRandomShapes('softmax');
+  itRefuses('a matrix', (graph) => softmax(graph, graph.input('x', [3, 4])), 'softmax: needs (N, C, D, H, W), got [3, 4]');
+});

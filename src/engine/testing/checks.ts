@@ -1,0 +1,84 @@
+/** The tests of an operation, one line each: they register vitest cases for every backend. */
+import { describe, expect, it } from 'vitest';
+import { referenceBackend } from '../backends/reference/backend.ts';
+import { Graph, ShapeError } from '../graph.ts';
+import { testBackends } from './backends.ts';
+import { type Build, type CaseResult, type OperationCase, runCases, type Tensor } from './case.ts';
+import { centralDifferences } from './central-difference.ts';
+import { difference } from './compare.ts';
+import { goldenCase, readGoldens } from './goldens.ts';
+import { randomCases, smoothCases, type TestedOperation } from './random-cases.ts';
+
+const TOLERANCE = 1e-5;
+/** Of central differences: single-precision values over a step of 1/32. */
+const DIFFERENCE_TOLERANCE = 3e-3;
+
+/** What of `want` the result does not meet, one line each. */
+function faults(each: OperationCase, got: CaseResult, want: Readonly<Record<string, Tensor>>, tolerance: number): string[] {
+  return Object.entries(want).flatMap(([name, { values, shape }]) => {
+    const fault = difference(got[name].values, values, shape, tolerance);
+    return fault ? [`${each.title}, ${name}: ${fault}`] : [];
+  });
+}
+
+/** Every backend gives the wanted values for 'out' and, where named, 'd INPUT'. */
+export function itGives(
+  title: string,
+  each: Omit<OperationCase, 'title'>,
+  want: Readonly<Record<string, ArrayLike<number>>>,
+): void {
+  it.each(testBackends())(`${title} ($name)`, async ({ open, toleranceFactor = 1 }) => {
+    const named = { ...each, title };
+    const [result] = (await runCases(await open(), [named])) as [CaseResult];
+    const tensors = Object.entries(want).map(([name, values]): [string, Tensor] => [
+      name,
+      { shape: result[name].shape, values: Float32Array.from(values) },
+    ]);
+    expect(faults(named, result, Object.fromEntries(tensors), (each.tolerance ?? TOLERANCE) * toleranceFactor)).toEqual([]);
+  });
+}
+
+/** Every backend gives PyTorch's result and gradients for a golden of scripts/make-op-goldens.py. */
+export function itMatchesGolden(name: string, build: Build, tolerance = TOLERANCE): void {
+  it.each(testBackends())(`matches PyTorch: ${name} ($name)`, async ({ open, toleranceFactor = 1 }) => {
+    const { each, want } = goldenCase(await readGoldens(), name, build);
+    const [result] = (await runCases(await open(), [each])) as [CaseResult];
+    expect(result.out.shape).toEqual(want.out.shape);
+    expect(faults(each, result, want, tolerance * toleranceFactor)).toEqual([]);
+  });
+}
+
+/** On random small shapes, the gradients are what central differences of the values say (reference backend). */
+export function itHasItsGradients(name: TestedOperation, count = 3): void {
+  it(`${name}: gradients are central differences`, async () => {
+    const found: string[] = [];
+    for (const each of smoothCases(name, count)) {
+      for (const { input, places, got, want } of await centralDifferences(each)) {
+        const fault = difference(got, want, [places.length], DIFFERENCE_TOLERANCE);
+        if (fault) found.push(`${each.title}, d ${input} (places are into ${places.join(', ')}): ${fault}`);
+      }
+    }
+    expect(found).toEqual([]);
+  });
+}
+
+/** On random awkward shapes, every backend gives what the reference gives, result and gradients. */
+export function itAgreesOnRandomShapes(name: TestedOperation, count = 16): void {
+  describe(`${name}: random shapes`, () => {
+    it.each(testBackends())('agrees with the reference ($name)', async ({ open, toleranceFactor = 1 }) => {
+      const cases = randomCases(name, count);
+      const want = await runCases(referenceBackend(), cases);
+      const got = await runCases(await open(), cases);
+      expect(cases.flatMap((each, i) => faults(each, got[i], want[i], (each.tolerance ?? TOLERANCE) * toleranceFactor))).toEqual(
+        [],
+      );
+    });
+  });
+}
+
+/** Building it is refused with exactly this message. */
+export function itRefuses(title: string, build: (graph: Graph) => unknown, message: string): void {
+  it(`refuses ${title}`, () => {
+    expect(() => build(new Graph())).toThrow(new ShapeError(message));
+  });
+}
