@@ -141,7 +141,6 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
         }),
       );
     },
-    rerun: async (name: string) => { const c = compiled.graphs.get(name)!; run(CONTROL_ADDRESS, scratchAddress, c.programAddress, c.callCount, threads); },
     readState: async (name) => stateOf(name).slice(),
     writeState: async (name, values) => {
       const target = stateOf(name);
