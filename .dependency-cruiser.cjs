@@ -3,6 +3,8 @@
  * Universal rooms run in a browser: they may import neither Node nor a Node room.
  */
 const universal = '^src/(errors|random|geometry|formats|engine|model|method|phantom)/';
+/** Tests, and the helpers of tests in folders of that name: they may import any room, and nothing else may import them. */
+const testing = '^src/.*(\\.test\\.ts$|/testing/)';
 /** What each room may import besides itself. A room that is not named here may import nothing. */
 const mayImport = {
   errors: [],
@@ -29,13 +31,13 @@ module.exports = {
       name: 'universal-without-node',
       comment: 'The core runs in browsers.',
       severity: 'error',
-      from: { path: universal, pathNot: '\\.test\\.ts$' },
+      from: { path: universal, pathNot: testing },
       to: { dependencyTypes: ['core'] },
     },
     ...rooms.map((room) => ({
       name: `layer-${room}`,
       severity: 'error',
-      from: { path: `^src/${room}/`, pathNot: '\\.test\\.ts$' },
+      from: { path: `^src/${room}/`, pathNot: testing },
       to: { path: '^src/', pathNot: `^src/(${[room, ...mayImport[room]].join('|')})/` },
     })),
     {
@@ -44,7 +46,7 @@ module.exports = {
       from: { orphan: true, pathNot: ['\\.d\\.ts$', '^src/(index|core)\\.ts$', '\\.as\\.ts$', '\\.test\\.ts$'] },
       to: {},
     },
-    { name: 'not-to-test', severity: 'error', from: { pathNot: '\\.test\\.ts$' }, to: { path: '\\.test\\.ts$' } },
+    { name: 'not-to-test', severity: 'error', from: { pathNot: testing }, to: { path: testing } },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

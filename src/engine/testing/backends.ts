@@ -1,9 +1,11 @@
 /** The backends that every operation's tests run on. One more backend is one more line here. */
+import { it } from 'vitest';
 import type { Backend } from '../backend.ts';
 import { referenceBackend } from '../backends/reference/backend.ts';
 
-/** A backend by the name that the tests' titles say. It is opened by the test that needs it. */
+/** A backend under test. It is opened by each test that needs it. */
 export interface TestBackend {
+  /** As the tests' titles say it. */
   readonly name: string;
   readonly open: () => Promise<Backend>;
   /** How far it may be from the reference, times what a case allows; 1 where left out. */
@@ -13,3 +15,10 @@ export interface TestBackend {
 const BACKENDS: readonly TestBackend[] = [{ name: 'reference', open: async () => referenceBackend() }];
 
 export const testBackends = (): readonly TestBackend[] => BACKENDS;
+
+/** Registers one test for every backend. */
+export function itOnEveryBackend(title: string, run: (backend: Backend, toleranceFactor: number) => Promise<void>): void {
+  for (const { name, open, toleranceFactor = 1 } of testBackends()) {
+    it(`${title} (${name})`, async () => run(await open(), toleranceFactor));
+  }
+}

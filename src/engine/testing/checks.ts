@@ -1,8 +1,8 @@
 /** The tests of an operation, one line each: they register vitest cases for every backend. */
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { referenceBackend } from '../backends/reference/backend.ts';
 import { Graph, ShapeError } from '../graph.ts';
-import { testBackends } from './backends.ts';
+import { itOnEveryBackend } from './backends.ts';
 import { type Build, type CaseResult, type OperationCase, runCases, type Tensor } from './case.ts';
 import { centralDifferences } from './central-difference.ts';
 import { difference } from './compare.ts';
@@ -21,28 +21,27 @@ function faults(each: OperationCase, got: CaseResult, want: Readonly<Record<stri
   });
 }
 
-/** Every backend gives the wanted values for 'out' and, where named, 'd INPUT'. */
+/** Every backend gives the wanted values, of the order of 1, for 'out' and, where named, 'd INPUT'. */
 export function itGives(
   title: string,
   each: Omit<OperationCase, 'title'>,
   want: Readonly<Record<string, ArrayLike<number>>>,
 ): void {
-  it.each(testBackends())(`${title} ($name)`, async ({ open, toleranceFactor = 1 }) => {
-    const named = { ...each, title };
-    const [result] = (await runCases(await open(), [named])) as [CaseResult];
-    const tensors = Object.entries(want).map(([name, values]): [string, Tensor] => [
-      name,
-      { shape: result[name].shape, values: Float32Array.from(values) },
-    ]);
-    expect(faults(named, result, Object.fromEntries(tensors), (each.tolerance ?? TOLERANCE) * toleranceFactor)).toEqual([]);
+  itOnEveryBackend(title, async (backend, toleranceFactor) => {
+    const [result] = (await runCases(backend, [{ ...each, title }])) as [CaseResult];
+    const tolerance = (each.tolerance ?? TOLERANCE) * toleranceFactor;
+    const found = Object.entries(want).map(([name, values]) =>
+      difference(result[name].values, values, result[name].shape, tolerance, 1),
+    );
+    expect(found.filter((fault) => fault !== undefined)).toEqual([]);
   });
 }
 
 /** Every backend gives PyTorch's result and gradients for a golden of scripts/make-op-goldens.py. */
 export function itMatchesGolden(name: string, build: Build, tolerance = TOLERANCE): void {
-  it.each(testBackends())(`matches PyTorch: ${name} ($name)`, async ({ open, toleranceFactor = 1 }) => {
+  itOnEveryBackend(`matches PyTorch: ${name}`, async (backend, toleranceFactor) => {
     const { each, want } = goldenCase(await readGoldens(), name, build);
-    const [result] = (await runCases(await open(), [each])) as [CaseResult];
+    const [result] = (await runCases(backend, [each])) as [CaseResult];
     expect(result.out.shape).toEqual(want.out.shape);
     expect(faults(each, result, want, tolerance * toleranceFactor)).toEqual([]);
   });
@@ -64,15 +63,13 @@ export function itHasItsGradients(name: TestedOperation, count = 3): void {
 
 /** On random awkward shapes, every backend gives what the reference gives, result and gradients. */
 export function itAgreesOnRandomShapes(name: TestedOperation, count = 16): void {
-  describe(`${name}: random shapes`, () => {
-    it.each(testBackends())('agrees with the reference ($name)', async ({ open, toleranceFactor = 1 }) => {
-      const cases = randomCases(name, count);
-      const want = await runCases(referenceBackend(), cases);
-      const got = await runCases(await open(), cases);
-      expect(cases.flatMap((each, i) => faults(each, got[i], want[i], (each.tolerance ?? TOLERANCE) * toleranceFactor))).toEqual(
-        [],
-      );
-    });
+  itOnEveryBackend(`${name}: agrees with the reference on random shapes`, async (backend, toleranceFactor) => {
+    const cases = randomCases(name, count);
+    const want = await runCases(referenceBackend(), cases);
+    const got = await runCases(backend, cases);
+    expect(cases.flatMap((each, i) => faults(each, got[i], want[i], (each.tolerance ?? TOLERANCE) * toleranceFactor))).toEqual(
+      [],
+    );
   });
 }
 

@@ -1,9 +1,9 @@
 /** The effects: a step in the head, PyTorch's Adam over three steps, and sums of gradients, on every backend. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import { randomStream } from '../../../random/random.ts';
 import type { Program } from '../../graph.ts';
 import { Graph } from '../../graph.ts';
-import { testBackends } from '../../testing/backends.ts';
+import { itOnEveryBackend } from '../../testing/backends.ts';
 import { itRefuses } from '../../testing/checks.ts';
 import { difference } from '../../testing/compare.ts';
 import { readGoldens } from '../../testing/goldens.ts';
@@ -34,21 +34,24 @@ function program(size: number, scale = 1): Program {
   };
 }
 
-describe.each(testBackends())('adam ($name)', ({ open }) => {
-  it('the first step moves every parameter by the learning rate against its gradient, which is then zero', async () => {
-    const session = await (await open()).open(program(3));
-    await session.writeState('parameters', Float32Array.of(1, 1, 1));
-    await session.writeState('gradients', Float32Array.of(1e-3, -100, 0));
-    await session.run('update', { step: adamStep(0.1, 1) });
-    expect(difference(await session.readState('parameters'), [0.9, 1.1, 1], [3], 2e-6)).toBeUndefined();
-    expect([...(await session.readState('gradients'))]).toEqual([0, 0, 0]);
-    await session.close();
-  });
+describe('adam', () => {
+  itOnEveryBackend(
+    'the first step moves every parameter by the learning rate against its gradient, which is then zero',
+    async (backend) => {
+      const session = await backend.open(program(3));
+      await session.writeState('parameters', Float32Array.of(1, 1, 1));
+      await session.writeState('gradients', Float32Array.of(1e-3, -100, 0));
+      await session.run('update', { step: adamStep(0.1, 1) });
+      expect(difference(await session.readState('parameters'), [0.9, 1.1, 1], [3], 2e-6)).toBeUndefined();
+      expect([...(await session.readState('gradients'))]).toEqual([0, 0, 0]);
+      await session.close();
+    },
+  );
 
-  it("is PyTorch's for three steps", async () => {
+  itOnEveryBackend("is PyTorch's for three steps", async (backend) => {
     const goldens = await readGoldens();
     const before = goldens.get('adam.before')!.values;
-    const session = await (await open()).open(program(before.length));
+    const session = await backend.open(program(before.length));
     await session.writeState('parameters', before);
     for (const step of [1, 2, 3]) {
       const gradient = goldens.get(`adam.gradient.${step}`)!.values;
@@ -63,9 +66,9 @@ describe.each(testBackends())('adam ($name)', ({ open }) => {
     await session.close();
   });
 
-  it('gradients add up over samples, each part at its place', async () => {
+  itOnEveryBackend('gradients add up over samples, each part at its place', async (backend) => {
     const size = 77;
-    const session = await (await open()).open(program(size, 0.5));
+    const session = await backend.open(program(size, 0.5));
     const random = randomStream(1, 'gradients');
     const [one, two] = [1, 2].map(() => Float32Array.from({ length: size }, () => random.normal()));
     const split = Math.floor(size / 3);
@@ -80,9 +83,7 @@ describe.each(testBackends())('adam ($name)', ({ open }) => {
     ).toBeUndefined();
     await session.close();
   });
-});
 
-describe('adam', () => {
   itRefuses(
     'moments of another size',
     (graph) =>

@@ -1,7 +1,7 @@
 /** Local NCC: in the head, bounded on any input, against PyTorch, central differences, and between backends. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import { randomStream } from '../../../random/random.ts';
-import { testBackends } from '../../testing/backends.ts';
+import { itOnEveryBackend } from '../../testing/backends.ts';
 import { type Build, runCases, tensor } from '../../testing/case.ts';
 import { itAgreesOnRandomShapes, itGives, itHasItsGradients, itMatchesGolden, itRefuses } from '../../testing/checks.ts';
 import { nccLoss } from './ncc.ts';
@@ -51,19 +51,17 @@ describe('ncc', () => {
     { out: [1], 'd a': [0, 0, 0], 'd b': [0, 0, 0] },
   );
 
-  it.each(testBackends())('stays in [0, 1] with finite gradients on any two extreme images ($name)', async ({ open }) => {
+  itOnEveryBackend('stays in [0, 1] with finite gradients on any two extreme images', async (backend) => {
     const names = Object.keys(EXTREMES) as (keyof typeof EXTREMES)[];
     const cases = names.flatMap((a, i) =>
-      names
-        .slice(i)
-        .map((b) => ({
-          title: `${a}; ${b}`,
-          inputs: { a: EXTREMES[a], b: EXTREMES[b] },
-          outWeight: Float32Array.of(1),
-          build: build(9),
-        })),
+      names.slice(i).map((b) => ({
+        title: `${a}; ${b}`,
+        inputs: { a: EXTREMES[a], b: EXTREMES[b] },
+        outWeight: Float32Array.of(1),
+        build: build(9),
+      })),
     );
-    const results = await runCases(await open(), cases);
+    const results = await runCases(backend, cases);
     const wrong = cases.filter((_, i) => {
       const { out, 'd a': dA, 'd b': dB } = results[i];
       return !(out.values[0] >= 0 && out.values[0] <= 1) || ![...dA.values, ...dB.values].every(Number.isFinite);
@@ -71,10 +69,10 @@ describe('ncc', () => {
     expect(wrong.map(({ title }) => title)).toEqual([]);
   });
 
-  it.each(testBackends())('bright images correlate with themselves fully ($name)', async ({ open }) => {
+  itOnEveryBackend('bright images correlate with themselves fully', async (backend) => {
     const names = ['Hounsfield -1024..3071', 'Hounsfield shifted 0..4096', 'saturated -1024 or 3071'] as const;
     const results = await runCases(
-      await open(),
+      backend,
       names.map((name) => ({ title: name, inputs: { a: EXTREMES[name], b: EXTREMES[name] }, wanted: [], build: build(9) })),
     );
     for (const { out } of results) expect(out.values[0]).toBeLessThan(1e-5);
