@@ -1,0 +1,126 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { crc32c, encodeEvent } from './event-encoding.ts';
+import { openEventLog } from './events.ts';
+
+type Message = Map<number, (bigint | Uint8Array)[]>;
+
+/** Any protocol buffer, by field number: written from the wire format's description, knowing nothing of the writer. */
+function decodeMessage(bytes: Uint8Array): Message {
+  const fields: Message = new Map();
+  let at = 0;
+  const varint = (): bigint => {
+    let value = 0n;
+    for (let shift = 0n; ; shift += 7n) {
+      const byte = bytes[at++]!;
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+  };
+  const take = (length: number): Uint8Array => {
+    at += length;
+    return bytes.subarray(at - length, at);
+  };
+  while (at < bytes.length) {
+    const tag = Number(varint());
+    const field = tag >>> 3;
+    const value = [varint, () => take(8), () => take(Number(varint())), undefined, undefined, () => take(4)][tag & 7]!();
+    fields.set(field, [...(fields.get(field) ?? []), value]);
+  }
+  expect(at).toBe(bytes.length);
+  return fields;
+}
+
+/** Bit by bit, unlike the table of the writer. */
+function slowCrc32c(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    for (let bit = 0; bit < 8; bit++) {
+      const mix = (crc ^ (byte >> bit)) & 1;
+      crc = (crc >>> 1) ^ (mix ? 0x82f63b78 : 0);
+    }
+  }
+  return (crc ^ 0xffffffff) >>> 0;
+}
+
+function readRecords(path: string): Message[] {
+  const file = readFileSync(path);
+  const messages: Message[] = [];
+  const check = (data: Uint8Array, stored: number): void => {
+    const crc = slowCrc32c(data);
+    expect(stored).toBe((((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0);
+  };
+  for (let at = 0; at < file.length; ) {
+    const length = Number(file.readBigUInt64LE(at));
+    check(file.subarray(at, at + 8), file.readUInt32LE(at + 8));
+    const message = file.subarray(at + 12, at + 12 + length);
+    check(message, file.readUInt32LE(at + 12 + length));
+    messages.push(decodeMessage(message));
+    at += 16 + length;
+  }
+  return messages;
+}
+
+const bytesOf = (message: Message, field: number, index = 0): Uint8Array => message.get(field)![index] as Uint8Array;
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+const float = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getFloat32(0, true);
+const double = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getFloat64(0, true);
+
+let folder = '';
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gvsl-events-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+describe('event files', () => {
+  it('have the published checksum', () => {
+    expect(crc32c(new TextEncoder().encode('123456789'))).toBe(0xe3069283);
+    expect(crc32c(new Uint8Array(32))).toBe(0x8a9136aa);
+  });
+
+  it('say what was logged, read by another decoder', () => {
+    const log = openEventLog(folder, -1, 1700000000.25);
+    log.scalars(3, { 'loss/ncc': 0.5, 'rate/größe': -1.25 }, 1700000001.5);
+    log.scalars(2 ** 33 + 1, { 'loss/ncc': Number.NaN }, 1700000002);
+    const png = Uint8Array.from({ length: 300 }, (_, i) => i);
+    log.image(4, 'pair', { png, width: 20, height: 10 }, 1700000003);
+    log.close();
+
+    const [version, scalars, late, image] = readRecords(log.path) as [Message, Message, Message, Message];
+    expect(double(bytesOf(version, 1))).toBe(1700000000.25);
+    expect(text(bytesOf(version, 3))).toBe('brain.Event:2');
+    expect(scalars.get(2)).toEqual([3n]);
+    const values = decodeMessage(bytesOf(scalars, 5))
+      .get(1)!
+      .map((value) => decodeMessage(value as Uint8Array));
+    expect(values.map((value) => [text(bytesOf(value, 1)), float(bytesOf(value, 2))])).toEqual([
+      ['loss/ncc', 0.5],
+      ['rate/größe', -1.25],
+    ]);
+    expect(late.get(2)).toEqual([2n ** 33n + 1n]);
+    const value = decodeMessage(bytesOf(decodeMessage(bytesOf(image, 5)), 1));
+    const picture = decodeMessage(bytesOf(value, 4));
+    expect(text(bytesOf(value, 1))).toBe('pair');
+    expect([1, 2, 3].map((field) => picture.get(field))).toEqual([[10n], [20n], [4n]]);
+    expect(Uint8Array.from(bytesOf(picture, 4))).toEqual(png);
+  });
+
+  it('go on in a new file that takes back what comes after the resumed step', () => {
+    openEventLog(folder, -1, 0).close();
+    const second = openEventLog(folder, 10, 0);
+    second.scalars(11, { loss: 1 }, 0);
+    second.close();
+    expect(readdirSync(folder).sort()).toEqual(['events.out.tfevents.0000000000.gvsl', 'events.out.tfevents.0000000001.gvsl']);
+    const [, start] = readRecords(second.path) as [Message, Message];
+    expect(start.get(2)).toEqual([11n]);
+    expect(decodeMessage(bytesOf(start, 7)).get(1)).toEqual([1n]);
+  });
+
+  it('depend on nothing but what they are given', () => {
+    const event = { wallTimeSeconds: 1, step: 2, content: { scalars: { a: 1 } } };
+    expect(encodeEvent(event)).toEqual(encodeEvent(event));
+  });
+});
