@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 /** The command line: one file a command under commands/, each loaded only when it is called, so that `--help` is quick. */
 import { Command } from 'commander';
+import { registerInspect } from './commands/inspect.ts';
 import { version } from '../version.ts';
+import { registerPhantom } from './commands/phantom.ts';
 
 const program = new Command('gvsl')
   .description('Self-supervised pre-training of 3D medical image networks by geometric visual similarity learning.')
@@ -10,5 +12,7 @@ const program = new Command('gvsl')
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
 // commands are added here, one line each
+registerPhantom(program);
+registerInspect(program);
 
 await program.parseAsync();

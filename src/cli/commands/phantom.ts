@@ -1,0 +1,51 @@
+/** `gvsl phantom`: a cohort of synthetic patients in nnU-Net layout, with labels, landmarks and what was drawn for each. */
+import { type Command, Option } from 'commander';
+import { UsageError } from '../../errors/errors.ts';
+import { PHANTOM_KINDS, type PhantomKind } from '../../phantom/subject.ts';
+import { action } from '../run-command.ts';
+
+/** Finer than this a subject would need many gigabytes, coarser than this its vessels are gone. */
+const SPACING_MM = { least: 0.5, most: 8 };
+const MOST_SUBJECTS = 10_000;
+
+/** A number from the command line within bounds. @throws UsageError */
+function numberOption(name: string, least: number, most: number, whole: boolean, text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (!(value >= least && value <= most) || (whole && !Number.isInteger(value)))
+    throw new UsageError(`--${name} expects a ${whole ? 'whole ' : ''}number from ${least} to ${most}, got "${text}"`);
+  return value;
+}
+
+/** Adds `gvsl phantom`. */
+export function registerPhantom(program: Command): void {
+  const command = program
+    .command('phantom')
+    .description(
+      'Write a cohort of synthetic patients (nnU-Net layout) with labels and landmarks. A folder begun with the same options is continued.',
+    )
+    .argument('<out>', 'folder for the cohort')
+    .addOption(new Option('--kind <kind>', 'what to make').choices(PHANTOM_KINDS).makeOptionMandatory())
+    .requiredOption('--subjects <n>', 'how many patients')
+    .option('--seed <n>', 'names the cohort; the same seed gives the same files', '1')
+    .option('--spacing <mm>', 'isotropic voxel size; without it every subject has its own, as real scans do');
+  action(command, async (out: string, given: { kind: PhantomKind; subjects: string; seed: string; spacing?: string }) => {
+    const kind = given.kind;
+    const subjects = numberOption('subjects', 1, MOST_SUBJECTS, true, given.subjects);
+    const seed = numberOption('seed', 0, Number.MAX_SAFE_INTEGER, true, given.seed);
+    const spacing =
+      given.spacing === undefined
+        ? {}
+        : { spacingMm: numberOption('spacing', SPACING_MM.least, SPACING_MM.most, false, given.spacing) };
+    const { createProgress } = await import('../../node/progress.ts');
+    const { writePhantomCohort } = await import('../phantom-cohort.ts');
+    const report = await writePhantomCohort(out, { kind, subjects, seed, ...spacing }, createProgress());
+    const kept = report.kept > 0 ? `, ${report.kept} were there already` : '';
+    return {
+      json: { out, kind, seed, spacingMm: spacing.spacingMm ?? null, subjects, ...report },
+      text: [
+        `${out}: ${report.numTraining} ${kind} phantoms (${report.written} written${kept})`,
+        `next: gvsl prepare ${out} COHORT --modality ${kind.endsWith('ct') ? 'ct' : 'mr'}`,
+      ].join('\n'),
+    };
+  });
+}

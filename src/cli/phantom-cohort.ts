@@ -1,0 +1,103 @@
+/**
+ * Writes a cohort of phantoms: images, labels, landmarks and what was drawn for each subject, in nnU-Net layout.
+ *
+ * Every file is written atomically and a subject's landmarks come last, so a stopped run leaves whole files and is continued by the same
+ * call. It never touches a folder that it did not begin.
+ */
+import { access, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WorkError } from '../errors/errors.ts';
+import { writeImage } from '../images/write.ts';
+import { isLeftOver, writeFileAtomic } from '../node/files.ts';
+import type { Progress } from '../node/progress.ts';
+import { datasetJson, markupsJson, subjectId } from '../phantom/dataset.ts';
+import { type PhantomKind, renderSubject } from '../phantom/subject.ts';
+
+/** What the cohort was made from. Its presence marks the folder as ours, which may be continued. */
+const RECIPE = 'phantom.json';
+
+/** What to make. */
+export interface PhantomCohortOptions {
+  readonly kind: PhantomKind;
+  readonly subjects: number;
+  readonly seed: number;
+  /** Isotropic voxel size; absent: each subject has its own spacing. */
+  readonly spacingMm?: number;
+}
+
+/** What a call of `writePhantomCohort` did. */
+export interface PhantomCohortReport {
+  /** Subjects rendered and written by this call. */
+  readonly written: number;
+  /** Of those asked for, how many were there already. */
+  readonly kept: number;
+  /** Subjects that the folder holds now. */
+  readonly numTraining: number;
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+/** Starts the folder, or finds that it is the same cohort begun before. @throws WorkError for a folder of something else */
+async function openCohort(out: string, recipe: string): Promise<void> {
+  const entries: string[] = await readdir(out).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    if (error.code === 'ENOTDIR')
+      throw new WorkError(`${out}: expected a folder, found a file; give another folder for the cohort`);
+    throw error;
+  });
+  if (entries.every(isLeftOver)) return writeFileAtomic(join(out, RECIPE), recipe);
+  const found = await readFile(join(out, RECIPE), 'utf8').catch(() => undefined);
+  if (found === undefined)
+    throw new WorkError(`${out}: the folder is not empty and holds no phantom cohort; give a new or an empty folder`);
+  if (found !== recipe)
+    throw new WorkError(
+      `${out}: holds a phantom cohort made with other options (${found.replaceAll(/\s+/g, ' ').trim()}); give a new folder, or the same options to continue it`,
+    );
+}
+
+/** Writes one subject, its landmarks last: with them it is complete. */
+async function writeSubject(out: string, id: string, options: PhantomCohortOptions, subject: number): Promise<void> {
+  const spacing = options.spacingMm === undefined ? {} : { spacingMm: options.spacingMm };
+  const { image, labels, landmarks, facts } = renderSubject({ kind: options.kind, seed: options.seed, subject, ...spacing });
+  await writeImage(join(out, 'imagesTr', `${id}_0000.nii.gz`), image);
+  await writeImage(join(out, 'labelsTr', `${id}.nii.gz`), labels);
+  await writeFileAtomic(join(out, 'factsTr', `${id}.json`), `${JSON.stringify(facts, null, 2)}\n`);
+  await writeFileAtomic(landmarksPath(out, id), `${JSON.stringify(markupsJson(landmarks), null, 2)}\n`);
+}
+
+const landmarksPath = (out: string, id: string): string => join(out, 'landmarksTr', `${id}.mrk.json`);
+
+/**
+ * Writes the cohort into the folder `out`, or what is missing of it.
+ * @throws WorkError where `out` holds something else
+ */
+export async function writePhantomCohort(
+  out: string,
+  options: PhantomCohortOptions,
+  progress: Progress,
+): Promise<PhantomCohortReport> {
+  const { kind, seed, subjects, spacingMm } = options;
+  await openCohort(out, `${JSON.stringify({ format: 1, kind, seed, spacingMm: spacingMm ?? null }, null, 2)}\n`);
+  progress.start(subjects, 'subjects');
+  let written = 0;
+  try {
+    for (let subject = 0; subject < subjects; subject++) {
+      const id = subjectId(kind, subject);
+      if (!(await exists(landmarksPath(out, id)))) {
+        await writeSubject(out, id, options, subject);
+        written++;
+      }
+      progress.advance(1, id);
+    }
+  } finally {
+    progress.stop();
+  }
+  // An earlier, larger cohort keeps its further subjects, and the count says so.
+  const complete = (await readdir(join(out, 'landmarksTr'))).filter((name) => name.endsWith('.mrk.json')).length;
+  await writeFileAtomic(join(out, 'dataset.json'), `${JSON.stringify(datasetJson(kind, complete), null, 2)}\n`);
+  return { written, kept: subjects - written, numTraining: complete };
+}
