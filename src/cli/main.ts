@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** The command line: one file a command under commands/, each loaded only when it is called, so that `--help` is quick. */
 import { Command } from 'commander';
-import { registerInspect } from './commands/inspect.ts';
 import { version } from '../version.ts';
+import { registerInspect } from './commands/inspect.ts';
 import { registerPhantom } from './commands/phantom.ts';
 
 const program = new Command('gvsl')

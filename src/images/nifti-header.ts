@@ -1,0 +1,173 @@
+/**
+ * The header of NIfTI-1, NIfTI-2 and Analyze 7.5 files: what must be checked, or known, before ITK reads the voxels.
+ *
+ * ITK reads NIfTI-1 well but says nothing of truncation (it pads with zeros), tries to allocate whatever a damaged header asks for,
+ * replaces NaN by 0, knows no NIfTI-2 and refuses or straightens sheared files. So the header is parsed here, checked against the
+ * file's length, and handed on as one plain NIfTI-1 file. Layouts: nifti1.h and nifti2.h.
+ */
+import { WorkError } from '../errors/errors.ts';
+import type { Affine } from '../geometry/affine.ts';
+import type { Matrix3 } from '../geometry/volume.ts';
+
+export interface NiftiHeader {
+  readonly format: 'NIfTI-1' | 'NIfTI-2' | 'Analyze 7.5';
+  /** Voxels in a file of their own (.hdr + .img). */
+  readonly pair: boolean;
+  readonly littleEndian: boolean;
+  /** Sizes of the dimensions in use. */
+  readonly dims: readonly number[];
+  readonly datatype: number;
+  readonly bytesPerVoxel: number;
+  /** Voxel size as stored, in mm. */
+  readonly pixdimMm: readonly [number, number, number];
+  readonly voxOffset: number;
+  readonly slope: number;
+  readonly intercept: number;
+  readonly qformCode: number;
+  readonly sformCode: number;
+  /** Voxels to RAS, mm; null where the code is 0. */
+  readonly qform: Affine | null;
+  readonly sform: Affine | null;
+}
+
+/** Types that hold one real number a voxel: name and bytes. */
+const TYPES: Readonly<Record<number, readonly [string, number]>> = {
+  2: ['uint8', 1],
+  4: ['int16', 2],
+  8: ['int32', 4],
+  16: ['float32', 4],
+  64: ['float64', 8],
+  256: ['int8', 1],
+  512: ['uint16', 2],
+  768: ['uint32', 4],
+  1024: ['int64', 8],
+  1280: ['uint64', 8],
+};
+/** Types that exist but hold something else, or more than can be read here. */
+const OTHER_TYPES: Readonly<Record<number, string>> = {
+  1: 'bits',
+  32: 'complex numbers',
+  128: 'RGB colours',
+  1536: '128-bit floats',
+  1792: 'complex numbers',
+  2048: 'complex numbers',
+  2304: 'RGBA colours',
+};
+
+export const typeName = (header: NiftiHeader): string => TYPES[header.datatype][0];
+
+/** Parses and checks a header. @throws WorkError with the reason, without the file's name */
+export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): NiftiHeader {
+  if (bytes.length < 348) throw new WorkError(`not NIfTI: ${bytes.length} bytes, expected a header of at least 348`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const sizes = [view.getInt32(0, true), view.getInt32(0, false)];
+  const littleEndian = sizes[0] === 348 || sizes[0] === 540;
+  const headerBytes = littleEndian ? sizes[0] : sizes[1];
+  if (headerBytes !== 348 && headerBytes !== 540)
+    throw new WorkError(`not NIfTI: its header size field is ${sizes[0]}, expected 348 (NIfTI-1) or 540 (NIfTI-2)`);
+  if (bytes.length < headerBytes) throw new WorkError(`truncated: ${bytes.length} bytes, expected a header of ${headerBytes}`);
+  const two = headerBytes === 540;
+  const magic = Buffer.from(bytes.subarray(two ? 4 : 344, two ? 8 : 348)).toString('latin1');
+  const known = two ? ['n+2\0', 'ni2\0'] : ['n+1\0', 'ni1\0'];
+  const analyze = !two && !known.includes(magic);
+  if (analyze && !(hasOwnVoxelFile && magic.startsWith('\0')))
+    throw new WorkError(`not NIfTI: its magic is ${JSON.stringify(magic)}, expected "n+1" or "ni1"`);
+
+  const i16 = (at: number): number => view.getInt16(at, littleEndian);
+  const i32 = (at: number): number => view.getInt32(at, littleEndian);
+  const f32 = (at: number): number => view.getFloat32(at, littleEndian);
+  const i64 = (at: number): number => Number(view.getBigInt64(at, littleEndian));
+  const f64 = (at: number): number => view.getFloat64(at, littleEndian);
+  const real = (at1: number, at2: number, k = 0): number => (two ? f64(at2 + 8 * k) : f32(at1 + 4 * k));
+
+  const rank = two ? i64(16) : i16(40);
+  if (!(rank >= 1 && rank <= 7)) throw new WorkError(`its number of dimensions is ${rank}, expected 1 to 7: damaged`);
+  const dims = Array.from({ length: rank }, (_, k) => (two ? i64(24 + 8 * k) : i16(42 + 2 * k)));
+  if (!dims.every((n) => Number.isSafeInteger(n) && n > 0)) throw new WorkError(`its size is ${dims.join(' x ')}: damaged`);
+  const datatype = two ? i16(12) : i16(70);
+  if (!(datatype in TYPES))
+    throw new WorkError(`its voxels are ${OTHER_TYPES[datatype] ?? `of unknown type ${datatype}`}, expected real numbers`);
+
+  // units: 1 metres, 2 millimetres, 3 micrometres
+  const unit = (two ? i32(500) : bytes[123]) & 7;
+  const toMm = analyze ? 1 : unit === 1 ? 1000 : unit === 3 ? 0.001 : 1;
+  const pixdim = [0, 1, 2, 3].map((k) => real(76, 104, k));
+  const qformCode = analyze ? 0 : two ? i32(344) : i16(252);
+  const sformCode = analyze ? 0 : two ? i32(348) : i16(254);
+  const scaled = (values: readonly number[]): number[] => values.map((v) => v * toMm);
+  const rows = [0, 1, 2].map((row) => scaled([0, 1, 2, 3].map((k) => real(280 + 16 * row, 400 + 32 * row, k))));
+  const sform: Affine = {
+    matrix: rows.flatMap((r) => r.slice(0, 3)) as unknown as Matrix3,
+    offset: [rows[0][3], rows[1][3], rows[2][3]],
+  };
+  const [b, c, d, ...offset] = [0, 1, 2, 3, 4, 5].map((k) => real(256, 352, k));
+  return {
+    format: two ? 'NIfTI-2' : analyze ? 'Analyze 7.5' : 'NIfTI-1',
+    pair: analyze || magic.startsWith('ni'),
+    littleEndian,
+    dims,
+    datatype,
+    bytesPerVoxel: TYPES[datatype][1],
+    pixdimMm: scaled(pixdim.slice(1).map(Math.abs)) as unknown as [number, number, number],
+    voxOffset: two ? i64(168) : f32(108),
+    ...scaling(analyze ? 0 : real(112, 176), real(116, 184)),
+    qformCode,
+    sformCode,
+    qform:
+      qformCode > 0
+        ? qformAffine([b, c, d], pixdim[0] < 0 ? -1 : 1, scaled(pixdim.slice(1).map(Math.abs)), scaled(offset))
+        : null,
+    sform: sformCode > 0 ? sform : null,
+  };
+}
+
+/** Slope 0 (or no number) means that values are stored as they are. */
+const scaling = (slope: number, intercept: number): { slope: number; intercept: number } =>
+  Number.isFinite(slope) && slope !== 0
+    ? { slope, intercept: Number.isFinite(intercept) ? intercept : 0 }
+    : { slope: 1, intercept: 0 };
+
+/** Quaternion (b, c, d; a from unit length) times voxel sizes, third axis times `qfac`: nifti1.h, method 2. */
+function qformAffine(bcd: readonly number[], qfac: number, spacing: readonly number[], offset: readonly number[]): Affine {
+  let [b, c, d] = bcd;
+  const squares = b * b + c * c + d * d;
+  if (squares > 1) {
+    const scale = 1 / Math.sqrt(squares);
+    [b, c, d] = [b * scale, c * scale, d * scale];
+  }
+  const a = Math.sqrt(Math.max(0, 1 - Math.min(1, squares)));
+  const rotation = [
+    a * a + b * b - c * c - d * d,
+    2 * (b * c - a * d),
+    2 * (b * d + a * c),
+    2 * (b * c + a * d),
+    a * a + c * c - b * b - d * d,
+    2 * (c * d - a * b),
+    2 * (b * d - a * c),
+    2 * (c * d + a * b),
+    a * a + d * d - b * b - c * c,
+  ];
+  const scale = [spacing[0], spacing[1], spacing[2] * qfac];
+  return {
+    matrix: rotation.map((value, i) => value * scale[i % 3]) as unknown as Matrix3,
+    offset: [offset[0], offset[1], offset[2]],
+  };
+}
+
+/** A plain NIfTI-1 header (352 bytes with its empty extension flag): one volume, no orientation, voxels following at once. */
+export function plainHeader(header: NiftiHeader, size: readonly number[]): Uint8Array {
+  const out = new Uint8Array(352);
+  const view = new DataView(out.buffer);
+  const le = header.littleEndian;
+  view.setInt32(0, 348, le);
+  view.setInt16(40, 3, le);
+  for (let k = 0; k < 7; k++) view.setInt16(42 + 2 * k, k < 3 ? size[k] : 1, le);
+  view.setInt16(70, header.datatype, le);
+  view.setInt16(72, header.bytesPerVoxel * 8, le);
+  for (let k = 0; k < 4; k++) view.setFloat32(76 + 4 * k, 1, le);
+  view.setFloat32(108, 352, le);
+  view.setFloat32(112, header.slope, le);
+  view.setFloat32(116, header.intercept, le);
+  out.set(Buffer.from('n+1\0', 'latin1'), 344);
+  return out;
+}
