@@ -1,0 +1,109 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { WorkError } from '../errors/errors.ts';
+import type { Zyx } from '../geometry/volume.ts';
+import {
+  availableBytes,
+  availableInContainer,
+  formatBytes,
+  type MemoryRequest,
+  requireMemory,
+  WASM32_BYTES,
+} from './estimate.ts';
+
+let root = '';
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'gvsl-estimate-'));
+});
+afterEach(() => rm(root, { recursive: true }));
+function put(files: Record<string, string>): void {
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, name)), { recursive: true });
+    writeFileSync(join(root, name), text);
+  }
+}
+
+describe('memory there is', () => {
+  it('counts bytes as people read them', () => {
+    expect([0, 512, 1023, 1024, 1.5 * 2 ** 20, 12.34 * 2 ** 30, 2 ** 30 - 1, 2 ** 50].map(formatBytes)).toEqual([
+      '0 B',
+      '512 B',
+      '1023 B',
+      '1 KiB',
+      '1.5 MiB',
+      '12.3 GiB',
+      '1 GiB',
+      '1024 TiB',
+    ]);
+  });
+
+  it('is what the narrowest control group leaves, version 2', () => {
+    put({
+      'proc/self/cgroup': '0::/jobs/mine\n',
+      'sys/fs/cgroup/jobs/mine/memory.max': 'max\n',
+      'sys/fs/cgroup/jobs/mine/memory.current': '100\n',
+      'sys/fs/cgroup/jobs/memory.max': '1000\n',
+      'sys/fs/cgroup/jobs/memory.current': '600\n',
+      'sys/fs/cgroup/jobs/memory.stat': 'anon 5\ninactive_file 250\nactive_file 7\n',
+    });
+    expect(availableInContainer(root)).toBe(650);
+  });
+
+  it('the same for version 1, where a container sees its group at the mount', () => {
+    put({
+      'proc/self/cgroup': '5:cpu,cpuacct:/x\n4:memory:/docker/abc\n',
+      'sys/fs/cgroup/memory/memory.limit_in_bytes': '2000\n',
+      'sys/fs/cgroup/memory/memory.usage_in_bytes': '500\n',
+      'sys/fs/cgroup/memory/memory.stat': 'total_inactive_file 100\n',
+    });
+    expect(availableInContainer(root)).toBe(1600);
+  });
+
+  it('has no limit where there is none', () => {
+    expect(availableInContainer(root)).toBeUndefined();
+    put({ 'proc/self/cgroup': '4:memory:/\n', 'sys/fs/cgroup/memory/memory.limit_in_bytes': '9223372036854771712\n' });
+    expect(availableInContainer(root)).toBeUndefined();
+  });
+
+  it('is some on this machine, and never more than WebAssembly can address', () => {
+    expect(availableBytes().bytes).toBeGreaterThan(0);
+    expect(availableBytes({ wasm32: true }).bytes).toBeLessThanOrEqual(WASM32_BYTES);
+  });
+});
+
+describe('requireMemory', () => {
+  const neededBytes = ([z, y, x]: Zyx, width: number, batch: number): number => z * y * x * width * batch * 1000;
+  const request: MemoryRequest = { patch: [96, 96, 96], width: 1, batch: 2, neededBytes };
+  const refusal = (of: MemoryRequest, bytes: number): string => {
+    try {
+      requireMemory(of, { bytes, limit: 'address space of WebAssembly' });
+    } catch (error) {
+      expect(error).toBeInstanceOf(WorkError);
+      return (error as Error).message;
+    }
+    return '';
+  };
+
+  it('says nothing when it fits, to the byte', () => {
+    expect(refusal(request, neededBytes([96, 96, 96], 1, 2))).toBe('');
+  });
+
+  it('names what would fit, the largest of each', () => {
+    expect(refusal(request, 1e9)).toBe(
+      'too little memory: patch 96, batch 2 and width 1 need 1.65 GiB; there are 954 MiB (address space of WebAssembly). ' +
+        'What would fit: --patch 64 (500 MiB), or --batch 1 (844 MiB), or --width 0.5 (844 MiB)',
+    );
+    expect(refusal({ ...request, patch: [32, 96, 64], width: 0.125, batch: 1 }, 1e7)).toContain(
+      'What would fit: --patch 16,64,48',
+    );
+  });
+
+  it('says so when no single change is enough', () => {
+    expect(refusal(request, 4e6)).toContain(
+      'No single change is enough: make several smaller (--patch 16 --batch 1 --width 0.125 needs 500 KiB)',
+    );
+  });
+});

@@ -1,0 +1,151 @@
+/** Whether the work fits into memory, before it begins: a refusal with what would fit, instead of a crash hours later. */
+import { readFileSync } from 'node:fs';
+import { freemem } from 'node:os';
+import { join } from 'node:path';
+import { WorkError } from '../errors/errors.ts';
+import type { Zyx } from '../geometry/volume.ts';
+
+const GIB = 2 ** 30;
+/** One WebAssembly memory has 32-bit addresses. */
+export const WASM32_BYTES = 4 * GIB;
+
+/** Bytes that can be had, and what sets the limit, for messages. */
+export interface AvailableMemory {
+  readonly bytes: number;
+  readonly limit: string;
+}
+
+/** '512 B', '1.5 MiB', '12.3 GiB': three digits, binary units. */
+export function formatBytes(sizeBytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = sizeBytes;
+  let unit = 0;
+  // 1023.5 and more would be rounded to 1024 of the smaller unit.
+  while (value >= 1023.5 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+  return `${Number(value.toFixed(digits))} ${units[unit]}`;
+}
+
+/**
+ * What a control group still lets its processes have; undefined without a limit. The cache of files read counts against the limit
+ * but is given up on demand, so its inactive part counts as free.
+ */
+function leftIn(group: string, names: { limit: string; usage: string; inactive: string }): number | undefined {
+  try {
+    const read = (name: string): string => readFileSync(join(group, name), 'utf8');
+    // 'max' (version 2) is NaN; version 1 writes a number near 2^63 for no limit.
+    const limit = Number(read(names.limit));
+    if (!(limit < 2 ** 60)) return undefined;
+    const inactive = Number(new RegExp(`^${names.inactive} (\\d+)$`, 'm').exec(read('memory.stat'))?.[1] ?? 0);
+    return Math.max(0, limit - (Number(read(names.usage)) - inactive));
+  } catch {
+    return undefined;
+  }
+}
+
+const VERSION_2 = { limit: 'memory.max', usage: 'memory.current', inactive: 'inactive_file' };
+const VERSION_1 = { limit: 'memory.limit_in_bytes', usage: 'memory.usage_in_bytes', inactive: 'total_inactive_file' };
+
+/**
+ * The least that is left in the control groups that this process is in (a container, a batch job); undefined outside Linux and
+ * without a limit.
+ * @param root of the file system; for tests
+ */
+export function availableInContainer(root = '/'): number | undefined {
+  let lines: string[];
+  try {
+    lines = readFileSync(join(root, 'proc/self/cgroup'), 'utf8').trim().split('\n');
+  } catch {
+    return undefined;
+  }
+  const mount = join(root, 'sys/fs/cgroup');
+  const left: number[] = [];
+  for (const line of lines) {
+    // 'number:controllers:path'; version 2 has no controllers.
+    const [, controllers = '', path = '/'] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    const version1 = controllers.split(',').includes('memory');
+    if (controllers !== '' && !version1) continue;
+    const base = version1 ? join(mount, 'memory') : mount;
+    // Every group above limits too. Inside a container the path may be the host's, which is not there: then the mount itself is the group.
+    const parts = path.split('/').filter((part) => part !== '' && part !== '..');
+    for (let depth = parts.length; depth >= 0; depth--) {
+      const here = leftIn(join(base, ...parts.slice(0, depth)), version1 ? VERSION_1 : VERSION_2);
+      if (here !== undefined) left.push(here);
+    }
+  }
+  return left.length > 0 ? Math.min(...left) : undefined;
+}
+
+/**
+ * Memory that this process can still have.
+ * @param wasm32 whether it must lie in one WebAssembly memory, which ends at 4 GiB
+ */
+export function availableBytes({ wasm32 = false }: { readonly wasm32?: boolean } = {}): AvailableMemory {
+  // On Linux freemem counts what caches give up on demand (MemAvailable).
+  const limits: AvailableMemory[] = [{ bytes: freemem(), limit: 'free memory of this machine' }];
+  const container = availableInContainer();
+  if (container !== undefined) limits.push({ bytes: container, limit: 'memory limit of this container' });
+  if (wasm32) limits.push({ bytes: WASM32_BYTES, limit: 'address space of WebAssembly' });
+  return limits.reduce((least, next) => (next.bytes < least.bytes ? next : least));
+}
+
+/** What a training step would need. */
+export interface MemoryRequest {
+  readonly patch: Zyx;
+  readonly width: number;
+  readonly batch: number;
+  /** Bytes that a step needs with a patch, a width and a batch. */
+  readonly neededBytes: (patch: Zyx, width: number, batch: number) => number;
+}
+
+const WIDTHS = [1, 0.5, 0.25, 0.125];
+/** The network pools four times, so that other sizes are padded to multiples of this anyway. */
+const PATCH_STEP = 16;
+
+const patchText = (patch: Zyx): string => (new Set(patch).size === 1 ? String(patch[0]) : patch.join(','));
+
+/** The largest patch of the same proportions, in multiples of 16, that fits. */
+function fittingPatch({ patch, width, batch, neededBytes }: MemoryRequest, available: number): Zyx | undefined {
+  const longest = Math.max(...patch);
+  for (let side = Math.ceil(longest / PATCH_STEP) * PATCH_STEP - PATCH_STEP; side >= PATCH_STEP; side -= PATCH_STEP) {
+    const scaled = patch.map((size) => Math.max(PATCH_STEP, Math.round((size * side) / longest / PATCH_STEP) * PATCH_STEP));
+    const smaller: Zyx = [Math.min(scaled[0]!, patch[0]), Math.min(scaled[1]!, patch[1]), Math.min(scaled[2]!, patch[2])];
+    if (neededBytes(smaller, width, batch) <= available) return smaller;
+  }
+  return undefined;
+}
+
+/**
+ * Nothing if the request fits.
+ * @throws WorkError that says what is needed, what there is and why, and which single change of patch, batch or width would fit
+ */
+export function requireMemory(request: MemoryRequest, available: AvailableMemory): void {
+  const { patch, width, batch, neededBytes } = request;
+  const needed = neededBytes(patch, width, batch);
+  if (needed <= available.bytes) return;
+  const changes: string[] = [];
+  const offer = (option: string, bytes: number): void => void changes.push(`${option} (${formatBytes(bytes)})`);
+  const smaller = fittingPatch(request, available.bytes);
+  if (smaller) offer(`--patch ${patchText(smaller)}`, neededBytes(smaller, width, batch));
+  const fewer = Array.from({ length: batch - 1 }, (_, i) => batch - 1 - i).find(
+    (n) => neededBytes(patch, width, n) <= available.bytes,
+  );
+  if (fewer !== undefined) offer(`--batch ${fewer}`, neededBytes(patch, width, fewer));
+  const narrower = WIDTHS.find((w) => w < width && neededBytes(patch, w, batch) <= available.bytes);
+  if (narrower !== undefined) offer(`--width ${narrower}`, neededBytes(patch, narrower, batch));
+  const least = Math.min(...WIDTHS);
+  const advice =
+    changes.length > 0
+      ? `What would fit: ${changes.join(', or ')}`
+      : `No single change is enough: make several smaller (--patch ${PATCH_STEP} --batch 1 --width ${least} needs ${formatBytes(
+          neededBytes([PATCH_STEP, PATCH_STEP, PATCH_STEP], least, 1),
+        )}), or free memory`;
+  throw new WorkError(
+    `too little memory: patch ${patchText(patch)}, batch ${batch} and width ${width} need ${formatBytes(needed)}; there are ${formatBytes(
+      available.bytes,
+    )} (${available.limit}). ${advice}`,
+  );
+}
