@@ -37,8 +37,8 @@ function verifyGraph(name: string, graph: Graph, program: Program): void {
       else if (!sameShape(declared, node.shape)) fail(node, `state '${stateName}' is declared ${formatShape(declared)}`);
     }
     const writes = node.op.writes ?? 0;
-    if (!writes && !node.op.alias) {
-      for (const each of node.inputs) {
+    if (!node.op.alias) {
+      for (const each of node.inputs.slice(writes)) {
         const read = stateOf(each);
         if (read !== undefined && written.has(read)) fail(node, `reads state '${read}' after an effect has changed it`);
       }

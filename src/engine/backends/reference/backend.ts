@@ -81,7 +81,12 @@ export function referenceBackend(): Backend {
           );
         },
         readState: async (name) => stateOf(name).slice(),
-        writeState: async (name, values) => stateOf(name).set(values),
+        writeState: async (name, values) => {
+          const target = stateOf(name);
+          if (values.length !== target.length)
+            throw new Error(`state '${name}' has ${target.length} values, got ${values.length}`);
+          target.set(values);
+        },
         close: async () => {},
       };
       return session;
