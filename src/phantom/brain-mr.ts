@@ -584,6 +584,27 @@ function headLayers(
         { insetMm: skullMm, value: CSF },
       ],
     },
+    // The bone between the temporal lobes and before the brainstem.
+    {
+      shape: union(
+        [
+          ellipsoid([0, -15, -29], [19, 22, 10]),
+          tube(
+            [
+              [0, -4, -26],
+              [0, 12, -58],
+            ],
+            [6.5, 6],
+          ),
+        ],
+        8,
+      ),
+      shells: [
+        { insetMm: 0, value: 0.08 },
+        { insetMm: 1.5, value: 0.52 },
+      ],
+    },
+    solid(ellipsoid([0, -22, -31], [9, 9, 6]), 0.02),
   ];
 }
 

@@ -78,6 +78,7 @@ export function finishCt(
   const noiseHu = random.uniform(10, 32);
   const grainMm = random.uniform(0.6, 1.1);
   const noise = grainyNoise(random, grid, grainMm);
-  const data = Int16Array.from(image, (value, i) => Math.max(-1024, Math.round(value + noiseHu * noise[i]!)));
+  const data = new Int16Array(image.length);
+  for (let i = 0; i < data.length; i++) data[i] = Math.max(-1024, Math.round(image[i]! + noiseHu * noise[i]!));
   return { data, facts: { noiseHu: rounded(noiseHu), noiseGrainMm: rounded(grainMm) } };
 }

@@ -126,7 +126,7 @@ export function grainyNoise(random: RandomStream, geometry: Geometry, grainMm: n
   const noise = whiteNoise(random, voxelCount(geometry.size));
   const sigma = scale(geometry.spacingMm.map((mm) => 1 / mm) as unknown as Xyz, grainMm);
   blur(noise, geometry.size, sigma);
-  const coarse = Float32Array.from(noise);
+  const coarse = noise.slice();
   blur(coarse, geometry.size, scale(sigma, 1.7));
   let squares = 0;
   for (let i = 0; i < noise.length; i++) {

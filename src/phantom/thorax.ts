@@ -144,7 +144,7 @@ export function createThorax(
     ],
     18,
   );
-  const lungWaves = randomWaves(random, 8, 6, 20);
+  const lungWaves = randomWaves(random, 5, 6, 20);
   const lung = (_x: number, y: number, z: number): number => -872 + 0.45 * y - 0.2 * z + 10 * waveAt(lungWaves, _x, y, z);
   const inLung = ([x, y, z]: Xyz): boolean =>
     cavity.distance(x, y, z) < -5 && domes.distance(x, y, z) > 6 && mediastinum.distance(x, y, z) > 2;
