@@ -16,6 +16,16 @@ describe('cross-entropy', () => {
     { out: [Math.log(4)], 'd logits': [0.25, -0.75, 0.25, 0.25] },
   );
   itGives(
+    'a voxel without any truth costs nothing and has no gradient, but counts in the mean',
+    {
+      inputs: { logits: tensor([1, 2, 1, 1, 2], [3, 7, 3, 1]), truth: tensor([1, 2, 1, 1, 2], [1, 0, 0, 0]) },
+      wanted: ['logits'],
+      outWeight: Float32Array.of(4),
+      build: (graph, { logits, truth }) => crossEntropyLoss(graph, logits, truth),
+    },
+    { out: [Math.log(2) / 2], 'd logits': [-1, 0, 1, 0] },
+  );
+  itGives(
     'a certain error costs its distance and does not overflow',
     {
       inputs: { logits: tensor([1, 2, 1, 1, 1], [-500, 500]), truth: tensor([1, 2, 1, 1, 1], [1, 0]) },
