@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { version } from '../version.ts';
 import { registerInspect } from './commands/inspect.ts';
 import { registerPhantom } from './commands/phantom.ts';
+import { registerPrepare } from './commands/prepare.ts';
 
 const program = new Command('gvsl')
   .description('Self-supervised pre-training of 3D medical image networks by geometric visual similarity learning.')
@@ -14,5 +15,6 @@ const program = new Command('gvsl')
 // commands are added here, one line each
 registerPhantom(program);
 registerInspect(program);
+registerPrepare(program);
 
 await program.parseAsync();

@@ -21,6 +21,13 @@ export function toHalf(x: number): number {
   return sign | (kept + (rest > half || (rest === half && kept % 2 === 1) ? 1 : 0));
 }
 
+/** `toHalf` of every value. */
+export function toHalves(data: Float32Array): Uint16Array {
+  const out = new Uint16Array(data.length);
+  for (let i = 0; i < data.length; i++) out[i] = toHalf(data[i]);
+  return out;
+}
+
 /** The value of each of the 65536 halves. */
 export const HALF_VALUES: Float32Array = Float32Array.from({ length: 65536 }, (_, h) => {
   const sign = h & 0x8000 ? -1 : 1;

@@ -77,7 +77,7 @@ export async function readNifti(path: string, options: ReadOptions): Promise<Loa
   restoreNonFinite(data, voxels, header);
   const geometry = gridOf(header, size, notes);
   const scaled = header.slope !== 1 || header.intercept !== 0;
-  const storedType = `${typeName(header)}${scaled ? ` x ${header.slope} + ${header.intercept}` : ''}${header.littleEndian ? '' : ', big-endian'}`;
+  const storedType = `${typeName(header)}${scaled ? ` x ${+header.slope.toPrecision(6)} + ${+header.intercept.toPrecision(6)}` : ''}${header.littleEndian ? '' : ', big-endian'}`;
   return { path, format: header.format, storedType, volume: checkedVolume(geometry, data), volumesInFile, notes };
 }
 

@@ -20,7 +20,7 @@ export function odditiesOf(image: LoadedImage, statistics: Statistics, isLabelMa
   if (Math.min(...size) === 1) odd.push(`only one voxel along an axis (${size.join(' x ')}): not a volume`);
   if (statistics.nonFinite > 0) odd.push(`${statistics.nonFinite} voxels are NaN or infinite`);
   if (statistics.min === statistics.max) odd.push(`constant: every voxel is ${statistics.min}`);
-  else if (!isLabelMap && looksShifted(statistics))
+  else if (!isLabelMap && /^u?int(16|32)$/.test(image.storedType) && looksShifted(statistics))
     odd.push('looks like CT with a shift: air at 0 and soft tissue near 1000 instead of -1000 and 0');
   return odd;
 }

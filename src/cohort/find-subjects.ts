@@ -1,0 +1,195 @@
+/**
+ * Finding the subjects of a source folder: nnU-Net's layout (`imagesTr/ID_0000.nii.gz`, `labelsTr/ID.nii.gz`), the Medical Segmentation
+ * Decathlon's (`dataset.json` that lists the files), or any folder with images and DICOM series.
+ *
+ * In a plain folder a file named like an image plus something (`heart.nii.gz`, `heart_labels.nii.gz`) may be its label map; whether it
+ * is, is seen when it is read. Hidden files (`._*`) are never looked at.
+ */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative, sep } from 'node:path';
+import { WorkError } from '../errors/errors.ts';
+import { findImages, type ImageSource, imageStem, isImageName } from '../images/find.ts';
+import type { CohortProblem } from './cohort.ts';
+
+export interface SubjectTask {
+  /** Unique, and fit for a file name. */
+  readonly id: string;
+  readonly image: ImageSource;
+  /** Files that are (certain) or may be its label map, the likeliest first. */
+  readonly labels: readonly string[];
+  readonly labelsAreCertain: boolean;
+  readonly landmarksPath: string | null;
+  readonly split: 'train' | 'test';
+}
+
+export interface FoundSubjects {
+  readonly layout: 'nnU-Net' | 'Decathlon' | 'plain';
+  readonly tasks: readonly SubjectTask[];
+  readonly problems: readonly CohortProblem[];
+}
+
+/** @throws WorkError if the folder cannot be listed or its dataset.json cannot be read */
+export async function findSubjects(folder: string): Promise<FoundSubjects> {
+  const isFolder = async (name: string): Promise<boolean> =>
+    (await stat(join(folder, name)).catch(() => undefined))?.isDirectory() ?? false;
+  const dataset = await readDataset(folder);
+  if (Array.isArray(dataset?.training)) return fromDecathlon(folder, dataset);
+  if ((await isFolder('imagesTr')) || (await isFolder('imagesTs'))) return fromNnUnet(folder, dataset);
+  return fromPlain(folder);
+}
+
+type Dataset = Record<string, unknown> & { training?: unknown; test?: unknown };
+
+async function readDataset(folder: string): Promise<Dataset | null> {
+  const path = join(folder, 'dataset.json');
+  const text = await readFile(path, 'utf8').catch(() => null);
+  if (text === null) return null;
+  try {
+    return JSON.parse(text) as Dataset;
+  } catch (error) {
+    throw new WorkError(`${path}: not JSON (${(error as Error).message}); correct it, or remove it to have the folder searched`);
+  }
+}
+
+const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isFile() ?? false;
+
+/** The landmarks of a subject, where its layout has them. */
+async function landmarksOf(folder: string, stem: string): Promise<string | null> {
+  const path = join(folder, `${stem}.mrk.json`);
+  return (await isFile(path)) ? path : null;
+}
+
+async function fromDecathlon(folder: string, dataset: Dataset): Promise<FoundSubjects> {
+  const problems: CohortProblem[] = [];
+  const draft: Draft[] = [];
+  const listed = (entries: unknown): { image: string; label?: string }[] =>
+    (Array.isArray(entries) ? entries : []).flatMap((entry: unknown) => {
+      const value = typeof entry === 'string' ? { image: entry } : (entry as { image?: unknown; label?: unknown } | null);
+      if (typeof value?.image !== 'string') return [];
+      return [{ image: value.image, ...('label' in value && typeof value.label === 'string' ? { label: value.label } : {}) }];
+    });
+  for (const split of ['train', 'test'] as const) {
+    for (const { image, label } of listed(split === 'train' ? dataset.training : dataset.test)) {
+      if (basename(image).startsWith('.')) continue;
+      const path = join(folder, image);
+      if (!(await isFile(path))) {
+        problems.push({ source: path, kind: 'refused', message: 'listed in dataset.json, but not there' });
+        continue;
+      }
+      const labels = label ? [join(folder, label)] : [];
+      const landmarksPath = await landmarksOf(join(folder, split === 'train' ? 'landmarksTr' : 'landmarksTs'), imageStem(path));
+      draft.push({ image: { kind: 'file', path }, labels, labelsAreCertain: true, landmarksPath, split });
+    }
+  }
+  return { layout: 'Decathlon', tasks: named(folder, draft, imageStemOf), problems };
+}
+
+async function fromNnUnet(folder: string, dataset: Dataset | null): Promise<FoundSubjects> {
+  const problems: CohortProblem[] = [];
+  const draft: Draft[] = [];
+  const listOf = async (name: string): Promise<string[]> =>
+    (await readdir(join(folder, name)).catch(() => [])).filter((file) => !file.startsWith('.') && isImageName(file)).sort();
+  const all = [...(await listOf('imagesTr')), ...(await listOf('imagesTs'))];
+  // `_0000` is a channel only where the data set says so, or where every file has one
+  const channel = /_(\d{4})$/;
+  const hasChannels =
+    (dataset !== null && ('channel_names' in dataset || 'file_ending' in dataset)) ||
+    all.every((f) => channel.test(imageStem(f)));
+  const subjectOf = (path: string): string => (hasChannels ? imageStem(path).replace(channel, '') : imageStem(path));
+
+  for (const split of ['train', 'test'] as const) {
+    const [images, labels, landmarks] =
+      split === 'train' ? ['imagesTr', 'labelsTr', 'landmarksTr'] : ['imagesTs', 'labelsTs', 'landmarksTs'];
+    const labelFiles = new Map((await listOf(labels)).map((file) => [imageStem(file), join(folder, labels, file)]));
+    for (const file of await listOf(images)) {
+      const path = join(folder, images, file);
+      if (/\.img(\.gz)?$/i.test(file)) continue;
+      const number = hasChannels ? channel.exec(imageStem(file))?.[1] : undefined;
+      if (number && number !== '0000') {
+        problems.push({
+          source: path,
+          kind: 'odd',
+          message: 'a further channel of its subject: left out, one channel is used (_0000)',
+        });
+        continue;
+      }
+      const label = labelFiles.get(subjectOf(file));
+      const landmarksPath = await landmarksOf(join(folder, landmarks), subjectOf(file));
+      draft.push({ image: { kind: 'file', path }, labels: label ? [label] : [], labelsAreCertain: true, landmarksPath, split });
+      labelFiles.delete(subjectOf(file));
+    }
+    for (const path of labelFiles.values()) problems.push({ source: path, kind: 'odd', message: 'a label map without an image' });
+  }
+  return { layout: 'nnU-Net', tasks: named(folder, draft, (source) => subjectOf(source.path)), problems };
+}
+
+async function fromPlain(folder: string): Promise<FoundSubjects> {
+  const { images, refused } = await findImages(folder);
+  const problems = refused.map(({ path, reason }): CohortProblem => ({ source: path, kind: 'refused', message: reason }));
+  const owner = new Map<ImageSource, ImageSource>();
+  for (const image of images) {
+    if (image.kind !== 'file') continue;
+    const stem = imageStemOf(image);
+    const named = images.filter((other) => {
+      const base = imageStemOf(other);
+      return (
+        other !== image &&
+        dirname(other.path) === dirname(image.path) &&
+        stem.startsWith(base) &&
+        /^[._-]./.test(stem.slice(base.length))
+      );
+    });
+    // the shortest name is the image; what is named after it describes it
+    const [base] = named.sort((a, b) => imageStemOf(a).length - imageStemOf(b).length);
+    if (base) owner.set(image, base);
+  }
+  const draft: Draft[] = [];
+  for (const image of images) {
+    if (owner.has(image)) continue;
+    const labels = images.filter((other) => owner.get(other) === image).map((other) => other.path);
+    const landmarksPath = await landmarksOf(dirname(image.path), imageStemOf(image));
+    draft.push({ image, labels, labelsAreCertain: false, landmarksPath, split: 'train' });
+  }
+  return { layout: 'plain', tasks: named(folder, draft, imageStemOf), problems };
+}
+
+/** A task for a file that was taken for a label map of another image but holds an image. */
+export function asOwnSubject(folder: string, path: string, taken: readonly string[]): SubjectTask {
+  const draft: Draft = {
+    image: { kind: 'file', path },
+    labels: [],
+    labelsAreCertain: false,
+    landmarksPath: null,
+    split: 'train',
+  };
+  return named(folder, [draft], imageStemOf, taken)[0];
+}
+
+type Draft = Omit<SubjectTask, 'id'>;
+
+const imageStemOf = (source: ImageSource): string =>
+  source.kind === 'file'
+    ? imageStem(source.path)
+    : source.name
+      ? `${basename(source.path)}-${source.name}`
+      : basename(source.path);
+
+/** Gives every draft an id: its stem; where that is taken, with its folders; where that is taken too, with a number. */
+function named(
+  folder: string,
+  drafts: readonly Draft[],
+  stem: (source: ImageSource) => string,
+  alreadyTaken: readonly string[] = [],
+): SubjectTask[] {
+  const clean = (text: string): string => text.replace(/[^\p{L}\p{N}_.+ -]/gu, '_').replace(/^[^\p{L}\p{N}_]+/u, '') || 'image';
+  const taken = new Set(alreadyTaken.map((id) => id.toLowerCase()));
+  return drafts.map((draft) => {
+    const short = clean(stem(draft.image));
+    const folders = relative(folder, dirname(draft.image.path)).split(sep).join('_');
+    const long = clean(folders ? `${folders}_${short}` : short);
+    let id = taken.has(short.toLowerCase()) ? long : short;
+    for (let k = 2; taken.has(id.toLowerCase()); k++) id = `${long}-${k}`;
+    taken.add(id.toLowerCase());
+    return { id, ...draft };
+  });
+}

@@ -1,0 +1,279 @@
+/**
+ * Preparing one subject: read, RAS, resample, intensities, crop, store; its label map and landmarks travel along.
+ *
+ * The record in `subjects/ID.json` is written last, so that a subject counts as done only when all of it lies on disk.
+ */
+import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { WorkError } from '../errors/errors.ts';
+import { cornerDistanceMm } from '../geometry/affine.ts';
+import { centredStart, cropPad } from '../geometry/crop.ts';
+import { orientationCode, reorientToRas } from '../geometry/orientation.ts';
+import { gridWithSpacing, resampleLinear, resampleNearest } from '../geometry/resample.ts';
+import { labelCodes, type Statistics, statisticsOf } from '../geometry/statistics.ts';
+import { type Geometry, toZyx, type Volume, type VoxelArray, voxelCount, type Xyz } from '../geometry/volume.ts';
+import type { LoadedImage } from '../images/loaded.ts';
+import { odditiesOf } from '../images/oddities.ts';
+import { readImage } from '../images/read.ts';
+import { writeFileAtomic } from '../node/files.ts';
+import {
+  COHORT_FORMAT,
+  type IntensityWindow,
+  imagePath,
+  labelPath,
+  type PrepareOptions,
+  type Subject,
+  subjectSchema,
+} from './cohort.ts';
+import type { LabelArray } from './crops.ts';
+import type { SubjectTask } from './find-subjects.ts';
+import { fingerprintOf } from './fingerprint.ts';
+import { toHalves } from './float16.ts';
+import { foregroundBox } from './foreground.ts';
+import { readLandmarks } from './landmarks.ts';
+import { type NpyType, npyHeader, openNpy } from './npy.ts';
+
+/** What one subject's preparation leaves for the cohort. */
+export interface SubjectRecord {
+  /** Of the sources and options: equal keys give equal results. */
+  readonly key: string;
+  readonly subject: Subject;
+  /** See fingerprint.ts; base64 of float32. */
+  readonly fingerprint: string;
+  /** Files beside the image that were taken for its label map but hold an image. */
+  readonly notLabels: readonly string[];
+}
+
+const recordSchema = z.object({
+  key: z.string(),
+  subject: subjectSchema,
+  fingerprint: z.string(),
+  notLabels: z.array(z.string()),
+});
+
+/** Raised when the same sources and options would be prepared differently. */
+const RECIPE = 1;
+/** More voxels than this after resampling would not fit the memory of an ordinary machine. */
+const MAX_VOXELS = 2 ** 29;
+
+const recordPath = (out: string, id: string): string => join(out, 'subjects', `${id}.json`);
+
+/** Identifies the sources (path, size, time of change) and the options. */
+export async function keyOf(task: SubjectTask, options: PrepareOptions): Promise<string> {
+  const paths = [
+    ...(task.image.kind === 'file' ? [task.image.path] : task.image.files.map((file) => file.path)),
+    ...task.labels,
+    ...(task.landmarksPath ? [task.landmarksPath] : []),
+  ];
+  const facts = await Promise.all(
+    paths.map((path) =>
+      stat(path).then(
+        ({ size, mtimeMs }) => [path, size, mtimeMs],
+        () => [path],
+      ),
+    ),
+  );
+  return createHash('sha256')
+    .update(JSON.stringify([RECIPE, COHORT_FORMAT, options, task.split, facts]))
+    .digest('hex');
+}
+
+/** The record of an earlier preparation of the same sources with the same options, if its files are whole; else undefined. */
+export async function findRecord(task: SubjectTask, options: PrepareOptions, out: string): Promise<SubjectRecord | undefined> {
+  try {
+    const record: SubjectRecord = recordSchema.parse(JSON.parse(await readFile(recordPath(out, task.id), 'utf8')));
+    if (record.key !== (await keyOf(task, options))) return undefined;
+    const paths = [imagePath(out, record.subject), ...(record.subject.labelSource ? [labelPath(out, record.subject)] : [])];
+    for (const path of paths) await (await openNpy(path)).handle.close();
+    return record;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Prepares one subject into the folder `out`. @throws WorkError that names the file and why it is refused */
+export async function prepareSubject(task: SubjectTask, options: PrepareOptions, out: string): Promise<SubjectRecord> {
+  const key = await keyOf(task, options);
+  const loaded = await readImage(task.image);
+  const refuse = (why: string): WorkError => new WorkError(`${task.image.path}: ${why}`);
+  const statistics = statisticsOf(loaded.volume.data);
+  if (Math.min(...loaded.volume.geometry.size) === 1)
+    throw refuse(`its size is ${loaded.volume.geometry.size.join(' x ')}: one voxel along an axis is a picture, not a volume`);
+  if (statistics.min === statistics.max) throw refuse(`every voxel is ${statistics.min}: there is nothing to learn from it`);
+  const problems = [...odditiesOf(loaded, statistics, false), ...intensityProblems(loaded, statistics, options)];
+
+  const background = options.modality === 'ct' ? -1024 : 0;
+  const image = reorientToRas(finiteOnly(loaded.volume, statistics, background, problems));
+  const grid = gridWithSpacing(image.geometry, options.spacingMm);
+  if (voxelCount(grid.size) > MAX_VOXELS)
+    throw refuse(
+      `at ${options.spacingMm.join(' x ')} mm it would have ${grid.size.join(' x ')} voxels, more than fit; choose a larger --spacing`,
+    );
+  const resampled = resampleLinear(image, grid, background);
+  const intensity = windowOf(resampled.data, options);
+  if (!(intensity.high > intensity.low))
+    throw refuse(`no value above 0: expected MR intensities, found ${statistics.min} to ${statistics.max}`);
+  normalise(resampled.data, intensity);
+
+  const box = cropOf(resampled, options);
+  const stored = cropPad(resampled, box.start, box.size, 0);
+  const label = await findLabel(task, image.geometry, problems);
+  const storedLabel = label.volume ? cropPad(resampleNearest(label.volume, grid, 0), box.start, box.size, 0) : null;
+  const codes = storedLabel ? [...new Set(storedLabel.data)].sort((a, b) => a - b) : null;
+  const lost = label.codes.filter((code) => !codes?.includes(code));
+  if (lost.length > 0) problems.push(`label codes ${lost.join(', ')} have no voxel left at this spacing and crop`);
+  if (codes?.every((code) => code === 0)) problems.push('its label map is empty');
+
+  const subject: Subject = {
+    id: task.id,
+    source: task.image.path,
+    labelSource: label.path,
+    sourceGeometry: loaded.volume.geometry,
+    sourceOrientation: orientationCode(loaded.volume.geometry.direction),
+    geometry: stored.geometry,
+    intensity,
+    labelCodes: codes,
+    landmarks: task.landmarksPath ? await readLandmarks(task.landmarksPath) : [],
+    split: task.split,
+    problems,
+  };
+  const shape = toZyx(stored.geometry.size);
+  await writeFileAtomic(imagePath(out, subject), npyHeader('<f2', shape), bytesOf(toHalves(stored.data)));
+  if (storedLabel) {
+    const { type, data } = smallestInteger(storedLabel.data);
+    await writeFileAtomic(labelPath(out, subject), npyHeader(type, shape), bytesOf(data));
+  }
+  const fingerprint = Buffer.from(fingerprintOf(stored.data, stored.geometry.size).buffer as ArrayBuffer).toString('base64');
+  const record: SubjectRecord = { key, subject, fingerprint, notLabels: label.notLabels };
+  await writeFileAtomic(recordPath(out, task.id), `${JSON.stringify(record)}\n`);
+  return record;
+}
+
+const bytesOf = (data: LabelArray): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+/** What about the values does not fit the modality. */
+function intensityProblems(loaded: LoadedImage, { min, max }: Statistics, options: PrepareOptions): string[] {
+  const found: string[] = [];
+  const stated = loaded.modality?.toLowerCase();
+  if (stated && ['ct', 'mr'].includes(stated) && stated !== options.modality)
+    found.push(`the file says that it is ${loaded.modality}, but it is prepared as ${options.modality}`);
+  if (options.modality === 'ct') {
+    if (min >= 0)
+      found.push(
+        `no value below 0 (${min} to ${max}): not Hounsfield units, or already shifted; it is shifted by 1024 once more, so check it`,
+      );
+    else if (max <= 1.5) found.push(`values from ${min} to ${max}: not Hounsfield units, perhaps already scaled`);
+  } else if (min <= -900 && max > 500)
+    found.push(`values from ${min} to ${max}: looks like CT, but it is prepared as mr (below 0 is clipped)`);
+  const codes = labelCodes(loaded.volume.data, loaded.volume.geometry.size);
+  if (codes) found.push(`holds ${codes.length} whole values in regions: looks like a label map, not an image`);
+  return found;
+}
+
+/** The volume with NaN and infinities replaced by the background. */
+function finiteOnly(volume: Volume, statistics: Statistics, background: number, problems: string[]): Volume {
+  if (statistics.nonFinite === 0) return volume;
+  const said = problems.findIndex((problem) => / NaN or infinite$/.test(problem));
+  problems.splice(said, said < 0 ? 0 : 1, `${statistics.nonFinite} voxels are NaN or infinite: set to ${background}`);
+  const data = Float32Array.from(volume.data, (value) => (Number.isFinite(value) ? value : background));
+  return { geometry: volume.geometry, data };
+}
+
+/** The window of METHOD section 8: CT (HU + 1024) / 2048; MR clipped at 0 and min-max, or between percentiles 0.5 and 99.5. */
+function windowOf(data: Float32Array, options: PrepareOptions): IntensityWindow {
+  if (options.modality === 'ct') return { kind: 'hounsfield', low: -1024, high: 1024 };
+  const clipped = statisticsOf(data);
+  if (options.intensity === 'minmax') return { kind: 'minmax', low: Math.max(0, clipped.min), high: clipped.max };
+  return { kind: 'percentile', low: Math.max(0, clipped.percentile(0.005)), high: clipped.percentile(0.995) };
+}
+
+function normalise(data: Float32Array, { low, high }: IntensityWindow): void {
+  for (let i = 0; i < data.length; i++) data[i] = Math.min(1, Math.max(0, (data[i] - low) / (high - low)));
+}
+
+/** The box that is stored, in voxels of the resampled grid; with `size` it may reach beyond. */
+function cropOf(volume: Volume<Float32Array>, options: PrepareOptions): { start: Xyz; size: Xyz } {
+  const whole = { start: [0, 0, 0] as Xyz, size: volume.geometry.size };
+  const box = options.crop === 'foreground' ? foregroundBox(volume, options.modality) : whole;
+  if (!options.size) return box;
+  const inBox = centredStart(box.size, options.size);
+  return { start: box.start.map((s, k) => s + inBox[k]) as unknown as Xyz, size: options.size };
+}
+
+interface FoundLabel {
+  readonly path: string | null;
+  readonly volume: Volume | null;
+  readonly codes: readonly number[];
+  readonly notLabels: readonly string[];
+}
+
+/** The subject's label map in RAS, on the image's grid. Of several possible ones the first that is a label map on that grid. */
+async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: string[]): Promise<FoundLabel> {
+  const notLabels: string[] = [];
+  const kept: { path: string; volume: Volume; codes: readonly number[] }[] = [];
+  for (const path of task.labels) {
+    try {
+      const loaded = await readImage(path);
+      const codes = wholeNumbers(loaded.volume.data, loaded.volume.geometry.size, task.labelsAreCertain);
+      if (!codes) {
+        if (task.labelsAreCertain) throw new WorkError(`${path}: not a label map: expected whole numbers`);
+        notLabels.push(path);
+        continue;
+      }
+      const volume = reorientToRas(loaded.volume);
+      const difference = gridDifference(volume.geometry, imageGrid);
+      if (difference)
+        throw new WorkError(
+          `${path}: on another grid than its image ${task.image.path}: ${difference}; resample it to the image`,
+        );
+      kept.push({ path, volume, codes });
+    } catch (error) {
+      if (task.labelsAreCertain || !(error instanceof WorkError)) throw error;
+      problems.push(`without this label map: ${error.message}`);
+    }
+  }
+  if (kept.length === 0) return { path: null, volume: null, codes: [], notLabels };
+  const [first, ...rest] = kept;
+  if (rest.length > 0)
+    problems.push(`several label maps: ${first.path} is used, left out: ${rest.map((label) => label.path).join(', ')}`);
+  return { ...first, notLabels };
+}
+
+/** Codes of a label map. A file that must be one may have any number of codes. */
+function wholeNumbers(data: VoxelArray, size: Xyz, certain: boolean): readonly number[] | null {
+  if (!certain) return labelCodes(data, size);
+  const codes = new Set(data);
+  return [...codes].every(Number.isInteger) ? [...codes] : null;
+}
+
+/** How two RAS grids differ, in words; empty if they are the same to a tenth of a voxel. */
+function gridDifference(label: Geometry, image: Geometry): string {
+  const mm = (v: Xyz): string => v.map((x) => +x.toFixed(4)).join(' x ');
+  if (label.size.some((n, k) => n !== image.size[k]))
+    return `size ${label.size.join(' x ')}, expected ${image.size.join(' x ')} (in RAS)`;
+  const distance = cornerDistanceMm(label, image);
+  if (distance <= 0.1 * Math.min(...image.spacingMm)) return '';
+  if (label.spacingMm.some((s, k) => Math.abs(s - image.spacingMm[k]) > 1e-3 * s))
+    return `spacing ${mm(label.spacingMm)} mm, expected ${mm(image.spacingMm)} mm`;
+  return `its corners lie up to ${distance.toFixed(1)} mm away (origin ${mm(label.originMm)}, expected ${mm(image.originMm)}, or another direction)`;
+}
+
+/** Label codes in the smallest integer type that holds them all. */
+function smallestInteger(data: VoxelArray): { type: NpyType; data: LabelArray } {
+  let low = 0;
+  let high = 0;
+  for (const code of data) {
+    if (code < low) low = code;
+    if (code > high) high = code;
+  }
+  if (low >= 0) {
+    if (high < 2 ** 8) return { type: '|u1', data: Uint8Array.from(data) };
+    return high < 2 ** 16 ? { type: '<u2', data: Uint16Array.from(data) } : { type: '<u4', data: Uint32Array.from(data) };
+  }
+  if (low >= -(2 ** 7) && high < 2 ** 7) return { type: '|i1', data: Int8Array.from(data) };
+  return low >= -(2 ** 15) && high < 2 ** 15
+    ? { type: '<i2', data: Int16Array.from(data) }
+    : { type: '<i4', data: Int32Array.from(data) };
+}

@@ -1,0 +1,67 @@
+/**
+ * Preparing subjects in processes of their own, so that several run at once and that one file's fault (no memory, an endless loop) ends
+ * only its own process.
+ *
+ * Run from TypeScript source (tests), where no process could load it, subjects are prepared here instead, one after the other.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { WorkError } from '../errors/errors.ts';
+import type { PrepareOptions } from './cohort.ts';
+import type { SubjectTask } from './find-subjects.ts';
+import type { ChildAnswer, ChildTask } from './prepare-child.ts';
+import { prepareSubject, type SubjectRecord } from './prepare-subject.ts';
+
+export interface SubjectWorker {
+  /** @throws WorkError that names the file and why it is refused */
+  prepare(task: SubjectTask): Promise<SubjectRecord>;
+  stop(): void;
+}
+
+/** A subject that takes longer than this is given up. */
+const TIME_LIMIT_MS = 15 * 60_000;
+
+export const canUseProcesses = (): boolean => !import.meta.url.endsWith('.ts');
+
+export function startWorker(options: PrepareOptions, out: string): SubjectWorker {
+  if (!canUseProcesses()) return { prepare: (task) => prepareSubject(task, options, out), stop: () => {} };
+  let child: ChildProcess | undefined;
+  return {
+    prepare: (task) => {
+      child ??= fork(fileURLToPath(new URL('./prepare-child.js', import.meta.url)), {
+        stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+        serialization: 'advanced',
+      });
+      const current = child;
+      const failed = (why: string): WorkError => new WorkError(`${task.image.path}: ${why}`);
+      return new Promise<SubjectRecord>((resolve, reject) => {
+        const finish = (settle: () => void, alive: boolean): void => {
+          clearTimeout(timer);
+          current.removeAllListeners();
+          if (!alive) {
+            current.on('error', () => {});
+            current.kill('SIGKILL');
+            child = undefined;
+          }
+          settle();
+        };
+        const timer = setTimeout(
+          () => finish(() => reject(failed(`not prepared after ${TIME_LIMIT_MS / 60_000} minutes: given up`)), false),
+          TIME_LIMIT_MS,
+        );
+        current.once('message', (answer: ChildAnswer) => {
+          if ('record' in answer) finish(() => resolve(answer.record), true);
+          else if ('refused' in answer) finish(() => reject(new WorkError(answer.refused)), true);
+          else
+            finish(() => reject(failed(`internal error: ${answer.failed} (a defect of gvsl; set GVSL_DEBUG=1 for where)`)), true);
+        });
+        current.once('error', (error) => finish(() => reject(failed(error.message)), false));
+        current.once('exit', (code, signal) =>
+          finish(() => reject(failed(`its process ended (${signal ?? `exit code ${code}`}): too little memory?`)), false),
+        );
+        current.send({ task, options, out } satisfies ChildTask);
+      });
+    },
+    stop: () => void child?.kill('SIGKILL'),
+  };
+}
