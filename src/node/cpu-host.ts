@@ -40,7 +40,10 @@ const THREAD_SOURCE = `
 const { parentPort, workerData } = require('node:worker_threads');
 const { module, memory, kernelNames, tableBase, controlAddress, scratchAddress, thread, threads } = workerData;
 const table = new WebAssembly.Table({ initial: tableBase + kernelNames.length, element: 'anyfunc' });
-const { exports } = new WebAssembly.Instance(module, { env: { memory, table } });
+const words = new Int32Array(memory.buffer);
+const wait = (at, value) => void Atomics.wait(words, at >> 2, value);
+const notify = (at) => void Atomics.notify(words, at >> 2);
+const { exports } = new WebAssembly.Instance(module, { env: { memory, table, wait, notify } });
 kernelNames.forEach((name, i) => table.set(tableBase + i, exports[name]));
 parentPort.postMessage('ready');
 exports.serve(controlAddress, scratchAddress, thread, threads);

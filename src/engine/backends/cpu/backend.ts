@@ -11,7 +11,7 @@ import { checkInputs, graphOf } from '../../inputs.ts';
 import { CONTROL_ADDRESS, type CompiledProgram, compileProgram, TABLE_BASE, THREAD_SCRATCH_BYTES } from './compile.ts';
 import { BLOCK, blockBytes, blockCount, type CpuTensor } from './lowering.ts';
 
-/** What a thread needs to serve: see `bindModule` and scheduler.as.ts. */
+/** What a thread needs to serve: see `bindModule` below and scheduler.as.ts. */
 export interface ThreadOptions {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
@@ -85,10 +85,13 @@ function forEachBlockedRow(
     }
 }
 
-/** Instantiates the module on a memory and puts every kernel into its place in the table. */
-export function bindModule(module: WebAssembly.Module, memory: WebAssembly.Memory, kernelNames: readonly string[]): WebAssembly.Exports {
+/** Instantiates the module on a memory and puts every kernel into its place in the table. A host's threads do the same. */
+function bindModule(module: WebAssembly.Module, memory: WebAssembly.Memory, kernelNames: readonly string[]): WebAssembly.Exports {
   const table = new WebAssembly.Table({ initial: TABLE_BASE + kernelNames.length, element: 'anyfunc' });
-  const { exports } = new WebAssembly.Instance(module, { env: { memory, table } });
+  const words = new Int32Array(memory.buffer);
+  const wait = (at: number, value: number): void => void Atomics.wait(words, at >> 2, value);
+  const notify = (at: number): void => void Atomics.notify(words, at >> 2);
+  const { exports } = new WebAssembly.Instance(module, { env: { memory, table, wait, notify } });
   kernelNames.forEach((name, i) => {
     const kernel = exports[name];
     if (!kernel) throw new Error(`the kernel module has no '${name}'`);
