@@ -1,5 +1,6 @@
 /** The backends that every operation's tests run on. One more backend is one more line here. */
 import { it } from 'vitest';
+import { bestBuild, nodeCpuBackend } from '../../node/cpu-host.ts';
 import type { Backend } from '../backend.ts';
 import { referenceBackend } from '../backends/reference/backend.ts';
 
@@ -12,7 +13,11 @@ export interface TestBackend {
   readonly toleranceFactor?: number;
 }
 
-const BACKENDS: readonly TestBackend[] = [{ name: 'reference', open: async () => referenceBackend() }];
+const BACKENDS: readonly TestBackend[] = [
+  { name: 'reference', open: async () => referenceBackend() },
+  { name: 'cpu, portable', open: async () => nodeCpuBackend(1, 'portable') },
+  { name: 'cpu, best build, 2 threads', open: async () => nodeCpuBackend(2, bestBuild()) },
+];
 
 export const testBackends = (): readonly TestBackend[] => BACKENDS;
 

@@ -69,6 +69,16 @@ export function plainRow(t: Tensor, n: i32, channel: i32, z: i32, y: i32): usize
   return t.data + <usize>n * t.batchStride + (((<usize>channel * <usize>t.d + <usize>z) * <usize>t.h + <usize>y) * <usize>t.w << 2);
 }
 
+/** Address of voxel (z, y, 0) of a channel in either layout; the next voxel of the row is `voxelStep` bytes on. */
+@inline
+export function channelRow(t: Tensor, n: i32, channel: i32, z: i32, y: i32): usize {
+  return t.blocks ? blockedRow(t, n, channel >> 3, z, y) + (<usize>(channel & 7) << 2) : plainRow(t, n, channel, z, y);
+}
+@inline
+export function voxelStep(t: Tensor): usize {
+  return t.blocks ? VOXEL : 4;
+}
+
 /** Writes the zeros around plane z of a block: its own border, and for the first and last plane the plane outside. */
 export function zeroHalo(t: Tensor, n: i32, block: i32, z: i32): void {
   const row = rowPitch(t);

@@ -8,7 +8,17 @@
 import { elementCount, type Graph, type Node, type Program, type Shape } from '../../graph.ts';
 import { align, type MemoryPlan, planMemory } from '../../plan.ts';
 import { CPU_KERNELS } from './kernels.ts';
-import { type Argument, batchStrideOf, blockCount, type CpuKernel, type CpuTensor, type Emitter, type TensorForm, tensorBytes } from './lowering.ts';
+import {
+  type Argument,
+  batchStrideOf,
+  blockCount,
+  type CpuKernel,
+  type CpuTensor,
+  type Emitter,
+  type PlacedForm,
+  type TensorForm,
+  tensorBytes,
+} from './lowering.ts';
 
 /** The threads' control words: see scheduler.as.ts. */
 export const CONTROL_ADDRESS = 65536;
@@ -32,10 +42,9 @@ export class KernelNames {
 }
 
 /** A tensor of a graph: its form, and where it lies in its root's memory. */
-interface Placed extends TensorForm {
+interface Placed extends PlacedForm {
   readonly root: Node;
   readonly offsetBytes: number;
-  readonly batchStrideBytes: number;
 }
 
 export interface CompiledGraph {
@@ -59,7 +68,8 @@ export interface CompiledProgram {
   readonly totalBytes: number;
 }
 
-const kernelOf = (node: Node): CpuKernel<unknown> | undefined => (CPU_KERNELS as Readonly<Record<string, CpuKernel<unknown>>>)[node.op.name];
+const kernelOf = (node: Node): CpuKernel<unknown> | undefined =>
+  (CPU_KERNELS as Readonly<Record<string, CpuKernel<unknown>>>)[node.op.name];
 const attributeOf = <T>(node: Node, name: string): T => (node.attributes as Record<string, T>)[name]!;
 
 const defaultBlocked = (inputs: readonly TensorForm[], shape: Shape): boolean =>
@@ -70,7 +80,13 @@ function place(graph: Graph): Map<Node, Placed> {
   const placed = new Map<Node, Placed>();
   for (const node of graph.nodes) {
     const { shape } = node;
-    const own = (blocked: boolean): Placed => ({ shape, blocked, root: node, offsetBytes: 0, batchStrideBytes: batchStrideOf({ shape, blocked }) });
+    const own = (blocked: boolean): Placed => ({
+      shape,
+      blocked,
+      root: node,
+      offsetBytes: 0,
+      batchStrideBytes: batchStrideOf({ shape, blocked }),
+    });
     switch (node.op.name) {
       case 'input':
         placed.set(node, own(shape.length === 5 && shape[1]! >= 8));
@@ -81,7 +97,11 @@ function place(graph: Graph): Map<Node, Placed> {
         break;
       case 'view': {
         const base = placed.get(node.inputs[0]!)!;
-        placed.set(node, { ...own(false), root: base.root, offsetBytes: base.offsetBytes + 4 * attributeOf<number>(node, 'offset') });
+        placed.set(node, {
+          ...own(false),
+          root: base.root,
+          offsetBytes: base.offsetBytes + 4 * attributeOf<number>(node, 'offset'),
+        });
         break;
       }
       default: {
@@ -89,7 +109,9 @@ function place(graph: Graph): Map<Node, Placed> {
         if (!kernel) throw new Error(`the CPU backend has no kernel for ${node.op.name}`);
         const inputs = node.inputs.map((each) => placed.get(each)!);
         const form = own((kernel.blocked ?? defaultBlocked)(inputs, shape, node.attributes));
-        const part = kernel.aliasOffsetBytes?.(inputs[0]!, shape, node.attributes);
+        // a part of a state is copied: an effect may change the state before the part is read
+        const part =
+          inputs[0]?.root.op.name === 'state' ? undefined : kernel.aliasOffsetBytes?.(inputs[0]!, shape, node.attributes);
         const { root, offsetBytes, batchStrideBytes, blocked } = inputs[0] ?? form;
         placed.set(node, part === undefined ? form : { shape, blocked, root, offsetBytes: offsetBytes + part, batchStrideBytes });
       }
@@ -99,7 +121,14 @@ function place(graph: Graph): Map<Node, Placed> {
 }
 
 /** Collects words and scratch while operations are lowered. Addresses of tensors come from `addressOf`. */
-function lower(graph: Graph, placed: ReadonlyMap<Node, Placed>, addressOf: (root: Node) => number, scratchOf: (node: Node) => number, names: KernelNames, imageAddress: number) {
+function lower(
+  graph: Graph,
+  placed: ReadonlyMap<Node, Placed>,
+  addressOf: (root: Node) => number,
+  scratchOf: (node: Node) => number,
+  names: KernelNames,
+  imageAddress: number,
+) {
   const words: number[] = [];
   const calls: number[] = [];
   const scratchBytes = new Map<Node, number>();
@@ -110,7 +139,13 @@ function lower(graph: Graph, placed: ReadonlyMap<Node, Placed>, addressOf: (root
     const [n, c, d, h, w] =
       shape.length === 5
         ? shape
-        : [shape.length < 2 ? 1 : shape[0]!, shape.length < 2 ? elementCount(shape) : shape[1]!, 1, 1, shape.length > 2 ? elementCount(shape.slice(2)) : 1];
+        : [
+            shape.length < 2 ? 1 : shape[0]!,
+            shape.length < 2 ? elementCount(shape) : shape[1]!,
+            1,
+            1,
+            shape.length > 2 ? elementCount(shape.slice(2)) : 1,
+          ];
     const descriptor = here();
     words.push(data, n!, c!, d!, h!, w!, batchStrideBytes, blocked ? blockCount(c!) : 0);
     return { shape, blocked, data, batchStrideBytes, descriptor };
@@ -177,13 +212,25 @@ export function compileProgram(program: Program, threads: number): CompiledProgr
 
   const drafts = [...program.graphs].map(([name, graph]) => {
     const placed = place(graph);
-    const dry = lower(graph, placed, () => 0, () => 0, names, 0);
+    const dry = lower(
+      graph,
+      placed,
+      () => 0,
+      () => 0,
+      names,
+      0,
+    );
     const ownBytes = (node: Node): number => {
       const where = placed.get(node)!;
       const kept = node.op.name === 'state' || node.op.name === 'constant' || where.root !== node;
       return kept ? 0 : tensorBytes(where);
     };
-    const plan = planMemory(graph, ownBytes, (node) => dry.scratchBytes.get(node) ?? 0, (node) => placed.get(node)!.root);
+    const plan = planMemory(
+      graph,
+      ownBytes,
+      (node) => dry.scratchBytes.get(node) ?? 0,
+      (node) => placed.get(node)!.root,
+    );
     const imageAddress = at;
     at += align(4 * dry.words.length);
     const constants = graph.nodes
@@ -209,7 +256,16 @@ export function compileProgram(program: Program, threads: number): CompiledProgr
     };
     const scratchOf = (node: Node): number => arena + (plan.scratch.get(node.id)?.offset ?? 0);
     const { words, programAddress, callCount, tensorOf } = lower(graph, placed, addressOf, scratchOf, names, imageAddress);
-    graphs.set(name, { graph, plan, image: Uint32Array.from(words), imageAddress, programAddress, callCount, tensorOf, constants });
+    graphs.set(name, {
+      graph,
+      plan,
+      image: Uint32Array.from(words),
+      imageAddress,
+      programAddress,
+      callCount,
+      tensorOf,
+      constants,
+    });
   }
   return { graphs, states, kernelNames: names.names, scratchAddress, totalBytes: arena + arenaBytes };
 }

@@ -1,7 +1,12 @@
 /** The module: the scheduler, and every kernel by its name. */
 export { run, serve } from "./scheduler.as";
-export { toBlocked, toPlain } from "./layout.as";
+export { finishSum } from "./flat.as";
+export { clearPadding, copyBox, copySamples, toBlocked, toPlain, zero } from "./layout.as";
+export { accumulate, adam } from "../../ops/adam/adam.as";
 export { conv3d, conv3dWeightGradient, packWeights, unpackWeightGradient } from "../../ops/conv3d/conv3d.as";
+export { binaryCrossEntropy, binaryCrossEntropyGradient, crossEntropy, crossEntropyGradient } from "../../ops/cross-entropy/cross-entropy.as";
+export { dice, diceGradient, dicePlaneSums, diceSums } from "../../ops/dice/dice.as";
+export { add, leakyRelu, leakyReluGradient, multiply, multiplyByScalar, scale, unary, unaryGradient } from "../../ops/elementwise/elementwise.as";
 export {
   collectChannelSums,
   groupNorm,
@@ -11,3 +16,8 @@ export {
   groupSums,
   sumPick,
 } from "../../ops/group-norm/group-norm.as";
+export { batchSum, linear, linearInputGradient, linearWeightGradient } from "../../ops/linear/linear.as";
+export { mse, mseGradient } from "../../ops/mse/mse.as";
+export { channelSum, elementSums, fill, globalAverage, planeSums, spatialBroadcast, squareSums } from "../../ops/reduce/reduce.as";
+export { smoothness, smoothnessGradient } from "../../ops/smoothness/smoothness.as";
+export { softmax, softmaxGradient } from "../../ops/softmax/softmax.as";

@@ -11,12 +11,16 @@ export interface TensorForm {
   readonly blocked: boolean;
 }
 
-/** A tensor in the session's memory. */
-export interface CpuTensor extends TensorForm {
-  /** Address of its first byte. */
-  readonly data: number;
+/** A tensor that has a place: its own memory, or part of another's. */
+export interface PlacedForm extends TensorForm {
   /** Bytes from one sample to the next. */
   readonly batchStrideBytes: number;
+}
+
+/** A tensor in the session's memory. */
+export interface CpuTensor extends PlacedForm {
+  /** Address of its first byte. */
+  readonly data: number;
   /** Address of the descriptor that kernels read. */
   readonly descriptor: number;
 }
@@ -51,7 +55,7 @@ export interface CpuKernel<Attributes> {
    * Bytes from the first input's start to the result's, if the result can be a part of the first input's memory with the same
    * distance between samples; undefined if it must be computed.
    */
-  readonly aliasOffsetBytes?: (input: TensorForm, shape: Shape, attributes: Attributes) => number | undefined;
+  readonly aliasOffsetBytes?: (input: PlacedForm, shape: Shape, attributes: Attributes) => number | undefined;
   readonly lower: (call: CpuCall<Attributes>, emitter: Emitter) => void;
 }
 
@@ -62,7 +66,8 @@ const VOXEL_BYTES = 4 * BLOCK;
 export const blockCount = (channels: number): number => Math.ceil(channels / BLOCK);
 
 /** Bytes of one channel block's volume with its halo. */
-export const blockBytes = ([, , depth, height, width]: Shape): number => (depth! + 2) * (height! + 2) * (width! + 2) * VOXEL_BYTES;
+export const blockBytes = ([, , depth, height, width]: Shape): number =>
+  (depth! + 2) * (height! + 2) * (width! + 2) * VOXEL_BYTES;
 
 /** Bytes from one sample to the next in memory of the tensor's own. */
 export function batchStrideOf({ shape, blocked }: TensorForm): number {
@@ -74,8 +79,37 @@ export function batchStrideOf({ shape, blocked }: TensorForm): number {
 export const tensorBytes = (form: TensorForm): number => (form.shape.length < 2 ? 1 : form.shape[0]!) * batchStrideOf(form);
 
 /** A result in blocks wherever it can be. */
-export const blockedByChannels = (_inputs: readonly TensorForm[], shape: Shape): boolean => shape.length === 5 && shape[1]! >= BLOCK;
+export const blockedByChannels = (_inputs: readonly TensorForm[], shape: Shape): boolean =>
+  shape.length === 5 && shape[1]! >= BLOCK;
+/** A result in blocks if any input is: for operations that treat every element alike. */
+export const anyBlocked = (inputs: readonly TensorForm[]): boolean => inputs.some(({ blocked }) => blocked);
 export const alwaysPlain = (): boolean => false;
+
+/** The tensor in the layout of another, a copy in scratch if need be. */
+export const inLayoutOf = ({ blocked }: TensorForm, tensor: CpuTensor, emitter: Emitter): CpuTensor =>
+  blocked ? emitter.toBlocked(tensor) : emitter.toPlain(tensor);
+
+/** Floats of a chunk of a sample, and how many chunks a tensor has: see flat.as.ts. */
+const CHUNK_FLOATS = 4096;
+export const chunkCount = (form: TensorForm): number =>
+  (form.shape.length < 2 ? 1 : form.shape[0]!) * Math.ceil(batchStrideOf(form) / (4 * CHUNK_FLOATS));
+
+/**
+ * Emits a sum: `kernel` fills one double for each of `count` units, which are then added in order, divided by `divisor` and stored.
+ * The kernel's arguments are `args` and the address of the doubles.
+ */
+export function emitSum(
+  emitter: Emitter,
+  kernel: string,
+  args: readonly Argument[],
+  count: number,
+  out: CpuTensor,
+  divisor: number,
+): void {
+  const partial = emitter.scratch(8 * count);
+  emitter.emit(kernel, ...args, partial);
+  emitter.emit('finishSum', partial, count, out.data, divisor);
+}
 
 /** The bits of a float as a word of arguments. */
 export function floatWord(value: number): number {
@@ -85,6 +119,10 @@ export function floatWord(value: number): number {
 /** Refuses a plain tensor where a kernel knows blocks alone; says which. */
 export function requireBlocked(op: string, ...tensors: readonly TensorForm[]): void {
   for (const { shape, blocked } of tensors) {
-    checkShape(blocked && shape[1]! % BLOCK === 0, op, () => `the CPU backend needs channels in multiples of ${BLOCK}, got [${shape.join(', ')}]`);
+    checkShape(
+      blocked && shape[1]! % BLOCK === 0,
+      op,
+      () => `the CPU backend needs channels in multiples of ${BLOCK}, got [${shape.join(', ')}]`,
+    );
   }
 }

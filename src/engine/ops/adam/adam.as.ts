@@ -1,0 +1,84 @@
+/** The effects: one pass over flat states. The last few elements go through the same arithmetic as the others, one at a time. */
+import { address, fma, number, shareStart, tensor } from "../../backends/cpu/common.as";
+import { chunkAt, chunkBytes, chunksOf } from "../../backends/cpu/flat.as";
+
+/** args: target, values (plain), scale. target += scale values. */
+export function accumulate(args: usize, thread: i32, threads: i32): void {
+  const target = tensor(args, 0);
+  const values = tensor(args, 1);
+  const scale = f32x4.splat(number(args, 2));
+  const perSample = chunksOf(target);
+  const units = target.n * perSample;
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+    let to = chunkAt(target, unit, perSample);
+    let from = chunkAt(values, unit, perSample);
+    const end = to + chunkBytes(target, unit, perSample);
+    for (; to + 16 <= end; to += 16) {
+      v128.store(to, fma(v128.load(from), scale, v128.load(to)));
+      from += 16;
+    }
+    for (; to < end; to += 4) {
+      v128.store32_lane(to, fma(v128.load32_zero(from), scale, v128.load32_zero(to)), 0);
+      from += 4;
+    }
+  }
+}
+
+/** b m + (1 - b) g. */
+@inline
+function average(before: v128, value: v128, beta: v128, rest: v128): v128 {
+  return fma(value, rest, f32x4.mul(before, beta));
+}
+/** p - rate m / (sqrt(v) / correction + eps). */
+@inline
+function update(parameter: v128, first: v128, second: v128, rate: v128, correction: v128, eps: v128): v128 {
+  return f32x4.sub(parameter, f32x4.div(f32x4.mul(rate, first), f32x4.add(f32x4.div(f32x4.sqrt(second), correction), eps)));
+}
+
+/** args: parameters, first, second moment, gradients, step (2 floats), b1, 1 - b1, b2, 1 - b2, eps. */
+export function adam(args: usize, thread: i32, threads: i32): void {
+  const parameters = tensor(args, 0);
+  const step = address(args, 4);
+  const rate = v128.load32_splat(step);
+  const correction = v128.load32_splat(step, 4);
+  const beta1 = f32x4.splat(number(args, 5));
+  const rest1 = f32x4.splat(number(args, 6));
+  const beta2 = f32x4.splat(number(args, 7));
+  const rest2 = f32x4.splat(number(args, 8));
+  const eps = f32x4.splat(number(args, 9));
+  const perSample = chunksOf(parameters);
+  const units = parameters.n * perSample;
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+    let p = chunkAt(parameters, unit, perSample);
+    let m = chunkAt(tensor(args, 1), unit, perSample);
+    let v = chunkAt(tensor(args, 2), unit, perSample);
+    let g = chunkAt(tensor(args, 3), unit, perSample);
+    const end = p + chunkBytes(parameters, unit, perSample);
+    for (; p + 16 <= end; p += 16) {
+      const gradient = v128.load(g);
+      const first = average(v128.load(m), gradient, beta1, rest1);
+      const second = average(v128.load(v), f32x4.mul(gradient, gradient), beta2, rest2);
+      v128.store(m, first);
+      v128.store(v, second);
+      v128.store(p, update(v128.load(p), first, second, rate, correction, eps));
+      v128.store(g, f32x4.splat(0));
+      m += 16;
+      v += 16;
+      g += 16;
+    }
+    for (; p < end; p += 4) {
+      const gradient = v128.load32_zero(g);
+      const first = average(v128.load32_zero(m), gradient, beta1, rest1);
+      const second = average(v128.load32_zero(v), f32x4.mul(gradient, gradient), beta2, rest2);
+      v128.store32_lane(m, first, 0);
+      v128.store32_lane(v, second, 0);
+      v128.store32_lane(p, update(v128.load32_zero(p), first, second, rate, correction, eps), 0);
+      store<f32>(g, 0);
+      m += 4;
+      v += 4;
+      g += 4;
+    }
+  }
+}

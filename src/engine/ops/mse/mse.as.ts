@@ -1,0 +1,42 @@
+/** Mean squared error, on either layout as it lies: halo and padding add zeros. */
+import { address, shareStart, tensor, word } from "../../backends/cpu/common.as";
+import { chunkAt, chunkBytes, chunksOf, squaredDifferences } from "../../backends/cpu/flat.as";
+
+/** args: a, b, partial sums (one f64 a chunk). */
+export function mse(args: usize, thread: i32, threads: i32): void {
+  const a = tensor(args, 0);
+  const b = tensor(args, 1);
+  const partial = address(args, 2);
+  const perSample = chunksOf(a);
+  const last = shareStart(a.n * perSample, thread + 1, threads);
+  for (let unit = shareStart(a.n * perSample, thread, threads); unit < last; unit++) {
+    const sum = squaredDifferences(chunkAt(a, unit, perSample), chunkAt(b, unit, perSample), <i32>(chunkBytes(a, unit, perSample) >> 2));
+    store<f64>(partial + (<usize>unit << 3), sum);
+  }
+}
+
+/** args: a, b, address of dOut, out, elements. */
+export function mseGradient(args: usize, thread: i32, threads: i32): void {
+  const a = tensor(args, 0);
+  const b = tensor(args, 1);
+  const out = tensor(args, 3);
+  const factor = f32x4.splat(<f32>((2 * <f64>load<f32>(address(args, 2))) / <f64>word(args, 4)));
+  const perSample = chunksOf(out);
+  const last = shareStart(out.n * perSample, thread + 1, threads);
+  for (let unit = shareStart(out.n * perSample, thread, threads); unit < last; unit++) {
+    let left = chunkAt(a, unit, perSample);
+    let right = chunkAt(b, unit, perSample);
+    let to = chunkAt(out, unit, perSample);
+    const end = to + chunkBytes(out, unit, perSample);
+    for (; to + 16 <= end; to += 16) {
+      v128.store(to, f32x4.mul(factor, f32x4.sub(v128.load(left), v128.load(right))));
+      left += 16;
+      right += 16;
+    }
+    for (; to < end; to += 4) {
+      v128.store32_lane(to, f32x4.mul(factor, f32x4.sub(v128.load32_zero(left), v128.load32_zero(right))), 0);
+      left += 4;
+      right += 4;
+    }
+  }
+}

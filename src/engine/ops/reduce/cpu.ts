@@ -1,0 +1,58 @@
+/** Sums and broadcasts on the CPU. Halo and padding are zeros, so a sum over everything may take them along. */
+import {
+  alwaysPlain,
+  BLOCK,
+  blockCount,
+  blockedByChannels,
+  type CpuKernel,
+  type CpuTensor,
+  chunkCount,
+  type Emitter,
+  emitSum,
+  floatWord,
+} from '../../backends/cpu/lowering.ts';
+import { elementCount } from '../../graph.ts';
+
+/** Emits the sums of every plane of x and gives their address. */
+function planeSums(x: CpuTensor, emitter: Emitter): number {
+  const [batch, channels, depth] = x.shape;
+  const partial = emitter.scratch(8 * batch * depth * (x.blocked ? blockCount(channels) * BLOCK : channels));
+  emitter.emit('planeSums', x, partial);
+  return partial;
+}
+
+export const channelSum: CpuKernel<undefined> = {
+  blocked: alwaysPlain,
+  lower: ({ inputs: [x], out }, emitter) => emitter.emit('channelSum', x, planeSums(x, emitter), out.data),
+};
+
+export const globalAverage: CpuKernel<undefined> = {
+  blocked: alwaysPlain,
+  lower: ({ inputs: [x], out }, emitter) => emitter.emit('globalAverage', x, planeSums(x, emitter), out.data),
+};
+
+export const spatialBroadcast: CpuKernel<{ readonly size: readonly [number, number, number]; readonly scale: number }> = {
+  blocked: blockedByChannels,
+  lower: ({ inputs: [x], out, attributes: { scale } }, emitter) => {
+    emitter.emit('spatialBroadcast', x, out, floatWord(scale));
+    if (out.blocked) emitter.emit('clearPadding', out);
+  },
+};
+
+export const sumOfSquares: CpuKernel<undefined> = {
+  blocked: alwaysPlain,
+  lower: ({ inputs: [x], out }, emitter) => emitSum(emitter, 'squareSums', [x], chunkCount(x), out, 1),
+};
+
+export const mean: CpuKernel<undefined> = {
+  blocked: alwaysPlain,
+  lower: ({ inputs: [x], out }, emitter) => emitSum(emitter, 'elementSums', [x], chunkCount(x), out, elementCount(x.shape)),
+};
+
+export const fill: CpuKernel<{ readonly shape: readonly number[]; readonly scale: number }> = {
+  blocked: blockedByChannels,
+  lower: ({ inputs: [value], out, attributes: { scale } }, emitter) => {
+    emitter.emit('fill', value.data, out, floatWord(scale));
+    if (out.blocked) emitter.emit('clearPadding', out);
+  },
+};

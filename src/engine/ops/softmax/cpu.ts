@@ -1,0 +1,16 @@
+/** Softmax on the CPU, in whatever layouts its tensors have. */
+import type { CpuKernel } from '../../backends/cpu/lowering.ts';
+
+export const softmax: CpuKernel<undefined> = {
+  lower: ({ inputs: [x], out }, emitter) => {
+    emitter.emit('softmax', x, out);
+    if (out.blocked) emitter.emit('clearPadding', out);
+  },
+};
+
+export const softmaxGradient: CpuKernel<undefined> = {
+  lower: ({ inputs: [y, dOut], out }, emitter) => {
+    emitter.emit('softmaxGradient', y, dOut, out);
+    if (out.blocked) emitter.emit('clearPadding', out);
+  },
+};
