@@ -56,6 +56,12 @@ describe('pre-training configuration', () => {
     expect(configurationMarkdown()).toContain('| `model.width` | `1` | one of 1, 0.5, 0.25, 0.125 |');
   });
 
+  it('has a page in the documentation that says what the schema says (npx vitest run -u renews it)', async () => {
+    const page = `# Configuration of pre-training\n\n\`gvsl pretrain --config FILE\` takes YAML or JSON. Every key may be left out; the defaults are the published protocol.
+Options of the command line go before the file. Written from src/training/configuration.ts.\n\n${configurationMarkdown()}\n`;
+    await expect(page).toMatchFileSnapshot('../../docs/configuration.md');
+  });
+
   it('reads YAML and JSON; options go before the file', async () => {
     const yaml = await file('a.yaml', 'steps: 50\nlearningRate: 1e-3\ndata:\n  patch: [32, 48, 32]\n');
     const json = await file('a.json', '{\t"steps": 50, "learningRate": 0.001, "data": {"patch": [32, 48, 32]}}');
