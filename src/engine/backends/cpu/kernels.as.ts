@@ -3,6 +3,14 @@ export { run, serve } from "./scheduler.as";
 export { finishSum } from "./flat.as";
 export { clearPadding, copyBox, copySamples, toBlocked, toPlain, zero } from "./layout.as";
 export { accumulate, adam } from "../../ops/adam/adam.as";
+export {
+  affineDisplacement,
+  affineDisplacementFlowGradient,
+  affineDisplacementMatrixGradient,
+  affineDisplacementMatrixSums,
+  affineMatrix,
+  affineMatrixGradient,
+} from "../../ops/affine/affine.as";
 export { conv3d, conv3dWeightGradient, packWeights, unpackWeightGradient } from "../../ops/conv3d/conv3d.as";
 export { binaryCrossEntropy, binaryCrossEntropyGradient, crossEntropy, crossEntropyGradient } from "../../ops/cross-entropy/cross-entropy.as";
 export { dice, diceGradient, dicePlaneSums, diceSums } from "../../ops/dice/dice.as";
@@ -18,6 +26,10 @@ export {
 } from "../../ops/group-norm/group-norm.as";
 export { batchSum, linear, linearInputGradient, linearWeightGradient } from "../../ops/linear/linear.as";
 export { mse, mseGradient } from "../../ops/mse/mse.as";
+export { nccGradient, nccLoss, nccWindows } from "../../ops/ncc/ncc.as";
+export { maxPool, maxPoolGradient } from "../../ops/pool/pool.as";
 export { channelSum, elementSums, fill, globalAverage, planeSums, spatialBroadcast, squareSums } from "../../ops/reduce/reduce.as";
+export { upsample, upsampleGradient } from "../../ops/resize/resize.as";
 export { smoothness, smoothnessGradient } from "../../ops/smoothness/smoothness.as";
 export { softmax, softmaxGradient } from "../../ops/softmax/softmax.as";
+export { warp, warpDisplacementGradient, warpImageGradient } from "../../ops/warp/warp.as";

@@ -1,6 +1,13 @@
 /** How every operation is lowered on the CPU. */
 
 import { accumulate, adam } from '../../ops/adam/cpu.ts';
+import {
+  affineDisplacement,
+  affineDisplacementFlowGradient,
+  affineDisplacementMatrixGradient,
+  affineMatrix,
+  affineMatrixGradient,
+} from '../../ops/affine/cpu.ts';
 import { concat, slice } from '../../ops/concat/cpu.ts';
 import { conv3d, conv3dInputGradient, conv3dWeightGradient } from '../../ops/conv3d/cpu.ts';
 import {
@@ -14,17 +21,26 @@ import { add, multiply, multiplyByScalar, scale, unary, unaryGradient } from '..
 import { groupNorm, groupNormInputGradient, groupNormSums, groupStatistics, sumPick } from '../../ops/group-norm/cpu.ts';
 import { batchSum, linear, linearInputGradient, linearWeightGradient } from '../../ops/linear/cpu.ts';
 import { mse, mseGradient } from '../../ops/mse/cpu.ts';
+import { ncc, nccGradient } from '../../ops/ncc/cpu.ts';
+import { maxPool, maxPoolGradient } from '../../ops/pool/cpu.ts';
 import { channelSum, fill, globalAverage, mean, spatialBroadcast, sumOfSquares } from '../../ops/reduce/cpu.ts';
 import type { AttributesOf, OperationName } from '../../ops/registry.ts';
+import { upsample, upsampleGradient } from '../../ops/resize/cpu.ts';
 import { crop, pad } from '../../ops/shape/cpu.ts';
 import { smoothness, smoothnessGradient } from '../../ops/smoothness/cpu.ts';
 import { softmax, softmaxGradient } from '../../ops/softmax/cpu.ts';
+import { warp, warpDisplacementGradient, warpImageGradient } from '../../ops/warp/cpu.ts';
 import type { CpuKernel } from './lowering.ts';
 
-export const CPU_KERNELS: { readonly [Name in OperationName]?: CpuKernel<AttributesOf<Name>> } = {
+export const CPU_KERNELS: { readonly [Name in OperationName]: CpuKernel<AttributesOf<Name>> } = {
   accumulate,
   adam,
   add,
+  affineDisplacement,
+  affineDisplacementFlowGradient,
+  affineDisplacementMatrixGradient,
+  affineMatrix,
+  affineMatrixGradient,
   batchSum,
   binaryCrossEntropy,
   binaryCrossEntropyGradient,
@@ -47,11 +63,15 @@ export const CPU_KERNELS: { readonly [Name in OperationName]?: CpuKernel<Attribu
   linear,
   linearInputGradient,
   linearWeightGradient,
+  maxPool,
+  maxPoolGradient,
   mean,
   mse,
   mseGradient,
   multiply,
   multiplyByScalar,
+  ncc,
+  nccGradient,
   pad,
   scale,
   slice,
@@ -64,4 +84,9 @@ export const CPU_KERNELS: { readonly [Name in OperationName]?: CpuKernel<Attribu
   sumPick,
   unary,
   unaryGradient,
+  upsample,
+  upsampleGradient,
+  warp,
+  warpDisplacementGradient,
+  warpImageGradient,
 };

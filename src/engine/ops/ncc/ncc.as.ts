@@ -1,0 +1,277 @@
+/**
+ * Local NCC and its gradient, as the formulas in ncc.ts say, in double precision. Window sums run axis by axis, z first: sums over z of
+ * some rows wait in a ring for the sums over y, which make one line for the sums over x. So no volume of sums is stored.
+ *
+ * Every sum is added up anew from its own window: a running sum would carry the rounding error of a bright region into a dark one,
+ * and the variance floor would take it for contrast. Sums run in the reference's order. Two voxels at once.
+ */
+import { address, plainRow, shareStart, tensor, word } from "../../backends/cpu/common.as";
+
+const EPSILON: f64 = 1e-5;
+/** As NCC_VARIANCE_FLOOR. */
+const VARIANCE_FLOOR: f64 = 1e-11;
+
+/** Of a, b, a^2, b^2, ab. */
+const WINDOW_FIELDS = 5;
+/** Of u, v, and u mean_b - 2 v mean_a. */
+const GRADIENT_FIELDS = 3;
+
+/** Doubles of a row: an even number, what is beyond the last voxel is zero. */
+@inline
+function paddedWidth(width: i32): i32 {
+  return (width + 1) & ~1;
+}
+/** Bytes of a line for sums over x: zeros for half a window before and after a row. */
+@inline
+function lineBytes(width: i32, window: i32): usize {
+  return <usize>(paddedWidth(width) + window + 1) << 3;
+}
+/** Bytes of a unit's scratch: ring [window][field][x], lines [field][x]. ops/ncc/cpu.ts counts the same. */
+@inline
+function unitBytes(width: i32, window: i32, fields: i32): usize {
+  return <usize>fields * (<usize>(window * paddedWidth(width)) * 8 + lineBytes(width, window));
+}
+
+/** Two floats as doubles; the second is 0 if `single`. */
+@inline
+function pair(from: usize, single: bool): v128 {
+  return f64x2.promote_low_f32x4(single ? v128.load32_zero(from) : v128.load64_zero(from));
+}
+
+/** Sums over z of a row of the five fields: a and b are the rows' first plane, to is [field][x]. */
+function productSums(a: usize, b: usize, planes: i32, plane: usize, width: i32, to: usize): void {
+  const pitch = <usize>paddedWidth(width) << 3;
+  for (let x = 0; x < width; x += 2) {
+    const single = x + 1 == width;
+    let atA = a + (<usize>x << 2);
+    let atB = b + (<usize>x << 2);
+    let sumA = f64x2.splat(0);
+    let sumB = f64x2.splat(0);
+    let sumAA = f64x2.splat(0);
+    let sumBB = f64x2.splat(0);
+    let sumAB = f64x2.splat(0);
+    for (let k = 0; k < planes; k++) {
+      const valueA = pair(atA, single);
+      const valueB = pair(atB, single);
+      sumA = f64x2.add(sumA, valueA);
+      sumB = f64x2.add(sumB, valueB);
+      sumAA = f64x2.add(sumAA, f64x2.mul(valueA, valueA));
+      sumBB = f64x2.add(sumBB, f64x2.mul(valueB, valueB));
+      sumAB = f64x2.add(sumAB, f64x2.mul(valueA, valueB));
+      atA += plane;
+      atB += plane;
+    }
+    let out = to + (<usize>x << 3);
+    v128.store(out, sumA);
+    out += pitch;
+    v128.store(out, sumB);
+    out += pitch;
+    v128.store(out, sumAA);
+    out += pitch;
+    v128.store(out, sumBB);
+    out += pitch;
+    v128.store(out, sumAB);
+  }
+}
+
+/** Sums of rows of doubles that lie `step` apart. */
+function rowSums(from: usize, rows: i32, step: usize, bytes: usize, to: usize): void {
+  for (let i: usize = 0; i < bytes; i += 16) {
+    let at = from + i;
+    let sum = f64x2.splat(0);
+    for (let k = 0; k < rows; k++) {
+      sum = f64x2.add(sum, v128.load(at));
+      at += step;
+    }
+    v128.store(to + i, sum);
+  }
+}
+
+/** Sums over y: the ring's rows first .. last, in that order, into the lines' middle. */
+function ringSums(ring: usize, lines: usize, first: i32, last: i32, width: i32, window: i32, fields: i32): void {
+  const pitch = <usize>paddedWidth(width) << 3;
+  const slot = <usize>fields * pitch;
+  const line = lineBytes(width, window);
+  const middle = <usize>(window >> 1) << 3;
+  const start = first % window;
+  // the ring is read in two runs, so that no step needs a remainder
+  const before = min(last - first + 1, window - start);
+  const after = last - first + 1 - before;
+  for (let field = 0; field < fields; field++) {
+    const head = ring + <usize>start * slot + <usize>field * pitch;
+    const tail = ring + <usize>field * pitch;
+    const to = lines + <usize>field * line + middle;
+    for (let i: usize = 0; i < pitch; i += 16) {
+      let sum = f64x2.splat(0);
+      let at = head + i;
+      for (let k = 0; k < before; k++) {
+        sum = f64x2.add(sum, v128.load(at));
+        at += slot;
+      }
+      at = tail + i;
+      for (let k = 0; k < after; k++) {
+        sum = f64x2.add(sum, v128.load(at));
+        at += slot;
+      }
+      v128.store(to + i, sum);
+    }
+  }
+}
+
+/** Sum over x of the window of a line that starts at `at`, for two voxels. */
+@inline
+function windowSum(at: usize, window: i32): v128 {
+  let sum = f64x2.splat(0);
+  for (let k = 0; k < window; k++) {
+    sum = f64x2.add(sum, v128.load(at));
+    at += 8;
+  }
+  return sum;
+}
+
+/** sum of squares - (sum)^2 / n, or 0 where that is rounding error alone. */
+@inline
+function variance(sum: v128, squares: v128, n: v128): v128 {
+  const difference = f64x2.sub(squares, f64x2.div(f64x2.mul(sum, sum), n));
+  return v128.and(difference, f64x2.gt(difference, f64x2.mul(f64x2.splat(VARIANCE_FLOOR), squares)));
+}
+
+/**
+ * args: a, b, scratch of the units, result, window, first sample, samples, gradient.
+ * gradient 0: result is partial sums [n][z] as f64, of c over a plane. 1: it is the fields [z][field][y][x] as f64 of that one sample.
+ */
+export function nccWindows(args: usize, thread: i32, threads: i32): void {
+  const a = tensor(args, 0);
+  const b = tensor(args, 1);
+  const scratch = address(args, 2);
+  const result = address(args, 3);
+  const window = word(args, 4);
+  const firstSample = word(args, 5);
+  const samples = word(args, 6);
+  const gradient = word(args, 7);
+  const half = window >> 1;
+  const width = a.w;
+  const pitch = <usize>paddedWidth(width) << 3;
+  const line = lineBytes(width, window);
+  const plane = <usize>(a.h * a.w) << 2;
+  const n = f64x2.splat(<f64>window * <f64>window * <f64>window);
+  const units = samples * a.d;
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+    const sample = firstSample + unit / a.d;
+    const z = unit % a.d;
+    const fromZ = max(0, z - half);
+    const planes = min(a.d - 1, z + half) - fromZ + 1;
+    const ring = scratch + <usize>unit * unitBytes(width, window, WINDOW_FIELDS);
+    const lines = ring + <usize>(window * WINDOW_FIELDS) * pitch;
+    memory.fill(lines, 0, <usize>WINDOW_FIELDS * line);
+    let ready = 0;
+    let total: f64 = 0;
+    for (let y = 0; y < a.h; y++) {
+      const lastRow = min(a.h - 1, y + half);
+      for (; ready <= lastRow; ready++) {
+        const slot = ring + <usize>((ready % window) * WINDOW_FIELDS) * pitch;
+        productSums(plainRow(a, sample, 0, fromZ, ready), plainRow(b, sample, 0, fromZ, ready), planes, plane, width, slot);
+      }
+      ringSums(ring, lines, max(0, y - half), lastRow, width, window, WINDOW_FIELDS);
+      const out = result + <usize>((z * GRADIENT_FIELDS * a.h) + y) * pitch;
+      const field = <usize>a.h * pitch;
+      let sum = f64x2.splat(0);
+      for (let x = 0; x < width; x += 2) {
+        const at = lines + (<usize>x << 3);
+        const sumA = windowSum(at, window);
+        const sumB = windowSum(at + line, window);
+        const varianceA = variance(sumA, windowSum(at + 2 * line, window), n);
+        const varianceB = variance(sumB, windowSum(at + 3 * line, window), n);
+        const both = v128.and(f64x2.gt(varianceA, f64x2.splat(0)), f64x2.gt(varianceB, f64x2.splat(0)));
+        const difference = f64x2.sub(windowSum(at + 4 * line, window), f64x2.div(f64x2.mul(sumA, sumB), n));
+        const cross = v128.and(difference, both);
+        const q = f64x2.add(f64x2.mul(varianceA, varianceB), f64x2.splat(EPSILON));
+        if (gradient) {
+          const ratio = f64x2.div(cross, q);
+          const u = f64x2.add(ratio, ratio);
+          const v = f64x2.mul(f64x2.mul(ratio, ratio), varianceB);
+          const means = f64x2.div(f64x2.sub(f64x2.mul(u, sumB), f64x2.mul(f64x2.add(v, v), sumA)), n);
+          const to = out + (<usize>x << 3);
+          v128.store(to, u);
+          v128.store(to + field, v);
+          v128.store(to + 2 * field, means);
+        } else {
+          const c = f64x2.min(f64x2.div(f64x2.mul(cross, cross), q), f64x2.splat(1));
+          if (x + 1 < width) sum = f64x2.add(sum, c);
+          else total += f64x2.extract_lane(c, 0);
+        }
+      }
+      total += f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1);
+      if (gradient && (width & 1)) {
+        // what is beyond the last voxel must not enter sums over x
+        const beyond = out + (<usize>width << 3);
+        store<f64>(beyond, 0);
+        store<f64>(beyond + field, 0);
+        store<f64>(beyond + 2 * field, 0);
+      }
+    }
+    if (!gradient) store<f64>(result + (<usize>unit << 3), total);
+  }
+}
+
+/** args: partial sums, how many, voxels of all samples, out (scalar). */
+export function nccLoss(args: usize, thread: i32, threads: i32): void {
+  if (thread != 0) return;
+  const partial = address(args, 0);
+  const count = word(args, 1);
+  let sum: f64 = 0;
+  for (let i = 0; i < count; i++) sum += load<f64>(partial + (<usize>i << 3));
+  store<f32>(address(args, 3), <f32>max<f64>(0, 1 - sum / <f64>word(args, 2)));
+}
+
+/** args: a, b, dOut, fields of one sample, scratch of the units, d a, window, sample. */
+export function nccGradient(args: usize, thread: i32, threads: i32): void {
+  const a = tensor(args, 0);
+  const b = tensor(args, 1);
+  const fields = address(args, 3);
+  const scratch = address(args, 4);
+  const dA = tensor(args, 5);
+  const window = word(args, 6);
+  const sample = word(args, 7);
+  const half = window >> 1;
+  const width = a.w;
+  const pitch = <usize>paddedWidth(width) << 3;
+  const line = lineBytes(width, window);
+  const plane = <usize>(GRADIENT_FIELDS * a.h) * pitch;
+  const factor = f64x2.splat(-(<f64>load<f32>(address(args, 2))) / (<f64>a.n * <f64>a.d * <f64>a.h * <f64>a.w));
+  const last = shareStart(a.d, thread + 1, threads);
+  for (let z = shareStart(a.d, thread, threads); z < last; z++) {
+    const fromZ = max(0, z - half);
+    const planes = min(a.d - 1, z + half) - fromZ + 1;
+    const ring = scratch + <usize>z * unitBytes(width, window, GRADIENT_FIELDS);
+    const lines = ring + <usize>(window * GRADIENT_FIELDS) * pitch;
+    memory.fill(lines, 0, <usize>GRADIENT_FIELDS * line);
+    let ready = 0;
+    for (let y = 0; y < a.h; y++) {
+      const lastRow = min(a.h - 1, y + half);
+      for (; ready <= lastRow; ready++) {
+        for (let field = 0; field < GRADIENT_FIELDS; field++) {
+          const from = fields + <usize>fromZ * plane + <usize>(field * a.h + ready) * pitch;
+          rowSums(from, planes, plane, pitch, ring + <usize>((ready % window) * GRADIENT_FIELDS + field) * pitch);
+        }
+      }
+      ringSums(ring, lines, max(0, y - half), lastRow, width, window, GRADIENT_FIELDS);
+      const rowA = plainRow(a, sample, 0, z, y);
+      const rowB = plainRow(b, sample, 0, z, y);
+      const out = plainRow(dA, sample, 0, z, y);
+      for (let x = 0; x < width; x += 2) {
+        const single = x + 1 == width;
+        const at = lines + (<usize>x << 3);
+        const i = <usize>x << 2;
+        const valueA = pair(rowA + i, single);
+        const left = f64x2.mul(pair(rowB + i, single), windowSum(at, window));
+        const right = f64x2.mul(f64x2.add(valueA, valueA), windowSum(at + line, window));
+        const sum = f64x2.sub(f64x2.sub(left, right), windowSum(at + 2 * line, window));
+        const value = f32x4.demote_f64x2_zero(f64x2.mul(factor, sum));
+        if (single) v128.store32_lane(out + i, value, 0);
+        else v128.store64_lane(out + i, value, 0);
+      }
+    }
+  }
+}
