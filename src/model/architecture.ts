@@ -1,0 +1,40 @@
+/** What the network is made of, as config.json records it. Everything else about its shape follows from this. */
+
+/** Which heads stand on the backbone: the paper's ablations leave some out. */
+export interface Heads {
+  /** Z-matching's affine part (`f_conv`, `fc_*`). Needs `matching`. */
+  readonly affine: boolean;
+  /** The restoration head (`res_conv`). */
+  readonly restoration: boolean;
+  /** Z-matching as a whole (`sp_conv`, `out_flow`, and the affine part if wanted). */
+  readonly matching: boolean;
+}
+
+export interface Architecture {
+  /** Channels of inc, down1..4, up1..4. Each a multiple of 8. */
+  readonly widths: readonly number[];
+  /** Hidden channels of the affine head. */
+  readonly affineHidden: number;
+  /** Hidden channels of the deformable head. */
+  readonly flowHidden: number;
+  readonly heads: Heads;
+}
+
+/** The paper's widths (METHOD 3). */
+export const PAPER_WIDTHS = [32, 64, 128, 256, 512, 256, 128, 64, 32] as const;
+export const ALL_HEADS: Heads = { affine: true, restoration: true, matching: true };
+/** The backbone halves the volume this many times over: sizes are padded to multiples of it. */
+export const SIZE_MULTIPLE = 16;
+/** Channels of one GroupNorm group in a block. */
+export const GROUP_CHANNELS = 8;
+/** Hidden channels of the restoration head, and its groups. */
+export const RESTORATION_HIDDEN = 16;
+export const RESTORATION_GROUPS = 4;
+export const LEAKY_SLOPE = 0.2;
+export const GROUP_NORM_EPS = 1e-5;
+
+/** The paper's network with every width scaled by `width` (1 is the paper's), in multiples of 8. */
+export function scaledArchitecture(width: number, heads: Heads = ALL_HEADS): Architecture {
+  const scaled = (channels: number): number => Math.max(8, Math.floor((channels * width) / 8) * 8);
+  return { widths: PAPER_WIDTHS.map(scaled), affineHidden: scaled(256), flowHidden: 16, heads };
+}

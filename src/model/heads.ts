@@ -1,0 +1,73 @@
+/** The heads on the backbone: Z-matching G_xi (METHOD 4), affine and then deformable, and restoration R_iota (METHOD 5). */
+import type { Graph, Node } from '../engine/graph.ts';
+import { affineDisplacement, affineMatrix } from '../engine/ops/affine/affine.ts';
+import { concat } from '../engine/ops/concat/concat.ts';
+import { conv3d } from '../engine/ops/conv3d/conv3d.ts';
+import { multiply, scale, tanh } from '../engine/ops/elementwise/elementwise.ts';
+import { groupNorm } from '../engine/ops/group-norm/group-norm.ts';
+import { linear } from '../engine/ops/linear/linear.ts';
+import { globalAverage } from '../engine/ops/reduce/reduce.ts';
+import { warp } from '../engine/ops/warp/warp.ts';
+import { GROUP_NORM_EPS, LEAKY_SLOPE, RESTORATION_GROUPS } from './architecture.ts';
+import type { ParameterNodes } from './parameters.ts';
+import { doubleConvolution, type Features } from './unet.ts';
+
+/** The limits of the affine parameters: rotation +-20 degrees, scale 1 +- 0.25, shear +-10 degrees. */
+const ROTATION_LIMIT = Math.PI / 9;
+const SCALE_LIMIT = 0.25;
+const SHEAR_LIMIT = Math.PI / 18;
+
+type Size = readonly [number, number, number];
+
+/** The affine head: global features of A and B (N, C, d, h, w) to a matrix (N, 3, 4) for volumes of `size` (D, H, W). */
+export function affineHead(graph: Graph, parameters: ParameterNodes, globalA: Node, globalB: Node, size: Size): Node {
+  const feature = globalAverage(graph, doubleConvolution(graph, parameters, 'f_conv', concat(graph, 1, globalA, globalB)));
+  const layer = (name: string): Node => linear(graph, feature, parameters(`${name}.weight`), parameters(`${name}.bias`));
+  const batch = feature.shape[0]!;
+  // translation is in halves of the extent, x y z
+  const half = Float32Array.from({ length: 3 * batch }, (_, i) => size[2 - (i % 3)]! / 2);
+  return affineMatrix(
+    graph,
+    scale(graph, tanh(graph, layer('fc_rot')), ROTATION_LIMIT),
+    scale(graph, tanh(graph, layer('fc_scl')), SCALE_LIMIT, 1),
+    multiply(graph, layer('fc_trans'), graph.constant(half, [batch, 3])),
+    scale(graph, tanh(graph, layer('fc_shear')), SHEAR_LIMIT),
+  );
+}
+
+export interface Matching {
+  /** (N, 3, 4), acting on (x, y, z) about the centre; the identity without the affine head. */
+  readonly affine: Node;
+  /** Displacement of the affine alone (N, 3, D, H, W); undefined without the affine head. */
+  readonly affineField: Node | undefined;
+  /** The deformable head's flow (N, 3, D, H, W), voxels. */
+  readonly flow: Node;
+  /** psi_AB (N, 3, D, H, W): the fused field, voxels. */
+  readonly displacement: Node;
+}
+
+/** Z-matching: lays A onto B. Features of A and B at `size` (D, H, W). */
+export function matchingHead(graph: Graph, parameters: ParameterNodes, a: Features, b: Features, withAffine: boolean): Matching {
+  const [, , depth, height, width] = b.local.shape;
+  const size: Size = [depth!, height!, width!];
+  const batch = b.local.shape[0]!;
+  const identity = Array.from({ length: 12 * batch }, (_, i) => (i % 12 === 0 || i % 12 === 5 || i % 12 === 10 ? 1 : 0));
+  const affine = withAffine ? affineHead(graph, parameters, a.global, b.global, size) : graph.constant(identity, [batch, 3, 4]);
+  const affineField = withAffine ? affineDisplacement(graph, affine, size) : undefined;
+  const aligned = affineField ? warp(graph, a.local, affineField) : a.local;
+  const hidden = doubleConvolution(graph, parameters, 'sp_conv', concat(graph, 1, aligned, b.local));
+  const flow = conv3d(graph, hidden, parameters('out_flow.weight'), parameters('out_flow.bias'));
+  return { affine, affineField, flow, displacement: withAffine ? affineDisplacement(graph, affine, size, flow) : flow };
+}
+
+/** Restoration: the local feature of the damaged A (N, C, D, H, W) to the image (N, 1, D, H, W). */
+export function restorationHead(graph: Graph, parameters: ParameterNodes, local: Node): Node {
+  const hidden = groupNorm(
+    graph,
+    conv3d(graph, local, parameters('res_conv.0.weight'), parameters('res_conv.0.bias')),
+    parameters('res_conv.1.weight'),
+    parameters('res_conv.1.bias'),
+    { groups: RESTORATION_GROUPS, eps: GROUP_NORM_EPS, slope: LEAKY_SLOPE },
+  );
+  return conv3d(graph, hidden, parameters('res_conv.3.weight'), parameters('res_conv.3.bias'));
+}

@@ -1,0 +1,147 @@
+/**
+ * The parameters by name: PyTorch's names, shapes and order of the published checkpoints, their place in one flat state, their start.
+ *
+ * All parameters lie behind one another in a flat tensor, so that Adam is one pass; each starts at a cache line, and the gap stays zero.
+ */
+import { elementCount, type Graph, type Node, type Shape } from '../engine/graph.ts';
+import { view } from '../engine/ops/shape/shape.ts';
+import { randomStream } from '../random/random.ts';
+import { type Architecture, RESTORATION_HIDDEN } from './architecture.ts';
+
+type Start =
+  | { readonly kind: 'normal'; readonly deviation: number }
+  | { readonly kind: 'uniform'; readonly bound: number }
+  | { readonly kind: 'constant'; readonly value: number };
+
+export interface Parameter {
+  /** As in a PyTorch state dict. */
+  readonly name: string;
+  readonly shape: Shape;
+  /** Index of its first value in the flat tensor. */
+  readonly offset: number;
+  readonly start: Start;
+}
+
+export interface ParameterTable {
+  readonly parameters: readonly Parameter[];
+  /** Length of the flat tensor, gaps included. */
+  readonly flatLength: number;
+  /** Number of parameters proper. */
+  readonly count: number;
+}
+
+/** Values in a cache line. */
+const LINE = 16;
+/** Standard deviation of the affine layers' start: matching begins at the identity (METHOD 4, 11). */
+const AFFINE_DEVIATION = 1e-3;
+
+type Draft = Omit<Parameter, 'offset'>;
+
+/** PyTorch's default for a layer's bias, and for the weights of convolutions outside the backbone: uniform in +-1 / sqrt(fan in). */
+const torchDefault = (fanIn: number): Start => ({ kind: 'uniform', bound: 1 / Math.sqrt(fanIn) });
+
+function convolution(name: string, channelsIn: number, channelsOut: number, kernel: number, backbone: boolean): Draft[] {
+  const fanIn = channelsIn * kernel ** 3;
+  const start: Start = backbone ? { kind: 'normal', deviation: Math.sqrt(2 / fanIn) } : torchDefault(fanIn);
+  return [
+    { name: `${name}.weight`, shape: [channelsOut, channelsIn, kernel, kernel, kernel], start },
+    { name: `${name}.bias`, shape: [channelsOut], start: torchDefault(fanIn) },
+  ];
+}
+
+const normalization = (name: string, channels: number): Draft[] => [
+  { name: `${name}.weight`, shape: [channels], start: { kind: 'constant', value: 1 } },
+  { name: `${name}.bias`, shape: [channels], start: { kind: 'constant', value: 0 } },
+];
+
+const block = (name: string, channelsIn: number, channelsOut: number, backbone: boolean): Draft[] => [
+  ...convolution(`${name}.double_conv.0`, channelsIn, channelsOut, 3, backbone),
+  ...normalization(`${name}.double_conv.1`, channelsOut),
+  ...convolution(`${name}.double_conv.3`, channelsOut, channelsOut, 3, backbone),
+  ...normalization(`${name}.double_conv.4`, channelsOut),
+];
+
+/** The input channels of up1..4: the skip's and the deeper feature's. */
+export function upInputs(widths: readonly number[]): readonly number[] {
+  return [1, 2, 3, 4].map((level) => widths[4 - level]! + widths[3 + level]!);
+}
+
+function drafts({ widths, affineHidden, flowHidden, heads }: Architecture): Draft[] {
+  const list = [...block('unet.inc', 1, widths[0]!, true)];
+  for (let level = 1; level <= 4; level++)
+    list.push(...block(`unet.down${level}.maxpool_conv.1`, widths[level - 1]!, widths[level]!, true));
+  upInputs(widths).forEach((channelsIn, i) => {
+    list.push(...block(`unet.up${i + 1}.conv`, channelsIn, widths[5 + i]!, true));
+  });
+  const affine = heads.matching && heads.affine;
+  if (affine) list.push(...block('f_conv', 2 * widths[4]!, affineHidden, false));
+  if (heads.matching) list.push(...block('sp_conv', 2 * widths[8]!, flowHidden, false));
+  if (heads.restoration) {
+    list.push(
+      ...convolution('res_conv.0', widths[8]!, RESTORATION_HIDDEN, 3, false),
+      ...normalization('res_conv.1', RESTORATION_HIDDEN),
+      ...convolution('res_conv.3', RESTORATION_HIDDEN, 1, 1, false),
+    );
+  }
+  if (heads.matching) list.push(...convolution('out_flow', flowHidden, 3, 3, false));
+  if (affine) {
+    const outputs = { fc_rot: 3, fc_scl: 3, fc_trans: 3, fc_shear: 6 };
+    for (const [name, count] of Object.entries(outputs)) {
+      list.push(
+        { name: `${name}.weight`, shape: [count, affineHidden], start: { kind: 'normal', deviation: AFFINE_DEVIATION } },
+        { name: `${name}.bias`, shape: [count], start: { kind: 'constant', value: 0 } },
+      );
+    }
+  }
+  return list;
+}
+
+/** Every parameter of an architecture, in PyTorch's order. */
+export function parameterTable(architecture: Architecture): ParameterTable {
+  let offset = 0;
+  let count = 0;
+  const parameters = drafts(architecture).map((draft): Parameter => {
+    const at = offset;
+    const elements = elementCount(draft.shape);
+    count += elements;
+    offset += Math.ceil(elements / LINE) * LINE;
+    return { ...draft, offset: at };
+  });
+  return { parameters, flatLength: offset, count };
+}
+
+/** The start of training: the flat tensor, from the seed. Every parameter draws from a stream of its own name. */
+export function initialParameters({ parameters, flatLength }: ParameterTable, seed: number): Float32Array {
+  const flat = new Float32Array(flatLength);
+  for (const { name, shape, offset, start } of parameters) {
+    const stream = randomStream(seed, 'initialParameters', name);
+    for (let i = 0; i < elementCount(shape); i++) {
+      if (start.kind === 'normal') flat[offset + i] = stream.normal(0, start.deviation);
+      else if (start.kind === 'uniform') flat[offset + i] = stream.uniform(-start.bound, start.bound);
+      else flat[offset + i] = start.value;
+    }
+  }
+  return flat;
+}
+
+/** One parameter's values in the flat tensor: no copy. */
+export const valuesOf = (flat: Float32Array, { offset, shape }: Parameter): Float32Array =>
+  flat.subarray(offset, offset + elementCount(shape));
+
+/** How a network's builder asks for a parameter. */
+export type ParameterNodes = (name: string) => Node;
+
+/** Views of a flat state by parameter name; each is made once for a graph. */
+export function parameterNodes(graph: Graph, state: string, { parameters, flatLength }: ParameterTable): ParameterNodes {
+  const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
+  const made = new Map<string, Node>();
+  return (name) => {
+    const known = made.get(name);
+    if (known) return known;
+    const parameter = byName.get(name);
+    if (!parameter) throw new Error(`the architecture has no parameter '${name}'`);
+    const node = view(graph, graph.state(state, [flatLength]), parameter.offset, parameter.shape);
+    made.set(name, node);
+    return node;
+  };
+}
