@@ -323,6 +323,8 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
   },
 };
 
+export const TESTED_OPERATIONS = Object.keys(GENERATORS) as readonly TestedOperation[];
+
 function generate(name: TestedOperation, count: number, seed: number, smooth: boolean): OperationCase[] {
   return Array.from({ length: count }, (_, i) => {
     const each = GENERATORS[name](new Draw(randomStream(seed, name, smooth ? 'smooth' : 'awkward', i), smooth));

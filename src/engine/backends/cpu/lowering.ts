@@ -2,7 +2,7 @@
  * How operations become kernel calls. An operation's `cpu.ts` says, for one node, in which layout its result lies and which kernels
  * run with which arguments; compile.ts gives it addresses. See common.as.ts for the two layouts.
  */
-import { checkShape, elementCount, type Shape } from '../../graph.ts';
+import { elementCount, type Shape } from '../../graph.ts';
 
 /** What is known of a tensor before it has an address. */
 export interface TensorForm {
@@ -114,15 +114,4 @@ export function emitSum(
 /** The bits of a float as a word of arguments. */
 export function floatWord(value: number): number {
   return new Uint32Array(Float32Array.of(value).buffer)[0]!;
-}
-
-/** Refuses a plain tensor where a kernel knows blocks alone; says which. */
-export function requireBlocked(op: string, ...tensors: readonly TensorForm[]): void {
-  for (const { shape, blocked } of tensors) {
-    checkShape(
-      blocked && shape[1]! % BLOCK === 0,
-      op,
-      () => `the CPU backend needs channels in multiples of ${BLOCK}, got [${shape.join(', ')}]`,
-    );
-  }
 }

@@ -71,15 +71,19 @@ export function groupStatistics(args: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** Writes scale = gamma r and shift = beta - mean r gamma of a block's channels to `to` (8 + 8 floats), so that z = scale x + shift. */
-function prepareScaleShift(x: Tensor, statistics: usize, gamma: usize, beta: usize, groups: i32, n: i32, block: i32, to: usize): void {
+/**
+ * Writes mean, scale = gamma r, and beta of a block's channels to `to` (8 floats each), so that z = scale (x - mean) + beta; zeros for padding
+ * channels, which so stay zeros. The mean is taken off first: folded into one shift it would cancel badly where a group is nearly constant.
+ */
+function prepareChannels(x: Tensor, statistics: usize, gamma: usize, beta: usize, groups: i32, n: i32, block: i32, to: usize): void {
   const channels = x.c / groups;
-  for (let i = 0; i < 8; i++) {
+  memory.fill(to, 0, 96);
+  for (let i = 0; i < min(8, x.c - block * 8); i++) {
     const channel = block * 8 + i;
     const at = statistics + (<usize>(n * groups + channel / channels) << 3);
-    const scale = load<f32>(gamma + (<usize>channel << 2)) * load<f32>(at, 4);
-    store<f32>(to + (<usize>i << 2), scale);
-    store<f32>(to + (<usize>i << 2), load<f32>(beta + (<usize>channel << 2)) - load<f32>(at) * scale, 32);
+    store<f32>(to + (<usize>i << 2), load<f32>(at));
+    store<f32>(to + (<usize>i << 2), load<f32>(gamma + (<usize>channel << 2)) * load<f32>(at, 4), 32);
+    store<f32>(to + (<usize>i << 2), load<f32>(beta + (<usize>channel << 2)), 64);
   }
 }
 
@@ -107,17 +111,19 @@ export function groupNorm(args: usize, thread: i32, threads: i32): void {
     const z = unit % x.d;
     const block = (unit / x.d) % x.blocks;
     const n = unit / (x.d * x.blocks);
-    prepareScaleShift(x, address(args, 1), address(args, 2), address(args, 3), groups, n, block, constants);
-    const scale0 = v128.load(constants);
-    const scale1 = v128.load(constants, 16);
-    const shift0 = v128.load(constants, 32);
-    const shift1 = v128.load(constants, 48);
+    prepareChannels(x, address(args, 1), address(args, 2), address(args, 3), groups, n, block, constants);
+    const mean0 = v128.load(constants);
+    const mean1 = v128.load(constants, 16);
+    const scale0 = v128.load(constants, 32);
+    const scale1 = v128.load(constants, 48);
+    const beta0 = v128.load(constants, 64);
+    const beta1 = v128.load(constants, 80);
     for (let h = 0; h < x.h; h++) {
       let from = blockedRow(x, n, block, z, h);
       let to = blockedRow(y, n, block, z, h);
       for (let i = 0; i < x.w; i++) {
-        v128.store(to, leaky(fma(v128.load(from), scale0, shift0), slope));
-        v128.store(to, leaky(fma(v128.load(from, 16), scale1, shift1), slope), 16);
+        v128.store(to, leaky(fma(f32x4.sub(v128.load(from), mean0), scale0, beta0), slope));
+        v128.store(to, leaky(fma(f32x4.sub(v128.load(from, 16), mean1), scale1, beta1), slope), 16);
         from += VOXEL;
         to += VOXEL;
       }
@@ -142,17 +148,17 @@ export function groupNormSums(args: usize, thread: i32, threads: i32): void {
     const z = unit % x.d;
     const block = (unit / x.d) % x.blocks;
     const n = unit / (x.d * x.blocks);
-    prepareScaleShift(x, statistics, address(args, 2), address(args, 3), groups, n, block, constants);
-    for (let i = 0; i < 8; i++) {
+    prepareChannels(x, statistics, address(args, 2), address(args, 3), groups, n, block, constants);
+    memory.fill(constants + 96, 0, 32);
+    for (let i = 0; i < min(8, x.c - block * 8); i++) {
       const at = statistics + (<usize>(n * groups + (block * 8 + i) / channels) << 3);
-      store<f32>(constants + (<usize>i << 2), load<f32>(at), 64);
       store<f32>(constants + (<usize>i << 2), load<f32>(at, 4), 96);
     }
     const out = partial + (<usize>unit << 7);
     for (let half: usize = 0; half < 2; half++) {
-      const scale = v128.load(constants + half * 16);
-      const shift = v128.load(constants + half * 16, 32);
-      const mean = v128.load(constants + half * 16, 64);
+      const mean = v128.load(constants + half * 16);
+      const scale = v128.load(constants + half * 16, 32);
+      const beta = v128.load(constants + half * 16, 64);
       const inverse = v128.load(constants + half * 16, 96);
       let s0 = f64x2.splat(0);
       let s1 = f64x2.splat(0);
@@ -165,10 +171,10 @@ export function groupNormSums(args: usize, thread: i32, threads: i32): void {
         let rowSum = f32x4.splat(0);
         let rowProduct = f32x4.splat(0);
         for (let i = 0; i < x.w; i++) {
-          const value = v128.load(from);
-          const dz = leakyGradient(v128.load(right), fma(value, scale, shift), slope);
+          const centred = f32x4.sub(v128.load(from), mean);
+          const dz = leakyGradient(v128.load(right), fma(centred, scale, beta), slope);
           rowSum = f32x4.add(rowSum, dz);
-          rowProduct = fma(dz, f32x4.mul(f32x4.sub(value, mean), inverse), rowProduct);
+          rowProduct = fma(dz, f32x4.mul(centred, inverse), rowProduct);
           from += VOXEL;
           right += VOXEL;
         }
@@ -209,7 +215,7 @@ export function collectChannelSums(args: usize, thread: i32, threads: i32): void
 
 /**
  * args: x, statistics, gamma, beta, dy, sums (N, C, 2), dx, groups, slope.
- * dx = (r gamma) dz - (r^2 T / M) x + (r^2 T mean / M - r S / M), S and T the group's sums of gamma dz and gamma dz h.
+ * dx = (r gamma) dz - (r^2 T / M) (x - mean) - r S / M, S and T the group's sums of gamma dz and gamma dz h.
  */
 export function groupNormInputGradient(args: usize, thread: i32, threads: i32): void {
   const x = tensor(args, 0);
@@ -229,11 +235,11 @@ export function groupNormInputGradient(args: usize, thread: i32, threads: i32): 
     const z = unit % x.d;
     const block = (unit / x.d) % x.blocks;
     const n = unit / (x.d * x.blocks);
-    prepareScaleShift(x, statistics, gamma, address(args, 3), groups, n, block, constants);
-    for (let i = 0; i < 8; i++) {
+    prepareChannels(x, statistics, gamma, address(args, 3), groups, n, block, constants);
+    memory.fill(constants + 96, 0, 64);
+    for (let i = 0; i < min(8, x.c - block * 8); i++) {
       const group = (block * 8 + i) / channels;
       const at = statistics + (<usize>(n * groups + group) << 3);
-      const mean = load<f32>(at);
       const inverse = load<f32>(at, 4);
       let s: f32 = 0;
       let t: f32 = 0;
@@ -244,29 +250,30 @@ export function groupNormInputGradient(args: usize, thread: i32, threads: i32): 
         s += weight * load<f32>(from);
         t += weight * load<f32>(from, 4);
       }
-      const slopeOfX = (inverse * inverse * t) / count;
-      store<f32>(constants + (<usize>i << 2), -slopeOfX, 64);
-      store<f32>(constants + (<usize>i << 2), slopeOfX * mean - (inverse * s) / count, 96);
+      store<f32>(constants + (<usize>i << 2), (-inverse * inverse * t) / count, 96);
+      store<f32>(constants + (<usize>i << 2), (-inverse * s) / count, 128);
     }
-    const scale0 = v128.load(constants);
-    const scale1 = v128.load(constants, 16);
-    const shift0 = v128.load(constants, 32);
-    const shift1 = v128.load(constants, 48);
-    const slopeX0 = v128.load(constants, 64);
-    const slopeX1 = v128.load(constants, 80);
-    const offset0 = v128.load(constants, 96);
-    const offset1 = v128.load(constants, 112);
+    const mean0 = v128.load(constants);
+    const mean1 = v128.load(constants, 16);
+    const scale0 = v128.load(constants, 32);
+    const scale1 = v128.load(constants, 48);
+    const beta0 = v128.load(constants, 64);
+    const beta1 = v128.load(constants, 80);
+    const slopeX0 = v128.load(constants, 96);
+    const slopeX1 = v128.load(constants, 112);
+    const offset0 = v128.load(constants, 128);
+    const offset1 = v128.load(constants, 144);
     for (let h = 0; h < x.h; h++) {
       let from = blockedRow(x, n, block, z, h);
       let right = blockedRow(dy, n, block, z, h);
       let to = blockedRow(dx, n, block, z, h);
       for (let i = 0; i < x.w; i++) {
-        let value = v128.load(from);
-        let dz = leakyGradient(v128.load(right), fma(value, scale0, shift0), slope);
-        v128.store(to, fma(dz, scale0, fma(value, slopeX0, offset0)));
-        value = v128.load(from, 16);
-        dz = leakyGradient(v128.load(right, 16), fma(value, scale1, shift1), slope);
-        v128.store(to, fma(dz, scale1, fma(value, slopeX1, offset1)), 16);
+        let centred = f32x4.sub(v128.load(from), mean0);
+        let dz = leakyGradient(v128.load(right), fma(centred, scale0, beta0), slope);
+        v128.store(to, fma(dz, scale0, fma(centred, slopeX0, offset0)));
+        centred = f32x4.sub(v128.load(from, 16), mean1);
+        dz = leakyGradient(v128.load(right, 16), fma(centred, scale1, beta1), slope);
+        v128.store(to, fma(dz, scale1, fma(centred, slopeX1, offset1)), 16);
         from += VOXEL;
         right += VOXEL;
         to += VOXEL;

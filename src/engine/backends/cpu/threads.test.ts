@@ -1,0 +1,52 @@
+/** The CPU backend's promise that the number of threads changes no bit of any result. */
+import { describe, expect, it } from 'vitest';
+import { nodeCpuBackend } from '../../../node/cpu-host.ts';
+import { randomStream } from '../../../random/random.ts';
+import { Graph, type Program } from '../../graph.ts';
+import { accumulate, adam, adamStep } from '../../ops/adam/adam.ts';
+import { type CaseResult, runCases } from '../../testing/case.ts';
+import { randomCases, TESTED_OPERATIONS } from '../../testing/random-cases.ts';
+
+const THREADS = [1, 2, 3];
+
+const bits = (values: Float32Array): Buffer => Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+/** Names of the results that are not the same bits. */
+const differing = (a: CaseResult, b: CaseResult): string[] =>
+  Object.keys(a).filter((name) => !bits(a[name].values).equals(bits(b[name].values)));
+
+const STATES = ['parameters', 'first', 'second', 'gradients'];
+
+/** Sums an input into the gradients, then Adam. */
+function trainingProgram(size: number): Program {
+  const graph = new Graph();
+  const [parameters, first, second, gradients] = STATES.map((name) => graph.state(name, [size]));
+  accumulate(graph, gradients, graph.input('values', [size]));
+  adam(graph, [parameters, first, second, gradients], graph.input('step', [2]));
+  return { states: new Map(STATES.map((name) => [name, [size]])), graphs: new Map([['step', graph]]) };
+}
+
+describe('CPU threads', () => {
+  it.each(TESTED_OPERATIONS)('%s: 1, 2 and 3 threads give the same bits, result and gradients', async (name) => {
+    const cases = randomCases(name, 6, 2);
+    const [one, ...others] = await Promise.all(THREADS.map((threads) => runCases(nodeCpuBackend(threads), cases)));
+    const found = others.flatMap((results) =>
+      cases.flatMap((each, i) => differing(one[i], results[i]).map((what) => `${each.title}, ${what}`)),
+    );
+    expect(found).toEqual([]);
+  });
+
+  it('accumulate and adam: 1, 2 and 3 threads give the same bits', async () => {
+    const size = 20001;
+    const random = randomStream(1, 'threads');
+    const values = Float32Array.from({ length: size }, () => random.normal());
+    const after: Buffer[] = [];
+    for (const threads of THREADS) {
+      const session = await nodeCpuBackend(threads).open(trainingProgram(size));
+      for (const t of [1, 2, 3]) await session.run('step', { values, step: adamStep(0.1, t) });
+      after.push(bits(await session.readState('parameters')));
+      await session.close();
+    }
+    expect(after[1].equals(after[0])).toBe(true);
+    expect(after[2].equals(after[0])).toBe(true);
+  });
+});
