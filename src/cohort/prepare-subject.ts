@@ -175,8 +175,8 @@ function intensityProblems(loaded: LoadedImage, { min, max }: Statistics, option
 /** The volume with NaN and infinities replaced by the background. */
 function finiteOnly(volume: Volume, statistics: Statistics, background: number, problems: string[]): Volume {
   if (statistics.nonFinite === 0) return volume;
-  const said = problems.findIndex((problem) => / NaN or infinite$/.test(problem));
-  problems.splice(said, said < 0 ? 0 : 1, `${statistics.nonFinite} voxels are NaN or infinite: set to ${background}`);
+  const said = problems.findIndex((problem) => /^NaN or infinite/.test(problem));
+  problems.splice(said, said < 0 ? 0 : 1, `NaN or infinite voxels: ${statistics.nonFinite}, set to ${background}`);
   const data = Float32Array.from(volume.data, (value) => (Number.isFinite(value) ? value : background));
   return { geometry: volume.geometry, data };
 }

@@ -69,6 +69,8 @@ export async function prepareCohort({
       const own = asOwnSubject(source, path, ids);
       ids.push(own.id);
       queue.push(own);
+      const message = `named like a label map of ${record.subject.source}, but holds an image: a subject of its own`;
+      problems.push({ source: path, kind: 'odd', message });
     }
   };
   // first what is done already, so that the progress begins there
@@ -81,6 +83,7 @@ export async function prepareCohort({
   const kept = records.size;
   queue.push(...open);
   let total = kept + queue.length;
+  let finished = kept;
   progress.start(total, 'images', kept);
 
   const byMemory = Math.max(1, Math.floor(freemem() / BYTES_PER_WORKER));
@@ -96,21 +99,18 @@ export async function prepareCohort({
         for (let task = queue.shift(); task && !signal?.aborted; task = queue.shift()) {
           try {
             const record = await worker.prepare(task);
-            const before = queue.length;
+            finished++;
             addFound(record);
-            if (queue.length > before) {
-              total += queue.length - before;
-              progress.start(
-                total,
-                'images',
-                records.size + problems.filter((p) => p.kind === 'refused').length - found.problems.length,
-              );
+            if (record.notLabels.length > 0) {
+              total += record.notLabels.length;
+              progress.start(total, 'images', finished - 1);
             }
             progress.advance(1, task.id);
           } catch (error) {
             if (signal?.aborted) return;
             if (!(error instanceof WorkError)) throw error;
             const message = error.message.replace(`${task.image.path}: `, '');
+            finished++;
             problems.push({ source: task.image.path, kind: 'refused', message });
             progress.advance(1, task.id);
             progress.say(`refused ${task.image.path}: ${message}`);

@@ -18,7 +18,7 @@ export function odditiesOf(image: LoadedImage, statistics: Statistics, isLabelMa
   if (thick > THICK_MM || thin < THIN_MM || thick / thin > ANISOTROPY)
     odd.push(`odd spacing: ${spacingMm.map((s) => +s.toPrecision(4)).join(' x ')} mm`);
   if (Math.min(...size) === 1) odd.push(`only one voxel along an axis (${size.join(' x ')}): not a volume`);
-  if (statistics.nonFinite > 0) odd.push(`${statistics.nonFinite} voxels are NaN or infinite`);
+  if (statistics.nonFinite > 0) odd.push(`NaN or infinite voxels: ${statistics.nonFinite}`);
   if (statistics.min === statistics.max) odd.push(`constant: every voxel is ${statistics.min}`);
   else if (!isLabelMap && /^u?int(16|32)$/.test(image.storedType) && looksShifted(statistics))
     odd.push('looks like CT with a shift: air at 0 and soft tissue near 1000 instead of -1000 and 0');

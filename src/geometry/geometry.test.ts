@@ -1,0 +1,230 @@
+import { describe, expect, it } from 'vitest';
+import { randomStream } from '../random/random.ts';
+import {
+  applyAffine,
+  cornerDistanceMm,
+  multiply3,
+  nearestOrthogonal,
+  physicalToVoxel,
+  transpose3,
+  voxelToPhysical,
+} from './affine.ts';
+import { centredStart, cropPad } from './crop.ts';
+import { obliqueAngleDeg, orientationCode, reorientToRas, shearAngleDeg } from './orientation.ts';
+import { gridWithSpacing, resampleLinear, resampleNearest } from './resample.ts';
+import { smoothGaussian } from './smooth.ts';
+import { labelCodes, statisticsOf } from './statistics.ts';
+import { type Geometry, IDENTITY_3, type Matrix3, type Volume, voxelCount, type Xyz } from './volume.ts';
+
+const RAS: Matrix3 = [-1, 0, 0, 0, -1, 0, 0, 0, 1];
+
+/** A rotation by `degrees` about x and then z. */
+function rotation(degrees: number): Matrix3 {
+  const [c, s] = [Math.cos((degrees * Math.PI) / 180), Math.sin((degrees * Math.PI) / 180)];
+  return multiply3([c, -s, 0, s, c, 0, 0, 0, 1], [1, 0, 0, 0, c, -s, 0, s, c]);
+}
+
+function noise(size: Xyz, direction: Matrix3 = IDENTITY_3): Volume<Float32Array> {
+  const stream = randomStream(7, 'geometry-test', ...size);
+  const geometry: Geometry = { size, spacingMm: [0.7, 1.3, 2.5], originMm: [-31.5, 12.25, 404], direction };
+  return { geometry, data: Float32Array.from({ length: voxelCount(size) }, () => stream.uniform()) };
+}
+
+/** The value at a physical position that is a voxel's centre. */
+function valueAt(volume: Volume, positionMm: Xyz): number {
+  const [x, y, z] = applyAffine(physicalToVoxel(volume.geometry), positionMm).map(Math.round);
+  return volume.data[(z * volume.geometry.size[1] + y) * volume.geometry.size[0] + x];
+}
+
+describe('orientation', () => {
+  it('names the sides to which the axes run', () => {
+    expect(orientationCode(IDENTITY_3)).toBe('LPS');
+    expect(orientationCode(RAS)).toBe('RAS');
+    // x runs to the feet, y to the front, z to the left
+    expect(orientationCode([0, 0, 1, 0, -1, 0, -1, 0, 0])).toBe('IAL');
+    expect(obliqueAngleDeg(rotation(19))).toBeGreaterThan(19);
+    expect(obliqueAngleDeg(RAS)).toBe(0);
+    expect(shearAngleDeg(rotation(19))).toBeCloseTo(0, 6);
+    expect(shearAngleDeg([1, 0, 0, 0, 1, Math.sin(0.1), 0, 0, Math.cos(0.1)])).toBeCloseTo((0.1 * 180) / Math.PI, 6);
+  });
+
+  it('brings all 48 permutations and flips of a volume to the same RAS volume, positions kept', () => {
+    const original = reorientToRas(noise([4, 5, 6], rotation(10)));
+    const { size } = original.geometry;
+    for (const order of [
+      [0, 1, 2],
+      [0, 2, 1],
+      [1, 0, 2],
+      [1, 2, 0],
+      [2, 0, 1],
+      [2, 1, 0],
+    ] as const) {
+      for (let flips = 0; flips < 8; flips++) {
+        // voxel (i, j, k) of the permuted volume is the original's voxel with axis order[a] at index a, from the far end if flipped
+        const permutedSize = order.map((axis) => size[axis]) as unknown as Xyz;
+        const data = new Float32Array(original.data.length);
+        const toOriginal = (index: readonly number[]): Xyz => {
+          const voxel = [0, 0, 0];
+          order.forEach((axis, a) => {
+            voxel[axis] = flips & (1 << a) ? size[axis] - 1 - index[a] : index[a];
+          });
+          return voxel as unknown as Xyz;
+        };
+        let at = 0;
+        for (let k = 0; k < permutedSize[2]; k++)
+          for (let j = 0; j < permutedSize[1]; j++)
+            for (let i = 0; i < permutedSize[0]; i++) {
+              const [x, y, z] = toOriginal([i, j, k]);
+              data[at++] = original.data[(z * size[1] + y) * size[0] + x];
+            }
+        const { direction: d, spacingMm } = original.geometry;
+        const column = (a: number, row: number): number => d[row * 3 + order[a]] * (flips & (1 << a) ? -1 : 1);
+        const permuted: Volume<Float32Array> = {
+          geometry: {
+            size: permutedSize,
+            spacingMm: order.map((axis) => spacingMm[axis]) as unknown as Xyz,
+            originMm: applyAffine(voxelToPhysical(original.geometry), toOriginal([0, 0, 0])),
+            direction: [0, 1, 2].flatMap((row) => [0, 1, 2].map((a) => column(a, row))) as unknown as Matrix3,
+          },
+          data,
+        };
+        const back = reorientToRas(permuted);
+        expect(back.data).toEqual(original.data);
+        expect(back.geometry.size).toEqual(size);
+        expect(cornerDistanceMm(back.geometry, original.geometry)).toBeLessThan(1e-9);
+      }
+    }
+  });
+});
+
+describe('resampling', () => {
+  it('onto its own grid copies, bit by bit', () => {
+    const volume = noise([9, 7, 5], rotation(12));
+    expect(resampleLinear(volume, volume.geometry, 0).data).toEqual(volume.data);
+    expect(resampleNearest(volume, volume.geometry, 0).data).toEqual(volume.data);
+    expect(gridWithSpacing(volume.geometry, volume.geometry.spacingMm).size).toEqual(volume.geometry.size);
+  });
+
+  it('by whole voxels shifts, with the background beyond', () => {
+    const volume = noise([6, 5, 4]);
+    const shifted = cropPad(volume, [2, -1, 1], [6, 5, 4], -5);
+    expect(resampleLinear(volume, shifted.geometry, -5).data).toEqual(shifted.data);
+    expect(resampleNearest(volume, shifted.geometry, -5).data).toEqual(shifted.data);
+  });
+
+  it('keeps a constant and the centre of the field of view', () => {
+    const volume = noise([20, 30, 10], rotation(5));
+    const constant = { ...volume, data: volume.data.map(() => 3) };
+    for (const spacing of [
+      [1, 1, 1],
+      [3, 3, 3],
+      [0.5, 4, 1],
+    ] as const) {
+      const grid = gridWithSpacing(volume.geometry, spacing);
+      const { data } = resampleLinear(constant, grid, 0);
+      expect(Math.max(...data.map((v) => Math.abs(v - 3)))).toBeLessThan(2e-6);
+      const centre = (g: Geometry): Xyz => applyAffine(voxelToPhysical(g), g.size.map((n) => (n - 1) / 2) as unknown as Xyz);
+      centre(grid).forEach((value, k) => {
+        expect(value).toBeCloseTo(centre(volume.geometry)[k], 9);
+      });
+    }
+  });
+
+  it('reads a linear ramp exactly at every spacing and direction', () => {
+    const source = noise([16, 16, 16]);
+    const ramp = {
+      geometry: source.geometry,
+      data: Float32Array.from(source.data, (_, i) => (i % 16) + 2 * (Math.floor(i / 16) % 16)),
+    };
+    const inner: Geometry = { size: [4, 4, 4], spacingMm: [0.5, 0.9, 2], originMm: [-27, 20, 420], direction: rotation(8) };
+    const { data } = resampleLinear(ramp, inner, 0);
+    const toSource = physicalToVoxel(source.geometry);
+    const toMm = voxelToPhysical(inner);
+    data.forEach((value, i) => {
+      const [x, y] = applyAffine(toSource, applyAffine(toMm, [i % 4, Math.floor(i / 4) % 4, Math.floor(i / 16)]));
+      expect(value).toBeCloseTo(x + 2 * y, 4);
+    });
+  });
+
+  it('gives the same by the quick and by the general way', () => {
+    const volume = noise([12, 11, 10]);
+    const grid = gridWithSpacing(volume.geometry, [1.1, 1.1, 1.1]);
+    // turned by 0.2 degrees the grids are no longer parallel, but nearly
+    const turned = { ...grid, direction: multiply3(rotation(1e-3), grid.direction) };
+    const [quick, general] = [resampleLinear(volume, grid, 0).data, resampleLinear(volume, turned, 0).data];
+    expect(Math.max(...quick.map((v, i) => Math.abs(v - general[i])))).toBeLessThan(0.01);
+  });
+
+  it('smooths before down-sampling: a fine checkerboard becomes its mean', () => {
+    const geometry: Geometry = { size: [32, 32, 32], spacingMm: [1, 1, 1], originMm: [0, 0, 0], direction: RAS };
+    const data = Float32Array.from({ length: 32 ** 3 }, (_, i) => (i + Math.floor(i / 32) + Math.floor(i / 1024)) % 2);
+    const { data: coarse } = resampleLinear({ geometry, data }, gridWithSpacing(geometry, [4, 4, 4]), 0);
+    expect(Math.max(...coarse.map((v) => Math.abs(v - 0.5)))).toBeLessThan(0.01);
+  });
+});
+
+describe('smoothing', () => {
+  it('keeps mass and spreads an impulse by sigma', () => {
+    const geometry: Geometry = { size: [31, 31, 31], spacingMm: [1, 1, 1], originMm: [0, 0, 0], direction: RAS };
+    const data = new Float32Array(31 ** 3);
+    data[(15 * 31 + 15) * 31 + 15] = 1;
+    const smooth = smoothGaussian({ geometry, data }, [2, 2, 0]).data;
+    let [mass, variance] = [0, 0];
+    smooth.forEach((v, i) => {
+      mass += v;
+      variance += v * ((i % 31) - 15) ** 2;
+    });
+    expect(mass).toBeCloseTo(1, 5);
+    expect(Math.sqrt(variance)).toBeCloseTo(2, 1);
+    expect(smooth[(14 * 31 + 15) * 31 + 15]).toBe(0);
+  });
+});
+
+describe('crop, grids and statistics', () => {
+  it('cropping keeps every voxel at its place', () => {
+    const volume = noise([6, 7, 8], rotation(30));
+    const cropped = cropPad(volume, [1, 2, 3], [4, 4, 4], 0);
+    const at = applyAffine(voxelToPhysical(cropped.geometry), [1, 2, 3]);
+    expect(valueAt(cropped, at)).toBe(valueAt(volume, at));
+    expect(cropPad(volume, [-2, -2, -2], [3, 3, 3], 9).data[26]).toBe(volume.data[0]);
+    expect(cropPad(volume, [100, 0, 0], [2, 2, 2], 9).data).toEqual(new Float32Array(8).fill(9));
+    expect(centredStart([10, 4, 5], [4, 8, 4])).toEqual([3, -2, 0]);
+  });
+
+  it('maps voxels to millimetres and back, sheared grids too', () => {
+    const geometry: Geometry = {
+      size: [3, 3, 3],
+      spacingMm: [2, 3, 4],
+      originMm: [1, 2, 3],
+      direction: [1, 0, 0.1, 0, 1, 0, 0, 0, 0.99],
+    };
+    const there = applyAffine(voxelToPhysical(geometry), [1, 2, 3]);
+    applyAffine(physicalToVoxel(geometry), there).forEach((v, k) => {
+      expect(v).toBeCloseTo(k + 1, 12);
+    });
+    const q = nearestOrthogonal(geometry.direction);
+    multiply3(q, transpose3(q)).forEach((v, i) => {
+      expect(v).toBeCloseTo(IDENTITY_3[i], 12);
+    });
+  });
+
+  it('counts values that are not finite and gives exact percentiles of whole numbers', () => {
+    const s = statisticsOf(Int16Array.from({ length: 101 }, (_, i) => i - 50));
+    expect([s.min, s.max, s.percentile(0.01), s.percentile(0.5), s.percentile(1)]).toEqual([-50, 50, -49, 0, 50]);
+    const odd = statisticsOf(Float32Array.of(1, Number.NaN, 3, Number.POSITIVE_INFINITY));
+    expect([odd.min, odd.max, odd.nonFinite]).toEqual([1, 3, 2]);
+  });
+
+  it('tells label maps from images', () => {
+    const blocks = Uint8Array.from({ length: 1000 }, (_, i) => [0, 3, 7][Math.floor((i % 10) / 4)]);
+    expect(labelCodes(blocks, [10, 10, 10])).toEqual([0, 3, 7]);
+    const stream = randomStream(1, 'labels');
+    expect(
+      labelCodes(
+        Uint8Array.from({ length: 1000 }, () => stream.uniform() * 200),
+        [10, 10, 10],
+      ),
+    ).toBeNull();
+    expect(labelCodes(Float32Array.of(0, 0.5, 1, 2), [4, 1, 1])).toBeNull();
+  });
+});
