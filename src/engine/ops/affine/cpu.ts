@@ -19,23 +19,23 @@ export const affineMatrixGradient: CpuKernel<{ readonly of: 0 | 1 | 2 | 3 }> = {
 export const affineDisplacement: CpuKernel<Size> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [matrix, flow], out }, emitter) => {
-    emitter.emit('affineDisplacement', matrix!, flow ? emitter.toPlain(flow) : 0, out);
+    emitter.emit('affineDisplacement', matrix, flow ? emitter.toPlain(flow) : 0, out);
   },
 };
 
 export const affineDisplacementFlowGradient: CpuKernel<Size> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [matrix, dOut], out }, emitter) => {
-    emitter.emit('affineDisplacementFlowGradient', matrix!, emitter.toPlain(dOut!), out);
+    emitter.emit('affineDisplacementFlowGradient', matrix, emitter.toPlain(dOut), out);
   },
 };
 
 export const affineDisplacementMatrixGradient: CpuKernel<Size> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [dOut, flow], out }, emitter) => {
-    const [batch, , depth] = dOut!.shape as [number, number, number];
+    const [batch, , depth] = dOut.shape as [number, number, number];
     const partial = emitter.scratch(batch * depth * PLANE_SUMS_BYTES);
-    emitter.emit('affineDisplacementMatrixSums', emitter.toPlain(dOut!), flow ? emitter.toPlain(flow) : 0, partial);
+    emitter.emit('affineDisplacementMatrixSums', emitter.toPlain(dOut), flow ? emitter.toPlain(flow) : 0, partial);
     emitter.emit('affineDisplacementMatrixGradient', partial, out, depth);
   },
 };

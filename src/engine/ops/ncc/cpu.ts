@@ -15,12 +15,12 @@ const unitBytes = (width: number, window: number, fields: number): number =>
 export const ncc: CpuKernel<NccAttributes> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [a, b], out, attributes: { window } }, emitter) => {
-    const [batch, , depth, , width] = a!.shape as [number, number, number, number, number];
+    const [batch, , depth, , width] = a.shape as [number, number, number, number, number];
     const units = batch * depth;
     const partial = emitter.scratch(8 * units);
     const scratch = emitter.scratch(units * unitBytes(width, window, WINDOW_FIELDS));
-    emitter.emit('nccWindows', a!, b!, scratch, partial, window, 0, batch, 0);
-    emitter.emit('nccLoss', partial, units, elementCount(a!.shape), out.data);
+    emitter.emit('nccWindows', a, b, scratch, partial, window, 0, batch, 0);
+    emitter.emit('nccLoss', partial, units, elementCount(a.shape), out.data);
   },
 };
 
@@ -28,12 +28,12 @@ export const ncc: CpuKernel<NccAttributes> = {
 export const nccGradient: CpuKernel<NccAttributes> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [a, b, dOut], out, attributes: { window } }, emitter) => {
-    const [batch, , depth, height, width] = a!.shape as [number, number, number, number, number];
+    const [batch, , depth, height, width] = a.shape as [number, number, number, number, number];
     const fields = emitter.scratch(8 * GRADIENT_FIELDS * depth * height * paddedWidth(width));
     const scratch = emitter.scratch(depth * unitBytes(width, window, WINDOW_FIELDS));
     for (let sample = 0; sample < batch; sample++) {
-      emitter.emit('nccWindows', a!, b!, scratch, fields, window, sample, 1, 1);
-      emitter.emit('nccGradient', a!, b!, dOut!.data, fields, scratch, out, window, sample);
+      emitter.emit('nccWindows', a, b, scratch, fields, window, sample, 1, 1);
+      emitter.emit('nccGradient', a, b, dOut.data, fields, scratch, out, window, sample);
     }
   },
 };

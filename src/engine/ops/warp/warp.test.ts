@@ -24,6 +24,19 @@ describe('warp', () => {
     { inputs: line([1, 2], [1e9, -1e30]), build },
     { out: [0, 0], 'd image': [0, 0], 'd displacement': new Array(6).fill(0) },
   );
+  itGives(
+    'where the displacement is no number or infinite it is zero, without a gradient; others are as they were',
+    {
+      inputs: line([1, 2, 4, 8, 16], [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3.4e38, -1]),
+      outWeight: Float32Array.of(1, 1, 1, 1, 1),
+      build,
+    },
+    {
+      out: [0, 0, 0, 0, 8],
+      'd image': [0, 0, 0, 1, 0],
+      'd displacement': [...[0, 0, 0, 0, -8], ...[0, 0, 0, 0, -8], ...[0, 0, 0, 0, 8]],
+    },
+  );
 
   const [depth, height, width] = [16, 32, 64];
   const voxels = depth * height * width;
