@@ -89,6 +89,14 @@ export const alwaysPlain = (): boolean => false;
 export const inLayoutOf = ({ blocked }: TensorForm, tensor: CpuTensor, emitter: Emitter): CpuTensor =>
   blocked ? emitter.toBlocked(tensor) : emitter.toPlain(tensor);
 
+/** The tensor itself if its samples lie one after another, as own memory has them, else a copy in scratch. */
+export function inOnePiece(tensor: CpuTensor, emitter: Emitter): CpuTensor {
+  if (tensor.batchStrideBytes === batchStrideOf(tensor)) return tensor;
+  const copy = emitter.scratchTensor(tensor.shape, tensor.blocked);
+  emitter.emit('copySamples', tensor, copy, 0);
+  return copy;
+}
+
 /** Floats of a chunk of a sample, and how many chunks a tensor has: see flat.as.ts. */
 const CHUNK_FLOATS = 4096;
 export const chunkCount = (form: TensorForm): number =>

@@ -8,6 +8,7 @@ import {
   type CpuCall,
   type CpuKernel,
   type Emitter,
+  inOnePiece,
 } from '../../backends/cpu/lowering.ts';
 import { align } from '../../plan.ts';
 
@@ -20,7 +21,15 @@ const packedBytes = (channelsOut: number, channelsIn: number, kernel: number): n
 function convolve({ inputs: [x, weight, bias], out }: CpuCall<undefined>, emitter: Emitter, adjoint: 0 | 1): void {
   const [channelsOut, channelsIn, kernel] = weight!.shape as [number, number, number];
   const packed = emitter.scratch(packedBytes(out.shape[1]!, x!.shape[1]!, kernel));
-  emitter.emit('packWeights', emitter.toPlain(weight!).data, packed, channelsOut, channelsIn, kernel, adjoint);
+  emitter.emit(
+    'packWeights',
+    inOnePiece(emitter.toPlain(weight!), emitter).data,
+    packed,
+    channelsOut,
+    channelsIn,
+    kernel,
+    adjoint,
+  );
   emitter.emit('conv3d', emitter.toBlocked(x!), packed, bias?.data ?? 0, out, kernel);
 }
 

@@ -1,14 +1,16 @@
-/** The linear layer on the CPU. All plain; weights and biases lie in one piece. */
-import { alwaysPlain, type CpuKernel } from '../../backends/cpu/lowering.ts';
+/** The linear layer on the CPU. All plain. */
+import { alwaysPlain, type CpuKernel, inOnePiece } from '../../backends/cpu/lowering.ts';
 
 export const linear: CpuKernel<undefined> = {
   blocked: alwaysPlain,
-  lower: ({ inputs: [x, weight, bias], out }, emitter) => emitter.emit('linear', x, weight.data, bias.data, out),
+  lower: ({ inputs: [x, weight, bias], out }, emitter) =>
+    emitter.emit('linear', x, inOnePiece(weight, emitter).data, bias.data, out),
 };
 
 export const linearInputGradient: CpuKernel<undefined> = {
   blocked: alwaysPlain,
-  lower: ({ inputs: [dOut, weight], out }, emitter) => emitter.emit('linearInputGradient', dOut, weight.data, out),
+  lower: ({ inputs: [dOut, weight], out }, emitter) =>
+    emitter.emit('linearInputGradient', dOut, inOnePiece(weight, emitter).data, out),
 };
 
 export const linearWeightGradient: CpuKernel<undefined> = {
