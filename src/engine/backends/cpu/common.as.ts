@@ -7,7 +7,8 @@
  *
  * A kernel is `export function name(args: usize, thread: i32, threads: i32): void`; `args` points to its words, in the order in which
  * the lowering emitted them. Work is split over threads by units whose number depends on shapes alone, and every sum is taken in an
- * order that does too: the same bits for any number of threads. Kernels hold no static data: the memory belongs to the session.
+ * order that does too: the same bits for any number of threads. Kernels hold no static data, since the memory belongs to the session; its
+ * first page is the module's, for the tables of Math.exp and the like, which are the same in every thread.
  */
 
 /** A tensor of up to five axes, as compile.ts writes it. Missing axes are 1. */
