@@ -74,12 +74,36 @@ function productSums(a: usize, b: usize, planes: i32, plane: usize, width: i32, 
   }
 }
 
-/** Sums of rows of doubles that lie `step` apart. */
-function rowSums(from: usize, rows: i32, step: usize, bytes: usize, to: usize): void {
-  for (let i: usize = 0; i < bytes; i += 16) {
-    let at = from + i;
+/**
+ * Sums of rows of doubles, `step` apart: `before` rows from `head`, then `after` rows from `tail` (a ring is read in two runs, so that no
+ * step needs a remainder). Four pairs at once: the addresses cost as much as the additions.
+ */
+function rowSums(head: usize, before: i32, tail: usize, after: i32, step: usize, bytes: usize, to: usize): void {
+  let i: usize = 0;
+  for (; i + 64 <= bytes; i += 64) {
+    let s0 = f64x2.splat(0);
+    let s1 = f64x2.splat(0);
+    let s2 = f64x2.splat(0);
+    let s3 = f64x2.splat(0);
+    let at = head + i;
+    for (let k = 0; k < before + after; k++) {
+      if (k == before) at = tail + i;
+      s0 = f64x2.add(s0, v128.load(at));
+      s1 = f64x2.add(s1, v128.load(at, 16));
+      s2 = f64x2.add(s2, v128.load(at, 32));
+      s3 = f64x2.add(s3, v128.load(at, 48));
+      at += step;
+    }
+    v128.store(to + i, s0);
+    v128.store(to + i, s1, 16);
+    v128.store(to + i, s2, 32);
+    v128.store(to + i, s3, 48);
+  }
+  for (; i < bytes; i += 16) {
     let sum = f64x2.splat(0);
-    for (let k = 0; k < rows; k++) {
+    let at = head + i;
+    for (let k = 0; k < before + after; k++) {
+      if (k == before) at = tail + i;
       sum = f64x2.add(sum, v128.load(at));
       at += step;
     }
@@ -94,37 +118,21 @@ function ringSums(ring: usize, lines: usize, first: i32, last: i32, width: i32, 
   const line = lineBytes(width, window);
   const middle = <usize>(window >> 1) << 3;
   const start = first % window;
-  // the ring is read in two runs, so that no step needs a remainder
   const before = min(last - first + 1, window - start);
   const after = last - first + 1 - before;
   for (let field = 0; field < fields; field++) {
-    const head = ring + <usize>start * slot + <usize>field * pitch;
     const tail = ring + <usize>field * pitch;
-    const to = lines + <usize>field * line + middle;
-    for (let i: usize = 0; i < pitch; i += 16) {
-      let sum = f64x2.splat(0);
-      let at = head + i;
-      for (let k = 0; k < before; k++) {
-        sum = f64x2.add(sum, v128.load(at));
-        at += slot;
-      }
-      at = tail + i;
-      for (let k = 0; k < after; k++) {
-        sum = f64x2.add(sum, v128.load(at));
-        at += slot;
-      }
-      v128.store(to + i, sum);
-    }
+    rowSums(tail + <usize>start * slot, before, tail, after, slot, pitch, lines + <usize>field * line + middle);
   }
 }
 
-/** Sum over x of the window of a line that starts at `at`, for two voxels. */
+/** Sum over x of the window of a line that starts at `at`, for two voxels; the window is odd. */
 @inline
 function windowSum(at: usize, window: i32): v128 {
-  let sum = f64x2.splat(0);
-  for (let k = 0; k < window; k++) {
-    sum = f64x2.add(sum, v128.load(at));
-    at += 8;
+  let sum = v128.load(at);
+  for (let k = 1; k < window; k += 2) {
+    sum = f64x2.add(f64x2.add(sum, v128.load(at, 8)), v128.load(at, 16));
+    at += 16;
   }
   return sum;
 }
@@ -253,7 +261,7 @@ export function nccGradient(args: usize, thread: i32, threads: i32): void {
       for (; ready <= lastRow; ready++) {
         for (let field = 0; field < GRADIENT_FIELDS; field++) {
           const from = fields + <usize>fromZ * plane + <usize>(field * a.h + ready) * pitch;
-          rowSums(from, planes, plane, pitch, ring + <usize>((ready % window) * GRADIENT_FIELDS + field) * pitch);
+          rowSums(from, planes, 0, 0, plane, pitch, ring + <usize>((ready % window) * GRADIENT_FIELDS + field) * pitch);
         }
       }
       ringSums(ring, lines, max(0, y - half), lastRow, width, window, GRADIENT_FIELDS);

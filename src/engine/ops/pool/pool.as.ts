@@ -89,8 +89,13 @@ export function maxPoolGradient(args: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** Zeros in a plane, its halo included: what no window covers stays so. */
+/** Zeros where no window writes: the halo, and the whole plane if a row or a column of it, or it itself, is a last odd one. */
 function clearPlane(t: Tensor, n: i32, group: i32, z: i32): void {
+  const covered = ((t.h | t.w) & 1) == 0 && (z | 1) < t.d;
+  if (t.blocks && covered) {
+    zeroHalo(t, n, group, z);
+    return;
+  }
   if (!t.blocks) {
     memory.fill(plainRow(t, n, group, z, 0), 0, <usize>(t.h * t.w) << 2);
     return;

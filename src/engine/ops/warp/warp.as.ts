@@ -98,6 +98,10 @@ function step(at: usize, axis: usize): usize {
 function corner(at: usize, k: usize): v128 {
   return v128.load32_splat(at + k * ROW, CORNER);
 }
+@inline
+function weight(at: usize, k: usize): f32 {
+  return load<f32>(at + k * ROW, CORNER);
+}
 
 /** args: image, displacement (plain), y; image and y both blocked or both plain. A unit is one row of all channels. */
 export function warp(args: usize, thread: i32, threads: i32): void {
@@ -168,26 +172,19 @@ function sampleBlocked(table: usize, count: i32, image: usize, to: usize): void 
   }
 }
 
-/** Address of a corner of the voxel whose table entry is at `at`. */
-@inline
-function cornerAddress(at: usize, start: usize, k: usize): usize {
-  let address = start + base(at);
-  if (k & 4) address += step(at, 0);
-  if (k & 2) address += step(at, 1);
-  if (k & 1) address += step(at, 2);
-  return address;
-}
-@inline
-function cornerProduct(at: usize, image: usize, k: usize): f32 {
-  return load<f32>(cornerAddress(at, image, k)) * load<f32>(at + k * ROW, CORNER);
-}
-
 function samplePlain(table: usize, count: i32, image: usize, to: usize): void {
   for (let i = 0; i < count; i++) {
     const at = table + (<usize>i << 2);
-    const lower = cornerProduct(at, image, 0) + cornerProduct(at, image, 1) + (cornerProduct(at, image, 2) + cornerProduct(at, image, 3));
-    const upper = cornerProduct(at, image, 4) + cornerProduct(at, image, 5) + (cornerProduct(at, image, 6) + cornerProduct(at, image, 7));
-    store<f32>(to + (<usize>i << 2), lower + upper);
+    const stepX = step(at, 2);
+    const lower = image + base(at);
+    const next = lower + step(at, 1);
+    const upper = lower + step(at, 0);
+    const last = next + step(at, 0);
+    let sum = load<f32>(lower) * weight(at, 0) + load<f32>(lower + stepX) * weight(at, 1);
+    sum += load<f32>(next) * weight(at, 2) + load<f32>(next + stepX) * weight(at, 3);
+    sum += load<f32>(upper) * weight(at, 4) + load<f32>(upper + stepX) * weight(at, 5);
+    sum += load<f32>(last) * weight(at, 6) + load<f32>(last + stepX) * weight(at, 7);
+    store<f32>(to + (<usize>i << 2), sum);
   }
 }
 
@@ -259,8 +256,11 @@ function scatterPlain(table: usize, count: i32, image: usize, from: usize): void
     const at = table + (<usize>i << 2);
     const value = load<f32>(from + (<usize>i << 2));
     for (let k: usize = 0; k < 8; k++) {
-      const address = cornerAddress(at, image, k);
-      store<f32>(address, load<f32>(address) + load<f32>(at + k * ROW, CORNER) * value);
+      let address = image + base(at);
+      if (k & 4) address += step(at, 0);
+      if (k & 2) address += step(at, 1);
+      if (k & 1) address += step(at, 2);
+      store<f32>(address, load<f32>(address) + weight(at, k) * value);
     }
   }
 }
@@ -355,17 +355,41 @@ function innerBlocked(table: usize, count: i32, image: usize, gradient: usize, b
 function innerPlain(table: usize, count: i32, image: usize, gradient: usize, channels: i32, volume: usize): void {
   for (let i = 0; i < count; i++) {
     const at = table + (<usize>i << 2);
-    for (let k: usize = 0; k < 8; k++) {
-      let from = cornerAddress(at, image, k);
-      let dy = gradient + (<usize>i << 2);
-      let sum: f32 = 0;
-      for (let channel = 0; channel < channels; channel++) {
-        sum += load<f32>(from) * load<f32>(dy);
-        from += volume;
-        dy += volume;
-      }
-      store<f32>(at + k * ROW, sum, CORNER);
+    const stepX = step(at, 2);
+    const stepY = step(at, 1);
+    const stepZ = step(at, 0);
+    let from = image + base(at);
+    let dy = gradient + (<usize>i << 2);
+    let a: f32 = 0;
+    let b: f32 = 0;
+    let c: f32 = 0;
+    let d: f32 = 0;
+    let e: f32 = 0;
+    let f: f32 = 0;
+    let g: f32 = 0;
+    let h: f32 = 0;
+    for (let channel = 0; channel < channels; channel++) {
+      const value = load<f32>(dy);
+      const upper = from + stepZ;
+      a += load<f32>(from) * value;
+      b += load<f32>(from + stepX) * value;
+      c += load<f32>(from + stepY) * value;
+      d += load<f32>(from + stepY + stepX) * value;
+      e += load<f32>(upper) * value;
+      f += load<f32>(upper + stepX) * value;
+      g += load<f32>(upper + stepY) * value;
+      h += load<f32>(upper + stepY + stepX) * value;
+      from += volume;
+      dy += volume;
     }
+    store<f32>(at, a, CORNER);
+    store<f32>(at, b, CORNER + ROW);
+    store<f32>(at, c, CORNER + 2 * ROW);
+    store<f32>(at, d, CORNER + 3 * ROW);
+    store<f32>(at, e, CORNER + 4 * ROW);
+    store<f32>(at, f, CORNER + 5 * ROW);
+    store<f32>(at, g, CORNER + 6 * ROW);
+    store<f32>(at, h, CORNER + 7 * ROW);
   }
 }
 

@@ -1,8 +1,11 @@
 /** Trilinear sampling: in the head, exactness on a volume, against PyTorch, central differences, and between backends. */
-import { describe } from 'vitest';
+import { describe, expect } from 'vitest';
 import { randomStream } from '../../../random/random.ts';
-import { type Build, tensor } from '../../testing/case.ts';
+import { referenceBackend } from '../../backends/reference/backend.ts';
+import { itOnEveryBackend } from '../../testing/backends.ts';
+import { type Build, runCases, tensor } from '../../testing/case.ts';
 import { itAgreesOnRandomShapes, itGives, itHasItsGradients, itMatchesGolden, itRefuses } from '../../testing/checks.ts';
+import { difference } from '../../testing/compare.ts';
 import { warp } from './warp.ts';
 
 const build: Build = (graph, { image, displacement }) => warp(graph, image, displacement);
@@ -72,6 +75,28 @@ describe('warp', () => {
     },
     { out: volume },
   );
+  itOnEveryBackend('rows of 150 voxels, longer than what a backend prepares at once', async (backend) => {
+    const cases = [1, 8].map((channels) => ({
+      title: `${channels} channels`,
+      inputs: {
+        image: tensor(
+          [1, channels, 2, 3, 150],
+          Float32Array.from({ length: channels * 900 }, () => random.normal()),
+        ),
+        displacement: tensor(
+          [1, 3, 2, 3, 150],
+          Float32Array.from({ length: 2700 }, () => random.uniform(-2, 2)),
+        ),
+      },
+      build,
+    }));
+    const want = await runCases(referenceBackend(), cases);
+    const got = await runCases(backend, cases);
+    const found = want.flatMap((each, i) =>
+      Object.entries(each).map(([name, { values, shape }]) => difference(got[i][name].values, values, shape, 1e-5)),
+    );
+    expect(found.filter((fault) => fault !== undefined)).toEqual([]);
+  });
   itMatchesGolden('warp.image', build);
   itMatchesGolden('warp.features', build);
   itHasItsGradients('warp', 5);
