@@ -80,6 +80,16 @@ export function voxelStep(t: Tensor): usize {
   return t.blocks ? VOXEL : 4;
 }
 
+/** Writes the addresses of row (z, y) of every channel to `table`, for work that goes through the channels at each voxel. */
+export function channelRows(t: Tensor, n: i32, z: i32, y: i32, table: usize): void {
+  for (let c = 0; c < t.c; c++) store<u32>(table + (<usize>c << 2), <u32>channelRow(t, n, c, z, y));
+}
+/** Address of the voxel `offset` bytes into a channel's row. */
+@inline
+export function inRow(table: usize, channel: i32, offset: usize): usize {
+  return <usize>load<u32>(table + (<usize>channel << 2)) + offset;
+}
+
 /** Writes the zeros around plane z of a block: its own border, and for the first and last plane the plane outside. */
 export function zeroHalo(t: Tensor, n: i32, block: i32, z: i32): void {
   const row = rowPitch(t);

@@ -2,7 +2,7 @@
  * How operations become kernel calls. An operation's `cpu.ts` says, for one node, in which layout its result lies and which kernels
  * run with which arguments; compile.ts gives it addresses. See common.as.ts for the two layouts.
  */
-import { elementCount, type Shape } from '../../graph.ts';
+import { checkShape, elementCount, type Shape } from '../../graph.ts';
 
 /** What is known of a tensor before it has an address. */
 export interface TensorForm {
@@ -95,6 +95,11 @@ export function inOnePiece(tensor: CpuTensor, emitter: Emitter): CpuTensor {
   const copy = emitter.scratchTensor(tensor.shape, tensor.blocked);
   emitter.emit('copySamples', tensor, copy, 0);
   return copy;
+}
+
+/** Refuses more channels than three tables of row addresses in a thread's scratch hold: see channelRows in common.as.ts. */
+export function checkRowTables(op: string, { shape: [, channels] }: TensorForm): void {
+  checkShape(channels <= 4096, op, () => `the CPU backend takes at most 4096 channels, got ${channels}`);
 }
 
 /** Floats of a chunk of a sample, and how many chunks a tensor has: see flat.as.ts. */

@@ -1,14 +1,13 @@
 /** Both cross-entropies, exponentials and logarithms in double precision. The one over channels works in either layout. */
-import { address, channelRow, shareStart, Tensor, tensor, voxelStep, word } from "../../backends/cpu/common.as";
+import { address, channelRows, inRow, shareStart, tensor, threadScratch, voxelStep, word } from "../../backends/cpu/common.as";
 import { chunkAt, chunkBytes, chunksOf } from "../../backends/cpu/flat.as";
 
-/** log sum over the channels of exp(x), at one voxel; the greatest value is taken out first. */
-function logSumExp(x: Tensor, n: i32, z: i32, y: i32, w: i32): f64 {
-  const offset = <usize>w * voxelStep(x);
+/** log sum over the channels of exp(x), at one voxel of their rows; the greatest value is taken out first. */
+function logSumExp(rows: usize, channels: i32, offset: usize): f64 {
   let greatest: f32 = -Infinity;
-  for (let c = 0; c < x.c; c++) greatest = max(greatest, load<f32>(channelRow(x, n, c, z, y) + offset));
+  for (let c = 0; c < channels; c++) greatest = max(greatest, load<f32>(inRow(rows, c, offset)));
   let sum: f64 = 0;
-  for (let c = 0; c < x.c; c++) sum += Math.exp(<f64>load<f32>(channelRow(x, n, c, z, y) + offset) - <f64>greatest);
+  for (let c = 0; c < channels; c++) sum += Math.exp(<f64>load<f32>(inRow(rows, c, offset)) - <f64>greatest);
   return <f64>greatest + Math.log(sum);
 }
 
@@ -17,6 +16,8 @@ export function crossEntropy(args: usize, thread: i32, threads: i32): void {
   const logits = tensor(args, 0);
   const truth = tensor(args, 1);
   const partial = address(args, 2);
+  const logitRows = threadScratch;
+  const truthRows = logitRows + (<usize>logits.c << 2);
   const units = logits.n * logits.d;
   const last = shareStart(units, thread + 1, threads);
   for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
@@ -24,11 +25,15 @@ export function crossEntropy(args: usize, thread: i32, threads: i32): void {
     const z = unit % logits.d;
     let sum: f64 = 0;
     for (let y = 0; y < logits.h; y++) {
+      channelRows(logits, n, z, y, logitRows);
+      channelRows(truth, n, z, y, truthRows);
       for (let w = 0; w < logits.w; w++) {
-        const logSum = logSumExp(logits, n, z, y, w);
+        const left = <usize>w * voxelStep(logits);
+        const right = <usize>w * voxelStep(truth);
+        const logSum = logSumExp(logitRows, logits.c, left);
         for (let c = 0; c < logits.c; c++) {
-          const x = <f64>load<f32>(channelRow(logits, n, c, z, y) + <usize>w * voxelStep(logits));
-          sum += <f64>load<f32>(channelRow(truth, n, c, z, y) + <usize>w * voxelStep(truth)) * (logSum - x);
+          const x = <f64>load<f32>(inRow(logitRows, c, left));
+          sum += <f64>load<f32>(inRow(truthRows, c, right)) * (logSum - x);
         }
       }
     }
@@ -42,20 +47,29 @@ export function crossEntropyGradient(args: usize, thread: i32, threads: i32): vo
   const truth = tensor(args, 1);
   const out = tensor(args, 3);
   const scale = <f64>load<f32>(address(args, 2)) / (<f64>out.n * <f64>out.d * <f64>out.h * <f64>out.w);
+  const logitRows = threadScratch;
+  const truthRows = logitRows + (<usize>logits.c << 2);
+  const outRows = truthRows + (<usize>logits.c << 2);
   const units = out.n * out.d;
   const last = shareStart(units, thread + 1, threads);
   for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
     const n = unit / out.d;
     const z = unit % out.d;
     for (let y = 0; y < out.h; y++) {
+      channelRows(logits, n, z, y, logitRows);
+      channelRows(truth, n, z, y, truthRows);
+      channelRows(out, n, z, y, outRows);
       for (let w = 0; w < out.w; w++) {
-        const logSum = logSumExp(logits, n, z, y, w);
+        const left = <usize>w * voxelStep(logits);
+        const right = <usize>w * voxelStep(truth);
+        const to = <usize>w * voxelStep(out);
+        const logSum = logSumExp(logitRows, logits.c, left);
         let truths: f64 = 0;
-        for (let c = 0; c < out.c; c++) truths += <f64>load<f32>(channelRow(truth, n, c, z, y) + <usize>w * voxelStep(truth));
+        for (let c = 0; c < out.c; c++) truths += <f64>load<f32>(inRow(truthRows, c, right));
         for (let c = 0; c < out.c; c++) {
-          const x = <f64>load<f32>(channelRow(logits, n, c, z, y) + <usize>w * voxelStep(logits));
-          const g = <f64>load<f32>(channelRow(truth, n, c, z, y) + <usize>w * voxelStep(truth));
-          store<f32>(channelRow(out, n, c, z, y) + <usize>w * voxelStep(out), <f32>(scale * (Math.exp(x - logSum) * truths - g)));
+          const x = <f64>load<f32>(inRow(logitRows, c, left));
+          const g = <f64>load<f32>(inRow(truthRows, c, right));
+          store<f32>(inRow(outRows, c, to), <f32>(scale * (Math.exp(x - logSum) * truths - g)));
         }
       }
     }
