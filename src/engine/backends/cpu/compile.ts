@@ -73,7 +73,7 @@ const kernelOf = (node: Node): CpuKernel<unknown> | undefined =>
 const attributeOf = <T>(node: Node, name: string): T => (node.attributes as Record<string, T>)[name]!;
 
 const defaultBlocked = (inputs: readonly TensorForm[], shape: Shape): boolean =>
-  inputs[0] !== undefined && inputs[0].blocked && shape.length === 5 && shape[1]! >= 8;
+  inputs[0]?.blocked === true && shape.length === 5 && shape[1]! >= 8;
 
 /** Decides the layout of every node, and which results are parts of others. */
 function place(graph: Graph): Map<Node, Placed> {
