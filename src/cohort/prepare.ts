@@ -6,7 +6,7 @@
  */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { availableParallelism, freemem } from 'node:os';
-import { join, resolve, sep } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { isLeftOver, writeFileAtomic } from '../node/files.ts';
 import { type Progress, SILENT } from '../node/progress.ts';
@@ -156,7 +156,22 @@ async function checkFolders(source: string, out: string): Promise<void> {
   const foreign = names.filter((name) => !isLeftOver(name) && !['cohort.json', 'images', 'labels', 'subjects'].includes(name));
   if (foreign.length > 0 || (names.length > 0 && !names.includes('subjects')))
     throw new UsageError(`${out}: holds something else than a cohort (${foreign[0] ?? names[0]}); choose a new folder`);
-  await mkdir(join(out, 'subjects'), { recursive: true });
+  try {
+    await makeFolder(join(to, 'subjects'));
+  } catch (error) {
+    throw new UsageError(
+      `${out}: cannot be made (${(error as NodeJS.ErrnoException).code}); choose a folder that you may write to`,
+    );
+  }
+}
+
+/** mkdir with the folders above: Node's own recursive form never returns in file systems that refuse folders, such as /proc. */
+async function makeFolder(path: string): Promise<void> {
+  if (await stat(path).catch(() => undefined)) return;
+  if (dirname(path) !== path) await makeFolder(dirname(path));
+  await mkdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
 }
 
 /** Removes what a killed process left half written. */
