@@ -2,7 +2,7 @@
  * The layers of docs/architecture.md, as a rule. Rooms are the folders of src/.
  * Universal rooms run in a browser: they may import neither Node nor a Node room.
  */
-const universal = '^src/(errors|random|geometry|formats|engine|model|method|phantom)/';
+const universal = '^src/(errors|random|geometry|formats|engine|model|method|phantom|pictures)/';
 /** Tests, and the helpers of tests in folders of that name: they may import any room, and nothing else may import them. */
 const testing = '^src/.*(\\.test\\.ts$|/testing/)';
 /** What each room may import besides itself. A room that is not named here may import nothing. */
@@ -18,9 +18,10 @@ const mayImport = {
   node: ['errors', 'random', 'geometry', 'formats', 'engine'],
   images: ['errors', 'geometry', 'node'],
   cohort: ['errors', 'random', 'geometry', 'images', 'node'],
-  training: ['errors', 'random', 'geometry', 'formats', 'engine', 'model', 'method', 'cohort', 'node'],
+  pictures: ['errors', 'geometry'],
+  training: ['errors', 'random', 'geometry', 'formats', 'engine', 'model', 'method', 'cohort', 'pictures', 'node'],
   registration: ['errors', 'random', 'geometry', 'engine', 'model', 'method', 'images', 'training', 'node'],
-  report: ['errors', 'geometry', 'cohort', 'training', 'method', 'node'],
+  report: ['errors', 'geometry', 'cohort', 'pictures', 'training', 'method', 'node'],
 };
 const rooms = Object.keys(mayImport);
 

@@ -5,6 +5,7 @@ import { version } from '../version.ts';
 import { registerInspect } from './commands/inspect.ts';
 import { registerPhantom } from './commands/phantom.ts';
 import { registerPrepare } from './commands/prepare.ts';
+import { registerVerify } from './commands/verify.ts';
 
 const program = new Command('gvsl')
   .description('Self-supervised pre-training of 3D medical image networks by geometric visual similarity learning.')
@@ -12,9 +13,10 @@ const program = new Command('gvsl')
   .showSuggestionAfterError()
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
-// commands are added here, one line each
+// one line a command, in the order of a user's way through them
 registerPhantom(program);
 registerInspect(program);
 registerPrepare(program);
+registerVerify(program);
 
 await program.parseAsync();

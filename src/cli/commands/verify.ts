@@ -1,0 +1,57 @@
+/** `gvsl verify`: does this machine compute what PyTorch computes? */
+import { type Command, Option } from 'commander';
+import { action } from '../run-command.ts';
+
+interface Options {
+  readonly backend: string;
+  readonly threads?: string;
+  readonly all?: boolean;
+}
+
+/** Adds `gvsl verify`. */
+export function registerVerify(program: Command): void {
+  const command = program
+    .command('verify')
+    .description('replay golden files made by PyTorch and compare every output, loss, gradient and parameter after the steps')
+    .argument('<file...>', 'golden files (.safetensors)')
+    .addOption(new Option('--backend <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
+    .option('--threads <n>', 'threads of the CPU backend (default: all cores)')
+    .option('--all', 'print every tensor, not only those that fail and the worst of each kind')
+    .addHelpText(
+      'after',
+      '\nExample:\n  gvsl verify goldens/*.safetensors --backend cpu\n\nExit code 1 if an output, loss or parameter differs by more than 1e-4, or a gradient by more than 1e-3 (relative, in norm).',
+    );
+  action(command, async (files: string[], options: Options) => {
+    const { replayGolden } = await import('../../training/golden.ts');
+    const { createBackend } = await import('../../node/backends.ts');
+    const { positiveInteger } = await import('../numbers.ts');
+    const backend = createBackend(
+      options.backend,
+      options.threads === undefined ? undefined : positiveInteger('--threads', options.threads),
+    );
+    const reports = [];
+    for (const file of files) reports.push(await replayGolden(file, backend));
+    const passed = reports.every((report) => report.passed);
+    const text = reports.flatMap(({ file, backend: description, comparisons, passed: fine }) => {
+      const kindOf = (name: string): string => name.split('.')[0]!;
+      const worstOfKind = new Map<string, number>();
+      for (const { name, relativeError } of comparisons) {
+        worstOfKind.set(kindOf(name), Math.max(worstOfKind.get(kindOf(name)) ?? 0, relativeError));
+      }
+      const shown = comparisons.filter(
+        ({ name, relativeError, passed: within }) =>
+          options.all || !within || /^(out|loss)/.test(name) || relativeError === worstOfKind.get(kindOf(name)),
+      );
+      const failures = comparisons.filter(({ passed: within }) => !within).length;
+      return [
+        `${file} (${description})`,
+        ...shown.map(
+          ({ name, relativeError, tolerance, passed: within, worst }) =>
+            `  ${within ? 'ok  ' : 'FAIL'} ${name.padEnd(52)} ${relativeError.toExponential(2)} (<= ${tolerance})  worst at [${worst.index.join(', ')}]: got ${worst.got.toPrecision(7)}, want ${worst.want.toPrecision(7)}`,
+        ),
+        `  ${fine ? 'passed' : 'FAILED'}: ${comparisons.length - failures} of ${comparisons.length} tensors within tolerance`,
+      ];
+    });
+    return { json: { passed, reports }, text: text.join('\n'), exitCode: passed ? 0 : 1 };
+  });
+}
