@@ -19,7 +19,7 @@ export function registerVerify(program: Command): void {
     .option('--all', 'print every tensor, not only those that fail and the worst of each kind')
     .addHelpText(
       'after',
-      '\nExample:\n  gvsl verify goldens/*.safetensors --backend cpu\n\nExit code 1 if an output, loss or parameter differs by more than 1e-4, or a gradient by more than 1e-3 (relative, in norm).',
+      '\nExample:\n  gvsl verify goldens/*.safetensors --backend cpu\n\nExit code 1 if an output or loss differs by more than 1e-4, or a gradient or a parameter after the steps by more than 1e-3 (relative, in norm).',
     );
   action(command, async (files: string[], options: Options) => {
     const { replayGolden } = await import('../../training/golden.ts');

@@ -48,22 +48,26 @@ export function packWeights(args: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** 4 voxels x 8 channels: x is the first tap of the first voxel; results go to out, out + step, ... */
+/**
+ * 4 voxels x 8 channels: x is the first tap of the first voxel; results go to out, out + step, ... Every plane of taps of an
+ * input block is summed from zero and then added to the result, so that rounding errors grow with the root of the planes, not of all terms.
+ */
 function tile4(x: usize, packed: usize, biasLow: v128, biasHigh: v128, inBlocks: i32, block: usize, plane: usize, row: usize, kernel: i32, out: usize): void {
-  let a0 = biasLow;
-  let a1 = biasHigh;
-  let b0 = biasLow;
-  let b1 = biasHigh;
-  let c0 = biasLow;
-  let c1 = biasHigh;
-  let d0 = biasLow;
-  let d1 = biasHigh;
   const run = kernel << 3;
   let w = packed;
-  for (let i = 0; i < inBlocks; i++) {
-    for (let kd = 0; kd < kernel; kd++) {
-      for (let kh = 0; kh < kernel; kh++) {
-        let at = x + <usize>i * block + <usize>kd * plane + <usize>kh * row;
+  const planes = inBlocks * kernel;
+  for (let i = 0; i < planes; i++) {
+    const from = x + <usize>(i / kernel) * block + <usize>(i % kernel) * plane;
+    let a0 = f32x4.splat(0);
+    let a1 = a0;
+    let b0 = a0;
+    let b1 = a0;
+    let c0 = a0;
+    let c1 = a0;
+    let d0 = a0;
+    let d1 = a0;
+    for (let kh = 0; kh < kernel; kh++) {
+        let at = from + <usize>kh * row;
         for (let k = 0; k < run; k++) {
           const w0 = v128.load(w);
           const w1 = v128.load(w, 16);
@@ -82,41 +86,63 @@ function tile4(x: usize, packed: usize, biasLow: v128, biasHigh: v128, inBlocks:
           at += 4;
           w += 32;
         }
-      }
     }
+    if (i == 0) {
+      a0 = f32x4.add(a0, biasLow);
+      a1 = f32x4.add(a1, biasHigh);
+      b0 = f32x4.add(b0, biasLow);
+      b1 = f32x4.add(b1, biasHigh);
+      c0 = f32x4.add(c0, biasLow);
+      c1 = f32x4.add(c1, biasHigh);
+      d0 = f32x4.add(d0, biasLow);
+      d1 = f32x4.add(d1, biasHigh);
+    } else {
+      a0 = f32x4.add(a0, v128.load(out));
+      a1 = f32x4.add(a1, v128.load(out, 16));
+      b0 = f32x4.add(b0, v128.load(out, 32));
+      b1 = f32x4.add(b1, v128.load(out, 48));
+      c0 = f32x4.add(c0, v128.load(out, 64));
+      c1 = f32x4.add(c1, v128.load(out, 80));
+      d0 = f32x4.add(d0, v128.load(out, 96));
+      d1 = f32x4.add(d1, v128.load(out, 112));
+    }
+    v128.store(out, a0);
+    v128.store(out, a1, 16);
+    v128.store(out, b0, 32);
+    v128.store(out, b1, 48);
+    v128.store(out, c0, 64);
+    v128.store(out, c1, 80);
+    v128.store(out, d0, 96);
+    v128.store(out, d1, 112);
   }
-  v128.store(out, a0);
-  v128.store(out, a1, 16);
-  v128.store(out, b0, 32);
-  v128.store(out, b1, 48);
-  v128.store(out, c0, 64);
-  v128.store(out, c1, 80);
-  v128.store(out, d0, 96);
-  v128.store(out, d1, 112);
 }
 
 /** The same for one voxel: rows shorter than four. */
 function tile1(x: usize, packed: usize, biasLow: v128, biasHigh: v128, inBlocks: i32, block: usize, plane: usize, row: usize, kernel: i32, out: usize): void {
-  let a0 = biasLow;
-  let a1 = biasHigh;
   const run = kernel << 3;
   let w = packed;
-  for (let i = 0; i < inBlocks; i++) {
-    for (let kd = 0; kd < kernel; kd++) {
-      for (let kh = 0; kh < kernel; kh++) {
-        let at = x + <usize>i * block + <usize>kd * plane + <usize>kh * row;
-        for (let k = 0; k < run; k++) {
-          const v = v128.load32_splat(at);
-          a0 = fma(v, v128.load(w), a0);
-          a1 = fma(v, v128.load(w, 16), a1);
-          at += 4;
-          w += 32;
-        }
+  let sum0 = biasLow;
+  let sum1 = biasHigh;
+  const planes = inBlocks * kernel;
+  for (let i = 0; i < planes; i++) {
+    const from = x + <usize>(i / kernel) * block + <usize>(i % kernel) * plane;
+    let a0 = f32x4.splat(0);
+    let a1 = a0;
+    for (let kh = 0; kh < kernel; kh++) {
+      let at = from + <usize>kh * row;
+      for (let k = 0; k < run; k++) {
+        const v = v128.load32_splat(at);
+        a0 = fma(v, v128.load(w), a0);
+        a1 = fma(v, v128.load(w, 16), a1);
+        at += 4;
+        w += 32;
       }
     }
+    sum0 = f32x4.add(a0, sum0);
+    sum1 = f32x4.add(a1, sum1);
   }
-  v128.store(out, a0);
-  v128.store(out, a1, 16);
+  v128.store(out, sum0);
+  v128.store(out, sum1, 16);
 }
 
 /** args: x blocked, packed weights, bias (or 0), y blocked or plain, K. */
