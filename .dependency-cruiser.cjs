@@ -20,7 +20,7 @@ const mayImport = {
   cohort: ['errors', 'random', 'geometry', 'images', 'node'],
   pictures: ['errors', 'geometry'],
   training: ['errors', 'random', 'geometry', 'formats', 'engine', 'model', 'method', 'cohort', 'pictures', 'node'],
-  registration: ['errors', 'random', 'geometry', 'engine', 'model', 'method', 'images', 'training', 'node'],
+  registration: ['errors', 'random', 'geometry', 'formats', 'engine', 'model', 'method', 'images', 'cohort', 'training', 'node'],
   report: ['errors', 'geometry', 'cohort', 'pictures', 'training', 'method', 'node'],
 };
 const rooms = Object.keys(mayImport);

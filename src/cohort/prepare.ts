@@ -4,11 +4,11 @@
  * One bad file never stops the rest. Stopped at any moment, even killed, the same call continues: subjects done with the same options
  * from unchanged files are kept. cohort.json appears only when all is done.
  */
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { availableParallelism, freemem } from 'node:os';
-import { dirname, join, resolve, sep } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { UsageError, WorkError } from '../errors/errors.ts';
-import { isLeftOver, writeFileAtomic } from '../node/files.ts';
+import { isLeftOver, makeFolder, writeFileAtomic } from '../node/files.ts';
 import { type Progress, SILENT } from '../node/progress.ts';
 import { type Cohort, type CohortProblem, formatCohort, type PrepareOptions } from './cohort.ts';
 import { asOwnSubject, type FoundSubjects, findSubjects, type SubjectTask } from './find-subjects.ts';
@@ -163,15 +163,6 @@ async function checkFolders(source: string, out: string): Promise<void> {
       `${out}: cannot be made (${(error as NodeJS.ErrnoException).code}); choose a folder that you may write to`,
     );
   }
-}
-
-/** mkdir with the folders above: Node's own recursive form never returns in file systems that refuse folders, such as /proc. */
-async function makeFolder(path: string): Promise<void> {
-  if (await stat(path).catch(() => undefined)) return;
-  if (dirname(path) !== path) await makeFolder(dirname(path));
-  await mkdir(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
-  });
 }
 
 /** Removes what a killed process left half written. */

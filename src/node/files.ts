@@ -16,6 +16,15 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
+/** mkdir with the folders above: Node's own recursive form never returns in file systems that refuse folders, such as /proc. */
+export async function makeFolder(path: string): Promise<void> {
+  if (await stat(path).catch(() => undefined)) return;
+  if (dirname(path) !== path) await makeFolder(dirname(path));
+  await mkdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+}
+
 /** A name beside `path`, hidden and unique, which `isLeftOver` recognises. */
 export function asideOf(path: string): string {
   return join(dirname(path), `.${basename(path)}.${randomBytes(4).toString('hex')}.part`);

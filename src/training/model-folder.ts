@@ -37,6 +37,7 @@ export const modelConfigurationSchema = z.object({
       modality: z.enum(['ct', 'mr']),
       spacingMm: z.tuple([positive, positive, positive]).describe('x, y, z'),
       intensity: z.enum(['minmax', 'percentile']).describe('How MR intensities came to [0, 1].'),
+      crop: z.enum(['foreground', 'none']).optional().describe('What of each image was kept; foreground if not said.'),
     })
     .nullable()
     .describe('How images were prepared that it learned from; null if that is not known.'),
