@@ -5,6 +5,7 @@ import { version } from '../version.ts';
 import { registerInspect } from './commands/inspect.ts';
 import { registerPhantom } from './commands/phantom.ts';
 import { registerPrepare } from './commands/prepare.ts';
+import { registerPretrain } from './commands/pretrain.ts';
 import { registerVerify } from './commands/verify.ts';
 
 const program = new Command('gvsl')
@@ -17,6 +18,7 @@ const program = new Command('gvsl')
 registerPhantom(program);
 registerInspect(program);
 registerPrepare(program);
+registerPretrain(program);
 registerVerify(program);
 
 await program.parseAsync();

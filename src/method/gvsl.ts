@@ -179,7 +179,7 @@ function updateGraph(table: ParameterTable): Graph {
   return graph;
 }
 
-/** inputs moving and fixed (1, 1, D, H, W); outputs affine, flow, displacement, warped, and affineDisplacement with the affine head. */
+/** inputs moving and fixed (1, 1, D, H, W); outputs affine, displacement, warped; with the affine head also affineDisplacement, affineWarped. */
 function matchGraph(architecture: Architecture, size: Zyx, table: ParameterTable): Graph {
   const graph = new TensorGraph();
   const moving = graph.input('moving', [1, 1, ...size]);
@@ -196,7 +196,10 @@ function matchGraph(architecture: Architecture, size: Zyx, table: ParameterTable
   graph.output('affine', matching!.affine);
   graph.output('displacement', matching!.displacement);
   graph.output('warped', warped!);
-  if (matching!.affineField) graph.output('affineDisplacement', matching!.affineField);
+  if (matching!.affineField) {
+    graph.output('affineDisplacement', matching!.affineField);
+    graph.output('affineWarped', warp(graph, moving, matching!.affineField));
+  }
   return graph;
 }
 

@@ -1,0 +1,62 @@
+/** `gvsl pretrain`: a prepared cohort becomes a pre-trained network. */
+import type { Command } from 'commander';
+import { pretrainOptions } from '../../training/pretrain-options.ts';
+import { action } from '../run-command.ts';
+import { stopSignal } from '../stop-signal.ts';
+
+interface Options extends Readonly<Record<string, unknown>> {
+  readonly out: string;
+  readonly config?: string;
+  readonly resume?: boolean;
+  readonly printConfig?: boolean;
+}
+
+const HELP = `
+Everything else is set in the file of --config (YAML or JSON; see docs/configuration.md, or --print-config for all keys with their values).
+
+Examples:
+  gvsl pretrain prepared --out runs/first --patch 64 --width 0.25 --steps 2000 --lr 1e-3
+  gvsl pretrain prepared --out runs/first --patch 64 --width 0.25 --steps 4000 --lr 1e-3 --resume
+  gvsl pretrain prepared --out runs/no-affine --config study.yaml --without affine`;
+
+/** Adds `gvsl pretrain`. */
+export function registerPretrain(program: Command): void {
+  const command = program
+    .command('pretrain')
+    .description('pre-train a network on a prepared cohort')
+    .argument('<cohort>', 'folder that `gvsl prepare` made')
+    .requiredOption('--out <run>', 'folder of the run')
+    .option('--config <file>', 'configuration in YAML or JSON; options given here override it')
+    .option('--resume', 'go on from the last checkpoint in --out, exactly')
+    .option('--without <head>', 'leave out affine, restoration or matching (several with commas)')
+    .option('--print-config', 'print the whole configuration that would be used, and stop')
+    .addHelpText('after', HELP);
+  for (const { flags, description } of pretrainOptions()) command.option(flags, description);
+  action(command, async (cohort: string, options: Options) => {
+    const { readConfiguration } = await import('../../training/read-configuration.ts');
+    const { overridesOf } = await import('../../training/pretrain-options.ts');
+    const configuration = await readConfiguration(options.config, overridesOf(options));
+    if (options.printConfig) {
+      const { stringify } = await import('yaml');
+      return { json: configuration, text: stringify(configuration).trimEnd() };
+    }
+    const { describeEvaluation, pretrain } = await import('../../training/pretrain.ts');
+    const { createProgress } = await import('../../node/progress.ts');
+    const result = await pretrain({
+      cohort,
+      out: options.out,
+      configuration,
+      resume: options.resume ?? false,
+      progress: createProgress(),
+      signal: stopSignal(),
+    });
+    const text = [
+      result.finished
+        ? `${result.out}: ${result.step} steps done, total loss ${result.loss?.toFixed(4) ?? 'not measured'}`
+        : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; the same command with --resume continues`,
+      ...(result.evaluation ? [describeEvaluation(result.step, result.evaluation)] : []),
+      ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps were skipped because a loss or gradient was not finite`] : []),
+    ].join('\n');
+    return { json: result, text, exitCode: result.finished ? 0 : 1 };
+  });
+}

@@ -1,0 +1,14 @@
+/** Ctrl-C as a wish: the work ends where it can be continued from. A second one ends the process at once. */
+
+/** Aborted by the first SIGINT or SIGTERM. */
+export function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  const stop = (): void => {
+    if (controller.signal.aborted) process.exit(130);
+    process.stderr.write('\nstopping after this step (once more: at once)\n');
+    controller.abort();
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  return controller.signal;
+}

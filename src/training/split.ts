@@ -1,0 +1,42 @@
+/** Which subjects are kept from training, and which pairs of them an evaluation looks at: from the seed alone. */
+import type { Cohort, Subject } from '../cohort/cohort.ts';
+import { UsageError } from '../errors/errors.ts';
+import { randomStream } from '../random/random.ts';
+
+export interface Split {
+  readonly training: readonly Subject[];
+  readonly heldOut: readonly Subject[];
+}
+
+/** Subjects with something to judge a matching by. */
+const hasTruth = ({ labelCodes, landmarks }: Subject): boolean =>
+  landmarks.length > 0 || (labelCodes?.some((code) => code !== 0) ?? false);
+
+/**
+ * Splits a cohort. Subjects with labels or landmarks are held out before others; training gets the rest, in the cohort's order.
+ * @param heldOut a share below 1, or a number of subjects; at least two, since pairs are of different subjects
+ * @throws UsageError if too few are left to train with
+ */
+export function splitCohort({ subjects, folder }: Pick<Cohort, 'subjects' | 'folder'>, heldOut: number, seed: number): Split {
+  const wanted = heldOut === 0 ? 0 : Math.max(2, heldOut < 1 ? Math.round(heldOut * subjects.length) : heldOut);
+  if (subjects.length - wanted < 2) {
+    throw new UsageError(
+      `${folder}: ${subjects.length} subjects, ${wanted} of them held out, leave ${Math.max(0, subjects.length - wanted)} to train with; at least 2 are needed: prepare more, or hold out fewer (data.heldOut)`,
+    );
+  }
+  const order = [...randomStream(seed, 'heldOut').permutation(subjects.length)];
+  const preferred = [...order.filter((i) => hasTruth(subjects[i]!)), ...order.filter((i) => !hasTruth(subjects[i]!))];
+  const kept = new Set(preferred.slice(0, wanted));
+  return { training: subjects.filter((_, i) => !kept.has(i)), heldOut: subjects.filter((_, i) => kept.has(i)) };
+}
+
+/** Ordered pairs (moving, fixed) of different subjects out of `count`, at most `most`, spread at random but the same for a seed. */
+export function evaluationPairs(count: number, most: number, seed: number): [moving: number, fixed: number][] {
+  const all = Array.from({ length: count * (count - 1) }, (_, i): [number, number] => {
+    const moving = Math.floor(i / (count - 1));
+    const rest = i % (count - 1);
+    return [moving, rest < moving ? rest : rest + 1];
+  });
+  const order = randomStream(seed, 'evaluationPairs').permutation(all.length);
+  return Array.from(order.slice(0, most), (i) => all[i]!);
+}
