@@ -134,8 +134,7 @@ describe('differentiate', () => {
 
   it('a small network: every gradient is the central difference', async () => {
     const checks = await centralDifferences(networkCase(), 6);
-    // The step crosses some kinks of pooling and of the warp, so this is coarser than for one operation.
-    const found = checks.map(({ input, got, want }) => [input, difference(got, want, [got.length], 3e-2)]);
+    const found = checks.map(({ input, got, want }) => [input, difference(got, want, [got.length], 1e-6)]);
     expect(found.filter(([, fault]) => fault !== undefined)).toEqual([]);
   });
 

@@ -45,14 +45,20 @@ const stateName = (each: OperationCase): string => `parameters of ${each.title}`
 const parametersOf = (each: OperationCase): readonly Tensor[] => (each.parameters ?? []).map((name) => each.inputs[name]);
 
 /** The weights of the objective. */
-export function outWeightOf(each: OperationCase, shape: Shape): Float32Array {
+function outWeightOf(each: OperationCase, shape: Shape): Float32Array {
   if (each.outWeight) return each.outWeight;
   const random = randomStream(1, 'weight', each.title);
   return Float32Array.from({ length: elementCount(shape) }, () => random.normal());
 }
 
-/** A graph with the outputs 'out' and, unless `forwardOnly`, 'd NAME'. */
-export function caseGraph(each: OperationCase, forwardOnly = false): Graph {
+/** sum(out * weight), whose gradients are taken. */
+export function objectiveOf(graph: Graph, each: OperationCase, out: Node): Node {
+  const weighted = multiply(graph, out, graph.constant(outWeightOf(each, out.shape), out.shape));
+  return scale(graph, mean(graph, weighted), elementCount(out.shape));
+}
+
+/** A graph with the outputs 'out' and 'd NAME'. */
+export function caseGraph(each: OperationCase): Graph {
   const graph = new Graph();
   const size = parametersOf(each).reduce((sum, { shape }) => sum + elementCount(shape), 0);
   let offset = 0;
@@ -66,12 +72,10 @@ export function caseGraph(each: OperationCase, forwardOnly = false): Graph {
   const out = each.build(graph, nodes);
   graph.output('out', out);
   const wanted = wantedOf(each);
-  if (forwardOnly || wanted.length === 0) return graph;
-  const weighted = multiply(graph, out, graph.constant(outWeightOf(each, out.shape), out.shape));
-  const objective = scale(graph, mean(graph, weighted), elementCount(out.shape));
+  if (wanted.length === 0) return graph;
   const gradients = differentiate(
     graph,
-    objective,
+    objectiveOf(graph, each, out),
     wanted.map((name) => nodes[name]),
   );
   gradients.forEach((gradient, i) => {
@@ -81,13 +85,13 @@ export function caseGraph(each: OperationCase, forwardOnly = false): Graph {
 }
 
 /** The program of some cases: one graph for each, by its title. */
-export function caseProgram(cases: readonly OperationCase[], forwardOnly = false): Program {
+export function caseProgram(cases: readonly OperationCase[]): Program {
   const withParameters = cases.filter((each) => each.parameters?.length);
   return {
     states: new Map(
       withParameters.map((each) => [stateName(each), [parametersOf(each).reduce((sum, { values }) => sum + values.length, 0)]]),
     ),
-    graphs: new Map(cases.map((each) => [each.title, caseGraph(each, forwardOnly)])),
+    graphs: new Map(cases.map((each) => [each.title, caseGraph(each)])),
   };
 }
 

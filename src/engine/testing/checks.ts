@@ -10,8 +10,10 @@ import { goldenCase, readGoldens } from './goldens.ts';
 import { randomCases, smoothCases, type TestedOperation } from './random-cases.ts';
 
 const TOLERANCE = 1e-5;
-/** Of central differences: single-precision values over a step of 1/32. */
-const DIFFERENCE_TOLERANCE = 3e-3;
+/** Of central differences: both sides come from double precision and are rounded once. */
+const DIFFERENCE_TOLERANCE = 1e-6;
+/** Where the gradient is zero, the differences are rounding errors of doubles over a small step: some 1e-12. */
+const DIFFERENCE_LEAST = 1e-4;
 
 /** What of `want` the result does not meet, one line each. */
 function faults(each: OperationCase, got: CaseResult, want: Readonly<Record<string, Tensor>>, tolerance: number): string[] {
@@ -53,7 +55,7 @@ export function itHasItsGradients(name: TestedOperation, count = 3): void {
     const found: string[] = [];
     for (const each of smoothCases(name, count)) {
       for (const { input, places, got, want } of await centralDifferences(each)) {
-        const fault = difference(got, want, [places.length], DIFFERENCE_TOLERANCE);
+        const fault = difference(got, want, [places.length], DIFFERENCE_TOLERANCE, DIFFERENCE_LEAST);
         if (fault) found.push(`${each.title}, d ${input} (places are into ${places.join(', ')}): ${fault}`);
       }
     }

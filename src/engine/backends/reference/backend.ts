@@ -1,4 +1,7 @@
-/** The plain backend: dense arrays, one kernel after another, in the graph's order. It is there to be read and to be compared with. */
+/**
+ * The plain backend: dense arrays, one kernel after another, in the graph's order. It is there to be read and to be compared with:
+ * everything inside a session, states included, is double precision, and only what comes out is rounded to single.
+ */
 import type { Backend, Session } from '../../backend.ts';
 import { elementCount, type Graph, type Node, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
@@ -8,27 +11,27 @@ import { REFERENCE_KERNELS } from './kernels.ts';
 
 /** Bytes of everything at once, since nothing is given back before the run ends. */
 function graphBytes(graph: Graph): number {
-  return graph.nodes.reduce((sum, node) => sum + (node.op.alias ? 0 : 4 * elementCount(node.shape)), 0);
+  return graph.nodes.reduce((sum, node) => sum + (node.op.alias ? 0 : 8 * elementCount(node.shape)), 0);
 }
 
 function runGraph(
   graph: Graph,
-  states: ReadonlyMap<string, Float32Array>,
+  states: ReadonlyMap<string, Float64Array>,
   given: Readonly<Record<string, Float32Array>>,
-): Map<Node, Float32Array> {
-  const values = new Map<Node, Float32Array>();
-  const tensorOf = (node: Node): Float32Array => values.get(node)!;
+): Map<Node, Float64Array> {
+  const values = new Map<Node, Float64Array>();
+  const tensorOf = (node: Node): Float64Array => values.get(node)!;
   for (const node of graph.nodes) {
     const { op, attributes, shape } = node as Node<never>;
     switch (op.name) {
       case 'input':
-        values.set(node, given[(attributes as { name: string }).name]!);
+        values.set(node, Float64Array.from(given[(attributes as { name: string }).name]!));
         break;
       case 'state':
         values.set(node, states.get((attributes as { name: string }).name)!);
         break;
       case 'constant':
-        values.set(node, (attributes as { values: Float32Array }).values);
+        values.set(node, Float64Array.from((attributes as { values: Float32Array }).values));
         break;
       case 'view': {
         const { offset } = attributes as { offset: number };
@@ -38,7 +41,7 @@ function runGraph(
       default: {
         const kernel = (REFERENCE_KERNELS as Record<string, ReferenceKernel<never>>)[op.name];
         if (!kernel) throw new Error(`the reference backend has no kernel for ${op.name}`);
-        const out = new Float32Array(op.writes ? 0 : elementCount(shape));
+        const out = new Float64Array(op.writes ? 0 : elementCount(shape));
         kernel({ inputs: node.inputs.map(tensorOf), inputShapes: node.inputs.map((each) => each.shape), out, shape, attributes });
         values.set(node, out);
       }
@@ -50,7 +53,7 @@ function runGraph(
 /** The plain backend. */
 export function referenceBackend(): Backend {
   const memoryBytes = (program: Program): number =>
-    [...program.states.values()].reduce((sum, shape) => sum + 4 * elementCount(shape), 0) +
+    [...program.states.values()].reduce((sum, shape) => sum + 8 * elementCount(shape), 0) +
     Math.max(0, ...[...program.graphs.values()].map(graphBytes));
   return {
     name: 'reference',
@@ -59,8 +62,8 @@ export function referenceBackend(): Backend {
     memoryBytes,
     open: async (program) => {
       verifyProgram(program);
-      const states = new Map([...program.states].map(([name, shape]) => [name, new Float32Array(elementCount(shape))]));
-      const stateOf = (name: string): Float32Array => {
+      const states = new Map([...program.states].map(([name, shape]) => [name, new Float64Array(elementCount(shape))]));
+      const stateOf = (name: string): Float64Array => {
         const values = states.get(name);
         if (!values) throw new Error(`no state '${name}' in this program`);
         return values;
@@ -76,11 +79,11 @@ export function referenceBackend(): Backend {
             wanted.map((output) => {
               const node = graph.outputs.get(output);
               if (!node) throw new Error(`graph '${name}' has no output '${output}'`);
-              return [output, values.get(node)!.slice()];
+              return [output, Float32Array.from(values.get(node)!)];
             }),
           );
         },
-        readState: async (name) => stateOf(name).slice(),
+        readState: async (name) => Float32Array.from(stateOf(name)),
         writeState: async (name, values) => {
           const target = stateOf(name);
           if (values.length !== target.length)

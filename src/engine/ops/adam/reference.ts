@@ -1,4 +1,4 @@
-/** The effects, as the formulas in adam.ts say; each new value is rounded to float32 where it is stored, and used as stored. */
+/** The effects, as the formulas in adam.ts say. */
 import type { ReferenceKernel } from '../../backends/reference/kernel.ts';
 import type { AdamAttributes } from './adam.ts';
 

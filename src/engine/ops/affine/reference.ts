@@ -24,7 +24,7 @@ const ROTATIONS: readonly ((c: number, s: number, one: number) => Matrix)[] = [
 const SHEAR_PLACES = [3, 6, 1, 7, 2, 5];
 
 /** Rz Ry Rx; with `derived`, the derivative by that angle. */
-function rotationMatrix(angles: Float32Array, derived?: number): number[] {
+function rotationMatrix(angles: Float64Array, derived?: number): number[] {
   const [x, y, z] = ROTATIONS.map((rotation, axis) => {
     const [c, s] = [Math.cos(angles[axis]), Math.sin(angles[axis])];
     return axis === derived ? rotation(-s, c, 0) : rotation(c, s, 1);
@@ -34,7 +34,7 @@ function rotationMatrix(angles: Float32Array, derived?: number): number[] {
 
 const diagonal = ([a, b, c]: ArrayLike<number> & Iterable<number>): number[] => [a, 0, 0, 0, b, 0, 0, 0, c];
 
-function shearMatrix(shears: Float32Array): number[] {
+function shearMatrix(shears: Float64Array): number[] {
   const matrix = diagonal([1, 1, 1]);
   SHEAR_PLACES.forEach((place, i) => {
     matrix[place] = Math.tan(shears[i]);
@@ -99,7 +99,7 @@ function forEachVoxel(
 }
 
 /** The components z, y, x of a field at a voxel, as (x, y, z); zeros where there is no field. */
-const vectorAt = (field: Float32Array | undefined, at: number, voxels: number): [number, number, number] =>
+const vectorAt = (field: Float64Array | undefined, at: number, voxels: number): [number, number, number] =>
   field ? [field[at + 2 * voxels], field[at + voxels], field[at]] : [0, 0, 0];
 
 export const affineDisplacement: ReferenceKernel<Size> = ({ inputs: [matrix, flow], out, shape }) => {
@@ -117,16 +117,14 @@ export const affineDisplacement: ReferenceKernel<Size> = ({ inputs: [matrix, flo
 
 export const affineDisplacementMatrixGradient: ReferenceKernel<Size> = ({ inputs: [dOut, flow], inputShapes: [shape], out }) => {
   const voxels = dOut.length / shape[0] / 3;
-  const sums = new Float64Array(out.length);
   forEachVoxel(shape, (n, at, centred) => {
     const d = vectorAt(dOut, at, voxels);
     const moved = vectorAt(flow, at, voxels);
     for (let row = 0; row < 3; row++) {
-      for (let k = 0; k < 3; k++) sums[12 * n + 4 * row + k] += d[row] * (centred[k] + moved[k]);
-      sums[12 * n + 4 * row + 3] += d[row];
+      for (let k = 0; k < 3; k++) out[12 * n + 4 * row + k] += d[row] * (centred[k] + moved[k]);
+      out[12 * n + 4 * row + 3] += d[row];
     }
   });
-  out.set(sums);
 };
 
 export const affineDisplacementFlowGradient: ReferenceKernel<Size> = ({ inputs: [matrix, dOut], out, shape }) => {

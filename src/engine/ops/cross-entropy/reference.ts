@@ -4,7 +4,7 @@ import type { Shape } from '../../graph.ts';
 
 /** Calls `visit` for each voxel of each sample: the flat index of its first channel, the greatest logit, and log sum exp above it. */
 function forEachVoxel(
-  logits: Float32Array,
+  logits: Float64Array,
   [batch, channels]: Shape,
   visit: (first: number, greatest: number, logSum: number) => void,
 ): void {

@@ -39,13 +39,11 @@ export const groupNorm: ReferenceKernel<GroupNormAttributes> = (call) => {
 
 export const groupNormSums: ReferenceKernel<GroupNormAttributes> = (call) => {
   const dOut = call.inputs[4]!;
-  const sums = new Float64Array(call.out.length);
   forEachElement(call, (at, channel, h, z) => {
     const dz = dOut[at]! * (z > 0 ? 1 : call.attributes.slope);
-    sums[2 * channel]! += dz;
-    sums[2 * channel + 1]! += dz * h;
+    call.out[2 * channel] += dz;
+    call.out[2 * channel + 1] += dz * h;
   });
-  call.out.set(sums);
 };
 
 export const groupNormInputGradient: ReferenceKernel<GroupNormAttributes> = (call) => {

@@ -5,7 +5,7 @@
 import type { ReferenceKernel } from '../../backends/reference/kernel.ts';
 import { NCC_EPSILON, NCC_VARIANCE_FLOOR, type NccAttributes } from './ncc.ts';
 
-/** Values of one volume in double precision. */
+/** Values of one volume. */
 type Field = Float64Array;
 
 /** Sums of the window^3 neighbourhood of each voxel of a volume (D, H, W), zeros outside. */
@@ -60,7 +60,7 @@ export const ncc: ReferenceKernel<NccAttributes> = ({
   const voxels = a.length / batch;
   let sum = 0;
   for (let from = 0; from < a.length; from += voxels) {
-    const [partA, partB] = [a, b].map((each) => Float64Array.from(each.subarray(from, from + voxels)));
+    const [partA, partB] = [a, b].map((each) => each.subarray(from, from + voxels));
     const { cross, varianceA, varianceB } = windowsOf(partA, partB, size, window);
     cross.forEach((value, p) => {
       sum += Math.min(1, value ** 2 / (varianceA[p] * varianceB[p] + NCC_EPSILON));
@@ -77,7 +77,7 @@ export const nccGradient: ReferenceKernel<NccAttributes> = ({
 }) => {
   const voxels = a.length / batch;
   for (let from = 0; from < a.length; from += voxels) {
-    const [partA, partB] = [a, b].map((each) => Float64Array.from(each.subarray(from, from + voxels)));
+    const [partA, partB] = [a, b].map((each) => each.subarray(from, from + voxels));
     const { meanA, meanB, varianceA, varianceB, cross } = windowsOf(partA, partB, size, window);
     const q = cross.map((_, p) => varianceA[p] * varianceB[p] + NCC_EPSILON);
     const u = cross.map((value, p) => (2 * value) / q[p]);

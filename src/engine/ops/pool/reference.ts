@@ -4,7 +4,7 @@ import type { Shape } from '../../graph.ts';
 
 /** Calls `visit` for each window of x (N, C, D, H, W): the flat index of the result, and of the window's first greatest voxel. */
 function forEachWindow(
-  x: Float32Array,
+  x: Float64Array,
   [batch, channels, depth, height, width]: Shape,
   visit: (out: number, greatest: number) => void,
 ): void {

@@ -3,16 +3,12 @@ import type { ReferenceKernel } from '../../backends/reference/kernel.ts';
 
 export const channelSum: ReferenceKernel<undefined> = ({ inputs: [x], inputShapes: [[batch, channels]], out }) => {
   const voxels = x.length / (batch * channels);
-  const sums = new Float64Array(channels);
-  for (let i = 0; i < x.length; i++) sums[Math.floor(i / voxels) % channels] += x[i];
-  out.set(sums);
+  for (let i = 0; i < x.length; i++) out[Math.floor(i / voxels) % channels] += x[i];
 };
 
 export const globalAverage: ReferenceKernel<undefined> = ({ inputs: [x], out }) => {
   const voxels = x.length / out.length;
-  const sums = new Float64Array(out.length);
-  for (let i = 0; i < x.length; i++) sums[Math.floor(i / voxels)] += x[i];
-  out.set(sums.map((sum) => sum / voxels));
+  for (let i = 0; i < x.length; i++) out[Math.floor(i / voxels)] += x[i] / voxels;
 };
 
 export const spatialBroadcast: ReferenceKernel<{ readonly size: readonly [number, number, number]; readonly scale: number }> = ({

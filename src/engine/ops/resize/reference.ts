@@ -29,17 +29,13 @@ function forEachRead(
 }
 
 export const upsample: ReferenceKernel<undefined> = ({ inputs: [x], inputShapes: [shape], out }) => {
-  const sums = new Float64Array(out.length);
   forEachRead(shape, (p, at, weight) => {
-    sums[p] += weight * x[at];
+    out[p] += weight * x[at];
   });
-  out.set(sums);
 };
 
 export const upsampleGradient: ReferenceKernel<undefined> = ({ inputs: [dOut], out, shape }) => {
-  const sums = new Float64Array(out.length);
   forEachRead(shape, (p, at, weight) => {
-    sums[at] += weight * dOut[p];
+    out[at] += weight * dOut[p];
   });
-  out.set(sums);
 };

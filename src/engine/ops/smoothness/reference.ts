@@ -23,11 +23,9 @@ export const smoothness: ReferenceKernel<undefined> = ({ inputs: [flow], inputSh
 };
 
 export const smoothnessGradient: ReferenceKernel<undefined> = ({ inputs: [flow, [dOut]], out, shape }) => {
-  const sums = new Float64Array(out.length);
   forEachDifference(shape, (at, next, weight) => {
     const slope = 2 * dOut * weight * (flow[next] - flow[at]);
-    sums[next] += slope;
-    sums[at] -= slope;
+    out[next] += slope;
+    out[at] -= slope;
   });
-  out.set(sums);
 };

@@ -16,7 +16,7 @@ interface Corner {
 
 /** Calls `visit` for every neighbour inside the volume of every voxel; a position that is no number has none. */
 function forEachCorner(
-  displacement: Float32Array,
+  displacement: Float64Array,
   [batch, , depth, height, width]: Shape,
   visit: (corner: Corner) => void,
 ): void {
@@ -52,14 +52,12 @@ export const warp: ReferenceKernel<undefined> = ({
   shape: [batch, channels],
 }) => {
   const voxels = out.length / (batch * channels);
-  const sums = new Float64Array(out.length);
   forEachCorner(displacement, grid, ({ n, p, at, weight }) => {
     for (let c = 0; c < channels; c++) {
       const volume = (n * channels + c) * voxels;
-      sums[volume + p] += weight * image[volume + at];
+      out[volume + p] += weight * image[volume + at];
     }
   });
-  out.set(sums);
 };
 
 export const warpImageGradient: ReferenceKernel<undefined> = ({
@@ -69,14 +67,12 @@ export const warpImageGradient: ReferenceKernel<undefined> = ({
   shape: [batch, channels],
 }) => {
   const voxels = out.length / (batch * channels);
-  const sums = new Float64Array(out.length);
   forEachCorner(displacement, grid, ({ n, p, at, weight }) => {
     for (let c = 0; c < channels; c++) {
       const volume = (n * channels + c) * voxels;
-      sums[volume + at] += weight * dOut[volume + p];
+      out[volume + at] += weight * dOut[volume + p];
     }
   });
-  out.set(sums);
 };
 
 export const warpDisplacementGradient: ReferenceKernel<undefined> = ({
@@ -87,14 +83,12 @@ export const warpDisplacementGradient: ReferenceKernel<undefined> = ({
 }) => {
   const channels = imageShape[1];
   const voxels = out.length / (shape[0] * 3);
-  const sums = new Float64Array(out.length);
   forEachCorner(displacement, shape, ({ n, p, at, slopes }) => {
     let inner = 0;
     for (let c = 0; c < channels; c++) {
       const volume = (n * channels + c) * voxels;
       inner += dOut[volume + p] * image[volume + at];
     }
-    for (let axis = 0; axis < 3; axis++) sums[(3 * n + axis) * voxels + p] += slopes[axis] * inner;
+    for (let axis = 0; axis < 3; axis++) out[(3 * n + axis) * voxels + p] += slopes[axis] * inner;
   });
-  out.set(sums);
 };
