@@ -84,12 +84,12 @@ function stepOptions(
 
 function modelConfiguration(configuration: PretrainConfiguration, cohort: Cohort, step: number): ModelConfiguration {
   const { width, heads } = configuration.model;
-  const { modality, spacingMm, intensity } = cohort.options;
+  const { modality, spacingMm, intensity, crop } = cohort.options;
   return {
     format: 'gvsl-model',
     formatVersion: 1,
     architecture: { width, channels: scaledArchitecture(width).widths.slice(0, 5), heads },
-    preprocessing: { modality, spacingMm: [spacingMm[0], spacingMm[1], spacingMm[2]], intensity },
+    preprocessing: { modality, spacingMm: [spacingMm[0], spacingMm[1], spacingMm[2]], intensity, crop },
     // how long a run went on, and on what, shapes nothing of the model: equal training gives equal files
     pretraining: { ...configuration, steps: Math.max(1, step), threads: 'auto', backend: 'auto' },
     seed: configuration.seed,
