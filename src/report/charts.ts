@@ -1,0 +1,139 @@
+/**
+ * The curves of a run as plain data for the page's script: which charts there are, their series, thinned to what a screen shows.
+ * A chart needs two points; what has fewer is left out.
+ */
+import { MEASURES, mean, short } from './figures.ts';
+import type { EvaluationRecord, RunData, Stages, StepRecord } from './run-data.ts';
+
+export interface Series {
+  readonly label: string;
+  /** A name of the style sheet's colours: --before, --affine, --after, --series-1 ... */
+  readonly colour: string;
+  readonly values: readonly (number | null)[];
+  /** What was logged, drawn thin behind its running mean and left out of the legend. */
+  readonly faint?: boolean;
+}
+
+export interface Chart {
+  readonly title: string;
+  /** Of the vertical axis; empty for bare numbers. */
+  readonly unit: string;
+  readonly logarithmic: boolean;
+  readonly steps: readonly number[];
+  readonly series: readonly Series[];
+  /** First and last value of each series, for whoever reads without scripts. */
+  readonly summary: string;
+}
+
+/** More points than this no screen shows. */
+const MOST_POINTS = 500;
+/** The running mean looks at this share of the points. */
+const SMOOTHING = 1 / 15;
+
+/** Means of equal numbers of neighbours, so that at most MOST_POINTS are left. */
+function thin(values: readonly (number | null)[], group: number): (number | null)[] {
+  return Array.from({ length: Math.ceil(values.length / group) }, (_, k) => mean(values.slice(k * group, (k + 1) * group)));
+}
+
+/** The mean of the points around each, which does not lag as one over the past would; at the ends, of those that there are. */
+export function runningMean(values: readonly (number | null)[]): (number | null)[] {
+  const half = Math.floor((values.length * SMOOTHING) / 2);
+  return values.map((_, k) => mean(values.slice(Math.max(0, k - half), k + half + 1)));
+}
+
+const span = (values: readonly (number | null)[]): [number, number] | undefined => {
+  const numbers = values.filter((value) => value !== null);
+  return numbers.length < 2 ? undefined : [numbers[0]!, numbers.at(-1)!];
+};
+const summaryOf = (series: readonly Series[], format: (value: number) => string): string =>
+  series
+    .filter(({ faint }) => !faint)
+    .map(({ label, values }) => {
+      const [first, last] = span(values)!;
+      return `${label} ${format(first)} \u2192 ${format(last)}`;
+    })
+    .join('; ');
+
+/** A chart over the training steps of the values that `of` finds under each name. */
+function stepChart(
+  steps: readonly StepRecord[],
+  title: string,
+  labels: Readonly<Record<string, string>>,
+  of: (record: StepRecord, name: string) => number | null | undefined,
+  logarithmic: boolean,
+): Chart | undefined {
+  const group = Math.ceil(steps.length / MOST_POINTS);
+  const series = Object.entries(labels).flatMap(([name, label], k): Series[] => {
+    const logged = steps.map((record) => {
+      const value = of(record, name) ?? null;
+      // A logarithmic axis has no place for zero.
+      return value !== null && logarithmic && value <= 0 ? null : value;
+    });
+    const values = thin(logged, group);
+    if (!span(values)) return [];
+    const colour = `--series-${k + 1}`;
+    return [
+      { label: `${label}, as logged`, colour, values, faint: true },
+      { label, colour, values: runningMean(values) },
+    ];
+  });
+  if (series.length === 0) return undefined;
+  const at = Array.from(
+    { length: Math.ceil(steps.length / group) },
+    (_, k) => mean(steps.slice(k * group, (k + 1) * group).map(({ step }) => step))!,
+  );
+  return { title, unit: '', logarithmic, steps: at, series, summary: summaryOf(series, short) };
+}
+
+const STAGES = { before: 'before', affine: 'after affine', after: 'after both' } as const;
+
+function evaluationCharts(evaluations: readonly EvaluationRecord[]): Chart[] {
+  return MEASURES.flatMap(({ name, title, unit, format }) => {
+    const scale = name === 'foldedShare' ? 100 : 1;
+    const series = (Object.keys(STAGES) as (keyof Stages)[]).flatMap((stage): Series[] => {
+      const values = evaluations.map((record) => {
+        const value = record[name]?.[stage] ?? null;
+        return value === null ? null : scale * value;
+      });
+      return span(values) ? [{ label: STAGES[stage], colour: `--${stage}`, values }] : [];
+    });
+    if (series.length === 0) return [];
+    const summary = summaryOf(series, (value) => format(value / scale));
+    const steps = evaluations.map(({ step }) => step);
+    return [{ title, unit: name === 'foldedShare' ? '%' : unit, logarithmic: false, steps, series, summary }];
+  });
+}
+
+/** Keys that stand in any of the records, for those that have no label here. */
+const others = (records: readonly Readonly<Record<string, unknown>>[], known: readonly string[]): Record<string, string> =>
+  Object.fromEntries(
+    [...new Set(records.flatMap((record) => Object.keys(record)))].filter((key) => !known.includes(key)).map((key) => [key, key]),
+  );
+
+/** The charts of the held-out pairs, then those of training. */
+export function chartsOf({ steps, evaluations }: RunData): { readonly evaluation: Chart[]; readonly training: Chart[] } {
+  const loss = (record: StepRecord, name: string): number | null | undefined => record.loss[name];
+  const norm = (record: StepRecord, name: string): number | null | undefined => record.gradientNorm[name];
+  const large = { total: 'total', ncc: '1 \u2212 NCC' };
+  const small = { mse: 'restoration (MSE)', smooth: 'smoothness of the flow' };
+  const parts = { backbone: 'U-Net', affine: 'affine head', deformable: 'deformable head', restoration: 'restoration head' };
+  const moreLosses = others(
+    steps.map((record) => record.loss),
+    [...Object.keys(large), ...Object.keys(small)],
+  );
+  const moreParts = others(
+    steps.map((record) => record.gradientNorm),
+    Object.keys(parts),
+  );
+  const rates = new Set(steps.map(({ learningRate }) => learningRate));
+  return {
+    evaluation: evaluationCharts(evaluations),
+    training: [
+      stepChart(steps, 'Loss', large, loss, false),
+      stepChart(steps, 'Smaller parts of the loss', { ...small, ...moreLosses }, loss, true),
+      stepChart(steps, 'Gradient norms', { ...parts, ...moreParts }, norm, true),
+      // A constant rate is said among the facts; a straight line would say no more.
+      rates.size > 1 ? stepChart(steps, 'Learning rate', { rate: 'learning rate' }, (r) => r.learningRate, true) : undefined,
+    ].filter((chart) => chart !== undefined),
+  };
+}

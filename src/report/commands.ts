@@ -1,0 +1,73 @@
+/** The commands that go on from a run, with its own folders and options in them, ready to be pasted. */
+import type { RunRecord } from './run-data.ts';
+
+export interface NextCommand {
+  readonly title: string;
+  readonly text: string;
+  readonly command: string;
+}
+
+export interface CommandContext {
+  /** How the reader calls the program: 'gvsl', or 'node dist/cli/main.js'. */
+  readonly program: string;
+  /** The run's folder. */
+  readonly folder: string;
+  readonly run: RunRecord;
+  /** Steps done. */
+  readonly step: number;
+  /** Source files of a held-out pair; undefined if not known. */
+  readonly pair: { readonly moving: string; readonly fixed: string } | undefined;
+}
+
+/** A word for the shell, quoted where it must be. */
+export const word = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+/** The value at 'data.patch' in a configuration. */
+export const valueAt = (configuration: RunRecord['configuration'], path: string): unknown =>
+  path
+    .split('.')
+    .reduce<unknown>(
+      (value, key) => (typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined),
+      configuration,
+    );
+
+const option = (flag: string, value: unknown): string =>
+  typeof value === 'number' || typeof value === 'string'
+    ? ` ${flag} ${word(String(value))}`
+    : Array.isArray(value)
+      ? ` ${flag} ${word(value.join(','))}`
+      : '';
+
+export function nextCommands({ program, folder, run, step, pair }: CommandContext): NextCommand[] {
+  const { cohort, configuration } = run;
+  const more = 2 * Math.max(step, Number(valueAt(configuration, 'steps')) || 0);
+  const spacing = cohort?.spacingMm ?? [];
+  const size = new Set(spacing).size === 1 ? spacing[0] : spacing.length > 0 ? spacing : undefined;
+  const like = ['patch', 'batch', 'width', 'lr']
+    .map((name) => {
+      const path = { patch: 'data.patch', width: 'model.width', lr: 'learningRate' }[name] ?? name;
+      return option(`--${name}`, valueAt(configuration, path));
+    })
+    .join('');
+  return [
+    {
+      title: 'Train on',
+      text: 'Goes on exactly where this run stopped: the same weights, moments, random numbers and log.',
+      command: `${program} pretrain ${word(cohort?.folder ?? 'COHORT')} --out ${word(folder)} --resume --steps ${more || 'N'}`,
+    },
+    {
+      title: 'Match two images',
+      text: 'Writes the warped image, the displacement field, the affine and the Jacobian determinant.',
+      command: `${program} register --model ${word(folder)} --moving ${word(pair?.moving ?? 'A.nii.gz')} --fixed ${word(pair?.fixed ?? 'B.nii.gz')} --out registered`,
+    },
+    {
+      title: 'Pre-train on your own scans',
+      text: 'SCANS is any folder of NIfTI, NRRD, MetaImage, MGH or DICOM images of one body region.',
+      command: [
+        `${program} prepare SCANS my-cohort --modality ${cohort?.modality === 'mr' ? 'mr' : 'ct'}${option('--spacing', size)}`,
+        `${program} pretrain my-cohort --out my-run${like}`,
+        `${program} report my-run`,
+      ].join('\n'),
+    },
+  ];
+}

@@ -1,0 +1,58 @@
+/** The pictures of an evaluation for the page: which pairs are shown, and their PNG files as data URIs. */
+import { readFile } from 'node:fs/promises';
+import { isAbsolute, join, normalize } from 'node:path';
+import { MEASURES, ofPair } from './figures.ts';
+import type { EvaluationDetails, PairRecord } from './run-data.ts';
+
+/** A PNG inside the page. */
+export interface EmbeddedPicture {
+  readonly uri: string;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface ShownPair {
+  readonly pair: PairRecord;
+  /** Why this one: "best of 10 by landmark error"; undefined where all are shown. */
+  readonly why: string | undefined;
+  readonly picture: EmbeddedPicture;
+}
+
+/** Up to so many, all are shown. */
+const MOST_SHOWN = 4;
+const PNG_START = Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]);
+
+/** Reads a picture of the run; undefined where it is not there, is no PNG, or lies outside the run's folder. */
+export async function embedPicture(run: string, path: string): Promise<EmbeddedPicture | undefined> {
+  if (isAbsolute(path) || normalize(path).startsWith('..')) return undefined;
+  const bytes = await readFile(join(run, path)).catch(() => undefined);
+  // The first chunk of a PNG, which always says width and height.
+  if (!bytes || bytes.length < 24 || !bytes.subarray(0, 8).equals(PNG_START)) return undefined;
+  return {
+    uri: `data:image/png;base64,${bytes.toString('base64')}`,
+    width: bytes.readUInt32BE(16),
+    height: bytes.readUInt32BE(20),
+  };
+}
+
+/** Pairs to show, by rule and not by eye: all if they are few, else the best, the middle and the worst after matching. */
+export async function shownPairs(run: string, { pairs }: EvaluationDetails): Promise<ShownPair[]> {
+  const pictured: { pair: PairRecord; picture: EmbeddedPicture }[] = [];
+  for (const pair of pairs) {
+    const picture = pair.picture === null ? undefined : await embedPicture(run, pair.picture);
+    if (picture) pictured.push({ pair, picture });
+  }
+  const measure = MEASURES.find(({ name }) => pictured.some(({ pair }) => typeof ofPair(pair, name)?.after === 'number'));
+  if (pictured.length <= MOST_SHOWN || !measure)
+    return pictured.slice(0, MOST_SHOWN).map((shown) => ({ ...shown, why: undefined }));
+  const sign = measure.better === 'lower' ? 1 : -1;
+  const rank = ({ pair }: { pair: PairRecord }): number =>
+    sign * (ofPair(pair, measure.name)?.after ?? sign * Number.POSITIVE_INFINITY);
+  const ranked = pictured.toSorted((a, b) => rank(a) - rank(b));
+  const by = `of ${pictured.length} by ${measure.title.toLowerCase()} after matching`;
+  return [
+    { ...ranked[0]!, why: `the best ${by}` },
+    { ...ranked[ranked.length >> 1]!, why: `the middle ${by}` },
+    { ...ranked.at(-1)!, why: `the worst ${by}` },
+  ];
+}

@@ -1,0 +1,156 @@
+/**
+ * What a report is made from, read from a run's folder: `run.json`, `metrics.jsonl`, `evaluation.json`.
+ *
+ * Lenient on purpose: a report must come out of a run that was killed, is still going on, was trained without a head or has no
+ * landmarks. What is missing is undefined, null or empty, and the page leaves it out. It judges nothing and computes no figure.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { WorkError } from '../errors/errors.ts';
+
+const number = z.number().nullable().catch(null);
+const named = z.record(z.string(), number).catch({});
+
+/** A measure before matching, after the affine part alone (null without one), and after the whole field. */
+const stages = z.object({ before: number.default(null), affine: number.default(null), after: number.default(null) });
+const stagesOrNull = stages.nullable().catch(null).default(null);
+export type Stages = z.output<typeof stages>;
+
+const stepSchema = z.object({
+  kind: z.literal('step'),
+  step: z.number(),
+  /** By name: total, ncc, smooth, mse. */
+  loss: named,
+  /** By part: backbone, affine, deformable, restoration. */
+  gradientNorm: named.default({}),
+  learningRate: number.default(null),
+  stepSeconds: number.default(null),
+  /** Of the step's time, the share that computing waited for input. */
+  waitShare: number.default(null),
+  skipped: z.boolean().catch(false).default(false),
+});
+const evaluationSchema = z.object({
+  kind: z.literal('evaluation'),
+  step: z.number(),
+  pairs: number.default(null),
+  /** Local NCC, 0 to 1, higher is better. */
+  ncc: stagesOrNull,
+  /** Share of voxels where the field is folded; before matching there is no field. */
+  foldedShare: stagesOrNull,
+  landmarkErrorMm: stagesOrNull,
+  labelDice: stagesOrNull,
+});
+export type StepRecord = z.output<typeof stepSchema>;
+export type EvaluationRecord = z.output<typeof evaluationSchema>;
+
+const pairSchema = z.object({
+  moving: z.string(),
+  fixed: z.string(),
+  ncc: stagesOrNull,
+  foldedShare: stagesOrNull,
+  landmarksMm: z
+    .array(stages.extend({ name: z.string() }))
+    .nullable()
+    .catch(null)
+    .default(null),
+  labels: z
+    .array(stages.extend({ label: z.number() }))
+    .nullable()
+    .catch(null)
+    .default(null),
+  /** A strip of the pair, relative to the run's folder: a row for each plane, a column for each panel. */
+  picture: z.string().nullable().catch(null).default(null),
+});
+const detailsSchema = z.object({
+  step: z.number(),
+  /** What the columns of the pictures show; all of src/pictures' panels if it does not say. */
+  panels: z.array(z.string()).optional().catch(undefined),
+  pairs: z.array(pairSchema),
+});
+export type PairRecord = z.output<typeof pairSchema>;
+export type EvaluationDetails = z.output<typeof detailsSchema>;
+
+const maybe = <Schema extends z.ZodType>(schema: Schema) => schema.optional().catch(undefined);
+/** How many, given as the number or as the list of names. */
+const amount = z.union([z.number(), z.array(z.unknown()).transform((list) => list.length)]);
+const runSchema = z.object({
+  cohort: maybe(
+    z.object({
+      folder: maybe(z.string()),
+      subjects: maybe(amount),
+      training: maybe(amount),
+      heldOut: maybe(amount),
+      modality: maybe(z.string()),
+      spacingMm: maybe(z.array(z.number())),
+    }),
+  ),
+  configuration: maybe(z.record(z.string(), z.unknown())),
+  parameters: maybe(z.number()),
+  machine: maybe(
+    z.object({
+      node: maybe(z.string()),
+      backend: maybe(z.string()),
+      build: maybe(z.string()),
+      threads: maybe(z.number()),
+      cpu: maybe(z.string()),
+    }),
+  ),
+  startedAt: maybe(z.string()),
+});
+export type RunRecord = z.output<typeof runSchema>;
+
+export interface RunData {
+  /** The run's folder, as given. */
+  readonly folder: string;
+  readonly run: RunRecord;
+  /** Ascending in step. */
+  readonly steps: readonly StepRecord[];
+  readonly evaluations: readonly EvaluationRecord[];
+  /** Of the last evaluation; undefined before the first. */
+  readonly details: EvaluationDetails | undefined;
+}
+
+const readIfThere = (path: string): Promise<string | undefined> =>
+  readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+
+/** The JSON of a text; undefined where it is none, such as the half line that a killed process left. */
+function json(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Reads the run in `folder`.
+ * @throws WorkError where there is none
+ */
+export async function readRun(folder: string): Promise<RunData> {
+  const there = await stat(folder).catch(() => undefined);
+  if (!there?.isDirectory()) throw new WorkError(`${folder}: no such folder; expected a run, the --out of gvsl pretrain`);
+  const metrics = await readIfThere(join(folder, 'metrics.jsonl'));
+  if (metrics === undefined)
+    throw new WorkError(`${folder}: no metrics.jsonl in it; expected a run, the --out of gvsl pretrain, that has begun to train`);
+  const steps: StepRecord[] = [];
+  const evaluations: EvaluationRecord[] = [];
+  for (const line of metrics.split('\n')) {
+    const record = json(line);
+    const step = stepSchema.safeParse(record);
+    if (step.success) steps.push(step.data);
+    const evaluation = evaluationSchema.safeParse(record);
+    if (evaluation.success) evaluations.push(evaluation.data);
+  }
+  const bySteps = (a: { step: number }, b: { step: number }): number => a.step - b.step;
+  return {
+    folder,
+    run: runSchema.safeParse(json(await readIfThere(join(folder, 'run.json')))).data ?? {},
+    steps: steps.sort(bySteps),
+    evaluations: evaluations.sort(bySteps),
+    details: detailsSchema.safeParse(json(await readIfThere(join(folder, 'evaluation.json')))).data,
+  };
+}

@@ -1,0 +1,76 @@
+/** From a run's folder to its report: one HTML file that holds everything it shows. */
+import { readFile, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { basename, dirname, join, resolve } from 'node:path';
+import { openCohort } from '../cohort/cohort.ts';
+import { UsageError } from '../errors/errors.ts';
+import { writeFileAtomic } from '../node/files.ts';
+import { version } from '../version.ts';
+import { nextCommands } from './commands.ts';
+import { summed } from './figures.ts';
+import { readLabelNames } from './label-names.ts';
+import { renderPage } from './page.ts';
+import { shownPairs } from './pictures.ts';
+import { type EvaluationRecord, readRun } from './run-data.ts';
+
+export interface ReportCall {
+  /** The run's folder. */
+  readonly run: string;
+  /** The HTML file; by default report.html in the run. */
+  readonly out?: string;
+  /** Above the page; by default named after the cohort. */
+  readonly title?: string;
+  /** How the reader calls the program, for the commands on the page. */
+  readonly program?: string;
+}
+
+export interface ReportResult {
+  readonly out: string;
+  readonly sizeBytes: number;
+  /** Steps trained. */
+  readonly step: number;
+  /** The last evaluation; null if there was none. */
+  readonly evaluation: EvaluationRecord | null;
+}
+
+/** uPlot as it is published, found as any module is. */
+async function plotFiles(): Promise<{ plotScript: string; plotStyle: string }> {
+  const folder = dirname(createRequire(import.meta.url).resolve('uplot'));
+  const [plotScript, plotStyle] = await Promise.all(
+    ['uPlot.iife.min.js', 'uPlot.min.css'].map((name) => readFile(join(folder, name), 'utf8')),
+  );
+  return { plotScript: plotScript!, plotStyle: plotStyle! };
+}
+
+/**
+ * Writes the report of a run; a report that is there is replaced.
+ * @throws WorkError where there is no run, UsageError if `out` is a folder
+ */
+export async function writeReport({ run: folder, program = 'gvsl', ...call }: ReportCall): Promise<ReportResult> {
+  const data = await readRun(folder);
+  const out = call.out ?? join(folder, 'report.html');
+  if ((await stat(out).catch(() => undefined))?.isDirectory())
+    throw new UsageError(
+      `--out ${out}: expected a file for the report, found a folder; give for example ${join(out, 'report.html')}`,
+    );
+  const { run, details } = data;
+  const evaluation = details && details.step !== data.evaluations.at(-1)?.step ? summed(details) : data.evaluations.at(-1);
+  const step = Math.max(data.steps.at(-1)?.step ?? 0, evaluation?.step ?? 0);
+  // The cohort may have moved away since; without it, files and labels go without their names.
+  const cohort = run.cohort?.folder === undefined ? undefined : await openCohort(run.cohort.folder).catch(() => undefined);
+  const sourceOf = (id: string | undefined): string | undefined => cohort?.subjects.find((subject) => subject.id === id)?.source;
+  const [moving, fixed] = [sourceOf(details?.pairs[0]?.moving), sourceOf(details?.pairs[0]?.fixed)];
+  const page = renderPage({
+    title:
+      call.title ?? `Pre-training on ${run.cohort?.folder ? basename(resolve(run.cohort.folder)) : basename(resolve(folder))}`,
+    data,
+    evaluation,
+    shown: details ? await shownPairs(folder, details) : [],
+    labelNames: cohort ? await readLabelNames(cohort) : new Map(),
+    commands: nextCommands({ program, folder, run, step, pair: moving && fixed ? { moving, fixed } : undefined }),
+    ...(await plotFiles()),
+    version,
+  });
+  await writeFileAtomic(out, page);
+  return { out, sizeBytes: Buffer.byteLength(page), step, evaluation: evaluation ?? null };
+}
