@@ -1,0 +1,141 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SILENT } from '../node/progress.ts';
+import { DEFAULT_CONFIGURATION, type PretrainConfiguration } from './configuration.ts';
+import { resolveModel } from './model-folder.ts';
+import { pretrain } from './pretrain.ts';
+import { parseConfiguration } from './read-configuration.ts';
+import { writeTinyCohort } from './testing/tiny-cohort.ts';
+
+let folder: string;
+const at = (...names: string[]): string => join(folder, ...names);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gvsl-pretrain-'));
+  await writeTinyCohort(at('cohort'));
+  await writeTinyCohort(at('spoilt'), 4, 18, () => Number.NaN);
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+const configured = (changes: object = {}): PretrainConfiguration =>
+  parseConfiguration(
+    {
+      steps: 6,
+      batch: 2,
+      learningRate: 1e-3,
+      threads: 1,
+      maxNonFiniteSteps: 2,
+      model: { width: 0.125 },
+      data: { patch: 16, heldOut: 2, damage: { shufflingBoxes: 20 } },
+      log: { everySteps: 1, evaluateEverySteps: 3, evaluatePairs: 2, picturesEverySteps: 6, checkpointEverySteps: 2 },
+      ...changes,
+    },
+    [],
+    'test',
+  );
+
+const run = (out: string, configuration: PretrainConfiguration, resume = false, signal?: AbortSignal, cohort = 'cohort') =>
+  pretrain({ cohort: at(cohort), out: at(out), configuration, resume, progress: SILENT, ...(signal ? { signal } : {}) });
+
+/** Everything of a run that must not depend on how it came about. */
+const stateOf = async (out: string): Promise<Buffer> =>
+  Buffer.concat(
+    await Promise.all(
+      ['model.safetensors', 'config.json', 'state.safetensors', 'state.json'].flatMap((name) =>
+        ['last', 'best'].map((which) => readFile(at(out, which, name))),
+      ),
+    ),
+  );
+const lines = async (out: string): Promise<{ kind: string; step: number; loss?: Record<string, number> }[]> =>
+  (await readFile(at(out, 'metrics.jsonl'), 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+describe('pretrain', () => {
+  it('gives the same bytes in one go, resumed, and on two threads', async () => {
+    const whole = await run('whole', configured());
+    expect(whole).toMatchObject({ step: 6, finished: true, skippedSteps: 0 });
+    await run('parts', configured({ steps: 3 }));
+    await run('parts', configured(), true);
+    await run('threads', configured({ threads: 2 }));
+    const expected = await stateOf('whole');
+    expect((await stateOf('parts')).equals(expected)).toBe(true);
+    expect((await stateOf('threads')).equals(expected)).toBe(true);
+    const losses = async (out: string) =>
+      (await lines(out)).filter(({ kind }) => kind === 'step').map(({ step, loss }) => [step, loss]);
+    expect(await losses('parts')).toEqual(await losses('whole'));
+    expect((await losses('whole')).map(([step]) => step)).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  it('judges held-out pairs by landmarks and labels, before training too', async () => {
+    const evaluations = (await lines('whole')).filter(({ kind }) => kind === 'evaluation');
+    expect(evaluations.map(({ step }) => step)).toEqual([0, 3, 6]);
+    expect(evaluations[0]).toMatchObject({
+      pairs: 2,
+      landmarkErrorMm: { before: expect.any(Number) },
+      labelDice: { before: expect.any(Number) },
+    });
+    const details = JSON.parse(await readFile(at('whole', 'evaluation.json'), 'utf8'));
+    expect(details.pairs[0].landmarksMm[0]).toMatchObject({ name: 'centre' });
+    expect((await readFile(at('whole', details.pairs[0].picture))).subarray(1, 4).toString()).toBe('PNG');
+  });
+
+  it('resolves a run to its best model', async () => {
+    expect(await resolveModel(at('whole'))).toBe(at('whole', 'best'));
+  });
+
+  it.each([['affine'], ['restoration'], ['matching']] as const)('trains without the %s head', async (head) => {
+    const heads = { ...DEFAULT_CONFIGURATION.model.heads, [head]: false };
+    const result = await run(`without-${head}`, configured({ steps: 2, model: { width: 0.125, heads } }));
+    expect(result.finished).toBe(true);
+    expect(Number.isFinite(result.loss)).toBe(true);
+    if (head !== 'matching') expect(result.evaluation!.ncc.affine === null).toBe(head === 'affine');
+  });
+
+  it('stops after the step when it is asked to, and goes on from there to the same result', async () => {
+    const stop = new AbortController();
+    const configuration = configured();
+    const stopped = pretrain({
+      cohort: at('cohort'),
+      out: at('stopped'),
+      configuration,
+      resume: false,
+      signal: stop.signal,
+      progress: { ...SILENT, advance: () => stop.abort() },
+    });
+    expect(await stopped).toMatchObject({ step: 1, finished: false });
+    await run('stopped', configuration, true);
+    expect((await stateOf('stopped')).equals(await stateOf('whole'))).toBe(true);
+  });
+
+  it('skips steps that are not finite, says so, and stops after too many with the last good state kept', async () => {
+    await expect(
+      run('spoilt', configured({ log: { ...configured().log, evaluateEverySteps: 0 } }), false, undefined, 'spoilt'),
+    ).rejects.toThrow(/2 steps in a row had a loss or gradient that is not finite; the last good state is kept/);
+    expect((await lines('spoilt-run')).toMatchObject([
+      { step: 1, skipped: true },
+      { step: 2, skipped: true },
+    ]);
+    const { skippedSteps } = JSON.parse(await readFile(at('spoilt-run', 'last', 'state.json'), 'utf8'));
+    expect(skippedSteps).toBe(2);
+  });
+
+  it('refuses a run that is there, a resume under another configuration, too few subjects, and too little memory', async () => {
+    await expect(run('whole', configured())).rejects.toThrow(/already holds a run; continue it with --resume/);
+    await expect(run('whole', configured({ learningRate: 1e-4 }), true)).rejects.toThrow(
+      /learningRate: begun with 0.001, now 0.0001/,
+    );
+    await expect(run('whole', configured({ steps: 5 }), true)).rejects.toThrow(/has done 6 steps already/);
+    await expect(run('new', configured({ data: { patch: 16, heldOut: 5 } }))).rejects.toThrow(
+      /leave 1 to train with; at least 2 are needed/,
+    );
+    await expect(run('large', configured({ model: { width: 1 }, data: { patch: 256, heldOut: 2 } }))).rejects.toThrow(
+      /too little memory: patch 256, batch 2 and width 1 need .* What would fit: --patch \d+|No single change/,
+    );
+  });
+});

@@ -1,0 +1,60 @@
+/** A prepared cohort for tests: a few small subjects with a bright ball, its label, and its centre as landmark. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { formatCohort, imagePath, labelPath, type Subject } from '../../cohort/cohort.ts';
+import { toHalves } from '../../cohort/float16.ts';
+import { npyHeader } from '../../cohort/npy.ts';
+import { IDENTITY_3, type Xyz } from '../../geometry/volume.ts';
+import { randomStream } from '../../random/random.ts';
+
+const LABEL = 500;
+
+/** Writes `count` subjects of `side`^3 voxels of 2 mm into `folder`. `value` may spoil intensities. */
+export async function writeTinyCohort(
+  folder: string,
+  count = 6,
+  side = 18,
+  value = (intensity: number): number => intensity,
+): Promise<void> {
+  await mkdir(join(folder, 'images'), { recursive: true });
+  await mkdir(join(folder, 'labels'), { recursive: true });
+  const subjects: Subject[] = [];
+  for (let i = 0; i < count; i++) {
+    const stream = randomStream(11, 'tinyCohort', i);
+    const centre = Array.from({ length: 3 }, () => side / 2 + stream.uniform(-2, 2));
+    const image = new Float32Array(side ** 3);
+    const labels = new Uint16Array(side ** 3);
+    for (let at = 0; at < image.length; at++) {
+      const [x, y, z] = [at % side, Math.floor(at / side) % side, Math.floor(at / side ** 2)];
+      const distance = Math.hypot(x - centre[0]!, y - centre[1]!, z - centre[2]!);
+      image[at] = value(0.2 + 0.6 / (1 + Math.exp(2 * (distance - 5))) + stream.uniform(0, 0.05));
+      labels[at] = distance < 5 ? LABEL : 0;
+    }
+    const geometry = {
+      size: [side, side, side] as Xyz,
+      spacingMm: [2, 2, 2] as Xyz,
+      originMm: [0, 0, 0] as Xyz,
+      direction: IDENTITY_3,
+    };
+    const subject: Subject = {
+      id: `tiny_${i}`,
+      source: `tiny_${i}.nii`,
+      labelSource: `tiny_${i}_label.nii`,
+      sourceGeometry: geometry,
+      sourceOrientation: 'LPS',
+      geometry,
+      intensity: { kind: 'minmax', low: 0, high: 1 },
+      labelCodes: [0, LABEL],
+      landmarks: [{ name: 'centre', positionMm: [2 * centre[0]!, 2 * centre[1]!, 2 * centre[2]!] }],
+      split: 'train',
+      problems: [],
+    };
+    subjects.push(subject);
+    const file = (type: '<f2' | '<u2', values: Uint16Array): Uint8Array =>
+      Buffer.concat([npyHeader(type, [side, side, side]), new Uint8Array(values.buffer)]);
+    await writeFile(imagePath(folder, subject), file('<f2', toHalves(image)));
+    await writeFile(labelPath(folder, subject), file('<u2', labels));
+  }
+  const options = { modality: 'mr', spacingMm: [2, 2, 2], size: null, crop: 'none', intensity: 'minmax' } as const;
+  await writeFile(join(folder, 'cohort.json'), formatCohort({ options, subjects, problems: [] }));
+}
