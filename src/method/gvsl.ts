@@ -24,14 +24,17 @@ import { type Matching, matchingHead, restorationHead } from '../model/heads.ts'
 import { type Parameter, type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from '../model/parameters.ts';
 import { type Features, unet } from '../model/unet.ts';
 
-/** Weights of the losses (METHOD 6: 1 : 1 : 1), and the window of the correlation. */
+/** Weights of the losses, and the window of the correlation. */
 export interface LossOptions {
   readonly nccWeight: number;
+  /** Weight of the same correlation of A laid onto B by the affine alone. Not in the paper, whose field is judged as a whole. */
+  readonly affineNccWeight: number;
   readonly smoothWeight: number;
   readonly mseWeight: number;
   readonly nccWindow: number;
 }
-export const PAPER_LOSS: LossOptions = { nccWeight: 1, smoothWeight: 1, mseWeight: 1, nccWindow: 9 };
+/** The paper's losses, 1 : 1 : 1 (equations 7 to 9). */
+export const PAPER_LOSS: LossOptions = { nccWeight: 1, affineNccWeight: 0, smoothWeight: 1, mseWeight: 1, nccWindow: 9 };
 
 export interface StepOptions {
   readonly architecture: Architecture;
@@ -122,6 +125,10 @@ function gradientGraph(options: StepOptions, table: ParameterTable, everything: 
   const losses: [string, Node, number][] = [];
   if (out.matching && out.warped && fixed) {
     losses.push(['ncc', nccLoss(graph, out.warped, fixed, loss.nccWindow), loss.nccWeight]);
+    if (out.matching.affineField && loss.affineNccWeight > 0) {
+      const aligned = warp(graph, moving, out.matching.affineField);
+      losses.push(['affineNcc', nccLoss(graph, aligned, fixed, loss.nccWindow), loss.affineNccWeight]);
+    }
     losses.push(['smooth', smoothnessLoss(graph, out.matching.flow), loss.smoothWeight]);
   }
   if (out.restored) losses.push(['mse', mseLoss(graph, out.restored, moving), loss.mseWeight]);

@@ -122,6 +122,9 @@ export const pretrainConfigurationSchema = z
     }),
     loss: section('The weights of the losses.', {
       ncc: weight().default(1).describe('Local normalised cross-correlation of the warped and the fixed image.'),
+      affineNcc: weight()
+        .default(0)
+        .describe('The same correlation after the affine part alone, which teaches that part directly; 0 is the paper.'),
       smooth: weight().default(1).describe('Smoothness of the flow.'),
       mse: weight().default(1).describe('Mean squared error of the restored image.'),
       nccWindow: z

@@ -115,9 +115,9 @@ describe('pretrain', () => {
 
   it('skips steps that are not finite, says so, and stops after too many with the last good state kept', async () => {
     await expect(
-      run('spoilt', configured({ log: { ...configured().log, evaluateEverySteps: 0 } }), false, undefined, 'spoilt'),
+      run('spoilt-run', configured({ log: { ...configured().log, evaluateEverySteps: 0 } }), false, undefined, 'spoilt'),
     ).rejects.toThrow(/2 steps in a row had a loss or gradient that is not finite; the last good state is kept/);
-    expect((await lines('spoilt-run')).toMatchObject([
+    expect(await lines('spoilt-run')).toMatchObject([
       { step: 1, skipped: true },
       { step: 2, skipped: true },
     ]);

@@ -3,6 +3,7 @@
  * it stands, what was expected and what was found.
  */
 import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import { parse as parseYaml, YAMLParseError } from 'yaml';
 import type { z } from 'zod';
@@ -121,4 +122,20 @@ export async function readConfiguration(
   overrides: readonly Override[] = [],
 ): Promise<PretrainConfiguration> {
   return parseConfiguration(file === undefined ? {} : await readDocument(file), overrides, file);
+}
+
+/**
+ * The configuration with which a run goes on: its own as it began, with what the options change.
+ * @throws UsageError as above; a folder that says nothing of a configuration gives all defaults
+ */
+export async function readRunConfiguration(run: string, overrides: readonly Override[] = []): Promise<PretrainConfiguration> {
+  const file = join(run, 'run.json');
+  const text = await readFile(file, 'utf8').catch(() => '{}');
+  let document: unknown;
+  try {
+    document = (JSON.parse(text) as { configuration?: unknown } | null)?.configuration ?? {};
+  } catch {
+    throw new UsageError(`${file}: not JSON; give the run's configuration with --config`);
+  }
+  return parseConfiguration(document, overrides, file);
 }
