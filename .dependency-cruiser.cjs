@@ -39,7 +39,7 @@ module.exports = {
       name: `layer-${room}`,
       severity: 'error',
       from: { path: `^src/${room}/`, pathNot: testing },
-      to: { path: '^src/', pathNot: `^src/(${[room, ...mayImport[room]].join('|')})/` },
+      to: { path: '^src/', pathNot: `^src/(version\\.ts|(${[room, ...mayImport[room]].join('|')})/)` },
     })),
     {
       name: 'no-orphans',

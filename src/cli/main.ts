@@ -2,10 +2,12 @@
 /** The command line: one file a command under commands/, each loaded only when it is called, so that `--help` is quick. */
 import { Command } from 'commander';
 import { version } from '../version.ts';
+import { registerDemo } from './commands/demo.ts';
 import { registerInspect } from './commands/inspect.ts';
 import { registerPhantom } from './commands/phantom.ts';
 import { registerPrepare } from './commands/prepare.ts';
 import { registerPretrain } from './commands/pretrain.ts';
+import { registerReport } from './commands/report.ts';
 import { registerVerify } from './commands/verify.ts';
 
 const program = new Command('gvsl')
@@ -15,10 +17,12 @@ const program = new Command('gvsl')
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
 // one line a command, in the order of a user's way through them
+registerDemo(program);
 registerPhantom(program);
 registerInspect(program);
 registerPrepare(program);
 registerPretrain(program);
+registerReport(program);
 registerVerify(program);
 
 await program.parseAsync();

@@ -73,12 +73,14 @@ const landmarksPath = (out: string, id: string): string => join(out, 'landmarksT
 
 /**
  * Writes the cohort into the folder `out`, or what is missing of it.
- * @throws WorkError where `out` holds something else
+ * @param signal stops between subjects; what is written stays
+ * @throws WorkError where `out` holds something else, or when stopped
  */
 export async function writePhantomCohort(
   out: string,
   options: PhantomCohortOptions,
   progress: Progress,
+  signal?: AbortSignal,
 ): Promise<PhantomCohortReport> {
   const { kind, seed, subjects, spacingMm } = options;
   await openCohort(out, `${JSON.stringify({ format: 1, kind, seed, spacingMm: spacingMm ?? null }, null, 2)}\n`);
@@ -86,6 +88,8 @@ export async function writePhantomCohort(
   let written = 0;
   try {
     for (let subject = 0; subject < subjects; subject++) {
+      if (signal?.aborted)
+        throw new WorkError(`${out}: stopped after ${subject} of ${subjects} subjects; the same command continues`);
       const id = subjectId(kind, subject);
       if (!(await exists(landmarksPath(out, id)))) {
         await writeSubject(out, id, options, subject);

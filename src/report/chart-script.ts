@@ -37,7 +37,11 @@ export const CHART_SCRIPT = String.raw`'use strict';
         cursor: { drag: { x: true, y: false }, points: { size: 6 } },
         scales: {
           x: { time: false },
-          y: chart.logarithmic ? { distr: 3 } : { range: { min: { pad: 0.1, soft: 0, mode: 2 }, max: { pad: 0.1 } } },
+          y: chart.logarithmic ? { distr: 3 } : { range: {
+            min: { pad: 0.1, soft: 0, mode: 2 },
+            // A share that is nowhere more than a tenth of a percent is drawn as the flat line that it is.
+            max: { pad: 0.1, ...(chart.unit === '%' && { soft: 0.1, mode: 1 }) },
+          } },
         },
         axes: [{ ...axis(false), size: 30 }, { ...axis(chart.logarithmic), size: 52 }],
         series: [

@@ -49,7 +49,7 @@ tr > :last-child { padding-right: 0; }
 .n { text-align: right; }
 .unit { color: var(--muted); font-size: 13px; font-weight: 400; }
 .headline td { font-size: 17px; padding-top: 10px; padding-bottom: 10px; }
-.headline th { padding-right: 24px; }
+.headline tbody th { padding-right: 24px; }
 .headline .final { font-weight: 620; }
 .good { color: var(--good); }
 .bad { color: var(--bad); }

@@ -9,7 +9,7 @@ import { DEFAULT_SPATIAL, type SpatialOptions } from '../method/spatial/spatial.
 import { DEFAULT_CONFIGURATION, patchSize } from './configuration.ts';
 import { configurationKeys, configurationMarkdown, configurationYaml } from './configuration-reference.ts';
 import { overridesOf, pretrainOptions } from './pretrain-options.ts';
-import { parseConfiguration, readConfiguration } from './read-configuration.ts';
+import { parseConfiguration, readConfiguration, readRunConfiguration } from './read-configuration.ts';
 import { requireSameRun } from './same-run.ts';
 
 let folder = '';
@@ -148,6 +148,15 @@ Options of the command line go before the file. Written from src/training/config
         ),
       ),
     ).rejects.toThrow(UsageError);
+  });
+
+  it('resumes with what a run began with, and what the options change', async () => {
+    await file('run.json', JSON.stringify({ configuration: parseConfiguration({ seed: 5, steps: 10 }) }));
+    const steps = { path: 'steps', option: '--steps', value: 20 };
+    expect(await readRunConfiguration(folder, [steps])).toEqual(parseConfiguration({ seed: 5, steps: 20 }));
+    expect(await readRunConfiguration(join(folder, 'nowhere'))).toEqual(DEFAULT_CONFIGURATION);
+    await file('run.json', '{"configuration":');
+    await expect(readRunConfiguration(folder)).rejects.toThrow('run.json: not JSON');
   });
 
   it('lets a run go on longer, with other threads and other logging, and nothing else', () => {

@@ -16,7 +16,7 @@ Everything else is set in the file of --config (YAML or JSON; see docs/configura
 
 Examples:
   gvsl pretrain prepared --out runs/first --patch 64 --width 0.25 --steps 2000 --lr 1e-3
-  gvsl pretrain prepared --out runs/first --patch 64 --width 0.25 --steps 4000 --lr 1e-3 --resume
+  gvsl pretrain prepared --out runs/first --resume --steps 4000
   gvsl pretrain prepared --out runs/no-affine --config study.yaml --without affine`;
 
 /** Adds `gvsl pretrain`. */
@@ -27,15 +27,19 @@ export function registerPretrain(program: Command): void {
     .argument('<cohort>', 'folder that `gvsl prepare` made')
     .requiredOption('--out <run>', 'folder of the run')
     .option('--config <file>', 'configuration in YAML or JSON; options given here override it')
-    .option('--resume', 'go on from the last checkpoint in --out, exactly')
+    .option('--resume', 'go on from the last checkpoint in --out, exactly, with the configuration that it began with')
     .option('--without <head>', 'leave out affine, restoration or matching (several with commas)')
     .option('--print-config', 'print the whole configuration that would be used, and stop')
     .addHelpText('after', HELP);
   for (const { flags, description } of pretrainOptions()) command.option(flags, description);
   action(command, async (cohort: string, options: Options) => {
-    const { readConfiguration } = await import('../../training/read-configuration.ts');
+    const { readConfiguration, readRunConfiguration } = await import('../../training/read-configuration.ts');
     const { overridesOf } = await import('../../training/pretrain-options.ts');
-    const configuration = await readConfiguration(options.config, overridesOf(options));
+    // What a run began with need not be said again.
+    const configuration =
+      options.resume && options.config === undefined
+        ? await readRunConfiguration(options.out, overridesOf(options))
+        : await readConfiguration(options.config, overridesOf(options));
     if (options.printConfig) {
       const { stringify } = await import('yaml');
       return { json: configuration, text: stringify(configuration).trimEnd() };
