@@ -7,6 +7,7 @@ import { registerInspect } from './commands/inspect.ts';
 import { registerPhantom } from './commands/phantom.ts';
 import { registerPrepare } from './commands/prepare.ts';
 import { registerPretrain } from './commands/pretrain.ts';
+import { registerRegister } from './commands/register.ts';
 import { registerReport } from './commands/report.ts';
 import { registerVerify } from './commands/verify.ts';
 
@@ -23,6 +24,7 @@ registerInspect(program);
 registerPrepare(program);
 registerPretrain(program);
 registerReport(program);
+registerRegister(program);
 registerVerify(program);
 
 await program.parseAsync();

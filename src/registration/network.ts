@@ -1,0 +1,73 @@
+/** The trained network of a model folder, ready to match: its architecture, its parameters, and how images must be prepared for it. */
+import type { PrepareOptions } from '../cohort/cohort.ts';
+import { UsageError, WorkError } from '../errors/errors.ts';
+import { type Architecture, scaledArchitecture } from '../model/architecture.ts';
+import { parameterTable } from '../model/parameters.ts';
+import { type Model, readModel, resolveModel } from '../training/model-folder.ts';
+import { flatTensor } from '../training/named-parameters.ts';
+
+export interface MatchingNetwork {
+  readonly folder: string;
+  readonly architecture: Architecture;
+  /** The flat state 'parameters' of `matchingProgram`. */
+  readonly parameters: Float32Array;
+  readonly preprocessing: PrepareOptions;
+  /** (z, y, x) of the crops that it was trained with; null if that is not known. */
+  readonly trainedPatch: readonly [number, number, number] | null;
+  readonly step: number;
+}
+
+function architectureOf({ architecture: { width, channels, heads } }: Model['configuration'], folder: string): Architecture {
+  const architecture = scaledArchitecture(width, heads);
+  const expected = architecture.widths.slice(0, channels.length);
+  if (expected.join() !== channels.join())
+    throw new WorkError(
+      `${folder}/config.json: width ${width} means channels ${expected.join(', ')}, found ${channels.join(', ')}: a network of another architecture`,
+    );
+  return architecture;
+}
+
+/** How the images of its cohort were prepared. @throws UsageError if the model does not know and nobody says, or both disagree */
+function preprocessingOf(
+  { preprocessing }: Model['configuration'],
+  folder: string,
+  modality: 'ct' | 'mr' | undefined,
+): PrepareOptions {
+  if (preprocessing && modality && modality !== preprocessing.modality)
+    throw new UsageError(
+      `--modality ${modality}: the model ${folder} was trained on ${preprocessing.modality}; leave the option out, or use a model trained on ${modality}`,
+    );
+  const known = preprocessing?.modality ?? modality;
+  if (!known) throw new UsageError(`the model ${folder} does not say what it was trained on: add --modality ct or --modality mr`);
+  return {
+    modality: known,
+    spacingMm: preprocessing?.spacingMm ?? [1, 1, 1],
+    intensity: preprocessing?.intensity ?? 'minmax',
+    crop: preprocessing?.crop ?? 'foreground',
+    size: null,
+  };
+}
+
+/**
+ * Reads the model of a folder or run.
+ * @param modality what the user says of the images
+ * @throws WorkError for a model that is missing, damaged, or cannot match; UsageError if the modality is missing or another than its own
+ */
+export async function readMatchingNetwork(path: string, modality?: 'ct' | 'mr'): Promise<MatchingNetwork> {
+  const folder = await resolveModel(path);
+  const { configuration, parameters } = await readModel(folder);
+  if (!configuration.architecture.heads.matching)
+    throw new WorkError(
+      `${folder}: this network has no matching head, so it cannot lay one image onto another; use a model that was pre-trained without '--without matching'`,
+    );
+  const architecture = architectureOf(configuration, folder);
+  const patch = configuration.pretraining?.data.patch;
+  return {
+    folder,
+    architecture,
+    parameters: flatTensor(parameterTable(architecture), parameters, folder),
+    preprocessing: preprocessingOf(configuration, folder, modality),
+    trainedPatch: patch === undefined ? null : typeof patch === 'number' ? [patch, patch, patch] : patch,
+    step: configuration.step,
+  };
+}

@@ -1,0 +1,254 @@
+/**
+ * Registration with a trained network: lays a moving image onto a fixed one, each in its own physical space, and writes and measures the
+ * result (docs/file-formats.md says what is in the folder).
+ *
+ * The images need not share a frame: matching starts with the grids of both, brought to RAS, axis on axis and the centres of their
+ * foreground boxes on one another, since that is how training laid them. What files say of the patient's place is reported as a stage of
+ * its own ('as stored'), not used.
+ */
+import { access, constants, rm, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Backend } from '../engine/backend.ts';
+import { UsageError } from '../errors/errors.ts';
+import { type Affine, applyAffine, applyMatrix3, composeAffine, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
+import { orientationCode } from '../geometry/orientation.ts';
+import { type Geometry, IDENTITY_3, type Xyz } from '../geometry/volume.ts';
+import { writeImage, writeVectorImage } from '../images/write.ts';
+import { makeFolder, writeFileAtomic } from '../node/files.ts';
+import type { Progress } from '../node/progress.ts';
+import { formatBytes } from '../training/estimate.ts';
+import { jsonText } from '../training/model-folder.ts';
+import { type RegistrationImage, readLabelsOf, readLandmarkPairs, readRegistrationImage } from './inputs.ts';
+import { type Match, matchVolumes, planMatch } from './match.ts';
+import { type JacobianMeasures, measureJacobian, measureStage, type Stage, type StageMeasures } from './measure.ts';
+import { readMatchingNetwork } from './network.ts';
+import { displacementField, IDENTITY, type PhysicalMap, physicalJacobian } from './physical-map.ts';
+import { itkAffineText } from './transform-file.ts';
+import { warpImage, warpLabelMap } from './warp.ts';
+
+/** The files of a registration, in its folder. */
+export const REGISTRATION_FILES = {
+  warped: 'warped.nii.gz',
+  displacement: 'displacement.nii.gz',
+  affine: 'affine.tfm',
+  jacobian: 'jacobian.nii.gz',
+  warpedLabels: 'warped_labels.nii.gz',
+  report: 'register.json',
+} as const;
+
+export interface RegisterCall {
+  /** A model folder or a run. */
+  readonly model: string;
+  readonly moving: string;
+  readonly fixed: string;
+  readonly out: string;
+  readonly movingLabels?: string;
+  readonly fixedLabels?: string;
+  readonly movingLandmarks?: string;
+  readonly fixedLandmarks?: string;
+  readonly modality?: 'ct' | 'mr';
+  /** Side of tiles in voxels; by default both images whole if memory allows. */
+  readonly tile?: number;
+  readonly backend: Backend;
+  readonly progress: Progress;
+}
+
+interface ImageFacts {
+  readonly path: string;
+  readonly size: Xyz;
+  readonly spacingMm: Xyz;
+  readonly orientation: string;
+  /** The box that the network saw, on its own grid. */
+  readonly seen: Geometry;
+  readonly remarks: readonly string[];
+}
+
+/** What register.json says. Equal inputs give equal files. */
+export interface RegistrationReport {
+  readonly model: { readonly folder: string; readonly step: number };
+  readonly moving: ImageFacts;
+  readonly fixed: ImageFacts;
+  readonly preprocessing: {
+    readonly modality: string;
+    readonly spacingMm: Xyz;
+    readonly intensity: string;
+    readonly crop: string;
+  };
+  readonly network: {
+    /** Voxels (x, y, z) that it saw at once, and how often. */
+    readonly inputSize: Xyz;
+    readonly tiles: number;
+    /** Why not both images whole; empty if they were. */
+    readonly reason: string;
+  };
+  /** In the order in which the map grows; `affine` is absent without an affine head. */
+  readonly stages: readonly StageMeasures[];
+  readonly jacobian: JacobianMeasures;
+  /** How far the deformable part moves points beyond the affine, within the foreground. */
+  readonly deformationMm: { readonly mean: number; readonly max: number };
+  /** Fixed to moving, mm, LPS, row by row, and its offset: what affine.tfm holds. */
+  readonly affine: Affine;
+  /** Landmarks that only one file names. */
+  readonly unpairedLandmarks?: readonly string[];
+  readonly remarks: readonly string[];
+  /** Names of the files written, by content. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** Refuses an output folder that cannot be one, before anything is computed. Only files with our names are ever replaced in it. */
+async function checkOut({ out, ...call }: RegisterCall): Promise<void> {
+  const inputs = [
+    call.moving,
+    call.fixed,
+    call.movingLabels,
+    call.fixedLabels,
+    call.movingLandmarks,
+    call.fixedLandmarks,
+  ].flatMap((path) => (path === undefined ? [] : [resolve(path)]));
+  for (const name of Object.values(REGISTRATION_FILES)) {
+    if (inputs.includes(resolve(out, name)))
+      throw new UsageError(`--out ${out}: its file ${name} is an input and would be replaced; choose another folder`);
+  }
+  try {
+    await makeFolder(resolve(out));
+    if (!(await stat(out)).isDirectory()) throw new UsageError(`--out ${out}: a file; expected a folder`);
+    await access(out, constants.W_OK);
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new UsageError(
+      `--out ${out}: cannot be used (${(error as NodeJS.ErrnoException).code}); choose a folder that you may write to`,
+    );
+  }
+}
+
+function checkPairs(call: RegisterCall): void {
+  if (call.fixedLabels !== undefined && call.movingLabels === undefined)
+    throw new UsageError('--fixed-labels needs --moving-labels: overlap is measured between both');
+  if ((call.fixedLandmarks === undefined) !== (call.movingLandmarks === undefined))
+    throw new UsageError('--moving-landmarks and --fixed-landmarks go together: the error is measured between both');
+}
+
+const centreOf = ({ size }: Geometry): Xyz => size.map((n) => (n - 1) / 2) as unknown as Xyz;
+
+/** A map between the voxels of two grids as one between the physical points that they stand for. */
+const physical = (voxelMap: Affine, fixed: Geometry, moving: Geometry): Affine =>
+  composeAffine(voxelToPhysical(moving), composeAffine(voxelMap, physicalToVoxel(fixed)));
+
+/** The maps of all stages. */
+function stagesOf(match: Match, fixed: Geometry, moving: Geometry, hasAffine: boolean): Stage[] {
+  const [from, to] = [centreOf(fixed), centreOf(moving)];
+  const centring: Affine = { matrix: IDENTITY_3, offset: to.map((c, k) => c - from[k]) as unknown as Xyz };
+  const affine = physical(match.affine, fixed, moving);
+  const toMm = voxelToPhysical(moving).matrix;
+  const data = new Float32Array(match.residual.length);
+  for (let i = 0; i < data.length; i += 3)
+    data.set(applyMatrix3(toMm, [match.residual[i], match.residual[i + 1], match.residual[i + 2]]), i);
+  return [
+    ['asStored', { affine: IDENTITY, residual: null }],
+    ['centred', { affine: physical(centring, fixed, moving), residual: null }],
+    ...(hasAffine ? [['affine', { affine, residual: null }] as const] : []),
+    ['deformable', { affine, residual: { geometry: fixed, data } }],
+  ];
+}
+
+function deformationOf({ residual }: PhysicalMap): { mean: number; max: number } {
+  const data = residual!.data;
+  let [sum, max] = [0, 0];
+  for (let i = 0; i < data.length; i += 3) {
+    const length = Math.hypot(data[i], data[i + 1], data[i + 2]);
+    sum += length;
+    max = Math.max(max, length);
+  }
+  return { mean: sum / (data.length / 3), max };
+}
+
+const factsOf = ({ path, volume: { geometry }, prepared, cropped }: RegistrationImage): ImageFacts => ({
+  path,
+  size: geometry.size,
+  spacingMm: geometry.spacingMm,
+  orientation: orientationCode(geometry.direction),
+  seen: cropped.geometry,
+  remarks: prepared.problems,
+});
+
+/** By how many degrees the prepared grids are turned against each other. */
+function angleBetweenDeg({ direction: a }: Geometry, { direction: b }: Geometry): number {
+  // the trace of a^T b, a rotation
+  const trace = a.reduce((sum, value, i) => sum + value * b[i], 0);
+  return (Math.acos(Math.max(-1, Math.min(1, (trace - 1) / 2))) * 180) / Math.PI;
+}
+/** Less is a scan's ordinary tilt. */
+const TURNED_DEG = 10;
+
+/**
+ * Registers two images and writes the result into the folder `out`; register.json comes last.
+ * @throws UsageError for options that cannot be meant, WorkError for inputs that cannot be used, each with what to do
+ */
+export async function registerImages(call: RegisterCall): Promise<RegistrationReport> {
+  const { out, backend, progress } = call;
+  checkPairs(call);
+  const network = await readMatchingNetwork(call.model, call.modality);
+  await checkOut(call);
+  const options = network.preprocessing;
+  const certain = call.modality !== undefined;
+  const fixed = await readRegistrationImage(call.fixed, options, certain);
+  const moving = await readRegistrationImage(call.moving, options, certain);
+  const movingLabels = call.movingLabels === undefined ? null : await readLabelsOf(call.movingLabels, moving);
+  const fixedLabels = call.fixedLabels === undefined ? null : await readLabelsOf(call.fixedLabels, fixed);
+  const landmarks =
+    call.fixedLandmarks !== undefined && call.movingLandmarks !== undefined
+      ? await readLandmarkPairs(call.fixedLandmarks, call.movingLandmarks)
+      : { pairs: [], unpaired: [] };
+
+  const remarks: string[] = [];
+  const turnedDeg = angleBetweenDeg(fixed.cropped.geometry, moving.cropped.geometry);
+  if (turnedDeg > TURNED_DEG)
+    remarks.push(
+      `the scans' axes are turned by ${turnedDeg.toFixed(0)} degrees against each other; matching starts axis on axis, as training did`,
+    );
+  const [fixedGrid, movingGrid] = [fixed.cropped.geometry, moving.cropped.geometry];
+  const plan = planMatch(network, backend, fixedGrid.size, movingGrid.size, call.tile);
+  if (plan.reason) progress.say(`${plan.reason}: matched in ${plan.tiles.length} tiles of ${plan.size.join(' x ')} voxels`);
+  progress.say(`computing  ${backend.description}, ${formatBytes(plan.neededBytes)}`);
+  const match = await matchVolumes(network, backend, plan, moving.cropped, fixed.cropped, progress);
+
+  const stages = stagesOf(match, fixedGrid, movingGrid, network.architecture.heads.affine);
+  const map = stages.at(-1)![1];
+  const labels = movingLabels && fixedLabels ? { moving: movingLabels, fixed: fixedLabels } : null;
+  const truth = { labels, landmarks: landmarks.pairs };
+  const measured = stages.map((stage) => measureStage(stage, moving, fixed, truth));
+
+  const grid = fixed.volume.geometry;
+  const displacement = displacementField(map, grid);
+  const determinants = physicalJacobian(displacement);
+  const files = REGISTRATION_FILES;
+  const place = (name: string): string => join(out, name);
+  // from here on the folder holds no finished registration until the report is there
+  await rm(place(files.report), { force: true });
+  await rm(place(files.warpedLabels), { force: true });
+  await writeImage(place(files.warped), warpImage(moving.volume, map, grid, moving.background));
+  await writeVectorImage(place(files.displacement), grid, displacement.data);
+  await writeImage(place(files.jacobian), { geometry: grid, data: determinants });
+  const fixedCentreMm = applyAffine(voxelToPhysical(fixedGrid), centreOf(fixedGrid));
+  await writeFileAtomic(place(files.affine), itkAffineText(map.affine, fixedCentreMm));
+  if (movingLabels) await writeImage(place(files.warpedLabels), warpLabelMap(movingLabels, map, grid));
+
+  const { modality, spacingMm, intensity, crop } = options;
+  const { report: _report, warpedLabels, ...always } = files;
+  const report: RegistrationReport = {
+    model: { folder: network.folder, step: network.step },
+    moving: factsOf(moving),
+    fixed: factsOf(fixed),
+    preprocessing: { modality, spacingMm, intensity, crop },
+    network: { inputSize: plan.size, tiles: plan.tiles.length, reason: plan.reason },
+    stages: measured,
+    jacobian: measureJacobian(determinants, grid, fixedGrid),
+    deformationMm: deformationOf(map),
+    affine: map.affine,
+    ...(landmarks.pairs.length > 0 ? { unpairedLandmarks: landmarks.unpaired } : {}),
+    remarks,
+    files: movingLabels ? { ...always, warpedLabels } : always,
+  };
+  await writeFileAtomic(place(files.report), jsonText(report));
+  return report;
+}
