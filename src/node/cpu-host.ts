@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
-import { cpuBackend, type CpuHost, type ThreadOptions } from '../engine/backends/cpu/backend.ts';
 import type { Backend } from '../engine/backend.ts';
+import { type CpuHost, cpuBackend, type ThreadOptions } from '../engine/backends/cpu/backend.ts';
 
 export type CpuBuild = 'relaxed' | 'portable';
 
@@ -12,9 +12,7 @@ export type CpuBuild = 'relaxed' | 'portable';
  * A function that uses f32x4.relaxed_madd: valid only where relaxed SIMD is understood.
  * (module (func (param v128) (result v128) local.get 0 local.get 0 local.get 0 f32x4.relaxed_madd))
  */
-const RELAXED_PROBE = Uint8Array.of(
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 6, 1, 96, 1, 123, 1, 123, 3, 2, 1, 0, 10, 13, 1, 11, 0, 32, 0, 32, 0, 32, 0, 253, 133, 2, 11,
-);
+const RELAXED_PROBE = Buffer.from('0061736d0100000001060160017b017b030201000a0d010b00200020002000fd85020b', 'hex');
 
 const hasRelaxedSimd = (): boolean => WebAssembly.validate(RELAXED_PROBE);
 

@@ -6,8 +6,8 @@
 import { WorkError } from '../../../errors/errors.ts';
 import type { Backend, Session } from '../../backend.ts';
 import { elementCount, type Program } from '../../graph.ts';
-import { verifyProgram } from '../../verify.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
+import { verifyProgram } from '../../verify.ts';
 import { CONTROL_ADDRESS, type CompiledProgram, compileProgram, TABLE_BASE, THREAD_SCRATCH_BYTES } from './compile.ts';
 import { BLOCK, blockBytes, blockCount, type CpuTensor } from './lowering.ts';
 
@@ -106,7 +106,9 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
   try {
     memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   } catch (error) {
-    throw new WorkError(`the system does not give ${Math.round(compiled.totalBytes / 2 ** 20)} MiB of memory (${(error as Error).message})`);
+    throw new WorkError(
+      `the system does not give ${Math.round(compiled.totalBytes / 2 ** 20)} MiB of memory (${(error as Error).message})`,
+    );
   }
   const { buffer } = memory;
   for (const { image, imageAddress, constants } of compiled.graphs.values()) {
@@ -177,4 +179,3 @@ export function cpuBackend(host: CpuHost, threads: number): Backend {
     },
   };
 }
-

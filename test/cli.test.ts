@@ -1,0 +1,106 @@
+/** The built command line as a user meets it: exit codes, one JSON document, kill -9. Needs `npm run build`, which `npm test` does. */
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeTinyCohort } from '../src/training/testing/tiny-cohort.ts';
+import { version } from '../src/version.ts';
+
+const MAIN = new URL('../dist/cli/main.js', import.meta.url).pathname;
+let folder: string;
+const at = (...names: string[]): string => join(folder, ...names);
+const gvsl = (...args: string[]) => spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' });
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gvsl-cli-'));
+  await writeTinyCohort(at('cohort'));
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+const SMALL = ['--patch', '16', '--width', '0.125', '--batch', '1', '--lr', '1e-3', '--threads', '1'];
+
+describe('gvsl', () => {
+  it('tells the version of package.json', async () => {
+    expect(JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')).version).toBe(version);
+    expect(gvsl('--version').stdout.trim()).toBe(version);
+  });
+
+  it.each(['phantom', 'inspect', 'prepare', 'pretrain', 'verify', 'register', 'report', 'demo'])(
+    '%s --help shows an example',
+    (command) => {
+      const { status, stdout } = gvsl(command, '--help');
+      expect(status).toBe(0);
+      expect(stdout).toMatch(/Example/);
+      expect(stdout).toContain('--json');
+    },
+  );
+
+  it.each([
+    [['pretrian'], /unknown command/],
+    [['pretrain'], /missing required argument/],
+    [['pretrain', 'nowhere', '--out', 'x', '--patsh', '3'], /unknown option '--patsh'/],
+    [['pretrain', 'nowhere', '--out', 'x', '--width', '0.3'], /--width/],
+    [['verify', 'x.safetensors', '--backend', 'cuda'], /Allowed choices are auto, cpu, reference/],
+  ])('%j is wrong usage: exit code 2', (args, message) => {
+    const { status, stdout, stderr } = gvsl(...args);
+    expect(status).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/at .*\.js:\d+/);
+  });
+
+  it('fails with exit code 1 and one JSON document where the work cannot be done', () => {
+    const { status, stdout } = gvsl('verify', at('missing.safetensors'), '--json');
+    expect(status).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ exitCode: 1, error: expect.stringContaining('missing.safetensors') });
+  });
+
+  it('goes on after kill -9 to the same bytes', async () => {
+    const args = (out: string): string[] => [
+      'pretrain',
+      at('cohort'),
+      '--out',
+      at(out),
+      '--steps',
+      '12',
+      ...SMALL,
+      '--config',
+      at('often.yaml'),
+    ];
+    const { writeFile } = await import('node:fs/promises');
+    await writeFile(
+      at('often.yaml'),
+      'log: { everySteps: 1, evaluateEverySteps: 4, evaluatePairs: 1, checkpointEverySteps: 1 }\ndata: { heldOut: 2 }\n',
+    );
+    expect(gvsl(...args('whole')).status).toBe(0);
+    // killed at three different moments, then finished
+    for (const [kill, step] of [3, 5, 9].entries()) {
+      await new Promise<void>((resolve) => {
+        const child = spawn(process.execPath, [MAIN, ...args('killed'), ...(kill > 0 ? ['--resume'] : [])], { stdio: 'ignore' });
+        const timer = setInterval(async () => {
+          const log = await readFile(at('killed', 'metrics.jsonl'), 'utf8').catch(() => '');
+          if (log.includes(`"kind":"step","step":${step},`)) child.kill('SIGKILL');
+        }, 5);
+        child.on('exit', () => {
+          clearInterval(timer);
+          resolve();
+        });
+      });
+    }
+    expect(gvsl(...args('killed'), '--resume').status).toBe(0);
+    for (const name of ['model.safetensors', 'state.safetensors', 'config.json', 'state.json']) {
+      expect((await readFile(at('killed', 'last', name))).equals(await readFile(at('whole', 'last', name)))).toBe(true);
+    }
+    const steps = (text: string): number[] =>
+      text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+        .filter(({ kind }) => kind === 'step')
+        .map(({ step }) => step);
+    expect(steps(await readFile(at('killed', 'metrics.jsonl'), 'utf8'))).toEqual(Array.from({ length: 12 }, (_, i) => i + 1));
+  });
+});
