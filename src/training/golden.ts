@@ -4,12 +4,13 @@
  * Tensors in it: input.{moving_view,fixed,moving}, param.NAME, out.*, loss.*, grad.NAME, after.NAME (after the metadata's number of
  * Adam steps on the same inputs), loss_curve. Each is compared as a whole, ||got - want|| / ||want||, and by its worst element.
  */
-import type { Backend } from '../engine/backend.ts';
+import type { Backend, Session } from '../engine/backend.ts';
+import { formatShape, type Program, type Shape, sameShape } from '../engine/graph.ts';
 import { adamStep } from '../engine/ops/adam/adam.ts';
 import { WorkError } from '../errors/errors.ts';
 import type { Zyx } from '../geometry/volume.ts';
 import { PAPER_LOSS, STATES, trainingProgram } from '../method/gvsl.ts';
-import { ALL_HEADS, type Architecture } from '../model/architecture.ts';
+import { ALL_HEADS, type Architecture, GROUP_CHANNELS } from '../model/architecture.ts';
 import { type ParameterTable, valuesOf } from '../model/parameters.ts';
 import { openSafetensors, type SafetensorsFile } from '../node/safetensors.ts';
 
@@ -59,11 +60,12 @@ function compare(name: string, got: Float32Array, want: Float32Array, shape: rea
   };
 }
 
-function metadataNumber(file: SafetensorsFile, path: string, key: string): number {
+/** A number above 0 from the metadata; with `multipleOf`, a whole one. */
+function metadataNumber(file: SafetensorsFile, path: string, key: string, multipleOf?: number): number {
   const value = Number(file.metadata[key]);
-  if (!(value > 0))
-    throw new WorkError(`${path}: the metadata's '${key}' must be a number above 0, got '${file.metadata[key] ?? 'nothing'}'`);
-  return value;
+  if (value > 0 && value < Number.POSITIVE_INFINITY && (multipleOf === undefined || value % multipleOf === 0)) return value;
+  const expected = multipleOf === undefined ? 'a number above 0' : `a multiple of ${multipleOf} above 0`;
+  throw new WorkError(`${path}: the metadata's '${key}' must be ${expected}, got '${file.metadata[key] ?? 'nothing'}'`);
 }
 
 function architectureOf(file: SafetensorsFile, path: string): Architecture {
@@ -83,25 +85,70 @@ function architectureOf(file: SafetensorsFile, path: string): Architecture {
     );
   return {
     widths: widths as number[],
-    affineHidden: metadataNumber(file, path, 'f_hidden'),
-    flowHidden: metadataNumber(file, path, 's_hidden'),
+    affineHidden: metadataNumber(file, path, 'f_hidden', GROUP_CHANNELS),
+    flowHidden: metadataNumber(file, path, 's_hidden', GROUP_CHANNELS),
     heads: ALL_HEADS,
   };
+}
+
+function checkTensor(file: SafetensorsFile, path: string, name: string, shape: Shape): void {
+  const stored = file.tensors.get(name)?.shape;
+  if (!stored || !sameShape(stored, shape))
+    throw new WorkError(`${path}: ${name} must be ${formatShape(shape)}, got ${stored ? formatShape(stored) : 'nothing'}`);
+}
+
+async function readTensor(file: SafetensorsFile, path: string, name: string, shape: Shape): Promise<Float32Array> {
+  checkTensor(file, path, name, shape);
+  return file.read(name);
 }
 
 /** Collects the file's parameters into one flat tensor. */
 async function readParameters(file: SafetensorsFile, path: string, table: ParameterTable): Promise<Float32Array> {
   const flat = new Float32Array(table.flatLength);
-  for (const parameter of table.parameters) {
-    const stored = file.tensors.get(`param.${parameter.name}`);
-    if (stored?.shape.join() !== parameter.shape.join()) {
-      throw new WorkError(
-        `${path}: param.${parameter.name} must be [${parameter.shape}], got ${stored ? `[${stored.shape}]` : 'nothing'}`,
-      );
-    }
-    valuesOf(flat, parameter).set(await file.read(`param.${parameter.name}`));
-  }
+  for (const parameter of table.parameters)
+    valuesOf(flat, parameter).set(await readTensor(file, path, `param.${parameter.name}`, parameter.shape));
   return flat;
+}
+
+/** The results that the file holds, in its order: exactly those of the step, so that nothing passes by not being there. */
+function checkResults(file: SafetensorsFile, path: string, program: Program, table: ParameterTable, steps: number): string[] {
+  const shapes = new Map<string, Shape>([['loss_curve', [steps]]]);
+  for (const [name, { shape }] of program.graphs.get('gradient')!.outputs) shapes.set(name, shape.length === 0 ? [1] : shape);
+  for (const { name, shape } of table.parameters) for (const kind of ['grad', 'after']) shapes.set(`${kind}.${name}`, shape);
+  for (const [name, shape] of shapes) checkTensor(file, path, name, shape);
+  const stored = [...file.tensors.keys()].filter((name) => !/^(input|param)\./.test(name));
+  const unknown = stored.find((name) => !shapes.has(name));
+  if (unknown !== undefined) throw new WorkError(`${path}: '${unknown}' is nothing that this network computes`);
+  return stored;
+}
+
+/** Takes the steps; resolves to every result by its name in a golden. */
+async function takeSteps(
+  session: Session,
+  table: ParameterTable,
+  parameters: Float32Array,
+  inputs: Readonly<Record<string, Float32Array>>,
+  steps: number,
+  learningRate: number,
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const results = new Map<string, Float32Array>();
+  const keep = (kind: string, flat: Float32Array): void => {
+    for (const parameter of table.parameters) results.set(`${kind}.${parameter.name}`, valuesOf(flat, parameter));
+  };
+  await session.writeState(STATES.parameters, parameters);
+  const curve: number[] = [];
+  for (let step = 1; step <= steps; step++) {
+    const outputs = await session.run('gradient', inputs, step === 1 ? undefined : ['loss.total']);
+    curve.push(outputs['loss.total']![0]!);
+    if (step === 1) {
+      for (const [name, values] of Object.entries(outputs)) results.set(name, values);
+      keep('grad', await session.readState(STATES.gradients));
+    }
+    await session.run('update', { step: adamStep(learningRate, step) });
+  }
+  keep('after', await session.readState(STATES.parameters));
+  results.set('loss_curve', Float32Array.from(curve));
+  return results;
 }
 
 /** Computes what the golden holds on a backend, and compares. @throws WorkError if the file is no golden. */
@@ -109,50 +156,29 @@ export async function replayGolden(path: string, backend: Backend): Promise<Gold
   const file = await openSafetensors(path);
   try {
     const shape = file.tensors.get('input.fixed')?.shape;
-    if (shape?.length !== 5 || shape[1] !== 1)
-      throw new WorkError(`${path}: no golden: input.fixed must be (N, 1, D, H, W), got [${shape ?? ''}]`);
+    if (shape?.length !== 5 || shape[1] !== 1 || shape.includes(0))
+      throw new WorkError(
+        `${path}: no golden: input.fixed must be (N, 1, D, H, W), got ${shape ? formatShape(shape) : 'nothing'}`,
+      );
     const [batch, , ...size] = shape as [number, number, number, number, number];
-    const architecture = architectureOf(file, path);
-    const options = { architecture, loss: PAPER_LOSS, size: size as Zyx, samples: batch, batch };
+    const options = { architecture: architectureOf(file, path), loss: PAPER_LOSS, size: size as Zyx, samples: batch, batch };
     const { program, table } = trainingProgram(options, true);
-    const steps = metadataNumber(file, path, 'steps');
+    const steps = metadataNumber(file, path, 'steps', 1);
     const learningRate = metadataNumber(file, path, 'lr');
     const inputs = {
-      movingView: await file.read('input.moving_view'),
-      fixed: await file.read('input.fixed'),
-      moving: await file.read('input.moving'),
+      movingView: await readTensor(file, path, 'input.moving_view', shape),
+      fixed: await readTensor(file, path, 'input.fixed', shape),
+      moving: await readTensor(file, path, 'input.moving', shape),
     };
+    const parameters = await readParameters(file, path, table);
+    const names = checkResults(file, path, program, table, steps);
+
     const session = await backend.open(program);
-    const got = new Map<string, Float32Array>();
-    const named = (prefix: string, flat: Float32Array): void => {
-      for (const parameter of table.parameters) got.set(`${prefix}.${parameter.name}`, valuesOf(flat, parameter));
-    };
-    try {
-      await session.writeState(STATES.parameters, await readParameters(file, path, table));
-      const curve: number[] = [];
-      for (let step = 1; step <= steps; step++) {
-        const outputs = await session.run('gradient', inputs, step === 1 ? undefined : ['loss.total']);
-        curve.push(outputs['loss.total']![0]!);
-        if (step === 1) {
-          for (const [name, values] of Object.entries(outputs)) got.set(name, values);
-          named('grad', await session.readState(STATES.gradients));
-        }
-        await session.run('update', { step: adamStep(learningRate, step) });
-      }
-      named('after', await session.readState(STATES.parameters));
-      got.set('loss_curve', Float32Array.from(curve));
-    } finally {
-      await session.close();
-    }
+    const results = await takeSteps(session, table, parameters, inputs, steps, learningRate).finally(() => session.close());
     const comparisons: Comparison[] = [];
-    for (const [name, { shape: stored }] of file.tensors) {
-      if (!/^(out|loss|grad|after)\.|^loss_curve$/.test(name)) continue;
-      const values = got.get(name);
-      if (!values) throw new WorkError(`${path}: '${name}' is nothing that this network computes`);
-      const want = await file.read(name);
-      if (values.length !== want.length)
-        throw new WorkError(`${path}: '${name}' has ${want.length} values, the network gives ${values.length}`);
-      comparisons.push(compare(name, values, want, stored, /^(grad|after)\./.test(name) ? GRADIENT_TOLERANCE : OUTPUT_TOLERANCE));
+    for (const name of names) {
+      const tolerance = /^(grad|after)\./.test(name) ? GRADIENT_TOLERANCE : OUTPUT_TOLERANCE;
+      comparisons.push(compare(name, results.get(name)!, await file.read(name), file.tensors.get(name)!.shape, tolerance));
     }
     return { file: path, backend: backend.description, passed: comparisons.every(({ passed }) => passed), comparisons };
   } finally {
