@@ -114,7 +114,7 @@ const others = (records: readonly Readonly<Record<string, unknown>>[], known: re
 export function chartsOf({ steps, evaluations }: RunData): { readonly evaluation: Chart[]; readonly training: Chart[] } {
   const loss = (record: StepRecord, name: string): number | null | undefined => record.loss[name];
   const norm = (record: StepRecord, name: string): number | null | undefined => record.gradientNorm[name];
-  const large = { total: 'total', ncc: '1 \u2212 NCC' };
+  const large = { total: 'total', ncc: '1 \u2212 NCC', affineNcc: '1 \u2212 NCC, affine alone' };
   const small = { mse: 'restoration (MSE)', smooth: 'smoothness of the flow' };
   const parts = { backbone: 'U-Net', affine: 'affine head', deformable: 'deformable head', restoration: 'restoration head' };
   const moreLosses = others(

@@ -161,7 +161,7 @@ function changeCell(stages: Stages, { name, better }: Measure): Html {
   const sign = Math.sign(Math.round(1000 * by));
   // Alike images prove nothing, so their change is neither good nor bad.
   const tone = sign === 0 || name === 'ncc' ? '' : sign > 0 === (better === 'higher') ? 'good' : 'bad';
-  return html`<td class="n ${tone}">${sign > 0 ? '+' : ''}${decimals(100 * by, Math.abs(by) < 0.0995 ? 1 : 0)}\u202f%</td>`;
+  return html`<td class="n ${tone}">${sign > 0 ? '+' : ''}${decimals(sign === 0 ? 0 : 100 * by, Math.abs(by) < 0.0995 ? 1 : 0)}\u202f%</td>`;
 }
 
 const cell = (value: number | null | undefined, { format }: Measure, style = ''): Html =>

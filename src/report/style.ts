@@ -75,7 +75,7 @@ td.plot svg { display: block; width: 100%; height: 16px; overflow: visible; }
 .u-legend .u-series:first-child .u-marker { display: none; }
 .u-legend .u-value { color: var(--ink); min-width: 5ch; display: inline-block; }
 .u-legend .faint { display: none; }
-pre { background: var(--panel); border: 1px solid var(--line); border-radius: 4px; padding: 12px 14px; margin: 6px 0 16px; overflow-x: auto; font: 13px/1.6 ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; }
+pre { background: var(--panel); border: 1px solid var(--line); border-radius: 4px; padding: 12px 14px; margin: 6px 0 16px; white-space: pre-wrap; overflow-wrap: anywhere; font: 13px/1.6 ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; }
 summary { cursor: pointer; color: var(--link); }
 footer { margin-top: 48px; padding-top: 16px; border-top: 1px solid var(--line); color: var(--muted); font-size: 13px; }
 @media (max-width: 760px) {
@@ -92,7 +92,6 @@ footer { margin-top: 48px; padding-top: 16px; border-top: 1px solid var(--line);
   .strip, .panels { min-width: 0; }
   .scroll { overflow: visible; }
   tr, pre { break-inside: avoid; }
-  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
   h2, h3 { break-after: avoid; }
   details { display: none; }
   .u-legend .u-value { display: none; }

@@ -52,14 +52,14 @@ export function registerDemo(program: Command): void {
       if (!stages || stages.before === null || stages.after === null) return [];
       const { before, affine, after } = stages;
       const [from, by, to] = [before, affine, after].map((value) => value?.toFixed(digits));
-      const change = (100 * (after / before - 1)).toFixed(0);
+      const change = Math.round(100 * (after / before - 1));
       return [
-        `  ${title.padEnd(18)}${from}${by === undefined ? '' : ` -> ${by} (affine)`} -> ${to}${unit}, ${after > before ? '+' : ''}${change} %`,
+        `  ${title.padEnd(18)}${from}${by === undefined ? '' : ` -> ${by} (affine)`} -> ${to}${unit}, ${change > 0 ? '+' : ''}${change} %`,
       ];
     };
     const text = [
       `${finished ? 'done' : 'stopped'} after ${step} steps, ${formatDuration(timeMs)}`,
-      ...(evaluation ? [`held-out pairs (${evaluation.pairs}), before -> after matching:`] : []),
+      ...(evaluation ? [`${evaluation.pairs} held-out pairs at step ${evaluation.step}, before -> after matching:`] : []),
       ...figure('landmark error', ' mm', 2, evaluation?.landmarkErrorMm),
       ...figure('label overlap', '', 3, evaluation?.labelDice),
       ...figure('image similarity', '', 3, evaluation?.ncc),
