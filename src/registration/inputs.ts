@@ -6,7 +6,7 @@ import { WorkError } from '../errors/errors.ts';
 import { cropPad } from '../geometry/crop.ts';
 import { reorientToRas } from '../geometry/orientation.ts';
 import { resampleNearest } from '../geometry/resample.ts';
-import { statisticsOf } from '../geometry/statistics.ts';
+import { labelCodes, statisticsOf } from '../geometry/statistics.ts';
 import type { Volume, Xyz } from '../geometry/volume.ts';
 import { readImage } from '../images/read.ts';
 
@@ -54,16 +54,25 @@ export async function readRegistrationImage(
   return { path, volume, background, prepared, cropped };
 }
 
-/** Reads the label map of an image, on the image's own grid. @throws WorkError if it is no label map, or lies on another grid */
-export async function readLabelsOf(path: string, image: RegistrationImage): Promise<Volume> {
+export interface LabelsOfImage {
+  /** On the image's own grid. */
+  readonly volume: Volume;
+  readonly remarks: readonly string[];
+}
+
+/** Reads the label map of an image. @throws WorkError if it is no label map, or lies on another grid */
+export async function readLabelsOf(path: string, image: RegistrationImage): Promise<LabelsOfImage> {
   const { volume } = await readImage(path);
   if (!volume.data.every((value) => Number.isInteger(value)))
     throw new WorkError(`${path}: not a label map: expected whole numbers`);
   const difference = gridDifference(reorientToRas(volume).geometry, image.prepared.image);
   if (difference)
     throw new WorkError(`${path}: on another grid than its image ${image.path}: ${difference}; resample it to the image`);
+  const remarks = labelCodes(volume.data, volume.geometry.size)
+    ? []
+    : [`${path}: taken for a label map, but its values look like an image's`];
   // the same voxels, perhaps stored in another order of axes
-  return resampleNearest(volume, image.volume.geometry, 0);
+  return { volume: resampleNearest(volume, image.volume.geometry, 0), remarks };
 }
 
 export interface LandmarkPair {

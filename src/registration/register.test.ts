@@ -297,6 +297,18 @@ describe('registration', () => {
     for (let voxel = 0; voxel < voxelCount(FIXED.size); voxel += 17) expectNear(b(voxel), a(voxel), 4);
   });
 
+  it('can start where the files say that the images lie, if they share a place', async () => {
+    const nearby: Geometry = { ...MOVING, direction: TURNED, originMm: [0, 0, 0] };
+    const centre = centreOf(nearby);
+    const originMm = FIXED_CENTRE.map((c, k) => c - centre[k] + k) as unknown as Xyz;
+    await writeImage(at('nearby.nii'), image({ ...nearby, originMm }));
+    const report = await register({ moving: at('nearby.nii'), start: 'stored', out: 'stored-out' });
+    expect(report.stages.map(({ stage }) => stage)).toEqual(['asStored', 'affine', 'deformable']);
+    expectNear(report.affine.matrix, [1, 0, 0, 0, 1, 0, 0, 0, 1], 6);
+    expectNear(report.affine.offset, [0, 0, 0], 4);
+    await expect(register({ start: 'stored', out: 'stored-out' })).rejects.toThrow(/--start stored: .* share no place; leave/);
+  });
+
   it('works without an affine head, and leaves that stage out', async () => {
     const model = await makeModel('no-affine', { out_flow: [0, 0, 1] }, { ...ALL_HEADS, affine: false });
     const report = await register({ model, out: 'no-affine-out' });

@@ -3,16 +3,16 @@
  * result (docs/file-formats.md says what is in the folder).
  *
  * The images need not share a frame: matching starts with the grids of both, brought to RAS, axis on axis and the centres of their
- * foreground boxes on one another, since that is how training laid them. What files say of the patient's place is reported as a stage of
- * its own ('as stored'), not used.
+ * foreground boxes on one another, since that is how training laid them. What the files say of the patient's place is then only reported,
+ * as the stage 'asStored'; for scans of one frame (a follow-up, another sequence) matching can start from there instead.
  */
 import { access, constants, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Backend } from '../engine/backend.ts';
-import { UsageError } from '../errors/errors.ts';
+import { UsageError, WorkError } from '../errors/errors.ts';
 import { type Affine, applyAffine, applyMatrix3, composeAffine, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
 import { orientationCode } from '../geometry/orientation.ts';
-import { type Geometry, IDENTITY_3, type Xyz } from '../geometry/volume.ts';
+import { type Geometry, IDENTITY_3, type Volume, type Xyz } from '../geometry/volume.ts';
 import { writeImage, writeVectorImage } from '../images/write.ts';
 import { makeFolder, writeFileAtomic } from '../node/files.ts';
 import type { Progress } from '../node/progress.ts';
@@ -24,7 +24,7 @@ import { type JacobianMeasures, measureJacobian, measureStage, type Stage, type 
 import { readMatchingNetwork } from './network.ts';
 import { displacementField, IDENTITY, type PhysicalMap, physicalJacobian } from './physical-map.ts';
 import { itkAffineText } from './transform-file.ts';
-import { warpImage, warpLabelMap } from './warp.ts';
+import { coveredShare, warpImage, warpLabelMap } from './warp.ts';
 
 /** The files of a registration, in its folder. */
 export const REGISTRATION_FILES = {
@@ -47,6 +47,8 @@ export interface RegisterCall {
   readonly movingLandmarks?: string;
   readonly fixedLandmarks?: string;
   readonly modality?: 'ct' | 'mr';
+  /** Where matching starts: the centres on one another (default), or where the files say that the images lie. */
+  readonly start?: 'centres' | 'stored';
   /** Side of tiles in voxels; by default both images whole if memory allows. */
   readonly tile?: number;
   readonly backend: Backend;
@@ -81,7 +83,8 @@ export interface RegistrationReport {
     /** Why not both images whole; empty if they were. */
     readonly reason: string;
   };
-  /** In the order in which the map grows; `affine` is absent without an affine head. */
+  readonly start: 'centres' | 'stored';
+  /** In the order in which the map grows; `affine` is absent without an affine head, `centred` if matching started as stored. */
   readonly stages: readonly StageMeasures[];
   readonly jacobian: JacobianMeasures;
   /** How far the deformable part moves points beyond the affine, within the foreground. */
@@ -135,7 +138,7 @@ const physical = (voxelMap: Affine, fixed: Geometry, moving: Geometry): Affine =
   composeAffine(voxelToPhysical(moving), composeAffine(voxelMap, physicalToVoxel(fixed)));
 
 /** The maps of all stages. */
-function stagesOf(match: Match, fixed: Geometry, moving: Geometry, hasAffine: boolean): Stage[] {
+function stagesOf(match: Match, fixed: Geometry, moving: Geometry, hasAffine: boolean, start: 'centres' | 'stored'): Stage[] {
   const [from, to] = [centreOf(fixed), centreOf(moving)];
   const centring: Affine = { matrix: IDENTITY_3, offset: to.map((c, k) => c - from[k]) as unknown as Xyz };
   const affine = physical(match.affine, fixed, moving);
@@ -145,7 +148,7 @@ function stagesOf(match: Match, fixed: Geometry, moving: Geometry, hasAffine: bo
     data.set(applyMatrix3(toMm, [match.residual[i], match.residual[i + 1], match.residual[i + 2]]), i);
   return [
     ['asStored', { affine: IDENTITY, residual: null }],
-    ['centred', { affine: physical(centring, fixed, moving), residual: null }],
+    ...(start === 'centres' ? [['centred', { affine: physical(centring, fixed, moving), residual: null }] as const] : []),
     ...(hasAffine ? [['affine', { affine, residual: null }] as const] : []),
     ['deformable', { affine, residual: { geometry: fixed, data } }],
   ];
@@ -170,6 +173,17 @@ const factsOf = ({ path, volume: { geometry }, prepared, cropped }: Registration
   seen: cropped.geometry,
   remarks: prepared.problems,
 });
+
+/** The moving image as the network sees it, on the fixed image's prepared grid. @throws WorkError if nothing of it lies there */
+function whereStored(moving: RegistrationImage, fixed: RegistrationImage): Volume<Float32Array> {
+  const identity: PhysicalMap = { affine: IDENTITY, residual: null };
+  const grid = fixed.cropped.geometry;
+  if (coveredShare(moving.volume.geometry, identity, grid) === 0)
+    throw new WorkError(
+      `--start stored: as their files say, ${moving.path} and ${fixed.path} lie apart and share no place; leave the option out to start centre on centre`,
+    );
+  return warpImage(moving.prepared.whole, identity, grid, 0);
+}
 
 /** By how many degrees the prepared grids are turned against each other. */
 function angleBetweenDeg({ direction: a }: Geometry, { direction: b }: Geometry): number {
@@ -200,21 +214,23 @@ export async function registerImages(call: RegisterCall): Promise<RegistrationRe
       ? await readLandmarkPairs(call.fixedLandmarks, call.movingLandmarks)
       : { pairs: [], unpaired: [] };
 
-  const remarks: string[] = [];
-  const turnedDeg = angleBetweenDeg(fixed.cropped.geometry, moving.cropped.geometry);
+  const remarks = [...(movingLabels?.remarks ?? []), ...(fixedLabels?.remarks ?? [])];
+  const start = call.start ?? 'centres';
+  const seen = start === 'stored' ? whereStored(moving, fixed) : moving.cropped;
+  const [fixedGrid, movingGrid] = [fixed.cropped.geometry, seen.geometry];
+  const turnedDeg = angleBetweenDeg(fixedGrid, movingGrid);
   if (turnedDeg > TURNED_DEG)
     remarks.push(
-      `the scans' axes are turned by ${turnedDeg.toFixed(0)} degrees against each other; matching starts axis on axis, as training did`,
+      `the scans' axes are turned by ${turnedDeg.toFixed(0)} degrees against each other; matching starts axis on axis, as training did (--start stored: as the files say)`,
     );
-  const [fixedGrid, movingGrid] = [fixed.cropped.geometry, moving.cropped.geometry];
   const plan = planMatch(network, backend, fixedGrid.size, movingGrid.size, call.tile);
   if (plan.reason) progress.say(`${plan.reason}: matched in ${plan.tiles.length} tiles of ${plan.size.join(' x ')} voxels`);
   progress.say(`computing  ${backend.description}, ${formatBytes(plan.neededBytes)}`);
-  const match = await matchVolumes(network, backend, plan, moving.cropped, fixed.cropped, progress);
+  const match = await matchVolumes(network, backend, plan, seen, fixed.cropped, progress);
 
-  const stages = stagesOf(match, fixedGrid, movingGrid, network.architecture.heads.affine);
+  const stages = stagesOf(match, fixedGrid, movingGrid, network.architecture.heads.affine, start);
   const map = stages.at(-1)![1];
-  const labels = movingLabels && fixedLabels ? { moving: movingLabels, fixed: fixedLabels } : null;
+  const labels = movingLabels && fixedLabels ? { moving: movingLabels.volume, fixed: fixedLabels.volume } : null;
   const truth = { labels, landmarks: landmarks.pairs };
   const measured = stages.map((stage) => measureStage(stage, moving, fixed, truth));
 
@@ -231,7 +247,7 @@ export async function registerImages(call: RegisterCall): Promise<RegistrationRe
   await writeImage(place(files.jacobian), { geometry: grid, data: determinants });
   const fixedCentreMm = applyAffine(voxelToPhysical(fixedGrid), centreOf(fixedGrid));
   await writeFileAtomic(place(files.affine), itkAffineText(map.affine, fixedCentreMm));
-  if (movingLabels) await writeImage(place(files.warpedLabels), warpLabelMap(movingLabels, map, grid));
+  if (movingLabels) await writeImage(place(files.warpedLabels), warpLabelMap(movingLabels.volume, map, grid));
 
   const { modality, spacingMm, intensity, crop } = options;
   const { report: _report, warpedLabels, ...always } = files;
@@ -241,6 +257,7 @@ export async function registerImages(call: RegisterCall): Promise<RegistrationRe
     fixed: factsOf(fixed),
     preprocessing: { modality, spacingMm, intensity, crop },
     network: { inputSize: plan.size, tiles: plan.tiles.length, reason: plan.reason },
+    start,
     stages: measured,
     jacobian: measureJacobian(determinants, grid, fixedGrid),
     deformationMm: deformationOf(map),

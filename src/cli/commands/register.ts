@@ -13,6 +13,7 @@ interface Options {
   readonly movingLandmarks?: string;
   readonly fixedLandmarks?: string;
   readonly modality?: 'ct' | 'mr';
+  readonly start: 'centres' | 'stored';
   readonly tile?: string;
   readonly backend: string;
   readonly threads?: string;
@@ -110,6 +111,14 @@ export function registerRegister(program: Command): void {
     .option('--fixed-landmarks <points>', "B's landmarks: the error in mm is measured at every stage, points paired by name")
     .addOption(
       new Option('--modality <modality>', 'what the images are; only needed for a model that does not say').choices(['ct', 'mr']),
+    )
+    .addOption(
+      new Option(
+        '--start <where>',
+        'matching starts with the centres on one another, or where the files say that the images lie (scans of one frame)',
+      )
+        .choices(['centres', 'stored'])
+        .default('centres'),
     )
     .option(
       '--tile <voxels>',
