@@ -17,7 +17,7 @@ import { nccLoss } from '../engine/ops/ncc/ncc.ts';
 import { sumOfSquares } from '../engine/ops/reduce/reduce.ts';
 import { view } from '../engine/ops/shape/shape.ts';
 import { smoothnessLoss } from '../engine/ops/smoothness/smoothness.ts';
-import { warp } from '../engine/ops/warp/warp.ts';
+import { insideMask, warp } from '../engine/ops/warp/warp.ts';
 import type { Zyx } from '../geometry/volume.ts';
 import type { Architecture } from '../model/architecture.ts';
 import { type Matching, matchingHead, restorationHead } from '../model/heads.ts';
@@ -32,9 +32,21 @@ export interface LossOptions {
   readonly smoothWeight: number;
   readonly mseWeight: number;
   readonly nccWindow: number;
+  /**
+   * 'all': every voxel's window counts, what lies outside A as darkness (the paper). 'overlap': windows and voxels whose place in A lies
+   * outside it are left out, so that the edge of the field of view is nothing to be aligned.
+   */
+  readonly nccOver: 'all' | 'overlap';
 }
 /** The paper's losses, 1 : 1 : 1 (equations 7 to 9). */
-export const PAPER_LOSS: LossOptions = { nccWeight: 1, affineNccWeight: 0, smoothWeight: 1, mseWeight: 1, nccWindow: 9 };
+export const PAPER_LOSS: LossOptions = {
+  nccWeight: 1,
+  affineNccWeight: 0,
+  smoothWeight: 1,
+  mseWeight: 1,
+  nccWindow: 9,
+  nccOver: 'all',
+};
 
 export interface StepOptions {
   readonly architecture: Architecture;
@@ -124,10 +136,12 @@ function gradientGraph(options: StepOptions, table: ParameterTable, everything: 
 
   const losses: [string, Node, number][] = [];
   if (out.matching && out.warped && fixed) {
-    losses.push(['ncc', nccLoss(graph, out.warped, fixed, loss.nccWindow), loss.nccWeight]);
+    const maskOf = (field: Node): Node | undefined => (loss.nccOver === 'overlap' ? insideMask(graph, field) : undefined);
+    losses.push(['ncc', nccLoss(graph, out.warped, fixed, loss.nccWindow, maskOf(out.matching.displacement)), loss.nccWeight]);
     if (out.matching.affineField && loss.affineNccWeight > 0) {
       const aligned = warp(graph, moving, out.matching.affineField);
-      losses.push(['affineNcc', nccLoss(graph, aligned, fixed, loss.nccWindow), loss.affineNccWeight]);
+      const mask = maskOf(out.matching.affineField);
+      losses.push(['affineNcc', nccLoss(graph, aligned, fixed, loss.nccWindow, mask), loss.affineNccWeight]);
     }
     losses.push(['smooth', smoothnessLoss(graph, out.matching.flow), loss.smoothWeight]);
   }

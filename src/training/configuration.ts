@@ -134,6 +134,12 @@ export const pretrainConfigurationSchema = z
         .refine((value) => value % 2 === 1, 'the window must be odd, so that it has a centre')
         .default(9)
         .describe("Side of the correlation's window in voxels, odd."),
+      nccOver: z
+        .enum(['all', 'overlap'])
+        .default('all')
+        .describe(
+          'all: every window counts, what lies outside the moving image as darkness (the paper); overlap: only where the images overlap.',
+        ),
     }),
     log: section('What the run writes down, and how often. Counts of steps; 0 is never.', {
       everySteps: count(1).default(10).describe('Losses, rate and gradient norms.'),

@@ -71,8 +71,15 @@ function stepOptions(
   patch = patchSize(configuration),
   width: number = configuration.model.width,
 ): StepOptions {
-  const { ncc, affineNcc, smooth, mse, nccWindow } = configuration.loss;
-  const loss: LossOptions = { nccWeight: ncc, affineNccWeight: affineNcc, smoothWeight: smooth, mseWeight: mse, nccWindow };
+  const { ncc, affineNcc, smooth, mse, nccWindow, nccOver } = configuration.loss;
+  const loss: LossOptions = {
+    nccWeight: ncc,
+    affineNccWeight: affineNcc,
+    smoothWeight: smooth,
+    mseWeight: mse,
+    nccWindow,
+    nccOver,
+  };
   return {
     architecture: scaledArchitecture(width, configuration.model.heads),
     loss,

@@ -38,7 +38,7 @@ import { upsampleGradient, upsampleOperation } from './resize/resize.ts';
 import { cropping, padding, viewing } from './shape/shape.ts';
 import { smoothnessGradient, smoothnessOperation } from './smoothness/smoothness.ts';
 import { softmaxGradient, softmaxOperation } from './softmax/softmax.ts';
-import { warpDisplacementGradient, warpImageGradient, warpOperation } from './warp/warp.ts';
+import { insideMaskOperation, warpDisplacementGradient, warpImageGradient, warpOperation } from './warp/warp.ts';
 
 /** Needs no kernel: given, kept or seen. */
 export const SOURCES = { input, state, constant, view: viewing };
@@ -72,6 +72,7 @@ export const OPERATIONS = {
   groupNormInputGradient,
   groupNormSums,
   groupStatistics,
+  insideMask: insideMaskOperation,
   linear: linearOperation,
   linearInputGradient,
   linearWeightGradient,

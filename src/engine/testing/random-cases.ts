@@ -21,7 +21,7 @@ import { upsample } from '../ops/resize/resize.ts';
 import { crop, pad } from '../ops/shape/shape.ts';
 import { smoothnessLoss } from '../ops/smoothness/smoothness.ts';
 import { softmax } from '../ops/softmax/softmax.ts';
-import { warp } from '../ops/warp/warp.ts';
+import { insideMask, warp } from '../ops/warp/warp.ts';
 import type { OperationCase, Tensor } from './case.ts';
 
 /** All but the adjoints and inner pieces, which the gradients run, and the effects, which have tests of their own. */
@@ -283,7 +283,23 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
     const window = draw.pick([3, 5, 9]);
     const a = draw.uniform(shape);
     const b = draw.tensor(shape, (i) => 0.5 * a.values[i] + draw.random.uniform(0, 0.5));
-    return { inputs: { a, b }, tolerance: 1e-4, build: (graph, { a: left, b: right }) => nccLoss(graph, left, right, window) };
+    if (draw.random.chance(0.5))
+      return { inputs: { a, b }, tolerance: 1e-4, build: (graph, { a: left, b: right }) => nccLoss(graph, left, right, window) };
+    const mask = draw.tensor(shape, () => (draw.random.chance(0.7) ? 1 : 0));
+    return {
+      inputs: { a, b, mask },
+      wanted: ['a', 'b'],
+      tolerance: 1e-4,
+      build: (graph, { a: left, b: right, mask: m }) => nccLoss(graph, left, right, window, m),
+    };
+  },
+  insideMask: (draw) => {
+    const [batch, , ...size] = draw.shape();
+    return {
+      inputs: { displacement: draw.displacement([batch, 3, ...size]) },
+      wanted: [],
+      build: (graph, { displacement }) => insideMask(graph, displacement),
+    };
   },
   smoothness: (draw) => ({
     inputs: { flow: draw.normal(draw.shape(3)) },

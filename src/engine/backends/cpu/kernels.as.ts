@@ -26,10 +26,10 @@ export {
 } from "../../ops/group-norm/group-norm.as";
 export { batchSum, linear, linearInputGradient, linearWeightGradient } from "../../ops/linear/linear.as";
 export { mse, mseGradient } from "../../ops/mse/mse.as";
-export { nccGradient, nccLoss, nccWindows } from "../../ops/ncc/ncc.as";
+export { nccCount, nccGradient, nccLoss, nccWindows } from "../../ops/ncc/ncc.as";
 export { maxPool, maxPoolGradient } from "../../ops/pool/pool.as";
 export { channelSum, elementSums, fill, globalAverage, planeSums, spatialBroadcast, squareSums } from "../../ops/reduce/reduce.as";
 export { upsample, upsampleGradient } from "../../ops/resize/resize.as";
 export { smoothness, smoothnessGradient } from "../../ops/smoothness/smoothness.as";
 export { softmax, softmaxGradient } from "../../ops/softmax/softmax.as";
-export { warp, warpDisplacementGradient, warpImageGradient } from "../../ops/warp/warp.as";
+export { insideMask, warp, warpDisplacementGradient, warpImageGradient } from "../../ops/warp/warp.as";

@@ -29,7 +29,7 @@ import { upsample, upsampleGradient } from '../../ops/resize/cpu.ts';
 import { crop, pad } from '../../ops/shape/cpu.ts';
 import { smoothness, smoothnessGradient } from '../../ops/smoothness/cpu.ts';
 import { softmax, softmaxGradient } from '../../ops/softmax/cpu.ts';
-import { warp, warpDisplacementGradient, warpImageGradient } from '../../ops/warp/cpu.ts';
+import { insideMask, warp, warpDisplacementGradient, warpImageGradient } from '../../ops/warp/cpu.ts';
 import type { CpuKernel } from './lowering.ts';
 
 export const CPU_KERNELS: { readonly [Name in OperationName]: CpuKernel<AttributesOf<Name>> } = {
@@ -60,6 +60,7 @@ export const CPU_KERNELS: { readonly [Name in OperationName]: CpuKernel<Attribut
   groupNormInputGradient,
   groupNormSums,
   groupStatistics,
+  insideMask,
   linear,
   linearInputGradient,
   linearWeightGradient,

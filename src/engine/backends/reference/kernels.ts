@@ -29,7 +29,7 @@ import { upsample, upsampleGradient } from '../../ops/resize/reference.ts';
 import { crop, pad } from '../../ops/shape/reference.ts';
 import { smoothness, smoothnessGradient } from '../../ops/smoothness/reference.ts';
 import { softmax, softmaxGradient } from '../../ops/softmax/reference.ts';
-import { warp, warpDisplacementGradient, warpImageGradient } from '../../ops/warp/reference.ts';
+import { insideMask, warp, warpDisplacementGradient, warpImageGradient } from '../../ops/warp/reference.ts';
 import type { ReferenceKernel } from './kernel.ts';
 
 export const REFERENCE_KERNELS: { readonly [Name in OperationName]: ReferenceKernel<AttributesOf<Name>> } = {
@@ -60,6 +60,7 @@ export const REFERENCE_KERNELS: { readonly [Name in OperationName]: ReferenceKer
   groupNormInputGradient,
   groupNormSums,
   groupStatistics,
+  insideMask,
   linear,
   linearInputGradient,
   linearWeightGradient,

@@ -1,10 +1,9 @@
 /** Local NCC on the CPU: a unit of work is one plane, with scratch of its own for the window sums. */
 import { alwaysPlain, type CpuKernel } from '../../backends/cpu/lowering.ts';
-import { elementCount } from '../../graph.ts';
 import type { NccAttributes } from './ncc.ts';
 
 /** As ncc.as.ts: how many fields are summed, and doubles of a row. */
-const WINDOW_FIELDS = 5;
+const windowFields = (masked: boolean): number => (masked ? 6 : 5);
 const GRADIENT_FIELDS = 3;
 const paddedWidth = (width: number): number => width + (width % 2);
 
@@ -14,26 +13,28 @@ const unitBytes = (width: number, window: number, fields: number): number =>
 
 export const ncc: CpuKernel<NccAttributes> = {
   blocked: alwaysPlain,
-  lower: ({ inputs: [a, b], out, attributes: { window } }, emitter) => {
+  lower: ({ inputs: [a, b, mask], out, attributes: { window } }, emitter) => {
     const [batch, , depth, , width] = a.shape as [number, number, number, number, number];
     const units = batch * depth;
-    const partial = emitter.scratch(8 * units);
-    const scratch = emitter.scratch(units * unitBytes(width, window, WINDOW_FIELDS));
-    emitter.emit('nccWindows', a, b, scratch, partial, window, 0, batch, 0);
-    emitter.emit('nccLoss', partial, units, elementCount(a.shape), out.data);
+    const partial = emitter.scratch(8 * 2 * units);
+    const scratch = emitter.scratch(units * unitBytes(width, window, windowFields(mask !== undefined)));
+    emitter.emit('nccWindows', a, b, scratch, partial, window, 0, batch, 0, mask ?? 0);
+    emitter.emit('nccLoss', partial, units, out.data);
   },
 };
 
 /** One sample after the other, so that the fields of one alone take memory. */
 export const nccGradient: CpuKernel<NccAttributes> = {
   blocked: alwaysPlain,
-  lower: ({ inputs: [a, b, dOut], out, attributes: { window } }, emitter) => {
+  lower: ({ inputs: [a, b, dOut, mask], out, attributes: { window } }, emitter) => {
     const [batch, , depth, height, width] = a.shape as [number, number, number, number, number];
     const fields = emitter.scratch(8 * GRADIENT_FIELDS * depth * height * paddedWidth(width));
-    const scratch = emitter.scratch(depth * unitBytes(width, window, WINDOW_FIELDS));
+    const scratch = emitter.scratch(depth * unitBytes(width, window, windowFields(mask !== undefined)));
+    const count = emitter.scratch(8);
+    emitter.emit('nccCount', a, mask ?? 0, count);
     for (let sample = 0; sample < batch; sample++) {
-      emitter.emit('nccWindows', a, b, scratch, fields, window, sample, 1, 1);
-      emitter.emit('nccGradient', a, b, dOut.data, fields, scratch, out, window, sample);
+      emitter.emit('nccWindows', a, b, scratch, fields, window, sample, 1, 1, mask ?? 0);
+      emitter.emit('nccGradient', a, b, dOut.data, fields, scratch, out, window, sample, mask ?? 0, count);
     }
   },
 };

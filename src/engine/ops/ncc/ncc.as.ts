@@ -11,8 +11,9 @@ const EPSILON: f64 = 1e-5;
 /** As NCC_VARIANCE_FLOOR. */
 const VARIANCE_FLOOR: f64 = 1e-11;
 
-/** Of a, b, a^2, b^2, ab. */
+/** Of a, b, a^2, b^2, ab; and of the mask, if there is one. */
 const WINDOW_FIELDS = 5;
+const MASKED_FIELDS = 6;
 /** Of u, v, and u mean_b - 2 v mean_a. */
 const GRADIENT_FIELDS = 3;
 
@@ -38,8 +39,8 @@ function pair(from: usize, single: bool): v128 {
   return f64x2.promote_low_f32x4(single ? v128.load32_zero(from) : v128.load64_zero(from));
 }
 
-/** Sums over z of a row of the five fields: a and b are the rows' first plane, to is [field][x]. */
-function productSums(a: usize, b: usize, planes: i32, plane: usize, width: i32, to: usize): void {
+/** Sums over z of a row of the fields: a, b and the mask (0: none) are the rows' first plane, to is [field][x]. */
+function productSums(a: usize, b: usize, mask: usize, planes: i32, plane: usize, width: i32, to: usize): void {
   const pitch = <usize>paddedWidth(width) << 3;
   for (let x = 0; x < width; x += 2) {
     const single = x + 1 == width;
@@ -50,9 +51,18 @@ function productSums(a: usize, b: usize, planes: i32, plane: usize, width: i32, 
     let sumAA = f64x2.splat(0);
     let sumBB = f64x2.splat(0);
     let sumAB = f64x2.splat(0);
+    let sumMask = f64x2.splat(0);
+    let atMask = mask + (<usize>x << 2);
     for (let k = 0; k < planes; k++) {
-      const valueA = pair(atA, single);
-      const valueB = pair(atB, single);
+      let valueA = pair(atA, single);
+      let valueB = pair(atB, single);
+      if (mask) {
+        const inside = pair(atMask, single);
+        valueA = f64x2.mul(valueA, inside);
+        valueB = f64x2.mul(valueB, inside);
+        sumMask = f64x2.add(sumMask, inside);
+        atMask += plane;
+      }
       sumA = f64x2.add(sumA, valueA);
       sumB = f64x2.add(sumB, valueB);
       sumAA = f64x2.add(sumAA, f64x2.mul(valueA, valueA));
@@ -71,6 +81,7 @@ function productSums(a: usize, b: usize, planes: i32, plane: usize, width: i32, 
     v128.store(out, sumBB);
     out += pitch;
     v128.store(out, sumAB);
+    if (mask) v128.store(out + pitch, sumMask);
   }
 }
 
@@ -145,8 +156,8 @@ function variance(sum: v128, squares: v128, n: v128): v128 {
 }
 
 /**
- * args: a, b, scratch of the units, result, window, first sample, samples, gradient.
- * gradient 0: result is partial sums [n][z] as f64, of c over a plane. 1: it is the fields [z][field][y][x] as f64 of that one sample.
+ * args: a, b, scratch of the units, result, window, first sample, samples, gradient, mask (or 0).
+ * gradient 0: result is partial sums [n][z][2] as f64, of c over a plane and of the windows that count. 1: it is the fields [z][field][y][x] as f64 of that one sample.
  */
 export function nccWindows(args: usize, thread: i32, threads: i32): void {
   const a = tensor(args, 0);
@@ -162,7 +173,10 @@ export function nccWindows(args: usize, thread: i32, threads: i32): void {
   const pitch = <usize>paddedWidth(width) << 3;
   const line = lineBytes(width, window);
   const plane = <usize>(a.h * a.w) << 2;
-  const n = f64x2.splat(<f64>window * <f64>window * <f64>window);
+  const mask = address(args, 8);
+  const fieldCount = mask ? MASKED_FIELDS : WINDOW_FIELDS;
+  const one = f64x2.splat(1);
+  let n = f64x2.splat(<f64>window * <f64>window * <f64>window);
   const units = samples * a.d;
   const last = shareStart(units, thread + 1, threads);
   for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
@@ -170,30 +184,38 @@ export function nccWindows(args: usize, thread: i32, threads: i32): void {
     const z = unit % a.d;
     const fromZ = max(0, z - half);
     const planes = min(a.d - 1, z + half) - fromZ + 1;
-    const ring = scratch + <usize>unit * unitBytes(width, window, WINDOW_FIELDS);
-    const lines = ring + <usize>(window * WINDOW_FIELDS) * pitch;
-    memory.fill(lines, 0, <usize>WINDOW_FIELDS * line);
+    const ring = scratch + <usize>unit * unitBytes(width, window, fieldCount);
+    const lines = ring + <usize>(window * fieldCount) * pitch;
+    memory.fill(lines, 0, <usize>fieldCount * line);
     let ready = 0;
     let total: f64 = 0;
+    let counted: f64 = 0;
     for (let y = 0; y < a.h; y++) {
       const lastRow = min(a.h - 1, y + half);
       for (; ready <= lastRow; ready++) {
-        const slot = ring + <usize>((ready % window) * WINDOW_FIELDS) * pitch;
-        productSums(plainRow(a, sample, 0, fromZ, ready), plainRow(b, sample, 0, fromZ, ready), planes, plane, width, slot);
+        const slot = ring + <usize>((ready % window) * fieldCount) * pitch;
+        const maskRow = mask ? plainRow(tensor(args, 8), sample, 0, fromZ, ready) : 0;
+        productSums(plainRow(a, sample, 0, fromZ, ready), plainRow(b, sample, 0, fromZ, ready), maskRow, planes, plane, width, slot);
       }
-      ringSums(ring, lines, max(0, y - half), lastRow, width, window, WINDOW_FIELDS);
+      ringSums(ring, lines, max(0, y - half), lastRow, width, window, fieldCount);
+      const centre = mask ? plainRow(tensor(args, 8), sample, 0, z, y) : 0;
       const out = result + <usize>((z * GRADIENT_FIELDS * a.h) + y) * pitch;
       const field = <usize>a.h * pitch;
       let sum = f64x2.splat(0);
       for (let x = 0; x < width; x += 2) {
         const at = lines + (<usize>x << 3);
+        let weight = one;
+        if (mask) {
+          n = f64x2.max(windowSum(at + 5 * line, window), one);
+          weight = pair(centre + (<usize>x << 2), x + 1 == width);
+        }
         const sumA = windowSum(at, window);
         const sumB = windowSum(at + line, window);
         const varianceA = variance(sumA, windowSum(at + 2 * line, window), n);
         const varianceB = variance(sumB, windowSum(at + 3 * line, window), n);
         const both = v128.and(f64x2.gt(varianceA, f64x2.splat(0)), f64x2.gt(varianceB, f64x2.splat(0)));
         const difference = f64x2.sub(windowSum(at + 4 * line, window), f64x2.div(f64x2.mul(sumA, sumB), n));
-        const cross = v128.and(difference, both);
+        const cross = f64x2.mul(v128.and(difference, both), weight);
         const q = f64x2.add(f64x2.mul(varianceA, varianceB), f64x2.splat(EPSILON));
         if (gradient) {
           const ratio = f64x2.div(cross, q);
@@ -206,8 +228,13 @@ export function nccWindows(args: usize, thread: i32, threads: i32): void {
           v128.store(to + 2 * field, means);
         } else {
           const c = f64x2.min(f64x2.div(f64x2.mul(cross, cross), q), f64x2.splat(1));
-          if (x + 1 < width) sum = f64x2.add(sum, c);
-          else total += f64x2.extract_lane(c, 0);
+          if (x + 1 < width) {
+            sum = f64x2.add(sum, c);
+            counted += f64x2.extract_lane(weight, 0) + f64x2.extract_lane(weight, 1);
+          } else {
+            total += f64x2.extract_lane(c, 0);
+            counted += f64x2.extract_lane(weight, 0);
+          }
         }
       }
       total += f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1);
@@ -219,21 +246,45 @@ export function nccWindows(args: usize, thread: i32, threads: i32): void {
         store<f64>(beyond + 2 * field, 0);
       }
     }
-    if (!gradient) store<f64>(result + (<usize>unit << 3), total);
+    if (!gradient) {
+      store<f64>(result + (<usize>unit << 4), total);
+      store<f64>(result + (<usize>unit << 4), counted, 8);
+    }
   }
 }
 
-/** args: partial sums, how many, voxels of all samples, out (scalar). */
+/** args: partial sums, how many, out (scalar). */
 export function nccLoss(args: usize, thread: i32, threads: i32): void {
   if (thread != 0) return;
   const partial = address(args, 0);
   const count = word(args, 1);
   let sum: f64 = 0;
-  for (let i = 0; i < count; i++) sum += load<f64>(partial + (<usize>i << 3));
-  store<f32>(address(args, 3), <f32>max<f64>(0, 1 - sum / <f64>word(args, 2)));
+  let counted: f64 = 0;
+  for (let i = 0; i < count; i++) {
+    sum += load<f64>(partial + (<usize>i << 4));
+    counted += load<f64>(partial + (<usize>i << 4), 8);
+  }
+  store<f32>(address(args, 2), <f32>max<f64>(0, 1 - sum / max<f64>(1, counted)));
 }
 
-/** args: a, b, dOut, fields of one sample, scratch of the units, d a, window, sample. */
+/** args: a (for its shape), mask (or 0), out as f64: how many windows the mean runs over. */
+export function nccCount(args: usize, thread: i32, threads: i32): void {
+  if (thread != 0) return;
+  const a = tensor(args, 0);
+  const voxels = a.d * a.h * a.w;
+  let sum: f64 = 0;
+  if (address(args, 1)) {
+    for (let n = 0; n < a.n; n++) {
+      const from = plainRow(tensor(args, 1), n, 0, 0, 0);
+      for (let i = 0; i < voxels; i++) sum += <f64>load<f32>(from + (<usize>i << 2));
+    }
+  } else {
+    sum = <f64>a.n * <f64>voxels;
+  }
+  store<f64>(address(args, 2), max<f64>(1, sum));
+}
+
+/** args: a, b, dOut, fields of one sample, scratch of the units, d a, window, sample, mask (or 0), count of the windows. */
 export function nccGradient(args: usize, thread: i32, threads: i32): void {
   const a = tensor(args, 0);
   const b = tensor(args, 1);
@@ -247,7 +298,8 @@ export function nccGradient(args: usize, thread: i32, threads: i32): void {
   const pitch = <usize>paddedWidth(width) << 3;
   const line = lineBytes(width, window);
   const plane = <usize>(GRADIENT_FIELDS * a.h) * pitch;
-  const factor = f64x2.splat(-(<f64>load<f32>(address(args, 2))) / (<f64>a.n * <f64>a.d * <f64>a.h * <f64>a.w));
+  const mask = address(args, 8);
+  const factor = f64x2.splat(-(<f64>load<f32>(address(args, 2))) / load<f64>(address(args, 9)));
   const last = shareStart(a.d, thread + 1, threads);
   for (let z = shareStart(a.d, thread, threads); z < last; z++) {
     const fromZ = max(0, z - half);
@@ -268,6 +320,7 @@ export function nccGradient(args: usize, thread: i32, threads: i32): void {
       const rowA = plainRow(a, sample, 0, z, y);
       const rowB = plainRow(b, sample, 0, z, y);
       const out = plainRow(dA, sample, 0, z, y);
+      const centre = mask ? plainRow(tensor(args, 8), sample, 0, z, y) : 0;
       for (let x = 0; x < width; x += 2) {
         const single = x + 1 == width;
         const at = lines + (<usize>x << 3);
@@ -275,7 +328,8 @@ export function nccGradient(args: usize, thread: i32, threads: i32): void {
         const valueA = pair(rowA + i, single);
         const left = f64x2.mul(pair(rowB + i, single), windowSum(at, window));
         const right = f64x2.mul(f64x2.add(valueA, valueA), windowSum(at + line, window));
-        const sum = f64x2.sub(f64x2.sub(left, right), windowSum(at + 2 * line, window));
+        let sum = f64x2.sub(f64x2.sub(left, right), windowSum(at + 2 * line, window));
+        if (mask) sum = f64x2.mul(sum, pair(centre + i, single));
         const value = f32x4.demote_f64x2_zero(f64x2.mul(factor, sum));
         if (single) v128.store32_lane(out + i, value, 0);
         else v128.store64_lane(out + i, value, 0);

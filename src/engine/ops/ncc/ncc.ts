@@ -8,6 +8,10 @@
  *   d c_w / d a_p = u (b_p - mean_b) - 2 v (a_p - mean_a)   for p in w
  * so  d a = -dOut / voxels * [ b box(u) - box(u mean_b) - 2 a box(v) + 2 box(v mean_a) ], box being the same window's sum
  * (windows are symmetric). The loss is symmetric in its inputs: the gradient of b is this rule with a and b exchanged.
+ *
+ * With a mask m of zeros and ones, all sums run over voxels with m = 1, n is their number in the window, and the mean is over the windows
+ * whose centre has m = 1 (the loss is 1 if there is none): what lies outside an image is then not darkness to be matched, but left out.
+ * The mask has no gradient.
  */
 import { checkShape, formatShape, type Graph, type Node, type Operation, sameShape } from '../../graph.ts';
 
@@ -16,25 +20,29 @@ export interface NccAttributes {
   readonly window: number;
 }
 
-/** inputs: a, b (N, 1, D, H, W). Result: a scalar in [0, 1]. */
+/** inputs: a, b (N, 1, D, H, W), and a mask of the same shape or none. Result: a scalar in [0, 1]. */
 export const nccOperation: Operation<NccAttributes> = {
   name: 'ncc',
-  shape: ([a, b], { window }) => {
+  shape: ([a, b, mask], { window }) => {
     checkShape(
       a!.length === 5 && a![1] === 1 && sameShape(a!, b!),
       'ncc',
       () => `needs two images (N, 1, D, H, W), got ${formatShape(a!)} and ${formatShape(b!)}`,
     );
+    checkShape(!mask || sameShape(mask, a!), 'ncc', () => `mask expects ${formatShape(a!)}, got ${formatShape(mask!)}`);
     checkShape(window % 2 === 1 && window > 0, 'ncc', () => `the window must be odd, got ${window}`);
     return [];
   },
-  gradient: (graph, { inputs: [a, b], attributes }, dOut, needs) => [
-    needs[0] ? graph.apply(nccGradient, [a!, b!, dOut], attributes) : undefined,
-    needs[1] ? graph.apply(nccGradient, [b!, a!, dOut], attributes) : undefined,
-  ],
+  gradient: (graph, { inputs: [a, b, mask], attributes }, dOut, needs) => {
+    const rest = mask ? [dOut, mask] : [dOut];
+    return [
+      needs[0] ? graph.apply(nccGradient, [a!, b!, ...rest], attributes) : undefined,
+      needs[1] ? graph.apply(nccGradient, [b!, a!, ...rest], attributes) : undefined,
+    ];
+  },
 };
 
-/** inputs: a, b, dOut (scalar). Result: d a. */
+/** inputs: a, b, dOut (scalar), mask or none. Result: d a. */
 export const nccGradient: Operation<NccAttributes> = { name: 'nccGradient', shape: ([a]) => a! };
 
 /** eps of the denominator (METHOD: 1e-5). */
@@ -42,4 +50,6 @@ export const NCC_EPSILON = 1e-5;
 /** A variance below this share of its sum of squares is rounding error of double running sums, and counts as zero. */
 export const NCC_VARIANCE_FLOOR = 1e-11;
 
-export const nccLoss = (graph: Graph, a: Node, b: Node, window = 9): Node => graph.apply(nccOperation, [a, b], { window });
+/** The loss of two images, over all voxels or those of a mask. */
+export const nccLoss = (graph: Graph, a: Node, b: Node, window = 9, mask?: Node): Node =>
+  graph.apply(nccOperation, mask ? [a, b, mask] : [a, b], { window });

@@ -33,26 +33,31 @@ interface Windows {
   readonly cross: Field;
 }
 
-function windowsOf(a: Field, b: Field, size: readonly number[], window: number): Windows {
-  const n = window ** 3;
-  const box = (values: Field): Field => boxSum(values, size, window);
+/** Without a mask every window counts window^3 voxels, those outside the volume as zeros. */
+function windowsOf(a: Field, b: Field, mask: Field | undefined, size: readonly number[], window: number): Windows {
+  const box = (values: Field): Field => boxSum(mask ? values.map((value, p) => value * mask[p]) : values, size, window);
+  const n = mask ? boxSum(mask, size, window).map((count) => Math.max(1, count)) : a.map(() => window ** 3);
   const variance = (values: Field, sums: Field): Field => {
     const squares = box(values.map((value) => value * value));
     return squares.map((square, p) => {
-      const difference = square - (sums[p] * sums[p]) / n;
+      const difference = square - (sums[p] * sums[p]) / n[p];
       return difference > NCC_VARIANCE_FLOOR * square ? difference : 0;
     });
   };
   const [sumA, sumB] = [box(a), box(b)];
   const [varianceA, varianceB] = [variance(a, sumA), variance(b, sumB)];
   const cross = box(a.map((value, p) => value * b[p])).map((sum, p) =>
-    varianceA[p] > 0 && varianceB[p] > 0 ? sum - (sumA[p] * sumB[p]) / n : 0,
+    varianceA[p] > 0 && varianceB[p] > 0 && (mask?.[p] ?? 1) > 0 ? sum - (sumA[p] * sumB[p]) / n[p] : 0,
   );
-  return { meanA: sumA.map((sum) => sum / n), meanB: sumB.map((sum) => sum / n), varianceA, varianceB, cross };
+  return { meanA: sumA.map((sum, p) => sum / n[p]), meanB: sumB.map((sum, p) => sum / n[p]), varianceA, varianceB, cross };
 }
 
+/** Windows that the mean runs over. */
+const windowCount = (a: Field, mask: Field | undefined): number =>
+  mask ? mask.reduce((sum, value) => sum + value, 0) : a.length;
+
 export const ncc: ReferenceKernel<NccAttributes> = ({
-  inputs: [a, b],
+  inputs: [a, b, mask],
   inputShapes: [[batch, , ...size]],
   out,
   attributes: { window },
@@ -60,25 +65,27 @@ export const ncc: ReferenceKernel<NccAttributes> = ({
   const voxels = a.length / batch;
   let sum = 0;
   for (let from = 0; from < a.length; from += voxels) {
-    const [partA, partB] = [a, b].map((each) => each.subarray(from, from + voxels));
-    const { cross, varianceA, varianceB } = windowsOf(partA, partB, size, window);
+    const part = (values: Field): Field => values.subarray(from, from + voxels);
+    const { cross, varianceA, varianceB } = windowsOf(part(a), part(b), mask && part(mask), size, window);
     cross.forEach((value, p) => {
       sum += Math.min(1, value ** 2 / (varianceA[p] * varianceB[p] + NCC_EPSILON));
     });
   }
-  out[0] = Math.max(0, 1 - sum / a.length);
+  out[0] = Math.max(0, 1 - sum / Math.max(1, windowCount(a, mask)));
 };
 
 export const nccGradient: ReferenceKernel<NccAttributes> = ({
-  inputs: [a, b, [dOut]],
+  inputs: [a, b, [dOut], mask],
   out,
   shape: [batch, , ...size],
   attributes: { window },
 }) => {
   const voxels = a.length / batch;
+  const factor = -dOut / Math.max(1, windowCount(a, mask));
   for (let from = 0; from < a.length; from += voxels) {
-    const [partA, partB] = [a, b].map((each) => each.subarray(from, from + voxels));
-    const { meanA, meanB, varianceA, varianceB, cross } = windowsOf(partA, partB, size, window);
+    const part = (values: Field): Field => values.subarray(from, from + voxels);
+    const [partA, partB, partMask] = [part(a), part(b), mask && part(mask)];
+    const { meanA, meanB, varianceA, varianceB, cross } = windowsOf(partA, partB, partMask, size, window);
     const q = cross.map((_, p) => varianceA[p] * varianceB[p] + NCC_EPSILON);
     const u = cross.map((value, p) => (2 * value) / q[p]);
     const v = cross.map((value, p) => (value / q[p]) ** 2 * varianceB[p]);
@@ -91,7 +98,7 @@ export const nccGradient: ReferenceKernel<NccAttributes> = ({
     ].map(box);
     for (let p = 0; p < voxels; p++) {
       const sum = partB[p] * boxU[p] - boxUMeanB[p] - 2 * partA[p] * boxV[p] + 2 * boxVMeanA[p];
-      out[from + p] = (-dOut / a.length) * sum;
+      out[from + p] = factor * sum * (partMask?.[p] ?? 1);
     }
   }
 };

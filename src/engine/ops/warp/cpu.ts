@@ -21,3 +21,10 @@ export const warpDisplacementGradient: CpuKernel<undefined> = {
     emitter.emit('warpDisplacementGradient', image, emitter.toPlain(displacement), dy, out);
   },
 };
+
+export const insideMask: CpuKernel<undefined> = {
+  blocked: alwaysPlain,
+  lower: ({ inputs: [displacement], out }, emitter) => {
+    emitter.emit('insideMask', emitter.toPlain(displacement), out);
+  },
+};

@@ -92,3 +92,17 @@ export const warpDisplacementGradient: ReferenceKernel<undefined> = ({
     for (let axis = 0; axis < 3; axis++) out[(3 * n + axis) * voxels + p] += slopes[axis] * inner;
   });
 };
+
+export const insideMask: ReferenceKernel<undefined> = ({ inputs: [displacement], out, shape: [batch, , ...size] }) => {
+  const [, height, width] = size;
+  const voxels = out.length / batch;
+  for (let at = 0; at < out.length; at++) {
+    const p = at % voxels;
+    const place = [Math.floor(p / (height * width)), Math.floor(p / width) % height, p % width];
+    const inside = place.every((from, axis) => {
+      const to = from + displacement[(3 * Math.floor(at / voxels) + axis) * voxels + p];
+      return to >= 0 && to <= size[axis] - 1;
+    });
+    out[at] = inside ? 1 : 0;
+  }
+};

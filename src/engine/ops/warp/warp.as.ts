@@ -413,3 +413,29 @@ function slopes(table: usize, count: i32, axis: usize, to: usize): void {
     }
   }
 }
+
+/** args: displacement plain, mask (N, 1, D, H, W). A position that is no number is not inside. */
+export function insideMask(args: usize, thread: i32, threads: i32): void {
+  const displacement = tensor(args, 0);
+  const mask = tensor(args, 1);
+  const units = mask.n * mask.d;
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+    const n = unit / mask.d;
+    const z = unit % mask.d;
+    for (let y = 0; y < mask.h; y++) {
+      const alongZ = plainRow(displacement, n, 0, z, y);
+      const alongY = plainRow(displacement, n, 1, z, y);
+      const alongX = plainRow(displacement, n, 2, z, y);
+      const out = plainRow(mask, n, 0, z, y);
+      for (let x = 0; x < mask.w; x++) {
+        const i = <usize>x << 2;
+        const toZ = <f64>z + <f64>load<f32>(alongZ + i);
+        const toY = <f64>y + <f64>load<f32>(alongY + i);
+        const toX = <f64>x + <f64>load<f32>(alongX + i);
+        const inside = toZ >= 0 && toZ <= <f64>(mask.d - 1) && toY >= 0 && toY <= <f64>(mask.h - 1) && toX >= 0 && toX <= <f64>(mask.w - 1);
+        store<f32>(out + i, inside ? 1 : 0);
+      }
+    }
+  }
+}

@@ -101,6 +101,7 @@ describe('warp', () => {
   itMatchesGolden('warp.features', build);
   itHasItsGradients('warp', 5);
   itAgreesOnRandomShapes('warp', 24);
+  itAgreesOnRandomShapes('insideMask', 12);
   itRefuses(
     'a displacement of another size',
     (graph) => warp(graph, graph.input('i', [1, 1, 4, 4, 4]), graph.input('d', [1, 3, 4, 4, 5])),

@@ -41,3 +41,18 @@ export const warpDisplacementGradient: Operation<undefined> = {
 
 export const warp = (graph: Graph, image: Node, displacement: Node): Node =>
   graph.apply(warpOperation, [image, displacement], undefined);
+
+/** displacement (N, 3, D, H, W) to (N, 1, D, H, W): 1 where p + displacement(p) lies inside the volume, else 0. Not differentiable. */
+export const insideMaskOperation: Operation<undefined> = {
+  name: 'insideMask',
+  shape: ([displacement]) => {
+    checkShape(
+      displacement!.length === 5 && displacement![1] === 3,
+      'insideMask',
+      () => `needs a displacement (N, 3, D, H, W), got ${formatShape(displacement!)}`,
+    );
+    return [displacement![0]!, 1, ...displacement!.slice(2)];
+  },
+};
+
+export const insideMask = (graph: Graph, displacement: Node): Node => graph.apply(insideMaskOperation, [displacement], undefined);
