@@ -103,7 +103,7 @@ export interface Run {
 }
 
 /** What a run may leave before its first checkpoint; a folder with other things in it is not written into. */
-const OF_A_RUN = /^(metrics\.jsonl|run\.json|evaluation\.json|events|pictures|best|last|\..*)$/;
+const OF_A_RUN = /^(metrics\.jsonl|run\.json|evaluation\.json|report\.html|events|pictures|best|last|\..*)$/;
 
 /**
  * Opens a run's folder for one writer, after repairing what a killed one left.
