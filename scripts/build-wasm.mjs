@@ -6,7 +6,21 @@ import asc from 'assemblyscript/asc';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const entry = 'src/engine/backends/cpu/kernels.as.ts';
-const shared = ['-O3', '--noAssert', '--runtime', 'stub', '--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536', '--importTable', '--enable', 'simd,threads'];
+const shared = [
+  '-O3',
+  '--noAssert',
+  '--runtime',
+  'stub',
+  '--importMemory',
+  '--sharedMemory',
+  '--initialMemory',
+  '1',
+  '--maximumMemory',
+  '65536',
+  '--importTable',
+  '--enable',
+  'simd,threads',
+];
 const builds = { portable: [], relaxed: ['--enable', 'relaxed-simd'] };
 
 mkdirSync(join(root, 'wasm'), { recursive: true });

@@ -4,12 +4,18 @@ import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
-const help = (...args) => spawnSync(process.execPath, [main, ...args, '--help'], { encoding: 'utf8', env: { ...process.env, COLUMNS: '110' } }).stdout.trimEnd();
+const help = (...args) =>
+  spawnSync(process.execPath, [main, ...args, '--help'], {
+    encoding: 'utf8',
+    env: { ...process.env, COLUMNS: '110' },
+  }).stdout.trimEnd();
 
 /** The whole reference as Markdown. */
 export function cliReference() {
   const overview = help();
-  const commands = [...overview.split('Commands:')[1].matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name).filter((name) => name !== 'help');
+  const commands = [...overview.split('Commands:')[1].matchAll(/^ {2}([a-z]+)/gm)]
+    .map(([, name]) => name)
+    .filter((name) => name !== 'help');
   const sections = commands.map((name) => `## gvsl ${name}\n\n\`\`\`\n${help(name)}\n\`\`\`\n`);
   return [
     '# Command line',

@@ -5,7 +5,6 @@ declare namespace WebAssembly {
   type Exports = Record<string, unknown>;
   class Module {
     constructor(bytes: Uint8Array);
-    readonly #brand: undefined;
   }
   class Memory {
     constructor(descriptor: { initial: number; maximum: number; shared: boolean });

@@ -23,6 +23,8 @@ export interface PhantomCohortOptions {
   readonly seed: number;
   /** Isotropic voxel size; absent: each subject has its own spacing. */
   readonly spacingMm?: number;
+  /** How differently patients lie; 1 if left out. See `SubjectRequest`. */
+  readonly pose?: number;
 }
 
 /** What a call of `writePhantomCohort` did. */
@@ -62,7 +64,8 @@ async function openCohort(out: string, recipe: string): Promise<void> {
 /** Writes one subject, its landmarks last: with them it is complete. */
 async function writeSubject(out: string, id: string, options: PhantomCohortOptions, subject: number): Promise<void> {
   const spacing = options.spacingMm === undefined ? {} : { spacingMm: options.spacingMm };
-  const { image, labels, landmarks, facts } = renderSubject({ kind: options.kind, seed: options.seed, subject, ...spacing });
+  const { kind, seed, pose = 1 } = options;
+  const { image, labels, landmarks, facts } = renderSubject({ kind, seed, subject, pose, ...spacing });
   await writeImage(join(out, 'imagesTr', `${id}_0000.nii.gz`), image);
   await writeImage(join(out, 'labelsTr', `${id}.nii.gz`), labels);
   await writeFileAtomic(join(out, 'factsTr', `${id}.json`), `${JSON.stringify(facts, null, 2)}\n`);
@@ -82,8 +85,8 @@ export async function writePhantomCohort(
   progress: Progress,
   signal?: AbortSignal,
 ): Promise<PhantomCohortReport> {
-  const { kind, seed, subjects, spacingMm } = options;
-  await openCohort(out, `${JSON.stringify({ format: 1, kind, seed, spacingMm: spacingMm ?? null }, null, 2)}\n`);
+  const { kind, seed, subjects, spacingMm, pose = 1 } = options;
+  await openCohort(out, `${JSON.stringify({ format: 1, kind, seed, spacingMm: spacingMm ?? null, pose }, null, 2)}\n`);
   progress.start(subjects, 'subjects');
   let written = 0;
   try {

@@ -49,9 +49,9 @@ function drawContrast(random: RandomStream): HeartContrast {
 }
 
 /** Draws a patient's chest. */
-export function createHeartCt(random: RandomStream): Anatomy {
+export function createHeartCt(random: RandomStream, pose: number): Anatomy {
   const contrast = drawContrast(random);
-  const heart = createHeart(random, HEART_AT, contrast);
+  const heart = createHeart(random, HEART_AT, contrast, pose);
   const hu = {
     aorta: contrast.aorta * 0.98,
     lungVessels: (contrast.pulmonaryArtery + contrast.leftAtrium) / 2,

@@ -55,10 +55,10 @@ export interface HeartContrast {
 
 const FAT = -95;
 
-/** Draws a heart whose frame's origin lies at `origin` of the body. */
-export function createHeart(random: RandomStream, origin: Xyz, hu: HeartContrast): Omit<Anatomy, 'field'> {
-  const poseDegrees: Xyz = [about(random, 0, 12), about(random, 0, 12), about(random, 0, 12)];
-  const shiftMm: Xyz = [about(random, 0, 10), about(random, -1, 5), about(random, 0, 9)];
+/** Draws a heart whose frame's origin lies at `origin` of the body; `pose` scales how differently hearts lie in their chests. */
+export function createHeart(random: RandomStream, origin: Xyz, hu: HeartContrast, pose: number): Omit<Anatomy, 'field'> {
+  const poseDegrees: Xyz = [about(random, 0, 12 * pose), about(random, 0, 12 * pose), about(random, 0, 12 * pose)];
+  const shiftMm: Xyz = [about(random, 0, 10 * pose), about(random, -1, 5 * pose), about(random, 0, 9 * pose)];
   const frame: Frame = {
     rotation: rotation(poseDegrees),
     scale: [about(random, 1, 0.07), about(random, 1, 0.07), about(random, 1, 0.07)],

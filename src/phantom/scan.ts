@@ -39,14 +39,23 @@ export interface Scan {
   readonly obliqueDegrees: Xyz;
 }
 
-/** Lays a grid round the patient points `around` (LPS mm). `spacingMm` makes it isotropic instead of drawn. */
-export function drawGrid(random: RandomStream, protocol: ScanProtocol, around: readonly Xyz[], spacingMm?: number): Scan {
+/**
+ * Lays a grid round the patient points `around` (LPS mm). `spacingMm` makes it isotropic instead of drawn; `pose` scales tilt and how far
+ * off its centre the patient lies.
+ */
+export function drawGrid(
+  random: RandomStream,
+  protocol: ScanProtocol,
+  around: readonly Xyz[],
+  spacingMm?: number,
+  pose = 1,
+): Scan {
   const inPlaneMm = random.uniform(...protocol.inPlaneMm);
   const sliceMm = random.uniform(...protocol.sliceMm);
   const bodySpacing: Xyz = spacingMm === undefined ? [inPlaneMm, inPlaneMm, sliceMm] : [spacingMm, spacingMm, spacingMm];
   const orientation = ORDERS[random.integer(0, ORDERS.length)]!;
   const tilted = random.chance(0.35);
-  const tilt = (): number => (tilted ? random.uniform(-8, 8) : 0);
+  const tilt = (): number => (tilted ? pose * random.uniform(-8, 8) : 0);
   const obliqueDegrees: Xyz = [tilt(), tilt(), tilt()];
   const tilting = rotation(obliqueDegrees);
 
@@ -58,7 +67,7 @@ export function drawGrid(random: RandomStream, protocol: ScanProtocol, around: r
     const extent = Math.max(random.uniform(...protocol.extentMm[k]!), high - low);
     // Off centre, but never so far that a point leaves the field.
     const room = Math.min(protocol.offCentreMm, (extent - (high - low)) / 2);
-    return { extent, middle: (low + high) / 2 + random.uniform(-room, room) };
+    return { extent, middle: (low + high) / 2 + pose * random.uniform(-room, room) };
   });
   const count = (k: 0 | 1 | 2): number => Math.ceil(extremes[k]!.extent / bodySpacing[k]) + 1;
   const bodySize: Xyz = [count(0), count(1), count(2)];

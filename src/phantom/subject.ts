@@ -25,6 +25,11 @@ export interface SubjectRequest {
   readonly subject: number;
   /** Isotropic voxels of this size; absent: drawn for each subject as real scans differ. */
   readonly spacingMm?: number;
+  /**
+   * How differently patients lie: 1 (the default) as scans of several hospitals do, 0 all alike. Scales every rotation, tilt and displacement of
+   * body, heart and field of view; sizes, shapes and chambers differ as before.
+   */
+  readonly pose?: number;
 }
 
 export interface Landmark {
@@ -46,7 +51,7 @@ interface Examination {
   readonly variation: PatientVariation;
   readonly protocol: ScanProtocol;
   readonly labels: Readonly<Record<string, number>>;
-  readonly create: (random: RandomStream) => Anatomy;
+  readonly create: (random: RandomStream, pose: number) => Anatomy;
   /** Intensity outside the body. */
   readonly air: number;
   /** Turns painted intensities into what the scanner stores, and says what it drew for that. */
@@ -80,17 +85,22 @@ const EXAMINATIONS: Readonly<Record<PhantomKind, Examination>> = {
 export const labelsOf = (kind: PhantomKind): Readonly<Record<string, number>> => EXAMINATIONS[kind].labels;
 
 /** Renders one subject. At 3 mm this takes about half a second of one core, at 1.5 mm a few. */
-export function renderSubject({ kind, seed, subject, spacingMm }: SubjectRequest): Subject {
+export function renderSubject({ kind, seed, subject, spacingMm, pose = 1 }: SubjectRequest): Subject {
   const { variation, protocol, create, air, finish } = EXAMINATIONS[kind];
   const stream = (what: string): RandomStream => randomStream(seed, 'phantom', kind, subject, what);
-  const anatomy = create(stream('anatomy'));
-  const patient = randomPatient(stream('patient'), variation);
+  const anatomy = create(stream('anatomy'), pose);
+  const patient = randomPatient(stream('patient'), {
+    ...variation,
+    rotationDegrees: pose * variation.rotationDegrees,
+    translationMm: pose * variation.translationMm,
+  });
   const landmarks = anatomy.landmarks.map(({ name, at }) => ({ name, positionMm: toPatient(patient, at) }));
   const scan = drawGrid(
     stream('grid'),
     protocol,
     anatomy.field.map((at) => toPatient(patient, at)),
     spacingMm,
+    pose,
   );
   const { geometry } = scan;
   const { image, labels } = paint(geometry, patient, anatomy.layers, air);

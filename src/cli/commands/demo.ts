@@ -20,7 +20,8 @@ export function registerDemo(program: Command): void {
     .option('--out <folder>', 'where everything is written; an interrupted demo continues there', 'demo')
     .option('--seed <n>', 'names the patients and the training', '1')
     .option('--steps <n>', 'train for so many steps in all; more than before goes on from there')
-    .option('--threads <n>', 'threads that compute (default: all cores)');
+    .option('--threads <n>', 'threads that compute (default: all cores)')
+    .addHelpText('after', '\nExample:\n  gvsl demo --out demo');
   action(command, async (options: Options) => {
     const { DEMO_SETTINGS, runDemo } = await import('../demo.ts');
     const { positiveInteger } = await import('../numbers.ts');

@@ -115,6 +115,9 @@ export function registerInspect(program: Command): void {
     .command('inspect')
     .description('show what image files hold: size, spacing, orientation, values, and what is odd about them')
     .argument('<paths...>', 'image files, DICOM folders, or folders that are searched for both')
-    .addHelpText('after', '\nExit code 1 if any image is refused; the others are still shown.');
+    .addHelpText(
+      'after',
+      '\nExit code 1 if any image is refused; the others are still shown.\n\nExample:\n  gvsl inspect scans/ patient.nii.gz',
+    );
   action(command, run);
 }

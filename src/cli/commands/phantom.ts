@@ -27,25 +27,31 @@ export function registerPhantom(program: Command): void {
     .addOption(new Option('--kind <kind>', 'what to make').choices(PHANTOM_KINDS).makeOptionMandatory())
     .requiredOption('--subjects <n>', 'how many patients')
     .option('--seed <n>', 'names the cohort; the same seed gives the same files', '1')
-    .option('--spacing <mm>', 'isotropic voxel size; without it every subject has its own, as real scans do');
-  action(command, async (out: string, given: { kind: PhantomKind; subjects: string; seed: string; spacing?: string }) => {
-    const kind = given.kind;
-    const subjects = numberOption('subjects', 1, MOST_SUBJECTS, true, given.subjects);
-    const seed = numberOption('seed', 0, Number.MAX_SAFE_INTEGER, true, given.seed);
-    const spacing =
-      given.spacing === undefined
-        ? {}
-        : { spacingMm: numberOption('spacing', SPACING_MM.least, SPACING_MM.most, false, given.spacing) };
-    const { createProgress } = await import('../../node/progress.ts');
-    const { writePhantomCohort } = await import('../phantom-cohort.ts');
-    const report = await writePhantomCohort(out, { kind, subjects, seed, ...spacing }, createProgress());
-    const kept = report.kept > 0 ? `, ${report.kept} were there already` : '';
-    return {
-      json: { out, kind, seed, spacingMm: spacing.spacingMm ?? null, subjects, ...report },
-      text: [
-        `${out}: ${report.numTraining} ${kind} phantoms (${report.written} written${kept})`,
-        `next: gvsl prepare ${out} COHORT --modality ${kind.endsWith('ct') ? 'ct' : 'mr'}`,
-      ].join('\n'),
-    };
-  });
+    .option('--spacing <mm>', 'isotropic voxel size; without it every subject has its own, as real scans do')
+    .option('--pose <factor>', 'how differently patients lie: 1 as scans of several hospitals do, 0 all alike', '1')
+    .addHelpText('after', '\nExample:\n  gvsl phantom patients --kind heart-ct --subjects 20 --seed 1 --spacing 3');
+  action(
+    command,
+    async (out: string, given: { kind: PhantomKind; subjects: string; seed: string; spacing?: string; pose: string }) => {
+      const kind = given.kind;
+      const subjects = numberOption('subjects', 1, MOST_SUBJECTS, true, given.subjects);
+      const seed = numberOption('seed', 0, Number.MAX_SAFE_INTEGER, true, given.seed);
+      const pose = numberOption('pose', 0, 2, false, given.pose);
+      const spacing =
+        given.spacing === undefined
+          ? {}
+          : { spacingMm: numberOption('spacing', SPACING_MM.least, SPACING_MM.most, false, given.spacing) };
+      const { createProgress } = await import('../../node/progress.ts');
+      const { writePhantomCohort } = await import('../phantom-cohort.ts');
+      const report = await writePhantomCohort(out, { kind, subjects, seed, pose, ...spacing }, createProgress());
+      const kept = report.kept > 0 ? `, ${report.kept} were there already` : '';
+      return {
+        json: { out, kind, seed, spacingMm: spacing.spacingMm ?? null, pose, subjects, ...report },
+        text: [
+          `${out}: ${report.numTraining} ${kind} phantoms (${report.written} written${kept})`,
+          `next: gvsl prepare ${out} COHORT --modality ${kind.endsWith('ct') ? 'ct' : 'mr'}`,
+        ].join('\n'),
+      };
+    },
+  );
 }

@@ -143,6 +143,9 @@ export function registerPrepare(program: Command): void {
     .option('--crop <foreground|none>', 'foreground: the patient with 5 mm around', 'foreground')
     .option('--intensity <minmax|percentile>', 'mr only: scale from lowest to highest value, or percentile 0.5 to 99.5', 'minmax')
     .option('--workers <n>', 'images at the same time (default: what processors and memory allow)')
-    .addHelpText('after', '\nRefused files and everything odd are listed at the end. Exit code 1 if nothing could be prepared.');
+    .addHelpText(
+      'after',
+      '\nRefused files and everything odd are listed at the end. Exit code 1 if nothing could be prepared.\n\nExample:\n  gvsl prepare scans cohort --modality ct --spacing 1.5',
+    );
   action(command, run);
 }

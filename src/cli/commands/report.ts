@@ -12,7 +12,10 @@ export function registerReport(program: Command): void {
     .argument('<run>', 'folder of a run, finished or not')
     .option('--out <file>', 'the HTML file (default: report.html in the run)')
     .option('--title <text>', 'its title')
-    .addHelpText('after', '\nThe file holds everything that it shows and loads nothing: send it, keep it, open it anywhere.');
+    .addHelpText(
+      'after',
+      '\nThe file holds everything that it shows and loads nothing: send it, keep it, open it anywhere.\n\nExample:\n  gvsl report runs/first --out first.html',
+    );
   action(command, async (run: string, { out, title }: { out?: string; title?: string }) => {
     const { writeReport } = await import('../../report/write-report.ts');
     const given = { ...(out === undefined ? {} : { out }), ...(title === undefined ? {} : { title }) };
