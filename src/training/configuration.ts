@@ -35,6 +35,11 @@ export const pretrainConfigurationSchema = z
     steps: count(1).default(200_000).describe('Optimiser steps in all, those before a resume included.'),
     batch: count(1).default(2).describe('Pairs of images a step.'),
     learningRate: positive().default(1e-4).describe("Adam's learning rate."),
+    learningRateDecaySteps: count()
+      .default(0)
+      .describe(
+        'Over so many steps the learning rate falls to a twentieth, along half a cosine, and stays there; 0: it stays as it is.',
+      ),
     threads: z
       .union([z.literal('auto'), count(1)])
       .default('auto')

@@ -156,6 +156,16 @@ async function restore(
   await session.writeState(STATES.secondMoment, flatTensor(table, checkpoint.moments.second, source));
 }
 
+/** The share of the learning rate at which a decay ends. */
+const LEAST_RATE = 0.05;
+
+/** The learning rate of a step (from 0). It depends on nothing else of the run, so a resumed run has the same. */
+function learningRateOf({ learningRate, learningRateDecaySteps }: PretrainConfiguration, step: number): number {
+  if (learningRateDecaySteps === 0) return learningRate;
+  const passed = Math.min(1, step / learningRateDecaySteps);
+  return learningRate * (LEAST_RATE + (1 - LEAST_RATE) * 0.5 * (1 + Math.cos(Math.PI * passed)));
+}
+
 /** What a step found. */
 interface StepResult {
   readonly loss: Readonly<Record<string, number>>;
@@ -163,12 +173,12 @@ interface StepResult {
   readonly finite: boolean;
 }
 
-/** One step: gradients of the batch, their norms, and Adam unless something is not finite. `adamSteps` counts the updates before. */
+/** One step: gradients of the batch, their norms, and Adam unless something is not finite. The state is that before the step. */
 async function trainStep(
   session: Session,
   configuration: PretrainConfiguration,
   examples: readonly Record<'moving' | 'movingView' | 'fixed', Float32Array>[],
-  adamSteps: number,
+  { step, adamSteps }: TrainingState,
 ): Promise<StepResult> {
   const loss: Record<string, number> = {};
   for (const { moving, movingView, fixed } of examples) {
@@ -181,7 +191,7 @@ async function trainStep(
   const gradientNorm: Record<string, number> = {};
   for (const [part, values] of Object.entries(await session.run('norms', {}))) gradientNorm[part] = Math.sqrt(values[0]!);
   const finite = [...Object.values(loss), ...Object.values(gradientNorm)].every(Number.isFinite);
-  if (finite) await session.run('update', { step: adamStep(configuration.learningRate, adamSteps + 1) });
+  if (finite) await session.run('update', { step: adamStep(learningRateOf(configuration, step), adamSteps + 1) });
   else await session.writeState(STATES.gradients, new Float32Array((await session.readState(STATES.gradients)).length));
   return { loss, gradientNorm, finite };
 }
@@ -321,7 +331,7 @@ async function train({ call, cohort, training, heldOut, run, session, table, sig
       const startMs = performance.now();
       const taken = await Promise.all(Array.from({ length: batch }, (_, sample) => examples.take(state.step, sample)));
       const waitMs = performance.now() - startMs;
-      const { loss: losses, gradientNorm, finite } = await trainStep(session, configuration, taken, state.adamSteps);
+      const { loss: losses, gradientNorm, finite } = await trainStep(session, configuration, taken, state);
       const stepMs = performance.now() - startMs;
       [waitedMs, spentMs] = [waitedMs + waitMs, spentMs + stepMs];
       state = {
@@ -341,7 +351,7 @@ async function train({ call, cohort, training, heldOut, run, session, table, sig
             .join(', ')}`,
         );
       if (!finite || last || state.step % log.everySteps === 0) {
-        const { learningRate } = configuration;
+        const learningRate = learningRateOf(configuration, state.step - 1);
         const record = { loss: losses, gradientNorm, learningRate, stepSeconds: stepMs / 1000, waitShare: waitMs / stepMs };
         metrics.append({ kind: 'step', step: state.step, ...record, ...(finite ? {} : { skipped: true }) });
         const scalars: Record<string, number> = { learningRate, stepSeconds: stepMs / 1000 };
