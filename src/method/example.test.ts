@@ -24,6 +24,23 @@ const readCrop = (subject: number, start: Zyx, size: Zyx): Float32Array => {
   return Float32Array.from({ length: voxelCount(size) }, () => stream.uniform());
 };
 
+describe('mirrored pairs', () => {
+  const sizes: Zyx[] = [
+    [20, 20, 20],
+    [22, 20, 21],
+    [20, 24, 20],
+  ];
+  it.each(['shared', 'independent'] as const)('are the pair before, the other way round, with %s transformations', (spatial) => {
+    const [first, second] = [2, 3].map((sample) =>
+      planExample({ seed: 3, step: 5, sizes, patch: [16, 16, 16], mirrored: true, sample, spatial }),
+    );
+    expect(second!.pair).toEqual({ moving: first!.pair.fixed, fixed: first!.pair.moving });
+    expect(second!.damage).not.toEqual(first!.damage);
+    if (spatial === 'shared') expect(second!.spatial).toEqual(first!.spatial);
+    else expect(second!.spatial).toEqual({ moving: first!.spatial!.fixed, fixed: first!.spatial!.moving });
+  });
+});
+
 describe('makeExample', () => {
   it('depends on seed, step and sample alone, and replays from its plan after JSON', async () => {
     const example = await makeExample(readCrop, REQUEST);

@@ -29,6 +29,11 @@ export interface ExampleRequest extends PairRequest {
   readonly spatial?: 'shared' | 'independent' | false;
   /** Ranges of the transformation; those left out are METHOD.md's. */
   readonly spatialOptions?: Partial<SpatialOptions>;
+  /**
+   * Samples 1, 3, ... of a batch are the pairs of the samples before them the other way round. What a pair says of pose in general
+   * (its A happens to lie further left) then cancels within the batch, and what remains is how pose follows from the two images.
+   */
+  readonly mirrored?: boolean;
 }
 
 /** What was drawn for an example, as plain data. */
@@ -55,7 +60,15 @@ export interface Example {
 
 /** Draws everything that is random about an example. */
 export function planExample(request: ExampleRequest): ExamplePlan {
-  const { seed, step, sample, patch, damage = {}, spatial = 'shared', spatialOptions } = request;
+  const { seed, step, sample, patch, damage = {}, spatial = 'shared', spatialOptions, mirrored = false } = request;
+  if (mirrored && sample % 2 === 1) {
+    const { pair, spatial: drawn } = planExample({ ...request, sample: sample - 1, damage: false });
+    return {
+      pair: { moving: pair.fixed, fixed: pair.moving },
+      damage: damage === false ? null : sampleDamage(randomStream(seed, 'damage', step, sample), patch, damage),
+      spatial: drawn?.fixed ? { moving: drawn.fixed, fixed: drawn.moving } : drawn,
+    };
+  }
   const transformation = (image: 'moving' | 'fixed'): SpatialPlan =>
     sampleSpatial(randomStream(seed, 'spatial', image, step, sample), patch, spatialOptions);
   return {

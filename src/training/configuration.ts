@@ -76,6 +76,12 @@ export const pretrainConfigurationSchema = z
       jitterVoxels: count()
         .default(4)
         .describe('How far each crop of a pair is moved from the same relative place of its image, along each axis, either way.'),
+      mirroredPairs: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Every second pair of a batch is the one before it the other way round, so that pose is learnt from the images alone.',
+        ),
       spatial: section('The random transformation of the images before they are shown.', {
         mode: z
           .enum(['shared', 'independent', 'none'])

@@ -40,7 +40,7 @@ export async function exampleMaker({
   const cohort = await openCohort(folder);
   const byId = new Map(cohort.subjects.map((subject) => [subject.id, subject]));
   const subjects = training.map((id): Subject => byId.get(id)!);
-  const { spatial, damage, jitterVoxels } = configuration.data;
+  const { spatial, damage, jitterVoxels, mirroredPairs } = configuration.data;
   const patch: Zyx = patchSize(configuration);
   const { enabled, ...damageOptions } = damage;
   const { mode, ...spatialOptions } = spatial;
@@ -54,6 +54,7 @@ export async function exampleMaker({
         sizes: subjects.map(({ geometry }) => toZyx(geometry.size)),
         patch,
         jitterVoxels,
+        mirrored: mirroredPairs,
         damage: enabled ? damageOptions : false,
         spatial: mode === 'none' ? false : mode,
         spatialOptions,
