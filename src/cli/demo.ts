@@ -16,17 +16,36 @@ import { pretrain } from '../training/pretrain.ts';
 import { parseConfiguration } from '../training/read-configuration.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
 
-/** What the demo makes and trains: everything that decides how long it takes and how well it matches. */
+/**
+ * What the demo makes and trains: everything that decides how long it takes and how well it matches. Coarse images, patients that lie less
+ * differently than in real hospitals (a pose is learnt in hours, not minutes), less damage than at full size (its boxes would cover the whole
+ * small patch), and every pair in both directions.
+ */
 export const DEMO_SETTINGS = {
-  phantoms: { kind: 'heart-ct', subjects: 24, spacingMm: 4 },
-  prepare: { modality: 'ct', spacingMm: [4, 4, 4], size: null, crop: 'none', intensity: 'minmax' } satisfies PrepareOptions,
+  phantoms: { kind: 'heart-ct', subjects: 24, spacingMm: 6, pose: 0.3 },
+  prepare: { modality: 'ct', spacingMm: [6, 6, 6], size: null, crop: 'none', intensity: 'minmax' } satisfies PrepareOptions,
   pretrain: {
-    steps: 400,
-    batch: 1,
+    steps: 600,
+    batch: 2,
     learningRate: 1e-3,
+    learningRateDecaySteps: 600,
     model: { width: 0.25 },
-    data: { patch: [32, 48, 48], heldOut: 6 },
-    log: { everySteps: 5, evaluateEverySteps: 100, evaluatePairs: 12, picturesEverySteps: 400, checkpointEverySteps: 100 },
+    data: {
+      patch: [24, 32, 32],
+      heldOut: 6,
+      jitterVoxels: 1,
+      mirroredPairs: true,
+      spatial: {
+        rotationRadians: 0.1,
+        scale: [0.9, 1.1],
+        shearRadians: 0.05,
+        translationShare: 0.05,
+        elasticAlphaVoxels: [0, 100],
+      },
+      damage: { shufflingBoxes: 400, inPaintingBoxes: 6 },
+    },
+    loss: { affineNcc: 1, nccOver: 'overlap' },
+    log: { everySteps: 5, evaluateEverySteps: 150, evaluatePairs: 12, picturesEverySteps: 600, checkpointEverySteps: 150 },
   },
 } as const;
 
