@@ -1,4 +1,7 @@
-/** Writes docs/cli.md from the commands' own help. Run after a build: node scripts/make-cli-reference.mjs; a test holds the file to it. */
+/**
+ * Writes docs/cli.md from the commands' own help. Run after a build: node scripts/make-cli-reference.mjs (with --print it goes to
+ * stdout instead). A test holds the file to it.
+ */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +14,7 @@ const help = (...args) =>
   }).stdout.trimEnd();
 
 /** The whole reference as Markdown. */
-export function cliReference() {
+function cliReference() {
   const overview = help();
   const commands = [...overview.split('Commands:')[1].matchAll(/^ {2}([a-z]+)/gm)]
     .map(([, name]) => name)
@@ -30,4 +33,5 @@ export function cliReference() {
   ].join('\n');
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(new URL('../docs/cli.md', import.meta.url), cliReference());
+if (process.argv.includes('--print')) process.stdout.write(cliReference());
+else writeFileSync(new URL('../docs/cli.md', import.meta.url), cliReference());

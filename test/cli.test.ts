@@ -38,6 +38,12 @@ describe('gvsl', () => {
     },
   );
 
+  it('has the reference that docs/cli.md shows', async () => {
+    const script = new URL('../scripts/make-cli-reference.mjs', import.meta.url).pathname;
+    const { stdout } = spawnSync(process.execPath, [script, '--print'], { encoding: 'utf8' });
+    expect(await readFile(new URL('../docs/cli.md', import.meta.url), 'utf8')).toBe(stdout);
+  });
+
   it.each([
     [['pretrian'], /unknown command/],
     [['pretrain'], /missing required argument/],
