@@ -46,7 +46,7 @@ describe('gvsl', () => {
 
   it.each([
     [['pretrian'], /unknown command/],
-    [['pretrain'], /missing required argument/],
+    [['pretrain'], /required option '--out <run>' not specified/],
     [['pretrain', 'nowhere', '--out', 'x', '--patsh', '3'], /unknown option '--patsh'/],
     [['pretrain', 'nowhere', '--out', 'x', '--width', '0.3'], /--width/],
     [['verify', 'x.safetensors', '--backend', 'cuda'], /Allowed choices are auto, cpu, reference/],
