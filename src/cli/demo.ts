@@ -44,7 +44,7 @@ export const DEMO_SETTINGS = {
       },
       damage: { shufflingBoxes: 400, inPaintingBoxes: 6 },
     },
-    loss: { affineNcc: 1, nccOver: 'overlap' },
+    loss: { affineNcc: 1, nccOver: 'overlap', smooth: 3 },
     log: { everySteps: 5, evaluateEverySteps: 150, evaluatePairs: 12, picturesEverySteps: 600, checkpointEverySteps: 150 },
   },
 } as const;
