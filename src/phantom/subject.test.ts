@@ -166,3 +166,16 @@ describe('heart-ct phantoms', () => {
     }
   });
 });
+
+describe('pose', () => {
+  it('scales how differently patients lie, and nothing else', () => {
+    const [usual, alike] = [1, 0].map(
+      (pose) => renderSubject({ kind: 'heart-ct', seed: 1, subject: 3, spacingMm: 8, pose }).facts,
+    );
+    expect(alike!.rotationDegrees).toEqual([0, 0, 0]);
+    expect(alike!.heartRotationDegrees).toEqual([0, 0, 0]);
+    expect(usual!.rotationDegrees).not.toEqual([0, 0, 0]);
+    expect(alike!.bodyScale).toEqual(usual!.bodyScale);
+    expect(alike!.heartScale).toEqual(usual!.heartScale);
+  });
+});
