@@ -15,7 +15,7 @@ export function convolutionFlops(graph: Graph): number {
   return flops;
 }
 
-/** Everything beside convolution adds about this share in time (measured at quarter width and 32 to 64 voxels). */
+/** Allows for everything beside convolution and for other work on the machine: a guess on the safe side, since the estimate only sets expectations. */
 const OTHER_WORK = 1.5;
 
 /** Measured floating-point operations a second of a convolution of 16 to 16 channels on 32^3 voxels. */
