@@ -1,5 +1,14 @@
 /** What every backend offers: it takes a verified program and runs its graphs. Nothing outside a backend knows its layouts or memory. */
-import type { Program } from './graph.ts';
+import type { Node, Program } from './graph.ts';
+
+/** One call of one kernel, timed alone. */
+export interface KernelTime {
+  /** As the backend names it. */
+  readonly kernel: string;
+  /** The operation for whose sake it ran. */
+  readonly node: Node;
+  readonly seconds: number;
+}
 
 /** A program on a device, with its states. It owns memory and threads: `close` gives them back. */
 export interface Session {
@@ -12,6 +21,11 @@ export interface Session {
     inputs: Readonly<Record<string, Float32Array>>,
     outputs?: readonly string[],
   ): Promise<Record<string, Float32Array>>;
+  /**
+   * Runs one graph like `run`, every kernel call by itself, and resolves to their times in order; effects take place. Absent: the backend
+   * cannot time its kernels. The sum is somewhat longer than a run's time: calls start one by one.
+   */
+  profile?(graph: string, inputs: Readonly<Record<string, Float32Array>>): Promise<KernelTime[]>;
   /** A copy of a state. */
   readState(name: string): Promise<Float32Array>;
   writeState(name: string, values: Float32Array): Promise<void>;

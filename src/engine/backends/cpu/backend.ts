@@ -4,11 +4,18 @@
  * It knows neither Node nor a browser: a `CpuHost` brings the compiled module and starts threads.
  */
 import { WorkError } from '../../../errors/errors.ts';
-import type { Backend, Session } from '../../backend.ts';
+import type { Backend, KernelTime, Session } from '../../backend.ts';
 import { elementCount, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
 import { verifyProgram } from '../../verify.ts';
-import { CONTROL_ADDRESS, type CompiledProgram, compileProgram, TABLE_BASE, THREAD_SCRATCH_BYTES } from './compile.ts';
+import {
+  CONTROL_ADDRESS,
+  type CompiledGraph,
+  type CompiledProgram,
+  compileProgram,
+  TABLE_BASE,
+  THREAD_SCRATCH_BYTES,
+} from './compile.ts';
 import { BLOCK, blockBytes, blockCount, type CpuTensor } from './lowering.ts';
 
 /** What a thread needs to serve: see `bindModule` below and scheduler.as.ts. */
@@ -129,14 +136,18 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
     if (!place) throw new Error(`no state '${name}' in this program`);
     return new Float32Array(buffer, place.address, place.elements);
   };
+  const prepare = (name: string, inputs: Readonly<Record<string, Float32Array>>): CompiledGraph => {
+    const graph = graphOf(program, name);
+    checkInputs(name, graph, inputs);
+    const compiledGraph = compiled.graphs.get(name)!;
+    for (const [inputName, node] of graph.inputs) upload(buffer, compiledGraph.tensorOf(node), inputs[inputName]!);
+    return compiledGraph;
+  };
   return {
     memoryBytes: compiled.totalBytes,
     run: async (name, inputs, outputs) => {
-      const graph = graphOf(program, name);
-      checkInputs(name, graph, inputs);
-      const { tensorOf, programAddress, callCount } = compiled.graphs.get(name)!;
-      for (const [inputName, node] of graph.inputs) upload(buffer, tensorOf(node), inputs[inputName]!);
-      if (callCount > 0) run(CONTROL_ADDRESS, scratchAddress, programAddress, callCount, threads);
+      const { graph, tensorOf, programAddress, calls } = prepare(name, inputs);
+      if (calls.length > 0) run(CONTROL_ADDRESS, scratchAddress, programAddress, calls.length, threads);
       const wanted = outputs ?? [...graph.outputs.keys()];
       return Object.fromEntries(
         wanted.map((output) => {
@@ -145,6 +156,14 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
           return [output, download(buffer, tensorOf(node))];
         }),
       );
+    },
+    profile: async (name, inputs) => {
+      const { programAddress, calls } = prepare(name, inputs);
+      return calls.map(({ kernel, node }, i): KernelTime => {
+        const start = performance.now();
+        run(CONTROL_ADDRESS, scratchAddress, programAddress + 8 * i, 1, threads);
+        return { kernel, node, seconds: (performance.now() - start) / 1000 };
+      });
     },
     readState: async (name) => stateOf(name).slice(),
     writeState: async (name, values) => {

@@ -54,7 +54,8 @@ export interface CompiledGraph {
   readonly image: Uint32Array;
   readonly imageAddress: number;
   readonly programAddress: number;
-  readonly callCount: number;
+  /** What each call of the program is for, in order. */
+  readonly calls: readonly { readonly kernel: string; readonly node: Node }[];
   /** Where inputs are written to and outputs read from. */
   readonly tensorOf: (node: Node) => CpuTensor;
   readonly constants: readonly { readonly address: number; readonly values: Float32Array }[];
@@ -130,7 +131,7 @@ function lower(
   imageAddress: number,
 ) {
   const words: number[] = [];
-  const calls: number[] = [];
+  const calls: { kernel: string; node: Node; at: number }[] = [];
   const scratchBytes = new Map<Node, number>();
   const here = (): number => imageAddress + 4 * words.length;
 
@@ -174,7 +175,7 @@ function lower(
     const scratchTensor = (shape: Shape, blocked: boolean): CpuTensor =>
       describe({ shape, blocked }, scratch(tensorBytes({ shape, blocked })), batchStrideOf({ shape, blocked }));
     const emit = (name: string, ...args: readonly Argument[]): void => {
-      calls.push(names.indexOf(name), here());
+      calls.push({ kernel: name, node, at: here() });
       words.push(...args.map((argument) => (typeof argument === 'number' ? argument : argument.descriptor)));
     };
     const convert = (tensor: CpuTensor, blocked: boolean): CpuTensor => {
@@ -194,8 +195,8 @@ function lower(
     scratchBytes.set(node, used);
   }
   const programAddress = here();
-  words.push(...calls);
-  return { words, scratchBytes, programAddress, callCount: calls.length / 2, tensorOf };
+  for (const { kernel, at } of calls) words.push(names.indexOf(kernel), at);
+  return { words, scratchBytes, programAddress, calls, tensorOf };
 }
 
 /** Compiles a verified program for `threads` threads. Takes no memory itself. */
@@ -255,14 +256,14 @@ export function compileProgram(program: Program, threads: number): CompiledProgr
       return constantAt.get(root) ?? arena + (plan.tensors.get(root.id)?.offset ?? 0);
     };
     const scratchOf = (node: Node): number => arena + (plan.scratch.get(node.id)?.offset ?? 0);
-    const { words, programAddress, callCount, tensorOf } = lower(graph, placed, addressOf, scratchOf, names, imageAddress);
+    const { words, programAddress, calls, tensorOf } = lower(graph, placed, addressOf, scratchOf, names, imageAddress);
     graphs.set(name, {
       graph,
       plan,
       image: Uint32Array.from(words),
       imageAddress,
       programAddress,
-      callCount,
+      calls,
       tensorOf,
       constants,
     });
