@@ -6,7 +6,9 @@ import { Worker } from 'node:worker_threads';
 import type { Backend } from '../engine/backend.ts';
 import { type CpuHost, cpuBackend, type ThreadOptions } from '../engine/backends/cpu/backend.ts';
 
-export type CpuBuild = 'relaxed' | 'portable';
+/** The builds of the kernels, fastest first: see scripts/build-wasm.mjs. */
+export const CPU_BUILDS = ['avx2', 'relaxed', 'portable'] as const;
+export type CpuBuild = (typeof CPU_BUILDS)[number];
 
 /**
  * A function that uses f32x4.relaxed_madd: valid only where relaxed SIMD is understood.
@@ -14,19 +16,73 @@ export type CpuBuild = 'relaxed' | 'portable';
  */
 const RELAXED_PROBE = Buffer.from('0061736d0100000001060160017b017b030201000a0d010b00200020002000fd85020b', 'hex');
 
-const hasRelaxedSimd = (): boolean => WebAssembly.validate(RELAXED_PROBE);
-
-/** The best build for this Node. Node 20's V8 has relaxed SIMD behind a flag, which may be set until a module is compiled. */
-export function bestBuild(): CpuBuild {
-  if (!hasRelaxedSimd()) setFlagsFromString('--experimental-wasm-relaxed-simd');
-  return hasRelaxedSimd() ? 'relaxed' : 'portable';
+/** Node 20's V8 has relaxed SIMD behind a flag, which may be set until a module is compiled. */
+function hasRelaxedSimd(): boolean {
+  const has = (): boolean => WebAssembly.validate(RELAXED_PROBE);
+  if (!has()) setFlagsFromString('--experimental-wasm-relaxed-simd');
+  return has();
 }
+
+/** V8 of Node 24: the first in which revectorization of all that the kernels use was found to work. */
+const REVECTORIZING_V8 = 13;
+
+/** Whether the processor has AVX2, as far as the system tells: Linux does; elsewhere an x64 machine is taken to (sold since 2013). */
+function hasAvx2(): boolean {
+  try {
+    return /^flags\s*:.*\bavx2\b.*\bfma\b|^flags\s*:.*\bfma\b.*\bavx2\b/m.test(readFileSync('/proc/cpuinfo', 'utf8'));
+  } catch {
+    return process.platform !== 'linux';
+  }
+}
+
+export interface BuildReport {
+  readonly build: CpuBuild;
+  readonly available: boolean;
+  /** What it uses, or what it lacks here and how to get that. */
+  readonly why: string;
+}
+
+/** Every build, fastest first, with what speaks for or against it on this machine. */
+export function describeBuilds(): BuildReport[] {
+  const relaxed = hasRelaxedSimd();
+  const v8 = Number.parseInt(process.versions.v8, 10);
+  const lacking =
+    process.arch !== 'x64'
+      ? `needs an x64 processor, this is ${process.arch}`
+      : !hasAvx2()
+        ? 'needs a processor with AVX2 and FMA'
+        : v8 < REVECTORIZING_V8
+          ? `needs Node 24 or newer, this is ${process.version}`
+          : '';
+  return [
+    { build: 'avx2', available: relaxed && lacking === '', why: lacking || '256-bit arithmetic through V8 revectorization' },
+    {
+      build: 'relaxed',
+      available: relaxed,
+      why: relaxed
+        ? 'fused multiply-add of 128 bits (relaxed SIMD)'
+        : `needs relaxed SIMD, which Node ${process.version} lacks: use Node 20 or newer`,
+    },
+    { build: 'portable', available: true, why: 'SIMD of 128 bits as every engine has it' },
+  ];
+}
+
+/** The fastest build that this machine and this Node run. */
+export const bestBuild = (): CpuBuild => describeBuilds().find(({ available }) => available)!.build;
+
+/** Every build that runs here, fastest first. */
+export const availableBuilds = (): CpuBuild[] =>
+  describeBuilds()
+    .filter(({ available }) => available)
+    .map(({ build }) => build);
 
 const modules = new Map<CpuBuild, WebAssembly.Module>();
 
 function loadModule(build: CpuBuild): WebAssembly.Module {
   const known = modules.get(build);
   if (known) return known;
+  // V8 looks at the flag when it compiles, and ignores it on processors without AVX2
+  if (build === 'avx2') setFlagsFromString('--experimental-wasm-revectorize');
   const path = new URL(`../../wasm/kernels-${build}.wasm`, import.meta.url);
   const module = new WebAssembly.Module(readFileSync(path));
   modules.set(build, module);
