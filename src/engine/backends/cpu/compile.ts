@@ -129,6 +129,7 @@ function lower(
   scratchOf: (node: Node) => number,
   names: KernelNames,
   imageAddress: number,
+  threads: number,
 ) {
   const words: number[] = [];
   const calls: { kernel: string; node: Node; at: number }[] = [];
@@ -185,6 +186,7 @@ function lower(
       return copy;
     };
     const emitter: Emitter = {
+      threads,
       emit,
       scratch,
       scratchTensor,
@@ -220,6 +222,7 @@ export function compileProgram(program: Program, threads: number): CompiledProgr
       () => 0,
       names,
       0,
+      threads,
     );
     const ownBytes = (node: Node): number => {
       const where = placed.get(node)!;
@@ -256,7 +259,7 @@ export function compileProgram(program: Program, threads: number): CompiledProgr
       return constantAt.get(root) ?? arena + (plan.tensors.get(root.id)?.offset ?? 0);
     };
     const scratchOf = (node: Node): number => arena + (plan.scratch.get(node.id)?.offset ?? 0);
-    const { words, programAddress, calls, tensorOf } = lower(graph, placed, addressOf, scratchOf, names, imageAddress);
+    const { words, programAddress, calls, tensorOf } = lower(graph, placed, addressOf, scratchOf, names, imageAddress, threads);
     graphs.set(name, {
       graph,
       plan,

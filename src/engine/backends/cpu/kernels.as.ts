@@ -1,7 +1,7 @@
 /** The module: the scheduler, and every kernel by its name. */
 export { run, serve } from "./scheduler.as";
 export { finishSum } from "./flat.as";
-export { clearPadding, copyBox, copySamples, toBlocked, toPlain, zero } from "./layout.as";
+export { clearHalo, clearPadding, copyBox, copySamples, toBlocked, toPlain, zero } from "./layout.as";
 export { accumulate, adam } from "../../ops/adam/adam.as";
 export {
   affineDisplacement,
@@ -12,6 +12,7 @@ export {
   affineMatrixGradient,
 } from "../../ops/affine/affine.as";
 export { conv3d, conv3dWeightGradient, packWeights, unpackWeightGradient } from "../../ops/conv3d/conv3d.as";
+export { padBias, winograd, winogradCollectWeights, winogradWeightGradient, winogradWeights } from "../../ops/conv3d/winograd.as";
 export { binaryCrossEntropy, binaryCrossEntropyGradient, crossEntropy, crossEntropyGradient } from "../../ops/cross-entropy/cross-entropy.as";
 export { dice, diceGradient, dicePlaneSums, diceSums } from "../../ops/dice/dice.as";
 export { add, leakyRelu, leakyReluGradient, multiply, multiplyByScalar, scale, unary, unaryGradient } from "../../ops/elementwise/elementwise.as";

@@ -57,6 +57,14 @@ export function zero(args: usize, thread: i32, threads: i32): void {
   }
 }
 
+/** args: blocked tensor. The halo becomes zeros; the rest stays. */
+export function clearHalo(args: usize, thread: i32, threads: i32): void {
+  const t = tensor(args, 0);
+  const units = t.n * t.blocks * t.d;
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) zeroHalo(t, unit / (t.d * t.blocks), (unit / t.d) % t.blocks, unit % t.d);
+}
+
 /** args: blocked tensor. The halo and the padding channels become zeros; the rest stays. */
 export function clearPadding(args: usize, thread: i32, threads: i32): void {
   const t = tensor(args, 0);

@@ -29,6 +29,8 @@ export interface CpuTensor extends PlacedForm {
 export type Argument = number | CpuTensor;
 
 export interface Emitter {
+  /** How many threads will run this: for scratch of each thread's own. Nothing that is computed may depend on it. */
+  readonly threads: number;
   /** Appends one kernel call. `kernel` is the name of an export of kernels.as.ts. */
   emit(kernel: string, ...args: readonly Argument[]): void;
   /** Bytes of memory that are this node's own while it runs. */

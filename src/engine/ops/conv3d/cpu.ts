@@ -1,4 +1,4 @@
-/** Convolution on the CPU: pack the weights, convolve; the weights' gradient in slabs that are then added. */
+/** Convolution on the CPU: transform the weights, convolve; the weights' gradient in slabs that are then added. Which way, see `usesWinograd`. */
 
 import {
   alwaysPlain,
@@ -7,10 +7,13 @@ import {
   blockedByChannels,
   type CpuCall,
   type CpuKernel,
+  type CpuTensor,
   type Emitter,
   inOnePiece,
 } from '../../backends/cpu/lowering.ts';
+import type { Shape } from '../../graph.ts';
 import { align } from '../../plan.ts';
+import { cutOf, placeBytes, type TileCut, tilesOf } from './winograd.ts';
 
 /** Work units below which the weights' gradient is cut into more slabs, so that several threads have something to do. */
 const UNITS_WANTED = 32;
@@ -18,18 +21,46 @@ const UNITS_WANTED = 32;
 const packedBytes = (channelsOut: number, channelsIn: number, kernel: number): number =>
   blockCount(channelsOut) * blockCount(channelsIn) * kernel ** 3 * BLOCK * BLOCK * 4;
 
-function convolve({ inputs: [x, weight, bias], out }: CpuCall<undefined>, emitter: Emitter, adjoint: 0 | 1): void {
-  const [channelsOut, channelsIn, kernel] = weight!.shape as [number, number, number];
+/** Winograd for kernels of 3 wherever there are tiles enough to fill the rows of its matrix products. */
+const usesWinograd = (kernel: number, shape: Shape): boolean => kernel === 3 && tilesOf(shape) >= 4;
+
+const cutWords = (cut: TileCut, scratch: number): number[] => [
+  scratch,
+  cut.threadBytes,
+  cut.pieceTiles,
+  cut.rowPieces,
+  cut.segmentPieces,
+  cut.parts,
+];
+
+function byWinograd(x: CpuTensor, weight: CpuTensor, bias: CpuTensor | undefined, out: CpuTensor, emitter: Emitter, adjoint: 0 | 1): void {
+  const [channelsO, channelsI] = weight.shape as [number, number];
+  const [inBlocks, outBlocks] = [blockCount(x.shape[1]!), blockCount(out.shape[1]!)];
+  const place = placeBytes(inBlocks, outBlocks);
+  const transformed = emitter.scratch(64 * place);
+  emitter.emit('winogradWeights', weight.data, transformed, channelsO, channelsI, adjoint, place);
+  let biasAt = bias?.data ?? 0;
+  if (bias && out.shape[1]! % BLOCK !== 0) {
+    biasAt = emitter.scratch(outBlocks * BLOCK * 4);
+    emitter.emit('padBias', bias.data, biasAt, out.shape[1]!);
+  }
+  const cut = cutOf(x.shape, inBlocks, outBlocks, 'result');
+  const scratch = emitter.scratch(emitter.threads * cut.threadBytes);
+  const y = out.blocked ? out : emitter.scratchTensor(out.shape, true);
+  emitter.emit('winograd', x, y, transformed, biasAt, ...cutWords(cut, scratch), place);
+  if (y === out) emitter.emit('clearHalo', y);
+  else emitter.emit('toPlain', y, out);
+}
+
+function convolve({ inputs: [x, given, bias], out }: CpuCall<undefined>, emitter: Emitter, adjoint: 0 | 1): void {
+  const weight = inOnePiece(emitter.toPlain(given!), emitter);
+  const [channelsOut, channelsIn, kernel] = weight.shape as [number, number, number];
+  if (usesWinograd(kernel, out.shape)) {
+    byWinograd(emitter.toBlocked(x!), weight, bias, out, emitter, adjoint);
+    return;
+  }
   const packed = emitter.scratch(packedBytes(out.shape[1]!, x!.shape[1]!, kernel));
-  emitter.emit(
-    'packWeights',
-    inOnePiece(emitter.toPlain(weight!), emitter).data,
-    packed,
-    channelsOut,
-    channelsIn,
-    kernel,
-    adjoint,
-  );
+  emitter.emit('packWeights', weight.data, packed, channelsOut, channelsIn, kernel, adjoint);
   emitter.emit('conv3d', emitter.toBlocked(x!), packed, bias?.data ?? 0, out, kernel);
 }
 
@@ -41,13 +72,24 @@ export const conv3dInputGradient: CpuKernel<undefined> = {
 
 export const conv3dWeightGradient: CpuKernel<{ readonly kernel: number }> = {
   blocked: alwaysPlain,
-  lower: ({ inputs: [x, dOut], out, attributes: { kernel } }, emitter) => {
+  lower: ({ inputs: [given, dOut], out, attributes: { kernel } }, emitter) => {
     const [channelsOut, channelsIn] = out.shape as [number, number];
-    const planes = x!.shape[0]! * x!.shape[2]!;
+    const [x, dy] = [emitter.toBlocked(given!), emitter.toBlocked(dOut!)];
+    if (usesWinograd(kernel, x.shape)) {
+      const [inBlocks, outBlocks] = [blockCount(channelsIn), blockCount(channelsOut)];
+      const place = placeBytes(inBlocks, outBlocks);
+      const cut = cutOf(x.shape, inBlocks, outBlocks, 'weights');
+      const scratch = emitter.scratch(emitter.threads * cut.threadBytes);
+      const sums = emitter.scratch(cut.slabs * 64 * place);
+      emitter.emit('winogradWeightGradient', x, dy, sums, cut.slabs, ...cutWords(cut, scratch), place);
+      emitter.emit('winogradCollectWeights', sums, out.data, channelsOut, channelsIn, cut.slabs, place);
+      return;
+    }
+    const planes = x.shape[0]! * x.shape[2]!;
     const pairs = blockCount(channelsOut) * blockCount(channelsIn);
     const slabs = Math.min(planes, Math.max(1, Math.ceil(UNITS_WANTED / pairs)));
     const partial = emitter.scratch(align(slabs * packedBytes(channelsOut, channelsIn, kernel)));
-    emitter.emit('conv3dWeightGradient', emitter.toBlocked(x!), emitter.toBlocked(dOut!), partial, kernel, slabs);
+    emitter.emit('conv3dWeightGradient', x, dy, partial, kernel, slabs);
     emitter.emit('unpackWeightGradient', partial, out.data, channelsOut, channelsIn, kernel, slabs);
   },
 };

@@ -1,0 +1,67 @@
+/** How the tiles of a volume are cut into work for winograd.as.ts: from shapes alone, so that any number of threads gives the same bits. */
+import type { Shape } from '../../graph.ts';
+import { align } from '../../plan.ts';
+
+export interface TileCut {
+  /** Most tiles of a run along a row, runs of a row, runs that are worked on at a time (a segment). */
+  readonly pieceTiles: number;
+  readonly rowPieces: number;
+  readonly segmentPieces: number;
+  /** Parts of the output channels that are worked on apart. */
+  readonly parts: number;
+  /** Gradient of the weights: parts of the segments that are summed apart. */
+  readonly slabs: number;
+  /** Scratch of one thread. */
+  readonly threadBytes: number;
+}
+
+/** Tiles wanted in a segment: enough that a weight is used many times once it is read. */
+const SEGMENT_TILES = 32;
+/** Longest run: a row of it must fit into a thread's fixed scratch. */
+const MAX_PIECE_TILES = 32;
+/** Units of work wanted, so that several threads have something to do. */
+const UNITS_WANTED = 8;
+/** Most bytes that the slabs of the weights' gradient may take together. */
+const MAX_SLAB_BYTES = 2 ** 24;
+
+const CACHE_LINE_BYTES = 64;
+const VOXEL_BYTES = 32;
+/** Places of a transformed tile that are worked on at a time, and all. */
+const PLACES = 16;
+const ALL_PLACES = 64;
+
+/** Tiles of 2x2x2 voxels that cover all samples of (N, C, D, H, W). */
+export const tilesOf = ([n, , d, h, w]: Shape): number =>
+  n! * Math.ceil(d! / 2) * Math.ceil(h! / 2) * Math.ceil(w! / 2);
+
+/** Bytes of the transformed weights of one place; padded, so that the places don't fall into the same cache sets. */
+export const placeBytes = (inBlocks: number, outBlocks: number): number => inBlocks * outBlocks * 256 + CACHE_LINE_BYTES;
+
+/** Blocks of a part of the output channels: whole pairs. The same as in winograd.as.ts. */
+export const partBlocks = (outBlocks: number, parts: number): number => Math.ceil(outBlocks / (2 * parts)) * 2;
+
+/** How to cut a convolution of that size, or the gradient of its weights. */
+export function cutOf(shape: Shape, inBlocks: number, outBlocks: number, kind: 'result' | 'weights'): TileCut {
+  const [n, , d, h, w] = shape as [number, number, number, number, number];
+  const rowTiles = Math.ceil(w / 2);
+  const rowPieces = Math.ceil(rowTiles / MAX_PIECE_TILES);
+  const pieceTiles = Math.ceil(rowTiles / rowPieces);
+  const pieces = n * Math.ceil(d / 2) * Math.ceil(h / 2) * rowPieces;
+  const segmentPieces = Math.min(pieces, Math.max(1, Math.floor(SEGMENT_TILES / pieceTiles)));
+  const segments = Math.ceil(pieces / segmentPieces);
+  const pairs = Math.ceil(outBlocks / 2);
+  let slabs = 1;
+  let units = segments;
+  if (kind === 'weights') {
+    const slabBytes = ALL_PLACES * placeBytes(inBlocks, outBlocks);
+    slabs = Math.max(1, Math.min(segments, Math.floor(MAX_SLAB_BYTES / slabBytes), UNITS_WANTED));
+    units = 4 * slabs;
+  }
+  const wanted = Math.min(pairs, Math.max(1, Math.ceil(UNITS_WANTED / units)));
+  const length = partBlocks(outBlocks, wanted);
+  const parts = Math.ceil(outBlocks / length);
+  const blockBytes = Math.ceil((pieceTiles * segmentPieces) / 4) * 4 * VOXEL_BYTES;
+  const transformed = PLACES * (inBlocks + length) * blockBytes + 2 * PLACES * CACHE_LINE_BYTES;
+  const sums = kind === 'result' ? 8 * length * blockBytes : 0;
+  return { pieceTiles, rowPieces, segmentPieces, parts, slabs, threadBytes: align(transformed + sums) };
+}
