@@ -25,6 +25,7 @@ function hasRelaxedSimd(): boolean {
 
 /** V8 of Node 24: the first in which revectorization of all that the kernels use was found to work. */
 const REVECTORIZING_V8 = 13;
+const v8Major = Number.parseInt(process.versions.v8, 10);
 
 /** Whether the processor has AVX2, as far as the system tells: Linux does; elsewhere an x64 machine is taken to (sold since 2013). */
 function hasAvx2(): boolean {
@@ -45,13 +46,12 @@ export interface BuildReport {
 /** Every build, fastest first, with what speaks for or against it on this machine. */
 export function describeBuilds(): BuildReport[] {
   const relaxed = hasRelaxedSimd();
-  const v8 = Number.parseInt(process.versions.v8, 10);
   const lacking =
     process.arch !== 'x64'
       ? `needs an x64 processor, this is ${process.arch}`
       : !hasAvx2()
         ? 'needs a processor with AVX2 and FMA'
-        : v8 < REVECTORIZING_V8
+        : v8Major < REVECTORIZING_V8
           ? `needs Node 24 or newer, this is ${process.version}`
           : '';
   return [
@@ -67,10 +67,13 @@ export function describeBuilds(): BuildReport[] {
   ];
 }
 
+/** Every build that computes right here, fast or not: without revectorization the 'avx2' build is a slow 'relaxed' one. */
+export const runnableBuilds = (): CpuBuild[] => CPU_BUILDS.filter((build) => build === 'portable' || hasRelaxedSimd());
+
 /** The fastest build that this machine and this Node run. */
 export const bestBuild = (): CpuBuild => describeBuilds().find(({ available }) => available)!.build;
 
-/** Every build that runs here, fastest first. */
+/** Every build that is of use here, fastest first. */
 export const availableBuilds = (): CpuBuild[] =>
   describeBuilds()
     .filter(({ available }) => available)
@@ -81,8 +84,10 @@ const modules = new Map<CpuBuild, WebAssembly.Module>();
 function loadModule(build: CpuBuild): WebAssembly.Module {
   const known = modules.get(build);
   if (known) return known;
+  // asking whether it is there also switches it on
+  if (build !== 'portable') hasRelaxedSimd();
   // V8 looks at the flag when it compiles, and ignores it on processors without AVX2
-  if (build === 'avx2') setFlagsFromString('--experimental-wasm-revectorize');
+  if (build === 'avx2' && v8Major >= REVECTORIZING_V8) setFlagsFromString('--experimental-wasm-revectorize');
   const path = new URL(`../../wasm/kernels-${build}.wasm`, import.meta.url);
   const module = new WebAssembly.Module(readFileSync(path));
   modules.set(build, module);

@@ -1,10 +1,6 @@
 /**
  * Whole training steps against PyTorch: a tiny golden of the project's own (scripts/make-model-golden.py), and, where they are,
  * larger ones in the folder GVSL_GOLDENS, by default ../shared/goldens beside the repository.
- *
- * Not on the portable build: with `gvsl_strong`, one window of a max-pool has two candidates 4.6e-8 apart. Which of them is the
- * greater is below what single precision resolves, so a build may rightly choose the other than PyTorch in double precision does,
- * and then differs in that voxel's gradients. The portable build does; the tolerances are not for that.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -19,7 +15,7 @@ import { WorkError } from '../errors/errors.ts';
 import { PAPER_LOSS, type Part, partOf, STATES, trainingProgram } from '../method/gvsl.ts';
 import { ALL_HEADS, type Architecture } from '../model/architecture.ts';
 import { initialParameters, valuesOf } from '../model/parameters.ts';
-import { bestBuild, nodeCpuBackend } from '../node/cpu-host.ts';
+import { nodeCpuBackend, runnableBuilds } from '../node/cpu-host.ts';
 import { readSafetensors, writeSafetensors } from '../node/safetensors.ts';
 import { randomStream } from '../random/random.ts';
 import { replayGolden } from './golden.ts';
@@ -33,7 +29,7 @@ const LARGER_TIMEOUT_MS = 600_000;
 /** With the relative error that is allowed: the reference rounds once, at the end; the others have the tolerances of the report. */
 const BACKENDS: readonly (readonly [string, () => Backend, number])[] = [
   ['reference', referenceBackend, 1e-7],
-  ['cpu, best build', () => nodeCpuBackend(2, bestBuild()), Number.POSITIVE_INFINITY],
+  ...runnableBuilds().map((build) => [`cpu, ${build}`, () => nodeCpuBackend(2, build), Number.POSITIVE_INFINITY] as const),
 ];
 
 describe.each(BACKENDS)('replayGolden (%s)', (_name, open, allowed) => {

@@ -1,6 +1,6 @@
 /** The backends that every operation's tests run on. One more backend is one more line here. */
 import { it } from 'vitest';
-import { bestBuild, nodeCpuBackend } from '../../node/cpu-host.ts';
+import { nodeCpuBackend, runnableBuilds } from '../../node/cpu-host.ts';
 import type { Backend } from '../backend.ts';
 import { referenceBackend } from '../backends/reference/backend.ts';
 
@@ -15,8 +15,8 @@ export interface TestBackend {
 
 const BACKENDS: readonly TestBackend[] = [
   { name: 'reference', open: async () => referenceBackend() },
-  { name: 'cpu, portable', open: async () => nodeCpuBackend(1, 'portable') },
-  { name: 'cpu, best build, 2 threads', open: async () => nodeCpuBackend(2, bestBuild()) },
+  // the first build with two threads, the others with one
+  ...runnableBuilds().map((build, i) => ({ name: `cpu, ${build}`, open: async () => nodeCpuBackend(i === 0 ? 2 : 1, build) })),
 ];
 
 export const testBackends = (): readonly TestBackend[] => BACKENDS;

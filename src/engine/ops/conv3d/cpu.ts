@@ -33,7 +33,14 @@ const cutWords = (cut: TileCut, scratch: number): number[] => [
   cut.parts,
 ];
 
-function byWinograd(x: CpuTensor, weight: CpuTensor, bias: CpuTensor | undefined, out: CpuTensor, emitter: Emitter, adjoint: 0 | 1): void {
+function byWinograd(
+  x: CpuTensor,
+  weight: CpuTensor,
+  bias: CpuTensor | undefined,
+  out: CpuTensor,
+  emitter: Emitter,
+  adjoint: 0 | 1,
+): void {
   const [channelsO, channelsI] = weight.shape as [number, number];
   const [inBlocks, outBlocks] = [blockCount(x.shape[1]!), blockCount(out.shape[1]!)];
   const place = placeBytes(inBlocks, outBlocks);

@@ -31,8 +31,7 @@ const PLACES = 16;
 const ALL_PLACES = 64;
 
 /** Tiles of 2x2x2 voxels that cover all samples of (N, C, D, H, W). */
-export const tilesOf = ([n, , d, h, w]: Shape): number =>
-  n! * Math.ceil(d! / 2) * Math.ceil(h! / 2) * Math.ceil(w! / 2);
+export const tilesOf = ([n, , d, h, w]: Shape): number => n! * Math.ceil(d! / 2) * Math.ceil(h! / 2) * Math.ceil(w! / 2);
 
 /** Bytes of the transformed weights of one place; padded, so that the places don't fall into the same cache sets. */
 export const placeBytes = (inBlocks: number, outBlocks: number): number => inBlocks * outBlocks * 256 + CACHE_LINE_BYTES;
