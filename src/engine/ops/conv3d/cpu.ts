@@ -24,6 +24,34 @@ const packedBytes = (channelsOut: number, channelsIn: number, kernel: number): n
 /** Winograd for kernels of 3 wherever there are tiles enough to fill the rows of its matrix products. */
 const usesWinograd = (kernel: number, shape: Shape): boolean => kernel === 3 && tilesOf(shape) >= 4;
 
+/** One channel of its own kernels, if rows are long enough for them. */
+const isImage = (kernel: number, { shape }: CpuTensor): boolean => kernel === 3 && shape[1] === 1 && shape[4]! >= 4;
+
+/** The plain image with a margin of one zero voxel, in scratch. */
+function paddedImage(x: CpuTensor, emitter: Emitter): number {
+  const [batch, , depth, height, width] = x.shape as [number, number, number, number, number];
+  const padded = emitter.scratch(4 * batch * (depth + 2) * (height + 2) * (width + 2));
+  emitter.emit('padImage', emitter.toPlain(x), padded);
+  return padded;
+}
+
+/** The bias as whole blocks; zeros without one. */
+function wholeBias(bias: CpuTensor | undefined, channels: number, emitter: Emitter): number {
+  if (bias && channels % BLOCK === 0) return bias.data;
+  const padded = emitter.scratch(blockCount(channels) * BLOCK * 4);
+  emitter.emit('padBias', bias?.data ?? 0, padded, bias ? channels : 0, blockCount(channels));
+  return padded;
+}
+
+function ofImage(x: CpuTensor, weight: CpuTensor, bias: CpuTensor | undefined, out: CpuTensor, emitter: Emitter): void {
+  const channels = out.shape[1]!;
+  const packed = emitter.scratch(blockCount(channels) * 27 * BLOCK * 4);
+  emitter.emit('packImageWeights', weight.data, packed, channels);
+  const y = out.blocked ? out : emitter.scratchTensor(out.shape, true);
+  emitter.emit('conv3dImage', paddedImage(x, emitter), packed, wholeBias(bias, channels, emitter), y);
+  if (y !== out) emitter.emit('toPlain', y, out);
+}
+
 const cutWords = (cut: TileCut, scratch: number): number[] => [
   scratch,
   cut.threadBytes,
@@ -46,11 +74,7 @@ function byWinograd(
   const place = placeBytes(inBlocks, outBlocks);
   const transformed = emitter.scratch(64 * place);
   emitter.emit('winogradWeights', weight.data, transformed, channelsO, channelsI, adjoint, place);
-  let biasAt = bias?.data ?? 0;
-  if (bias && out.shape[1]! % BLOCK !== 0) {
-    biasAt = emitter.scratch(outBlocks * BLOCK * 4);
-    emitter.emit('padBias', bias.data, biasAt, out.shape[1]!);
-  }
+  const biasAt = wholeBias(bias, out.shape[1]!, emitter);
   const cut = cutOf(x.shape, inBlocks, outBlocks, 'result');
   const scratch = emitter.scratch(emitter.threads * cut.threadBytes);
   const y = out.blocked ? out : emitter.scratchTensor(out.shape, true);
@@ -62,6 +86,10 @@ function byWinograd(
 function convolve({ inputs: [x, given, bias], out }: CpuCall<undefined>, emitter: Emitter, adjoint: 0 | 1): void {
   const weight = inOnePiece(emitter.toPlain(given!), emitter);
   const [channelsOut, channelsIn, kernel] = weight.shape as [number, number, number];
+  if (isImage(kernel, x!) && !adjoint) {
+    ofImage(x!, weight, bias, out, emitter);
+    return;
+  }
   if (usesWinograd(kernel, out.shape)) {
     byWinograd(emitter.toBlocked(x!), weight, bias, out, emitter, adjoint);
     return;
@@ -81,7 +109,15 @@ export const conv3dWeightGradient: CpuKernel<{ readonly kernel: number }> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [given, dOut], out, attributes: { kernel } }, emitter) => {
     const [channelsOut, channelsIn] = out.shape as [number, number];
-    const [x, dy] = [emitter.toBlocked(given!), emitter.toBlocked(dOut!)];
+    const dy = emitter.toBlocked(dOut!);
+    if (isImage(kernel, given!)) {
+      const planes = dy.shape[0]! * dy.shape[2]!;
+      const sums = emitter.scratch(planes * blockCount(channelsOut) * 27 * BLOCK * 4);
+      emitter.emit('conv3dImageWeightGradient', paddedImage(given!, emitter), dy, sums);
+      emitter.emit('collectImageWeights', sums, out.data, channelsOut, planes);
+      return;
+    }
+    const x = emitter.toBlocked(given!);
     if (usesWinograd(kernel, x.shape)) {
       const [inBlocks, outBlocks] = [blockCount(channelsIn), blockCount(channelsOut)];
       const place = placeBytes(inBlocks, outBlocks);

@@ -492,13 +492,13 @@ function transformResult(y: Tensor, piece: Piece, i: i32, first: i32, last: i32,
         const r11 = f32x4.sub(f32x4.sub(c1, c2), c3);
         const s = sum + h;
         if (i == 0) {
-          const start = bias ? v128.load(bias + <usize>(b * 32) + h) : f32x4.splat(0);
+          const start = v128.load(bias + <usize>(b * 32) + h);
           v128.store(s, f32x4.add(start, r00));
           v128.store(s, f32x4.add(start, r01), 32);
           v128.store(s, f32x4.add(start, r10), 64);
           v128.store(s, f32x4.add(start, r11), 96);
         } else if (i == 1) {
-          const start = bias ? v128.load(bias + <usize>(b * 32) + h) : f32x4.splat(0);
+          const start = v128.load(bias + <usize>(b * 32) + h);
           v128.store(s, f32x4.add(v128.load(s), r00));
           v128.store(s, f32x4.add(v128.load(s, 32), r01), 32);
           v128.store(s, f32x4.add(v128.load(s, 64), r10), 64);
@@ -537,7 +537,7 @@ function transformResult(y: Tensor, piece: Piece, i: i32, first: i32, last: i32,
 }
 
 /**
- * args: x blocked, y blocked, transformed weights, bias (or 0; a whole number of blocks), cut (6 words), bytes of a place of the weights.
+ * args: x blocked, y blocked, transformed weights, bias (whole blocks), cut (6 words), bytes of a place of the weights.
  * Writes no halo: see `clearPadding`.
  */
 export function winograd(args: usize, thread: i32, threads: i32): void {
@@ -810,11 +810,10 @@ export function winogradWeightGradient(args: usize, thread: i32, threads: i32): 
   }
 }
 
-/** args: bias (C), the same with zeros up to a whole number of blocks, C. */
+/** args: bias, the same with zeros up to a whole number of blocks, its channels, blocks. */
 export function padBias(args: usize, thread: i32, threads: i32): void {
   if (thread != 0) return;
-  const channels = word(args, 2);
   const to = address(args, 1);
-  memory.fill(to, 0, <usize>((channels + 7) >> 3) * VOXEL);
-  memory.copy(to, address(args, 0), <usize>channels << 2);
+  memory.fill(to, 0, <usize>word(args, 3) * VOXEL);
+  memory.copy(to, address(args, 0), <usize>word(args, 2) << 2);
 }
