@@ -63,10 +63,10 @@ export function itHasItsGradients(name: TestedOperation, count = 3): void {
   });
 }
 
-/** On random awkward shapes, every backend gives what the reference gives, result and gradients. */
-export function itAgreesOnRandomShapes(name: TestedOperation, count = 16): void {
-  itOnEveryBackend(`${name}: agrees with the reference on random shapes`, async (backend, toleranceFactor) => {
-    const cases = randomCases(name, count);
+/** Every backend gives what the reference gives for these cases, result and gradients. */
+export function itAgreesOn(title: string, casesOf: () => readonly OperationCase[]): void {
+  itOnEveryBackend(`agrees with the reference on ${title}`, async (backend, toleranceFactor) => {
+    const cases = casesOf();
     const want = await runCases(referenceBackend(), cases);
     const got = await runCases(backend, cases);
     expect(cases.flatMap((each, i) => faults(each, got[i], want[i], (each.tolerance ?? TOLERANCE) * toleranceFactor))).toEqual(
@@ -74,6 +74,10 @@ export function itAgreesOnRandomShapes(name: TestedOperation, count = 16): void 
     );
   });
 }
+
+/** On random awkward shapes, every backend gives what the reference gives, result and gradients. */
+export const itAgreesOnRandomShapes = (name: TestedOperation, count = 16): void =>
+  itAgreesOn(`random shapes of ${name}`, () => randomCases(name, count));
 
 /** Building it is refused with exactly this message. */
 export function itRefuses(title: string, build: (graph: Graph) => unknown, message: string): void {

@@ -1,8 +1,16 @@
 /** conv3d: against a count that one can do in the head, PyTorch, central differences, and between backends. */
 import { describe } from 'vitest';
 import { type Build, tensor } from '../../testing/case.ts';
-import { itAgreesOnRandomShapes, itGives, itHasItsGradients, itMatchesGolden, itRefuses } from '../../testing/checks.ts';
+import {
+  itAgreesOn,
+  itAgreesOnRandomShapes,
+  itGives,
+  itHasItsGradients,
+  itMatchesGolden,
+  itRefuses,
+} from '../../testing/checks.ts';
 import { conv3d } from './conv3d.ts';
+import { awkwardConvolutions } from './testing/awkward-cases.ts';
 
 const build: Build = (graph, { x, weight, bias }) => conv3d(graph, x, weight, bias);
 const onlyTap = (tap: number) =>
@@ -45,6 +53,7 @@ describe('conv3d', () => {
   for (const name of ['odd', 'wide', 'image', 'flow', 'point']) itMatchesGolden(`conv3d.${name}`, build);
   itHasItsGradients('conv3d', 4);
   itAgreesOnRandomShapes('conv3d', 24);
+  itAgreesOn('awkward shapes', awkwardConvolutions);
 
   itRefuses(
     'other channels than the weight has',
