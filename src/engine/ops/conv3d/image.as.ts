@@ -48,117 +48,185 @@ export function packImageWeights(args: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** 4 voxels x 16 channels of two blocks. `start` is the bias of both. */
-function tile16(x: usize, row: usize, plane: usize, w: usize, start: usize, to: usize, toBlock: usize): void {
-  let p0 = v128.load(start);
-  let p1 = v128.load(start, 16);
-  let p2 = v128.load(start, 32);
-  let p3 = v128.load(start, 48);
-  let q0 = p0;
-  let q1 = p1;
-  let q2 = p2;
-  let q3 = p3;
-  let r0 = p0;
-  let r1 = p1;
-  let r2 = p2;
-  let r3 = p3;
-  let s0 = p0;
-  let s1 = p1;
-  let s2 = p2;
-  let s3 = p3;
+/**
+ * 4 voxels x 16 channels of two blocks. Every plane of taps is summed from zero and the bias is added last, so that rounding errors grow with
+ * the root of the planes, not of all terms.
+ */
+function tile16(x: usize, row: usize, plane: usize, w: usize, bias: usize, to: usize, toBlock: usize): void {
   let second = w + 27 * VOXEL;
-  for (let i: usize = 0; i < 9; i++) {
-    let at = x + (i / 3) * plane + (i % 3) * row;
-    const end = at + 12;
-    while (at < end) {
-      const w0 = v128.load(w);
-      const w1 = v128.load(w, 16);
-      const w2 = v128.load(second);
-      const w3 = v128.load(second, 16);
-      let v = v128.load32_splat(at);
-      p0 = fma(v, w0, p0);
-      p1 = fma(v, w1, p1);
-      p2 = fma(v, w2, p2);
-      p3 = fma(v, w3, p3);
-      v = v128.load32_splat(at, 4);
-      q0 = fma(v, w0, q0);
-      q1 = fma(v, w1, q1);
-      q2 = fma(v, w2, q2);
-      q3 = fma(v, w3, q3);
-      v = v128.load32_splat(at, 8);
-      r0 = fma(v, w0, r0);
-      r1 = fma(v, w1, r1);
-      r2 = fma(v, w2, r2);
-      r3 = fma(v, w3, r3);
-      v = v128.load32_splat(at, 12);
-      s0 = fma(v, w0, s0);
-      s1 = fma(v, w1, s1);
-      s2 = fma(v, w2, s2);
-      s3 = fma(v, w3, s3);
-      at += 4;
-      w += VOXEL;
-      second += VOXEL;
+  for (let kd: usize = 0; kd < 3; kd++) {
+    let p0 = f32x4.splat(0);
+    let p1 = p0;
+    let p2 = p0;
+    let p3 = p0;
+    let q0 = p0;
+    let q1 = p0;
+    let q2 = p0;
+    let q3 = p0;
+    let r0 = p0;
+    let r1 = p0;
+    let r2 = p0;
+    let r3 = p0;
+    let s0 = p0;
+    let s1 = p0;
+    let s2 = p0;
+    let s3 = p0;
+    for (let kh: usize = 0; kh < 3; kh++) {
+      let at = x + kd * plane + kh * row;
+      const end = at + 12;
+      while (at < end) {
+        const w0 = v128.load(w);
+        const w1 = v128.load(w, 16);
+        const w2 = v128.load(second);
+        const w3 = v128.load(second, 16);
+        let v = v128.load32_splat(at);
+        p0 = fma(v, w0, p0);
+        p1 = fma(v, w1, p1);
+        p2 = fma(v, w2, p2);
+        p3 = fma(v, w3, p3);
+        v = v128.load32_splat(at, 4);
+        q0 = fma(v, w0, q0);
+        q1 = fma(v, w1, q1);
+        q2 = fma(v, w2, q2);
+        q3 = fma(v, w3, q3);
+        v = v128.load32_splat(at, 8);
+        r0 = fma(v, w0, r0);
+        r1 = fma(v, w1, r1);
+        r2 = fma(v, w2, r2);
+        r3 = fma(v, w3, r3);
+        v = v128.load32_splat(at, 12);
+        s0 = fma(v, w0, s0);
+        s1 = fma(v, w1, s1);
+        s2 = fma(v, w2, s2);
+        s3 = fma(v, w3, s3);
+        at += 4;
+        w += VOXEL;
+        second += VOXEL;
+      }
     }
+    if (kd > 0) {
+      p0 = f32x4.add(v128.load(to), p0);
+      p1 = f32x4.add(v128.load(to, 16), p1);
+      p2 = f32x4.add(v128.load(to + toBlock), p2);
+      p3 = f32x4.add(v128.load(to + toBlock, 16), p3);
+      q0 = f32x4.add(v128.load(to, 32), q0);
+      q1 = f32x4.add(v128.load(to, 48), q1);
+      q2 = f32x4.add(v128.load(to + toBlock, 32), q2);
+      q3 = f32x4.add(v128.load(to + toBlock, 48), q3);
+      r0 = f32x4.add(v128.load(to, 64), r0);
+      r1 = f32x4.add(v128.load(to, 80), r1);
+      r2 = f32x4.add(v128.load(to + toBlock, 64), r2);
+      r3 = f32x4.add(v128.load(to + toBlock, 80), r3);
+      s0 = f32x4.add(v128.load(to, 96), s0);
+      s1 = f32x4.add(v128.load(to, 112), s1);
+      s2 = f32x4.add(v128.load(to + toBlock, 96), s2);
+      s3 = f32x4.add(v128.load(to + toBlock, 112), s3);
+    }
+    if (kd == 2) {
+      const bias0 = v128.load(bias);
+      const bias1 = v128.load(bias, 16);
+      const bias2 = v128.load(bias, 32);
+      const bias3 = v128.load(bias, 48);
+      p0 = f32x4.add(p0, bias0);
+      p1 = f32x4.add(p1, bias1);
+      p2 = f32x4.add(p2, bias2);
+      p3 = f32x4.add(p3, bias3);
+      q0 = f32x4.add(q0, bias0);
+      q1 = f32x4.add(q1, bias1);
+      q2 = f32x4.add(q2, bias2);
+      q3 = f32x4.add(q3, bias3);
+      r0 = f32x4.add(r0, bias0);
+      r1 = f32x4.add(r1, bias1);
+      r2 = f32x4.add(r2, bias2);
+      r3 = f32x4.add(r3, bias3);
+      s0 = f32x4.add(s0, bias0);
+      s1 = f32x4.add(s1, bias1);
+      s2 = f32x4.add(s2, bias2);
+      s3 = f32x4.add(s3, bias3);
+    }
+    v128.store(to, p0);
+    v128.store(to, p1, 16);
+    v128.store(to + toBlock, p2);
+    v128.store(to + toBlock, p3, 16);
+    v128.store(to, q0, 32);
+    v128.store(to, q1, 48);
+    v128.store(to + toBlock, q2, 32);
+    v128.store(to + toBlock, q3, 48);
+    v128.store(to, r0, 64);
+    v128.store(to, r1, 80);
+    v128.store(to + toBlock, r2, 64);
+    v128.store(to + toBlock, r3, 80);
+    v128.store(to, s0, 96);
+    v128.store(to, s1, 112);
+    v128.store(to + toBlock, s2, 96);
+    v128.store(to + toBlock, s3, 112);
   }
-  v128.store(to, p0);
-  v128.store(to, p1, 16);
-  v128.store(to, q0, 32);
-  v128.store(to, q1, 48);
-  v128.store(to, r0, 64);
-  v128.store(to, r1, 80);
-  v128.store(to, s0, 96);
-  v128.store(to, s1, 112);
-  to += toBlock;
-  v128.store(to, p2);
-  v128.store(to, p3, 16);
-  v128.store(to, q2, 32);
-  v128.store(to, q3, 48);
-  v128.store(to, r2, 64);
-  v128.store(to, r3, 80);
-  v128.store(to, s2, 96);
-  v128.store(to, s3, 112);
 }
 
 /** 4 voxels x 8 channels. */
-function tile8(x: usize, row: usize, plane: usize, w: usize, start: usize, to: usize): void {
-  let p0 = v128.load(start);
-  let p1 = v128.load(start, 16);
-  let q0 = p0;
-  let q1 = p1;
-  let r0 = p0;
-  let r1 = p1;
-  let s0 = p0;
-  let s1 = p1;
-  for (let i: usize = 0; i < 9; i++) {
-    let at = x + (i / 3) * plane + (i % 3) * row;
-    const end = at + 12;
-    while (at < end) {
-      const w0 = v128.load(w);
-      const w1 = v128.load(w, 16);
-      let v = v128.load32_splat(at);
-      p0 = fma(v, w0, p0);
-      p1 = fma(v, w1, p1);
-      v = v128.load32_splat(at, 4);
-      q0 = fma(v, w0, q0);
-      q1 = fma(v, w1, q1);
-      v = v128.load32_splat(at, 8);
-      r0 = fma(v, w0, r0);
-      r1 = fma(v, w1, r1);
-      v = v128.load32_splat(at, 12);
-      s0 = fma(v, w0, s0);
-      s1 = fma(v, w1, s1);
-      at += 4;
-      w += VOXEL;
+function tile8(x: usize, row: usize, plane: usize, w: usize, bias: usize, to: usize): void {
+  for (let kd: usize = 0; kd < 3; kd++) {
+    let p0 = f32x4.splat(0);
+    let p1 = p0;
+    let q0 = p0;
+    let q1 = p0;
+    let r0 = p0;
+    let r1 = p0;
+    let s0 = p0;
+    let s1 = p0;
+    for (let kh: usize = 0; kh < 3; kh++) {
+      let at = x + kd * plane + kh * row;
+      const end = at + 12;
+      while (at < end) {
+        const w0 = v128.load(w);
+        const w1 = v128.load(w, 16);
+        let v = v128.load32_splat(at);
+        p0 = fma(v, w0, p0);
+        p1 = fma(v, w1, p1);
+        v = v128.load32_splat(at, 4);
+        q0 = fma(v, w0, q0);
+        q1 = fma(v, w1, q1);
+        v = v128.load32_splat(at, 8);
+        r0 = fma(v, w0, r0);
+        r1 = fma(v, w1, r1);
+        v = v128.load32_splat(at, 12);
+        s0 = fma(v, w0, s0);
+        s1 = fma(v, w1, s1);
+        at += 4;
+        w += VOXEL;
+      }
     }
+    if (kd > 0) {
+      p0 = f32x4.add(v128.load(to), p0);
+      p1 = f32x4.add(v128.load(to, 16), p1);
+      q0 = f32x4.add(v128.load(to, 32), q0);
+      q1 = f32x4.add(v128.load(to, 48), q1);
+      r0 = f32x4.add(v128.load(to, 64), r0);
+      r1 = f32x4.add(v128.load(to, 80), r1);
+      s0 = f32x4.add(v128.load(to, 96), s0);
+      s1 = f32x4.add(v128.load(to, 112), s1);
+    }
+    if (kd == 2) {
+      const bias0 = v128.load(bias);
+      const bias1 = v128.load(bias, 16);
+      p0 = f32x4.add(p0, bias0);
+      p1 = f32x4.add(p1, bias1);
+      q0 = f32x4.add(q0, bias0);
+      q1 = f32x4.add(q1, bias1);
+      r0 = f32x4.add(r0, bias0);
+      r1 = f32x4.add(r1, bias1);
+      s0 = f32x4.add(s0, bias0);
+      s1 = f32x4.add(s1, bias1);
+    }
+    v128.store(to, p0);
+    v128.store(to, p1, 16);
+    v128.store(to, q0, 32);
+    v128.store(to, q1, 48);
+    v128.store(to, r0, 64);
+    v128.store(to, r1, 80);
+    v128.store(to, s0, 96);
+    v128.store(to, s1, 112);
   }
-  v128.store(to, p0);
-  v128.store(to, p1, 16);
-  v128.store(to, q0, 32);
-  v128.store(to, q1, 48);
-  v128.store(to, r0, 64);
-  v128.store(to, r1, 80);
-  v128.store(to, s0, 96);
-  v128.store(to, s1, 112);
 }
 
 /** args: padded image, packed weights, bias (whole blocks), y blocked with rows of at least 4 voxels. */
@@ -180,13 +248,13 @@ export function conv3dImage(args: usize, thread: i32, threads: i32): void {
       for (let b = 0; b < y.blocks; b++) {
         const to = blockedRow(y, n, b, z, h);
         const w = weights + <usize>(b * 27) * VOXEL;
-        const start = bias + <usize>b * VOXEL;
+        const biasAt = bias + <usize>b * VOXEL;
         const pair = WIDE && b + 1 < y.blocks;
         // the last tile may overlap the one before it: computing a voxel twice is cheaper than single voxels
         for (let x = 0; x < y.w; x += 4) {
           const at = <usize>min(x, y.w - 4);
-          if (pair) tile16(from + (at << 2), row, plane, w, start, to + at * VOXEL, blockBytes);
-          else tile8(from + (at << 2), row, plane, w, start, to + at * VOXEL);
+          if (pair) tile16(from + (at << 2), row, plane, w, biasAt, to + at * VOXEL, blockBytes);
+          else tile8(from + (at << 2), row, plane, w, biasAt, to + at * VOXEL);
         }
         if (pair) b++;
       }
