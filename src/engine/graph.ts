@@ -34,6 +34,8 @@ export interface Operation<Attributes = unknown> {
   gradient?(graph: Graph, node: Node<any>, dOut: Node, needs: readonly boolean[]): readonly (Node | undefined)[];
   /** An effect changes its first `writes` inputs, which are states or views of them, in place, and has no result. */
   readonly writes?: number;
+  /** Cheaper to compute again than to keep until the backward pass: see recompute.ts. */
+  readonly recompute?: boolean;
   /** The result is the first input's own memory, seen otherwise: no computing. */
   readonly alias?: boolean;
 }

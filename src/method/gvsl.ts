@@ -18,6 +18,7 @@ import { sumOfSquares } from '../engine/ops/reduce/reduce.ts';
 import { view } from '../engine/ops/shape/shape.ts';
 import { smoothnessLoss } from '../engine/ops/smoothness/smoothness.ts';
 import { insideMask, warp } from '../engine/ops/warp/warp.ts';
+import { recomputeCheap } from '../engine/recompute.ts';
 import type { Zyx } from '../geometry/volume.ts';
 import type { Architecture } from '../model/architecture.ts';
 import { type Matching, matchingHead, restorationHead } from '../model/heads.ts';
@@ -167,13 +168,14 @@ function gradientGraph(options: StepOptions, table: ParameterTable, everything: 
     for (const [name, node] of Object.entries(named)) if (node) graph.output(`out.${name}`, node);
   }
 
+  const forwardNodes = graph.nodes.length;
   const wanted = table.parameters.map(({ name }) => parameters(name));
   const gradients = differentiate(graph, total, wanted);
   const flat = graph.state(STATES.gradients, [table.flatLength]);
   table.parameters.forEach(({ offset, shape: parameterShape }, i) => {
     accumulate(graph, view(graph, flat, offset, parameterShape), gradients[i]!, samples / batch);
   });
-  return graph;
+  return recomputeCheap(graph, forwardNodes);
 }
 
 /** outputs: for each part the squared norm of its gradient. */

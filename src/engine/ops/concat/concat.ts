@@ -5,6 +5,7 @@ import { pad } from '../shape/shape.ts';
 /** Two or more tensors that agree in every axis but `axis` (0 batch, 1 channels). */
 export const concatenation: Operation<{ readonly axis: 0 | 1 }> = {
   name: 'concat',
+  recompute: true,
   shape: (inputs, { axis }) => {
     const first = inputs[0]!;
     const rest = (shape: readonly number[]) => shape.filter((_, i) => i !== axis);
@@ -34,6 +35,7 @@ export interface SliceAttributes {
 /** x[start .. start + length) along the batch or the channels. */
 export const slicing: Operation<SliceAttributes> = {
   name: 'slice',
+  recompute: true,
   shape: ([x], { axis, start, length }) => {
     checkShape(
       start >= 0 && length > 0 && start + length <= x![axis]!,

@@ -38,11 +38,12 @@ export const convolution: Operation<undefined> = {
     checkShape(!bias || sameShape(bias, [out]), 'conv3d', () => `bias expects [${out}], got ${formatShape(bias!)}`);
     return [x![0]!, out, x![2]!, x![3]!, x![4]!];
   },
-  gradient: (graph, { inputs: [x, weight, bias] }, dOut, needs) => [
-    needs[0] ? graph.apply(convolutionInputGradient, [dOut, weight!], undefined) : undefined,
-    needs[1] ? graph.apply(convolutionWeightGradient, [x!, dOut], { kernel: weight!.shape[2]! }) : undefined,
-    bias && needs[2] ? channelSum(graph, dOut) : undefined,
-  ],
+  gradient: (graph, { inputs: [x, weight, bias] }, dOut, needs) => {
+    // x is not needed any more once the weights' gradient is there: so that comes before dx takes as much memory
+    const dWeight = needs[1] ? graph.apply(convolutionWeightGradient, [x!, dOut], { kernel: weight!.shape[2]! }) : undefined;
+    const dBias = bias && needs[2] ? channelSum(graph, dOut) : undefined;
+    return [needs[0] ? graph.apply(convolutionInputGradient, [dOut, weight!], undefined) : undefined, dWeight, dBias];
+  },
 };
 
 /** inputs: dy (N, O, D, H, W), weight (O, I, K, K, K). Result dx (N, I, D, H, W). */

@@ -37,6 +37,7 @@ export const groupStatistics: Operation<GroupNormAttributes> = {
 /** inputs: x (N, C, D, H, W), statistics (N, G, 2), gamma (C), beta (C). Result y like x. The statistics' gradient is part of x's. */
 export const groupNormalization: Operation<GroupNormAttributes> = {
   name: 'groupNorm',
+  recompute: true,
   shape: ([x, statistics, gamma, beta], { groups }) => {
     checkGroups('groupNorm', x!, groups);
     const channels = x![1]!;

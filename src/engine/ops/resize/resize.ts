@@ -7,6 +7,7 @@ import { checkShape, formatShape, type Graph, type Node, type Operation } from '
 /** x (N, C, D, H, W) to (N, C, 2D, 2H, 2W). */
 export const upsampleOperation: Operation<undefined> = {
   name: 'upsample',
+  recompute: true,
   shape: ([x]) => {
     checkShape(x!.length === 5, 'upsample', () => `needs (N, C, D, H, W), got ${formatShape(x!)}`);
     return [x![0]!, x![1]!, ...x!.slice(2).map((size) => 2 * size)];

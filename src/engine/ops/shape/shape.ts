@@ -22,6 +22,7 @@ export const padding: Operation<Margins> = {
 
 export const cropping: Operation<Margins> = {
   name: 'crop',
+  recompute: true,
   shape: ([x], { before, after }) => {
     const shape = x!.map((size, i) => size - before[i]! - after[i]!);
     checkShape(

@@ -10,6 +10,7 @@ import { checkShape, formatShape, type Graph, type Node, type Operation, sameSha
 /** inputs: image (N, C, D, H, W), displacement (N, 3, D', H', W') in voxels, components z, y, x. Result (N, C, D', H', W'). */
 export const warpOperation: Operation<undefined> = {
   name: 'warp',
+  recompute: true,
   shape: ([image, displacement]) => {
     checkShape(
       image!.length === 5 && displacement!.length === 5 && displacement![1] === 3 && displacement![0] === image![0],
