@@ -21,6 +21,7 @@ const mayImport = {
   pictures: ['errors', 'geometry'],
   training: ['errors', 'random', 'geometry', 'formats', 'engine', 'model', 'method', 'cohort', 'pictures', 'node'],
   registration: ['errors', 'random', 'geometry', 'formats', 'engine', 'model', 'method', 'images', 'cohort', 'training', 'node'],
+  bench: ['errors', 'random', 'geometry', 'engine', 'model', 'method', 'phantom', 'images', 'cohort', 'training', 'node'],
   report: ['errors', 'geometry', 'cohort', 'pictures', 'training', 'method', 'node'],
 };
 const rooms = Object.keys(mayImport);

@@ -2,6 +2,7 @@
 /** The command line: one file a command under commands/, each loaded only when it is called, so that `--help` is quick. */
 import { Command } from 'commander';
 import { version } from '../version.ts';
+import { registerBench } from './commands/bench.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerInspect } from './commands/inspect.ts';
 import { registerPhantom } from './commands/phantom.ts';
@@ -26,5 +27,6 @@ registerPretrain(program);
 registerReport(program);
 registerRegister(program);
 registerVerify(program);
+registerBench(program);
 
 await program.parseAsync();

@@ -5,6 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import type { Backend } from '../engine/backend.ts';
 import { type CpuHost, cpuBackend, type ThreadOptions } from '../engine/backends/cpu/backend.ts';
+import { TABLE_BASE } from '../engine/backends/cpu/compile.ts';
 
 /** The builds of the kernels, fastest first: see scripts/build-wasm.mjs. */
 export const CPU_BUILDS = ['avx2', 'relaxed', 'portable'] as const;
@@ -127,4 +128,26 @@ function startThread(options: ThreadOptions): Promise<{ stop(): Promise<void> }>
 export function nodeCpuBackend(threads = availableParallelism(), build: CpuBuild = bestBuild()): Backend {
   const host: CpuHost = { build, module: loadModule(build), startThread };
   return cpuBackend(host, threads);
+}
+
+/** Multiply-adds of 4 floats in a round of the kernel `multiplyAdds`: see peak.as.ts. */
+const PEAK_ROUND_FLOPS = 16 * 4 * 2;
+
+/** Floating-point operations a second of one thread that does nothing but multiply and add in registers: the best of several runs. */
+export function peakMultiplyAdds(build: CpuBuild): number {
+  const memory = new WebAssembly.Memory({ initial: 2, maximum: 65536, shared: true });
+  const table = new WebAssembly.Table({ initial: TABLE_BASE, element: 'anyfunc' });
+  const env = { memory, table, wait: () => {}, notify: () => {} };
+  const { multiplyAdds } = new WebAssembly.Instance(loadModule(build), { env }).exports as {
+    multiplyAdds: (rounds: number, out: number) => void;
+  };
+  const [rounds, out] = [1_000_000, 65536];
+  let best = 0;
+  // the first runs are in baseline code
+  for (let i = 0; i < 30; i++) {
+    const start = performance.now();
+    multiplyAdds(rounds, out);
+    best = Math.max(best, (rounds * PEAK_ROUND_FLOPS * 1000) / (performance.now() - start));
+  }
+  return best;
 }

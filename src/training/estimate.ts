@@ -120,16 +120,17 @@ function fittingPatch({ patch, width, batch, neededBytes }: MemoryRequest, avail
 
 /**
  * Nothing if the request fits.
+ * @param sizeOption how the caller's command names the patch
  * @throws WorkError that says what is needed, what there is and why, and which single change of patch, batch or width would fit
  */
-export function requireMemory(request: MemoryRequest, available: AvailableMemory): void {
+export function requireMemory(request: MemoryRequest, available: AvailableMemory, sizeOption: 'patch' | 'size' = 'patch'): void {
   const { patch, width, batch, neededBytes } = request;
   const needed = neededBytes(patch, width, batch);
   if (needed <= available.bytes) return;
   const changes: string[] = [];
   const offer = (option: string, bytes: number): void => void changes.push(`${option} (${formatBytes(bytes)})`);
   const smaller = fittingPatch(request, available.bytes);
-  if (smaller) offer(`--patch ${patchText(smaller)}`, neededBytes(smaller, width, batch));
+  if (smaller) offer(`--${sizeOption} ${patchText(smaller)}`, neededBytes(smaller, width, batch));
   const fewer = Array.from({ length: batch - 1 }, (_, i) => batch - 1 - i).find(
     (n) => neededBytes(patch, width, n) <= available.bytes,
   );
@@ -140,11 +141,11 @@ export function requireMemory(request: MemoryRequest, available: AvailableMemory
   const advice =
     changes.length > 0
       ? `What would fit: ${changes.join(', or ')}`
-      : `No single change is enough: make several smaller (--patch ${PATCH_STEP} --batch 1 --width ${least} needs ${formatBytes(
+      : `No single change is enough: make several smaller (--${sizeOption} ${PATCH_STEP} --batch 1 --width ${least} needs ${formatBytes(
           neededBytes([PATCH_STEP, PATCH_STEP, PATCH_STEP], least, 1),
         )}), or free memory`;
   throw new WorkError(
-    `too little memory: patch ${patchText(patch)}, batch ${batch} and width ${width} need ${formatBytes(needed)}; there are ${formatBytes(
+    `too little memory: ${sizeOption} ${patchText(patch)}, batch ${batch} and width ${width} need ${formatBytes(needed)}; there are ${formatBytes(
       available.bytes,
     )} (${available.limit}). ${advice}`,
   );

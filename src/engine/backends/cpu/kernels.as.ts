@@ -2,6 +2,7 @@
 export { run, serve } from "./scheduler.as";
 export { finishSum } from "./flat.as";
 export { clearHalo, clearPadding, copyBox, copySamples, toBlocked, toPlain, zero } from "./layout.as";
+export { multiplyAdds } from "./peak.as";
 export { accumulate, adam } from "../../ops/adam/adam.as";
 export {
   affineDisplacement,

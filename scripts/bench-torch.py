@@ -1,0 +1,169 @@
+"""Times training steps of the same network in PyTorch: what `gvsl bench` is compared with.
+
+  python3 scripts/bench-torch.py [--size 64] [--width 1] [--threads 2] [--steps 2] [--warmup 1] [--device cpu|cuda] [--forward]
+
+The whole step: A and B through one U-Net, affine and deformable heads, restoration, the three losses, backward, Adam. Float32, PyTorch's own
+kernels; memory layout and algorithms are PyTorch's choice. --forward: the backbone alone on one image, without gradients.
+Prints one JSON document: seconds of every step, their median, peak resident memory in bytes.
+"""
+import argparse
+import json
+import math
+import resource
+import statistics
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+def block(channels_in, channels_out):
+    """Two times convolution, GroupNorm in groups of 8 channels, LeakyReLU."""
+    layers = []
+    for channels in (channels_in, channels_out):
+        layers += [nn.Conv3d(channels, channels_out, 3, padding=1), nn.GroupNorm(channels_out // 8, channels_out), nn.LeakyReLU(0.2, inplace=True)]
+    return nn.Sequential(*layers)
+
+
+class Backbone(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.down = nn.ModuleList(block(i, o) for i, o in zip([1, *widths[:4]], widths[:5]))
+        self.up = nn.ModuleList(block(widths[3 - k] + widths[4 + k], widths[5 + k]) for k in range(4))
+
+    def forward(self, x):
+        skips = []
+        for level, layers in enumerate(self.down):
+            x = layers(F.max_pool3d(x, 2) if level else x)
+            skips.append(x)
+        for level, layers in enumerate(self.up):
+            x = F.interpolate(x, scale_factor=2, mode='trilinear', align_corners=True)
+            x = layers(torch.cat([skips[3 - level], x], 1))
+        return skips[4], x
+
+
+def elementary(angles, axis):
+    """Rotation matrices (N, 3, 3) about one axis of (x, y, z)."""
+    a, b = [(1, 2), (2, 0), (0, 1)][axis]
+    cosine, sine = torch.cos(angles), torch.sin(angles)
+    rows = [[torch.ones_like(angles) if i == j else torch.zeros_like(angles) for j in range(3)] for i in range(3)]
+    rows[a][a], rows[b][b], rows[a][b], rows[b][a] = cosine, cosine, -sine, sine
+    return torch.stack([torch.stack(row, 1) for row in rows], 1)
+
+
+class Network(nn.Module):
+    def __init__(self, widths, hidden):
+        super().__init__()
+        self.backbone = Backbone(widths)
+        self.describe = block(2 * widths[4], hidden)
+        self.numbers = nn.ModuleList(nn.Linear(hidden, count) for count in (3, 3, 3, 6))
+        for layer in self.numbers:
+            nn.init.normal_(layer.weight, std=1e-3)
+            nn.init.zeros_(layer.bias)
+        self.match = block(2 * widths[8], 16)
+        self.flow = nn.Conv3d(16, 3, 3, padding=1)
+        self.restore = nn.Sequential(
+            nn.Conv3d(widths[8], 16, 3, padding=1), nn.GroupNorm(4, 16), nn.LeakyReLU(0.2, inplace=True), nn.Conv3d(16, 1, 1))
+
+    def affine(self, a, b):
+        """(N, 3, 4) in coordinates of -1 .. 1 about the centre."""
+        feature = self.describe(torch.cat([a, b], 1)).mean((2, 3, 4))
+        rotation, factors, offset, shear = (layer(feature) for layer in self.numbers)
+        rotation = torch.tanh(rotation) * math.pi / 9
+        turn = elementary(rotation[:, 2], 2) @ elementary(rotation[:, 1], 1) @ elementary(rotation[:, 0], 0)
+        stretch = torch.diag_embed(1 + 0.25 * torch.tanh(factors))
+        tangents = torch.tan(torch.tanh(shear) * math.pi / 18)
+        one = torch.ones_like(tangents[:, 0])
+        slant = torch.stack([
+            torch.stack([one, tangents[:, 0], tangents[:, 1]], 1),
+            torch.stack([tangents[:, 2], one, tangents[:, 3]], 1),
+            torch.stack([tangents[:, 4], tangents[:, 5], one], 1)], 1)
+        linear = turn @ stretch @ slant
+        return torch.cat([linear, linear @ offset[:, :, None]], 2)
+
+    def forward(self, view, fixed, moving):
+        features, local = self.backbone(torch.cat([view, fixed]))
+        (global_a, global_b), (a, b) = features.chunk(2), local.chunk(2)
+        size = view.shape
+        matrix = self.affine(global_a, global_b)
+        grid = F.affine_grid(matrix, list(size), align_corners=True)
+        aligned = F.grid_sample(a, grid, align_corners=True)
+        flow = self.flow(self.match(torch.cat([aligned, b], 1)))
+        # the affine of p + flow(p): the flow, in halves of the extent, turned by the linear part
+        halves = torch.tensor([(n - 1) / 2 for n in (size[4], size[3], size[2])], device=flow.device).view(1, 3, 1, 1, 1)
+        shift = torch.einsum('nij,njdhw->ndhwi', matrix[:, :, :3], flow / halves)
+        warped = F.grid_sample(moving, grid + shift, align_corners=True)
+        return flow, warped, self.restore(a)
+
+
+def correlation_loss(a, b, window=9):
+    def sums(x):
+        for axis in range(3):
+            kernel = [1, 1, 1]
+            kernel[axis] = window
+            x = F.conv3d(x, torch.ones(1, 1, *kernel, device=x.device), padding=[k // 2 for k in kernel])
+        return x
+
+    count = window ** 3
+    sum_a, sum_b = sums(a), sums(b)
+    cross = sums(a * b) - sum_a * sum_b / count
+    variance_a = sums(a * a) - sum_a * sum_a / count
+    variance_b = sums(b * b) - sum_b * sum_b / count
+    return 1 - (cross * cross / (variance_a * variance_b + 1e-5)).mean()
+
+
+def smoothness(flow):
+    return sum((flow.diff(dim=axis) ** 2).mean() for axis in (2, 3, 4)) / 3
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--size', type=int, default=64)
+    parser.add_argument('--width', type=float, default=1)
+    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser.add_argument('--steps', type=int, default=2)
+    parser.add_argument('--warmup', type=int, default=1)
+    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--forward', action='store_true')
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    cuda = options.device == 'cuda'
+    torch.backends.cudnn.benchmark = True
+
+    scaled = lambda channels: max(8, int(channels * options.width) // 8 * 8)
+    network = Network([scaled(c) for c in (32, 64, 128, 256, 512, 256, 128, 64, 32)], scaled(256)).to(options.device)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
+    view, fixed, moving = (torch.rand(1, 1, *[options.size] * 3, device=options.device) for _ in range(3))
+
+    def step():
+        if options.forward:
+            with torch.no_grad():
+                network.backbone(view)
+            return
+        flow, warped, restored = network(view, fixed, moving)
+        loss = correlation_loss(warped, fixed) + smoothness(flow) + F.mse_loss(restored, moving)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+
+    seconds = []
+    for _ in range(options.warmup + options.steps):
+        if cuda:
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        step()
+        if cuda:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    counted = seconds[options.warmup:]
+    peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({
+        'peer': 'PyTorch ' + torch.__version__, 'device': options.device, 'threads': torch.get_num_threads(), 'size': options.size,
+        'width': options.width, 'parameters': sum(p.numel() for p in network.parameters()), 'seconds': counted,
+        'medianS': statistics.median(counted), 'peakBytes': peak}))
+
+
+if __name__ == '__main__':
+    main()

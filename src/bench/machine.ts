@@ -1,0 +1,46 @@
+/** What a measurement was taken on: nothing can be compared without it. */
+import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
+import { type CpuBuild, describeBuilds } from '../node/cpu-host.ts';
+import { version } from '../version.ts';
+
+export interface Machine {
+  readonly gvsl: string;
+  readonly node: string;
+  readonly v8: string;
+  readonly system: string;
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  /** Which build of the kernels was measured. */
+  readonly build: CpuBuild;
+  readonly threads: number;
+  readonly date: string;
+}
+
+export function describeMachine(build: CpuBuild, threads: number): Machine {
+  return {
+    gvsl: version,
+    node: process.version,
+    v8: process.versions.v8,
+    system: `${type()} ${release()} ${process.arch}`,
+    cpu: cpus()[0]?.model.trim() ?? 'unknown processor',
+    cores: availableParallelism(),
+    memoryBytes: totalmem(),
+    build,
+    threads,
+    date: new Date().toISOString().slice(0, 10),
+  };
+}
+
+/** One line for people. */
+export function machineText({ cpu, cores, node, v8, build, threads, gvsl, date }: Machine): string {
+  const why = describeBuilds().find((each) => each.build === build)?.why ?? '';
+  return `gvsl ${gvsl}, ${date}: ${cpu}, ${cores} core${cores === 1 ? '' : 's'}; Node ${node} (V8 ${v8}); ${build} build (${why}), ${threads} thread${threads === 1 ? '' : 's'}`;
+}
+
+/** The middle of the values, the mean of the middle two if they are even in number; NaN of none. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
+}

@@ -1,0 +1,121 @@
+/** Whole training steps, and the backbone forward alone, of a network of random weights on random images: what users wait for. */
+import type { Backend, KernelTime, Session } from '../engine/backend.ts';
+import { Graph, type Program, type Shape } from '../engine/graph.ts';
+import { adamStep } from '../engine/ops/adam/adam.ts';
+import { PAPER_LOSS, STATES, trainingProgram } from '../method/gvsl.ts';
+import { scaledArchitecture } from '../model/architecture.ts';
+import { initialParameters, type ParameterTable, parameterNodes, parameterTable } from '../model/parameters.ts';
+import { unet } from '../model/unet.ts';
+import { type CpuBuild, nodeCpuBackend } from '../node/cpu-host.ts';
+import type { Progress } from '../node/progress.ts';
+import { randomStream } from '../random/random.ts';
+import { availableBytes, requireMemory } from '../training/estimate.ts';
+import { describeMachine, type Machine, median } from './machine.ts';
+import { type KernelShare, kernelShares } from './profile.ts';
+
+/** 'step': gradient, norms and update for one pair. 'forward': the backbone on one image, as inference runs it window by window. */
+export type Kind = 'step' | 'forward';
+
+export interface StepRequest {
+  readonly kind: Kind;
+  /** Side of the cubic patch in voxels. */
+  readonly size: number;
+  readonly width: number;
+  readonly threads: number;
+  readonly build: CpuBuild;
+  /** Counted steps, and those before them that are not. */
+  readonly steps: number;
+  readonly warmup: number;
+  readonly profile: boolean;
+}
+
+export interface StepResult {
+  readonly kind: Kind;
+  readonly size: number;
+  readonly width: number;
+  /** Seconds a step. */
+  readonly medianS: number;
+  readonly seconds: readonly number[];
+  /** Peak resident memory of this process so far. */
+  readonly peakBytes: number;
+  /** What the session holds by plan. */
+  readonly planBytes: number;
+  readonly machine: Machine;
+  readonly profile?: readonly KernelShare[];
+}
+
+const cube = (size: number): [number, number, number] => [size, size, size];
+
+function forwardProgram(size: number, width: number): { program: Program; table: ParameterTable } {
+  const architecture = scaledArchitecture(width);
+  const table = parameterTable(architecture);
+  const graph = new Graph();
+  const { local } = unet(graph, parameterNodes(graph, STATES.parameters, table), graph.input('image', [1, 1, ...cube(size)]));
+  graph.output('local', local);
+  const states = new Map([[STATES.parameters, [table.flatLength] as Shape]]);
+  return { program: { states, graphs: new Map([['forward', graph]]) }, table };
+}
+
+/** The program that is measured. */
+export const programOf = (kind: Kind, size: number, width: number): { program: Program; table: ParameterTable } =>
+  kind === 'forward'
+    ? forwardProgram(size, width)
+    : trainingProgram({ architecture: scaledArchitecture(width), loss: PAPER_LOSS, size: cube(size), samples: 1, batch: 1 });
+
+/** @throws WorkError if it does not fit into memory, with what would */
+export function requireBenchMemory(backend: Backend, kind: Kind, size: number, width: number): void {
+  const neededBytes = (patch: readonly number[], narrower: number): number =>
+    backend.memoryBytes(programOf(kind, Math.max(...patch), narrower).program);
+  requireMemory({ patch: cube(size), width, batch: 1, neededBytes }, availableBytes({ wasm32: true }), 'size');
+}
+
+async function runStep(session: Session, kind: Kind, inputs: Record<string, Float32Array>, step: number): Promise<void> {
+  if (kind === 'forward') {
+    await session.run('forward', inputs, []);
+    return;
+  }
+  await session.run('gradient', inputs);
+  await session.run('norms', {});
+  await session.run('update', { step: adamStep(1e-4, step) });
+}
+
+/** Measures in this process; peak memory means something only if nothing larger ran here before. */
+export async function measureStep(request: StepRequest, progress: Progress): Promise<StepResult> {
+  const { kind, size, width, threads, build, steps, warmup } = request;
+  const backend = nodeCpuBackend(threads, build);
+  requireBenchMemory(backend, kind, size, width);
+  const { program, table } = programOf(kind, size, width);
+  const random = randomStream(1, 'bench');
+  const image = (): Float32Array => Float32Array.from({ length: size ** 3 }, () => random.uniform(0, 1));
+  const inputs: Record<string, Float32Array> =
+    kind === 'forward' ? { image: image() } : { movingView: image(), fixed: image(), moving: image() };
+  const session = await backend.open(program);
+  try {
+    await session.writeState(STATES.parameters, initialParameters(table, 1));
+    const seconds: number[] = [];
+    progress.start(warmup + steps, 'steps');
+    for (let step = 1; step <= warmup + steps; step++) {
+      const start = performance.now();
+      await runStep(session, kind, inputs, step);
+      if (step > warmup) seconds.push((performance.now() - start) / 1000);
+      progress.advance();
+    }
+    progress.stop();
+    const times: KernelTime[] = request.profile
+      ? await session.profile!(kind === 'forward' ? 'forward' : 'gradient', inputs)
+      : [];
+    return {
+      kind,
+      size,
+      width,
+      medianS: median(seconds),
+      seconds,
+      peakBytes: process.resourceUsage().maxRSS * 1024,
+      planBytes: session.memoryBytes,
+      machine: describeMachine(build, threads),
+      ...(request.profile && { profile: kernelShares(times) }),
+    };
+  } finally {
+    await session.close();
+  }
+}
