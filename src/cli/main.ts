@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { version } from '../version.ts';
 import { registerBench } from './commands/bench.ts';
 import { registerDemo } from './commands/demo.ts';
+import { registerDoctor } from './commands/doctor.ts';
 import { registerInspect } from './commands/inspect.ts';
 import { registerPhantom } from './commands/phantom.ts';
 import { registerPrepare } from './commands/prepare.ts';
@@ -28,5 +29,6 @@ registerReport(program);
 registerRegister(program);
 registerVerify(program);
 registerBench(program);
+registerDoctor(program);
 
 await program.parseAsync();

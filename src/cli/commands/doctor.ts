@@ -1,0 +1,20 @@
+/** `gvsl doctor`: what does this machine offer, and what would one gain? */
+import type { Command } from 'commander';
+import { action } from '../run-command.ts';
+
+/** Adds `gvsl doctor`. */
+export function registerDoctor(program: Command): void {
+  const command = program
+    .command('doctor')
+    .description(
+      'check what this machine offers: Node, processor, builds of the kernels, memory, image reading; and say what would help',
+    )
+    .addHelpText('after', '\nExample:\n  gvsl doctor\n\nExit code 1 if something is missing that gvsl cannot work without.');
+  action(command, async () => {
+    const { bestBuild } = await import('../../node/cpu-host.ts');
+    const { checksText, probesOf, runChecks } = await import('../../bench/doctor.ts');
+    const checks = await runChecks(probesOf());
+    const passed = checks.every(({ status }) => status !== 'fail');
+    return { json: { passed, build: bestBuild(), checks }, text: checksText(checks), exitCode: passed ? 0 : 1 };
+  });
+}
