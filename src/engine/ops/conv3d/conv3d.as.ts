@@ -28,20 +28,21 @@ export function packWeights(args: usize, thread: i32, threads: i32): void {
   for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
     const outBlock = unit / inBlocks;
     const inBlock = unit % inBlocks;
-    let at = packed + (<usize>(unit * taps) << 8);
-    for (let tap = 0; tap < taps; tap++) {
-      const from = adjoint ? taps - 1 - tap : tap;
-      for (let i = 0; i < 8; i++) {
-        const channelIn = inBlock * 8 + i;
-        for (let o = 0; o < 8; o++) {
-          const channelOut = outBlock * 8 + o;
-          let value: f32 = 0;
-          if (channelIn < channelsIn && channelOut < channelsOut) {
-            const row = adjoint ? channelIn * channelsI + channelOut : channelOut * channelsI + channelIn;
-            value = load<f32>(weight + (<usize>(row * taps + from) << 2));
-          }
-          store<f32>(at, value);
-          at += 4;
+    const at = packed + (<usize>(unit * taps) << 8);
+    memory.fill(at, 0, <usize>taps << 8);
+    // taps lie in a row in the weights, and the block of all of them stays in the first-level cache
+    for (let i = 0; i < min(8, channelsIn - inBlock * 8); i++) {
+      const channelIn = inBlock * 8 + i;
+      for (let o = 0; o < min(8, channelsOut - outBlock * 8); o++) {
+        const channelOut = outBlock * 8 + o;
+        const row = adjoint ? channelIn * channelsI + channelOut : channelOut * channelsI + channelIn;
+        let from = weight + (<usize>(row * taps + (adjoint ? taps - 1 : 0)) << 2);
+        const step: usize = adjoint ? -4 : 4;
+        let to = at + <usize>((i * 8 + o) << 2);
+        for (let tap = 0; tap < taps; tap++) {
+          store<f32>(to, load<f32>(from));
+          from += step;
+          to += 256;
         }
       }
     }
@@ -297,14 +298,19 @@ export function unpackWeightGradient(args: usize, thread: i32, threads: i32): vo
   const inBlocks = (channelsIn + 7) >> 3;
   const pairs = ((channelsOut + 7) >> 3) * inBlocks;
   const slabBytes = <usize>(pairs * taps) << 8;
-  const last = shareStart(channelsOut, thread + 1, threads);
-  for (let o = shareStart(channelsOut, thread, threads); o < last; o++) {
-    for (let i = 0; i < channelsIn; i++) {
-      const from = partial + (<usize>(((o >> 3) * inBlocks + (i >> 3)) * taps) << 8) + (<usize>(i & 7) << 5) + (<usize>(o & 7) << 2);
-      for (let tap = 0; tap < taps; tap++) {
-        let sum: f32 = 0;
-        for (let slab = 0; slab < slabs; slab++) sum += load<f32>(from + (<usize>tap << 8) + <usize>slab * slabBytes);
-        store<f32>(out + (<usize>((o * channelsIn + i) * taps + tap) << 2), sum);
+  const last = shareStart(pairs, thread + 1, threads);
+  for (let pair = shareStart(pairs, thread, threads); pair < last; pair++) {
+    const firstOut = (pair / inBlocks) * 8;
+    const firstIn = (pair % inBlocks) * 8;
+    for (let o = 0; o < min(8, channelsOut - firstOut); o++) {
+      for (let i = 0; i < min(8, channelsIn - firstIn); i++) {
+        const from = partial + (<usize>(pair * taps) << 8) + (<usize>(i * 8 + o) << 2);
+        const to = out + (<usize>(((firstOut + o) * channelsIn + firstIn + i) * taps) << 2);
+        for (let tap = 0; tap < taps; tap++) {
+          let sum: f32 = 0;
+          for (let slab = 0; slab < slabs; slab++) sum += load<f32>(from + (<usize>tap << 8) + <usize>slab * slabBytes);
+          store<f32>(to + (<usize>tap << 2), sum);
+        }
       }
     }
   }
