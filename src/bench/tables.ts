@@ -65,6 +65,18 @@ export function markdown({ headings, rows }: Table): string {
 export const peaksText = ({ gflopsPerThread, copyGbPerS }: Peaks): string =>
   `measured peaks: ${gflopsPerThread.toFixed(0)} GFLOPS a thread from registers, ${copyGbPerS.toFixed(1)} GB/s read and written by all threads`;
 
+/** Multiplications that F(2x2x2, 3x3x3) saves: 27 x 8 in 64. */
+const WINOGRAD_FACTOR = 27 / 8;
+
+/** What the convolutions of a profiled step would take at least, were there nothing but Winograd's matrix products at the peak. */
+export function boundText(profile: readonly KernelShare[], { gflopsPerThread }: Peaks, threads: number): string {
+  const gflop = profile.reduce((sum, { gflops = 0, seconds: time }) => sum + gflops * time, 0);
+  const least = gflop / WINOGRAD_FACTOR / (gflopsPerThread * threads);
+  const spent = profile.reduce((sum, { gflops, seconds: time }) => sum + (gflops === undefined ? 0 : time), 0);
+  const all = profile.reduce((sum, { seconds: time }) => sum + time, 0);
+  return `convolutions: ${gflop.toFixed(0)} GFLOP as direct sums in ${seconds(spent)} of ${seconds(all)}; at ${WINOGRAD_FACTOR} times the measured peak they would take ${seconds(least)}`;
+}
+
 export function dataText(data: SuiteResult['data']): string {
   if (!data) return '';
   const { prepareVoxelsPerS, subjects, examplesPerS, patch, waitShare, trainingSteps, trainingPatch } = data;
@@ -94,6 +106,8 @@ export function suiteText(result: SuiteResult, draw: (table: Table) => string): 
     `One step at ${profileSize}^3, full width, kernel by kernel (${peaksText(peaks)}):`,
     '',
     draw(profileTable(profile, peaks, machine.threads)),
+    '',
+    boundText(profile, peaks, machine.threads),
     '',
     dataText(data),
   ].join('\n');
