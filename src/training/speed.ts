@@ -1,6 +1,6 @@
-/** How long a step will take, before the first one: the network's arithmetic over the speed of a small convolution on this backend. */
+/** How long a step will take, before the first one: the network's arithmetic over the speed of its largest convolution on this backend. */
 import type { Backend } from '../engine/backend.ts';
-import { elementCount, Graph } from '../engine/graph.ts';
+import { elementCount, Graph, type Node, type Shape } from '../engine/graph.ts';
 import { conv3d } from '../engine/ops/conv3d/conv3d.ts';
 
 /** Multiplications and additions of a graph's convolutions and their adjoints: nearly all of its arithmetic. */
@@ -15,18 +15,23 @@ export function convolutionFlops(graph: Graph): number {
   return flops;
 }
 
-/** Allows for everything beside convolution and for other work on the machine: a guess on the safe side, since the estimate only sets expectations. */
+/** Allows for everything beside convolution, for deeper levels, and for other work on the machine: the estimate only sets expectations. */
 const OTHER_WORK = 1.5;
 
-/** Measured floating-point operations a second of a convolution of 16 to 16 channels on 32^3 voxels. */
-export async function measureConvolution(backend: Backend): Promise<number> {
-  const [channels, size] = [16, 32];
+/** Sides beyond this are as fast; smaller inputs are made sooner. */
+const MEASURED_SIDE = 32;
+
+/** Measured floating-point operations a second of a convolution of 3x3x3 from one shape (N, C, D, H, W) to some channels, counted as a direct sum. */
+export async function measureConvolution(
+  backend: Backend,
+  shape: Shape = [1, 16, 32, 32, 32],
+  channelsOut = 16,
+): Promise<number> {
   const graph = new Graph();
-  const x = graph.input('x', [1, channels, size, size, size]);
-  const weight = graph.state('weight', [channels, channels, 3, 3, 3]);
-  let y = x;
-  for (let i = 0; i < 4; i++) y = conv3d(graph, y, weight);
-  graph.output('y', y);
+  const [batch, channels, ...sides] = shape as [number, number, ...number[]];
+  const x = graph.input('x', [batch, channels, ...sides.map((side) => Math.min(side, MEASURED_SIDE))]);
+  const weight = graph.state('weight', [channelsOut, channels, 3, 3, 3]);
+  for (let i = 0; i < 4; i++) graph.output(`y${i}`, conv3d(graph, x, weight));
   const session = await backend.open({ states: new Map([['weight', weight.shape]]), graphs: new Map([['main', graph]]) });
   try {
     const values = { x: new Float32Array(elementCount(x.shape)) };
@@ -40,7 +45,12 @@ export async function measureConvolution(backend: Backend): Promise<number> {
   }
 }
 
-/** Seconds that a step of `batch` runs of a gradient graph will take, roughly. */
+/** Seconds that a step of `runs` runs of a gradient graph will take, roughly: its arithmetic at the speed of its largest convolution. */
 export async function estimateStepSeconds(backend: Backend, gradient: Graph, runs: number): Promise<number> {
-  return (OTHER_WORK * runs * convolutionFlops(gradient)) / (await measureConvolution(backend));
+  const work = ({ inputs, shape }: Node): number => elementCount(shape) * elementCount(inputs[1]!.shape.slice(1));
+  const largest = gradient.nodes
+    .filter(({ op }) => op.name === 'conv3d')
+    .reduce((most, node) => (work(node) > work(most) ? node : most));
+  const rate = await measureConvolution(backend, largest.inputs[0]!.shape, largest.shape[1]!);
+  return (OTHER_WORK * runs * convolutionFlops(gradient)) / rate;
 }
