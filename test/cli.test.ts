@@ -28,7 +28,7 @@ describe('gvsl', () => {
     expect(gvsl('--version').stdout.trim()).toBe(version);
   });
 
-  it.each(['phantom', 'inspect', 'prepare', 'pretrain', 'verify', 'register', 'report', 'demo'])(
+  it.each(['phantom', 'inspect', 'prepare', 'pretrain', 'verify', 'register', 'report', 'demo', 'doctor'])(
     '%s --help shows an example',
     (command) => {
       const { status, stdout } = gvsl(command, '--help');
@@ -49,6 +49,7 @@ describe('gvsl', () => {
     [['pretrain'], /required option '--out <run>' not specified/],
     [['pretrain', 'nowhere', '--out', 'x', '--patsh', '3'], /unknown option '--patsh'/],
     [['pretrain', 'nowhere', '--out', 'x', '--width', '0.3'], /--width/],
+    [['doctor', '--fast'], /unknown option '--fast'/],
     [['verify', 'x.safetensors', '--backend', 'cuda'], /Allowed choices are auto, cpu, reference/],
   ])('%j is wrong usage: exit code 2', (args, message) => {
     const { status, stdout, stderr } = gvsl(...args);
@@ -62,6 +63,24 @@ describe('gvsl', () => {
     const { status, stdout } = gvsl('verify', at('missing.safetensors'), '--json');
     expect(status).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({ exitCode: 1, error: expect.stringContaining('missing.safetensors') });
+  });
+
+  it('doctor fails with exit code 1 and one JSON document that says what to do', () => {
+    const { status, stdout } = spawnSync(process.execPath, [MAIN, 'doctor', '--json'], {
+      encoding: 'utf8',
+      env: { ...process.env, TMPDIR: at('missing') },
+    });
+    expect(status).toBe(1);
+    const { ok, checks, build, gflops } = JSON.parse(stdout);
+    expect(ok).toBe(false);
+    expect(build).toMatch(/^(avx2|relaxed|portable)$/);
+    expect(gflops).toBeGreaterThan(0);
+    expect(checks).toContainEqual({
+      name: 'temp folder',
+      status: 'fail',
+      found: expect.stringContaining('ENOENT'),
+      advice: expect.stringContaining('TMPDIR'),
+    });
   });
 
   it('goes on after kill -9 to the same bytes', async () => {
