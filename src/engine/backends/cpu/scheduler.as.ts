@@ -23,7 +23,7 @@ const COUNT: usize = 196;
 /** How many threads wait in the system: who changes a word wakes them only if there are any. */
 const SLEEPERS: usize = 256;
 
-const SPINS = 20000;
+const SPINS = 5000;
 
 function awaitChange(control: usize, offset: usize, from: i32): void {
   const at = control + offset;
