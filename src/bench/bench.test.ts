@@ -1,7 +1,9 @@
 /** The benchmark's logic: what it counts, how it compares, how it says it. Times themselves are never judged. */
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { Graph } from '../engine/graph.ts';
 import { conv3d, convolutionWeightGradient } from '../engine/ops/conv3d/conv3d.ts';
@@ -9,13 +11,16 @@ import { tanh } from '../engine/ops/elementwise/elementwise.ts';
 import { planMemory } from '../engine/plan.ts';
 import { nodeCpuBackend } from '../node/cpu-host.ts';
 import { SILENT } from '../node/progress.ts';
-import { median } from './machine.ts';
+import { compareResults, readResults } from './compare.ts';
+import { inTwoRounds, joined } from './in-turn.ts';
+import { machineText, median } from './machine.ts';
 import { memoryText, peakOf, planReport } from './memory.ts';
-import { findPython } from './peer.ts';
-import { directFlops, kernelShares } from './profile.ts';
+import { measurePeaks } from './peaks.ts';
+import { checkPeer, findPython, measurePeer, PEER_SCRIPT } from './peer.ts';
+import { directFlops, kernelShares, medianTimes, sharesByKernel } from './profile.ts';
 import { measureStep, requireBenchMemory } from './step.ts';
-import { compareResults, readResults, type SuiteResult, type SuiteRow } from './suite.ts';
-import { changesText, markdown, stepTable, suiteText } from './tables.ts';
+import type { SuiteResult, SuiteRow } from './suite.ts';
+import { comparisonText, markdown, stepTable, suiteText } from './tables.ts';
 
 const row = (size: number, ours: number, theirs?: number): SuiteRow => ({
   kind: 'step',
@@ -26,6 +31,8 @@ const row = (size: number, ours: number, theirs?: number): SuiteRow => ({
 });
 const resultOf = (rows: SuiteRow[], machine: Partial<SuiteResult['machine']> = {}): SuiteResult => ({
   format: 'gvsl-bench',
+  command: 'gvsl bench',
+  leftOut: ['step 96^3: --full adds it'],
   machine: {
     gvsl: '1.0.0',
     node: 'v24.1.0',
@@ -42,7 +49,7 @@ const resultOf = (rows: SuiteRow[], machine: Partial<SuiteResult['machine']> = {
   peaks: { gflopsPerThread: 100, copyGbPerS: 20 },
   rows,
   profileSize: 64,
-  profile: [{ what: 'conv', calls: 2, seconds: 0.5, share: 0.5, gflops: 400 }],
+  profile: [{ what: 'conv', calls: 2, seconds: 0.5, share: 0.5, gflops: 400, gbPerS: 8 }],
   data: null,
 });
 
@@ -60,39 +67,85 @@ describe('kernelShares', () => {
     const x = graph.input('x', [2, 8, 4, 5, 6]);
     const y = conv3d(graph, x, graph.input('weight', [16, 8, 3, 3, 3]));
     const z = tanh(graph, y);
-    const shares = kernelShares([
+    const times = [
       { kernel: 'winogradWeights', node: y, seconds: 0.1 },
       { kernel: 'winograd', node: y, seconds: 0.3 },
       { kernel: 'unary', node: z, seconds: 0.1 },
-    ]);
+    ];
+    const shares = kernelShares(times);
     const products = 2 * 16 * 8 * 27 * 120;
     expect(shares.map(({ what, calls }) => [what, calls])).toEqual([
       ['conv 3^3 8 -> 16 at 2 x 4x5x6, forward', 1],
       ['unary', 1],
     ]);
     expect(shares[0]!.gflops).toBeCloseTo((2 * products) / 0.4 / 1e9, 6);
+    expect(shares[0]!.gbPerS).toBeCloseTo((4 * (2 * 24 * 120 + 16 * 8 * 27)) / 0.4 / 1e9, 6);
+    expect(shares[1]!.gflops).toBeUndefined();
+    expect(sharesByKernel(times)).toEqual([
+      { what: 'winograd', calls: 1, seconds: 0.3, share: expect.closeTo(0.6) },
+      { what: 'winogradWeights', calls: 1, seconds: 0.1, share: expect.closeTo(0.2) },
+      { what: 'unary', calls: 1, seconds: 0.1, share: expect.closeTo(0.2) },
+    ]);
     expect(shares[1]!.gbPerS).toBeCloseTo((2 * 4 * 2 * 16 * 120) / 0.1 / 1e9, 6);
     expect(shares[0]!.share + shares[1]!.share).toBeCloseTo(1);
     expect(directFlops(graph.apply(convolutionWeightGradient, [x, y], { kernel: 3 }))).toBe(2 * products);
   });
 });
 
+describe('medianTimes', () => {
+  it('is the median of each call over the rounds', () => {
+    const node = new Graph().input('x', [1]);
+    const round = (...seconds: number[]) => seconds.map((each, i) => ({ kernel: `k${i}`, node, seconds: each }));
+    expect(medianTimes([round(1, 9), round(3, 8), round(2, 1)])).toEqual(round(2, 8));
+    expect(medianTimes([])).toEqual([]);
+  });
+});
+
+describe('in turn', () => {
+  it('counts as many steps as were asked for, in two rounds', () => {
+    expect([1, 2, 5, 6].map(inTwoRounds)).toEqual([[1], [1, 1], [3, 2], [3, 3]]);
+  });
+  it('joins rounds: all their steps, the larger peak', () => {
+    const rounds = [
+      { seconds: [1, 5], medianS: 3, peakBytes: 10 },
+      { seconds: [2], medianS: 2, peakBytes: 20 },
+    ];
+    expect(joined(rounds)).toEqual({ seconds: [1, 5, 2], medianS: 2, peakBytes: 20 });
+  });
+});
+
 describe('compareResults', () => {
-  it('gives the ratio of what both have measured, and marks what is more than a tenth slower', () => {
-    const changes = compareResults(resultOf([row(32, 1.05), row(48, 2), row(64, 6)]), resultOf([row(32, 1), row(64, 5)]));
-    expect(changes).toEqual([
-      { what: 'step 32^3, width 1', ratio: 1.05, slower: false },
-      { what: 'step 64^3, width 1', ratio: 1.2, slower: true },
-    ]);
-    expect(changesText(changes)).toContain('step 64^3, width 1: 1.20 of the earlier time  SLOWER');
+  it('gives the ratios of what both have measured, and marks what is more than a tenth slower or larger', () => {
+    const larger = row(32, 1.05);
+    const now = resultOf([{ ...larger, gvsl: { ...larger.gvsl, peakBytes: 1.25 * 2 ** 30 } }, row(48, 2), row(64, 6)]);
+    const comparison = compareResults(now, resultOf([row(32, 1), row(64, 5)]));
+    expect(comparison).toEqual({
+      differences: [],
+      changes: [
+        { what: 'step 32^3, width 1', ratio: 1.05, memoryRatio: 1.25, slower: false, larger: true },
+        { what: 'step 64^3, width 1', ratio: 1.2, memoryRatio: 1, slower: true, larger: false },
+      ],
+    });
+    const text = comparisonText(comparison, 'before.json', false);
+    expect(text).toContain('step 32^3, width 1: 1.05 of the time, 1.25 of the memory  LARGER');
+    expect(text).toContain('step 64^3, width 1: 1.20 of the time  SLOWER, 1.00 of the memory');
+    expect(text).toContain('2 of 2 rows');
   });
   it.each([
-    [{ cpu: 'Another' }, 'another processor (Another)'],
-    [{ node: 'v20.1.0' }, 'Node v20.1.0'],
-    [{ build: 'relaxed' as const }, 'build relaxed'],
-    [{ threads: 4 }, 'threads 4'],
-  ])('compares nothing that was taken otherwise: %o', (machine, reason) => {
-    expect(compareResults(resultOf([row(32, 1)]), resultOf([row(32, 1)], machine))).toContain(reason);
+    [{ cpu: 'Another' }, 'on another processor (Another)'],
+    [{ node: 'v20.1.0' }, 'with Node v20.1.0'],
+    [{ build: 'relaxed' as const }, 'with build relaxed'],
+    [{ threads: 4 }, 'with threads 4'],
+  ])('is not made with results that were taken otherwise, unless asked for by name: %o', (machine, reason) => {
+    const comparison = compareResults(resultOf([row(32, 1)]), resultOf([row(32, 2)], machine));
+    expect(comparison.differences).toEqual([reason]);
+    expect(comparisonText(comparison, 'before.json', false)).toBe(`not comparable with before.json: taken ${reason}`);
+    const asked = comparisonText(comparison, 'before.json', true);
+    expect(asked).toContain(`taken ${reason}`);
+    expect(asked).toContain('0.50 of the time');
+  });
+  it('takes another release of the same Node for the same', () => {
+    expect(compareResults(resultOf([]), resultOf([], { node: 'v24.9.9' })).differences).toEqual([]);
   });
   it('refuses a file that holds no results', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'gvsl-bench-'));
@@ -120,13 +173,22 @@ describe('tables', () => {
     );
     expect(stepTable([row(64, 2)]).headings).toEqual(['', 'gvsl', 'peak memory']);
   });
+  it('say of results of another machine nothing that is true of this one only', () => {
+    expect(machineText(resultOf([]).machine)).toBe(
+      'gvsl 1.0.0, 2026-01-01: A processor, 2 cores; Node v24.1.0 (V8 13.6); avx2 build, 2 threads',
+    );
+    expect(machineText(resultOf([], { buildWhy: 'wide' }).machine)).toContain('avx2 build (wide), 2 threads');
+  });
   it('say machine, peaks and the fraction of them', () => {
     const text = suiteText(resultOf([row(64, 2)]), markdown);
     expect(text).toContain('A processor, 2 cores; Node v24.1.0');
     expect(text).toContain(
       'convolutions: 200 GFLOP as direct sums in 0.500 s of 0.500 s; at 3.375 times the measured peak they would take 0.296 s',
     );
-    expect(text).toContain('| conv | 2 | 500.0 | 50.0 % | 400 GFLOPS | 2.00 |');
+    expect(text).toContain('| conv | 2 | 500.0 | 50.0 % | 400 | 2.00 | 8.0 | 0.40 |');
+    expect(text).toContain('command: gvsl bench');
+    expect(text).toContain('Left out: step 96^3: --full adds it');
+    expect(text).not.toContain('The same time by kernels');
   });
 });
 
@@ -161,15 +223,54 @@ describe('measureStep', () => {
     expect(result.medianS).toBeGreaterThan(0);
     expect(result.peakBytes).toBeGreaterThan(result.planBytes);
     expect(result.machine).toMatchObject({ build: 'portable', threads: 1, node: process.version });
-    expect(result.profile!.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
+    for (const shares of [result.profile!, result.kernels!])
+      expect(shares.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
+    // the whole step is timed, not its gradient alone
+    expect(result.profile!.some(({ what }) => what === 'adam')).toBe(kind === 'step');
+    expect(result.machine.buildWhy).toBeTruthy();
   });
   it('refuses what does not fit, with the size that would', () => {
     expect(() => requireBenchMemory(nodeCpuBackend(1), 'step', 256, 1)).toThrow(/too little memory: size 256.*--size \d+ \(/);
   });
 });
 
-describe('findPython', () => {
-  it('refuses a Python without PyTorch that was asked for by name', async () => {
+describe('measurePeaks', () => {
+  it('finds arithmetic and bandwidth', async () => {
+    const peaks = await measurePeaks('portable', 1);
+    expect(peaks.gflopsPerThread).toBeGreaterThan(0);
+    expect(peaks.copyGbPerS).toBeGreaterThan(0);
+  });
+});
+
+describe('PyTorch', () => {
+  it('is refused without torch where a Python was asked for by name', async () => {
     await expect(findPython('/nowhere/python')).rejects.toThrow(/--python \/nowhere\/python: cannot import torch.*--no-peer/);
+  });
+  it('is compared with only if it is a network of as many parameters', () => {
+    expect(() => checkPeer({ parameters: 32440739 }, 1)).not.toThrow();
+    expect(() => checkPeer({ parameters: 32440738 }, 1)).toThrow(/expected a network of 32440739 parameters, got 32440738/);
+  });
+  it('computes the golden step: the same loss and gradients', async ({ skip }) => {
+    const python = await findPython();
+    if (python === undefined) skip('needs a Python with torch');
+    const golden = fileURLToPath(new URL('../../test/goldens/gvsl-tiny.safetensors', import.meta.url));
+    const { stdout } = spawnSync(python!, [PEER_SCRIPT, '--check', golden], { encoding: 'utf8' });
+    const { lossDifference, worstGradientDifference } = JSON.parse(stdout);
+    expect(lossDifference).toBeLessThan(1e-5);
+    expect(worstGradientDifference).toBeLessThan(1e-5);
+  });
+  it('is timed in a process of its own, and what it says is told if it fails', async ({ skip }) => {
+    const python = await findPython();
+    if (python === undefined) skip('needs a Python with torch');
+    const request = { kind: 'step', size: 16, width: 0.125, threads: 1, steps: 2, warmup: 0 } as const;
+    const signal = new AbortController().signal;
+    const result = await measurePeer(python!, request, signal);
+    expect(result).toMatchObject({
+      peer: expect.stringMatching(/^PyTorch /),
+      threads: 1,
+      seconds: [expect.any(Number), expect.any(Number)],
+    });
+    expect(result.peakBytes).toBeGreaterThan(0);
+    await expect(measurePeer(python!, { ...request, threads: -1 }, signal)).rejects.toThrow(/bench-torch\.py failed: /);
   });
 });

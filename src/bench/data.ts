@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { prepareCohort } from '../cohort/prepare.ts';
+import { WorkError } from '../errors/errors.ts';
 import type { Zyx } from '../geometry/volume.ts';
 import { writeImage } from '../images/write.ts';
 import { makeExample } from '../method/example.ts';
@@ -44,7 +45,7 @@ async function exampleRate(patch: number): Promise<number> {
 }
 
 /** Everything on scans that are made for it, in a temporary folder that is removed again. */
-export async function measureData(patch: number, threads: number, progress: Progress): Promise<DataResult> {
+export async function measureData(patch: number, threads: number, progress: Progress, signal: AbortSignal): Promise<DataResult> {
   const folder = await mkdtemp(join(tmpdir(), 'gvsl-bench-'));
   try {
     progress.say(`drawing ${SUBJECTS} scans`);
@@ -68,7 +69,7 @@ export async function measureData(patch: number, threads: number, progress: Prog
       out: cohort,
       options,
       progress: SILENT,
-      signal: new AbortController().signal,
+      signal,
     });
     const prepareVoxelsPerS = (voxels * 1000) / (performance.now() - start);
     progress.say('making examples');
@@ -93,8 +94,9 @@ export async function measureData(patch: number, threads: number, progress: Prog
       configuration,
       resume: false,
       progress: SILENT,
-      signal: new AbortController().signal,
+      signal,
     });
+    if (signal.aborted) throw new WorkError('stopped');
     return { prepareVoxelsPerS, subjects: SUBJECTS, examplesPerS, patch, waitShare, trainingSteps, trainingPatch };
   } finally {
     await rm(folder, { recursive: true });

@@ -13,6 +13,8 @@ export interface Machine {
   readonly memoryBytes: number;
   /** Which build of the kernels was measured. */
   readonly build: CpuBuild;
+  /** What that build uses here, in words. */
+  readonly buildWhy?: string;
   readonly threads: number;
   readonly date: string;
 }
@@ -27,15 +29,15 @@ export function describeMachine(build: CpuBuild, threads: number): Machine {
     cores: availableParallelism(),
     memoryBytes: totalmem(),
     build,
+    buildWhy: describeBuilds().find((each) => each.build === build)!.why,
     threads,
     date: new Date().toISOString().slice(0, 10),
   };
 }
 
 /** One line for people. */
-export function machineText({ cpu, cores, node, v8, build, threads, gvsl, date }: Machine): string {
-  const why = describeBuilds().find((each) => each.build === build)?.why ?? '';
-  return `gvsl ${gvsl}, ${date}: ${cpu}, ${cores} core${cores === 1 ? '' : 's'}; Node ${node} (V8 ${v8}); ${build} build (${why}), ${threads} thread${threads === 1 ? '' : 's'}`;
+export function machineText({ cpu, cores, node, v8, build, buildWhy, threads, gvsl, date }: Machine): string {
+  return `gvsl ${gvsl}, ${date}: ${cpu}, ${cores} core${cores === 1 ? '' : 's'}; Node ${node} (V8 ${v8}); ${build} build${buildWhy ? ` (${buildWhy})` : ''}, ${threads} thread${threads === 1 ? '' : 's'}`;
 }
 
 /** The middle of the values, the mean of the middle two if they are even in number; NaN of none. */

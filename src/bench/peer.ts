@@ -2,16 +2,21 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { elementCount } from '../engine/graph.ts';
 import { WorkError } from '../errors/errors.ts';
+import { scaledArchitecture } from '../model/architecture.ts';
+import { parameterTable } from '../model/parameters.ts';
 import type { Kind } from './step.ts';
 
-const SCRIPT = fileURLToPath(new URL('../../scripts/bench-torch.py', import.meta.url));
+export const PEER_SCRIPT = fileURLToPath(new URL('../../scripts/bench-torch.py', import.meta.url));
 const run = promisify(execFile);
 
 export interface PeerResult {
   /** 'PyTorch 2.1.0'. */
   readonly peer: string;
   readonly threads: number;
+  /** Of the whole network, forward pass or not. */
+  readonly parameters: number;
   readonly seconds: readonly number[];
   readonly medianS: number;
   readonly peakBytes: number;
@@ -34,25 +39,39 @@ export async function findPython(asked?: string): Promise<string | undefined> {
   return undefined;
 }
 
+/** @throws WorkError if the peer is not the same network, by its number of parameters */
+export function checkPeer({ parameters }: Pick<PeerResult, 'parameters'>, width: number): void {
+  const ours = parameterTable(scaledArchitecture(width)).parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  if (parameters !== ours) throw new WorkError(`${PEER_SCRIPT}: expected a network of ${ours} parameters, got ${parameters}`);
+}
+
 export interface PeerRequest {
   readonly kind: Kind;
   readonly size: number;
   readonly width: number;
   readonly threads: number;
   readonly steps: number;
+  readonly warmup: number;
 }
 
-/** One process of PyTorch: a step to warm up, then the counted ones. */
-export async function measurePeer(python: string, { kind, size, width, threads, steps }: PeerRequest): Promise<PeerResult> {
-  const numbers = Object.entries({ size, width, threads, steps }).flatMap(([name, value]) => [`--${name}`, String(value)]);
+/** One process of PyTorch. @throws WorkError with what it said last */
+export async function measurePeer(python: string, request: PeerRequest, signal: AbortSignal): Promise<PeerResult> {
+  const { kind, size, width, threads, steps, warmup } = request;
+  const numbers = { size, width, threads, steps, warmup };
+  const options = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  let result: PeerResult;
   try {
-    const { stdout } = await run(python, [SCRIPT, ...numbers, ...(kind === 'forward' ? ['--forward'] : [])], {
+    const { stdout } = await run(python, [PEER_SCRIPT, ...options, ...(kind === 'forward' ? ['--forward'] : [])], {
       // its own default is not every core everywhere
       env: { ...process.env, OMP_NUM_THREADS: String(threads) },
+      signal,
     });
-    return JSON.parse(stdout) as PeerResult;
+    result = JSON.parse(stdout) as PeerResult;
   } catch (error) {
+    if (signal.aborted) throw new WorkError('stopped');
     const { stderr = '' } = error as { stderr?: string };
-    throw new WorkError(`${python} ${SCRIPT} failed: ${stderr.trim().split('\n').at(-1) || (error as Error).message}`);
+    throw new WorkError(`${python} ${PEER_SCRIPT} failed: ${stderr.trim().split('\n').at(-1) || (error as Error).message}`);
   }
+  checkPeer(result, width);
+  return result;
 }

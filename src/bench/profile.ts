@@ -1,9 +1,10 @@
 /** Where a step's time goes: kernel calls timed one by one, put together by operation and shape. */
 import type { KernelTime } from '../engine/backend.ts';
-import { elementCount, formatShape, type Node, type Shape } from '../engine/graph.ts';
+import { elementCount, type Node, type Shape } from '../engine/graph.ts';
+import { median } from './machine.ts';
 
 export interface KernelShare {
-  /** The operation, and for convolutions 'in -> out at DxHxW'. */
+  /** The operation, and for convolutions 'in -> out at DxHxW'; or a kernel's name. */
   readonly what: string;
   readonly calls: number;
   readonly seconds: number;
@@ -11,7 +12,7 @@ export interface KernelShare {
   readonly share: number;
   /** Convolutions: multiplications and additions of the direct sum, over time. */
   readonly gflops?: number;
-  /** The rest: bytes of all operands and the result, over time. */
+  /** Operations: bytes of all operands and the result, each once, over time. */
   readonly gbPerS?: number;
 }
 
@@ -33,30 +34,41 @@ function describe(node: Node): string {
   return `conv ${weight[2]}^3 ${weight[1]} -> ${weight[0]} at ${image[0]} x ${image.slice(2).join('x')}, ${way}`;
 }
 
-/** Groups, the slowest first. A node's kernels (transformations, the product, conversions) count together, the node's work once. */
-export function kernelShares(times: readonly KernelTime[]): KernelShare[] {
+/** What a node must move at least: its operands and its result once; an effect changes its first inputs in place. */
+const directBytes = ({ op, inputs, shape }: Node): number =>
+  [...inputs, ...inputs.slice(0, op.writes ?? 0)].reduce(
+    (sum, each) => sum + bytesOf(each.shape),
+    op.writes ? 0 : bytesOf(shape),
+  );
+
+/** The median of each call over several rounds of the same calls. */
+export const medianTimes = (rounds: readonly (readonly KernelTime[])[]): KernelTime[] =>
+  (rounds[0] ?? []).map((call, i) => ({ ...call, seconds: median(rounds.map((round) => round[i]!.seconds)) }));
+
+function shares(times: readonly KernelTime[], nameOf: (time: KernelTime) => string): (KernelShare & { nodes: Set<Node> })[] {
   const total = times.reduce((sum, { seconds }) => sum + seconds, 0);
-  const groups = new Map<string, { nodes: Set<Node>; seconds: number }>();
-  for (const { node, seconds } of times) {
-    const what = describe(node);
-    const group = groups.get(what) ?? { nodes: new Set(), seconds: 0 };
-    group.nodes.add(node);
-    group.seconds += seconds;
-    groups.set(what, group);
+  const groups = new Map<string, { nodes: Set<Node>; calls: number; seconds: number }>();
+  for (const time of times) {
+    const group = groups.get(nameOf(time)) ?? { nodes: new Set(), calls: 0, seconds: 0 };
+    group.nodes.add(time.node);
+    group.calls++;
+    group.seconds += time.seconds;
+    groups.set(nameOf(time), group);
   }
   return [...groups]
-    .map(([what, { nodes, seconds }]): KernelShare => {
-      const sum = (of: (node: Node) => number): number => [...nodes].reduce((all, node) => all + of(node), 0);
-      const base = { what, calls: nodes.size, seconds, share: seconds / total };
-      if (CONVOLUTIONS.includes([...nodes][0]!.op.name)) return { ...base, gflops: sum(directFlops) / seconds / 1e9 };
-      // what is written into a state is its part's size
-      const moved = sum(({ op, inputs, shape }) =>
-        inputs.reduce((all, each) => all + bytesOf(each.shape), op.writes ? 0 : bytesOf(shape)),
-      );
-      return { ...base, gbPerS: moved / seconds / 1e9 };
-    })
+    .map(([what, { nodes, calls, seconds }]) => ({ what, nodes, calls, seconds, share: seconds / total }))
     .sort((a, b) => b.seconds - a.seconds);
 }
 
-/** For tests and messages: the shape of a node as text. */
-export const nodeText = ({ op, shape }: Node): string => `${op.name} ${formatShape(shape)}`;
+/** By operation and shape, the slowest first. A node's kernels (transformations, the product, conversions) count together, the node's work once. */
+export const kernelShares = (times: readonly KernelTime[]): KernelShare[] =>
+  shares(times, ({ node }) => describe(node)).map(({ nodes, ...group }) => {
+    const rate = (of: (node: Node) => number): number =>
+      [...nodes].reduce((sum, node) => sum + of(node), 0) / group.seconds / 1e9;
+    const convolution = CONVOLUTIONS.includes([...nodes][0]!.op.name);
+    return { ...group, calls: nodes.size, ...(convolution && { gflops: rate(directFlops) }), gbPerS: rate(directBytes) };
+  });
+
+/** By the kernels' own names, the slowest first: transformations and matrix products of a convolution apart. */
+export const sharesByKernel = (times: readonly KernelTime[]): KernelShare[] =>
+  shares(times, ({ kernel }) => kernel).map(({ nodes: _, ...group }) => group);

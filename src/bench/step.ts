@@ -11,7 +11,7 @@ import type { Progress } from '../node/progress.ts';
 import { randomStream } from '../random/random.ts';
 import { availableBytes, requireMemory } from '../training/estimate.ts';
 import { describeMachine, type Machine, median } from './machine.ts';
-import { type KernelShare, kernelShares } from './profile.ts';
+import { type KernelShare, kernelShares, medianTimes, sharesByKernel } from './profile.ts';
 
 /** 'step': gradient, norms and update for one pair. 'forward': the backbone on one image, as inference runs it window by window. */
 export type Kind = 'step' | 'forward';
@@ -41,8 +41,12 @@ export interface StepResult {
   /** What the session holds by plan. */
   readonly planBytes: number;
   readonly machine: Machine;
+  /** Of all kernels of a step: by operation and shape, and by the kernels' names. */
   readonly profile?: readonly KernelShare[];
+  readonly kernels?: readonly KernelShare[];
 }
+
+const PROFILE_ROUNDS = 3;
 
 const cube = (size: number): [number, number, number] => [size, size, size];
 
@@ -69,14 +73,35 @@ export function requireBenchMemory(backend: Backend, kind: Kind, size: number, w
   requireMemory({ patch: cube(size), width, batch: 1, neededBytes }, availableBytes({ wasm32: true }), 'size');
 }
 
+/** The graphs of one step in order, with their inputs. */
+const graphsOf = (kind: Kind, inputs: Record<string, Float32Array>, step: number): [string, Record<string, Float32Array>][] =>
+  kind === 'forward'
+    ? [['forward', inputs]]
+    : [
+        ['gradient', inputs],
+        ['norms', {}],
+        ['update', { step: adamStep(1e-4, step) }],
+      ];
+
 async function runStep(session: Session, kind: Kind, inputs: Record<string, Float32Array>, step: number): Promise<void> {
-  if (kind === 'forward') {
-    await session.run('forward', inputs, []);
-    return;
+  for (const [graph, values] of graphsOf(kind, inputs, step))
+    await session.run(graph, values, kind === 'forward' ? [] : undefined);
+}
+
+/** Every kernel call of one step: the median of a few steps. */
+async function profileSteps(
+  session: Session,
+  kind: Kind,
+  inputs: Record<string, Float32Array>,
+  step: number,
+): Promise<KernelTime[]> {
+  const rounds: KernelTime[][] = [];
+  for (let round = 0; round < PROFILE_ROUNDS; round++) {
+    const times: KernelTime[] = [];
+    for (const [graph, values] of graphsOf(kind, inputs, step + round)) times.push(...(await session.profile!(graph, values)));
+    rounds.push(times);
   }
-  await session.run('gradient', inputs);
-  await session.run('norms', {});
-  await session.run('update', { step: adamStep(1e-4, step) });
+  return medianTimes(rounds);
 }
 
 /** Measures in this process; peak memory means something only if nothing larger ran here before. */
@@ -101,19 +126,18 @@ export async function measureStep(request: StepRequest, progress: Progress): Pro
       progress.advance();
     }
     progress.stop();
-    const times: KernelTime[] = request.profile
-      ? await session.profile!(kind === 'forward' ? 'forward' : 'gradient', inputs)
-      : [];
+    const peakBytes = process.resourceUsage().maxRSS * 1024;
+    const times = request.profile ? await profileSteps(session, kind, inputs, warmup + steps + 1) : [];
     return {
       kind,
       size,
       width,
       medianS: median(seconds),
       seconds,
-      peakBytes: process.resourceUsage().maxRSS * 1024,
+      peakBytes,
       planBytes: session.memoryBytes,
       machine: describeMachine(build, threads),
-      ...(request.profile && { profile: kernelShares(times) }),
+      ...(request.profile && { profile: kernelShares(times), kernels: sharesByKernel(times) }),
     };
   } finally {
     await session.close();

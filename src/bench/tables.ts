@@ -1,9 +1,12 @@
 /** Results as tables: plain for a terminal, Markdown for docs/benchmarks.md. */
 import { formatBytes } from '../training/estimate.ts';
+import type { Comparison } from './compare.ts';
+import type { Peer } from './in-turn.ts';
 import { machineText } from './machine.ts';
 import type { Peaks } from './peaks.ts';
 import type { KernelShare } from './profile.ts';
-import type { Change, SuiteResult, SuiteRow } from './suite.ts';
+import type { StepResult } from './step.ts';
+import type { SuiteResult, SuiteRow } from './suite.ts';
 
 /** Headings and rows of cells; every column but the first is numbers. */
 export interface Table {
@@ -35,27 +38,36 @@ export function stepTable(rows: readonly SuiteRow[]): Table {
   };
 }
 
-/** Kernels with their share, speed and fraction of the bound: Winograd does 27/8 times fewer multiplications than it is credited with, so it may exceed 1. */
-export function profileTable(
-  profile: readonly KernelShare[],
-  { gflopsPerThread, copyGbPerS }: Peaks,
-  threads: number,
-  rows = 40,
-): Table {
+const COMMON = ['calls', 'ms', 'share'] as const;
+const common = ({ what, calls, seconds: time, share }: KernelShare): string[] => [
+  what,
+  String(calls),
+  (time * 1000).toFixed(1),
+  `${(100 * share).toFixed(1)} %`,
+];
+
+/**
+ * Operations with their share, speed and fraction of the measured peak. Winograd does 27/8 times fewer multiplications than it is credited
+ * with, and what stays in a cache moves faster than a copy: both may exceed 1.
+ */
+export function profileTable(profile: readonly KernelShare[], { gflopsPerThread, copyGbPerS }: Peaks, threads: number): Table {
   return {
-    headings: ['kernel', 'calls', 'ms', 'share', 'speed', 'of peak'],
-    rows: profile
-      .slice(0, rows)
-      .map(({ what, calls, seconds: time, share, gflops, gbPerS }) => [
-        what,
-        String(calls),
-        (time * 1000).toFixed(1),
-        `${(100 * share).toFixed(1)} %`,
-        gflops === undefined ? `${gbPerS!.toFixed(1)} GB/s` : `${gflops.toFixed(0)} GFLOPS`,
-        gflops === undefined ? (gbPerS! / copyGbPerS).toFixed(2) : (gflops / (gflopsPerThread * threads)).toFixed(2),
-      ]),
+    headings: ['operation', ...COMMON, 'GFLOPS', 'of peak', 'GB/s', 'of copy'],
+    rows: profile.map((each) => [
+      ...common(each),
+      ...(each.gflops === undefined
+        ? ['', '']
+        : [each.gflops.toFixed(0), (each.gflops / (gflopsPerThread * threads)).toFixed(2)]),
+      ...(each.gbPerS === undefined ? ['', ''] : [each.gbPerS.toFixed(1), (each.gbPerS / copyGbPerS).toFixed(2)]),
+    ]),
   };
 }
+
+/** The same time by the kernels' own names. */
+export const kernelTable = (kernels: readonly KernelShare[]): Table => ({
+  headings: ['kernel', ...COMMON],
+  rows: kernels.map(common),
+});
 
 export function markdown({ headings, rows }: Table): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
@@ -77,6 +89,35 @@ export function boundText(profile: readonly KernelShare[], { gflopsPerThread }: 
   return `convolutions: ${gflop.toFixed(0)} GFLOP as direct sums in ${seconds(spent)} of ${seconds(all)}; at ${WINOGRAD_FACTOR} times the measured peak they would take ${seconds(least)}`;
 }
 
+/** One measurement in words. */
+export const resultText = ({ machine, kind, size, width, medianS, seconds: all, peakBytes, planBytes }: StepResult): string =>
+  [
+    machineText(machine),
+    `${kind} ${size}^3, width ${width}: ${seconds(medianS)} (median of ${all.map((each) => each.toPrecision(3)).join(', ')}), peak ${formatBytes(peakBytes)} resident, ${formatBytes(planBytes)} planned`,
+  ].join('\n');
+
+export const peerText = (peer: Peer, { medianS, peakBytes }: StepResult): string =>
+  `${peer.name} in turn: ${seconds(peer.medianS)} (median of ${peer.seconds.map((each) => each.toPrecision(3)).join(', ')}), peak ${formatBytes(peer.peakBytes)}; gvsl takes ${(medianS / peer.medianS).toFixed(2)} of its time, ${(peakBytes / peer.peakBytes).toFixed(2)} of its memory`;
+
+/** A profile: by operation and shape, the bound, by kernel. */
+export function operationsText(
+  { profile, kernels = [], peaks, threads }: Pick<SuiteResult, 'profile' | 'kernels' | 'peaks'> & { readonly threads: number },
+  draw: (table: Table) => string,
+  rows = profile.length,
+): string {
+  const rest = profile.slice(rows).reduce((sum, { share }) => sum + share, 0);
+  return [
+    peaksText(peaks),
+    'Every operation of one step timed alone:',
+    '',
+    draw(profileTable(profile.slice(0, rows), peaks, threads)),
+    ...(rest > 0 ? [`and ${profile.length - rows} more, ${(100 * rest).toFixed(1)} % together`] : []),
+    '',
+    boundText(profile, peaks, threads),
+    ...(kernels.length > 0 ? ['', 'The same time by kernels:', '', draw(kernelTable(kernels))] : []),
+  ].join('\n');
+}
+
 export function dataText(data: SuiteResult['data']): string {
   if (!data) return '';
   const { prepareVoxelsPerS, subjects, examplesPerS, patch, waitShare, trainingSteps, trainingPatch } = data;
@@ -87,27 +128,51 @@ export function dataText(data: SuiteResult['data']): string {
   ].join('\n');
 }
 
-export function changesText(changes: readonly Change[] | string): string {
-  if (typeof changes === 'string') return `earlier results: ${changes}`;
+/**
+ * What changed since.
+ * @param asked by name: then ratios are shown whatever was otherwise, with what it was
+ */
+export function comparisonText({ differences, changes }: Comparison, earlier: string, asked: boolean): string {
+  const taken = differences.length > 0 ? `taken ${differences.join(', ')}` : '';
+  if (taken && !asked) return `not comparable with ${earlier}: ${taken}`;
   const lines = changes.map(
-    ({ what, ratio, slower }) => `  ${what}: ${ratio.toFixed(2)} of the earlier time${slower ? '  SLOWER' : ''}`,
+    ({ what, ratio, memoryRatio, slower, larger }) =>
+      `  ${what}: ${ratio.toFixed(2)} of the time${slower ? '  SLOWER' : ''}, ${memoryRatio.toFixed(2)} of the memory${larger ? '  LARGER' : ''}`,
   );
-  return ['against the earlier results:', ...lines].join('\n');
+  const worse = changes.filter(({ slower, larger }) => slower || larger).length;
+  return [
+    `against ${earlier}${taken ? ` (${taken}: the ratios compare that too)` : ''}:`,
+    ...lines,
+    changes.length === 0 ? '  no row in common' : `  ${worse} of ${changes.length} rows more than 10 % slower or larger`,
+  ].join('\n');
 }
+
+/** What the rows are. */
+const LEGEND =
+  'step: three images to changed parameters for one pair (gradient, norms, update). forward: the backbone on one image, without gradients, as inference runs it on each window.\n' +
+  'Ratios are gvsl over PyTorch: below 1, gvsl is faster or smaller.';
+
+/** The JSON document has the others too. */
+const SUITE_ROWS = 40;
 
 /** Everything, with tables drawn by `draw`. */
 export function suiteText(result: SuiteResult, draw: (table: Table) => string): string {
-  const { machine, peaks, rows, profile, profileSize, data } = result;
+  const { machine, command, peaks, rows, leftOut = [], profile, kernels = [], profileSize, data } = result;
   return [
     machineText(machine),
+    ...(command ? [`command: ${command}`] : []),
     '',
     draw(stepTable(rows)),
     '',
-    `One step at ${profileSize}^3, full width, kernel by kernel (${peaksText(peaks)}):`,
+    LEGEND,
+    ...leftOut.map((each) => `Left out: ${each}`),
     '',
-    draw(profileTable(profile, peaks, machine.threads)),
-    '',
-    boundText(profile, peaks, machine.threads),
+    ...(profile.length > 0
+      ? [
+          `Step at ${profileSize}^3, full width.`,
+          operationsText({ profile, kernels, peaks, threads: machine.threads }, draw, SUITE_ROWS),
+        ]
+      : [peaksText(peaks)]),
     '',
     dataText(data),
   ].join('\n');

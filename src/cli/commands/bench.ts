@@ -1,14 +1,21 @@
 /** `gvsl bench`: how fast, how much memory, where the time goes, and PyTorch on the same machine beside it. */
 import { type Command, Option } from 'commander';
+import type { Peer } from '../../bench/in-turn.ts';
+import type { StepRequest, StepResult } from '../../bench/step.ts';
+import type { CpuBuild } from '../../node/cpu-host.ts';
+import type { Progress } from '../../node/progress.ts';
 import { action, type CommandResult } from '../run-command.ts';
+
+const SUBJECTS = ['step', 'forward', 'ops', 'data', 'peaks', 'all'] as const;
+type Subject = (typeof SUBJECTS)[number];
 
 interface Options {
   readonly size?: string;
-  readonly width: string;
+  readonly width?: string;
   readonly threads?: string;
-  readonly steps: string;
-  readonly warmup: string;
-  readonly build?: 'avx2' | 'relaxed' | 'portable';
+  readonly steps?: string;
+  readonly warmup?: string;
+  readonly build?: CpuBuild;
   readonly profile?: boolean;
   readonly memory?: boolean;
   readonly full?: boolean;
@@ -19,19 +26,36 @@ interface Options {
   readonly markdown?: boolean;
 }
 
+/** Options that mean nothing for a subject are refused, not ignored. */
+const MEANT_FOR: Partial<Record<keyof Options, readonly Subject[]>> = {
+  size: ['step', 'forward', 'ops', 'data'],
+  width: ['step', 'forward', 'ops'],
+  steps: ['step', 'forward', 'all'],
+  warmup: ['step', 'forward', 'ops', 'all'],
+  profile: ['step', 'forward'],
+  memory: ['step', 'forward'],
+  python: ['step', 'forward', 'all'],
+  full: ['all'],
+  compare: ['all'],
+  markdown: ['all'],
+};
+
 /** Adds `gvsl bench`. */
 export function registerBench(program: Command): void {
   const command = program
     .command('bench')
     .description(
-      'time training steps, the forward pass, every operation and the data path; in turn with PyTorch where it is installed',
+      'time training steps, the forward pass, every operation and the data path; steps and forward pass in turn with PyTorch where it is installed',
     )
-    .argument('[what]', 'step, forward, ops, data, or all (default)')
+    .argument(
+      '[what]',
+      'step; forward (the backbone on one image); ops (every operation of a step alone); data (prepare, examples); peaks (of this machine); all (default)',
+    )
     .option('--size <n>', 'side of the cubic patch in voxels (default: 64; forward: 96)')
-    .option('--width <w>', 'width of the network: 1, 0.5, 0.25 or 0.125', '1')
+    .option('--width <w>', 'width of the network: 1, 0.5, 0.25 or 0.125 (default: 1)')
     .option('--threads <n>', 'threads (default: all cores)')
-    .option('--steps <n>', 'counted steps', '4')
-    .option('--warmup <n>', 'steps before them that are not counted', '1')
+    .option('--steps <n>', 'counted steps (default: 4; all: 6)')
+    .option('--warmup <n>', 'steps before them that are not counted; PyTorch does one more (default: 1)')
     .addOption(
       new Option('--build <name>', 'build of the kernels (default: the fastest that runs here)').choices([
         'avx2',
@@ -39,114 +63,167 @@ export function registerBench(program: Command): void {
         'portable',
       ]),
     )
-    .option('--profile', 'step and forward: also the time of every kernel')
-    .option('--memory', 'print the memory plan instead: which tensor, how long, how much')
+    .option('--profile', 'step, forward: also the time of every kernel')
+    .option('--memory', 'step (default), forward: print the memory plan instead: which tensor, how long, how much')
     .option('--full', 'all: also full-width steps at 96^3 (much longer)')
-    .option('--no-peer', 'all: without PyTorch')
+    .option('--no-peer', 'without PyTorch')
     .option('--python <path>', 'a Python that has PyTorch (default: python3 if it does)')
-    .option('--out <file>', 'all: write the results as JSON')
-    .option('--compare <file>', 'all: compare with results written before')
+    .option('--out <file>', 'write the JSON document to a file as well')
+    .option('--compare <file>', 'all: compare with results that --out wrote before (default: the committed ones, if comparable)')
     .option('--markdown', 'all: print the tables as Markdown')
     .addHelpText(
       'after',
       '\nExamples:\n  gvsl bench\n  gvsl bench step --size 64 --width 1 --threads 2 --steps 3 --json\n  gvsl bench --memory --size 96\n\nSpeeds of convolutions are those of the direct sum (two operations a product), whatever algorithm computes them.',
     );
-  action(command, async (what: string | undefined, options: Options): Promise<CommandResult> => bench(what ?? 'all', options));
+  action(command, async (what: string | undefined, options: Options): Promise<CommandResult> => bench(what, options));
 }
 
-async function bench(what: string, options: Options): Promise<CommandResult> {
+async function bench(asked: string | undefined, options: Options): Promise<CommandResult> {
   const { UsageError } = await import('../../errors/errors.ts');
   const { positiveInteger } = await import('../numbers.ts');
   const { availableParallelism } = await import('node:os');
   const { bestBuild, runnableBuilds } = await import('../../node/cpu-host.ts');
-  if (!['step', 'forward', 'ops', 'data', 'all'].includes(what))
-    throw new UsageError(`what to measure: expected step, forward, ops, data or all, got '${what}'`);
-  const width = Number(options.width);
+  // the plan of a whole suite would be one of a step
+  const what = (asked ?? (options.memory ? 'step' : 'all')) as Subject;
+  if (!SUBJECTS.includes(what)) throw new UsageError(`what to measure: expected ${SUBJECTS.join(', ')}, got '${asked}'`);
+  for (const [name, subjects] of Object.entries(MEANT_FOR))
+    if (options[name as keyof Options] !== undefined && !subjects.includes(what))
+      throw new UsageError(`--${name}: means something for ${subjects.join(', ')}, not for ${what}`);
+  const width = Number(options.width ?? 1);
   if (![1, 0.5, 0.25, 0.125].includes(width))
     throw new UsageError(`--width: expected 1, 0.5, 0.25 or 0.125, got '${options.width}'`);
   const size = positiveInteger('--size', options.size ?? (what === 'forward' ? '96' : '64'), 8);
   if (size > 512) throw new UsageError(`--size: expected 8 to 512, got '${options.size}'`);
-  const threads = options.threads === undefined ? availableParallelism() : positiveInteger('--threads', options.threads);
-  const steps = positiveInteger('--steps', options.steps);
-  const warmup = positiveInteger('--warmup', options.warmup, 0);
+  const threads = positiveInteger('--threads', options.threads ?? String(availableParallelism()));
+  if (threads > 256) throw new UsageError(`--threads: expected 1 to 256, got '${options.threads}'`);
+  const steps = positiveInteger('--steps', options.steps ?? (what === 'all' ? '6' : '4'));
+  const warmup = positiveInteger('--warmup', options.warmup ?? '1', 0);
   const build = options.build ?? bestBuild();
   if (!runnableBuilds().includes(build))
     throw new UsageError(`--build ${build}: this Node (${process.version}) does not run it; see \`gvsl doctor\``);
-  const common = { size, width, threads, build, steps, warmup };
 
+  if (options.out !== undefined) {
+    // before the work, not after it
+    const [{ dirname }, { access, constants }, { makeFolder }] = await Promise.all([
+      import('node:path'),
+      import('node:fs/promises'),
+      import('../../node/files.ts'),
+    ]);
+    await makeFolder(dirname(options.out));
+    await access(dirname(options.out), constants.W_OK);
+  }
+  const result = await measure(what, options, { kind: 'step', size, width, threads, build, steps, warmup, profile: false });
+  if (options.out === undefined) return result;
+  const { writeFileAtomic } = await import('../../node/files.ts');
+  await writeFileAtomic(options.out, `${JSON.stringify(result.json, null, 2)}\n`);
+  return result;
+}
+
+/** As it was typed, for whoever reads the results later. */
+const typed = (): string => `gvsl ${process.argv.slice(2).join(' ')}`;
+
+async function measure(what: Subject, options: Options, request: StepRequest): Promise<CommandResult> {
+  const { size, width, threads, build } = request;
+  const kind = what === 'forward' ? 'forward' : 'step';
   if (options.memory) {
-    if (what !== 'step' && what !== 'forward' && what !== 'all')
-      throw new UsageError(`--memory: expected step or forward, got '${what}'`);
     const { planReport, memoryText } = await import('../../bench/memory.ts');
-    const report = planReport(what === 'forward' ? 'forward' : 'step', size, width, threads);
+    const report = planReport(kind, size, width, threads);
     return { json: report, text: memoryText(report) };
   }
   const { createProgress } = await import('../../node/progress.ts');
   const progress = createProgress();
-  if (what === 'all') return suite(options, common, progress);
-  if (what === 'data') {
+  if (what === 'all') return suite(options, request, progress);
+  if (what === 'ops') return one({ ...request, steps: 1, profile: true }, undefined, progress);
+  if (what === 'data' || what === 'peaks') {
+    const { describeMachine, machineText } = await import('../../bench/machine.ts');
+    const { dataText, peaksText } = await import('../../bench/tables.ts');
+    const machine = describeMachine(build, threads);
+    const head = { machine, command: typed() };
+    const lines = [machineText(machine), `command: ${typed()}`];
+    if (what === 'peaks') {
+      const { measurePeaks } = await import('../../bench/peaks.ts');
+      const peaks = await measurePeaks(build, threads);
+      return { json: { ...head, peaks }, text: [...lines, peaksText(peaks)].join('\n') };
+    }
     const { measureData } = await import('../../bench/data.ts');
-    const { dataText } = await import('../../bench/tables.ts');
-    const data = await measureData(size, threads, progress);
-    return { json: data, text: dataText(data) };
+    const data = await measureData(size, threads, progress, stopped());
+    return { json: { ...head, ...data }, text: [...lines, dataText(data)].join('\n') };
   }
-  return measureOne(
-    what === 'ops'
-      ? { ...common, kind: 'step', profile: true }
-      : { ...common, kind: what as 'step' | 'forward', profile: options.profile === true },
-    progress,
-  );
+  return one({ ...request, kind, profile: options.profile === true }, await pythonFor(options, progress), progress);
 }
 
-async function measureOne(
-  request: import('../../bench/step.ts').StepRequest,
-  progress: import('../../node/progress.ts').Progress,
-): Promise<CommandResult> {
+/** Aborted by Ctrl-C or a kill, so that processes under way end and temporary folders go. */
+function stopped(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => controller.abort());
+  return controller.signal;
+}
+
+/** The Python to measure beside, which is said if there is none. */
+async function pythonFor({ peer, python }: Options, progress: Progress): Promise<string | undefined> {
+  if (!peer) return undefined;
+  const { findPython } = await import('../../bench/peer.ts');
+  const found = await findPython(python);
+  if (found === undefined) progress.say('no python3 with torch found: gvsl alone');
+  return found;
+}
+
+/** A step or a forward pass: in this process, or in turn with PyTorch, each in processes of its own. */
+async function one(request: StepRequest, python: string | undefined, progress: Progress): Promise<CommandResult> {
+  const { kind, size, width, steps, threads, build } = request;
   const { formatTable } = await import('../table.ts');
-  const { formatBytes } = await import('../../training/estimate.ts');
-  const { machineText } = await import('../../bench/machine.ts');
-  const { measureStep } = await import('../../bench/step.ts');
-  const { measurePeaks } = await import('../../bench/peaks.ts');
-  const { peaksText, profileTable, seconds } = await import('../../bench/tables.ts');
-  const result = await measureStep(request, progress);
-  const { kind, size, width, medianS, peakBytes, planBytes, machine, profile } = result;
-  const peaks = profile && (await measurePeaks(request.build, request.threads));
-  const lines = [
-    machineText(machine),
-    `${kind} ${size}^3, width ${width}: ${seconds(medianS)} (median of ${result.seconds.map((each) => each.toPrecision(3)).join(', ')}), peak ${formatBytes(peakBytes)} resident, ${formatBytes(planBytes)} planned`,
-  ];
-  if (profile && peaks) {
-    const { headings, rows } = profileTable(profile, peaks, request.threads, profile.length);
-    lines.push(peaksText(peaks), formatTable(headings, rows, [1, 2, 3, 4, 5]));
+  const { nodeCpuBackend } = await import('../../node/cpu-host.ts');
+  const { measureStep, requireBenchMemory } = await import('../../bench/step.ts');
+  const { inOwnProcess, inTwoRounds, joined, measureInTurn } = await import('../../bench/in-turn.ts');
+  const { operationsText, peerText, resultText } = await import('../../bench/tables.ts');
+  let result: StepResult & { peer?: Peer | null };
+  if (python === undefined) result = await measureStep(request, progress);
+  else {
+    requireBenchMemory(nodeCpuBackend(threads, build), kind, size, width);
+    const turns = { ...request, python, progress, signal: stopped() };
+    const { gvsl, peer } = await measureInTurn({ kind, size, width, rounds: inTwoRounds(steps) }, turns);
+    const profiled = request.profile ? await inOwnProcess({ kind, size, width }, turns, 1, true) : undefined;
+    result = { ...gvsl[0]!, ...profiled, ...joined(gvsl), peer };
   }
-  return { json: { ...result, ...(peaks && { peaks }) }, text: lines.join('\n') };
+  const { peer = null, profile, kernels } = result;
+  const ratios = peer && { time: result.medianS / peer.medianS, memory: result.peakBytes / peer.peakBytes };
+  const document = { ...result, command: typed(), peer, ratios };
+  const lines = [`command: ${typed()}`, resultText(result), ...(peer ? [peerText(peer, result)] : [])];
+  if (!profile || !kernels) return { json: document, text: lines.join('\n') };
+  const { measurePeaks } = await import('../../bench/peaks.ts');
+  const peaks = await measurePeaks(build, threads);
+  lines.push(
+    operationsText({ profile, kernels, peaks, threads }, ({ headings, rows }) => formatTable(headings, rows, numbers(headings))),
+  );
+  return { json: { ...document, peaks }, text: lines.join('\n') };
 }
 
-async function suite(
-  options: Options,
-  { threads, build, steps }: { threads: number; build: import('../../node/cpu-host.ts').CpuBuild; steps: number },
-  progress: import('../../node/progress.ts').Progress,
-): Promise<CommandResult> {
+/** Every column but the first holds numbers. */
+const numbers = (headings: readonly string[]): number[] => headings.map((_, i) => i).slice(1);
+
+async function suite(options: Options, request: StepRequest, progress: Progress): Promise<CommandResult> {
   const { existsSync } = await import('node:fs');
   const { fileURLToPath } = await import('node:url');
   const { formatTable } = await import('../table.ts');
-  const { writeFileAtomic } = await import('../../node/files.ts');
-  const { compareResults, readResults, runSuite } = await import('../../bench/suite.ts');
-  const { changesText, markdown, suiteText } = await import('../../bench/tables.ts');
+  const { compareResults, readResults } = await import('../../bench/compare.ts');
+  const { runSuite } = await import('../../bench/suite.ts');
+  const { comparisonText, markdown, suiteText } = await import('../../bench/tables.ts');
   const major = process.versions.node.split('.')[0];
   const committed = fileURLToPath(new URL(`../../../docs/benchmarks/node${major}.json`, import.meta.url));
   const earlier = options.compare ?? (existsSync(committed) ? committed : undefined);
   const before = earlier === undefined ? undefined : await readResults(earlier);
-  const python = options.peer ? options.python : null;
-  const result = await runSuite({ threads, build, full: options.full === true, steps, python, progress });
-  if (options.out !== undefined) await writeFileAtomic(options.out, `${JSON.stringify(result, null, 2)}\n`);
-  const changes = before && compareResults(result, before);
+  const python = await pythonFor(options, progress);
+  const full = options.full === true;
+  const result = await runSuite({ ...request, full, python, command: typed(), progress, signal: stopped() });
+  const comparison = before && { with: earlier, ...compareResults(result, before) };
   const draw: Parameters<typeof suiteText>[1] = options.markdown
     ? markdown
-    : ({ headings, rows }) => formatTable(headings, rows, headings.map((_, i) => i).slice(1));
-  const left = options.full ? [] : ['Left out: full-width steps at 96^3 (--full).'];
-  return {
-    json: { ...result, ...(changes && { changes }) },
-    text: [suiteText(result, draw), ...(changes ? [changesText(changes)] : []), ...left].join('\n'),
-  };
+    : ({ headings, rows }) => formatTable(headings, rows, numbers(headings));
+  const lines = [
+    suiteText(result, draw),
+    comparison
+      ? comparisonText(comparison, earlier!, options.compare !== undefined)
+      : `no committed results of Node ${major} to compare with`,
+  ];
+  return { json: { ...result, ...(comparison && { comparison }) }, text: lines.join('\n\n') };
 }
