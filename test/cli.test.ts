@@ -28,7 +28,7 @@ describe('gvsl', () => {
     expect(gvsl('--version').stdout.trim()).toBe(version);
   });
 
-  it.each(['phantom', 'inspect', 'prepare', 'pretrain', 'verify', 'register', 'report', 'demo', 'doctor'])(
+  it.each(['phantom', 'inspect', 'prepare', 'pretrain', 'verify', 'register', 'report', 'demo', 'bench', 'doctor'])(
     '%s --help shows an example',
     (command) => {
       const { status, stdout } = gvsl(command, '--help');
@@ -50,6 +50,14 @@ describe('gvsl', () => {
     [['pretrain', 'nowhere', '--out', 'x', '--patsh', '3'], /unknown option '--patsh'/],
     [['pretrain', 'nowhere', '--out', 'x', '--width', '0.3'], /--width/],
     [['doctor', '--fast'], /unknown option '--fast'/],
+    [['bench', 'stp'], /what to measure: expected step, forward, ops, data, peaks, all, got 'stp'/],
+    [['bench', 'step', '--size', '7'], /--size: expected a whole number of at least 8, got '7'/],
+    [['bench', 'step', '--size', '513'], /--size: expected 8 to 512/],
+    [['bench', 'step', '--width', '0.3'], /--width: expected 1, 0\.5, 0\.25 or 0\.125/],
+    [['bench', 'step', '--threads', '257'], /--threads: expected 1 to 256/],
+    [['bench', 'step', '--build', 'sse'], /Allowed choices are avx2, relaxed, portable/],
+    [['bench', '--size', '32'], /--size: means something for step, forward, ops, data, not for all/],
+    [['bench', 'step', '--full'], /--full: means something for all, not for step/],
     [['verify', 'x.safetensors', '--backend', 'cuda'], /Allowed choices are auto, cpu, reference/],
   ])('%j is wrong usage: exit code 2', (args, message) => {
     const { status, stdout, stderr } = gvsl(...args);
@@ -63,6 +71,57 @@ describe('gvsl', () => {
     const { status, stdout } = gvsl('verify', at('missing.safetensors'), '--json');
     expect(status).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({ exitCode: 1, error: expect.stringContaining('missing.safetensors') });
+  });
+
+  it('bench step prints one JSON document, and writes it where it is told to', async () => {
+    const small = ['--size', '16', '--width', '0.125', '--threads', '1', '--steps', '2', '--build', 'portable'];
+    const { status, stdout } = gvsl(
+      'bench',
+      'step',
+      ...small,
+      '--profile',
+      '--no-peer',
+      '--json',
+      '--out',
+      at('made', 'bench.json'),
+    );
+    expect(status).toBe(0);
+    const result = JSON.parse(stdout);
+    expect(result).toMatchObject({
+      kind: 'step',
+      seconds: [expect.any(Number), expect.any(Number)],
+      medianS: expect.any(Number),
+      peakBytes: expect.any(Number),
+      planBytes: expect.any(Number),
+      machine: { build: 'portable', threads: 1, node: process.version, gvsl: version },
+      command: expect.stringMatching(/^gvsl bench step --size 16/),
+      peer: null,
+      ratios: null,
+    });
+    expect(result.profile.length).toBeGreaterThan(10);
+    expect(JSON.parse(await readFile(at('made', 'bench.json'), 'utf8'))).toEqual(result);
+  });
+
+  it('makes the tables of docs/benchmarks.md from the committed results', async () => {
+    const script = new URL('../scripts/make-benchmarks.mjs', import.meta.url).pathname;
+    const { status, stdout } = spawnSync(process.execPath, [script, '--print'], { encoding: 'utf8' });
+    expect(status).toBe(0);
+    const [before] = (await readFile(new URL('../docs/benchmarks.md', import.meta.url), 'utf8')).split('<!-- results -->');
+    expect(stdout.startsWith(before!)).toBe(true);
+    expect(stdout).toMatch(/## Node 24\n\ngvsl .*Node v24[\s\S]*## Node 20\n\ngvsl .*Node v20[\s\S]*<!-- end of results -->/);
+  });
+
+  it('bench refuses what does not fit before it starts, with what would', () => {
+    const { status, stdout, stderr } = gvsl('bench', 'step', '--size', '256', '--no-peer', '--json');
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/too little memory: size 256.*What would fit: --size \d+/);
+    expect(JSON.parse(stdout)).toMatchObject({ exitCode: 1 });
+  });
+
+  it('bench --memory prints the plan without computing', () => {
+    const { status, stdout } = gvsl('bench', '--memory', '--size', '16', '--width', '0.125', '--json');
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ kind: 'step', size: 16, peak: { alive: expect.any(Array) } });
   });
 
   it('doctor fails with exit code 1 and one JSON document that says what to do', () => {
