@@ -8,6 +8,13 @@ export interface Heads {
   readonly restoration: boolean;
   /** Z-matching as a whole (`sp_conv`, `out_flow`, and the affine part if wanted). */
   readonly matching: boolean;
+  /** Classes of the segmentation head (`out_conv`), the background among them; undefined without it (METHOD 9). */
+  readonly segmentation?: number | undefined;
+  /**
+   * Outputs of the classification head (`fc`): 1 for two classes, else one a class; undefined without it (METHOD 9). A network with this
+   * head alone is the encoder alone: its table holds no `unet.up*`.
+   */
+  readonly classification?: number | undefined;
 }
 
 export interface Architecture {
@@ -23,6 +30,13 @@ export interface Architecture {
 /** The paper's widths (METHOD 3). */
 export const PAPER_WIDTHS = [32, 64, 128, 256, 512, 256, 128, 64, 32] as const;
 export const ALL_HEADS: Heads = { affine: true, restoration: true, matching: true };
+
+/** The backbone alone. */
+export const NO_HEADS: Heads = { affine: false, restoration: false, matching: false };
+
+/** Whether anything reads the local feature, and so the decoder is part of the network. */
+export const hasDecoder = ({ affine, restoration, matching, segmentation, classification }: Heads): boolean =>
+  classification === undefined || affine || restoration || matching || segmentation !== undefined;
 /** The backbone halves the volume this many times over: sizes are padded to multiples of it. */
 export const SIZE_MULTIPLE = 16;
 /** Channels of one GroupNorm group in a block. */

@@ -71,3 +71,11 @@ export function restorationHead(graph: Graph, parameters: ParameterNodes, local:
   );
   return conv3d(graph, hidden, parameters('res_conv.3.weight'), parameters('res_conv.3.bias'));
 }
+
+/** Segmentation: the local feature (N, C, D, H, W) to a logit for each class (N, classes, D, H, W) (METHOD 9). */
+export const segmentationHead = (graph: Graph, parameters: ParameterNodes, local: Node): Node =>
+  conv3d(graph, local, parameters('out_conv.weight'), parameters('out_conv.bias'));
+
+/** Classification: the global feature (N, C, d, h, w) to logits (N, outputs) (METHOD 9). */
+export const classificationHead = (graph: Graph, parameters: ParameterNodes, global: Node): Node =>
+  linear(graph, globalAverage(graph, global), parameters('fc.weight'), parameters('fc.bias'));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ALL_HEADS, scaledArchitecture } from './architecture.ts';
+import { ALL_HEADS, NO_HEADS, scaledArchitecture } from './architecture.ts';
 import { initialParameters, parameterTable, valuesOf } from './parameters.ts';
 
 const table = parameterTable(scaledArchitecture(1));
@@ -27,6 +27,22 @@ describe('parameterTable', () => {
       new Set(['unet', 'f_conv', 'sp_conv', 'out_flow', 'fc_rot', 'fc_scl', 'fc_trans', 'fc_shear']),
     );
     expect(new Set(names({ matching: false }))).toEqual(new Set(['unet', 'res_conv']));
+  });
+});
+
+describe('the heads of a task', () => {
+  const names = (heads: Partial<typeof NO_HEADS>) =>
+    parameterTable(scaledArchitecture(0.25, { ...NO_HEADS, ...heads })).parameters.map(({ name, shape }) => `${name} ${shape}`);
+
+  it('names them as the oracle does, after the backbone', () => {
+    expect(names({ segmentation: 8 }).slice(-2)).toEqual(['out_conv.weight 8,8,3,3,3', 'out_conv.bias 8']);
+    expect(names({ classification: 1 }).slice(-2)).toEqual(['fc.weight 1,128', 'fc.bias 1']);
+  });
+
+  it('has no decoder where nothing reads it', () => {
+    expect(names({}).some((name) => name.startsWith('unet.up'))).toBe(true);
+    expect(names({ classification: 1 }).some((name) => name.startsWith('unet.up'))).toBe(false);
+    expect(names({ classification: 1, segmentation: 2 }).some((name) => name.startsWith('unet.up'))).toBe(true);
   });
 });
 

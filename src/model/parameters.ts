@@ -6,7 +6,7 @@
 import { elementCount, type Graph, type Node, type Shape } from '../engine/graph.ts';
 import { view } from '../engine/ops/shape/shape.ts';
 import { randomStream } from '../random/random.ts';
-import { type Architecture, RESTORATION_HIDDEN } from './architecture.ts';
+import { type Architecture, hasDecoder, RESTORATION_HIDDEN } from './architecture.ts';
 
 type Start =
   | { readonly kind: 'normal'; readonly deviation: number }
@@ -70,9 +70,11 @@ function drafts({ widths, affineHidden, flowHidden, heads }: Architecture): Draf
   const list = [...block('unet.inc', 1, widths[0]!, true)];
   for (let level = 1; level <= 4; level++)
     list.push(...block(`unet.down${level}.maxpool_conv.1`, widths[level - 1]!, widths[level]!, true));
-  upInputs(widths).forEach((channelsIn, i) => {
-    list.push(...block(`unet.up${i + 1}.conv`, channelsIn, widths[5 + i]!, true));
-  });
+  if (hasDecoder(heads)) {
+    upInputs(widths).forEach((channelsIn, i) => {
+      list.push(...block(`unet.up${i + 1}.conv`, channelsIn, widths[5 + i]!, true));
+    });
+  }
   const affine = heads.matching && heads.affine;
   if (affine) list.push(...block('f_conv', 2 * widths[4]!, affineHidden, false));
   if (heads.matching) list.push(...block('sp_conv', 2 * widths[8]!, flowHidden, false));
@@ -92,6 +94,14 @@ function drafts({ widths, affineHidden, flowHidden, heads }: Architecture): Draf
         { name: `${name}.bias`, shape: [count], start: { kind: 'constant', value: 0 } },
       );
     }
+  }
+  if (heads.segmentation !== undefined) list.push(...convolution('out_conv', widths[8]!, heads.segmentation, 3, false));
+  if (heads.classification !== undefined) {
+    const start = torchDefault(widths[4]!);
+    list.push(
+      { name: 'fc.weight', shape: [heads.classification, widths[4]!], start },
+      { name: 'fc.bias', shape: [heads.classification], start },
+    );
   }
   return list;
 }

@@ -36,22 +36,31 @@ export interface Features {
   readonly local: Node;
 }
 
-/** x (N, 1, D, H, W), any size. */
-export function unet(graph: Graph, parameters: ParameterNodes, x: Node): Features {
+const marginsOf = (x: Node): readonly [number[], number[]] => {
   const { before, after } = paddingOf(x.shape.slice(2));
-  const margins = [
+  return [
     [0, 0, ...before],
     [0, 0, ...after],
-  ] as const;
-  const skips = [doubleConvolution(graph, parameters, 'unet.inc', pad(graph, x, ...margins))];
+  ];
+};
+
+/** The features of the five levels, from full size (padded to a multiple of 16) to the bottleneck f^g. x (N, 1, D, H, W), any size. */
+export function encoder(graph: Graph, parameters: ParameterNodes, x: Node): Node[] {
+  const skips = [doubleConvolution(graph, parameters, 'unet.inc', pad(graph, x, ...marginsOf(x)))];
   for (let level = 1; level <= 4; level++) {
     skips.push(doubleConvolution(graph, parameters, `unet.down${level}.maxpool_conv.1`, maxPool(graph, skips[level - 1]!)));
   }
+  return skips;
+}
+
+/** x (N, 1, D, H, W), any size. */
+export function unet(graph: Graph, parameters: ParameterNodes, x: Node): Features {
+  const skips = encoder(graph, parameters, x);
   const global = skips[4]!;
   let feature = global;
   for (let level = 1; level <= 4; level++) {
     const joined = concat(graph, 1, skips[4 - level]!, upsample(graph, feature));
     feature = doubleConvolution(graph, parameters, `unet.up${level}.conv`, joined);
   }
-  return { global, local: crop(graph, feature, ...margins) };
+  return { global, local: crop(graph, feature, ...marginsOf(x)) };
 }

@@ -1,9 +1,9 @@
 /** The trained network of a model folder, ready to match: its architecture, its parameters, and how images must be prepared for it. */
 import type { PrepareOptions } from '../cohort/cohort.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
-import { type Architecture, scaledArchitecture } from '../model/architecture.ts';
+import type { Architecture } from '../model/architecture.ts';
 import { parameterTable } from '../model/parameters.ts';
-import { type Model, readModel, resolveModel } from '../training/model-folder.ts';
+import { architectureOf, type Model, readModel, resolveModel } from '../training/model-folder.ts';
 import { flatTensor } from '../training/named-parameters.ts';
 
 export interface MatchingNetwork {
@@ -15,16 +15,6 @@ export interface MatchingNetwork {
   /** (z, y, x) of the crops that it was trained with; null if that is not known. */
   readonly trainedPatch: readonly [number, number, number] | null;
   readonly step: number;
-}
-
-function architectureOf({ architecture: { width, channels, heads } }: Model['configuration'], folder: string): Architecture {
-  const architecture = scaledArchitecture(width, heads);
-  const expected = architecture.widths.slice(0, channels.length);
-  if (expected.join() !== channels.join())
-    throw new WorkError(
-      `${folder}/config.json: width ${width} means channels ${expected.join(', ')}, found ${channels.join(', ')}: a network of another architecture`,
-    );
-  return architecture;
 }
 
 /** How the images of its cohort were prepared. @throws UsageError if the model does not know and nobody says, or both disagree */

@@ -63,6 +63,7 @@ async function makeModel(
       formatVersion: 1,
       architecture: { width: 0.125, channels: architecture.widths.slice(0, 5), heads },
       preprocessing,
+      task: null,
       pretraining: DEFAULT_CONFIGURATION,
       seed: 5,
       step: 7,

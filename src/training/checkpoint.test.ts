@@ -30,6 +30,7 @@ function checkpointAt(step: number): Checkpoint {
       formatVersion: 1,
       architecture: { width: 0.25, channels: [8, 16, 32, 64, 128], heads: { affine: true, matching: true, restoration: true } },
       preprocessing: { modality: 'mr', spacingMm: [1, 1, 1], intensity: 'minmax' },
+      task: null,
       pretraining: DEFAULT_CONFIGURATION,
       seed: 1,
       step,

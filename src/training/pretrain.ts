@@ -97,6 +97,7 @@ function modelConfiguration(configuration: PretrainConfiguration, cohort: Cohort
     formatVersion: 1,
     architecture: { width, channels: scaledArchitecture(width).widths.slice(0, 5), heads },
     preprocessing: { modality, spacingMm: [spacingMm[0], spacingMm[1], spacingMm[2]], intensity, crop },
+    task: null,
     // how long a run went on, and on what, shapes nothing of the model: equal training gives equal files
     pretraining: { ...configuration, steps: Math.max(1, step), threads: 'auto', backend: 'auto' },
     seed: configuration.seed,
