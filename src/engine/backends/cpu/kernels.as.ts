@@ -13,7 +13,7 @@ export {
   affineMatrixGradient,
 } from "../../ops/affine/affine.as";
 export { conv3d, conv3dWeightGradient, packWeights, unpackWeightGradient } from "../../ops/conv3d/conv3d.as";
-export { collectImageWeights, conv3dImage, conv3dImageWeightGradient, packImageWeights, padImage } from "../../ops/conv3d/image.as";
+export { collectFewWeights, conv3dFewToMany, conv3dFewWeights, conv3dManyToFew, packFewToMany, packManyToFew, padFew } from "../../ops/conv3d/few.as";
 export { padBias, winograd, winogradCollectWeights, winogradWeightGradient, winogradWeights } from "../../ops/conv3d/winograd.as";
 export { binaryCrossEntropy, binaryCrossEntropyGradient, crossEntropy, crossEntropyGradient } from "../../ops/cross-entropy/cross-entropy.as";
 export { dice, diceGradient, dicePlaneSums, diceSums } from "../../ops/dice/dice.as";

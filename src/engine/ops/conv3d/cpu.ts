@@ -24,15 +24,17 @@ const packedBytes = (channelsOut: number, channelsIn: number, kernel: number): n
 /** Winograd for kernels of 3 wherever there are tiles enough to fill the rows of its matrix products. */
 const usesWinograd = (kernel: number, shape: Shape): boolean => kernel === 3 && tilesOf(shape) >= 4;
 
-/** One channel of its own kernels, if rows are long enough for them. */
-const isImage = (kernel: number, { shape }: CpuTensor): boolean => kernel === 3 && shape[1] === 1 && shape[4]! >= 4;
+/** Most channels that are few: those have kernels of their own (few.as.ts), if rows are long enough for them. */
+const FEW = 3;
+const isFew = (kernel: number, channels: number, { shape }: CpuTensor): boolean =>
+  kernel === 3 && channels <= FEW && shape[4]! >= 4;
 
-/** The plain image with a margin of one zero voxel, in scratch. */
-function paddedImage(x: CpuTensor, emitter: Emitter): number {
-  const [batch, , depth, height, width] = x.shape as [number, number, number, number, number];
-  const padded = emitter.scratch(4 * batch * (depth + 2) * (height + 2) * (width + 2));
-  emitter.emit('padImage', emitter.toPlain(x), padded);
-  return padded;
+/** The few channels, plain, with a margin of one zero voxel, in scratch. */
+function padded(x: CpuTensor, emitter: Emitter): number {
+  const [batch, channels, depth, height, width] = x.shape as [number, number, number, number, number];
+  const at = emitter.scratch(4 * batch * channels * (depth + 2) * (height + 2) * (width + 2));
+  emitter.emit('padFew', emitter.toPlain(x), at);
+  return at;
 }
 
 /** The bias as whole blocks; zeros without one. */
@@ -43,13 +45,26 @@ function wholeBias(bias: CpuTensor | undefined, channels: number, emitter: Emitt
   return padded;
 }
 
-function ofImage(x: CpuTensor, weight: CpuTensor, bias: CpuTensor | undefined, out: CpuTensor, emitter: Emitter): void {
-  const channels = out.shape[1]!;
-  const packed = emitter.scratch(blockCount(channels) * 27 * BLOCK * 4);
-  emitter.emit('packImageWeights', weight.data, packed, channels);
+function fewToMany(
+  x: CpuTensor,
+  weight: CpuTensor,
+  bias: CpuTensor | undefined,
+  out: CpuTensor,
+  emitter: Emitter,
+  adjoint: 0 | 1,
+): void {
+  const [few, many] = [x.shape[1]!, out.shape[1]!];
+  const packed = emitter.scratch(blockCount(many) * few * 27 * BLOCK * 4);
+  emitter.emit('packFewToMany', weight.data, packed, weight.shape[0]!, weight.shape[1]!, adjoint);
   const y = out.blocked ? out : emitter.scratchTensor(out.shape, true);
-  emitter.emit('conv3dImage', paddedImage(x, emitter), packed, wholeBias(bias, channels, emitter), y);
+  emitter.emit('conv3dFewToMany', padded(x, emitter), packed, wholeBias(bias, many, emitter), y, few);
   if (y !== out) emitter.emit('toPlain', y, out);
+}
+
+function manyToFew(x: CpuTensor, weight: CpuTensor, bias: CpuTensor | undefined, out: CpuTensor, emitter: Emitter): void {
+  const packed = emitter.scratch(blockCount(x.shape[1]!) * 27 * FEW * BLOCK * 4);
+  emitter.emit('packManyToFew', weight.data, packed, weight.shape[0]!, weight.shape[1]!);
+  emitter.emit('conv3dManyToFew', emitter.toBlocked(x), packed, bias?.data ?? 0, out);
 }
 
 const cutWords = (cut: TileCut, scratch: number): number[] => [
@@ -86,8 +101,12 @@ function byWinograd(
 function convolve({ inputs: [x, given, bias], out }: CpuCall<undefined>, emitter: Emitter, adjoint: 0 | 1): void {
   const weight = inOnePiece(emitter.toPlain(given!), emitter);
   const [channelsOut, channelsIn, kernel] = weight.shape as [number, number, number];
-  if (isImage(kernel, x!) && !adjoint) {
-    ofImage(x!, weight, bias, out, emitter);
+  if (isFew(kernel, x!.shape[1]!, x!)) {
+    fewToMany(x!, weight, bias, out, emitter, adjoint);
+    return;
+  }
+  if (isFew(kernel, channelsOut, x!) && !adjoint) {
+    manyToFew(x!, weight, bias, out, emitter);
     return;
   }
   if (usesWinograd(kernel, out.shape)) {
@@ -109,14 +128,17 @@ export const conv3dWeightGradient: CpuKernel<{ readonly kernel: number }> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [given, dOut], out, attributes: { kernel } }, emitter) => {
     const [channelsOut, channelsIn] = out.shape as [number, number];
-    const dy = emitter.toBlocked(dOut!);
-    if (isImage(kernel, given!)) {
-      const planes = dy.shape[0]! * dy.shape[2]!;
-      const sums = emitter.scratch(planes * blockCount(channelsOut) * 27 * BLOCK * 4);
-      emitter.emit('conv3dImageWeightGradient', paddedImage(given!, emitter), dy, sums);
-      emitter.emit('collectImageWeights', sums, out.data, channelsOut, planes);
+    const fewIn = isFew(kernel, channelsIn, given!);
+    if (fewIn || isFew(kernel, channelsOut, given!)) {
+      // the few channels are read with taps; if they are the results', dW of a tap is that of the mirrored one
+      const [few, many] = fewIn ? [given!, emitter.toBlocked(dOut!)] : [dOut!, emitter.toBlocked(given!)];
+      const planes = many.shape[0]! * many.shape[2]!;
+      const sums = emitter.scratch(planes * blockCount(many.shape[1]!) * few.shape[1]! * 27 * BLOCK * 4);
+      emitter.emit('conv3dFewWeights', padded(few, emitter), many, sums, few.shape[1]!);
+      emitter.emit('collectFewWeights', sums, out.data, channelsOut, channelsIn, fewIn ? 0 : 1, planes);
       return;
     }
+    const dy = emitter.toBlocked(dOut!);
     const x = emitter.toBlocked(given!);
     if (usesWinograd(kernel, x.shape)) {
       const [inBlocks, outBlocks] = [blockCount(channelsIn), blockCount(channelsOut)];

@@ -1,5 +1,5 @@
 /**
- * Convolutions that reach every kernel and every way of cutting the work: the image's own kernels, Winograd with pairs of channel blocks, single
+ * Convolutions that reach every kernel and every way of cutting the work: the kernels of few channels, Winograd with pairs of channel blocks, single
  * blocks and blocks that are not full, rows in several pieces, several segments, slabs and parts, and volumes too small for tiles.
  */
 import { randomStream } from '../../../../random/random.ts';
@@ -16,6 +16,11 @@ const AWKWARD: readonly Awkward[] = [
   [1, 1, 12, [5, 3, 9], 3],
   [3, 1, 24, [2, 7, 6], 3],
   [1, 1, 3, [3, 5, 3], 3],
+  [2, 2, 16, [4, 5, 7], 3],
+  [1, 3, 25, [3, 4, 9], 3],
+  [2, 16, 2, [3, 5, 10], 3],
+  [1, 20, 1, [1, 4, 4], 3],
+  [3, 9, 3, [2, 3, 5], 3],
   [1, 8, 8, [1, 1, 1], 3],
   [2, 16, 8, [1, 1, 9], 3],
   [1, 8, 24, [1, 9, 1], 3],
