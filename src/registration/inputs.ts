@@ -1,58 +1,14 @@
 /** What a registration is given: two images, perhaps with label maps and landmarks, read and checked before anything is computed. */
-import type { Landmark, PrepareOptions } from '../cohort/cohort.ts';
+import type { Landmark } from '../cohort/cohort.ts';
 import { readLandmarks } from '../cohort/landmarks.ts';
-import { gridDifference, type PreparedImage, prepareImage } from '../cohort/prepare-image.ts';
+import { gridDifference } from '../cohort/prepare-image.ts';
+import type { NetworkImage } from '../cohort/read-for-network.ts';
 import { WorkError } from '../errors/errors.ts';
-import { cropPad } from '../geometry/crop.ts';
 import { reorientToRas } from '../geometry/orientation.ts';
 import { resampleNearest } from '../geometry/resample.ts';
-import { labelCodes, statisticsOf } from '../geometry/statistics.ts';
+import { labelCodes } from '../geometry/statistics.ts';
 import type { Volume, Xyz } from '../geometry/volume.ts';
 import { readImage } from '../images/read.ts';
-
-export interface RegistrationImage {
-  readonly path: string;
-  /** As the file stores it, NaN and infinities replaced by `background`. */
-  readonly volume: Volume;
-  /** The value of air: what lies outside the image. */
-  readonly background: number;
-  /** As the network sees it: whole, and cropped. */
-  readonly prepared: PreparedImage;
-  readonly cropped: Volume<Float32Array>;
-}
-
-/** Air in the file's own values: -1024 HU or 0, or the value nearest to it that the image has. */
-function airOf(modality: 'ct' | 'mr', { min, max }: { readonly min: number; readonly max: number }): number {
-  return Math.min(max, Math.max(min, modality === 'ct' ? -1024 : 0));
-}
-
-/**
- * Reads an image and prepares it as the network's cohort was.
- * @param modalityIsCertain the user named the modality: what a DICOM file says else is then only a remark
- * @throws WorkError naming the file and why it is refused
- */
-export async function readRegistrationImage(
-  path: string,
-  options: PrepareOptions,
-  modalityIsCertain: boolean,
-): Promise<RegistrationImage> {
-  const loaded = await readImage(path);
-  const stated = loaded.modality?.toLowerCase();
-  if (stated && ['ct', 'mr'].includes(stated) && stated !== options.modality && !modalityIsCertain)
-    throw new WorkError(
-      `${path}: the file says that it is ${loaded.modality}, but the model was trained on ${options.modality}; use a model for ${stated}, or insist with --modality ${options.modality}`,
-    );
-  const prepared = prepareImage(loaded, options);
-  const statistics = statisticsOf(loaded.volume.data);
-  const background = airOf(options.modality, statistics);
-  const { geometry, data } = loaded.volume;
-  const volume: Volume =
-    statistics.nonFinite === 0
-      ? loaded.volume
-      : { geometry, data: Float32Array.from(data, (value) => (Number.isFinite(value) ? value : background)) };
-  const cropped = cropPad(prepared.whole, prepared.box.start, prepared.box.size, 0);
-  return { path, volume, background, prepared, cropped };
-}
 
 export interface LabelsOfImage {
   /** On the image's own grid. */
@@ -61,7 +17,7 @@ export interface LabelsOfImage {
 }
 
 /** Reads the label map of an image. @throws WorkError if it is no label map, or lies on another grid */
-export async function readLabelsOf(path: string, image: RegistrationImage): Promise<LabelsOfImage> {
+export async function readLabelsOf(path: string, image: NetworkImage): Promise<LabelsOfImage> {
   const { volume } = await readImage(path);
   if (!volume.data.every((value) => Number.isInteger(value)))
     throw new WorkError(`${path}: not a label map: expected whole numbers`);

@@ -2,12 +2,14 @@
  * How well the images agree at each stage of a registration: as the files stand, with their centres on one another, after the affine, after
  * the deformable part as well. Correlation, label overlap, landmark error; folds are judged apart, for the whole map alone.
  */
+
+import type { NetworkImage } from '../cohort/read-for-network.ts';
 import { applyAffine, composeAffine, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
 import { statisticsOf } from '../geometry/statistics.ts';
 import { type Geometry, toZyx, type Volume } from '../geometry/volume.ts';
 import { labelOverlap } from '../method/evaluation/label-overlap.ts';
 import { ncc } from '../method/evaluation/ncc.ts';
-import type { LandmarkPair, RegistrationImage } from './inputs.ts';
+import type { LandmarkPair } from './inputs.ts';
 import { mapPoint, type PhysicalMap } from './physical-map.ts';
 import { coveredShare, warpImage, warpLabelMap } from './warp.ts';
 
@@ -39,8 +41,8 @@ const mean = (values: readonly number[]): number => values.reduce((sum, value) =
 /** Everything that can be measured of one stage. */
 export function measureStage(
   [stage, map]: Stage,
-  moving: RegistrationImage,
-  fixed: RegistrationImage,
+  moving: NetworkImage,
+  fixed: NetworkImage,
   { labels, landmarks }: Truth,
 ): StageMeasures {
   const grid = fixed.cropped.geometry;

@@ -1,9 +1,9 @@
 /** The trained network of a model folder, ready to match: its architecture, its parameters, and how images must be prepared for it. */
 import type { PrepareOptions } from '../cohort/cohort.ts';
-import { UsageError, WorkError } from '../errors/errors.ts';
+import { WorkError } from '../errors/errors.ts';
 import type { Architecture } from '../model/architecture.ts';
 import { parameterTable } from '../model/parameters.ts';
-import { architectureOf, type Model, readModel, resolveModel } from '../training/model-folder.ts';
+import { architectureOf, preprocessingOf, readModel, resolveModel } from '../training/model-folder.ts';
 import { flatTensor } from '../training/named-parameters.ts';
 
 export interface MatchingNetwork {
@@ -15,27 +15,6 @@ export interface MatchingNetwork {
   /** (z, y, x) of the crops that it was trained with; null if that is not known. */
   readonly trainedPatch: readonly [number, number, number] | null;
   readonly step: number;
-}
-
-/** How the images of its cohort were prepared. @throws UsageError if the model does not know and nobody says, or both disagree */
-function preprocessingOf(
-  { preprocessing }: Model['configuration'],
-  folder: string,
-  modality: 'ct' | 'mr' | undefined,
-): PrepareOptions {
-  if (preprocessing && modality && modality !== preprocessing.modality)
-    throw new UsageError(
-      `--modality ${modality}: the model ${folder} was trained on ${preprocessing.modality}; leave the option out, or use a model trained on ${modality}`,
-    );
-  const known = preprocessing?.modality ?? modality;
-  if (!known) throw new UsageError(`the model ${folder} does not say what it was trained on: add --modality ct or --modality mr`);
-  return {
-    modality: known,
-    spacingMm: preprocessing?.spacingMm ?? [1, 1, 1],
-    intensity: preprocessing?.intensity ?? 'minmax',
-    crop: preprocessing?.crop ?? 'foreground',
-    size: null,
-  };
 }
 
 /**

@@ -64,6 +64,7 @@ async function makeModel(
       architecture: { width: 0.125, channels: architecture.widths.slice(0, 5), heads },
       preprocessing,
       task: null,
+      training: null,
       pretraining: DEFAULT_CONFIGURATION,
       seed: 5,
       step: 7,

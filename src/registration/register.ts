@@ -8,6 +8,7 @@
  */
 import { access, constants, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { type NetworkImage, readForNetwork } from '../cohort/read-for-network.ts';
 import type { Backend } from '../engine/backend.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { type Affine, applyAffine, applyMatrix3, composeAffine, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
@@ -18,7 +19,7 @@ import { makeFolder, writeFileAtomic } from '../node/files.ts';
 import type { Progress } from '../node/progress.ts';
 import { formatBytes } from '../training/estimate.ts';
 import { jsonText } from '../training/model-folder.ts';
-import { type RegistrationImage, readLabelsOf, readLandmarkPairs, readRegistrationImage } from './inputs.ts';
+import { readLabelsOf, readLandmarkPairs } from './inputs.ts';
 import { type Match, matchVolumes, planMatch } from './match.ts';
 import { type JacobianMeasures, measureJacobian, measureStage, type Stage, type StageMeasures } from './measure.ts';
 import { readMatchingNetwork } from './network.ts';
@@ -165,7 +166,7 @@ function deformationOf({ residual }: PhysicalMap): { mean: number; max: number }
   return { mean: sum / (data.length / 3), max };
 }
 
-const factsOf = ({ path, volume: { geometry }, prepared, cropped }: RegistrationImage): ImageFacts => ({
+const factsOf = ({ path, volume: { geometry }, prepared, cropped }: NetworkImage): ImageFacts => ({
   path,
   size: geometry.size,
   spacingMm: geometry.spacingMm,
@@ -175,7 +176,7 @@ const factsOf = ({ path, volume: { geometry }, prepared, cropped }: Registration
 });
 
 /** The moving image as the network sees it, on the fixed image's prepared grid. @throws WorkError if nothing of it lies there */
-function whereStored(moving: RegistrationImage, fixed: RegistrationImage): Volume<Float32Array> {
+function whereStored(moving: NetworkImage, fixed: NetworkImage): Volume<Float32Array> {
   const identity: PhysicalMap = { affine: IDENTITY, residual: null };
   const grid = fixed.cropped.geometry;
   if (coveredShare(moving.volume.geometry, identity, grid) === 0)
@@ -205,8 +206,8 @@ export async function registerImages(call: RegisterCall): Promise<RegistrationRe
   await checkOut(call);
   const options = network.preprocessing;
   const certain = call.modality !== undefined;
-  const fixed = await readRegistrationImage(call.fixed, options, certain);
-  const moving = await readRegistrationImage(call.moving, options, certain);
+  const fixed = await readForNetwork(call.fixed, options, certain);
+  const moving = await readForNetwork(call.moving, options, certain);
   const movingLabels = call.movingLabels === undefined ? null : await readLabelsOf(call.movingLabels, moving);
   const fixedLabels = call.fixedLabels === undefined ? null : await readLabelsOf(call.fixedLabels, fixed);
   const landmarks =

@@ -31,6 +31,7 @@ function checkpointAt(step: number): Checkpoint {
       architecture: { width: 0.25, channels: [8, 16, 32, 64, 128], heads: { affine: true, matching: true, restoration: true } },
       preprocessing: { modality: 'mr', spacingMm: [1, 1, 1], intensity: 'minmax' },
       task: null,
+      training: null,
       pretraining: DEFAULT_CONFIGURATION,
       seed: 1,
       step,

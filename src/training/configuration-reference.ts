@@ -73,16 +73,20 @@ function walk(node: SchemaNode, prefix: string): KeyDescription[] {
   });
 }
 
-let keys: readonly KeyDescription[] | undefined;
-/** Every key and section, each section before its keys. */
-export function configurationKeys(): readonly KeyDescription[] {
-  keys ??= walk(z.toJSONSchema(pretrainConfigurationSchema, { io: 'input' }) as SchemaNode, '');
+/** Any configuration's schema. */
+export type ConfigurationSchema = z.ZodType<unknown>;
+
+const known = new WeakMap<ConfigurationSchema, readonly KeyDescription[]>();
+/** Every key and section of a configuration (pre-training's if not said), each section before its keys. */
+export function configurationKeys(schema: ConfigurationSchema = pretrainConfigurationSchema): readonly KeyDescription[] {
+  const keys = known.get(schema) ?? walk(z.toJSONSchema(schema, { io: 'input' }) as SchemaNode, '');
+  known.set(schema, keys);
   return keys;
 }
 
 /** A reference as a Markdown table. */
-export function configurationMarkdown(): string {
-  const rows = configurationKeys().map(({ path, section, expected, default: value, description }) =>
+export function configurationMarkdown(schema?: ConfigurationSchema): string {
+  const rows = configurationKeys(schema).map(({ path, section, expected, default: value, description }) =>
     section
       ? `| **\`${path}\`** | | | ${description} |`
       : `| \`${path}\` | \`${inWords(value)}\` | ${expected} | ${description} |`,
@@ -91,8 +95,8 @@ export function configurationMarkdown(): string {
 }
 
 /** A reference as a YAML file with every default and its meaning, which can be saved and edited. */
-export function configurationYaml(): string {
-  const lines = configurationKeys().flatMap(({ path, section, expected, default: value, description }) => {
+export function configurationYaml(schema?: ConfigurationSchema): string {
+  const lines = configurationKeys(schema).flatMap(({ path, section, expected, default: value, description }) => {
     const parts = path.split('.');
     const indent = '  '.repeat(parts.length - 1);
     // The exact number here, not the shortened one: a saved file must mean the defaults.

@@ -6,9 +6,9 @@ import { parse } from 'yaml';
 import { UsageError } from '../errors/errors.ts';
 import { type DamageOptions, DEFAULT_DAMAGE } from '../method/damage/damage.ts';
 import { DEFAULT_SPATIAL, type SpatialOptions } from '../method/spatial/spatial.ts';
+import { overridesOf, pretrainOptions } from './command-options.ts';
 import { DEFAULT_CONFIGURATION, patchSize } from './configuration.ts';
 import { configurationKeys, configurationMarkdown, configurationYaml } from './configuration-reference.ts';
-import { overridesOf, pretrainOptions } from './pretrain-options.ts';
 import { parseConfiguration, readConfiguration, readRunConfiguration } from './read-configuration.ts';
 import { requireSameRun } from './same-run.ts';
 
@@ -92,7 +92,7 @@ Options of the command line go before the file. Written from src/training/config
       'run.yaml: data.damage.heldOut: unknown key; did you mean data.heldOut?',
       'run.yaml: data.damage.shuffleBoxes: unknown key; did you mean data.damage.shufflingBoxes?',
       'run.yaml: data.patchh: unknown key; did you mean data.patch?',
-      'run.yaml: log: expected a section with some of the keys everySteps, evaluateEverySteps, evaluatePairs, picturesEverySteps, checkpointEverySteps, checkpointEveryMinutes; found 3',
+      'run.yaml: log: expected a section with some of the keys everySteps, evaluateEverySteps, picturesEverySteps, checkpointEverySteps, checkpointEveryMinutes, evaluatePairs; found 3',
       'run.yaml: loss.nccWindow: the window must be odd, so that it has a centre; found 4',
       'run.yaml: patch: unknown key; did you mean data.patch?',
       'run.yaml: step: unknown key; did you mean steps?',

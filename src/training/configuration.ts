@@ -5,28 +5,21 @@
  */
 import { z } from 'zod';
 import { type DamageOptions, DEFAULT_DAMAGE } from '../method/damage/damage.ts';
-import { DEFAULT_SPATIAL, type SpatialOptions } from '../method/spatial/spatial.ts';
-
-/** Largest patch side: 512^3 needs more than any machine here has; a larger number is a slip. */
-const MAX_PATCH = 512;
-
-const count = (least = 0) => z.int().min(least);
-const positive = () => z.number().positive();
-const weight = () => z.number().nonnegative();
-const probability = () => z.number().min(0).max(1);
-const share = () => z.number().positive().max(1);
-/** [least, largest] of something drawn uniformly. */
-const range = (bound: z.ZodNumber) =>
-  z.tuple([bound, bound]).refine(([least, largest]) => least <= largest, 'the first number must not exceed the second');
-/** A group of keys; left out, all of them have their defaults. */
-const section = <Shape extends z.ZodRawShape>(description: string, shape: Shape) =>
-  // The cast is sound because every key has a default.
-  z
-    .strictObject(shape)
-    .prefault({} as never)
-    .describe(description);
-
-const patchSide = z.int().min(8).max(MAX_PATCH);
+import {
+  computingKeys,
+  count,
+  learningRateDecaySteps,
+  logKeys,
+  patchSchema,
+  positive,
+  probability,
+  range,
+  section,
+  share,
+  spatialKeys,
+  toPatchSize,
+  weight,
+} from './schema-parts.ts';
 
 /** The schema itself. Unknown keys are refused. */
 export const pretrainConfigurationSchema = z
@@ -35,22 +28,8 @@ export const pretrainConfigurationSchema = z
     steps: count(1).default(200_000).describe('Optimiser steps in all, those before a resume included.'),
     batch: count(1).default(2).describe('Pairs of images a step.'),
     learningRate: positive().default(1e-4).describe("Adam's learning rate."),
-    learningRateDecaySteps: count()
-      .default(0)
-      .describe(
-        'Over so many steps the learning rate falls to a twentieth, along half a cosine, and stays there; 0: it stays as it is.',
-      ),
-    threads: z
-      .union([z.literal('auto'), count(1)])
-      .default('auto')
-      .describe('Threads that compute; auto is one for each core. The result does not depend on it.'),
-    backend: z
-      .enum(['auto', 'cpu', 'reference'])
-      .default('auto')
-      .describe('What computes: cpu (WebAssembly), reference (plain and slow, for checking), auto (the best there is).'),
-    maxNonFiniteSteps: count(1)
-      .default(10)
-      .describe('A step whose loss or gradient is not finite is skipped; after so many in a row the run stops.'),
+    learningRateDecaySteps,
+    ...computingKeys,
     model: section('The network.', {
       width: z
         .union([z.literal(1), z.literal(0.5), z.literal(0.25), z.literal(0.125)])
@@ -63,10 +42,7 @@ export const pretrainConfigurationSchema = z
       }),
     }),
     data: section('What the network is shown.', {
-      patch: z
-        .union([patchSide, z.tuple([patchSide, patchSide, patchSide])])
-        .default(96)
-        .describe('Size of the random crops in voxels: one side, or [z, y, x].'),
+      patch: patchSchema.default(96).describe('Size of the random crops in voxels: one side, or [z, y, x].'),
       heldOut: z
         .number()
         .nonnegative()
@@ -89,24 +65,8 @@ export const pretrainConfigurationSchema = z
           .describe(
             'shared: one for both images of a pair; independent: one for each, so that there is a pose to find; none: no transformation.',
           ),
-        rotationRadians: weight()
-          .max(Math.PI)
-          .default(DEFAULT_SPATIAL.rotationRadians)
-          .describe('Largest rotation about each axis.'),
-        scale: range(z.number().positive().max(4))
-          .default([...DEFAULT_SPATIAL.scale])
-          .describe('Least and largest scale of each axis.'),
-        shearRadians: weight().max(1).default(DEFAULT_SPATIAL.shearRadians).describe('Largest angle of each shear.'),
-        translationShare: probability()
-          .default(DEFAULT_SPATIAL.translationShare)
-          .describe('Largest translation along each axis, as a share of its size.'),
-        elasticAlphaVoxels: range(z.number().nonnegative())
-          .default([...DEFAULT_SPATIAL.elasticAlphaVoxels])
-          .describe('Least and largest factor on the smoothed noise of the elastic field; [0, 0] is none.'),
-        elasticSigmaVoxels: range(z.number().positive().max(100))
-          .default([...DEFAULT_SPATIAL.elasticSigmaVoxels])
-          .describe('Least and largest standard deviation of the Gaussian that smooths it.'),
-      } satisfies Record<keyof SpatialOptions | 'mode', z.ZodType>),
+        ...spatialKeys,
+      }),
       damage: section('The damage to the moving image that restoration undoes.', {
         enabled: z.boolean().default(true).describe('Whether there is any.'),
         shufflingProbability: probability()
@@ -153,12 +113,8 @@ export const pretrainConfigurationSchema = z
         ),
     }),
     log: section('What the run writes down, and how often. Counts of steps; 0 is never.', {
-      everySteps: count(1).default(10).describe('Losses, rate and gradient norms.'),
-      evaluateEverySteps: count().default(1000).describe('Evaluation on held-out pairs; the best state is kept.'),
+      ...logKeys({ everySteps: 1000, what: 'Evaluation on held-out pairs', picture: 'a held-out pair' }),
       evaluatePairs: count(1).default(10).describe('Held-out pairs an evaluation looks at.'),
-      picturesEverySteps: count().default(1000).describe('Pictures of a held-out pair.'),
-      checkpointEverySteps: count().default(1000).describe('The state to go on from (also at the end and on Ctrl-C),'),
-      checkpointEveryMinutes: weight().default(10).describe('and after so many minutes, whichever comes first.'),
     }),
   })
   .superRefine((configuration, context) => {
@@ -178,5 +134,4 @@ export type PretrainConfiguration = z.output<typeof pretrainConfigurationSchema>
 export const DEFAULT_CONFIGURATION: PretrainConfiguration = pretrainConfigurationSchema.parse({});
 
 /** The patch as (z, y, x). */
-export const patchSize = ({ data: { patch } }: PretrainConfiguration): readonly [number, number, number] =>
-  typeof patch === 'number' ? [patch, patch, patch] : patch;
+export const patchSize = ({ data: { patch } }: PretrainConfiguration): readonly [number, number, number] => toPatchSize(patch);

@@ -6,7 +6,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { WorkError } from '../errors/errors.ts';
+import type { PrepareOptions } from '../cohort/cohort.ts';
+import { UsageError, WorkError } from '../errors/errors.ts';
 import type { NamedTensor } from '../formats/safetensors.ts';
 import { type Architecture, scaledArchitecture } from '../model/architecture.ts';
 import { findFolder, writeFileAtomic } from '../node/files.ts';
@@ -74,6 +75,11 @@ export const modelConfigurationSchema = z.object({
     .describe('How images were prepared that it learned from; null if that is not known.'),
   task: taskSchema.nullable().default(null).describe('What a network with a segmentation or classification head tells apart.'),
   pretraining: pretrainConfigurationSchema.nullable().describe('The whole configuration of its run; null for an imported model.'),
+  training: z
+    .record(z.string(), z.unknown())
+    .nullable()
+    .default(null)
+    .describe('The whole configuration of its training on a task; null without one.'),
   seed: z.int().nonnegative(),
   step: z.int().nonnegative().describe('Steps trained.'),
   versions: z.record(z.string(), z.string()).describe('What made it.'),
@@ -144,6 +150,27 @@ export function architectureOf({ architecture: { width, channels, heads } }: Mod
       `${folder}/${CONFIG_FILE}: width ${width} means channels ${expected.join(', ')}, found ${channels.join(', ')}: a network of another architecture`,
     );
   return architecture;
+}
+
+/** How the images of its cohort were prepared. @throws UsageError if the model does not know and nobody says, or both disagree */
+export function preprocessingOf(
+  { preprocessing }: ModelConfiguration,
+  folder: string,
+  modality: 'ct' | 'mr' | undefined,
+): PrepareOptions {
+  if (preprocessing && modality && modality !== preprocessing.modality)
+    throw new UsageError(
+      `--modality ${modality}: the model ${folder} was trained on ${preprocessing.modality}; leave the option out, or use a model trained on ${modality}`,
+    );
+  const known = preprocessing?.modality ?? modality;
+  if (!known) throw new UsageError(`the model ${folder} does not say what it was trained on: add --modality ct or --modality mr`);
+  return {
+    modality: known,
+    spacingMm: preprocessing?.spacingMm ?? [1, 1, 1],
+    intensity: preprocessing?.intensity ?? 'minmax',
+    crop: preprocessing?.crop ?? 'foreground',
+    size: null,
+  };
 }
 
 const isFile = (path: string): Promise<boolean> =>

@@ -9,7 +9,7 @@ import { parse as parseYaml, YAMLParseError } from 'yaml';
 import type { z } from 'zod';
 import { UsageError } from '../errors/errors.ts';
 import { type PretrainConfiguration, pretrainConfigurationSchema } from './configuration.ts';
-import { configurationKeys } from './configuration-reference.ts';
+import { type ConfigurationSchema, configurationKeys } from './configuration-reference.ts';
 
 /** A value that an option gives; it goes before the file's. */
 export interface Override {
@@ -54,12 +54,12 @@ function withValue(document: unknown, path: readonly string[], value: unknown): 
 }
 
 /** The known path nearest to an unknown one: a neighbour, or the same name in another section. */
-function nearest(path: string): string | undefined {
+function nearest(path: string, schema: ConfigurationSchema): string | undefined {
   const parent = path.slice(0, path.lastIndexOf('.') + 1);
   const leaf = (of: string): string => of.slice(of.lastIndexOf('.') + 1);
   const name = leaf(path).toLowerCase();
   let best: { path: string; score: number } | undefined;
-  for (const { path: known } of configurationKeys()) {
+  for (const { path: known } of configurationKeys(schema)) {
     const edits = distance(name, leaf(known).toLowerCase());
     const neighbour = known.slice(0, known.lastIndexOf('.') + 1) === parent;
     if (edits > (neighbour ? Math.max(2, name.length / 2) : name.length / 4)) continue;
@@ -77,18 +77,30 @@ function found(document: unknown, path: readonly PropertyKey[]): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
+/** A kind of configuration: its schema, and the command that takes it, for messages. */
+export interface ConfigurationKind<Schema extends ConfigurationSchema> {
+  readonly schema: Schema;
+  readonly command: string;
+}
+
+const PRETRAIN: ConfigurationKind<typeof pretrainConfigurationSchema> = {
+  schema: pretrainConfigurationSchema,
+  command: 'pretrain',
+};
+
 /**
  * Checks a document (what a file holds) with its overrides and fills in the defaults.
  * @param source names the document in messages: the file's path
  * @throws UsageError with a line for each problem
  */
-export function parseConfiguration(
+export function parseConfigurationOf<Schema extends ConfigurationSchema>(
+  { schema, command }: ConfigurationKind<Schema>,
   document: unknown,
   overrides: readonly Override[] = [],
   source = 'configuration',
-): PretrainConfiguration {
+): z.output<Schema> {
   const whole = overrides.reduce((before, { path, value }) => withValue(before, path.split('.'), value), document);
-  const result = pretrainConfigurationSchema.safeParse(whole);
+  const result = schema.safeParse(whole);
   if (result.success) return result.data;
 
   const lines = result.error.issues.flatMap((issue: z.core.$ZodIssue): string[] => {
@@ -97,12 +109,12 @@ export function parseConfiguration(
     if (issue.code === 'unrecognized_keys')
       return issue.keys.map((key) => {
         const unknown = [...names, key].join('.');
-        const known = nearest(unknown);
-        return `${source}: ${unknown}: unknown key${known ? `; did you mean ${known}?` : '; gvsl pretrain --help lists the known ones'}`;
+        const known = nearest(unknown, schema);
+        return `${source}: ${unknown}: unknown key${known ? `; did you mean ${known}?` : `; gvsl ${command} --help lists the known ones`}`;
       });
     const option = overrides.find((override) => override.path === path)?.option;
     const where = option ?? (path ? `${source}: ${path}` : source);
-    const expected = configurationKeys().find((key) => key.path === path)?.expected ?? 'sections and keys (a mapping)';
+    const expected = configurationKeys(schema).find((key) => key.path === path)?.expected ?? 'sections and keys (a mapping)';
     return [
       issue.code === 'custom'
         ? `${where}: ${issue.message}; found ${found(whole, names)}`
@@ -112,23 +124,36 @@ export function parseConfiguration(
   throw new UsageError(lines.join('\n'));
 }
 
+/** `parseConfigurationOf` for pre-training. */
+export const parseConfiguration = (document: unknown, overrides?: readonly Override[], source?: string): PretrainConfiguration =>
+  parseConfigurationOf(PRETRAIN, document, overrides, source);
+
 /**
  * The configuration of a run.
  * @param file YAML, or JSON where its name says so; without it all defaults
  * @throws UsageError if the file is missing, no YAML or JSON, or holds what the schema refuses
  */
-export async function readConfiguration(
+export async function readConfigurationOf<Schema extends ConfigurationSchema>(
+  kind: ConfigurationKind<Schema>,
   file: string | undefined,
   overrides: readonly Override[] = [],
-): Promise<PretrainConfiguration> {
-  return parseConfiguration(file === undefined ? {} : await readDocument(file), overrides, file);
+): Promise<z.output<Schema>> {
+  return parseConfigurationOf(kind, file === undefined ? {} : await readDocument(file), overrides, file);
 }
+
+/** `readConfigurationOf` for pre-training. */
+export const readConfiguration = (file: string | undefined, overrides?: readonly Override[]): Promise<PretrainConfiguration> =>
+  readConfigurationOf(PRETRAIN, file, overrides);
 
 /**
  * The configuration with which a run goes on: its own as it began, with what the options change.
  * @throws UsageError as above; a folder that says nothing of a configuration gives all defaults
  */
-export async function readRunConfiguration(run: string, overrides: readonly Override[] = []): Promise<PretrainConfiguration> {
+export async function readRunConfigurationOf<Schema extends ConfigurationSchema>(
+  kind: ConfigurationKind<Schema>,
+  run: string,
+  overrides: readonly Override[] = [],
+): Promise<z.output<Schema>> {
   const file = join(run, 'run.json');
   const text = await readFile(file, 'utf8').catch(() => '{}');
   let document: unknown;
@@ -137,5 +162,9 @@ export async function readRunConfiguration(run: string, overrides: readonly Over
   } catch {
     throw new UsageError(`${file}: not JSON; give the run's configuration with --config`);
   }
-  return parseConfiguration(document, overrides, file);
+  return parseConfigurationOf(kind, document, overrides, file);
 }
+
+/** `readRunConfigurationOf` for pre-training. */
+export const readRunConfiguration = (run: string, overrides?: readonly Override[]): Promise<PretrainConfiguration> =>
+  readRunConfigurationOf(PRETRAIN, run, overrides);

@@ -1,6 +1,6 @@
 /** `gvsl pretrain`: a prepared cohort becomes a pre-trained network. */
 import type { Command } from 'commander';
-import { pretrainOptions } from '../../training/pretrain-options.ts';
+import { pretrainOptions } from '../../training/command-options.ts';
 import { action } from '../run-command.ts';
 import { stopSignal } from '../stop-signal.ts';
 
@@ -34,7 +34,7 @@ export function registerPretrain(program: Command): void {
   for (const { flags, description } of pretrainOptions()) command.option(flags, description);
   action(command, async (cohort: string, options: Options) => {
     const { readConfiguration, readRunConfiguration } = await import('../../training/read-configuration.ts');
-    const { overridesOf } = await import('../../training/pretrain-options.ts');
+    const { overridesOf } = await import('../../training/command-options.ts');
     // What a run began with need not be said again.
     const configuration =
       options.resume && options.config === undefined

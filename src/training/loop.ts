@@ -1,0 +1,229 @@
+/**
+ * The loop that every training shares: examples, gradients, Adam, logs, evaluation, checkpoints. What is computed from an example, and
+ * how a state is judged, is the caller's; everything random follows from (seed, step, sample), so a run is the same in one go or resumed.
+ *
+ * The session's program has the flat states of `STATES` and the graphs `norms` and `update` (src/method/gvsl.ts).
+ */
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Session } from '../engine/backend.ts';
+import { adamStep } from '../engine/ops/adam/adam.ts';
+import { WorkError } from '../errors/errors.ts';
+import { STATES } from '../method/gvsl.ts';
+import { initialParameters, type ParameterTable } from '../model/parameters.ts';
+import type { Progress } from '../node/progress.ts';
+import { type Checkpoint, INITIAL_STATE, type Run, type TrainingState } from './checkpoint.ts';
+import type { ExampleSource } from './example-source.ts';
+import { type EventLog, openEventLog } from './log/events.ts';
+import { type MetricsLog, openMetricsLog } from './log/metrics.ts';
+import type { ModelConfiguration } from './model-folder.ts';
+import { flatTensor, namedTensors } from './named-parameters.ts';
+import type { LoopConfiguration } from './schema-parts.ts';
+
+/** What an evaluation is told, and where it writes. */
+export interface EvaluationContext {
+  /** Steps done. */
+  readonly step: number;
+  /** Whether pictures are due. */
+  readonly pictures: boolean;
+  readonly metrics: MetricsLog;
+  readonly events: EventLog;
+  /** Seconds, for event records. */
+  readonly now: () => number;
+}
+
+/** A training, as the loop sees it. */
+export interface Training<Images> {
+  readonly out: string;
+  readonly configuration: LoopConfiguration;
+  readonly run: Run;
+  readonly session: Session;
+  readonly table: ParameterTable;
+  readonly progress: Progress;
+  readonly examples: ExampleSource<Images>;
+  /** Adds the gradients of one sample to the flat state; returns its losses by name, 'total' among them. */
+  readonly gradient: (images: Images) => Promise<Readonly<Record<string, number>>>;
+  readonly modelConfiguration: (step: number) => ModelConfiguration;
+  /** Judges the state: a score, the lower the better, or null if there is nothing to judge by. Also called before the first step. */
+  readonly evaluate: (context: EvaluationContext) => Promise<number | null>;
+  /** Aborted: the run ends after the step, with a checkpoint. */
+  readonly signal?: AbortSignal;
+}
+
+export interface TrainingResult {
+  readonly state: TrainingState;
+  /** True if it did all its steps, or stopped because it got no better. */
+  readonly finished: boolean;
+  readonly stoppedEarly: boolean;
+  /** Total loss of the last step that was not skipped. */
+  readonly loss: number | null;
+  /** Share of the time that computing waited for examples. */
+  readonly waitShare: number;
+}
+
+/** Puts a run's state into its session: that of a checkpoint, or a new one's. */
+export async function restoreState(
+  session: Session,
+  table: ParameterTable,
+  checkpoint: Checkpoint | undefined,
+  start: Float32Array | number,
+  source: string,
+): Promise<void> {
+  if (!checkpoint) {
+    await session.writeState(STATES.parameters, typeof start === 'number' ? initialParameters(table, start) : start);
+    return;
+  }
+  await session.writeState(STATES.parameters, flatTensor(table, checkpoint.parameters, source));
+  await session.writeState(STATES.firstMoment, flatTensor(table, checkpoint.moments.first, source));
+  await session.writeState(STATES.secondMoment, flatTensor(table, checkpoint.moments.second, source));
+}
+
+/** The share of the learning rate at which a decay ends. */
+const LEAST_RATE = 0.05;
+
+/** The learning rate of a step (from 0). It depends on nothing else of the run, so a resumed run has the same. */
+function learningRateOf({ learningRate, learningRateDecaySteps }: LoopConfiguration, step: number): number {
+  if (learningRateDecaySteps === 0) return learningRate;
+  const passed = Math.min(1, step / learningRateDecaySteps);
+  return learningRate * (LEAST_RATE + (1 - LEAST_RATE) * 0.5 * (1 + Math.cos(Math.PI * passed)));
+}
+
+/** A gradient graph's outputs 'loss.NAME' as losses by name. */
+export const lossesOf = (outputs: Readonly<Record<string, Float32Array>>): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(outputs).flatMap(([name, [value]]) => (name.startsWith('loss.') ? [[name.slice(5), value!]] : [])),
+  );
+
+/** What a step found. */
+interface StepResult {
+  readonly loss: Readonly<Record<string, number>>;
+  readonly gradientNorm: Readonly<Record<string, number>>;
+  readonly finite: boolean;
+}
+
+/** One step: gradients of the batch, their norms, and Adam unless something is not finite. The state is that before the step. */
+async function trainStep<Images>(
+  { session, configuration, gradient }: Training<Images>,
+  examples: readonly Images[],
+  { step, adamSteps }: TrainingState,
+): Promise<StepResult> {
+  const loss: Record<string, number> = {};
+  for (const images of examples) {
+    for (const [name, value] of Object.entries(await gradient(images))) loss[name] = (loss[name] ?? 0) + value / examples.length;
+  }
+  const gradientNorm: Record<string, number> = {};
+  for (const [part, values] of Object.entries(await session.run('norms', {}))) gradientNorm[part] = Math.sqrt(values[0]!);
+  const finite = [...Object.values(loss), ...Object.values(gradientNorm)].every(Number.isFinite);
+  if (finite) await session.run('update', { step: adamStep(learningRateOf(configuration, step), adamSteps + 1) });
+  else await session.writeState(STATES.gradients, new Float32Array((await session.readState(STATES.gradients)).length));
+  return { loss, gradientNorm, finite };
+}
+
+/** Trains until the last step, a stop, or no more gain. @throws WorkError if too many steps in a row are not finite */
+export async function runTraining<Images>(training: Training<Images>): Promise<TrainingResult> {
+  const { configuration, out, run, session, table, progress, examples, signal } = training;
+  const { steps, batch, log } = configuration;
+  let state: TrainingState = run.checkpoint?.state ?? INITIAL_STATE;
+  const firstStep = state.step;
+  const now = (): number => Date.now() / 1000;
+  const metrics = openMetricsLog(join(out, 'metrics.jsonl'), firstStep > 0 ? firstStep : -1);
+  const events = openEventLog(join(out, 'events'), firstStep > 0 ? firstStep : -1, now());
+
+  let loss: number | null = null;
+  let [waitedMs, spentMs] = [0, 0];
+  let savedAtMs = performance.now();
+
+  const checkpoint = async (): Promise<Checkpoint> => {
+    const flat = (name: string) => session.readState(name).then((values) => namedTensors(table, values));
+    return {
+      configuration: training.modelConfiguration(state.step),
+      parameters: await flat(STATES.parameters),
+      moments: { first: await flat(STATES.firstMoment), second: await flat(STATES.secondMoment) },
+      state,
+    };
+  };
+  const save = async (): Promise<void> => {
+    metrics.sync();
+    await run.save('last', await checkpoint());
+    savedAtMs = performance.now();
+  };
+  const evaluate = async (pictures: boolean): Promise<void> => {
+    const score = await training.evaluate({ step: state.step, pictures, metrics, events, now });
+    if (state.step > 0 && score !== null && Number.isFinite(score) && (!state.best || score < state.best.score)) {
+      state = { ...state, best: { step: state.step, score } };
+      await run.save('best', await checkpoint());
+    }
+  };
+  /** Whether so many evaluations in a row were no better. It follows from the state alone, so a resumed run stops at the same step. */
+  const exhausted = (): boolean => {
+    const { earlyStopEvaluations: patience = 0, log: every } = configuration;
+    return patience > 0 && state.best !== null && state.step - state.best.step >= patience * every.evaluateEverySteps;
+  };
+
+  try {
+    progress.start(steps, 'steps', firstStep);
+    if (firstStep === 0) {
+      await save();
+      if (log.evaluateEverySteps > 0) await evaluate(log.picturesEverySteps > 0);
+    }
+    while (state.step < steps && !exhausted() && !signal?.aborted) {
+      const startMs = performance.now();
+      const taken = await Promise.all(Array.from({ length: batch }, (_, sample) => examples.take(state.step, sample)));
+      const waitMs = performance.now() - startMs;
+      const { loss: losses, gradientNorm, finite } = await trainStep(training, taken, state);
+      const stepMs = performance.now() - startMs;
+      [waitedMs, spentMs] = [waitedMs + waitMs, spentMs + stepMs];
+      state = {
+        ...state,
+        step: state.step + 1,
+        adamSteps: state.adamSteps + (finite ? 1 : 0),
+        skippedSteps: state.skippedSteps + (finite ? 0 : 1),
+        skippedInRow: finite ? 0 : state.skippedInRow + 1,
+      };
+      const last = state.step === steps;
+      if (finite) loss = losses.total!;
+      else
+        progress.say(
+          `step ${state.step}: skipped, ${Object.entries({ ...losses, ...gradientNorm })
+            .filter(([, value]) => !Number.isFinite(value))
+            .map(([name, value]) => `${name} is ${value}`)
+            .join(', ')}`,
+        );
+      if (!finite || last || state.step % log.everySteps === 0) {
+        const learningRate = learningRateOf(configuration, state.step - 1);
+        const record = { loss: losses, gradientNorm, learningRate, stepSeconds: stepMs / 1000, waitShare: waitMs / stepMs };
+        metrics.append({ kind: 'step', step: state.step, ...record, ...(finite ? {} : { skipped: true }) });
+        const scalars: Record<string, number> = { learningRate, stepSeconds: stepMs / 1000 };
+        for (const [name, value] of Object.entries(losses)) scalars[`loss/${name}`] = value;
+        for (const [name, value] of Object.entries(gradientNorm)) scalars[`gradientNorm/${name}`] = value;
+        events.scalars(state.step, scalars, now());
+      }
+      progress.advance(1, `loss ${losses.total?.toFixed(4)}`);
+      if (state.skippedInRow >= configuration.maxNonFiniteSteps) {
+        await save();
+        throw new WorkError(
+          `${state.skippedInRow} steps in a row had a loss or gradient that is not finite; the last good state is kept in ${join(out, 'last')}. Lower the learning rate (--lr), or look for odd images in the cohort`,
+        );
+      }
+      const due = (every: number): boolean => every > 0 && (last || state.step % every === 0);
+      if (due(log.evaluateEverySteps)) await evaluate(due(log.picturesEverySteps));
+      const minutes = (performance.now() - savedAtMs) / 60_000;
+      if (last || due(log.checkpointEverySteps) || (log.checkpointEveryMinutes > 0 && minutes >= log.checkpointEveryMinutes))
+        await save();
+      await nextTurn(); // lets a signal in
+    }
+    if (state.step < steps) await save();
+  } finally {
+    await examples.close();
+    metrics.close();
+    events.close();
+  }
+  const stoppedEarly = state.step < steps && exhausted();
+  return {
+    state,
+    finished: state.step === steps || stoppedEarly,
+    stoppedEarly,
+    loss,
+    waitShare: spentMs > 0 ? waitedMs / spentMs : 0,
+  };
+}
