@@ -2,7 +2,7 @@
  * The layers of docs/architecture.md, as a rule. Rooms are the folders of src/.
  * Universal rooms run in a browser: they may import neither Node nor a Node room.
  */
-const universal = '^src/(errors|random|geometry|formats|engine|model|method|phantom|pictures)/';
+const universal = '^src/(errors|random|geometry|formats|engine|model|method|scores|phantom|pictures)/';
 /** Tests, and the helpers of tests in folders of that name: they may import any room, and nothing else may import them. */
 const testing = '^src/.*(\\.test\\.ts$|/testing/)';
 /** What each room may import besides itself. A room that is not named here may import nothing. */
@@ -14,6 +14,7 @@ const mayImport = {
   engine: ['errors', 'random'],
   model: ['errors', 'random', 'engine'],
   method: ['errors', 'random', 'geometry', 'engine', 'model'],
+  scores: ['errors', 'random', 'geometry'],
   phantom: ['errors', 'random', 'geometry'],
   node: ['errors', 'random', 'geometry', 'formats', 'engine'],
   images: ['errors', 'geometry', 'node'],
@@ -21,6 +22,7 @@ const mayImport = {
   pictures: ['errors', 'geometry'],
   training: ['errors', 'random', 'geometry', 'formats', 'engine', 'model', 'method', 'cohort', 'pictures', 'node'],
   registration: ['errors', 'random', 'geometry', 'formats', 'engine', 'model', 'method', 'images', 'cohort', 'training', 'node'],
+  transfer: ['errors', 'random', 'geometry', 'engine', 'model', 'method', 'scores', 'images', 'cohort', 'pictures', 'training', 'node'],
   bench: ['errors', 'random', 'geometry', 'engine', 'model', 'method', 'phantom', 'images', 'cohort', 'training', 'node'],
   report: ['errors', 'geometry', 'cohort', 'pictures', 'training', 'method', 'node'],
 };

@@ -11,6 +11,7 @@ import { registerPrepare } from './commands/prepare.ts';
 import { registerPretrain } from './commands/pretrain.ts';
 import { registerRegister } from './commands/register.ts';
 import { registerReport } from './commands/report.ts';
+import { registerTrain } from './commands/train.ts';
 import { registerVerify } from './commands/verify.ts';
 
 const program = new Command('gvsl')
@@ -25,6 +26,7 @@ registerPhantom(program);
 registerInspect(program);
 registerPrepare(program);
 registerPretrain(program);
+registerTrain(program);
 registerReport(program);
 registerRegister(program);
 registerVerify(program);

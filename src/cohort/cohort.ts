@@ -42,6 +42,8 @@ export interface Subject {
   readonly intensity: IntensityWindow;
   /** Label codes present, ascending, 0 included; null without a label map. */
   readonly labelCodes: readonly number[] | null;
+  /** What the subject is, for classification, as the table of classes has it; null if it does not say. */
+  readonly class: string | null;
   readonly landmarks: readonly Landmark[];
   /** 'train' unless the source's layout says that the subject is a test case (imagesTs). */
   readonly split: 'train' | 'test';
@@ -98,6 +100,7 @@ export const subjectSchema = z.object({
   geometry,
   intensity: z.object({ kind: z.enum(['hounsfield', 'minmax', 'percentile']), low: finite, high: finite }),
   labelCodes: z.array(z.int()).nullable(),
+  class: z.string().nullable().default(null),
   landmarks: z.array(z.object({ name: z.string(), positionMm: xyz })),
   split: z.enum(['train', 'test']),
   problems: z.array(z.string()),

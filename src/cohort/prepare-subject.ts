@@ -102,6 +102,8 @@ export async function prepareSubject(task: SubjectTask, options: PrepareOptions,
     geometry: stored.geometry,
     intensity,
     labelCodes: codes,
+    // known of the cohort as a whole: see prepare.ts
+    class: null,
     landmarks: task.landmarksPath ? await readLandmarks(task.landmarksPath) : [],
     split: task.split,
     problems,

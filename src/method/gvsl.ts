@@ -74,6 +74,7 @@ const PARTS = {
   affine: /^(f_conv|fc_)/,
   deformable: /^(sp_conv|out_flow)/,
   restoration: /^res_conv/,
+  head: /^(out_conv|fc)\./,
 } as const;
 export type Part = keyof typeof PARTS;
 
@@ -179,7 +180,7 @@ function gradientGraph(options: StepOptions, table: ParameterTable, everything: 
 }
 
 /** outputs: for each part the squared norm of its gradient. */
-function normsGraph(table: ParameterTable): Graph {
+export function normsGraph(table: ParameterTable): Graph {
   const graph = new TensorGraph();
   const flat = graph.state(STATES.gradients, [table.flatLength]);
   const sums = new Map<Part, Node>();
@@ -194,7 +195,7 @@ function normsGraph(table: ParameterTable): Graph {
 }
 
 /** input step (2), see `adamStep`: moves the parameters, and makes the gradients zero. */
-function updateGraph(table: ParameterTable): Graph {
+export function updateGraph(table: ParameterTable): Graph {
   const graph = new TensorGraph();
   const flat = (name: string): Node => graph.state(name, [table.flatLength]);
   const states = [flat(STATES.parameters), flat(STATES.firstMoment), flat(STATES.secondMoment), flat(STATES.gradients)] as const;

@@ -86,6 +86,7 @@ describe('the report', () => {
         source: join(images, `${id}.nii.gz`),
         labelSource: join(images, 'labelsTr', `${id}.nii.gz`),
         labelCodes: [0, 420],
+        class: null,
       },
       ...{ sourceGeometry: geometry, sourceOrientation: 'LPS', geometry, landmarks: [], split: 'train', problems: [] },
       intensity: { kind: 'hounsfield', low: -1024, high: 1024 },

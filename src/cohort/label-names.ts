@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Cohort } from '../cohort/cohort.ts';
+import type { Cohort } from './cohort.ts';
 
 /** Code to name. Empty if nothing is found. */
 export async function readLabelNames({ subjects }: Cohort): Promise<ReadonlyMap<number, string>> {

@@ -1,0 +1,76 @@
+/** `gvsl train`: a prepared cohort with label maps or classes becomes a model for a task. */
+import { Argument, type Command } from 'commander';
+import { commandOptions } from '../../training/command-options.ts';
+import { transferConfigurationSchema } from '../../transfer/configuration.ts';
+import { TRAIN_OPTIONS } from '../../transfer/options.ts';
+import { action } from '../run-command.ts';
+import { stopSignal } from '../stop-signal.ts';
+
+interface Options extends Readonly<Record<string, unknown>> {
+  readonly data: string;
+  readonly out: string;
+  readonly config?: string;
+  readonly resume?: boolean;
+  readonly printConfig?: boolean;
+}
+
+const HELP = `
+Everything else is set in the file of --config (YAML or JSON; see docs/configuration.md, or --print-config for all keys with their values).
+Defaults are the paper's protocol. The state that validation judges best is RUN/best; test subjects are scored with it in RUN/test.json.
+
+Examples:
+  gvsl train segmentation --data prepared --init runs/first --labels 8 --patch 48 --steps 2000 --lr 1e-3 --out runs/segment
+  gvsl train segmentation --data prepared --init runs/first --mode linear --patch 48 --steps 500 --lr 1e-2 --out runs/linear
+  gvsl train classification --data lungs --init scratch --width 0.25 --patch 64 --steps 1000 --out runs/opacities
+  gvsl train segmentation --data prepared --out runs/segment --resume --steps 4000`;
+
+/** Adds `gvsl train`. */
+export function registerTrain(program: Command): void {
+  const command = program
+    .command('train')
+    .description('train a network on a task with few labels: fine-tuning, linear evaluation, or from scratch')
+    .addArgument(new Argument('<task>', 'what to learn').choices(['segmentation', 'classification']))
+    .requiredOption('--data <cohort>', 'folder that `gvsl prepare` made, with label maps or classes')
+    .requiredOption('--out <run>', 'folder of the run')
+    .option('--config <file>', 'configuration in YAML or JSON; options given here override it')
+    .option('--resume', 'go on from the last checkpoint in --out, exactly, with the configuration that it began with')
+    .option('--print-config', 'print the whole configuration that would be used, and stop')
+    .addHelpText('after', HELP);
+  for (const { flags, description } of commandOptions(TRAIN_OPTIONS, transferConfigurationSchema))
+    command.option(flags, description);
+  action(command, async (task: string, options: Options) => {
+    const { readConfigurationOf, readRunConfigurationOf } = await import('../../training/read-configuration.ts');
+    const { overridesBy } = await import('../../training/command-options.ts');
+    const { TRANSFER } = await import('../../transfer/configuration.ts');
+    const overrides = [{ path: 'task', option: 'TASK', value: task }, ...overridesBy(TRAIN_OPTIONS, options)];
+    const configuration =
+      options.resume && options.config === undefined
+        ? await readRunConfigurationOf(TRANSFER, options.out, overrides)
+        : await readConfigurationOf(TRANSFER, options.config, overrides);
+    if (options.printConfig) {
+      const { stringify } = await import('yaml');
+      return { json: configuration, text: stringify(configuration).trimEnd() };
+    }
+    const { describeScores, train } = await import('../../transfer/train.ts');
+    const { createProgress } = await import('../../node/progress.ts');
+    const result = await train({
+      cohort: options.data,
+      out: options.out,
+      configuration,
+      resume: options.resume ?? false,
+      progress: createProgress(),
+      signal: stopSignal(),
+    });
+    const ended = result.stoppedEarly ? ` (no gain in ${configuration.earlyStopEvaluations} evaluations)` : '';
+    const text = [
+      result.finished
+        ? `${result.out}: ${result.step} steps done${ended}, loss ${result.loss?.toFixed(4) ?? 'not measured'}`
+        : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; the same command with --resume continues`,
+      ...(result.evaluation ? [`validation  ${describeScores(result.evaluation)}`] : []),
+      ...(result.best ? [`best        step ${result.best.step}`] : []),
+      ...(result.test ? [`test        ${describeScores(result.test.summary)} (state of step ${result.test.step})`] : []),
+      ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps were skipped because a loss or gradient was not finite`] : []),
+    ].join('\n');
+    return { json: result, text, exitCode: result.finished ? 0 : 1 };
+  });
+}

@@ -1,0 +1,83 @@
+/**
+ * A volume of any size through a network that takes windows of one size: overlapping windows cover every voxel, and each counts most in its
+ * middle, where the network sees most around (Gaussian weights, standard deviation an eighth of the side, as nnU-Net has them).
+ *
+ * What is kept at a time is one window's depth of planes: those that no later window reaches are handed out and forgotten.
+ */
+import type { Zyx } from '../../geometry/volume.ts';
+
+/** Starts of windows along one axis: every voxel is covered, neighbours share at least `overlap` of their side. */
+export function windowStarts(size: number, side: number, overlap: number): number[] {
+  if (size <= side) return [0 - Math.floor((side - size) / 2)];
+  const count = 1 + Math.ceil((size - side) / Math.max(1, side * (1 - overlap)));
+  return Array.from({ length: count }, (_, i) => Math.round((i * (size - side)) / (count - 1)));
+}
+
+/** Gaussian weights along one axis, 1 in the middle; never 0, so that a voxel that only corners of windows cover has a value. */
+export function windowWeights(side: number): Float64Array {
+  const [middle, deviation] = [(side - 1) / 2, side / 8];
+  return Float64Array.from({ length: side }, (_, i) => Math.max(1e-3, Math.exp(-0.5 * ((i - middle) / deviation) ** 2)));
+}
+
+export interface SlidingWindowRequest {
+  /** Voxels of the volume. */
+  readonly size: Zyx;
+  /** Voxels of a window. */
+  readonly window: Zyx;
+  /** Least share of a side that neighbouring windows have in common, 0 to below 1. */
+  readonly overlap: number;
+  readonly channels: number;
+  /** (channels, D, H, W) of the window at `start`, which lies outside the volume where that is smaller than the window. */
+  readonly predict: (start: Zyx) => Promise<Float32Array>;
+}
+
+/** How many windows a volume takes. */
+export const windowCount = (size: Zyx, window: Zyx, overlap: number): number =>
+  size.reduce((product, n, axis) => product * windowStarts(n, window[axis]!, overlap).length, 1);
+
+/** The weighted means of the windows, plane by plane from z = 0: each (channels, H, W). */
+export async function* slideWindows(request: SlidingWindowRequest): AsyncGenerator<Float32Array, void, undefined> {
+  const { size, window, overlap, channels, predict } = request;
+  const [depth, height, width] = size;
+  const [wd, wh, ww] = window;
+  const [zs, ys, xs] = size.map((n, axis) => windowStarts(n, window[axis]!, overlap)) as [number[], number[], number[]];
+  const [weightZ, weightY, weightX] = window.map(windowWeights) as [Float64Array, Float64Array, Float64Array];
+  const slots = Math.min(wd, depth);
+  const planeVoxels = height * width;
+  const sums = Array.from({ length: slots }, () => new Float32Array(channels * planeVoxels));
+  const weights = Array.from({ length: slots }, () => new Float32Array(planeVoxels));
+
+  const addWindow = (start: Zyx, values: Float32Array): void => {
+    for (let z = Math.max(0, -start[0]); z < wd && start[0] + z < depth; z++) {
+      const slot = (start[0] + z) % slots;
+      const [sum, weight] = [sums[slot]!, weights[slot]!];
+      for (let y = Math.max(0, -start[1]); y < wh && start[1] + y < height; y++) {
+        const rowWeight = weightZ[z]! * weightY[y]!;
+        const row = (start[1] + y) * width + start[2];
+        const low = Math.max(0, -start[2]);
+        const high = Math.min(ww, width - start[2]);
+        for (let x = low; x < high; x++) weight[row + x]! += rowWeight * weightX[x]!;
+        for (let c = 0; c < channels; c++) {
+          const from = ((c * wd + z) * wh + y) * ww;
+          const to = c * planeVoxels + row;
+          for (let x = low; x < high; x++) sum[to + x]! += rowWeight * weightX[x]! * values[from + x]!;
+        }
+      }
+    }
+  };
+
+  let handedOut = 0;
+  for (const [i, z] of zs.entries()) {
+    for (const y of ys) for (const x of xs) addWindow([z, y, x], await predict([z, y, x]));
+    const until = Math.min(depth, zs[i + 1] ?? depth);
+    for (; handedOut < until; handedOut++) {
+      const [sum, weight] = [sums[handedOut % slots]!, weights[handedOut % slots]!];
+      const plane = new Float32Array(sum.length);
+      for (let c = 0; c < channels; c++)
+        for (let v = 0; v < planeVoxels; v++) plane[c * planeVoxels + v] = sum[c * planeVoxels + v]! / weight[v]!;
+      yield plane;
+      sum.fill(0);
+      weight.fill(0);
+    }
+  }
+}

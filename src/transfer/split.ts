@@ -1,0 +1,103 @@
+/** Which labelled subjects train, which choose the best state, and which are kept for the end: at the level of subjects, from a seed or a file. */
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import type { Cohort, Subject } from '../cohort/cohort.ts';
+import { UsageError } from '../errors/errors.ts';
+import { randomStream } from '../random/random.ts';
+import type { TransferConfiguration } from './configuration.ts';
+
+export interface TaskSplit {
+  readonly training: readonly Subject[];
+  readonly validation: readonly Subject[];
+  readonly test: readonly Subject[];
+}
+
+type SplitOptions = Pick<TransferConfiguration, 'task'> & { readonly data: TransferConfiguration['data'] };
+
+/** Whether a subject has what the task is learnt from. */
+export const isLabelled = ({ labelCodes, class: name }: Subject, task: TransferConfiguration['task']): boolean =>
+  task === 'segmentation' ? (labelCodes?.some((code) => code !== 0) ?? false) : name !== null;
+
+const splitSchema = z.strictObject({
+  training: z.array(z.string()).min(1),
+  validation: z.array(z.string()).default([]),
+  test: z.array(z.string()).default([]),
+});
+
+async function splitByFile(file: string, cohort: Cohort, task: TransferConfiguration['task']): Promise<TaskSplit> {
+  let document: unknown;
+  try {
+    document = JSON.parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    throw new UsageError(`data.split ${file}: cannot be read as JSON: ${(error as Error).message}`);
+  }
+  const parsed = splitSchema.safeParse(document);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    throw new UsageError(
+      `data.split ${file}: ${issue.path.join('.') || 'the document'}: ${issue.message}; expected {"training": [ids], "validation": [ids], "test": [ids]}`,
+    );
+  }
+  const byId = new Map(cohort.subjects.map((subject) => [subject.id, subject]));
+  const seen = new Map<string, string>();
+  const subjectsOf = (part: keyof TaskSplit): Subject[] =>
+    parsed.data[part].map((id) => {
+      const subject = byId.get(id);
+      if (!subject) throw new UsageError(`data.split ${file}: ${part}: there is no subject '${id}' in ${cohort.folder}`);
+      const before = seen.get(id);
+      if (before !== undefined)
+        throw new UsageError(
+          `data.split ${file}: subject '${id}' is in ${before === part ? `${part} twice` : `${before} and in ${part}`}; each may be in one part only`,
+        );
+      seen.set(id, part);
+      if (!isLabelled(subject, task))
+        throw new UsageError(
+          `data.split ${file}: ${part}: subject '${id}' has no ${task === 'segmentation' ? 'labels' : 'class'}`,
+        );
+      return subject;
+    });
+  return { training: subjectsOf('training'), validation: subjectsOf('validation'), test: subjectsOf('test') };
+}
+
+const howMany = (wanted: number, of: number): number =>
+  wanted === 0 ? 0 : wanted < 1 ? Math.max(1, Math.round(wanted * of)) : wanted;
+
+/**
+ * Splits a cohort's labelled subjects.
+ * @throws UsageError if nobody is left to train with, more labels are asked for than there are, or a file's split is not one
+ */
+export async function splitForTask(cohort: Cohort, { task, data }: SplitOptions): Promise<TaskSplit> {
+  const what = task === 'segmentation' ? 'label maps' : 'classes';
+  const labelled = cohort.subjects.filter((subject) => isLabelled(subject, task));
+  if (labelled.length === 0)
+    throw new UsageError(
+      `${cohort.folder}: none of its ${cohort.subjects.length} subjects has ${what === 'classes' ? 'a class; prepare it with --classes FILE.csv' : 'a label map; prepare a folder with labels'}`,
+    );
+  let split: TaskSplit;
+  if (data.split !== null) {
+    split = await splitByFile(data.split, cohort, task);
+  } else {
+    const apart = labelled.filter((subject) => subject.split === 'test');
+    const others = labelled.filter((subject) => subject.split !== 'test');
+    const order = Array.from(randomStream(data.splitSeed, 'split', task).permutation(others.length), (i) => others[i]!);
+    const test = order.splice(0, howMany(data.test, others.length));
+    let validation: Subject[];
+    if (data.folds > 1) {
+      if (data.fold > data.folds) throw new UsageError(`data.fold: expected 1 to ${data.folds} (data.folds); found ${data.fold}`);
+      const bound = (fold: number): number => Math.round((fold * order.length) / data.folds);
+      validation = order.splice(bound(data.fold - 1), bound(data.fold) - bound(data.fold - 1));
+    } else {
+      validation = order.splice(0, howMany(data.validation, order.length));
+    }
+    split = { training: order, validation, test: [...apart, ...test] };
+  }
+  const { training } = split;
+  if (training.length === 0)
+    throw new UsageError(
+      `${cohort.folder}: of ${labelled.length} labelled subjects none is left to train with; lower data.validation or data.test`,
+    );
+  if (data.labels === 'all') return split;
+  if (data.labels > training.length)
+    throw new UsageError(`--labels ${data.labels}: only ${training.length} labelled subjects are left to train with`);
+  return { ...split, training: training.slice(0, data.labels) };
+}
