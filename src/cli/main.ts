@@ -11,6 +11,7 @@ import { registerPrepare } from './commands/prepare.ts';
 import { registerPretrain } from './commands/pretrain.ts';
 import { registerRegister } from './commands/register.ts';
 import { registerReport } from './commands/report.ts';
+import { registerSegment } from './commands/segment.ts';
 import { registerTrain } from './commands/train.ts';
 import { registerVerify } from './commands/verify.ts';
 
@@ -27,6 +28,7 @@ registerInspect(program);
 registerPrepare(program);
 registerPretrain(program);
 registerTrain(program);
+registerSegment(program);
 registerReport(program);
 registerRegister(program);
 registerVerify(program);

@@ -3,6 +3,7 @@ import { WorkError } from '../errors/errors.ts';
 import { cropPad } from '../geometry/crop.ts';
 import { statisticsOf } from '../geometry/statistics.ts';
 import type { Volume } from '../geometry/volume.ts';
+import type { ImageSource } from '../images/find.ts';
 import { readImage } from '../images/read.ts';
 import type { PrepareOptions } from './cohort.ts';
 import { type PreparedImage, prepareImage } from './prepare-image.ts';
@@ -28,8 +29,13 @@ function airOf(modality: 'ct' | 'mr', { min, max }: { readonly min: number; read
  * @param modalityIsCertain the user named the modality: what a DICOM file says else is then only a remark
  * @throws WorkError naming the file and why it is refused
  */
-export async function readForNetwork(path: string, options: PrepareOptions, modalityIsCertain: boolean): Promise<NetworkImage> {
-  const loaded = await readImage(path);
+export async function readForNetwork(
+  source: string | ImageSource,
+  options: PrepareOptions,
+  modalityIsCertain: boolean,
+): Promise<NetworkImage> {
+  const path = typeof source === 'string' ? source : source.path;
+  const loaded = await readImage(source);
   const stated = loaded.modality?.toLowerCase();
   if (stated && ['ct', 'mr'].includes(stated) && stated !== options.modality && !modalityIsCertain)
     throw new WorkError(

@@ -49,6 +49,8 @@ export interface ItkRun {
   readonly outputs: readonly ({ type: 'Image' } | { type: 'JsonCompatible' } | { type: 'BinaryFile'; data: { path: string } })[];
   readonly files?: readonly MemoryFile[];
   readonly image?: Image;
+  /** A document that the pipeline takes beside the image: input 1. */
+  readonly json?: unknown;
   /** Folders on disk that the pipeline may read. */
   readonly folders?: readonly string[];
   readonly timeLimitMs: number;
@@ -95,6 +97,7 @@ async function runNow(run: ItkRun): Promise<readonly unknown[]> {
   current.ref();
   const [packageName, name] = run.pipeline;
   const image = run.image ? [{ type: 'Image', data: run.image }] : [];
+  const json = run.json === undefined ? [] : [{ type: 'JsonCompatible', data: run.json }];
   const files = (run.files ?? []).map((data) => ({ type: 'BinaryFile', data }));
   let timer: NodeJS.Timeout | undefined;
   let settle: (answer: Answer) => void = () => {};
@@ -112,7 +115,7 @@ async function runNow(run: ItkRun): Promise<readonly unknown[]> {
         pipeline: join(packageFolder(packageName), 'pipelines', name),
         args: run.args,
         outputs: run.outputs,
-        inputs: [...image, ...files],
+        inputs: [...image, ...json, ...files],
         folders: run.folders ?? [],
       });
     });
