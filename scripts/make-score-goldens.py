@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Scores computed by SciPy and scikit-learn, for the tests of src/scores: writes src/scores/testing/goldens.json.
+
+Needs numpy, scipy and scikit-learn. Masks are made by a rule that the tests repeat: voxel (z, y, x) belongs to an ellipsoid if
+sum(((p - centre) / radius)^2) <= 1, with a hole where (7 z + 5 y + 3 x) mod 11 = 0 near the border.
+
+    python3 scripts/make-score-goldens.py
+"""
+import json
+import os
+
+import numpy as np
+from scipy import ndimage, stats
+from sklearn import metrics
+
+SIZE = (17, 22, 19)
+SPACINGS = [(1.0, 1.0, 1.0), (2.5, 0.7, 1.1)]
+# predicted and reference: centre, radius
+CASES = [
+    (((8, 11, 9), (5, 7, 6)), ((8, 11, 9), (5, 7, 6))),
+    (((8, 11, 9), (5, 7, 6)), ((9, 10, 8), (4, 8, 6))),
+    (((2, 3, 3), (3, 4, 4)), ((13, 17, 15), (3, 4, 3))),
+    (((8, 11, 9), (9, 12, 10)), ((8, 11, 9), (2, 2, 2))),
+    (((8, 11, 9), (0.4, 0.4, 0.4)), ((8, 12, 9), (3, 3, 3))),
+]
+
+
+def mask(centre, radius):
+    z, y, x = np.ogrid[: SIZE[0], : SIZE[1], : SIZE[2]]
+    r = ((z - centre[0]) / radius[0]) ** 2 + ((y - centre[1]) / radius[1]) ** 2 + ((x - centre[2]) / radius[2]) ** 2
+    hole = ((7 * z + 5 * y + 3 * x) % 11 == 0) & (r > 0.6)
+    return (r <= 1) & ~hole
+
+
+def surface(m):
+    # voxels of the mask with one of six neighbours outside it; the volume's border counts as outside
+    return m & ~ndimage.binary_erosion(m, ndimage.generate_binary_structure(3, 1), border_value=0)
+
+
+def segmentation(p, r, spacing, tolerance):
+    sp, sr = surface(p), surface(r)
+    there = ndimage.distance_transform_edt(~sr, sampling=spacing)[sp]
+    back = ndimage.distance_transform_edt(~sp, sampling=spacing)[sr]
+    both, total = (p & r).sum(), p.sum() + r.sum()
+    return {
+        "dice": 2 * both / total,
+        "jaccard": both / (total - both),
+        "hd95Mm": max(np.percentile(there, 95), np.percentile(back, 95)),
+        "surfaceDistanceMm": np.concatenate([there, back]).mean(),
+        "surfaceDice": ((there <= tolerance).sum() + (back <= tolerance).sum()) / (len(there) + len(back)),
+        "volumeError": (p.sum() - r.sum()) / r.sum(),
+        "predictedMl": p.sum() * np.prod(spacing) / 1000,
+        "referenceMl": r.sum() * np.prod(spacing) / 1000,
+    }
+
+
+def plain(value):
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+out = {"size": SIZE, "segmentation": [], "classification": [], "wilcoxon": []}
+for spacing in SPACINGS:
+    for predicted, reference in CASES:
+        scores = segmentation(mask(*predicted), mask(*reference), spacing, 1.5)
+        out["segmentation"].append(
+            {"spacingMm": spacing, "toleranceMm": 1.5, "predicted": predicted, "reference": reference, "scores": scores}
+        )
+
+random = np.random.default_rng(1)
+for n, digits in ((12, 6), (40, 1), (7, 1)):
+    score = np.round(random.random(n), digits)
+    positive = random.random(n) < 0.4
+    positive[0], positive[1] = True, False
+    called = score > 0.5
+    out["classification"].append(
+        {
+            "scores": score.tolist(),
+            "positive": positive.tolist(),
+            "auc": metrics.roc_auc_score(positive, score),
+            "averagePrecision": metrics.average_precision_score(positive, score),
+            "sensitivity": metrics.recall_score(positive, called),
+            "specificity": metrics.recall_score(~positive, ~called),
+            "accuracy": metrics.accuracy_score(positive, called),
+        }
+    )
+# steps of 1/8 are exact in binary, so equal differences are ties to the last bit
+for n, steps in ((6, 2**20), (20, 2**20), (40, 2**20), (15, 8)):
+    a, b = np.round(random.random(n) * steps) / steps, np.round((random.random(n) + 0.15) * steps) / steps
+    d = (b - a)[b != a]
+    exact = n <= 25 and len(np.unique(np.abs(d))) == len(d) == n
+    test = stats.wilcoxon(a, b, zero_method="wilcox", correction=False, mode="exact" if exact else "approx")
+    out["wilcoxon"].append({"a": a.tolist(), "b": b.tolist(), "p": test.pvalue, "exact": exact})
+
+path = os.path.join(os.path.dirname(__file__), "..", "src", "scores", "testing", "goldens.json")
+os.makedirs(os.path.dirname(path), exist_ok=True)
+with open(path, "w") as file:
+    json.dump(plain(out), file, indent=1)
+    file.write("\n")
+print(len(out["segmentation"]), "segmentations,", len(out["classification"]), "classifications,", len(out["wilcoxon"]), "tests")

@@ -1,0 +1,162 @@
+/** `gvsl evaluate`: predictions against references, per case and class, with intervals. */
+import type { Command } from 'commander';
+import { UsageError } from '../../errors/errors.ts';
+import type { ClassificationsReport } from '../../evaluation/classifications.ts';
+import type { Measure, SegmentationsReport } from '../../evaluation/segmentations.ts';
+import type { Interval } from '../../scores/statistics.ts';
+import { action, type CommandResult } from '../run-command.ts';
+import { formatTable } from '../table.ts';
+
+interface Options {
+  readonly labels?: string;
+  readonly ignore?: string;
+  readonly tolerance: string;
+  readonly threshold: string;
+  readonly classColumn?: string;
+  readonly skipMissing?: boolean;
+  readonly out?: string;
+}
+
+const COLUMNS: readonly (readonly [Measure, string, number])[] = [
+  ['dice', 'Dice', 4],
+  ['jaccard', 'Jaccard', 4],
+  ['hd95Mm', 'HD95 mm', 2],
+  ['surfaceDistanceMm', 'ASD mm', 2],
+  ['surfaceDice', 'surface Dice', 4],
+  ['volumeError', 'volume error', 3],
+];
+
+const intervalText = (interval: Interval | null, digits: number): string =>
+  interval === null
+    ? '-'
+    : `${interval.mean.toFixed(digits)} (${interval.low.toFixed(digits)} to ${interval.high.toFixed(digits)})`;
+
+function codes(option: string, text: string | undefined): number[] | undefined {
+  if (text === undefined) return undefined;
+  const values = text.split(',').map((item) => (item.trim() === '' ? Number.NaN : Number(item)));
+  if (!values.every(Number.isInteger)) throw new UsageError(`${option} ${text}: expected label codes, as in 205,420`);
+  return values;
+}
+
+function number(option: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= least && value <= most))
+    throw new UsageError(`${option} ${text}: expected a number from ${least} to ${most}`);
+  return value;
+}
+
+function segmentationText({ cases, summary, mean, toleranceMm, skipped }: SegmentationsReport): string {
+  const row = (name: string, measures: Readonly<Record<Measure, Interval | null>>, counts: readonly string[]): string[] => [
+    name,
+    ...COLUMNS.map(([measure, , digits]) => intervalText(measures[measure], digits)),
+    ...counts,
+  ];
+  const rows = summary.map(({ label, measures, absentFromBoth, missed, spurious }) =>
+    row(String(label), measures, [String(absentFromBoth), String(missed), String(spurious)]),
+  );
+  return [
+    formatTable(
+      ['label', ...COLUMNS.map(([, heading]) => heading), 'absent', 'missed', 'spurious'],
+      [...rows, row('mean', mean, ['', '', ''])],
+      COLUMNS.map((_, i) => i + 1).concat([7, 8, 9]),
+    ),
+    '',
+    `${cases.length} cases; means with 95 % bootstrap intervals; surface Dice at ${toleranceMm} mm; a class that both lack counts in no mean`,
+    ...(skipped.length > 0 ? [`left out: ${skipped.join('; ')}`] : []),
+  ].join('\n');
+}
+
+function classificationText({ cases, summary, threshold, skipped }: ClassificationsReport): string {
+  const figure = (value: number | null): string => value?.toFixed(4) ?? '-';
+  const rows = summary.map((one) => [
+    one.class,
+    `${figure(one.auc)}${one.aucInterval ? ` (${one.aucInterval.map(figure).join(' to ')})` : ''}`,
+    ...[one.averagePrecision, one.sensitivity, one.specificity, one.accuracy].map(figure),
+    `${one.positives} of ${cases}`,
+  ]);
+  return [
+    formatTable(
+      ['class', 'AUC', 'average precision', 'sensitivity', 'specificity', 'accuracy', 'cases'],
+      rows,
+      [1, 2, 3, 4, 5, 6],
+    ),
+    '',
+    `sensitivity, specificity and accuracy at a probability above ${threshold}`,
+    ...(skipped.length > 0 ? [`left out: ${skipped.join('; ')}`] : []),
+  ].join('\n');
+}
+
+/** One line a case and class. */
+const asCsv = ({ cases }: SegmentationsReport): string =>
+  [
+    ['case', 'label', ...COLUMNS.map(([measure]) => measure), 'predictedMl', 'referenceMl'].join(','),
+    ...cases.flatMap(({ case: name, labels }) =>
+      labels.map((scores) =>
+        [
+          /[",]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name,
+          scores.label,
+          ...COLUMNS.map(([measure]) => scores[measure] ?? ''),
+          scores.predictedMl,
+          scores.referenceMl,
+        ].join(','),
+      ),
+    ),
+    '',
+  ].join('\n');
+
+async function run(predictions: string, references: string, options: Options): Promise<CommandResult> {
+  const { writeFileAtomic } = await import('../../node/files.ts');
+  const tables = [predictions, references].filter((path) => /\.csv$/i.test(path));
+  if (tables.length === 1)
+    throw new UsageError(
+      `${tables[0]}: a table; expected two tables (classification) or two label maps or folders (segmentation)`,
+    );
+  const skipMissing = options.skipMissing ?? false;
+  if (tables.length === 2) {
+    const { scoreClassifications } = await import('../../evaluation/classifications.ts');
+    const report = await scoreClassifications(predictions, references, {
+      threshold: number('--threshold', options.threshold, 0, 1),
+      skipMissing,
+      ...(options.classColumn === undefined ? {} : { classColumn: options.classColumn }),
+    });
+    if (options.out !== undefined) await writeFileAtomic(options.out, `${JSON.stringify(report, null, 2)}\n`);
+    return { json: report, text: classificationText(report) };
+  }
+  const { scoreSegmentations } = await import('../../evaluation/segmentations.ts');
+  const { createProgress } = await import('../../node/progress.ts');
+  const labels = codes('--labels', options.labels);
+  const ignore = codes('--ignore', options.ignore);
+  const report = await scoreSegmentations({
+    predictions,
+    references,
+    ...(labels ? { labels } : {}),
+    ...(ignore ? { ignore } : {}),
+    toleranceMm: number('--tolerance', options.tolerance, 0, 1000),
+    skipMissing,
+    progress: createProgress(),
+  });
+  if (options.out !== undefined)
+    await writeFileAtomic(options.out, /\.csv$/i.test(options.out) ? asCsv(report) : `${JSON.stringify(report, null, 2)}\n`);
+  return { json: report, text: segmentationText(report) };
+}
+
+/** Adds `gvsl evaluate`. */
+export function registerEvaluate(program: Command): void {
+  const command = program
+    .command('evaluate')
+    .description('score predictions against references: label maps (files or folders, paired by name) or tables of probabilities')
+    .argument('<predictions>', 'a label map, a folder of them, or a CSV table as gvsl classify writes it')
+    .argument('<references>', 'the same of references; for tables the columns case and label')
+    .option('--labels <codes>', 'score these label codes (default: all that occur but 0)')
+    .option('--ignore <codes>', 'leave these label codes out')
+    .option('--tolerance <mm>', 'of the surface Dice', '1')
+    .option('--threshold <p>', 'probability above which a case counts as positive', '0.5')
+    .option('--class-column <name>', 'column of the references that holds the class (default: label or class)')
+    .option('--skip-missing', 'leave out cases that only one side has, instead of refusing')
+    .option('--out <file>', 'also write all scores: .json, or .csv with a line for each case and class')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  gvsl evaluate labels data/labelsTs --out scores.csv\n  gvsl evaluate classes.csv labels.csv',
+    );
+  action(command, run);
+}

@@ -1,0 +1,156 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { voxelCount, type Zyx } from '../geometry/volume.ts';
+import { randomStream } from '../random/random.ts';
+import { areaUnderCurve, averagePrecision, thresholdScores } from './classification.ts';
+import { squaredDistances } from './distance.ts';
+import { percentileOf, segmentationScores } from './segmentation.ts';
+import { bootstrapDifference, bootstrapMean, wilcoxonSignedRank } from './statistics.ts';
+
+type Ellipsoid = readonly [centre: Zyx, radius: Zyx];
+/** What SciPy and scikit-learn found: scripts/make-score-goldens.py. */
+const goldens = JSON.parse(readFileSync(new URL('./testing/goldens.json', import.meta.url), 'utf8')) as {
+  size: Zyx;
+  segmentation: {
+    spacingMm: Zyx;
+    toleranceMm: number;
+    predicted: Ellipsoid;
+    reference: Ellipsoid;
+    scores: Record<string, number>;
+  }[];
+  classification: ({ scores: number[]; positive: boolean[] } & Record<
+    'auc' | 'averagePrecision' | 'sensitivity' | 'specificity' | 'accuracy',
+    number
+  >)[];
+  wilcoxon: { a: number[]; b: number[]; p: number; exact: boolean }[];
+};
+
+/** The masks' rule of the script, as label maps of one code. */
+function ellipsoid(size: Zyx, [centre, radius]: Ellipsoid, code: number): Uint16Array {
+  const out = new Uint16Array(voxelCount(size));
+  let i = 0;
+  for (let z = 0; z < size[0]; z++)
+    for (let y = 0; y < size[1]; y++)
+      for (let x = 0; x < size[2]; x++, i++) {
+        const r = [z, y, x].reduce((sum, p, k) => sum + ((p - centre[k]!) / radius[k]!) ** 2, 0);
+        const hole = (7 * z + 5 * y + 3 * x) % 11 === 0 && r > 0.6;
+        if (r <= 1 && !hole) out[i] = code;
+      }
+  return out;
+}
+
+describe('segmentationScores', () => {
+  it.each(goldens.segmentation.map((golden, i) => [i, golden] as const))('agrees with SciPy, case %i', (_, golden) => {
+    const { size } = goldens;
+    const predicted = ellipsoid(size, golden.predicted, 205);
+    const reference = ellipsoid(size, golden.reference, 205);
+    const scores = segmentationScores(predicted, reference, 205, size, golden.spacingMm, golden.toleranceMm);
+    for (const [name, value] of Object.entries(golden.scores))
+      expect(scores[name as keyof typeof scores], name).toBeCloseTo(value, 10);
+  });
+
+  it('says nothing of a class that is nowhere, and no distance where one side lacks it', () => {
+    const size: Zyx = [2, 2, 2];
+    const [empty, one] = [new Uint8Array(8), Uint8Array.of(0, 3, 0, 0, 0, 0, 0, 0)];
+    expect(segmentationScores(empty, empty, 3, size, [1, 1, 1])).toMatchObject({
+      dice: null,
+      jaccard: null,
+      hd95Mm: null,
+      surfaceDistanceMm: null,
+      surfaceDice: null,
+      volumeError: null,
+    });
+    expect(segmentationScores(empty, one, 3, size, [1, 1, 1])).toMatchObject({
+      dice: 0,
+      hd95Mm: null,
+      surfaceDice: 0,
+      volumeError: -1,
+    });
+    expect(segmentationScores(one, empty, 3, size, [1, 1, 1])).toMatchObject({
+      dice: 0,
+      hd95Mm: null,
+      surfaceDice: 0,
+      volumeError: null,
+    });
+    expect(segmentationScores(one, one, 3, size, [1, 1, 1])).toMatchObject({
+      dice: 1,
+      hd95Mm: 0,
+      surfaceDice: 1,
+      volumeError: 0,
+    });
+  });
+});
+
+describe('squaredDistances', () => {
+  it('is exact for any mask and spacing', () => {
+    const random = randomStream(3, 'distances');
+    for (let trial = 0; trial < 30; trial++) {
+      const size: Zyx = [random.integer(1, 7), random.integer(1, 7), random.integer(1, 7)];
+      const spacing: Zyx = [random.uniform(0.3, 3), random.uniform(0.3, 3), random.uniform(0.3, 3)];
+      const set = Uint8Array.from({ length: voxelCount(size) }, () => (random.chance(0.15) ? 1 : 0));
+      const got = squaredDistances(set, size, spacing);
+      const position = (i: number): Zyx => [Math.floor(i / (size[1] * size[2])), Math.floor(i / size[2]) % size[1], i % size[2]];
+      for (let i = 0; i < set.length; i++) {
+        const p = position(i);
+        let least = Number.POSITIVE_INFINITY;
+        for (let j = 0; j < set.length; j++) {
+          if (!set[j]) continue;
+          const q = position(j);
+          least = Math.min(
+            least,
+            p.reduce((sum, v, k) => sum + ((v - q[k]!) * spacing[k]!) ** 2, 0),
+          );
+        }
+        if (least === Number.POSITIVE_INFINITY) expect(got[i]).toBe(least);
+        else expect(got[i]).toBeCloseTo(least, 9);
+      }
+    }
+  });
+});
+
+describe('classification', () => {
+  it.each(goldens.classification.map((golden, i) => [i, golden] as const))('agrees with scikit-learn, case %i', (_, golden) => {
+    const { scores, positive } = golden;
+    expect(areaUnderCurve(scores, positive)).toBeCloseTo(golden.auc, 12);
+    expect(averagePrecision(scores, positive)).toBeCloseTo(golden.averagePrecision, 12);
+    const at = thresholdScores(scores, positive);
+    for (const name of ['sensitivity', 'specificity', 'accuracy'] as const) expect(at[name]).toBeCloseTo(golden[name], 12);
+  });
+
+  it('is not a number where a class has no case', () => {
+    expect(areaUnderCurve([0.1, 0.9], [true, true])).toBeNull();
+    expect(averagePrecision([0.1, 0.9], [false, false])).toBeNull();
+    expect(thresholdScores([0.1], [false])).toEqual({ sensitivity: null, specificity: 1, accuracy: 1 });
+    expect(thresholdScores([], []).accuracy).toBeNull();
+  });
+});
+
+describe('statistics', () => {
+  it.each(goldens.wilcoxon.map((golden, i) => [i, golden] as const))('agrees with SciPy on Wilcoxon, case %i', (_, golden) => {
+    const got = wilcoxonSignedRank(golden.a, golden.b)!;
+    expect(got.exact).toBe(golden.exact);
+    expect(got.p).toBeCloseTo(golden.p, 6);
+  });
+
+  it('has an interval around the mean that follows from the seed', () => {
+    const values = Array.from({ length: 30 }, (_, i) => Math.sin(i) + 2);
+    const interval = bootstrapMean(values)!;
+    expect(interval.mean).toBeCloseTo(values.reduce((a, b) => a + b) / 30, 12);
+    expect(interval.low).toBeLessThan(interval.mean);
+    expect(interval.high).toBeGreaterThan(interval.mean);
+    // the standard error of the mean is about 0.13
+    expect(interval.high - interval.low).toBeCloseTo(2 * 1.96 * 0.13, 1);
+    expect(bootstrapMean(values)).toEqual(interval);
+    expect(bootstrapMean([])).toBeNull();
+    expect(bootstrapMean([4])).toEqual({ mean: 4, low: 4, high: 4, count: 1 });
+    expect(bootstrapDifference([1, 2], [2, 3])).toMatchObject({ mean: 1, low: 1, high: 1 });
+    expect(() => bootstrapDifference([1], [])).toThrow(RangeError);
+    expect(wilcoxonSignedRank([1, 2], [1, 2])).toBeNull();
+  });
+
+  it('interpolates percentiles as NumPy does', () => {
+    expect(percentileOf([1, 2, 4], 0.5)).toBe(2);
+    expect(percentileOf([1, 2, 4], 0.75)).toBe(3);
+    expect(percentileOf([5], 0.95)).toBe(5);
+  });
+});
