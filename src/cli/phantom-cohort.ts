@@ -25,6 +25,8 @@ export interface PhantomCohortOptions {
   readonly spacingMm?: number;
   /** How differently patients lie; 1 if left out. See `SubjectRequest`. */
   readonly pose?: number;
+  /** Share of the patients with opacities in their lungs; `labels.csv` says which. Absent: no such table, and none has any. */
+  readonly opacities?: number;
 }
 
 /** What a call of `writePhantomCohort` did. */
@@ -61,11 +63,15 @@ async function openCohort(out: string, recipe: string): Promise<void> {
     );
 }
 
+/** Whether a subject is one of the share that has opacities: spread evenly over the numbers. */
+const hasOpacities = (share: number, subject: number): boolean => Math.floor((subject + 1) * share) > Math.floor(subject * share);
+
 /** Writes one subject, its landmarks last: with them it is complete. */
 async function writeSubject(out: string, id: string, options: PhantomCohortOptions, subject: number): Promise<void> {
   const spacing = options.spacingMm === undefined ? {} : { spacingMm: options.spacingMm };
-  const { kind, seed, pose = 1 } = options;
-  const { image, labels, landmarks, facts } = renderSubject({ kind, seed, subject, pose, ...spacing });
+  const { kind, seed, pose = 1, opacities } = options;
+  const disease = opacities === undefined ? {} : { opacities: hasOpacities(opacities, subject) };
+  const { image, labels, landmarks, facts } = renderSubject({ kind, seed, subject, pose, ...spacing, ...disease });
   await writeImage(join(out, 'imagesTr', `${id}_0000.nii.gz`), image);
   await writeImage(join(out, 'labelsTr', `${id}.nii.gz`), labels);
   await writeFileAtomic(join(out, 'factsTr', `${id}.json`), `${JSON.stringify(facts, null, 2)}\n`);
@@ -85,8 +91,11 @@ export async function writePhantomCohort(
   progress: Progress,
   signal?: AbortSignal,
 ): Promise<PhantomCohortReport> {
-  const { kind, seed, subjects, spacingMm, pose = 1 } = options;
-  await openCohort(out, `${JSON.stringify({ format: 1, kind, seed, spacingMm: spacingMm ?? null, pose }, null, 2)}\n`);
+  const { kind, seed, subjects, spacingMm, pose = 1, opacities } = options;
+  await openCohort(
+    out,
+    `${JSON.stringify({ format: 1, kind, seed, spacingMm: spacingMm ?? null, pose, ...(opacities === undefined ? {} : { opacities }) }, null, 2)}\n`,
+  );
   progress.start(subjects, 'subjects');
   let written = 0;
   try {
@@ -106,5 +115,9 @@ export async function writePhantomCohort(
   // An earlier, larger cohort keeps its further subjects, and the count says so.
   const complete = (await readdir(join(out, 'landmarksTr'))).filter((name) => name.endsWith('.mrk.json')).length;
   await writeFileAtomic(join(out, 'dataset.json'), `${JSON.stringify(datasetJson(kind, complete), null, 2)}\n`);
+  if (opacities !== undefined) {
+    const rows = Array.from({ length: complete }, (_, i) => `${subjectId(kind, i)},${hasOpacities(opacities, i) ? 1 : 0}`);
+    await writeFileAtomic(join(out, 'labels.csv'), `${['case,label', ...rows].join('\n')}\n`);
+  }
   return { written, kept: subjects - written, numTraining: complete };
 }

@@ -1,12 +1,12 @@
 /**
  * Finding the subjects of a source folder: nnU-Net's layout (`imagesTr/ID_0000.nii.gz`, `labelsTr/ID.nii.gz`), the Medical Segmentation
- * Decathlon's (`dataset.json` that lists the files), or any folder with images and DICOM series.
+ * Decathlon's (`dataset.json` that lists the files), MONAI's datalist (any JSON file that does), or any folder with images and DICOM series.
  *
  * In a plain folder a file named like an image plus something (`heart.nii.gz`, `heart_labels.nii.gz`) may be its label map; whether it
  * is, is seen when it is read. Hidden files (`._*`) are never looked at.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { basename, dirname, join, relative, sep } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { WorkError } from '../errors/errors.ts';
 import { findImages, type ImageSource, imageStem, isImageName } from '../images/find.ts';
 import type { CohortProblem } from './cohort.ts';
@@ -20,16 +20,23 @@ export interface SubjectTask {
   readonly labelsAreCertain: boolean;
   readonly landmarksPath: string | null;
   readonly split: 'train' | 'test';
+  /** What the subject is, where its list says so. */
+  readonly class?: string;
 }
 
 export interface FoundSubjects {
-  readonly layout: 'nnU-Net' | 'Decathlon' | 'plain';
+  readonly layout: 'nnU-Net' | 'Decathlon' | 'MONAI' | 'plain';
   readonly tasks: readonly SubjectTask[];
   readonly problems: readonly CohortProblem[];
 }
 
-/** @throws WorkError if the folder cannot be listed or its dataset.json cannot be read */
-export async function findSubjects(folder: string): Promise<FoundSubjects> {
+/**
+ * @param source a folder, or MONAI's datalist
+ * @throws WorkError if the folder cannot be listed, its dataset.json or the datalist cannot be read, or that has a subject in two sections
+ */
+export async function findSubjects(source: string): Promise<FoundSubjects> {
+  if (/\.json$/i.test(source) && (await isFile(source))) return fromDatalist(source);
+  const folder = source;
   const isFolder = async (name: string): Promise<boolean> =>
     (await stat(join(folder, name)).catch(() => undefined))?.isDirectory() ?? false;
   const dataset = await readDataset(folder);
@@ -42,13 +49,18 @@ type Dataset = Record<string, unknown> & { training?: unknown; test?: unknown };
 
 async function readDataset(folder: string): Promise<Dataset | null> {
   const path = join(folder, 'dataset.json');
-  const text = await readFile(path, 'utf8').catch(() => null);
-  if (text === null) return null;
+  return (await isFile(path)) ? readJsonObject(path, 'correct it, or remove it to have the folder searched') : null;
+}
+
+async function readJsonObject(path: string, advice: string): Promise<Dataset> {
+  let parsed: unknown;
   try {
-    return JSON.parse(text) as Dataset;
+    parsed = JSON.parse(await readFile(path, 'utf8'));
   } catch (error) {
-    throw new WorkError(`${path}: not JSON (${(error as Error).message}); correct it, or remove it to have the folder searched`);
+    throw new WorkError(`${path}: not JSON (${(error as Error).message}); ${advice}`);
   }
+  if (typeof parsed !== 'object' || parsed === null) throw new WorkError(`${path}: expected a JSON object; ${advice}`);
+  return parsed as Dataset;
 }
 
 const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isFile() ?? false;
@@ -82,6 +94,46 @@ async function fromDecathlon(folder: string, dataset: Dataset): Promise<FoundSub
     }
   }
   return { layout: 'Decathlon', tasks: named(folder, draft, imageStemOf), problems };
+}
+
+/** MONAI's datalist: sections of {"image": path or [paths], "label": path, or a class}; paths are relative to the list's folder. */
+async function fromDatalist(list: string): Promise<FoundSubjects> {
+  const document = await readJsonObject(list, "expected MONAI's datalist");
+  const sections = { training: 'train', validation: 'train', test: 'test', testing: 'test' } as const;
+  const folder = dirname(list);
+  const problems: CohortProblem[] = [];
+  const draft: Draft[] = [];
+  const seen = new Map<string, string>();
+  if (!Object.keys(sections).some((section) => Array.isArray(document[section])))
+    throw new WorkError(
+      `${list}: expected lists named training, validation or test; found ${Object.keys(document).join(', ') || 'nothing'}`,
+    );
+  for (const [section, split] of Object.entries(sections)) {
+    const entries = Array.isArray(document[section]) ? (document[section] as unknown[]) : [];
+    for (const [index, entry] of entries.entries()) {
+      const { image, label } = (typeof entry === 'string' ? { image: entry } : (entry ?? {})) as Record<string, unknown>;
+      const first: unknown = Array.isArray(image) ? image[0] : image;
+      if (typeof first !== 'string') throw new WorkError(`${list}: ${section}[${index}]: expected an "image" with a path`);
+      const path = resolve(folder, first);
+      const before = seen.get(path);
+      if (before !== undefined)
+        throw new WorkError(
+          `${list}: ${first} is in ${before === section ? `${section} twice` : `${before} and in ${section}`}; a subject may be in one only`,
+        );
+      seen.set(path, section);
+      if (Array.isArray(image) && image.length > 1)
+        problems.push({ source: path, kind: 'odd', message: `${image.length} channels are listed: the first is used` });
+      if (!(await isFile(path))) {
+        problems.push({ source: path, kind: 'refused', message: `listed in ${basename(list)}, but not there` });
+        continue;
+      }
+      const isMap = typeof label === 'string' && (isImageName(label) || (await isFile(resolve(folder, label))));
+      const name = !isMap && (typeof label === 'string' || typeof label === 'number') ? { class: String(label) } : {};
+      const labels = isMap ? [resolve(folder, label)] : [];
+      draft.push({ image: { kind: 'file', path }, labels, labelsAreCertain: true, landmarksPath: null, split, ...name });
+    }
+  }
+  return { layout: 'MONAI', tasks: named(folder, draft, imageStemOf), problems };
 }
 
 async function fromNnUnet(folder: string, dataset: Dataset | null): Promise<FoundSubjects> {

@@ -10,16 +10,21 @@ import { join, resolve, sep } from 'node:path';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { isLeftOver, makeFolder, writeFileAtomic } from '../node/files.ts';
 import { type Progress, SILENT } from '../node/progress.ts';
-import { type Cohort, type CohortProblem, formatCohort, type PrepareOptions } from './cohort.ts';
+import { type Cohort, type CohortProblem, formatCohort, type PrepareOptions, type Subject } from './cohort.ts';
 import { asOwnSubject, type FoundSubjects, findSubjects, type SubjectTask } from './find-subjects.ts';
 import { findDuplicates } from './fingerprint.ts';
 import { findRecord, type SubjectRecord } from './prepare-subject.ts';
+import { caseName, readClasses } from './table.ts';
 import { canUseProcesses, startWorker } from './workers.ts';
 
 export interface PrepareCall {
   readonly source: string;
   readonly out: string;
   readonly options: PrepareOptions;
+  /** A table of the subjects' classes; without it `labels.csv` or `classes.csv` in the source folder, if one is there. */
+  readonly classes?: string;
+  /** Its column of classes; `label` or `class` if not said. */
+  readonly classColumn?: string;
   /** Subjects at the same time; by default what processors and memory allow. */
   readonly workers?: number;
   readonly progress?: Progress;
@@ -58,6 +63,11 @@ export async function prepareCohort({
   for (const name of ['images', 'labels', 'subjects']) await clearLeftOvers(join(out, name));
   // until all is done again, no cohort is there to be mistaken for the whole
   await rm(join(out, 'cohort.json'), { force: true });
+
+  const classes = await findClasses(source, call.classes, call.classColumn);
+  const listed = new Map(found.tasks.map((task) => [task.id, task.class ?? null]));
+  const classOf = ({ id, source: path }: Subject): string | null =>
+    classes.get(id) ?? classes.get(caseName(path)) ?? listed.get(id) ?? null;
 
   const queue: SubjectTask[] = [...found.tasks];
   const records = new Map<string, SubjectRecord>();
@@ -134,16 +144,46 @@ export async function prepareCohort({
     (a, b) =>
       (order.get(a.source) ?? -1) - (order.get(b.source) ?? -1) || (a.source < b.source ? -1 : a.source > b.source ? 1 : 0),
   );
-  const cohort: Cohort = { folder: out, options, subjects: done.map((record) => record.subject), problems };
+  const subjects = done.map(({ subject }) => ({ ...subject, class: classOf(subject) }));
+  for (const name of unmatched(classes, subjects))
+    problems.push({
+      source: 'the table of classes',
+      kind: 'odd',
+      message: `case '${name}' has a class, but there is no such image`,
+    });
+  const cohort: Cohort = { folder: out, options, subjects, problems };
   if (done.length > 0) await writeFileAtomic(join(out, 'cohort.json'), formatCohort(cohort));
   return { layout: found.layout, cohort, kept };
+}
+
+/** The table of classes that a call names, or that lies in the source folder; empty without one. */
+async function findClasses(
+  source: string,
+  given: string | undefined,
+  column: string | undefined,
+): Promise<ReadonlyMap<string, string>> {
+  if (given !== undefined) return readClasses(given, column);
+  for (const name of ['labels.csv', 'classes.csv']) {
+    const path = join(source, name);
+    if (await stat(path).catch(() => undefined)) return readClasses(path, column);
+  }
+  return new Map();
+}
+
+/** Cases of the table that are no subject's. */
+function unmatched(classes: ReadonlyMap<string, string>, subjects: readonly Subject[]): string[] {
+  const known = new Set(subjects.flatMap(({ id, source }) => [id, caseName(source)]));
+  return [...classes.keys()].filter((name) => !known.has(name));
 }
 
 async function checkFolders(source: string, out: string): Promise<void> {
   const facts = await stat(source).catch(() => undefined);
   if (!facts) throw new UsageError(`${source}: no such folder; expected a folder of images`);
-  if (!facts.isDirectory())
-    throw new UsageError(`${source}: a file; expected a folder of images (gvsl inspect shows single files)`);
+  const isList = /\.json$/i.test(source) && facts.isFile();
+  if (!facts.isDirectory() && !isList)
+    throw new UsageError(
+      `${source}: a file; expected a folder of images, or MONAI's datalist in JSON (gvsl inspect shows single files)`,
+    );
   const [from, to] = [resolve(source), resolve(out)];
   if (to === from || to.startsWith(from + sep))
     throw new UsageError(

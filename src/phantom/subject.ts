@@ -10,6 +10,7 @@ import { type Anatomy, rounded } from './anatomy.ts';
 import { BRAIN_LABELS, BRAIN_PROTOCOL, BRAIN_VARIATION, createBrainMr, finishMr } from './brain-mr.ts';
 import { HEART_LABELS } from './heart.ts';
 import { createHeartCt, finishCt, HEART_PROTOCOL, HEART_VARIATION } from './heart-ct.ts';
+import { addOpacities } from './opacities.ts';
 import { paint } from './paint.ts';
 import { type PatientVariation, randomPatient, toPatient } from './patient-map.ts';
 import { blur, drawGrid, type ScanProtocol } from './scan.ts';
@@ -30,6 +31,8 @@ export interface SubjectRequest {
    * body, heart and field of view; sizes, shapes and chambers differ as before.
    */
   readonly pose?: number;
+  /** Adds opacities to the lungs of a chest CT: something to tell patients apart by. Everything else about the patient stays as it is. */
+  readonly opacities?: boolean;
 }
 
 export interface Landmark {
@@ -85,7 +88,7 @@ const EXAMINATIONS: Readonly<Record<PhantomKind, Examination>> = {
 export const labelsOf = (kind: PhantomKind): Readonly<Record<string, number>> => EXAMINATIONS[kind].labels;
 
 /** Renders one subject. At 3 mm this takes about half a second of one core, at 1.5 mm a few. */
-export function renderSubject({ kind, seed, subject, spacingMm, pose = 1 }: SubjectRequest): Subject {
+export function renderSubject({ kind, seed, subject, spacingMm, pose = 1, opacities = false }: SubjectRequest): Subject {
   const { variation, protocol, create, air, finish } = EXAMINATIONS[kind];
   const stream = (what: string): RandomStream => randomStream(seed, 'phantom', kind, subject, what);
   const anatomy = create(stream('anatomy'), pose);
@@ -104,6 +107,7 @@ export function renderSubject({ kind, seed, subject, spacingMm, pose = 1 }: Subj
   );
   const { geometry } = scan;
   const { image, labels } = paint(geometry, patient, anatomy.layers, air);
+  const disease = opacities ? addOpacities(stream('opacities'), image, geometry) : {};
   const sharpness = stream('blur').uniform(0.3, 0.6);
   blur(image, geometry.size, [sharpness, sharpness, sharpness]);
   const finished = finish(stream('noise'), image, geometry);
@@ -124,6 +128,7 @@ export function renderSubject({ kind, seed, subject, spacingMm, pose = 1 }: Subj
       bodyScale: patient.size.map(rounded),
       blurVoxels: rounded(sharpness),
       ...finished.facts,
+      ...disease,
       ...anatomy.facts,
     },
   };

@@ -29,10 +29,17 @@ export function registerPhantom(program: Command): void {
     .option('--seed <n>', 'names the cohort; the same seed gives the same files', '1')
     .option('--spacing <mm>', 'isotropic voxel size; without it every subject has its own, as real scans do')
     .option('--pose <factor>', 'how differently patients lie: 1 as scans of several hospitals do, 0 all alike', '1')
+    .option(
+      '--opacities <share>',
+      'heart-ct: this share of the patients has opacities in the lungs; labels.csv says which (a task of classification)',
+    )
     .addHelpText('after', '\nExample:\n  gvsl phantom patients --kind heart-ct --subjects 20 --seed 1 --spacing 3');
   action(
     command,
-    async (out: string, given: { kind: PhantomKind; subjects: string; seed: string; spacing?: string; pose: string }) => {
+    async (
+      out: string,
+      given: { kind: PhantomKind; subjects: string; seed: string; spacing?: string; pose: string; opacities?: string },
+    ) => {
       const kind = given.kind;
       const subjects = numberOption('subjects', 1, MOST_SUBJECTS, true, given.subjects);
       const seed = numberOption('seed', 0, Number.MAX_SAFE_INTEGER, true, given.seed);
@@ -41,12 +48,15 @@ export function registerPhantom(program: Command): void {
         given.spacing === undefined
           ? {}
           : { spacingMm: numberOption('spacing', SPACING_MM.least, SPACING_MM.most, false, given.spacing) };
+      const disease = given.opacities === undefined ? {} : { opacities: numberOption('opacities', 0, 1, false, given.opacities) };
+      if (given.opacities !== undefined && kind !== 'heart-ct')
+        throw new UsageError(`--opacities: only the chests of --kind heart-ct have lungs; found --kind ${kind}`);
       const { createProgress } = await import('../../node/progress.ts');
       const { writePhantomCohort } = await import('../phantom-cohort.ts');
-      const report = await writePhantomCohort(out, { kind, subjects, seed, pose, ...spacing }, createProgress());
+      const report = await writePhantomCohort(out, { kind, subjects, seed, pose, ...spacing, ...disease }, createProgress());
       const kept = report.kept > 0 ? `, ${report.kept} were there already` : '';
       return {
-        json: { out, kind, seed, spacingMm: spacing.spacingMm ?? null, pose, subjects, ...report },
+        json: { out, kind, seed, spacingMm: spacing.spacingMm ?? null, pose, ...disease, subjects, ...report },
         text: [
           `${out}: ${report.numTraining} ${kind} phantoms (${report.written} written${kept})`,
           `next: gvsl prepare ${out} COHORT --modality ${kind.endsWith('ct') ? 'ct' : 'mr'}`,

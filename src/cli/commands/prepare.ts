@@ -15,6 +15,8 @@ interface Flags {
   readonly crop: string;
   readonly intensity: string;
   readonly workers?: string;
+  readonly classes?: string;
+  readonly classColumn?: string;
 }
 
 /** `1` or `1,1,2` (x, y, z) as three positive numbers. */
@@ -62,7 +64,15 @@ async function run(source: string, out: string, flags: Flags): Promise<CommandRe
   process.once('SIGTERM', onInterrupt);
   const startedMs = performance.now();
   try {
-    const report = await prepareCohort({ source, out, ...call, progress: createProgress(), signal: stop.signal });
+    const report = await prepareCohort({
+      source,
+      out,
+      ...call,
+      ...(flags.classes === undefined ? {} : { classes: flags.classes }),
+      ...(flags.classColumn === undefined ? {} : { classColumn: flags.classColumn }),
+      progress: createProgress(),
+      signal: stop.signal,
+    });
     const timeMs = Math.round(performance.now() - startedMs);
     const { cohort, kept, layout } = report;
     const refused = cohort.problems.filter((p) => p.kind === 'refused').length;
@@ -124,6 +134,7 @@ function asText({ cohort, kept, layout }: PrepareReport, timeMs: number): string
     `${subjects.length} prepared${kept ? ` (${kept} of them before)` : ''}`,
     `${refused} refused`,
     `${labelled} with labels`,
+    ...classFacts(subjects),
     `${layout} layout`,
     formatDuration(timeMs),
   ];
@@ -131,17 +142,33 @@ function asText({ cohort, kept, layout }: PrepareReport, timeMs: number): string
   return parts.join('\n');
 }
 
+/** How many subjects each class has; nothing without classes. */
+function classFacts(subjects: Cohort['subjects']): string[] {
+  const counts = new Map<string, number>();
+  for (const { class: name } of subjects) if (name !== null) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const listed = [...counts].sort(([a], [b]) => a.localeCompare(b)).map(([name, count]) => `${count} of class '${name}'`);
+  return listed.length > 0 ? [listed.join(', ')] : [];
+}
+
 export function registerPrepare(program: Command): void {
   const command = program
     .command('prepare')
     .description('prepare a folder of scans as a cohort for training: RAS, resampled, intensities in [0, 1], cropped')
-    .argument('<source>', 'folder: nnU-Net or Decathlon layout, or any folder with images and DICOM series')
+    .argument(
+      '<source>',
+      "folder: nnU-Net or Decathlon layout, or any folder with images and DICOM series; or MONAI's datalist in JSON",
+    )
     .argument('<out>', 'folder of the cohort; an interrupted preparation continues there')
     .option('--modality <ct|mr>', 'ct: (HU + 1024) / 2048, clipped to [0, 1]; mr: clipped at 0, then see --intensity (required)')
     .option('--spacing <mm>', 'voxel size, one number or x,y,z', '1')
     .option('--size <voxels>', 'crop or pad every image about its centre, after --crop; one number or x,y,z')
     .option('--crop <foreground|none>', 'foreground: the patient with 5 mm around', 'foreground')
     .option('--intensity <minmax|percentile>', 'mr only: scale from lowest to highest value, or percentile 0.5 to 99.5', 'minmax')
+    .option(
+      '--classes <file>',
+      'CSV table with the columns case and label: the class of each subject (default: labels.csv in the source)',
+    )
+    .option('--class-column <name>', "the table's column of classes (default: label or class)")
     .option('--workers <n>', 'images at the same time (default: what processors and memory allow)')
     .addHelpText(
       'after',
