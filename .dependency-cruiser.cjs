@@ -37,6 +37,7 @@ const mayImport = {
     'training',
     'node',
   ],
+  study: ['errors', 'random', 'geometry', 'model', 'method', 'scores', 'cohort', 'pictures', 'training', 'transfer', 'node'],
   bench: ['errors', 'random', 'geometry', 'engine', 'model', 'method', 'phantom', 'images', 'cohort', 'training', 'node'],
   report: ['errors', 'geometry', 'cohort', 'pictures', 'training', 'method', 'node'],
 };

@@ -12,7 +12,7 @@ export interface TaskSplit {
   readonly test: readonly Subject[];
 }
 
-type SplitOptions = Pick<TransferConfiguration, 'task'> & { readonly data: TransferConfiguration['data'] };
+type SplitOptions = Pick<TransferConfiguration, 'task' | 'seed'> & { readonly data: TransferConfiguration['data'] };
 
 /** Whether a subject has what the task is learnt from. */
 export const isLabelled = ({ labelCodes, class: name }: Subject, task: TransferConfiguration['task']): boolean =>
@@ -66,7 +66,7 @@ const howMany = (wanted: number, of: number): number =>
  * Splits a cohort's labelled subjects.
  * @throws UsageError if nobody is left to train with, more labels are asked for than there are, or a file's split is not one
  */
-export async function splitForTask(cohort: Cohort, { task, data }: SplitOptions): Promise<TaskSplit> {
+export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOptions): Promise<TaskSplit> {
   const what = task === 'segmentation' ? 'label maps' : 'classes';
   const labelled = cohort.subjects.filter((subject) => isLabelled(subject, task));
   if (labelled.length === 0)
@@ -99,5 +99,7 @@ export async function splitForTask(cohort: Cohort, { task, data }: SplitOptions)
   if (data.labels === 'all') return split;
   if (data.labels > training.length)
     throw new UsageError(`--labels ${data.labels}: only ${training.length} labelled subjects are left to train with`);
-  return { ...split, training: training.slice(0, data.labels) };
+  // by the run's own seed, so that runs of several seeds differ in whom they learn from, and methods of one seed do not
+  const order = randomStream(seed, 'labels', task).permutation(training.length);
+  return { ...split, training: Array.from(order.slice(0, data.labels), (i) => training[i]!) };
 }

@@ -45,7 +45,7 @@ export async function writeTinyCohort(
       geometry,
       intensity: { kind: 'minmax', low: 0, high: 1 },
       labelCodes: [0, LABEL],
-      class: null,
+      class: i % 2 === 0 ? 'healthy' : 'ill',
       landmarks: [{ name: 'centre', positionMm: [2 * centre[0]!, 2 * centre[1]!, 2 * centre[2]!] }],
       split: 'train',
       problems: [],

@@ -1,0 +1,61 @@
+/** `gvsl compare`: a declared study of methods of pre-training, run to its table and figures. */
+import type { Command } from 'commander';
+import { action } from '../run-command.ts';
+import { stopSignal } from '../stop-signal.ts';
+import { formatTable } from '../table.ts';
+
+const HELP = `
+A study's file (YAML or JSON):
+  cohort: prepared
+  methods: [scratch, restoration-only, matching-only, without-affine, gvsl]
+  modes: [linear, finetune]
+  labels: [4, 8, 16, all]
+  seeds: [1, 2, 3]
+  pretraining:
+    configuration: { steps: 2000, model: { width: 0.25 }, data: { patch: 48 } }   # as for gvsl pretrain
+  transfer:
+    configuration: { steps: 1000, learningRate: 1e-3, data: { patch: 48, validation: 10, test: 30 } }   # as for gvsl train
+    linear: { learningRate: 1e-2 }
+
+Writes table.md, table.csv, study.json and the figures labels.svg, learning.svg, features.svg, correlation.svg. Stopped at any time, the same
+command goes on.
+
+Example:
+  gvsl compare study.yaml --out studies/hippocampus`;
+
+/** Adds `gvsl compare`. */
+export function registerCompare(program: Command): void {
+  const command = program
+    .command('compare')
+    .description(
+      'run a declared study: methods of pre-training x modes of transfer x numbers of labels x seeds, with paired tests',
+    )
+    .argument('<study>', 'file that declares the study')
+    .requiredOption('--out <folder>', 'folder of the study')
+    .addHelpText('after', HELP);
+  action(command, async (file: string, { out }: { out: string }) => {
+    const { readStudy } = await import('../../study/run.ts');
+    const { compare } = await import('../../study/compare.ts');
+    const { createProgress } = await import('../../node/progress.ts');
+    const study = await readStudy(file);
+    const report = await compare({ study, out, progress: createProgress(), signal: stopSignal() });
+    const rows = report.rows.map((row) => [
+      row.title,
+      row.mode,
+      String(row.labels),
+      `${row.mean.toFixed(4)}${row.deviation === null ? '' : ` ± ${row.deviation.toFixed(4)}`}`,
+      row.difference === null
+        ? ''
+        : `${row.difference.mean.toFixed(4)} (${row.difference.low.toFixed(4)} to ${row.difference.high.toFixed(4)})`,
+      row.p === null ? '' : row.p.toPrecision(2),
+    ]);
+    return {
+      json: { ...report, out },
+      text: [
+        formatTable(['pre-training', 'mode', 'labels', 'score', `against ${study.baseline}`, 'p'], rows, [3, 4, 5]),
+        '',
+        `${out}: ${report.runs} trainings; ${report.files.join(', ')}`,
+      ].join('\n'),
+    };
+  });
+}

@@ -1,0 +1,38 @@
+/** A whole study: run, table, figures, all written into its folder. */
+import { join } from 'node:path';
+import { writeFileAtomic } from '../node/files.ts';
+import { jsonText } from '../training/model-folder.ts';
+import { correlationFigure, featuresFigure, labelsFigure, learningFigure } from './figures.ts';
+import { runStudy, type StudyCall } from './run.ts';
+import { type StudyRow, studyCsv, studyMarkdown, studyRows } from './tables.ts';
+
+export interface StudyReport {
+  readonly name: string;
+  readonly runs: number;
+  readonly rows: readonly StudyRow[];
+  readonly files: readonly string[];
+}
+
+/** Runs what is not done, then writes table.md, table.csv, study.json and the figures. @throws as `runStudy` */
+export async function compare(call: StudyCall): Promise<StudyReport> {
+  const { study, out, progress } = call;
+  const results = await runStudy(call);
+  const rows = studyRows(study, results);
+  const files: Record<string, string | undefined> = {
+    'table.md': studyMarkdown(study, rows),
+    'table.csv': studyCsv(rows),
+    'study.json': jsonText({
+      study,
+      rows,
+      runs: results.map(({ method, mode, labels, seed, summary, curve }) => ({ method, mode, labels, seed, summary, curve })),
+    }),
+    'labels.svg': labelsFigure(study, rows),
+    'learning.svg': learningFigure(study, results),
+    'correlation.svg': await correlationFigure(study, out),
+  };
+  progress.say('t-SNE of local features');
+  files['features.svg'] = await featuresFigure(study, out);
+  const written = Object.entries(files).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  for (const [name, text] of written) await writeFileAtomic(join(out, name), text);
+  return { name: study.name, runs: results.length, rows, files: written.map(([name]) => name) };
+}

@@ -1,0 +1,148 @@
+/** A study's figures: score against number of labels, learning curves, t-SNE of local features, and the correlation in pre-training. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openCohort } from '../cohort/cohort.ts';
+import { readLabelCrop } from '../cohort/crops.ts';
+import { toZyx } from '../geometry/volume.ts';
+import { tsne } from '../method/embedding/tsne.ts';
+import { featuresProgram } from '../method/transfer/programs.ts';
+import { createBackend } from '../node/backends.ts';
+import { findFolder } from '../node/files.ts';
+import { type Curve, plotCurves, plotScatter, type ScatterPanel } from '../pictures/plot.ts';
+import { randomStream } from '../random/random.ts';
+import { transferPatch } from '../transfer/configuration.ts';
+import { featuresOf } from '../transfer/features.ts';
+import { openNetwork } from '../transfer/network.ts';
+import { splitForTask } from '../transfer/split.ts';
+import { startOf } from '../transfer/start.ts';
+import { classIndices, taskOf } from '../transfer/task.ts';
+import type { Study } from './configuration.ts';
+import { METHODS } from './methods/registry.ts';
+import { configurationOf, runsOf, type StudyRunResult } from './run.ts';
+import type { StudyRow } from './tables.ts';
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+const titlesOf = (study: Study) => METHODS.filter(({ name }) => study.methods.includes(name));
+
+/** Score against number of labels, a panel for each mode. */
+export function labelsFigure(study: Study, rows: readonly StudyRow[]): string {
+  const all = Math.max(...study.labels.map((labels) => (labels === 'all' ? 0 : labels))) * 2 || 1;
+  const place = (labels: number | 'all'): number => (labels === 'all' ? all : labels);
+  return plotCurves(
+    study.modes.map((mode) => ({
+      title: mode === 'linear' ? 'linear evaluation' : 'fine-tuning',
+      xLabel: 'labelled subjects',
+      logX: true,
+      ticks: study.labels.map((labels) => [place(labels), String(labels)] as const),
+      curves: titlesOf(study).map(({ name, title }): Curve => {
+        const own = rows
+          .filter((row) => row.method === name && row.mode === mode)
+          .sort((a, b) => place(a.labels) - place(b.labels));
+        return {
+          name: title,
+          points: own.map((row) => [place(row.labels), row.mean]),
+          spread: own.map(({ deviation }) => deviation ?? 0),
+        };
+      }),
+    })),
+  );
+}
+
+/** Validation score against steps, averaged over seeds, for the smallest number of labels (the paper's figure 6). */
+export function learningFigure(study: Study, results: readonly StudyRunResult[]): string {
+  const labels = study.labels[0]!;
+  return plotCurves(
+    study.modes.map((mode) => ({
+      title: `${mode === 'linear' ? 'linear evaluation' : 'fine-tuning'}, ${labels} labels: validation`,
+      xLabel: 'steps',
+      curves: titlesOf(study).map(({ name, title }): Curve => {
+        const own = results.filter((run) => run.method === name && run.mode === mode && run.labels === labels);
+        const steps = [...new Set(own.flatMap(({ curve }) => curve.map(([step]) => step)))].sort((a, b) => a - b);
+        return {
+          name: title,
+          points: steps.map((step) => [
+            step,
+            mean(own.flatMap(({ curve }) => curve.filter(([at]) => at === step).map(([, score]) => score))),
+          ]),
+        };
+      }),
+    })),
+  );
+}
+
+/** Where a method's pre-training lies; undefined for one without. */
+const pretrainedAt = (study: Study, out: string, method: string): string | undefined =>
+  method === 'scratch' ? undefined : (study.pretraining.models[method] ?? join(out, 'pretrained', method));
+
+/** NCC loss in pre-training with and without the fundament (the paper's figure 8); undefined if no run's log is at hand. */
+export async function correlationFigure(study: Study, out: string): Promise<string | undefined> {
+  const curves: Curve[] = [];
+  for (const { name, title } of titlesOf(study)) {
+    const folder = pretrainedAt(study, out, name);
+    if (folder === undefined || name === 'restoration-only') continue;
+    const text = await readFile(join(folder, 'metrics.jsonl'), 'utf8').catch(() => '');
+    const points = text.split('\n').flatMap((line): [number, number][] => {
+      if (line === '') return [];
+      const { kind, step, loss } = JSON.parse(line) as { kind: string; step: number; loss?: { ncc?: number } };
+      return kind === 'step' && typeof loss?.ncc === 'number' ? [[step, loss.ncc]] : [];
+    });
+    // single steps are single pairs, and jump
+    const window = 15;
+    const smooth = points.flatMap(([step], i): [number, number][] =>
+      i % 5 === 0 ? [[step, mean(points.slice(Math.max(0, i - window + 1), i + 1).map(([, value]) => value))]] : [],
+    );
+    if (smooth.length > 1) curves.push({ name: title, points: smooth });
+  }
+  if (curves.length === 0) return undefined;
+  return plotCurves([{ title: 'NCC loss in pre-training (running mean)', xLabel: 'steps', curves }]);
+}
+
+/** Voxels of each structure in the t-SNE, and test subjects they are taken from. */
+const VOXELS_PER_CLASS = 60;
+const SUBJECTS = 3;
+
+/** t-SNE of local features of test subjects' voxels, coloured by structure, a panel for each method (the paper's figure 7). */
+export async function featuresFigure(study: Study, out: string): Promise<string | undefined> {
+  if (study.task !== 'segmentation') return undefined;
+  const cohort = await openCohort(study.cohort);
+  const backend = createBackend('auto');
+  const panels: ScatterPanel[] = [];
+  let groups: readonly string[] = [];
+  for (const { name, title } of titlesOf(study)) {
+    const init = pretrainedAt(study, out, name) ?? 'scratch';
+    if (init !== 'scratch' && (await findFolder(init)) === undefined) continue;
+    const run = runsOf(study).find((each) => each.method === name)!;
+    const configuration = configurationOf(study, run, init);
+    const task = await taskOf(cohort, configuration);
+    if (task.kind !== 'segmentation') return undefined;
+    const { test } = await splitForTask(cohort, configuration);
+    const { architecture, parameters } = await startOf(cohort, configuration, task);
+    const window = transferPatch(configuration);
+    const session = await openNetwork({ parameters }, backend, featuresProgram(architecture, window), window);
+    const points: Float32Array[] = [];
+    const labels: number[] = [];
+    try {
+      for (const subject of test.slice(0, SUBJECTS)) {
+        const { data, channels } = await featuresOf(session, cohort, subject, window, 0.5, architecture.widths[8]!);
+        const size = toZyx(subject.geometry.size);
+        const classes = classIndices((await readLabelCrop(cohort, subject, [0, 0, 0], size))!, task);
+        const voxels = classes.length;
+        for (let c = 1; c < task.labels.length; c++) {
+          const own = Array.from(classes.keys()).filter((v) => classes[v] === c);
+          const order = randomStream(1, 'featuresFigure', subject.id, c).permutation(own.length);
+          for (const k of order.slice(0, Math.ceil(VOXELS_PER_CLASS / SUBJECTS))) {
+            points.push(Float32Array.from({ length: channels }, (_, channel) => data[channel * voxels + own[k]!]!));
+            labels.push(c - 1);
+          }
+        }
+      }
+    } finally {
+      await session.close();
+    }
+    if (points.length < 4) continue;
+    groups = task.labels.slice(1).map(({ name: label }) => label);
+    const layout = tsne(points);
+    panels.push({ title, points: layout.map(([x, y], i) => [x, y, labels[i]!] as const) });
+  }
+  return panels.length > 0 ? plotScatter(panels, groups) : undefined;
+}

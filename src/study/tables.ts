@@ -1,0 +1,130 @@
+/** A study's scores as a table: means over seeds, and each method against the baseline on the same test subjects. */
+import { bootstrapDifference, type Interval, wilcoxonSignedRank } from '../scores/statistics.ts';
+import type { Study } from './configuration.ts';
+import { METHODS } from './methods/registry.ts';
+import type { Mode, StudyRunResult } from './run.ts';
+
+/** One cell: a method in a mode with a number of labels. */
+export interface StudyRow {
+  readonly method: string;
+  readonly title: string;
+  readonly mode: Mode;
+  readonly labels: number | 'all';
+  readonly seeds: number;
+  /** Of the score (mean Dice over test subjects, or AUC) over seeds. */
+  readonly mean: number;
+  /** Standard deviation over seeds (n - 1); null with one. */
+  readonly deviation: number | null;
+  /**
+   * Against the baseline, paired by test subject, each subject's score averaged over seeds (segmentation only): mean difference with its 95 %
+   * bootstrap interval, and Wilcoxon's p.
+   */
+  readonly difference: Interval | null;
+  readonly p: number | null;
+}
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function deviationOf(values: readonly number[]): number | null {
+  if (values.length < 2) return null;
+  const centre = mean(values);
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length - 1));
+}
+
+/** A subject's score averaged over the runs: its mean Dice over classes; by subject. */
+function subjectScores(results: readonly StudyRunResult[]): Map<string, number> {
+  const all = new Map<string, number[]>();
+  for (const { subjects } of results)
+    for (const { id, dice } of subjects) {
+      const known = (dice ?? []).filter((value) => value !== null);
+      if (known.length > 0) all.set(id, [...(all.get(id) ?? []), mean(known)]);
+    }
+  return new Map([...all].map(([id, values]) => [id, mean(values)]));
+}
+
+/** The rows, method by method as the study has them. */
+export function studyRows(study: Study, results: readonly StudyRunResult[]): StudyRow[] {
+  const rows: StudyRow[] = [];
+  for (const mode of study.modes)
+    for (const labels of study.labels)
+      for (const { name, title } of METHODS) {
+        const own = results.filter((run) => run.method === name && run.mode === mode && run.labels === labels);
+        if (own.length === 0) continue;
+        const scores = own.flatMap(({ summary }) => summary.dice ?? summary.auc ?? []);
+        if (scores.length === 0) continue;
+        const base = subjectScores(
+          results.filter((run) => run.method === study.baseline && run.mode === mode && run.labels === labels),
+        );
+        const mine = subjectScores(own);
+        const ids = [...mine.keys()].filter((id) => base.has(id));
+        const [a, b] = [ids.map((id) => base.get(id)!), ids.map((id) => mine.get(id)!)];
+        const compared = name !== study.baseline && ids.length > 0;
+        rows.push({
+          method: name,
+          title,
+          mode,
+          labels,
+          seeds: own.length,
+          mean: mean(scores),
+          deviation: deviationOf(scores),
+          difference: compared ? bootstrapDifference(a, b) : null,
+          p: compared ? (wilcoxonSignedRank(a, b)?.p ?? null) : null,
+        });
+      }
+  return rows;
+}
+
+const signed = (value: number): string => `${value >= 0 ? '+' : ''}${value.toFixed(3)}`;
+
+/** A table for each mode: methods down, numbers of labels across. */
+export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
+  const parts = study.modes.map((mode) => {
+    const cell = (row: StudyRow | undefined): string => {
+      if (!row) return '-';
+      const spread = row.deviation === null ? '' : ` ± ${row.deviation.toFixed(3)}`;
+      const against =
+        row.difference === null
+          ? ''
+          : `<br>${signed(row.difference.mean)} (${signed(row.difference.low)} to ${signed(row.difference.high)}), p ${row.p === null ? '-' : row.p < 0.001 ? '< 0.001' : `= ${row.p.toFixed(3)}`}`;
+      return `${row.mean.toFixed(3)}${spread}${against}`;
+    };
+    const titles = METHODS.filter(({ name }) => study.methods.includes(name));
+    const lines = titles.map(
+      ({ name, title }) =>
+        `| ${title} | ${study.labels.map((labels) => cell(rows.find((row) => row.method === name && row.mode === mode && row.labels === labels))).join(' | ')} |`,
+    );
+    return [
+      `**${mode === 'linear' ? 'Linear evaluation' : 'Fine-tuning'}**`,
+      '',
+      `| pre-training | ${study.labels.map((labels) => (labels === 'all' ? 'all labels' : `${labels} labels`)).join(' | ')} |`,
+      `| --- | ${study.labels.map(() => '---:').join(' | ')} |`,
+      ...lines,
+      '',
+    ].join('\n');
+  });
+  const what =
+    study.task === 'segmentation'
+      ? 'Dice on the test subjects (mean over subjects of the mean over classes)'
+      : 'AUC on the test subjects';
+  return `${what}; mean ± standard deviation over ${study.seeds.length} seeds. Below: difference to ${study.baseline}, paired by test subject, with its 95 % bootstrap interval and Wilcoxon's p.\n\n${parts.join('\n')}`;
+}
+
+export const studyCsv = (rows: readonly StudyRow[]): string =>
+  [
+    'method,mode,labels,seeds,mean,deviation,difference,low,high,p',
+    ...rows.map((row) =>
+      [
+        row.method,
+        row.mode,
+        row.labels,
+        row.seeds,
+        row.mean,
+        row.deviation ?? '',
+        row.difference?.mean ?? '',
+        row.difference?.low ?? '',
+        row.difference?.high ?? '',
+        row.p ?? '',
+      ].join(','),
+    ),
+    '',
+  ].join('\n');

@@ -1,0 +1,284 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openCohort } from '../cohort/cohort.ts';
+import type { Geometry, Matrix3, Xyz } from '../geometry/volume.ts';
+import { readImage } from '../images/read.ts';
+import { writeImage } from '../images/write.ts';
+import { applyAugmentation, NO_AUGMENTATION, sampleAugmentation } from '../method/transfer/augment.ts';
+import { createBackend } from '../node/backends.ts';
+import { SILENT } from '../node/progress.ts';
+import { randomStream } from '../random/random.ts';
+import { readModel, resolveModel } from '../training/model-folder.ts';
+import { pretrain } from '../training/pretrain.ts';
+import { parseConfiguration, parseConfigurationOf } from '../training/read-configuration.ts';
+import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
+import { classifyImages } from './classify.ts';
+import { TRANSFER, type TransferConfiguration } from './configuration.ts';
+import { embedImage } from './embed.ts';
+import { dicePerClass } from './evaluate.ts';
+import { oneHot } from './examples.ts';
+import { cropFeatures } from './features.ts';
+import { segmentImages } from './segment.ts';
+import { splitForTask } from './split.ts';
+import { classIndices, taskOf } from './task.ts';
+import { train } from './train.ts';
+
+let folder: string;
+const at = (...names: string[]): string => join(folder, ...names);
+
+/** A bright ball on a grid of any orientation and spacing, in which it lies askew. */
+function ball(size: Xyz, spacingMm: Xyz, direction: Matrix3): { geometry: Geometry; data: Int16Array } {
+  const geometry: Geometry = { size, spacingMm, originMm: [-20, 30, 5], direction };
+  const data = new Int16Array(size[0] * size[1] * size[2]);
+  for (let z = 0, i = 0; z < size[2]; z++)
+    for (let y = 0; y < size[1]; y++)
+      for (let x = 0; x < size[0]; x++, i++) {
+        const distance = Math.hypot(
+          (x - size[0] / 2) * spacingMm[0],
+          (y - size[1] / 2) * spacingMm[1],
+          (z - size[2] / 2) * spacingMm[2],
+        );
+        data[i] = Math.round(100 + 500 / (1 + Math.exp(distance - 10)) + ((7 * i) % 13));
+      }
+  return { geometry, data };
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gvsl-transfer-'));
+  await writeTinyCohort(at('cohort'), 8);
+  await pretrain({
+    cohort: at('cohort'),
+    out: at('pretrained'),
+    configuration: parseConfiguration(
+      { steps: 2, threads: 1, model: { width: 0.125 }, data: { patch: 16, heldOut: 0, damage: { shufflingBoxes: 5 } } },
+      [],
+      'test',
+    ),
+    resume: false,
+    progress: SILENT,
+  });
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+const configured = (changes: Record<string, unknown> = {}, data: object = {}): TransferConfiguration =>
+  parseConfigurationOf(
+    TRANSFER,
+    {
+      steps: 6,
+      batch: 2,
+      learningRate: 1e-2,
+      threads: 1,
+      init: at('pretrained'),
+      log: { everySteps: 1, evaluateEverySteps: 3, picturesEverySteps: 6, checkpointEverySteps: 2 },
+      data: { patch: 16, validation: 2, test: 2, ...data },
+      ...changes,
+    },
+    [],
+    'test',
+  );
+const run = (out: string, configuration: TransferConfiguration, resume = false, signal?: AbortSignal) =>
+  train({ cohort: at('cohort'), out: at(out), configuration, resume, progress: SILENT, ...(signal ? { signal } : {}) });
+const stateOf = async (out: string): Promise<Buffer> =>
+  Buffer.concat(
+    await Promise.all(
+      ['model.safetensors', 'config.json', 'state.safetensors', 'state.json'].map((name) => readFile(at(out, 'last', name))),
+    ),
+  );
+
+describe('splitForTask', () => {
+  const data = (changes: object = {}) => configured({}, changes);
+
+  it('keeps training, validation and test apart, and numbers of labels nested for a seed', async () => {
+    const cohort = await openCohort(at('cohort'));
+    const { training, validation, test } = await splitForTask(cohort, data());
+    const ids = [...training, ...validation, ...test].map(({ id }) => id);
+    expect(new Set(ids).size).toBe(8);
+    expect([training.length, validation.length, test.length]).toEqual([4, 2, 2]);
+    const two = await splitForTask(cohort, data({ labels: 2 }));
+    const three = await splitForTask(cohort, data({ labels: 3 }));
+    expect(three.training.slice(0, 2)).toEqual(two.training);
+    expect(two.test).toEqual(test);
+    const fold = await Promise.all([1, 2, 3].map((k) => splitForTask(cohort, data({ test: 0, folds: 3, fold: k }))));
+    expect(new Set(fold.flatMap((split) => split.validation.map(({ id }) => id))).size).toBe(8);
+  });
+
+  it('refuses more labels than there are, a subject in two parts, and subjects that are not there', async () => {
+    const cohort = await openCohort(at('cohort'));
+    await expect(splitForTask(cohort, data({ labels: 5 }))).rejects.toThrow('only 4 labelled subjects');
+    await expect(splitForTask(cohort, data({ validation: 6, test: 2 }))).rejects.toThrow('none is left to train with');
+    const file = at('split.json');
+    const withFile = (document: unknown) =>
+      writeFile(file, JSON.stringify(document)).then(() => splitForTask(cohort, data({ split: file })));
+    await expect(withFile({ training: ['tiny_0'], test: ['tiny_0'] })).rejects.toThrow(
+      "subject 'tiny_0' is in training and in test",
+    );
+    await expect(withFile({ training: ['nobody'] })).rejects.toThrow("there is no subject 'nobody'");
+    await expect(withFile({ training: [] })).rejects.toThrow('expected {"training"');
+    expect((await withFile({ training: ['tiny_0'], test: ['tiny_1'] })).test.map(({ id }) => id)).toEqual(['tiny_1']);
+  });
+});
+
+describe('taskOf', () => {
+  it('takes the codes that are there, and refuses others', async () => {
+    const cohort = await openCohort(at('cohort'));
+    const task = await taskOf(cohort, configured());
+    expect(task).toMatchObject({ kind: 'segmentation', labels: [{ code: 0 }, { code: 500, name: 'label 500' }] });
+    await expect(taskOf(cohort, configured({}, { labelCodes: [420] }))).rejects.toThrow('no label map of');
+    await expect(taskOf(cohort, configured({}, { labelCodes: [0] }))).rejects.toThrow('0 is the background');
+    expect(await taskOf(cohort, configured({ task: 'classification' }))).toMatchObject({ classes: ['healthy', 'ill'] });
+    if (task.kind !== 'segmentation') throw new Error('not a segmentation');
+    expect([...classIndices([0, 500, 7], task)]).toEqual([0, 1, 0]);
+    expect([...oneHot([0, 1], 2, 2)]).toEqual([1, 0, 0, 1]);
+    expect(dicePerClass([0, 1, 1, 2], [0, 1, 2, 2], 4)).toEqual([2 / 3, 2 / 3, null]);
+  });
+});
+
+describe('augmentation', () => {
+  it('changes nothing by the empty plan, mirrors exactly, and moves labels with the image', () => {
+    const random = randomStream(5, 'augment');
+    const image = Float32Array.from({ length: 60 }, () => random.uniform());
+    const labels = Uint16Array.from(image, (value) => (value > 0.5 ? 2 : 0));
+    expect(applyAugmentation(image, labels, [3, 4, 5], NO_AUGMENTATION)).toEqual({ image, labels });
+    const flip = { ...NO_AUGMENTATION, flip: [true, false, true] as const };
+    const once = applyAugmentation(image, labels, [3, 4, 5], flip);
+    expect(once.image[0]).toBe(image[2 * 20 + 4]);
+    expect(applyAugmentation(once.image, once.labels, [3, 4, 5], flip)).toEqual({ image, labels });
+    expect([...once.labels!]).toEqual(Array.from(once.image, (value) => (value > 0.5 ? 2 : 0)));
+    const options = { spatialProbability: 1, spatial: {}, intensityProbability: 1, flips: ['x'] as const };
+    const plan = sampleAugmentation(randomStream(1, 'plan'), [3, 4, 5], options);
+    expect(sampleAugmentation(randomStream(1, 'plan'), [3, 4, 5], options)).toEqual(plan);
+    const changed = applyAugmentation(image, labels, [3, 4, 5], plan);
+    expect(Math.min(...changed.image)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...changed.image)).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('cropFeatures', () => {
+  it('takes a box, zero outside', () => {
+    const features = { size: [2, 2, 3] as const, channels: 2, data: Float32Array.from({ length: 24 }, (_, i) => i + 1) };
+    expect([...cropFeatures(features, [1, 0, 2], [1, 2, 2])]).toEqual([9, 0, 12, 0, 21, 0, 24, 0]);
+    expect([...cropFeatures(features, [0, 0, 5], [1, 1, 1])]).toEqual([0, 0]);
+  });
+});
+
+describe('train', () => {
+  it('fine-tunes: the same bytes in one go and resumed, better with steps, tested on its best state', async () => {
+    const whole = await run('whole', configured());
+    expect(whole).toMatchObject({
+      step: 6,
+      finished: true,
+      stoppedEarly: false,
+      subjects: { training: 4, validation: 2, test: 2 },
+    });
+    expect(whole.test!.subjects).toHaveLength(2);
+    const stop = new AbortController();
+    const stopped = run('parts', configured(), false, stop.signal);
+    setTimeout(() => stop.abort(), 300);
+    const part = await stopped;
+    if (!part.finished) await run('parts', configured(), true);
+    expect(await stateOf('parts')).toEqual(await stateOf('whole'));
+    await expect(run('whole', configured({ learningRate: 1 }), true)).rejects.toThrow('learningRate: begun with 0.01, now 1');
+    const { configuration } = await readModel(await resolveModel(at('whole')));
+    expect(configuration).toMatchObject({
+      task: { kind: 'segmentation', labels: [{ code: 0 }, { code: 500 }], patch: [16, 16, 16] },
+      architecture: { width: 0.125, heads: { segmentation: 2 } },
+      training: { mode: 'finetune' },
+    });
+  });
+
+  it('linear evaluation leaves the backbone as it is, bit by bit, and learns from features computed once', async () => {
+    await run('linear', configured({ mode: 'linear' }));
+    const before = await readModel(await resolveModel(at('pretrained')));
+    const after = await readModel(await resolveModel(at('linear', 'last')));
+    for (const [name, { data }] of after.parameters)
+      if (name.startsWith('unet.')) expect(data, name).toEqual(before.parameters.get(name)!.data);
+    const steps = (await readFile(at('linear', 'metrics.jsonl'), 'utf8'))
+      .split('\n')
+      .filter((line) => line.includes('"kind":"step"'));
+    const losses = steps.map((line) => (JSON.parse(line) as { loss: { total: number } }).loss.total);
+    expect(losses.at(-1)!).toBeLessThan(losses[0]!);
+  });
+
+  it('stops where validation gets no better, and goes no further when resumed', async () => {
+    const still = configured({ steps: 40, learningRate: 1e-12, earlyStopEvaluations: 2 });
+    const result = await run('still', still);
+    expect(result).toMatchObject({ stoppedEarly: true, finished: true });
+    expect(result.step).toBeLessThan(40);
+    expect(await run('still', still, true)).toMatchObject({ step: result.step, stoppedEarly: true });
+  });
+
+  it('classifies with the encoder alone', async () => {
+    const result = await run('classes', configured({ task: 'classification' }));
+    expect(result.evaluation).toMatchObject({ dice: null, subjects: 2 });
+    const { parameters } = await readModel(await resolveModel(at('classes', 'last')));
+    expect([...parameters.keys()].filter((name) => name.startsWith('unet.up'))).toEqual([]);
+    await expect(run('from-classes', configured({ init: at('classes') }))).rejects.toThrow('a classifier has no decoder');
+  });
+
+  it('refuses another width than the model has, and a model that is not there', async () => {
+    await expect(run('wide', configured({ model: { width: 1 } }))).rejects.toThrow('has width 0.125');
+    await expect(run('none', configured({ init: at('nowhere') }))).rejects.toThrow('no such folder');
+  });
+});
+
+describe('applying a model', () => {
+  const backend = () => createBackend('cpu', 1);
+  /** Axes in another order than RAS, and mirrored. */
+  const turned: Matrix3 = [0, 0, -1, 1, 0, 0, 0, -1, 0];
+
+  it("segments on the image's own grid with the codes of training", async () => {
+    await run('segmenter', configured({ steps: 60, batch: 1, log: { evaluateEverySteps: 0 } }));
+    const image = ball([23, 17, 30], [1.5, 2.5, 1.2], turned);
+    await writeImage(at('scans', 'ball_0000.nii.gz'), image);
+    const report = await segmentImages({
+      model: at('segmenter'),
+      inputs: [at('scans', 'ball_0000.nii.gz')],
+      out: at('labels'),
+      backend: backend(),
+      progress: SILENT,
+      probabilities: true,
+    });
+    expect(report.images[0]).toMatchObject({ name: 'ball', structures: [{ code: 500 }] });
+    const labels = (await readImage(at('labels', 'ball.nii.gz'))).volume;
+    const { size, spacingMm, originMm, direction } = labels.geometry;
+    expect(size).toEqual(image.geometry.size);
+    spacingMm.forEach((mm, k) => void expect(mm).toBeCloseTo(image.geometry.spacingMm[k]!, 5));
+    originMm.forEach((mm, k) => void expect(mm).toBeCloseTo(image.geometry.originMm[k]!, 4));
+    direction.forEach((d, k) => void expect(d).toBeCloseTo(turned[k]!, 5));
+    expect([...new Set(labels.data)].every((code) => code === 0 || code === 500)).toBe(true);
+    // the ball is bright and was learnt as such: most of it is found, where it is
+    const wanted = image.data.map((value) => (value > 350 ? 1 : 0));
+    const found = Array.from(labels.data, (code) => (code === 500 ? 1 : 0));
+    expect(dicePerClass(found, wanted, 2)[0]).toBeGreaterThan(0.5);
+    const probabilities = (await readImage(at('labels', report.images[0]!.files[2]!))).volume;
+    probabilities.data.forEach((p, i) => {
+      if (Math.abs(p - 0.5) > 1e-4 && p > 0.5 !== (labels.data[i] === 500))
+        throw new Error(`voxel ${i}: probability ${p}, label ${labels.data[i]}`);
+    });
+  });
+
+  it('writes features and classes, and says what a model is not for', async () => {
+    const scan = at('scans', 'ball_0000.nii.gz');
+    const call = { out: at('out'), backend: backend(), progress: SILENT };
+    const features = await embedImage({ ...call, model: at('pretrained'), input: scan });
+    expect(features).toMatchObject({ global: 64, files: ['features.safetensors', 'features.png'] });
+    expect(features.local[0]).toBe(8);
+    const classes = await classifyImages({ ...call, model: at('classes'), inputs: [scan] });
+    const { probabilities } = classes.images[0]!;
+    expect(probabilities.healthy! + probabilities.ill!).toBeCloseTo(1, 6);
+    expect(await readFile(at('out', 'classes.csv'), 'utf8')).toMatch(/^case,healthy,ill,prediction\nball,/);
+    await expect(segmentImages({ ...call, model: at('pretrained'), inputs: [scan] })).rejects.toThrow(
+      'without a head for a task',
+    );
+    await expect(classifyImages({ ...call, model: at('segmenter'), inputs: [scan] })).rejects.toThrow(
+      'a network for segmentation',
+    );
+    await expect(embedImage({ ...call, model: at('classes'), input: scan })).rejects.toThrow('no decoder');
+    await expect(segmentImages({ ...call, model: at('segmenter'), inputs: [scan, scan] })).rejects.toThrow('the same name');
+    await expect(segmentImages({ ...call, model: at('segmenter'), inputs: [at('none.nii')] })).rejects.toThrow('no such file');
+  });
+});
