@@ -38,6 +38,7 @@ const mayImport = {
     'node',
   ],
   study: ['errors', 'random', 'geometry', 'model', 'method', 'scores', 'cohort', 'pictures', 'training', 'transfer', 'node'],
+  weights: ['errors', 'formats', 'engine', 'model', 'node', 'training'],
   bench: ['errors', 'random', 'geometry', 'engine', 'model', 'method', 'phantom', 'images', 'cohort', 'training', 'node'],
   report: ['errors', 'geometry', 'cohort', 'pictures', 'training', 'method', 'node'],
 };

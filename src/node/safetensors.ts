@@ -2,7 +2,6 @@
  * Safetensors files: the header is read and checked at once, a tensor's bytes only when it is asked for, so that a file of
  * gigabytes costs what is taken from it. Format and limits: src/formats/safetensors.ts.
  */
-import { type FileHandle, open } from 'node:fs/promises';
 import { WorkError } from '../errors/errors.ts';
 import {
   decodeTensor,
@@ -14,6 +13,7 @@ import {
   type SafetensorsDtype,
 } from '../formats/safetensors.ts';
 import { writeFileAtomic } from './files.ts';
+import { openRandomAccess } from './random-access.ts';
 
 /** An open file; `close` it. */
 export interface SafetensorsFile {
@@ -28,32 +28,13 @@ export interface SafetensorsFile {
   close(): Promise<void>;
 }
 
-/** Linux and macOS hand over less than 2 GiB a call, whatever is asked. */
-const MAX_READ_BYTES = 2 ** 30;
-
-async function readAt(file: FileHandle, path: string, offset: number, sizeBytes: number): Promise<Uint8Array> {
-  const out = new Uint8Array(sizeBytes);
-  for (let done = 0; done < sizeBytes; ) {
-    const { bytesRead } = await file.read(out, done, Math.min(sizeBytes - done, MAX_READ_BYTES), offset + done);
-    if (bytesRead === 0) throw new WorkError(`${path}: ended at byte ${offset + done} while it was read; was it replaced?`);
-    done += bytesRead;
-  }
-  return out;
-}
-
 /** @throws WorkError naming the file and the reason if it is missing, no safetensors file, or damaged. */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    throw new WorkError(
-      error.code === 'ENOENT' ? `${path}: no such file; expected a safetensors file` : `${path}: ${error.message}`,
-    );
-  });
+  const file = await openRandomAccess(path, 'a safetensors file');
   try {
-    const status = await file.stat();
-    if (!status.isFile()) throw new WorkError(`${path}: not a file; expected a safetensors file`);
-    const start = await readAt(file, path, 0, Math.min(status.size, LENGTH_BYTES));
-    const headerBytes = readHeaderLength(start, status.size, path);
-    const { metadata, tensors } = parseHeader(await readAt(file, path, LENGTH_BYTES, headerBytes), status.size, path);
+    const start = await file.read(0, Math.min(file.sizeBytes, LENGTH_BYTES));
+    const headerBytes = readHeaderLength(start, file.sizeBytes, path);
+    const { metadata, tensors } = parseHeader(await file.read(LENGTH_BYTES, headerBytes), file.sizeBytes, path);
     return {
       metadata,
       tensors,
@@ -65,7 +46,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
             `${path}: holds no tensor "${name}" (it holds ${tensors.size}: ${some}${tensors.size > 5 ? ', ...' : ''})`,
           );
         }
-        return decodeTensor(entry.dtype, await readAt(file, path, entry.offset, entry.sizeBytes));
+        return decodeTensor(entry.dtype, await file.read(entry.offset, entry.sizeBytes));
       },
       close: () => file.close(),
     };

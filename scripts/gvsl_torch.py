@@ -1,0 +1,134 @@
+"""The networks of gvsl in PyTorch, for weights that `gvsl export` wrote.
+
+  from gvsl_torch import load
+  network = load('model.pth')                 # or 'model.safetensors' (needs the package safetensors), or a folder with it
+  with torch.no_grad():
+      features = network(image)               # image (N, 1, D, H, W), any size, prepared as the model's config.json says
+
+What the network is follows from the names and shapes: with `out_conv` it is a segmenter and gives probabilities (N, classes, D, H, W),
+with `fc` a classifier and gives probabilities (N, outputs), else it is the backbone and gives (global, local): (N, C, D/16, H/16, W/16)
+and (N, C', D, H, W). The heads of pre-training (matching, restoration) are left out. Needs PyTorch 1.10 or newer.
+"""
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Block(nn.Module):
+    """Two times: 3x3x3 convolution, GroupNorm with 8 channels a group, LeakyReLU."""
+
+    def __init__(self, channels_in, channels_out):
+        super().__init__()
+        layers = []
+        for first in (channels_in, channels_out):
+            layers += [nn.Conv3d(first, channels_out, 3, padding=1), nn.GroupNorm(channels_out // 8, channels_out), nn.LeakyReLU(0.2)]
+        self.double_conv = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.double_conv(x)
+
+
+class Down(nn.Module):
+    def __init__(self, channels_in, channels_out):
+        super().__init__()
+        self.maxpool_conv = nn.Sequential(nn.MaxPool3d(2), Block(channels_in, channels_out))
+
+    def forward(self, x):
+        return self.maxpool_conv(x)
+
+
+class Up(nn.Module):
+    def __init__(self, channels_in, channels_out):
+        super().__init__()
+        self.conv = Block(channels_in, channels_out)
+
+    def forward(self, x, skip):
+        x = F.interpolate(x, scale_factor=2, mode='trilinear', align_corners=True)
+        return self.conv(torch.cat([skip, x], 1))
+
+
+class UNet(nn.Module):
+    """x (N, 1, D, H, W) is padded with zeros to multiples of 16 (half before, rounded down) and the local feature cropped back."""
+
+    def __init__(self, widths, decoder=True):
+        super().__init__()
+        self.inc = Block(1, widths[0])
+        for level in range(1, 5):
+            setattr(self, f'down{level}', Down(widths[level - 1], widths[level]))
+        for level in range(1, 5) if decoder else []:
+            setattr(self, f'up{level}', Up(widths[4 - level] + widths[3 + level], widths[4 + level]))
+
+    def encode(self, x):
+        missing = [-size % 16 for size in x.shape[2:]]
+        pad = [margin for total in reversed(missing) for margin in (total // 2, total - total // 2)]
+        levels = [self.inc(F.pad(x, pad))]
+        for level in range(1, 5):
+            levels.append(getattr(self, f'down{level}')(levels[-1]))
+        return levels
+
+    def forward(self, x):
+        levels = self.encode(x)
+        feature = levels[4]
+        for level in range(1, 5):
+            feature = getattr(self, f'up{level}')(feature, levels[4 - level])
+        z, y, x = (slice(-size % 16 // 2, -size % 16 // 2 + size) for size in x.shape[2:])
+        return levels[4], feature[:, :, z, y, x]
+
+
+class Backbone(nn.Module):
+    def __init__(self, widths):
+        super().__init__()
+        self.unet = UNet(widths)
+
+    def forward(self, x):
+        return self.unet(x)
+
+
+class Segmenter(nn.Module):
+    def __init__(self, widths, classes):
+        super().__init__()
+        self.unet = UNet(widths)
+        self.out_conv = nn.Conv3d(widths[8], classes, 3, padding=1)
+
+    def forward(self, x):
+        return self.out_conv(self.unet(x)[1]).softmax(1)
+
+
+class Classifier(nn.Module):
+    """With one output it is the probability of the second class."""
+
+    def __init__(self, widths, outputs):
+        super().__init__()
+        self.unet = UNet(widths, decoder=False)
+        self.fc = nn.Linear(widths[4], outputs)
+
+    def forward(self, x):
+        logits = self.fc(self.unet.encode(x)[4].mean((2, 3, 4)))
+        return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+
+
+def build(state):
+    """The network of a state dict, with its parameters, in evaluation mode."""
+    def channels(name):
+        return state[f'unet.{name}.double_conv.0.weight'].shape[0]
+    widths = [channels('inc')] + [channels(f'down{level}.maxpool_conv.1') for level in range(1, 5)]
+    if 'fc.weight' in state and 'out_conv.weight' not in state:
+        network = Classifier(widths, state['fc.weight'].shape[0])
+    else:
+        widths += [channels(f'up{level}.conv') for level in range(1, 5)]
+        network = Segmenter(widths, state['out_conv.weight'].shape[0]) if 'out_conv.weight' in state else Backbone(widths)
+    network.load_state_dict({name: state[name] for name in network.state_dict()})
+    return network.eval()
+
+
+def load(path):
+    """The network of a .pth or .safetensors file, or of a folder with model.safetensors."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / 'model.safetensors'
+    if path.suffix == '.safetensors':
+        from safetensors.torch import load_file
+        return build(load_file(path))
+    return build(torch.load(path, map_location='cpu'))

@@ -1,0 +1,61 @@
+/** `gvsl import`: weights of PyTorch or safetensors become a model folder. */
+import { type Command, Option } from 'commander';
+import type { ImportReport } from '../../weights/import.ts';
+import { action, type CommandResult } from '../run-command.ts';
+
+interface Options {
+  readonly out: string;
+  readonly modality?: 'ct' | 'mr';
+}
+
+async function run(file: string, { out, modality }: Options): Promise<CommandResult> {
+  const { importWeights } = await import('../../weights/import.ts');
+  const report = await importWeights({ file, out, modality });
+  return { json: { ...report, out }, text: [...asText(report), '', `${out}: a model folder`].join('\n') };
+}
+
+function asText(report: ImportReport): string[] {
+  const { file, format, width, heads, matched, parameters, dtypes, prefix, unetAlone, missingHeads, unknown, remarks } = report;
+  const standing = Object.entries(heads).flatMap(([head, value]) =>
+    value === false || value === undefined ? [] : [value === true ? head : `${head} (${value} outputs)`],
+  );
+  const names = [
+    ...(prefix === '' ? [] : [`every name starts with ${prefix}`]),
+    ...(unetAlone ? ["names of the U-Net lack 'unet.'"] : []),
+  ];
+  return [
+    `${file}: ${format}, ${dtypes.join(' and ')}`,
+    `matched  ${matched} tensors, ${parameters.toLocaleString('en-US')} parameters: the network of width ${width}`,
+    `heads    ${standing.join(', ') || 'none'}`,
+    `missing  ${missingHeads.join(', ') || 'none'}`,
+    `unknown  ${unknown.length === 0 ? 'none' : `${unknown.length} tensors, left out: ${unknown.slice(0, 10).join(', ')}${unknown.length > 10 ? ', ... (--json lists all)' : ''}`}`,
+    ...(names.length > 0 ? [`names    ${names.join('; ')}`] : []),
+    ...(remarks.length > 0 ? ['', 'Remarks:', ...remarks.map((remark) => `  ${remark}`)] : []),
+  ];
+}
+
+/** Adds `gvsl import`. */
+export function registerImport(program: Command): void {
+  const command = program
+    .command('import')
+    .description('make a model folder of weights from PyTorch (.pth, read without Python) or safetensors')
+    .argument('<file>', 'file of torch.save or safetensors: a state dict, alone or in a checkpoint; or a folder that holds one')
+    .requiredOption('--out <model>', 'model folder to make')
+    .addOption(
+      new Option('--modality <modality>', 'what it was trained on, if known: 1 mm, intensities as in the paper').choices([
+        'ct',
+        'mr',
+      ]),
+    )
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Example:',
+        '  gvsl import published-unet.pth --out models/published --modality ct',
+        '',
+        'Which network it is follows from names and shapes. Nothing in a file is ever run: see docs/weights.md.',
+      ].join('\n'),
+    );
+  action(command, run);
+}
