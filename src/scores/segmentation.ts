@@ -89,9 +89,11 @@ function surfaceOf(map: ArrayLike<number>, code: number, [depth, height, width]:
 /** Distances (mm) from each voxel of `from` to the nearest of `to`, ascending. Both are surfaces in one box, so nothing outside it is nearer. */
 function directedDistances(from: Uint8Array, to: Uint8Array, size: Zyx, spacingMm: Zyx): Float64Array {
   const squared = squaredDistances(to, size, spacingMm);
-  return Float64Array.from(
-    from.reduce<number[]>((list, set, i) => (set ? (list.push(Math.sqrt(squared[i]!)), list) : list), []),
-  ).sort();
+  const distances: number[] = [];
+  from.forEach((set, i) => {
+    if (set) distances.push(Math.sqrt(squared[i]!));
+  });
+  return Float64Array.from(distances).sort();
 }
 
 /**

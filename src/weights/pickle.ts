@@ -82,7 +82,7 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
   let at = start;
   let opcodeAt = start;
 
-  const refuse = (reason: string): never => {
+  const refuse: (reason: string) => never = (reason) => {
     throw new WorkError(`${source}: pickle refused at byte ${opcodeAt}: ${reason}`);
   };
   const take = (length: number): number => {
@@ -150,12 +150,12 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
     );
   const append = (items: readonly unknown[]): void => {
     const list = top();
-    if (!Array.isArray(list)) return refuse('APPEND to what is no list');
+    if (!Array.isArray(list)) refuse('APPEND to what is no list');
     for (const item of items) list.push(item);
   };
   const setItems = (items: readonly unknown[]): void => {
     const dict = top();
-    if (!(dict instanceof Map) || items.length % 2 !== 0) return refuse('SETITEM on what is no dict');
+    if (!(dict instanceof Map) || items.length % 2 !== 0) refuse('SETITEM on what is no dict');
     for (let i = 0; i < items.length; i += 2) dict.set(items[i], items[i + 1]);
   };
   const remember = (index: number): void => void memo.set(index, top());

@@ -142,7 +142,12 @@ describe('import refuses', () => {
   const FIRST = 'unet.inc.double_conv.0.weight';
 
   it.each<[string, (tensors: Map<string, NamedTensor>) => void]>([
-    [`${FIRST} holds NaN at index 7`, (tensors) => void (tensors.get(FIRST)!.data[7] = Number.NaN)],
+    [
+      `${FIRST} holds NaN at index 7`,
+      (tensors) => {
+        tensors.get(FIRST)!.data[7] = Number.NaN;
+      },
+    ],
     [
       'expected unet.up4.conv.double_conv.4.bias [8], found none',
       (tensors) => tensors.delete('unet.up4.conv.double_conv.4.bias'),

@@ -20,7 +20,9 @@ function probabilities({ shape, data }: Output): Output {
     for (let i = 0; i < out.length; i += outputs) {
       const row = out.subarray(i, i + outputs);
       const sum = row.reduce((a, b) => a + b, 0);
-      row.forEach((value, j) => void (row[j] = value / sum));
+      row.forEach((value, j) => {
+        row[j] = value / sum;
+      });
     }
   return { shape, data: out };
 }
