@@ -11,6 +11,7 @@ interface SchemaNode {
   readonly enum?: readonly unknown[];
   readonly anyOf?: readonly SchemaNode[];
   readonly prefixItems?: readonly SchemaNode[];
+  readonly items?: SchemaNode;
   readonly properties?: Readonly<Record<string, SchemaNode>>;
   readonly minimum?: number;
   readonly exclusiveMinimum?: number;
@@ -55,6 +56,10 @@ function expectedOf(node: SchemaNode): string {
   if (node.prefixItems) return `a list of ${node.prefixItems.length}, each ${expectedOf(node.prefixItems[0]!)}`;
   if (node.properties) return `a section with some of the keys ${Object.keys(node.properties).join(', ')}`;
   if (node.type === 'boolean') return 'true or false';
+  if (node.type === 'string') return 'text';
+  if (node.type === 'null') return 'null';
+  if (node.type === 'array') return `a list${node.items ? `, each ${expectedOf(node.items)}` : ''}`;
+  if (node.type === 'object') return 'a section';
   return `a ${node.type === 'integer' ? 'whole number' : 'number'}${bounds(node)}`;
 }
 

@@ -15,7 +15,7 @@ interface Options extends Readonly<Record<string, unknown>> {
 }
 
 const HELP = `
-Everything else is set in the file of --config (YAML or JSON; see docs/configuration.md, or --print-config for all keys with their values).
+Everything else is set in the file of --config (YAML or JSON; see docs/configuration-train.md, or --print-config for all keys with their values).
 Defaults are the paper's protocol. The state that validation judges best is RUN/best; test subjects are scored with it in RUN/test.json.
 
 Examples:
