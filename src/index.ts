@@ -3,15 +3,31 @@ export { type Cohort, type Landmark, openCohort, type PrepareOptions, type Subje
 export { readCrop, readLabelCrop, readWhole } from './cohort/crops.ts';
 export { type PrepareReport, prepareCohort } from './cohort/prepare.ts';
 export { UsageError, WorkError } from './errors/errors.ts';
+export { type ClassificationsReport, scoreClassifications } from './evaluation/classifications.ts';
+export { type SegmentationsReport, scoreSegmentations } from './evaluation/segmentations.ts';
 export type { LoadedImage } from './images/loaded.ts';
 export { readImage } from './images/read.ts';
 export { writeImage, writeVectorImage } from './images/write.ts';
 export { createBackend } from './node/backends.ts';
 export { createProgress, type Progress, SILENT } from './node/progress.ts';
 export { openSafetensors, readSafetensors, writeSafetensors } from './node/safetensors.ts';
+export { compare, type StudyReport } from './study/compare.ts';
+export { readStudy } from './study/run.ts';
 export { DEFAULT_CONFIGURATION, type PretrainConfiguration } from './training/configuration.ts';
 export { type Comparison, type GoldenReport, replayGolden } from './training/golden.ts';
 export { type Model, type ModelConfiguration, readModel, resolveModel, writeModel } from './training/model-folder.ts';
 export { type PretrainCall, type PretrainResult, pretrain } from './training/pretrain.ts';
-export { parseConfiguration, readConfiguration } from './training/read-configuration.ts';
+export {
+  parseConfiguration,
+  parseConfigurationOf,
+  readConfiguration,
+  readConfigurationOf,
+} from './training/read-configuration.ts';
+export { type ClassifyReport, classifyImages } from './transfer/classify.ts';
+export { TRANSFER, type TransferConfiguration } from './transfer/configuration.ts';
+export { type EmbedReport, embedImage } from './transfer/embed.ts';
+export { type SegmentReport, segmentImages } from './transfer/segment.ts';
+export { type TrainResult, train } from './transfer/train.ts';
 export { version } from './version.ts';
+export { type ExportReport, exportModel } from './weights/export.ts';
+export { type ImportReport, importWeights } from './weights/import.ts';

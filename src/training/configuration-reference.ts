@@ -4,7 +4,7 @@ import { pretrainConfigurationSchema } from './configuration.ts';
 
 /** The part of JSON Schema that the configuration uses. */
 interface SchemaNode {
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly description?: string;
   readonly default?: unknown;
   readonly const?: unknown;
@@ -45,6 +45,7 @@ function bounds({ minimum, exclusiveMinimum, maximum }: SchemaNode): string {
 }
 
 function expectedOf(node: SchemaNode): string {
+  if (Array.isArray(node.type)) return node.type.map((type: string) => expectedOf({ ...node, type })).join(', or ');
   if (node.anyOf) {
     const constants = node.anyOf.every((choice) => choice.const !== undefined);
     return constants
