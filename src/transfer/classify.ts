@@ -1,30 +1,18 @@
 /** Classifying images with a trained network: each is prepared as the cohort was, and the probabilities of its windows are averaged. */
 import { join } from 'node:path';
 import { readForNetwork } from '../cohort/read-for-network.ts';
-import type { Backend } from '../engine/backend.ts';
 import { cropPad } from '../geometry/crop.ts';
 import { toXyz, toZyx, type Zyx } from '../geometry/volume.ts';
 import { predictionProgram } from '../method/transfer/programs.ts';
 import { windowCount } from '../method/transfer/sliding-window.ts';
 import { writeFileAtomic } from '../node/files.ts';
-import type { Progress } from '../node/progress.ts';
 import { jsonText, type Task } from '../training/model-folder.ts';
 import { classifyVolume, classOf } from './evaluate.ts';
 import { inputImages } from './inputs.ts';
-import { openNetwork, readNetwork, windowOf } from './network.ts';
+import { type ApplyCall, openNetwork, readNetwork, windowOf } from './network.ts';
 
-export interface ClassifyCall {
-  readonly model: string;
+export interface ClassifyCall extends ApplyCall {
   readonly inputs: readonly string[];
-  readonly out: string;
-  readonly backend: Backend;
-  readonly progress: Progress;
-  readonly modality?: 'ct' | 'mr';
-  /** Of a DICOM folder with several. */
-  readonly series?: string;
-  readonly window?: string;
-  /** Least share of a side that neighbouring windows have in common. Default 0.5. */
-  readonly overlap?: number;
 }
 
 export interface ClassifiedImage {

@@ -4,7 +4,6 @@
  */
 import { join } from 'node:path';
 import { readForNetwork } from '../cohort/read-for-network.ts';
-import type { Backend } from '../engine/backend.ts';
 import { UsageError } from '../errors/errors.ts';
 import { cropPad } from '../geometry/crop.ts';
 import { toXyz, toZyx, type Zyx } from '../geometry/volume.ts';
@@ -13,25 +12,16 @@ import { featuresProgram } from '../method/transfer/programs.ts';
 import { slideWindows, windowCount } from '../method/transfer/sliding-window.ts';
 import { hasDecoder } from '../model/architecture.ts';
 import { writeFileAtomic } from '../node/files.ts';
-import type { Progress } from '../node/progress.ts';
 import { writeSafetensors } from '../node/safetensors.ts';
 import { featurePicture } from '../pictures/feature-picture.ts';
 import { encodePng } from '../pictures/picture.ts';
 import { percentileOf } from '../scores/segmentation.ts';
 import { availableBytes, formatBytes } from '../training/estimate.ts';
 import { inputImages } from './inputs.ts';
-import { openNetwork, readNetwork, windowOf } from './network.ts';
+import { type ApplyCall, openNetwork, readNetwork, windowOf } from './network.ts';
 
-export interface EmbedCall {
-  readonly model: string;
+export interface EmbedCall extends ApplyCall {
   readonly input: string;
-  readonly out: string;
-  readonly backend: Backend;
-  readonly progress: Progress;
-  readonly modality?: 'ct' | 'mr';
-  readonly series?: string;
-  readonly window?: string;
-  readonly overlap?: number;
 }
 
 export interface EmbedReport {

@@ -7,9 +7,28 @@ import type { Zyx } from '../geometry/volume.ts';
 import { STATES } from '../method/gvsl.ts';
 import type { Architecture } from '../model/architecture.ts';
 import { type ParameterTable, parameterTable } from '../model/parameters.ts';
+import type { Progress } from '../node/progress.ts';
 import { availableBytes, formatBytes } from '../training/estimate.ts';
 import { architectureOf, type Model, preprocessingOf, readModel, resolveModel, type Task } from '../training/model-folder.ts';
 import { flatTensor } from '../training/named-parameters.ts';
+
+/** What every command that applies a model is told. */
+export interface ApplyCall {
+  /** Model folder, or a run. */
+  readonly model: string;
+  /** Folder for the results. */
+  readonly out: string;
+  readonly backend: Backend;
+  readonly progress: Progress;
+  /** What the images are, for a model that does not say. */
+  readonly modality?: 'ct' | 'mr';
+  /** Of a DICOM folder with several: its number as listed, or its UID. */
+  readonly series?: string;
+  /** 'z,y,x' or one side; the crops' of training if not said. */
+  readonly window?: string;
+  /** Least share of a side that neighbouring windows have in common. Default 0.5. */
+  readonly overlap?: number;
+}
 
 export interface TrainedNetwork {
   readonly folder: string;

@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path';
 import { type NetworkImage, readForNetwork } from '../cohort/read-for-network.ts';
-import type { Backend, Session } from '../engine/backend.ts';
+import type { Session } from '../engine/backend.ts';
 import { WorkError } from '../errors/errors.ts';
 import { composeAffine, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
 import { cropPad } from '../geometry/crop.ts';
@@ -18,28 +18,16 @@ import { writeImage } from '../images/write.ts';
 import { predictionProgram } from '../method/transfer/programs.ts';
 import { slideWindows, windowCount } from '../method/transfer/sliding-window.ts';
 import { writeFileAtomic } from '../node/files.ts';
-import type { Progress } from '../node/progress.ts';
 import { labelColour } from '../pictures/pair-picture.ts';
 import { availableBytes, formatBytes } from '../training/estimate.ts';
 import { jsonText, type Task } from '../training/model-folder.ts';
 import { type InputImage, inputImages } from './inputs.ts';
-import { openNetwork, readNetwork, windowOf } from './network.ts';
+import { type ApplyCall, openNetwork, readNetwork, windowOf } from './network.ts';
 
 type SegmentationTask = Extract<Task, { kind: 'segmentation' }>;
 
-export interface SegmentCall {
-  readonly model: string;
+export interface SegmentCall extends ApplyCall {
   readonly inputs: readonly string[];
-  readonly out: string;
-  readonly backend: Backend;
-  readonly progress: Progress;
-  readonly modality?: 'ct' | 'mr';
-  /** Of a DICOM folder with several. */
-  readonly series?: string;
-  /** 'z,y,x' or one side; the crops' of training if not said. */
-  readonly window?: string;
-  /** Least share of a side that neighbouring windows have in common. Default 0.5. */
-  readonly overlap?: number;
   /** Also writes the probability of every class. */
   readonly probabilities?: boolean;
   /** Writes DICOM SEG for DICOM input (beside the NIfTI file). */

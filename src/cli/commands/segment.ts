@@ -1,43 +1,23 @@
 /** `gvsl segment`: a trained network's structures in new scans, on the scans' own grids. */
-import { type Command, Option } from 'commander';
-import { UsageError } from '../../errors/errors.ts';
+import type { Command } from 'commander';
+import { type ApplyOptions, addApplyOptions, readApplyOptions } from '../apply-options.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
-interface Options {
-  readonly model: string;
-  readonly out: string;
-  readonly modality?: 'ct' | 'mr';
-  readonly series?: string;
-  readonly window?: string;
-  readonly overlap: string;
+interface Options extends ApplyOptions {
   readonly probabilities?: boolean;
   readonly dicom?: boolean;
-  readonly backend: 'auto' | 'cpu' | 'reference';
-  readonly threads?: string;
-}
-
-/** A share from 0 to 0.9. */
-export function readOverlap(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= 0 && value <= 0.9))
-    throw new UsageError(`--overlap ${text}: expected a share from 0 to 0.9`);
-  return value;
 }
 
 async function run(inputs: string[], options: Options): Promise<CommandResult> {
-  const { createBackend } = await import('../../node/backends.ts');
-  const { createProgress, formatDuration } = await import('../../node/progress.ts');
+  const { formatDuration } = await import('../../node/progress.ts');
   const { segmentImages } = await import('../../transfer/segment.ts');
-  const { positiveInteger } = await import('../numbers.ts');
   const { formatTable } = await import('../table.ts');
-  const { backend, threads, overlap, ...call } = options;
   const startedMs = performance.now();
   const report = await segmentImages({
-    ...call,
+    ...(await readApplyOptions(options)),
     inputs,
-    overlap: readOverlap(overlap),
-    backend: createBackend(backend, threads === undefined ? undefined : positiveInteger('--threads', threads)),
-    progress: createProgress(),
+    probabilities: options.probabilities ?? false,
+    dicom: options.dicom ?? false,
   });
   const timeMs = Math.round(performance.now() - startedMs);
   const rows = report.images.flatMap(({ name, structures }) =>
@@ -63,24 +43,17 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
 
 /** Adds `gvsl segment`. */
 export function registerSegment(program: Command): void {
-  const command = program
-    .command('segment')
-    .description(
-      "find a trained network's structures in scans; results lie on each scan's own grid, with the label codes of training",
-    )
-    .argument('<input...>', 'images of any format that gvsl inspect reads, folders of images, DICOM folders')
-    .requiredOption('--model <model>', 'model folder, or a run (its best state)')
-    .requiredOption('--out <folder>', 'folder for the results; only files of the same names are replaced in it')
+  const command = addApplyOptions(
+    program
+      .command('segment')
+      .description(
+        "find a trained network's structures in scans; results lie on each scan's own grid, with the label codes of training",
+      )
+      .argument('<input...>', 'images of any format that gvsl inspect reads, folders of images, DICOM folders'),
+    'folder for the results; only files of the same names are replaced in it',
+  )
     .option('--probabilities', 'also write the probability of every class')
     .option('--dicom', 'for DICOM folders also write a DICOM Segmentation object')
-    .option('--series <which>', 'of a DICOM folder with several series: its number as listed, or its UID')
-    .addOption(
-      new Option('--modality <modality>', 'what the images are; only needed for a model that does not say').choices(['ct', 'mr']),
-    )
-    .option('--window <size>', 'voxels that the network sees at a time: one side, or z,y,x (default: the crops of training)')
-    .option('--overlap <share>', 'least share of a side that neighbouring windows have in common', '0.5')
-    .addOption(new Option('--backend <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
-    .option('--threads <n>', 'threads of the CPU backend (default: all cores)')
     .addHelpText(
       'after',
       [

@@ -1,0 +1,47 @@
+/** The options that every command that applies a model has, and how they are read. */
+import { type Command, Option } from 'commander';
+import { UsageError } from '../errors/errors.ts';
+import type { ApplyCall } from '../transfer/network.ts';
+import { positiveInteger } from './numbers.ts';
+
+/** As commander hands them over. */
+export interface ApplyOptions {
+  readonly model: string;
+  readonly out: string;
+  readonly modality?: 'ct' | 'mr';
+  readonly series?: string;
+  readonly window?: string;
+  readonly overlap: string;
+  readonly backend: 'auto' | 'cpu' | 'reference';
+  readonly threads?: string;
+}
+
+/** Adds them to a command. */
+export function addApplyOptions(command: Command, out: string): Command {
+  return command
+    .requiredOption('--model <model>', 'model folder, or a run (its best state)')
+    .requiredOption('--out <folder>', out)
+    .option('--series <which>', 'of a DICOM folder with several series: its number as listed, or its UID')
+    .addOption(
+      new Option('--modality <modality>', 'what the images are; only needed for a model that does not say').choices(['ct', 'mr']),
+    )
+    .option('--window <size>', 'voxels that the network sees at a time: one side, or z,y,x (default: the crops of training)')
+    .option('--overlap <share>', 'least share of a side that neighbouring windows have in common', '0.5')
+    .addOption(new Option('--backend <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
+    .option('--threads <n>', 'threads of the CPU backend (default: all cores)');
+}
+
+/** What they mean. @throws UsageError for a value that is none */
+export async function readApplyOptions({ backend, threads, overlap, ...call }: ApplyOptions): Promise<ApplyCall> {
+  const share = Number(overlap);
+  if (overlap.trim() === '' || !(share >= 0 && share <= 0.9))
+    throw new UsageError(`--overlap ${overlap}: expected a share from 0 to 0.9`);
+  const { createBackend } = await import('../node/backends.ts');
+  const { createProgress } = await import('../node/progress.ts');
+  return {
+    ...call,
+    overlap: share,
+    backend: createBackend(backend, threads === undefined ? undefined : positiveInteger('--threads', threads)),
+    progress: createProgress(),
+  };
+}
