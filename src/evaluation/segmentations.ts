@@ -5,6 +5,7 @@ import { caseName } from '../cohort/table.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { reorientToRas } from '../geometry/orientation.ts';
 import { resampleNearest } from '../geometry/resample.ts';
+import { labelCodes } from '../geometry/statistics.ts';
 import { toZyx, type Volume } from '../geometry/volume.ts';
 import { findImages } from '../images/find.ts';
 import { readImage } from '../images/read.ts';
@@ -73,10 +74,15 @@ async function labelFiles(path: string, what: string): Promise<Map<string, strin
   return files;
 }
 
-async function readLabels(path: string): Promise<Volume> {
+/** @param certain the codes are named, so it need not look like a label map */
+async function readLabels(path: string, certain: boolean): Promise<Volume> {
   const { volume } = await readImage(path);
   const odd = volume.data.find((value) => !Number.isInteger(value));
   if (odd !== undefined) throw new WorkError(`${path}: not a label map: expected whole numbers, found ${odd}`);
+  if (!certain && !labelCodes(volume.data, volume.geometry.size))
+    throw new WorkError(
+      `${path}: its values look like an image's, not like a label map's; if they are codes, name them with --labels`,
+    );
   return volume;
 }
 
@@ -109,7 +115,10 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
   for (const name of names) {
     const predictedPath = pair ? [...predictions.values()][0]! : predictions.get(name)!;
     const referencePath = references.get(name)!;
-    const [predicted, reference] = [await readLabels(predictedPath), await readLabels(referencePath)];
+    const [predicted, reference] = [
+      await readLabels(predictedPath, call.labels !== undefined),
+      await readLabels(referencePath, call.labels !== undefined),
+    ];
     const difference = gridDifference(reorientToRas(predicted).geometry, reorientToRas(reference).geometry);
     if (difference)
       throw new WorkError(`${predictedPath}: on another grid than its reference ${referencePath}: ${difference}; resample it`);
