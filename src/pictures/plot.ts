@@ -28,7 +28,7 @@ export const PLOT_COLOURS = [
   '#17becf',
   '#bcbd22',
 ];
-const [WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM] = [430, 300, 50, 28, 14, 58];
+const [WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM] = [430, 314, 50, 28, 14, 72];
 
 const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 const svg = (width: number, height: number, content: string): string =>
@@ -61,7 +61,7 @@ function drawPanel({ title, curves, xLabel, ticks, logX = false }: PlotPanel): s
     ].map((x) => [x, String(x)] as const);
   for (const [x, text] of shown)
     parts.push(`<text x="${px(x).toFixed(1)}" y="${TOP + h + 14}" text-anchor="middle">${escaped(text)}</text>`);
-  let legend = LEFT;
+  let [legend, line] = [LEFT, 0];
   curves.forEach(({ name, points, spread }, i) => {
     const colour = PLOT_COLOURS[i % PLOT_COLOURS.length];
     parts.push(
@@ -75,8 +75,10 @@ function drawPanel({ title, curves, xLabel, ticks, logX = false }: PlotPanel): s
           `<line x1="${px(x).toFixed(1)}" x2="${px(x).toFixed(1)}" y1="${py(y - half).toFixed(1)}" y2="${py(y + half).toFixed(1)}" stroke="${colour}"/>`,
         );
     });
-    parts.push(`<text x="${legend}" y="${TOP + h + 46}" fill="${colour}">${escaped(name)}</text>`);
-    legend += 10 + 6 * name.length;
+    const width = 10 + 6 * name.length;
+    if (legend + width > WIDTH) [legend, line] = [LEFT, line + 1];
+    parts.push(`<text x="${legend}" y="${TOP + h + 46 + 15 * line}" fill="${colour}">${escaped(name)}</text>`);
+    legend += width;
   });
   return parts.join('');
 }
