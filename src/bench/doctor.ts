@@ -10,7 +10,7 @@ import { conv3d } from '../engine/ops/conv3d/conv3d.ts';
 import { IDENTITY_3 } from '../geometry/volume.ts';
 import { readImage } from '../images/read.ts';
 import { writeImage } from '../images/write.ts';
-import { bestBuild, type CpuBuild, describeBuilds, nodeCpuBackend } from '../node/cpu-host.ts';
+import { bestBuild, type CpuBuild, describeBuilds, hasAvx2, nodeCpuBackend } from '../node/cpu-host.ts';
 import { randomStream } from '../random/random.ts';
 import { availableBytes, formatBytes } from '../training/estimate.ts';
 import { measureConvolution } from '../training/speed.ts';
@@ -51,11 +51,11 @@ const TOLERANCE = 1e-5;
 const REPORT_IT = 'please report it, with all that this command prints';
 
 /** Whether a version is new enough, and fast. */
-export function judgeNode(found: string, arch: string): Finding {
+export function judgeNode(found: string, wideArithmetic: boolean): Finding {
   const [major = 0, minor = 0] = found.replace(/^v/, '').split('.').map(Number);
   const newEnough = major > NEEDED_NODE[0] || (major === NEEDED_NODE[0] && minor >= NEEDED_NODE[1]);
   if (!newEnough) return { status: 'fail', found, advice: `install Node ${NEEDED_NODE.join('.')} or newer` };
-  if (major < FAST_NODE && arch === 'x64') {
+  if (major < FAST_NODE && wideArithmetic) {
     return warn(
       found,
       `install Node ${FAST_NODE} or newer from nodejs.org: it makes 256-bit arithmetic of the kernels on x64 (docs/benchmarks.md shows what that gains)`,
@@ -166,7 +166,7 @@ export function probesOf(folder = tmpdir()): Probe[] {
   const threads = availableParallelism();
   const used = bestBuild();
   return [
-    { name: 'Node', remedy: REPORT_IT, run: async () => judgeNode(process.version, process.arch) },
+    { name: 'Node', remedy: REPORT_IT, run: async () => judgeNode(process.version, process.arch === 'x64' && hasAvx2()) },
     { name: 'V8', remedy: REPORT_IT, run: async () => ok(process.versions.v8) },
     {
       name: 'system',

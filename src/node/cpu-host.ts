@@ -29,7 +29,7 @@ const REVECTORIZING_V8 = 13;
 const v8Major = Number.parseInt(process.versions.v8, 10);
 
 /** Whether the processor has AVX2, as far as the system tells: Linux does; elsewhere an x64 machine is taken to (sold since 2013). */
-function hasAvx2(): boolean {
+export function hasAvx2(): boolean {
   try {
     return /^flags\s*:.*\bavx2\b.*\bfma\b|^flags\s*:.*\bfma\b.*\bavx2\b/m.test(readFileSync('/proc/cpuinfo', 'utf8'));
   } catch {
