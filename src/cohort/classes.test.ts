@@ -1,12 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { IDENTITY_3, type Volume, type Xyz } from '../geometry/volume.ts';
 import { writeImage } from '../images/write.ts';
-import type { Cohort, PrepareOptions } from './cohort.ts';
+import { assignClasses, countClasses, describeClasses } from './classes.ts';
+import { type Cohort, openCohort, type PrepareOptions } from './cohort.ts';
 import { prepareCohort } from './prepare.ts';
-import { readClasses } from './table.ts';
+import { caseName, casePath, readClasses } from './table.ts';
 
 let folder: string;
 const at = (...names: string[]): string => join(folder, ...names);
@@ -38,7 +39,11 @@ describe('classes of subjects', () => {
     table('scans/labels.csv', '\uFEFFcase,label\r\na.nii.gz,"ill, badly"\r\nb_0000,0\r\nx,1\r\n');
     const { cohort } = await prepareCohort({ source: at('scans'), out: at('first'), options: OPTIONS });
     expect(classesOf(cohort)).toEqual({ a: 'ill, badly', b: '0', c: null });
-    expect(cohort.problems.map(({ message }) => message)).toContain("case 'x' has a class, but there is no such image");
+    expect(cohort.problems).toContainEqual({
+      source: `${at('scans/labels.csv')}: case 'x'`,
+      kind: 'odd',
+      message: 'a class, but no such image',
+    });
     const other = table('other.csv', 'id,age,outcome\na,40,1\nb,50,\nc,60,2\n');
     const again = await prepareCohort({
       source: at('scans'),
@@ -49,6 +54,22 @@ describe('classes of subjects', () => {
     });
     expect(again.kept).toBe(3);
     expect(classesOf(again.cohort)).toEqual({ a: '1', b: null, c: '2' });
+  });
+
+  it('that a table contradicts leave an earlier cohort as it was', async () => {
+    const call = { source: at('scans'), out: at('kept'), options: OPTIONS };
+    await prepareCohort({ ...call, classes: table('good.csv', 'case,label\na,1\n') });
+    const bad = table('bad.csv', 'case,label\na,1\na,2\n');
+    await expect(prepareCohort({ ...call, classes: bad })).rejects.toThrow('bad.csv, line 3');
+    expect(classesOf(await openCohort(at('kept'))).a).toBe('1');
+  });
+
+  it('need a table for --class-column, and say how a file is not taken for one', async () => {
+    const call = { source: at('maps'), out: at('none'), options: OPTIONS };
+    await expect(prepareCohort({ ...call, classColumn: 'sex' })).rejects.toThrow('--class-column sex: no table of classes');
+    table('maps/classes.csv', 'code,organ\n7,heart\n');
+    await expect(prepareCohort(call)).rejects.toThrow('rename it if it is none');
+    rmSync(at('maps/classes.csv'));
   });
 
   it('are refused by file and line where they contradict themselves', async () => {
@@ -62,6 +83,50 @@ describe('classes of subjects', () => {
     await expect(readClasses(table('t.csv', 'case,label,label\na,1,2\n'))).rejects.toThrow("two columns are named 'label'");
     await expect(readClasses(table('t.csv', 'case,label\na\n'))).rejects.toThrow('not a table in CSV');
     await expect(readClasses(at('none.csv'))).rejects.toThrow('cannot be read');
+  });
+});
+
+describe('rows and images', () => {
+  const assign = (classes: Record<string, string>, sources: readonly string[], root = '/data') =>
+    assignClasses(
+      { path: 't.csv', classes: new Map(Object.entries(classes).map(([name, value]) => [casePath(name), value])) },
+      sources.map((source, k) => ({ id: k === 0 ? caseName(source) : `other-${k}`, source })),
+      root,
+    );
+
+  it('are matched by as many folders as the table has', () => {
+    const sources = ['/data/p1/image.nii.gz', '/data/p2/image.nii.gz'];
+    const { classes, problems } = assign({ 'p1/image.nii.gz': '0', '.\\p2\\image_0000.nii.gz': '1' }, sources);
+    expect(Object.fromEntries(classes)).toEqual({ image: '0', 'other-1': '1' });
+    expect(problems).toEqual([]);
+    expect(Object.fromEntries(assign({ '/data/p2/image.nii.gz': '1' }, sources).classes)).toEqual({ 'other-1': '1' });
+  });
+
+  it('are matched by the folder of a patient, whose images all have the class, but not by folders above the source', () => {
+    const sources = ['/data/p1/study/ct.nii.gz', '/data/p1/study2/ct.nii.gz', '/data/p2/ct.nii.gz'];
+    const { classes, problems } = assign({ p1: 'ill', p2: 'well', data: 'all' }, sources);
+    expect(Object.fromEntries(classes)).toEqual({ ct: 'ill', 'other-1': 'ill', 'other-2': 'well' });
+    expect(problems.map(({ source }) => source)).toEqual(["t.csv: case 'data'"]);
+  });
+
+  it('are matched by name where the table has folders from elsewhere, if that is one image', () => {
+    expect(
+      Object.fromEntries(assign({ 'old/a.nii': '1' }, ['/data/imagesTr/a_0000.nii.gz', '/data/imagesTr/b.nii.gz']).classes),
+    ).toEqual({
+      a: '1',
+    });
+    expect(assign({ 'p1/ct.nii': '1' }, ['/data/p1/ct.nii', '/data/p3/ct.nii']).classes.size).toBe(1);
+  });
+
+  it('are left apart, and said, where a name means several images', () => {
+    const { classes, problems } = assign({ image: '1' }, ['/data/p1/image.nii.gz', '/data/p2/image.nii.gz']);
+    expect(classes.size).toBe(0);
+    expect(problems[0]?.message).toContain('several images have (/data/p1/image.nii.gz, /data/p2/image.nii.gz)');
+  });
+
+  it('are counted', () => {
+    expect(describeClasses(countClasses(['10', '2', null, '2']))).toBe("2 of class '2', 1 of class '10', 1 without a class");
+    expect(describeClasses(countClasses([null]))).toBe('');
   });
 });
 
@@ -86,6 +151,41 @@ describe("MONAI's datalist", () => {
       kind: 'refused',
       message: 'listed in datalist.json, but not there',
     });
+  });
+
+  it('takes one label in a list, and says which labels and channels it leaves out or does not find', async () => {
+    const source = list('mixed.json', {
+      training: [
+        { image: ['scans/a.nii.gz', 'scans/b.nii.gz'], label: [0] },
+        { image: at('scans/b.nii.gz'), label: [0, 1] },
+        { image: 'scans/c.nii.gz', label: 'maps/gone.nii.gz' },
+        { image: 'maps' },
+        'scans/._a.nii.gz',
+      ],
+    });
+    const { cohort } = await prepareCohort({ source, out: at('mixed'), options: OPTIONS });
+    expect(classesOf(cohort)).toEqual({ a: '0', b: null });
+    expect(cohort.problems.filter(({ kind }) => kind !== 'duplicate').map(({ message }) => message)).toEqual([
+      'listed in mixed.json, but a folder with 0 DICOM series; expected one',
+      'its label maps/gone.nii.gz is listed in mixed.json, but not there',
+      '2 channels are listed: the first is used',
+      'without its label [0,1]: expected the path of a label map, or one class',
+    ]);
+  });
+
+  it("and Decathlon's dataset.json use the files where they are listed, and refuse one that is in two sections", async () => {
+    mkdirSync(at('decathlon'), { recursive: true });
+    const write = (document: unknown): string => table('decathlon/dataset.json', JSON.stringify(document));
+    write({ training: [{ image: '../scans/a.nii.gz', label: '../maps/a-structures.nii.gz' }], test: ['../scans/b.nii.gz'] });
+    const call = { source: at('decathlon'), out: at('decathlon-cohort'), options: OPTIONS };
+    const { cohort, layout } = await prepareCohort(call);
+    expect(layout).toBe('Decathlon');
+    expect(cohort.subjects.map(({ id, split, labelCodes }) => [id, split, labelCodes])).toEqual([
+      ['a', 'train', [0, 7]],
+      ['b', 'test', null],
+    ]);
+    write({ training: [{ image: '../scans/a.nii.gz' }], test: ['../scans/./a.nii.gz'] });
+    await expect(prepareCohort(call)).rejects.toThrow('is in training and in test');
   });
 
   it('refuses a subject in two sections, and a file that is none', async () => {

@@ -8,7 +8,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { WorkError } from '../errors/errors.ts';
-import { findImages, type ImageSource, imageStem, isImageName } from '../images/find.ts';
+import { findDicomSeries, findImages, type ImageSource, imageStem, isImageName } from '../images/find.ts';
 import type { CohortProblem } from './cohort.ts';
 
 export interface SubjectTask {
@@ -32,15 +32,16 @@ export interface FoundSubjects {
 
 /**
  * @param source a folder, or MONAI's datalist
- * @throws WorkError if the folder cannot be listed, its dataset.json or the datalist cannot be read, or that has a subject in two sections
+ * @throws WorkError if the folder cannot be listed, its dataset.json or the datalist cannot be read, or that has an image twice
  */
 export async function findSubjects(source: string): Promise<FoundSubjects> {
-  if (/\.json$/i.test(source) && (await isFile(source))) return fromDatalist(source);
+  if (/\.json$/i.test(source) && (await isFile(source)))
+    return fromLists(source, await readJsonObject(source, "expected MONAI's datalist"), 'MONAI');
   const folder = source;
   const isFolder = async (name: string): Promise<boolean> =>
     (await stat(join(folder, name)).catch(() => undefined))?.isDirectory() ?? false;
   const dataset = await readDataset(folder);
-  if (Array.isArray(dataset?.training)) return fromDecathlon(folder, dataset);
+  if (Array.isArray(dataset?.training)) return fromLists(join(folder, 'dataset.json'), dataset, 'Decathlon');
   if ((await isFolder('imagesTr')) || (await isFolder('imagesTs'))) return fromNnUnet(folder, dataset);
   return fromPlain(folder);
 }
@@ -71,34 +72,11 @@ async function landmarksOf(folder: string, stem: string): Promise<string | null>
   return (await isFile(path)) ? path : null;
 }
 
-async function fromDecathlon(folder: string, dataset: Dataset): Promise<FoundSubjects> {
-  const problems: CohortProblem[] = [];
-  const draft: Draft[] = [];
-  const listed = (entries: unknown): { image: string; label?: string }[] =>
-    (Array.isArray(entries) ? entries : []).flatMap((entry: unknown) => {
-      const value = typeof entry === 'string' ? { image: entry } : (entry as { image?: unknown; label?: unknown } | null);
-      if (typeof value?.image !== 'string') return [];
-      return [{ image: value.image, ...('label' in value && typeof value.label === 'string' ? { label: value.label } : {}) }];
-    });
-  for (const split of ['train', 'test'] as const) {
-    for (const { image, label } of listed(split === 'train' ? dataset.training : dataset.test)) {
-      if (basename(image).startsWith('.')) continue;
-      const path = join(folder, image);
-      if (!(await isFile(path))) {
-        problems.push({ source: path, kind: 'refused', message: 'listed in dataset.json, but not there' });
-        continue;
-      }
-      const labels = label ? [join(folder, label)] : [];
-      const landmarksPath = await landmarksOf(join(folder, split === 'train' ? 'landmarksTr' : 'landmarksTs'), imageStem(path));
-      draft.push({ image: { kind: 'file', path }, labels, labelsAreCertain: true, landmarksPath, split });
-    }
-  }
-  return { layout: 'Decathlon', tasks: named(folder, draft, imageStemOf), problems };
-}
-
-/** MONAI's datalist: sections of {"image": path or [paths], "label": path, or a class}; paths are relative to the list's folder. */
-async function fromDatalist(list: string): Promise<FoundSubjects> {
-  const document = await readJsonObject(list, "expected MONAI's datalist");
+/**
+ * Lists of {"image": path or [paths], "label": path, or a class}, or of image paths: Decathlon's dataset.json and MONAI's datalists.
+ * Paths are relative to the list's folder, and may lead out of it.
+ */
+async function fromLists(list: string, document: Dataset, layout: 'Decathlon' | 'MONAI'): Promise<FoundSubjects> {
   const sections = { training: 'train', validation: 'train', test: 'test', testing: 'test' } as const;
   const folder = dirname(list);
   const problems: CohortProblem[] = [];
@@ -112,28 +90,61 @@ async function fromDatalist(list: string): Promise<FoundSubjects> {
     const entries = Array.isArray(document[section]) ? (document[section] as unknown[]) : [];
     for (const [index, entry] of entries.entries()) {
       const { image, label } = (typeof entry === 'string' ? { image: entry } : (entry ?? {})) as Record<string, unknown>;
-      const first: unknown = Array.isArray(image) ? image[0] : image;
-      if (typeof first !== 'string') throw new WorkError(`${list}: ${section}[${index}]: expected an "image" with a path`);
-      const path = resolve(folder, first);
+      const listed: unknown = Array.isArray(image) ? image[0] : image;
+      if (typeof listed !== 'string') throw new WorkError(`${list}: ${section}[${index}]: expected an "image" with a path`);
+      // macOS lists its own files too
+      if (basename(listed).startsWith('._')) continue;
+      const path = resolve(folder, listed);
       const before = seen.get(path);
       if (before !== undefined)
         throw new WorkError(
-          `${list}: ${first} is in ${before === section ? `${section} twice` : `${before} and in ${section}`}; a subject may be in one only`,
+          `${list}: ${listed} is in ${before === section ? `${section} twice` : `${before} and in ${section}`}; a subject may be in one only`,
         );
       seen.set(path, section);
-      if (Array.isArray(image) && image.length > 1)
-        problems.push({ source: path, kind: 'odd', message: `${image.length} channels are listed: the first is used` });
-      if (!(await isFile(path))) {
-        problems.push({ source: path, kind: 'refused', message: `listed in ${basename(list)}, but not there` });
+      const note = (kind: CohortProblem['kind'], message: string): void => void problems.push({ source: path, kind, message });
+      if (Array.isArray(image) && image.length > 1) note('odd', `${image.length} channels are listed: the first is used`);
+      const source = await imageAt(path);
+      if (typeof source === 'string') {
+        note('refused', `listed in ${basename(list)}, but ${source}`);
         continue;
       }
-      const isMap = typeof label === 'string' && (isImageName(label) || (await isFile(resolve(folder, label))));
-      const name = !isMap && (typeof label === 'string' || typeof label === 'number') ? { class: String(label) } : {};
-      const labels = isMap ? [resolve(folder, label)] : [];
-      draft.push({ image: { kind: 'file', path }, labels, labelsAreCertain: true, landmarksPath: null, split, ...name });
+      const facts = await labelFacts(folder, label);
+      if ('missing' in facts) {
+        note('refused', `its label ${facts.missing} is listed in ${basename(list)}, but not there`);
+        continue;
+      }
+      if ('odd' in facts) note('odd', facts.odd);
+      const landmarksPath = await landmarksOf(join(folder, split === 'train' ? 'landmarksTr' : 'landmarksTs'), imageStem(path));
+      const { labels = [], ...named } = 'odd' in facts ? {} : facts;
+      draft.push({ image: source, labels, labelsAreCertain: true, landmarksPath, split, ...named });
     }
   }
-  return { layout: 'MONAI', tasks: named(folder, draft, imageStemOf), problems };
+  return { layout, tasks: named(folder, draft, imageStemOf), problems };
+}
+
+/** The image at a path: a file, or the one DICOM series of a folder; else what is wrong with it. */
+async function imageAt(path: string): Promise<ImageSource | string> {
+  const facts = await stat(path).catch(() => undefined);
+  if (!facts) return 'not there';
+  if (!facts.isDirectory()) return { kind: 'file', path };
+  const { images } = await findDicomSeries(path);
+  return images.length === 1 ? images[0]! : `a folder with ${images.length} DICOM series; expected one`;
+}
+
+/** What a list's "label" says: a label map's file, a class, nothing, or something that cannot be used. */
+async function labelFacts(
+  folder: string,
+  label: unknown,
+): Promise<{ labels?: string[]; class?: string } | { missing: string } | { odd: string }> {
+  const value: unknown = Array.isArray(label) && label.length === 1 ? label[0] : label;
+  if (value === undefined || value === null || value === '') return {};
+  if (typeof value === 'string') {
+    const path = resolve(folder, value);
+    if (await isFile(path)) return { labels: [path] };
+    return isImageName(value) ? { missing: value } : { class: value };
+  }
+  if (typeof value === 'number' || typeof value === 'boolean') return { class: String(value) };
+  return { odd: `without its label ${JSON.stringify(value)}: expected the path of a label map, or one class` };
 }
 
 async function fromNnUnet(folder: string, dataset: Dataset | null): Promise<FoundSubjects> {

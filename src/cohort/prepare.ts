@@ -6,15 +6,15 @@
  */
 import { readdir, rm, stat } from 'node:fs/promises';
 import { availableParallelism, freemem } from 'node:os';
-import { join, resolve, sep } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { isLeftOver, makeFolder, writeFileAtomic } from '../node/files.ts';
 import { type Progress, SILENT } from '../node/progress.ts';
-import { type Cohort, type CohortProblem, formatCohort, type PrepareOptions, type Subject } from './cohort.ts';
+import { assignClasses, findClassTable } from './classes.ts';
+import { type Cohort, type CohortProblem, formatCohort, type PrepareOptions } from './cohort.ts';
 import { asOwnSubject, type FoundSubjects, findSubjects, type SubjectTask } from './find-subjects.ts';
 import { findDuplicates } from './fingerprint.ts';
 import { findRecord, type SubjectRecord } from './prepare-subject.ts';
-import { caseName, readClasses } from './table.ts';
 import { canUseProcesses, startWorker } from './workers.ts';
 
 export interface PrepareCall {
@@ -60,14 +60,10 @@ export async function prepareCohort({
     throw new WorkError(
       `${source}: no images in this folder${found.problems.length ? `: ${found.problems[0].source}: ${found.problems[0].message}` : ''}`,
     );
+  const table = await findClassTable(source, call.classes, call.classColumn);
   for (const name of ['images', 'labels', 'subjects']) await clearLeftOvers(join(out, name));
   // until all is done again, no cohort is there to be mistaken for the whole
   await rm(join(out, 'cohort.json'), { force: true });
-
-  const classes = await findClasses(source, call.classes, call.classColumn);
-  const listed = new Map(found.tasks.map((task) => [task.id, task.class ?? null]));
-  const classOf = ({ id, source: path }: Subject): string | null =>
-    classes.get(id) ?? classes.get(caseName(path)) ?? listed.get(id) ?? null;
 
   const queue: SubjectTask[] = [...found.tasks];
   const records = new Map<string, SubjectRecord>();
@@ -144,36 +140,19 @@ export async function prepareCohort({
     (a, b) =>
       (order.get(a.source) ?? -1) - (order.get(b.source) ?? -1) || (a.source < b.source ? -1 : a.source > b.source ? 1 : 0),
   );
-  const subjects = done.map(({ subject }) => ({ ...subject, class: classOf(subject) }));
-  for (const name of unmatched(classes, subjects))
-    problems.push({
-      source: 'the table of classes',
-      kind: 'odd',
-      message: `case '${name}' has a class, but there is no such image`,
-    });
+  const root = found.layout === 'MONAI' ? dirname(source) : source;
+  // refused images too: their rows are in order
+  const named = new Map(found.tasks.map(({ id, image }) => [id, { id, source: image.path }]));
+  for (const { subject } of done) named.set(subject.id, subject);
+  const assigned = table ? assignClasses(table, [...named.values()], root) : { classes: new Map<string, string>(), problems: [] };
+  problems.push(...assigned.problems);
+  // the table before the list of files: it is what a call names
+  const listed = new Map(found.tasks.map((task) => [task.id, task.class]));
+  const classOf = (id: string): string | null => assigned.classes.get(id) ?? listed.get(id) ?? null;
+  const subjects = done.map(({ subject }) => ({ ...subject, class: classOf(subject.id) }));
   const cohort: Cohort = { folder: out, options, subjects, problems };
   if (done.length > 0) await writeFileAtomic(join(out, 'cohort.json'), formatCohort(cohort));
   return { layout: found.layout, cohort, kept };
-}
-
-/** The table of classes that a call names, or that lies in the source folder; empty without one. */
-async function findClasses(
-  source: string,
-  given: string | undefined,
-  column: string | undefined,
-): Promise<ReadonlyMap<string, string>> {
-  if (given !== undefined) return readClasses(given, column);
-  for (const name of ['labels.csv', 'classes.csv']) {
-    const path = join(source, name);
-    if (await stat(path).catch(() => undefined)) return readClasses(path, column);
-  }
-  return new Map();
-}
-
-/** Cases of the table that are no subject's. */
-function unmatched(classes: ReadonlyMap<string, string>, subjects: readonly Subject[]): string[] {
-  const known = new Set(subjects.flatMap(({ id, source }) => [id, caseName(source)]));
-  return [...classes.keys()].filter((name) => !known.has(name));
 }
 
 async function checkFolders(source: string, out: string): Promise<void> {

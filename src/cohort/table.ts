@@ -59,11 +59,22 @@ export function caseColumn({ columns }: Table, path: string): string {
 /** A case's name: without folder, image ending and nnU-Net's channel. */
 export const caseName = (text: string): string => imageStem(text).replace(/_0000$/, '');
 
+/** A case's name with the folders it is given with: './a/b_0000.nii.gz' gives 'a/b'. */
+export function casePath(text: string): string {
+  const parts = text.split(/[\\/]/).filter((part) => part !== '' && part !== '.');
+  return [...parts.slice(0, -1), caseName(parts.at(-1) ?? '')].join('/');
+}
+
 /**
  * The class of each case: a table with a case column and a column of labels ('label' or 'class', or the one that is named).
+ * @param nameOf what to call the case that the table names
  * @throws UsageError naming file and line
  */
-export async function readClasses(path: string, column?: string): Promise<ReadonlyMap<string, string>> {
+export async function readClasses(
+  path: string,
+  column?: string,
+  nameOf: (text: string) => string = caseName,
+): Promise<ReadonlyMap<string, string>> {
   const table = await readTable(path);
   const cases = caseColumn(table, path);
   const label = column ?? table.columns.find((name) => ['label', 'class'].includes(name.toLowerCase()));
@@ -73,7 +84,7 @@ export async function readClasses(path: string, column?: string): Promise<Readon
     );
   const classes = new Map<string, string>();
   for (const { line, values } of table.rows) {
-    const name = caseName(values[cases]!);
+    const name = nameOf(values[cases]!);
     const value = values[label]!;
     if (value === '') continue;
     const before = classes.get(name);

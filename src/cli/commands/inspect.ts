@@ -1,6 +1,8 @@
 /** `gvsl inspect`: what image files hold and what is odd about them. */
 import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { assignClasses, countClasses, describeClasses, findClassTable } from '../../cohort/classes.ts';
+import { findSubjects } from '../../cohort/find-subjects.ts';
 import { UsageError, WorkError } from '../../errors/errors.ts';
 import { orientationCode } from '../../geometry/orientation.ts';
 import { labelCodes, statisticsOf } from '../../geometry/statistics.ts';
@@ -63,19 +65,15 @@ async function inspectOne(source: ImageSource): Promise<Row> {
   }
 }
 
-/** The images of the given paths: folders are searched, files taken as they are. A refusal is a row too. */
-async function* inspectPaths(paths: readonly string[]): AsyncGenerator<Row> {
-  for (const path of paths) {
-    const facts = await stat(path).catch(() => undefined);
-    if (!facts?.isDirectory()) {
-      yield await inspectOne({ kind: 'file', path });
-      continue;
-    }
-    const { images, refused } = await findImages(path);
-    if (images.length + refused.length === 0) yield { path, refused: 'no images in this folder' };
-    for (const { path: file, reason } of refused) yield { path: file, refused: reason };
-    for (const image of images) yield await inspectOne(image);
-  }
+/** The images of a path: a folder is searched, a file taken as it is. A refusal is a row too. */
+async function inspectPath(path: string): Promise<Row[]> {
+  const facts = await stat(path).catch(() => undefined);
+  if (!facts?.isDirectory()) return [await inspectOne({ kind: 'file', path })];
+  const { images, refused } = await findImages(path);
+  if (images.length + refused.length === 0) return [{ path, refused: 'no images in this folder' }];
+  const rows: Row[] = refused.map(({ path: file, reason }) => ({ path: file, refused: reason }));
+  for (const image of images) rows.push(await inspectOne(image));
+  return rows;
 }
 
 const short = (value: number): string => String(+value.toPrecision(5));
@@ -103,11 +101,48 @@ function asText(rows: readonly Row[]): string {
   return [table, '', ...(remarks.length ? ['Odd or refused:', ...remarks, ''] : []), summary].join('\n');
 }
 
+/** What the table of classes in an inspected folder says about its images. */
+type FolderClasses =
+  | { readonly table: string; readonly classes: Readonly<Record<string, number>>; readonly withoutClass: number }
+  | { readonly refused: string };
+
+/** null for a file, and for a folder without a table. Counts subjects as `prepare` finds them. */
+async function inspectClasses(folder: string): Promise<FolderClasses | null> {
+  if (!(await stat(folder).catch(() => undefined))?.isDirectory()) return null;
+  try {
+    const table = await findClassTable(folder);
+    if (!table) return null;
+    const subjects = (await findSubjects(folder)).tasks.map(({ id, image }) => ({ id, source: image.path }));
+    const known = assignClasses(table, subjects, folder).classes;
+    const { classes, without } = countClasses(subjects.map(({ id }) => known.get(id) ?? null));
+    return { table: table.path, classes, withoutClass: without };
+  } catch (error) {
+    if (!(error instanceof UsageError || error instanceof WorkError)) throw error;
+    return { refused: error.message };
+  }
+}
+
 async function run(paths: readonly string[]): Promise<CommandResult> {
   if (paths.length === 0) throw new UsageError('name at least one image file or folder');
   const rows: Row[] = [];
-  for await (const row of inspectPaths(paths)) rows.push(row);
-  return { json: { images: rows }, text: asText(rows), exitCode: rows.some((row) => 'refused' in row) ? 1 : 0 };
+  const tables: FolderClasses[] = [];
+  for (const path of paths) {
+    rows.push(...(await inspectPath(path)));
+    const table = await inspectClasses(path);
+    if (table) tables.push(table);
+  }
+  return {
+    json: { images: rows, classes: tables },
+    text: [
+      asText(rows),
+      ...tables.map((facts) =>
+        'refused' in facts
+          ? facts.refused
+          : `${facts.table}: ${describeClasses({ classes: facts.classes, without: facts.withoutClass }) || 'no subject has a class'}`,
+      ),
+    ].join('\n'),
+    exitCode: rows.some((row) => 'refused' in row) ? 1 : 0,
+  };
 }
 
 export function registerInspect(program: Command): void {

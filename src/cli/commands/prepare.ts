@@ -1,5 +1,6 @@
 /** `gvsl prepare`: a folder of scans becomes a cohort that training reads. */
 import type { Command } from 'commander';
+import { countClasses, describeClasses } from '../../cohort/classes.ts';
 import type { Cohort, PrepareOptions } from '../../cohort/cohort.ts';
 import { type PrepareReport, prepareCohort } from '../../cohort/prepare.ts';
 import { UsageError } from '../../errors/errors.ts';
@@ -77,7 +78,16 @@ async function run(source: string, out: string, flags: Flags): Promise<CommandRe
     const { cohort, kept, layout } = report;
     const refused = cohort.problems.filter((p) => p.kind === 'refused').length;
     return {
-      json: { folder: out, layout, timeMs, prepared: cohort.subjects.length, kept, refused, ...withoutFolder(cohort) },
+      json: {
+        folder: out,
+        layout,
+        timeMs,
+        prepared: cohort.subjects.length,
+        kept,
+        refused,
+        classes: countClasses(cohort.subjects.map((subject) => subject.class)).classes,
+        ...withoutFolder(cohort),
+      },
       text: asText(report, timeMs),
       exitCode: cohort.subjects.length > 0 ? 0 : 1,
     };
@@ -130,24 +140,17 @@ function asText({ cohort, kept, layout }: PrepareReport, timeMs: number): string
   }
   const refused = problems.filter((p) => p.kind === 'refused').length;
   const labelled = subjects.filter((s) => s.labelCodes).length;
+  const classes = describeClasses(countClasses(subjects.map((s) => s.class)));
   const facts = [
     `${subjects.length} prepared${kept ? ` (${kept} of them before)` : ''}`,
     `${refused} refused`,
     `${labelled} with labels`,
-    ...classFacts(subjects),
+    ...(classes ? [classes] : []),
     `${layout} layout`,
     formatDuration(timeMs),
   ];
   parts.push(subjects.length > 0 ? `${folder}: ${facts.join(', ')}` : `nothing could be prepared: ${facts.slice(1).join(', ')}`);
   return parts.join('\n');
-}
-
-/** How many subjects each class has; nothing without classes. */
-function classFacts(subjects: Cohort['subjects']): string[] {
-  const counts = new Map<string, number>();
-  for (const { class: name } of subjects) if (name !== null) counts.set(name, (counts.get(name) ?? 0) + 1);
-  const listed = [...counts].sort(([a], [b]) => a.localeCompare(b)).map(([name, count]) => `${count} of class '${name}'`);
-  return listed.length > 0 ? [listed.join(', ')] : [];
 }
 
 export function registerPrepare(program: Command): void {
