@@ -74,7 +74,7 @@ export async function measureData(patch: number, threads: number, progress: Prog
     const prepareVoxelsPerS = (voxels * 1000) / (performance.now() - start);
     progress.say('making examples');
     const examplesPerS = await exampleRate(patch);
-    const [trainingSteps, trainingPatch] = [20, 48];
+    const [trainingSteps, trainingPatch] = [40, 48];
     progress.say('training a little');
     const configuration = parseConfiguration(
       {

@@ -214,7 +214,6 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
     }
     if (state.step < steps) await save();
   } finally {
-    await examples.close();
     metrics.close();
     events.close();
   }

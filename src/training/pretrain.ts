@@ -24,6 +24,7 @@ import { openRun, type Run, type TrainingState } from './checkpoint.ts';
 import { type PretrainConfiguration, patchSize } from './configuration.ts';
 import { availableBytes, formatBytes, requireMemory } from './estimate.ts';
 import { type Evaluation, evaluatePairs, type PairEvaluation, scoreOf, summarize } from './evaluate.ts';
+import type { ExampleSource } from './example-source.ts';
 import { type EvaluationContext, lossesOf, restoreState, runTraining } from './loop.ts';
 import { jsonText, type ModelConfiguration } from './model-folder.ts';
 import { type ExampleImages, openPairExamples } from './pair-examples.ts';
@@ -175,12 +176,21 @@ export async function pretrain(call: PretrainCall): Promise<PretrainResult> {
         machine: { node: process.version, backend: backend.description, cpu: cpus()[0]?.model ?? 'unknown' },
       }),
     );
-    const session = await backend.open(program);
+    // first, so that the thread of examples starts while the session opens
+    const examples = await openPairExamples(
+      { cohort: call.cohort, training: training.map(({ id }) => id), configuration },
+      run.checkpoint?.state.step ?? 0,
+    );
     try {
-      await restoreState(session, table, run.checkpoint, configuration.seed, out);
-      return await train({ call, cohort, training, heldOut, run, session, table, ...(signal ? { signal } : {}) });
+      const session = await backend.open(program);
+      try {
+        await restoreState(session, table, run.checkpoint, configuration.seed, out);
+        return await train({ call, cohort, heldOut, run, session, table, examples, ...(signal ? { signal } : {}) });
+      } finally {
+        await session.close();
+      }
     } finally {
-      await session.close();
+      await examples.close();
     }
   } finally {
     run.close();
@@ -191,16 +201,16 @@ export async function pretrain(call: PretrainCall): Promise<PretrainResult> {
 interface Work {
   readonly call: PretrainCall;
   readonly cohort: Cohort;
-  readonly training: readonly Subject[];
   readonly heldOut: readonly Subject[];
   readonly run: Run;
   readonly session: Session;
   readonly table: ParameterTable;
+  readonly examples: ExampleSource<ExampleImages>;
   readonly signal?: AbortSignal;
 }
 
 /** The loop. */
-async function train({ call, cohort, training, heldOut, run, session, table, signal }: Work): Promise<PretrainResult> {
+async function train({ call, cohort, heldOut, run, session, table, examples, signal }: Work): Promise<PretrainResult> {
   const { configuration, progress, out } = call;
   const patch = patchSize(configuration);
   const { matching } = configuration.model.heads;
@@ -240,10 +250,7 @@ async function train({ call, cohort, training, heldOut, run, session, table, sig
     session,
     table,
     progress,
-    examples: await openPairExamples(
-      { cohort: call.cohort, training: training.map(({ id }) => id), configuration },
-      run.checkpoint?.state.step ?? 0,
-    ),
+    examples,
     gradient: async ({ moving, movingView, fixed }) =>
       lossesOf(await session.run('gradient', matching ? { moving, movingView, fixed } : { moving, movingView })),
     modelConfiguration: (step) => modelConfiguration(configuration, cohort, step),

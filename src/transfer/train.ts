@@ -20,6 +20,7 @@ import { encodePng } from '../pictures/picture.ts';
 import { segmentationPicture } from '../pictures/segmentation-picture.ts';
 import { openRun, type Run, readCheckpoint, type TrainingState } from '../training/checkpoint.ts';
 import { availableBytes, formatBytes, requireMemory } from '../training/estimate.ts';
+import type { ExampleSource } from '../training/example-source.ts';
 import { type EvaluationContext, lossesOf, restoreState, runTraining } from '../training/loop.ts';
 import { jsonText, type ModelConfiguration, type Task } from '../training/model-folder.ts';
 import { flatTensor } from '../training/named-parameters.ts';
@@ -204,12 +205,27 @@ export async function train(call: TrainCall): Promise<TrainResult> {
         machine: { node: process.version, backend: backend.description, cpu: cpus()[0]?.model ?? 'unknown' },
       }),
     );
-    const session = await backend.open(program);
+    // first, so that the thread of examples starts while the session opens
+    const examples = await openTaskExamples(
+      {
+        cohort: call.cohort,
+        training: split.training.map(({ id }) => id),
+        configuration,
+        task,
+        withoutImage: fromFeatures,
+      },
+      run.checkpoint?.state.step ?? 0,
+    );
     try {
-      await restoreState(session, table, run.checkpoint, start.parameters, out);
-      return await loop(work, run, session);
+      const session = await backend.open(program);
+      try {
+        await restoreState(session, table, run.checkpoint, start.parameters, out);
+        return await loop(work, run, session, examples);
+      } finally {
+        await session.close();
+      }
     } finally {
-      await session.close();
+      await examples.close();
     }
   } finally {
     run.close();
@@ -217,7 +233,7 @@ export async function train(call: TrainCall): Promise<TrainResult> {
   }
 }
 
-async function loop(work: Work, run: Run, session: Session): Promise<TrainResult> {
+async function loop(work: Work, run: Run, session: Session, examples: ExampleSource<TaskExample>): Promise<TrainResult> {
   const { configuration, out, progress, opened, split, task, options, signal } = work;
   const { table } = transferProgram(options);
   const { overlap } = configuration.inference;
@@ -270,16 +286,7 @@ async function loop(work: Work, run: Run, session: Session): Promise<TrainResult
     session,
     table,
     progress,
-    examples: await openTaskExamples(
-      {
-        cohort: work.cohort,
-        training: split.training.map(({ id }) => id),
-        configuration,
-        task,
-        withoutImage: options.fromFeatures ?? false,
-      },
-      run.checkpoint?.state.step ?? 0,
-    ),
+    examples,
     gradient: async ({ image, truth, subject, start }) => {
       const input = options.fromFeatures ? { features: cropFeatures(features[subject]!, start, options.size) } : { image };
       return lossesOf(await session.run('gradient', { ...input, truth } as Record<string, Float32Array>));
