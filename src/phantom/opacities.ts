@@ -41,7 +41,7 @@ export function addOpacities(
     // of three places the most posterior and lowest: where such patches are found most often
     const places = Array.from({ length: 3 }, () => positionOf(lung[random.integer(0, lung.length)]!));
     const centreMm = places.reduce((best, place) => (place[1] - place[2] > best[1] - best[2] ? place : best));
-    return { centreMm, radiusMm: random.uniform(8, 24), addedHu: random.uniform(220, 620) };
+    return { centreMm, radiusMm: random.uniform(12, 36), addedHu: random.uniform(220, 620) };
   });
   let raised = 0;
   for (const i of lung) {

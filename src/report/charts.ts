@@ -2,8 +2,8 @@
  * The curves of a run as plain data for the page's script: which charts there are, their series, thinned to what a screen shows.
  * A chart needs two points; what has fewer is left out.
  */
-import { MEASURES, mean, short } from './figures.ts';
-import type { EvaluationRecord, RunData, Stages, StepRecord } from './run-data.ts';
+import { decimals, MEASURES, mean, short } from './figures.ts';
+import type { EvaluationRecord, RunData, Stages, StepRecord, TaskRecord } from './run-data.ts';
 
 export interface Series {
   readonly label: string;
@@ -27,6 +27,8 @@ export interface Chart {
 
 /** More points than this no screen shows. */
 const MOST_POINTS = 500;
+/** Colours of the style sheet for series of equal rank. */
+const SERIES_COLOURS = 6;
 /** The running mean looks at this share of the points. */
 const SMOOTHING = 1 / 15;
 
@@ -85,6 +87,36 @@ function stepChart(
   return { title, unit: '', logarithmic, steps: at, series, summary: summaryOf(series, short) };
 }
 
+/** The scores of a task over its evaluations. */
+function taskCharts(evaluations: readonly EvaluationRecord[], task: TaskRecord): Chart[] {
+  const steps = evaluations.map(({ step }) => step);
+  const chart = (title: string, unit: string, lines: readonly (readonly [string, readonly (number | null)[]])[]): Chart[] => {
+    const series = lines.flatMap(([label, values], k): Series[] =>
+      span(values) ? [{ label, colour: `--series-${(k % SERIES_COLOURS) + 1}`, values }] : [],
+    );
+    const format = (value: number): string => decimals(value, 3);
+    return series.length > 0 ? [{ title, unit, logarithmic: false, steps, series, summary: summaryOf(series, format) }] : [];
+  };
+  if (task.kind === 'classification')
+    return chart('Scores', '', [
+      ['area under the ROC curve', evaluations.map(({ auc }) => auc)],
+      ['accuracy', evaluations.map(({ accuracy }) => accuracy)],
+    ]);
+  const classes = task.labels.slice(1);
+  // more lines than colours cannot be told apart: then the mean alone, classes in the table
+  const each = classes.length > 1 && classes.length <= SERIES_COLOURS;
+  return [
+    ...chart('Mean overlap', 'Dice', [['mean over classes', evaluations.map(({ dice }) => dice)]]),
+    ...(each
+      ? chart(
+          'Overlap by class',
+          'Dice',
+          classes.map(({ name }, c) => [name, evaluations.map(({ dicePerClass }) => dicePerClass?.[c] ?? null)] as const),
+        )
+      : []),
+  ];
+}
+
 const STAGES = { before: 'before', affine: 'after affine', after: 'after both' } as const;
 
 function evaluationCharts(evaluations: readonly EvaluationRecord[]): Chart[] {
@@ -111,12 +143,23 @@ const others = (records: readonly Readonly<Record<string, unknown>>[], known: re
   );
 
 /** The charts of the held-out pairs, then those of training. */
-export function chartsOf({ steps, evaluations }: RunData): { readonly evaluation: Chart[]; readonly training: Chart[] } {
+export function chartsOf({ run, steps, evaluations }: RunData): { readonly evaluation: Chart[]; readonly training: Chart[] } {
   const loss = (record: StepRecord, name: string): number | null | undefined => record.loss[name];
   const norm = (record: StepRecord, name: string): number | null | undefined => record.gradientNorm[name];
-  const large = { total: 'total', ncc: '1 \u2212 NCC', affineNcc: '1 \u2212 NCC, affine alone' };
+  const large = {
+    total: 'total',
+    ncc: '1 \u2212 NCC',
+    affineNcc: '1 \u2212 NCC, affine alone',
+    ...(run.task ? { dice: '1 \u2212 Dice', crossEntropy: 'cross-entropy' } : {}),
+  };
   const small = { mse: 'restoration (MSE)', smooth: 'smoothness of the flow' };
-  const parts = { backbone: 'U-Net', affine: 'affine head', deformable: 'deformable head', restoration: 'restoration head' };
+  const parts = {
+    backbone: 'U-Net',
+    affine: 'affine head',
+    deformable: 'deformable head',
+    restoration: 'restoration head',
+    head: 'head of the task',
+  };
   const moreLosses = others(
     steps.map((record) => record.loss),
     [...Object.keys(large), ...Object.keys(small)],
@@ -127,7 +170,7 @@ export function chartsOf({ steps, evaluations }: RunData): { readonly evaluation
   );
   const rates = new Set(steps.map(({ learningRate }) => learningRate));
   return {
-    evaluation: evaluationCharts(evaluations),
+    evaluation: run.task ? taskCharts(evaluations, run.task) : evaluationCharts(evaluations),
     training: [
       stepChart(steps, 'Loss', large, loss, false),
       stepChart(steps, 'Smaller parts of the loss', { ...small, ...moreLosses }, loss, true),

@@ -1,5 +1,5 @@
 /** The commands that go on from a run, with its own folders and options in them, ready to be pasted. */
-import type { RunRecord } from './run-data.ts';
+import type { RunRecord, TaskRecord } from './run-data.ts';
 
 export interface NextCommand {
   readonly title: string;
@@ -38,7 +38,33 @@ const option = (flag: string, value: unknown): string =>
       ? ` ${flag} ${word(value.join(','))}`
       : '';
 
-export function nextCommands({ program, folder, run, step, pair }: CommandContext): NextCommand[] {
+/** After a training on a task. */
+function taskCommands(task: TaskRecord, { program, folder, run, step }: CommandContext): NextCommand[] {
+  const more = 2 * Math.max(step, Number(valueAt(run.configuration, 'steps')) || 0);
+  const model = word(folder);
+  return [
+    task.kind === 'segmentation'
+      ? {
+          title: 'Segment images, and score the result',
+          text: 'SCANS is a folder of images, REFERENCES one of label maps of the same names. The best state is used.',
+          command: `${program} segment SCANS --model ${model} --out labels\n${program} evaluate labels REFERENCES`,
+        }
+      : {
+          title: 'Classify images, and score the result',
+          text: 'SCANS is a folder of images, labels.csv a table of their classes. The best state is used.',
+          command: `${program} classify SCANS --model ${model} --out classes\n${program} evaluate classes/classes.csv labels.csv`,
+        },
+    {
+      title: 'Train on',
+      text: 'Goes on exactly where this run stopped: the same weights, moments, random numbers and log.',
+      command: `${program} train ${task.kind} --data ${word(run.cohort?.folder ?? 'COHORT')} --out ${model} --resume --steps ${more || 'N'}`,
+    },
+  ];
+}
+
+export function nextCommands(context: CommandContext): NextCommand[] {
+  if (context.run.task) return taskCommands(context.run.task, context);
+  const { program, folder, run, step, pair } = context;
   const { cohort, configuration } = run;
   const more = 2 * Math.max(step, Number(valueAt(configuration, 'steps')) || 0);
   const spacing = cohort?.spacingMm ?? [];

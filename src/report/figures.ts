@@ -69,6 +69,11 @@ export function summed({ step, pairs }: EvaluationDetails): EvaluationRecord {
     foldedShare: over('foldedShare'),
     landmarkErrorMm: over('landmarkErrorMm'),
     labelDice: over('labelDice'),
+    subjects: null,
+    dice: null,
+    dicePerClass: null,
+    auc: null,
+    accuracy: null,
   };
 }
 

@@ -11,8 +11,9 @@ import { type NextCommand, valueAt } from './commands.ts';
 import { byName, change, decimals, grouped, MEASURES, type Measure, mean, ofPair, short } from './figures.ts';
 import { type Content, type Html, html, jsonScript, trusted } from './html.ts';
 import type { ShownPair } from './pictures.ts';
-import type { EvaluationDetails, EvaluationRecord, RunData, Stages } from './run-data.ts';
+import type { EvaluationDetails, EvaluationRecord, RunData, Stages, TaskRecord } from './run-data.ts';
 import { STYLE } from './style.ts';
+import { type ShownSubject, taskHeadline, taskPictures, taskSubjects } from './task-page.ts';
 
 export interface PageContent {
   readonly title: string;
@@ -20,6 +21,8 @@ export interface PageContent {
   /** The last evaluation. */
   readonly evaluation: EvaluationRecord | undefined;
   readonly shown: readonly ShownPair[];
+  /** Of a training on a task. */
+  readonly shownSubjects: readonly ShownSubject[];
   readonly labelNames: ReadonlyMap<number, string>;
   readonly commands: readonly NextCommand[];
   /** uPlot's own files. */
@@ -59,7 +62,7 @@ function facts({ run, steps }: RunData): Html {
   const heads = ['affine', 'matching', 'restoration'].filter((head) => at(`model.heads.${head}`) === true);
   const split = [
     isNumber(cohort?.training) && `${grouped(cohort.training)} for training`,
-    isNumber(cohort?.heldOut) && `${grouped(cohort.heldOut)} held out`,
+    isNumber(cohort?.heldOut) && `${grouped(cohort.heldOut)} ${run.task ? 'to validate' : 'held out'}`,
   ].filter(Boolean);
   const rows: [string, string | false | undefined][] = [
     ['Cohort', cohort?.folder],
@@ -81,6 +84,10 @@ function facts({ run, steps }: RunData): Html {
         .join(', '),
     ],
     ['Heads', heads.join(', ')],
+    [
+      'Start',
+      typeof at('init') === 'string' && `${at('init')}, ${at('mode') === 'linear' ? 'backbone frozen' : 'everything trained'}`,
+    ],
     [
       'Steps',
       `${grouped(done)}${isNumber(at('steps')) ? ` of ${grouped(at('steps') as number)}` : ''}${isNumber(at('batch')) ? `, batch ${at('batch')}` : ''}`,
@@ -332,9 +339,22 @@ function chartFigures(charts: readonly Chart[], first: number): Html {
 const list = (items: readonly string[]): string =>
   items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`;
 
+const pairSections = ({ data, evaluation, shown, labelNames }: PageContent): Html =>
+  html`${headline(evaluation, data.details)}
+${pairsSection(data.details, shown)}
+${landmarksSection(data.details)}
+${labelsSection(data.details, labelNames)}`;
+
+const taskSections = ({ data, shownSubjects }: PageContent, task: TaskRecord): Html =>
+  html`${taskHeadline(data)}
+${taskPictures(shownSubjects)}
+${taskSubjects(task, 'Test subjects', data.test)}
+${taskSubjects(task, 'Validation subjects', data.taskDetails)}`;
+
 /** The whole document. */
 export function renderPage(content: PageContent): string {
-  const { title, data, evaluation, shown, labelNames, commands, version } = content;
+  const { title, data, commands, version } = content;
+  const { task } = data.run;
   const charts = chartsOf(data);
   const all = [...charts.evaluation, ...charts.training];
   const once = data.evaluations.length === 1 ? ' There was one evaluation so far, so it has no curves.' : '';
@@ -354,14 +374,11 @@ export function renderPage(content: PageContent): string {
 <body>
 <main>
 <header>
-<p class="kind">Geometric visual similarity learning: report of a pre-training run</p>
+<p class="kind">Geometric visual similarity learning: report of a ${task ? 'training on a task' : 'pre-training run'}</p>
 <h1>${title}</h1>
 ${facts(data)}
 </header>
-${headline(evaluation, data.details)}
-${pairsSection(data.details, shown)}
-${landmarksSection(data.details)}
-${labelsSection(data.details, labelNames)}
+${task ? taskSections(content, task) : pairSections(content)}
 <section>
 <h2>How training went</h2>
 ${
@@ -370,8 +387,8 @@ ${
     : html`<p class="note">Horizontally, optimiser steps. Thin lines are what was logged, thick ones their running mean; drag over a chart to look closer, double-click to go back.${once}</p>
 <noscript><p class="note">The curves need JavaScript; below each stand its first and last value.</p></noscript>`
 }
-${charts.evaluation.length > 0 && html`<h3>On held-out pairs</h3>${chartFigures(charts.evaluation, 0)}`}
-${charts.training.length > 0 && html`<h3>On training pairs</h3><p class="note">The loss is what is minimised: one minus the local correlation of warped and fixed image, the roughness of the flow, and the error of the restored image. The gradient norm of ${list(['the U-Net', 'each head'])} shows that every part learns; one that falls to zero does not.</p>${chartFigures(charts.training, charts.evaluation.length)}`}
+${charts.evaluation.length > 0 && html`<h3>On ${task ? 'validation subjects' : 'held-out pairs'}</h3>${chartFigures(charts.evaluation, 0)}`}
+${charts.training.length > 0 && html`<h3>On training ${task ? 'subjects' : 'pairs'}</h3><p class="note">${task ? 'The loss is what is minimised.' : 'The loss is what is minimised: one minus the local correlation of warped and fixed image, the roughness of the flow, and the error of the restored image.'} The gradient norm of ${list(['the U-Net', 'each head'])} shows that every part learns; one that falls to zero does not.</p>${chartFigures(charts.training, charts.evaluation.length)}`}
 </section>
 <section>
 <h2>How to go on</h2>
@@ -379,7 +396,7 @@ ${commands.map(({ title: name, text, command }) => html`<h3>${name}</h3><p class
 </section>
 ${
   data.run.configuration &&
-  html`<section><h2>Configuration</h2><details><summary>Every key of this run, as gvsl pretrain --config reads it</summary><pre><code>${JSON.stringify(data.run.configuration, null, 2)}</code></pre></details></section>`
+  html`<section><h2>Configuration</h2><details><summary>Every key of this run, as gvsl ${task ? 'train' : 'pretrain'} --config reads it</summary><pre><code>${JSON.stringify(data.run.configuration, null, 2)}</code></pre></details></section>`
 }
 <footer>Written by gvsl ${version} from ${data.folder}. This file is complete in itself and loads nothing.</footer>
 </main>

@@ -1,8 +1,9 @@
 /** The pictures of an evaluation for the page: which pairs are shown, and their PNG files as data URIs. */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { isAbsolute, join, normalize } from 'node:path';
 import { MEASURES, ofPair } from './figures.ts';
-import type { EvaluationDetails, PairRecord } from './run-data.ts';
+import type { EvaluationDetails, PairRecord, TaskDetails } from './run-data.ts';
+import type { ShownSubject } from './task-page.ts';
 
 /** A PNG inside the page. */
 export interface EmbeddedPicture {
@@ -55,4 +56,20 @@ export async function shownPairs(run: string, { pairs }: EvaluationDetails): Pro
     { ...ranked[ranked.length >> 1]!, why: `the middle ${by}` },
     { ...ranked.at(-1)!, why: `the worst ${by}` },
   ];
+}
+
+/** The last pictures of validation subjects that a training on a task kept. */
+export async function shownSubjects(run: string, { subjects }: TaskDetails): Promise<ShownSubject[]> {
+  const names = (await readdir(join(run, 'pictures')).catch(() => [])).filter((name) => /^step-\d+-subject-\d+\.png$/.test(name));
+  const last = names
+    .map((name) => name.split('-')[1]!)
+    .toSorted()
+    .at(-1);
+  const shown: ShownSubject[] = [];
+  for (const [index, { id }] of subjects.entries()) {
+    const name = `step-${last}-subject-${index}.png`;
+    const picture = names.includes(name) ? await embedPicture(run, join('pictures', name)) : undefined;
+    if (picture) shown.push({ id, picture });
+  }
+  return shown;
 }

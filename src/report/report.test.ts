@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -195,5 +195,78 @@ describe('its parts', () => {
 
   it('quote words for the shell', () => {
     expect([word('a/b-1.nii.gz'), word("it's here")]).toEqual(['a/b-1.nii.gz', "'it'\\''s here'"]);
+  });
+});
+
+describe('the report of a training on a task', () => {
+  const write = (name: string, value: object | string): void =>
+    writeFileSync(join(folder, name), typeof value === 'string' ? value : JSON.stringify(value));
+  const evaluation = (step: number, scores: object): string =>
+    JSON.stringify({ kind: 'evaluation', step, subjects: 2, ...scores });
+  const step = (at: number, loss: number): string =>
+    JSON.stringify({ kind: 'step', step: at, loss: { total: loss, dice: loss }, gradientNorm: { head: 1 }, learningRate: 0.001 });
+  const pageOf = async (): Promise<{ page: string; text: string }> => {
+    const { out } = await writeReport({ run: folder });
+    const page = readFileSync(out, 'utf8');
+    return { page, text: textOf(page) };
+  };
+
+  it('shows Dice by class: the best step, the last, the test; subjects, pictures, curves and what to do next', async () => {
+    writeFakeRun(folder, { pairs: 1 });
+    const picture = readFileSync(join(folder, 'pictures', readdirSync(join(folder, 'pictures'))[0]!));
+    writeFileSync(join(folder, 'pictures', 'step-000020-subject-1.png'), picture);
+    const labels = [
+      { code: 0, name: 'background' },
+      { code: 7, name: 'heart <b>' },
+      { code: 9, name: 'aorta' },
+    ];
+    write('run.json', {
+      task: { kind: 'segmentation', labels },
+      configuration: { init: 'runs/pre', mode: 'linear', steps: 20 },
+      cohort: { folder: 'c' },
+    });
+    write(
+      'metrics.jsonl',
+      [
+        evaluation(0, { dice: 0.1, dicePerClass: [0.1, 0.1] }),
+        step(10, 0.9),
+        evaluation(10, { dice: 0.7, dicePerClass: [0.8, 0.6] }),
+        step(20, 0.5),
+        evaluation(20, { dice: 0.65, dicePerClass: [0.65, null] }),
+      ].join('\n'),
+    );
+    const subjects = [
+      { id: 'one', dice: [0.61, null] },
+      { id: 'two', dice: [0.69, null] },
+    ];
+    write('evaluation.json', { step: 20, subjects });
+    write('test.json', {
+      step: 10,
+      summary: { subjects: 1, dice: 0.555, dicePerClass: [0.6, 0.51] },
+      subjects: [{ id: 'three', dice: [0.6, 0.51] }],
+    });
+    const { page, text } = await pageOf();
+    expect(text).toContain('report of a training on a task');
+    expect(text).toContain('Dice on 1 test subjects, which chose nothing: 0.555.');
+    expect(text).toMatch(/Mean Dice 0\.700 0\.650 0\.555/);
+    expect(text).toMatch(/aorta \(9\) 0\.600 – 0\.510/);
+    expect(text).toContain('one 0.610 0.610 –');
+    expect(text).toContain('runs/pre, backbone frozen');
+    expect(text).toContain('mean over classes 0.100 → 0.650');
+    expect(text).toContain(`segment SCANS --model ${folder}`);
+    expect(page).toContain('heart &lt;b&gt;');
+    expect(page.match(/data:image\/png;base64,/g)).toHaveLength(1);
+  });
+
+  it('shows AUC and accuracy, and says when nothing was validated', async () => {
+    writeFakeRun(folder, { pairs: 1 });
+    write('run.json', { task: { kind: 'classification', classes: ['0', '1'] } });
+    write('evaluation.json', { step: 10, subjects: [{ id: 'one', probabilities: [0.25], class: '1' }] });
+    write('metrics.jsonl', [step(10, 0.6), evaluation(10, { auc: 0.75, accuracy: 0.5 })].join('\n'));
+    const { text } = await pageOf();
+    expect(text).toContain('Area under the ROC curve on 2 validation subjects: 0.750 at best.');
+    expect(text).toContain('one 1 0.250');
+    write('metrics.jsonl', step(10, 0.6));
+    expect((await pageOf()).text).toContain('No evaluation after the first step yet');
   });
 });

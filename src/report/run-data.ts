@@ -40,6 +40,12 @@ const evaluationSchema = z.object({
   foldedShare: stagesOrNull,
   landmarkErrorMm: stagesOrNull,
   labelDice: stagesOrNull,
+  // of a training on a task
+  subjects: number.default(null),
+  dice: number.default(null),
+  dicePerClass: z.array(number).nullable().catch(null).default(null),
+  auc: number.default(null),
+  accuracy: number.default(null),
 });
 export type StepRecord = z.output<typeof stepSchema>;
 export type EvaluationRecord = z.output<typeof evaluationSchema>;
@@ -71,6 +77,29 @@ const detailsSchema = z.object({
 export type PairRecord = z.output<typeof pairSchema>;
 export type EvaluationDetails = z.output<typeof detailsSchema>;
 
+const subjectSchema = z.object({
+  id: z.string(),
+  /** Segmentation: of each class but the background; null where it is absent from both. */
+  dice: z.array(number).optional().catch(undefined),
+  /** Classification: of each output, and the true class. */
+  probabilities: z.array(number).optional().catch(undefined),
+  class: z.string().optional().catch(undefined),
+});
+const taskDetailsSchema = z.object({ step: z.number(), subjects: z.array(subjectSchema) });
+const testSchema = taskDetailsSchema.extend({ summary: z.looseObject({}) }).transform(({ summary, ...details }) => ({
+  ...details,
+  summary: evaluationSchema.parse({ ...summary, kind: 'evaluation', step: details.step }),
+}));
+export type TaskSubject = z.output<typeof subjectSchema>;
+export type TaskDetails = z.output<typeof taskDetailsSchema>;
+
+const taskSchema = z.union([
+  z.object({ kind: z.literal('segmentation'), labels: z.array(z.object({ code: z.number(), name: z.string() })) }),
+  z.object({ kind: z.literal('classification'), classes: z.array(z.string()) }),
+]);
+/** What a run on a task learns. */
+export type TaskRecord = z.output<typeof taskSchema>;
+
 const maybe = <Schema extends z.ZodType>(schema: Schema) => schema.optional().catch(undefined);
 /** How many, given as the number or as the list of names. */
 const amount = z.union([z.number(), z.array(z.unknown()).transform((list) => list.length)]);
@@ -85,6 +114,7 @@ const runSchema = z.object({
       spacingMm: maybe(z.array(z.number())),
     }),
   ),
+  task: maybe(taskSchema),
   configuration: maybe(z.record(z.string(), z.unknown())),
   parameters: maybe(z.number()),
   machine: maybe(
@@ -109,6 +139,9 @@ export interface RunData {
   readonly evaluations: readonly EvaluationRecord[];
   /** Of the last evaluation; undefined before the first. */
   readonly details: EvaluationDetails | undefined;
+  /** Of a training on a task: subjects of the last evaluation, and the test of its best state. */
+  readonly taskDetails: TaskDetails | undefined;
+  readonly test: z.output<typeof testSchema> | undefined;
 }
 
 const readIfThere = (path: string): Promise<string | undefined> =>
@@ -132,10 +165,13 @@ function json(text: string | undefined): unknown {
  */
 export async function readRun(folder: string): Promise<RunData> {
   const there = await stat(folder).catch(() => undefined);
-  if (!there?.isDirectory()) throw new WorkError(`${folder}: no such folder; expected a run, the --out of gvsl pretrain`);
+  if (!there?.isDirectory())
+    throw new WorkError(`${folder}: no such folder; expected a run, the --out of gvsl pretrain or gvsl train`);
   const metrics = await readIfThere(join(folder, 'metrics.jsonl'));
   if (metrics === undefined)
-    throw new WorkError(`${folder}: no metrics.jsonl in it; expected a run, the --out of gvsl pretrain, that has begun to train`);
+    throw new WorkError(
+      `${folder}: no metrics.jsonl in it; expected a run, the --out of gvsl pretrain or gvsl train, that has begun to train`,
+    );
   const steps: StepRecord[] = [];
   const evaluations: EvaluationRecord[] = [];
   for (const line of metrics.split('\n')) {
@@ -146,11 +182,14 @@ export async function readRun(folder: string): Promise<RunData> {
     if (evaluation.success) evaluations.push(evaluation.data);
   }
   const bySteps = (a: { step: number }, b: { step: number }): number => a.step - b.step;
+  const evaluation = json(await readIfThere(join(folder, 'evaluation.json')));
   return {
     folder,
     run: runSchema.safeParse(json(await readIfThere(join(folder, 'run.json')))).data ?? {},
     steps: steps.sort(bySteps),
     evaluations: evaluations.sort(bySteps),
-    details: detailsSchema.safeParse(json(await readIfThere(join(folder, 'evaluation.json')))).data,
+    details: detailsSchema.safeParse(evaluation).data,
+    taskDetails: taskDetailsSchema.safeParse(evaluation).data,
+    test: testSchema.safeParse(json(await readIfThere(join(folder, 'test.json')))).data,
   };
 }

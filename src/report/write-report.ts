@@ -10,7 +10,7 @@ import { version } from '../version.ts';
 import { nextCommands } from './commands.ts';
 import { summed } from './figures.ts';
 import { renderPage } from './page.ts';
-import { shownPairs } from './pictures.ts';
+import { shownPairs, shownSubjects } from './pictures.ts';
 import { type EvaluationRecord, readRun } from './run-data.ts';
 
 export interface ReportCall {
@@ -62,10 +62,12 @@ export async function writeReport({ run: folder, program = 'gvsl', ...call }: Re
   const [moving, fixed] = [sourceOf(details?.pairs[0]?.moving), sourceOf(details?.pairs[0]?.fixed)];
   const page = renderPage({
     title:
-      call.title ?? `Pre-training on ${run.cohort?.folder ? basename(resolve(run.cohort.folder)) : basename(resolve(folder))}`,
+      call.title ??
+      `${run.task ? `Training a ${run.task.kind}` : 'Pre-training'} on ${run.cohort?.folder ? basename(resolve(run.cohort.folder)) : basename(resolve(folder))}`,
     data,
     evaluation,
     shown: details ? await shownPairs(folder, details) : [],
+    shownSubjects: run.task && data.taskDetails ? await shownSubjects(folder, data.taskDetails) : [],
     labelNames: cohort ? await readLabelNames(cohort) : new Map(),
     commands: nextCommands({ program, folder, run, step, pair: moving && fixed ? { moving, fixed } : undefined }),
     ...(await plotFiles()),

@@ -8,7 +8,7 @@ import { action } from '../run-command.ts';
 export function registerReport(program: Command): void {
   const command = program
     .command('report')
-    .description('write a run as one HTML file: held-out figures, pictures, curves, and how to go on')
+    .description('write a run as one HTML file: figures on held-out subjects, pictures, curves, and how to go on')
     .argument('<run>', 'folder of a run, finished or not')
     .option('--out <file>', 'the HTML file (default: report.html in the run)')
     .option('--title <text>', 'its title')

@@ -1,0 +1,110 @@
+/** The parts of the report of a training on a task: scores on validation and test subjects, class by class, subject by subject, and pictures. */
+import { decimals, grouped, mean } from './figures.ts';
+import { type Html, html } from './html.ts';
+import type { EmbeddedPicture } from './pictures.ts';
+import type { EvaluationRecord, RunData, TaskDetails, TaskRecord, TaskSubject } from './run-data.ts';
+
+/** A picture of a validation subject. */
+export interface ShownSubject {
+  readonly id: string;
+  readonly picture: EmbeddedPicture;
+}
+
+const DASH = '\u2013';
+const score = (value: number | null | undefined): string => (typeof value === 'number' ? decimals(value, 3) : DASH);
+const number = (value: number | null | undefined): Html => html`<td class="n">${score(value)}</td>`;
+
+/** The score that a task is judged by: its title, and where an evaluation has it. */
+export function mainScore(task: TaskRecord): { readonly title: string; of(evaluation: EvaluationRecord): number | null } {
+  return task.kind === 'segmentation'
+    ? { title: 'Dice', of: ({ dice }) => dice }
+    : { title: 'Area under the ROC curve', of: ({ auc }) => auc };
+}
+
+/** The best of the evaluations after the first step, by the task's main score. */
+function bestOf(task: TaskRecord, evaluations: readonly EvaluationRecord[]): EvaluationRecord | undefined {
+  const { of } = mainScore(task);
+  const judged = evaluations.filter((evaluation) => evaluation.step > 0 && of(evaluation) !== null);
+  return judged.toSorted((a, b) => of(b)! - of(a)!)[0];
+}
+
+/** What the run came to, in a sentence and a table. */
+export function taskHeadline({ run, evaluations, test }: RunData): Html {
+  const task = run.task!;
+  const best = bestOf(task, evaluations);
+  const last = evaluations.at(-1);
+  if (!best || !last)
+    return html`<section><h2>Validation</h2><p class="lead">No evaluation after the first step yet: either it comes later in the run, or no subjects validate.</p></section>`;
+  const { title, of } = mainScore(task);
+  const tested = test?.summary;
+  const lead = tested
+    ? `${title} on ${grouped(tested.subjects ?? 0)} test subjects, which chose nothing: ${score(of(tested))}.`
+    : `${title} on ${grouped(best.subjects ?? 0)} validation subjects: ${score(of(best))} at best. They chose the state, so unseen subjects will score somewhat lower.`;
+  const columns = [
+    { name: `best, step ${grouped(best.step)}`, evaluation: best },
+    ...(last.step !== best.step ? [{ name: `last, step ${grouped(last.step)}`, evaluation: last }] : []),
+    ...(tested ? [{ name: `test, step ${grouped(tested.step)}`, evaluation: tested }] : []),
+  ];
+  const rows: (readonly [string, (evaluation: EvaluationRecord) => number | null])[] =
+    task.kind === 'segmentation'
+      ? [
+          ['Mean Dice', ({ dice }) => dice],
+          ...task.labels
+            .slice(1)
+            .map(
+              ({ code, name }, c) =>
+                [`${name} (${code})`, ({ dicePerClass }: EvaluationRecord) => dicePerClass?.[c] ?? null] as const,
+            ),
+        ]
+      : [
+          ['Area under the ROC curve', ({ auc }) => auc],
+          ['Accuracy', ({ accuracy }) => accuracy],
+        ];
+  return html`<section>
+<h2>Validation</h2>
+<p class="lead">${lead}</p>
+<div class="scroll"><table class="headline">
+<thead><tr><th scope="col">${task.kind === 'segmentation' ? 'Class' : 'Score'}</th>${columns.map(({ name }) => html`<th scope="col" class="n">${name}</th>`)}</tr></thead>
+<tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}</th>${columns.map(({ evaluation }) => number(value(evaluation)))}</tr>`)}</tbody></table></div>
+<p class="note">${
+    task.kind === 'segmentation'
+      ? 'Dice overlap of prediction and reference on the network\u2019s grid: 0, nothing in common, to 1, the same. The mean is over subjects of the mean over their classes; a class absent from both counts nowhere. A dash: no subject has it. gvsl evaluate judges on the images\u2019 own grids, with distances.'
+      : 'The area under the ROC curve is the chance that a subject of a class gets a higher probability of it than one that is not: 0.5 is guessing. Accuracy takes the most probable class.'
+  }</p>
+</section>`;
+}
+
+/** Scores of each subject; null without any. */
+export function taskSubjects(task: TaskRecord, title: string, details: TaskDetails | undefined): Html | null {
+  if (!details || details.subjects.length === 0) return null;
+  const row = ({ id, dice, probabilities, class: truth }: TaskSubject): Html =>
+    task.kind === 'segmentation'
+      ? html`<tr><th scope="row">${id}</th>${number(mean(dice ?? []))}${(dice ?? []).map(number)}</tr>`
+      : html`<tr><th scope="row">${id}</th><td>${truth ?? DASH}</td>${(probabilities ?? []).map(number)}</tr>`;
+  const names =
+    task.kind === 'segmentation'
+      ? ['mean', ...task.labels.slice(1).map(({ name }) => name)]
+      : task.classes.length === 2
+        ? [`probability of ${task.classes[1]}`]
+        : task.classes.map((name) => `probability of ${name}`);
+  return html`<section>
+<h2>${title}</h2>
+<details><summary>${grouped(details.subjects.length)} subjects, after step ${grouped(details.step)}</summary>
+<div class="scroll"><table><thead><tr><th scope="col">Subject</th>${task.kind === 'classification' && html`<th scope="col">true class</th>`}${names.map((name) => html`<th scope="col" class="n">${name}</th>`)}</tr></thead>
+<tbody>${details.subjects.map(row)}</tbody></table></div></details>
+</section>`;
+}
+
+/** What the segmentation looks like. */
+export function taskPictures(shown: readonly ShownSubject[]): Html | null {
+  if (shown.length === 0) return null;
+  return html`<section>
+<h2>What the segmentation looks like</h2>
+<p class="note">The fullest slices: axial, coronal, sagittal, the patient\u2019s right on the left. The image, the reference, the prediction.</p>
+${shown.map(
+  ({ id, picture }) => html`<figure class="pair"><h3>${id}</h3>
+<div class="scroll"><div class="panels"><span>Image</span><span>Reference</span><span>Prediction</span></div>
+<div class="strip"><img src="${picture.uri}" width="${picture.width}" height="${picture.height}" alt="Axial, coronal and sagittal slices of ${id}: image, reference, prediction"></div></div></figure>`,
+)}
+</section>`;
+}
