@@ -1,7 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Command } from 'commander';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { registerEvaluate } from '../cli/commands/evaluate.ts';
 import { IDENTITY_3, type Matrix3, type Xyz } from '../geometry/volume.ts';
 import { writeImage } from '../images/write.ts';
 import { SILENT } from '../node/progress.ts';
@@ -76,7 +78,35 @@ describe('scoreSegmentations', () => {
     await expect(score('coarse/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('spacing 1.5 x 1 x 2 mm, expected 1 x 1 x 2 mm');
     await expect(score('grey/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('not a label map: expected whole numbers, found 68.3');
     await expect(score('moved', 'truth')).rejects.toThrow('b: no prediction');
+    await writeImage(at('other', 'c.nii.gz'), { geometry: geometry(), data: map(() => 205) });
+    await expect(score('other', 'moved')).rejects.toThrow('a: no prediction; c: no reference');
     await expect(score('nowhere', 'truth')).rejects.toThrow('no such file or folder');
+  });
+});
+
+describe('gvsl evaluate', () => {
+  const evaluate = async (...args: string[]): Promise<void> => {
+    const program = new Command();
+    registerEvaluate(program);
+    await program.parseAsync(['evaluate', ...args], { from: 'user' });
+  };
+
+  it('writes tables as CSV where the file is called so', async () => {
+    const silent = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    try {
+      await evaluate(at('found'), at('truth'), '--out', at('scores.csv'));
+      await writeFile(at('p.csv'), 'case,0,"1, ill"\na,0.9,0.1\nb,0.4,0.6\n');
+      await writeFile(at('r.csv'), 'case,label\na,0\nb,"1, ill"\n');
+      await evaluate(at('p.csv'), at('r.csv'), '--out', at('classes.csv'));
+    } finally {
+      silent.mockRestore();
+    }
+    const [header, first] = (await readFile(at('scores.csv'), 'utf8')).split('\n');
+    expect(header).toBe('case,label,dice,jaccard,hd95Mm,surfaceDistanceMm,surfaceDice,volumeError,predictedMl,referenceMl');
+    expect(first).toMatch(/^a,205,0\.8,/);
+    const lines = (await readFile(at('classes.csv'), 'utf8')).split('\n');
+    expect(lines[0]).toMatch(/^class,auc,aucLow,aucHigh,/);
+    expect(lines[1]).toBe('"1, ill",1,1,1,1,1,1,1,0.5,1,2');
   });
 });
 

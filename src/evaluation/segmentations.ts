@@ -56,6 +56,8 @@ export interface SegmentationsReport {
   readonly skipped: readonly string[];
 }
 
+const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isFile() ?? false;
+
 async function labelFiles(path: string, what: string): Promise<Map<string, string>> {
   const facts = await stat(path).catch(() => undefined);
   if (!facts) throw new UsageError(`${what} ${path}: no such file or folder`);
@@ -95,7 +97,8 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
   const { progress, toleranceMm, ignore = [] } = call;
   const predictions = await labelFiles(call.predictions, 'predictions');
   const references = await labelFiles(call.references, 'references');
-  const pair = predictions.size === 1 && references.size === 1;
+  // two files that are named are meant for each other, whatever they are called; in folders names decide
+  const pair = (await isFile(call.predictions)) && (await isFile(call.references));
   const names = pair ? [...references.keys()] : [...references.keys()].filter((name) => predictions.has(name)).sort();
   const missing = pair
     ? []

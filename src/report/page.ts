@@ -10,10 +10,10 @@ import { type Chart, chartsOf } from './charts.ts';
 import { type NextCommand, valueAt } from './commands.ts';
 import { byName, change, decimals, grouped, MEASURES, type Measure, mean, ofPair, short } from './figures.ts';
 import { type Content, type Html, html, jsonScript, trusted } from './html.ts';
-import type { ShownPair } from './pictures.ts';
+import type { ShownPair, ShownSubject } from './pictures.ts';
 import type { EvaluationDetails, EvaluationRecord, RunData, Stages, TaskRecord } from './run-data.ts';
 import { STYLE } from './style.ts';
-import { type ShownSubject, taskHeadline, taskPictures, taskSubjects } from './task-page.ts';
+import { taskHeadline, taskPictures, taskSubjects } from './task-page.ts';
 
 export interface PageContent {
   readonly title: string;

@@ -3,7 +3,6 @@ import { readdir, readFile } from 'node:fs/promises';
 import { isAbsolute, join, normalize } from 'node:path';
 import { MEASURES, ofPair } from './figures.ts';
 import type { EvaluationDetails, PairRecord, TaskDetails } from './run-data.ts';
-import type { ShownSubject } from './task-page.ts';
 
 /** A PNG inside the page. */
 export interface EmbeddedPicture {
@@ -16,6 +15,12 @@ export interface ShownPair {
   readonly pair: PairRecord;
   /** Why this one: "best of 10 by landmark error"; undefined where all are shown. */
   readonly why: string | undefined;
+  readonly picture: EmbeddedPicture;
+}
+
+/** A picture of a subject that a training on a task validates with. */
+export interface ShownSubject {
+  readonly id: string;
   readonly picture: EmbeddedPicture;
 }
 

@@ -1,14 +1,8 @@
 /** The parts of the report of a training on a task: scores on validation and test subjects, class by class, subject by subject, and pictures. */
 import { decimals, grouped, mean } from './figures.ts';
 import { type Html, html } from './html.ts';
-import type { EmbeddedPicture } from './pictures.ts';
+import type { ShownSubject } from './pictures.ts';
 import type { EvaluationRecord, RunData, TaskDetails, TaskRecord, TaskSubject } from './run-data.ts';
-
-/** A picture of a validation subject. */
-export interface ShownSubject {
-  readonly id: string;
-  readonly picture: EmbeddedPicture;
-}
 
 const DASH = '\u2013';
 const score = (value: number | null | undefined): string => (typeof value === 'number' ? decimals(value, 3) : DASH);

@@ -31,7 +31,7 @@ async function readDocument(file: string): Promise<unknown> {
     (status) => (status.isFile() ? status.size : undefined),
     () => undefined,
   );
-  if (sizeBytes === undefined) throw new UsageError(`${file}: no such file; --config takes a YAML or JSON file`);
+  if (sizeBytes === undefined) throw new UsageError(`${file}: no such file; expected a configuration in YAML or JSON`);
   if (sizeBytes > MAX_FILE_BYTES)
     throw new UsageError(`${file}: ${sizeBytes} bytes are no configuration; give a YAML or JSON file`);
   try {

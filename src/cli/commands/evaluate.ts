@@ -86,19 +86,41 @@ function classificationText({ cases, summary, threshold, skipped }: Classificati
   ].join('\n');
 }
 
+const csvLine = (fields: readonly unknown[]): string =>
+  fields
+    .map((field) => String(field ?? ''))
+    .map((text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text))
+    .join(',');
+
+/** One line a class. */
+const classificationCsv = ({ cases, threshold, summary }: ClassificationsReport): string =>
+  [
+    'class,auc,aucLow,aucHigh,averagePrecision,sensitivity,specificity,accuracy,threshold,positives,cases',
+    ...summary.map((one) =>
+      csvLine([
+        one.class,
+        one.auc,
+        one.aucInterval?.[0],
+        one.aucInterval?.[1],
+        one.averagePrecision,
+        one.sensitivity,
+        one.specificity,
+        one.accuracy,
+        threshold,
+        one.positives,
+        cases,
+      ]),
+    ),
+    '',
+  ].join('\n');
+
 /** One line a case and class. */
-const asCsv = ({ cases }: SegmentationsReport): string =>
+const segmentationCsv = ({ cases }: SegmentationsReport): string =>
   [
     ['case', 'label', ...COLUMNS.map(([measure]) => measure), 'predictedMl', 'referenceMl'].join(','),
     ...cases.flatMap(({ case: name, labels }) =>
       labels.map((scores) =>
-        [
-          /[",]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name,
-          scores.label,
-          ...COLUMNS.map(([measure]) => scores[measure] ?? ''),
-          scores.predictedMl,
-          scores.referenceMl,
-        ].join(','),
+        csvLine([name, scores.label, ...COLUMNS.map(([measure]) => scores[measure]), scores.predictedMl, scores.referenceMl]),
       ),
     ),
     '',
@@ -106,6 +128,10 @@ const asCsv = ({ cases }: SegmentationsReport): string =>
 
 async function run(predictions: string, references: string, options: Options): Promise<CommandResult> {
   const { writeFileAtomic } = await import('../../node/files.ts');
+  const write = async <Report>(report: Report, csv: (report: Report) => string): Promise<void> => {
+    if (options.out !== undefined)
+      await writeFileAtomic(options.out, /\.csv$/i.test(options.out) ? csv(report) : `${JSON.stringify(report, null, 2)}\n`);
+  };
   const tables = [predictions, references].filter((path) => /\.csv$/i.test(path));
   if (tables.length === 1)
     throw new UsageError(
@@ -119,7 +145,7 @@ async function run(predictions: string, references: string, options: Options): P
       skipMissing,
       ...(options.classColumn === undefined ? {} : { classColumn: options.classColumn }),
     });
-    if (options.out !== undefined) await writeFileAtomic(options.out, `${JSON.stringify(report, null, 2)}\n`);
+    await write(report, classificationCsv);
     return { json: report, text: classificationText(report) };
   }
   const { scoreSegmentations } = await import('../../evaluation/segmentations.ts');
@@ -135,8 +161,7 @@ async function run(predictions: string, references: string, options: Options): P
     skipMissing,
     progress: createProgress(),
   });
-  if (options.out !== undefined)
-    await writeFileAtomic(options.out, /\.csv$/i.test(options.out) ? asCsv(report) : `${JSON.stringify(report, null, 2)}\n`);
+  await write(report, segmentationCsv);
   return { json: report, text: segmentationText(report) };
 }
 
@@ -153,7 +178,7 @@ export function registerEvaluate(program: Command): void {
     .option('--threshold <p>', 'probability above which a case counts as positive', '0.5')
     .option('--class-column <name>', 'column of the references that holds the class (default: label or class)')
     .option('--skip-missing', 'leave out cases that only one side has, instead of refusing')
-    .option('--out <file>', 'also write all scores: .json, or .csv with a line for each case and class')
+    .option('--out <file>', 'also write all scores: .json, or .csv with a line for each case and class (tables: for each class)')
     .addHelpText(
       'after',
       '\nExamples:\n  gvsl evaluate labels data/labelsTs --out scores.csv\n  gvsl evaluate classes.csv labels.csv',
