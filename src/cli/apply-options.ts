@@ -27,7 +27,7 @@ export function addApplyOptions(command: Command, out: string): Command {
     )
     .option('--window <size>', 'voxels that the network sees at a time: one side, or z,y,x (default: the crops of training)')
     .option('--overlap <share>', 'least share of a side that neighbouring windows have in common', '0.5')
-    .addOption(new Option('--backend <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
+    .addOption(new Option('--backend <name>', 'where to compute').choices(['auto', 'cpu', 'webgpu', 'reference']).default('auto'))
     .option('--threads <n>', 'threads of the CPU backend (default: all cores)');
 }
 
@@ -41,7 +41,7 @@ export async function readApplyOptions({ backend, threads, overlap, ...call }: A
   return {
     ...call,
     overlap: share,
-    backend: createBackend(backend, threads === undefined ? undefined : positiveInteger('--threads', threads)),
+    backend: await createBackend(backend, threads === undefined ? undefined : positiveInteger('--threads', threads)),
     progress: createProgress(),
   };
 }

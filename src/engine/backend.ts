@@ -35,7 +35,7 @@ export interface Session {
 }
 
 export interface Backend {
-  /** 'reference', 'cpu' (later 'webgpu'). */
+  /** 'reference', 'cpu', 'webgpu'. */
   readonly name: string;
   /** One line for people: build, threads, device. */
   readonly description: string;

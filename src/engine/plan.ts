@@ -5,6 +5,7 @@
  * the largest tensors first, each at the lowest offset at which nothing that lives at the same time stands. This knows nothing of
  * layouts: a backend says how many bytes a tensor takes and which scratch a node wants.
  */
+import { WorkError } from '../errors/errors.ts';
 import type { Graph, Node } from './graph.ts';
 
 /** Every tensor starts at a multiple of this: a cache line, and enough for any vector. */
@@ -46,6 +47,11 @@ interface Request {
   readonly label: string;
 }
 
+export interface PlanOptions {
+  /** The arena is cut into pages of this size, and nothing lies on two. */
+  readonly pageBytes?: number;
+}
+
 /**
  * Plans one graph. `sizeOf` is 0 for what needs no arena memory of its own (states, constants kept elsewhere, parts of others), `scratchOf`
  * likewise. `rootOf` names the node in whose memory a node's result lies; a backend may know of more aliases than the operations say.
@@ -55,6 +61,7 @@ export function planMemory(
   sizeOf: (node: Node) => number,
   scratchOf: (node: Node) => number,
   rootOf: (node: Node) => Node = storageRoot,
+  { pageBytes = Number.POSITIVE_INFINITY }: PlanOptions = {},
 ): MemoryPlan {
   const requests = new Map<number, Request>();
   const scratchRequests: Request[] = [];
@@ -95,11 +102,19 @@ export function planMemory(
     (a, b) => b.sizeBytes - a.sizeBytes || a.from - b.from || a.key - b.key,
   );
   for (const request of order) {
+    const onOnePage = (from: number): number =>
+      Math.floor(from / pageBytes) === Math.floor((from + request.sizeBytes - 1) / pageBytes)
+        ? from
+        : Math.ceil(from / pageBytes) * pageBytes;
+    if (request.sizeBytes > pageBytes)
+      throw new WorkError(
+        `a tensor (${request.label}) takes ${request.sizeBytes} bytes, and this device allows ${pageBytes} for one`,
+      );
     let offset = 0;
     for (const other of placed) {
       if (other.to < request.from || other.from > request.to) continue;
       if (other.offset >= offset + request.sizeBytes) break;
-      offset = Math.max(offset, other.offset + other.sizeBytes);
+      offset = Math.max(offset, onOnePage(other.offset + other.sizeBytes));
     }
     const { sizeBytes, from, to, label } = request;
     const allocation: Allocation = { offset, sizeBytes, from, to, label };

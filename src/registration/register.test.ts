@@ -24,7 +24,7 @@ import { type RegisterCall, type RegistrationReport, registerImages } from './re
 const folder = mkdtempSync(join(tmpdir(), 'gvsl-register-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const at = (...parts: string[]): string => join(folder, ...parts);
-const backend = createBackend('cpu', 1);
+const backend = await createBackend('cpu', 1);
 
 /** Voxel size that the models here were trained on. */
 const SPACING = 2;

@@ -145,7 +145,7 @@ export async function pretrain(call: PretrainCall): Promise<PretrainResult> {
   const cohort = await openCohort(call.cohort);
   const { training, heldOut } = splitCohort(cohort, configuration.data.heldOut, configuration.seed);
   const threads = configuration.threads === 'auto' ? undefined : configuration.threads;
-  const backend = createBackend(configuration.backend, threads);
+  const backend = await createBackend(configuration.backend, threads);
   const options = stepOptions(configuration);
   const { program, table } = trainingProgram(options);
   const run = await openRun(out, { resume: call.resume });

@@ -40,9 +40,9 @@ export const computingKeys = {
     .default('auto')
     .describe('Threads that compute; auto is one for each core. The result does not depend on it.'),
   backend: z
-    .enum(['auto', 'cpu', 'reference'])
+    .enum(['auto', 'cpu', 'webgpu', 'reference'])
     .default('auto')
-    .describe('What computes: cpu (WebAssembly), reference (plain and slow, for checking), auto (the best there is).'),
+    .describe('What computes: cpu (WebAssembly), webgpu (any GPU; needs the optional package webgpu), reference (plain and slow, for checking), auto (cpu).'),
   maxNonFiniteSteps: count(1)
     .default(10)
     .describe('A step whose loss or gradient is not finite is skipped; after so many in a row the run stops.'),

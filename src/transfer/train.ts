@@ -171,7 +171,10 @@ export async function train(call: TrainCall): Promise<TrainResult> {
     fromFeatures,
   };
   const work: Work = { ...call, opened, split, task, start, options };
-  const backend = createBackend(configuration.backend, configuration.threads === 'auto' ? undefined : configuration.threads);
+  const backend = await createBackend(
+    configuration.backend,
+    configuration.threads === 'auto' ? undefined : configuration.threads,
+  );
   const { program, table } = transferProgram(options);
   const run = await openRun(out, { resume: call.resume });
   try {

@@ -238,7 +238,7 @@ describe('applying a model', () => {
       model: at('segmenter'),
       inputs: [at('scans', 'ball_0000.nii.gz')],
       out: at('labels'),
-      backend: backend(),
+      backend: await backend(),
       progress: SILENT,
       probabilities: true,
     });
@@ -263,7 +263,7 @@ describe('applying a model', () => {
 
   it('writes features and classes, and says what a model is not for', async () => {
     const scan = at('scans', 'ball_0000.nii.gz');
-    const call = { out: at('out'), backend: backend(), progress: SILENT };
+    const call = { out: at('out'), backend: await backend(), progress: SILENT };
     const features = await embedImage({ ...call, model: at('pretrained'), input: scan });
     expect(features).toMatchObject({ global: 64, files: ['features.safetensors', 'features.png'] });
     expect(features.local[0]).toBe(8);

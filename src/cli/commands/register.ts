@@ -38,7 +38,7 @@ async function run(options: Options): Promise<CommandResult> {
   const report = await registerImages({
     ...call,
     ...(tile === undefined ? {} : { tile: positiveInteger('--tile', tile, 16) }),
-    backend: createBackend(backend, threads === undefined ? undefined : positiveInteger('--threads', threads)),
+    backend: await createBackend(backend, threads === undefined ? undefined : positiveInteger('--threads', threads)),
     progress: createProgress(),
   });
   const timeMs = Math.round(performance.now() - startedMs);
@@ -124,7 +124,7 @@ export function registerRegister(program: Command): void {
       '--tile <voxels>',
       'match in overlapping tiles of this side (default: both images whole if memory allows, else tiles as in training)',
     )
-    .addOption(new Option('--backend <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
+    .addOption(new Option('--backend <name>', 'where to compute').choices(['auto', 'cpu', 'webgpu', 'reference']).default('auto'))
     .option('--threads <n>', 'threads of the CPU backend (default: all cores)')
     .addHelpText(
       'after',

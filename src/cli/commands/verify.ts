@@ -14,7 +14,7 @@ export function registerVerify(program: Command): void {
     .command('verify')
     .description('replay golden files made by PyTorch and compare every output, loss, gradient and parameter after the steps')
     .argument('<file...>', 'golden files (.safetensors)')
-    .addOption(new Option('--backend <name>', 'where to compute').choices(['auto', 'cpu', 'reference']).default('auto'))
+    .addOption(new Option('--backend <name>', 'where to compute').choices(['auto', 'cpu', 'webgpu', 'reference']).default('auto'))
     .option('--threads <n>', 'threads of the CPU backend (default: all cores)')
     .option('--all', 'print every tensor, not only those that fail and the worst of each kind')
     .addHelpText(
@@ -25,7 +25,7 @@ export function registerVerify(program: Command): void {
     const { replayGolden } = await import('../../training/golden.ts');
     const { createBackend } = await import('../../node/backends.ts');
     const { positiveInteger } = await import('../numbers.ts');
-    const backend = createBackend(
+    const backend = await createBackend(
       options.backend,
       options.threads === undefined ? undefined : positiveInteger('--threads', options.threads),
     );

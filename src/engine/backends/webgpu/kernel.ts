@@ -1,0 +1,217 @@
+/**
+ * How an operation becomes WGSL.
+ *
+ * Tensors are dense float32 in (N, C, D, H, W), as everywhere outside a backend: neighbours along x are neighbours in memory, which is what
+ * the threads of a workgroup read together. A kernel names its tensors and its numbers; `moduleOf` writes the bindings and, for each tensor
+ * `x`, the functions x(i) and set_x(i, value). Numbers reach the GPU as uniforms, never as text, so that one compiled pipeline serves all
+ * sizes. A tensor may lie anywhere in a buffer; tensors whose ranges touch share a binding (WebGPU allows no writable overlap).
+ */
+import type { Shape } from '../../graph.ts';
+
+/** Where a tensor lies: symbolic until the memory plan is made. */
+export interface WebGpuTensor {
+  readonly shape: Shape;
+  readonly elements: number;
+  readonly place:
+    | { readonly kind: 'state'; readonly name: string; readonly offset: number }
+    | { readonly kind: 'constant'; readonly offset: number }
+    | { readonly kind: 'node'; readonly id: number; readonly offset: number }
+    | { readonly kind: 'scratch'; readonly id: number; readonly offset: number };
+}
+
+/** One dispatch of one kernel. */
+export interface Dispatch {
+  /** For profiles and labels. */
+  readonly name: string;
+  readonly tensors: Readonly<Record<string, WebGpuTensor>>;
+  /** Unsigned whole numbers, by name. */
+  readonly uints?: Readonly<Record<string, number>>;
+  readonly floats?: Readonly<Record<string, number>>;
+  /** WGSL with an entry point `main`; tensors and numbers by name (u.NAME). */
+  readonly code: string;
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** What the lowering of a node may do. */
+export interface WebGpuEmitter {
+  dispatch(dispatch: Dispatch): void;
+  /** Memory that lives during this node alone. */
+  scratch(shape: Shape): WebGpuTensor;
+}
+
+export interface WebGpuCall<Attributes> {
+  readonly inputs: readonly WebGpuTensor[];
+  readonly out: WebGpuTensor;
+  readonly attributes: Attributes;
+}
+
+export type WebGpuKernel<Attributes> = (call: WebGpuCall<Attributes>, emitter: WebGpuEmitter) => void;
+
+/** Threads of a workgroup where nothing speaks for another number. */
+export const GROUP = 256;
+/** Workgroups on the first axis of a flat dispatch; more go on along the second (65,535 is the limit of each). */
+const ROW = 32768;
+
+/** The workgroups of a flat kernel over `count` elements. */
+function flatWorkgroups(count: number): [number, number, number] {
+  const groups = Math.ceil(count / GROUP);
+  return [Math.min(groups, ROW), Math.ceil(groups / ROW), 1];
+}
+
+/** Runs `body`, which may use the element's index `i`, once for each of `count` elements. */
+export function flat(
+  emitter: WebGpuEmitter,
+  count: number,
+  { code, helpers = '', ...dispatch }: Omit<Dispatch, 'workgroups'> & { readonly helpers?: string },
+): void {
+  emitter.dispatch({
+    ...dispatch,
+    uints: { ...dispatch.uints, count },
+    workgroups: flatWorkgroups(count),
+    code: `${helpers}
+@compute @workgroup_size(${GROUP})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let i = (group.y * ${ROW}u + group.x) * ${GROUP}u + thread;
+  if (i >= u.count) { return; }
+${code}
+}`,
+  });
+}
+
+/** Terms that one thread adds up before the tree; a fixed number, so that sums are the same on any device. */
+const TERMS = 16;
+const CHUNK = GROUP * TERMS;
+
+const tree = (): string => `
+  for (var half = ${GROUP / 2}u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (thread < half) { sums[thread] += sums[thread + half]; }
+  }`;
+
+/**
+ * Sums of four quantities at once over rows: for each of `rows`, the sum over j < `length` of `term`, an expression or block that sets
+ * `value: vec4f` from `row` and `j`; then `finish`, run by one thread a row, may use `row` and `total: vec4f`.
+ * The order of additions is fixed: chunks of 4096, a tree in each, then the chunks the same way.
+ */
+export function sumRows(
+  emitter: WebGpuEmitter,
+  {
+    name,
+    tensors,
+    rows,
+    length,
+    term,
+    finish,
+    uints = {},
+    floats = {},
+    helpers = '',
+  }: {
+    readonly name: string;
+    readonly tensors: Readonly<Record<string, WebGpuTensor>>;
+    readonly rows: number;
+    readonly length: number;
+    readonly term: string;
+    readonly finish: string;
+    readonly uints?: Readonly<Record<string, number>>;
+    readonly floats?: Readonly<Record<string, number>>;
+    readonly helpers?: string;
+  },
+): void {
+  const chunks = Math.ceil(length / CHUNK);
+  const partial = emitter.scratch([rows * chunks * 4]);
+  emitter.dispatch({
+    name: `${name}, chunks`,
+    tensors: { ...tensors, partial },
+    uints: { ...uints, length, chunks, rows },
+    floats,
+    workgroups: [Math.min(rows * chunks, ROW), Math.ceil((rows * chunks) / ROW), 1],
+    code: `${helpers}
+var<workgroup> sums: array<vec4f, ${GROUP}>;
+@compute @workgroup_size(${GROUP})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let at = group.y * ${ROW}u + group.x;
+  let row = at / u.chunks;
+  var sum = vec4f();
+  if (row < u.rows) {
+    let first = (at % u.chunks) * ${CHUNK}u + thread;
+    for (var k = 0u; k < ${TERMS}u; k++) {
+      let j = first + k * ${GROUP}u;
+      if (j < u.length) {
+        var value = vec4f();
+        ${term}
+        sum += value;
+      }
+    }
+  }
+  sums[thread] = sum;${tree()}
+  if (thread == 0u && row < u.rows) {
+    for (var k = 0u; k < 4u; k++) { set_partial(at * 4u + k, sums[0][k]); }
+  }
+}`,
+  });
+  emitter.dispatch({
+    name: `${name}, sum`,
+    tensors: { ...tensors, partial },
+    uints: { ...uints, length, chunks, rows },
+    floats,
+    workgroups: [Math.min(rows, ROW), Math.ceil(rows / ROW), 1],
+    code: `${helpers}
+var<workgroup> sums: array<vec4f, ${GROUP}>;
+@compute @workgroup_size(${GROUP})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let row = group.y * ${ROW}u + group.x;
+  var sum = vec4f();
+  if (row < u.rows) {
+    for (var chunk = thread; chunk < u.chunks; chunk += ${GROUP}u) {
+      let at = (row * u.chunks + chunk) * 4u;
+      sum += vec4f(partial(at), partial(at + 1u), partial(at + 2u), partial(at + 3u));
+    }
+  }
+  sums[thread] = sum;${tree()}
+  if (thread == 0u && row < u.rows) {
+    let total = sums[0];
+    ${finish}
+  }
+}`,
+  });
+}
+
+/** Sizes as uniforms: d, h, w of a volume tensor (N, C, D, H, W), and `voxels`. */
+export function volumeSizes({ shape }: WebGpuTensor): { channels: number; d: number; h: number; w: number; voxels: number } {
+  const [, channels, d, h, w] = shape as readonly [number, number, number, number, number];
+  return { channels, d, h, w, voxels: d * h * w };
+}
+
+/**
+ * The whole module of a dispatch.
+ * @param bindingOf the binding of each tensor: tensors that share memory share one
+ */
+export function moduleOf({ tensors, uints = {}, floats = {}, code }: Dispatch, bindingOf: (tensor: string) => number): string {
+  const names = Object.keys(tensors);
+  const fields = [
+    ...names.map((name) => `${name}_at: u32`),
+    ...Object.keys(uints).map((name) => `${name}: u32`),
+    ...Object.keys(floats).map((name) => `${name}: f32`),
+  ];
+  const bindings = [...new Set(names.map(bindingOf))].sort((a, b) => a - b);
+  return `struct Uniforms { ${fields.join(', ')} }
+@group(0) @binding(0) var<uniform> u: Uniforms;
+${bindings.map((binding) => `@group(0) @binding(${binding + 1}) var<storage, read_write> memory${binding}: array<f32>;`).join('\n')}
+${names
+  .map((name) => {
+    const memory = `memory${bindingOf(name)}`;
+    return `fn ${name}(i: u32) -> f32 { return ${memory}[u.${name}_at + i]; }
+fn set_${name}(i: u32, value: f32) { ${memory}[u.${name}_at + i] = value; }`;
+  })
+  .join('\n')}
+${code}`;
+}
+
+/** The uniforms of a dispatch as words, in the order of `moduleOf`. */
+export function uniformWords({ tensors, uints = {}, floats = {} }: Dispatch, offsetOf: (tensor: string) => number): Uint32Array {
+  const ints = [...Object.keys(tensors).map(offsetOf), ...Object.values(uints)];
+  const words = new Uint32Array(ints.length + Object.keys(floats).length);
+  words.set(ints);
+  new Float32Array(words.buffer).set(Object.values(floats), ints.length);
+  return words;
+}
