@@ -58,7 +58,7 @@ describe('gvsl', () => {
     [['bench', 'step', '--build', 'sse'], /Allowed choices are avx2, relaxed, portable/],
     [['bench', '--size', '32'], /--size: means something for step, forward, ops, data, not for all/],
     [['bench', 'step', '--full'], /--full: means something for all, not for step/],
-    [['verify', 'x.safetensors', '--backend', 'cuda'], /Allowed choices are auto, cpu, reference/],
+    [['verify', 'x.safetensors', '--backend', 'cuda'], /Allowed choices are auto, cpu, webgpu, reference/],
   ])('%j is wrong usage: exit code 2', (args, message) => {
     const { status, stdout, stderr } = gvsl(...args);
     expect(status).toBe(2);

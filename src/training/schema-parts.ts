@@ -42,7 +42,9 @@ export const computingKeys = {
   backend: z
     .enum(['auto', 'cpu', 'webgpu', 'reference'])
     .default('auto')
-    .describe('What computes: cpu (WebAssembly), webgpu (any GPU; needs the optional package webgpu), reference (plain and slow, for checking), auto (cpu).'),
+    .describe(
+      'What computes: cpu (WebAssembly), webgpu (any GPU; needs the optional package webgpu), reference (plain and slow, for checking), auto (cpu).',
+    ),
   maxNonFiniteSteps: count(1)
     .default(10)
     .describe('A step whose loss or gradient is not finite is skipped; after so many in a row the run stops.'),
