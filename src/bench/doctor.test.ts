@@ -19,7 +19,19 @@ import {
   runChecks,
 } from './doctor.ts';
 
-const NAMES = ['Node', 'V8', 'system', 'cores', 'memory', 'build avx2', 'build relaxed', 'build portable', 'threads', 'speed'];
+const NAMES = [
+  'Node',
+  'V8',
+  'system',
+  'cores',
+  'memory',
+  'build avx2',
+  'build relaxed',
+  'build portable',
+  'threads',
+  'speed',
+  'GPU',
+];
 
 /** The reference, with every result changed. */
 function changed(change: (value: number) => number): Backend {

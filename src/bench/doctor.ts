@@ -5,12 +5,14 @@ import { availableParallelism, cpus, release, tmpdir, totalmem, type } from 'nod
 import { join } from 'node:path';
 import type { Backend } from '../engine/backend.ts';
 import { referenceBackend } from '../engine/backends/reference/backend.ts';
+import { webGpuBackend } from '../engine/backends/webgpu/backend.ts';
 import { elementCount, Graph, type Program } from '../engine/graph.ts';
 import { conv3d } from '../engine/ops/conv3d/conv3d.ts';
 import { IDENTITY_3 } from '../geometry/volume.ts';
 import { readImage } from '../images/read.ts';
 import { writeImage } from '../images/write.ts';
 import { bestBuild, type CpuBuild, describeBuilds, hasAvx2, nodeCpuBackend } from '../node/cpu-host.ts';
+import { type AdapterSummary, listAdapters, nodeWebGpuHost } from '../node/webgpu-host.ts';
 import { randomStream } from '../random/random.ts';
 import { availableBytes, formatBytes } from '../training/estimate.ts';
 import { measureConvolution } from '../training/speed.ts';
@@ -161,6 +163,27 @@ async function measureSpeed(): Promise<Finding> {
   return { ...ok(`${backend.description}: ${gflops} GFLOPS, ${what}`), gflops };
 }
 
+const describeAdapter = ({ name, features, ...limits }: AdapterSummary): string =>
+  [
+    name,
+    `tensors of up to ${formatBytes(limits.maxStorageBufferBindingSize)} a binding`,
+    `buffers of ${formatBytes(limits.maxBufferSize)}`,
+    `${limits.maxComputeWorkgroupsPerDimension} workgroups a dimension`,
+    features.length > 0 ? features.join(', ') : 'no optional features',
+  ].join(', ');
+
+/** The adapters, and whether the first computes rightly. None is no failure: the CPU does everything. */
+async function lookForGpu(): Promise<Finding> {
+  let adapters: readonly AdapterSummary[];
+  try {
+    adapters = await listAdapters();
+  } catch (error) {
+    return warn('none for --backend webgpu; the CPU does everything', (error as Error).message.replace('--backend webgpu: ', ''));
+  }
+  const close = await agreement(webGpuBackend(await nodeWebGpuHost()));
+  return ok(`${adapters.map(describeAdapter).join('; ')}; ${close}; used where --backend webgpu is given`);
+}
+
 /** The checks of this machine. `folder` is for temporary files. */
 export function probesOf(folder = tmpdir()): Probe[] {
   const threads = availableParallelism();
@@ -211,6 +234,7 @@ export function probesOf(folder = tmpdir()): Probe[] {
       run: async () => ok(`2 on one shared memory: ${await agreement(nodeCpuBackend(2))}`),
     },
     { name: 'speed', remedy: REPORT_IT, run: measureSpeed },
+    { name: 'GPU', remedy: `use --backend cpu; ${REPORT_IT}`, run: lookForGpu },
     {
       name: 'temp folder',
       remedy: `make ${folder} writable, or set TMPDIR to a folder that is`,

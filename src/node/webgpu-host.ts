@@ -3,6 +3,7 @@
  */
 import type { WebGpuHost } from '../engine/backends/webgpu/backend.ts';
 import { UsageError } from '../errors/errors.ts';
+import { adviseVulkan, findVulkan } from './vulkan.ts';
 
 /** Loads the package. @throws UsageError that says how to install it */
 async function loadGpu(): Promise<GPU> {
@@ -20,13 +21,51 @@ async function loadGpu(): Promise<GPU> {
 const describe = ({ vendor, architecture, device, description }: GPUAdapterInfo): string =>
   [vendor, architecture, device, description].filter((part) => part !== '').join(' ');
 
+/** What to do where no adapter is found, on this system. */
+const adviseDriver = (): string =>
+  process.platform === 'linux'
+    ? adviseVulkan(findVulkan())
+    : "install the GPU's current driver; in a virtual machine a GPU must be passed through";
+
+/** An adapter, as `gvsl doctor` lists it. */
+export interface AdapterSummary {
+  readonly name: string;
+  /** The largest tensor in one binding, and the largest buffer. */
+  readonly maxStorageBufferBindingSize: number;
+  readonly maxBufferSize: number;
+  readonly maxComputeWorkgroupsPerDimension: number;
+  readonly features: readonly string[];
+}
+
+/** Features that gvsl uses, or that its users ask for. */
+const FEATURES = ['timestamp-query', 'shader-f16', 'subgroups'] as const;
+
+/** The adapters that WebGPU offers: the quick one first, the thrifty one where it is another. @throws UsageError as {@link nodeWebGpuHost} */
+export async function listAdapters(): Promise<readonly AdapterSummary[]> {
+  const gpu = await loadGpu();
+  const adapters = [
+    await gpu.requestAdapter({ powerPreference: 'high-performance' }),
+    await gpu.requestAdapter({ powerPreference: 'low-power' }),
+  ];
+  const summaries = adapters.flatMap((adapter) =>
+    adapter
+      ? {
+          name: describe(adapter.info),
+          maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
+          maxBufferSize: adapter.limits.maxBufferSize,
+          maxComputeWorkgroupsPerDimension: adapter.limits.maxComputeWorkgroupsPerDimension,
+          features: FEATURES.filter((feature) => adapter.features.has(feature)),
+        }
+      : [],
+  );
+  if (summaries.length === 0) throw new UsageError(`no GPU that WebGPU can use: ${adviseDriver()}`);
+  return summaries.filter(({ name }, i) => summaries.findIndex((other) => other.name === name) === i);
+}
+
 async function openHost(): Promise<WebGpuHost> {
   const gpu = await loadGpu();
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter)
-    throw new UsageError(
-      '--backend webgpu: no adapter found. On Linux the Vulkan loader (libvulkan.so.1, Debian: libvulkan1) and a driver with its file in /usr/share/vulkan/icd.d are needed; VK_DRIVER_FILES names another. Or use --backend cpu',
-    );
+  if (!adapter) throw new UsageError(`--backend webgpu: no GPU that WebGPU can use: ${adviseDriver()}. Or use --backend cpu`);
   const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = adapter.limits;
   const device = await adapter.requestDevice({
     requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
