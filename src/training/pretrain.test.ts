@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { noWebGpu } from '../engine/testing/backends.ts';
 import { SILENT } from '../node/progress.ts';
 import { DEFAULT_CONFIGURATION, type PretrainConfiguration } from './configuration.ts';
 import { resolveModel } from './model-folder.ts';
@@ -112,6 +113,28 @@ describe('pretrain', () => {
     await run('stopped', configuration, true);
     expect((await stateOf('stopped')).equals(await stateOf('whole'))).toBe(true);
   });
+
+  it.skipIf(noWebGpu !== undefined)(
+    `goes on where the other backend began, to the same numbers within rounding${noWebGpu === undefined ? '' : `: ${noWebGpu}`}`,
+    async () => {
+      const quiet = { ...configured().log, evaluateEverySteps: 0, picturesEverySteps: 0 };
+      const on = (backend: 'cpu' | 'webgpu', steps: number) => configured({ backend, steps, batch: 1, log: quiet });
+      await run('cpu-alone', on('cpu', 2));
+      await run('cpu-then-gpu', on('cpu', 1));
+      await run('cpu-then-gpu', on('webgpu', 2), true);
+      await run('gpu-then-cpu', on('webgpu', 1));
+      await run('gpu-then-cpu', on('cpu', 2), true);
+      const losses = async (out: string) => (await lines(out)).flatMap(({ kind, loss }) => (kind === 'step' ? [loss!] : []));
+      const alone = await losses('cpu-alone');
+      expect(alone).toHaveLength(2);
+      for (const out of ['cpu-then-gpu', 'gpu-then-cpu'])
+        for (const [i, loss] of (await losses(out)).entries())
+          for (const [name, value] of Object.entries(loss)) expect(value, `${out}, ${name}`).toBeCloseTo(alone[i]![name]!, 3);
+      // what the CPU did before the change is untouched by it
+      expect((await losses('cpu-then-gpu')).slice(0, 1)).toEqual(alone.slice(0, 1));
+    },
+    240_000,
+  );
 
   it('skips steps that are not finite, says so, and stops after too many with the last good state kept', async () => {
     await expect(

@@ -83,6 +83,53 @@ function bindings(dispatch: Dispatch, rangeOf: (tensor: WebGpuTensor) => Range) 
   return { regions: order.map((index) => merged[index]!), places };
 }
 
+/** The pipelines of a device by their text, for all sessions: a driver takes longer to compile one than to run it. */
+class Pipelines {
+  private readonly device: GPUDevice;
+  private readonly layouts = new Map<number, GPUBindGroupLayout>();
+  private readonly byCode = new Map<string, Promise<GPUComputePipeline>>();
+
+  constructor(device: GPUDevice) {
+    this.device = device;
+  }
+
+  /** Numbers first, then `regions` of memory. Not 'auto': that would leave out what a kernel's text does not use. */
+  layout(regions: number): GPUBindGroupLayout {
+    const known = this.layouts.get(regions);
+    if (known) return known;
+    const types = ['uniform', ...Array.from({ length: regions }, () => 'storage')] as GPUBufferBindingType[];
+    const layout = this.device.createBindGroupLayout({
+      entries: types.map((type, binding) => ({ binding, visibility: GPU_COMPUTE, buffer: { type } })),
+    });
+    this.layouts.set(regions, layout);
+    return layout;
+  }
+
+  /** @throws WorkError (asynchronously) where the driver refuses the kernel */
+  pipeline(code: string, label: string, regions: number): Promise<GPUComputePipeline> {
+    const known = this.byCode.get(code);
+    if (known) return known;
+    const module = this.device.createShaderModule({ label, code });
+    const layout = this.device.createPipelineLayout({ bindGroupLayouts: [this.layout(regions)] });
+    const compute = { module, entryPoint: 'main' };
+    const pipeline = this.device.createComputePipelineAsync({ label, layout, compute }).catch((error: Error) => {
+      this.byCode.delete(code);
+      throw new WorkError(`WebGPU: the driver refuses the kernel ${label}: ${error.message}`);
+    });
+    // awaited later, in the order of use; another's failure must not leave this one unheard
+    pipeline.catch(() => {});
+    this.byCode.set(code, pipeline);
+    return pipeline;
+  }
+}
+
+const caches = new WeakMap<GPUDevice, Pipelines>();
+function pipelinesOf(device: GPUDevice): Pipelines {
+  const cache = caches.get(device) ?? new Pipelines(device);
+  caches.set(device, cache);
+  return cache;
+}
+
 class WebGpuSession implements Session {
   readonly memoryBytes: number;
   private readonly device: GPUDevice;
@@ -148,33 +195,16 @@ class WebGpuSession implements Session {
         `the GPU does not give the ${(compiled.totalBytes / GIB).toFixed(2)} GiB that this needs (${shortage.message}): use a smaller patch or a narrower network`,
       );
 
-    const layouts = new Map<number, GPUBindGroupLayout>();
-    const layoutOf = (count: number): GPUBindGroupLayout => {
-      const known = layouts.get(count);
-      if (known) return known;
-      const types = ['uniform', ...Array.from({ length: count }, () => 'storage')] as GPUBufferBindingType[];
-      const layout = device.createBindGroupLayout({
-        entries: types.map((type, binding) => ({ binding, visibility: GPU_COMPUTE, buffer: { type } })),
-      });
-      layouts.set(count, layout);
-      return layout;
-    };
-    const pipelines = new Map<string, Promise<GPUComputePipeline>>();
-    for (const { code, dispatch, regions } of drafts)
-      if (!pipelines.has(code)) {
-        const module = device.createShaderModule({ label: dispatch.name, code });
-        // not 'auto': that would leave out what a kernel's text does not use
-        const layout = device.createPipelineLayout({ bindGroupLayouts: [layoutOf(regions.length)] });
-        const compute = { module, entryPoint: 'main' };
-        pipelines.set(code, device.createComputePipelineAsync({ label: dispatch.name, layout, compute }));
-      }
+    const cache = pipelinesOf(device);
+    // all at once: the driver compiles beside this thread
+    const pipelines = drafts.map(({ code, dispatch, regions }) => cache.pipeline(code, dispatch.name, regions.length));
     let at = 0;
     const all = new Map<string, Command[]>([...compiled.graphs.keys()].map((name) => [name, []]));
-    for (const [k, { graph, dispatch, code, regions, words }] of drafts.entries()) {
-      const pipeline = await pipelines.get(code)!;
+    for (const [k, { graph, dispatch, regions, words }] of drafts.entries()) {
+      const pipeline = await pipelines[k]!;
       device.queue.writeBuffer(this.uniforms, at, words.buffer as ArrayBuffer, 0, words.byteLength);
       const bindGroup = device.createBindGroup({
-        layout: layoutOf(regions.length),
+        layout: cache.layout(regions.length),
         entries: [
           { binding: 0, resource: { buffer: this.uniforms, offset: at, size: Math.ceil(words.byteLength / 16) * 16 } },
           ...regions.map(({ buffer, from, to }, i) => ({
