@@ -218,6 +218,9 @@ describe('crop, grids and statistics', () => {
   it('tells label maps from images', () => {
     const blocks = Uint8Array.from({ length: 1000 }, (_, i) => [0, 3, 7][Math.floor((i % 10) / 4)]);
     expect(labelCodes(blocks, [10, 10, 10])).toEqual([0, 3, 7]);
+    // thick slabs of small structures: half of the neighbours that are not background differ
+    const coarse = Uint8Array.from({ length: 1000 }, (_, i) => [0, 3, 3, 7, 7, 9, 9, 4, 4, 0][i % 10]);
+    expect(labelCodes(coarse, [10, 10, 10])).toEqual([0, 3, 4, 7, 9]);
     const stream = randomStream(1, 'labels');
     expect(
       labelCodes(

@@ -46,8 +46,11 @@ export function statisticsOf(data: VoxelArray): Statistics {
 
 /** More codes than anatomy atlases use; an image has more values. */
 const MAX_CODES = 512;
-/** Share of equal neighbours along x, among pairs that are not both background, from which values count as regions. */
-const REGIONS = 0.6;
+/**
+ * Share of equal neighbours along x, among pairs that are not both background, from which values count as regions. Eight structures of a
+ * heart at 6 mm come down to 0.58; images of fewer than a hundred grey values come up to 0.17.
+ */
+const REGIONS = 0.4;
 
 /**
  * The values of a label map in ascending order, or null if the volume does not look like one: a label map holds few whole numbers, in

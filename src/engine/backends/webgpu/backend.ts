@@ -41,14 +41,17 @@ const GIB = 2 ** 30;
 const pageBytesOf = ({ limits }: GPUDevice): number =>
   Math.floor(Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize) / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;
 
+/** What a driver says, without the traces of its own code that follow. */
+const firstLine = (message: string): string => message.split('\n')[0]!.trim();
+
 /** What went wrong on the device since the session was opened; WebGPU tells it apart from the calls that cause it. */
 function watch(device: GPUDevice): { check(): void } {
   let fault: string | undefined;
   device.lost.then(({ reason, message }) => {
-    if (reason !== 'destroyed') fault = `the GPU was lost (${message || reason || 'no reason given'})`;
+    if (reason !== 'destroyed') fault = `the GPU was lost (${firstLine(message) || reason || 'no reason given'})`;
   });
   device.addEventListener('uncapturederror', (event) => {
-    fault ??= (event as GPUUncapturedErrorEvent).error.message;
+    fault ??= firstLine((event as GPUUncapturedErrorEvent).error.message);
   });
   return {
     check: () => {
@@ -192,7 +195,7 @@ class WebGpuSession implements Session {
     const shortage = await device.popErrorScope();
     if (shortage)
       throw new WorkError(
-        `the GPU does not give the ${(compiled.totalBytes / GIB).toFixed(2)} GiB that this needs (${shortage.message}): use a smaller patch or a narrower network`,
+        `the GPU does not give the ${(compiled.totalBytes / GIB).toFixed(2)} GiB that this needs (${firstLine(shortage.message)}): use a smaller patch or a narrower network`,
       );
 
     const cache = pipelinesOf(device);
@@ -262,7 +265,7 @@ class WebGpuSession implements Session {
       this.device.queue.submit([encoder.finish()]);
       await staging.mapAsync(MAP_READ).catch((error: Error) => {
         this.faults.check();
-        throw new WorkError(`WebGPU: ${error.message}`);
+        throw new WorkError(`WebGPU: ${firstLine(error.message)}`);
       });
       this.faults.check();
       const mapped = staging.getMappedRange();
