@@ -1,10 +1,11 @@
 """Times training steps of the same network in PyTorch: what `gvsl bench` is compared with.
 
-  python3 scripts/bench-torch.py [--size 64] [--width 1] [--threads 2] [--steps 2] [--warmup 1] [--device cpu|cuda] [--forward]
+  python3 scripts/bench-torch.py [--size 64] [--width 1] [--threads 2] [--steps 2] [--warmup 1] [--device cpu|cuda] [--amp] [--forward]
   python3 scripts/bench-torch.py --check test/goldens/gvsl-tiny.safetensors
 
 The whole step: A and B through one U-Net, affine and deformable heads, restoration, the three losses, backward, Adam. Float32, PyTorch's own
 kernels; memory layout and algorithms are PyTorch's choice. --forward: the backbone alone on one image, without gradients.
+On a CUDA device convolutions may use TF32, as is PyTorch's default; --amp: bfloat16 by autocast.
 Prints one JSON document: seconds of every step, their median, peak resident memory in bytes.
 --check: that this is the same network and the same losses: the parameters, inputs, losses and gradients of a golden file (what is in one
 says make-model-golden.py) against those computed here. Exit code 1 if they differ.
@@ -191,6 +192,7 @@ def main():
     parser.add_argument('--steps', type=int, default=2)
     parser.add_argument('--warmup', type=int, default=1)
     parser.add_argument('--device', default='cpu')
+    parser.add_argument('--amp', action='store_true')
     parser.add_argument('--forward', action='store_true')
     parser.add_argument('--check', metavar='GOLDEN')
     options = parser.parse_args()
@@ -207,12 +209,15 @@ def main():
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
     view, fixed, moving = (torch.rand(1, 1, *[options.size] * 3, device=options.device) for _ in range(3))
 
+    autocast = lambda: torch.autocast(options.device, torch.bfloat16, enabled=options.amp)
+
     def step():
         if options.forward:
-            with torch.no_grad():
+            with torch.no_grad(), autocast():
                 network.backbone(view)
             return
-        loss = total_loss(network, view, fixed, moving)
+        with autocast():
+            loss = total_loss(network, view, fixed, moving)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -231,7 +236,7 @@ def main():
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
     peak = torch.cuda.max_memory_allocated() if cuda else resident
     print(json.dumps({
-        'peer': 'PyTorch ' + torch.__version__, 'device': options.device, 'threads': torch.get_num_threads(), 'size': options.size,
+        'peer': 'PyTorch ' + torch.__version__ + (f', {torch.cuda.get_device_name()}' if cuda else '') + (', bfloat16' if options.amp else ''), 'device': options.device, 'threads': torch.get_num_threads(), 'size': options.size,
         'width': options.width, 'parameters': sum(p.numel() for p in network.parameters()), 'seconds': counted,
         'medianS': statistics.median(counted), 'peakBytes': peak}))
 

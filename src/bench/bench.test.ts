@@ -9,13 +9,14 @@ import { Graph } from '../engine/graph.ts';
 import { conv3d, convolutionWeightGradient } from '../engine/ops/conv3d/conv3d.ts';
 import { tanh } from '../engine/ops/elementwise/elementwise.ts';
 import { planMemory } from '../engine/plan.ts';
+import { noWebGpu } from '../engine/testing/backends.ts';
 import { nodeCpuBackend } from '../node/cpu-host.ts';
 import { SILENT } from '../node/progress.ts';
 import { compareResults, readResults } from './compare.ts';
 import { inTwoRounds, joined } from './in-turn.ts';
 import { machineText, median } from './machine.ts';
 import { memoryText, peakOf, planReport } from './memory.ts';
-import { measurePeaks } from './peaks.ts';
+import { measureGpuPeaks, measurePeaks } from './peaks.ts';
 import { checkPeer, findPython, measurePeer, PEER_SCRIPT } from './peer.ts';
 import { directFlops, kernelShares, medianTimes, sharesByKernel } from './profile.ts';
 import { measureStep, requireBenchMemory } from './step.ts';
@@ -217,7 +218,8 @@ describe('planReport', () => {
 
 describe('measureStep', () => {
   it.each(['step', 'forward'] as const)('measures a %s and its kernels', async (kind) => {
-    const request = { kind, size: 16, width: 0.125, threads: 1, build: 'portable', steps: 2, warmup: 0, profile: true } as const;
+    const shape = { kind, size: 16, width: 0.125, threads: 1, steps: 2, warmup: 0 };
+    const request = { ...shape, backend: 'cpu', build: 'portable', profile: true } as const;
     const result = await measureStep(request, SILENT);
     expect(result.seconds).toHaveLength(2);
     expect(result.medianS).toBeGreaterThan(0);
@@ -231,6 +233,25 @@ describe('measureStep', () => {
   });
   it('refuses what does not fit, with the size that would', () => {
     expect(() => requireBenchMemory(nodeCpuBackend(1), 'step', 256, 1)).toThrow(/too little memory: size 256.*--size \d+ \(/);
+  });
+});
+
+const skipped = noWebGpu === undefined ? '' : `: ${noWebGpu}`;
+describe(`on a GPU${skipped}`, () => {
+  it.skipIf(skipped !== '')('measures a forward pass, its kernels and the peaks', { timeout: 120_000 }, async () => {
+    const shape = { kind: 'forward', size: 16, width: 0.125, threads: 1, build: 'portable', steps: 1, warmup: 0 } as const;
+    const result = await measureStep({ ...shape, backend: 'webgpu', profile: true }, SILENT);
+    expect(result.machine.gpu).toMatch(/^WebGPU, /);
+    expect(result.profile!.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
+    expect(result.kernels!.some(({ what }) => what === 'conv3d')).toBe(true);
+    const peaks = await measureGpuPeaks();
+    expect(peaks.gflopsPerThread).toBeGreaterThan(0);
+    expect(peaks.copyGbPerS).toBeGreaterThan(0);
+  });
+  it('plans its memory without one', () => {
+    const report = planReport('step', 32, 0.125, 1, true);
+    expect(report.arenaBytes).toBeGreaterThanOrEqual(report.aliveBytes);
+    expect(report.totalBytes).toBeGreaterThanOrEqual(report.arenaBytes + report.stateBytes);
   });
 });
 
@@ -262,7 +283,8 @@ describe('PyTorch', () => {
   it('is timed in a process of its own, and what it says is told if it fails', async ({ skip }) => {
     const python = await findPython();
     if (python === undefined) skip('needs a Python with torch');
-    const request = { kind: 'step', size: 16, width: 0.125, threads: 1, steps: 2, warmup: 0 } as const;
+    const shape = { kind: 'step', size: 16, width: 0.125, threads: 1, steps: 2, warmup: 0 } as const;
+    const request = { ...shape, device: 'cpu', amp: false } as const;
     const signal = new AbortController().signal;
     const result = await measurePeer(python!, request, signal);
     expect(result).toMatchObject({

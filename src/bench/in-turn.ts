@@ -25,9 +25,12 @@ export interface Peer extends Timing {
 
 /** What all configurations of one run share. */
 export interface TurnRequest {
+  readonly backend: 'cpu' | 'webgpu';
   readonly threads: number;
   readonly build: CpuBuild;
   readonly warmup: number;
+  /** PyTorch with automatic mixed precision (on a GPU). */
+  readonly amp: boolean;
   /** A Python with PyTorch; undefined: gvsl alone. */
   readonly python: string | undefined;
   readonly progress: Progress;
@@ -56,11 +59,11 @@ export const inTwoRounds = (total: number): number[] => [Math.ceil(total / 2), M
 /** @throws WorkError with what the process said last, if it fails or is stopped */
 export async function inOwnProcess(
   { kind, size, width }: Omit<Configuration, 'rounds'>,
-  { build, threads, warmup, signal }: TurnRequest,
+  { backend, build, threads, warmup, signal }: TurnRequest,
   steps: number,
   profile = false,
 ): Promise<StepResult> {
-  const numbers = { size, width, threads, steps, warmup, build };
+  const numbers = { size, width, threads, steps, warmup, build, backend };
   const options = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const args = [...process.execArgv, MAIN, 'bench', kind, ...options, '--no-peer', '--json', ...(profile ? ['--profile'] : [])];
   try {
@@ -81,7 +84,8 @@ export const joined = (parts: readonly Timing[]): Timing => {
 
 /** Ours, theirs, ours, theirs. A peer that fails is said and left out; gvsl failing is an error. */
 export async function measureInTurn(configuration: Configuration, request: TurnRequest): Promise<InTurn> {
-  const { python, threads, warmup, progress, signal } = request;
+  const { backend, python, threads, warmup, progress, signal } = request;
+  const device = backend === 'webgpu' ? 'cuda' : 'cpu';
   const { kind, size, width, rounds } = configuration;
   const gvsl: StepResult[] = [];
   let theirs: PeerResult[] | undefined = python === undefined ? undefined : [];
@@ -89,7 +93,9 @@ export async function measureInTurn(configuration: Configuration, request: TurnR
     gvsl.push(await inOwnProcess(configuration, request, steps));
     try {
       // one more to warm up: PyTorch's second step is still slower than its third
-      theirs?.push(await measurePeer(python!, { kind, size, width, threads, steps, warmup: warmup + 1 }, signal));
+      theirs?.push(
+        await measurePeer(python!, { kind, size, width, threads, steps, warmup: warmup + 1, device, amp: request.amp }, signal),
+      );
     } catch (error) {
       if (!(error instanceof WorkError) || signal.aborted) throw error;
       progress.say(`PyTorch is left out of ${kind} ${size}^3: ${error.message}`);

@@ -16,10 +16,12 @@ export interface Machine {
   /** What that build uses here, in words. */
   readonly buildWhy?: string;
   readonly threads: number;
+  /** The GPU, where it was measured instead of the processor. */
+  readonly gpu?: string;
   readonly date: string;
 }
 
-export function describeMachine(build: CpuBuild, threads: number): Machine {
+export function describeMachine(build: CpuBuild, threads: number, gpu?: string): Machine {
   return {
     gvsl: version,
     node: process.version,
@@ -31,12 +33,14 @@ export function describeMachine(build: CpuBuild, threads: number): Machine {
     build,
     buildWhy: describeBuilds().find((each) => each.build === build)!.why,
     threads,
+    ...(gpu !== undefined && { gpu }),
     date: new Date().toISOString().slice(0, 10),
   };
 }
 
 /** One line for people. */
-export function machineText({ cpu, cores, node, v8, build, buildWhy, threads, gvsl, date }: Machine): string {
+export function machineText({ cpu, cores, node, v8, build, buildWhy, threads, gpu, gvsl, date }: Machine): string {
+  if (gpu !== undefined) return `gvsl ${gvsl}, ${date}: ${gpu}; Node ${node}`;
   return `gvsl ${gvsl}, ${date}: ${cpu}, ${cores} core${cores === 1 ? '' : 's'}; Node ${node} (V8 ${v8}); ${build} build${buildWhy ? ` (${buildWhy})` : ''}, ${threads} thread${threads === 1 ? '' : 's'}`;
 }
 

@@ -1,6 +1,7 @@
 /** The memory plan of a training step for people: which tensor, how long, how much, and what is alive at the peak. */
 import { compileProgram } from '../engine/backends/cpu/compile.ts';
-import type { Graph, Node } from '../engine/graph.ts';
+import { compileProgram as compileForGpu } from '../engine/backends/webgpu/compile.ts';
+import type { Graph, Node, Program } from '../engine/graph.ts';
 import type { Allocation, MemoryPlan } from '../engine/plan.ts';
 import type { ParameterTable } from '../model/parameters.ts';
 import { formatBytes } from '../training/estimate.ts';
@@ -58,9 +59,23 @@ export function peakOf(graph: Graph, plan: MemoryPlan): { node: number; aliveByt
   return { node, aliveBytes };
 }
 
-export function planReport(kind: Kind, size: number, width: number, threads: number): MemoryReport {
+/** The largest binding that GPUs commonly allow. */
+const PAGE_BYTES = 2 ** 31 - 4096;
+
+/** What the two backends say of their memory, in the same words. */
+function compiledFor(program: Program, threads: number, gpu: boolean) {
+  if (gpu) {
+    const { graphs, stateBytes, totalBytes } = compileForGpu(program, PAGE_BYTES);
+    return { graphs, states: [...stateBytes.values()], totalBytes };
+  }
+  const { graphs, states, totalBytes } = compileProgram(program, threads);
+  return { graphs, states: [...states.values()].map(({ elements }) => 4 * elements), totalBytes };
+}
+
+/** @param gpu the plan of the WebGPU backend, else the CPU's with so many threads */
+export function planReport(kind: Kind, size: number, width: number, threads: number, gpu = false): MemoryReport {
   const { program, table } = programOf(kind, size, width);
-  const compiled = compileProgram(program, threads);
+  const compiled = compiledFor(program, threads, gpu);
   const { graph, plan } = compiled.graphs.get(kind === 'forward' ? 'forward' : 'gradient')!;
   const describe =
     (suffix: string) =>
@@ -78,7 +93,7 @@ export function planReport(kind: Kind, size: number, width: number, threads: num
     size,
     width,
     totalBytes: compiled.totalBytes,
-    stateBytes: [...compiled.states.values()].reduce((sum, { elements }) => sum + 4 * elements, 0),
+    stateBytes: compiled.states.reduce((sum, bytes) => sum + bytes, 0),
     arenaBytes: plan.arenaBytes,
     aliveBytes,
     peak: { node, what: graph.nodes[node]!.op.name, alive: tensors.filter(({ from, to }) => from <= node && node <= to) },

@@ -22,11 +22,11 @@ export interface PeerResult {
   readonly peakBytes: number;
 }
 
-/** The first Python that has PyTorch; undefined without one. A Python that was asked for must have it. */
-export async function findPython(asked?: string): Promise<string | undefined> {
+/** The first Python that has PyTorch (and a CUDA device); undefined without one. A Python that was asked for must have it. */
+export async function findPython(asked?: string, cuda = false): Promise<string | undefined> {
   for (const python of asked ? [asked] : ['python3', '/usr/bin/python3', 'python']) {
     try {
-      await run(python, ['-c', 'import torch']);
+      await run(python, ['-c', `import torch${cuda ? '; torch.zeros(1).cuda()' : ''}`]);
       return python;
     } catch {
       // the next one
@@ -34,7 +34,7 @@ export async function findPython(asked?: string): Promise<string | undefined> {
   }
   if (asked)
     throw new WorkError(
-      `--python ${asked}: cannot import torch; name a Python that has PyTorch, or leave the peer out with --no-peer`,
+      `--python ${asked}: cannot import torch${cuda ? ' or has no CUDA device' : ''}; name a Python that has PyTorch, or leave the peer out with --no-peer`,
     );
   return undefined;
 }
@@ -52,20 +52,27 @@ export interface PeerRequest {
   readonly threads: number;
   readonly steps: number;
   readonly warmup: number;
+  readonly device: 'cpu' | 'cuda';
+  /** bfloat16 by autocast. */
+  readonly amp: boolean;
 }
 
 /** One process of PyTorch. @throws WorkError with what it said last */
 export async function measurePeer(python: string, request: PeerRequest, signal: AbortSignal): Promise<PeerResult> {
-  const { kind, size, width, threads, steps, warmup } = request;
-  const numbers = { size, width, threads, steps, warmup };
+  const { kind, size, width, threads, steps, warmup, device, amp } = request;
+  const numbers = { size, width, threads, steps, warmup, device };
   const options = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]);
   let result: PeerResult;
   try {
-    const { stdout } = await run(python, [PEER_SCRIPT, ...options, ...(kind === 'forward' ? ['--forward'] : [])], {
-      // its own default is not every core everywhere
-      env: { ...process.env, OMP_NUM_THREADS: String(threads) },
-      signal,
-    });
+    const { stdout } = await run(
+      python,
+      [PEER_SCRIPT, ...options, ...(kind === 'forward' ? ['--forward'] : []), ...(amp ? ['--amp'] : [])],
+      {
+        // its own default is not every core everywhere
+        env: { ...process.env, OMP_NUM_THREADS: String(threads) },
+        signal,
+      },
+    );
     result = JSON.parse(stdout) as PeerResult;
   } catch (error) {
     if (signal.aborted) throw new WorkError('stopped');

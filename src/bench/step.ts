@@ -6,6 +6,7 @@ import { PAPER_LOSS, STATES, trainingProgram } from '../method/gvsl.ts';
 import { scaledArchitecture } from '../model/architecture.ts';
 import { initialParameters, type ParameterTable, parameterNodes, parameterTable } from '../model/parameters.ts';
 import { unet } from '../model/unet.ts';
+import { createBackend } from '../node/backends.ts';
 import { type CpuBuild, nodeCpuBackend } from '../node/cpu-host.ts';
 import type { Progress } from '../node/progress.ts';
 import { randomStream } from '../random/random.ts';
@@ -18,6 +19,7 @@ export type Kind = 'step' | 'forward';
 
 export interface StepRequest {
   readonly kind: Kind;
+  readonly backend: 'cpu' | 'webgpu';
   /** Side of the cubic patch in voxels. */
   readonly size: number;
   readonly width: number;
@@ -107,8 +109,10 @@ async function profileSteps(
 /** Measures in this process; peak memory means something only if nothing larger ran here before. */
 export async function measureStep(request: StepRequest, progress: Progress): Promise<StepResult> {
   const { kind, size, width, threads, build, steps, warmup } = request;
-  const backend = nodeCpuBackend(threads, build);
-  requireBenchMemory(backend, kind, size, width);
+  const gpu = request.backend === 'webgpu';
+  const backend = gpu ? await createBackend('webgpu') : nodeCpuBackend(threads, build);
+  // a GPU's memory is not known before it refuses
+  if (!gpu) requireBenchMemory(backend, kind, size, width);
   const { program, table } = programOf(kind, size, width);
   const random = randomStream(1, 'bench');
   const image = (): Float32Array => Float32Array.from({ length: size ** 3 }, () => random.uniform(0, 1));
@@ -136,7 +140,7 @@ export async function measureStep(request: StepRequest, progress: Progress): Pro
       seconds,
       peakBytes,
       planBytes: session.memoryBytes,
-      machine: describeMachine(build, threads),
+      machine: describeMachine(build, threads, gpu ? backend.description : undefined),
       ...(request.profile && { profile: kernelShares(times), kernels: sharesByKernel(times) }),
     };
   } finally {

@@ -77,6 +77,7 @@ function misfit(build: CpuBuild, threads: number, [kind, size, width]: Plan[numb
 
 export async function runSuite(request: SuiteRequest): Promise<SuiteResult> {
   const { build, threads, full, steps, command, progress, signal } = request;
+  const turns = { ...request, backend: 'cpu', amp: false } as const;
   const rows: SuiteRow[] = [];
   const leftOut = full ? [] : FULL.map(([kind, size, width]) => `${kind} ${size}^3, width ${width}: --full adds it`);
   for (const each of [...CONFIGURATIONS, ...(full ? FULL : [])]) {
@@ -86,13 +87,13 @@ export async function runSuite(request: SuiteRequest): Promise<SuiteResult> {
     progress.say(why ? `${name} is left out: ${why}` : name);
     if (why) leftOut.push(`${name}: ${why}`);
     if (why) continue;
-    const { gvsl, peer } = await measureInTurn({ kind, size, width, rounds: inTwoRounds(steps) }, request);
+    const { gvsl, peer } = await measureInTurn({ kind, size, width, rounds: inTwoRounds(steps) }, turns);
     rows.push({ kind, size, width, gvsl: { ...joined(gvsl), planBytes: gvsl[0]!.planBytes }, peer });
   }
   const profiled = misfit(build, threads, ['step', PROFILE_SIZE, 1]) === undefined;
   if (profiled) progress.say('profile of a step');
   const { profile = [], kernels = [] } = profiled
-    ? await inOwnProcess({ kind: 'step', size: PROFILE_SIZE, width: 1 }, request, steps, true)
+    ? await inOwnProcess({ kind: 'step', size: PROFILE_SIZE, width: 1 }, turns, steps, true)
     : {};
   progress.say('peaks of this machine');
   const peaks = await measurePeaks(build, threads);

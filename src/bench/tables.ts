@@ -74,19 +74,20 @@ export function markdown({ headings, rows }: Table): string {
   return [line(headings), line(headings.map((_, i) => (i === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n');
 }
 
-export const peaksText = ({ gflopsPerThread, copyGbPerS }: Peaks): string =>
-  `measured peaks: ${gflopsPerThread.toFixed(0)} GFLOPS a thread from registers, ${copyGbPerS.toFixed(1)} GB/s read and written by all threads`;
+export const peaksText = ({ gflopsPerThread, copyGbPerS }: Peaks, gpu = false): string =>
+  `measured peaks: ${gflopsPerThread.toFixed(0)} GFLOPS ${gpu ? '' : 'a thread '}from registers, ${copyGbPerS.toFixed(1)} GB/s read and written${gpu ? '' : ' by all threads'}`;
 
 /** Multiplications that F(2x2x2, 3x3x3) saves: 27 x 8 in 64. */
 const WINOGRAD_FACTOR = 27 / 8;
 
-/** What the convolutions of a profiled step would take at least, were there nothing but Winograd's matrix products at the peak. */
-export function boundText(profile: readonly KernelShare[], { gflopsPerThread }: Peaks, threads: number): string {
+/** What the convolutions of a profiled step would take at least, were there nothing but Winograd's matrix products (a GPU: the direct sums) at the peak. */
+export function boundText(profile: readonly KernelShare[], { gflopsPerThread }: Peaks, threads: number, gpu = false): string {
+  const factor = gpu ? 1 : WINOGRAD_FACTOR;
   const gflop = profile.reduce((sum, { gflops = 0, seconds: time }) => sum + gflops * time, 0);
-  const least = gflop / WINOGRAD_FACTOR / (gflopsPerThread * threads);
+  const least = gflop / factor / (gflopsPerThread * threads);
   const spent = profile.reduce((sum, { gflops, seconds: time }) => sum + (gflops === undefined ? 0 : time), 0);
   const all = profile.reduce((sum, { seconds: time }) => sum + time, 0);
-  return `convolutions: ${gflop.toFixed(0)} GFLOP as direct sums in ${seconds(spent)} of ${seconds(all)}; at ${WINOGRAD_FACTOR} times the measured peak they would take ${seconds(least)}`;
+  return `convolutions: ${gflop.toFixed(0)} GFLOP as direct sums in ${seconds(spent)} of ${seconds(all)}; at ${gpu ? '' : `${factor} times `}the measured peak they would take ${seconds(least)}`;
 }
 
 /** One measurement in words. */
@@ -101,19 +102,25 @@ export const peerText = (peer: Peer, { medianS, peakBytes }: StepResult): string
 
 /** A profile: by operation and shape, the bound, by kernel. */
 export function operationsText(
-  { profile, kernels = [], peaks, threads }: Pick<SuiteResult, 'profile' | 'kernels' | 'peaks'> & { readonly threads: number },
+  {
+    profile,
+    kernels = [],
+    peaks,
+    threads,
+    gpu = false,
+  }: Pick<SuiteResult, 'profile' | 'kernels' | 'peaks'> & { readonly threads: number; readonly gpu?: boolean },
   draw: (table: Table) => string,
   rows = profile.length,
 ): string {
   const rest = profile.slice(rows).reduce((sum, { share }) => sum + share, 0);
   return [
-    peaksText(peaks),
+    peaksText(peaks, gpu),
     'Every operation of one step timed alone:',
     '',
     draw(profileTable(profile.slice(0, rows), peaks, threads)),
     ...(rest > 0 ? [`and ${profile.length - rows} more, ${(100 * rest).toFixed(1)} % together`] : []),
     '',
-    boundText(profile, peaks, threads),
+    boundText(profile, peaks, threads, gpu),
     ...(kernels.length > 0 ? ['', 'The same time by kernels:', '', draw(kernelTable(kernels))] : []),
   ].join('\n');
 }

@@ -15,6 +15,8 @@ interface Options {
   readonly threads?: string;
   readonly steps?: string;
   readonly warmup?: string;
+  readonly backend: string;
+  readonly amp?: boolean;
   readonly build?: CpuBuild;
   readonly profile?: boolean;
   readonly memory?: boolean;
@@ -32,6 +34,7 @@ const MEANT_FOR: Partial<Record<keyof Options, readonly Subject[]>> = {
   width: ['step', 'forward', 'ops'],
   steps: ['step', 'forward', 'all'],
   warmup: ['step', 'forward', 'ops', 'all'],
+  amp: ['step', 'forward'],
   profile: ['step', 'forward'],
   memory: ['step', 'forward'],
   python: ['step', 'forward', 'all'],
@@ -63,6 +66,8 @@ export function registerBench(program: Command): void {
         'portable',
       ]),
     )
+    .addOption(new Option('--backend <name>', 'what computes').choices(['cpu', 'webgpu']).default('cpu'))
+    .option('--amp', 'step, forward on webgpu: PyTorch in bfloat16 (default: TF32, as it comes)')
     .option('--profile', 'step, forward: also the time of every kernel')
     .option('--memory', 'step (default), forward: print the memory plan instead: which tensor, how long, how much')
     .option('--full', 'all: also full-width steps at 96^3 (much longer)')
@@ -73,7 +78,7 @@ export function registerBench(program: Command): void {
     .option('--markdown', 'all: print the tables as Markdown')
     .addHelpText(
       'after',
-      '\nExamples:\n  gvsl bench\n  gvsl bench step --size 64 --width 1 --threads 2 --steps 3 --json\n  gvsl bench --memory --size 96\n\nSpeeds of convolutions are those of the direct sum (two operations a product), whatever algorithm computes them.',
+      '\nExamples:\n  gvsl bench\n  gvsl bench step --size 64 --width 1 --threads 2 --steps 3 --json\n  gvsl bench --memory --size 96\n  gvsl bench step --backend webgpu --size 128 --profile\n\nSpeeds of convolutions are those of the direct sum (two operations a product), whatever algorithm computes them.',
     );
   action(command, async (what: string | undefined, options: Options): Promise<CommandResult> => bench(what, options));
 }
@@ -84,11 +89,15 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
   const { availableParallelism } = await import('node:os');
   const { bestBuild, runnableBuilds } = await import('../../node/cpu-host.ts');
   // the plan of a whole suite would be one of a step
-  const what = (asked ?? (options.memory ? 'step' : 'all')) as Subject;
+  const gpu = options.backend === 'webgpu';
+  const what = (asked ?? (options.memory || gpu ? 'step' : 'all')) as Subject;
   if (!SUBJECTS.includes(what)) throw new UsageError(`what to measure: expected ${SUBJECTS.join(', ')}, got '${asked}'`);
   for (const [name, subjects] of Object.entries(MEANT_FOR))
     if (options[name as keyof Options] !== undefined && !subjects.includes(what))
       throw new UsageError(`--${name}: means something for ${subjects.join(', ')}, not for ${what}`);
+  if (gpu && !['step', 'forward', 'ops', 'peaks'].includes(what))
+    throw new UsageError(`--backend webgpu: means something for step, forward, ops, peaks, not for ${what}`);
+  if (options.amp && !gpu) throw new UsageError('--amp: means something with --backend webgpu');
   const width = Number(options.width ?? 1);
   if (![1, 0.5, 0.25, 0.125].includes(width))
     throw new UsageError(`--width: expected 1, 0.5, 0.25 or 0.125, got '${options.width}'`);
@@ -112,7 +121,17 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
     await makeFolder(dirname(options.out));
     await access(dirname(options.out), constants.W_OK);
   }
-  const result = await measure(what, options, { kind: 'step', size, width, threads, build, steps, warmup, profile: false });
+  const result = await measure(what, options, {
+    kind: 'step',
+    backend: gpu ? 'webgpu' : 'cpu',
+    size,
+    width,
+    threads,
+    build,
+    steps,
+    warmup,
+    profile: false,
+  });
   if (options.out === undefined) return result;
   const { writeFileAtomic } = await import('../../node/files.ts');
   await writeFileAtomic(options.out, `${JSON.stringify(result.json, null, 2)}\n`);
@@ -124,10 +143,11 @@ const typed = (): string => `gvsl ${process.argv.slice(2).join(' ')}`;
 
 async function measure(what: Subject, options: Options, request: StepRequest): Promise<CommandResult> {
   const { size, width, threads, build } = request;
+  const gpu = request.backend === 'webgpu';
   const kind = what === 'forward' ? 'forward' : 'step';
   if (options.memory) {
     const { planReport, memoryText } = await import('../../bench/memory.ts');
-    const report = planReport(kind, size, width, threads);
+    const report = planReport(kind, size, width, threads, gpu);
     return { json: report, text: memoryText(report) };
   }
   const { createProgress } = await import('../../node/progress.ts');
@@ -137,19 +157,20 @@ async function measure(what: Subject, options: Options, request: StepRequest): P
   if (what === 'data' || what === 'peaks') {
     const { describeMachine, machineText } = await import('../../bench/machine.ts');
     const { dataText, peaksText } = await import('../../bench/tables.ts');
-    const machine = describeMachine(build, threads);
+    const { createBackend } = await import('../../node/backends.ts');
+    const machine = describeMachine(build, threads, gpu ? (await createBackend('webgpu')).description : undefined);
     const head = { machine, command: typed() };
     const lines = [machineText(machine), `command: ${typed()}`];
     if (what === 'peaks') {
-      const { measurePeaks } = await import('../../bench/peaks.ts');
-      const peaks = await measurePeaks(build, threads);
-      return { json: { ...head, peaks }, text: [...lines, peaksText(peaks)].join('\n') };
+      const { measureGpuPeaks, measurePeaks } = await import('../../bench/peaks.ts');
+      const peaks = gpu ? await measureGpuPeaks() : await measurePeaks(build, threads);
+      return { json: { ...head, peaks }, text: [...lines, peaksText(peaks, gpu)].join('\n') };
     }
     const { measureData } = await import('../../bench/data.ts');
     const data = await measureData(size, threads, progress, stopped());
     return { json: { ...head, ...data }, text: [...lines, dataText(data)].join('\n') };
   }
-  return one({ ...request, kind, profile: options.profile === true }, await pythonFor(options, progress), progress);
+  return one({ ...request, kind, profile: options.profile === true }, await pythonFor(options, progress), progress, options.amp);
 }
 
 /** Aborted by Ctrl-C or a kill, so that processes under way end and temporary folders go. */
@@ -160,17 +181,19 @@ function stopped(): AbortSignal {
 }
 
 /** The Python to measure beside, which is said if there is none. */
-async function pythonFor({ peer, python }: Options, progress: Progress): Promise<string | undefined> {
+async function pythonFor({ backend, peer, python }: Options, progress: Progress): Promise<string | undefined> {
   if (!peer) return undefined;
   const { findPython } = await import('../../bench/peer.ts');
-  const found = await findPython(python);
-  if (found === undefined) progress.say('no python3 with torch found: gvsl alone');
+  const found = await findPython(python, backend === 'webgpu');
+  if (found === undefined)
+    progress.say(`no python3 with torch${backend === 'webgpu' ? ' and a CUDA device' : ''} found: gvsl alone`);
   return found;
 }
 
 /** A step or a forward pass: in this process, or in turn with PyTorch, each in processes of its own. */
-async function one(request: StepRequest, python: string | undefined, progress: Progress): Promise<CommandResult> {
+async function one(request: StepRequest, python: string | undefined, progress: Progress, amp = false): Promise<CommandResult> {
   const { kind, size, width, steps, threads, build } = request;
+  const gpu = request.backend === 'webgpu';
   const { formatTable } = await import('../table.ts');
   const { nodeCpuBackend } = await import('../../node/cpu-host.ts');
   const { measureStep, requireBenchMemory } = await import('../../bench/step.ts');
@@ -179,8 +202,8 @@ async function one(request: StepRequest, python: string | undefined, progress: P
   let result: StepResult & { peer?: Peer | null };
   if (python === undefined) result = await measureStep(request, progress);
   else {
-    requireBenchMemory(nodeCpuBackend(threads, build), kind, size, width);
-    const turns = { ...request, python, progress, signal: stopped() };
+    if (!gpu) requireBenchMemory(nodeCpuBackend(threads, build), kind, size, width);
+    const turns = { ...request, amp, python, progress, signal: stopped() };
     const { gvsl, peer } = await measureInTurn({ kind, size, width, rounds: inTwoRounds(steps) }, turns);
     const profiled = request.profile ? await inOwnProcess({ kind, size, width }, turns, 1, true) : undefined;
     result = { ...gvsl[0]!, ...profiled, ...joined(gvsl), peer };
@@ -190,10 +213,12 @@ async function one(request: StepRequest, python: string | undefined, progress: P
   const document = { ...result, command: typed(), peer, ratios };
   const lines = [`command: ${typed()}`, resultText(result), ...(peer ? [peerText(peer, result)] : [])];
   if (!profile || !kernels) return { json: document, text: lines.join('\n') };
-  const { measurePeaks } = await import('../../bench/peaks.ts');
-  const peaks = await measurePeaks(build, threads);
+  const { measureGpuPeaks, measurePeaks } = await import('../../bench/peaks.ts');
+  const peaks = gpu ? await measureGpuPeaks() : await measurePeaks(build, threads);
   lines.push(
-    operationsText({ profile, kernels, peaks, threads }, ({ headings, rows }) => formatTable(headings, rows, numbers(headings))),
+    operationsText({ profile, kernels, peaks, threads: gpu ? 1 : threads, gpu }, ({ headings, rows }) =>
+      formatTable(headings, rows, numbers(headings)),
+    ),
   );
   return { json: { ...document, peaks }, text: lines.join('\n') };
 }

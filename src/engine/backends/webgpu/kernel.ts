@@ -78,12 +78,14 @@ ${code}
   });
 }
 
+/** Threads that add up: few, for a tree's barriers cost more than its additions, and deep levels have short rows. */
+const ADDERS = 64;
 /** Terms that one thread adds up before the tree; a fixed number, so that sums are the same on any device. */
-const TERMS = 16;
-const CHUNK = GROUP * TERMS;
+const TERMS = 64;
+const CHUNK = ADDERS * TERMS;
 
 const tree = (): string => `
-  for (var half = ${GROUP / 2}u; half > 0u; half /= 2u) {
+  for (var half = ${ADDERS / 2}u; half > 0u; half /= 2u) {
     workgroupBarrier();
     if (thread < half) { sums[thread] += sums[thread + half]; }
   }`;
@@ -126,8 +128,8 @@ export function sumRows(
     floats,
     workgroups: [Math.min(rows * chunks, ROW), Math.ceil((rows * chunks) / ROW), 1],
     code: `${helpers}
-var<workgroup> sums: array<vec4f, ${GROUP}>;
-@compute @workgroup_size(${GROUP})
+var<workgroup> sums: array<vec4f, ${ADDERS}>;
+@compute @workgroup_size(${ADDERS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let at = group.y * ${ROW}u + group.x;
   let row = at / u.chunks;
@@ -135,7 +137,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   if (row < u.rows) {
     let first = (at % u.chunks) * ${CHUNK}u + thread;
     for (var k = 0u; k < ${TERMS}u; k++) {
-      let j = first + k * ${GROUP}u;
+      let j = first + k * ${ADDERS}u;
       if (j < u.length) {
         var value = vec4f();
         ${term}
@@ -156,13 +158,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     floats,
     workgroups: [Math.min(rows, ROW), Math.ceil(rows / ROW), 1],
     code: `${helpers}
-var<workgroup> sums: array<vec4f, ${GROUP}>;
-@compute @workgroup_size(${GROUP})
+var<workgroup> sums: array<vec4f, ${ADDERS}>;
+@compute @workgroup_size(${ADDERS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let row = group.y * ${ROW}u + group.x;
   var sum = vec4f();
   if (row < u.rows) {
-    for (var chunk = thread; chunk < u.chunks; chunk += ${GROUP}u) {
+    for (var chunk = thread; chunk < u.chunks; chunk += ${ADDERS}u) {
       let at = (row * u.chunks + chunk) * 4u;
       sum += vec4f(partial(at), partial(at + 1u), partial(at + 2u), partial(at + 3u));
     }
