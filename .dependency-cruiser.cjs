@@ -2,7 +2,10 @@
  * The layers of docs/architecture.md, as a rule. Rooms are the folders of src/.
  * Universal rooms run in a browser: they may import neither Node nor a Node room.
  */
-const universal = '^src/(errors|random|geometry|formats|engine|model|method|scores|phantom|pictures)/';
+const universal =
+  '^src/((errors|random|geometry|formats|preparation|engine|model|method|scores|phantom|pictures)/|version\\.ts|training/(configuration|schema-parts|model-configuration|named-parameters|step)\\.ts)';
+/** Runs in browsers alone; built by Vite. */
+const browser = '^src/browser/';
 /** Tests, and the helpers of tests in folders of that name: they may import any room, and nothing else may import them. */
 const testing = '^src/.*(\\.test\\.ts$|/testing/)';
 /** What each room may import besides itself. A room that is not named here may import nothing. */
@@ -13,20 +16,35 @@ const mayImport = {
   formats: ['errors'],
   engine: ['errors', 'random'],
   model: ['errors', 'random', 'engine'],
-  method: ['errors', 'random', 'geometry', 'engine', 'model'],
+  preparation: ['errors', 'geometry'],
+  method: ['errors', 'random', 'geometry', 'preparation', 'engine', 'model'],
   scores: ['errors', 'random', 'geometry'],
   phantom: ['errors', 'random', 'geometry'],
   node: ['errors', 'random', 'geometry', 'formats', 'engine'],
-  images: ['errors', 'geometry', 'node'],
-  cohort: ['errors', 'random', 'geometry', 'images', 'node'],
+  images: ['errors', 'geometry', 'preparation', 'node'],
+  cohort: ['errors', 'random', 'geometry', 'preparation', 'images', 'node'],
   pictures: ['errors', 'geometry'],
-  training: ['errors', 'random', 'geometry', 'formats', 'engine', 'model', 'method', 'cohort', 'pictures', 'node'],
-  registration: ['errors', 'random', 'geometry', 'formats', 'engine', 'model', 'method', 'images', 'cohort', 'training', 'node'],
-  evaluation: ['errors', 'random', 'geometry', 'scores', 'images', 'cohort', 'node'],
+  training: ['errors', 'random', 'geometry', 'preparation', 'formats', 'engine', 'model', 'method', 'cohort', 'pictures', 'node'],
+  registration: [
+    'errors',
+    'random',
+    'geometry',
+    'preparation',
+    'formats',
+    'engine',
+    'model',
+    'method',
+    'images',
+    'cohort',
+    'training',
+    'node',
+  ],
+  evaluation: ['errors', 'random', 'geometry', 'preparation', 'scores', 'images', 'cohort', 'node'],
   transfer: [
     'errors',
     'random',
     'geometry',
+    'preparation',
     'engine',
     'model',
     'method',
@@ -39,7 +57,20 @@ const mayImport = {
   ],
   study: ['errors', 'random', 'geometry', 'model', 'method', 'scores', 'cohort', 'pictures', 'training', 'transfer', 'node'],
   weights: ['errors', 'formats', 'engine', 'model', 'node', 'training'],
-  bench: ['errors', 'random', 'geometry', 'engine', 'model', 'method', 'phantom', 'images', 'cohort', 'training', 'node'],
+  bench: [
+    'errors',
+    'random',
+    'geometry',
+    'preparation',
+    'engine',
+    'model',
+    'method',
+    'phantom',
+    'images',
+    'cohort',
+    'training',
+    'node',
+  ],
   report: ['errors', 'geometry', 'cohort', 'pictures', 'training', 'method', 'node'],
 };
 const rooms = Object.keys(mayImport);
@@ -51,8 +82,21 @@ module.exports = {
       name: 'universal-without-node',
       comment: 'The core runs in browsers.',
       severity: 'error',
-      from: { path: universal, pathNot: testing },
+      from: { path: [universal, browser], pathNot: testing },
       to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'universal-on-universal',
+      comment: 'What runs in browsers stands on what runs in browsers.',
+      severity: 'error',
+      from: { path: [universal, browser], pathNot: testing },
+      to: { path: '^src/', pathNot: [universal, browser] },
+    },
+    {
+      name: 'browser-is-the-top',
+      severity: 'error',
+      from: { pathNot: browser },
+      to: { path: browser },
     },
     ...rooms.map((room) => ({
       name: `layer-${room}`,

@@ -1,21 +1,23 @@
 /** `gvsl`: the library in Node. What also runs in browsers is in `gvsl/core`. */
-export { type Cohort, type Landmark, openCohort, type PrepareOptions, type Subject } from './cohort/cohort.ts';
+export { type Cohort, type Landmark, openCohort, type Subject } from './cohort/cohort.ts';
 export { readCrop, readLabelCrop, readWhole } from './cohort/crops.ts';
 export { type PrepareReport, prepareCohort } from './cohort/prepare.ts';
 export { UsageError, WorkError } from './errors/errors.ts';
 export { type ClassificationsReport, scoreClassifications } from './evaluation/classifications.ts';
 export { type SegmentationsReport, scoreSegmentations } from './evaluation/segmentations.ts';
-export type { LoadedImage } from './images/loaded.ts';
 export { readImage } from './images/read.ts';
 export { writeImage, writeVectorImage } from './images/write.ts';
 export { createBackend } from './node/backends.ts';
 export { createProgress, type Progress, SILENT } from './node/progress.ts';
 export { openSafetensors, readSafetensors, writeSafetensors } from './node/safetensors.ts';
+export type { LoadedImage } from './preparation/loaded-image.ts';
+export type { PrepareOptions } from './preparation/prepare-options.ts';
 export { compare, type StudyReport } from './study/compare.ts';
 export { readStudy } from './study/run.ts';
 export { DEFAULT_CONFIGURATION, type PretrainConfiguration } from './training/configuration.ts';
 export { type Comparison, type GoldenReport, replayGolden } from './training/golden.ts';
-export { type Model, type ModelConfiguration, readModel, resolveModel, writeModel } from './training/model-folder.ts';
+export type { ModelConfiguration } from './training/model-configuration.ts';
+export { type Model, readModel, resolveModel, writeModel } from './training/model-folder.ts';
 export { type PretrainCall, type PretrainResult, pretrain } from './training/pretrain.ts';
 export {
   parseConfiguration,

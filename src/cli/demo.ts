@@ -6,10 +6,10 @@
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PrepareOptions } from '../cohort/cohort.ts';
 import { prepareCohort } from '../cohort/prepare.ts';
 import { WorkError } from '../errors/errors.ts';
 import type { Progress } from '../node/progress.ts';
+import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import type { EvaluationRecord } from '../report/run-data.ts';
 import { writeReport } from '../report/write-report.ts';
 import { pretrain } from '../training/pretrain.ts';

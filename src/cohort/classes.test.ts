@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { IDENTITY_3, type Volume, type Xyz } from '../geometry/volume.ts';
 import { writeImage } from '../images/write.ts';
+import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import { assignClasses, countClasses, describeClasses } from './classes.ts';
-import { type Cohort, openCohort, type PrepareOptions } from './cohort.ts';
+import { type Cohort, openCohort } from './cohort.ts';
 import { prepareCohort } from './prepare.ts';
 import { caseName, casePath, readClasses } from './table.ts';
 

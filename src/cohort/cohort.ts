@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { WorkError } from '../errors/errors.ts';
 import { applyAffine, physicalToVoxel } from '../geometry/affine.ts';
 import { type Geometry, type Matrix3, toZyx, type Xyz, type Zyx } from '../geometry/volume.ts';
+import type { IntensityWindow, PrepareOptions } from '../preparation/prepare-options.ts';
 
 /** Raised when a reader of the old form would misread the new. */
 export const COHORT_FORMAT = 1;
@@ -19,13 +20,6 @@ export interface Landmark {
   readonly name: string;
   /** Millimetres, LPS. */
   readonly positionMm: Xyz;
-}
-
-/** How stored intensities come from the file's: (value - low) / (high - low), clipped to [0, 1]. */
-export interface IntensityWindow {
-  readonly kind: 'hounsfield' | 'minmax' | 'percentile';
-  readonly low: number;
-  readonly high: number;
 }
 
 export interface Subject {
@@ -49,15 +43,6 @@ export interface Subject {
   readonly split: 'train' | 'test';
   /** What was odd about it, for people. */
   readonly problems: readonly string[];
-}
-
-export interface PrepareOptions {
-  readonly modality: 'ct' | 'mr';
-  readonly spacingMm: Xyz;
-  /** Every subject cropped or padded to this many voxels (x, y, z) about its centre; null keeps each one's own size. */
-  readonly size: Xyz | null;
-  readonly crop: 'foreground' | 'none';
-  readonly intensity: 'minmax' | 'percentile';
 }
 
 /** A problem with one source: a file that was refused, or something odd about a prepared one. */

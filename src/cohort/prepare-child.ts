@@ -1,6 +1,6 @@
 /** A process that prepares subjects for `prepare`: it gets a task, answers with a record or the reason of refusal, and waits for the next. */
 import { WorkError } from '../errors/errors.ts';
-import type { PrepareOptions } from './cohort.ts';
+import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import type { SubjectTask } from './find-subjects.ts';
 import { prepareSubject, type SubjectRecord } from './prepare-subject.ts';
 

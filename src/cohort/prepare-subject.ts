@@ -15,14 +15,15 @@ import { labelCodes } from '../geometry/statistics.ts';
 import { type Geometry, toZyx, type Volume, type VoxelArray, type Xyz } from '../geometry/volume.ts';
 import { readImage } from '../images/read.ts';
 import { writeFileAtomic } from '../node/files.ts';
-import { COHORT_FORMAT, imagePath, labelPath, type PrepareOptions, type Subject, subjectSchema } from './cohort.ts';
+import { gridDifference, prepareImage } from '../preparation/prepare-image.ts';
+import type { PrepareOptions } from '../preparation/prepare-options.ts';
+import { COHORT_FORMAT, imagePath, labelPath, type Subject, subjectSchema } from './cohort.ts';
 import type { LabelArray } from './crops.ts';
 import type { SubjectTask } from './find-subjects.ts';
 import { fingerprintOf } from './fingerprint.ts';
 import { toHalves } from './float16.ts';
 import { readLandmarks } from './landmarks.ts';
 import { type NpyType, npyHeader, openNpy } from './npy.ts';
-import { gridDifference, prepareImage } from './prepare-image.ts';
 
 /** What one subject's preparation leaves for the cohort. */
 export interface SubjectRecord {

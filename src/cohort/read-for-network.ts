@@ -1,54 +1,15 @@
-/** Reading an image as a trained network wants it: prepared as the cohort was that it learned from. */
-import { WorkError } from '../errors/errors.ts';
-import { cropPad } from '../geometry/crop.ts';
-import { statisticsOf } from '../geometry/statistics.ts';
-import type { Volume } from '../geometry/volume.ts';
+/** Reading an image as a trained network wants it. */
 import type { ImageSource } from '../images/find.ts';
 import { readImage } from '../images/read.ts';
-import type { PrepareOptions } from './cohort.ts';
-import { type PreparedImage, prepareImage } from './prepare-image.ts';
+import { type NetworkImage, networkImage } from '../preparation/network-image.ts';
+import type { PrepareOptions } from '../preparation/prepare-options.ts';
 
-export interface NetworkImage {
-  readonly path: string;
-  /** As the file stores it, NaN and infinities replaced by `background`. */
-  readonly volume: Volume;
-  /** The value of air: what lies outside the image. */
-  readonly background: number;
-  /** As the network sees it: whole, and cropped. */
-  readonly prepared: PreparedImage;
-  readonly cropped: Volume<Float32Array>;
-}
-
-/** Air in the file's own values: -1024 HU or 0, or the value nearest to it that the image has. */
-function airOf(modality: 'ct' | 'mr', { min, max }: { readonly min: number; readonly max: number }): number {
-  return Math.min(max, Math.max(min, modality === 'ct' ? -1024 : 0));
-}
-
-/**
- * Reads an image and prepares it as the network's cohort was.
- * @param modalityIsCertain the user named the modality: what a DICOM file says else is then only a remark
- * @throws WorkError naming the file and why it is refused
- */
+/** Reads and prepares an image: see `networkImage`. @throws WorkError naming the file and why it is refused */
 export async function readForNetwork(
   source: string | ImageSource,
   options: PrepareOptions,
   modalityIsCertain: boolean,
 ): Promise<NetworkImage> {
   const path = typeof source === 'string' ? source : source.path;
-  const loaded = await readImage(source);
-  const stated = loaded.modality?.toLowerCase();
-  if (stated && ['ct', 'mr'].includes(stated) && stated !== options.modality && !modalityIsCertain)
-    throw new WorkError(
-      `${path}: the file says that it is ${loaded.modality}, but the model was trained on ${options.modality}; use a model for ${stated}, or insist with --modality ${options.modality}`,
-    );
-  const prepared = prepareImage(loaded, options);
-  const statistics = statisticsOf(loaded.volume.data);
-  const background = airOf(options.modality, statistics);
-  const { geometry, data } = loaded.volume;
-  const volume: Volume =
-    statistics.nonFinite === 0
-      ? loaded.volume
-      : { geometry, data: Float32Array.from(data, (value) => (Number.isFinite(value) ? value : background)) };
-  const cropped = cropPad(prepared.whole, prepared.box.start, prepared.box.size, 0);
-  return { path, volume, background, prepared, cropped };
+  return networkImage({ ...(await readImage(source)), path }, options, modalityIsCertain);
 }

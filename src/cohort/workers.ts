@@ -7,7 +7,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { WorkError } from '../errors/errors.ts';
-import type { PrepareOptions } from './cohort.ts';
+import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import type { SubjectTask } from './find-subjects.ts';
 import type { ChildAnswer, ChildTask } from './prepare-child.ts';
 import { prepareSubject, type SubjectRecord } from './prepare-subject.ts';

@@ -1,6 +1,5 @@
 /** Scoring predicted label maps against references: files are paired by case, grids are compared, every class of every case is scored. */
 import { stat } from 'node:fs/promises';
-import { gridDifference } from '../cohort/prepare-image.ts';
 import { caseName } from '../cohort/table.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { reorientToRas } from '../geometry/orientation.ts';
@@ -10,6 +9,7 @@ import { toZyx, type Volume } from '../geometry/volume.ts';
 import { findImages } from '../images/find.ts';
 import { readImage } from '../images/read.ts';
 import type { Progress } from '../node/progress.ts';
+import { gridDifference } from '../preparation/prepare-image.ts';
 import { type SegmentationScores, segmentationScores } from '../scores/segmentation.ts';
 import { bootstrapMean, type Interval } from '../scores/statistics.ts';
 

@@ -12,10 +12,10 @@ import { geometryOf } from '../geometry/affine.ts';
 import { type AxisOperator, applyAlong, interpolationOperator } from '../geometry/axis-operator.ts';
 import { shearAngleDeg } from '../geometry/orientation.ts';
 import { type Geometry, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
+import { checkedVolume, geometryOfItk, type LoadedImage, scalarData } from '../preparation/loaded-image.ts';
+import { MAX_IMAGE_BYTES } from '../preparation/nifti.ts';
 import { type DicomFile, readDicomHeader } from './dicom-header.ts';
-import { MAX_IMAGE_BYTES } from './gunzip.ts';
 import { runItk, timeLimitMs } from './itk.ts';
-import { checkedVolume, geometryOfItk, type LoadedImage, scalarData } from './loaded.ts';
 
 const cross = (a: Xyz, b: Xyz): Xyz => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
 const dot = (a: Xyz, b: Xyz): number => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];

@@ -3,9 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { WorkError } from '../errors/errors.ts';
-
-/** ITK-Wasm's address space is 4 GiB and holds more than one copy; beyond this nothing could be read anyway. */
-export const MAX_IMAGE_BYTES = 1.5 * 2 ** 30;
+import { MAX_IMAGE_BYTES } from '../preparation/nifti.ts';
 
 const unzip = promisify(gunzip);
 

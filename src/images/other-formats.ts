@@ -3,9 +3,10 @@ import { dirname, resolve } from 'node:path';
 import type { Image } from 'itk-wasm';
 import { WorkError } from '../errors/errors.ts';
 import { shearAngleDeg } from '../geometry/orientation.ts';
-import { MAX_IMAGE_BYTES, readBytes } from './gunzip.ts';
+import { checkedVolume, geometryOfItk, type LoadedImage, type ReadOptions, scalarData } from '../preparation/loaded-image.ts';
+import { MAX_IMAGE_BYTES } from '../preparation/nifti.ts';
+import { readBytes } from './gunzip.ts';
 import { type ItkRun, runItk, timeLimitMs } from './itk.ts';
-import { checkedVolume, geometryOfItk, type LoadedImage, type ReadOptions, scalarData } from './loaded.ts';
 import { readTextHeader } from './text-header.ts';
 
 const IMAGE_OUTPUT: ItkRun['outputs'] = [{ type: 'JsonCompatible' }, { type: 'Image' }];

@@ -6,10 +6,10 @@
  */
 import { stat } from 'node:fs/promises';
 import { WorkError } from '../errors/errors.ts';
+import type { LoadedImage, ReadOptions } from '../preparation/loaded-image.ts';
 import { readDicomFile, readDicomStack } from './dicom.ts';
 import { isDicomFile } from './dicom-header.ts';
 import { findDicomSeries, type ImageSource } from './find.ts';
-import type { LoadedImage, ReadOptions } from './loaded.ts';
 import { readNifti } from './nifti.ts';
 import { readMgh, readTextHeaded } from './other-formats.ts';
 

@@ -6,7 +6,8 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import { WorkError } from '../errors/errors.ts';
-import { describeZlib, MAX_IMAGE_BYTES } from './gunzip.ts';
+import { MAX_IMAGE_BYTES } from '../preparation/nifti.ts';
+import { describeZlib } from './gunzip.ts';
 
 export interface TextHeader {
   readonly fields: ReadonlyMap<string, string>;

@@ -1,14 +1,14 @@
 /** What a registration is given: two images, perhaps with label maps and landmarks, read and checked before anything is computed. */
 import type { Landmark } from '../cohort/cohort.ts';
 import { readLandmarks } from '../cohort/landmarks.ts';
-import { gridDifference } from '../cohort/prepare-image.ts';
-import type { NetworkImage } from '../cohort/read-for-network.ts';
 import { WorkError } from '../errors/errors.ts';
 import { reorientToRas } from '../geometry/orientation.ts';
 import { resampleNearest } from '../geometry/resample.ts';
 import { labelCodes } from '../geometry/statistics.ts';
 import type { Volume, Xyz } from '../geometry/volume.ts';
 import { readImage } from '../images/read.ts';
+import type { NetworkImage } from '../preparation/network-image.ts';
+import { gridDifference } from '../preparation/prepare-image.ts';
 
 export interface LabelsOfImage {
   /** On the image's own grid. */

@@ -3,12 +3,12 @@
  * the deformable part as well. Correlation, label overlap, landmark error; folds are judged apart, for the whole map alone.
  */
 
-import type { NetworkImage } from '../cohort/read-for-network.ts';
 import { applyAffine, composeAffine, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
 import { statisticsOf } from '../geometry/statistics.ts';
 import { type Geometry, toZyx, type Volume } from '../geometry/volume.ts';
 import { labelOverlap } from '../method/evaluation/label-overlap.ts';
 import { ncc } from '../method/evaluation/ncc.ts';
+import type { NetworkImage } from '../preparation/network-image.ts';
 import type { LandmarkPair } from './inputs.ts';
 import { mapPoint, type PhysicalMap } from './physical-map.ts';
 import { coveredShare, warpImage, warpLabelMap } from './warp.ts';

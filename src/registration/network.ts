@@ -1,9 +1,11 @@
 /** The trained network of a model folder, ready to match: its architecture, its parameters, and how images must be prepared for it. */
-import type { PrepareOptions } from '../cohort/cohort.ts';
+
 import { WorkError } from '../errors/errors.ts';
 import type { Architecture } from '../model/architecture.ts';
 import { parameterTable } from '../model/parameters.ts';
-import { architectureOf, preprocessingOf, readModel, resolveModel } from '../training/model-folder.ts';
+import type { PrepareOptions } from '../preparation/prepare-options.ts';
+import { architectureOf, preprocessingOf } from '../training/model-configuration.ts';
+import { readModel, resolveModel } from '../training/model-folder.ts';
 import { flatTensor } from '../training/named-parameters.ts';
 
 export interface MatchingNetwork {

@@ -15,7 +15,8 @@ import { initialParameters, parameterTable, valuesOf } from '../model/parameters
 import { createBackend } from '../node/backends.ts';
 import { SILENT } from '../node/progress.ts';
 import { DEFAULT_CONFIGURATION } from '../training/configuration.ts';
-import { type ModelConfiguration, writeModel } from '../training/model-folder.ts';
+import type { ModelConfiguration } from '../training/model-configuration.ts';
+import { writeModel } from '../training/model-folder.ts';
 import { namedTensors } from '../training/named-parameters.ts';
 import { planMatch } from './match.ts';
 import { readMatchingNetwork } from './network.ts';

@@ -8,7 +8,7 @@
  */
 import { access, constants, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { type NetworkImage, readForNetwork } from '../cohort/read-for-network.ts';
+import { readForNetwork } from '../cohort/read-for-network.ts';
 import type { Backend } from '../engine/backend.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { type Affine, applyAffine, applyMatrix3, composeAffine, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
@@ -17,6 +17,7 @@ import { type Geometry, IDENTITY_3, type Volume, type Xyz } from '../geometry/vo
 import { writeImage, writeVectorImage } from '../images/write.ts';
 import { makeFolder, writeFileAtomic } from '../node/files.ts';
 import type { Progress } from '../node/progress.ts';
+import type { NetworkImage } from '../preparation/network-image.ts';
 import { formatBytes } from '../training/estimate.ts';
 import { jsonText } from '../training/model-folder.ts';
 import { readLabelsOf, readLandmarkPairs } from './inputs.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { type Progress, SILENT } from '../node/progress.ts';
 import { readCheckpoint } from '../training/checkpoint.ts';
-import type { Task } from '../training/model-folder.ts';
+import type { Task } from '../training/model-configuration.ts';
 import { parseConfiguration, parseConfigurationOf, readConfigurationOf } from '../training/read-configuration.ts';
 import { TRANSFER, type TransferConfiguration } from '../transfer/configuration.ts';
 import type { SubjectScores, TaskEvaluation } from '../transfer/evaluate.ts';

@@ -7,7 +7,6 @@
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Session } from '../engine/backend.ts';
-import { adamStep } from '../engine/ops/adam/adam.ts';
 import { WorkError } from '../errors/errors.ts';
 import { STATES } from '../method/gvsl.ts';
 import { initialParameters, type ParameterTable } from '../model/parameters.ts';
@@ -16,9 +15,10 @@ import { type Checkpoint, INITIAL_STATE, type Run, type TrainingState } from './
 import type { ExampleSource } from './example-source.ts';
 import { type EventLog, openEventLog } from './log/events.ts';
 import { type MetricsLog, openMetricsLog } from './log/metrics.ts';
-import type { ModelConfiguration } from './model-folder.ts';
+import type { ModelConfiguration } from './model-configuration.ts';
 import { flatTensor, namedTensors } from './named-parameters.ts';
 import type { LoopConfiguration } from './schema-parts.ts';
+import { learningRateOf, trainStep } from './step.ts';
 
 /** What an evaluation is told, and where it writes. */
 export interface EvaluationContext {
@@ -78,47 +78,6 @@ export async function restoreState(
   await session.writeState(STATES.secondMoment, flatTensor(table, checkpoint.moments.second, source));
 }
 
-/** The share of the learning rate at which a decay ends. */
-const LEAST_RATE = 0.05;
-
-/** The learning rate of a step (from 0). It depends on nothing else of the run, so a resumed run has the same. */
-function learningRateOf({ learningRate, learningRateDecaySteps }: LoopConfiguration, step: number): number {
-  if (learningRateDecaySteps === 0) return learningRate;
-  const passed = Math.min(1, step / learningRateDecaySteps);
-  return learningRate * (LEAST_RATE + (1 - LEAST_RATE) * 0.5 * (1 + Math.cos(Math.PI * passed)));
-}
-
-/** A gradient graph's outputs 'loss.NAME' as losses by name. */
-export const lossesOf = (outputs: Readonly<Record<string, Float32Array>>): Record<string, number> =>
-  Object.fromEntries(
-    Object.entries(outputs).flatMap(([name, [value]]) => (name.startsWith('loss.') ? [[name.slice(5), value!]] : [])),
-  );
-
-/** What a step found. */
-interface StepResult {
-  readonly loss: Readonly<Record<string, number>>;
-  readonly gradientNorm: Readonly<Record<string, number>>;
-  readonly finite: boolean;
-}
-
-/** One step: gradients of the batch, their norms, and Adam unless something is not finite. The state is that before the step. */
-async function trainStep<Images>(
-  { session, configuration, gradient }: Training<Images>,
-  examples: readonly Images[],
-  { step, adamSteps }: TrainingState,
-): Promise<StepResult> {
-  const loss: Record<string, number> = {};
-  for (const images of examples) {
-    for (const [name, value] of Object.entries(await gradient(images))) loss[name] = (loss[name] ?? 0) + value / examples.length;
-  }
-  const gradientNorm: Record<string, number> = {};
-  for (const [part, values] of Object.entries(await session.run('norms', {}))) gradientNorm[part] = Math.sqrt(values[0]!);
-  const finite = [...Object.values(loss), ...Object.values(gradientNorm)].every(Number.isFinite);
-  if (finite) await session.run('update', { step: adamStep(learningRateOf(configuration, step), adamSteps + 1) });
-  else await session.writeState(STATES.gradients, new Float32Array((await session.readState(STATES.gradients)).length));
-  return { loss, gradientNorm, finite };
-}
-
 /** Trains until the last step, a stop, or no more gain. @throws WorkError if too many steps in a row are not finite */
 export async function runTraining<Images>(training: Training<Images>): Promise<TrainingResult> {
   const { configuration, out, run, session, table, progress, examples, signal } = training;
@@ -170,7 +129,11 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
       const startMs = performance.now();
       const taken = await Promise.all(Array.from({ length: batch }, (_, sample) => examples.take(state.step, sample)));
       const waitMs = performance.now() - startMs;
-      const { loss: losses, gradientNorm, finite } = await trainStep(training, taken, state);
+      const {
+        loss: losses,
+        gradientNorm,
+        finite,
+      } = await trainStep(training, taken, learningRateOf(configuration, state.step), state.adamSteps);
       const stepMs = performance.now() - startMs;
       [waitedMs, spentMs] = [waitedMs + waitMs, spentMs + stepMs];
       state = {

@@ -25,12 +25,14 @@ import { type PretrainConfiguration, patchSize } from './configuration.ts';
 import { availableBytes, formatBytes, requireMemory } from './estimate.ts';
 import { type Evaluation, evaluatePairs, type PairEvaluation, scoreOf, summarize } from './evaluate.ts';
 import type { ExampleSource } from './example-source.ts';
-import { type EvaluationContext, lossesOf, restoreState, runTraining } from './loop.ts';
-import { jsonText, type ModelConfiguration } from './model-folder.ts';
+import { type EvaluationContext, restoreState, runTraining } from './loop.ts';
+import type { ModelConfiguration } from './model-configuration.ts';
+import { jsonText } from './model-folder.ts';
 import { type ExampleImages, openPairExamples } from './pair-examples.ts';
 import { requireSameRun } from './same-run.ts';
 import { estimateStepSeconds } from './speed.ts';
 import { evaluationPairs, splitCohort } from './split.ts';
+import { lossesOf } from './step.ts';
 
 export interface PretrainCall {
   /** Folder that `prepare` made. */

@@ -5,7 +5,7 @@ import type { Session } from '../engine/backend.ts';
 import { toZyx, type Zyx } from '../geometry/volume.ts';
 import { slideWindows } from '../method/transfer/sliding-window.ts';
 import { areaUnderCurve } from '../scores/classification.ts';
-import type { Task } from '../training/model-folder.ts';
+import type { Task } from '../training/model-configuration.ts';
 import { classIndices, outputsOf } from './task.ts';
 
 /** One subject's scores. */

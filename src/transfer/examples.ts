@@ -5,7 +5,7 @@ import { toZyx, voxelCount, type Zyx } from '../geometry/volume.ts';
 import { type AugmentPlan, applyAugmentation, NO_AUGMENTATION, sampleAugmentation } from '../method/transfer/augment.ts';
 import { type RandomStream, randomStream } from '../random/random.ts';
 import { type ExampleMaker, type ExampleSource, openExamples } from '../training/example-source.ts';
-import type { Task } from '../training/model-folder.ts';
+import type { Task } from '../training/model-configuration.ts';
 import { isAugmented, type TransferConfiguration, transferPatch } from './configuration.ts';
 import { classIndices, classTruth, outputsOf } from './task.ts';
 

@@ -1,5 +1,5 @@
 /** A trained network of a model folder, ready to be applied to images at windows of the size it was trained with. */
-import type { PrepareOptions } from '../cohort/cohort.ts';
+
 import type { Backend, Session } from '../engine/backend.ts';
 import type { Program } from '../engine/graph.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
@@ -8,8 +8,10 @@ import { STATES } from '../method/gvsl.ts';
 import type { Architecture } from '../model/architecture.ts';
 import { type ParameterTable, parameterTable } from '../model/parameters.ts';
 import type { Progress } from '../node/progress.ts';
+import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import { availableBytes, formatBytes } from '../training/estimate.ts';
-import { architectureOf, type Model, preprocessingOf, readModel, resolveModel, type Task } from '../training/model-folder.ts';
+import { architectureOf, preprocessingOf, type Task } from '../training/model-configuration.ts';
+import { type Model, readModel, resolveModel } from '../training/model-folder.ts';
 import { flatTensor } from '../training/named-parameters.ts';
 
 /** What every command that applies a model is told. */

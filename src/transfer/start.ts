@@ -3,7 +3,8 @@ import type { Cohort } from '../cohort/cohort.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { type Architecture, scaledArchitecture } from '../model/architecture.ts';
 import { initialParameters, parameterTable, valuesOf } from '../model/parameters.ts';
-import { architectureOf, readModel, resolveModel, type Task } from '../training/model-folder.ts';
+import { architectureOf, type Task } from '../training/model-configuration.ts';
+import { readModel, resolveModel } from '../training/model-folder.ts';
 import type { TransferConfiguration } from './configuration.ts';
 import { headsOf } from './task.ts';
 

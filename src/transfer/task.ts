@@ -3,7 +3,7 @@ import type { Cohort, Subject } from '../cohort/cohort.ts';
 import { readLabelNames } from '../cohort/label-names.ts';
 import { UsageError } from '../errors/errors.ts';
 import { type Heads, NO_HEADS } from '../model/architecture.ts';
-import type { Task } from '../training/model-folder.ts';
+import type { Task } from '../training/model-configuration.ts';
 import { type TransferConfiguration, transferPatch } from './configuration.ts';
 import { isLabelled } from './split.ts';
 

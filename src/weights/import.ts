@@ -15,10 +15,8 @@ import {
   type ModelConfiguration,
   modelConfigurationSchema,
   preprocessingOf,
-  readJson,
-  resolveModel,
-  writeModel,
-} from '../training/model-folder.ts';
+} from '../training/model-configuration.ts';
+import { readJson, resolveModel, writeModel } from '../training/model-folder.ts';
 import { version } from '../version.ts';
 import { type Matched, matchNetwork } from './match.ts';
 import { openPyTorch } from './pytorch.ts';

@@ -1,6 +1,6 @@
 /** A model card (README.md of a Hugging Face folder): what the configuration says of a model, how to use it, and what is not known. */
 import { UsageError } from '../errors/errors.ts';
-import type { ModelConfiguration } from '../training/model-folder.ts';
+import type { ModelConfiguration } from '../training/model-configuration.ts';
 import { usualPart } from './part.ts';
 
 const PIPELINE_TAGS = {

@@ -2,7 +2,8 @@
 import { WorkError } from '../errors/errors.ts';
 import { type Heads, hasDecoder, NO_HEADS } from '../model/architecture.ts';
 import { parameterTable } from '../model/parameters.ts';
-import { architectureOf, type Model } from '../training/model-folder.ts';
+import { architectureOf } from '../training/model-configuration.ts';
+import type { Model } from '../training/model-folder.ts';
 import { flatTensor, namedTensors } from '../training/named-parameters.ts';
 
 export const PARTS = ['segmenter', 'backbone', 'classifier'] as const;

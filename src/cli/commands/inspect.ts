@@ -7,8 +7,8 @@ import { UsageError, WorkError } from '../../errors/errors.ts';
 import { orientationCode } from '../../geometry/orientation.ts';
 import { labelCodes, statisticsOf } from '../../geometry/statistics.ts';
 import { findImages, type ImageSource } from '../../images/find.ts';
-import { odditiesOf } from '../../images/oddities.ts';
 import { readImage } from '../../images/read.ts';
+import { odditiesOf } from '../../preparation/oddities.ts';
 import { action, type CommandResult } from '../run-command.ts';
 import { formatTable } from '../table.ts';
 

@@ -1,11 +1,12 @@
 /** `gvsl prepare`: a folder of scans becomes a cohort that training reads. */
 import type { Command } from 'commander';
 import { countClasses, describeClasses } from '../../cohort/classes.ts';
-import type { Cohort, PrepareOptions } from '../../cohort/cohort.ts';
+import type { Cohort } from '../../cohort/cohort.ts';
 import { type PrepareReport, prepareCohort } from '../../cohort/prepare.ts';
 import { UsageError } from '../../errors/errors.ts';
 import type { Xyz } from '../../geometry/volume.ts';
 import { createProgress, formatDuration } from '../../node/progress.ts';
+import type { PrepareOptions } from '../../preparation/prepare-options.ts';
 import { action, type CommandResult } from '../run-command.ts';
 import { formatTable } from '../table.ts';
 

@@ -4,7 +4,8 @@ import type { NamedTensor } from '../../formats/safetensors.ts';
 import { type Heads, NO_HEADS, scaledArchitecture } from '../../model/architecture.ts';
 import { initialParameters, parameterTable } from '../../model/parameters.ts';
 import { randomStream } from '../../random/random.ts';
-import { type Model, type ModelConfiguration, writeModel } from '../../training/model-folder.ts';
+import type { ModelConfiguration } from '../../training/model-configuration.ts';
+import { type Model, writeModel } from '../../training/model-folder.ts';
 import { namedTensors } from '../../training/named-parameters.ts';
 
 export const WIDTH = 0.125;

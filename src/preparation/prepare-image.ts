@@ -11,10 +11,10 @@ import { reorientToRas } from '../geometry/orientation.ts';
 import { gridWithSpacing, resampleLinear } from '../geometry/resample.ts';
 import { labelCodes, type Statistics, statisticsOf } from '../geometry/statistics.ts';
 import { type Geometry, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
-import type { LoadedImage } from '../images/loaded.ts';
-import { odditiesOf } from '../images/oddities.ts';
-import type { IntensityWindow, PrepareOptions } from './cohort.ts';
 import { foregroundBox } from './foreground.ts';
+import type { LoadedImage } from './loaded-image.ts';
+import { odditiesOf } from './oddities.ts';
+import type { IntensityWindow, PrepareOptions } from './prepare-options.ts';
 
 /** More voxels than this after resampling would not fit the memory of an ordinary machine. */
 const MAX_VOXELS = 2 ** 29;

@@ -67,7 +67,7 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
     throw new WorkError(`not NIfTI: its header size field is ${sizes[0]}, expected 348 (NIfTI-1) or 540 (NIfTI-2)`);
   if (bytes.length < headerBytes) throw new WorkError(`truncated: ${bytes.length} bytes, expected a header of ${headerBytes}`);
   const two = headerBytes === 540;
-  const magic = Buffer.from(bytes.subarray(two ? 4 : 344, two ? 8 : 348)).toString('latin1');
+  const magic = String.fromCharCode(...bytes.subarray(two ? 4 : 344, two ? 8 : 348));
   const known = two ? ['n+2\0', 'ni2\0'] : ['n+1\0', 'ni1\0'];
   const analyze = !two && !known.includes(magic);
   if (analyze && !(hasOwnVoxelFile && magic.startsWith('\0')))
@@ -168,6 +168,6 @@ export function plainHeader(header: NiftiHeader, size: readonly number[]): Uint8
   view.setFloat32(108, 352, le);
   view.setFloat32(112, header.slope, le);
   view.setFloat32(116, header.intercept, le);
-  out.set(Buffer.from('n+1\0', 'latin1'), 344);
+  out.set(new TextEncoder().encode('n+1\0'), 344);
   return out;
 }
