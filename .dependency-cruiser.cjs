@@ -3,7 +3,7 @@
  * Universal rooms run in a browser: they may import neither Node nor a Node room.
  */
 const universal =
-  '^src/((errors|random|geometry|formats|preparation|engine|model|method|scores|phantom|pictures)/|version\\.ts|training/(configuration|schema-parts|model-configuration|named-parameters|step)\\.ts)';
+  '^src/((errors|random|geometry|formats|preparation|engine|model|method|scores|phantom|pictures)/|version\\.ts|training/(configuration|schema-parts|model-configuration|named-parameters|step|pair-step|demo-settings)\\.ts)';
 /** Runs in browsers alone; built by Vite. */
 const browser = '^src/browser/';
 /** Tests, and the helpers of tests in folders of that name: they may import any room, and nothing else may import them. */
@@ -17,7 +17,7 @@ const mayImport = {
   engine: ['errors', 'random'],
   model: ['errors', 'random', 'engine'],
   preparation: ['errors', 'geometry'],
-  method: ['errors', 'random', 'geometry', 'preparation', 'engine', 'model'],
+  method: ['errors', 'random', 'geometry', 'preparation', 'engine', 'model', 'scores'],
   scores: ['errors', 'random', 'geometry'],
   phantom: ['errors', 'random', 'geometry'],
   node: ['errors', 'random', 'geometry', 'formats', 'engine'],

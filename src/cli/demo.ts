@@ -9,45 +9,12 @@ import { join } from 'node:path';
 import { prepareCohort } from '../cohort/prepare.ts';
 import { WorkError } from '../errors/errors.ts';
 import type { Progress } from '../node/progress.ts';
-import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import type { EvaluationRecord } from '../report/run-data.ts';
 import { writeReport } from '../report/write-report.ts';
+import { DEMO_SETTINGS } from '../training/demo-settings.ts';
 import { pretrain } from '../training/pretrain.ts';
 import { parseConfiguration } from '../training/read-configuration.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
-
-/**
- * What the demo makes and trains: everything that decides how long it takes and how well it matches. Coarse images, patients that lie less
- * differently than in real hospitals (a pose is learnt in hours, not minutes), less damage than at full size (its boxes would cover the whole
- * small patch), and every pair in both directions.
- */
-export const DEMO_SETTINGS = {
-  phantoms: { kind: 'heart-ct', subjects: 24, spacingMm: 6, pose: 0.3 },
-  prepare: { modality: 'ct', spacingMm: [6, 6, 6], size: null, crop: 'none', intensity: 'minmax' } satisfies PrepareOptions,
-  pretrain: {
-    steps: 1800,
-    batch: 2,
-    learningRate: 1e-3,
-    learningRateDecaySteps: 1800,
-    model: { width: 0.25 },
-    data: {
-      patch: [24, 32, 32],
-      heldOut: 6,
-      jitterVoxels: 1,
-      mirroredPairs: true,
-      spatial: {
-        rotationRadians: 0.1,
-        scale: [0.9, 1.1],
-        shearRadians: 0.05,
-        translationShare: 0.05,
-        elasticAlphaVoxels: [0, 100],
-      },
-      damage: { shufflingBoxes: 200, inPaintingBoxes: 4, intensityProbability: 0.5 },
-    },
-    loss: { affineNcc: 1, nccOver: 'overlap', smooth: 3 },
-    log: { everySteps: 5, evaluateEverySteps: 300, evaluatePairs: 12, picturesEverySteps: 900, checkpointEverySteps: 300 },
-  },
-} as const;
 
 export interface DemoCall {
   readonly out: string;

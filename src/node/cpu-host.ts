@@ -6,22 +6,16 @@ import { Worker } from 'node:worker_threads';
 import type { Backend } from '../engine/backend.ts';
 import { type CpuHost, cpuBackend, type ThreadOptions } from '../engine/backends/cpu/backend.ts';
 import { TABLE_BASE } from '../engine/backends/cpu/compile.ts';
+import { understandsRelaxedSimd } from '../engine/backends/cpu/relaxed-simd.ts';
 
 /** The builds of the kernels, fastest first: see scripts/build-wasm.mjs. */
 export const CPU_BUILDS = ['avx2', 'relaxed', 'portable'] as const;
 export type CpuBuild = (typeof CPU_BUILDS)[number];
 
-/**
- * A function that uses f32x4.relaxed_madd: valid only where relaxed SIMD is understood.
- * (module (func (param v128) (result v128) local.get 0 local.get 0 local.get 0 f32x4.relaxed_madd))
- */
-const RELAXED_PROBE = Buffer.from('0061736d0100000001060160017b017b030201000a0d010b00200020002000fd85020b', 'hex');
-
 /** Node 20's V8 has relaxed SIMD behind a flag, which may be set until a module is compiled. */
 function hasRelaxedSimd(): boolean {
-  const has = (): boolean => WebAssembly.validate(RELAXED_PROBE);
-  if (!has()) setFlagsFromString('--experimental-wasm-relaxed-simd');
-  return has();
+  if (!understandsRelaxedSimd()) setFlagsFromString('--experimental-wasm-relaxed-simd');
+  return understandsRelaxedSimd();
 }
 
 /** V8 of Node 24: the first in which revectorization of all that the kernels use was found to work. */

@@ -2,6 +2,7 @@
  * WebGPU in Node: the optional package `webgpu` (Dawn), loaded when it is asked for. A device is opened once for the whole process.
  */
 import type { WebGpuHost } from '../engine/backends/webgpu/backend.ts';
+import { describeAdapter, openDevice } from '../engine/backends/webgpu/device.ts';
 import { UsageError } from '../errors/errors.ts';
 import { adviseVulkan, findVulkan } from './vulkan.ts';
 
@@ -17,9 +18,6 @@ async function loadGpu(): Promise<GPU> {
   }
   return webgpu.create([]);
 }
-
-const describe = ({ vendor, architecture, device, description }: GPUAdapterInfo): string =>
-  [vendor, architecture, device, description].filter((part) => part !== '').join(' ');
 
 /** What to do where no adapter is found, on this system. */
 const adviseDriver = (): string =>
@@ -50,7 +48,7 @@ export async function listAdapters(): Promise<readonly AdapterSummary[]> {
   const summaries = adapters.flatMap((adapter) =>
     adapter
       ? {
-          name: describe(adapter.info),
+          name: describeAdapter(adapter),
           maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
           maxBufferSize: adapter.limits.maxBufferSize,
           maxComputeWorkgroupsPerDimension: adapter.limits.maxComputeWorkgroupsPerDimension,
@@ -66,13 +64,8 @@ async function openHost(): Promise<WebGpuHost> {
   const gpu = await loadGpu();
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new UsageError(`--backend webgpu: no GPU that WebGPU can use: ${adviseDriver()}. Or use --backend cpu`);
-  const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = adapter.limits;
-  const device = await adapter.requestDevice({
-    requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
-    requiredLimits: { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage },
-  });
   // the process keeps the objects that the device depends on
-  return Object.assign({ device, description: describe(adapter.info) }, { gpu, adapter });
+  return Object.assign(await openDevice(adapter), { gpu, adapter });
 }
 
 let opened: Promise<WebGpuHost> | undefined;

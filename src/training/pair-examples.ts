@@ -1,10 +1,11 @@
 /** The examples of pre-training: pairs of crops, damaged and transformed (src/method/example.ts). Also the thread that makes them. */
 import { openCohort, type Subject } from '../cohort/cohort.ts';
 import { readCrop } from '../cohort/crops.ts';
-import { toZyx, type Zyx } from '../geometry/volume.ts';
+import { toZyx } from '../geometry/volume.ts';
 import { type Example, makeExample } from '../method/example.ts';
-import { type PretrainConfiguration, patchSize } from './configuration.ts';
+import type { PretrainConfiguration } from './configuration.ts';
 import { type ExampleMaker, type ExampleSource, openExamples } from './example-source.ts';
+import { exampleRequest } from './pair-step.ts';
 
 /** What a maker of examples must know; plain data, so that it reaches a worker. */
 export interface PairJob {
@@ -22,25 +23,11 @@ export async function pairMaker({ cohort: folder, training, configuration }: Pai
   const cohort = await openCohort(folder);
   const byId = new Map(cohort.subjects.map((subject) => [subject.id, subject]));
   const subjects = training.map((id): Subject => byId.get(id)!);
-  const { spatial, damage, jitterVoxels, mirroredPairs } = configuration.data;
-  const patch: Zyx = patchSize(configuration);
-  const { enabled, ...damageOptions } = damage;
-  const { mode, ...spatialOptions } = spatial;
+  const sizes = subjects.map(({ geometry }) => toZyx(geometry.size));
   return async (step, sample) => {
     const { moving, movingView, fixed } = await makeExample(
       (subject, start, size) => readCrop(cohort, subjects[subject]!, start, size),
-      {
-        seed: configuration.seed,
-        step,
-        sample,
-        sizes: subjects.map(({ geometry }) => toZyx(geometry.size)),
-        patch,
-        jitterVoxels,
-        mirrored: mirroredPairs,
-        damage: enabled ? damageOptions : false,
-        spatial: mode === 'none' ? false : mode,
-        spatialOptions,
-      },
+      exampleRequest(configuration, sizes, step, sample),
     );
     return { moving, movingView, fixed };
   };

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { type Cohort, openCohort, type Subject } from '../cohort/cohort.ts';
 import type { Backend, Session } from '../engine/backend.ts';
 import { UsageError } from '../errors/errors.ts';
-import { type LossOptions, type StepOptions, trainingProgram } from '../method/gvsl.ts';
+import { type StepOptions, trainingProgram } from '../method/gvsl.ts';
 import { scaledArchitecture } from '../model/architecture.ts';
 import type { ParameterTable } from '../model/parameters.ts';
 import { createBackend } from '../node/backends.ts';
@@ -29,6 +29,7 @@ import { type EvaluationContext, restoreState, runTraining } from './loop.ts';
 import type { ModelConfiguration } from './model-configuration.ts';
 import { jsonText } from './model-folder.ts';
 import { type ExampleImages, openPairExamples } from './pair-examples.ts';
+import { stepOptions } from './pair-step.ts';
 import { requireSameRun } from './same-run.ts';
 import { estimateStepSeconds } from './speed.ts';
 import { evaluationPairs, splitCohort } from './split.ts';
@@ -64,29 +65,6 @@ export interface PretrainResult {
 
 /** Bytes beside the session: a checkpoint's copies of parameters and moments, and Node itself. */
 const hostBytes = (table: ParameterTable): number => 3 * 4 * table.flatLength + 300 * 2 ** 20;
-
-function stepOptions(
-  configuration: PretrainConfiguration,
-  patch = patchSize(configuration),
-  width: number = configuration.model.width,
-): StepOptions {
-  const { ncc, affineNcc, smooth, mse, nccWindow, nccOver } = configuration.loss;
-  const loss: LossOptions = {
-    nccWeight: ncc,
-    affineNccWeight: affineNcc,
-    smoothWeight: smooth,
-    mseWeight: mse,
-    nccWindow,
-    nccOver,
-  };
-  return {
-    architecture: scaledArchitecture(width, configuration.model.heads),
-    loss,
-    size: patch,
-    samples: 1,
-    batch: configuration.batch,
-  };
-}
 
 function modelConfiguration(configuration: PretrainConfiguration, cohort: Cohort, step: number): ModelConfiguration {
   const { width, heads } = configuration.model;

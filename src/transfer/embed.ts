@@ -5,17 +5,15 @@
 import { join } from 'node:path';
 import { readForNetwork } from '../cohort/read-for-network.ts';
 import { UsageError } from '../errors/errors.ts';
-import { cropPad } from '../geometry/crop.ts';
-import { toXyz, toZyx, type Zyx } from '../geometry/volume.ts';
-import { principalComponents, project } from '../method/embedding/principal-components.ts';
+import { toZyx } from '../geometry/volume.ts';
+import { volumeFeatures } from '../method/embedding/volume-features.ts';
 import { featuresProgram } from '../method/transfer/programs.ts';
-import { slideWindows, windowCount } from '../method/transfer/sliding-window.ts';
+import { windowCount } from '../method/transfer/sliding-window.ts';
 import { hasDecoder } from '../model/architecture.ts';
 import { writeFileAtomic } from '../node/files.ts';
 import { writeSafetensors } from '../node/safetensors.ts';
 import { featurePicture } from '../pictures/feature-picture.ts';
 import { encodePng } from '../pictures/picture.ts';
-import { percentileOf } from '../scores/segmentation.ts';
 import { availableBytes, formatBytes } from '../training/estimate.ts';
 import { inputImages } from './inputs.ts';
 import { type ApplyCall, openNetwork, readNetwork, windowOf } from './network.ts';
@@ -38,8 +36,6 @@ export interface EmbedReport {
 
 /** Sides of the window if the model does not say what it was trained with. */
 const DEFAULT_SIDE = 64;
-/** Voxels darker than this are not looked at for the components: air says nothing of anatomy. */
-const FOREGROUND = 0.02;
 
 /** Writes features.safetensors and features.png. @throws UsageError or WorkError naming the input and why */
 export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
@@ -62,44 +58,24 @@ export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
   if (bytes > availableBytes().bytes)
     throw new UsageError(`${call.input}: its local features need ${formatBytes(bytes)}, more than there is; crop the image`);
   const session = await openNetwork(network, backend, featuresProgram(network.architecture, window), window);
-  const local = new Float32Array(channels * voxels);
-  const global = new Float64Array(network.architecture.widths[4]!);
-  let windows = 0;
   progress.start(windowCount(size, window, overlap), 'windows');
-  try {
-    const predict = async (start: Zyx): Promise<Float32Array> => {
-      const found = await session.run('features', { image: cropPad(cropped, toXyz(start), toXyz(window), 0).data });
-      const places = found.global!.length / global.length;
-      for (let c = 0; c < global.length; c++)
-        for (let k = 0; k < places; k++) global[c]! += found.global![c * places + k]! / places;
-      windows++;
-      progress.advance(1);
-      return found.local!;
-    };
-    const plane = size[1] * size[2];
-    let z = 0;
-    for await (const values of slideWindows({ size, window, overlap, channels, predict })) {
-      for (let c = 0; c < channels; c++) local.set(values.subarray(c * plane, (c + 1) * plane), c * voxels + z * plane);
-      z++;
-    }
-  } finally {
+  const features = await volumeFeatures({
+    session,
+    architecture: network.architecture,
+    cropped,
+    window,
+    overlap,
+    onWindow: () => progress.advance(1),
+  }).finally(async () => {
     await session.close();
     progress.stop();
-  }
-  const components = principalComponents(local, channels, 3, (voxel) => cropped.data[voxel]! > FOREGROUND);
-  const colours = [0, 1, 2].map((k) => {
-    const values = project(local, components, Math.min(k, components.directions.length - 1));
-    const sorted = values.filter((_, voxel) => cropped.data[voxel]! > FOREGROUND).sort();
-    const [low, high] = sorted.length > 0 ? [percentileOf(sorted, 0.02), percentileOf(sorted, 0.98)] : [0, 1];
-    return values.map((value) => Math.min(1, Math.max(0, (value - low) / (high - low || 1))));
   });
   const { spacingMm, originMm, direction } = cropped.geometry;
-  const vector = Float32Array.from(global, (sum) => sum / windows);
   await writeSafetensors(
     join(out, 'features.safetensors'),
     [
-      { name: 'local', shape: [channels, ...size], data: local },
-      { name: 'global', shape: [vector.length], data: vector },
+      { name: 'local', shape: [channels, ...size], data: features.local },
+      { name: 'global', shape: [features.global.length], data: features.global },
     ],
     {
       image: input!.source.path,
@@ -109,14 +85,14 @@ export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
       axes: 'local is (channels, z, y, x); geometry is x, y, z in LPS',
     },
   );
-  const picture = featurePicture(size, cropped.data, colours as [Float32Array, Float32Array, Float32Array]);
+  const picture = featurePicture(size, cropped.data, features.colours);
   await writeFileAtomic(join(out, 'features.png'), encodePng(picture));
   return {
     model: { folder: network.folder, step: network.configuration.step },
     image: input!.source.path,
     local: [channels, ...size],
-    global: vector.length,
-    explained: components.explained,
+    global: features.global.length,
+    explained: features.explained,
     files: ['features.safetensors', 'features.png'],
   };
 }

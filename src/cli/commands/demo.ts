@@ -23,7 +23,8 @@ export function registerDemo(program: Command): void {
     .option('--threads <n>', 'threads that compute (default: all cores)')
     .addHelpText('after', '\nExample:\n  gvsl demo --out demo');
   action(command, async (options: Options) => {
-    const { DEMO_SETTINGS, runDemo } = await import('../demo.ts');
+    const { runDemo } = await import('../demo.ts');
+    const { DEMO_SETTINGS } = await import('../../training/demo-settings.ts');
     const { positiveInteger } = await import('../numbers.ts');
     const { programName } = await import('../program-name.ts');
     const { stopSignal } = await import('../stop-signal.ts');

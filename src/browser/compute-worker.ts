@@ -1,0 +1,200 @@
+/** Everything that computes, in a worker of its own: the page stays alive, and kernels may wait for threads. Called through Comlink. */
+import * as Comlink from 'comlink';
+import type { Session } from '../engine/backend.ts';
+import type { Program } from '../engine/graph.ts';
+import { WorkError } from '../errors/errors.ts';
+import { type Geometry, voxelCount, type Zyx } from '../geometry/volume.ts';
+import { volumeFeatures } from '../method/embedding/volume-features.ts';
+import { STATES } from '../method/gvsl.ts';
+import { featuresProgram, predictionProgram } from '../method/transfer/programs.ts';
+import { segmentVolume } from '../method/transfer/segment-volume.ts';
+import { windowCount } from '../method/transfer/sliding-window.ts';
+import { hasDecoder } from '../model/architecture.ts';
+import type { LoadedImage } from '../preparation/loaded-image.ts';
+import { type NetworkImage, networkImage } from '../preparation/network-image.ts';
+import { type BackendName, type Devices, describeDevices, openBackend } from './backends.ts';
+import { type DemoTraining, trainDemo } from './demo-training.ts';
+import { type ModelFiles, type OpenModel, openModelFiles } from './model-files.ts';
+import { readNiftiFile, writeNiftiFile } from './nifti-files.ts';
+
+/** Of the model, for people. */
+export interface ModelSummary {
+  readonly description: string;
+  readonly canSegment: boolean;
+  readonly hasFeatures: boolean;
+  /** What a segmenter tells apart, the background left out. */
+  readonly labels: readonly { readonly code: number; readonly name: string }[];
+}
+
+export interface ImageSummary {
+  readonly description: string;
+  /** What is odd about it, a sentence each. */
+  readonly remarks: readonly string[];
+}
+
+/** A finished result: a .nii file on the image's own grid (features: on the prepared one). */
+export interface ImageResult {
+  readonly nifti: Uint8Array<ArrayBuffer>;
+  readonly seconds: number;
+  readonly backend: string;
+}
+
+export interface Segmented extends ImageResult {
+  readonly structures: readonly { readonly code: number; readonly name: string; readonly volumeMl: number }[];
+  /** For each class, if they were asked for: on the image's own grid. */
+  readonly probabilities: readonly Float32Array[] | null;
+}
+
+/** Done and all, in windows. */
+export type OnProgress = (done: number, of: number) => void;
+
+const OVERLAP = 0.5;
+/** Sides of the window if the model does not say what it was trained with. */
+const DEFAULT_SIDE = 64;
+
+class Compute {
+  private model: OpenModel | undefined;
+  private image: LoadedImage | undefined;
+  private stopping = false;
+
+  devices(): Promise<Devices> {
+    return describeDevices();
+  }
+
+  openModel(files: ModelFiles): ModelSummary {
+    this.model = undefined;
+    const model = openModelFiles(files);
+    this.model = model;
+    const { task, step, architecture } = model.configuration;
+    const { modality, spacingMm } = model.preprocessing;
+    return {
+      description: `${task ? `a network for ${task.kind}` : 'a pre-trained network'}, width ${architecture.width}, ${step} steps; ${modality.toUpperCase()} at ${spacingMm.join(' x ')} mm`,
+      canSegment: task?.kind === 'segmentation',
+      hasFeatures: hasDecoder(model.architecture.heads),
+      labels: task?.kind === 'segmentation' ? task.labels.slice(1) : [],
+    };
+  }
+
+  async openImage(name: string, bytes: ArrayBuffer): Promise<ImageSummary> {
+    this.image = undefined;
+    const image = await readNiftiFile(name, bytes);
+    this.image = image;
+    const { size, spacingMm } = image.volume.geometry;
+    const mm = spacingMm.map((side) => +side.toFixed(3)).join(' x ');
+    return { description: `${size.join(' x ')} voxels of ${mm} mm, ${image.storedType}`, remarks: image.notes };
+  }
+
+  private both(): { model: OpenModel; image: NetworkImage } {
+    if (!this.model) throw new WorkError('no model yet: choose a model folder');
+    if (!this.image) throw new WorkError('no image yet: choose a NIfTI file');
+    return { model: this.model, image: networkImage(this.image, this.model.preprocessing, false) };
+  }
+
+  /** Opens the model's program, and closes it whatever happens. */
+  private async withNetwork<Result>(
+    name: BackendName,
+    { parameters }: OpenModel,
+    program: Program,
+    run: (session: Session) => Promise<Result>,
+  ): Promise<Result & { seconds: number; backend: string }> {
+    const backend = await openBackend(name);
+    if (backend.memoryBytes(program) > backend.memoryLimitBytes)
+      throw new WorkError('the network does not fit into the memory that WebAssembly addresses; compute on the GPU');
+    const start = performance.now();
+    const session = await backend.open(program);
+    try {
+      await session.writeState(STATES.parameters, parameters);
+      const result = await run(session);
+      return { ...result, seconds: (performance.now() - start) / 1000, backend: backend.description };
+    } finally {
+      await session.close();
+    }
+  }
+
+  async segment(name: BackendName, wantProbabilities: boolean, onProgress: OnProgress): Promise<Segmented> {
+    const { model, image } = this.both();
+    const { task } = model.configuration;
+    if (task?.kind !== 'segmentation') throw new WorkError('this model does not segment: train it with gvsl train segmentation');
+    const window: Zyx = task.patch;
+    const { program } = predictionProgram(model.architecture, window);
+    const result = await this.withNetwork(name, model, program, (session) =>
+      segmentVolume({
+        session,
+        image,
+        codes: task.labels.map(({ code }) => code),
+        window,
+        overlap: OVERLAP,
+        wantProbabilities,
+        onWindow: counter(image.cropped.geometry, window, onProgress),
+      }),
+    );
+    const { geometry, data } = result.labels;
+    const [x, y, z] = geometry.spacingMm;
+    const voxels = new Map<number, number>();
+    for (const code of data) voxels.set(code, (voxels.get(code) ?? 0) + 1);
+    return {
+      nifti: await writeNiftiFile(geometry, data),
+      structures: task.labels.slice(1).map(({ code, name: label }) => ({
+        code,
+        name: label,
+        volumeMl: ((voxels.get(code) ?? 0) * x * y * z) / 1000,
+      })),
+      probabilities: result.probabilities?.map((volume) => volume.data) ?? null,
+      seconds: result.seconds,
+      backend: result.backend,
+    };
+  }
+
+  /** The first three principal components of the local features as colours. */
+  async features(name: BackendName, onProgress: OnProgress): Promise<ImageResult> {
+    const { model, image } = this.both();
+    if (!hasDecoder(model.architecture.heads)) throw new WorkError('a classifier has no decoder, so no local features');
+    const trained = model.configuration.task?.patch ?? model.configuration.pretraining?.data.patch ?? DEFAULT_SIDE;
+    const window: Zyx = typeof trained === 'number' ? [trained, trained, trained] : trained;
+    const { cropped } = image;
+    const { program } = featuresProgram(model.architecture, window);
+    const { colours, seconds, backend } = await this.withNetwork(name, model, program, (session) =>
+      volumeFeatures({
+        session,
+        architecture: model.architecture,
+        cropped,
+        window,
+        overlap: OVERLAP,
+        onWindow: counter(cropped.geometry, window, onProgress),
+      }),
+    );
+    const rgb = new Uint8Array(3 * voxelCount(cropped.geometry.size));
+    // air has features too, but no anatomy
+    cropped.data.forEach((value, voxel) => {
+      if (value <= 0) return;
+      for (let k = 0; k < 3; k++) rgb[3 * voxel + k] = Math.round(255 * colours[k]![voxel]!);
+    });
+    return { nifti: await writeNiftiFile(cropped.geometry, rgb, 'RGB'), seconds, backend };
+  }
+
+  /** The demo's pre-training; returns the steps done. */
+  async train(
+    name: BackendName,
+    request: Pick<DemoTraining, 'subjects' | 'steps' | 'width' | 'seed'>,
+    onSubject: DemoTraining['onSubject'],
+    onStep: DemoTraining['onStep'],
+  ): Promise<number> {
+    this.stopping = false;
+    return trainDemo({ ...request, backend: await openBackend(name), onSubject, onStep, stopped: () => this.stopping });
+  }
+
+  /** Ends training after the step that is under way. */
+  stop(): void {
+    this.stopping = true;
+  }
+}
+
+function counter({ size }: Geometry, window: Zyx, onProgress: OnProgress): () => void {
+  const all = windowCount([size[2], size[1], size[0]], window, OVERLAP);
+  let done = 0;
+  return () => onProgress(++done, all);
+}
+
+export type ComputeApi = Compute;
+
+Comlink.expose(new Compute());

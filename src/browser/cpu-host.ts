@@ -1,0 +1,37 @@
+/**
+ * The CPU backend in a browser: threads are workers, which share memory only where the page is isolated from other origins (the headers
+ * Cross-Origin-Opener-Policy and -Embedder-Policy, which `gvsl page` sends); elsewhere one thread computes.
+ */
+import portableUrl from '../../wasm/kernels-portable.wasm?url';
+import relaxedUrl from '../../wasm/kernels-relaxed.wasm?url';
+import type { Backend } from '../engine/backend.ts';
+import { type CpuHost, cpuBackend, type ThreadOptions } from '../engine/backends/cpu/backend.ts';
+import { understandsRelaxedSimd } from '../engine/backends/cpu/relaxed-simd.ts';
+import { WorkError } from '../errors/errors.ts';
+
+async function startThread(options: ThreadOptions): Promise<{ stop(): Promise<void> }> {
+  const worker = new Worker(new URL('./kernel-thread.ts', import.meta.url), { type: 'module' });
+  await new Promise<void>((resolve, reject) => {
+    worker.onmessage = () => resolve();
+    worker.onerror = (event) => reject(new WorkError(`a thread did not start (${event.message})`));
+    worker.postMessage(options);
+  });
+  return {
+    stop: async () => {
+      worker.terminate();
+    },
+  };
+}
+
+let module: Promise<WebAssembly.Module> | undefined;
+
+/** Threads that this page may use. */
+export const availableThreads = (): number => (globalThis.crossOriginIsolated ? (navigator.hardwareConcurrency ?? 1) : 1);
+
+/** The CPU backend of this page, for a worker: it waits, which a page's own thread may not. */
+export async function browserCpuBackend(): Promise<Backend> {
+  const relaxed = understandsRelaxedSimd();
+  module ??= WebAssembly.compileStreaming(fetch(relaxed ? relaxedUrl : portableUrl));
+  const host: CpuHost = { build: relaxed ? 'relaxed' : 'portable', module: await module, startThread };
+  return cpuBackend(host, availableThreads());
+}

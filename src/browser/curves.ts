@@ -1,0 +1,63 @@
+/** Live curves of the losses. */
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+
+const COLOURS: Readonly<Record<string, string>> = {
+  total: '#e8e8e8',
+  ncc: '#5ab4e5',
+  affineNcc: '#8bd3a7',
+  smooth: '#e6a04c',
+  mse: '#d98bd0',
+};
+
+export class Curves {
+  private readonly parent: HTMLElement;
+  private plot: uPlot | undefined;
+  private names: readonly string[] = [];
+  private columns: number[][] = [];
+
+  constructor(parent: HTMLElement) {
+    this.parent = parent;
+  }
+
+  clear(): void {
+    this.plot?.destroy();
+    this.plot = undefined;
+  }
+
+  add(step: number, loss: Readonly<Record<string, number>>): void {
+    if (!this.plot) this.start(Object.keys(loss));
+    [step, ...this.names.map((name) => loss[name]!)].forEach((value, i) => {
+      this.columns[i]!.push(value);
+    });
+    this.plot!.setData(this.columns as uPlot.AlignedData);
+  }
+
+  private start(names: readonly string[]): void {
+    this.names = names;
+    this.columns = [[], ...names.map(() => [])];
+    const axis = { stroke: '#9aa3ad', grid: { stroke: '#2c3238' }, ticks: { stroke: '#2c3238' } };
+    this.plot = new uPlot(
+      {
+        width: this.parent.clientWidth,
+        height: 320,
+        scales: { x: { time: false } },
+        axes: [
+          { ...axis, label: 'step' },
+          { ...axis, label: 'loss' },
+        ],
+        series: [
+          { label: 'step' },
+          ...names.map((label) => ({
+            label,
+            stroke: COLOURS[label] ?? '#ffffff',
+            width: label === 'total' ? 2 : 1,
+            points: { show: false },
+          })),
+        ],
+      },
+      this.columns as uPlot.AlignedData,
+      this.parent,
+    );
+  }
+}

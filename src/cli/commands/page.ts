@@ -1,0 +1,33 @@
+/** `gvsl page`: the page that segments, shows features and trains in a browser, served to this machine alone. */
+import type { Command } from 'commander';
+import { action, type CommandResult } from '../run-command.ts';
+
+/** Adds `gvsl page`. */
+export function registerPage(program: Command): void {
+  const command = program
+    .command('page')
+    .description(
+      'serve a page that applies models to NIfTI files and trains in the browser, on its GPU or CPU: to this machine alone, and nothing is uploaded',
+    )
+    .option('--port <n>', 'port of 127.0.0.1; 0 is any that is free', '8420')
+    .addHelpText('after', '\nExample:\n  gvsl page\n\nIt serves until it is stopped with Ctrl-C.');
+  action(command, async ({ port }: { port: string }): Promise<CommandResult> => {
+    const { UsageError, WorkError } = await import('../../errors/errors.ts');
+    const { existsSync } = await import('node:fs');
+    const { fileURLToPath } = await import('node:url');
+    const { servePage } = await import('../../node/page-server.ts');
+    const { createProgress } = await import('../../node/progress.ts');
+    const { stopSignal } = await import('../stop-signal.ts');
+    const number = Number(port);
+    if (!Number.isInteger(number) || number < 0 || number > 65_535)
+      throw new UsageError(`--port: expected a whole number from 0 to 65535, got '${port}'`);
+    const folder = fileURLToPath(new URL('../../page/', import.meta.url));
+    if (!existsSync(`${folder}index.html`)) throw new WorkError(`${folder}: the page is not built; run npm run build`);
+    const signal = stopSignal('closing');
+    const server = await servePage(folder, number);
+    createProgress().say(`the page is at ${server.url} (Ctrl-C ends it)`);
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    await server.close();
+    return { json: { url: server.url }, text: 'closed' };
+  });
+}

@@ -1,0 +1,45 @@
+/** Whether this engine runs the kernels that use relaxed SIMD. */
+
+/**
+ * A function that uses f32x4.relaxed_madd: valid only where relaxed SIMD is understood.
+ * (module (func (param v128) (result v128) local.get 0 local.get 0 local.get 0 f32x4.relaxed_madd))
+ */
+const PROBE = Uint8Array.of(
+  0x00,
+  0x61,
+  0x73,
+  0x6d,
+  0x01,
+  0x00,
+  0x00,
+  0x00,
+  0x01,
+  0x06,
+  0x01,
+  0x60,
+  0x01,
+  0x7b,
+  0x01,
+  0x7b,
+  0x03,
+  0x02,
+  0x01,
+  0x00,
+  0x0a,
+  0x0d,
+  0x01,
+  0x0b,
+  0x00,
+  0x20,
+  0x00,
+  0x20,
+  0x00,
+  0x20,
+  0x00,
+  0xfd,
+  0x85,
+  0x02,
+  0x0b,
+);
+
+export const understandsRelaxedSimd = (): boolean => WebAssembly.validate(PROBE);

@@ -1,0 +1,15 @@
+/** From an adapter to a device with all that the backend can use of it. */
+import type { WebGpuHost } from './backend.ts';
+
+export const describeAdapter = ({ info }: GPUAdapter): string =>
+  [info.vendor, info.architecture, info.device, info.description].filter((part) => part !== '').join(' ');
+
+/** Asks for the adapter's own limits of buffers (a device has small ones unless asked) and for its clock. */
+export async function openDevice(adapter: GPUAdapter): Promise<WebGpuHost> {
+  const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = adapter.limits;
+  const device = await adapter.requestDevice({
+    requiredFeatures: adapter.features.has('timestamp-query') ? ['timestamp-query'] : [],
+    requiredLimits: { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage },
+  });
+  return { device, description: describeAdapter(adapter) };
+}

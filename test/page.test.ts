@@ -1,0 +1,223 @@
+/**
+ * The page in a headless Chromium with its GPU in software: what it computes is what the command line computes. Skips, saying so, where there
+ * is no Chromium.
+ */
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readImage } from '../src/images/read.ts';
+import { writeImage } from '../src/images/write.ts';
+import { NO_HEADS, scaledArchitecture } from '../src/model/architecture.ts';
+import { initialParameters, parameterTable } from '../src/model/parameters.ts';
+import { createBackend } from '../src/node/backends.ts';
+import { type PageServer, servePage } from '../src/node/page-server.ts';
+import { SILENT } from '../src/node/progress.ts';
+import { renderSubject } from '../src/phantom/subject.ts';
+import { writeModel } from '../src/training/model-folder.ts';
+import { namedTensors } from '../src/training/named-parameters.ts';
+import { segmentImages } from '../src/transfer/segment.ts';
+
+const CHROMIUMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+const executablePath = CHROMIUMS.find((path) => path !== undefined && existsSync(path));
+const built = fileURLToPath(new URL('../dist/page', import.meta.url));
+const skipped = !executablePath
+  ? ': needs Chromium (or CHROMIUM, its path)'
+  : existsSync(built)
+    ? ''
+    : ': needs npm run build:page';
+
+/** WebGPU and WebGL in software, wherever the tests run. */
+const SOFTWARE = [
+  '--no-sandbox',
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-unsafe-swiftshader',
+  '--use-angle=swiftshader',
+];
+const CODES = [0, 205, 420, 900];
+
+interface Api {
+  readonly gvsl: {
+    readonly compute: {
+      segment(backend: string, probabilities: boolean, onProgress: unknown): Promise<{ probabilities: Float32Array[] }>;
+    };
+    readonly Comlink: { proxy(callback: () => void): unknown };
+  };
+}
+
+describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
+  let folder: string;
+  let browser: Browser;
+  let server: PageServer;
+  let page: Page;
+  const complaints: string[] = [];
+  const asked: string[] = [];
+  const text = (id: string): Promise<string> =>
+    page
+      .locator(`#${id}`)
+      .textContent()
+      .then((found) => found ?? '');
+  /** Waits for what follows a click: a line that matches. */
+  const saying = (id: string, pattern: RegExp): Promise<void> =>
+    expect.poll(() => text(id), { timeout: 120_000, interval: 100 }).toMatch(pattern);
+
+  const open = async (url: string): Promise<Page> => {
+    const opened = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
+    opened.on('pageerror', ({ message }) => complaints.push(message));
+    opened.on('request', (request) => asked.push(request.url()));
+    await opened.goto(url);
+    await opened.locator('#backend option').first().waitFor({ state: 'attached' });
+    return opened;
+  };
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'gvsl-page-'));
+    const { image } = renderSubject({ kind: 'heart-ct', seed: 3, subject: 1, spacingMm: 8 });
+    await writeImage(join(folder, 'heart.nii.gz'), image);
+    // random parameters: agreement is asked for, not skill
+    const heads = { ...NO_HEADS, segmentation: CODES.length };
+    const table = parameterTable(scaledArchitecture(0.125, heads));
+    const labels = CODES.map((code) => ({ code, name: code === 0 ? 'background' : `structure ${code}` }));
+    await writeModel(
+      join(folder, 'model'),
+      {
+        format: 'gvsl-model',
+        formatVersion: 1,
+        architecture: { width: 0.125, channels: scaledArchitecture(0.125).widths.slice(0, 5), heads },
+        preprocessing: { modality: 'ct', spacingMm: [8, 8, 8], intensity: 'minmax', crop: 'none' },
+        task: { kind: 'segmentation', labels, patch: [16, 16, 16] },
+        pretraining: null,
+        training: null,
+        seed: 1,
+        step: 0,
+        versions: {},
+      },
+      namedTensors(table, initialParameters(table, 1)).values(),
+    );
+    server = await servePage(built, 0);
+    browser = await chromium.launch({ executablePath: executablePath!, args: SOFTWARE });
+    page = await open(server.url);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('says what can compute, with more than one thread where this machine has them', async () => {
+    const options = await page.locator('#backend option').allInnerTexts();
+    expect(options.join(' ')).toMatch(/GPU \(.*swiftshader.*\) CPU \(\d+ threads?\)/i);
+    expect(await page.evaluate('crossOriginIsolated')).toBe(true);
+  });
+
+  it('refuses what is no model and no image, in words', async () => {
+    await page.setInputFiles('#model', folder);
+    await saying('model-text', /expected a folder with config\.json and model\.safetensors/);
+    await page.setInputFiles('#image', { name: 'cut.nii', mimeType: '', buffer: Buffer.alloc(400, 1) });
+    await saying('image-text', /cut\.nii: not NIfTI/);
+    const gzip = Buffer.from([0x1f, 0x8b, 8, 0, 1, 2, 3]);
+    await page.setInputFiles('#image', { name: 'cut.nii.gz', mimeType: '', buffer: gzip });
+    await saying('image-text', /cut\.nii\.gz: its compressed stream is damaged or truncated/);
+    expect(await page.locator('#segment').isDisabled()).toBe(true);
+  });
+
+  it('segments as the command line does, on the CPU and on the GPU', async () => {
+    const out = join(folder, 'out');
+    const inputs = [join(folder, 'heart.nii.gz')];
+    const call = { model: join(folder, 'model'), inputs, out, probabilities: true, progress: SILENT };
+    const report = await segmentImages({ ...call, backend: await createBackend('cpu', 1) });
+    const expected = await Promise.all(
+      report.images[0]!.files.slice(1).map(async (file) => (await readImage(join(out, file))).volume.data),
+    );
+    await page.setInputFiles('#model', call.model);
+    await saying('model-text', /a network for segmentation, width 0\.125, 0 steps; CT at 8 x 8 x 8 mm/);
+    await page.setInputFiles('#image', inputs[0]!);
+    await saying('image-text', /voxels of 8 x 8 x 8 mm, int16/);
+    for (const backend of ['cpu', 'webgpu']) {
+      const found = await page.evaluate(async (name) => {
+        const { compute, Comlink } = (globalThis as unknown as Api).gvsl;
+        const { probabilities } = await compute.segment(
+          name,
+          true,
+          Comlink.proxy(() => {}),
+        );
+        return probabilities.map((values) => Array.from(values));
+      }, backend);
+      expect(found).toHaveLength(CODES.length);
+      found.forEach((values, k) => {
+        const worst = values.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[k]![i]!)), 0);
+        expect(values).toHaveLength(expected[k]!.length);
+        expect(worst, `${backend}, class ${k}`).toBeLessThan(1e-4);
+      });
+    }
+    // the buttons do the same and show it; the saved file is the command line's, geometry and codes
+    await page.selectOption('#backend', 'cpu');
+    await page.click('#segment');
+    await saying('status', /done in .* computing WebAssembly/);
+    expect(await page.locator('#structures tbody tr').count()).toBe(CODES.length - 1);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
+    await download.saveAs(join(folder, 'saved.nii'));
+    const saved = await readImage(join(folder, 'saved.nii'));
+    const theirs = await readImage(join(out, report.images[0]!.files[0]!));
+    expect(saved.volume.geometry).toEqual(theirs.volume.geometry);
+    expect([...saved.volume.data]).toEqual([...theirs.volume.data]);
+  });
+
+  it('shows features, trains with a falling loss, and stops when told', { timeout: 300_000 }, async () => {
+    await page.click('#features');
+    await saying('status', /done in .* computing WebAssembly/);
+    await page.fill('#subjects', '3');
+    await page.fill('#steps', '60');
+    await page.selectOption('#width', '0.125');
+    await page.click('#train');
+    await saying('training-status', /step 60 of 60, loss .*; done/);
+    const losses = await page.evaluate(() => (globalThis as unknown as { gvsl: { losses: { mse: number }[] } }).gvsl.losses);
+    const mean = (part: { mse: number }[]): number => part.reduce((sum, { mse }) => sum + mse, 0) / part.length;
+    expect(losses).toHaveLength(60);
+    expect(mean(losses.slice(-10))).toBeLessThan(0.7 * mean(losses.slice(0, 10)));
+    await page.fill('#steps', '5000');
+    await page.click('#train');
+    await saying('training-status', /step \d+ of 5000/);
+    await page.click('#stop');
+    await saying('training-status', /; stopped/);
+    await page.fill('#steps', 'many').catch(() => page.fill('#steps', ''));
+    await page.click('#train');
+    await saying('training-status', /steps: expected a whole number from 1 to 5000/);
+  });
+
+  it('asks nobody but its own server, and complains of nothing', () => {
+    expect(asked.filter((url) => !url.startsWith(server.url) && !/^(blob|data):/.test(url))).toEqual([]);
+    expect(complaints).toEqual([]);
+  });
+
+  it('computes with one thread where the page is not isolated', async () => {
+    const plain = await servePage(built, 0, false);
+    try {
+      const other = await open(plain.url);
+      expect(await other.locator('#backend option').allInnerTexts()).toContainEqual(
+        expect.stringMatching(/CPU \(1 thread: .*isolated/),
+      );
+      await other.setInputFiles('#model', join(folder, 'model'));
+      await other.setInputFiles('#image', join(folder, 'heart.nii.gz'));
+      await other.selectOption('#backend', 'cpu');
+      await other.locator('#segment:enabled').click();
+      await expect
+        .poll(
+          () =>
+            other
+              .locator('#status')
+              .textContent()
+              .then((found) => found ?? ''),
+          { timeout: 60_000 },
+        )
+        .toMatch(/done in .* computing WebAssembly, .*1 thread$/);
+      await other.close();
+    } finally {
+      await plain.close();
+    }
+  });
+});
