@@ -8,13 +8,14 @@ import { referenceBackend } from '../engine/backends/reference/backend.ts';
 import { webGpuBackend } from '../engine/backends/webgpu/backend.ts';
 import { elementCount, Graph, type Program } from '../engine/graph.ts';
 import { conv3d } from '../engine/ops/conv3d/conv3d.ts';
+import { formatBytes } from '../errors/format-bytes.ts';
 import { IDENTITY_3 } from '../geometry/volume.ts';
 import { readImage } from '../images/read.ts';
 import { writeImage } from '../images/write.ts';
 import { bestBuild, type CpuBuild, describeBuilds, hasAvx2, nodeCpuBackend } from '../node/cpu-host.ts';
 import { type AdapterSummary, listAdapters, nodeWebGpuHost } from '../node/webgpu-host.ts';
 import { randomStream } from '../random/random.ts';
-import { availableBytes, formatBytes } from '../training/estimate.ts';
+import { availableBytes } from '../training/estimate.ts';
 import { measureConvolution } from '../training/speed.ts';
 
 export type Status = 'ok' | 'warn' | 'fail';

@@ -3,8 +3,8 @@ import { compileProgram } from '../engine/backends/cpu/compile.ts';
 import { compileProgram as compileForGpu } from '../engine/backends/webgpu/compile.ts';
 import type { Graph, Node, Program } from '../engine/graph.ts';
 import type { Allocation, MemoryPlan } from '../engine/plan.ts';
+import { formatBytes } from '../errors/format-bytes.ts';
 import type { ParameterTable } from '../model/parameters.ts';
-import { formatBytes } from '../training/estimate.ts';
 import { type Kind, programOf } from './step.ts';
 
 export interface PlannedTensor {

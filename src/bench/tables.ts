@@ -1,5 +1,5 @@
 /** Results as tables: plain for a terminal, Markdown for docs/benchmarks.md. */
-import { formatBytes } from '../training/estimate.ts';
+import { formatBytes } from '../errors/format-bytes.ts';
 import type { Comparison } from './compare.ts';
 import type { Peer } from './in-turn.ts';
 import { machineText } from './machine.ts';

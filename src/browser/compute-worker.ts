@@ -3,9 +3,14 @@ import * as Comlink from 'comlink';
 import type { Session } from '../engine/backend.ts';
 import type { Program } from '../engine/graph.ts';
 import { WorkError } from '../errors/errors.ts';
-import { type Geometry, voxelCount, type Zyx } from '../geometry/volume.ts';
+import { type Geometry, toZyx, type Volume, voxelCount, type Zyx } from '../geometry/volume.ts';
 import { volumeFeatures } from '../method/embedding/volume-features.ts';
+import { ncc } from '../method/evaluation/ncc.ts';
 import { STATES } from '../method/gvsl.ts';
+import { type MatchingNetwork, matchVolumes, planMatch } from '../method/registration/match.ts';
+import type { PhysicalMap } from '../method/registration/physical-map.ts';
+import { stagesOf } from '../method/registration/stages.ts';
+import { warpImage } from '../method/registration/warp.ts';
 import { featuresProgram, predictionProgram } from '../method/transfer/programs.ts';
 import { segmentVolume } from '../method/transfer/segment-volume.ts';
 import { windowCount } from '../method/transfer/sliding-window.ts';
@@ -22,6 +27,7 @@ export interface ModelSummary {
   readonly description: string;
   readonly canSegment: boolean;
   readonly hasFeatures: boolean;
+  readonly canMatch: boolean;
   /** What a segmenter tells apart, the background left out. */
   readonly labels: readonly { readonly code: number; readonly name: string }[];
 }
@@ -45,16 +51,25 @@ export interface Segmented extends ImageResult {
   readonly probabilities: readonly Float32Array[] | null;
 }
 
+export interface Registered extends ImageResult {
+  /** Local correlation with the first image on the network's grid: centre on centre, after the affine, after the deformation. */
+  readonly ncc: readonly { readonly stage: string; readonly value: number }[];
+}
+
 /** Done and all, in windows. */
 export type OnProgress = (done: number, of: number) => void;
 
 const OVERLAP = 0.5;
+/** A browser does not say how much there is; a matching of more is done in tiles. */
+const MOST_BYTES = 2 * 2 ** 30;
 /** Sides of the window if the model does not say what it was trained with. */
 const DEFAULT_SIDE = 64;
 
 class Compute {
   private model: OpenModel | undefined;
   private image: LoadedImage | undefined;
+  /** Another patient's, to be laid onto `image`. */
+  private moving: LoadedImage | undefined;
   private stopping = false;
 
   devices(): Promise<Devices> {
@@ -71,14 +86,15 @@ class Compute {
       description: `${task ? `a network for ${task.kind}` : 'a pre-trained network'}, width ${architecture.width}, ${step} steps; ${modality.toUpperCase()} at ${spacingMm.join(' x ')} mm`,
       canSegment: task?.kind === 'segmentation',
       hasFeatures: hasDecoder(model.architecture.heads),
+      canMatch: model.architecture.heads.matching,
       labels: task?.kind === 'segmentation' ? task.labels.slice(1) : [],
     };
   }
 
-  async openImage(name: string, bytes: ArrayBuffer): Promise<ImageSummary> {
-    this.image = undefined;
+  async openImage(which: 'image' | 'moving', name: string, bytes: ArrayBuffer): Promise<ImageSummary> {
+    this[which] = undefined;
     const image = await readNiftiFile(name, bytes);
-    this.image = image;
+    this[which] = image;
     const { size, spacingMm } = image.volume.geometry;
     const mm = spacingMm.map((side) => +side.toFixed(3)).join(' x ');
     return { description: `${size.join(' x ')} voxels of ${mm} mm, ${image.storedType}`, remarks: image.notes };
@@ -170,6 +186,43 @@ class Compute {
       for (let k = 0; k < 3; k++) rgb[3 * voxel + k] = Math.round(255 * colours[k]![voxel]!);
     });
     return { nifti: await writeNiftiFile(cropped.geometry, rgb, 'RGB'), seconds, backend };
+  }
+
+  /** Lays the second image onto the first, centre on centre, affine, then deformable; the result is it on the first one's own grid. */
+  async register(name: BackendName, onProgress: OnProgress): Promise<Registered> {
+    const { model, image: fixed } = this.both();
+    if (!this.moving) throw new WorkError('no second image yet: choose the NIfTI file to be laid onto the first');
+    if (!model.architecture.heads.matching)
+      throw new WorkError('this network has no matching head, so it cannot lay one image onto another');
+    const moving = networkImage(this.moving, model.preprocessing, false);
+    const patch = model.configuration.pretraining?.data.patch;
+    const network: MatchingNetwork = {
+      architecture: model.architecture,
+      parameters: model.parameters,
+      trainedPatch: patch === undefined ? null : typeof patch === 'number' ? [patch, patch, patch] : patch,
+    };
+    const backend = await openBackend(name);
+    const start = performance.now();
+    const [fixedGrid, movingGrid] = [fixed.cropped.geometry, moving.cropped.geometry];
+    const plan = planMatch(network, backend, fixedGrid.size, movingGrid.size, {
+      bytes: MOST_BYTES,
+      limit: 'what a page may take',
+    });
+    let done = 0;
+    const match = await matchVolumes(network, backend, plan, moving.cropped, fixed.cropped, () =>
+      onProgress(++done, plan.tiles.length),
+    );
+    const stages = stagesOf(match, fixedGrid, movingGrid, model.architecture.heads.affine, 'centres');
+    const warpedBy = (map: PhysicalMap): Volume => warpImage(moving.volume, map, fixed.volume.geometry, moving.background);
+    const warped = warpedBy(stages.at(-1)![1]);
+    const seen = (map: PhysicalMap): number =>
+      ncc(warpImage(moving.prepared.whole, map, fixedGrid, 0).data, fixed.cropped.data, toZyx(fixedGrid.size));
+    return {
+      nifti: await writeNiftiFile(warped.geometry, warped.data),
+      ncc: stages.slice(1).map(([stage, map]) => ({ stage, value: seen(map) })),
+      seconds: (performance.now() - start) / 1000,
+      backend: backend.description,
+    };
   }
 
   /** The demo's pre-training; returns the steps done. */

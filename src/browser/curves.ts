@@ -1,6 +1,9 @@
-/** Live curves of the losses. */
+/** Live curves of the losses: running means, since one pair of patients is harder than another. */
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+
+/** Steps of a mean. */
+const WINDOW = 20;
 
 const COLOURS: Readonly<Record<string, string>> = {
   total: '#e8e8e8',
@@ -15,6 +18,8 @@ export class Curves {
   private plot: uPlot | undefined;
   private names: readonly string[] = [];
   private columns: number[][] = [];
+  /** The last losses, as they were. */
+  private recent: Readonly<Record<string, number>>[] = [];
 
   constructor(parent: HTMLElement) {
     this.parent = parent;
@@ -27,7 +32,9 @@ export class Curves {
 
   add(step: number, loss: Readonly<Record<string, number>>): void {
     if (!this.plot) this.start(Object.keys(loss));
-    [step, ...this.names.map((name) => loss[name]!)].forEach((value, i) => {
+    this.recent = [...this.recent, loss].slice(-WINDOW);
+    const mean = (name: string): number => this.recent.reduce((sum, each) => sum + each[name]!, 0) / this.recent.length;
+    [step, ...this.names.map(mean)].forEach((value, i) => {
       this.columns[i]!.push(value);
     });
     this.plot!.setData(this.columns as uPlot.AlignedData);
@@ -35,6 +42,7 @@ export class Curves {
 
   private start(names: readonly string[]): void {
     this.names = names;
+    this.recent = [];
     this.columns = [[], ...names.map(() => [])];
     const axis = { stroke: '#9aa3ad', grid: { stroke: '#2c3238' }, ticks: { stroke: '#2c3238' } };
     this.plot = new uPlot(
@@ -44,7 +52,7 @@ export class Curves {
         scales: { x: { time: false } },
         axes: [
           { ...axis, label: 'step' },
-          { ...axis, label: 'loss' },
+          { ...axis, label: `loss, mean of ${WINDOW} steps` },
         ],
         series: [
           { label: 'step' },

@@ -30,14 +30,15 @@ async function attempt(place: string, run: () => Promise<void>): Promise<void> {
 }
 
 let model: ModelSummary | undefined;
-let hasImage = false;
+const has = { image: false, moving: false };
 /** Of the training's steps so far. */
 const losses: Readonly<Record<string, number>>[] = [];
 let busy = false;
 
 function enable(): void {
-  button('segment').disabled = busy || !hasImage || !model?.canSegment;
-  button('features').disabled = busy || !hasImage || !model?.hasFeatures;
+  button('segment').disabled = busy || !has.image || !model?.canSegment;
+  button('features').disabled = busy || !has.image || !model?.hasFeatures;
+  button('register').disabled = busy || !has.image || !has.moving || !model?.canMatch;
   button('train').disabled = busy;
 }
 
@@ -68,19 +69,20 @@ input('model').onchange = () =>
     enable();
   });
 
-input('image').onchange = () =>
-  attempt('image-text', async () => {
-    hasImage = false;
-    enable();
-    const file = input('image').files?.[0];
-    if (!file) return;
-    say('image-text', `reading ${file.name} ...`);
-    const { description, remarks } = await compute.openImage(file.name, await file.arrayBuffer());
-    say('image-text', [`${file.name}: ${description}`, ...remarks].join('; '));
-    hasImage = true;
-    enable();
-    await viewer.showImage(file);
-  });
+for (const which of ['image', 'moving'] as const)
+  input(which).onchange = () =>
+    attempt(`${which}-text`, async () => {
+      has[which] = false;
+      enable();
+      const file = input(which).files?.[0];
+      if (!file) return;
+      say(`${which}-text`, `reading ${file.name} ...`);
+      const { description, remarks } = await compute.openImage(which, file.name, await file.arrayBuffer());
+      say(`${which}-text`, [`${file.name}: ${description}`, ...remarks].join('; '));
+      has[which] = true;
+      enable();
+      if (which === 'image') await viewer.showImage(file);
+    });
 
 /** Runs a computation on the image, and offers its result for saving. */
 const computing = (
@@ -131,6 +133,17 @@ button('features').onclick = () =>
   computing('computing features', 'features.nii', async (onProgress) => {
     const result = await compute.features(backendName(), onProgress);
     await viewer.showColours(result.nifti);
+    return result;
+  });
+
+button('register').onclick = () =>
+  computing('registering', 'warped.nii', async (onProgress) => {
+    const result = await compute.register(backendName(), onProgress);
+    await viewer.showWarped(result.nifti);
+    say(
+      'moving-text',
+      `correlation with the first: ${result.ncc.map(({ stage, value }) => `${stage} ${value.toFixed(3)}`).join(', ')}`,
+    );
     return result;
   });
 

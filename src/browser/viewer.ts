@@ -63,4 +63,11 @@ export class Viewer {
   async showColours(nifti: Uint8Array<ArrayBuffer>): Promise<void> {
     this.niivue.addVolume(await this.over(nifti, 'features.nii'));
   }
+
+  /** In warm colours over the first image's grey: where both agree, edges coincide. */
+  async showWarped(nifti: Uint8Array<ArrayBuffer>): Promise<void> {
+    const volume = await this.over(nifti, 'warped.nii');
+    volume.colormap = 'warm';
+    this.niivue.addVolume(volume);
+  }
 }

@@ -8,13 +8,11 @@ import { statisticsOf } from '../geometry/statistics.ts';
 import { type Geometry, toZyx, type Volume } from '../geometry/volume.ts';
 import { labelOverlap } from '../method/evaluation/label-overlap.ts';
 import { ncc } from '../method/evaluation/ncc.ts';
+import { mapPoint } from '../method/registration/physical-map.ts';
+import type { Stage, StageName } from '../method/registration/stages.ts';
+import { coveredShare, warpImage, warpLabelMap } from '../method/registration/warp.ts';
 import type { NetworkImage } from '../preparation/network-image.ts';
 import type { LandmarkPair } from './inputs.ts';
-import { mapPoint, type PhysicalMap } from './physical-map.ts';
-import { coveredShare, warpImage, warpLabelMap } from './warp.ts';
-
-export type StageName = 'asStored' | 'centred' | 'affine' | 'deformable';
-export type Stage = readonly [name: StageName, map: PhysicalMap];
 
 export interface StageMeasures {
   readonly stage: StageName;

@@ -1,21 +1,17 @@
 /** The trained network of a model folder, ready to match: its architecture, its parameters, and how images must be prepared for it. */
 
 import { WorkError } from '../errors/errors.ts';
-import type { Architecture } from '../model/architecture.ts';
+import type { MatchingNetwork } from '../method/registration/match.ts';
 import { parameterTable } from '../model/parameters.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import { architectureOf, preprocessingOf } from '../training/model-configuration.ts';
 import { readModel, resolveModel } from '../training/model-folder.ts';
 import { flatTensor } from '../training/named-parameters.ts';
 
-export interface MatchingNetwork {
+/** A matching network of a folder. */
+export interface StoredNetwork extends MatchingNetwork {
   readonly folder: string;
-  readonly architecture: Architecture;
-  /** The flat state 'parameters' of `matchingProgram`. */
-  readonly parameters: Float32Array;
   readonly preprocessing: PrepareOptions;
-  /** (z, y, x) of the crops that it was trained with; null if that is not known. */
-  readonly trainedPatch: readonly [number, number, number] | null;
   readonly step: number;
 }
 
@@ -24,7 +20,7 @@ export interface MatchingNetwork {
  * @param modality what the user says of the images
  * @throws WorkError for a model that is missing, damaged, or cannot match; UsageError if the modality is missing or another than its own
  */
-export async function readMatchingNetwork(path: string, modality?: 'ct' | 'mr'): Promise<MatchingNetwork> {
+export async function readMatchingNetwork(path: string, modality?: 'ct' | 'mr'): Promise<StoredNetwork> {
   const folder = await resolveModel(path);
   const { configuration, parameters } = await readModel(folder);
   if (!configuration.architecture.heads.matching)

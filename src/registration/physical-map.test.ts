@@ -2,11 +2,17 @@ import { describe, expect, it } from 'vitest';
 import { type Affine, applyAffine, determinant3, multiply3, voxelToPhysical } from '../geometry/affine.ts';
 import { resampleLinear, resampleNearest } from '../geometry/resample.ts';
 import { type Geometry, IDENTITY_3, type Matrix3, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
+import {
+  displacementField,
+  IDENTITY,
+  mapPoint,
+  type PhysicalMap,
+  physicalJacobian,
+} from '../method/registration/physical-map.ts';
+import { commonAffine, planTiles, tileWeights } from '../method/registration/tiles.ts';
+import { coveredShare, warpImage, warpLabelMap } from '../method/registration/warp.ts';
 import { randomStream } from '../random/random.ts';
-import { displacementField, IDENTITY, mapPoint, type PhysicalMap, physicalJacobian } from './physical-map.ts';
-import { commonAffine, planTiles, tileWeights } from './tiles.ts';
 import { itkAffineText } from './transform-file.ts';
-import { coveredShare, warpImage, warpLabelMap } from './warp.ts';
 
 /** A proper rotation far from the axes. */
 const OBLIQUE: Matrix3 = [0.36, 0.48, -0.8, -0.8, 0.6, 0, 0.48, 0.64, 0.6];

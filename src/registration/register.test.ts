@@ -10,6 +10,7 @@ import { type Geometry, type Matrix3, toZyx, type Volume, voxelCount, type Xyz }
 import { readImage } from '../images/read.ts';
 import { writeImage } from '../images/write.ts';
 import { matchingProgram, STATES } from '../method/gvsl.ts';
+import { planMatch } from '../method/registration/match.ts';
 import { ALL_HEADS, type Heads, scaledArchitecture } from '../model/architecture.ts';
 import { initialParameters, parameterTable, valuesOf } from '../model/parameters.ts';
 import { createBackend } from '../node/backends.ts';
@@ -18,7 +19,6 @@ import { DEFAULT_CONFIGURATION } from '../training/configuration.ts';
 import type { ModelConfiguration } from '../training/model-configuration.ts';
 import { writeModel } from '../training/model-folder.ts';
 import { namedTensors } from '../training/named-parameters.ts';
-import { planMatch } from './match.ts';
 import { readMatchingNetwork } from './network.ts';
 import { type RegisterCall, type RegistrationReport, registerImages } from './register.ts';
 
@@ -429,7 +429,7 @@ describe('memory', () => {
   it('decides: both images whole, tiles as in training, smaller ones, or a refusal with advice', async () => {
     const network = { ...(await readMatchingNetwork(identityModel)), trainedPatch: [48, 64, 64] as const };
     const plan = (bytes: number, tile?: number) =>
-      planMatch(network, backend, [150, 100, 80], [120, 110, 90], tile, { bytes, limit: 'a test' });
+      planMatch(network, backend, [150, 100, 80], [120, 110, 90], { bytes, limit: 'a test' }, tile);
     const whole = plan(1e12);
     expect(whole).toMatchObject({ size: [150, 110, 90], reason: '' });
     const tiled = plan(whole.neededBytes - 1);

@@ -11,22 +11,24 @@ import { join, resolve } from 'node:path';
 import { readForNetwork } from '../cohort/read-for-network.ts';
 import type { Backend } from '../engine/backend.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
-import { type Affine, applyAffine, applyMatrix3, composeAffine, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
+import { formatBytes } from '../errors/format-bytes.ts';
+import { type Affine, applyAffine, voxelToPhysical } from '../geometry/affine.ts';
 import { orientationCode } from '../geometry/orientation.ts';
-import { type Geometry, IDENTITY_3, type Volume, type Xyz } from '../geometry/volume.ts';
+import type { Geometry, Volume, Xyz } from '../geometry/volume.ts';
 import { writeImage, writeVectorImage } from '../images/write.ts';
+import { matchVolumes, planMatch } from '../method/registration/match.ts';
+import { displacementField, IDENTITY, type PhysicalMap, physicalJacobian } from '../method/registration/physical-map.ts';
+import { centreOf, stagesOf } from '../method/registration/stages.ts';
+import { coveredShare, warpImage, warpLabelMap } from '../method/registration/warp.ts';
 import { makeFolder, writeFileAtomic } from '../node/files.ts';
 import type { Progress } from '../node/progress.ts';
 import type { NetworkImage } from '../preparation/network-image.ts';
-import { formatBytes } from '../training/estimate.ts';
+import { availableBytes } from '../training/estimate.ts';
 import { jsonText } from '../training/model-folder.ts';
 import { readLabelsOf, readLandmarkPairs } from './inputs.ts';
-import { type Match, matchVolumes, planMatch } from './match.ts';
-import { type JacobianMeasures, measureJacobian, measureStage, type Stage, type StageMeasures } from './measure.ts';
+import { type JacobianMeasures, measureJacobian, measureStage, type StageMeasures } from './measure.ts';
 import { readMatchingNetwork } from './network.ts';
-import { displacementField, IDENTITY, type PhysicalMap, physicalJacobian } from './physical-map.ts';
 import { itkAffineText } from './transform-file.ts';
-import { coveredShare, warpImage, warpLabelMap } from './warp.ts';
 
 /** The files of a registration, in its folder. */
 export const REGISTRATION_FILES = {
@@ -133,29 +135,6 @@ function checkPairs(call: RegisterCall): void {
     throw new UsageError('--moving-landmarks and --fixed-landmarks go together: the error is measured between both');
 }
 
-const centreOf = ({ size }: Geometry): Xyz => size.map((n) => (n - 1) / 2) as unknown as Xyz;
-
-/** A map between the voxels of two grids as one between the physical points that they stand for. */
-const physical = (voxelMap: Affine, fixed: Geometry, moving: Geometry): Affine =>
-  composeAffine(voxelToPhysical(moving), composeAffine(voxelMap, physicalToVoxel(fixed)));
-
-/** The maps of all stages. */
-function stagesOf(match: Match, fixed: Geometry, moving: Geometry, hasAffine: boolean, start: 'centres' | 'stored'): Stage[] {
-  const [from, to] = [centreOf(fixed), centreOf(moving)];
-  const centring: Affine = { matrix: IDENTITY_3, offset: to.map((c, k) => c - from[k]) as unknown as Xyz };
-  const affine = physical(match.affine, fixed, moving);
-  const toMm = voxelToPhysical(moving).matrix;
-  const data = new Float32Array(match.residual.length);
-  for (let i = 0; i < data.length; i += 3)
-    data.set(applyMatrix3(toMm, [match.residual[i], match.residual[i + 1], match.residual[i + 2]]), i);
-  return [
-    ['asStored', { affine: IDENTITY, residual: null }],
-    ...(start === 'centres' ? [['centred', { affine: physical(centring, fixed, moving), residual: null }] as const] : []),
-    ...(hasAffine ? [['affine', { affine, residual: null }] as const] : []),
-    ['deformable', { affine, residual: { geometry: fixed, data } }],
-  ];
-}
-
 function deformationOf({ residual }: PhysicalMap): { mean: number; max: number } {
   const data = residual!.data;
   let [sum, max] = [0, 0];
@@ -225,10 +204,13 @@ export async function registerImages(call: RegisterCall): Promise<RegistrationRe
     remarks.push(
       `the scans' axes are turned by ${turnedDeg.toFixed(0)} degrees against each other; matching starts axis on axis, as training did (--start stored: as the files say)`,
     );
-  const plan = planMatch(network, backend, fixedGrid.size, movingGrid.size, call.tile);
+  const plan = planMatch(network, backend, fixedGrid.size, movingGrid.size, availableBytes(), call.tile);
   if (plan.reason) progress.say(`${plan.reason}: matched in ${plan.tiles.length} tiles of ${plan.size.join(' x ')} voxels`);
   progress.say(`computing  ${backend.description}, ${formatBytes(plan.neededBytes)}`);
-  const match = await matchVolumes(network, backend, plan, seen, fixed.cropped, progress);
+  if (plan.tiles.length > 1) progress.start(plan.tiles.length, 'tiles');
+  const match = await matchVolumes(network, backend, plan, seen, fixed.cropped, () => {
+    if (plan.tiles.length > 1) progress.advance();
+  }).finally(() => progress.stop());
 
   const stages = stagesOf(match, fixedGrid, movingGrid, network.architecture.heads.affine, start);
   const map = stages.at(-1)![1];

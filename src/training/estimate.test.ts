@@ -4,15 +4,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WorkError } from '../errors/errors.ts';
+import { formatBytes } from '../errors/format-bytes.ts';
 import type { Zyx } from '../geometry/volume.ts';
-import {
-  availableBytes,
-  availableInContainer,
-  formatBytes,
-  type MemoryRequest,
-  requireMemory,
-  WASM32_BYTES,
-} from './estimate.ts';
+import { availableBytes, availableInContainer, type MemoryRequest, requireMemory, WASM32_BYTES } from './estimate.ts';
 
 let root = '';
 beforeEach(async () => {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { WorkError } from '../errors/errors.ts';
+import { formatBytes } from '../errors/format-bytes.ts';
 import type { Zyx } from '../geometry/volume.ts';
 
 const GIB = 2 ** 30;
@@ -13,20 +14,6 @@ export const WASM32_BYTES = 4 * GIB;
 export interface AvailableMemory {
   readonly bytes: number;
   readonly limit: string;
-}
-
-/** '512 B', '1.5 MiB', '12.3 GiB': three digits, binary units. */
-export function formatBytes(sizeBytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let value = sizeBytes;
-  let unit = 0;
-  // 1023.5 and more would be rounded to 1024 of the smaller unit.
-  while (value >= 1023.5 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-  return `${Number(value.toFixed(digits))} ${units[unit]}`;
 }
 
 /**

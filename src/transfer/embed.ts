@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { readForNetwork } from '../cohort/read-for-network.ts';
 import { UsageError } from '../errors/errors.ts';
+import { formatBytes } from '../errors/format-bytes.ts';
 import { toZyx } from '../geometry/volume.ts';
 import { volumeFeatures } from '../method/embedding/volume-features.ts';
 import { featuresProgram } from '../method/transfer/programs.ts';
@@ -14,7 +15,7 @@ import { writeFileAtomic } from '../node/files.ts';
 import { writeSafetensors } from '../node/safetensors.ts';
 import { featurePicture } from '../pictures/feature-picture.ts';
 import { encodePng } from '../pictures/picture.ts';
-import { availableBytes, formatBytes } from '../training/estimate.ts';
+import { availableBytes } from '../training/estimate.ts';
 import { inputImages } from './inputs.ts';
 import { type ApplyCall, openNetwork, readNetwork, windowOf } from './network.ts';
 

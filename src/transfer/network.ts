@@ -3,13 +3,14 @@
 import type { Backend, Session } from '../engine/backend.ts';
 import type { Program } from '../engine/graph.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
+import { formatBytes } from '../errors/format-bytes.ts';
 import type { Zyx } from '../geometry/volume.ts';
 import { STATES } from '../method/gvsl.ts';
 import type { Architecture } from '../model/architecture.ts';
 import { type ParameterTable, parameterTable } from '../model/parameters.ts';
 import type { Progress } from '../node/progress.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
-import { availableBytes, formatBytes } from '../training/estimate.ts';
+import { availableBytes } from '../training/estimate.ts';
 import { architectureOf, preprocessingOf, type Task } from '../training/model-configuration.ts';
 import { type Model, readModel, resolveModel } from '../training/model-folder.ts';
 import { flatTensor } from '../training/named-parameters.ts';

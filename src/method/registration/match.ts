@@ -5,15 +5,15 @@
  * from the same relative place of both volumes, which is what it met in training; working on coarser images instead would show it anatomy
  * of a size that it never saw. Only if memory is too small even for that, smaller tiles.
  */
-import type { Backend } from '../engine/backend.ts';
-import { WorkError } from '../errors/errors.ts';
-import { type Affine, applyAffine } from '../geometry/affine.ts';
-import { cropPad } from '../geometry/crop.ts';
-import { toXyz, toZyx, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
-import { matchingProgram, STATES } from '../method/gvsl.ts';
-import type { Progress } from '../node/progress.ts';
-import { availableBytes, formatBytes } from '../training/estimate.ts';
-import type { MatchingNetwork } from './network.ts';
+
+import type { Backend } from '../../engine/backend.ts';
+import { WorkError } from '../../errors/errors.ts';
+import { formatBytes } from '../../errors/format-bytes.ts';
+import { type Affine, applyAffine } from '../../geometry/affine.ts';
+import { cropPad } from '../../geometry/crop.ts';
+import { toXyz, toZyx, type Volume, voxelCount, type Xyz } from '../../geometry/volume.ts';
+import type { Architecture } from '../../model/architecture.ts';
+import { matchingProgram, STATES } from '../gvsl.ts';
 import { commonAffine, planTiles, type Tile, tileWeights, wholeSize } from './tiles.ts';
 
 /** A match of two volumes of equal spacing: fixed voxel p corresponds to moving voxel affine(p) + residual(p). All x, y, z, in voxels. */
@@ -21,6 +21,15 @@ export interface Match {
   readonly affine: Affine;
   /** On the fixed volume's voxels: `residual[voxel * 3 + component]`. */
   readonly residual: Float32Array;
+}
+
+/** A network with a matching head. */
+export interface MatchingNetwork {
+  readonly architecture: Architecture;
+  /** The flat state 'parameters' of `matchingProgram`. */
+  readonly parameters: Float32Array;
+  /** (z, y, x) of the crops that it was trained with; null if that is not known. */
+  readonly trainedPatch: readonly [number, number, number] | null;
 }
 
 /** How the network is run. */
@@ -43,6 +52,7 @@ const text = (size: Xyz): string => size.join(' x ');
 
 /**
  * Chooses how to run the network on volumes of these sizes.
+ * @param available memory that may be taken, and what limits it
  * @param wantedSide side of tiles that the user asks for
  * @throws WorkError if nothing fits into memory, with what to do
  */
@@ -51,8 +61,8 @@ export function planMatch(
   backend: Backend,
   fixed: Xyz,
   moving: Xyz,
+  available: { readonly bytes: number; readonly limit: string },
   wantedSide?: number,
-  available = availableBytes(),
 ): MatchPlan {
   const [limitBytes, limit] =
     available.bytes < backend.memoryLimitBytes
@@ -100,6 +110,7 @@ function inVolumes(matrix: Float32Array, size: Xyz, { fixedStart, movingStart }:
 /**
  * Matches two prepared volumes.
  * @param plan from `planMatch` for these two
+ * @param onTile after each part
  */
 export async function matchVolumes(
   network: MatchingNetwork,
@@ -107,7 +118,7 @@ export async function matchVolumes(
   plan: MatchPlan,
   moving: Volume<Float32Array>,
   fixed: Volume<Float32Array>,
-  progress: Progress,
+  onTile: () => void,
 ): Promise<Match> {
   const { size, tiles } = plan;
   const [nx, ny, nz] = fixed.geometry.size;
@@ -122,7 +133,6 @@ export async function matchVolumes(
   const session = await backend.open(matchingProgram(network.architecture, toZyx(size)).program);
   try {
     await session.writeState(STATES.parameters, network.parameters);
-    if (tiles.length > 1) progress.start(tiles.length, 'tiles');
     for (const tile of tiles) {
       const { fixedStart, movingStart } = tile;
       const inputs = {
@@ -147,11 +157,10 @@ export async function matchVolumes(
           }
         }
       }
-      if (tiles.length > 1) progress.advance();
+      onTile();
     }
   } finally {
     await session.close();
-    progress.stop();
   }
 
   const affine = commonAffine(affines, size);

@@ -2,10 +2,10 @@
  * The moving image and its labels on the fixed image's grid: each voxel takes what lies where the map brings it, read from the moving
  * file's own voxels, so that there is one interpolation.
  */
-import { composeAffine, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
-import { sigmaBeforeDownsampling } from '../geometry/resample.ts';
-import { smoothGaussian } from '../geometry/smooth.ts';
-import { type Geometry, type Volume, type VoxelArray, voxelCount, type Xyz } from '../geometry/volume.ts';
+import { composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
+import { sigmaBeforeDownsampling } from '../../geometry/resample.ts';
+import { smoothGaussian } from '../../geometry/smooth.ts';
+import { type Geometry, type Volume, type VoxelArray, voxelCount, type Xyz } from '../../geometry/volume.ts';
 import { forEachMapped, type PhysicalMap } from './physical-map.ts';
 
 /** Half a voxel outside still belongs to the border voxel; the slack is for rounding in a file's header (as in resampling). */

@@ -4,8 +4,8 @@
  * One part if everything fits. Else tiles as in training: of one size, centred at the same relative place of both volumes. They overlap, and
  * each counts most in its middle, where it sees most around.
  */
-import { type Affine, applyAffine, applyMatrix3, invert3, multiply3 } from '../geometry/affine.ts';
-import type { Matrix3, Xyz } from '../geometry/volume.ts';
+import { type Affine, applyAffine, applyMatrix3, invert3, multiply3 } from '../../geometry/affine.ts';
+import type { Matrix3, Xyz } from '../../geometry/volume.ts';
 
 /** A box of the same size in both volumes; starts in their voxels, x, y, z, negative where a volume is padded. */
 export interface Tile {

@@ -12,8 +12,8 @@ import {
   determinant3,
   physicalToVoxel,
   voxelToPhysical,
-} from '../geometry/affine.ts';
-import { type Geometry, IDENTITY_3, type Matrix3, voxelCount, type Xyz } from '../geometry/volume.ts';
+} from '../../geometry/affine.ts';
+import { type Geometry, IDENTITY_3, type Matrix3, voxelCount, type Xyz } from '../../geometry/volume.ts';
 
 /** Vectors on a grid: `data[voxel * 3 + component]`, x, y, z. */
 export interface VectorField {

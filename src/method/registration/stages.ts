@@ -1,0 +1,41 @@
+/** A match on the network's grids as maps between the patients' own spaces, stage by stage. */
+import { type Affine, applyMatrix3, composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
+import { type Geometry, IDENTITY_3, type Xyz } from '../../geometry/volume.ts';
+import type { Match } from './match.ts';
+import { IDENTITY, type PhysicalMap } from './physical-map.ts';
+
+export const centreOf = ({ size }: Geometry): Xyz => size.map((n) => (n - 1) / 2) as unknown as Xyz;
+
+/** A map between the voxels of two grids as one between the physical points that they stand for. */
+const physical = (voxelMap: Affine, fixed: Geometry, moving: Geometry): Affine =>
+  composeAffine(voxelToPhysical(moving), composeAffine(voxelMap, physicalToVoxel(fixed)));
+
+/** What a registration passes through. */
+export type StageName = 'asStored' | 'centred' | 'affine' | 'deformable';
+export type Stage = readonly [name: StageName, map: PhysicalMap];
+
+/**
+ * The maps of all stages, from the images as their files have them to the whole match.
+ * @param fixed and `moving`: the grids that the network saw
+ */
+export function stagesOf(
+  match: Match,
+  fixed: Geometry,
+  moving: Geometry,
+  hasAffine: boolean,
+  start: 'centres' | 'stored',
+): Stage[] {
+  const [from, to] = [centreOf(fixed), centreOf(moving)];
+  const centring: Affine = { matrix: IDENTITY_3, offset: to.map((c, k) => c - from[k]) as unknown as Xyz };
+  const affine = physical(match.affine, fixed, moving);
+  const toMm = voxelToPhysical(moving).matrix;
+  const data = new Float32Array(match.residual.length);
+  for (let i = 0; i < data.length; i += 3)
+    data.set(applyMatrix3(toMm, [match.residual[i], match.residual[i + 1], match.residual[i + 2]]), i);
+  return [
+    ['asStored', { affine: IDENTITY, residual: null }],
+    ...(start === 'centres' ? [['centred', { affine: physical(centring, fixed, moving), residual: null }] as const] : []),
+    ...(hasAffine ? [['affine', { affine, residual: null }] as const] : []),
+    ['deformable', { affine, residual: { geometry: fixed, data } }],
+  ];
+}
