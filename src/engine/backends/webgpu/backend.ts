@@ -9,7 +9,7 @@ import { elementCount, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
 import { verifyProgram } from '../../verify.ts';
 import { alignBinding, BINDING_ALIGNMENT, type CompiledGraph, type CompiledProgram, compileProgram } from './compile.ts';
-import { type Dispatch, moduleOf, uniformWords, type WebGpuTensor } from './kernel.ts';
+import { type Dispatch, MOST_FLOPS, moduleOf, uniformWords, type WebGpuTensor } from './kernel.ts';
 
 /** A GPU, as Node's or a browser's WebGPU gives it. */
 export interface WebGpuHost {
@@ -30,9 +30,10 @@ interface Command {
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: readonly [number, number, number];
+  readonly flops: number;
 }
 
-/** Dispatches of one submission: a driver ends a program whose one submission takes seconds. */
+/** Dispatches of one submission at most. */
 const DISPATCHES_A_SUBMISSION = 64;
 
 const GIB = 2 ** 30;
@@ -48,7 +49,7 @@ const firstLine = (message: string): string => message.split('\n')[0]!.trim();
 function watch(device: GPUDevice): { check(): void } {
   let fault: string | undefined;
   device.lost.then(({ reason, message }) => {
-    if (reason !== 'destroyed') fault = `the GPU was lost (${firstLine(message) || reason || 'no reason given'})`;
+    fault = `the GPU was lost (${firstLine(message) || reason || 'no reason given'})`;
   });
   device.addEventListener('uncapturederror', (event) => {
     fault ??= firstLine((event as GPUUncapturedErrorEvent).error.message);
@@ -58,6 +59,20 @@ function watch(device: GPUDevice): { check(): void } {
       if (fault !== undefined) throw new WorkError(`WebGPU: ${fault}; the last checkpoint is intact`);
     },
   };
+}
+
+/** Pieces that no driver takes for hung. */
+function* submissions(commands: readonly Command[]): Generator<readonly Command[]> {
+  let from = 0;
+  let flops = 0;
+  for (const [i, command] of commands.entries()) {
+    if (i > from && (i - from === DISPATCHES_A_SUBMISSION || flops + command.flops > MOST_FLOPS)) {
+      yield commands.slice(from, i);
+      [from, flops] = [i, 0];
+    }
+    flops += command.flops;
+  }
+  if (from < commands.length) yield commands.slice(from);
 }
 
 /** Tensors of a dispatch that touch in memory share a binding. */
@@ -158,6 +173,11 @@ class WebGpuSession implements Session {
   /** Takes the memory and compiles the pipelines. */
   async prepare(): Promise<void> {
     const { device, compiled, pageBytes } = this;
+    for (const [name, bytes] of compiled.stateBytes)
+      if (bytes > pageBytes)
+        throw new WorkError(
+          `the state ${name} takes ${bytes} bytes, and this GPU allows ${pageBytes} for one: use a narrower network`,
+        );
     device.pushErrorScope('out-of-memory');
     const storage = (label: string, size: number): GPUBuffer =>
       device.createBuffer({
@@ -217,7 +237,7 @@ class WebGpuSession implements Session {
         ],
       });
       at += uniformBytes[k]!;
-      all.get(graph)!.push({ pipeline, bindGroup, workgroups: dispatch.workgroups });
+      all.get(graph)!.push({ pipeline, bindGroup, workgroups: dispatch.workgroups, flops: dispatch.flops ?? 0 });
     }
     for (const [name, commands] of all) this.commands.set(name, commands);
     this.faults.check();
@@ -237,10 +257,10 @@ class WebGpuSession implements Session {
   }
 
   private encode(commands: readonly Command[]): void {
-    for (let from = 0; from < commands.length; from += DISPATCHES_A_SUBMISSION) {
+    for (const part of submissions(commands)) {
       const encoder = this.device.createCommandEncoder();
       const pass = encoder.beginComputePass();
-      for (const { pipeline, bindGroup, workgroups } of commands.slice(from, from + DISPATCHES_A_SUBMISSION)) {
+      for (const { pipeline, bindGroup, workgroups } of part) {
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, bindGroup);
         pass.dispatchWorkgroups(...workgroups);
@@ -331,8 +351,7 @@ class WebGpuSession implements Session {
     const resolved = this.device.createBuffer({ size: 16 * DISPATCHES_A_SUBMISSION, usage: GPU_QUERY_RESOLVE | GPU_COPY_SRC });
     const querySet = this.device.createQuerySet({ type: 'timestamp', count: 2 * DISPATCHES_A_SUBMISSION });
     try {
-      for (let from = 0; from < commands.length; from += DISPATCHES_A_SUBMISSION) {
-        const part = commands.slice(from, from + DISPATCHES_A_SUBMISSION);
+      for (const part of submissions(commands)) {
         const encoder = this.device.createCommandEncoder();
         part.forEach(({ pipeline, bindGroup, workgroups }, i) => {
           const pass = encoder.beginComputePass({

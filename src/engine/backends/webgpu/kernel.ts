@@ -30,7 +30,15 @@ export interface Dispatch {
   /** WGSL with an entry point `main`; tensors and numbers by name (u.NAME). */
   readonly code: string;
   readonly workgroups: readonly [number, number, number];
+  /** Multiplications and additions, where they are many: submissions are cut by them. */
+  readonly flops?: number;
 }
+
+/**
+ * The most arithmetic of one dispatch and of one submission: half a second on a GPU that sustains 0.4 TFLOPS. Drivers take a program whose
+ * submission lasts for some seconds for hung.
+ */
+export const MOST_FLOPS = 2e11;
 
 /** What the lowering of a node may do. */
 export interface WebGpuEmitter {

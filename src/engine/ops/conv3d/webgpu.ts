@@ -8,7 +8,7 @@
  * Gradient by the weights: a workgroup walks over boxes of voxels; each thread keeps the 3 taps along x of 4 output channels for one input
  * channel and one row of taps. Several workgroups share the voxels; their sums are added in a fixed order.
  */
-import { flat, type WebGpuEmitter, type WebGpuKernel, type WebGpuTensor } from '../../backends/webgpu/kernel.ts';
+import { flat, MOST_FLOPS, type WebGpuEmitter, type WebGpuKernel, type WebGpuTensor } from '../../backends/webgpu/kernel.ts';
 
 type Volume = readonly [number, number, number, number, number];
 
@@ -28,6 +28,12 @@ function boxOf(threads: number, d: number, h: number, w: number): { runs: number
   const tall = Math.min(power(h), Math.max(1, Math.floor(threads / runs)), 8);
   const deep = Math.min(power(d), Math.max(1, Math.floor(threads / runs / tall)), 8);
   return { runs, tall, deep };
+}
+
+/** `count` workgroups along one axis in ranges [first, how many], none of more arithmetic than a dispatch may have. */
+function parts(count: number, flops: number): [number, number][] {
+  const each = Math.max(1, Math.floor((count * MOST_FLOPS) / Math.max(flops, 1)));
+  return Array.from({ length: Math.ceil(count / each) }, (_, i) => [i * each, Math.min(each, count - i * each)]);
 }
 
 /** Weights (O, I, K, K, K) as (I, taps, O padded): for the input's gradient with O and I exchanged and the taps turned round. */
@@ -81,19 +87,22 @@ function convolve(
   const taps = kernel ** 3;
   const stagedWeights = (taps * tileChannels) / 4;
   const [countX, countY, countZ] = [Math.ceil(w / (runs * RUN)), Math.ceil(h / tall), Math.ceil(d / deep)];
-  emitter.dispatch({
-    name,
-    tensors: { x, packed, ...(bias ? { bias } : {}), out },
-    uints: { inputs, channels, d, h, w, padded: tiles * tileChannels, countX, countY, tiles },
-    workgroups: [countX * countY, countZ, batch * tiles],
-    code: `
+  const flops = 2 * taps * inputs * out.elements;
+  for (const [firstBox, boxes] of parts(countZ, flops))
+    emitter.dispatch({
+      name,
+      tensors: { x, packed, ...(bias ? { bias } : {}), out },
+      uints: { inputs, channels, d, h, w, padded: tiles * tileChannels, countX, countY, tiles, firstBox },
+      workgroups: [countX * countY, boxes, batch * tiles],
+      flops: (flops * boxes) / countZ,
+      code: `
 var<workgroup> voxels: array<f32, ${STAGED * stagedVoxels}>;
 var<workgroup> weights: array<vec4f, ${STAGED * stagedWeights}>;
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let n = group.z / u.tiles;
   let firstChannel = (group.z % u.tiles) * ${tileChannels}u;
-  let corner = vec3u((group.x % u.countX) * ${runs * RUN}u, (group.x / u.countX) * ${tall}u, group.y * ${deep}u);
+  let corner = vec3u((group.x % u.countX) * ${runs * RUN}u, (group.x / u.countX) * ${tall}u, (u.firstBox + group.y) * ${deep}u);
   let place = thread % ${places}u;
   let own = vec3u((place % ${runs}u) * ${RUN}u, place / ${runs}u % ${tall}u, place / ${runs * tall}u);
   let vectors = (thread / ${places}u) * 2u;
@@ -154,7 +163,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
   }
 }`,
-  });
+    });
 }
 
 export const conv3d: WebGpuKernel<undefined> = ({ inputs: [x, weight, bias], out }, emitter) =>
@@ -190,28 +199,32 @@ export const conv3dWeightGradient: WebGpuKernel<{ readonly kernel: number }> = (
   const [countX, countY, countZ] = [Math.ceil(w / wide), Math.ceil(h / tall), Math.ceil(d / deep)];
   const boxes = batch * countX * countY * countZ;
   const [tilesIn, tilesOut] = [Math.ceil(inputs / tileInputs), Math.ceil(outputs / OUTPUTS)];
-  const parts = Math.max(
+  const sharers = Math.max(
     1,
     Math.min(boxes, Math.ceil(ENOUGH_WORKGROUPS / (tilesIn * tilesOut)), Math.floor(MOST_PARTIAL_BYTES / (4 * out.elements))),
   );
-  const partial = emitter.scratch([parts, out.elements]);
-  emitter.dispatch({
-    name: 'conv3dWeightGradient',
-    tensors: { x: x!, dOut: dOut!, partial },
-    uints: { inputs, outputs, d, h, w, countX, countY, countZ, boxes, parts, tilesIn },
-    workgroups: [parts, tilesIn * tilesOut, 1],
-    code: `
+  const partial = emitter.scratch([sharers, out.elements]);
+  const flops = 2 * kernel ** 3 * inputs * dOut!.elements;
+  for (const [firstTile, tiles] of parts(tilesIn * tilesOut, flops))
+    emitter.dispatch({
+      name: 'conv3dWeightGradient',
+      tensors: { x: x!, dOut: dOut!, partial },
+      uints: { inputs, outputs, d, h, w, countX, countY, countZ, boxes, sharers, tilesIn, firstTile },
+      workgroups: [sharers, tiles, 1],
+      flops: (flops * tiles) / (tilesIn * tilesOut),
+      code: `
 var<workgroup> voxels: array<f32, ${tileInputs * stagedVoxels}>;
 var<workgroup> slopes: array<vec4f, ${(BOX * OUTPUTS) / 4}>;
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let firstIn = (group.y % u.tilesIn) * ${tileInputs}u;
-  let firstOut = (group.y / u.tilesIn) * ${OUTPUTS}u;
+  let tile = u.firstTile + group.y;
+  let firstIn = (tile % u.tilesIn) * ${tileInputs}u;
+  let firstOut = (tile / u.tilesIn) * ${OUTPUTS}u;
   let row = thread % ${rows}u;
   let input = thread / ${rows}u % ${tileInputs}u;
   let vector = thread / ${rows * tileInputs}u;
   var sums: array<vec4f, ${kernel}>;
-  for (var box = group.x; box < u.boxes; box += u.parts) {
+  for (var box = group.x; box < u.boxes; box += u.sharers) {
     let n = box / (u.countX * u.countY * u.countZ);
     let corner = vec3u(box % u.countX * ${wide}u, box / u.countX % u.countY * ${tall}u, box / (u.countX * u.countY) % u.countZ * ${deep}u);
     workgroupBarrier();
@@ -261,14 +274,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
   }
 }`,
-  });
+    });
   flat(emitter, out.elements, {
     name: 'sum of weight gradients',
     tensors: { partial, out },
-    uints: { parts },
+    uints: { sharers },
     code: `
   var sum = 0.0;
-  for (var part = 0u; part < u.parts; part++) { sum += partial(part * u.count + i); }
+  for (var part = 0u; part < u.sharers; part++) { sum += partial(part * u.count + i); }
   set_out(i, sum);`,
   });
 };
