@@ -7,29 +7,43 @@ import { availableThreads, browserCpuBackend } from './cpu-host.ts';
 
 export type BackendName = 'webgpu' | 'cpu';
 
-/** What can compute here, in words; null where there is no GPU. */
+/** What can compute here. */
 export interface Devices {
-  readonly webgpu: string | null;
-  readonly cpu: string;
+  /** The fastest first. */
+  readonly choices: readonly { readonly name: BackendName; readonly label: string }[];
+  /** Why it is not more, a sentence each. */
+  readonly notes: readonly string[];
 }
 
 const findAdapter = async (): Promise<GPUAdapter | null> =>
   (await navigator.gpu?.requestAdapter({ powerPreference: 'high-performance' })) ?? null;
 
+/** Drivers that compute on the processor, slower than WebAssembly does; not all of them say so. */
+const isSoftware = (adapter: GPUAdapter): boolean =>
+  adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|basic render/i.test(describeAdapter(adapter));
+
 export async function describeDevices(): Promise<Devices> {
   const adapter = await findAdapter();
   const threads = availableThreads();
-  return {
-    webgpu: adapter && describeAdapter(adapter),
-    cpu: `${threads} thread${threads === 1 ? '' : 's'}${globalThis.crossOriginIsolated ? '' : ': this page is not isolated from other origins, which more would need'}`,
-  };
+  const cpu = { name: 'cpu', label: `CPU: ${threads} thread${threads === 1 ? '' : 's'}` } as const;
+  const gpu = adapter && ({ name: 'webgpu', label: `GPU: ${describeAdapter(adapter)}` } as const);
+  const software = adapter !== null && isSoftware(adapter);
+  const notes = [
+    ...(navigator.gpu ? [] : ['This browser has no WebGPU, so the CPU computes.']),
+    ...(navigator.gpu && !gpu ? ['WebGPU finds no GPU here, so the CPU computes.'] : []),
+    ...(software ? ['The GPU is emulated in software here: the CPU is faster.'] : []),
+    ...(globalThis.crossOriginIsolated
+      ? []
+      : ['One thread: a server that isolates the page from other origins, as gvsl page does, would allow more.']),
+  ];
+  return { choices: !gpu ? [cpu] : software ? [cpu, gpu] : [gpu, cpu], notes };
 }
 
 let host: Promise<WebGpuHost> | undefined;
 
 async function openHost(): Promise<WebGpuHost> {
   const adapter = await findAdapter();
-  if (!adapter) throw new WorkError('this browser offers no GPU through WebGPU; compute on the CPU');
+  if (!adapter) throw new WorkError('WebGPU finds no GPU any more; compute on the CPU');
   const opened = await openDevice(adapter);
   // the next call asks for a new one
   opened.device.lost.then(() => {

@@ -1,6 +1,6 @@
 /** Everything that computes, in a worker of its own: the page stays alive, and kernels may wait for threads. Called through Comlink. */
 import * as Comlink from 'comlink';
-import type { Session } from '../engine/backend.ts';
+import type { Backend, Session } from '../engine/backend.ts';
 import type { Program } from '../engine/graph.ts';
 import { WorkError } from '../errors/errors.ts';
 import { type Geometry, toZyx, type Volume, voxelCount, type Zyx } from '../geometry/volume.ts';
@@ -9,7 +9,7 @@ import { ncc } from '../method/evaluation/ncc.ts';
 import { STATES } from '../method/gvsl.ts';
 import { type MatchingNetwork, matchVolumes, planMatch } from '../method/registration/match.ts';
 import type { PhysicalMap } from '../method/registration/physical-map.ts';
-import { stagesOf } from '../method/registration/stages.ts';
+import { type StageName, stagesOf } from '../method/registration/stages.ts';
 import { warpImage } from '../method/registration/warp.ts';
 import { featuresProgram, predictionProgram } from '../method/transfer/programs.ts';
 import { segmentVolume } from '../method/transfer/segment-volume.ts';
@@ -21,6 +21,7 @@ import { type BackendName, type Devices, describeDevices, openBackend } from './
 import { type DemoTraining, trainDemo } from './demo-training.ts';
 import { type ModelFiles, type OpenModel, openModelFiles } from './model-files.ts';
 import { readNiftiFile, writeNiftiFile } from './nifti-files.ts';
+import { stoppable } from './stoppable.ts';
 
 /** Of the model, for people. */
 export interface ModelSummary {
@@ -28,8 +29,6 @@ export interface ModelSummary {
   readonly canSegment: boolean;
   readonly hasFeatures: boolean;
   readonly canMatch: boolean;
-  /** What a segmenter tells apart, the background left out. */
-  readonly labels: readonly { readonly code: number; readonly name: string }[];
 }
 
 export interface ImageSummary {
@@ -53,11 +52,12 @@ export interface Segmented extends ImageResult {
 
 export interface Registered extends ImageResult {
   /** Local correlation with the first image on the network's grid: centre on centre, after the affine, after the deformation. */
-  readonly ncc: readonly { readonly stage: string; readonly value: number }[];
+  readonly ncc: readonly { readonly stage: StageName; readonly value: number }[];
+  readonly remarks: readonly string[];
 }
 
-/** Done and all, in windows. */
-export type OnProgress = (done: number, of: number) => void;
+/** Called before the work (done 0), and after each of its windows or tiles. */
+export type OnProgress = (done: number, of: number, memoryBytes: number) => void;
 
 const OVERLAP = 0.5;
 /** A browser does not say how much there is; a matching of more is done in tiles. */
@@ -70,7 +70,7 @@ class Compute {
   private image: LoadedImage | undefined;
   /** Another patient's, to be laid onto `image`. */
   private moving: LoadedImage | undefined;
-  private stopping = false;
+  private aborter = new AbortController();
 
   devices(): Promise<Devices> {
     return describeDevices();
@@ -82,12 +82,22 @@ class Compute {
     this.model = model;
     const { task, step, architecture } = model.configuration;
     const { modality, spacingMm } = model.preprocessing;
+    const canSegment = task?.kind === 'segmentation';
+    const [canMatch, hasFeatures] = [model.architecture.heads.matching, hasDecoder(model.architecture.heads)];
+    const does = [
+      ...(canSegment ? [`segments ${task.labels.length - 1} structures`] : []),
+      ...(canMatch ? ['registers'] : []),
+      ...(hasFeatures ? ['shows features'] : []),
+    ];
     return {
-      description: `${task ? `a network for ${task.kind}` : 'a pre-trained network'}, width ${architecture.width}, ${step} steps; ${modality.toUpperCase()} at ${spacingMm.join(' x ')} mm`,
-      canSegment: task?.kind === 'segmentation',
-      hasFeatures: hasDecoder(model.architecture.heads),
-      canMatch: model.architecture.heads.matching,
-      labels: task?.kind === 'segmentation' ? task.labels.slice(1) : [],
+      description: [
+        `${task ? `trained for ${task.kind}` : 'pre-trained'}, width ${architecture.width}, ${step} steps`,
+        `${modality.toUpperCase()} at ${spacingMm.join(' x ')} mm`,
+        does.join(', ') || 'it does nothing that this page shows: use gvsl classify',
+      ].join('; '),
+      canSegment,
+      hasFeatures,
+      canMatch,
     };
   }
 
@@ -106,21 +116,30 @@ class Compute {
     return { model: this.model, image: networkImage(this.image, this.model.preprocessing, false) };
   }
 
-  /** Opens the model's program, and closes it whatever happens. */
-  private async withNetwork<Result>(
+  /** The backend for one piece of work, which `stop` ends. */
+  private async backend(name: BackendName): Promise<Backend> {
+    this.aborter = new AbortController();
+    return stoppable(await openBackend(name), this.aborter.signal);
+  }
+
+  /** Opens the model's program, runs it on windows of the image, and closes it whatever happens. */
+  private async onWindows<Result>(
     name: BackendName,
     { parameters }: OpenModel,
     program: Program,
-    run: (session: Session) => Promise<Result>,
+    windows: number,
+    onProgress: OnProgress,
+    run: (session: Session, onWindow: () => void) => Promise<Result>,
   ): Promise<Result & { seconds: number; backend: string }> {
-    const backend = await openBackend(name);
-    if (backend.memoryBytes(program) > backend.memoryLimitBytes)
-      throw new WorkError('the network does not fit into the memory that WebAssembly addresses; compute on the GPU');
+    const backend = await this.backend(name);
     const start = performance.now();
+    const memoryBytes = backend.memoryBytes(program);
+    onProgress(0, windows, memoryBytes);
     const session = await backend.open(program);
     try {
       await session.writeState(STATES.parameters, parameters);
-      const result = await run(session);
+      let done = 0;
+      const result = await run(session, () => onProgress(++done, windows, memoryBytes));
       return { ...result, seconds: (performance.now() - start) / 1000, backend: backend.description };
     } finally {
       await session.close();
@@ -133,7 +152,8 @@ class Compute {
     if (task?.kind !== 'segmentation') throw new WorkError('this model does not segment: train it with gvsl train segmentation');
     const window: Zyx = task.patch;
     const { program } = predictionProgram(model.architecture, window);
-    const result = await this.withNetwork(name, model, program, (session) =>
+    const windows = countWindows(image.cropped.geometry, window);
+    const result = await this.onWindows(name, model, program, windows, onProgress, (session, onWindow) =>
       segmentVolume({
         session,
         image,
@@ -141,7 +161,7 @@ class Compute {
         window,
         overlap: OVERLAP,
         wantProbabilities,
-        onWindow: counter(image.cropped.geometry, window, onProgress),
+        onWindow,
       }),
     );
     const { geometry, data } = result.labels;
@@ -169,14 +189,15 @@ class Compute {
     const window: Zyx = typeof trained === 'number' ? [trained, trained, trained] : trained;
     const { cropped } = image;
     const { program } = featuresProgram(model.architecture, window);
-    const { colours, seconds, backend } = await this.withNetwork(name, model, program, (session) =>
+    const windows = countWindows(cropped.geometry, window);
+    const { colours, seconds, backend } = await this.onWindows(name, model, program, windows, onProgress, (session, onWindow) =>
       volumeFeatures({
         session,
         architecture: model.architecture,
         cropped,
         window,
         overlap: OVERLAP,
-        onWindow: counter(cropped.geometry, window, onProgress),
+        onWindow,
       }),
     );
     const rgb = new Uint8Array(3 * voxelCount(cropped.geometry.size));
@@ -201,17 +222,17 @@ class Compute {
       parameters: model.parameters,
       trainedPatch: patch === undefined ? null : typeof patch === 'number' ? [patch, patch, patch] : patch,
     };
-    const backend = await openBackend(name);
+    const backend = await this.backend(name);
     const start = performance.now();
     const [fixedGrid, movingGrid] = [fixed.cropped.geometry, moving.cropped.geometry];
     const plan = planMatch(network, backend, fixedGrid.size, movingGrid.size, {
       bytes: MOST_BYTES,
       limit: 'what a page may take',
     });
+    const report = (done: number): void => onProgress(done, plan.tiles.length, plan.neededBytes);
+    report(0);
     let done = 0;
-    const match = await matchVolumes(network, backend, plan, moving.cropped, fixed.cropped, () =>
-      onProgress(++done, plan.tiles.length),
-    );
+    const match = await matchVolumes(network, backend, plan, moving.cropped, fixed.cropped, () => report(++done));
     const stages = stagesOf(match, fixedGrid, movingGrid, model.architecture.heads.affine, 'centres');
     const warpedBy = (map: PhysicalMap): Volume => warpImage(moving.volume, map, fixed.volume.geometry, moving.background);
     const warped = warpedBy(stages.at(-1)![1]);
@@ -220,33 +241,32 @@ class Compute {
     return {
       nifti: await writeNiftiFile(warped.geometry, warped.data),
       ncc: stages.slice(1).map(([stage, map]) => ({ stage, value: seen(map) })),
+      remarks: plan.reason === '' ? [] : [plan.reason],
       seconds: (performance.now() - start) / 1000,
       backend: backend.description,
     };
   }
 
-  /** The demo's pre-training; returns the steps done. */
+  /** The demo's pre-training. */
   async train(
     name: BackendName,
     request: Pick<DemoTraining, 'subjects' | 'steps' | 'width' | 'seed'>,
+    onStart: DemoTraining['onStart'],
     onSubject: DemoTraining['onSubject'],
     onStep: DemoTraining['onStep'],
-  ): Promise<number> {
-    this.stopping = false;
-    return trainDemo({ ...request, backend: await openBackend(name), onSubject, onStep, stopped: () => this.stopping });
+  ): Promise<void> {
+    this.aborter = new AbortController();
+    const { signal } = this.aborter;
+    await trainDemo({ ...request, backend: await openBackend(name), onStart, onSubject, onStep, signal });
   }
 
-  /** Ends training after the step that is under way. */
+  /** Ends the work after the window, tile or graph that is under way: its call then fails with an AbortError. */
   stop(): void {
-    this.stopping = true;
+    this.aborter.abort();
   }
 }
 
-function counter({ size }: Geometry, window: Zyx, onProgress: OnProgress): () => void {
-  const all = windowCount([size[2], size[1], size[0]], window, OVERLAP);
-  let done = 0;
-  return () => onProgress(++done, all);
-}
+const countWindows = ({ size }: Geometry, window: Zyx): number => windowCount(toZyx(size), window, OVERLAP);
 
 export type ComputeApi = Compute;
 

@@ -4,14 +4,18 @@ import 'uplot/dist/uPlot.min.css';
 
 /** Steps of a mean. */
 const WINDOW = 20;
+const HEIGHT = 320;
 
-const COLOURS: Readonly<Record<string, string>> = {
-  total: '#e8e8e8',
-  ncc: '#5ab4e5',
-  affineNcc: '#8bd3a7',
-  smooth: '#e6a04c',
-  mse: '#d98bd0',
+const CURVES: Readonly<Record<string, { readonly label: string; readonly stroke: string }>> = {
+  total: { label: 'total', stroke: '--text' },
+  ncc: { label: '1 \u2212 NCC', stroke: '--blue' },
+  affineNcc: { label: '1 \u2212 NCC, affine alone', stroke: '--green' },
+  smooth: { label: 'smoothness of the flow', stroke: '--orange' },
+  mse: { label: 'restoration (MSE)', stroke: '--pink' },
 };
+
+/** A colour of style.css, asked for at each drawing: the scheme may have changed. */
+const colour = (name: string) => (): string => getComputedStyle(document.documentElement).getPropertyValue(name);
 
 export class Curves {
   private readonly parent: HTMLElement;
@@ -23,6 +27,8 @@ export class Curves {
 
   constructor(parent: HTMLElement) {
     this.parent = parent;
+    new ResizeObserver(() => this.plot?.setSize({ width: this.parent.clientWidth, height: HEIGHT })).observe(parent);
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.plot?.redraw());
   }
 
   clear(): void {
@@ -38,17 +44,21 @@ export class Curves {
       this.columns[i]!.push(value);
     });
     this.plot!.setData(this.columns as uPlot.AlignedData);
+    // the legend tells the latest values, or those under the mouse
+    if (this.plot!.cursor.idx == null) this.plot!.setLegend({ idx: this.columns[0]!.length - 1 });
   }
 
   private start(names: readonly string[]): void {
-    this.names = names;
+    this.parent.replaceChildren();
+    // the total first
+    this.names = [...names].sort((a, b) => Number(b === 'total') - Number(a === 'total'));
     this.recent = [];
     this.columns = [[], ...names.map(() => [])];
-    const axis = { stroke: '#9aa3ad', grid: { stroke: '#2c3238' }, ticks: { stroke: '#2c3238' } };
+    const axis = { stroke: colour('--quiet'), grid: { stroke: colour('--line') }, ticks: { stroke: colour('--line') } };
     this.plot = new uPlot(
       {
         width: this.parent.clientWidth,
-        height: 320,
+        height: HEIGHT,
         scales: { x: { time: false } },
         axes: [
           { ...axis, label: 'step' },
@@ -56,11 +66,12 @@ export class Curves {
         ],
         series: [
           { label: 'step' },
-          ...names.map((label) => ({
-            label,
-            stroke: COLOURS[label] ?? '#ffffff',
-            width: label === 'total' ? 2 : 1,
+          ...this.names.map((name) => ({
+            label: CURVES[name]?.label ?? name,
+            stroke: colour(CURVES[name]?.stroke ?? '--quiet'),
+            width: name === 'total' ? 2 : 1,
             points: { show: false },
+            value: (_: uPlot, value: number | null) => value?.toFixed(4) ?? '',
           })),
         ],
       },

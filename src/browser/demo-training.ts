@@ -14,6 +14,7 @@ import { pretrainConfigurationSchema } from '../training/configuration.ts';
 import { DEMO_SETTINGS } from '../training/demo-settings.ts';
 import { exampleRequest, stepOptions } from '../training/pair-step.ts';
 import { learningRateOf, lossesOf, trainStep } from '../training/step.ts';
+import { listen, stoppable } from './stoppable.ts';
 
 export interface DemoTraining {
   readonly backend: Backend;
@@ -22,19 +23,17 @@ export interface DemoTraining {
   /** 1, 0.5, 0.25 or 0.125. */
   readonly width: number;
   readonly seed: number;
-  /** Awaited, so that what a page shows keeps up. */
+  /** What it will take. Callbacks are awaited, so that what a page shows keeps up. */
+  readonly onStart: (memoryBytes: number) => void | Promise<void>;
   readonly onSubject: (done: number) => void | Promise<void>;
-  readonly onStep: (step: number, loss: Readonly<Record<string, number>>, seconds: number) => void | Promise<void>;
-  readonly stopped: () => boolean;
+  readonly onStep: (step: number, loss: Readonly<Record<string, number>>) => void | Promise<void>;
+  readonly signal: AbortSignal;
 }
 
-/** Lets messages in: a worker that only awaits results never hears 'stop'. */
-const nextTurn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
-
-async function patients({ subjects, seed, onSubject, stopped }: DemoTraining): Promise<Volume<Float32Array>[]> {
+async function patients({ subjects, seed, onSubject, signal }: DemoTraining): Promise<Volume<Float32Array>[]> {
   const { kind, spacingMm, pose } = DEMO_SETTINGS.phantoms;
   const volumes: Volume<Float32Array>[] = [];
-  for (let subject = 0; subject < subjects && !stopped(); subject++) {
+  for (let subject = 0; subject < subjects; subject++) {
     const { image } = renderSubject({ kind, seed, subject, spacingMm, pose });
     const loaded = {
       path: `patient ${subject}`,
@@ -46,14 +45,15 @@ async function patients({ subjects, seed, onSubject, stopped }: DemoTraining): P
     };
     volumes.push(prepareImage(loaded, DEMO_SETTINGS.prepare).whole);
     await onSubject(subject + 1);
-    await nextTurn();
+    await listen(signal);
   }
   return volumes;
 }
 
-/** Trains, and returns the steps done. @throws WorkError where the backend fails */
-export async function trainDemo(training: DemoTraining): Promise<number> {
-  const { backend, steps, width, seed, onStep, stopped } = training;
+/** @throws WorkError where the backend fails, and the signal's reason once that aborts */
+export async function trainDemo(training: DemoTraining): Promise<void> {
+  const { steps, width, seed, onStart, onStep, signal } = training;
+  const backend = stoppable(training.backend, signal);
   const configuration = pretrainConfigurationSchema.parse({
     ...DEMO_SETTINGS.pretrain,
     seed,
@@ -61,18 +61,16 @@ export async function trainDemo(training: DemoTraining): Promise<number> {
     learningRateDecaySteps: steps,
     model: { width },
   });
-  const volumes = await patients(training);
-  if (stopped()) return 0;
-  const sizes = volumes.map(({ geometry }) => toZyx(geometry.size));
   const { program, table } = trainingProgram(stepOptions(configuration));
+  await onStart(backend.memoryBytes(program));
+  const volumes = await patients(training);
+  const sizes = volumes.map(({ geometry }) => toZyx(geometry.size));
   const session = await backend.open(program);
   try {
     await session.writeState(STATES.parameters, initialParameters(table, seed));
     const gradient = async (images: Record<string, Float32Array>) => lossesOf(await session.run('gradient', images));
     let adamSteps = 0;
     for (let step = 0; step < steps; step++) {
-      if (stopped()) return step;
-      const start = performance.now();
       const examples = await Promise.all(
         Array.from({ length: configuration.batch }, async (_, sample) => {
           const { moving, movingView, fixed } = await makeExample(
@@ -84,10 +82,8 @@ export async function trainDemo(training: DemoTraining): Promise<number> {
       );
       const { loss, finite } = await trainStep({ session, gradient }, examples, learningRateOf(configuration, step), adamSteps);
       if (finite) adamSteps++;
-      await onStep(step + 1, loss, (performance.now() - start) / 1000);
-      await nextTurn();
+      await onStep(step + 1, loss);
     }
-    return steps;
   } finally {
     await session.close();
   }

@@ -28,6 +28,9 @@ async function unzipped(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
+/** DICOM's mark behind 128 free bytes, where a NIfTI header has its own fields. */
+const isDicom = (bytes: Uint8Array): boolean => String.fromCharCode(...bytes.subarray(128, 132)) === 'DICM';
+
 async function decode(file: Uint8Array): Promise<Image> {
   const { outputs } = await runPipeline(
     'nifti-read-image',
@@ -44,6 +47,7 @@ export async function readNiftiFile(name: string, bytes: ArrayBuffer): Promise<L
   try {
     if (bytes.byteLength === 0) throw new WorkError('it is empty (0 bytes)');
     const voxelBytes = await unzipped(new Uint8Array(bytes));
+    if (isDicom(voxelBytes)) throw new WorkError('it is DICOM, and this page reads NIfTI; gvsl segment reads folders of DICOM');
     const header = parseNiftiHeader(voxelBytes, false);
     if (header.pair) throw new WorkError('its voxels are in another file (.img): save it as one .nii file');
     return await decodeNifti({ path: name, header, voxelBytes, options: {}, decode });

@@ -1,22 +1,16 @@
 /** NiiVue with an image, and a result over it. */
 import { Niivue, NVImage } from '@niivue/niivue';
 
-const OPACITY = 0.5;
+export type Rgb = readonly [red: number, green: number, blue: number];
 
-/** Red, green and blue of the label codes: even steps round the colour circle by the golden angle. */
-function colourMap(codes: readonly number[], names: readonly string[]) {
+/** Even steps round the colour circle by the golden angle. */
+export function labelColours(count: number): Rgb[] {
   const channel = (hue: number, shift: number): number =>
     Math.round(255 * (0.5 + 0.45 * Math.cos((2 * Math.PI * (hue - shift)) / 360)));
-  const hues = codes.map((_, i) => (i * 137.508) % 360);
-  const of = (shift: number): number[] => [0, ...hues.map((hue) => channel(hue, shift))];
-  return {
-    R: of(0),
-    G: of(120),
-    B: of(240),
-    A: [0, ...codes.map(() => 255)],
-    I: [0, ...codes],
-    labels: ['background', ...names],
-  };
+  return Array.from({ length: count }, (_, i) => {
+    const hue = (i * 137.508) % 360;
+    return [channel(hue, 0), channel(hue, 120), channel(hue, 240)];
+  });
 }
 
 export class Viewer {
@@ -24,50 +18,101 @@ export class Viewer {
     backColor: [0.09, 0.1, 0.12, 1],
     crosshairColor: [0.35, 0.71, 0.9, 0.8],
     crosshairWidth: 0.2,
-    show3Dcrosshair: true,
-    // nothing is loaded that is not part of the page
+    // the page itself takes what is dropped, and says what is missing
     dragAndDropEnabled: false,
+    loadingText: '',
     isResizeCanvas: true,
   });
+  private text: HTMLElement | undefined;
+  private place: HTMLElement | undefined;
+  private opacity = 0.5;
+  private attached = false;
 
-  async attach(canvas: HTMLCanvasElement): Promise<void> {
-    await this.niivue.attachToCanvas(canvas);
+  /** False where there is no WebGL 2: then nothing is shown. */
+  get works(): boolean {
+    return this.attached;
   }
 
-  private clear(keep: number): void {
-    while (this.niivue.volumes.length > keep) this.niivue.removeVolumeByIndex(this.niivue.volumes.length - 1);
+  /**
+   * @param text stands in the canvas's place while there is no image
+   * @param place is told what lies under the crosshair
+   */
+  async attach(canvas: HTMLCanvasElement, text: HTMLElement, place: HTMLElement): Promise<boolean> {
+    [this.text, this.place] = [text, place];
+    this.niivue.onLocationChange = (location) => {
+      place.textContent = (location as { string: string }).string;
+    };
+    try {
+      await this.niivue.attachToCanvas(canvas);
+      this.attached = true;
+    } catch {
+      canvas.hidden = true;
+    }
+    return this.attached;
+  }
+
+  private keep(count: number): void {
+    while (this.niivue.volumes.length > count) this.niivue.removeVolumeByIndex(this.niivue.volumes.length - 1);
+  }
+
+  clearResult(): void {
+    if (this.niivue.volumes.length > 1) this.keep(1);
+  }
+
+  clear(): void {
+    if (!this.attached) return;
+    this.keep(0);
+    this.niivue.drawScene();
+    this.text!.hidden = false;
+    this.place!.textContent = '';
   }
 
   async showImage(file: File): Promise<void> {
-    this.clear(0);
+    if (!this.attached) return;
+    this.keep(0);
     this.niivue.addVolume(await NVImage.loadFromFile({ file, name: file.name }));
+    this.text!.hidden = true;
   }
 
-  private async over(nifti: Uint8Array<ArrayBuffer>, name: string): Promise<NVImage> {
-    this.clear(1);
-    return NVImage.loadFromFile({ file: new File([nifti], name), name, opacity: OPACITY });
-  }
-
-  async showLabels(nifti: Uint8Array<ArrayBuffer>, labels: readonly { code: number; name: string }[]): Promise<void> {
-    const volume = await this.over(nifti, 'labels.nii');
-    volume.setColormapLabel(
-      colourMap(
-        labels.map(({ code }) => code),
-        labels.map(({ name }) => name),
-      ),
-    );
+  private async over(nifti: Uint8Array<ArrayBuffer>, name: string, dress: (volume: NVImage) => void = () => {}): Promise<void> {
+    if (!this.attached) return;
+    this.keep(1);
+    const volume = await NVImage.loadFromFile({ file: new File([nifti], name), name, opacity: this.opacity });
+    dress(volume);
     this.niivue.addVolume(volume);
     this.niivue.updateGLVolume();
   }
 
-  async showColours(nifti: Uint8Array<ArrayBuffer>): Promise<void> {
-    this.niivue.addVolume(await this.over(nifti, 'features.nii'));
+  /** In the order of `labelColours`. */
+  showLabels(nifti: Uint8Array<ArrayBuffer>, labels: readonly { code: number; name: string }[]): Promise<void> {
+    const colours = labelColours(labels.length);
+    const channel = (k: 0 | 1 | 2): number[] => [0, ...colours.map((colour) => colour[k])];
+    return this.over(nifti, 'labels.nii', (volume) =>
+      volume.setColormapLabel({
+        R: channel(0),
+        G: channel(1),
+        B: channel(2),
+        A: [0, ...labels.map(() => 255)],
+        I: [0, ...labels.map(({ code }) => code)],
+        labels: ['background', ...labels.map(({ name }) => name)],
+      }),
+    );
+  }
+
+  showColours(nifti: Uint8Array<ArrayBuffer>): Promise<void> {
+    return this.over(nifti, 'features.nii');
   }
 
   /** In warm colours over the first image's grey: where both agree, edges coincide. */
-  async showWarped(nifti: Uint8Array<ArrayBuffer>): Promise<void> {
-    const volume = await this.over(nifti, 'warped.nii');
-    volume.colormap = 'warm';
-    this.niivue.addVolume(volume);
+  showWarped(nifti: Uint8Array<ArrayBuffer>): Promise<void> {
+    return this.over(nifti, 'warped.nii', (volume) => {
+      volume.colormap = 'warm';
+    });
+  }
+
+  /** Of the result: 0 shows the image alone, 1 the result alone. */
+  setOpacity(opacity: number): void {
+    this.opacity = opacity;
+    if (this.niivue.volumes.length > 1) this.niivue.setOpacity(1, opacity);
   }
 }

@@ -1,5 +1,6 @@
 /** Progress on stderr: a bar with rate and time left on a terminal, plain lines otherwise. Results belong on stdout, never here. */
 import { type Options, SingleBar } from 'cli-progress';
+import { formatDuration } from '../errors/format-duration.ts';
 
 /** What long work reports to. `advance` may be called often; it prints seldom. */
 export interface Progress {
@@ -17,14 +18,7 @@ export const SILENT: Progress = { start: () => {}, advance: () => {}, say: () =>
 
 const PLAIN_LINE_EVERY_MS = 10_000;
 
-const seconds = (ms: number): string => {
-  const s = Math.max(0, Math.round(ms / 1000));
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-  return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-};
-/** A duration as people read it. */
-export const formatDuration = seconds;
+export { formatDuration };
 
 function plain(stream: NodeJS.WriteStream): Progress {
   let [total, done, before, startedMs, printedMs] = [0, 0, 0, 0, 0];
@@ -32,7 +26,7 @@ function plain(stream: NodeJS.WriteStream): Progress {
   const print = (note: string): void => {
     const elapsed = performance.now() - startedMs;
     const rate = (done - before) / Math.max(elapsed / 1000, 1e-3);
-    const left = rate > 0 ? `, ${seconds(((total - done) / rate) * 1000)} left` : '';
+    const left = rate > 0 ? `, ${formatDuration(((total - done) / rate) * 1000)} left` : '';
     stream.write(
       `${done}/${total} ${unit} (${rate >= 1 ? rate.toFixed(1) : rate.toPrecision(2)}/s${left})${note ? ` ${note}` : ''}\n`,
     );
@@ -83,7 +77,7 @@ function bar(stream: NodeJS.WriteStream): Progress {
       const total = current?.getTotal() ?? 0;
       current?.increment(by, {
         rate: rate >= 1 ? rate.toFixed(1) : rate.toPrecision(2),
-        left: rate > 0 ? seconds(((total - done) / rate) * 1000) : '-',
+        left: rate > 0 ? formatDuration(((total - done) / rate) * 1000) : '-',
         note: note ? `| ${note}` : '',
       });
     },
