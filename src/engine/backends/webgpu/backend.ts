@@ -130,9 +130,10 @@ class Pipelines {
     const module = this.device.createShaderModule({ label, code });
     const layout = this.device.createPipelineLayout({ bindGroupLayouts: [this.layout(regions)] });
     const compute = { module, entryPoint: 'main' };
-    const pipeline = this.device.createComputePipelineAsync({ label, layout, compute }).catch((error: Error) => {
+    const pipeline = this.device.createComputePipelineAsync({ label, layout, compute }).catch(async (error: Error) => {
       this.byCode.delete(code);
-      throw new WorkError(`WebGPU: the driver refuses the kernel ${label}: ${error.message}`);
+      const messages = (await module.getCompilationInfo()).messages.map(({ lineNum, message }) => `line ${lineNum}: ${message}`);
+      throw new WorkError(`WebGPU: the driver refuses the kernel ${label}: ${messages.join('; ') || error.message}`);
     });
     // awaited later, in the order of use; another's failure must not leave this one unheard
     pipeline.catch(() => {});

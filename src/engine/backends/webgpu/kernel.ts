@@ -27,6 +27,8 @@ export interface Dispatch {
   /** Unsigned whole numbers, by name. */
   readonly uints?: Readonly<Record<string, number>>;
   readonly floats?: Readonly<Record<string, number>>;
+  /** Tensors that are read by fours, `x4(i)` being the elements 4 i to 4 i + 3. They must share no memory with another tensor. */
+  readonly vectors?: readonly string[];
   /** WGSL with an entry point `main`; tensors and numbers by name (u.NAME). */
   readonly code: string;
   readonly workgroups: readonly [number, number, number];
@@ -196,7 +198,10 @@ export function volumeSizes({ shape }: WebGpuTensor): { channels: number; d: num
  * The whole module of a dispatch.
  * @param bindingOf the binding of each tensor: tensors that share memory share one
  */
-export function moduleOf({ tensors, uints = {}, floats = {}, code }: Dispatch, bindingOf: (tensor: string) => number): string {
+export function moduleOf(
+  { tensors, uints = {}, floats = {}, vectors = [], code }: Dispatch,
+  bindingOf: (tensor: string) => number,
+): string {
   const names = Object.keys(tensors);
   const fields = [
     ...names.map((name) => `${name}_at: u32`),
@@ -204,12 +209,15 @@ export function moduleOf({ tensors, uints = {}, floats = {}, code }: Dispatch, b
     ...Object.keys(floats).map((name) => `${name}: f32`),
   ];
   const bindings = [...new Set(names.map(bindingOf))].sort((a, b) => a - b);
+  const byFours = vectors.map(bindingOf);
+  const type = (binding: number): string => (byFours.includes(binding) ? 'vec4f' : 'f32');
   return `struct Uniforms { ${fields.join(', ')} }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-${bindings.map((binding) => `@group(0) @binding(${binding + 1}) var<storage, read_write> memory${binding}: array<f32>;`).join('\n')}
+${bindings.map((binding) => `@group(0) @binding(${binding + 1}) var<storage, read_write> memory${binding}: array<${type(binding)}>;`).join('\n')}
 ${names
   .map((name) => {
     const memory = `memory${bindingOf(name)}`;
+    if (vectors.includes(name)) return `fn ${name}4(i: u32) -> vec4f { return ${memory}[u.${name}_at / 4u + i]; }`;
     return `fn ${name}(i: u32) -> f32 { return ${memory}[u.${name}_at + i]; }
 fn set_${name}(i: u32, value: f32) { ${memory}[u.${name}_at + i] = value; }`;
   })

@@ -8,7 +8,8 @@
  * Gradient by the weights: a workgroup walks over boxes of voxels; each thread keeps the 3 taps along x of 4 output channels for one input
  * channel and one row of taps. Several workgroups share the voxels; their sums are added in a fixed order.
  */
-import { flat, MOST_FLOPS, type WebGpuEmitter, type WebGpuKernel, type WebGpuTensor } from '../../backends/webgpu/kernel.ts';
+import { flat, type WebGpuEmitter, type WebGpuKernel, type WebGpuTensor } from '../../backends/webgpu/kernel.ts';
+import { convolveWinograd, parts, weightGradientWinograd, winogradPays } from './webgpu-winograd.ts';
 
 type Volume = readonly [number, number, number, number, number];
 
@@ -28,12 +29,6 @@ function boxOf(threads: number, d: number, h: number, w: number): { runs: number
   const tall = Math.min(power(h), Math.max(1, Math.floor(threads / runs)), 8);
   const deep = Math.min(power(d), Math.max(1, Math.floor(threads / runs / tall)), 8);
   return { runs, tall, deep };
-}
-
-/** `count` workgroups along one axis in ranges [first, how many], none of more arithmetic than a dispatch may have. */
-function parts(count: number, flops: number): [number, number][] {
-  const each = Math.max(1, Math.floor((count * MOST_FLOPS) / Math.max(flops, 1)));
-  return Array.from({ length: Math.ceil(count / each) }, (_, i) => [i * each, Math.min(each, count - i * each)]);
 }
 
 /** Weights (O, I, K, K, K) as (I, taps, O padded): for the input's gradient with O and I exchanged and the taps turned round. */
@@ -61,7 +56,7 @@ function packWeights(emitter: WebGpuEmitter, weight: WebGpuTensor, turned: boole
   return packed;
 }
 
-function convolve(
+function convolveDirectly(
   emitter: WebGpuEmitter,
   name: string,
   x: WebGpuTensor,
@@ -166,6 +161,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     });
 }
 
+const convolve = (...[emitter, name, x, weight, bias, out, turned]: Parameters<typeof convolveDirectly>): void =>
+  (winogradPays(weight.shape[2]!, x.shape[1]!, out.shape[1]!) ? convolveWinograd : convolveDirectly)(
+    emitter,
+    name,
+    x,
+    weight,
+    bias,
+    out,
+    turned,
+  );
+
 export const conv3d: WebGpuKernel<undefined> = ({ inputs: [x, weight, bias], out }, emitter) =>
   convolve(emitter, 'conv3d', x!, weight!, bias, out, false);
 
@@ -180,12 +186,9 @@ const BOX = 64;
 const ENOUGH_WORKGROUPS = 1024;
 const MOST_PARTIAL_BYTES = 64 * 2 ** 20;
 
-export const conv3dWeightGradient: WebGpuKernel<{ readonly kernel: number }> = (
-  { inputs: [x, dOut], out, attributes: { kernel } },
-  emitter,
-) => {
-  const [batch, inputs, d, h, w] = x!.shape as Volume;
-  const outputs = dOut!.shape[1]!;
+function weightGradientDirectly(emitter: WebGpuEmitter, x: WebGpuTensor, dOut: WebGpuTensor, out: WebGpuTensor): void {
+  const [batch, inputs, d, h, w] = x.shape as Volume;
+  const [outputs, , kernel] = out.shape as Volume;
   const half = (kernel - 1) / 2;
   const tileInputs = kernel === 1 ? 16 : 4;
   const rows = kernel * kernel;
@@ -204,11 +207,11 @@ export const conv3dWeightGradient: WebGpuKernel<{ readonly kernel: number }> = (
     Math.min(boxes, Math.ceil(ENOUGH_WORKGROUPS / (tilesIn * tilesOut)), Math.floor(MOST_PARTIAL_BYTES / (4 * out.elements))),
   );
   const partial = emitter.scratch([sharers, out.elements]);
-  const flops = 2 * kernel ** 3 * inputs * dOut!.elements;
+  const flops = 2 * kernel ** 3 * inputs * dOut.elements;
   for (const [firstTile, tiles] of parts(tilesIn * tilesOut, flops))
     emitter.dispatch({
       name: 'conv3dWeightGradient',
-      tensors: { x: x!, dOut: dOut!, partial },
+      tensors: { x, dOut, partial },
       uints: { inputs, outputs, d, h, w, countX, countY, countZ, boxes, sharers, tilesIn, firstTile },
       workgroups: [sharers, tiles, 1],
       flops: (flops * tiles) / (tilesIn * tilesOut),
@@ -284,4 +287,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   for (var part = 0u; part < u.sharers; part++) { sum += partial(part * u.count + i); }
   set_out(i, sum);`,
   });
-};
+}
+
+export const conv3dWeightGradient: WebGpuKernel<{ readonly kernel: number }> = (
+  { inputs: [x, dOut], out, attributes: { kernel } },
+  emitter,
+) =>
+  (winogradPays(kernel, x!.shape[1]!, dOut!.shape[1]!) ? weightGradientWinograd : weightGradientDirectly)(
+    emitter,
+    x!,
+    dOut!,
+    out,
+  );
