@@ -17,10 +17,12 @@ import { initialParameters, parameterTable } from '../src/model/parameters.ts';
 import { createBackend } from '../src/node/backends.ts';
 import { type PageServer, servePage } from '../src/node/page-server.ts';
 import { SILENT } from '../src/node/progress.ts';
+import { readSafetensors } from '../src/node/safetensors.ts';
 import { renderSubject } from '../src/phantom/subject.ts';
 import { registerImages } from '../src/registration/register.ts';
 import { writeModel } from '../src/training/model-folder.ts';
 import { namedTensors } from '../src/training/named-parameters.ts';
+import { embedImage } from '../src/transfer/embed.ts';
 import { segmentImages } from '../src/transfer/segment.ts';
 
 const CHROMIUMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
@@ -42,13 +44,22 @@ const SOFTWARE = [
 ];
 const CODES = [0, 205, 420, 900];
 
+/** What the page offers to scripts. */
 interface Api {
   readonly gvsl: {
     readonly compute: {
       segment(backend: string, probabilities: boolean, onProgress: unknown): Promise<{ probabilities: Float32Array[] }>;
+      features(backend: string, local: boolean, onProgress: unknown): Promise<{ local: Float32Array }>;
     };
     readonly Comlink: { proxy(callback: () => void): unknown };
+    readonly losses: readonly { readonly total: number }[];
   };
+}
+const BACKENDS = ['cpu', 'webgpu'] as const;
+
+function worstDifference(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+  expect(found).toHaveLength(expected.length);
+  return Array.from(expected).reduce((worst, value, i) => Math.max(worst, Math.abs(found[i]! - value)), 0);
 }
 
 describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
@@ -65,7 +76,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
       .then((found) => found ?? '');
   /** Waits for what follows a click: a line that matches. */
   const saying = (id: string, pattern: RegExp): Promise<void> =>
-    expect.poll(() => text(id), { timeout: 120_000, interval: 100 }).toMatch(pattern);
+    expect.poll(() => text(id), { timeout: 60_000, interval: 100 }).toMatch(pattern);
 
   const open = async (url: string): Promise<Page> => {
     const opened = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
@@ -78,7 +89,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'gvsl-page-'));
-    const { image } = renderSubject({ kind: 'heart-ct', seed: 3, subject: 1, spacingMm: 8 });
+    const { image } = renderSubject({ kind: 'heart-ct', seed: 3, subject: 1, spacingMm: 10 });
     await writeImage(join(folder, 'heart.nii.gz'), image);
     // random parameters: agreement is asked for, not skill
     const heads = { ...NO_HEADS, segmentation: CODES.length };
@@ -90,7 +101,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
         format: 'gvsl-model',
         formatVersion: 1,
         architecture: { width: 0.125, channels: scaledArchitecture(0.125).widths.slice(0, 5), heads },
-        preprocessing: { modality: 'ct', spacingMm: [8, 8, 8], intensity: 'minmax', crop: 'none' },
+        preprocessing: { modality: 'ct', spacingMm: [10, 10, 10], intensity: 'minmax', crop: 'none' },
         task: { kind: 'segmentation', labels, patch: [16, 16, 16] },
         pretraining: null,
         training: null,
@@ -108,7 +119,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
         format: 'gvsl-model',
         formatVersion: 1,
         architecture: { width: 0.125, channels: matching.widths.slice(0, 5), heads: ALL_HEADS },
-        preprocessing: { modality: 'ct', spacingMm: [8, 8, 8], intensity: 'minmax', crop: 'none' },
+        preprocessing: { modality: 'ct', spacingMm: [10, 10, 10], intensity: 'minmax', crop: 'none' },
         task: null,
         pretraining: null,
         training: null,
@@ -118,10 +129,18 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
       },
       namedTensors(matchingTable, initialParameters(matchingTable, 2)).values(),
     );
-    await writeImage(join(folder, 'other.nii.gz'), renderSubject({ kind: 'heart-ct', seed: 3, subject: 2, spacingMm: 8 }).image);
+    await writeImage(join(folder, 'other.nii.gz'), renderSubject({ kind: 'heart-ct', seed: 3, subject: 2, spacingMm: 10 }).image);
     server = await servePage(built, 0);
     browser = await chromium.launch({ executablePath: executablePath!, args: SOFTWARE });
     page = await open(server.url);
+    // so that a test can take the device away
+    await page.workers()[0]!.evaluate(`{
+      const request = GPUAdapter.prototype.requestDevice;
+      GPUAdapter.prototype.requestDevice = async function (...options) {
+        globalThis.device = await request.apply(this, options);
+        return globalThis.device;
+      };
+    }`);
   });
   afterAll(async () => {
     await browser?.close();
@@ -177,11 +196,11 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     await page.setInputFiles('#model', call.model);
     await saying(
       'model-text',
-      /model: trained for segmentation, width 0\.125, 0 steps; CT at 8 x 8 x 8 mm; segments 3 structures/,
+      /model: trained for segmentation, width 0\.125, 0 steps; CT at 10 x 10 x 10 mm; segments 3 structures/,
     );
     await page.setInputFiles('#image', inputs[0]!);
-    await saying('image-text', /voxels of 8 x 8 x 8 mm, int16/);
-    for (const backend of ['cpu', 'webgpu']) {
+    await saying('image-text', /voxels of 10 x 10 x 10 mm, int16/);
+    for (const backend of BACKENDS) {
       const found = await page.evaluate(async (name) => {
         const { compute, Comlink } = (globalThis as unknown as Api).gvsl;
         const { probabilities } = await compute.segment(
@@ -193,9 +212,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
       }, backend);
       expect(found).toHaveLength(CODES.length);
       found.forEach((values, k) => {
-        const worst = values.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[k]![i]!)), 0);
-        expect(values).toHaveLength(expected[k]!.length);
-        expect(worst, `${backend}, class ${k}`).toBeLessThan(1e-4);
+        expect(worstDifference(values, expected[k]!), `${backend}, class ${k}`).toBeLessThan(1e-4);
       });
     }
     // the buttons do the same and show it; the saved file is the command line's, geometry and codes
@@ -220,39 +237,83 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     await page.setInputFiles('#model', model);
     await saying('model-text', /matcher: pre-trained, .*; registers, shows features/);
     await page.setInputFiles('#moving', moving);
-    await saying('moving-text', /other\.nii\.gz: .* voxels of 8 x 8 x 8 mm/);
-    await page.selectOption('#backend', 'cpu');
-    await page.click('#register');
-    await saying('apply-status', /done in .* on WebAssembly/);
-    const ncc = await page.locator('#result-table td:last-child').allInnerTexts();
-    expect(ncc).toHaveLength(3);
-    // the command line's first stage, as stored, has no row here
-    ncc.forEach((value, k) => {
-      expect(Number(value)).toBeCloseTo(report.stages[k + 1]!.ncc, 2.5);
-    });
-    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
-    expect(download.suggestedFilename()).toBe('other_on_heart.nii.gz');
-    await download.saveAs(join(folder, 'warped.nii.gz'));
-    const saved = (await readImage(join(folder, 'warped.nii.gz'))).volume;
+    await saying('moving-text', /other\.nii\.gz: .* voxels of 10 x 10 x 10 mm/);
     const theirs = (await readImage(join(out, report.files.warped!))).volume;
-    expect(saved.geometry).toEqual(theirs.geometry);
-    // whole numbers: rounding may fall either way
-    const differences = Array.from(saved.data, (value, i) => Math.abs(value - theirs.data[i]!));
-    expect(Math.max(...differences)).toBeLessThanOrEqual(1);
+    for (const [backend, named] of [
+      ['cpu', /done in .* on WebAssembly/],
+      ['webgpu', /done in .* on WebGPU/],
+    ] as const) {
+      await page.selectOption('#backend', backend);
+      await page.click('#register');
+      await saying('apply-status', named);
+      const ncc = await page.locator('#result-table td:last-child').allInnerTexts();
+      expect(ncc).toHaveLength(3);
+      // the command line's first stage, as stored, has no row here
+      ncc.forEach((value, k) => {
+        expect(Number(value)).toBeCloseTo(report.stages[k + 1]!.ncc, 2.5);
+      });
+      const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
+      expect(download.suggestedFilename()).toBe('other_on_heart.nii.gz');
+      await download.saveAs(join(folder, 'warped.nii.gz'));
+      const saved = (await readImage(join(folder, 'warped.nii.gz'))).volume;
+      expect(saved.geometry).toEqual(theirs.geometry);
+      // whole numbers: rounding may fall either way
+      expect(worstDifference(saved.data, theirs.data), backend).toBeLessThanOrEqual(1);
+    }
   });
 
-  it('shows features, trains with a falling loss, and stops when told', { timeout: 300_000 }, async () => {
+  it('has the features that the command line has', async () => {
+    const out = join(folder, 'features');
+    const call = { model: join(folder, 'model'), input: join(folder, 'heart.nii.gz'), out, progress: SILENT };
+    await embedImage({ ...call, backend: await createBackend('cpu', 1) });
+    const expected = (await readSafetensors(join(out, 'features.safetensors'))).tensors.get('local')!;
+    await page.setInputFiles('#model', call.model);
+    await saying('model-text', /trained for segmentation, .*; segments 3 structures, shows features/);
+    for (const backend of BACKENDS) {
+      const found = await page.evaluate(async (name) => {
+        const { compute, Comlink } = (globalThis as unknown as Api).gvsl;
+        const { local } = await compute.features(
+          name,
+          true,
+          Comlink.proxy(() => {}),
+        );
+        return Array.from(local);
+      }, backend);
+      expect(worstDifference(found, expected.data), backend).toBeLessThan(1e-4);
+    }
+    await page.selectOption('#backend', 'cpu');
     await page.click('#features');
     await saying('apply-status', /done in .* on WebAssembly/);
+    expect(await page.getAttribute('#save', 'download')).toBe('heart_features.nii.gz');
+  });
+
+  it('stops when told, and goes on after the GPU was lost', async () => {
+    await page.selectOption('#backend', 'webgpu');
+    await page.click('#segment');
+    await saying('apply-status', /segmenting: \d+ of \d+ windows/);
+    await page.click('#apply .stop');
+    await saying('apply-status', /segmenting: \d+ of \d+ windows; stopped/);
+    await page.click('#segment');
+    await saying('apply-status', /segmenting: \d+ of \d+ windows/);
+    await page.workers()[0]!.evaluate('device.destroy()');
+    await saying('apply-status', /^WebGPU: /);
+    expect(await page.getAttribute('#apply-status', 'class')).toContain('wrong');
+    await page.selectOption('#backend', 'cpu');
+    await page.click('#segment');
+    await saying('apply-status', /done in .* on WebAssembly/);
+  });
+
+  it('trains with a falling loss, and stops when told', { timeout: 300_000 }, async () => {
+    await page.selectOption('#backend', 'cpu');
     await page.fill('#subjects', '3');
-    await page.fill('#steps', '150');
+    await page.fill('#steps', '100');
     await page.selectOption('#width', '0.125');
     await page.click('#train');
-    await saying('training-status', /step 150 of 150, loss .*; done/);
-    const losses = await page.evaluate(() => (globalThis as unknown as { gvsl: { losses: { total: number }[] } }).gvsl.losses);
-    const mean = (part: { total: number }[]): number => part.reduce((sum, { total }) => sum + total, 0) / part.length;
-    expect(losses).toHaveLength(150);
-    expect(mean(losses.slice(-50))).toBeLessThan(0.95 * mean(losses.slice(0, 50)));
+    await saying('training-status', /step 100 of 100, loss .*; done/);
+    const losses = await page.evaluate(() => (globalThis as unknown as Api).gvsl.losses);
+    const mean = (part: typeof losses): number => part.reduce((sum, { total }) => sum + total, 0) / part.length;
+    expect(losses).toHaveLength(100);
+    expect(mean(losses.slice(-30))).toBeLessThan(0.95 * mean(losses.slice(0, 30)));
     await page.fill('#steps', '5000');
     await page.click('#train');
     await saying('training-status', /step \d+ of 5000/);

@@ -3,6 +3,7 @@ import * as Comlink from 'comlink';
 import type { Backend, Session } from '../engine/backend.ts';
 import type { Program } from '../engine/graph.ts';
 import { WorkError } from '../errors/errors.ts';
+import { formatBytes } from '../errors/format-bytes.ts';
 import { type Geometry, toZyx, type Volume, voxelCount, type Zyx } from '../geometry/volume.ts';
 import { volumeFeatures } from '../method/embedding/volume-features.ts';
 import { ncc } from '../method/evaluation/ncc.ts';
@@ -50,6 +51,11 @@ export interface Segmented extends ImageResult {
   readonly probabilities: readonly Float32Array[] | null;
 }
 
+export interface Features extends ImageResult {
+  /** (channels, D, H, W) on the prepared grid, if they were asked for. */
+  readonly local: Float32Array | null;
+}
+
 export interface Registered extends ImageResult {
   /** Local correlation with the first image on the network's grid: centre on centre, after the affine, after the deformation. */
   readonly ncc: readonly { readonly stage: StageName; readonly value: number }[];
@@ -60,7 +66,7 @@ export interface Registered extends ImageResult {
 export type OnProgress = (done: number, of: number, memoryBytes: number) => void;
 
 const OVERLAP = 0.5;
-/** A browser does not say how much there is; a matching of more is done in tiles. */
+/** A browser does not say how much there is: a matching of more is done in tiles, features of more are refused. */
 const MOST_BYTES = 2 * 2 ** 30;
 /** Sides of the window if the model does not say what it was trained with. */
 const DEFAULT_SIDE = 64;
@@ -182,23 +188,34 @@ class Compute {
   }
 
   /** The first three principal components of the local features as colours. */
-  async features(name: BackendName, onProgress: OnProgress): Promise<ImageResult> {
+  async features(name: BackendName, wantLocal: boolean, onProgress: OnProgress): Promise<Features> {
     const { model, image } = this.both();
     if (!hasDecoder(model.architecture.heads)) throw new WorkError('a classifier has no decoder, so no local features');
     const trained = model.configuration.task?.patch ?? model.configuration.pretraining?.data.patch ?? DEFAULT_SIDE;
     const window: Zyx = typeof trained === 'number' ? [trained, trained, trained] : trained;
     const { cropped } = image;
+    const bytes = 4 * voxelCount(cropped.geometry.size) * (model.architecture.widths[8]! + 4);
+    if (bytes > MOST_BYTES)
+      throw new WorkError(
+        `its local features need ${formatBytes(bytes)}, and a page may take ${formatBytes(MOST_BYTES)}: crop the image`,
+      );
     const { program } = featuresProgram(model.architecture, window);
     const windows = countWindows(cropped.geometry, window);
-    const { colours, seconds, backend } = await this.onWindows(name, model, program, windows, onProgress, (session, onWindow) =>
-      volumeFeatures({
-        session,
-        architecture: model.architecture,
-        cropped,
-        window,
-        overlap: OVERLAP,
-        onWindow,
-      }),
+    const { colours, local, seconds, backend } = await this.onWindows(
+      name,
+      model,
+      program,
+      windows,
+      onProgress,
+      (session, onWindow) =>
+        volumeFeatures({
+          session,
+          architecture: model.architecture,
+          cropped,
+          window,
+          overlap: OVERLAP,
+          onWindow,
+        }),
     );
     const rgb = new Uint8Array(3 * voxelCount(cropped.geometry.size));
     // air has features too, but no anatomy
@@ -206,7 +223,7 @@ class Compute {
       if (value <= 0) return;
       for (let k = 0; k < 3; k++) rgb[3 * voxel + k] = Math.round(255 * colours[k]![voxel]!);
     });
-    return { nifti: await writeNiftiFile(cropped.geometry, rgb, 'RGB'), seconds, backend };
+    return { nifti: await writeNiftiFile(cropped.geometry, rgb, 'RGB'), local: wantLocal ? local : null, seconds, backend };
   }
 
   /** Lays the second image onto the first, centre on centre, affine, then deformable; the result is it on the first one's own grid. */

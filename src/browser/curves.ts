@@ -14,6 +14,14 @@ const CURVES: Readonly<Record<string, { readonly label: string; readonly stroke:
   mse: { label: 'restoration (MSE)', stroke: '--pink' },
 };
 
+type Losses = Readonly<Record<string, number>>;
+
+/** Of one loss over the last steps. */
+export function meanOfLast(losses: readonly Losses[], name: string): number {
+  const last = losses.slice(-WINDOW);
+  return last.reduce((sum, each) => sum + each[name]!, 0) / last.length;
+}
+
 /** A colour of style.css, asked for at each drawing: the scheme may have changed. */
 const colour = (name: string) => (): string => getComputedStyle(document.documentElement).getPropertyValue(name);
 
@@ -23,7 +31,7 @@ export class Curves {
   private names: readonly string[] = [];
   private columns: number[][] = [];
   /** The last losses, as they were. */
-  private recent: Readonly<Record<string, number>>[] = [];
+  private recent: Losses[] = [];
 
   constructor(parent: HTMLElement) {
     this.parent = parent;
@@ -36,11 +44,10 @@ export class Curves {
     this.plot = undefined;
   }
 
-  add(step: number, loss: Readonly<Record<string, number>>): void {
+  add(step: number, loss: Losses): void {
     if (!this.plot) this.start(Object.keys(loss));
     this.recent = [...this.recent, loss].slice(-WINDOW);
-    const mean = (name: string): number => this.recent.reduce((sum, each) => sum + each[name]!, 0) / this.recent.length;
-    [step, ...this.names.map(mean)].forEach((value, i) => {
+    [step, ...this.names.map((name) => meanOfLast(this.recent, name))].forEach((value, i) => {
       this.columns[i]!.push(value);
     });
     this.plot!.setData(this.columns as uPlot.AlignedData);

@@ -5,7 +5,7 @@ import { Activity } from './activity.ts';
 import type { BackendName } from './backends.ts';
 import { imageName, modelFiles, takeDropped } from './chosen-files.ts';
 import type { ComputeApi, ImageResult, ModelSummary, OnProgress } from './compute-worker.ts';
-import { Curves } from './curves.ts';
+import { Curves, meanOfLast } from './curves.ts';
 import { showTable } from './table.ts';
 import { labelColours, Viewer } from './viewer.ts';
 
@@ -170,7 +170,7 @@ button('features').onclick = () =>
     'computing features',
     'windows',
     () => `${open.image}_features`,
-    (onProgress) => compute.features(backendName(), onProgress),
+    (onProgress) => compute.features(backendName(), false, onProgress),
     async ({ nifti }) => {
       showTable(element<HTMLTableElement>('result-table'), [], []);
       await viewer.showColours(nifti);
@@ -215,7 +215,7 @@ element('training-form').onsubmit = (event) => {
   curves.clear();
   losses.length = 0;
   const { subjects, steps } = request;
-  const summary = (): string => `step ${losses.length} of ${steps}, loss ${losses.at(-1)?.total?.toFixed(4) ?? 'not known'}`;
+  const summary = (): string => `step ${losses.length} of ${steps}, loss ${meanOfLast(losses, 'total').toFixed(4)}`;
   let startedMs = 0;
   alone(() =>
     training.run('starting ...', async () => {
