@@ -13,6 +13,12 @@ export function labelColours(count: number): Rgb[] {
   });
 }
 
+/** What NiiVue tells of the crosshair. */
+interface Location {
+  readonly mm: ArrayLike<number>;
+  readonly values: readonly { readonly value: number }[];
+}
+
 export class Viewer {
   private readonly niivue = new Niivue({
     backColor: [0.09, 0.1, 0.12, 1],
@@ -26,6 +32,8 @@ export class Viewer {
   private text: HTMLElement | undefined;
   private place: HTMLElement | undefined;
   private opacity = 0.5;
+  /** Of the labels that are shown. */
+  private names: ReadonlyMap<number, string> = new Map();
   private attached = false;
 
   /** False where there is no WebGL 2: then nothing is shown. */
@@ -40,7 +48,7 @@ export class Viewer {
   async attach(canvas: HTMLCanvasElement, text: HTMLElement, place: HTMLElement): Promise<boolean> {
     [this.text, this.place] = [text, place];
     this.niivue.onLocationChange = (location) => {
-      place.textContent = (location as { string: string }).string;
+      place.textContent = this.describe(location as Location);
     };
     try {
       await this.niivue.attachToCanvas(canvas);
@@ -49,6 +57,14 @@ export class Viewer {
       canvas.hidden = true;
     }
     return this.attached;
+  }
+
+  /** The millimetres of the file, as viewers tell them; the image's value, and the result's: a name, if it is a label. */
+  private describe({ mm, values }: Location): string {
+    const [image, result] = values.map(({ value }) => +value.toFixed(3));
+    const point = Array.from(mm).slice(0, 3).map(Math.round).join(', ');
+    const shown = result === undefined ? '' : `; result ${this.names.get(result) ?? result}`;
+    return `${point} mm (RAS): ${image}${shown}`;
   }
 
   private keep(count: number): void {
@@ -77,6 +93,7 @@ export class Viewer {
   private async over(nifti: Uint8Array<ArrayBuffer>, name: string, dress: (volume: NVImage) => void = () => {}): Promise<void> {
     if (!this.attached) return;
     this.keep(1);
+    this.names = new Map();
     const volume = await NVImage.loadFromFile({ file: new File([nifti], name), name, opacity: this.opacity });
     dress(volume);
     this.niivue.addVolume(volume);
@@ -87,7 +104,8 @@ export class Viewer {
   showLabels(nifti: Uint8Array<ArrayBuffer>, labels: readonly { code: number; name: string }[]): Promise<void> {
     const colours = labelColours(labels.length);
     const channel = (k: 0 | 1 | 2): number[] => [0, ...colours.map((colour) => colour[k])];
-    return this.over(nifti, 'labels.nii', (volume) =>
+    return this.over(nifti, 'labels.nii', (volume) => {
+      this.names = new Map([[0, 'background'], ...labels.map(({ code, name }) => [code, name] as const)]);
       volume.setColormapLabel({
         R: channel(0),
         G: channel(1),
@@ -95,8 +113,8 @@ export class Viewer {
         A: [0, ...labels.map(() => 255)],
         I: [0, ...labels.map(({ code }) => code)],
         labels: ['background', ...labels.map(({ name }) => name)],
-      }),
-    );
+      });
+    });
   }
 
   showColours(nifti: Uint8Array<ArrayBuffer>): Promise<void> {

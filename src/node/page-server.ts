@@ -20,6 +20,7 @@ const HEADERS = {
     "img-src 'self' data: blob:",
     "connect-src 'self' data: blob:",
     "form-action 'none'",
+    "frame-ancestors 'none'",
   ].join('; '),
   'X-Content-Type-Options': 'nosniff',
   'Cache-Control': 'no-cache',

@@ -7,7 +7,7 @@ export function registerDoctor(program: Command): void {
   const command = program
     .command('doctor')
     .description(
-      'check what this machine offers: Node, processor, builds of the kernels, memory, image reading; and say what would help',
+      'check what this machine offers: Node, processor, builds of the kernels, memory, GPU, image reading; and say what would help',
     )
     .addHelpText('after', '\nExample:\n  gvsl doctor\n\nExit code 1 if something is missing that gvsl cannot work without.');
   action(command, async () => {

@@ -1,4 +1,4 @@
-/** `gvsl page`: the page that segments, shows features and trains in a browser, served to this machine alone. */
+/** `gvsl page`: the page that segments, registers, shows features and trains in a browser, served to this machine alone. */
 import type { Command } from 'commander';
 import { action, type CommandResult } from '../run-command.ts';
 
@@ -7,7 +7,7 @@ export function registerPage(program: Command): void {
   const command = program
     .command('page')
     .description(
-      'serve a page that applies models to NIfTI files and trains in the browser, on its GPU or CPU: to this machine alone, and nothing is uploaded',
+      'serve a page that segments, registers, shows features and trains in the browser, on its GPU or CPU: to this machine alone, and nothing is uploaded',
     )
     .option('--port <n>', 'port of 127.0.0.1; 0 is any that is free', '8420')
     .addHelpText('after', '\nExample:\n  gvsl page\n\nIt serves until it is stopped with Ctrl-C.');
