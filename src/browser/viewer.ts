@@ -32,8 +32,8 @@ export class Viewer {
   private text: HTMLElement | undefined;
   private place: HTMLElement | undefined;
   private opacity = 0.5;
-  /** Of the labels that are shown. */
-  private names: ReadonlyMap<number, string> = new Map();
+  /** Of the labels that are shown; null of colours, whose numbers say nothing. */
+  private names: ReadonlyMap<number, string> | null = null;
   private attached = false;
 
   /** False where there is no WebGL 2: then nothing is shown. */
@@ -63,7 +63,7 @@ export class Viewer {
   private describe({ mm, values }: Location): string {
     const [image, result] = values.map(({ value }) => +value.toFixed(3));
     const point = Array.from(mm).slice(0, 3).map(Math.round).join(', ');
-    const shown = result === undefined ? '' : `; result ${this.names.get(result) ?? result}`;
+    const shown = result === undefined || !this.names ? '' : `; result ${this.names.get(result) ?? result}`;
     return `${point} mm (RAS): ${image}${shown}`;
   }
 
@@ -90,7 +90,7 @@ export class Viewer {
     this.text!.hidden = true;
   }
 
-  private async over(nifti: Uint8Array<ArrayBuffer>, name: string, dress: (volume: NVImage) => void = () => {}): Promise<void> {
+  private async over(nifti: Uint8Array<ArrayBuffer>, name: string, dress: (volume: NVImage) => void): Promise<void> {
     if (!this.attached) return;
     this.keep(1);
     this.names = new Map();
@@ -118,7 +118,9 @@ export class Viewer {
   }
 
   showColours(nifti: Uint8Array<ArrayBuffer>): Promise<void> {
-    return this.over(nifti, 'features.nii');
+    return this.over(nifti, 'features.nii', () => {
+      this.names = null;
+    });
   }
 
   /** In warm colours over the first image's grey: where both agree, edges coincide. */
