@@ -1,6 +1,10 @@
 /** What every backend offers: it takes a verified program and runs its graphs. Nothing outside a backend knows its layouts or memory. */
 import type { Node, Program } from './graph.ts';
 
+/** What a user may choose from: the backends by name, and 'auto', the quickest that the machine has. */
+export const BACKENDS = ['cpu', 'webgpu', 'webgpu-f16', 'auto', 'reference'] as const;
+export type BackendName = (typeof BACKENDS)[number];
+
 /** One call of one kernel, timed alone. */
 export interface KernelTime {
   /** As the backend names it. */
@@ -35,12 +39,16 @@ export interface Session {
 }
 
 export interface Backend {
-  /** 'reference', 'cpu', 'webgpu'. */
+  /** 'reference', 'cpu', 'webgpu', 'webgpu-f16'. */
   readonly name: string;
+  /** Whether features and their gradients are stored in half precision, so that a loss must be scaled to be trained on. */
+  readonly half?: boolean;
   /** One line for people: build, threads, device. */
   readonly description: string;
   /** Bytes that `open` would take, without taking them. */
   memoryBytes(program: Program): number;
+  /** Whether sessions lie in a device's own memory, not in the machine's. How much that is shows when it refuses. */
+  readonly ownMemory?: boolean;
   /** The most bytes that a session may take on this backend, whatever the machine has. */
   readonly memoryLimitBytes: number;
   open(program: Program): Promise<Session>;

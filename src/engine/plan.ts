@@ -6,6 +6,7 @@
  * layouts: a backend says how many bytes a tensor takes and which scratch a node wants.
  */
 import { WorkError } from '../errors/errors.ts';
+import { formatBytes } from '../errors/format-bytes.ts';
 import type { Graph, Node } from './graph.ts';
 
 /** Every tensor starts at a multiple of this: a cache line, and enough for any vector. */
@@ -108,7 +109,7 @@ export function planMemory(
         : Math.ceil(from / pageBytes) * pageBytes;
     if (request.sizeBytes > pageBytes)
       throw new WorkError(
-        `a tensor (${request.label}) takes ${request.sizeBytes} bytes, and this device allows ${pageBytes} for one`,
+        `a tensor (${request.label}) takes ${formatBytes(request.sizeBytes)}, and this device allows ${formatBytes(pageBytes)} for one`,
       );
     let offset = 0;
     for (const other of placed) {

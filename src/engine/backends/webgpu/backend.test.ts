@@ -22,11 +22,11 @@ describe('work of seconds', () => {
       graph.input('b', [32]),
     ];
     graph.output('y', conv3d(graph, x, weight, bias));
-    const { calls } = compileProgram(only(graph), PAGE).graphs.get('main')!;
-    const parts = calls.map(({ dispatch }) => dispatch).filter(({ name }) => name === 'conv3d');
+    const { calls } = compileProgram(only(graph), { pageBytes: PAGE }).graphs.get('main')!;
+    const parts = calls.map(({ dispatch }) => dispatch).filter(({ name }) => name === 'conv3d, Winograd');
     expect(parts.length).toBeGreaterThan(1);
     expect(Math.max(...parts.map(({ flops }) => flops!))).toBeLessThanOrEqual(MOST_FLOPS);
-    expect(parts.reduce((sum, { flops }) => sum + flops!, 0)).toBeCloseTo(2 * 27 * 96 * 2 * 32 * 128 ** 3, -3);
+    expect(parts.reduce((sum, { flops }) => sum + flops!, 0)).toBeCloseTo((2 * 27 * 96 * 2 * 32 * 128 ** 3 * 48) / 108, -3);
     // without gaps: each begins where the one before it ends
     parts.slice(1).forEach(({ uints }, i) => {
       expect(uints!.firstBox).toBe(parts[i]!.uints!.firstBox! + parts[i]!.workgroups[1]);
@@ -38,7 +38,7 @@ describe('a GPU of small buffers', () => {
   it('is named with what a tensor needs', () => {
     const graph = new Graph();
     graph.output('y', scale(graph, graph.input('x', [1, 8, 64, 64, 64]), 2));
-    expect(() => compileProgram(only(graph), 2 ** 20)).toThrow(/8388608 bytes, and this device allows 1048576 for one/);
+    expect(() => compileProgram(only(graph), { pageBytes: 2 ** 20 })).toThrow(/8 MiB, and this device allows 1 MiB for one/);
   });
 });
 
@@ -60,9 +60,7 @@ describe.skipIf(noWebGpu !== undefined)(`a GPU${noWebGpu === undefined ? '' : `:
     expect((await session.run('main', { x: Float32Array.of(1, 2, 3, 4) })).y).toEqual(Float32Array.of(2, 4, 6, 8));
     host.device.destroy();
     await host.device.lost;
-    await expect(session.run('main', { x: new Float32Array(4) })).rejects.toThrow(
-      /the GPU was lost .*the last checkpoint is intact/,
-    );
+    await expect(session.run('main', { x: new Float32Array(4) })).rejects.toThrow(/the GPU was lost/);
     await session.close();
   });
 });

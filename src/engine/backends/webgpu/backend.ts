@@ -9,13 +9,15 @@ import { elementCount, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
 import { verifyProgram } from '../../verify.ts';
 import { alignBinding, BINDING_ALIGNMENT, type CompiledGraph, type CompiledProgram, compileProgram } from './compile.ts';
-import { type Dispatch, MOST_FLOPS, moduleOf, uniformWords, type WebGpuTensor } from './kernel.ts';
+import { bytesOf, type Dispatch, MOST_FLOPS, moduleOf, uniformWords, type WebGpuTensor } from './kernel.ts';
 
 /** A GPU, as Node's or a browser's WebGPU gives it. */
 export interface WebGpuHost {
   readonly device: GPUDevice;
   /** One line for people: vendor, architecture, driver. */
   readonly description: string;
+  /** A driver that computes on the processor, in the machine's memory. */
+  readonly software: boolean;
 }
 
 /** A range of a buffer, in bytes. */
@@ -45,19 +47,27 @@ const pageBytesOf = ({ limits }: GPUDevice): number =>
 /** What a driver says, without the traces of its own code that follow. */
 const firstLine = (message: string): string => message.split('\n')[0]!.trim();
 
+interface Watch {
+  /** @throws WorkError if something went wrong since the watch began */
+  check(): void;
+  end(): void;
+}
+
 /** What went wrong on the device since the session was opened; WebGPU tells it apart from the calls that cause it. */
-function watch(device: GPUDevice): { check(): void } {
+function watch(device: GPUDevice): Watch {
   let fault: string | undefined;
   device.lost.then(({ reason, message }) => {
     fault = `the GPU was lost (${firstLine(message) || reason || 'no reason given'})`;
   });
-  device.addEventListener('uncapturederror', (event) => {
+  const onError = (event: Event): void => {
     fault ??= firstLine((event as GPUUncapturedErrorEvent).error.message);
-  });
+  };
+  device.addEventListener('uncapturederror', onError);
   return {
     check: () => {
-      if (fault !== undefined) throw new WorkError(`WebGPU: ${fault}; the last checkpoint is intact`);
+      if (fault !== undefined) throw new WorkError(`WebGPU: ${fault}`);
     },
+    end: () => device.removeEventListener('uncapturederror', onError),
   };
 }
 
@@ -155,18 +165,20 @@ class WebGpuSession implements Session {
   private readonly program: Program;
   private readonly compiled: CompiledProgram;
   private readonly pageBytes: number;
+  private readonly half: boolean;
   private readonly states = new Map<string, GPUBuffer>();
   private readonly pages: GPUBuffer[] = [];
   private constants: GPUBuffer | undefined;
   private uniforms: GPUBuffer | undefined;
   private readonly commands = new Map<string, readonly Command[]>();
-  private readonly faults: { check(): void };
+  private readonly faults: Watch;
 
-  constructor(device: GPUDevice, program: Program, compiled: CompiledProgram, pageBytes: number) {
+  constructor(device: GPUDevice, program: Program, compiled: CompiledProgram, pageBytes: number, half: boolean) {
     this.device = device;
     this.program = program;
     this.compiled = compiled;
     this.pageBytes = pageBytes;
+    this.half = half;
     this.memoryBytes = compiled.totalBytes;
     this.faults = watch(device);
   }
@@ -216,7 +228,7 @@ class WebGpuSession implements Session {
     const shortage = await device.popErrorScope();
     if (shortage)
       throw new WorkError(
-        `the GPU does not give the ${(compiled.totalBytes / GIB).toFixed(2)} GiB that this needs (${firstLine(shortage.message)}): use a smaller patch or a narrower network`,
+        `the GPU does not give the ${(compiled.totalBytes / GIB).toFixed(2)} GiB that this needs (${firstLine(shortage.message)}): use a smaller patch, a narrower network${this.half ? '' : ' or --backend webgpu-f16, which needs about half'}`,
       );
 
     const cache = pipelinesOf(device);
@@ -244,8 +256,9 @@ class WebGpuSession implements Session {
     this.faults.check();
   }
 
-  private rangeOf({ plan }: CompiledGraph, { place, elements }: WebGpuTensor): Range {
-    const range = (buffer: GPUBuffer, from: number): Range => ({ buffer, from, to: from + 4 * elements });
+  private rangeOf({ plan }: CompiledGraph, tensor: WebGpuTensor): Range {
+    const { place } = tensor;
+    const range = (buffer: GPUBuffer, from: number): Range => ({ buffer, from, to: from + bytesOf(tensor) });
     if (place.kind === 'state') return range(this.states.get(place.name)!, 4 * place.offset);
     if (place.kind === 'constant') return range(this.constants!, 4 * place.offset);
     const { offset } = (place.kind === 'node' ? plan.tensors : plan.scratch).get(place.id)!;
@@ -284,7 +297,9 @@ class WebGpuSession implements Session {
         encoder.copyBufferToBuffer(buffer, from, staging, offsets[i]!, to - from);
       });
       this.device.queue.submit([encoder.finish()]);
-      await staging.mapAsync(MAP_READ).catch((error: Error) => {
+      await staging.mapAsync(MAP_READ).catch(async (error: Error) => {
+        // that the device is lost is told a little later
+        await this.device.queue.onSubmittedWorkDone().catch(() => {});
         this.faults.check();
         throw new WorkError(`WebGPU: ${firstLine(error.message)}`);
       });
@@ -315,6 +330,8 @@ class WebGpuSession implements Session {
     const compiled = this.upload(name, inputs);
     this.encode(this.commands.get(name)!);
     const wanted = outputs ?? [...compiled.graph.outputs.keys()];
+    // what is read back is waited for by that; a run that gives nothing is over when the GPU is done, too
+    if (wanted.length === 0) await this.device.queue.onSubmittedWorkDone();
     const values = await this.read(
       wanted.map((output) => {
         const node = compiled.graph.outputs.get(output);
@@ -399,6 +416,7 @@ class WebGpuSession implements Session {
 
   async close(): Promise<void> {
     await this.device.queue.onSubmittedWorkDone().catch(() => {});
+    this.faults.end();
     for (const buffer of [...this.states.values(), ...this.pages, this.constants, this.uniforms]) buffer?.destroy();
   }
 }
@@ -413,19 +431,25 @@ const GPU_UNIFORM = 0x40;
 const GPU_STORAGE = 0x80;
 const GPU_QUERY_RESOLVE = 0x200;
 
-/** The backend on a device. `device` is asked for when the first session opens. */
-export function webGpuBackend(host: WebGpuHost): Backend {
-  const { device } = host;
+export interface WebGpuOptions {
+  /** Feature maps and their gradients in half precision: half the memory and traffic. Weights, sums and losses stay single. */
+  readonly half?: boolean;
+}
+
+/** The backend on a device. */
+export function webGpuBackend({ device, description, software }: WebGpuHost, { half = false }: WebGpuOptions = {}): Backend {
   const pageBytes = pageBytesOf(device);
-  const memoryBytes = (program: Program): number => compileProgram(program, pageBytes).totalBytes;
+  const compile = (program: Program): CompiledProgram => compileProgram(program, { pageBytes, half });
   return {
-    name: 'webgpu',
-    description: `WebGPU, ${host.description}`,
+    name: half ? 'webgpu-f16' : 'webgpu',
+    description: `WebGPU${half ? ' with features in half precision' : ''}, ${description}`,
     memoryLimitBytes: Number.MAX_SAFE_INTEGER,
-    memoryBytes,
+    ownMemory: !software,
+    memoryBytes: (program) => compile(program).totalBytes,
+    half,
     open: async (program) => {
       verifyProgram(program);
-      const session = new WebGpuSession(device, program, compileProgram(program, pageBytes), pageBytes);
+      const session = new WebGpuSession(device, program, compile(program), pageBytes, half);
       try {
         await session.prepare();
       } catch (error) {

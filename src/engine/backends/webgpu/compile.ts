@@ -3,8 +3,9 @@
  * scratch lie. The arena is cut into pages, since one binding may not be larger than the adapter allows: no tensor straddles two.
  */
 import { elementCount, type Graph, type Node, type Program, type Shape } from '../../graph.ts';
+import type { OperationName } from '../../ops/registry.ts';
 import { type MemoryPlan, planMemory } from '../../plan.ts';
-import type { Dispatch, WebGpuKernel, WebGpuTensor } from './kernel.ts';
+import { bytesOf, type Dispatch, type WebGpuKernel, type WebGpuTensor } from './kernel.ts';
 import { WEBGPU_KERNELS } from './kernels.ts';
 
 /** Every tensor of the arena starts at a multiple of this: the alignment of bindings. */
@@ -39,16 +40,62 @@ export interface CompiledProgram {
   readonly totalBytes: number;
 }
 
+/** Whose result may be stored in half precision: feature maps and their gradients. */
+const HALVED: ReadonlySet<string> = new Set<OperationName>([
+  'add',
+  'concat',
+  'conv3d',
+  'conv3dInputGradient',
+  'groupNorm',
+  'groupNormInputGradient',
+  'maxPool',
+  'maxPoolGradient',
+  'pad',
+  'crop',
+  'slice',
+  'spatialBroadcast',
+  'upsample',
+  'upsampleGradient',
+  'warp',
+]);
+/** What must get single precision: it turns features into results. */
+const KEEP_SINGLE: ReadonlySet<string> = new Set<OperationName>([
+  'softmax',
+  'crossEntropy',
+  'crossEntropyGradient',
+  'dice',
+  'diceGradient',
+]);
+/** Fewer channels are images, flows and fields. */
+const FEATURE_CHANNELS = 8;
+
+/** The nodes of a graph whose results are stored in half precision. Sums, losses, weights and their gradients, and outputs never are. */
+function halvedNodes(graph: Graph): ReadonlySet<Node> {
+  const single = new Set(graph.outputs.values());
+  for (const { op, inputs } of graph.nodes) if (KEEP_SINGLE.has(op.name)) for (const each of inputs) single.add(each);
+  return new Set(
+    graph.nodes.filter(
+      (node) =>
+        HALVED.has(node.op.name) &&
+        !single.has(node) &&
+        node.shape.length === 5 &&
+        node.shape[1]! >= FEATURE_CHANNELS &&
+        node.shape[4]! % 2 === 0,
+    ),
+  );
+}
+
 const attributeOf = <T>(node: Node, name: string): T => (node.attributes as Record<string, T>)[name]!;
 
-function compileGraph(graph: Graph, pageBytes: number, constants: Constants): CompiledGraph {
+function compileGraph(graph: Graph, { pageBytes, half }: CompileOptions, constants: Constants): CompiledGraph {
+  const halved = half ? halvedNodes(graph) : new Set<Node>();
   const tensors = new Map<Node, WebGpuTensor>();
   const calls: { dispatch: Dispatch; node: Node }[] = [];
   const scratchBytes = new Map<number, number>();
   for (const node of graph.nodes) {
     const { shape, op } = node;
     const at = (place: WebGpuTensor['place']): void => {
-      tensors.set(node, { shape, elements: elementCount(shape), place });
+      tensors.set(node, { shape, elements: elementCount(shape), place, half: halved.has(node) });
     };
     switch (op.name) {
       case 'state':
@@ -83,7 +130,7 @@ function compileGraph(graph: Graph, pageBytes: number, constants: Constants): Co
   }
   const plan = planMemory(
     graph,
-    (node) => (node.op.name === 'state' || node.op.name === 'constant' ? 0 : alignBinding(4 * elementCount(node.shape))),
+    (node) => (node.op.name === 'state' || node.op.name === 'constant' ? 0 : alignBinding(bytesOf(tensors.get(node)!))),
     (node) => scratchBytes.get(node.id) ?? 0,
     undefined,
     { pageBytes },
@@ -91,10 +138,17 @@ function compileGraph(graph: Graph, pageBytes: number, constants: Constants): Co
   return { graph, plan, calls, tensorOf: (node) => tensors.get(node)! };
 }
 
+export interface CompileOptions {
+  /** The largest piece of memory in one binding. */
+  readonly pageBytes: number;
+  /** Store feature maps and their gradients in half precision. */
+  readonly half?: boolean;
+}
+
 /** Compiles a verified program. Takes no memory itself. */
-export function compileProgram(program: Program, pageBytes: number): CompiledProgram {
+export function compileProgram(program: Program, options: CompileOptions): CompiledProgram {
   const constants = new Constants();
-  const graphs = new Map([...program.graphs].map(([name, graph]) => [name, compileGraph(graph, pageBytes, constants)]));
+  const graphs = new Map([...program.graphs].map(([name, graph]) => [name, compileGraph(graph, options, constants)]));
   const stateBytes = new Map([...program.states].map(([name, shape]) => [name, alignBinding(4 * elementCount(shape))]));
   const arenaBytes = Math.max(0, ...[...graphs.values()].map(({ plan }) => plan.arenaBytes));
   const states = [...stateBytes.values()].reduce((sum, bytes) => sum + bytes, 0);

@@ -5,6 +5,10 @@
  * the threads of a workgroup read together. A kernel names its tensors and its numbers; `moduleOf` writes the bindings and, for each tensor
  * `x`, the functions x(i) and set_x(i, value). Numbers reach the GPU as uniforms, never as text, so that one compiled pipeline serves all
  * sizes. A tensor may lie anywhere in a buffer; tensors whose ranges touch share a binding (WebGPU allows no writable overlap).
+ *
+ * Feature maps may be stored in half precision, two in a word (compile.ts says which): kernels read and write them like any other and
+ * compute in single. That takes no feature of the adapter: WGSL packs halves everywhere. Since a word is written whole, a thread that sets
+ * x(i) for an even i must set x(i + 1) next; `flat` does so, and rows of odd length are never halved.
  */
 import type { Shape } from '../../graph.ts';
 
@@ -12,12 +16,16 @@ import type { Shape } from '../../graph.ts';
 export interface WebGpuTensor {
   readonly shape: Shape;
   readonly elements: number;
+  /** Whether it is stored in half precision. */
+  readonly half?: boolean;
   readonly place:
     | { readonly kind: 'state'; readonly name: string; readonly offset: number }
     | { readonly kind: 'constant'; readonly offset: number }
     | { readonly kind: 'node'; readonly id: number; readonly offset: number }
     | { readonly kind: 'scratch'; readonly id: number; readonly offset: number };
 }
+
+export const bytesOf = ({ elements, half }: Pick<WebGpuTensor, 'elements' | 'half'>): number => (half ? 2 : 4) * elements;
 
 /** One dispatch of one kernel. */
 export interface Dispatch {
@@ -68,22 +76,26 @@ function flatWorkgroups(count: number): [number, number, number] {
   return [Math.min(groups, ROW), Math.ceil(groups / ROW), 1];
 }
 
-/** Runs `body`, which may use the element's index `i`, once for each of `count` elements. */
+/** Runs `code`, which may use the element's index `i`, once for each of `count` elements; of a half `out`, two in each thread. */
 export function flat(
   emitter: WebGpuEmitter,
   count: number,
   { code, helpers = '', ...dispatch }: Omit<Dispatch, 'workgroups'> & { readonly helpers?: string },
 ): void {
+  const each = dispatch.tensors.out?.half ? 2 : 1;
   emitter.dispatch({
     ...dispatch,
     uints: { ...dispatch.uints, count },
-    workgroups: flatWorkgroups(count),
+    workgroups: flatWorkgroups(count / each),
     code: `${helpers}
+fn element(i: u32) {
+${code}
+}
 @compute @workgroup_size(${GROUP})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let i = (group.y * ${ROW}u + group.x) * ${GROUP}u + thread;
+  let i = ((group.y * ${ROW}u + group.x) * ${GROUP}u + thread) * ${each}u;
   if (i >= u.count) { return; }
-${code}
+  element(i);${each === 2 ? '\n  element(i + 1u);' : ''}
 }`,
   });
 }
@@ -194,6 +206,33 @@ export function volumeSizes({ shape }: WebGpuTensor): { channels: number; d: num
   return { channels, d, h, w, voxels: d * h * w };
 }
 
+/** What is beyond half precision, or no number, becomes infinite: WGSL leaves it open, and training must see that it lost its way. */
+const PACK = `fn twoHalves(a: f32, b: f32) -> u32 {
+  let both = vec2f(a, b);
+  let fits = abs(both) <= vec2f(65504.0);
+  let infinite = select(vec2u(0x7c00u), vec2u(0xfc00u), both < vec2f());
+  let bits = pack2x16float(select(vec2f(), both, fits));
+  let halves = select(infinite, vec2u(bits & 0xffffu, bits >> 16u), fits);
+  return halves.x | (halves.y << 16u);
+}
+`;
+
+/** The functions by which a kernel reads and writes a tensor. */
+function accessors(name: string, memory: string, half: boolean, byFours: boolean): string {
+  if (byFours) return `fn ${name}4(i: u32) -> vec4f { return ${memory}[u.${name}_at / 4u + i]; }`;
+  if (!half)
+    return `fn ${name}(i: u32) -> f32 { return ${memory}[u.${name}_at + i]; }
+fn set_${name}(i: u32, value: f32) { ${memory}[u.${name}_at + i] = value; }`;
+  return `fn ${name}(i: u32) -> f32 {
+  let both = unpack2x16float(${memory}[u.${name}_at + i / 2u]);
+  return select(both.x, both.y, (i & 1u) == 1u);
+}
+var<private> held_${name}: f32;
+fn set_${name}(i: u32, value: f32) {
+  if ((i & 1u) == 0u) { held_${name} = value; } else { ${memory}[u.${name}_at + i / 2u] = twoHalves(held_${name}, value); }
+}`;
+}
+
 /**
  * The whole module of a dispatch.
  * @param bindingOf the binding of each tensor: tensors that share memory share one
@@ -208,19 +247,21 @@ export function moduleOf(
     ...Object.keys(uints).map((name) => `${name}: u32`),
     ...Object.keys(floats).map((name) => `${name}: f32`),
   ];
-  const bindings = [...new Set(names.map(bindingOf))].sort((a, b) => a - b);
-  const byFours = vectors.map(bindingOf);
-  const type = (binding: number): string => (byFours.includes(binding) ? 'vec4f' : 'f32');
+  const types = new Map<number, string>();
+  for (const name of names) {
+    const type = vectors.includes(name) ? 'vec4f' : tensors[name]!.half ? 'u32' : 'f32';
+    const before = types.get(bindingOf(name));
+    if (before !== undefined && before !== type) throw new Error(`${name}: memory shared by ${before} and ${type}`);
+    types.set(bindingOf(name), type);
+  }
   return `struct Uniforms { ${fields.join(', ')} }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-${bindings.map((binding) => `@group(0) @binding(${binding + 1}) var<storage, read_write> memory${binding}: array<${type(binding)}>;`).join('\n')}
-${names
-  .map((name) => {
-    const memory = `memory${bindingOf(name)}`;
-    if (vectors.includes(name)) return `fn ${name}4(i: u32) -> vec4f { return ${memory}[u.${name}_at / 4u + i]; }`;
-    return `fn ${name}(i: u32) -> f32 { return ${memory}[u.${name}_at + i]; }
-fn set_${name}(i: u32, value: f32) { ${memory}[u.${name}_at + i] = value; }`;
-  })
+${[...types]
+  .sort(([a], [b]) => a - b)
+  .map(([binding, type]) => `@group(0) @binding(${binding + 1}) var<storage, read_write> memory${binding}: array<${type}>;`)
+  .join('\n')}
+${names.some((name) => tensors[name]!.half) ? PACK : ''}${names
+  .map((name) => accessors(name, `memory${bindingOf(name)}`, tensors[name]!.half === true, vectors.includes(name)))
   .join('\n')}
 ${code}`;
 }

@@ -32,9 +32,22 @@ const SHARED = 4096;
 /** How many times fewer products than the direct sum. */
 const SAVED = 108 / 48;
 
-/** Whether there are channels enough to fill the tiles; a kernel of fewer products is no use on one channel. */
-export const winogradPays = (kernel: number, inputs: number, outputs: number): boolean =>
-  kernel === 3 && inputs >= 4 && outputs >= 8;
+/** The share of boxes of (z, y, x) that a volume fills. */
+const filled = ([, , ...size]: readonly number[], box: readonly [number, number, number]): number =>
+  box.reduce((share, side, k) => (share * size[k]!) / (Math.ceil(size[k]! / side) * side), 1);
+/** Less than this, and the tiles that hang over the volume cost more than the products that are saved. */
+const ENOUGH_FILLED = 0.45;
+const enoughChannels = (kernel: number, inputs: number, outputs: number): boolean => kernel === 3 && inputs >= 4 && outputs >= 8;
+
+/** Whether `convolveWinograd` does less than a direct sum: enough channels and voxels to fill its tiles. */
+export const winogradPays = (x: WebGpuTensor, weight: WebGpuTensor, out: WebGpuTensor): boolean =>
+  enoughChannels(weight.shape[2]!, x.shape[1]!, out.shape[1]!) &&
+  filled(out.shape, [SLICES, 2 * TILES_Y, 2 * TILES_X]) >= ENOUGH_FILLED;
+
+/** The same of `weightGradientWinograd`, which takes one step more than there are slices. */
+export const weightGradientWinogradPays = (x: WebGpuTensor, dOut: WebGpuTensor, kernel: number): boolean =>
+  enoughChannels(kernel, x.shape[1]!, dOut.shape[1]!) &&
+  (filled(x.shape, [1, 2, 2 * TILES_X]) * x.shape[2]!) / (x.shape[2]! + 1) >= ENOUGH_FILLED;
 
 /** `count` workgroups along one axis in ranges [first, how many], none of more arithmetic than a dispatch may have. */
 export function parts(count: number, flops: number): [number, number][] {

@@ -7,9 +7,10 @@
  * channel), so that vectors run over output channels.
  * Gradient by the weights: a workgroup walks over boxes of voxels; each thread keeps the 3 taps along x of 4 output channels for one input
  * channel and one row of taps. Several workgroups share the voxels; their sums are added in a fixed order.
+ * Where channels and voxels fill its tiles, Winograd's kernels (webgpu-winograd.ts) compute all three; these are for the rest.
  */
 import { flat, type WebGpuEmitter, type WebGpuKernel, type WebGpuTensor } from '../../backends/webgpu/kernel.ts';
-import { convolveWinograd, parts, weightGradientWinograd, winogradPays } from './webgpu-winograd.ts';
+import { convolveWinograd, parts, weightGradientWinograd, weightGradientWinogradPays, winogradPays } from './webgpu-winograd.ts';
 
 type Volume = readonly [number, number, number, number, number];
 
@@ -147,14 +148,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let z = corner.z + own.z;
   let y = corner.y + own.y;
   if (z >= u.d || y >= u.h) { return; }
-  for (var k = 0u; k < ${RUN}u; k++) {
-    let xx = corner.x + own.x + k;
-    if (xx >= u.w) { break; }
-    for (var c = 0u; c < ${KEPT}u; c++) {
-      let channel = firstChannel + vectors * 4u + c;
-      if (channel < u.channels) {
-        set_out((((n * u.channels + channel) * u.d + z) * u.h + y) * u.w + xx, sums[k][c / 4u][c % 4u]${bias ? ' + bias(channel)' : ''});
-      }
+  for (var c = 0u; c < ${KEPT}u; c++) {
+    let channel = firstChannel + vectors * 4u + c;
+    if (channel >= u.channels) { return; }
+    for (var k = 0u; k < ${RUN}u; k++) {
+      let xx = corner.x + own.x + k;
+      if (xx < u.w) { set_out((((n * u.channels + channel) * u.d + z) * u.h + y) * u.w + xx, sums[k][c / 4u][c % 4u]${bias ? ' + bias(channel)' : ''}); }
     }
   }
 }`,
@@ -162,15 +161,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 }
 
 const convolve = (...[emitter, name, x, weight, bias, out, turned]: Parameters<typeof convolveDirectly>): void =>
-  (winogradPays(weight.shape[2]!, x.shape[1]!, out.shape[1]!) ? convolveWinograd : convolveDirectly)(
-    emitter,
-    name,
-    x,
-    weight,
-    bias,
-    out,
-    turned,
-  );
+  (winogradPays(x, weight, out) ? convolveWinograd : convolveDirectly)(emitter, name, x, weight, bias, out, turned);
 
 export const conv3d: WebGpuKernel<undefined> = ({ inputs: [x, weight, bias], out }, emitter) =>
   convolve(emitter, 'conv3d', x!, weight!, bias, out, false);
@@ -289,13 +280,44 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   });
 }
 
+/** So few voxels in all samples that a thread for each weight adds them up: there is nothing to share. */
+const FEW_VOXELS = 32;
+
+function weightGradientOfFewVoxels(emitter: WebGpuEmitter, x: WebGpuTensor, dOut: WebGpuTensor, out: WebGpuTensor): void {
+  const [batch, inputs, d, h, w] = x.shape as Volume;
+  const [outputs, , kernel] = out.shape as Volume;
+  flat(emitter, out.elements, {
+    name: 'conv3dWeightGradient, few voxels',
+    tensors: { x, dOut, out },
+    uints: { batch, inputs, outputs, d, h, w, kernel },
+    code: `
+  let tap = i % (u.kernel * u.kernel * u.kernel);
+  let pair = i / (u.kernel * u.kernel * u.kernel);
+  let half = (u.kernel - 1u) / 2u;
+  let shift = vec3i(vec3u(tap / (u.kernel * u.kernel), tap / u.kernel % u.kernel, tap % u.kernel)) - i32(half);
+  let size = vec3i(vec3u(u.d, u.h, u.w));
+  var sum = 0.0;
+  for (var n = 0u; n < u.batch; n++) {
+    for (var at = 0u; at < u.d * u.h * u.w; at++) {
+      let place = vec3i(vec3u(at / (u.w * u.h), at / u.w % u.h, at % u.w)) + shift;
+      if (all(place >= vec3i()) && all(place < size)) {
+        let from_ = ((n * u.inputs + pair % u.inputs) * u.d + u32(place.x)) * u.h * u.w + u32(place.y) * u.w + u32(place.z);
+        sum = fma(dOut((n * u.outputs + pair / u.inputs) * u.d * u.h * u.w + at), x(from_), sum);
+      }
+    }
+  }
+  set_out(i, sum);`,
+  });
+}
+
+/** The kernel that does least for these shapes. */
+function weightGradientKernel(x: WebGpuTensor, dOut: WebGpuTensor, kernel: number): typeof weightGradientDirectly {
+  const [batch, , d, h, w] = x.shape as Volume;
+  if (batch * d * h * w <= FEW_VOXELS) return weightGradientOfFewVoxels;
+  return weightGradientWinogradPays(x, dOut, kernel) ? weightGradientWinograd : weightGradientDirectly;
+}
+
 export const conv3dWeightGradient: WebGpuKernel<{ readonly kernel: number }> = (
   { inputs: [x, dOut], out, attributes: { kernel } },
   emitter,
-) =>
-  (winogradPays(kernel, x!.shape[1]!, dOut!.shape[1]!) ? weightGradientWinograd : weightGradientDirectly)(
-    emitter,
-    x!,
-    dOut!,
-    out,
-  );
+) => weightGradientKernel(x!, dOut!, kernel)(emitter, x!, dOut!, out);
