@@ -6,7 +6,6 @@
  * tensor, so that every weight is read once.
  */
 
-import { differentiate } from '../engine/autodiff.ts';
 import type { Graph, Node, Program, Shape } from '../engine/graph.ts';
 import { Graph as TensorGraph } from '../engine/graph.ts';
 import { accumulate, adam } from '../engine/ops/adam/adam.ts';
@@ -24,6 +23,7 @@ import type { Architecture } from '../model/architecture.ts';
 import { type Matching, matchingHead, restorationHead } from '../model/heads.ts';
 import { type Parameter, type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from '../model/parameters.ts';
 import { type Features, unet } from '../model/unet.ts';
+import { gradientsOf } from './loss-scaling.ts';
 
 /** Weights of the losses, and the window of the correlation. */
 export interface LossOptions {
@@ -58,6 +58,8 @@ export interface StepOptions {
   readonly samples: number;
   /** Samples of a batch: gradients are means over it. A multiple of `samples`. */
   readonly batch: number;
+  /** Whether `gradient` scales its loss, by the inputs of `lossScaleInputs`. */
+  readonly lossScaling?: boolean;
 }
 
 /** The names of the four flat states. */
@@ -171,7 +173,7 @@ function gradientGraph(options: StepOptions, table: ParameterTable, everything: 
 
   const forwardNodes = graph.nodes.length;
   const wanted = table.parameters.map(({ name }) => parameters(name));
-  const gradients = differentiate(graph, total, wanted);
+  const gradients = gradientsOf(graph, total, wanted, options.lossScaling === true);
   const flat = graph.state(STATES.gradients, [table.flatLength]);
   table.parameters.forEach(({ offset, shape: parameterShape }, i) => {
     accumulate(graph, view(graph, flat, offset, parameterShape), gradients[i]!, samples / batch);

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import type { NamedTensor } from '../formats/safetensors.ts';
+import { INITIAL_LOSS_SCALE } from '../method/loss-scaling.ts';
 import { findFolder, repairFolder, writeFileAtomic, writeFolderAtomic } from '../node/files.ts';
 import { lockFolder } from '../node/lock.ts';
 import { readSafetensors, writeSafetensors } from '../node/safetensors.ts';
@@ -24,6 +25,10 @@ const stateSchema = z.strictObject({
   /** Steps left out because their loss or gradient was not finite: in all, and in a row up to now. */
   skippedSteps: z.int().nonnegative(),
   skippedInRow: z.int().nonnegative(),
+  /** Of trainings in half precision (src/method/loss-scaling.ts). */
+  lossScale: z
+    .strictObject({ factor: z.number().positive(), steadySteps: z.int().nonnegative() })
+    .default({ ...INITIAL_LOSS_SCALE }),
   /** The evaluation that `best` holds; a lower score is better. */
   best: z.strictObject({ step: z.int().nonnegative(), score: z.number() }).nullable(),
 });
@@ -31,7 +36,14 @@ const stateSchema = z.strictObject({
 /** Where a run stands. */
 export type TrainingState = Omit<z.output<typeof stateSchema>, 'formatVersion'>;
 
-export const INITIAL_STATE: TrainingState = { step: 0, adamSteps: 0, skippedSteps: 0, skippedInRow: 0, best: null };
+export const INITIAL_STATE: TrainingState = {
+  step: 0,
+  adamSteps: 0,
+  skippedSteps: 0,
+  skippedInRow: 0,
+  lossScale: INITIAL_LOSS_SCALE,
+  best: null,
+};
 
 /** Adam's first and second moments by parameter name, each in its parameter's shape. */
 export interface Moments {

@@ -9,6 +9,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Session } from '../engine/backend.ts';
 import { WorkError } from '../errors/errors.ts';
 import { STATES } from '../method/gvsl.ts';
+import { nextLossScale } from '../method/loss-scaling.ts';
 import { initialParameters, type ParameterTable } from '../model/parameters.ts';
 import type { Progress } from '../node/progress.ts';
 import { type Checkpoint, INITIAL_STATE, type Run, type TrainingState } from './checkpoint.ts';
@@ -18,7 +19,7 @@ import { type MetricsLog, openMetricsLog } from './log/metrics.ts';
 import type { ModelConfiguration } from './model-configuration.ts';
 import { flatTensor, namedTensors } from './named-parameters.ts';
 import type { LoopConfiguration } from './schema-parts.ts';
-import { learningRateOf, trainStep } from './step.ts';
+import { learningRateOf, onlyGradientsOverflowed, type StepTools, trainStep } from './step.ts';
 
 /** What an evaluation is told, and where it writes. */
 export interface EvaluationContext {
@@ -41,8 +42,9 @@ export interface Training<Images> {
   readonly table: ParameterTable;
   readonly progress: Progress;
   readonly examples: ExampleSource<Images>;
-  /** Adds the gradients of one sample to the flat state; returns its losses by name, 'total' among them. */
-  readonly gradient: (images: Images) => Promise<Readonly<Record<string, number>>>;
+  readonly gradient: StepTools<Images>['gradient'];
+  /** Whether `gradient` takes the inputs that scale a loss. */
+  readonly lossScaling: boolean;
   readonly modelConfiguration: (step: number) => ModelConfiguration;
   /** Judges the state: a score, the lower the better, or null if there is nothing to judge by. Also called before the first step. */
   readonly evaluate: (context: EvaluationContext) => Promise<number | null>;
@@ -129,11 +131,16 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
       const startMs = performance.now();
       const taken = await Promise.all(Array.from({ length: batch }, (_, sample) => examples.take(state.step, sample)));
       const waitMs = performance.now() - startMs;
-      const {
-        loss: losses,
-        gradientNorm,
-        finite,
-      } = await trainStep(training, taken, learningRateOf(configuration, state.step), state.adamSteps);
+      const scale = training.lossScaling ? state.lossScale : undefined;
+      const result = await trainStep(training, taken, learningRateOf(configuration, state.step), state.adamSteps, scale).catch(
+        (error: Error) => {
+          if (!(error instanceof WorkError)) throw error;
+          throw new WorkError(`${error.message}; ${join(out, 'last')} holds the last checkpoint, and --resume goes on from it`);
+        },
+      );
+      const { loss: losses, gradientNorm, finite } = result;
+      // of no account as long as a smaller scale may help
+      const overflowed = scale !== undefined && scale.factor > 1 && onlyGradientsOverflowed(result);
       const stepMs = performance.now() - startMs;
       [waitedMs, spentMs] = [waitedMs + waitMs, spentMs + stepMs];
       state = {
@@ -141,10 +148,15 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
         step: state.step + 1,
         adamSteps: state.adamSteps + (finite ? 1 : 0),
         skippedSteps: state.skippedSteps + (finite ? 0 : 1),
-        skippedInRow: finite ? 0 : state.skippedInRow + 1,
+        skippedInRow: finite ? 0 : state.skippedInRow + (overflowed ? 0 : 1),
+        lossScale: scale ? nextLossScale(scale, !finite) : state.lossScale,
       };
       const last = state.step === steps;
       if (finite) loss = losses.total!;
+      else if (overflowed)
+        progress.say(
+          `step ${state.step}: skipped, gradients beyond half precision; the loss is scaled by ${state.lossScale.factor} from now on`,
+        );
       else
         progress.say(
           `step ${state.step}: skipped, ${Object.entries({ ...losses, ...gradientNorm })
@@ -154,7 +166,8 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
         );
       if (!finite || last || state.step % log.everySteps === 0) {
         const learningRate = learningRateOf(configuration, state.step - 1);
-        const record = { loss: losses, gradientNorm, learningRate, stepSeconds: stepMs / 1000, waitShare: waitMs / stepMs };
+        const timing = { stepSeconds: stepMs / 1000, waitShare: waitMs / stepMs };
+        const record = { loss: losses, gradientNorm, learningRate, ...timing, ...(scale && { lossScale: scale.factor }) };
         metrics.append({ kind: 'step', step: state.step, ...record, ...(finite ? {} : { skipped: true }) });
         const scalars: Record<string, number> = { learningRate, stepSeconds: stepMs / 1000 };
         for (const [name, value] of Object.entries(losses)) scalars[`loss/${name}`] = value;

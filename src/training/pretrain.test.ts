@@ -118,7 +118,8 @@ describe('pretrain', () => {
     `goes on where the other backend began, to the same numbers within rounding${noWebGpu === undefined ? '' : `: ${noWebGpu}`}`,
     async () => {
       const quiet = { ...configured().log, evaluateEverySteps: 0, picturesEverySteps: 0 };
-      const on = (backend: 'cpu' | 'webgpu', steps: number) => configured({ backend, steps, batch: 1, log: quiet });
+      const on = (backend: 'cpu' | 'webgpu' | 'webgpu-f16', steps: number) =>
+        configured({ backend, steps, batch: 1, log: quiet });
       await run('cpu-alone', on('cpu', 2));
       await run('cpu-then-gpu', on('cpu', 1));
       await run('cpu-then-gpu', on('webgpu', 2), true);
@@ -130,6 +131,14 @@ describe('pretrain', () => {
       for (const out of ['cpu-then-gpu', 'gpu-then-cpu'])
         for (const [i, loss] of (await losses(out)).entries())
           for (const [name, value] of Object.entries(loss)) expect(value, `${out}, ${name}`).toBeCloseTo(alone[i]![name]!, 3);
+      // in half precision, with a scaled loss, nearly so; the scale is part of the state
+      await run('half', on('webgpu-f16', 2));
+      for (const [i, loss] of (await losses('half')).entries())
+        for (const [name, value] of Object.entries(loss)) expect(value, `half, ${name}`).toBeCloseTo(alone[i]![name]!, 2);
+      expect(JSON.parse(await readFile(at('half', 'last', 'state.json'), 'utf8'))).toMatchObject({
+        adamSteps: 2,
+        lossScale: { factor: 65536, steadySteps: 2 },
+      });
       // what the CPU did before the change is untouched by it
       expect((await losses('cpu-then-gpu')).slice(0, 1)).toEqual(alone.slice(0, 1));
     },

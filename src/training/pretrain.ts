@@ -11,7 +11,6 @@ import { join } from 'node:path';
 import { type Cohort, openCohort, type Subject } from '../cohort/cohort.ts';
 import type { Backend, Session } from '../engine/backend.ts';
 import { UsageError } from '../errors/errors.ts';
-import { formatBytes } from '../errors/format-bytes.ts';
 import { type StepOptions, trainingProgram } from '../method/gvsl.ts';
 import { scaledArchitecture } from '../model/architecture.ts';
 import type { ParameterTable } from '../model/parameters.ts';
@@ -23,7 +22,7 @@ import { encodePng } from '../pictures/picture.ts';
 import { version } from '../version.ts';
 import { openRun, type Run, type TrainingState } from './checkpoint.ts';
 import { type PretrainConfiguration, patchSize } from './configuration.ts';
-import { availableBytes, requireMemory } from './estimate.ts';
+import { availableTo, memoryText, requireMemory } from './estimate.ts';
 import { type Evaluation, evaluatePairs, type PairEvaluation, scoreOf, summarize } from './evaluate.ts';
 import type { ExampleSource } from './example-source.ts';
 import { type EvaluationContext, restoreState, runTraining } from './loop.ts';
@@ -105,7 +104,7 @@ async function announce(
         return backend.memoryBytes(other.program) + hostBytes(other.table);
       },
     },
-    availableBytes({ wasm32: backend.name === 'cpu' }),
+    availableTo(backend),
   );
   const { program } = trainingProgram(options);
   const seconds = await estimateStepSeconds(backend, program.graphs.get('gradient')!, configuration.batch);
@@ -113,7 +112,7 @@ async function announce(
     [
       `cohort     ${call.cohort}: ${training} subjects to train with, ${cohort.subjects.length - training} held out`,
       `network    ${table.count.toLocaleString('en')} parameters (width ${configuration.model.width})`,
-      `memory     ${formatBytes(backend.memoryBytes(program) + hostBytes(table))} of ${formatBytes(availableBytes().bytes)}`,
+      `memory     ${memoryText(backend, backend.memoryBytes(program) + hostBytes(table))}`,
       `computing  ${backend.description}`,
       `time       about ${seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`} a step, ${formatDuration(seconds * configuration.steps * 1000)} for ${configuration.steps} steps`,
     ].join('\n'),
@@ -127,7 +126,8 @@ export async function pretrain(call: PretrainCall): Promise<PretrainResult> {
   const { training, heldOut } = splitCohort(cohort, configuration.data.heldOut, configuration.seed);
   const threads = configuration.threads === 'auto' ? undefined : configuration.threads;
   const backend = await createBackend(configuration.backend, threads);
-  const options = stepOptions(configuration);
+  const lossScaling = backend.half === true;
+  const options = { ...stepOptions(configuration), lossScaling };
   const { program, table } = trainingProgram(options);
   const run = await openRun(out, { resume: call.resume });
   try {
@@ -166,7 +166,7 @@ export async function pretrain(call: PretrainCall): Promise<PretrainResult> {
       const session = await backend.open(program);
       try {
         await restoreState(session, table, run.checkpoint, configuration.seed, out);
-        return await train({ call, cohort, heldOut, run, session, table, examples, ...(signal ? { signal } : {}) });
+        return await train({ call, cohort, heldOut, run, session, table, lossScaling, examples, ...(signal ? { signal } : {}) });
       } finally {
         await session.close();
       }
@@ -186,12 +186,23 @@ interface Work {
   readonly run: Run;
   readonly session: Session;
   readonly table: ParameterTable;
+  readonly lossScaling: boolean;
   readonly examples: ExampleSource<ExampleImages>;
   readonly signal?: AbortSignal;
 }
 
 /** The loop. */
-async function train({ call, cohort, heldOut, run, session, table, examples, signal }: Work): Promise<PretrainResult> {
+async function train({
+  call,
+  cohort,
+  heldOut,
+  run,
+  session,
+  table,
+  lossScaling,
+  examples,
+  signal,
+}: Work): Promise<PretrainResult> {
   const { configuration, progress, out } = call;
   const patch = patchSize(configuration);
   const { matching } = configuration.model.heads;
@@ -232,8 +243,11 @@ async function train({ call, cohort, heldOut, run, session, table, examples, sig
     table,
     progress,
     examples,
-    gradient: async ({ moving, movingView, fixed }) =>
-      lossesOf(await session.run('gradient', matching ? { moving, movingView, fixed } : { moving, movingView })),
+    gradient: async ({ moving, movingView, fixed }, scaling) => {
+      const images = matching ? { moving, movingView, fixed } : { moving, movingView };
+      return lossesOf(await session.run('gradient', { ...images, ...scaling }));
+    },
+    lossScaling,
     modelConfiguration: (step) => modelConfiguration(configuration, cohort, step),
     evaluate,
     ...(signal ? { signal } : {}),

@@ -2,6 +2,7 @@
 import type { Session } from '../engine/backend.ts';
 import { adamStep } from '../engine/ops/adam/adam.ts';
 import { STATES } from '../method/gvsl.ts';
+import { type LossScale, lossScaleInputs } from '../method/loss-scaling.ts';
 import type { LoopConfiguration } from './schema-parts.ts';
 
 /** The share of the learning rate at which a decay ends. */
@@ -30,26 +31,37 @@ export interface StepResult {
   readonly finite: boolean;
 }
 
+/** Whether it was the gradients alone that are not finite: with a scaled loss, a sign of too large a scale. */
+export const onlyGradientsOverflowed = ({ loss, finite }: StepResult): boolean =>
+  !finite && Object.values(loss).every(Number.isFinite);
+
 /** What a step works with. */
 export interface StepTools<Images> {
   readonly session: Session;
-  /** Adds the gradients of one sample to the flat state; returns its losses by name, 'total' among them. */
-  readonly gradient: (images: Images) => Promise<Readonly<Record<string, number>>>;
+  /** Adds the gradients of one sample to the flat state, given the inputs that scale its loss; returns its losses by name, 'total' among them. */
+  readonly gradient: (
+    images: Images,
+    scaling: Readonly<Record<string, Float32Array>>,
+  ) => Promise<Readonly<Record<string, number>>>;
 }
 
 /**
  * One step: gradients of the batch, their norms, and Adam unless something is not finite.
  * @param adamSteps updates made before it
+ * @param lossScale where the program scales its loss
  */
 export async function trainStep<Images>(
   { session, gradient }: StepTools<Images>,
   examples: readonly Images[],
   learningRate: number,
   adamSteps: number,
+  lossScale?: LossScale,
 ): Promise<StepResult> {
+  const scaling = lossScale ? lossScaleInputs(lossScale) : {};
   const loss: Record<string, number> = {};
   for (const images of examples) {
-    for (const [name, value] of Object.entries(await gradient(images))) loss[name] = (loss[name] ?? 0) + value / examples.length;
+    for (const [name, value] of Object.entries(await gradient(images, scaling)))
+      loss[name] = (loss[name] ?? 0) + value / examples.length;
   }
   const gradientNorm: Record<string, number> = {};
   for (const [part, values] of Object.entries(await session.run('norms', {}))) gradientNorm[part] = Math.sqrt(values[0]!);

@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import { type Cohort, openCohort } from '../cohort/cohort.ts';
 import type { Backend, Session } from '../engine/backend.ts';
 import { UsageError } from '../errors/errors.ts';
-import { formatBytes } from '../errors/format-bytes.ts';
 import type { Zyx } from '../geometry/volume.ts';
 import { STATES } from '../method/gvsl.ts';
 import { type TransferOptions, transferProgram } from '../method/transfer/programs.ts';
@@ -20,7 +19,7 @@ import { formatDuration, type Progress } from '../node/progress.ts';
 import { encodePng } from '../pictures/picture.ts';
 import { segmentationPicture } from '../pictures/segmentation-picture.ts';
 import { openRun, type Run, readCheckpoint, type TrainingState } from '../training/checkpoint.ts';
-import { availableBytes, requireMemory } from '../training/estimate.ts';
+import { availableBytes, availableTo, memoryText, requireMemory } from '../training/estimate.ts';
 import type { ExampleSource } from '../training/example-source.ts';
 import { type EvaluationContext, restoreState, runTraining } from '../training/loop.ts';
 import type { ModelConfiguration, Task } from '../training/model-configuration.ts';
@@ -133,7 +132,7 @@ async function announce(work: Work, backend: Backend): Promise<void> {
   };
   requireMemory(
     { patch: options.size, width: start.width, batch: configuration.batch, neededBytes: bytesOf },
-    availableBytes({ wasm32: backend.name === 'cpu' }),
+    availableTo(backend),
   );
   const { program, table } = transferProgram(options);
   const seconds = await estimateStepSeconds(backend, program.graphs.get('gradient')!, configuration.batch);
@@ -144,7 +143,7 @@ async function announce(work: Work, backend: Backend): Promise<void> {
       `classes    ${classes.join(', ')}`,
       `start      ${configuration.init}, ${configuration.mode === 'linear' ? 'backbone frozen' : 'everything trained'}`,
       `network    ${table.count.toLocaleString('en')} parameters (width ${start.width})`,
-      `memory     ${formatBytes(bytesOf(options.size, start.width))} of ${formatBytes(availableBytes().bytes)}`,
+      `memory     ${memoryText(backend, bytesOf(options.size, start.width))}`,
       `computing  ${backend.description}`,
       `time       about ${seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`} a step, ${formatDuration(seconds * configuration.steps * 1000)} for ${configuration.steps} steps, validation apart`,
       ...start.remarks.map((remark) => `remark     ${remark}`),
@@ -165,6 +164,10 @@ export async function train(call: TrainCall): Promise<TrainResult> {
     task.kind === 'segmentation' &&
     !isAugmented(configuration) &&
     featureBytes(split.training, start.architecture.widths[8]!) < FEATURES_SHARE * availableBytes().bytes;
+  const backend = await createBackend(
+    configuration.backend,
+    configuration.threads === 'auto' ? undefined : configuration.threads,
+  );
   const options: TransferOptions = {
     architecture: start.architecture,
     size: transferPatch(configuration),
@@ -172,12 +175,9 @@ export async function train(call: TrainCall): Promise<TrainResult> {
     frozen,
     loss: configuration.loss.kind,
     fromFeatures,
+    lossScaling: backend.half === true,
   };
   const work: Work = { ...call, opened, split, task, start, options };
-  const backend = await createBackend(
-    configuration.backend,
-    configuration.threads === 'auto' ? undefined : configuration.threads,
-  );
   const { program, table } = transferProgram(options);
   const run = await openRun(out, { resume: call.resume });
   try {
@@ -293,10 +293,11 @@ async function loop(work: Work, run: Run, session: Session, examples: ExampleSou
     table,
     progress,
     examples,
-    gradient: async ({ image, truth, subject, start }) => {
+    gradient: async ({ image, truth, subject, start }, scaling) => {
       const input = options.fromFeatures ? { features: cropFeatures(features[subject]!, start, options.size) } : { image };
-      return lossesOf(await session.run('gradient', { ...input, truth } as Record<string, Float32Array>));
+      return lossesOf(await session.run('gradient', { ...input, truth, ...scaling } as Record<string, Float32Array>));
     },
+    lossScaling: options.lossScaling === true,
     modelConfiguration: (step) => modelConfiguration(work, step),
     evaluate,
     ...(signal ? { signal } : {}),

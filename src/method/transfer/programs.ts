@@ -5,7 +5,6 @@
  * The flat states are pre-training's. *Linear* evaluation freezes the backbone: only the head's gradients are computed, the others stay zero, and
  * Adam leaves a parameter whose gradient was always zero as it is, bit by bit.
  */
-import { differentiate } from '../../engine/autodiff.ts';
 import { Graph, type Node, type Program, type Shape } from '../../engine/graph.ts';
 import { accumulate } from '../../engine/ops/adam/adam.ts';
 import { binaryCrossEntropyLoss, crossEntropyLoss } from '../../engine/ops/cross-entropy/cross-entropy.ts';
@@ -20,6 +19,7 @@ import { classificationHead, segmentationHead } from '../../model/heads.ts';
 import { type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from '../../model/parameters.ts';
 import { encoder, unet } from '../../model/unet.ts';
 import { normsGraph, partOf, STATES, updateGraph } from '../gvsl.ts';
+import { gradientsOf } from '../loss-scaling.ts';
 
 /** 'dice' is METHOD 9's; 'diceCrossEntropy' adds the voxels' cross-entropy with the same weight, as nnU-Net does. */
 export type SegmentationLoss = 'dice' | 'diceCrossEntropy';
@@ -36,6 +36,8 @@ export interface TransferOptions {
   readonly loss: SegmentationLoss;
   /** Only with `frozen` segmentation: `gradient` takes the local feature instead of the image. */
   readonly fromFeatures?: boolean;
+  /** Whether `gradient` scales its loss, by the inputs of `lossScaleInputs`. */
+  readonly lossScaling?: boolean;
 }
 
 /** The head's logits on an image (1, 1, D, H, W). */
@@ -71,10 +73,11 @@ function gradientGraph(options: TransferOptions, table: ParameterTable): Graph {
 
   const forwardNodes = graph.nodes.length;
   const trained = table.parameters.filter((parameter) => !frozen || partOf(parameter) === 'head');
-  const gradients = differentiate(
+  const gradients = gradientsOf(
     graph,
     total,
     trained.map(({ name }) => parameters(name)),
+    options.lossScaling === true,
   );
   const flat = graph.state(STATES.gradients, [table.flatLength]);
   trained.forEach(({ offset, shape }, i) => {
