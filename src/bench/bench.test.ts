@@ -249,7 +249,7 @@ describe(`on a GPU${skipped}`, () => {
     expect(peaks.copyGbPerS).toBeGreaterThan(0);
   });
   it('plans its memory without one', () => {
-    const report = planReport('step', 32, 0.125, 1, true);
+    const report = planReport('step', 32, 0.125, 1, 'webgpu');
     expect(report.arenaBytes).toBeGreaterThanOrEqual(report.aliveBytes);
     expect(report.totalBytes).toBeGreaterThanOrEqual(report.arenaBytes + report.stateBytes);
   });

@@ -7,7 +7,7 @@ import type { CpuBuild } from '../node/cpu-host.ts';
 import type { Progress } from '../node/progress.ts';
 import { median } from './machine.ts';
 import { measurePeer, type PeerResult } from './peer.ts';
-import type { Kind, StepResult } from './step.ts';
+import type { BenchBackend, Kind, StepResult } from './step.ts';
 
 const run = promisify(execFile);
 const MAIN = fileURLToPath(new URL('../cli/main.js', import.meta.url));
@@ -25,7 +25,7 @@ export interface Peer extends Timing {
 
 /** What all configurations of one run share. */
 export interface TurnRequest {
-  readonly backend: 'cpu' | 'webgpu';
+  readonly backend: BenchBackend;
   readonly threads: number;
   readonly build: CpuBuild;
   readonly warmup: number;
@@ -85,7 +85,7 @@ export const joined = (parts: readonly Timing[]): Timing => {
 /** Ours, theirs, ours, theirs. A peer that fails is said and left out; gvsl failing is an error. */
 export async function measureInTurn(configuration: Configuration, request: TurnRequest): Promise<InTurn> {
   const { backend, python, threads, warmup, progress, signal } = request;
-  const device = backend === 'webgpu' ? 'cuda' : 'cpu';
+  const device = backend === 'cpu' ? 'cpu' : 'cuda';
   const { kind, size, width, rounds } = configuration;
   const gvsl: StepResult[] = [];
   let theirs: PeerResult[] | undefined = python === undefined ? undefined : [];

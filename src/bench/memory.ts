@@ -5,7 +5,7 @@ import type { Graph, Node, Program } from '../engine/graph.ts';
 import type { Allocation, MemoryPlan } from '../engine/plan.ts';
 import { formatBytes } from '../errors/format-bytes.ts';
 import type { ParameterTable } from '../model/parameters.ts';
-import { type Kind, programOf } from './step.ts';
+import { type BenchBackend, type Kind, programOf } from './step.ts';
 
 export interface PlannedTensor {
   /** Operation and shape, and of which layer where a parameter says so. */
@@ -63,19 +63,25 @@ export function peakOf(graph: Graph, plan: MemoryPlan): { node: number; aliveByt
 const PAGE_BYTES = 2 ** 31 - 4096;
 
 /** What the two backends say of their memory, in the same words. */
-function compiledFor(program: Program, threads: number, gpu: boolean) {
-  if (gpu) {
-    const { graphs, stateBytes, totalBytes } = compileForGpu(program, PAGE_BYTES);
+function compiledFor(program: Program, threads: number, backend: BenchBackend) {
+  if (backend !== 'cpu') {
+    const { graphs, stateBytes, totalBytes } = compileForGpu(program, { pageBytes: PAGE_BYTES, half: backend === 'webgpu-f16' });
     return { graphs, states: [...stateBytes.values()], totalBytes };
   }
   const { graphs, states, totalBytes } = compileProgram(program, threads);
   return { graphs, states: [...states.values()].map(({ elements }) => 4 * elements), totalBytes };
 }
 
-/** @param gpu the plan of the WebGPU backend, else the CPU's with so many threads */
-export function planReport(kind: Kind, size: number, width: number, threads: number, gpu = false): MemoryReport {
-  const { program, table } = programOf(kind, size, width);
-  const compiled = compiledFor(program, threads, gpu);
+/** The plan of a backend; the CPU's depends on its threads. */
+export function planReport(
+  kind: Kind,
+  size: number,
+  width: number,
+  threads: number,
+  backend: BenchBackend = 'cpu',
+): MemoryReport {
+  const { program, table } = programOf(kind, size, width, backend === 'webgpu-f16');
+  const compiled = compiledFor(program, threads, backend);
   const { graph, plan } = compiled.graphs.get(kind === 'forward' ? 'forward' : 'gradient')!;
   const describe =
     (suffix: string) =>

@@ -3,6 +3,7 @@ import type { Backend, KernelTime, Session } from '../engine/backend.ts';
 import { Graph, type Program, type Shape } from '../engine/graph.ts';
 import { adamStep } from '../engine/ops/adam/adam.ts';
 import { PAPER_LOSS, STATES, trainingProgram } from '../method/gvsl.ts';
+import { INITIAL_LOSS_SCALE, lossScaleInputs } from '../method/loss-scaling.ts';
 import { scaledArchitecture } from '../model/architecture.ts';
 import { initialParameters, type ParameterTable, parameterNodes, parameterTable } from '../model/parameters.ts';
 import { unet } from '../model/unet.ts';
@@ -10,16 +11,19 @@ import { createBackend } from '../node/backends.ts';
 import { type CpuBuild, nodeCpuBackend } from '../node/cpu-host.ts';
 import type { Progress } from '../node/progress.ts';
 import { randomStream } from '../random/random.ts';
-import { availableBytes, requireMemory } from '../training/estimate.ts';
+import { availableTo, requireMemory } from '../training/estimate.ts';
 import { describeMachine, type Machine, median } from './machine.ts';
 import { type KernelShare, kernelShares, medianTimes, sharesByKernel } from './profile.ts';
+
+/** What `gvsl bench` measures. */
+export type BenchBackend = 'cpu' | 'webgpu' | 'webgpu-f16';
 
 /** 'step': gradient, norms and update for one pair. 'forward': the backbone on one image, as inference runs it window by window. */
 export type Kind = 'step' | 'forward';
 
 export interface StepRequest {
   readonly kind: Kind;
-  readonly backend: 'cpu' | 'webgpu';
+  readonly backend: BenchBackend;
   /** Side of the cubic patch in voxels. */
   readonly size: number;
   readonly width: number;
@@ -63,16 +67,28 @@ function forwardProgram(size: number, width: number): { program: Program; table:
 }
 
 /** The program that is measured. */
-export const programOf = (kind: Kind, size: number, width: number): { program: Program; table: ParameterTable } =>
+export const programOf = (
+  kind: Kind,
+  size: number,
+  width: number,
+  lossScaling = false,
+): { program: Program; table: ParameterTable } =>
   kind === 'forward'
     ? forwardProgram(size, width)
-    : trainingProgram({ architecture: scaledArchitecture(width), loss: PAPER_LOSS, size: cube(size), samples: 1, batch: 1 });
+    : trainingProgram({
+        architecture: scaledArchitecture(width),
+        loss: PAPER_LOSS,
+        size: cube(size),
+        samples: 1,
+        batch: 1,
+        lossScaling,
+      });
 
 /** @throws WorkError if it does not fit into memory, with what would */
 export function requireBenchMemory(backend: Backend, kind: Kind, size: number, width: number): void {
   const neededBytes = (patch: readonly number[], narrower: number): number =>
     backend.memoryBytes(programOf(kind, Math.max(...patch), narrower).program);
-  requireMemory({ patch: cube(size), width, batch: 1, neededBytes }, availableBytes({ wasm32: true }), 'size');
+  requireMemory({ patch: cube(size), width, batch: 1, neededBytes }, availableTo(backend), 'size');
 }
 
 /** The graphs of one step in order, with their inputs. */
@@ -109,15 +125,16 @@ async function profileSteps(
 /** Measures in this process; peak memory means something only if nothing larger ran here before. */
 export async function measureStep(request: StepRequest, progress: Progress): Promise<StepResult> {
   const { kind, size, width, threads, build, steps, warmup } = request;
-  const gpu = request.backend === 'webgpu';
-  const backend = gpu ? await createBackend('webgpu') : nodeCpuBackend(threads, build);
-  // a GPU's memory is not known before it refuses
-  if (!gpu) requireBenchMemory(backend, kind, size, width);
-  const { program, table } = programOf(kind, size, width);
+  const gpu = request.backend !== 'cpu';
+  const backend = gpu ? await createBackend(request.backend) : nodeCpuBackend(threads, build);
+  requireBenchMemory(backend, kind, size, width);
+  const lossScaling = backend.half === true && kind === 'step';
+  const { program, table } = programOf(kind, size, width, lossScaling);
   const random = randomStream(1, 'bench');
   const image = (): Float32Array => Float32Array.from({ length: size ** 3 }, () => random.uniform(0, 1));
   const inputs: Record<string, Float32Array> =
     kind === 'forward' ? { image: image() } : { movingView: image(), fixed: image(), moving: image() };
+  if (lossScaling) Object.assign(inputs, lossScaleInputs(INITIAL_LOSS_SCALE));
   const session = await backend.open(program);
   try {
     await session.writeState(STATES.parameters, initialParameters(table, 1));

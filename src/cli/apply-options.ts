@@ -1,5 +1,6 @@
 /** The options that every command that applies a model has, and how they are read. */
 import { type Command, Option } from 'commander';
+import { BACKENDS, type BackendName } from '../engine/backend.ts';
 import { UsageError } from '../errors/errors.ts';
 import type { ApplyCall } from '../transfer/network.ts';
 import { positiveInteger } from './numbers.ts';
@@ -12,7 +13,7 @@ export interface ApplyOptions {
   readonly series?: string;
   readonly window?: string;
   readonly overlap: string;
-  readonly backend: 'auto' | 'cpu' | 'reference';
+  readonly backend: BackendName;
   readonly threads?: string;
 }
 
@@ -27,7 +28,7 @@ export function addApplyOptions(command: Command, out: string): Command {
     )
     .option('--window <size>', 'voxels that the network sees at a time: one side, or z,y,x (default: the crops of training)')
     .option('--overlap <share>', 'least share of a side that neighbouring windows have in common', '0.5')
-    .addOption(new Option('--backend <name>', 'where to compute').choices(['auto', 'cpu', 'webgpu', 'reference']).default('auto'))
+    .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('cpu'))
     .option('--threads <n>', 'threads of the CPU backend (default: all cores)');
 }
 

@@ -7,6 +7,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { prepareCohort } from '../cohort/prepare.ts';
+import type { BackendName } from '../engine/backend.ts';
 import { WorkError } from '../errors/errors.ts';
 import type { Progress } from '../node/progress.ts';
 import type { EvaluationRecord } from '../report/run-data.ts';
@@ -23,6 +24,7 @@ export interface DemoCall {
   readonly steps: number;
   /** All cores if left out. */
   readonly threads?: number;
+  readonly backend: BackendName;
   readonly progress: Progress;
   readonly signal: AbortSignal;
   /** How the reader calls the program. */
@@ -41,11 +43,11 @@ export interface DemoResult {
 }
 
 /** @throws WorkError if it is stopped before training, or `out` holds another demo */
-export async function runDemo({ out, seed, steps, threads, progress, signal, program }: DemoCall): Promise<DemoResult> {
+export async function runDemo({ out, seed, steps, threads, backend, progress, signal, program }: DemoCall): Promise<DemoResult> {
   const { phantoms, prepare, pretrain: training } = DEMO_SETTINGS;
   const [images, cohort, run] = ['images', 'cohort', 'run'].map((name) => join(out, name)) as [string, string, string];
   const configuration = parseConfiguration(
-    { ...training, steps, seed, threads: threads ?? 'auto' },
+    { ...training, steps, seed, threads: threads ?? 'auto', backend },
     [],
     'the settings of the demo',
   );

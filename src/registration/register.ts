@@ -23,7 +23,7 @@ import { coveredShare, warpImage, warpLabelMap } from '../method/registration/wa
 import { makeFolder, writeFileAtomic } from '../node/files.ts';
 import type { Progress } from '../node/progress.ts';
 import type { NetworkImage } from '../preparation/network-image.ts';
-import { availableBytes } from '../training/estimate.ts';
+import { availableTo } from '../training/estimate.ts';
 import { jsonText } from '../training/model-folder.ts';
 import { readLabelsOf, readLandmarkPairs } from './inputs.ts';
 import { type JacobianMeasures, measureJacobian, measureStage, type StageMeasures } from './measure.ts';
@@ -204,7 +204,7 @@ export async function registerImages(call: RegisterCall): Promise<RegistrationRe
     remarks.push(
       `the scans' axes are turned by ${turnedDeg.toFixed(0)} degrees against each other; matching starts axis on axis, as training did (--start stored: as the files say)`,
     );
-  const plan = planMatch(network, backend, fixedGrid.size, movingGrid.size, availableBytes(), call.tile);
+  const plan = planMatch(network, backend, fixedGrid.size, movingGrid.size, availableTo(backend), call.tile);
   if (plan.reason) progress.say(`${plan.reason}: matched in ${plan.tiles.length} tiles of ${plan.size.join(' x ')} voxels`);
   progress.say(`computing  ${backend.description}, ${formatBytes(plan.neededBytes)}`);
   if (plan.tiles.length > 1) progress.start(plan.tiles.length, 'tiles');

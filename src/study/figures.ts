@@ -105,7 +105,7 @@ const SUBJECTS = 3;
 export async function featuresFigure(study: Study, out: string): Promise<string | undefined> {
   if (study.task !== 'segmentation') return undefined;
   const cohort = await openCohort(study.cohort);
-  const backend = await createBackend('auto');
+  const backend = await createBackend('cpu');
   const panels: ScatterPanel[] = [];
   let groups: readonly string[] = [];
   for (const { name, title } of titlesOf(study)) {

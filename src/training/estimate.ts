@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
+import type { Backend } from '../engine/backend.ts';
 import { WorkError } from '../errors/errors.ts';
 import { formatBytes } from '../errors/format-bytes.ts';
 import type { Zyx } from '../geometry/volume.ts';
@@ -79,6 +80,16 @@ export function availableBytes({ wasm32 = false }: { readonly wasm32?: boolean }
   return limits.reduce((least, next) => (next.bytes < least.bytes ? next : least));
 }
 
+/** What sessions of a backend can have. A GPU's own memory is not known before it refuses. */
+export const availableTo = ({ name, ownMemory = false }: Backend): AvailableMemory =>
+  ownMemory ? { bytes: Number.MAX_SAFE_INTEGER, limit: 'memory of the GPU' } : availableBytes({ wasm32: name === 'cpu' });
+
+/** Needed and available bytes in words. */
+export const memoryText = (backend: Backend, neededBytes: number): string =>
+  backend.ownMemory
+    ? `${formatBytes(neededBytes)} on the GPU, which says no if it has less`
+    : `${formatBytes(neededBytes)} of ${formatBytes(availableBytes().bytes)}`;
+
 /** What a training step would need. */
 export interface MemoryRequest {
   readonly patch: Zyx;
@@ -111,12 +122,25 @@ function fittingPatch({ patch, width, batch, neededBytes }: MemoryRequest, avail
  * @throws WorkError that says what is needed, what there is and why, and which single change of patch, batch or width would fit
  */
 export function requireMemory(request: MemoryRequest, available: AvailableMemory, sizeOption: 'patch' | 'size' = 'patch'): void {
-  const { patch, width, batch, neededBytes } = request;
+  const { patch, width, batch } = request;
+  // one tensor alone may be more than a device allows: that is refused when it is planned
+  const neededBytes: MemoryRequest['neededBytes'] = (...of) => {
+    try {
+      return request.neededBytes(...of);
+    } catch (error) {
+      if (error instanceof WorkError) return Number.POSITIVE_INFINITY;
+      throw error;
+    }
+  };
   const needed = neededBytes(patch, width, batch);
   if (needed <= available.bytes) return;
+  const tried = `${sizeOption} ${patchText(patch)}, batch ${batch} and width ${width}`;
+  const reason = Number.isFinite(needed)
+    ? `too little memory: ${tried} need ${formatBytes(needed)}; there are ${formatBytes(available.bytes)} (${available.limit})`
+    : `too little memory: ${tried} have a tensor larger than the device allows for one`;
   const changes: string[] = [];
   const offer = (option: string, bytes: number): void => void changes.push(`${option} (${formatBytes(bytes)})`);
-  const smaller = fittingPatch(request, available.bytes);
+  const smaller = fittingPatch({ ...request, neededBytes }, available.bytes);
   if (smaller) offer(`--${sizeOption} ${patchText(smaller)}`, neededBytes(smaller, width, batch));
   const fewer = Array.from({ length: batch - 1 }, (_, i) => batch - 1 - i).find(
     (n) => neededBytes(patch, width, n) <= available.bytes,
@@ -131,9 +155,5 @@ export function requireMemory(request: MemoryRequest, available: AvailableMemory
       : `No single change is enough: make several smaller (--${sizeOption} ${PATCH_STEP} --batch 1 --width ${least} needs ${formatBytes(
           neededBytes([PATCH_STEP, PATCH_STEP, PATCH_STEP], least, 1),
         )}), or free memory`;
-  throw new WorkError(
-    `too little memory: ${sizeOption} ${patchText(patch)}, batch ${batch} and width ${width} need ${formatBytes(needed)}; there are ${formatBytes(
-      available.bytes,
-    )} (${available.limit}). ${advice}`,
-  );
+  throw new WorkError(`${reason}. ${advice}`);
 }

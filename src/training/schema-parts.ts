@@ -3,6 +3,7 @@
  * what it is when nobody says.
  */
 import { z } from 'zod';
+import { BACKENDS } from '../engine/backend.ts';
 import { DEFAULT_SPATIAL, type SpatialOptions } from '../method/spatial/spatial.ts';
 
 /** Largest patch side: 512^3 needs more than any machine here has; a larger number is a slip. */
@@ -40,10 +41,10 @@ export const computingKeys = {
     .default('auto')
     .describe('Threads that compute; auto is one for each core. The result does not depend on it.'),
   backend: z
-    .enum(['auto', 'cpu', 'webgpu', 'reference'])
-    .default('auto')
+    .enum(BACKENDS)
+    .default('cpu')
     .describe(
-      'What computes: cpu (WebAssembly), webgpu (any GPU; needs the optional package webgpu), reference (plain and slow, for checking), auto (cpu).',
+      'What computes: cpu (WebAssembly), webgpu (any GPU; needs the optional package webgpu), webgpu-f16 (the same with feature maps in half precision: half the memory), auto (a GPU if there is one much faster than the processor), reference (plain and slow, for checking).',
     ),
   maxNonFiniteSteps: count(1)
     .default(10)

@@ -10,7 +10,7 @@ import type { Architecture } from '../model/architecture.ts';
 import { type ParameterTable, parameterTable } from '../model/parameters.ts';
 import type { Progress } from '../node/progress.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
-import { availableBytes } from '../training/estimate.ts';
+import { availableTo } from '../training/estimate.ts';
 import { architectureOf, preprocessingOf, type Task } from '../training/model-configuration.ts';
 import { type Model, readModel, resolveModel } from '../training/model-folder.ts';
 import { flatTensor } from '../training/named-parameters.ts';
@@ -71,7 +71,7 @@ export async function openNetwork(
   { program }: { readonly program: Program; readonly table: ParameterTable },
   window: Zyx,
 ): Promise<Session> {
-  const [needed, available] = [backend.memoryBytes(program), availableBytes({ wasm32: backend.name === 'cpu' })];
+  const [needed, available] = [backend.memoryBytes(program), availableTo(backend)];
   if (needed > available.bytes)
     throw new WorkError(
       `too little memory: windows of ${window.join(' x ')} need ${formatBytes(needed)}; there are ${formatBytes(available.bytes)} (${available.limit}). Choose smaller windows with --window`,

@@ -1,7 +1,7 @@
 /** `gvsl bench`: how fast, how much memory, where the time goes, and PyTorch on the same machine beside it. */
 import { type Command, Option } from 'commander';
 import type { Peer } from '../../bench/in-turn.ts';
-import type { StepRequest, StepResult } from '../../bench/step.ts';
+import type { BenchBackend, StepRequest, StepResult } from '../../bench/step.ts';
 import type { CpuBuild } from '../../node/cpu-host.ts';
 import type { Progress } from '../../node/progress.ts';
 import { action, type CommandResult } from '../run-command.ts';
@@ -15,7 +15,7 @@ interface Options {
   readonly threads?: string;
   readonly steps?: string;
   readonly warmup?: string;
-  readonly backend: string;
+  readonly backend: BenchBackend;
   readonly amp?: boolean;
   readonly build?: CpuBuild;
   readonly profile?: boolean;
@@ -66,7 +66,7 @@ export function registerBench(program: Command): void {
         'portable',
       ]),
     )
-    .addOption(new Option('--backend <name>', 'what computes').choices(['cpu', 'webgpu']).default('cpu'))
+    .addOption(new Option('--backend <name>', 'what computes').choices(['cpu', 'webgpu', 'webgpu-f16']).default('cpu'))
     .option('--amp', 'step, forward on webgpu: PyTorch in bfloat16 (default: TF32, as it comes)')
     .option('--profile', 'step, forward: also the time of every kernel')
     .option('--memory', 'step (default), forward: print the memory plan instead: which tensor, how long, how much')
@@ -89,7 +89,7 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
   const { availableParallelism } = await import('node:os');
   const { bestBuild, runnableBuilds } = await import('../../node/cpu-host.ts');
   // the plan of a whole suite would be one of a step
-  const gpu = options.backend === 'webgpu';
+  const gpu = options.backend !== 'cpu';
   const what = (asked ?? (options.memory || gpu ? 'step' : 'all')) as Subject;
   if (!SUBJECTS.includes(what)) throw new UsageError(`what to measure: expected ${SUBJECTS.join(', ')}, got '${asked}'`);
   for (const [name, subjects] of Object.entries(MEANT_FOR))
@@ -123,7 +123,7 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
   }
   const result = await measure(what, options, {
     kind: 'step',
-    backend: gpu ? 'webgpu' : 'cpu',
+    backend: options.backend,
     size,
     width,
     threads,
@@ -143,11 +143,11 @@ const typed = (): string => `gvsl ${process.argv.slice(2).join(' ')}`;
 
 async function measure(what: Subject, options: Options, request: StepRequest): Promise<CommandResult> {
   const { size, width, threads, build } = request;
-  const gpu = request.backend === 'webgpu';
+  const gpu = request.backend !== 'cpu';
   const kind = what === 'forward' ? 'forward' : 'step';
   if (options.memory) {
     const { planReport, memoryText } = await import('../../bench/memory.ts');
-    const report = planReport(kind, size, width, threads, gpu);
+    const report = planReport(kind, size, width, threads, request.backend);
     return { json: report, text: memoryText(report) };
   }
   const { createProgress } = await import('../../node/progress.ts');
@@ -158,7 +158,7 @@ async function measure(what: Subject, options: Options, request: StepRequest): P
     const { describeMachine, machineText } = await import('../../bench/machine.ts');
     const { dataText, peaksText } = await import('../../bench/tables.ts');
     const { createBackend } = await import('../../node/backends.ts');
-    const machine = describeMachine(build, threads, gpu ? (await createBackend('webgpu')).description : undefined);
+    const machine = describeMachine(build, threads, gpu ? (await createBackend(request.backend)).description : undefined);
     const head = { machine, command: typed() };
     const lines = [machineText(machine), `command: ${typed()}`];
     if (what === 'peaks') {
@@ -184,16 +184,16 @@ function stopped(): AbortSignal {
 async function pythonFor({ backend, peer, python }: Options, progress: Progress): Promise<string | undefined> {
   if (!peer) return undefined;
   const { findPython } = await import('../../bench/peer.ts');
-  const found = await findPython(python, backend === 'webgpu');
+  const found = await findPython(python, backend !== 'cpu');
   if (found === undefined)
-    progress.say(`no python3 with torch${backend === 'webgpu' ? ' and a CUDA device' : ''} found: gvsl alone`);
+    progress.say(`no python3 with torch${backend !== 'cpu' ? ' and a CUDA device' : ''} found: gvsl alone`);
   return found;
 }
 
 /** A step or a forward pass: in this process, or in turn with PyTorch, each in processes of its own. */
 async function one(request: StepRequest, python: string | undefined, progress: Progress, amp = false): Promise<CommandResult> {
   const { kind, size, width, steps, threads, build } = request;
-  const gpu = request.backend === 'webgpu';
+  const gpu = request.backend !== 'cpu';
   const { formatTable } = await import('../table.ts');
   const { nodeCpuBackend } = await import('../../node/cpu-host.ts');
   const { measureStep, requireBenchMemory } = await import('../../bench/step.ts');

@@ -1,5 +1,7 @@
 /** `gvsl compare`: a declared study of methods of pre-training, run to its table and figures. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { BACKENDS, type BackendName } from '../../engine/backend.ts';
+import type { Study } from '../../study/configuration.ts';
 import { action } from '../run-command.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { formatTable } from '../table.ts';
@@ -23,6 +25,17 @@ command goes on.
 Example:
   gvsl compare study.yaml --out studies/hippocampus`;
 
+/** The study with all its trainings on a backend. */
+function onBackend(study: Study, backend: BackendName | undefined): Study {
+  if (backend === undefined) return study;
+  const { pretraining, transfer } = study;
+  return {
+    ...study,
+    pretraining: { ...pretraining, configuration: { ...pretraining.configuration, backend } },
+    transfer: { ...transfer, configuration: { ...transfer.configuration, backend } },
+  };
+}
+
 /** Adds `gvsl compare`. */
 export function registerCompare(program: Command): void {
   const command = program
@@ -32,12 +45,18 @@ export function registerCompare(program: Command): void {
     )
     .argument('<study>', 'file that declares the study')
     .requiredOption('--out <folder>', 'folder of the study')
+    .addOption(
+      new Option(
+        '--backend <name>',
+        "where every training computes (default: as the study's configurations say, else cpu)",
+      ).choices(BACKENDS),
+    )
     .addHelpText('after', HELP);
-  action(command, async (file: string, { out }: { out: string }) => {
+  action(command, async (file: string, { out, backend }: { out: string; backend?: BackendName }) => {
     const { readStudy } = await import('../../study/run.ts');
     const { compare } = await import('../../study/compare.ts');
     const { createProgress } = await import('../../node/progress.ts');
-    const study = await readStudy(file);
+    const study = onBackend(await readStudy(file), backend);
     const report = await compare({ study, out, progress: createProgress(), signal: stopSignal() });
     const rows = report.rows.map((row) => [
       row.title,

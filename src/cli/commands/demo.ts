@@ -1,6 +1,7 @@
 /** `gvsl demo`: what the program does, on synthetic patients, in minutes. */
 import { pathToFileURL } from 'node:url';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { BACKENDS, type BackendName } from '../../engine/backend.ts';
 import { action } from '../run-command.ts';
 
 interface Options {
@@ -8,6 +9,7 @@ interface Options {
   readonly seed: string;
   readonly steps?: string;
   readonly threads?: string;
+  readonly backend: BackendName;
 }
 
 /** Adds `gvsl demo`. */
@@ -20,6 +22,7 @@ export function registerDemo(program: Command): void {
     .option('--out <folder>', 'where everything is written; an interrupted demo continues there', 'demo')
     .option('--seed <n>', 'names the patients and the training', '1')
     .option('--steps <n>', 'train for so many steps in all; more than before goes on from there')
+    .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('cpu'))
     .option('--threads <n>', 'threads that compute (default: all cores)')
     .addHelpText('after', '\nExample:\n  gvsl demo --out demo');
   action(command, async (options: Options) => {
@@ -38,6 +41,7 @@ export function registerDemo(program: Command): void {
       seed: positiveInteger('--seed', options.seed, 0),
       steps,
       ...(options.threads === undefined ? {} : { threads: positiveInteger('--threads', options.threads) }),
+      backend: options.backend,
       progress: createProgress(),
       signal: stopSignal(),
       program: programName(),

@@ -1,5 +1,6 @@
 /** `gvsl register`: lay one image onto another with a pre-trained network. */
 import { type Command, Option } from 'commander';
+import { BACKENDS } from '../../engine/backend.ts';
 import type { RegistrationReport } from '../../registration/register.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
@@ -124,7 +125,7 @@ export function registerRegister(program: Command): void {
       '--tile <voxels>',
       'match in overlapping tiles of this side (default: both images whole if memory allows, else tiles as in training)',
     )
-    .addOption(new Option('--backend <name>', 'where to compute').choices(['auto', 'cpu', 'webgpu', 'reference']).default('auto'))
+    .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('cpu'))
     .option('--threads <n>', 'threads of the CPU backend (default: all cores)')
     .addHelpText(
       'after',

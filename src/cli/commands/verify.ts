@@ -1,5 +1,6 @@
 /** `gvsl verify`: does this machine compute what PyTorch computes? */
 import { type Command, Option } from 'commander';
+import { BACKENDS } from '../../engine/backend.ts';
 import { action } from '../run-command.ts';
 
 interface Options {
@@ -14,7 +15,7 @@ export function registerVerify(program: Command): void {
     .command('verify')
     .description('replay golden files made by PyTorch and compare every output, loss, gradient and parameter after the steps')
     .argument('<file...>', 'golden files (.safetensors)')
-    .addOption(new Option('--backend <name>', 'where to compute').choices(['auto', 'cpu', 'webgpu', 'reference']).default('auto'))
+    .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('cpu'))
     .option('--threads <n>', 'threads of the CPU backend (default: all cores)')
     .option('--all', 'print every tensor, not only those that fail and the worst of each kind')
     .addHelpText(
