@@ -29,6 +29,8 @@ export interface Check {
   readonly advice: string | null;
   /** Thousand millions of floating-point operations a second; only of a check that measures them. */
   readonly gflops?: number;
+  /** Of the check of GPUs. */
+  readonly adapters?: readonly AdapterSummary[];
 }
 
 /** What a check finds out; its probe knows its name. */
@@ -164,9 +166,9 @@ async function measureSpeed(): Promise<Finding> {
   return { ...ok(`${backend.description}: ${gflops} GFLOPS, ${what}`), gflops };
 }
 
-const describeAdapter = ({ name, features, ...limits }: AdapterSummary): string =>
+const describeAdapter = ({ name, software, features, ...limits }: AdapterSummary): string =>
   [
-    name,
+    software ? `${name} (a driver in software)` : name,
     `tensors of up to ${formatBytes(limits.maxStorageBufferBindingSize)} a binding`,
     `buffers of ${formatBytes(limits.maxBufferSize)}`,
     `${limits.maxComputeWorkgroupsPerDimension} workgroups a dimension`,
@@ -182,7 +184,11 @@ async function lookForGpu(): Promise<Finding> {
     return warn('none for --backend webgpu; the CPU does everything', (error as Error).message.replace('--backend webgpu: ', ''));
   }
   const close = await agreement(webGpuBackend(await nodeWebGpuHost()));
-  return ok(`${adapters.map(describeAdapter).join('; ')}; ${close}; used where --backend webgpu is given`);
+  const found = `${adapters.map(describeAdapter).join('; ')}; ${close}`;
+  const finding = adapters.every(({ software }) => software)
+    ? warn(found, 'it computes on the processor, far slower than --backend cpu: good for tests alone')
+    : ok(`${found}; used where --backend webgpu is given`);
+  return { ...finding, adapters };
 }
 
 /** The checks of this machine. `folder` is for temporary files. */

@@ -60,7 +60,7 @@ export function peakOf(graph: Graph, plan: MemoryPlan): { node: number; aliveByt
 }
 
 /** The largest binding that GPUs commonly allow. */
-const PAGE_BYTES = 2 ** 31 - 4096;
+export const PAGE_BYTES = 2 ** 31 - 4096;
 
 /** What the two backends say of their memory, in the same words. */
 function compiledFor(program: Program, threads: number, backend: BenchBackend) {

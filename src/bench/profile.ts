@@ -10,9 +10,9 @@ export interface KernelShare {
   readonly seconds: number;
   /** Share of the sum of all kernels. */
   readonly share: number;
-  /** Convolutions: multiplications and additions of the direct sum, over time. */
+  /** Convolutions: multiplications and additions over time, of operations those of the direct sum. */
   readonly gflops?: number;
-  /** Operations: bytes of all operands and the result, each once, over time. */
+  /** Bytes of all operands and the result, each once, over time; of operations as single precision. */
   readonly gbPerS?: number;
 }
 
@@ -45,30 +45,54 @@ const directBytes = ({ op, inputs, shape }: Node): number =>
 export const medianTimes = (rounds: readonly (readonly KernelTime[])[]): KernelTime[] =>
   (rounds[0] ?? []).map((call, i) => ({ ...call, seconds: median(rounds.map((round) => round[i]!.seconds)) }));
 
-function shares(times: readonly KernelTime[], nameOf: (time: KernelTime) => string): (KernelShare & { nodes: Set<Node> })[] {
-  const total = times.reduce((sum, { seconds }) => sum + seconds, 0);
-  const groups = new Map<string, { nodes: Set<Node>; calls: number; seconds: number }>();
-  for (const time of times) {
-    const group = groups.get(nameOf(time)) ?? { nodes: new Set(), calls: 0, seconds: 0 };
-    group.nodes.add(time.node);
-    group.calls++;
-    group.seconds += time.seconds;
-    groups.set(nameOf(time), group);
-  }
+interface Group {
+  readonly what: string;
+  readonly times: readonly KernelTime[];
+  readonly seconds: number;
+  readonly share: number;
+}
+
+/** Of equal names, the slowest first. */
+function groupsBy(times: readonly KernelTime[], nameOf: (time: KernelTime) => string): Group[] {
+  const secondsOf = (some: readonly KernelTime[]): number => some.reduce((sum, { seconds }) => sum + seconds, 0);
+  const total = secondsOf(times);
+  const groups = new Map<string, KernelTime[]>();
+  for (const time of times) groups.set(nameOf(time), [...(groups.get(nameOf(time)) ?? []), time]);
   return [...groups]
-    .map(([what, { nodes, calls, seconds }]) => ({ what, nodes, calls, seconds, share: seconds / total }))
+    .map(([what, own]) => ({ what, times: own, seconds: secondsOf(own), share: secondsOf(own) / total }))
     .sort((a, b) => b.seconds - a.seconds);
 }
 
 /** By operation and shape, the slowest first. A node's kernels (transformations, the product, conversions) count together, the node's work once. */
 export const kernelShares = (times: readonly KernelTime[]): KernelShare[] =>
-  shares(times, ({ node }) => describe(node)).map(({ nodes, ...group }) => {
-    const rate = (of: (node: Node) => number): number =>
-      [...nodes].reduce((sum, node) => sum + of(node), 0) / group.seconds / 1e9;
-    const convolution = CONVOLUTIONS.includes([...nodes][0]!.op.name);
-    return { ...group, calls: nodes.size, ...(convolution && { gflops: rate(directFlops) }), gbPerS: rate(directBytes) };
+  groupsBy(times, ({ node }) => describe(node)).map(({ what, times: own, seconds, share }) => {
+    const nodes = [...new Set(own.map(({ node }) => node))];
+    const rate = (of: (node: Node) => number): number => nodes.reduce((sum, node) => sum + of(node), 0) / seconds / 1e9;
+    const convolution = CONVOLUTIONS.includes(nodes[0]!.op.name);
+    return {
+      what,
+      calls: nodes.length,
+      seconds,
+      share,
+      ...(convolution && { gflops: rate(directFlops) }),
+      gbPerS: rate(directBytes),
+    };
   });
 
-/** By the kernels' own names, the slowest first: transformations and matrix products of a convolution apart. */
+/**
+ * By the kernels' own names, the slowest first: transformations and matrix products of a convolution apart. Arithmetic is what the kernel
+ * itself does, fewer operations than the direct sum where it is Winograd's.
+ */
 export const sharesByKernel = (times: readonly KernelTime[]): KernelShare[] =>
-  shares(times, ({ kernel }) => kernel).map(({ nodes: _, ...group }) => group);
+  groupsBy(times, ({ kernel }) => kernel).map(({ what, times: own, seconds, share }) => {
+    const rate = (of: (time: KernelTime) => number | undefined): number =>
+      own.reduce((sum, time) => sum + (of(time) ?? 0), 0) / seconds / 1e9;
+    return {
+      what,
+      calls: own.length,
+      seconds,
+      share,
+      ...(own[0]!.flops !== undefined && { gflops: rate(({ flops }) => flops) }),
+      ...(own[0]!.bytes !== undefined && { gbPerS: rate(({ bytes }) => bytes) }),
+    };
+  });

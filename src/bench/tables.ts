@@ -38,36 +38,33 @@ export function stepTable(rows: readonly SuiteRow[]): Table {
   };
 }
 
-const COMMON = ['calls', 'ms', 'share'] as const;
-const common = ({ what, calls, seconds: time, share }: KernelShare): string[] => [
-  what,
-  String(calls),
-  (time * 1000).toFixed(1),
-  `${(100 * share).toFixed(1)} %`,
-];
-
 /**
- * Operations with their share, speed and fraction of the measured peak. Winograd does 27/8 times fewer multiplications than it is credited
- * with, and what stays in a cache moves faster than a copy: both may exceed 1.
+ * Operations or kernels with their share, speed and fraction of the measured peaks. Operations that Winograd computes are credited with the
+ * direct sum's multiplications, and what stays in a cache moves faster than a copy: both may exceed 1.
  */
-export function profileTable(profile: readonly KernelShare[], { gflopsPerThread, copyGbPerS }: Peaks, threads: number): Table {
+export function profileTable(
+  profile: readonly KernelShare[],
+  { gflopsPerThread, copyGbPerS }: Peaks,
+  threads: number,
+  what = 'operation',
+): Table {
+  const rates = profile.some(({ gflops, gbPerS }) => gflops !== undefined || gbPerS !== undefined);
   return {
-    headings: ['operation', ...COMMON, 'GFLOPS', 'of peak', 'GB/s', 'of copy'],
-    rows: profile.map((each) => [
-      ...common(each),
-      ...(each.gflops === undefined
-        ? ['', '']
-        : [each.gflops.toFixed(0), (each.gflops / (gflopsPerThread * threads)).toFixed(2)]),
-      ...(each.gbPerS === undefined ? ['', ''] : [each.gbPerS.toFixed(1), (each.gbPerS / copyGbPerS).toFixed(2)]),
+    headings: [what, 'calls', 'ms', 'share', ...(rates ? ['GFLOPS', 'of peak', 'GB/s', 'of copy'] : [])],
+    rows: profile.map(({ what: name, calls, seconds: time, share, gflops, gbPerS }) => [
+      name,
+      String(calls),
+      (time * 1000).toFixed(1),
+      `${(100 * share).toFixed(1)} %`,
+      ...(rates
+        ? [
+            ...(gflops === undefined ? ['', ''] : [gflops.toFixed(0), (gflops / (gflopsPerThread * threads)).toFixed(2)]),
+            ...(gbPerS === undefined ? ['', ''] : [gbPerS.toFixed(1), (gbPerS / copyGbPerS).toFixed(2)]),
+          ]
+        : []),
     ]),
   };
 }
-
-/** The same time by the kernels' own names. */
-export const kernelTable = (kernels: readonly KernelShare[]): Table => ({
-  headings: ['kernel', ...COMMON],
-  rows: kernels.map(common),
-});
 
 export function markdown({ headings, rows }: Table): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
@@ -77,17 +74,17 @@ export function markdown({ headings, rows }: Table): string {
 export const peaksText = ({ gflopsPerThread, copyGbPerS }: Peaks, gpu = false): string =>
   `measured peaks: ${gflopsPerThread.toFixed(0)} GFLOPS ${gpu ? '' : 'a thread '}from registers, ${copyGbPerS.toFixed(1)} GB/s read and written${gpu ? '' : ' by all threads'}`;
 
-/** Multiplications that F(2x2x2, 3x3x3) saves: 27 x 8 in 64. */
-const WINOGRAD_FACTOR = 27 / 8;
+/** Multiplications that Winograd saves: F(2x2x2, 3x3x3) on the CPU, 216 in 64; F(2x2, 3x3) and direct along z on a GPU, 108 in 48. */
+const WINOGRAD_FACTOR = { cpu: 216 / 64, gpu: 108 / 48 } as const;
 
-/** What the convolutions of a profiled step would take at least, were there nothing but Winograd's matrix products (a GPU: the direct sums) at the peak. */
+/** What the convolutions of a profiled step would take at least, were there nothing but Winograd's matrix products at the peak. */
 export function boundText(profile: readonly KernelShare[], { gflopsPerThread }: Peaks, threads: number, gpu = false): string {
-  const factor = gpu ? 1 : WINOGRAD_FACTOR;
+  const factor = WINOGRAD_FACTOR[gpu ? 'gpu' : 'cpu'];
   const gflop = profile.reduce((sum, { gflops = 0, seconds: time }) => sum + gflops * time, 0);
   const least = gflop / factor / (gflopsPerThread * threads);
   const spent = profile.reduce((sum, { gflops, seconds: time }) => sum + (gflops === undefined ? 0 : time), 0);
   const all = profile.reduce((sum, { seconds: time }) => sum + time, 0);
-  return `convolutions: ${gflop.toFixed(0)} GFLOP as direct sums in ${seconds(spent)} of ${seconds(all)}; at ${gpu ? '' : `${factor} times `}the measured peak they would take ${seconds(least)}`;
+  return `convolutions: ${gflop.toFixed(0)} GFLOP as direct sums in ${seconds(spent)} of ${seconds(all)}; at ${factor} times the measured peak they would take ${seconds(least)}`;
 }
 
 /** One measurement in words. */
@@ -121,7 +118,7 @@ export function operationsText(
     ...(rest > 0 ? [`and ${profile.length - rows} more, ${(100 * rest).toFixed(1)} % together`] : []),
     '',
     boundText(profile, peaks, threads, gpu),
-    ...(kernels.length > 0 ? ['', 'The same time by kernels:', '', draw(kernelTable(kernels))] : []),
+    ...(kernels.length > 0 ? ['', 'The same time by kernels:', '', draw(profileTable(kernels, peaks, threads, 'kernel'))] : []),
   ].join('\n');
 }
 

@@ -1,7 +1,7 @@
 /** The backends of this browser by name. */
 import type { Backend } from '../engine/backend.ts';
 import { type WebGpuHost, webGpuBackend } from '../engine/backends/webgpu/backend.ts';
-import { describeAdapter, openDevice } from '../engine/backends/webgpu/device.ts';
+import { describeAdapter, isSoftware, openDevice } from '../engine/backends/webgpu/device.ts';
 import { WorkError } from '../errors/errors.ts';
 import { availableThreads, browserCpuBackend } from './cpu-host.ts';
 
@@ -17,10 +17,6 @@ export interface Devices {
 
 const findAdapter = async (): Promise<GPUAdapter | null> =>
   (await navigator.gpu?.requestAdapter({ powerPreference: 'high-performance' })) ?? null;
-
-/** Drivers that compute on the processor, slower than WebAssembly does; not all of them say so. */
-const isSoftware = (adapter: GPUAdapter): boolean =>
-  adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|basic render/i.test(describeAdapter(adapter));
 
 export async function describeDevices(): Promise<Devices> {
   const adapter = await findAdapter();

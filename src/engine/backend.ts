@@ -12,6 +12,9 @@ export interface KernelTime {
   /** The operation for whose sake it ran. */
   readonly node: Node;
   readonly seconds: number;
+  /** Multiplications and additions that it does, and bytes of its operands and results, each once; where the backend knows. */
+  readonly flops?: number;
+  readonly bytes?: number;
 }
 
 /** A program on a device, with its states. It owns memory and threads: `close` gives them back. */

@@ -2,7 +2,7 @@
  * WebGPU in Node: the optional package `webgpu` (Dawn), loaded when it is asked for. A device is opened once for the whole process.
  */
 import type { WebGpuHost } from '../engine/backends/webgpu/backend.ts';
-import { describeAdapter, openDevice } from '../engine/backends/webgpu/device.ts';
+import { describeAdapter, isSoftware, openDevice } from '../engine/backends/webgpu/device.ts';
 import { UsageError } from '../errors/errors.ts';
 import { adviseVulkan, findVulkan } from './vulkan.ts';
 
@@ -28,6 +28,8 @@ const adviseDriver = (): string =>
 /** An adapter, as `gvsl doctor` lists it. */
 export interface AdapterSummary {
   readonly name: string;
+  /** A driver that computes on the processor. */
+  readonly software: boolean;
   /** The largest tensor in one binding, and the largest buffer. */
   readonly maxStorageBufferBindingSize: number;
   readonly maxBufferSize: number;
@@ -49,6 +51,7 @@ export async function listAdapters(): Promise<readonly AdapterSummary[]> {
     adapter
       ? {
           name: describeAdapter(adapter),
+          software: isSoftware(adapter),
           maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
           maxBufferSize: adapter.limits.maxBufferSize,
           maxComputeWorkgroupsPerDimension: adapter.limits.maxComputeWorkgroupsPerDimension,

@@ -1,12 +1,14 @@
 /** `gvsl bench`: how fast, how much memory, where the time goes, and PyTorch on the same machine beside it. */
 import { type Command, Option } from 'commander';
+import type { GpuPeaks } from '../../bench/bound.ts';
 import type { Peer } from '../../bench/in-turn.ts';
 import type { BenchBackend, StepRequest, StepResult } from '../../bench/step.ts';
+import type { Table } from '../../bench/tables.ts';
 import type { CpuBuild } from '../../node/cpu-host.ts';
 import type { Progress } from '../../node/progress.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
-const SUBJECTS = ['step', 'forward', 'ops', 'data', 'peaks', 'all'] as const;
+const SUBJECTS = ['step', 'forward', 'ops', 'data', 'peaks', 'bound', 'all'] as const;
 type Subject = (typeof SUBJECTS)[number];
 
 interface Options {
@@ -26,12 +28,14 @@ interface Options {
   readonly out?: string;
   readonly compare?: string;
   readonly markdown?: boolean;
+  readonly peakGflops?: string;
+  readonly bandwidth?: string;
 }
 
 /** Options that mean nothing for a subject are refused, not ignored. */
 const MEANT_FOR: Partial<Record<keyof Options, readonly Subject[]>> = {
-  size: ['step', 'forward', 'ops', 'data'],
-  width: ['step', 'forward', 'ops'],
+  size: ['step', 'forward', 'ops', 'data', 'bound'],
+  width: ['step', 'forward', 'ops', 'bound'],
   steps: ['step', 'forward', 'all'],
   warmup: ['step', 'forward', 'ops', 'all'],
   amp: ['step', 'forward'],
@@ -40,7 +44,9 @@ const MEANT_FOR: Partial<Record<keyof Options, readonly Subject[]>> = {
   python: ['step', 'forward', 'all'],
   full: ['all'],
   compare: ['all'],
-  markdown: ['all'],
+  markdown: ['all', 'bound'],
+  peakGflops: ['bound'],
+  bandwidth: ['bound'],
 };
 
 /** Adds `gvsl bench`. */
@@ -52,7 +58,7 @@ export function registerBench(program: Command): void {
     )
     .argument(
       '[what]',
-      'step; forward (the backbone on one image); ops (every operation of a step alone); data (prepare, examples); peaks (of this machine); all (default)',
+      'step; forward (the backbone on one image); ops (every operation of a step alone); data (prepare, examples); peaks (of this machine); bound (the least time of a step on a GPU, from its design alone); all (default)',
     )
     .option('--size <n>', 'side of the cubic patch in voxels (default: 64; forward: 96)')
     .option('--width <w>', 'width of the network: 1, 0.5, 0.25 or 0.125 (default: 1)')
@@ -69,6 +75,11 @@ export function registerBench(program: Command): void {
     .addOption(new Option('--backend <name>', 'what computes').choices(['cpu', 'webgpu', 'webgpu-f16']).default('cpu'))
     .option('--amp', 'step, forward on webgpu: PyTorch in bfloat16 (default: TF32, as it comes)')
     .option('--profile', 'step, forward: also the time of every kernel')
+    .option(
+      '--peak-gflops <n>',
+      "bound: the GPU's float32 multiply-adds, two operations each, in thousand millions a second (default: measured)",
+    )
+    .option('--bandwidth <n>', "bound: the GPU's memory bandwidth in GB/s (default: measured)")
     .option('--memory', 'step (default), forward: print the memory plan instead: which tensor, how long, how much')
     .option('--full', 'all: also full-width steps at 96^3 (much longer)')
     .option('--no-peer', 'without PyTorch')
@@ -78,7 +89,7 @@ export function registerBench(program: Command): void {
     .option('--markdown', 'all: print the tables as Markdown')
     .addHelpText(
       'after',
-      '\nExamples:\n  gvsl bench\n  gvsl bench step --size 64 --width 1 --threads 2 --steps 3 --json\n  gvsl bench --memory --size 96\n  gvsl bench step --backend webgpu --size 128 --profile\n\nSpeeds of convolutions are those of the direct sum (two operations a product), whatever algorithm computes them.',
+      '\nExamples:\n  gvsl bench\n  gvsl bench step --size 64 --width 1 --threads 2 --steps 3 --json\n  gvsl bench --memory --size 96\n  gvsl bench step --backend webgpu --size 128 --profile\n  gvsl bench bound --backend webgpu --size 128 --peak-gflops 67000 --bandwidth 4800\n\nSpeeds of convolutions are those of the direct sum (two operations a product), whatever algorithm computes them.',
     );
   action(command, async (what: string | undefined, options: Options): Promise<CommandResult> => bench(what, options));
 }
@@ -94,9 +105,12 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
   if (!SUBJECTS.includes(what)) throw new UsageError(`what to measure: expected ${SUBJECTS.join(', ')}, got '${asked}'`);
   for (const [name, subjects] of Object.entries(MEANT_FOR))
     if (options[name as keyof Options] !== undefined && !subjects.includes(what))
-      throw new UsageError(`--${name}: means something for ${subjects.join(', ')}, not for ${what}`);
-  if (gpu && !['step', 'forward', 'ops', 'peaks'].includes(what))
-    throw new UsageError(`--backend webgpu: means something for step, forward, ops, peaks, not for ${what}`);
+      throw new UsageError(
+        `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}: means something for ${subjects.join(', ')}, not for ${what}`,
+      );
+  if (gpu && !['step', 'forward', 'ops', 'peaks', 'bound'].includes(what))
+    throw new UsageError(`--backend webgpu: means something for step, forward, ops, peaks, bound, not for ${what}`);
+  if (what === 'bound' && !gpu) throw new UsageError('bound: of a GPU; give --backend webgpu or webgpu-f16');
   if (options.amp && !gpu) throw new UsageError('--amp: means something with --backend webgpu');
   const width = Number(options.width ?? 1);
   if (![1, 0.5, 0.25, 0.125].includes(width))
@@ -150,6 +164,14 @@ async function measure(what: Subject, options: Options, request: StepRequest): P
     const report = planReport(kind, size, width, threads, request.backend);
     return { json: report, text: memoryText(report) };
   }
+  if (what === 'bound') {
+    const { boundOf, boundText } = await import('../../bench/bound.ts');
+    const bound = boundOf('step', size, width, request.backend, await peaksFor(options));
+    return {
+      json: { command: typed(), ...bound },
+      text: [`command: ${typed()}`, boundText(bound, await drawing(options))].join('\n'),
+    };
+  }
   const { createProgress } = await import('../../node/progress.ts');
   const progress = createProgress();
   if (what === 'all') return suite(options, request, progress);
@@ -171,6 +193,30 @@ async function measure(what: Subject, options: Options, request: StepRequest): P
     return { json: { ...head, ...data }, text: [...lines, dataText(data)].join('\n') };
   }
   return one({ ...request, kind, profile: options.profile === true }, await pythonFor(options, progress), progress, options.amp);
+}
+
+/** A GPU's peaks: as told, otherwise measured on the one here. */
+async function peaksFor({ peakGflops, bandwidth }: Options): Promise<GpuPeaks> {
+  const { UsageError } = await import('../../errors/errors.ts');
+  const read = (option: string, text: string | undefined): number | undefined => {
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (text.trim() === '' || !(value > 0 && value < 1e9))
+      throw new UsageError(`${option}: expected a number above 0, got '${text}'`);
+    return value;
+  };
+  const [gflops, gbPerS] = [read('--peak-gflops', peakGflops), read('--bandwidth', bandwidth)];
+  if (gflops !== undefined && gbPerS !== undefined) return { gflops, gbPerS };
+  const { measureGpuPeaks } = await import('../../bench/peaks.ts');
+  const measured = await measureGpuPeaks();
+  return { gflops: gflops ?? measured.gflopsPerThread, gbPerS: gbPerS ?? measured.copyGbPerS };
+}
+
+/** How tables are drawn: plain, or as Markdown. */
+async function drawing({ markdown: asMarkdown }: Options): Promise<(table: Table) => string> {
+  const { formatTable } = await import('../table.ts');
+  const { markdown } = await import('../../bench/tables.ts');
+  return asMarkdown ? markdown : ({ headings, rows }) => formatTable(headings, rows, numbers(headings));
 }
 
 /** Aborted by Ctrl-C or a kill, so that processes under way end and temporary folders go. */
@@ -229,10 +275,9 @@ const numbers = (headings: readonly string[]): number[] => headings.map((_, i) =
 async function suite(options: Options, request: StepRequest, progress: Progress): Promise<CommandResult> {
   const { existsSync } = await import('node:fs');
   const { fileURLToPath } = await import('node:url');
-  const { formatTable } = await import('../table.ts');
   const { compareResults, readResults } = await import('../../bench/compare.ts');
   const { runSuite } = await import('../../bench/suite.ts');
-  const { comparisonText, markdown, suiteText } = await import('../../bench/tables.ts');
+  const { comparisonText, suiteText } = await import('../../bench/tables.ts');
   const major = process.versions.node.split('.')[0];
   const committed = fileURLToPath(new URL(`../../../docs/benchmarks/node${major}.json`, import.meta.url));
   const earlier = options.compare ?? (existsSync(committed) ? committed : undefined);
@@ -241,9 +286,7 @@ async function suite(options: Options, request: StepRequest, progress: Progress)
   const full = options.full === true;
   const result = await runSuite({ ...request, full, python, command: typed(), progress, signal: stopped() });
   const comparison = before && { with: earlier, ...compareResults(result, before) };
-  const draw: Parameters<typeof suiteText>[1] = options.markdown
-    ? markdown
-    : ({ headings, rows }) => formatTable(headings, rows, numbers(headings));
+  const draw = await drawing(options);
   const lines = [
     suiteText(result, draw),
     comparison

@@ -9,7 +9,7 @@ import { elementCount, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
 import { verifyProgram } from '../../verify.ts';
 import { alignBinding, BINDING_ALIGNMENT, type CompiledGraph, type CompiledProgram, compileProgram } from './compile.ts';
-import { bytesOf, type Dispatch, MOST_FLOPS, moduleOf, uniformWords, type WebGpuTensor } from './kernel.ts';
+import { bytesMoved, bytesOf, type Dispatch, MOST_FLOPS, moduleOf, uniformWords, type WebGpuTensor } from './kernel.ts';
 
 /** A GPU, as Node's or a browser's WebGPU gives it. */
 export interface WebGpuHost {
@@ -358,7 +358,8 @@ class WebGpuSession implements Session {
         await this.device.queue.onSubmittedWorkDone();
         seconds = (performance.now() - start) / 1000;
       }
-      times.push({ kernel: dispatch.name, node, seconds });
+      const { flops } = dispatch;
+      times.push({ kernel: dispatch.name, node, seconds, bytes: bytesMoved(dispatch), ...(flops !== undefined && { flops }) });
     }
     this.faults.check();
     return times;

@@ -44,6 +44,10 @@ export interface Dispatch {
   readonly flops?: number;
 }
 
+/** Bytes of all that a dispatch reads and writes, each tensor once. */
+export const bytesMoved = ({ tensors }: Dispatch): number =>
+  Object.values(tensors).reduce((sum, tensor) => sum + bytesOf(tensor), 0);
+
 /**
  * The most arithmetic of one dispatch and of one submission: half a second on a GPU that sustains 0.4 TFLOPS. Drivers take a program whose
  * submission lasts for some seconds for hung.
@@ -99,6 +103,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 }`,
   });
 }
+
+/** The tensors that a text names: others need no binding. */
+const usedIn = <T>(code: string, tensors: Readonly<Record<string, T>>): Record<string, T> =>
+  Object.fromEntries(Object.entries(tensors).filter(([name]) => new RegExp(`\\b(set_)?${name}\\(`).test(code)));
 
 /** Threads that add up: few, for a tree's barriers cost more than its additions, and deep levels have short rows. */
 const ADDERS = 64;
@@ -175,7 +183,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   });
   emitter.dispatch({
     name: `${name}, sum`,
-    tensors: { ...tensors, partial },
+    tensors: { ...usedIn(`${helpers}${finish}`, tensors), partial },
     uints: { ...uints, length, chunks, rows },
     floats,
     workgroups: [Math.min(rows, ROW), Math.ceil(rows / ROW), 1],
