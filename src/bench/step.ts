@@ -42,7 +42,7 @@ export interface StepResult {
   /** Seconds a step. */
   readonly medianS: number;
   readonly seconds: readonly number[];
-  /** Peak resident memory of this process so far. */
+  /** Peak resident memory of this process so far; on a GPU what the session holds there, which it takes at once. */
   readonly peakBytes: number;
   /** What the session holds by plan. */
   readonly planBytes: number;
@@ -147,7 +147,7 @@ export async function measureStep(request: StepRequest, progress: Progress): Pro
       progress.advance();
     }
     progress.stop();
-    const peakBytes = process.resourceUsage().maxRSS * 1024;
+    const peakBytes = backend.ownMemory ? session.memoryBytes : process.resourceUsage().maxRSS * 1024;
     const times = request.profile ? await profileSteps(session, kind, inputs, warmup + steps + 1) : [];
     return {
       kind,

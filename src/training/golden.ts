@@ -10,6 +10,7 @@ import { adamStep } from '../engine/ops/adam/adam.ts';
 import { WorkError } from '../errors/errors.ts';
 import type { Zyx } from '../geometry/volume.ts';
 import { PAPER_LOSS, STATES, trainingProgram } from '../method/gvsl.ts';
+import { INITIAL_LOSS_SCALE, lossScaleInputs } from '../method/loss-scaling.ts';
 import { ALL_HEADS, type Architecture, GROUP_CHANNELS } from '../model/architecture.ts';
 import { type ParameterTable, valuesOf } from '../model/parameters.ts';
 import { openSafetensors, type SafetensorsFile } from '../node/safetensors.ts';
@@ -161,7 +162,9 @@ export async function replayGolden(path: string, backend: Backend): Promise<Gold
         `${path}: no golden: input.fixed must be (N, 1, D, H, W), got ${shape ? formatShape(shape) : 'nothing'}`,
       );
     const [batch, , ...size] = shape as [number, number, number, number, number];
-    const options = { architecture: architectureOf(file, path), loss: PAPER_LOSS, size: size as Zyx, samples: batch, batch };
+    const architecture = architectureOf(file, path);
+    const lossScaling = backend.half === true;
+    const options = { architecture, loss: PAPER_LOSS, size: size as Zyx, samples: batch, batch, lossScaling };
     const { program, table } = trainingProgram(options, true);
     const steps = metadataNumber(file, path, 'steps', 1);
     const learningRate = metadataNumber(file, path, 'lr');
@@ -169,6 +172,7 @@ export async function replayGolden(path: string, backend: Backend): Promise<Gold
       movingView: await readTensor(file, path, 'input.moving_view', shape),
       fixed: await readTensor(file, path, 'input.fixed', shape),
       moving: await readTensor(file, path, 'input.moving', shape),
+      ...(lossScaling && lossScaleInputs(INITIAL_LOSS_SCALE)),
     };
     const parameters = await readParameters(file, path, table);
     const names = checkResults(file, path, program, table, steps);
