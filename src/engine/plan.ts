@@ -67,11 +67,15 @@ export function planMemory(
   const requests = new Map<number, Request>();
   const scratchRequests: Request[] = [];
   for (const node of graph.nodes) {
-    if (rootOf(node) === node && !node.op.writes) {
-      const sizeBytes = align(sizeOf(node));
-      if (sizeBytes > 0) {
+    if (!node.op.writes) {
+      // a root may come after the first of its parts
+      const root = rootOf(node);
+      const sizeBytes = align(sizeOf(root));
+      const request = requests.get(root.id);
+      if (request) request.to = node.id;
+      else if (sizeBytes > 0) {
         const from = node.op.name === 'input' ? 0 : node.id;
-        requests.set(node.id, { key: node.id, kind: 'tensor', sizeBytes, from, to: node.id, label: node.op.name });
+        requests.set(root.id, { key: root.id, kind: 'tensor', sizeBytes, from, to: node.id, label: root.op.name });
       }
     }
     for (const each of node.inputs) {

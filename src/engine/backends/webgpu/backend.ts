@@ -9,7 +9,16 @@ import { elementCount, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
 import { verifyProgram } from '../../verify.ts';
 import { alignBinding, BINDING_ALIGNMENT, type CompiledGraph, type CompiledProgram, compileProgram } from './compile.ts';
-import { bytesMoved, bytesOf, type Dispatch, MOST_FLOPS, moduleOf, uniformWords, type WebGpuTensor } from './kernel.ts';
+import {
+  bytesMoved,
+  type Dispatch,
+  elementBytes,
+  extentBytes,
+  MOST_FLOPS,
+  moduleOf,
+  uniformWords,
+  type WebGpuTensor,
+} from './kernel.ts';
 
 /** A GPU, as Node's or a browser's WebGPU gives it. */
 export interface WebGpuHost {
@@ -258,12 +267,12 @@ class WebGpuSession implements Session {
 
   private rangeOf({ plan }: CompiledGraph, tensor: WebGpuTensor): Range {
     const { place } = tensor;
-    const range = (buffer: GPUBuffer, from: number): Range => ({ buffer, from, to: from + bytesOf(tensor) });
+    const range = (buffer: GPUBuffer, from: number): Range => ({ buffer, from, to: from + extentBytes(tensor) });
     if (place.kind === 'state') return range(this.states.get(place.name)!, 4 * place.offset);
     if (place.kind === 'constant') return range(this.constants!, 4 * place.offset);
     const { offset } = (place.kind === 'node' ? plan.tensors : plan.scratch).get(place.id)!;
     const page = Math.floor(offset / this.pageBytes);
-    return range(this.pages[page]!, offset - page * this.pageBytes + 4 * place.offset);
+    return range(this.pages[page]!, offset - page * this.pageBytes + elementBytes(tensor) * place.offset);
   }
 
   private write(buffer: GPUBuffer, at: number, values: Float32Array): void {

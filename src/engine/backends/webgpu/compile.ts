@@ -4,7 +4,7 @@
  */
 import { elementCount, type Graph, type Node, type Program, type Shape } from '../../graph.ts';
 import type { OperationName } from '../../ops/registry.ts';
-import { type MemoryPlan, planMemory } from '../../plan.ts';
+import { type MemoryPlan, planMemory, storageRoot } from '../../plan.ts';
 import { bytesOf, type Dispatch, type WebGpuKernel, type WebGpuTensor } from './kernel.ts';
 import { WEBGPU_KERNELS } from './kernels.ts';
 
@@ -85,10 +85,73 @@ function halvedNodes(graph: Graph): ReadonlySet<Node> {
   );
 }
 
+/** How far from each other nodes may be for one to lie in the other's memory: it keeps the whole alive as long as the part. */
+const NEAR = 8;
+
+/** A part of another node's memory. */
+interface Part {
+  readonly whole: Node;
+  /** In elements. */
+  readonly offset: number;
+  readonly pieces?: { readonly run: number; readonly stride: number };
+}
+
+/** The piece of `length` along an axis of (N, C, ...), from `start` on. */
+function partOf(whole: Node, axis: number, start: number, length: number): Part {
+  const inner = elementCount(whole.shape.slice(axis + 1));
+  const pieces = { run: length * inner, stride: whole.shape[axis]! * inner };
+  const offset = start * inner;
+  // one piece: all along the first axis, or a single sample
+  return elementCount(whole.shape.slice(0, axis)) === 1 ? { whole, offset } : { whole, offset, pieces };
+}
+
+/**
+ * What needs no copy: a slice lies where it is cut from, and what is joined is computed where it belongs in the whole. Only where the part
+ * does not keep the whole alive for much longer.
+ */
+function partsOf(graph: Graph, isHalf: (node: Node) => boolean): ReadonlyMap<Node, Part> {
+  const lastUse = new Map<Node, number>();
+  for (const node of graph.nodes) for (const each of node.inputs) lastUse.set(each, node.id);
+  const outputs = new Set(graph.outputs.values());
+  const parts = new Map<Node, Part>();
+  for (const node of graph.nodes) {
+    if (node.op.name === 'slice') {
+      const whole = node.inputs[0]!;
+      const keptUntil = Math.max(lastUse.get(whole)!, node.id + NEAR);
+      if (
+        OWN_MEMORY(whole) &&
+        !parts.has(whole) &&
+        !outputs.has(node) &&
+        isHalf(node) === isHalf(whole) &&
+        lastUse.get(node)! <= keptUntil
+      )
+        parts.set(node, partOf(whole, attributeOf(node, 'axis'), attributeOf(node, 'start'), attributeOf(node, 'length')));
+    }
+    if (node.op.name === 'concat') {
+      const axis = attributeOf<number>(node, 'axis');
+      let start = 0;
+      node.inputs.forEach((each, i) => {
+        const alone = node.inputs.indexOf(each) === i && !outputs.has(each) && !parts.has(each) && each.op.name !== 'input';
+        const used = [...parts.values()].some(({ whole }) => whole === each);
+        if (OWN_MEMORY(each) && alone && !used && each.id >= node.id - NEAR && isHalf(each) === isHalf(node))
+          parts.set(each, partOf(node, axis, start, each.shape[axis]!));
+        start += each.shape[axis]!;
+      });
+    }
+  }
+  return parts;
+}
+const OWN_MEMORY = ({ op }: Node): boolean => !['state', 'constant', 'view'].includes(op.name);
+
 const attributeOf = <T>(node: Node, name: string): T => (node.attributes as Record<string, T>)[name]!;
 
 function compileGraph(graph: Graph, { pageBytes, half }: CompileOptions, constants: Constants): CompiledGraph {
   const halved = half ? halvedNodes(graph) : new Set<Node>();
+  const parts = partsOf(graph, (node) => halved.has(node));
+  const rootOf = (node: Node): Node => {
+    const whole = parts.get(node)?.whole;
+    return whole ? rootOf(whole) : storageRoot(node);
+  };
   const tensors = new Map<Node, WebGpuTensor>();
   const calls: { dispatch: Dispatch; node: Node }[] = [];
   const scratchBytes = new Map<number, number>();
@@ -110,7 +173,19 @@ function compileGraph(graph: Graph, { pageBytes, half }: CompileOptions, constan
         break;
       }
       default: {
-        at({ kind: 'node', id: node.id, offset: 0 });
+        const part = parts.get(node);
+        if (part) {
+          const { whole, offset, pieces } = part;
+          tensors.set(node, {
+            shape,
+            elements: elementCount(shape),
+            place: { kind: 'node', id: whole.id, offset },
+            half: halved.has(node),
+            ...(pieces && { pieces }),
+          });
+          // cut out of what is there; but a slice that is joined with others is copied to where it belongs
+          if (whole === node.inputs[0]) break;
+        } else at({ kind: 'node', id: node.id, offset: 0 });
         if (op.name === 'input') break;
         const kernel = (WEBGPU_KERNELS as Readonly<Record<string, WebGpuKernel<unknown>>>)[op.name];
         if (!kernel) throw new Error(`the WebGPU backend has no kernel for ${op.name}`);
@@ -132,7 +207,7 @@ function compileGraph(graph: Graph, { pageBytes, half }: CompileOptions, constan
     graph,
     (node) => (node.op.name === 'state' || node.op.name === 'constant' ? 0 : alignBinding(bytesOf(tensors.get(node)!))),
     (node) => scratchBytes.get(node.id) ?? 0,
-    undefined,
+    rootOf,
     { pageBytes },
   );
   return { graph, plan, calls, tensorOf: (node) => tensors.get(node)! };

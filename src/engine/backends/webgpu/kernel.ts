@@ -18,6 +18,8 @@ export interface WebGpuTensor {
   readonly elements: number;
   /** Whether it is stored in half precision. */
   readonly half?: boolean;
+  /** Of a part of another tensor that is not in one piece: element i lies at i / run x stride + i % run. Both are even for halves. */
+  readonly pieces?: { readonly run: number; readonly stride: number };
   readonly place:
     | { readonly kind: 'state'; readonly name: string; readonly offset: number }
     | { readonly kind: 'constant'; readonly offset: number }
@@ -25,7 +27,17 @@ export interface WebGpuTensor {
     | { readonly kind: 'scratch'; readonly id: number; readonly offset: number };
 }
 
-export const bytesOf = ({ elements, half }: Pick<WebGpuTensor, 'elements' | 'half'>): number => (half ? 2 : 4) * elements;
+export const elementBytes = ({ half }: Pick<WebGpuTensor, 'half'>): number => (half ? 2 : 4);
+export const bytesOf = (tensor: Pick<WebGpuTensor, 'elements' | 'half'>): number => elementBytes(tensor) * tensor.elements;
+/** From its first byte to its last, what lies between pieces included. */
+export const extentBytes = (tensor: WebGpuTensor): number => {
+  const { elements, pieces } = tensor;
+  return elementBytes(tensor) * (pieces ? (elements / pieces.run - 1) * pieces.stride + pieces.run : elements);
+};
+
+/** Whether `part` was written where it belongs in `whole`. */
+export const liesIn = ({ place: part }: WebGpuTensor, { place: whole }: WebGpuTensor): boolean =>
+  part.kind === 'node' && whole.kind === 'node' && part.id === whole.id;
 
 /** One dispatch of one kernel. */
 export interface Dispatch {
@@ -226,19 +238,33 @@ const PACK = `fn twoHalves(a: f32, b: f32) -> u32 {
 `;
 
 /** The functions by which a kernel reads and writes a tensor. */
-function accessors(name: string, memory: string, half: boolean, byFours: boolean): string {
+function accessors(name: string, memory: string, { half, pieces }: WebGpuTensor, byFours: boolean): string {
   if (byFours) return `fn ${name}4(i: u32) -> vec4f { return ${memory}[u.${name}_at / 4u + i]; }`;
+  const place = pieces ? `(i / u.${name}_run * u.${name}_stride + i % u.${name}_run)` : 'i';
   if (!half)
-    return `fn ${name}(i: u32) -> f32 { return ${memory}[u.${name}_at + i]; }
-fn set_${name}(i: u32, value: f32) { ${memory}[u.${name}_at + i] = value; }`;
+    return `fn ${name}(i: u32) -> f32 { return ${memory}[u.${name}_at + ${place}]; }
+fn set_${name}(i: u32, value: f32) { ${memory}[u.${name}_at + ${place}] = value; }`;
   return `fn ${name}(i: u32) -> f32 {
-  let both = unpack2x16float(${memory}[u.${name}_at + i / 2u]);
+  let both = unpack2x16float(${memory}[u.${name}_at + ${place} / 2u]);
   return select(both.x, both.y, (i & 1u) == 1u);
 }
 var<private> held_${name}: f32;
 fn set_${name}(i: u32, value: f32) {
-  if ((i & 1u) == 0u) { held_${name} = value; } else { ${memory}[u.${name}_at + i / 2u] = twoHalves(held_${name}, value); }
+  if ((i & 1u) == 0u) { held_${name} = value; } else { ${memory}[u.${name}_at + ${place} / 2u] = twoHalves(held_${name}, value); }
 }`;
+}
+
+/** The uniforms that say where a dispatch's tensors lie, in the order of the module's fields. */
+function layoutFields(tensors: Dispatch['tensors'], offsetOf: (tensor: string) => number): [string, number][] {
+  return Object.entries(tensors).flatMap(([name, { pieces }]): [string, number][] => [
+    [`${name}_at`, offsetOf(name)],
+    ...(pieces
+      ? ([
+          [`${name}_run`, pieces.run],
+          [`${name}_stride`, pieces.stride],
+        ] as [string, number][])
+      : []),
+  ]);
 }
 
 /**
@@ -251,7 +277,7 @@ export function moduleOf(
 ): string {
   const names = Object.keys(tensors);
   const fields = [
-    ...names.map((name) => `${name}_at: u32`),
+    ...layoutFields(tensors, () => 0).map(([name]) => `${name}: u32`),
     ...Object.keys(uints).map((name) => `${name}: u32`),
     ...Object.keys(floats).map((name) => `${name}: f32`),
   ];
@@ -269,14 +295,14 @@ ${[...types]
   .map(([binding, type]) => `@group(0) @binding(${binding + 1}) var<storage, read_write> memory${binding}: array<${type}>;`)
   .join('\n')}
 ${names.some((name) => tensors[name]!.half) ? PACK : ''}${names
-  .map((name) => accessors(name, `memory${bindingOf(name)}`, tensors[name]!.half === true, vectors.includes(name)))
+  .map((name) => accessors(name, `memory${bindingOf(name)}`, tensors[name]!, vectors.includes(name)))
   .join('\n')}
 ${code}`;
 }
 
 /** The uniforms of a dispatch as words, in the order of `moduleOf`. */
 export function uniformWords({ tensors, uints = {}, floats = {} }: Dispatch, offsetOf: (tensor: string) => number): Uint32Array {
-  const ints = [...Object.keys(tensors).map(offsetOf), ...Object.values(uints)];
+  const ints = [...layoutFields(tensors, offsetOf).map(([, value]) => value), ...Object.values(uints)];
   const words = new Uint32Array(ints.length + Object.keys(floats).length);
   words.set(ints);
   new Float32Array(words.buffer).set(Object.values(floats), ints.length);

@@ -1,5 +1,5 @@
-/** Joining and cutting in WGSL: pieces of memory are copied. */
-import { flat, type WebGpuKernel } from '../../backends/webgpu/kernel.ts';
+/** Joining and cutting in WGSL: pieces of memory are copied, unless they were written where they belong (compile.ts). */
+import { flat, liesIn, type WebGpuKernel } from '../../backends/webgpu/kernel.ts';
 import { elementCount } from '../../graph.ts';
 import type { SliceAttributes } from './concat.ts';
 
@@ -8,12 +8,13 @@ export const concat: WebGpuKernel<{ readonly axis: 0 | 1 }> = ({ inputs, out, at
   let start = 0;
   for (const x of inputs) {
     const length = x.elements / rows;
-    flat(emitter, x.elements, {
-      name: 'concat',
-      tensors: { x, out },
-      uints: { length, whole: out.elements / rows, start },
-      code: 'set_out((i / u.length) * u.whole + u.start + i % u.length, x(i));',
-    });
+    if (!liesIn(x, out))
+      flat(emitter, x.elements, {
+        name: 'concat',
+        tensors: { x, out },
+        uints: { length, whole: out.elements / rows, start },
+        code: 'set_out((i / u.length) * u.whole + u.start + i % u.length, x(i));',
+      });
     start += length;
   }
 };
