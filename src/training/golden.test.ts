@@ -10,13 +10,16 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../engine/backend.ts';
 import { referenceBackend } from '../engine/backends/reference/backend.ts';
+import { webGpuBackend } from '../engine/backends/webgpu/backend.ts';
 import { elementCount } from '../engine/graph.ts';
+import { noWebGpu } from '../engine/testing/backends.ts';
 import { WorkError } from '../errors/errors.ts';
 import { PAPER_LOSS, type Part, partOf, STATES, trainingProgram } from '../method/gvsl.ts';
 import { ALL_HEADS, type Architecture } from '../model/architecture.ts';
 import { initialParameters, valuesOf } from '../model/parameters.ts';
 import { nodeCpuBackend, runnableBuilds } from '../node/cpu-host.ts';
 import { readSafetensors, writeSafetensors } from '../node/safetensors.ts';
+import { nodeWebGpuHost } from '../node/webgpu-host.ts';
 import { randomStream } from '../random/random.ts';
 import { replayGolden } from './golden.ts';
 
@@ -47,6 +50,33 @@ describe.each(BACKENDS)('replayGolden (%s)', (_name, open, allowed) => {
     { timeout: LARGER_TIMEOUT_MS },
     (name) => expectPyTorch(join(FOLDER, name)),
   );
+});
+
+/** A driver in software takes minutes for a larger one: gvsl verify FILE --backend webgpu. */
+const software = noWebGpu === undefined && (await nodeWebGpuHost()).software;
+describe.skipIf(noWebGpu !== undefined)(`replayGolden (webgpu${noWebGpu === undefined ? '' : `: ${noWebGpu}`})`, () => {
+  const larger = software ? [] : LARGER.map((name) => join(FOLDER, name));
+  it.each([TINY, ...larger])('computes what PyTorch computes: %s', { timeout: LARGER_TIMEOUT_MS }, async (path) => {
+    const { comparisons, passed } = await replayGolden(path, webGpuBackend(await nodeWebGpuHost()));
+    expect(comparisons.filter((each) => !each.passed).map(({ name, relativeError }) => `${name}: ${relativeError}`)).toEqual([]);
+    expect(passed).toBe(true);
+  });
+});
+
+const STRONG = join(FOLDER, 'gvsl_strong.safetensors');
+describe.skipIf(!existsSync(STRONG))('near-ties of a max-pool (needs gvsl_strong.safetensors in GVSL_GOLDENS)', () => {
+  it('may fall to the other side if all agrees with the reference that takes it too, and only then', {
+    timeout: LARGER_TIMEOUT_MS,
+  }, async () => {
+    // of two voxels 4.6e-8 apart the second gets the gradient, as rounding may have it
+    const rounding = (): Backend => {
+      let seen = 0;
+      return referenceBackend({ ties: { tolerance: 1e-6, takesSecond: () => seen++ === 0 } });
+    };
+    const { passed, ties } = await replayGolden(STRONG, rounding());
+    expect({ passed, gaps: ties?.gaps.map((gap) => gap.toExponential(0)) }).toEqual({ passed: true, gaps: ['5e-8'] });
+    expect(await replayGolden(STRONG, rounding(), 1e-9)).toMatchObject({ passed: false, ties: null });
+  });
 });
 
 describe.each(BACKENDS)('a training step (%s)', (_name, open) => {

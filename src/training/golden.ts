@@ -5,6 +5,7 @@
  * Adam steps on the same inputs), loss_curve. Each is compared as a whole, ||got - want|| / ||want||, and by its worst element.
  */
 import type { Backend, Session } from '../engine/backend.ts';
+import { referenceBackend } from '../engine/backends/reference/backend.ts';
 import { formatShape, type Program, type Shape, sameShape } from '../engine/graph.ts';
 import { adamStep } from '../engine/ops/adam/adam.ts';
 import { WorkError } from '../errors/errors.ts';
@@ -35,7 +36,21 @@ export interface GoldenReport {
   readonly backend: string;
   readonly passed: boolean;
   readonly comparisons: readonly Comparison[];
+  /** Where the backend took other sides of near-ties than PyTorch; then it was compared with the reference that takes them too. */
+  readonly ties: TakenTies | null;
 }
+
+/** Windows of max-pools whose two greatest voxels single precision can hardly tell apart: the gradient may go to either. */
+export interface TakenTies {
+  /** How many there are in the step, and the differences of those whose other side was taken. */
+  readonly windows: number;
+  readonly gaps: readonly number[];
+}
+
+/** Features are of the order of 1, and some layers' rounding of single precision comes to this. */
+const NEAR_TIE = 1e-6;
+/** All ways to take sides are tried: 2^n replays on the reference. */
+const MOST_TIES = 4;
 
 function compare(name: string, got: Float32Array, want: Float32Array, shape: readonly number[], tolerance: number): Comparison {
   let [squares, differences, worstAt, worstDifference] = [0, 0, 0, -1];
@@ -131,6 +146,7 @@ async function takeSteps(
   inputs: Readonly<Record<string, Float32Array>>,
   steps: number,
   learningRate: number,
+  onFirst: () => void,
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const results = new Map<string, Float32Array>();
   const keep = (kind: string, flat: Float32Array): void => {
@@ -144,6 +160,7 @@ async function takeSteps(
     if (step === 1) {
       for (const [name, values] of Object.entries(outputs)) results.set(name, values);
       keep('grad', await session.readState(STATES.gradients));
+      onFirst();
     }
     await session.run('update', { step: adamStep(learningRate, step) });
   }
@@ -152,8 +169,24 @@ async function takeSteps(
   return results;
 }
 
-/** Computes what the golden holds on a backend, and compares. @throws WorkError if the file is no golden. */
-export async function replayGolden(path: string, backend: Backend): Promise<GoldenReport> {
+/** The results of the reference with some of the first step's near-ties, by their order, turned; and the gaps of all of them. */
+async function referenceResults(
+  run: (backend: Backend) => Promise<ReadonlyMap<string, Float32Array>>,
+  tolerance: number,
+  turned: (tie: number) => boolean,
+  inFirstStep: () => boolean,
+): Promise<{ results: ReadonlyMap<string, Float32Array>; gaps: readonly number[] }> {
+  const gaps: number[] = [];
+  const takesSecond = (gap: number): boolean => inFirstStep() && turned(gaps.push(gap) - 1);
+  return { results: await run(referenceBackend({ ties: { tolerance, takesSecond } })), gaps };
+}
+
+/**
+ * Computes what the golden holds on a backend, and compares. Where that fails, and the step has a few near-ties in its max-pools, the backend may also
+ * agree, within the same tolerances, with what the reference computes on other sides of them, provided that the reference itself agrees with the golden.
+ * @throws WorkError if the file is no golden
+ */
+export async function replayGolden(path: string, backend: Backend, nearTie = NEAR_TIE): Promise<GoldenReport> {
   const file = await openSafetensors(path);
   try {
     const shape = file.tensors.get('input.fixed')?.shape;
@@ -163,8 +196,7 @@ export async function replayGolden(path: string, backend: Backend): Promise<Gold
       );
     const [batch, , ...size] = shape as [number, number, number, number, number];
     const architecture = architectureOf(file, path);
-    const lossScaling = backend.half === true;
-    const options = { architecture, loss: PAPER_LOSS, size: size as Zyx, samples: batch, batch, lossScaling };
+    const options = { architecture, loss: PAPER_LOSS, size: size as Zyx, samples: batch, batch };
     const { program, table } = trainingProgram(options, true);
     const steps = metadataNumber(file, path, 'steps', 1);
     const learningRate = metadataNumber(file, path, 'lr');
@@ -172,19 +204,48 @@ export async function replayGolden(path: string, backend: Backend): Promise<Gold
       movingView: await readTensor(file, path, 'input.moving_view', shape),
       fixed: await readTensor(file, path, 'input.fixed', shape),
       moving: await readTensor(file, path, 'input.moving', shape),
-      ...(lossScaling && lossScaleInputs(INITIAL_LOSS_SCALE)),
     };
     const parameters = await readParameters(file, path, table);
     const names = checkResults(file, path, program, table, steps);
+    let firstStep = true;
+    const run = async (on: Backend): Promise<ReadonlyMap<string, Float32Array>> => {
+      const lossScaling = on.half === true;
+      const scaled = lossScaling ? { ...inputs, ...lossScaleInputs(INITIAL_LOSS_SCALE) } : inputs;
+      const session = await on.open(lossScaling ? trainingProgram({ ...options, lossScaling }, true).program : program);
+      firstStep = true;
+      const onFirst = (): void => {
+        firstStep = false;
+      };
+      return takeSteps(session, table, parameters, scaled, steps, learningRate, onFirst).finally(() => session.close());
+    };
+    const wanted = new Map<string, Float32Array>();
+    for (const name of names) wanted.set(name, await file.read(name));
+    const compareAll = (got: ReadonlyMap<string, Float32Array>, want: ReadonlyMap<string, Float32Array>): Comparison[] =>
+      names.map((name) => {
+        const tolerance = /^(grad|after)\./.test(name) ? GRADIENT_TOLERANCE : OUTPUT_TOLERANCE;
+        return compare(name, got.get(name)!, want.get(name)!, file.tensors.get(name)!.shape, tolerance);
+      });
+    const agree = (comparisons: readonly Comparison[]): boolean => comparisons.every(({ passed }) => passed);
 
-    const session = await backend.open(program);
-    const results = await takeSteps(session, table, parameters, inputs, steps, learningRate).finally(() => session.close());
-    const comparisons: Comparison[] = [];
-    for (const name of names) {
-      const tolerance = /^(grad|after)\./.test(name) ? GRADIENT_TOLERANCE : OUTPUT_TOLERANCE;
-      comparisons.push(compare(name, results.get(name)!, await file.read(name), file.tensors.get(name)!.shape, tolerance));
+    const results = await run(backend);
+    const comparisons = compareAll(results, wanted);
+    const report = { file: path, backend: backend.description };
+    if (agree(comparisons)) return { ...report, passed: true, comparisons, ties: null };
+    const replay = (turned: (tie: number) => boolean) => referenceResults(run, nearTie, turned, () => firstStep);
+    const { results: plain, gaps } = await replay(() => false);
+    const worthTrying = gaps.length > 0 && gaps.length <= MOST_TIES && agree(compareAll(plain, wanted));
+    for (let sides = 1; worthTrying && sides < 2 ** gaps.length; sides++) {
+      const turned = (tie: number): boolean => ((sides >> tie) & 1) === 1;
+      const beside = compareAll(results, (await replay(turned)).results);
+      if (agree(beside))
+        return {
+          ...report,
+          passed: true,
+          comparisons: beside,
+          ties: { windows: gaps.length, gaps: gaps.filter((_, tie) => turned(tie)) },
+        };
     }
-    return { file: path, backend: backend.description, passed: comparisons.every(({ passed }) => passed), comparisons };
+    return { ...report, passed: false, comparisons, ties: null };
   } finally {
     await file.close();
   }

@@ -6,7 +6,7 @@ import type { Backend, Session } from '../../backend.ts';
 import { elementCount, type Graph, type Node, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
 import { verifyProgram } from '../../verify.ts';
-import type { ReferenceKernel } from './kernel.ts';
+import type { NearTies, ReferenceKernel } from './kernel.ts';
 import { REFERENCE_KERNELS } from './kernels.ts';
 
 /** Bytes of everything at once, since nothing is given back before the run ends. */
@@ -18,6 +18,7 @@ function runGraph(
   graph: Graph,
   states: ReadonlyMap<string, Float64Array>,
   given: Readonly<Record<string, Float32Array>>,
+  ties: NearTies | undefined,
 ): Map<Node, Float64Array> {
   const values = new Map<Node, Float64Array>();
   const tensorOf = (node: Node): Float64Array => values.get(node)!;
@@ -42,7 +43,9 @@ function runGraph(
         const kernel = (REFERENCE_KERNELS as Record<string, ReferenceKernel<never>>)[op.name];
         if (!kernel) throw new Error(`the reference backend has no kernel for ${op.name}`);
         const out = new Float64Array(op.writes ? 0 : elementCount(shape));
-        kernel({ inputs: node.inputs.map(tensorOf), inputShapes: node.inputs.map((each) => each.shape), out, shape, attributes });
+        const inputs = node.inputs.map(tensorOf);
+        const inputShapes = node.inputs.map((each) => each.shape);
+        kernel({ inputs, inputShapes, out, shape, attributes, ...(ties && { ties }) });
         values.set(node, out);
       }
     }
@@ -50,8 +53,8 @@ function runGraph(
   return values;
 }
 
-/** The plain backend. */
-export function referenceBackend(): Backend {
+/** The plain backend. `ties`: what becomes of max-pools' near-ties; left out, the greatest voxel gets the gradient, be it by ever so little. */
+export function referenceBackend({ ties }: { readonly ties?: NearTies } = {}): Backend {
   const memoryBytes = (program: Program): number =>
     [...program.states.values()].reduce((sum, shape) => sum + 8 * elementCount(shape), 0) +
     Math.max(0, ...[...program.graphs.values()].map(graphBytes));
@@ -73,7 +76,7 @@ export function referenceBackend(): Backend {
         run: async (name, inputs, outputs) => {
           const graph = graphOf(program, name);
           checkInputs(name, graph, inputs);
-          const values = runGraph(graph, states, inputs);
+          const values = runGraph(graph, states, inputs, ties);
           const wanted = outputs ?? [...graph.outputs.keys()];
           return Object.fromEntries(
             wanted.map((output) => {

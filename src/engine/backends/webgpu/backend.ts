@@ -11,6 +11,7 @@ import { verifyProgram } from '../../verify.ts';
 import { alignBinding, BINDING_ALIGNMENT, type CompiledGraph, type CompiledProgram, compileProgram } from './compile.ts';
 import {
   bytesMoved,
+  costOf,
   type Dispatch,
   elementBytes,
   extentBytes,
@@ -41,11 +42,12 @@ interface Command {
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: readonly [number, number, number];
-  readonly flops: number;
+  /** See `costOf`. */
+  readonly cost: number;
 }
 
-/** Dispatches of one submission at most. */
-const DISPATCHES_A_SUBMISSION = 64;
+/** Dispatches of one submission at most: so many that handing them over costs little, so few that the GPU begins before the last is encoded. */
+const DISPATCHES_A_SUBMISSION = 256;
 
 const GIB = 2 ** 30;
 
@@ -83,13 +85,13 @@ function watch(device: GPUDevice): Watch {
 /** Pieces that no driver takes for hung. */
 function* submissions(commands: readonly Command[]): Generator<readonly Command[]> {
   let from = 0;
-  let flops = 0;
+  let cost = 0;
   for (const [i, command] of commands.entries()) {
-    if (i > from && (i - from === DISPATCHES_A_SUBMISSION || flops + command.flops > MOST_FLOPS)) {
+    if (i > from && (i - from === DISPATCHES_A_SUBMISSION || cost + command.cost > MOST_FLOPS)) {
       yield commands.slice(from, i);
-      [from, flops] = [i, 0];
+      [from, cost] = [i, 0];
     }
-    flops += command.flops;
+    cost += command.cost;
   }
   if (from < commands.length) yield commands.slice(from);
 }
@@ -259,7 +261,7 @@ class WebGpuSession implements Session {
         ],
       });
       at += uniformBytes[k]!;
-      all.get(graph)!.push({ pipeline, bindGroup, workgroups: dispatch.workgroups, flops: dispatch.flops ?? 0 });
+      all.get(graph)!.push({ pipeline, bindGroup, workgroups: dispatch.workgroups, cost: costOf(dispatch) });
     }
     for (const [name, commands] of all) this.commands.set(name, commands);
     this.faults.check();

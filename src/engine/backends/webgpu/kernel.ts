@@ -65,6 +65,11 @@ export const bytesMoved = ({ tensors }: Dispatch): number =>
  * submission lasts for some seconds for hung.
  */
 export const MOST_FLOPS = 2e11;
+/** Operations for which there is time while a byte is moved: half a second is 25 GB at 50 GB/s. */
+const FLOPS_A_BYTE = 8;
+
+/** How long a dispatch takes, in operations. */
+export const costOf = (dispatch: Dispatch): number => Math.max(dispatch.flops ?? 0, FLOPS_A_BYTE * bytesMoved(dispatch));
 
 /** What the lowering of a node may do. */
 export interface WebGpuEmitter {
@@ -84,7 +89,7 @@ export type WebGpuKernel<Attributes> = (call: WebGpuCall<Attributes>, emitter: W
 /** Threads of a workgroup where nothing speaks for another number. */
 export const GROUP = 256;
 /** Workgroups on the first axis of a flat dispatch; more go on along the second (65,535 is the limit of each). */
-const ROW = 32768;
+export const ROW = 32768;
 
 /** The workgroups of a flat kernel over `count` elements. */
 function flatWorkgroups(count: number): [number, number, number] {
@@ -121,10 +126,10 @@ const usedIn = <T>(code: string, tensors: Readonly<Record<string, T>>): Record<s
   Object.fromEntries(Object.entries(tensors).filter(([name]) => new RegExp(`\\b(set_)?${name}\\(`).test(code)));
 
 /** Threads that add up: few, for a tree's barriers cost more than its additions, and deep levels have short rows. */
-const ADDERS = 64;
+export const ADDERS = 64;
 /** Terms that one thread adds up before the tree; a fixed number, so that sums are the same on any device. */
 const TERMS = 64;
-const CHUNK = ADDERS * TERMS;
+export const CHUNK = ADDERS * TERMS;
 
 const tree = (): string => `
   for (var half = ${ADDERS / 2}u; half > 0u; half /= 2u) {

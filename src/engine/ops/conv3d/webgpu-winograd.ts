@@ -37,7 +37,10 @@ const filled = ([, , ...size]: readonly number[], box: readonly [number, number,
   box.reduce((share, side, k) => (share * size[k]!) / (Math.ceil(size[k]! / side) * side), 1);
 /** Less than this, and the tiles that hang over the volume cost more than the products that are saved. */
 const ENOUGH_FILLED = 0.45;
-const enoughChannels = (kernel: number, inputs: number, outputs: number): boolean => kernel === 3 && inputs >= 4 && outputs >= 8;
+/** The direct kernels have narrower tiles for fewer channels; Winograd's would be half empty. */
+const ENOUGH_CHANNELS = 24;
+const enoughChannels = (kernel: number, inputs: number, outputs: number): boolean =>
+  kernel === 3 && inputs >= 4 && outputs >= ENOUGH_CHANNELS;
 
 /** Whether `convolveWinograd` does less than a direct sum: enough channels and voxels to fill its tiles. */
 export const winogradPays = (x: WebGpuTensor, weight: WebGpuTensor, out: WebGpuTensor): boolean =>

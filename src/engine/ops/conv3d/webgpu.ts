@@ -70,12 +70,12 @@ function convolveDirectly(
   const half = (kernel - 1) / 2;
   const [batch, channels, d, h, w] = out.shape as Volume;
   const inputs = x.shape[1]!;
-  // few output channels: one group of them a workgroup, and more voxels
-  const groups = channels > KEPT ? 4 : 1;
+  // few output channels: fewer groups of them a workgroup, and more voxels
+  const groups = channels > 2 * KEPT ? 4 : channels > KEPT ? 2 : 1;
   const tileChannels = groups * KEPT;
   const tiles = Math.ceil(channels / tileChannels);
   const packed = packWeights(emitter, weight, turned, tiles * tileChannels);
-  const { runs, tall, deep } = boxOf(groups === 4 ? THREADS / 4 : THREADS / 2, d, h, w);
+  const { runs, tall, deep } = boxOf(groups === 1 ? THREADS / 2 : THREADS / groups, d, h, w);
   const places = runs * tall * deep;
   const threads = places * groups;
   const staged = { x: runs * RUN + 2 * half, y: tall + 2 * half, z: deep + 2 * half };

@@ -1,6 +1,7 @@
 /** Max-pooling: in the head, against PyTorch, central differences, and between backends. */
-import { describe } from 'vitest';
-import { type Build, tensor } from '../../testing/case.ts';
+import { describe, expect, it } from 'vitest';
+import { referenceBackend } from '../../backends/reference/backend.ts';
+import { type Build, runCases, tensor } from '../../testing/case.ts';
 import { itAgreesOnRandomShapes, itGives, itHasItsGradients, itMatchesGolden, itRefuses } from '../../testing/checks.ts';
 import { maxPool } from './pool.ts';
 
@@ -17,6 +18,16 @@ describe('pool', () => {
     { inputs: { x: tensor([1, 1, 2, 2, 2], [0, 7, 7, 0, 7, 7, 7, 7]) }, outWeight: Float32Array.of(1), build },
     { out: [7], 'd x': [0, 1, 0, 0, 0, 0, 0, 0] },
   );
+  it('of nearly equal voxels the second gets it where the reference is told so, of equal ones never', async () => {
+    const x = tensor([1, 1, 2, 2, 4], [1, 2, 7, 3, 5, 2, 7, 3, 1, 5.0625, 7, 3, 1, 2, 7, 3]);
+    const gaps: number[] = [];
+    const takesSecond = (gap: number): boolean => gaps.push(gap) > 0;
+    const one = { title: 'near-tie', inputs: { x }, outWeight: Float32Array.of(1, 1), build };
+    const [result] = await runCases(referenceBackend({ ties: { tolerance: 0.1, takesSecond } }), [one]);
+    expect([...result!.out!.values]).toEqual([5.0625, 7]);
+    expect([...result!['d x']!.values]).toEqual([0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    expect(gaps).toEqual([0.0625]);
+  });
   itMatchesGolden('maxPool', build);
   itHasItsGradients('maxPool');
   itAgreesOnRandomShapes('maxPool', 20);

@@ -2,11 +2,11 @@
 import type { ReferenceKernel } from '../../backends/reference/kernel.ts';
 import type { Shape } from '../../graph.ts';
 
-/** Calls `visit` for each window of x (N, C, D, H, W): the flat index of the result, and of the window's first greatest voxel. */
+/** Calls `visit` for each window of x (N, C, D, H, W): the flat index of the result, of the window's first greatest voxel, and of the second. */
 function forEachWindow(
   x: Float64Array,
   [batch, channels, depth, height, width]: Shape,
-  visit: (out: number, greatest: number) => void,
+  visit: (out: number, greatest: number, second: number) => void,
 ): void {
   let out = 0;
   for (let volume = 0; volume < batch * channels; volume++)
@@ -14,12 +14,13 @@ function forEachWindow(
       for (let y = 0; y + 1 < height; y += 2)
         for (let xx = 0; xx + 1 < width; xx += 2) {
           const first = ((volume * depth + z) * height + y) * width + xx;
-          let greatest = first;
+          let [greatest, second] = [first, -1];
           for (let k = 1; k < 8; k++) {
             const at = first + ((k >> 2) * height + ((k >> 1) & 1)) * width + (k & 1);
-            if (x[at] > x[greatest]) greatest = at;
+            if (x[at] > x[greatest]) [greatest, second] = [at, greatest];
+            else if (second < 0 || x[at] > x[second]) second = at;
           }
-          visit(out++, greatest);
+          visit(out++, greatest, second);
         }
 }
 
@@ -29,8 +30,11 @@ export const maxPool: ReferenceKernel<undefined> = ({ inputs: [x], inputShapes: 
   });
 };
 
-export const maxPoolGradient: ReferenceKernel<undefined> = ({ inputs: [x, dOut], out, shape }) => {
-  forEachWindow(x, shape, (at, greatest) => {
-    out[greatest] = dOut[at];
+export const maxPoolGradient: ReferenceKernel<undefined> = ({ inputs: [x, dOut], out, shape, ties }) => {
+  forEachWindow(x, shape, (at, greatest, second) => {
+    const gap = x[greatest] - x[second];
+    // equal ones are no matter of rounding: the first is meant
+    const other = ties !== undefined && gap > 0 && gap <= ties.tolerance && ties.takesSecond(gap);
+    out[other ? second : greatest] = dOut[at];
   });
 };
