@@ -3,10 +3,11 @@
  * scratch lie. The arena is cut into pages, since one binding may not be larger than the adapter allows: no tensor straddles two.
  */
 import { elementCount, type Graph, type Node, type Program, type Shape } from '../../graph.ts';
-import type { OperationName } from '../../ops/registry.ts';
 import { type MemoryPlan, planMemory, storageRoot } from '../../plan.ts';
+import { halvedNodes } from './half.ts';
 import { bytesOf, type Dispatch, type WebGpuKernel, type WebGpuTensor } from './kernel.ts';
 import { WEBGPU_KERNELS } from './kernels.ts';
+import { partsOf } from './parts.ts';
 
 /** Every tensor of the arena starts at a multiple of this: the alignment of bindings. */
 export const BINDING_ALIGNMENT = 256;
@@ -39,109 +40,6 @@ export interface CompiledProgram {
   readonly arenaBytes: number;
   readonly totalBytes: number;
 }
-
-/** Whose result may be stored in half precision: feature maps and their gradients. */
-const HALVED: ReadonlySet<string> = new Set<OperationName>([
-  'add',
-  'concat',
-  'conv3d',
-  'conv3dInputGradient',
-  'groupNorm',
-  'groupNormInputGradient',
-  'maxPool',
-  'maxPoolGradient',
-  'pad',
-  'crop',
-  'slice',
-  'spatialBroadcast',
-  'upsample',
-  'upsampleGradient',
-  'warp',
-]);
-/** What must get single precision: it turns features into results. */
-const KEEP_SINGLE: ReadonlySet<string> = new Set<OperationName>([
-  'softmax',
-  'crossEntropy',
-  'crossEntropyGradient',
-  'dice',
-  'diceGradient',
-]);
-/** Fewer channels are images, flows and fields. */
-const FEATURE_CHANNELS = 8;
-
-/** The nodes of a graph whose results are stored in half precision. Sums, losses, weights and their gradients, and outputs never are. */
-function halvedNodes(graph: Graph): ReadonlySet<Node> {
-  const single = new Set(graph.outputs.values());
-  for (const { op, inputs } of graph.nodes) if (KEEP_SINGLE.has(op.name)) for (const each of inputs) single.add(each);
-  return new Set(
-    graph.nodes.filter(
-      (node) =>
-        HALVED.has(node.op.name) &&
-        !single.has(node) &&
-        node.shape.length === 5 &&
-        node.shape[1]! >= FEATURE_CHANNELS &&
-        node.shape[4]! % 2 === 0,
-    ),
-  );
-}
-
-/** How far from each other nodes may be for one to lie in the other's memory: it keeps the whole alive as long as the part. */
-const NEAR = 8;
-
-/** A part of another node's memory. */
-interface Part {
-  readonly whole: Node;
-  /** In elements. */
-  readonly offset: number;
-  readonly pieces?: { readonly run: number; readonly stride: number };
-}
-
-/** The piece of `length` along an axis of (N, C, ...), from `start` on. */
-function partOf(whole: Node, axis: number, start: number, length: number): Part {
-  const inner = elementCount(whole.shape.slice(axis + 1));
-  const pieces = { run: length * inner, stride: whole.shape[axis]! * inner };
-  const offset = start * inner;
-  // one piece: all along the first axis, or a single sample
-  return elementCount(whole.shape.slice(0, axis)) === 1 ? { whole, offset } : { whole, offset, pieces };
-}
-
-/**
- * What needs no copy: a slice lies where it is cut from, and what is joined is computed where it belongs in the whole. Only where the part
- * does not keep the whole alive for much longer.
- */
-function partsOf(graph: Graph, isHalf: (node: Node) => boolean): ReadonlyMap<Node, Part> {
-  const lastUse = new Map<Node, number>();
-  for (const node of graph.nodes) for (const each of node.inputs) lastUse.set(each, node.id);
-  const outputs = new Set(graph.outputs.values());
-  const parts = new Map<Node, Part>();
-  for (const node of graph.nodes) {
-    if (node.op.name === 'slice') {
-      const whole = node.inputs[0]!;
-      const keptUntil = Math.max(lastUse.get(whole)!, node.id + NEAR);
-      if (
-        OWN_MEMORY(whole) &&
-        !parts.has(whole) &&
-        !outputs.has(node) &&
-        isHalf(node) === isHalf(whole) &&
-        lastUse.get(node)! <= keptUntil
-      )
-        parts.set(node, partOf(whole, attributeOf(node, 'axis'), attributeOf(node, 'start'), attributeOf(node, 'length')));
-    }
-    if (node.op.name === 'concat') {
-      const axis = attributeOf<number>(node, 'axis');
-      let start = 0;
-      node.inputs.forEach((each, i) => {
-        const alone = node.inputs.indexOf(each) === i && !outputs.has(each) && !parts.has(each) && each.op.name !== 'input';
-        const used = [...parts.values()].some(({ whole }) => whole === each);
-        if (OWN_MEMORY(each) && alone && !used && each.id >= node.id - NEAR && isHalf(each) === isHalf(node))
-          parts.set(each, partOf(node, axis, start, each.shape[axis]!));
-        start += each.shape[axis]!;
-      });
-    }
-  }
-  return parts;
-}
-const OWN_MEMORY = ({ op }: Node): boolean => !['state', 'constant', 'view'].includes(op.name);
 
 const attributeOf = <T>(node: Node, name: string): T => (node.attributes as Record<string, T>)[name]!;
 
