@@ -8,7 +8,7 @@
  * Writes one JSON document for each command and summary.md. What fails is told and left out; the rest goes on.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -39,9 +39,9 @@ function gvsl(file, ...args) {
 }
 
 const doctor = gvsl('doctor', 'doctor');
-const verified = [here('../test/goldens/gvsl-tiny.safetensors'), ...goldens].map((file, i) =>
-  gvsl(`verify-${i}`, 'verify', file, '--backend', 'webgpu'),
-);
+const verified = [here('../test/goldens/gvsl-tiny.safetensors'), ...goldens]
+  .filter((file) => existsSync(file))
+  .map((file, i) => gvsl(`verify-${i}`, 'verify', file, '--backend', 'webgpu'));
 const measured = options.sizes.split(',').map((size) => {
   const step = (backend, ...more) =>
     gvsl(
