@@ -50,15 +50,15 @@ describe('gvsl', () => {
     [['pretrain', 'nowhere', '--out', 'x', '--patsh', '3'], /unknown option '--patsh'/],
     [['pretrain', 'nowhere', '--out', 'x', '--width', '0.3'], /--width/],
     [['doctor', '--fast'], /unknown option '--fast'/],
-    [['bench', 'stp'], /what to measure: expected step, forward, ops, data, peaks, all, got 'stp'/],
+    [['bench', 'stp'], /what to measure: expected step, forward, ops, data, peaks, bound, all, got 'stp'/],
     [['bench', 'step', '--size', '7'], /--size: expected a whole number of at least 8, got '7'/],
     [['bench', 'step', '--size', '513'], /--size: expected 8 to 512/],
     [['bench', 'step', '--width', '0.3'], /--width: expected 1, 0\.5, 0\.25 or 0\.125/],
     [['bench', 'step', '--threads', '257'], /--threads: expected 1 to 256/],
     [['bench', 'step', '--build', 'sse'], /Allowed choices are avx2, relaxed, portable/],
-    [['bench', '--size', '32'], /--size: means something for step, forward, ops, data, not for all/],
+    [['bench', '--size', '32'], /--size: means something for step, forward, ops, data, bound, not for all/],
     [['bench', 'step', '--full'], /--full: means something for all, not for step/],
-    [['verify', 'x.safetensors', '--backend', 'cuda'], /Allowed choices are auto, cpu, webgpu, reference/],
+    [['verify', 'x.safetensors', '--backend', 'cuda'], /Allowed choices are cpu, webgpu, webgpu-f16, auto, reference/],
   ])('%j is wrong usage: exit code 2', (args, message) => {
     const { status, stdout, stderr } = gvsl(...args);
     expect(status).toBe(2);
