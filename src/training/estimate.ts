@@ -84,11 +84,11 @@ export function availableBytes({ wasm32 = false }: { readonly wasm32?: boolean }
 export const availableTo = ({ name, ownMemory = false }: Backend): AvailableMemory =>
   ownMemory ? { bytes: Number.MAX_SAFE_INTEGER, limit: 'memory of the GPU' } : availableBytes({ wasm32: name === 'cpu' });
 
-/** Needed and available bytes in words. */
-export const memoryText = (backend: Backend, neededBytes: number): string =>
+/** What a session takes, and beside it the process, of what there is, in words. */
+export const memoryText = (backend: Backend, sessionBytes: number, hostBytes: number): string =>
   backend.ownMemory
-    ? `${formatBytes(neededBytes)} on the GPU, which says no if it has less`
-    : `${formatBytes(neededBytes)} of ${formatBytes(availableBytes().bytes)}`;
+    ? `${formatBytes(sessionBytes)} on the GPU, which says no if it has less`
+    : `${formatBytes(sessionBytes + hostBytes)} of ${formatBytes(availableBytes().bytes)}`;
 
 /** What a training step would need. */
 export interface MemoryRequest {

@@ -112,7 +112,7 @@ async function announce(
     [
       `cohort     ${call.cohort}: ${training} subjects to train with, ${cohort.subjects.length - training} held out`,
       `network    ${table.count.toLocaleString('en')} parameters (width ${configuration.model.width})`,
-      `memory     ${memoryText(backend, backend.memoryBytes(program) + hostBytes(table))}`,
+      `memory     ${memoryText(backend, backend.memoryBytes(program), hostBytes(table))}`,
       `computing  ${backend.description}`,
       `time       about ${seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`} a step, ${formatDuration(seconds * configuration.steps * 1000)} for ${configuration.steps} steps`,
     ].join('\n'),

@@ -143,7 +143,7 @@ async function announce(work: Work, backend: Backend): Promise<void> {
       `classes    ${classes.join(', ')}`,
       `start      ${configuration.init}, ${configuration.mode === 'linear' ? 'backbone frozen' : 'everything trained'}`,
       `network    ${table.count.toLocaleString('en')} parameters (width ${start.width})`,
-      `memory     ${memoryText(backend, bytesOf(options.size, start.width))}`,
+      `memory     ${memoryText(backend, backend.memoryBytes(program), hostBytes(table.flatLength))}`,
       `computing  ${backend.description}`,
       `time       about ${seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`} a step, ${formatDuration(seconds * configuration.steps * 1000)} for ${configuration.steps} steps, validation apart`,
       ...start.remarks.map((remark) => `remark     ${remark}`),
