@@ -71,6 +71,12 @@ const FLOPS_A_BYTE = 8;
 /** How long a dispatch takes, in operations. */
 export const costOf = (dispatch: Dispatch): number => Math.max(dispatch.flops ?? 0, FLOPS_A_BYTE * bytesMoved(dispatch));
 
+/** `count` workgroups along one axis in ranges [first, how many], none of more arithmetic than a dispatch may have. */
+export function rangesOf(count: number, flops: number): [number, number][] {
+  const each = Math.max(1, Math.floor((count * MOST_FLOPS) / Math.max(flops, 1)));
+  return Array.from({ length: Math.ceil(count / each) }, (_, i) => [i * each, Math.min(each, count - i * each)]);
+}
+
 /** What the lowering of a node may do. */
 export interface WebGpuEmitter {
   dispatch(dispatch: Dispatch): void;

@@ -10,7 +10,7 @@
  *   weights: dw = G^T [ sum over tiles of (A dy A^T) o (B^T x B) ] G
  * (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016, section 4)
  */
-import { flat, MOST_FLOPS, type WebGpuEmitter, type WebGpuTensor } from '../../backends/webgpu/kernel.ts';
+import { flat, rangesOf, type WebGpuEmitter, type WebGpuTensor } from '../../backends/webgpu/kernel.ts';
 
 type Volume = readonly [number, number, number, number, number];
 
@@ -51,12 +51,6 @@ export const winogradPays = (x: WebGpuTensor, weight: WebGpuTensor, out: WebGpuT
 export const weightGradientWinogradPays = (x: WebGpuTensor, dOut: WebGpuTensor, kernel: number): boolean =>
   enoughChannels(kernel, x.shape[1]!, dOut.shape[1]!) &&
   (filled(x.shape, [1, 2, 2 * TILES_X]) * x.shape[2]!) / (x.shape[2]! + 1) >= ENOUGH_FILLED;
-
-/** `count` workgroups along one axis in ranges [first, how many], none of more arithmetic than a dispatch may have. */
-export function parts(count: number, flops: number): [number, number][] {
-  const each = Math.max(1, Math.floor((count * MOST_FLOPS) / Math.max(flops, 1)));
-  return Array.from({ length: Math.ceil(count / each) }, (_, i) => [i * each, Math.min(each, count - i * each)]);
-}
 
 /** Weights (O, I, 3, 3, 3) as G w G^T: (I, 3 along z, 16 planes, O padded); turned, with O and I exchanged, for the input's gradient. */
 function transformWeights(emitter: WebGpuEmitter, weight: WebGpuTensor, turned: boolean, padded: number): WebGpuTensor {
@@ -133,7 +127,7 @@ export function convolveWinograd(
   const [countX, countY, countZ] = [Math.ceil(w / (2 * TILES_X)), Math.ceil(h / (2 * TILES_Y)), Math.ceil(d / SLICES)];
   const patches = STAGED_SLICES * TILES;
   const flops = (2 * 27 * inputs * out.elements) / SAVED;
-  for (const [firstBox, boxes] of parts(countZ, flops))
+  for (const [firstBox, boxes] of rangesOf(countZ, flops))
     emitter.dispatch({
       name: `${name}, Winograd`,
       tensors: { x, transformed, ...(bias ? { bias } : {}), out },
@@ -264,7 +258,7 @@ export function weightGradientWinograd(emitter: WebGpuEmitter, x: WebGpuTensor, 
   const partial = emitter.scratch([sharers, sums]);
   const flops = (2 * 27 * inputs * dOut.elements) / SAVED;
   const dy = 3 * X_SLOT;
-  for (const [firstBlock, blocks] of parts(blocksIn * blocksOut, flops))
+  for (const [firstBlock, blocks] of rangesOf(blocksIn * blocksOut, flops))
     emitter.dispatch({
       name: 'conv3dWeightGradient, Winograd',
       tensors: { x, dOut, partial },

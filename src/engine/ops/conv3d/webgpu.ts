@@ -9,8 +9,8 @@
  * channel and one row of taps. Several workgroups share the voxels; their sums are added in a fixed order.
  * Where channels and voxels fill its tiles, Winograd's kernels (webgpu-winograd.ts) compute all three; these are for the rest.
  */
-import { flat, type WebGpuEmitter, type WebGpuKernel, type WebGpuTensor } from '../../backends/webgpu/kernel.ts';
-import { convolveWinograd, parts, weightGradientWinograd, weightGradientWinogradPays, winogradPays } from './webgpu-winograd.ts';
+import { flat, rangesOf, type WebGpuEmitter, type WebGpuKernel, type WebGpuTensor } from '../../backends/webgpu/kernel.ts';
+import { convolveWinograd, weightGradientWinograd, weightGradientWinogradPays, winogradPays } from './webgpu-winograd.ts';
 
 type Volume = readonly [number, number, number, number, number];
 
@@ -84,7 +84,7 @@ function convolveDirectly(
   const stagedWeights = (taps * tileChannels) / 4;
   const [countX, countY, countZ] = [Math.ceil(w / (runs * RUN)), Math.ceil(h / tall), Math.ceil(d / deep)];
   const flops = 2 * taps * inputs * out.elements;
-  for (const [firstBox, boxes] of parts(countZ, flops))
+  for (const [firstBox, boxes] of rangesOf(countZ, flops))
     emitter.dispatch({
       name,
       tensors: { x, packed, ...(bias ? { bias } : {}), out },
@@ -199,7 +199,7 @@ function weightGradientDirectly(emitter: WebGpuEmitter, x: WebGpuTensor, dOut: W
   );
   const partial = emitter.scratch([sharers, out.elements]);
   const flops = 2 * kernel ** 3 * inputs * dOut.elements;
-  for (const [firstTile, tiles] of parts(tilesIn * tilesOut, flops))
+  for (const [firstTile, tiles] of rangesOf(tilesIn * tilesOut, flops))
     emitter.dispatch({
       name: 'conv3dWeightGradient',
       tensors: { x, dOut, partial },
