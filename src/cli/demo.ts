@@ -1,5 +1,5 @@
 /**
- * The demo: from nothing to a trained network and its report, in about six minutes on two cores.
+ * The demo: from nothing to a trained network and its report, in six to eight minutes on two cores.
  *
  * The same library calls as `phantom`, `prepare`, `pretrain` and `report`, with a small network on coarse images. Each part keeps what
  * an earlier, interrupted call did, so the same call continues. Everything lies in subfolders of `out`.

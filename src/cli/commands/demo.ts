@@ -17,7 +17,7 @@ export function registerDemo(program: Command): void {
   const command = program
     .command('demo')
     .description(
-      'draw synthetic heart CTs, pre-train a small network on them and report how well it matches unseen ones: about six minutes on two cores',
+      'draw synthetic heart CTs, pre-train a small network on them and report how well it matches unseen ones: six to eight minutes on two cores',
     )
     .option('--out <folder>', 'where everything is written; an interrupted demo continues there', 'demo')
     .option('--seed <n>', 'names the patients and the training', '1')
