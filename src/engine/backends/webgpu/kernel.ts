@@ -6,7 +6,7 @@
  * `x`, the functions x(i) and set_x(i, value). Numbers reach the GPU as uniforms, never as text, so that one compiled pipeline serves all
  * sizes. A tensor may lie anywhere in a buffer; tensors whose ranges touch share a binding (WebGPU allows no writable overlap).
  *
- * Feature maps may be stored in half precision, two in a word (compile.ts says which): kernels read and write them like any other and
+ * Feature maps may be stored in half precision, two in a word (half.ts says which): kernels read and write them like any other and
  * compute in single. That takes no feature of the adapter: WGSL packs halves everywhere. Since a word is written whole, a thread that sets
  * x(i) for an even i must set x(i + 1) next; `flat` does so, and rows of odd length are never halved.
  */

@@ -1,4 +1,4 @@
-/** Joining and cutting in WGSL: pieces of memory are copied, unless they were written where they belong (compile.ts). */
+/** Joining and cutting in WGSL: pieces of memory are copied, unless they were written where they belong (backends/webgpu/parts.ts). */
 import { flat, liesIn, type WebGpuKernel } from '../../backends/webgpu/kernel.ts';
 import { elementCount } from '../../graph.ts';
 import type { SliceAttributes } from './concat.ts';

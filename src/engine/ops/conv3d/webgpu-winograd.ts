@@ -43,7 +43,7 @@ const enoughChannels = (kernel: number, inputs: number, outputs: number): boolea
   kernel === 3 && inputs >= 4 && outputs >= ENOUGH_CHANNELS;
 
 /** Whether `convolveWinograd` does less than a direct sum: enough channels and voxels to fill its tiles. */
-export const winogradPays = (x: WebGpuTensor, weight: WebGpuTensor, out: WebGpuTensor): boolean =>
+export const winogradPays = ({ x, weight, out }: Convolution): boolean =>
   enoughChannels(weight.shape[2]!, x.shape[1]!, out.shape[1]!) &&
   filled(out.shape, [SLICES, 2 * TILES_Y, 2 * TILES_X]) >= ENOUGH_FILLED;
 
@@ -109,16 +109,18 @@ const sum = (k: number, half: number): string => `sums${k}_${half}`;
 /** Channels of a thread that go out together: all planes of all tiles of two channels a thread fill the workgroup's memory. */
 const OUT = 2;
 
-/** The convolution of x (or, turned, its gradient by the input) with its bias, if it has one. */
-export function convolveWinograd(
-  emitter: WebGpuEmitter,
-  name: string,
-  x: WebGpuTensor,
-  weight: WebGpuTensor,
-  bias: WebGpuTensor | undefined,
-  out: WebGpuTensor,
-  turned: boolean,
-): void {
+/** What a kernel of the forward kind computes: the convolution of x, or, turned, its gradient by the input. */
+export interface Convolution {
+  /** Of the dispatch. */
+  readonly name: string;
+  readonly x: WebGpuTensor;
+  readonly weight: WebGpuTensor;
+  readonly bias?: WebGpuTensor | undefined;
+  readonly out: WebGpuTensor;
+  readonly turned: boolean;
+}
+
+export function convolveWinograd(emitter: WebGpuEmitter, { name, x, weight, bias, out, turned }: Convolution): void {
   const [batch, channels, d, h, w] = out.shape as Volume;
   const inputs = x.shape[1]!;
   const blocks = Math.ceil(channels / CHANNELS);

@@ -10,7 +10,13 @@
  * Where channels and voxels fill its tiles, Winograd's kernels (webgpu-winograd.ts) compute all three; these are for the rest.
  */
 import { flat, rangesOf, type WebGpuEmitter, type WebGpuKernel, type WebGpuTensor } from '../../backends/webgpu/kernel.ts';
-import { convolveWinograd, weightGradientWinograd, weightGradientWinogradPays, winogradPays } from './webgpu-winograd.ts';
+import {
+  type Convolution,
+  convolveWinograd,
+  weightGradientWinograd,
+  weightGradientWinogradPays,
+  winogradPays,
+} from './webgpu-winograd.ts';
 
 type Volume = readonly [number, number, number, number, number];
 
@@ -57,15 +63,7 @@ function packWeights(emitter: WebGpuEmitter, weight: WebGpuTensor, turned: boole
   return packed;
 }
 
-function convolveDirectly(
-  emitter: WebGpuEmitter,
-  name: string,
-  x: WebGpuTensor,
-  weight: WebGpuTensor,
-  bias: WebGpuTensor | undefined,
-  out: WebGpuTensor,
-  turned: boolean,
-): void {
+function convolveDirectly(emitter: WebGpuEmitter, { name, x, weight, bias, out, turned }: Convolution): void {
   const kernel = weight.shape[2]!;
   const half = (kernel - 1) / 2;
   const [batch, channels, d, h, w] = out.shape as Volume;
@@ -160,14 +158,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     });
 }
 
-const convolve = (...[emitter, name, x, weight, bias, out, turned]: Parameters<typeof convolveDirectly>): void =>
-  (winogradPays(x, weight, out) ? convolveWinograd : convolveDirectly)(emitter, name, x, weight, bias, out, turned);
+const convolve = (emitter: WebGpuEmitter, convolution: Convolution): void =>
+  (winogradPays(convolution) ? convolveWinograd : convolveDirectly)(emitter, convolution);
 
 export const conv3d: WebGpuKernel<undefined> = ({ inputs: [x, weight, bias], out }, emitter) =>
-  convolve(emitter, 'conv3d', x!, weight!, bias, out, false);
+  convolve(emitter, { name: 'conv3d', x: x!, weight: weight!, bias, out, turned: false });
 
 export const conv3dInputGradient: WebGpuKernel<undefined> = ({ inputs: [dOut, weight], out }, emitter) =>
-  convolve(emitter, 'conv3dInputGradient', dOut!, weight!, undefined, out, true);
+  convolve(emitter, { name: 'conv3dInputGradient', x: dOut!, weight: weight!, out, turned: true });
 
 /** Output channels of a workgroup of the weights' gradient, four a thread. */
 const OUTPUTS = 16;
