@@ -12,6 +12,7 @@ import { planMemory } from '../engine/plan.ts';
 import { noWebGpu } from '../engine/testing/backends.ts';
 import { nodeCpuBackend } from '../node/cpu-host.ts';
 import { SILENT } from '../node/progress.ts';
+import { boundOf } from './bound.ts';
 import { compareResults, readResults } from './compare.ts';
 import { inTwoRounds, joined } from './in-turn.ts';
 import { machineText, median } from './machine.ts';
@@ -294,5 +295,24 @@ describe('PyTorch', () => {
     });
     expect(result.peakBytes).toBeGreaterThan(0);
     await expect(measurePeer(python!, { ...request, threads: -1 }, signal)).rejects.toThrow(/bench-torch\.py failed: /);
+  });
+});
+
+describe('boundOf', () => {
+  const peaks = { gflops: 1000, gbPerS: 100 };
+
+  it('adds up dispatches, each at its own limit, and halves with twice the GPU', () => {
+    const bound = boundOf(32, 0.125, 'webgpu', peaks);
+    expect(bound.rows.reduce((sum, { seconds }) => sum + seconds, 0)).toBeCloseTo(bound.seconds, 12);
+    expect(bound.seconds).toBeGreaterThanOrEqual(Math.max(bound.gflop / peaks.gflops, bound.gb / peaks.gbPerS));
+    expect(bound.seconds).toBeLessThanOrEqual(bound.gflop / peaks.gflops + bound.gb / peaks.gbPerS);
+    expect(boundOf(32, 0.125, 'webgpu', { gflops: 2000, gbPerS: 200 }).seconds).toBeCloseTo(bound.seconds / 2, 12);
+  });
+
+  it('counts fewer multiplications with Winograd, and less traffic and memory in half precision', () => {
+    const [single, half] = [boundOf(64, 1, 'webgpu', peaks), boundOf(64, 1, 'webgpu-f16', peaks)];
+    expect(single.gflop).toBeLessThan(0.8 * single.directGflop);
+    expect(half.gb).toBeLessThan(single.gb);
+    expect(half.memoryBytes).toBeLessThan(single.memoryBytes);
   });
 });

@@ -7,8 +7,8 @@ import { compileProgram } from '../engine/backends/webgpu/compile.ts';
 import { bytesMoved } from '../engine/backends/webgpu/kernel.ts';
 import { formatBytes } from '../errors/format-bytes.ts';
 import { PAGE_BYTES } from './memory.ts';
-import { directFlops } from './profile.ts';
-import { type BenchBackend, type Kind, programOf } from './step.ts';
+import { directFlops, isConvolution } from './profile.ts';
+import { type BenchBackend, programOf } from './step.ts';
 import { seconds as secondsText, type Table } from './tables.ts';
 
 /** A GPU by its data sheet, or as measured. */
@@ -26,7 +26,6 @@ export interface BoundRow {
 }
 
 export interface Bound {
-  readonly kind: Kind;
   readonly size: number;
   readonly width: number;
   readonly backend: BenchBackend;
@@ -42,15 +41,15 @@ export interface Bound {
   readonly rows: readonly BoundRow[];
 }
 
-const CONVOLUTION = /^conv3d/;
+/** The graphs of a step. */
+const STEP = new Set(['gradient', 'norms', 'update']);
 
-export function boundOf(kind: Kind, size: number, width: number, backend: BenchBackend, peaks: GpuPeaks): Bound {
+export function boundOf(size: number, width: number, backend: BenchBackend, peaks: GpuPeaks): Bound {
   const half = backend === 'webgpu-f16';
-  const { program } = programOf(kind, size, width, half && kind === 'step');
+  const { program } = programOf('step', size, width, half);
   const compiled = compileProgram(program, { pageBytes: PAGE_BYTES, half });
-  const calls = [...compiled.graphs]
-    .filter(([name]) => name !== 'match')
-    .flatMap(([, graph]) => graph.calls.map(({ dispatch }) => dispatch));
+  const graphs = [...compiled.graphs].filter(([name]) => STEP.has(name)).map(([, graph]) => graph);
+  const calls = graphs.flatMap((each) => each.calls.map(({ dispatch }) => dispatch));
   const rows = new Map<string, BoundRow>();
   for (const dispatch of calls) {
     const [gflop, gb] = [(dispatch.flops ?? 0) / 1e9, bytesMoved(dispatch) / 1e9];
@@ -65,11 +64,8 @@ export function boundOf(kind: Kind, size: number, width: number, backend: BenchB
   }
   const all = [...rows.values()].sort((a, b) => b.seconds - a.seconds);
   const sum = (of: (row: BoundRow) => number): number => all.reduce((total, row) => total + of(row), 0);
-  const convolutions = [...program.graphs]
-    .filter(([name]) => name !== 'match')
-    .flatMap(([, graph]) => graph.nodes.filter(({ op }) => CONVOLUTION.test(op.name)));
+  const convolutions = graphs.flatMap(({ graph }) => graph.nodes.filter(isConvolution));
   return {
-    kind,
     size,
     width,
     backend,
@@ -97,9 +93,9 @@ export const boundTable = ({ rows, seconds: total }: Bound): Table => ({
 });
 
 export function boundText(bound: Bound, draw: (table: Table) => string): string {
-  const { kind, size, width, backend, peaks, directGflop, gflop, gb, dispatches, memoryBytes, seconds } = bound;
+  const { size, width, backend, peaks, directGflop, gflop, gb, dispatches, memoryBytes, seconds } = bound;
   return [
-    `${kind} ${size}^3, width ${width}, ${backend}, on ${peaks.gflops} GFLOPS and ${peaks.gbPerS} GB/s: ${secondsText(seconds)} at least`,
+    `step ${size}^3, width ${width}, ${backend}, on ${peaks.gflops} GFLOPS and ${peaks.gbPerS} GB/s: ${secondsText(seconds)} at least`,
     `${directGflop.toFixed(0)} GFLOP of convolution as direct sums, ${gflop.toFixed(0)} as computed; ${gb.toFixed(0)} GB moved; ${dispatches} dispatches; ${formatBytes(memoryBytes)}`,
     '',
     draw(boundTable(bound)),

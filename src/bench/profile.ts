@@ -17,6 +17,7 @@ export interface KernelShare {
 }
 
 const CONVOLUTIONS = ['conv3d', 'conv3dInputGradient', 'conv3dWeightGradient'];
+export const isConvolution = ({ op }: Node): boolean => CONVOLUTIONS.includes(op.name);
 const bytesOf = (shape: Shape): number => 4 * elementCount(shape);
 
 /** Arithmetic of a convolution's node as a direct sum. */
@@ -27,7 +28,7 @@ export function directFlops({ op, inputs, shape }: Node): number {
 }
 
 function describe(node: Node): string {
-  if (!CONVOLUTIONS.includes(node.op.name)) return node.op.name;
+  if (!isConvolution(node)) return node.op.name;
   const weight = node.op.name === 'conv3dWeightGradient' ? node.shape : node.inputs[1]!.shape;
   const image = node.op.name === 'conv3dWeightGradient' ? node.inputs[0]!.shape : node.shape;
   const way = { conv3d: 'forward', conv3dInputGradient: 'to the data', conv3dWeightGradient: 'to the weights' }[node.op.name];
@@ -68,7 +69,7 @@ export const kernelShares = (times: readonly KernelTime[]): KernelShare[] =>
   groupsBy(times, ({ node }) => describe(node)).map(({ what, times: own, seconds, share }) => {
     const nodes = [...new Set(own.map(({ node }) => node))];
     const rate = (of: (node: Node) => number): number => nodes.reduce((sum, node) => sum + of(node), 0) / seconds / 1e9;
-    const convolution = CONVOLUTIONS.includes(nodes[0]!.op.name);
+    const convolution = isConvolution(nodes[0]!);
     return {
       what,
       calls: nodes.length,

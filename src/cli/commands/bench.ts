@@ -166,7 +166,7 @@ async function measure(what: Subject, options: Options, request: StepRequest): P
   }
   if (what === 'bound') {
     const { boundOf, boundText } = await import('../../bench/bound.ts');
-    const bound = boundOf('step', size, width, request.backend, await peaksFor(options));
+    const bound = boundOf(size, width, request.backend, await peaksFor(options));
     return {
       json: { command: typed(), ...bound },
       text: [`command: ${typed()}`, boundText(bound, await drawing(options))].join('\n'),
