@@ -75,6 +75,12 @@ let opened: Promise<WebGpuHost> | undefined;
 
 /** The machine's GPU. @throws UsageError that says what is missing */
 export function nodeWebGpuHost(): Promise<WebGpuHost> {
-  opened ??= openHost();
+  opened ??= openHost().then((host) => {
+    // whoever asks after a loss gets a new one
+    host.device.lost.then(() => {
+      opened = undefined;
+    });
+    return host;
+  });
   return opened;
 }

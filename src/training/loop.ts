@@ -93,6 +93,7 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
   let loss: number | null = null;
   let [waitedMs, spentMs] = [0, 0];
   let savedAtMs = performance.now();
+  let saved = run.checkpoint !== undefined;
 
   const checkpoint = async (): Promise<Checkpoint> => {
     const flat = (name: string) => session.readState(name).then((values) => namedTensors(table, values));
@@ -106,6 +107,7 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
   const save = async (): Promise<void> => {
     metrics.sync();
     await run.save('last', await checkpoint());
+    saved = true;
     savedAtMs = performance.now();
   };
   const evaluate = async (pictures: boolean): Promise<void> => {
@@ -132,12 +134,7 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
       const taken = await Promise.all(Array.from({ length: batch }, (_, sample) => examples.take(state.step, sample)));
       const waitMs = performance.now() - startMs;
       const scale = training.lossScaling ? state.lossScale : undefined;
-      const result = await trainStep(training, taken, learningRateOf(configuration, state.step), state.adamSteps, scale).catch(
-        (error: Error) => {
-          if (!(error instanceof WorkError)) throw error;
-          throw new WorkError(`${error.message}; ${join(out, 'last')} holds the last checkpoint, and --resume goes on from it`);
-        },
-      );
+      const result = await trainStep(training, taken, learningRateOf(configuration, state.step), state.adamSteps, scale);
       const { loss: losses, gradientNorm, finite } = result;
       // of no account as long as a smaller scale may help
       const overflowed = scale !== undefined && scale.factor > 1 && onlyGradientsOverflowed(result);
@@ -189,6 +186,10 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
       await nextTurn(); // lets a signal in
     }
     if (state.step < steps) await save();
+  } catch (error) {
+    // whatever failed, a step, a judgement or a checkpoint: the one before it is whole
+    if (!saved || !(error instanceof WorkError) || state.skippedInRow >= configuration.maxNonFiniteSteps) throw error;
+    throw new WorkError(`${error.message}; ${join(out, 'last')} holds the last checkpoint, and --resume goes on from it`);
   } finally {
     metrics.close();
     events.close();

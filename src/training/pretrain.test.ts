@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { noWebGpu } from '../engine/testing/backends.ts';
 import { SILENT } from '../node/progress.ts';
+import { nodeWebGpuHost } from '../node/webgpu-host.ts';
 import { DEFAULT_CONFIGURATION, type PretrainConfiguration } from './configuration.ts';
 import { resolveModel } from './model-folder.ts';
 import { pretrain } from './pretrain.ts';
@@ -143,6 +144,23 @@ describe('pretrain', () => {
       expect((await losses('cpu-then-gpu')).slice(0, 1)).toEqual(alone.slice(0, 1));
     },
     240_000,
+  );
+
+  it.skipIf(noWebGpu !== undefined)(
+    'ends in words when the GPU is lost, with the last checkpoint intact',
+    { timeout: 240_000 },
+    async () => {
+      const { device } = await nodeWebGpuHost();
+      const progress = { ...SILENT, advance: () => device.destroy() };
+      const quiet = { ...configured().log, evaluateEverySteps: 0, picturesEverySteps: 0, checkpointEverySteps: 1 };
+      const configuration = configured({ backend: 'webgpu', steps: 3, batch: 1, log: quiet });
+      await expect(pretrain({ cohort: at('cohort'), out: at('lost'), configuration, resume: false, progress })).rejects.toThrow(
+        /the GPU was lost .*last holds the last checkpoint, and --resume goes on from it/,
+      );
+      // what was done before the loss is there, and goes on elsewhere
+      const goesOn = await run('lost', configured({ backend: 'cpu', steps: 3, batch: 1, log: quiet }), true);
+      expect(goesOn).toMatchObject({ step: 3, finished: true });
+    },
   );
 
   it('skips steps that are not finite, says so, and stops after too many with the last good state kept', async () => {

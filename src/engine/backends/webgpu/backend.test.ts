@@ -63,4 +63,19 @@ describe.skipIf(noWebGpu !== undefined)(`a GPU${noWebGpu === undefined ? '' : `:
     await expect(session.run('main', { x: new Float32Array(4) })).rejects.toThrow(/the GPU was lost/);
     await session.close();
   });
+
+  it('that has too little memory is told apart from one that fails, with what to do', async () => {
+    const host = await nodeWebGpuHost();
+    // the real device, which cannot be brought to run out of memory here, but for what it says of the buffers
+    const device = new Proxy(host.device, {
+      get: (target, name) => {
+        if (name === 'popErrorScope') return async () => ({ message: 'out of memory\n  in the driver' });
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    await expect(webGpuBackend({ ...host, device }).open(program(4))).rejects.toThrow(
+      /^the GPU does not give the .* that this needs \(out of memory\): use a smaller patch, .*--backend webgpu-f16/,
+    );
+  });
 });

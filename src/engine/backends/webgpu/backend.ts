@@ -4,6 +4,7 @@
  * It knows neither Node nor a browser: a `WebGpuHost` brings the device.
  */
 import { WorkError } from '../../../errors/errors.ts';
+import { formatBytes } from '../../../errors/format-bytes.ts';
 import type { Backend, KernelTime, Session } from '../../backend.ts';
 import { elementCount, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
@@ -48,8 +49,6 @@ interface Command {
 
 /** Dispatches of one submission at most: so many that handing them over costs little, so few that the GPU begins before the last is encoded. */
 const DISPATCHES_A_SUBMISSION = 256;
-
-const GIB = 2 ** 30;
 
 /** The largest piece of memory that one buffer and one binding may have. */
 const pageBytesOf = ({ limits }: GPUDevice): number =>
@@ -200,7 +199,7 @@ class WebGpuSession implements Session {
     for (const [name, bytes] of compiled.stateBytes)
       if (bytes > pageBytes)
         throw new WorkError(
-          `the state ${name} takes ${bytes} bytes, and this GPU allows ${pageBytes} for one: use a narrower network`,
+          `the state ${name} takes ${formatBytes(bytes)}, and this GPU allows ${formatBytes(pageBytes)} for one: use a narrower network`,
         );
     device.pushErrorScope('out-of-memory');
     const storage = (label: string, size: number): GPUBuffer =>
@@ -239,7 +238,7 @@ class WebGpuSession implements Session {
     const shortage = await device.popErrorScope();
     if (shortage)
       throw new WorkError(
-        `the GPU does not give the ${(compiled.totalBytes / GIB).toFixed(2)} GiB that this needs (${firstLine(shortage.message)}): use a smaller patch, a narrower network${this.half ? '' : ' or --backend webgpu-f16, which needs about half'}`,
+        `the GPU does not give the ${formatBytes(compiled.totalBytes)} that this needs (${firstLine(shortage.message)}): use a smaller patch, a narrower network${this.half ? '' : ' or --backend webgpu-f16, which needs about half'}`,
       );
 
     const cache = pipelinesOf(device);
