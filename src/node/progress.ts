@@ -18,8 +18,6 @@ export const SILENT: Progress = { start: () => {}, advance: () => {}, say: () =>
 
 const PLAIN_LINE_EVERY_MS = 10_000;
 
-export { formatDuration };
-
 function plain(stream: NodeJS.WriteStream): Progress {
   let [total, done, before, startedMs, printedMs] = [0, 0, 0, 0, 0];
   let unit = '';

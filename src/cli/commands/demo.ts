@@ -31,7 +31,8 @@ export function registerDemo(program: Command): void {
     const { positiveInteger } = await import('../numbers.ts');
     const { programName } = await import('../program-name.ts');
     const { stopSignal } = await import('../stop-signal.ts');
-    const { createProgress, formatDuration } = await import('../../node/progress.ts');
+    const { createProgress } = await import('../../node/progress.ts');
+    const { formatDuration } = await import('../../errors/format-duration.ts');
     const { word } = await import('../../report/commands.ts');
     const startedMs = performance.now();
     const { out } = options;

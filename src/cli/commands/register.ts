@@ -31,7 +31,8 @@ const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
 
 async function run(options: Options): Promise<CommandResult> {
   const { createBackend } = await import('../../node/backends.ts');
-  const { createProgress, formatDuration } = await import('../../node/progress.ts');
+  const { createProgress } = await import('../../node/progress.ts');
+  const { formatDuration } = await import('../../errors/format-duration.ts');
   const { registerImages } = await import('../../registration/register.ts');
   const { positiveInteger } = await import('../numbers.ts');
   const { backend, threads, tile, ...call } = options;

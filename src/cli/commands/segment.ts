@@ -9,7 +9,7 @@ interface Options extends ApplyOptions {
 }
 
 async function run(inputs: string[], options: Options): Promise<CommandResult> {
-  const { formatDuration } = await import('../../node/progress.ts');
+  const { formatDuration } = await import('../../errors/format-duration.ts');
   const { segmentImages } = await import('../../transfer/segment.ts');
   const { formatTable } = await import('../table.ts');
   const startedMs = performance.now();
