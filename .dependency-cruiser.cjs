@@ -3,7 +3,7 @@
  * Universal rooms run in a browser: they may import neither Node nor a Node room.
  */
 const universal =
-  '^src/((errors|random|geometry|formats|preparation|engine|model|method|scores|phantom|pictures)/|version\\.ts|training/(configuration|schema-parts|model-configuration|named-parameters|step|pair-step|demo-settings)\\.ts)';
+  '^src/((errors|random|geometry|formats|preparation|engine|model|method|scores|phantom|pictures)/|images/(?!node/)|version\\.ts|training/(configuration|schema-parts|model-configuration|named-parameters|step|pair-step|demo-settings)\\.ts)';
 /** Runs in browsers alone; built by Vite. */
 const browser = '^src/browser/';
 /** Tests, and the helpers of tests in folders of that name: they may import any room, and nothing else may import them. */
@@ -16,13 +16,14 @@ const mayImport = {
   formats: ['errors'],
   engine: ['errors', 'random'],
   model: ['errors', 'random', 'engine'],
-  preparation: ['errors', 'geometry'],
-  method: ['errors', 'random', 'geometry', 'preparation', 'engine', 'model', 'scores'],
+  images: ['errors', 'geometry'],
+  'images/node': ['errors', 'geometry', 'images', 'node'],
+  preparation: ['errors', 'geometry', 'images'],
+  method: ['errors', 'random', 'geometry', 'images', 'preparation', 'engine', 'model', 'scores'],
   scores: ['errors', 'random', 'geometry'],
   phantom: ['errors', 'random', 'geometry'],
   node: ['errors', 'random', 'geometry', 'formats', 'engine'],
-  images: ['errors', 'geometry', 'preparation', 'node'],
-  cohort: ['errors', 'random', 'geometry', 'preparation', 'images', 'node'],
+  cohort: ['errors', 'random', 'geometry', 'preparation', 'images', 'images/node', 'node'],
   pictures: ['errors', 'geometry'],
   training: ['errors', 'random', 'geometry', 'preparation', 'formats', 'engine', 'model', 'method', 'cohort', 'pictures', 'node'],
   registration: [
@@ -35,11 +36,12 @@ const mayImport = {
     'model',
     'method',
     'images',
+    'images/node',
     'cohort',
     'training',
     'node',
   ],
-  evaluation: ['errors', 'random', 'geometry', 'preparation', 'scores', 'images', 'cohort', 'node'],
+  evaluation: ['errors', 'random', 'geometry', 'preparation', 'scores', 'images', 'images/node', 'cohort', 'node'],
   transfer: [
     'errors',
     'random',
@@ -50,6 +52,7 @@ const mayImport = {
     'method',
     'scores',
     'images',
+    'images/node',
     'cohort',
     'pictures',
     'training',
@@ -67,6 +70,7 @@ const mayImport = {
     'method',
     'phantom',
     'images',
+    'images/node',
     'cohort',
     'training',
     'node',
@@ -74,6 +78,11 @@ const mayImport = {
   report: ['errors', 'geometry', 'cohort', 'pictures', 'training', 'method', 'node'],
 };
 const rooms = Object.keys(mayImport);
+/** A room's files; what another room inside it holds is not its own. */
+const pathOf = (room) => {
+  const inner = rooms.filter((other) => other.startsWith(`${room}/`)).map((other) => other.slice(room.length + 1));
+  return inner.length === 0 ? `^src/${room}/` : `^src/${room}/(?!(${inner.join('|')})/)`;
+};
 
 module.exports = {
   forbidden: [
@@ -101,8 +110,8 @@ module.exports = {
     ...rooms.map((room) => ({
       name: `layer-${room}`,
       severity: 'error',
-      from: { path: `^src/${room}/`, pathNot: testing },
-      to: { path: '^src/', pathNot: `^src/(version\\.ts|(${[room, ...mayImport[room]].join('|')})/)` },
+      from: { path: pathOf(room), pathNot: testing },
+      to: { path: '^src/', pathNot: ['^src/version\\.ts', ...[room, ...mayImport[room]].map(pathOf)] },
     })),
     {
       name: 'no-orphans',

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { prepareCohort } from '../cohort/prepare.ts';
 import { WorkError } from '../errors/errors.ts';
 import type { Zyx } from '../geometry/volume.ts';
-import { writeImage } from '../images/write.ts';
+import { writeImage } from '../images/node/write.ts';
 import { makeExample } from '../method/example.ts';
 import type { Progress } from '../node/progress.ts';
 import { SILENT } from '../node/progress.ts';

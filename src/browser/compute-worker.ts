@@ -5,6 +5,7 @@ import type { Program } from '../engine/graph.ts';
 import { WorkError } from '../errors/errors.ts';
 import { formatBytes } from '../errors/format-bytes.ts';
 import { type Geometry, toZyx, type Volume, voxelCount, type Zyx } from '../geometry/volume.ts';
+import type { LoadedImage } from '../images/loaded-image.ts';
 import { volumeFeatures } from '../method/embedding/volume-features.ts';
 import { ncc } from '../method/evaluation/ncc.ts';
 import { STATES } from '../method/gvsl.ts';
@@ -16,7 +17,6 @@ import { featuresProgram, predictionProgram } from '../method/transfer/programs.
 import { segmentVolume } from '../method/transfer/segment-volume.ts';
 import { windowCount } from '../method/transfer/sliding-window.ts';
 import { hasDecoder } from '../model/architecture.ts';
-import type { LoadedImage } from '../preparation/loaded-image.ts';
 import { type NetworkImage, networkImage } from '../preparation/network-image.ts';
 import { type BackendName, type Devices, describeDevices, openBackend } from './backends.ts';
 import { type DemoTraining, trainDemo } from './demo-training.ts';

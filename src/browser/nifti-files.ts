@@ -2,10 +2,10 @@
 import { type Image, runPipeline } from 'itk-wasm';
 import { WorkError } from '../errors/errors.ts';
 import type { Geometry, VoxelArray } from '../geometry/volume.ts';
-import { itkImage, setSform } from '../preparation/itk-image.ts';
-import type { LoadedImage } from '../preparation/loaded-image.ts';
-import { decodeNifti, MAX_IMAGE_BYTES } from '../preparation/nifti.ts';
-import { parseNiftiHeader } from '../preparation/nifti-header.ts';
+import { itkImage, setSform } from '../images/itk-image.ts';
+import type { LoadedImage } from '../images/loaded-image.ts';
+import { decodeNifti, MAX_IMAGE_BYTES } from '../images/nifti.ts';
+import { parseNiftiHeader } from '../images/nifti-header.ts';
 
 /** Where vite.config.ts puts the pipelines. */
 const OPTIONS = { webWorker: false as const, pipelineBaseUrl: new URL(/* @vite-ignore */ '../pipelines', import.meta.url) };

@@ -7,7 +7,7 @@
 import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WorkError } from '../errors/errors.ts';
-import { writeImage } from '../images/write.ts';
+import { writeImage } from '../images/node/write.ts';
 import { isLeftOver, writeFileAtomic } from '../node/files.ts';
 import type { Progress } from '../node/progress.ts';
 import { datasetJson, markupsJson, subjectId } from '../phantom/dataset.ts';

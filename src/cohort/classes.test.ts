@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { IDENTITY_3, type Volume, type Xyz } from '../geometry/volume.ts';
-import { writeImage } from '../images/write.ts';
+import { writeImage } from '../images/node/write.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import { assignClasses, countClasses, describeClasses } from './classes.ts';
 import { type Cohort, openCohort } from './cohort.ts';

@@ -16,7 +16,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { cornerDistanceMm } from '../geometry/affine.ts';
 import type { Geometry, Volume, Xyz, Zyx } from '../geometry/volume.ts';
-import { writeImage } from '../images/write.ts';
+import { writeImage } from '../images/node/write.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import { type Cohort, imagePath, openCohort, type Subject, toVoxelZyx } from './cohort.ts';
 import { readCrop, readLabelCrop, readWhole } from './crops.ts';

@@ -8,7 +8,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { WorkError } from '../errors/errors.ts';
-import { findDicomSeries, findImages, type ImageSource, imageStem, isImageName } from '../images/find.ts';
+import { findDicomSeries, findImages, type ImageSource, imageStem, isImageName } from '../images/node/find.ts';
 import type { CohortProblem } from './cohort.ts';
 
 export interface SubjectTask {

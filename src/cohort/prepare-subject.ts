@@ -13,7 +13,7 @@ import { orientationCode, reorientToRas } from '../geometry/orientation.ts';
 import { resampleNearest } from '../geometry/resample.ts';
 import { labelCodes } from '../geometry/statistics.ts';
 import { type Geometry, toZyx, type Volume, type VoxelArray, type Xyz } from '../geometry/volume.ts';
-import { readImage } from '../images/read.ts';
+import { readImage } from '../images/node/read.ts';
 import { writeFileAtomic } from '../node/files.ts';
 import { gridDifference, prepareImage } from '../preparation/prepare-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';

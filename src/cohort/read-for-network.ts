@@ -1,6 +1,6 @@
 /** Reading an image as a trained network wants it. */
-import type { ImageSource } from '../images/find.ts';
-import { readImage } from '../images/read.ts';
+import type { ImageSource } from '../images/node/find.ts';
+import { readImage } from '../images/node/read.ts';
 import { type NetworkImage, networkImage } from '../preparation/network-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
 

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'csv-parse/sync';
 import { UsageError } from '../errors/errors.ts';
-import { imageStem } from '../images/find.ts';
+import { imageStem } from '../images/node/find.ts';
 
 /** A row by column name, with the line it stands on. */
 export interface TableRow {

@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { registerEvaluate } from '../cli/commands/evaluate.ts';
 import { IDENTITY_3, type Matrix3, type Xyz } from '../geometry/volume.ts';
-import { writeImage } from '../images/write.ts';
+import { writeImage } from '../images/node/write.ts';
 import { SILENT } from '../node/progress.ts';
 import { scoreClassifications } from './classifications.ts';
 import { scoreSegmentations } from './segmentations.ts';

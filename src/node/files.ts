@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { withMachineTrouble } from './machine.ts';
 
 /** Makes the folder's entries durable; some systems cannot sync a folder, and there the rename alone must do. */
 async function syncFolder(path: string): Promise<void> {
@@ -35,25 +36,36 @@ export function isLeftOver(name: string): boolean {
   return /^\..+\.[0-9a-f]{8}\.part$/.test(name);
 }
 
-/** Writes `content` (pieces in order) to `path` atomically; makes the folders above it. On an error nothing stays behind. */
-export async function writeFileAtomic(path: string, ...content: readonly (string | Uint8Array)[]): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const aside = asideOf(path);
-  try {
-    const file = await open(aside, 'wx');
+/**
+ * Writes `path` atomically: `write` fills a file aside, which is synced and put in its place. Makes the folders above it.
+ * On an error nothing stays behind. @throws MachineError naming `path`: disk full, no permission, ...
+ */
+export async function writeAtomic(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+  await withMachineTrouble(path, async () => {
+    await makeFolder(dirname(path));
+    const aside = asideOf(path);
     try {
-      for (const piece of content) await file.writeFile(piece);
-      await file.sync();
-    } finally {
-      await file.close();
+      const file = await open(aside, 'wx');
+      try {
+        await write(file);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(aside, path);
+    } catch (error) {
+      await rm(aside, { force: true });
+      throw error;
     }
-    await rename(aside, path);
-  } catch (error) {
-    await rm(aside, { force: true });
-    throw error;
-  }
-  await syncFolder(dirname(path));
+    await syncFolder(dirname(path));
+  });
 }
+
+/** Writes `content` (pieces in order) to `path` as {@link writeAtomic} does. */
+export const writeFileAtomic = (path: string, ...content: readonly (string | Uint8Array)[]): Promise<void> =>
+  writeAtomic(path, async (file) => {
+    for (const piece of content) await file.writeFile(piece);
+  });
 
 /** The names of a replacement that was under way: a complete new folder, and the old one that it replaces. */
 const readyOf = (path: string): string => join(dirname(path), `.${basename(path)}.ready`);

@@ -3,7 +3,7 @@ import { WorkError } from '../errors/errors.ts';
 import { cropPad } from '../geometry/crop.ts';
 import { statisticsOf } from '../geometry/statistics.ts';
 import type { Volume } from '../geometry/volume.ts';
-import type { LoadedImage } from './loaded-image.ts';
+import type { LoadedImage } from '../images/loaded-image.ts';
 import { type PreparedImage, prepareImage } from './prepare-image.ts';
 import type { PrepareOptions } from './prepare-options.ts';
 

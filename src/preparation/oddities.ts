@@ -1,7 +1,7 @@
 /** What is odd about an image that was read: its file's notes, its grid, its values. Judged without knowing what it is for. */
 import { obliqueAngleDeg } from '../geometry/orientation.ts';
 import type { Statistics } from '../geometry/statistics.ts';
-import type { LoadedImage } from './loaded-image.ts';
+import type { LoadedImage } from '../images/loaded-image.ts';
 
 const OBLIQUE_DEG = 1;
 const THICK_MM = 10;

@@ -11,8 +11,8 @@ import { reorientToRas } from '../geometry/orientation.ts';
 import { gridWithSpacing, resampleLinear } from '../geometry/resample.ts';
 import { labelCodes, type Statistics, statisticsOf } from '../geometry/statistics.ts';
 import { type Geometry, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
+import type { LoadedImage } from '../images/loaded-image.ts';
 import { foregroundBox } from './foreground.ts';
-import type { LoadedImage } from './loaded-image.ts';
 import { odditiesOf } from './oddities.ts';
 import type { IntensityWindow, PrepareOptions } from './prepare-options.ts';
 

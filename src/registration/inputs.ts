@@ -6,7 +6,7 @@ import { reorientToRas } from '../geometry/orientation.ts';
 import { resampleNearest } from '../geometry/resample.ts';
 import { labelCodes } from '../geometry/statistics.ts';
 import type { Volume, Xyz } from '../geometry/volume.ts';
-import { readImage } from '../images/read.ts';
+import { readImage } from '../images/node/read.ts';
 import type { NetworkImage } from '../preparation/network-image.ts';
 import { gridDifference } from '../preparation/prepare-image.ts';
 

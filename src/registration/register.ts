@@ -15,7 +15,7 @@ import { formatBytes } from '../errors/format-bytes.ts';
 import { type Affine, applyAffine, voxelToPhysical } from '../geometry/affine.ts';
 import { orientationCode } from '../geometry/orientation.ts';
 import type { Geometry, Volume, Xyz } from '../geometry/volume.ts';
-import { writeImage, writeVectorImage } from '../images/write.ts';
+import { writeImage, writeVectorImage } from '../images/node/write.ts';
 import { matchVolumes, planMatch } from '../method/registration/match.ts';
 import { displacementField, IDENTITY, type PhysicalMap, physicalJacobian } from '../method/registration/physical-map.ts';
 import { centreOf, stagesOf } from '../method/registration/stages.ts';

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { UsageError, WorkError } from '../errors/errors.ts';
-import { findDicomSeries, findImages, type ImageSource, imageStem } from '../images/find.ts';
+import { findDicomSeries, findImages, type ImageSource, imageStem } from '../images/node/find.ts';
 
 export interface InputImage {
   /** Names the results: the file's name without ending and without nnU-Net's channel (`_0000`). */

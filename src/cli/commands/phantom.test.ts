@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Xyz } from '../../geometry/volume.ts';
-import { readImage } from '../../images/read.ts';
+import { readImage } from '../../images/node/read.ts';
 import { voxelPosition } from '../../phantom/paint.ts';
 import { renderSubject } from '../../phantom/subject.ts';
 import { length, subtract } from '../../phantom/vectors.ts';

@@ -5,8 +5,8 @@
  */
 import { open, readFile } from 'node:fs/promises';
 import dicomParser from 'dicom-parser';
-import { WorkError } from '../errors/errors.ts';
-import type { Xyz } from '../geometry/volume.ts';
+import { WorkError } from '../../errors/errors.ts';
+import type { Xyz } from '../../geometry/volume.ts';
 
 export interface DicomFile {
   readonly path: string;

@@ -7,13 +7,13 @@
  */
 import { dirname, resolve } from 'node:path';
 import type { Image } from 'itk-wasm';
-import { WorkError } from '../errors/errors.ts';
-import { geometryOf } from '../geometry/affine.ts';
-import { type AxisOperator, applyAlong, interpolationOperator } from '../geometry/axis-operator.ts';
-import { shearAngleDeg } from '../geometry/orientation.ts';
-import { type Geometry, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
-import { checkedVolume, geometryOfItk, type LoadedImage, scalarData } from '../preparation/loaded-image.ts';
-import { MAX_IMAGE_BYTES } from '../preparation/nifti.ts';
+import { WorkError } from '../../errors/errors.ts';
+import { geometryOf } from '../../geometry/affine.ts';
+import { type AxisOperator, applyAlong, interpolationOperator } from '../../geometry/axis-operator.ts';
+import { shearAngleDeg } from '../../geometry/orientation.ts';
+import { type Geometry, type Volume, voxelCount, type Xyz } from '../../geometry/volume.ts';
+import { checkedVolume, geometryOfItk, type LoadedImage, scalarData } from '../loaded-image.ts';
+import { MAX_IMAGE_BYTES } from '../nifti.ts';
 import { type DicomFile, readDicomHeader } from './dicom-header.ts';
 import { runItk, timeLimitMs } from './itk.ts';
 

@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import { WorkError } from '../errors/errors.ts';
-import { MAX_IMAGE_BYTES } from '../preparation/nifti.ts';
+import { WorkError } from '../../errors/errors.ts';
+import { MAX_IMAGE_BYTES } from '../nifti.ts';
 
 const unzip = promisify(gunzip);
 

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Image } from 'itk-wasm';
-import { WorkError } from '../errors/errors.ts';
+import { WorkError } from '../../errors/errors.ts';
 
 const require = createRequire(import.meta.url);
 const packageFolder = (name: string): string => dirname(require.resolve(name));

@@ -2,9 +2,9 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Image } from 'itk-wasm';
-import { WorkError } from '../errors/errors.ts';
-import type { Volume } from '../geometry/volume.ts';
-import { asideOf, makeFolder } from '../node/files.ts';
+import { WorkError } from '../../errors/errors.ts';
+import type { Volume } from '../../geometry/volume.ts';
+import { asideOf, makeFolder } from '../../node/files.ts';
 import type { DicomFile } from './dicom-header.ts';
 import { runItk, timeLimitMs } from './itk.ts';
 

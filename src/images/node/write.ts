@@ -5,10 +5,10 @@
  */
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import { UsageError } from '../errors/errors.ts';
-import type { Geometry, Volume, VoxelArray } from '../geometry/volume.ts';
-import { writeFileAtomic } from '../node/files.ts';
-import { itkImage, setSform } from '../preparation/itk-image.ts';
+import { UsageError } from '../../errors/errors.ts';
+import type { Geometry, Volume, VoxelArray } from '../../geometry/volume.ts';
+import { writeFileAtomic } from '../../node/files.ts';
+import { itkImage, setSform } from '../itk-image.ts';
 import { runItk, timeLimitMs } from './itk.ts';
 
 /** Writes a scalar volume, its number type kept. The name's ending chooses the format. @throws UsageError for another ending */

@@ -5,8 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
-import { WorkError } from '../errors/errors.ts';
-import { MAX_IMAGE_BYTES } from '../preparation/nifti.ts';
+import { WorkError } from '../../errors/errors.ts';
+import { MAX_IMAGE_BYTES } from '../nifti.ts';
 import { describeZlib } from './gunzip.ts';
 
 export interface TextHeader {

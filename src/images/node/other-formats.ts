@@ -1,10 +1,10 @@
 /** Reading NRRD, MetaImage (MHA, MHD) and FreeSurfer's MGH and MGZ: checks first, then ITK. */
 import { dirname, resolve } from 'node:path';
 import type { Image } from 'itk-wasm';
-import { WorkError } from '../errors/errors.ts';
-import { shearAngleDeg } from '../geometry/orientation.ts';
-import { checkedVolume, geometryOfItk, type LoadedImage, type ReadOptions, scalarData } from '../preparation/loaded-image.ts';
-import { MAX_IMAGE_BYTES } from '../preparation/nifti.ts';
+import { WorkError } from '../../errors/errors.ts';
+import { shearAngleDeg } from '../../geometry/orientation.ts';
+import { checkedVolume, geometryOfItk, type LoadedImage, type ReadOptions, scalarData } from '../loaded-image.ts';
+import { MAX_IMAGE_BYTES } from '../nifti.ts';
 import { readBytes } from './gunzip.ts';
 import { type ItkRun, runItk, timeLimitMs } from './itk.ts';
 import { readTextHeader } from './text-header.ts';

@@ -1,7 +1,7 @@
 /** Finding the images of a folder: files by their names' endings, DICOM series by their headers. Hidden files are left out (`._*` too). */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import { WorkError } from '../errors/errors.ts';
+import { WorkError } from '../../errors/errors.ts';
 import { type DicomFile, groupSeries, isDicomFile, readDicomHeader } from './dicom-header.ts';
 
 /** An image to read. */

@@ -3,16 +3,16 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
-import { UsageError, WorkError } from '../errors/errors.ts';
-import { cornerDistanceMm } from '../geometry/affine.ts';
-import { orientationCode, reorientToRas } from '../geometry/orientation.ts';
-import { statisticsOf } from '../geometry/statistics.ts';
-import type { Geometry, Matrix3, Volume, VoxelArray } from '../geometry/volume.ts';
+import { UsageError, WorkError } from '../../errors/errors.ts';
+import { cornerDistanceMm } from '../../geometry/affine.ts';
+import { orientationCode, reorientToRas } from '../../geometry/orientation.ts';
+import { statisticsOf } from '../../geometry/statistics.ts';
+import type { Geometry, Matrix3, Volume, VoxelArray } from '../../geometry/volume.ts';
 import { findImages } from './find.ts';
 import { readImage } from './read.ts';
 import { writeImage, writeVectorImage } from './write.ts';
 
-const DATA = process.env.GVSL_DATA ?? resolve(import.meta.dirname, '../../../shared/data');
+const DATA = process.env.GVSL_DATA ?? resolve(import.meta.dirname, '../../../../shared/data');
 const noData = !existsSync(join(DATA, 'odd'));
 const odd = (...parts: string[]): string => join(DATA, 'odd', ...parts);
 

@@ -5,8 +5,8 @@
  * reason. Nothing is ever written beside the input.
  */
 import { stat } from 'node:fs/promises';
-import { WorkError } from '../errors/errors.ts';
-import type { LoadedImage, ReadOptions } from '../preparation/loaded-image.ts';
+import { WorkError } from '../../errors/errors.ts';
+import type { LoadedImage, ReadOptions } from '../loaded-image.ts';
 import { readDicomFile, readDicomStack } from './dicom.ts';
 import { isDicomFile } from './dicom-header.ts';
 import { findDicomSeries, type ImageSource } from './find.ts';
