@@ -22,6 +22,14 @@ export interface Landmark {
   readonly positionMm: Xyz;
 }
 
+/** What a source was when it was read. */
+export interface FileContent {
+  /** Of its files together: an image may be a pair of files or a DICOM series. */
+  readonly sizeBytes: number;
+  /** SHA-256 over the bytes of its files, in hexadecimal digits. */
+  readonly sha256: string;
+}
+
 export interface Subject {
   readonly id: string;
   /** The image file, or the folder of its DICOM series. */
@@ -36,6 +44,15 @@ export interface Subject {
   readonly intensity: IntensityWindow;
   /** Label codes present, ascending, 0 included; null without a label map. */
   readonly labelCodes: readonly number[] | null;
+  /** What the sources and the stored voxels were; null in cohorts of older versions. */
+  readonly content: {
+    readonly image: FileContent;
+    readonly label: FileContent | null;
+    /** SHA-256 over the stored voxels of image and label map. */
+    readonly stored: string;
+  } | null;
+  /** Whose scan it is, where the source's layout or headers say so: scans of one patient stay on one side of every split. */
+  readonly patient: string | null;
   /** What the subject is, for classification, as the table of classes has it; null if it does not say. */
   readonly class: string | null;
   readonly landmarks: readonly Landmark[];
@@ -76,6 +93,9 @@ const geometry = z.object({
 /** A subject's name is a file name: no separators, nothing hidden. */
 const subjectId = z.string().regex(/^[\p{L}\p{N}_][\p{L}\p{N}_.+ -]*$/u);
 
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const fileContent = z.object({ sizeBytes: z.int().nonnegative(), sha256 });
+
 export const subjectSchema = z.object({
   id: subjectId,
   source: z.string(),
@@ -85,6 +105,8 @@ export const subjectSchema = z.object({
   geometry,
   intensity: z.object({ kind: z.enum(['hounsfield', 'minmax', 'percentile']), low: finite, high: finite }),
   labelCodes: z.array(z.int()).nullable(),
+  content: z.object({ image: fileContent, label: fileContent.nullable(), stored: sha256 }).nullable().default(null),
+  patient: z.string().nullable().default(null),
   class: z.string().nullable().default(null),
   landmarks: z.array(z.object({ name: z.string(), positionMm: xyz })),
   split: z.enum(['train', 'test']),

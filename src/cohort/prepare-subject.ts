@@ -19,19 +19,20 @@ import { gridDifference, prepareImage } from '../preparation/prepare-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import { COHORT_FORMAT, imagePath, labelPath, type Subject, subjectSchema } from './cohort.ts';
 import type { LabelArray } from './crops.ts';
+import { thumbnailOf } from './duplicates.ts';
 import type { SubjectTask } from './find-subjects.ts';
-import { fingerprintOf } from './fingerprint.ts';
 import { toHalves } from './float16.ts';
 import { readLandmarks } from './landmarks.ts';
 import { type NpyType, npyHeader, openNpy } from './npy.ts';
+import { contentOf, filesOf } from './source-files.ts';
 
 /** What one subject's preparation leaves for the cohort. */
 export interface SubjectRecord {
   /** Of the sources and options: equal keys give equal results. */
   readonly key: string;
   readonly subject: Subject;
-  /** See fingerprint.ts; base64 of float32. */
-  readonly fingerprint: string;
+  /** See duplicates.ts; base64 of float32. */
+  readonly thumbnail: string;
   /** Files beside the image that were taken for its label map but hold an image. */
   readonly notLabels: readonly string[];
 }
@@ -39,12 +40,12 @@ export interface SubjectRecord {
 const recordSchema = z.object({
   key: z.string(),
   subject: subjectSchema,
-  fingerprint: z.string(),
+  thumbnail: z.string(),
   notLabels: z.array(z.string()),
 });
 
 /** Raised when the same sources and options would be prepared differently. */
-const RECIPE = 1;
+const RECIPE = 2;
 
 const recordPath = (out: string, id: string): string => join(out, 'subjects', `${id}.json`);
 
@@ -94,6 +95,11 @@ export async function prepareSubject(task: SubjectTask, options: PrepareOptions,
   if (lost.length > 0) problems.push(`label codes ${lost.join(', ')} have no voxel left at this spacing and crop`);
   if (codes?.every((code) => code === 0)) problems.push('its label map is empty');
 
+  const shape = toZyx(stored.geometry.size);
+  const halves = bytesOf(toHalves(stored.data));
+  const labels = storedLabel ? smallestInteger(storedLabel.data) : null;
+  const content = createHash('sha256').update(halves);
+  if (labels) content.update(labels.type).update(bytesOf(labels.data));
   const subject: Subject = {
     id: task.id,
     source: task.image.path,
@@ -103,20 +109,22 @@ export async function prepareSubject(task: SubjectTask, options: PrepareOptions,
     geometry: stored.geometry,
     intensity,
     labelCodes: codes,
+    content: {
+      image: await contentOf(await filesOf(task.image)),
+      label: label.path === null ? null : await contentOf(await filesOf({ kind: 'file', path: label.path })),
+      stored: content.digest('hex'),
+    },
+    patient: null,
     // known of the cohort as a whole: see prepare.ts
     class: null,
     landmarks: task.landmarksPath ? await readLandmarks(task.landmarksPath) : [],
     split: task.split,
     problems,
   };
-  const shape = toZyx(stored.geometry.size);
-  await writeFileAtomic(imagePath(out, subject), npyHeader('<f2', shape), bytesOf(toHalves(stored.data)));
-  if (storedLabel) {
-    const { type, data } = smallestInteger(storedLabel.data);
-    await writeFileAtomic(labelPath(out, subject), npyHeader(type, shape), bytesOf(data));
-  }
-  const fingerprint = Buffer.from(fingerprintOf(stored.data, stored.geometry.size).buffer as ArrayBuffer).toString('base64');
-  const record: SubjectRecord = { key, subject, fingerprint, notLabels: label.notLabels };
+  await writeFileAtomic(imagePath(out, subject), npyHeader('<f2', shape), halves);
+  if (labels) await writeFileAtomic(labelPath(out, subject), npyHeader(labels.type, shape), bytesOf(labels.data));
+  const thumbnail = Buffer.from(thumbnailOf(stored.data, stored.geometry.size).buffer as ArrayBuffer).toString('base64');
+  const record: SubjectRecord = { key, subject, thumbnail, notLabels: label.notLabels };
   await writeFileAtomic(recordPath(out, task.id), `${JSON.stringify(record)}\n`);
   return record;
 }

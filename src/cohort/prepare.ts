@@ -13,8 +13,8 @@ import { type Progress, SILENT } from '../node/progress.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import { assignClasses, findClassTable } from './classes.ts';
 import { type Cohort, type CohortProblem, formatCohort } from './cohort.ts';
+import { findDuplicates } from './duplicates.ts';
 import { asOwnSubject, type FoundSubjects, findSubjects, type SubjectTask } from './find-subjects.ts';
-import { findDuplicates } from './fingerprint.ts';
 import { findRecord, type SubjectRecord } from './prepare-subject.ts';
 import { canUseProcesses, startWorker } from './workers.ts';
 
@@ -195,11 +195,11 @@ function problemsOf(records: readonly SubjectRecord[]): CohortProblem[] {
   const problems = records.flatMap(({ subject }) =>
     subject.problems.map((message): CohortProblem => ({ source: subject.source, kind: 'odd', message })),
   );
-  const prints = records.map((record) => {
-    const bytes = Buffer.from(record.fingerprint, 'base64');
+  const thumbnails = records.map((record) => {
+    const bytes = Buffer.from(record.thumbnail, 'base64');
     return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
   });
-  for (const { index, of, correlation } of findDuplicates(prints)) {
+  for (const { index, of, correlation } of findDuplicates(thumbnails)) {
     const message = `shows the same as ${records[of].subject.source} (correlation ${correlation.toFixed(4)}): keep one of them`;
     problems.push({ source: records[index].subject.source, kind: 'duplicate', message });
   }

@@ -88,7 +88,16 @@ describe('the report', () => {
         labelCodes: [0, 420],
         class: null,
       },
-      ...{ sourceGeometry: geometry, sourceOrientation: 'LPS', geometry, landmarks: [], split: 'train', problems: [] },
+      ...{
+        sourceGeometry: geometry,
+        sourceOrientation: 'LPS',
+        geometry,
+        content: null,
+        patient: null,
+        landmarks: [],
+        split: 'train',
+        problems: [],
+      },
       intensity: { kind: 'hounsfield', low: -1024, high: 1024 },
     });
     const options = { modality: 'ct', spacingMm: [4, 4, 4], size: null, crop: 'none', intensity: 'minmax' };

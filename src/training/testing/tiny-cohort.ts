@@ -42,6 +42,8 @@ export async function writeTinyCohort(
       labelSource: `tiny_${i}_label.nii`,
       sourceGeometry: geometry,
       sourceOrientation: 'LPS',
+      content: null,
+      patient: null,
       geometry,
       intensity: { kind: 'minmax', low: 0, high: 1 },
       labelCodes: [0, LABEL],
