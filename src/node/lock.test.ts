@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { chmodSync, existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { WorkError } from '../errors/errors.ts';
+import { MachineError, WorkError } from '../errors/errors.ts';
 import { lockFolder } from './lock.ts';
 
 let folder = '';
@@ -48,6 +49,37 @@ describe('lockFolder', () => {
     expect(() => lockFolder(folder)).toThrow('just starting');
     utimesSync(lockFile(), 1, 1);
     lockFolder(folder)();
+  });
+
+  it('clears what was left by processes that were killed while they locked or took over', () => {
+    const left = JSON.stringify({ pid: gone(), host: hostname(), startedAt: null });
+    const living = JSON.stringify({ pid: process.pid, host: hostname(), startedAt: null });
+    writeFileSync(lockFile(), left);
+    for (const name of ['.0123456789abcdef', '.01234567.part', '.0123456789abcdef.01234567.part'])
+      writeFileSync(lockFile() + name, left);
+    writeFileSync(`${lockFile()}.89abcdef.part`, living);
+    // the takeover of this very lock was under way when its process was killed
+    const takeover = createHash('sha256').update(left).digest('hex').slice(0, 16);
+    writeFileSync(`${lockFile()}.${takeover}`, left);
+    lockFolder(folder)();
+    expect(readdirSync(folder)).toEqual(['.lock.89abcdef.part']);
+  });
+
+  it('leaves a takeover to the process that is at it', () => {
+    holder(gone());
+    const takeover = createHash('sha256').update(readFileSync(lockFile())).digest('hex').slice(0, 16);
+    writeFileSync(`${lockFile()}.${takeover}`, JSON.stringify({ pid: process.pid, host: hostname(), startedAt: null }));
+    const before = readFileSync(lockFile(), 'utf8');
+    expect(() => lockFolder(folder)).toThrow('another process is writing there');
+    expect(readFileSync(lockFile(), 'utf8')).toBe(before);
+  });
+
+  it('names the folder where no lock can be made', () => {
+    writeFileSync(join(folder, 'file'), '');
+    expect(() => lockFolder('/proc/gvsl')).toThrow(/gvsl/);
+    chmodSync(folder, 0o500);
+    if (process.getuid?.() !== 0) expect(() => lockFolder(folder)).toThrow(MachineError);
+    chmodSync(folder, 0o700);
   });
 
   it('does not remove a lock that is no longer its own', () => {
