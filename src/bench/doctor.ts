@@ -13,9 +13,9 @@ import { IDENTITY_3 } from '../geometry/volume.ts';
 import { readImage } from '../images/node/read.ts';
 import { writeImage } from '../images/node/write.ts';
 import { bestBuild, type CpuBuild, describeBuilds, hasAvx2, nodeCpuBackend } from '../node/cpu-host.ts';
+import { availableBytes } from '../node/limits.ts';
 import { type AdapterSummary, listAdapters, nodeWebGpuHost } from '../node/webgpu-host.ts';
 import { randomStream } from '../random/random.ts';
-import { availableBytes } from '../training/estimate.ts';
 import { measureConvolution } from '../training/speed.ts';
 
 export type Status = 'ok' | 'warn' | 'fail';

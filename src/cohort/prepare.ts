@@ -5,10 +5,11 @@
  * from unchanged files are kept. cohort.json appears only when all is done.
  */
 import { readdir, rm, stat } from 'node:fs/promises';
-import { availableParallelism, freemem } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { dirname, join, resolve, sep } from 'node:path';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { isLeftOver, makeFolder, writeFileAtomic } from '../node/files.ts';
+import { availableBytes } from '../node/limits.ts';
 import { type Progress, SILENT } from '../node/progress.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import { assignClasses, findClassTable } from './classes.ts';
@@ -93,7 +94,7 @@ export async function prepareCohort({
   let finished = kept;
   progress.start(total, 'images', kept);
 
-  const byMemory = Math.max(1, Math.floor(freemem() / BYTES_PER_WORKER));
+  const byMemory = Math.max(1, Math.floor(availableBytes().bytes / BYTES_PER_WORKER));
   const wanted = call.workers ?? Math.min(availableParallelism(), byMemory);
   const workers = Array.from({ length: canUseProcesses() ? Math.min(wanted, queue.length) : 1 }, () => startWorker(options, out));
   const stopAll = (): void => {

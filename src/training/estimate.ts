@@ -1,84 +1,9 @@
 /** Whether the work fits into memory, before it begins: a refusal with what would fit, instead of a crash hours later. */
-import { readFileSync } from 'node:fs';
-import { freemem } from 'node:os';
-import { join } from 'node:path';
 import type { Backend } from '../engine/backend.ts';
 import { WorkError } from '../errors/errors.ts';
 import { formatBytes } from '../errors/format-bytes.ts';
 import type { Zyx } from '../geometry/volume.ts';
-
-const GIB = 2 ** 30;
-/** One WebAssembly memory has 32-bit addresses. */
-export const WASM32_BYTES = 4 * GIB;
-
-/** Bytes that can be had, and what sets the limit, for messages. */
-export interface AvailableMemory {
-  readonly bytes: number;
-  readonly limit: string;
-}
-
-/**
- * What a control group still lets its processes have; undefined without a limit. The cache of files read counts against the limit
- * but is given up on demand, so its inactive part counts as free.
- */
-function leftIn(group: string, names: { limit: string; usage: string; inactive: string }): number | undefined {
-  try {
-    const read = (name: string): string => readFileSync(join(group, name), 'utf8');
-    // 'max' (version 2) is NaN; version 1 writes a number near 2^63 for no limit.
-    const limit = Number(read(names.limit));
-    if (!(limit < 2 ** 60)) return undefined;
-    const inactive = Number(new RegExp(`^${names.inactive} (\\d+)$`, 'm').exec(read('memory.stat'))?.[1] ?? 0);
-    return Math.max(0, limit - (Number(read(names.usage)) - inactive));
-  } catch {
-    return undefined;
-  }
-}
-
-const VERSION_2 = { limit: 'memory.max', usage: 'memory.current', inactive: 'inactive_file' };
-const VERSION_1 = { limit: 'memory.limit_in_bytes', usage: 'memory.usage_in_bytes', inactive: 'total_inactive_file' };
-
-/**
- * The least that is left in the control groups that this process is in (a container, a batch job); undefined outside Linux and
- * without a limit.
- * @param root of the file system; for tests
- */
-export function availableInContainer(root = '/'): number | undefined {
-  let lines: string[];
-  try {
-    lines = readFileSync(join(root, 'proc/self/cgroup'), 'utf8').trim().split('\n');
-  } catch {
-    return undefined;
-  }
-  const mount = join(root, 'sys/fs/cgroup');
-  const left: number[] = [];
-  for (const line of lines) {
-    // 'number:controllers:path'; version 2 has no controllers.
-    const [, controllers = '', path = '/'] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
-    const version1 = controllers.split(',').includes('memory');
-    if (controllers !== '' && !version1) continue;
-    const base = version1 ? join(mount, 'memory') : mount;
-    // Every group above limits too. Inside a container the path may be the host's, which is not there: then the mount itself is the group.
-    const parts = path.split('/').filter((part) => part !== '' && part !== '..');
-    for (let depth = parts.length; depth >= 0; depth--) {
-      const here = leftIn(join(base, ...parts.slice(0, depth)), version1 ? VERSION_1 : VERSION_2);
-      if (here !== undefined) left.push(here);
-    }
-  }
-  return left.length > 0 ? Math.min(...left) : undefined;
-}
-
-/**
- * Memory that this process can still have.
- * @param wasm32 whether it must lie in one WebAssembly memory, which ends at 4 GiB
- */
-export function availableBytes({ wasm32 = false }: { readonly wasm32?: boolean } = {}): AvailableMemory {
-  // On Linux freemem counts what caches give up on demand (MemAvailable).
-  const limits: AvailableMemory[] = [{ bytes: freemem(), limit: 'free memory of this machine' }];
-  const container = availableInContainer();
-  if (container !== undefined) limits.push({ bytes: container, limit: 'memory limit of this container' });
-  if (wasm32) limits.push({ bytes: WASM32_BYTES, limit: 'address space of WebAssembly' });
-  return limits.reduce((least, next) => (next.bytes < least.bytes ? next : least));
-}
+import { type AvailableMemory, availableBytes } from '../node/limits.ts';
 
 /** What sessions of a backend can have. A GPU's own memory is not known before it refuses. */
 export const availableTo = ({ name, ownMemory = false }: Backend): AvailableMemory =>

@@ -12,10 +12,10 @@ import { featuresProgram } from '../method/transfer/programs.ts';
 import { windowCount } from '../method/transfer/sliding-window.ts';
 import { hasDecoder } from '../model/architecture.ts';
 import { writeFileAtomic } from '../node/files.ts';
+import { availableBytes } from '../node/limits.ts';
 import { writeSafetensors } from '../node/safetensors.ts';
 import { featurePicture } from '../pictures/feature-picture.ts';
 import { encodePng } from '../pictures/picture.ts';
-import { availableBytes } from '../training/estimate.ts';
 import { inputImages } from './inputs.ts';
 import { type ApplyCall, openNetwork, readNetwork, windowOf } from './network.ts';
 

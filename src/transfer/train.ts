@@ -16,11 +16,12 @@ import { type TransferOptions, transferProgram } from '../method/transfer/progra
 import { scaledArchitecture } from '../model/architecture.ts';
 import { createBackend } from '../node/backends.ts';
 import { writeFileAtomic } from '../node/files.ts';
+import { availableBytes } from '../node/limits.ts';
 import type { Progress } from '../node/progress.ts';
 import { encodePng } from '../pictures/picture.ts';
 import { segmentationPicture } from '../pictures/segmentation-picture.ts';
 import { openRun, type Run, readCheckpoint, type TrainingState } from '../training/checkpoint.ts';
-import { availableBytes, availableTo, memoryText, requireMemory } from '../training/estimate.ts';
+import { availableTo, memoryText, requireMemory } from '../training/estimate.ts';
 import type { ExampleSource } from '../training/example-source.ts';
 import { type EvaluationContext, restoreState, runTraining } from '../training/loop.ts';
 import type { ModelConfiguration, Task } from '../training/model-configuration.ts';
