@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Scores computed by SciPy and scikit-learn, for the tests of src/scores: writes src/scores/testing/goldens.json.
+"""Scores computed by SciPy, scikit-learn and statsmodels, for the tests of src/scores: writes src/scores/testing/goldens.json.
 
-Needs numpy, scipy and scikit-learn. Masks are made by a rule that the tests repeat: voxel (z, y, x) belongs to an ellipsoid if
+Needs numpy, scipy (1.9 or later), scikit-learn and statsmodels. DeLong's test is computed here from its definition (the kernel of every pair, and
+covariance matrices), and its AUC compared with scikit-learn's; no library of Debian has it. Masks are made by a rule that the tests repeat: voxel (z, y, x) belongs to an ellipsoid if
 sum(((p - centre) / radius)^2) <= 1, with a hole where (7 z + 5 y + 3 x) mod 11 = 0 near the border.
 
     python3 scripts/make-score-goldens.py
@@ -12,6 +13,7 @@ import os
 import numpy as np
 from scipy import ndimage, stats
 from sklearn import metrics
+from statsmodels.stats.multitest import multipletests
 
 SIZE = (17, 22, 19)
 SPACINGS = [(1.0, 1.0, 1.0), (2.5, 0.7, 1.1)]
@@ -88,12 +90,53 @@ for n, digits in ((12, 6), (40, 1), (7, 1)):
         }
     )
 # steps of 1/8 are exact in binary, so equal differences are ties to the last bit
-for n, steps in ((6, 2**20), (20, 2**20), (40, 2**20), (15, 8)):
+for n, steps in ((6, 2**20), (20, 2**20), (40, 2**20), (15, 8), (50, 2**20), (51, 2**20)):
     a, b = np.round(random.random(n) * steps) / steps, np.round((random.random(n) + 0.15) * steps) / steps
     d = (b - a)[b != a]
-    exact = n <= 25 and len(np.unique(np.abs(d))) == len(d) == n
+    exact = n <= 50 and len(np.unique(np.abs(d))) == len(d) == n
     test = stats.wilcoxon(a, b, zero_method="wilcox", correction=False, mode="exact" if exact else "approx")
     out["wilcoxon"].append({"a": a.tolist(), "b": b.tolist(), "p": test.pvalue, "exact": exact})
+
+
+
+def delong(positive, first, second):
+    """AUCs of two scores, their covariance matrix, z and two-sided p: DeLong, DeLong and Clarke-Pearson (1988), equations 3 to 5."""
+    areas, v10, v01 = [], [], []
+    for score in (first, second):
+        kernel = np.array([[1.0 if p > q else 0.5 if p == q else 0.0 for q in score[~positive]] for p in score[positive]])
+        areas.append(kernel.mean())
+        v10.append(kernel.mean(axis=1))
+        v01.append(kernel.mean(axis=0))
+        assert abs(areas[-1] - metrics.roc_auc_score(positive, score)) < 1e-12
+    covariance = np.cov(v10) / positive.sum() + np.cov(v01) / (~positive).sum()
+    contrast = np.array([-1, 1])
+    variance = contrast @ covariance @ contrast
+    z = (areas[1] - areas[0]) / np.sqrt(variance)
+    return {
+        "areas": areas,
+        "variances": np.diag(covariance).tolist(),
+        "difference": areas[1] - areas[0],
+        "variance": variance,
+        "p": 2 * stats.norm.sf(abs(z)),
+    }
+
+
+out["delong"] = []
+for n, digits, shift in ((12, 6, 0.3), (40, 1, 0.1), (113, 2, 0.5), (150, 3, 0.02)):
+    positive = random.random(n) < 0.4
+    positive[:2], positive[2:4] = True, False
+    latent = random.random(n) + 0.3 * positive
+    first = np.round(latent + 0.5 * random.random(n), digits)
+    second = np.round(latent + 0.5 * random.random(n) + shift * positive, digits)
+    out["delong"].append(
+        {"positive": positive.tolist(), "first": first.tolist(), "second": second.tolist(), **delong(positive, first, second)}
+    )
+out["holm"] = []
+for n in (1, 4, 20):
+    p = random.random(n) ** 4
+    if n > 4:
+        p[3] = p[7]
+    out["holm"].append({"p": p.tolist(), "adjusted": multipletests(p, method="holm")[1].tolist()})
 
 path = os.path.join(os.path.dirname(__file__), "..", "src", "scores", "testing", "goldens.json")
 os.makedirs(os.path.dirname(path), exist_ok=True)

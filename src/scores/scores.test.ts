@@ -3,9 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { voxelCount, type Zyx } from '../geometry/volume.ts';
 import { randomStream } from '../random/random.ts';
 import { areaUnderCurve, averagePrecision, thresholdScores } from './classification.ts';
+import { type ClassifiedCase, delongArea, delongTest } from './delong.ts';
 import { squaredDistances } from './distance.ts';
 import { percentileOf, segmentationScores } from './segmentation.ts';
-import { bootstrapDifference, bootstrapMean, wilcoxonSignedRank } from './statistics.ts';
+import { bootstrapDifference, bootstrapMean, holm, wilcoxonSignedRank } from './statistics.ts';
 
 type Ellipsoid = readonly [centre: Zyx, radius: Zyx];
 /** What SciPy and scikit-learn found: scripts/make-score-goldens.py. */
@@ -23,6 +24,11 @@ const goldens = JSON.parse(readFileSync(new URL('./testing/goldens.json', import
     number
   >)[];
   wilcoxon: { a: number[]; b: number[]; p: number; exact: boolean }[];
+  delong: ({ positive: boolean[]; first: number[]; second: number[]; areas: number[]; variances: number[] } & Record<
+    'difference' | 'variance' | 'p',
+    number
+  >)[];
+  holm: { p: number[]; adjusted: number[] }[];
 };
 
 /** The masks' rule of the script, as label maps of one code. */
@@ -152,5 +158,84 @@ describe('statistics', () => {
     expect(percentileOf([1, 2, 4], 0.5)).toBe(2);
     expect(percentileOf([1, 2, 4], 0.75)).toBe(3);
     expect(percentileOf([5], 0.95)).toBe(5);
+  });
+});
+
+describe('holm', () => {
+  it.each(goldens.holm.map((golden, i) => [i, golden] as const))('agrees with statsmodels, case %i', (_, { p, adjusted }) => {
+    for (const [i, value] of holm(p).entries()) expect(value).toBeCloseTo(adjusted[i]!, 14);
+  });
+
+  it('steps down, keeps the order of p, and leaves out what was not tested', () => {
+    // worked by hand: 4 x 0.005, 3 x 0.01, 2 x 0.03, and 0.04 raised to the one before it
+    const adjusted = holm([0.01, null, 0.04, 0.03, 0.005]);
+    [0.03, null, 0.06, 0.06, 0.02].forEach((expected, i) => {
+      if (expected === null) expect(adjusted[i]).toBeNull();
+      else expect(adjusted[i]).toBeCloseTo(expected, 14);
+    });
+    expect(holm([0.7, 0.8])).toEqual([1, 1]);
+    expect(holm([])).toEqual([]);
+  });
+});
+
+describe('DeLong', () => {
+  const casesOf = (positive: readonly boolean[], scores: readonly number[]): ClassifiedCase[] =>
+    scores.map((p, i) => ({ id: `${i}`, truth: positive[i] ? 1 : 0, probabilities: [p] }));
+
+  it.each(goldens.delong.map((golden, i) => [i, golden] as const))(
+    'agrees with the definition in NumPy, case %i',
+    (_, golden) => {
+      const [a, b] = [casesOf(golden.positive, golden.first), casesOf(golden.positive, golden.second)];
+      [a, b].forEach((cases, i) => {
+        const area = delongArea([cases])!;
+        expect(area.mean).toBeCloseTo(golden.areas[i]!, 12);
+        expect((area.high - area.mean) / 1.959963984540054).toBeCloseTo(Math.sqrt(golden.variances[i]!), 12);
+      });
+      const test = delongTest([a], [b.toReversed()])!;
+      expect(test.difference.mean).toBeCloseTo(golden.difference, 12);
+      expect((test.difference.high - test.difference.low) / 2 / 1.959963984540054).toBeCloseTo(Math.sqrt(golden.variance), 12);
+      expect(test.p! / golden.p).toBeCloseTo(1, 9);
+      // several seeds that say the same are one, and the order of methods only turns the sign
+      expect(delongTest([a, a], [b, b, b])!.p).toBeCloseTo(test.p!, 12);
+      expect(delongTest([b], [a])).toMatchObject({ difference: { count: golden.first.length } });
+      expect(delongTest([b], [a])!.difference.mean).toBeCloseTo(-golden.difference, 12);
+    },
+  );
+
+  it('treats two classes with two outputs as with one, and averages classes', () => {
+    const { positive, first, second, p } = goldens.delong[1]!;
+    const both = (scores: readonly number[]): ClassifiedCase[] =>
+      casesOf(positive, scores).map((one) => ({ ...one, probabilities: [1 - one.probabilities[0]!, one.probabilities[0]!] }));
+    expect(delongTest([both(first)], [both(second)])!.p! / p).toBeCloseTo(1, 9);
+    // three classes: the interval must hold the truth about as often as it says (seeded)
+    const random = randomStream(4, 'delong');
+    const draw = (count: number): ClassifiedCase[] =>
+      Array.from({ length: count }, (_, i) => ({
+        id: `${i}`,
+        truth: i % 3,
+        probabilities: [0, 1, 2].map((output) => random.normal() + (output === i % 3 ? 1 : 0)),
+      }));
+    // two standard normals one apart: Phi(1 / sqrt(2))
+    const truth = 0.7602499389;
+    const trials = 400;
+    let inside = 0;
+    for (let trial = 0; trial < trials; trial++) {
+      const { low, high } = delongArea([draw(90)])!;
+      if (low <= truth && truth <= high) inside++;
+    }
+    expect(inside / trials).toBeGreaterThan(0.91);
+    expect(inside / trials).toBeLessThan(0.985);
+  });
+
+  it('says when nothing can be tested, and refuses other cases', () => {
+    const positive = [true, true, false, false];
+    const perfect = casesOf(positive, [0.9, 0.8, 0.2, 0.1]);
+    expect(delongTest([perfect], [perfect])).toMatchObject({ difference: { mean: 0, low: 0, high: 0 }, p: null });
+    expect(delongArea([casesOf([true, false, false], [0.9, 0.2, 0.1])])).toBeNull();
+    expect(delongArea([casesOf([true, true], [0.9, 0.2])])).toBeNull();
+    expect(() => delongTest([perfect], [perfect.slice(1)])).toThrow(RangeError);
+    expect(() => delongTest([perfect], [casesOf([false, true, true, false], [0.9, 0.8, 0.2, 0.1])])).toThrow(
+      'its true class differs',
+    );
   });
 });

@@ -6,6 +6,7 @@ import { SILENT } from '../node/progress.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import { compare } from './compare.ts';
 import { readStudy, runsOf } from './run.ts';
+import { studyMarkdown, studyRows } from './tables.ts';
 
 let folder: string;
 const at = (...names: string[]): string => join(folder, ...names);
@@ -61,10 +62,49 @@ describe('compare', () => {
     expect(row.mean).toBeGreaterThanOrEqual(0);
     expect(report.rows.find(({ method }) => method === 'scratch')!.difference).toBeNull();
     expect(report.files).toEqual(['table.md', 'table.csv', 'study.json', 'labels.svg', 'learning.svg', 'features.svg']);
-    expect(await readFile(at('out', 'table.md'), 'utf8')).toContain('| restoration only |');
+    const corrected = report.rows.flatMap(({ p, pHolm }) => (p === null ? [] : [[p, pHolm!] as const]));
+    expect(report.rows.filter(({ p, pHolm }) => (p === null) !== (pHolm === null))).toEqual([]);
+    for (const [p, pHolm] of corrected) expect(pHolm).toBeGreaterThanOrEqual(p);
+    const table = await readFile(at('out', 'table.md'), 'utf8');
+    expect(table).toContain('| restoration only |');
+    expect(table).toContain(`corrected for the ${corrected.length} comparisons`);
     const before = await stat(at('out', 'runs', 'scratch-linear-2-seed1', 'test.json'));
     expect(await compare({ study: declared, out: at('out'), progress: SILENT })).toEqual(report);
     expect((await stat(at('out', 'runs', 'scratch-linear-2-seed1', 'test.json'))).mtimeMs).toBe(before.mtimeMs);
+  });
+
+  it('tests areas under curves by DeLong', () => {
+    const declared = {
+      ...DOCUMENT,
+      cohort: 'c',
+      task: 'classification',
+      baseline: 'scratch',
+      modes: ['finetune'],
+      labels: ['all'],
+    };
+    const result = (method: string, seed: number, probabilities: number[]) => ({
+      method,
+      mode: 'finetune',
+      labels: 'all',
+      seed,
+      folder: '',
+      curve: [],
+      task: { kind: 'classification', classes: ['healthy', 'ill'], patch: [16, 16, 16] },
+      summary: { subjects: 8, dice: null, dicePerClass: null, auc: 0.5, accuracy: null },
+      subjects: probabilities.map((p, i) => ({ id: `s${i}`, class: i % 2 === 0 ? 'healthy' : 'ill', probabilities: [p] })),
+    });
+    const results = [
+      result('scratch', 1, [0.1, 0.2, 0.5, 0.4, 0.6, 0.3, 0.7, 0.8]),
+      result('restoration-only', 1, [0.1, 0.7, 0.2, 0.9, 0.6, 0.5, 0.3, 0.8]),
+    ];
+    const rows = studyRows(declared as never, results as never);
+    const row = rows.find(({ method }) => method === 'restoration-only')!;
+    // of 16 pairs 7 and 15 are in the right order
+    expect(row.difference).toMatchObject({ mean: 8 / 16, count: 8 });
+    expect(row.p).toBeGreaterThan(0);
+    expect(row.p).toBeLessThan(0.5);
+    expect(row.pHolm).toBe(row.p);
+    expect(studyMarkdown(declared as never, rows)).toContain("DeLong's 95 % interval");
   });
 
   it('refuses a study that cannot be meant', async () => {

@@ -1,5 +1,6 @@
 /** A study's scores as a table: means over seeds, and each method against the baseline on the same test subjects. */
-import { bootstrapDifference, type Interval, wilcoxonSignedRank } from '../scores/statistics.ts';
+import { type ClassifiedCase, delongTest } from '../scores/delong.ts';
+import { bootstrapDifference, holm, type Interval, wilcoxonSignedRank } from '../scores/statistics.ts';
 import type { Study } from './configuration.ts';
 import { METHODS } from './methods/registry.ts';
 import type { Mode, StudyRunResult } from './run.ts';
@@ -16,11 +17,13 @@ export interface StudyRow {
   /** Standard deviation over seeds (n - 1); null with one. */
   readonly deviation: number | null;
   /**
-   * Against the baseline, paired by test subject, each subject's score averaged over seeds (segmentation only): mean difference with its 95 %
-   * bootstrap interval, and Wilcoxon's p.
+   * Against the baseline, paired by test subject, each subject's share averaged over seeds, with its 95 % interval: of Dice the mean difference
+   * with a bootstrap interval and Wilcoxon's p, of AUC the difference with DeLong's interval and p.
    */
   readonly difference: Interval | null;
   readonly p: number | null;
+  /** p after Holm's correction over all comparisons of the study's table. */
+  readonly pHolm: number | null;
 }
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -42,9 +45,33 @@ function subjectScores(results: readonly StudyRunResult[]): Map<string, number> 
   return new Map([...all].map(([id, values]) => [id, mean(values)]));
 }
 
+type Comparison = Pick<StudyRow, 'difference' | 'p'>;
+
+/** Dice: Wilcoxon's test of the subjects that both have. */
+function compareDice(base: readonly StudyRunResult[], own: readonly StudyRunResult[]): Comparison {
+  const [before, after] = [subjectScores(base), subjectScores(own)];
+  const ids = [...after.keys()].filter((id) => before.has(id));
+  const [a, b] = [ids.map((id) => before.get(id)!), ids.map((id) => after.get(id)!)];
+  return ids.length === 0
+    ? { difference: null, p: null }
+    : { difference: bootstrapDifference(a, b), p: wilcoxonSignedRank(a, b)?.p ?? null };
+}
+
+/** AUC: DeLong's test; every run is a model that judged the same test subjects. */
+function compareAreas(base: readonly StudyRunResult[], own: readonly StudyRunResult[]): Comparison {
+  const casesOf = ({ task, subjects }: StudyRunResult): ClassifiedCase[] =>
+    subjects.map(({ id, class: name, probabilities }) => ({
+      id,
+      truth: task.kind === 'classification' ? task.classes.indexOf(name!) : -1,
+      probabilities: probabilities!,
+    }));
+  const test = delongTest(base.map(casesOf), own.map(casesOf));
+  return { difference: test?.difference ?? null, p: test?.p ?? null };
+}
+
 /** The rows, method by method as the study has them. */
 export function studyRows(study: Study, results: readonly StudyRunResult[]): StudyRow[] {
-  const rows: StudyRow[] = [];
+  const rows: Omit<StudyRow, 'pHolm'>[] = [];
   for (const mode of study.modes)
     for (const labels of study.labels)
       for (const { name, title } of METHODS) {
@@ -52,13 +79,9 @@ export function studyRows(study: Study, results: readonly StudyRunResult[]): Stu
         if (own.length === 0) continue;
         const scores = own.flatMap(({ summary }) => summary.dice ?? summary.auc ?? []);
         if (scores.length === 0) continue;
-        const base = subjectScores(
-          results.filter((run) => run.method === study.baseline && run.mode === mode && run.labels === labels),
-        );
-        const mine = subjectScores(own);
-        const ids = [...mine.keys()].filter((id) => base.has(id));
-        const [a, b] = [ids.map((id) => base.get(id)!), ids.map((id) => mine.get(id)!)];
-        const compared = name !== study.baseline && ids.length > 0;
+        const base = results.filter((run) => run.method === study.baseline && run.mode === mode && run.labels === labels);
+        const compared = name !== study.baseline && base.length > 0;
+        const compare = study.task === 'segmentation' ? compareDice : compareAreas;
         rows.push({
           method: name,
           title,
@@ -67,12 +90,15 @@ export function studyRows(study: Study, results: readonly StudyRunResult[]): Stu
           seeds: own.length,
           mean: mean(scores),
           deviation: deviationOf(scores),
-          difference: compared ? bootstrapDifference(a, b) : null,
-          p: compared ? (wilcoxonSignedRank(a, b)?.p ?? null) : null,
+          ...(compared ? compare(base, own) : { difference: null, p: null }),
         });
       }
-  return rows;
+  const corrected = holm(rows.map(({ p }) => p));
+  return rows.map((row, i) => ({ ...row, pHolm: corrected[i]! }));
 }
+
+/** A p as tables have it: three digits. */
+export const pText = (p: number | null): string => (p === null ? '-' : p < 0.001 ? '< 0.001' : p.toFixed(3));
 
 const signed = (value: number): string => `${value >= 0 ? '+' : ''}${value.toFixed(3)}`;
 
@@ -85,7 +111,7 @@ export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
       const against =
         row.difference === null
           ? ''
-          : `<br>${signed(row.difference.mean)} (${signed(row.difference.low)} to ${signed(row.difference.high)}), p ${row.p === null ? '-' : row.p < 0.001 ? '< 0.001' : `= ${row.p.toFixed(3)}`}`;
+          : `<br>${signed(row.difference.mean)} (${signed(row.difference.low)} to ${signed(row.difference.high)}), p ${pText(row.p)}, Holm ${pText(row.pHolm)}`;
       return `${row.mean.toFixed(3)}${spread}${against}`;
     };
     const titles = METHODS.filter(({ name }) => study.methods.includes(name));
@@ -106,12 +132,14 @@ export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
     study.task === 'segmentation'
       ? 'Dice on the test subjects (mean over subjects of the mean over classes)'
       : 'AUC on the test subjects';
-  return `${what}; mean ± standard deviation over ${study.seeds.length} seeds. Below: difference to ${study.baseline}, paired by test subject, with its 95 % bootstrap interval and Wilcoxon's p.\n\n${parts.join('\n')}`;
+  const test = study.task === 'segmentation' ? "95 % bootstrap interval and Wilcoxon's p" : "DeLong's 95 % interval and p";
+  const comparisons = rows.filter(({ p }) => p !== null).length;
+  return `${what}; mean ± standard deviation over ${study.seeds.length} seeds. Below: difference to ${study.baseline}, paired by test subject, with its ${test}; Holm: p corrected for the ${comparisons} comparisons of this table (Holm 1979).\n\n${parts.join('\n')}`;
 }
 
 export const studyCsv = (rows: readonly StudyRow[]): string =>
   [
-    'method,mode,labels,seeds,mean,deviation,difference,low,high,p',
+    'method,mode,labels,seeds,mean,deviation,difference,low,high,p,pHolm',
     ...rows.map((row) =>
       [
         row.method,
@@ -124,6 +152,7 @@ export const studyCsv = (rows: readonly StudyRow[]): string =>
         row.difference?.low ?? '',
         row.difference?.high ?? '',
         row.p ?? '',
+        row.pHolm ?? '',
       ].join(','),
     ),
     '',

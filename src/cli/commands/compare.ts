@@ -67,11 +67,16 @@ export function registerCompare(program: Command): void {
         ? ''
         : `${row.difference.mean.toFixed(4)} (${row.difference.low.toFixed(4)} to ${row.difference.high.toFixed(4)})`,
       row.p === null ? '' : row.p.toPrecision(2),
+      row.pHolm === null ? '' : row.pHolm.toPrecision(2),
     ]);
     return {
       json: { ...report, out },
       text: [
-        formatTable(['pre-training', 'mode', 'labels', 'score', `against ${study.baseline}`, 'p'], rows, [3, 4, 5]),
+        formatTable(
+          ['pre-training', 'mode', 'labels', 'score', `against ${study.baseline}`, 'p', 'p (Holm)'],
+          rows,
+          [3, 4, 5, 6],
+        ),
         '',
         `${out}: ${report.runs} trainings; ${report.files.join(', ')}`,
       ].join('\n'),
