@@ -175,7 +175,7 @@ class Compute {
     const voxels = new Map<number, number>();
     for (const code of data) voxels.set(code, (voxels.get(code) ?? 0) + 1);
     return {
-      nifti: await writeNiftiFile(geometry, data),
+      nifti: writeNiftiFile(geometry, data),
       structures: task.labels.slice(1).map(({ code, name: label }) => ({
         code,
         name: label,
@@ -223,7 +223,7 @@ class Compute {
       if (value <= 0) return;
       for (let k = 0; k < 3; k++) rgb[3 * voxel + k] = Math.round(255 * colours[k]![voxel]!);
     });
-    return { nifti: await writeNiftiFile(cropped.geometry, rgb, 'RGB'), local: wantLocal ? local : null, seconds, backend };
+    return { nifti: writeNiftiFile(cropped.geometry, rgb, 'rgb'), local: wantLocal ? local : null, seconds, backend };
   }
 
   /** Lays the second image onto the first, centre on centre, affine, then deformable; the result is it on the first one's own grid. */
@@ -256,7 +256,7 @@ class Compute {
     const seen = (map: PhysicalMap): number =>
       ncc(warpImage(moving.prepared.whole, map, fixedGrid, 0).data, fixed.cropped.data, toZyx(fixedGrid.size));
     return {
-      nifti: await writeNiftiFile(warped.geometry, warped.data),
+      nifti: writeNiftiFile(warped.geometry, warped.data),
       ncc: stages.slice(1).map(([stage, map]) => ({ stage, value: seen(map) })),
       remarks: plan.reason === '' ? [] : [plan.reason],
       seconds: (performance.now() - start) / 1000,

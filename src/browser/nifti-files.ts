@@ -1,76 +1,87 @@
-/** NIfTI files in the browser: ITK's own reader and writer, as the command line has them, served beside the page. */
-import { type Image, runPipeline } from 'itk-wasm';
+/** NIfTI files in the browser, read and written by the code that the command line has. */
 import { WorkError } from '../errors/errors.ts';
-import type { Geometry, VoxelArray } from '../geometry/volume.ts';
-import { itkImage, setSform } from '../images/itk-image.ts';
+import { type Geometry, type VoxelArray, voxelCount } from '../geometry/volume.ts';
+import { type ByteSource, headOf, memorySource } from '../images/bytes.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
-import { decodeNifti, MAX_IMAGE_BYTES } from '../images/nifti.ts';
-import { parseNiftiHeader } from '../images/nifti-header.ts';
+import { niftiImage } from '../images/nifti.ts';
+import { NIFTI_HEADER_BYTES, parseNiftiHeader } from '../images/nifti-header.ts';
+import { niftiHeader } from '../images/nifti-writing.ts';
+import {
+  bytesOf,
+  channelsOf,
+  checkSize,
+  chosenChannel,
+  describeStored,
+  readVolume,
+  voxelTypeOf,
+} from '../images/stored-image.ts';
 
-/** Where vite.config.ts puts the pipelines. */
-const OPTIONS = { webWorker: false as const, pipelineBaseUrl: new URL(/* @vite-ignore */ '../pipelines', import.meta.url) };
-
-async function unzipped(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
-  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
-  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip')).getReader();
-  const parts: Uint8Array<ArrayBuffer>[] = [];
-  let length = 0;
-  try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      parts.push(part.value as Uint8Array<ArrayBuffer>);
-      length += part.value.length;
-      if (length > MAX_IMAGE_BYTES) throw new WorkError(`it holds more than ${MAX_IMAGE_BYTES / 2 ** 30} GiB when decompressed`);
+/** What decompressing gives; browsers say no more of a damaged stream than that it is damaged. */
+const unzipped = (bytes: Uint8Array<ArrayBuffer>): ByteSource => ({
+  sizeBytes: null,
+  storedBytes: bytes.length,
+  async *pieces(start) {
+    let before = start;
+    const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip')).getReader();
+    const next = (): ReturnType<typeof reader.read> =>
+      reader.read().catch(() => {
+        throw new WorkError('its compressed stream is damaged or truncated, or other bytes follow it');
+      });
+    try {
+      for (let part = await next(); !part.done; part = await next()) {
+        const passed = Math.min(before, part.value.length);
+        before -= passed;
+        if (passed < part.value.length) yield part.value.subarray(passed);
+      }
+    } finally {
+      await reader.cancel().catch(() => {});
     }
-  } catch (error) {
-    if (error instanceof WorkError) throw error;
-    throw new WorkError('its compressed stream is damaged or truncated');
-  }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
-}
+  },
+});
 
 /** DICOM's mark behind 128 free bytes, where a NIfTI header has its own fields. */
 const isDicom = (bytes: Uint8Array): boolean => String.fromCharCode(...bytes.subarray(128, 132)) === 'DICM';
 
-async function decode(file: Uint8Array): Promise<Image> {
-  const { outputs } = await runPipeline(
-    'nifti-read-image',
-    ['image.nii', '0', '1', '--memory-io'],
-    [{ type: 'JsonCompatible' }, { type: 'Image' }],
-    [{ type: 'BinaryFile', data: { path: 'image.nii', data: file } }],
-    OPTIONS,
-  );
-  return outputs[1]!.data as Image;
-}
-
 /** Reads a .nii or .nii.gz file. @throws WorkError naming it and what is wrong with it */
-export async function readNiftiFile(name: string, bytes: ArrayBuffer): Promise<LoadedImage> {
+export async function readNiftiFile(name: string, buffer: ArrayBuffer): Promise<LoadedImage> {
   try {
-    if (bytes.byteLength === 0) throw new WorkError('it is empty (0 bytes)');
-    const voxelBytes = await unzipped(new Uint8Array(bytes));
-    if (isDicom(voxelBytes)) throw new WorkError('it is DICOM, and this page reads NIfTI; gvsl segment reads folders of DICOM');
-    const header = parseNiftiHeader(voxelBytes, false);
+    if (buffer.byteLength === 0) throw new WorkError('it is empty (0 bytes)');
+    const bytes = new Uint8Array(buffer);
+    const source = bytes[0] === 0x1f && bytes[1] === 0x8b ? unzipped(bytes) : memorySource(bytes);
+    const head = await headOf(source, NIFTI_HEADER_BYTES);
+    if (isDicom(head)) throw new WorkError('it is DICOM, and this page reads NIfTI; gvsl segment reads folders of DICOM');
+    const header = parseNiftiHeader(head, false);
     if (header.pair) throw new WorkError('its voxels are in another file (.img): save it as one .nii file');
-    return await decodeNifti({ path: name, header, voxelBytes, options: {}, decode });
+    const image = niftiImage(header);
+    const notes = new Set(image.notes);
+    const channel = chosenChannel(image, {}, notes);
+    await checkSize(image, source, header.voxOffset);
+    const volume = await readVolume(image, source, header.voxOffset, channel, notes);
+    return {
+      path: name,
+      format: image.format,
+      storedType: describeStored(image),
+      volume,
+      volumesInFile: channelsOf(image),
+      notes: [...notes],
+    };
   } catch (error) {
     if (error instanceof WorkError) throw new WorkError(`${name}: ${error.message}`);
     throw error;
   }
 }
 
-/** The bytes of a .nii file with the grid exact. */
-export async function writeNiftiFile(
+/** The bytes of a .nii file; of RGB the three bytes of a voxel lie together. */
+export function writeNiftiFile(
   geometry: Geometry,
   data: VoxelArray,
-  pixelType: 'Scalar' | 'RGB' = 'Scalar',
-): Promise<Uint8Array<ArrayBuffer>> {
-  const { outputs } = await runPipeline(
-    'nifti-write-image',
-    ['0', '0', 'image.nii', '--memory-io'],
-    [{ type: 'JsonCompatible' }, { type: 'BinaryFile', data: { path: 'image.nii', data: new Uint8Array() } }],
-    [{ type: 'Image', data: itkImage(geometry, data, pixelType, true) }],
-    OPTIONS,
-  );
-  const bytes = Uint8Array.from((outputs[1]!.data as { data: Uint8Array }).data);
-  setSform(bytes, geometry);
-  return bytes;
+  content: 'scalar' | 'rgb' = 'scalar',
+): Uint8Array<ArrayBuffer> {
+  if (data.length !== voxelCount(geometry.size) * (content === 'rgb' ? 3 : 1))
+    throw new RangeError(`${data.length} values for ${geometry.size.join(' x ')} voxels`);
+  const header = niftiHeader(geometry, voxelTypeOf(data), content);
+  const file = new Uint8Array(header.length + data.byteLength);
+  file.set(header);
+  file.set(bytesOf(data), header.length);
+  return file;
 }

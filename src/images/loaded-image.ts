@@ -28,9 +28,14 @@ export interface LoadedImage {
 }
 
 export interface ReadOptions {
-  /** Of a file with several volumes (4D), take the first and say so, instead of refusing. */
+  /** Of a file with several volumes (4D) or several values a voxel, take the first and say so, instead of refusing. */
   readonly firstVolume?: boolean;
+  /** Which one to take, from 0. */
+  readonly channel?: number;
 }
+
+/** More than this is refused: a volume and what is computed from it must fit an ordinary machine. */
+export const MAX_VOLUME_BYTES = 4 * 2 ** 30;
 
 /** The voxels of ITK's image as numbers: 64-bit whole numbers become doubles. @throws WorkError for colours and vectors */
 export function scalarData(image: Image): VoxelArray {
@@ -58,15 +63,21 @@ export function geometryOfItk(image: Image): Geometry {
   return { size: three(image.size, 1), spacingMm: three(image.spacing, 1), originMm: three(image.origin, 0), direction };
 }
 
-/** Checks what every format must give before anything is computed with it. @throws WorkError */
-export function checkedVolume(geometry: Geometry, data: VoxelArray): Volume {
+/** Checks the grid that a header describes. @throws WorkError */
+export function checkedGeometry(geometry: Geometry): Geometry {
   const { size, spacingMm, originMm, direction } = geometry;
-  if (!size.every((n) => Number.isInteger(n) && n > 0)) throw new WorkError(`its size is ${size.join(' x ')}`);
-  if (data.length !== voxelCount(size))
-    throw new WorkError(`it holds ${data.length} voxels, expected ${voxelCount(size)} (${size.join(' x ')}): truncated`);
+  if (!size.every((n) => Number.isSafeInteger(n) && n > 0)) throw new WorkError(`its size is ${size.join(' x ')}: damaged`);
   if (!spacingMm.every((s) => Number.isFinite(s) && s > 0))
     throw new WorkError(`its voxel size is ${spacingMm.join(' x ')} mm, expected positive numbers`);
   if (![...originMm, ...direction].every(Number.isFinite))
     throw new WorkError('its orientation holds values that are not numbers');
+  return geometry;
+}
+
+/** Checks what every format must give before anything is computed with it. @throws WorkError */
+export function checkedVolume(geometry: Geometry, data: VoxelArray): Volume {
+  const { size } = checkedGeometry(geometry);
+  if (data.length !== voxelCount(size))
+    throw new WorkError(`it holds ${data.length} voxels, expected ${voxelCount(size)} (${size.join(' x ')}): truncated`);
   return { geometry, data };
 }

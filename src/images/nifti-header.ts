@@ -1,13 +1,8 @@
-/**
- * The header of NIfTI-1, NIfTI-2 and Analyze 7.5 files: what must be checked, or known, before ITK reads the voxels.
- *
- * ITK reads NIfTI-1 well but says nothing of truncation (it pads with zeros), tries to allocate whatever a damaged header asks for,
- * replaces NaN by 0, knows no NIfTI-2 and refuses or straightens sheared files. So the header is parsed here, checked against the
- * file's length, and handed on as one plain NIfTI-1 file. Layouts: nifti1.h and nifti2.h.
- */
+/** The header of NIfTI-1, NIfTI-2 and Analyze 7.5 files, field by field, checked. Layouts: nifti1.h and nifti2.h. */
 import { WorkError } from '../errors/errors.ts';
 import type { Affine } from '../geometry/affine.ts';
 import type { Matrix3 } from '../geometry/volume.ts';
+import type { StoredType } from './stored-image.ts';
 
 export interface NiftiHeader {
   readonly format: 'NIfTI-1' | 'NIfTI-2' | 'Analyze 7.5';
@@ -16,10 +11,10 @@ export interface NiftiHeader {
   readonly littleEndian: boolean;
   /** Sizes of the dimensions in use. */
   readonly dims: readonly number[];
-  readonly datatype: number;
-  readonly bytesPerVoxel: number;
+  readonly type: StoredType;
   /** Voxel size as stored, in mm. */
   readonly pixdimMm: readonly [number, number, number];
+  /** Where the voxels begin, in the file that holds them. */
   readonly voxOffset: number;
   readonly slope: number;
   readonly intercept: number;
@@ -30,18 +25,18 @@ export interface NiftiHeader {
   readonly sform: Affine | null;
 }
 
-/** Types that hold one real number a voxel: name and bytes. */
-const TYPES: Readonly<Record<number, readonly [string, number]>> = {
-  2: ['uint8', 1],
-  4: ['int16', 2],
-  8: ['int32', 4],
-  16: ['float32', 4],
-  64: ['float64', 8],
-  256: ['int8', 1],
-  512: ['uint16', 2],
-  768: ['uint32', 4],
-  1024: ['int64', 8],
-  1280: ['uint64', 8],
+/** Types that hold one real number a voxel. */
+const TYPES: Readonly<Record<number, StoredType>> = {
+  2: 'uint8',
+  4: 'int16',
+  8: 'int32',
+  16: 'float32',
+  64: 'float64',
+  256: 'int8',
+  512: 'uint16',
+  768: 'uint32',
+  1024: 'int64',
+  1280: 'uint64',
 };
 /** Types that exist but hold something else, or more than can be read here. */
 const OTHER_TYPES: Readonly<Record<number, string>> = {
@@ -54,7 +49,8 @@ const OTHER_TYPES: Readonly<Record<number, string>> = {
   2304: 'RGBA colours',
 };
 
-export const typeName = (header: NiftiHeader): string => TYPES[header.datatype][0];
+/** A longer header is never needed: NIfTI-2's. */
+export const NIFTI_HEADER_BYTES = 540;
 
 /** Parses and checks a header. @throws WorkError with the reason, without the file's name */
 export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): NiftiHeader {
@@ -82,7 +78,10 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
 
   const rank = two ? i64(16) : i16(40);
   if (!(rank >= 1 && rank <= 7)) throw new WorkError(`its number of dimensions is ${rank}, expected 1 to 7: damaged`);
-  const dims = Array.from({ length: rank }, (_, k) => (two ? i64(24 + 8 * k) : i16(42 + 2 * k)));
+  // 0 beyond the third is common and means 1, as nifti_clib and ITK take it
+  const dims = Array.from({ length: rank }, (_, k) => (two ? i64(24 + 8 * k) : i16(42 + 2 * k))).map((n, k) =>
+    n === 0 && k >= 3 ? 1 : n,
+  );
   if (!dims.every((n) => Number.isSafeInteger(n) && n > 0)) throw new WorkError(`its size is ${dims.join(' x ')}: damaged`);
   const datatype = two ? i16(12) : i16(70);
   if (!(datatype in TYPES))
@@ -101,16 +100,21 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
     offset: [rows[0][3], rows[1][3], rows[2][3]],
   };
   const [b, c, d, ...offset] = [0, 1, 2, 3, 4, 5].map((k) => real(256, 352, k));
+  const pair = analyze || magic.startsWith('ni');
+  const voxOffset = two ? i64(168) : f32(108);
+  if (!(voxOffset >= 0 && Number.isInteger(voxOffset)))
+    throw new WorkError(`its voxels begin at byte ${voxOffset} (vox_offset): damaged`);
   return {
     format: two ? 'NIfTI-2' : analyze ? 'Analyze 7.5' : 'NIfTI-1',
-    pair: analyze || magic.startsWith('ni'),
+    pair,
     littleEndian,
     dims,
-    datatype,
-    bytesPerVoxel: TYPES[datatype][1],
+    type: TYPES[datatype],
     pixdimMm: scaled(pixdim.slice(1).map(Math.abs)) as unknown as [number, number, number],
-    voxOffset: two ? i64(168) : f32(108),
-    ...scaling(analyze ? 0 : real(112, 176), real(116, 184)),
+    // one file: behind the header and the four bytes that say whether extensions follow
+    voxOffset: pair ? voxOffset : Math.max(voxOffset, headerBytes + 4),
+    // Analyze has no such fields; SPM keeps a factor there, and says so by using the format's unused field
+    ...scaling(real(112, 176), analyze ? 0 : real(116, 184)),
     qformCode,
     sformCode,
     qform:
@@ -128,7 +132,7 @@ const scaling = (slope: number, intercept: number): { slope: number; intercept: 
     : { slope: 1, intercept: 0 };
 
 /** Quaternion (b, c, d; a from unit length) times voxel sizes, third axis times `qfac`: nifti1.h, method 2. */
-function qformAffine(bcd: readonly number[], qfac: number, spacing: readonly number[], offset: readonly number[]): Affine {
+export function qformAffine(bcd: readonly number[], qfac: number, spacing: readonly number[], offset: readonly number[]): Affine {
   let [b, c, d] = bcd;
   const squares = b * b + c * c + d * d;
   if (squares > 1) {
@@ -152,22 +156,4 @@ function qformAffine(bcd: readonly number[], qfac: number, spacing: readonly num
     matrix: rotation.map((value, i) => value * scale[i % 3]) as unknown as Matrix3,
     offset: [offset[0], offset[1], offset[2]],
   };
-}
-
-/** A plain NIfTI-1 header (352 bytes with its empty extension flag): one volume, no orientation, voxels following at once. */
-export function plainHeader(header: NiftiHeader, size: readonly number[]): Uint8Array {
-  const out = new Uint8Array(352);
-  const view = new DataView(out.buffer);
-  const le = header.littleEndian;
-  view.setInt32(0, 348, le);
-  view.setInt16(40, 3, le);
-  for (let k = 0; k < 7; k++) view.setInt16(42 + 2 * k, k < 3 ? size[k] : 1, le);
-  view.setInt16(70, header.datatype, le);
-  view.setInt16(72, header.bytesPerVoxel * 8, le);
-  for (let k = 0; k < 4; k++) view.setFloat32(76 + 4 * k, 1, le);
-  view.setFloat32(108, 352, le);
-  view.setFloat32(112, header.slope, le);
-  view.setFloat32(116, header.intercept, le);
-  out.set(new TextEncoder().encode('n+1\0'), 344);
-  return out;
 }

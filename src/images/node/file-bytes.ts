@@ -1,0 +1,217 @@
+/** The bytes of files, in pieces, decompressed where they are compressed, with every damage of the compressed stream named. */
+import { open, stat } from 'node:fs/promises';
+import { crc32, createInflate, createInflateRaw } from 'node:zlib';
+import { WorkError } from '../../errors/errors.ts';
+import { isMachineTrouble, machineError, withMachineTrouble } from '../../node/machine.ts';
+import { type ByteReader, type ByteSource, headOf, readerOf } from '../bytes.ts';
+
+const PIECE_BYTES = 2 ** 20;
+const INFLATED_BYTES = 2 ** 18;
+
+/** Reads a part of a file as it is. @throws WorkError, MachineError */
+export async function fileSource(path: string, start = 0, end = Number.POSITIVE_INFINITY): Promise<ByteSource> {
+  const facts = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    throw openingError(path, error);
+  });
+  if (!facts.isFile()) throw new WorkError(`${path} is ${facts.isDirectory() ? 'a folder' : 'not a file'}, expected a file`);
+  const sizeBytes = Math.max(0, Math.min(facts.size, end) - start);
+  return {
+    sizeBytes,
+    storedBytes: sizeBytes,
+    async *pieces(from) {
+      const file = await open(path).catch((error: NodeJS.ErrnoException) => {
+        throw openingError(path, error);
+      });
+      try {
+        const buffer = new Uint8Array(Math.min(PIECE_BYTES, Math.max(sizeBytes, 1)));
+        for (let at = from; at < sizeBytes; ) {
+          const { bytesRead } = await withMachineTrouble(path, () =>
+            file.read(buffer, 0, Math.min(buffer.length, sizeBytes - at), start + at),
+          );
+          if (bytesRead === 0) return;
+          at += bytesRead;
+          yield buffer.subarray(0, bytesRead);
+        }
+      } finally {
+        await file.close();
+      }
+    },
+  };
+}
+
+/** Why a file could not be opened: one that is not there or not ours to read is a matter of that file alone. */
+export function openingError(path: string, error: NodeJS.ErrnoException): Error {
+  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return new WorkError('no such file or folder');
+  if (error.code === 'EACCES' || error.code === 'EPERM')
+    return new WorkError(`no permission to read it (${error.code}): change its permissions`);
+  return isMachineTrouble(error) ? machineError(path, error) : new WorkError(`cannot be opened (${error.code ?? error.message})`);
+}
+
+/** What a compressed stream begins with: gzip (RFC 1952), or zlib (RFC 1950). */
+export const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;
+
+/**
+ * What decompressing `source` gives, gzip with any number of members or zlib.
+ * @param notes is told of what lies behind the stream, and `stored`, if known, is compared with the stream's length
+ */
+export const inflatedSource = (source: ByteSource, notes: Set<string>, stored: number | null = null): ByteSource => ({
+  sizeBytes: null,
+  storedBytes: source.storedBytes,
+  async *pieces(start) {
+    const reader = readerOf(inflated(source, notes, stored));
+    try {
+      await reader.skip(start);
+      for (let piece = await reader.next(); piece !== null; piece = await reader.next()) yield piece;
+    } finally {
+      await reader.close();
+    }
+  },
+});
+
+/** A file, decompressed if it begins as gzip does. @throws WorkError */
+export async function maybeGzipped(path: string, notes: Set<string>): Promise<ByteSource & { readonly gzipped: boolean }> {
+  const source = await fileSource(path);
+  if (source.storedBytes === 0) throw new WorkError('it is empty (0 bytes)');
+  const gzipped = isGzip(await headOf(source, 2));
+  return { ...(gzipped ? inflatedSource(source, notes) : source), gzipped };
+}
+
+async function* inflated(source: ByteSource, notes: Set<string>, stored: number | null): AsyncGenerator<Uint8Array> {
+  const reader = readerOf(source.pieces(0));
+  try {
+    const start = new Uint8Array(2);
+    const length = await reader.fill(start);
+    if (length === 0) throw new WorkError('its compressed stream is empty');
+    reader.unread(start.subarray(0, length));
+    let used = 0;
+    if (!isGzip(start)) used = yield* inflateOnce(reader, 'zlib', () => {});
+    else used = yield* inflateMembers(reader);
+    const rest = await reader.skip(Number.POSITIVE_INFINITY);
+    if (rest > 0 && stored === null)
+      notes.add(`${rest} bytes that do not belong to it follow its compressed stream; they were left out`);
+    if (stored !== null && stored !== used)
+      notes.add(`its header announces ${stored} bytes of compressed voxels, and the stream has ${used}; it was read to its end`);
+  } finally {
+    await reader.close();
+  }
+}
+
+/** All members of a gzip stream, each checked; gives the stream's length. Zeros behind it are padding. */
+async function* inflateMembers(reader: ByteReader): AsyncGenerator<Uint8Array, number> {
+  let used = 0;
+  for (;;) {
+    used += await passMemberHeader(reader);
+    let [sum, length] = [0, 0];
+    used += yield* inflateOnce(reader, 'raw', (piece) => {
+      sum = crc32(piece, sum);
+      length = (length + piece.length) % 2 ** 32;
+    });
+    const trailer = new Uint8Array(8);
+    if ((await reader.fill(trailer)) < 8) throw new WorkError('its gzip stream is truncated: its checksum is missing');
+    used += 8;
+    const view = new DataView(trailer.buffer);
+    if (view.getUint32(0, true) !== sum) throw new WorkError('its gzip checksum does not match: voxels are damaged');
+    if (view.getUint32(4, true) !== length) throw new WorkError('its gzip length does not match: voxels are damaged');
+    const start = new Uint8Array(2);
+    const more = start.subarray(0, await reader.fill(start));
+    reader.unread(more);
+    if (isGzip(more)) continue;
+    if (more.every((byte) => byte === 0)) await passZeros(reader);
+    return used;
+  }
+}
+
+/** RFC 1952, 2.3. Gives the header's length. */
+async function passMemberHeader(reader: ByteReader): Promise<number> {
+  const take = async (count: number): Promise<Uint8Array> => {
+    const bytes = new Uint8Array(count);
+    if ((await reader.fill(bytes)) < count) throw new WorkError('its gzip stream is truncated: its header is not complete');
+    return bytes;
+  };
+  const passText = async (): Promise<number> => {
+    for (let length = 1; ; length++) if ((await take(1))[0] === 0) return length;
+  };
+  const [, , method, flags] = await take(10);
+  if (method !== 8) throw new WorkError(`its compressed stream is damaged (gzip method ${method}, expected 8)`);
+  let length = 10;
+  if (flags & 4) {
+    const [low, high] = await take(2);
+    await take(low + 256 * high);
+    length += 2 + low + 256 * high;
+  }
+  if (flags & 8) length += await passText();
+  if (flags & 16) length += await passText();
+  if (flags & 2) length += (await take(2)).length;
+  return length;
+}
+
+async function passZeros(reader: ByteReader): Promise<void> {
+  for (let piece = await reader.next(); piece !== null; piece = await reader.next()) {
+    const other = piece.findIndex((byte) => byte !== 0);
+    if (other < 0) continue;
+    reader.unread(piece.subarray(other));
+    return;
+  }
+}
+
+/**
+ * One deflate stream. What `reader` holds behind it is left there; gives the stream's length.
+ * @param see is shown every piece
+ */
+async function* inflateOnce(
+  reader: ByteReader,
+  wrapper: 'raw' | 'zlib',
+  see: (piece: Uint8Array) => void,
+): AsyncGenerator<Uint8Array, number> {
+  const engine =
+    wrapper === 'raw' ? createInflateRaw({ chunkSize: INFLATED_BYTES }) : createInflate({ chunkSize: INFLATED_BYTES });
+  let fed = 0;
+  let stopped = false;
+  let failed: unknown;
+  const feed = async (): Promise<void> => {
+    while (!stopped) {
+      const piece = await reader.next();
+      if (piece === null) {
+        engine.end();
+        return;
+      }
+      fed += piece.length;
+      // the engine may keep it for longer than the reader does
+      const error = await new Promise<Error | null | undefined>((done) => engine.write(piece.slice(), done));
+      if (error) return;
+      if (engine.bytesWritten < fed) {
+        reader.unread(piece.subarray(piece.length - (fed - engine.bytesWritten)));
+        return;
+      }
+    }
+  };
+  const feeding = feed().catch((error: unknown) => {
+    failed = error;
+    engine.destroy();
+  });
+  try {
+    for await (const piece of engine as AsyncIterable<Uint8Array>) {
+      see(piece);
+      yield piece;
+    }
+    await feeding;
+    return engine.bytesWritten;
+  } catch (error) {
+    if (failed !== undefined) throw failed;
+    throw isZlibError(error) ? new WorkError(describeZlib(error)) : error;
+  } finally {
+    stopped = true;
+    engine.destroy();
+    await feeding;
+  }
+}
+
+const isZlibError = (error: unknown): error is NodeJS.ErrnoException =>
+  error instanceof Error && 'code' in error && /^(Z_|ERR_STREAM_PREMATURE_CLOSE)/.test(String(error.code));
+
+/** Node's zlib errors in words. */
+function describeZlib(error: NodeJS.ErrnoException): string {
+  if (error.code === 'Z_BUF_ERROR') return 'its compressed stream is truncated';
+  if (/incorrect data check/.test(error.message)) return 'its zlib checksum does not match: voxels are damaged';
+  return `its compressed stream is damaged (${error.message})`;
+}
