@@ -11,17 +11,22 @@ export interface ApplyOptions {
   readonly out: string;
   readonly modality?: 'ct' | 'mr';
   readonly series?: string;
+  readonly overwrite?: boolean;
   readonly window?: string;
   readonly overlap: string;
   readonly backend: BackendName;
   readonly threads?: string;
 }
 
+export const OVERWRITE =
+  'also replace files of the same names that gvsl did not write there, or that were changed since; inputs are never replaced';
+
 /** Adds them to a command. */
 export function addApplyOptions(command: Command, out: string): Command {
   return command
     .requiredOption('--model <model>', 'model folder, or a run (its best state)')
     .requiredOption('--out <folder>', out)
+    .option('--overwrite', OVERWRITE)
     .option('--series <which>', 'of a DICOM folder with several series: its number as listed, or its UID')
     .addOption(
       new Option('--modality <modality>', 'what the images are; only needed for a model that does not say').choices(['ct', 'mr']),

@@ -15,6 +15,14 @@ export class WorkError extends Error {
  */
 export class MachineError extends WorkError {
   override readonly name: string = 'MachineError';
+
+  /** The system's, such as ENOSPC (errno(3)). */
+  readonly code: string | undefined;
+
+  constructor(message: string, code?: string) {
+    super(message);
+    this.code = code;
+  }
 }
 
 /** The command, its options or its configuration are wrong (exit code 2). */

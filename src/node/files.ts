@@ -1,7 +1,10 @@
 /** Files as users need them: an output is written aside, synced and renamed, so that a half file is never seen under its name. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { refuseReplacing } from './guard.ts';
 import { withMachineTrouble } from './machine.ts';
 
 /** Makes the folder's entries durable; some systems cannot sync a folder, and there the rename alone must do. */
@@ -26,15 +29,43 @@ export async function makeFolder(path: string): Promise<void> {
   });
 }
 
-/** A name beside `path`, hidden and unique, which `isLeftOver` recognises. */
+const HOST = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+
+/** A name beside `path`, hidden and unique, which `isLeftOver` recognises: it says which process of which machine writes there. */
 export function asideOf(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${randomBytes(4).toString('hex')}.part`);
+  const pid = process.pid.toString(16).padStart(8, '0');
+  return join(dirname(path), `.${basename(path)}.${HOST}${pid}${randomBytes(4).toString('hex')}.part`);
 }
 
 /** True for a name that `asideOf` made: what a killed process may have left. */
 export function isLeftOver(name: string): boolean {
-  return /^\..+\.[0-9a-f]{8}\.part$/.test(name);
+  return /^\..+\.([0-9a-f]{8}|[0-9a-f]{24})\.part$/.test(name);
 }
+
+/** Whether the process that wrote there is certainly gone: it was one of this machine, and it runs no more. */
+function isAbandoned(name: string): boolean {
+  const [, host, pid] = /\.([0-9a-f]{8})([0-9a-f]{8})[0-9a-f]{8}\.part$/.exec(name) ?? [];
+  if (host !== HOST) return false;
+  try {
+    process.kill(Number.parseInt(pid, 16), 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
+
+/** Removes what killed processes of this machine left unfinished in a folder; what another process is writing stays. */
+export async function removeLeftOvers(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names)
+    if (isLeftOver(name) && isAbandoned(name)) await rm(join(folder, name), { recursive: true, force: true });
+}
+
+/** What is being written: removed where the process ends in the middle of it, by Ctrl-C for instance. */
+const unfinished = new Set<string>();
+process.on('exit', () => {
+  for (const path of unfinished) rmSync(path, { recursive: true, force: true });
+});
 
 /**
  * Writes `path` atomically: `write` fills a file aside, which is synced and put in its place. Makes the folders above it.
@@ -42,8 +73,10 @@ export function isLeftOver(name: string): boolean {
  */
 export async function writeAtomic(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   await withMachineTrouble(path, async () => {
+    await refuseReplacing(path);
     await makeFolder(dirname(path));
     const aside = asideOf(path);
+    unfinished.add(aside);
     try {
       const file = await open(aside, 'wx');
       try {
@@ -52,10 +85,13 @@ export async function writeAtomic(path: string, write: (file: FileHandle) => Pro
       } finally {
         await file.close();
       }
+      await refuseReplacing(path);
       await rename(aside, path);
     } catch (error) {
-      await rm(aside, { force: true });
+      await rm(aside, { force: true }).catch(() => {});
       throw error;
+    } finally {
+      unfinished.delete(aside);
     }
     await syncFolder(dirname(path));
   });
@@ -86,19 +122,28 @@ const exists = (path: string): Promise<boolean> =>
  * One writer at a time.
  */
 export async function writeFolderAtomic(path: string, write: (aside: string) => Promise<void>): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await refuseReplacing(path);
+  await withMachineTrouble(path, () => writeFolder(path, write));
+}
+
+async function writeFolder(path: string, write: (aside: string) => Promise<void>): Promise<void> {
+  await makeFolder(dirname(path));
   await repairFolder(path);
   const aside = asideOf(path);
-  await mkdir(aside);
+  unfinished.add(aside);
   try {
+    await mkdir(aside);
     await write(aside);
     await syncFolder(aside);
+    await refuseReplacing(path);
     await rename(aside, readyOf(path));
     // Before the old folder is touched, so that a power cut cannot keep the later change and lose this one.
     await syncFolder(dirname(path));
   } catch (error) {
-    await rm(aside, { recursive: true, force: true });
+    await rm(aside, { recursive: true, force: true }).catch(() => {});
     throw error;
+  } finally {
+    unfinished.delete(aside);
   }
   await repairFolder(path);
 }

@@ -1,5 +1,5 @@
 /** Trouble of the machine told apart from bad input, and put into words. */
-import { MachineError } from '../errors/errors.ts';
+import { MachineError, WorkError } from '../errors/errors.ts';
 
 /** What Node's codes mean to a user, and what to do about it (errno(3)). */
 const TROUBLES: Readonly<Record<string, string>> = {
@@ -19,6 +19,18 @@ const TROUBLES: Readonly<Record<string, string>> = {
   EBUSY: 'the file is in use by another program',
 };
 
+/** Codes that the path is to blame for. */
+const WRONG_PATHS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or folder',
+  ENOTDIR: 'part of this path is a file; expected a folder',
+  EISDIR: 'a folder; expected a file',
+  ELOOP: 'its links lead in a circle',
+  EEXIST: 'is there already',
+  ENOTEMPTY: 'a folder that is not empty',
+  EINVAL: 'the file system does not take this name, or this kind of access',
+  EADDRINUSE: 'another program has this address',
+};
+
 /** Whether an error is the machine's trouble: not the input's, not ours. */
 export const isMachineTrouble = (error: unknown): boolean =>
   error instanceof MachineError || (error instanceof Error && 'code' in error && String(error.code) in TROUBLES);
@@ -27,14 +39,32 @@ export const isMachineTrouble = (error: unknown): boolean =>
 export function machineError(path: string, error: unknown): MachineError {
   if (error instanceof MachineError) return error;
   const code = String((error as NodeJS.ErrnoException).code);
-  return new MachineError(`${path}: ${TROUBLES[code] ?? (error as Error).message} (${code})`);
+  return new MachineError(`${path}: ${TROUBLES[code] ?? (error as Error).message} (${code})`, code);
 }
 
-/** Runs `work`; the machine's trouble in it becomes a {@link MachineError} that names `path`, everything else passes through. */
+/** A system's own error in words, with the path that it names, or else `path`; undefined for any other error. */
+export function systemError(error: unknown, path?: string): WorkError | undefined {
+  if (!(error instanceof Error && 'code' in error && 'syscall' in error) || error instanceof WorkError) return undefined;
+  const { code, path: own } = error as NodeJS.ErrnoException;
+  const where = path ?? own;
+  if (where === undefined) return isMachineTrouble(error) ? machineError('the machine', error) : new WorkError(error.message);
+  if (isMachineTrouble(error)) return machineError(where, error);
+  const words = WRONG_PATHS[String(code)];
+  return new WorkError(words ? `${where}: ${words}` : `${where}: ${error.message}`);
+}
+
+/**
+ * Whether an error that came while ONE input of several was read ends the whole batch: the machine's trouble does; a file that this user may
+ * not read is that file's alone.
+ */
+export const endsBatch = (error: unknown): boolean =>
+  isMachineTrouble(error) && !['EACCES', 'EPERM', 'ENAMETOOLONG'].includes(String((error as NodeJS.ErrnoException).code));
+
+/** Runs `work`; a system's error in it becomes one that names `path` in words (a {@link MachineError} for the machine's trouble); others pass. */
 export async function withMachineTrouble<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw isMachineTrouble(error) ? machineError(path, error) : error;
+    throw isMachineTrouble(error) ? machineError(path, error) : (systemError(error, path) ?? error);
   }
 }

@@ -156,6 +156,7 @@ describe('registration', () => {
   it('with a network that changes nothing lays centre on centre, each image in its own space', async () => {
     const report = await register({ out: 'identity-out' });
     expect(readdirSync(at('identity-out')).sort()).toEqual([
+      '.gvsl-results.json',
       'affine.tfm',
       'displacement.nii.gz',
       'jacobian.nii.gz',
@@ -421,7 +422,11 @@ describe('wrong input', () => {
     await refused({ out: 'file.txt' }, UsageError, /file\.txt: a file; expected a folder/);
     mkdirSync(at('in-out'));
     await writeImage(at('in-out', 'warped.nii.gz'), image(MOVING));
-    await refused({ moving: at('in-out', 'warped.nii.gz'), out: 'in-out' }, UsageError, /warped\.nii\.gz is an input/);
+    await refused(
+      { moving: at('in-out', 'warped.nii.gz'), out: 'in-out' },
+      UsageError,
+      /warped\.nii\.gz: would replace .*, the moving image/,
+    );
   });
 });
 

@@ -6,8 +6,8 @@
  * foreground boxes on one another, since that is how training laid them. What the files say of the patient's place is then only reported,
  * as the stage 'asStored'; for scans of one frame (a follow-up, another sequence) matching can start from there instead.
  */
-import { access, constants, rm, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { readForNetwork } from '../cohort/read-for-network.ts';
 import type { Backend } from '../engine/backend.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
@@ -20,8 +20,10 @@ import { matchVolumes, planMatch } from '../method/registration/match.ts';
 import { displacementField, IDENTITY, type PhysicalMap, physicalJacobian } from '../method/registration/physical-map.ts';
 import { centreOf, stagesOf } from '../method/registration/stages.ts';
 import { coveredShare, warpImage, warpLabelMap } from '../method/registration/warp.ts';
-import { makeFolder, writeFileAtomic } from '../node/files.ts';
+import { writeFileAtomic } from '../node/files.ts';
+import { guardInputs, type Input, modelInputs } from '../node/guard.ts';
 import type { Progress } from '../node/progress.ts';
+import { openResults } from '../node/results.ts';
 import type { NetworkImage } from '../preparation/network-image.ts';
 import { availableTo } from '../training/estimate.ts';
 import { jsonText } from '../training/model-folder.ts';
@@ -46,6 +48,8 @@ export interface RegisterCall {
   readonly moving: string;
   readonly fixed: string;
   readonly out: string;
+  /** Replaces files of the results' names that no earlier call wrote (or that were changed since); inputs never. */
+  readonly overwrite?: boolean;
   readonly movingLabels?: string;
   readonly fixedLabels?: string;
   readonly movingLandmarks?: string;
@@ -102,30 +106,18 @@ export interface RegistrationReport {
   readonly files: Readonly<Record<string, string>>;
 }
 
-/** Refuses an output folder that cannot be one, before anything is computed. Only files with our names are ever replaced in it. */
-async function checkOut({ out, ...call }: RegisterCall): Promise<void> {
-  const inputs = [
-    call.moving,
-    call.fixed,
-    call.movingLabels,
-    call.fixedLabels,
-    call.movingLandmarks,
-    call.fixedLandmarks,
-  ].flatMap((path) => (path === undefined ? [] : [resolve(path)]));
-  for (const name of Object.values(REGISTRATION_FILES)) {
-    if (inputs.includes(resolve(out, name)))
-      throw new UsageError(`--out ${out}: its file ${name} is an input and would be replaced; choose another folder`);
-  }
-  try {
-    await makeFolder(resolve(out));
-    if (!(await stat(out)).isDirectory()) throw new UsageError(`--out ${out}: a file; expected a folder`);
-    await access(out, constants.W_OK);
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    throw new UsageError(
-      `--out ${out}: cannot be used (${(error as NodeJS.ErrnoException).code}); choose a folder that you may write to`,
-    );
-  }
+/** The files that the call reads, and the model's. */
+async function inputsOf({ model, ...call }: RegisterCall): Promise<Input[]> {
+  const given = {
+    'the moving image': call.moving,
+    'the fixed image': call.fixed,
+    'the label map of the moving image': call.movingLabels,
+    'the label map of the fixed image': call.fixedLabels,
+    'the landmarks of the moving image': call.movingLandmarks,
+    'the landmarks of the fixed image': call.fixedLandmarks,
+  };
+  const named = Object.entries(given).flatMap(([what, path]) => (path === undefined ? [] : [{ what, path }]));
+  return [...named, ...(await modelInputs(model))];
 }
 
 function checkPairs(call: RegisterCall): void {
@@ -180,10 +172,17 @@ const TURNED_DEG = 10;
  * @throws UsageError for options that cannot be meant, WorkError for inputs that cannot be used, each with what to do
  */
 export async function registerImages(call: RegisterCall): Promise<RegistrationReport> {
-  const { out, backend, progress } = call;
   checkPairs(call);
   const network = await readMatchingNetwork(call.model, call.modality);
-  await checkOut(call);
+  return guardInputs(await inputsOf(call), () => registerWith(network, call));
+}
+
+async function registerWith(
+  network: Awaited<ReturnType<typeof readMatchingNetwork>>,
+  call: RegisterCall,
+): Promise<RegistrationReport> {
+  const { out, backend, progress, overwrite = false } = call;
+  const results = await openResults(out, { names: Object.values(REGISTRATION_FILES), overwrite, by: 'gvsl register' });
   const options = network.preprocessing;
   const certain = call.modality !== undefined;
   const fixed = await readForNetwork(call.fixed, options, certain);
@@ -251,5 +250,6 @@ export async function registerImages(call: RegisterCall): Promise<RegistrationRe
     files: movingLabels ? { ...always, warpedLabels } : always,
   };
   await writeFileAtomic(place(files.report), jsonText(report));
+  await results.finish([...Object.values(report.files), files.report]);
   return report;
 }

@@ -6,10 +6,12 @@ import { toXyz, toZyx, type Zyx } from '../geometry/volume.ts';
 import { predictionProgram } from '../method/transfer/programs.ts';
 import { windowCount } from '../method/transfer/sliding-window.ts';
 import { writeFileAtomic } from '../node/files.ts';
+import { guardInputs, modelInputs } from '../node/guard.ts';
+import { openResults } from '../node/results.ts';
 import type { Task } from '../training/model-configuration.ts';
 import { jsonText } from '../training/model-folder.ts';
 import { classifyVolume, classOf } from './evaluate.ts';
-import { inputImages } from './inputs.ts';
+import { type FailedImage, failureOf, filesOf, inputImages } from './inputs.ts';
 import { type ApplyCall, openNetwork, readNetwork, windowOf } from './network.ts';
 
 export interface ClassifyCall extends ApplyCall {
@@ -22,7 +24,7 @@ export interface ClassifiedImage {
   /** Of every class; of two classes they add up to 1, of more each is a judgement of its own. */
   readonly probabilities: Readonly<Record<string, number>>;
   readonly prediction: string;
-  readonly remarks: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 export interface ClassifyReport {
@@ -30,55 +32,84 @@ export interface ClassifyReport {
   readonly classes: readonly string[];
   readonly window: Zyx;
   readonly images: readonly ClassifiedImage[];
+  /** Inputs without a result, and why. */
+  readonly failed: readonly FailedImage[];
+  /** What concerns no single image: files of a folder that were left out. */
+  readonly warnings: readonly string[];
 }
 
 const cell = (text: string): string => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
-/** Classifies images and writes classes.csv and classes.json. @throws UsageError or WorkError naming the input and why */
+const TABLE = 'classes.csv';
+const REPORT = 'classes.json';
+
+/**
+ * Classifies images and writes classes.csv and classes.json. An image that cannot be read or prepared is listed in `failed`, and the others are
+ * done.
+ * @throws UsageError before anything is computed; WorkError if the model cannot be used, or nothing more can be computed or written
+ */
 export async function classifyImages(call: ClassifyCall): Promise<ClassifyReport> {
-  const { out, backend, progress, overlap = 0.5 } = call;
+  const { out, backend, progress, overlap = 0.5, overwrite = false } = call;
   const network = await readNetwork(call.model, call.modality, 'classification');
   const task = network.configuration.task as Extract<Task, { kind: 'classification' }>;
   const window = windowOf(call.window, task.patch);
-  const inputs = await inputImages(call.inputs, call.series);
-  const session = await openNetwork(network, backend, predictionProgram(network.architecture, window), window);
-  const images: ClassifiedImage[] = [];
-  try {
-    progress.start(inputs.length, 'images');
-    for (const { name, source } of inputs) {
-      const { cropped, prepared } = await readForNetwork(source, network.preprocessing, call.modality !== undefined);
-      const size = toZyx(cropped.geometry.size);
-      const outputs = await classifyVolume(size, window, overlap, async (start) => {
-        const { probabilities } = await session.run('predict', { image: cropPad(cropped, toXyz(start), toXyz(window), 0).data });
-        return probabilities!;
-      });
-      const all = outputs.length === 1 ? [1 - outputs[0]!, outputs[0]!] : outputs;
-      images.push({
-        case: name,
-        path: source.path,
-        probabilities: Object.fromEntries(task.classes.map((label, i) => [label, all[i]!])),
-        prediction: classOf(outputs, task),
-        remarks: prepared.problems,
-      });
-      progress.advance(1, `${name} (${windowCount(size, window, overlap)} windows)`);
+  const inputs = await inputImages(call.inputs, { series: call.series });
+  return guardInputs([...filesOf(inputs.images), ...(await modelInputs(call.model))], async () => {
+    const results = await openResults(out, { names: [TABLE, REPORT], overwrite, by: 'gvsl classify' });
+    const images: ClassifiedImage[] = [];
+    const failed = [...inputs.failed];
+    const session = await openNetwork(network, backend, predictionProgram(network.architecture, window), window);
+    try {
+      progress.start(inputs.images.length, 'images');
+      for (const { name, source } of inputs.images) {
+        const image = await readForNetwork(source, network.preprocessing, call.modality !== undefined).catch((error: unknown) =>
+          failureOf(error, source.path),
+        );
+        if ('reason' in image) {
+          failed.push(image);
+          progress.say(`${image.path}: ${image.reason}`);
+          progress.advance(1, name);
+          continue;
+        }
+        const { cropped, prepared } = image;
+        const size = toZyx(cropped.geometry.size);
+        const outputs = await classifyVolume(size, window, overlap, async (start) => {
+          const { probabilities } = await session.run('predict', {
+            image: cropPad(cropped, toXyz(start), toXyz(window), 0).data,
+          });
+          return probabilities!;
+        });
+        const all = outputs.length === 1 ? [1 - outputs[0]!, outputs[0]!] : outputs;
+        images.push({
+          case: name,
+          path: source.path,
+          probabilities: Object.fromEntries(task.classes.map((label, i) => [label, all[i]!])),
+          prediction: classOf(outputs, task),
+          warnings: prepared.problems,
+        });
+        progress.advance(1, `${name} (${windowCount(size, window, overlap)} windows)`);
+      }
+    } finally {
+      await session.close();
+      progress.stop();
     }
-  } finally {
-    await session.close();
-    progress.stop();
-  }
-  const report: ClassifyReport = {
-    model: { folder: network.folder, step: network.configuration.step },
-    classes: task.classes,
-    window,
-    images,
-  };
-  const lines = images.map(({ case: name, probabilities, prediction }) =>
-    [cell(name), ...task.classes.map((label) => probabilities[label]!.toFixed(6)), cell(prediction)].join(','),
-  );
-  await writeFileAtomic(
-    join(out, 'classes.csv'),
-    `${[['case', ...task.classes.map(cell), 'prediction'].join(','), ...lines].join('\n')}\n`,
-  );
-  await writeFileAtomic(join(out, 'classes.json'), jsonText(report));
-  return report;
+    const report: ClassifyReport = {
+      model: { folder: network.folder, step: network.configuration.step },
+      classes: task.classes,
+      window,
+      images,
+      failed,
+      warnings: inputs.warnings,
+    };
+    const lines = images.map(({ case: name, probabilities, prediction }) =>
+      [cell(name), ...task.classes.map((label) => probabilities[label]!.toFixed(6)), cell(prediction)].join(','),
+    );
+    await writeFileAtomic(
+      join(out, TABLE),
+      `${[['case', ...task.classes.map(cell), 'prediction'].join(','), ...lines].join('\n')}\n`,
+    );
+    await writeFileAtomic(join(out, REPORT), jsonText(report));
+    await results.finish([TABLE, REPORT]);
+    return report;
+  });
 }

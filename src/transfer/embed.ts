@@ -4,20 +4,22 @@
  */
 import { join } from 'node:path';
 import { readForNetwork } from '../cohort/read-for-network.ts';
-import { UsageError } from '../errors/errors.ts';
+import { UsageError, WorkError } from '../errors/errors.ts';
 import { formatBytes } from '../errors/format-bytes.ts';
-import { toZyx } from '../geometry/volume.ts';
+import { toZyx, type Zyx } from '../geometry/volume.ts';
 import { volumeFeatures } from '../method/embedding/volume-features.ts';
 import { featuresProgram } from '../method/transfer/programs.ts';
 import { windowCount } from '../method/transfer/sliding-window.ts';
 import { hasDecoder } from '../model/architecture.ts';
 import { writeFileAtomic } from '../node/files.ts';
+import { guardInputs, modelInputs } from '../node/guard.ts';
 import { availableBytes } from '../node/limits.ts';
+import { openResults } from '../node/results.ts';
 import { writeSafetensors } from '../node/safetensors.ts';
 import { featurePicture } from '../pictures/feature-picture.ts';
 import { encodePng } from '../pictures/picture.ts';
-import { inputImages } from './inputs.ts';
-import { type ApplyCall, openNetwork, readNetwork, windowOf } from './network.ts';
+import { filesOf, type InputImage, inputImages } from './inputs.ts';
+import { type ApplyCall, openNetwork, readNetwork, type TrainedNetwork, windowOf } from './network.ts';
 
 export interface EmbedCall extends ApplyCall {
   readonly input: string;
@@ -33,14 +35,17 @@ export interface EmbedReport {
   /** Share of the local features' variance that each component of the picture explains. */
   readonly explained: readonly number[];
   readonly files: readonly string[];
+  /** What is unusual about the image. */
+  readonly warnings: readonly string[];
 }
+
+const FILES = ['features.safetensors', 'features.png'] as const;
 
 /** Sides of the window if the model does not say what it was trained with. */
 const DEFAULT_SIDE = 64;
 
 /** Writes features.safetensors and features.png. @throws UsageError or WorkError naming the input and why */
 export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
-  const { out, backend, progress, overlap = 0.5 } = call;
   const network = await readNetwork(call.model, call.modality);
   if (!hasDecoder(network.architecture.heads))
     throw new UsageError(
@@ -49,15 +54,29 @@ export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
   const { task, pretraining } = network.configuration;
   const trained = task?.patch ?? pretraining?.data.patch ?? DEFAULT_SIDE;
   const window = windowOf(call.window, typeof trained === 'number' ? [trained, trained, trained] : trained);
-  const [input, ...others] = await inputImages([call.input], call.series);
-  if (others.length > 0) throw new UsageError(`${call.input}: holds ${others.length + 1} images; give one`);
-  const { cropped } = await readForNetwork(input!.source, network.preprocessing, call.modality !== undefined);
+  const { images, failed, warnings } = await inputImages([call.input], { series: call.series });
+  if (failed.length > 0) throw new WorkError(`${failed[0]!.path}: ${failed[0]!.reason}`);
+  if (images.length > 1) throw new UsageError(`${call.input}: holds ${images.length} images; give one`);
+  return guardInputs([...filesOf(images), ...(await modelInputs(call.model))], () =>
+    embedOne(call, network, images[0]!, window, warnings),
+  );
+}
+
+async function embedOne(
+  { out, backend, progress, overlap = 0.5, overwrite = false, ...call }: EmbedCall,
+  network: TrainedNetwork,
+  input: InputImage,
+  window: Zyx,
+  warnings: readonly string[],
+): Promise<EmbedReport> {
+  const results = await openResults(out, { names: FILES, overwrite, by: 'gvsl embed' });
+  const { cropped, prepared } = await readForNetwork(input.source, network.preprocessing, call.modality !== undefined);
   const size = toZyx(cropped.geometry.size);
   const voxels = size[0] * size[1] * size[2];
   const channels = network.architecture.widths[8]!;
   const bytes = 4 * voxels * (channels + 4);
   if (bytes > availableBytes().bytes)
-    throw new UsageError(`${call.input}: its local features need ${formatBytes(bytes)}, more than there is; crop the image`);
+    throw new WorkError(`${call.input}: its local features need ${formatBytes(bytes)}, more than there is; crop the image`);
   const session = await openNetwork(network, backend, featuresProgram(network.architecture, window), window);
   progress.start(windowCount(size, window, overlap), 'windows');
   const features = await volumeFeatures({
@@ -79,7 +98,7 @@ export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
       { name: 'global', shape: [features.global.length], data: features.global },
     ],
     {
-      image: input!.source.path,
+      image: input.source.path,
       spacingMm: JSON.stringify(spacingMm),
       originMm: JSON.stringify(originMm),
       direction: JSON.stringify(direction),
@@ -88,12 +107,14 @@ export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
   );
   const picture = featurePicture(size, cropped.data, features.colours);
   await writeFileAtomic(join(out, 'features.png'), encodePng(picture));
+  await results.finish(FILES);
   return {
     model: { folder: network.folder, step: network.configuration.step },
-    image: input!.source.path,
+    image: input.source.path,
     local: [channels, ...size],
     global: features.global.length,
     explained: features.explained,
-    files: ['features.safetensors', 'features.png'],
+    files: FILES,
+    warnings: [...warnings, ...prepared.problems],
   };
 }

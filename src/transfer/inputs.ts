@@ -1,15 +1,32 @@
 /** What a command that applies a model is given: files, folders of images, DICOM folders; each becomes one image with a name for its results. */
-import { stat } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
+import { realpath, stat } from 'node:fs/promises';
+import { basename, dirname, resolve, sep } from 'node:path';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { findDicomSeries, findImages, type ImageSource, imageStem } from '../images/node/find.ts';
+import type { Input } from '../node/guard.ts';
+import { endsBatch, systemError } from '../node/machine.ts';
 
 export interface InputImage {
-  /** Names the results: the file's name without ending and without nnU-Net's channel (`_0000`). */
+  /** Names the results: the file's name without ending and without nnU-Net's channel (`_0000`), after its folders where two have that name. */
   readonly name: string;
   readonly source: ImageSource;
 }
 
+/** An image, or what was to be one, without a result. */
+export interface FailedImage {
+  readonly path: string;
+  readonly reason: string;
+}
+
+export interface FoundInputs {
+  readonly images: readonly InputImage[];
+  readonly failed: readonly FailedImage[];
+  /** What was left out of a folder, and why. */
+  readonly warnings: readonly string[];
+}
+
+/** nnU-Net's number of a channel. */
+const CHANNEL = /_(\d{4})$/;
 const nameOf = (path: string): string => imageStem(path).replace(/_0000$/, '');
 
 async function ofDicomFolder(
@@ -32,43 +49,135 @@ async function ofDicomFolder(
   );
 }
 
-async function ofPath(path: string, series: string | undefined): Promise<InputImage[]> {
-  const facts = await stat(path).catch(() => undefined);
-  if (!facts) throw new UsageError(`${path}: no such file or folder`);
-  if (!facts.isDirectory()) return [{ name: nameOf(path), source: { kind: 'file', path } }];
-  const { images: direct } = await findDicomSeries(path);
-  const stacks = direct.filter((image) => image.kind === 'dicom');
-  if (stacks.length > 0) return [await ofDicomFolder(path, stacks, series)];
-  const { images, refused } = await findImages(path);
-  if (refused.length > 0) throw new WorkError(`${refused[0]!.path}: ${refused[0]!.reason}`);
-  if (images.length === 0) throw new UsageError(`${path}: no image in this folder`);
-  return images.map((source) => ({
-    name:
-      source.kind === 'file'
-        ? nameOf(source.path)
-        : source.name
-          ? `${basename(source.path)}-${source.name}`
-          : basename(source.path),
-    source,
-  }));
+/**
+ * The images of a folder that are not results of an earlier call in `out`.
+ * @throws UsageError where results would lie among the images, to be taken for images by the next call
+ */
+async function outside(out: string | undefined, folder: string, images: readonly ImageSource[]): Promise<readonly ImageSource[]> {
+  const results = out === undefined ? undefined : await realpath(out).catch(() => undefined);
+  if (results === undefined) return images;
+  if (results === (await realpath(folder)))
+    throw new UsageError(
+      `--out ${out}: results would lie among the images of ${folder}, which is searched for images; choose another folder`,
+    );
+  const real = await Promise.all(images.map(({ path }) => realpath(path)));
+  return images.filter((_, k) => real[k] !== results && !real[k]!.startsWith(results + sep));
+}
+
+async function ofPath(
+  path: string,
+  { series, out }: InputOptions,
+): Promise<{ images: InputImage[]; failed: readonly FailedImage[] }> {
+  const facts = await stat(path);
+  if (!facts.isDirectory()) return { images: [{ name: nameOf(path), source: { kind: 'file', path } }], failed: [] };
+  const { images: all, refused } = await findImages(path);
+  const images = await outside(out, path, all);
+  const direct = images.filter((image) => image.kind === 'dicom' && resolve(image.path) === resolve(path));
+  // a folder that holds nothing but one patient's DICOM files
+  if (direct.length > 0 && direct.length === images.length) {
+    const { images: found } = await findDicomSeries(path);
+    const stacks = found.filter((image) => image.kind === 'dicom');
+    return { images: [await ofDicomFolder(path, stacks, series)], failed: refused };
+  }
+  if (images.length + refused.length === 0) throw new WorkError(`${path}: no image in this folder`);
+  return {
+    images: images.map((source) => {
+      const stem = basename(resolve(source.path));
+      return { name: source.kind === 'file' ? nameOf(source.path) : source.name ? `${stem}-${source.name}` : stem, source };
+    }),
+    failed: refused,
+  };
+}
+
+/** As file systems compare names that take no notice of letter case or of how an accent is stored. */
+const folded = (name: string): string => name.normalize('NFC').toLowerCase();
+
+/** Further channels of an image that is there with its first: networks here see one channel. */
+function withoutFurtherChannels(images: readonly InputImage[], warnings: string[]): InputImage[] {
+  const stemOf = ({ source }: InputImage): string => resolve(dirname(source.path), imageStem(source.path));
+  const stems = new Set(images.map(stemOf));
+  return images.filter((image) => {
+    if (image.source.kind !== 'file') return true;
+    const [suffix, number] = CHANNEL.exec(stemOf(image)) ?? [];
+    if (suffix === undefined || number === '0000' || !stems.has(`${stemOf(image).slice(0, -suffix.length)}_0000`)) return true;
+    warnings.push(`${image.source.path}: a further channel of its subject: left out, one channel is used (_0000)`);
+    return false;
+  });
+}
+
+/** Names that two images have are told apart by the folders they lie in, as many as that needs. */
+function withOwnNames(images: readonly InputImage[]): InputImage[] {
+  const foldersOf = ({ source }: InputImage): string[] =>
+    dirname(resolve(source.path))
+      .split(sep)
+      .filter((part) => part !== '');
+  let named = [...images];
+  for (let depth = 1; ; depth++) {
+    const times = new Map<string, number>();
+    for (const { name } of named) times.set(folded(name), (times.get(folded(name)) ?? 0) + 1);
+    const isShared = ({ name }: InputImage): boolean => times.get(folded(name))! > 1;
+    if (!named.some(isShared)) return named;
+    if (named.every((image) => !isShared(image) || depth > foldersOf(image).length)) {
+      const [a, b] = named.filter((image) => folded(image.name) === folded(named.find(isShared)!.name));
+      throw new UsageError(
+        `${a!.source.path} and ${b!.source.path}: their results would have the same name; give them one at a time, each its --out`,
+      );
+    }
+    named = named.map((image) => {
+      const folder = foldersOf(image).at(-depth);
+      return isShared(image) && folder !== undefined ? { ...image, name: `${folder}_${image.name}` } : image;
+    });
+  }
+}
+
+export interface InputOptions {
+  /** Of a DICOM folder that holds several: its number as listed, or its UID. */
+  readonly series?: string | undefined;
+  /** Where label maps are written: no image is looked for there. */
+  readonly out?: string;
 }
 
 /**
- * The images that the arguments of a command mean.
- * @param series of a DICOM folder that holds several: its number as listed, or its UID
- * @throws UsageError for what is not there, a folder of several series without a choice, or two images of one name
+ * The images that the arguments of a command mean. What cannot be used is listed, and does not keep the others from their results.
+ * @throws UsageError for a folder of several series without a choice; MachineError
  */
-export async function inputImages(paths: readonly string[], series?: string): Promise<InputImage[]> {
-  const all: InputImage[] = [];
-  for (const path of paths) all.push(...(await ofPath(path, series)));
-  const names = new Map<string, string>();
-  for (const { name, source } of all) {
-    const other = names.get(name);
-    if (other !== undefined)
-      throw new UsageError(
-        `${other} and ${source.path}: their results would have the same name (${name}); give them one at a time, each its --out`,
-      );
-    names.set(name, source.path);
+export async function inputImages(paths: readonly string[], options: InputOptions = {}): Promise<FoundInputs> {
+  const all = new Map<string, InputImage>();
+  const failed: FailedImage[] = [];
+  const warnings: string[] = [];
+  for (const path of paths) {
+    try {
+      const found = await ofPath(path, options);
+      failed.push(...found.failed);
+      for (const image of found.images) {
+        const key = `${resolve(image.source.path)}\0${image.source.kind === 'dicom' ? image.source.name : ''}`;
+        if (!all.has(key)) all.set(key, image);
+      }
+    } catch (error) {
+      failed.push(failureOf(error, path));
+    }
   }
-  return all;
+  return { images: withOwnNames(withoutFurtherChannels([...all.values()], warnings)), failed, warnings };
+}
+
+/** The files of the images, for the guard against replacing them. */
+export const filesOf = (images: readonly InputImage[]): Input[] =>
+  images.flatMap(({ source }) =>
+    (source.kind === 'file' ? [source.path] : source.files.map(({ path }) => path)).map((path) => ({
+      path,
+      what: 'an input image',
+    })),
+  );
+
+/**
+ * What one image failed of, for the list at the end of the batch.
+ * @throws what is not that image's fault: wrong usage, the machine's trouble
+ */
+export function failureOf(error: unknown, path: string): FailedImage {
+  const known = systemError(error, path) ?? error;
+  if (endsBatch(known) || known instanceof UsageError || !(known instanceof Error)) throw known;
+  // a defect of ours that one odd file brings out need not cost the others their results
+  const reason =
+    known instanceof WorkError ? known.message.replace(`${path}: `, '') : `internal error: ${known.message} (a defect of gvsl)`;
+  return { path, reason };
 }

@@ -21,6 +21,8 @@ export interface ApplyCall {
   readonly model: string;
   /** Folder for the results. */
   readonly out: string;
+  /** Replaces files of the results' names that no earlier call wrote (or that were changed since); inputs never. */
+  readonly overwrite?: boolean;
   readonly backend: Backend;
   readonly progress: Progress;
   /** What the images are, for a model that does not say. */

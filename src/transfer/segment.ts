@@ -5,7 +5,6 @@
 import { join } from 'node:path';
 import { readForNetwork } from '../cohort/read-for-network.ts';
 import type { Session } from '../engine/backend.ts';
-import { WorkError } from '../errors/errors.ts';
 import { formatBytes } from '../errors/format-bytes.ts';
 import { toZyx, voxelCount, type Zyx } from '../geometry/volume.ts';
 import { type Segment, writeDicomSegmentation } from '../images/node/dicom-segmentation.ts';
@@ -14,11 +13,14 @@ import { predictionProgram } from '../method/transfer/programs.ts';
 import { segmentVolume } from '../method/transfer/segment-volume.ts';
 import { windowCount } from '../method/transfer/sliding-window.ts';
 import { writeFileAtomic } from '../node/files.ts';
+import { guardInputs, modelInputs } from '../node/guard.ts';
 import { availableBytes } from '../node/limits.ts';
+import { isMachineTrouble } from '../node/machine.ts';
+import { openResults } from '../node/results.ts';
 import { labelColour } from '../pictures/pair-picture.ts';
 import type { Task } from '../training/model-configuration.ts';
 import { jsonText } from '../training/model-folder.ts';
-import { type InputImage, inputImages } from './inputs.ts';
+import { type FailedImage, failureOf, filesOf, type InputImage, inputImages } from './inputs.ts';
 import { type ApplyCall, openNetwork, readNetwork, windowOf } from './network.ts';
 
 type SegmentationTask = Extract<Task, { kind: 'segmentation' }>;
@@ -43,8 +45,8 @@ export interface SegmentedImage {
     readonly voxels: number;
     readonly volumeMl: number;
   }[];
-  /** What is odd about the image. */
-  readonly remarks: readonly string[];
+  /** What is unusual about the image. */
+  readonly warnings: readonly string[];
 }
 
 export interface SegmentReport {
@@ -52,33 +54,73 @@ export interface SegmentReport {
   readonly window: Zyx;
   readonly overlap: number;
   readonly images: readonly SegmentedImage[];
+  /** Inputs without a result, and why. */
+  readonly failed: readonly FailedImage[];
+  /** What concerns no single image: files of a folder that were left out. */
+  readonly warnings: readonly string[];
 }
 
 const CODE_NAME = /[^\p{L}\p{N}]+/gu;
 
-/** Segments images. @throws UsageError or WorkError naming the input and why; images before it are written */
+const REPORT = 'segment.json';
+const labelsName = (name: string): string => `${name}.nii.gz`;
+const dicomName = (name: string): string => `${name}.dcm`;
+const probabilityName = (image: string, { code, name }: SegmentationTask['labels'][number]): string =>
+  join('probabilities', `${image}_probability_${code}_${name.replaceAll(CODE_NAME, '-')}.nii.gz`);
+
+/**
+ * Segments images. One that cannot be read, prepared or written in a format is listed in `failed`, and the others are done.
+ * @throws UsageError before anything is computed; WorkError if the model cannot be used, or nothing more can be computed or written
+ */
 export async function segmentImages(call: SegmentCall): Promise<SegmentReport> {
-  const { out, backend, progress, overlap = 0.5 } = call;
+  const { out, backend, progress, overlap = 0.5, probabilities = false, dicom = false, overwrite = false } = call;
   const network = await readNetwork(call.model, call.modality, 'segmentation');
   const task = network.configuration.task as SegmentationTask;
   const window = windowOf(call.window, task.patch);
-  const inputs = await inputImages(call.inputs, call.series);
-  const session = await openNetwork(network, backend, predictionProgram(network.architecture, window), window);
-  const images: SegmentedImage[] = [];
-  try {
-    progress.say(
-      `${inputs.length} ${inputs.length === 1 ? 'image' : 'images'}, windows of ${window.join(' x ')} voxels of ${network.preprocessing.spacingMm.join(' x ')} mm; computing ${backend.description}`,
-    );
-    for (const input of inputs) images.push(await segmentOne(call, input, session, task, window, overlap, network.preprocessing));
-  } finally {
-    await session.close();
-    progress.stop();
-  }
-  const report: SegmentReport = { model: { folder: network.folder, step: network.configuration.step }, window, overlap, images };
-  await writeFileAtomic(join(out, 'segment.json'), jsonText(report));
-  return report;
+  const inputs = await inputImages(call.inputs, { series: call.series, out });
+  const names = inputs.images.flatMap(({ name, source }) => [
+    labelsName(name),
+    ...(probabilities ? task.labels.map((label) => probabilityName(name, label)) : []),
+    ...(dicom && source.kind === 'dicom' ? [dicomName(name)] : []),
+  ]);
+  return guardInputs([...filesOf(inputs.images), ...(await modelInputs(call.model))], async () => {
+    const results = await openResults(out, { names: [...names, REPORT], overwrite, by: 'gvsl segment' });
+    const images: SegmentedImage[] = [];
+    const failed = [...inputs.failed];
+    const session = await openNetwork(network, backend, predictionProgram(network.architecture, window), window);
+    try {
+      progress.say(
+        `${inputs.images.length} ${inputs.images.length === 1 ? 'image' : 'images'}, windows of ${window.join(' x ')} voxels of ${network.preprocessing.spacingMm.join(' x ')} mm; computing ${backend.description}`,
+      );
+      for (const input of inputs.images) {
+        const result = await segmentOne(call, input, session, task, window, overlap, network.preprocessing);
+        if ('reason' in result) {
+          failed.push(result);
+          progress.say(`${result.path}: ${result.reason}`);
+        } else {
+          images.push(result);
+          await results.finish(result.files);
+        }
+      }
+    } finally {
+      await session.close();
+      progress.stop();
+    }
+    const report: SegmentReport = {
+      model: { folder: network.folder, step: network.configuration.step },
+      window,
+      overlap,
+      images,
+      failed,
+      warnings: inputs.warnings,
+    };
+    await writeFileAtomic(join(out, REPORT), jsonText(report));
+    await results.finish([REPORT]);
+    return report;
+  });
 }
 
+/** @throws what ends the whole batch: trouble while computing, and the machine's */
 async function segmentOne(
   { out, progress, modality, probabilities = false, dicom = false }: SegmentCall,
   { name, source }: InputImage,
@@ -87,13 +129,16 @@ async function segmentOne(
   window: Zyx,
   overlap: number,
   preprocessing: Parameters<typeof readForNetwork>[1],
-): Promise<SegmentedImage> {
-  const image = await readForNetwork(source, preprocessing, modality !== undefined);
+): Promise<SegmentedImage | FailedImage> {
+  const image = await readForNetwork(source, preprocessing, modality !== undefined).catch((error: unknown) =>
+    failureOf(error, source.path),
+  );
+  if ('reason' in image) return image;
   const bytes = 4 * task.labels.length * voxelCount(image.volume.geometry.size) * 2;
-  if (probabilities && bytes > availableBytes().bytes)
-    throw new WorkError(
-      `${source.path}: the probabilities of ${task.labels.length} classes need ${formatBytes(bytes)}, more than there is; leave --probabilities out`,
-    );
+  if (probabilities && bytes > availableBytes().bytes) {
+    const reason = `the probabilities of ${task.labels.length} classes need ${formatBytes(bytes)}, more than there is; leave --probabilities out`;
+    return { path: source.path, reason };
+  }
   const windows = windowCount(toZyx(image.cropped.geometry.size), window, overlap);
   progress.start(windows, 'windows');
   const result = await segmentVolume({
@@ -105,24 +150,30 @@ async function segmentOne(
     wantProbabilities: probabilities,
     onWindow: () => progress.advance(1, name),
   });
-  const files = [`${name}.nii.gz`];
+  const files = [labelsName(name)];
   await writeImage(join(out, files[0]!), result.labels);
   for (const [c, values] of (result.probabilities ?? []).entries()) {
-    const file = `${name}_probability_${task.labels[c]!.code}_${task.labels[c]!.name.replaceAll(CODE_NAME, '-')}.nii.gz`;
-    await writeImage(join(out, 'probabilities', file), values);
-    files.push(join('probabilities', file));
+    const file = probabilityName(name, task.labels[c]!);
+    await writeImage(join(out, file), values);
+    files.push(file);
   }
   const segments = task.labels
     .slice(1)
     .map(({ code, name: label }): Segment => ({ code, name: label, colour: [...labelColour(code)] as [number, number, number] }));
-  const remarks = [...image.prepared.problems, ...result.remarks];
+  const warnings = [...image.prepared.problems, ...result.remarks];
   const found = new Map<number, number>();
   for (const code of result.labels.data) found.set(code, (found.get(code) ?? 0) + 1);
   if (dicom && source.kind === 'dicom') {
     if (segments.some(({ code }) => found.has(code))) {
-      await writeDicomSegmentation(join(out, `${name}.dcm`), result.labels, segments, source.files);
-      files.push(`${name}.dcm`);
-    } else remarks.push('nothing was found, so there is no DICOM SEG');
+      try {
+        await writeDicomSegmentation(join(out, dicomName(name)), result.labels, segments, source.files);
+      } catch (error) {
+        // trouble of the machine while something is written ends the batch, whatever its kind
+        if (isMachineTrouble(error)) throw error;
+        return failureOf(error, source.path);
+      }
+      files.push(dicomName(name));
+    } else warnings.push('nothing was found, so there is no DICOM SEG');
   }
   const { spacingMm } = image.volume.geometry;
   const voxelMl = (spacingMm[0] * spacingMm[1] * spacingMm[2]) / 1000;
@@ -135,6 +186,6 @@ async function segmentOne(
       const voxels = found.get(code) ?? 0;
       return { code, name: label, voxels, volumeMl: voxels * voxelMl };
     }),
-    remarks,
+    warnings,
   };
 }

@@ -1,8 +1,9 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCohort } from '../cohort/cohort.ts';
+import { UsageError } from '../errors/errors.ts';
 import type { Geometry, Matrix3, Xyz } from '../geometry/volume.ts';
 import { readImage } from '../images/node/read.ts';
 import { writeImage } from '../images/node/write.ts';
@@ -24,6 +25,8 @@ import { segmentImages } from './segment.ts';
 import { splitForTask } from './split.ts';
 import { classIndices, taskOf } from './task.ts';
 import { train } from './train.ts';
+
+const expectedChannel = 'a further channel of its subject: left out, one channel is used (_0000)';
 
 let folder: string;
 const at = (...names: string[]): string => join(folder, ...names);
@@ -278,7 +281,78 @@ describe('applying a model', () => {
       'a network for segmentation',
     );
     await expect(embedImage({ ...call, model: at('classes'), input: scan })).rejects.toThrow('no decoder');
-    await expect(segmentImages({ ...call, model: at('segmenter'), inputs: [scan, scan] })).rejects.toThrow('the same name');
-    await expect(segmentImages({ ...call, model: at('segmenter'), inputs: [at('none.nii')] })).rejects.toThrow('no such file');
+  });
+
+  const segmenting = async (inputs: readonly string[], out: string, more: object = {}) =>
+    segmentImages({
+      model: at('segmenter'),
+      inputs: inputs.map((path) => at(path)),
+      out: at(out),
+      backend: await backend(),
+      progress: SILENT,
+      ...more,
+    });
+  const small = () => ball([18, 17, 16], [2, 2, 2], [1, 0, 0, 0, 1, 0, 0, 0, 1]);
+
+  it('ends no batch for one bad file, leaves further channels out, and tells equal names apart by their folders', async () => {
+    for (const path of ['a/ct.nii.gz', 'b/ct.nii.gz', 'c1_0000.nii.gz', 'c1_0001.nii.gz', 'c2_0001.nii.gz'])
+      await writeImage(at('mix', path), small());
+    const whole = await readFile(at('mix', 'a', 'ct.nii.gz'));
+    await writeFile(at('mix', 'cut.nii.gz'), whole.subarray(0, whole.length / 2));
+    const report = await segmenting(['mix', 'none.nii', 'mix/a/ct.nii.gz'], 'mixed');
+    expect(report.images.map(({ name }) => name)).toEqual(['c1', 'c2_0001', 'a_ct', 'b_ct']);
+    expect(report.failed.map(({ path }) => path)).toEqual([at('none.nii'), at('mix', 'cut.nii.gz')]);
+    expect(report.failed[0]!.reason).toBe('no such file or folder');
+    expect(report.warnings).toEqual([`${at('mix', 'c1_0001.nii.gz')}: ${expectedChannel}`]);
+    expect((await readdir(at('mixed'))).sort()).toEqual(
+      ['.gvsl-results.json', ...report.images.flatMap(({ files }) => files), 'segment.json'].sort(),
+    );
+    expect(JSON.parse(await readFile(at('mixed', 'segment.json'), 'utf8'))).toEqual(JSON.parse(JSON.stringify(report)));
+    const again = await segmenting(['mix'], 'mix/labels');
+    expect(again.images).toHaveLength(4);
+    expect(await segmenting(['mix'], 'mix/labels')).toEqual(again);
+    const classes = await classifyImages({
+      model: at('classes'),
+      inputs: [at('mix', 'cut.nii.gz'), at('mix', 'c1_0000.nii.gz')],
+      out: at('mixed'),
+      backend: await backend(),
+      progress: SILENT,
+    });
+    expect(classes).toMatchObject({ images: [{ case: 'c1' }], failed: [{ path: at('mix', 'cut.nii.gz') }] });
+  });
+
+  it('never replaces what it reads, whatever the way to it, nor what somebody else made', async () => {
+    await writeImage(at('own', 'p.nii.gz'), small());
+    await writeImage(at('own', 'q_0000.nii.gz'), small());
+    const original = await readFile(at('own', 'p.nii.gz'));
+    await symlink(at('own'), at('own-link'));
+    await mkdir(at('linked'));
+    await symlink(at('own', 'p.nii.gz'), at('linked', 'p.nii.gz'));
+    await mkdir(at('hard'));
+    await link(at('own', 'p.nii.gz'), at('hard', 'p.nii.gz'));
+    await expect(segmenting(['own'], 'own')).rejects.toThrow(/own: results would lie among the images/);
+    for (const [input, out] of [
+      ['own/p.nii.gz', 'own'],
+      ['own/p.nii.gz', 'own/../own-link/'],
+      ['own-link/p.nii.gz', 'own'],
+      ['linked/p.nii.gz', 'own'],
+      ['own/p.nii.gz', 'linked'],
+      ['own', 'linked'],
+      ['own/p.nii.gz', 'hard'],
+    ] as const) {
+      const failure = await segmenting([input], out, { overwrite: true }).catch((error: unknown) => error);
+      expect(failure, `${input} to ${out}`).toBeInstanceOf(UsageError);
+      expect((failure as Error).message).toMatch(/p\.nii\.gz: would replace .*p\.nii\.gz, an input image/);
+    }
+    expect(await readFile(at('own', 'p.nii.gz'))).toEqual(original);
+
+    await mkdir(at('truth'));
+    await writeFile(at('truth', 'p.nii.gz'), 'drawn by hand');
+    await expect(segmenting(['own'], 'truth')).rejects.toThrow(/p\.nii\.gz is there already and was not written by gvsl segment/);
+    expect(await readdir(at('truth'))).toEqual(['p.nii.gz']);
+    await segmenting(['own'], 'truth', { overwrite: true });
+    await writeFile(at('truth', 'q.nii.gz'), 'corrected by hand');
+    await expect(segmenting(['own'], 'truth')).rejects.toThrow(/q\.nii\.gz is there already .* or changed since/);
+    await segmenting(['own/p.nii.gz'], 'truth');
   });
 });

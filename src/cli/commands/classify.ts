@@ -6,25 +6,25 @@ import { action, type CommandResult } from '../run-command.ts';
 async function run(inputs: string[], options: ApplyOptions): Promise<CommandResult> {
   const { classifyImages } = await import('../../transfer/classify.ts');
   const { formatTable } = await import('../table.ts');
+  const { batchText } = await import('../batch-text.ts');
   const report = await classifyImages({ ...(await readApplyOptions(options)), inputs });
   const rows = report.images.map(({ case: name, prediction, probabilities }) => [
     name,
     prediction,
     ...report.classes.map((label) => probabilities[label]!.toFixed(4)),
   ]);
-  const remarks = report.images.flatMap(({ path, remarks: odd }) => odd.map((remark) => `  ${path}: ${remark}`));
   return {
     json: { ...report, out: options.out },
-    text: [
+    text: batchText(
+      report,
       formatTable(
         ['case', 'prediction', ...report.classes.map((label) => `p(${label})`)],
         rows,
         report.classes.map((_, i) => i + 2),
       ),
-      ...(remarks.length > 0 ? ['', 'Remarks:', ...remarks] : []),
-      '',
       `${options.out}: classes.csv, classes.json`,
-    ].join('\n'),
+    ),
+    exitCode: report.failed.length > 0 ? 1 : 0,
   };
 }
 

@@ -9,6 +9,7 @@ async function run(input: string, options: ApplyOptions): Promise<CommandResult>
   return {
     json: { ...report, out: options.out },
     text: [
+      ...(report.warnings.length > 0 ? ['Warnings:', ...report.warnings.map((warning) => `  ${warning}`), ''] : []),
       `${report.image}: local features ${report.local.join(' x ')}, global vector of ${report.global}`,
       `the picture's components explain ${report.explained.map((share) => `${(100 * share).toFixed(0)} %`).join(', ')} of the local features' variance`,
       `${options.out}: ${report.files.join(', ')}`,

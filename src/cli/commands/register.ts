@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { BACKENDS } from '../../engine/backend.ts';
 import type { RegistrationReport } from '../../registration/register.ts';
+import { OVERWRITE } from '../apply-options.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
 interface Options {
@@ -9,6 +10,7 @@ interface Options {
   readonly moving: string;
   readonly fixed: string;
   readonly out: string;
+  readonly overwrite?: boolean;
   readonly movingLabels?: string;
   readonly fixedLabels?: string;
   readonly movingLandmarks?: string;
@@ -106,7 +108,8 @@ export function registerRegister(program: Command): void {
     .requiredOption('--model <model>', 'model folder, or a run (its best state)')
     .requiredOption('--moving <image>', 'image A, which is moved: any format that gvsl inspect reads')
     .requiredOption('--fixed <image>', 'image B, on whose grid the results lie')
-    .requiredOption('--out <folder>', 'folder for the results; only files of the same names are replaced in it')
+    .requiredOption('--out <folder>', 'folder for the results; what an earlier call wrote there under the same names is replaced')
+    .option('--overwrite', OVERWRITE)
     .option('--moving-labels <labels>', "A's label map: also written on B's grid")
     .option('--fixed-labels <labels>', "B's label map: overlap (Dice) is measured at every stage")
     .option('--moving-landmarks <points>', "A's landmarks, 3D Slicer markups (.mrk.json)")

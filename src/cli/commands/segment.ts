@@ -12,6 +12,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
   const { formatDuration } = await import('../../errors/format-duration.ts');
   const { segmentImages } = await import('../../transfer/segment.ts');
   const { formatTable } = await import('../table.ts');
+  const { batchText } = await import('../batch-text.ts');
   const startedMs = performance.now();
   const report = await segmentImages({
     ...(await readApplyOptions(options)),
@@ -29,15 +30,15 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
       volumeMl.toFixed(2),
     ]),
   );
-  const remarks = report.images.flatMap(({ path, remarks: odd }) => odd.map((remark) => `  ${path}: ${remark}`));
+  const files = report.images.flatMap((image) => image.files).length;
   return {
     json: { ...report, out: options.out, timeMs },
-    text: [
+    text: batchText(
+      report,
       formatTable(['image', 'code', 'structure', 'voxels', 'mL'], rows, [3, 4]),
-      ...(remarks.length > 0 ? ['', 'Remarks:', ...remarks] : []),
-      '',
-      `${options.out}: ${report.images.flatMap(({ files }) => files).length} files, segment.json (${formatDuration(timeMs)})`,
-    ].join('\n'),
+      `${options.out}: ${files} ${files === 1 ? 'file' : 'files'}, segment.json (${formatDuration(timeMs)})`,
+    ),
+    exitCode: report.failed.length > 0 ? 1 : 0,
   };
 }
 
@@ -50,7 +51,7 @@ export function registerSegment(program: Command): void {
         "find a trained network's structures in scans; results lie on each scan's own grid, with the label codes of training",
       )
       .argument('<input...>', 'images of any format that gvsl inspect reads, folders of images, DICOM folders'),
-    'folder for the results; only files of the same names are replaced in it',
+    'folder for the results; what an earlier call wrote there under the same names is replaced',
   )
     .option('--probabilities', 'also write the probability of every class')
     .option('--dicom', 'for DICOM folders also write a DICOM Segmentation object')
@@ -62,7 +63,8 @@ export function registerSegment(program: Command): void {
         '  gvsl segment scans/case_7.nii.gz --model runs/segment --out labels',
         '  gvsl segment dicom/patient-3 --model runs/segment --out labels --dicom',
         '',
-        'Writes NAME.nii.gz for each image (nnU-Net: case_7_0000.nii.gz gives case_7.nii.gz) and segment.json. Score them with gvsl evaluate.',
+        'Writes NAME.nii.gz for each image (nnU-Net: case_7_0000.nii.gz gives case_7.nii.gz; names that two images share begin with their folders)',
+        'and segment.json. Images that fail are listed at the end, and the exit code is 1. Score the others with gvsl evaluate.',
       ].join('\n'),
     );
   action(command, run);

@@ -1,0 +1,34 @@
+/** How a batch of images is told: warnings first, the results, what failed, and a last line that counts all three. */
+import { formatTable } from './table.ts';
+
+export interface Batch {
+  readonly images: readonly { readonly path: string; readonly warnings: readonly string[] }[];
+  readonly failed: readonly { readonly path: string; readonly reason: string }[];
+  readonly warnings: readonly string[];
+}
+
+const count = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`;
+
+/** @param where what was written, as the last line ends with */
+export function batchText({ images, failed, warnings }: Batch, table: string, where: string): string {
+  const all = [...warnings, ...images.flatMap(({ path, warnings: own }) => own.map((warning) => `${path}: ${warning}`))];
+  const counts = [
+    count(images.length + failed.length, 'image'),
+    ...(failed.length > 0 ? [`${failed.length} failed`] : []),
+    ...(all.length > 0 ? [count(all.length, 'warning')] : []),
+  ];
+  return [
+    ...(all.length > 0 ? ['Warnings:', ...all.map((warning) => `  ${warning}`), ''] : []),
+    ...(images.length > 0 ? [table, ''] : []),
+    ...(failed.length > 0
+      ? [
+          formatTable(
+            ['failed', 'reason'],
+            failed.map(({ path, reason }) => [path, reason]),
+          ),
+          '',
+        ]
+      : []),
+    `${counts.join(', ')}; ${where}`,
+  ].join('\n');
+}
