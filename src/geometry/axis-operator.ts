@@ -3,7 +3,7 @@
  * output position. A separable operation is three of them, which is what makes resampling between parallel grids quick: the work per
  * voxel is a few multiplications along contiguous memory.
  */
-import type { Xyz } from './volume.ts';
+import type { PlaneReader, Xyz } from './volume.ts';
 
 /** Output k is the sum over t of `weights[k * taps + t] * input[starts[k] + t]`. */
 export interface AxisOperator {
@@ -67,50 +67,108 @@ export const isIdentity = (op: AxisOperator): boolean =>
   op.inputs === op.outputs && op.starts.every((start, k) => op.taps === 1 && start === k && op.weights[k] === 1);
 
 /**
- * Applies an operator along `axis` (0 = x, 1 = y, 2 = z) of voxels of `size` (x, y, z).
- * @returns new voxels, of `size` with that axis replaced by `op.outputs`; the input itself if the operator is the identity.
+ * Applies an operator along x (axis 0) or y (axis 1) of a plane of `size` (x, y); the result, of `size` with that axis replaced by
+ * `op.outputs`, goes into `out`.
  */
-export function applyAlong(op: AxisOperator, axis: 0 | 1 | 2, input: Float32Array, size: Xyz): Float32Array {
-  if (isIdentity(op)) return input;
+function applyInPlane(
+  op: AxisOperator,
+  axis: 0 | 1,
+  input: Float32Array,
+  [nx, ny]: readonly [number, number],
+  out: Float32Array,
+): void {
   const { taps, starts, weights, outputs } = op;
-  const outer = axis === 0 ? size[1] * size[2] : axis === 1 ? size[2] : 1;
-  // how many contiguous values stand at one position of the axis
-  const inner = axis === 0 ? 1 : axis === 1 ? size[0] : size[0] * size[1];
-  const out = new Float32Array(outer * outputs * inner);
-  for (let o = 0; o < outer; o++) {
-    const inBase = o * op.inputs * inner;
-    for (let k = 0; k < outputs; k++) {
-      const outAt = (o * outputs + k) * inner;
-      const inAt = inBase + starts[k] * inner;
-      if (inner === 1) {
+  if (axis === 0) {
+    for (let y = 0; y < ny; y++) {
+      for (let k = 0; k < outputs; k++) {
+        const from = y * nx + starts[k];
         let sum = 0;
-        for (let t = 0; t < taps; t++) sum += weights[k * taps + t] * input[inAt + t];
-        out[outAt] = sum;
-        continue;
-      }
-      for (let t = 0; t < taps; t++) {
-        const weight = weights[k * taps + t];
-        if (weight === 0) continue;
-        const from = inAt + t * inner;
-        for (let i = 0; i < inner; i++) out[outAt + i] += weight * input[from + i];
+        for (let t = 0; t < taps; t++) sum += weights[k * taps + t] * input[from + t];
+        out[y * outputs + k] = sum;
       }
     }
+    return;
+  }
+  for (let k = 0; k < outputs; k++) {
+    const row = out.subarray(k * nx, (k + 1) * nx).fill(0);
+    for (let t = 0; t < taps; t++) addWeighted(row, weights[k * taps + t], input, (starts[k] + t) * nx);
+  }
+}
+
+/** Adds to each value of `sum` the weight times the value of `input` at the same place behind `from`. */
+function addWeighted(sum: Float32Array, weight: number, input: Float32Array, from: number): void {
+  if (weight === 0) return;
+  for (let i = 0; i < sum.length; i++) sum[i] += weight * input[from + i];
+}
+
+/** Some operators along x and y, one after the other, on planes of one size. */
+function planeOperation(steps: readonly { op: AxisOperator; axis: 0 | 1 }[], size: [number, number]) {
+  const stages = steps
+    .filter(({ op }) => !isIdentity(op))
+    .map(({ op, axis }) => {
+      const from: readonly [number, number] = [...size];
+      size[axis] = op.outputs;
+      return { op, axis, from, out: new Float32Array(size[0] * size[1]) };
+    });
+  return {
+    /** The result for a plane; the plane itself if there is nothing to do, else an array that is used again. */
+    run: (plane: Float32Array): Float32Array => {
+      for (const { op, axis, from, out } of stages) {
+        applyInPlane(op, axis, plane, from, out);
+        plane = out;
+      }
+      return plane;
+    },
+    voxels: size[0] * size[1],
+  };
+}
+
+/**
+ * Applies one operator along each axis of a volume, the ones that shrink it most first. The volume is read plane by plane: of what it
+ * becomes on the way only as many planes are held as the operator along z has taps.
+ */
+export function applySeparable(
+  operators: readonly [AxisOperator, AxisOperator, AxisOperator],
+  read: PlaneReader,
+): Float32Array<ArrayBuffer> {
+  const ratio = (axis: number): number => operators[axis].outputs / operators[axis].inputs;
+  const order = ([0, 1, 2] as const).toSorted((a, b) => ratio(a) - ratio(b));
+  const inPlane = (axes: readonly number[]) =>
+    axes.flatMap((axis) => (axis === 2 ? [] : [{ op: operators[axis], axis: axis as 0 | 1 }]));
+  const size: [number, number] = [operators[0].inputs, operators[1].inputs];
+  const stored = new Float32Array(size[0] * size[1]);
+  const before = planeOperation(inPlane(order.slice(0, order.indexOf(2))), size);
+  const after = planeOperation(inPlane(order.slice(order.indexOf(2))), size);
+
+  const { taps, starts, weights, outputs } = operators[2];
+  const held = Array.from({ length: taps }, () => ({ z: -1, plane: new Float32Array(before.voxels) }));
+  const planeAt = (z: number): Float32Array => {
+    const place = held[z % taps];
+    if (place.z !== z) {
+      read(z, stored);
+      place.plane.set(before.run(stored));
+      place.z = z;
+    }
+    return place.plane;
+  };
+  const copies = isIdentity(operators[2]);
+  const sum = new Float32Array(before.voxels);
+  const out = new Float32Array(after.voxels * outputs);
+  for (let k = 0; k < outputs; k++) {
+    if (!copies) {
+      sum.fill(0);
+      for (let t = 0; t < taps; t++)
+        if (weights[k * taps + t] !== 0) addWeighted(sum, weights[k * taps + t], planeAt(starts[k] + t), 0);
+    }
+    out.set(after.run(copies ? planeAt(k) : sum), k * after.voxels);
   }
   return out;
 }
 
-/** Applies one operator along each axis, the ones that shrink the volume most first. */
-export function applySeparable(
-  operators: readonly [AxisOperator, AxisOperator, AxisOperator],
-  input: Float32Array,
-): Float32Array {
-  const ratio = (axis: number): number => operators[axis].outputs / operators[axis].inputs;
-  const order = ([0, 1, 2] as const).toSorted((a, b) => ratio(a) - ratio(b));
-  const size = operators.map((op) => op.inputs) as [number, number, number];
-  let data = input;
-  for (const axis of order) {
-    data = applyAlong(operators[axis], axis, data, size);
-    size[axis] = operators[axis].outputs;
-  }
-  return data;
+/** Applies an operator along `axis` (0 = x, 1 = y, 2 = z) of voxels of `size`: new voxels, with that axis replaced by `op.outputs`. */
+export function applyAlong(op: AxisOperator, axis: 0 | 1 | 2, input: Float32Array, size: Xyz): Float32Array<ArrayBuffer> {
+  const operators = size.map((n, k) => (k === axis ? op : interpolationOperator(n, [...Array(n).keys()], 0)));
+  const plane = size[0] * size[1];
+  const read: PlaneReader = (z, out) => out.set(input.subarray(z * plane, (z + 1) * plane));
+  return applySeparable(operators as [AxisOperator, AxisOperator, AxisOperator], read);
 }

@@ -9,12 +9,13 @@ import {
   transpose3,
   voxelToPhysical,
 } from './affine.ts';
+import { type AxisOperator, applyAlong, applySeparable, interpolationOperator } from './axis-operator.ts';
 import { centredStart, cropPad } from './crop.ts';
-import { obliqueAngleDeg, orientationCode, reorientToRas, shearAngleDeg } from './orientation.ts';
+import { obliqueAngleDeg, orientationCode, rasPlanes, reorientToRas, shearAngleDeg } from './orientation.ts';
 import { gridWithSpacing, resampleLinear, resampleNearest } from './resample.ts';
 import { smoothGaussian } from './smooth.ts';
 import { labelCodes, statisticsOf } from './statistics.ts';
-import { type Geometry, IDENTITY_3, type Matrix3, type Volume, voxelCount, type Xyz } from './volume.ts';
+import { type Geometry, IDENTITY_3, type Matrix3, planeReader, type Volume, voxelCount, type Xyz } from './volume.ts';
 
 const RAS: Matrix3 = [-1, 0, 0, 0, -1, 0, 0, 0, 1];
 
@@ -229,5 +230,60 @@ describe('crop, grids and statistics', () => {
       ),
     ).toBeNull();
     expect(labelCodes(Float32Array.of(0, 0.5, 1, 2), [4, 1, 1])).toBeNull();
+  });
+});
+
+describe('plane by plane', () => {
+  const size: Xyz = [7, 6, 9];
+  const volume = noise(size);
+
+  it.each([
+    ['z shrinks most', [5, 6, 3]],
+    ['x and y shrink most', [3, 2, 8]],
+    ['finer', [13, 6, 17]],
+    ['along y alone', [7, 4, 9]],
+    ['backwards', [4, -5, -4]],
+  ] as [string, Xyz][])('separable operators give the sum of the products of their weights: %s', (_, outputs) => {
+    const operators = outputs.map((count, axis) => {
+      const n = Math.abs(count);
+      const positions = Array.from({ length: n }, (_, k) => (n === size[axis] ? k : ((k + 0.3) * (size[axis] - 1)) / n));
+      return interpolationOperator(size[axis], count < 0 ? positions.reverse() : positions, n < size[axis] ? 0.8 : 0);
+    }) as [AxisOperator, AxisOperator, AxisOperator];
+    const got = applySeparable(operators, planeReader(volume));
+    const [a, b, c] = operators;
+    let at = 0;
+    for (let z = 0; z < c.outputs; z++)
+      for (let y = 0; y < b.outputs; y++)
+        for (let x = 0; x < a.outputs; x++) {
+          let sum = 0;
+          for (let k = 0; k < c.taps; k++)
+            for (let j = 0; j < b.taps; j++)
+              for (let i = 0; i < a.taps; i++)
+                sum +=
+                  c.weights[z * c.taps + k] *
+                  b.weights[y * b.taps + j] *
+                  a.weights[x * a.taps + i] *
+                  volume.data[((c.starts[z] + k) * size[1] + b.starts[y] + j) * size[0] + a.starts[x] + i];
+          expect(got[at++]).toBeCloseTo(sum, 5);
+        }
+    expect(got.length).toBe(at);
+    if (outputs[0] === size[0] && outputs[2] === size[2]) expect(applyAlong(b, 1, volume.data, size)).toEqual(got);
+  });
+
+  it('a volume of any order of axes is read as RAS, what is not finite replaced', () => {
+    for (const direction of [IDENTITY_3, RAS, [0, 0, 1, 0, -1, 0, -1, 0, 0] as Matrix3, rotation(40)]) {
+      const stored = noise(size, direction);
+      stored.data[17] = Number.NaN;
+      stored.data[101] = Number.NEGATIVE_INFINITY;
+      const ras = reorientToRas(stored);
+      const { geometry, read } = rasPlanes(stored, -5);
+      expect(geometry).toEqual(ras.geometry);
+      const plane = new Float32Array(geometry.size[0] * geometry.size[1]);
+      for (const z of [geometry.size[2] - 1, 0, 2]) {
+        read(z, plane);
+        const want = ras.data.slice(z * plane.length, (z + 1) * plane.length);
+        expect(plane).toEqual(want.map((value) => (Number.isFinite(value) ? value : -5)));
+      }
+    }
   });
 });

@@ -5,7 +5,7 @@
  * and the sense of its axes change.
  */
 import { applyAffine, nearestOrthogonal, voxelToPhysical } from './affine.ts';
-import type { Geometry, Matrix3, Volume, VoxelArray, Xyz } from './volume.ts';
+import type { Geometry, Matrix3, PlaneReader, Volume, VoxelArray, Xyz } from './volume.ts';
 
 const PERMUTATIONS: readonly Xyz[] = [
   [0, 1, 2],
@@ -47,43 +47,82 @@ export function shearAngleDeg(d: Matrix3): number {
   return (Math.asin(Math.min(1, Math.max(dot(0, 1), dot(0, 2), dot(1, 2)))) * 180) / Math.PI;
 }
 
-/** The same voxels on axes that run to the patient's right, front and head as nearly as the grid allows. */
-export function reorientToRas<Data extends VoxelArray>(volume: Volume<Data>): Volume<Data> {
-  const { geometry, data } = volume;
+/** How voxels are walked so that they come in RAS order: voxel (x, y, z) of `geometry` is stored at `first + x step[0] + y step[1] + z step[2]`. */
+export interface RasOrder {
+  /** The grid on axes that run to the patient's right, front and head as nearly as the stored one allows. */
+  readonly geometry: Geometry;
+  readonly first: number;
+  readonly step: Xyz;
+  /** The stored axes are these already. */
+  readonly asStored: boolean;
+}
+
+/** The order that brings a grid's voxels to RAS. */
+export function rasOrder(geometry: Geometry): RasOrder {
   const { size, spacingMm, direction } = geometry;
   const axes = patientAxes(direction);
   // source[k]: the stored axis that becomes axis k; R and A are the negative senses of L and P
   const source = [0, 1, 2].map((patientAxis) => axes.indexOf(patientAxis));
   const flip = source.map((axis, k) => direction[k * 3 + axis] < 0 !== k < 2);
-  if (source.every((axis, k) => axis === k) && !flip.includes(true)) return volume;
-
   const stride = [1, size[0], size[0] * size[1]];
-  const outSize = source.map((axis) => size[axis]) as unknown as Xyz;
-  const step = source.map((axis, k) => (flip[k] ? -stride[axis] : stride[axis]));
+  const step = source.map((axis, k) => (flip[k] ? -stride[axis] : stride[axis])) as unknown as Xyz;
+  if (source.every((axis, k) => axis === k) && !flip.includes(true)) return { geometry, first: 0, step, asStored: true };
+
   const firstVoxel = [0, 0, 0];
   source.forEach((axis, k) => {
     if (flip[k]) firstVoxel[axis] = size[axis] - 1;
   });
-  const first = firstVoxel[0] * stride[0] + firstVoxel[1] * stride[1] + firstVoxel[2] * stride[2];
-
-  const out = new (data.constructor as new (length: number) => Data)(data.length);
-  let to = 0;
-  for (let z = 0; z < outSize[2]; z++) {
-    for (let y = 0; y < outSize[1]; y++) {
-      let from = first + z * step[2] + y * step[1];
-      for (let x = 0; x < outSize[0]; x++, from += step[0]) out[to++] = data[from];
-    }
-  }
-
   const column = (k: number, row: number): number => {
     const value = direction[row * 3 + source[k]];
     return flip[k] ? 0 - value : value;
   };
-  const rasGeometry: Geometry = {
-    size: outSize,
+  const ras: Geometry = {
+    size: source.map((axis) => size[axis]) as unknown as Xyz,
     spacingMm: source.map((axis) => spacingMm[axis]) as unknown as Xyz,
     originMm: applyAffine(voxelToPhysical(geometry), firstVoxel as unknown as Xyz),
     direction: [0, 1, 2].flatMap((row) => [column(0, row), column(1, row), column(2, row)]) as unknown as Matrix3,
   };
-  return { geometry: rasGeometry, data: out };
+  const first = firstVoxel[0] * stride[0] + firstVoxel[1] * stride[1] + firstVoxel[2] * stride[2];
+  return { geometry: ras, first, step, asStored: false };
+}
+
+/** The grid of a volume once it is brought to RAS. */
+export const rasGeometry = (geometry: Geometry): Geometry => rasOrder(geometry).geometry;
+
+/** The same voxels on axes that run to the patient's right, front and head as nearly as the grid allows. */
+export function reorientToRas<Data extends VoxelArray>(volume: Volume<Data>): Volume<Data> {
+  const { data } = volume;
+  const { geometry, first, step, asStored } = rasOrder(volume.geometry);
+  if (asStored) return volume;
+  const [nx, ny, nz] = geometry.size;
+  const out = new (data.constructor as new (length: number) => Data)(data.length);
+  let to = 0;
+  for (let z = 0; z < nz; z++) {
+    for (let y = 0; y < ny; y++) {
+      let from = first + z * step[2] + y * step[1];
+      for (let x = 0; x < nx; x++, from += step[0]) out[to++] = data[from];
+    }
+  }
+  return { geometry, data: out };
+}
+
+/** Reads the planes of a volume in RAS order, from the voxels as they are stored; what is not finite becomes `background`. */
+export function rasPlanes(
+  { geometry, data }: Volume,
+  background: number,
+): { readonly geometry: Geometry; readonly read: PlaneReader } {
+  const order = rasOrder(geometry);
+  const { first, step } = order;
+  const [nx, ny] = order.geometry.size;
+  const mayBeOdd = data instanceof Float32Array || data instanceof Float64Array;
+  return {
+    geometry: order.geometry,
+    read: (z, out) => {
+      for (let y = 0, to = 0; y < ny; y++) {
+        let from = first + z * step[2] + y * step[1];
+        for (let x = 0; x < nx; x++, from += step[0]) out[to++] = data[from];
+      }
+      if (mayBeOdd) for (let i = 0; i < out.length; i++) if (!Number.isFinite(out[i])) out[i] = background;
+    },
+  };
 }

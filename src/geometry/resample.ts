@@ -6,8 +6,8 @@
  */
 import { type Affine, applyMatrix3, composeAffine, nearestOrthogonal, physicalToVoxel, voxelToPhysical } from './affine.ts';
 import { type AxisOperator, applySeparable, interpolationOperator } from './axis-operator.ts';
-import { smoothGaussian } from './smooth.ts';
-import type { Geometry, Volume, VoxelArray, Xyz } from './volume.ts';
+import { smoothPlanes } from './smooth.ts';
+import { type Geometry, type PlaneReader, planeReader, type Volume, type VoxelArray, type Xyz } from './volume.ts';
 
 /** Directions and positions that agree to this many voxels count as the same: header values are single precision. */
 const SAME_VOXELS = 1e-4;
@@ -66,24 +66,30 @@ const isOutside = (position: number, inputs: number): boolean =>
  * `volume` on the grid `target`, trilinear. Axes along which the target is coarser are smoothed first (see `sigmaBeforeDownsampling`).
  * @param background value of positions more than half a voxel outside; nearer ones take the border's value
  */
-export function resampleLinear(volume: Volume, target: Geometry, background: number): Volume<Float32Array> {
-  const source = volume.geometry;
+export const resampleLinear = (volume: Volume, target: Geometry, background: number): Volume<Float32Array> =>
+  resamplePlanes(volume.geometry, planeReader(volume), target, background);
+
+/** The same for a volume on the grid `source` that is read plane by plane. It is only held whole, in single precision, if the grids are not parallel. */
+export function resamplePlanes(
+  source: Geometry,
+  read: PlaneReader,
+  target: Geometry,
+  background: number,
+): Volume<Float32Array<ArrayBuffer>> {
   const { map, parallel } = between(source, target);
-  const input = volume.data instanceof Float32Array ? volume.data : Float32Array.from(volume.data);
   // along each source axis, how many source voxels one target voxel spans
   const sigma = [0, 1, 2].map((row) =>
     sigmaBeforeDownsampling(Math.hypot(map.matrix[row * 3], map.matrix[row * 3 + 1], map.matrix[row * 3 + 2])),
   ) as unknown as Xyz;
-  if (parallel) {
-    const positions = [0, 1, 2].map((axis) => axisPositions(map, axis, target.size[axis]));
-    const operators = positions.map((p, axis) => interpolationOperator(source.size[axis], p, sigma[axis]));
-    const resampled = applySeparable(operators as [AxisOperator, AxisOperator, AxisOperator], input);
-    const data = resampled === volume.data ? resampled.slice() : resampled;
-    fillOutside(data, target.size, positions, source.size, background);
-    return { geometry: target, data };
+  if (!parallel) {
+    const smooth = smoothPlanes(source.size, read, sigma);
+    return { geometry: target, data: sampleLinear(smooth, source.size, map, target.size, background) };
   }
-  const smooth = sigma.some((s) => s > 0) ? smoothGaussian({ geometry: source, data: input }, sigma).data : input;
-  return { geometry: target, data: sampleLinear(smooth, source.size, map, target.size, background) };
+  const positions = [0, 1, 2].map((axis) => axisPositions(map, axis, target.size[axis]));
+  const operators = positions.map((p, axis) => interpolationOperator(source.size[axis], p, sigma[axis]));
+  const data = applySeparable(operators as [AxisOperator, AxisOperator, AxisOperator], read);
+  fillOutside(data, target.size, positions, source.size, background);
+  return { geometry: target, data };
 }
 
 function fillOutside(data: VoxelArray, size: Xyz, positions: readonly Float64Array[], inputs: Xyz, background: number): void {
@@ -98,7 +104,13 @@ function fillOutside(data: VoxelArray, size: Xyz, positions: readonly Float64Arr
   }
 }
 
-function sampleLinear(input: Float32Array, inSize: Xyz, map: Affine, outSize: Xyz, background: number): Float32Array {
+function sampleLinear(
+  input: Float32Array,
+  inSize: Xyz,
+  map: Affine,
+  outSize: Xyz,
+  background: number,
+): Float32Array<ArrayBuffer> {
   const [nx, ny, nz] = inSize;
   const m = map.matrix;
   const out = new Float32Array(outSize[0] * outSize[1] * outSize[2]);

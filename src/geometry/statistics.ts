@@ -13,35 +13,80 @@ export interface Statistics {
 
 const BINS = 65_536;
 
-export function statisticsOf(data: VoxelArray): Statistics {
-  let min = Number.POSITIVE_INFINITY;
-  let max = Number.NEGATIVE_INFINITY;
-  let sum = 0;
-  let finite = 0;
-  for (let i = 0; i < data.length; i++) {
-    const value = data[i];
-    if (!Number.isFinite(value)) continue;
-    finite++;
-    sum += value;
-    if (value < min) min = value;
-    if (value > max) max = value;
-  }
-  if (finite === 0) return { min: 0, max: 0, mean: 0, nonFinite: data.length, percentile: () => 0 };
-  // one bin a whole number where that fits, so that percentiles of ordinary images are exact
-  const whole = !(data instanceof Float32Array || data instanceof Float64Array) && max - min < BINS;
-  const width = whole ? 1 : (max - min) / (BINS - 1) || 1;
-  let counts: Uint32Array | undefined;
-  const percentile = (share: number): number => {
-    if (!counts) {
-      counts = new Uint32Array(BINS);
-      for (let i = 0; i < data.length; i++) if (Number.isFinite(data[i])) counts[Math.round((data[i] - min) / width)]++;
+/** The range of values that come in parts; numbers that are not finite are counted and left out. */
+export class ValueRange {
+  finite = 0;
+  nonFinite = 0;
+  sum = 0;
+  #low = Number.POSITIVE_INFINITY;
+  #high = Number.NEGATIVE_INFINITY;
+
+  add(data: VoxelArray): void {
+    let [finite, sum, low, high] = [0, this.sum, this.#low, this.#high];
+    for (let i = 0; i < data.length; i++) {
+      const value = data[i];
+      if (!Number.isFinite(value)) continue;
+      finite++;
+      sum += value;
+      if (value < low) low = value;
+      if (value > high) high = value;
     }
+    this.finite += finite;
+    this.nonFinite += data.length - finite;
+    [this.sum, this.#low, this.#high] = [sum, low, high];
+  }
+
+  /** 0 if there was no finite value. */
+  get min(): number {
+    return this.finite === 0 ? 0 : this.#low;
+  }
+  get max(): number {
+    return this.finite === 0 ? 0 : this.#high;
+  }
+}
+
+/** Counts values of a known range in 65,536 bins, part by part, for percentiles. */
+export class Histogram {
+  readonly #range: ValueRange;
+  readonly #width: number;
+  readonly #counts = new Uint32Array(BINS);
+
+  /** @param whole the values are whole numbers: one bin each where that fits, so that percentiles of ordinary images are exact */
+  constructor(range: ValueRange, whole: boolean) {
+    const span = range.max - range.min;
+    this.#range = range;
+    this.#width = whole && span < BINS ? 1 : span / (BINS - 1) || 1;
+  }
+
+  add(data: VoxelArray): void {
+    const [counts, min, width] = [this.#counts, this.#range.min, this.#width];
+    for (let i = 0; i < data.length; i++) if (Number.isFinite(data[i])) counts[Math.round((data[i] - min) / width)]++;
+  }
+
+  /** The value below which the given share (0 to 1) of all values lies, once all have been added. */
+  percentile(share: number): number {
+    const { min, max, finite } = this.#range;
     let left = share * (finite - 1);
     let bin = 0;
-    while (bin < BINS - 1 && left >= counts[bin]) left -= counts[bin++];
-    return Math.min(max, min + bin * width);
+    while (bin < BINS - 1 && left >= this.#counts[bin]) left -= this.#counts[bin++];
+    return Math.min(max, min + bin * this.#width);
+  }
+}
+
+export function statisticsOf(data: VoxelArray): Statistics {
+  const range = new ValueRange();
+  range.add(data);
+  const { min, max, finite, nonFinite, sum } = range;
+  if (finite === 0) return { min, max, mean: 0, nonFinite, percentile: () => 0 };
+  let histogram: Histogram | undefined;
+  const percentile = (share: number): number => {
+    if (!histogram) {
+      histogram = new Histogram(range, !(data instanceof Float32Array || data instanceof Float64Array));
+      histogram.add(data);
+    }
+    return histogram.percentile(share);
   };
-  return { min, max, mean: sum / finite, nonFinite: data.length - finite, percentile };
+  return { min, max, mean: sum / finite, nonFinite, percentile };
 }
 
 /** More codes than anatomy atlases use; an image has more values. */

@@ -41,6 +41,15 @@ export interface Volume<Data extends VoxelArray = VoxelArray> {
   readonly data: Data;
 }
 
+/** Fills `out` with the plane z of a volume, x fastest, in single precision. */
+export type PlaneReader = (z: number, out: Float32Array) => void;
+
+/** Reads the planes of a volume in memory. */
+export const planeReader =
+  ({ data }: Volume): PlaneReader =>
+  (z, out) =>
+    out.set(data.subarray(z * out.length, (z + 1) * out.length));
+
 /** (x, y, z) to (z, y, x). */
 export const toZyx = (v: Xyz): Zyx => [v[2], v[1], v[0]];
 /** (z, y, x) to (x, y, z). */

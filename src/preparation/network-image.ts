@@ -1,7 +1,6 @@
 /** An image as a trained network wants it: prepared as the cohort was that it learned from. */
 import { WorkError } from '../errors/errors.ts';
 import { cropPad } from '../geometry/crop.ts';
-import { statisticsOf } from '../geometry/statistics.ts';
 import type { Volume } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
 import { type PreparedImage, prepareImage } from './prepare-image.ts';
@@ -36,11 +35,10 @@ export function networkImage(loaded: LoadedImage, options: PrepareOptions, modal
       `${path}: the file says that it is ${loaded.modality}, but the model was trained on ${options.modality}; use a model for ${stated}, or insist with --modality ${options.modality}`,
     );
   const prepared = prepareImage(loaded, options);
-  const statistics = statisticsOf(loaded.volume.data);
-  const background = airOf(options.modality, statistics);
+  const background = airOf(options.modality, prepared.values);
   const { geometry, data } = loaded.volume;
   const volume: Volume =
-    statistics.nonFinite === 0
+    prepared.values.nonFinite === 0
       ? loaded.volume
       : { geometry, data: Float32Array.from(data, (value) => (Number.isFinite(value) ? value : background)) };
   const cropped = cropPad(prepared.whole, prepared.box.start, prepared.box.size, 0);

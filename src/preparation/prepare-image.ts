@@ -7,8 +7,8 @@
 import { WorkError } from '../errors/errors.ts';
 import { cornerDistanceMm } from '../geometry/affine.ts';
 import { centredStart } from '../geometry/crop.ts';
-import { reorientToRas } from '../geometry/orientation.ts';
-import { gridWithSpacing, resampleLinear } from '../geometry/resample.ts';
+import { rasPlanes } from '../geometry/orientation.ts';
+import { gridWithSpacing, resamplePlanes } from '../geometry/resample.ts';
 import { labelCodes, type Statistics, statisticsOf } from '../geometry/statistics.ts';
 import { type Geometry, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
@@ -27,6 +27,8 @@ export interface PreparedImage {
   /** What is kept of it, in voxels of `whole`; may reach beyond, where values are 0. */
   readonly box: { readonly start: Xyz; readonly size: Xyz };
   readonly intensity: IntensityWindow;
+  /** Of the file's own values, those that are not finite left out. */
+  readonly values: { readonly min: number; readonly max: number; readonly nonFinite: number };
   /** What is odd about the image, a sentence each. */
   readonly problems: string[];
 }
@@ -41,18 +43,20 @@ export function prepareImage(loaded: LoadedImage, options: PrepareOptions): Prep
   const problems = [...odditiesOf(loaded, statistics, false), ...intensityProblems(loaded, statistics, options)];
 
   const background = options.modality === 'ct' ? -1024 : 0;
-  const image = reorientToRas(finiteOnly(loaded.volume, statistics, background, problems));
+  if (statistics.nonFinite > 0) sayNonFinite(statistics.nonFinite, background, problems);
+  const image = rasPlanes(loaded.volume, background);
   const grid = gridWithSpacing(image.geometry, options.spacingMm);
   if (voxelCount(grid.size) > MAX_VOXELS)
     throw refuse(
       `at ${options.spacingMm.join(' x ')} mm it would have ${grid.size.join(' x ')} voxels, more than fit; choose a larger --spacing`,
     );
-  const whole = resampleLinear(image, grid, background);
+  const whole = resamplePlanes(image.geometry, image.read, grid, background);
   const intensity = windowOf(whole.data, options);
   if (!(intensity.high > intensity.low))
     throw refuse(`no value above 0: expected MR intensities, found ${statistics.min} to ${statistics.max}`);
   normalise(whole.data, intensity);
-  return { image: image.geometry, whole, box: cropOf(whole, options), intensity, problems };
+  const { min, max, nonFinite } = statistics;
+  return { image: image.geometry, whole, box: cropOf(whole, options), intensity, values: { min, max, nonFinite }, problems };
 }
 
 /** What about the values does not fit the modality. */
@@ -74,13 +78,10 @@ function intensityProblems(loaded: LoadedImage, { min, max }: Statistics, option
   return found;
 }
 
-/** The volume with NaN and infinities replaced by the background. */
-function finiteOnly(volume: Volume, statistics: Statistics, background: number, problems: string[]): Volume {
-  if (statistics.nonFinite === 0) return volume;
+/** Says what became of NaN and infinities. */
+function sayNonFinite(count: number, background: number, problems: string[]): void {
   const said = problems.findIndex((problem) => /^NaN or infinite/.test(problem));
-  problems.splice(said, said < 0 ? 0 : 1, `NaN or infinite voxels: ${statistics.nonFinite}, set to ${background}`);
-  const data = Float32Array.from(volume.data, (value) => (Number.isFinite(value) ? value : background));
-  return { geometry: volume.geometry, data };
+  problems.splice(said, said < 0 ? 0 : 1, `NaN or infinite voxels: ${count}, set to ${background}`);
 }
 
 /** The window of METHOD section 8: CT (HU + 1024) / 2048; MR clipped at 0 and min-max, or between percentiles 0.5 and 99.5. */
