@@ -6,10 +6,32 @@
  * Bytes are taken as little-endian, as the format and WebAssembly's memory have them.
  */
 import { WorkError } from '../errors/errors.ts';
+import { parseJson, quoteJson } from './json.ts';
 
-/** Bytes an element, for the types that are understood. */
-const ELEMENT_BYTES = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, U8: 1 } as const;
-export type SafetensorsDtype = keyof typeof ELEMENT_BYTES;
+/** Bits an element of each type of the format. */
+const ELEMENT_BITS = {
+  F64: 64,
+  F32: 32,
+  F16: 16,
+  BF16: 16,
+  I64: 64,
+  I32: 32,
+  I16: 16,
+  I8: 8,
+  U64: 64,
+  U32: 32,
+  U16: 16,
+  U8: 8,
+  BOOL: 8,
+  C64: 64,
+  F8_E5M2: 8,
+  F8_E4M3: 8,
+  F8_E8M0: 8,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  F4: 4,
+} as const;
+export type SafetensorsDtype = keyof typeof ELEMENT_BITS;
 
 /** What the header says about one tensor, checked. */
 export interface TensorEntry {
@@ -40,6 +62,10 @@ const MAX_HEADER_BYTES = 100_000_000;
 /** More axes than any tensor of a network has; a longer shape is a damaged file. */
 const MAX_AXES = 16;
 const METADATA_NAME = '__metadata__';
+/** A shape within an entry within the header is as deep as it gets. */
+const MAX_DEPTH = 8;
+/** A hundred thousand tensors; a network has some hundred. */
+const MAX_VALUES = 1_000_000;
 
 /**
  * The header's length, from the first 8 bytes of a file of `fileSizeBytes`.
@@ -56,33 +82,10 @@ export function readHeaderLength(start: Uint8Array, fileSizeBytes: number, sourc
   return Number(length);
 }
 
-/**
- * A name that stands twice at the top of a JSON object: JSON.parse keeps the last and says nothing. `json` is known to parse.
- * Strings at the top that are values count as names too; a header with one is refused anyway.
- */
-function repeatedName(json: string): string | undefined {
-  const names = new Set<string>();
-  let depth = 0;
-  for (let i = 0; i < json.length; i++) {
-    const c = json[i];
-    if (c === '{' || c === '[') depth++;
-    else if (c === '}' || c === ']') depth--;
-    else if (c === '"') {
-      const start = i++;
-      while (json[i] !== '"') i += json[i] === '\\' ? 2 : 1;
-      if (depth !== 1) continue;
-      const name: string = JSON.parse(json.slice(start, i + 1));
-      if (names.has(name)) return name;
-      names.add(name);
-    }
-  }
-  return undefined;
-}
-
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-const isDtype = (value: unknown): value is SafetensorsDtype => typeof value === 'string' && Object.hasOwn(ELEMENT_BYTES, value);
+const isDtype = (value: unknown): value is SafetensorsDtype => typeof value === 'string' && Object.hasOwn(ELEMENT_BITS, value);
 
 function readMetadata(value: unknown, refuse: (reason: string) => never): Record<string, string> {
   if (value === undefined) return {};
@@ -104,14 +107,17 @@ export function parseHeader(json: Uint8Array, fileSizeBytes: number, source: str
   let text = '';
   let parsed: unknown;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(json);
-    parsed = JSON.parse(text);
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(json);
+  } catch {
+    return refuse('its header is not UTF-8');
+  }
+  try {
+    parsed = parseJson(text, { depth: MAX_DEPTH, values: MAX_VALUES });
   } catch (error) {
-    refuse(`its header is not JSON (${(error as Error).message})`);
+    return refuse(`its header is not the JSON of one (${(error as Error).message})`);
   }
   if (!isObject(parsed)) return refuse('its header is not a JSON object');
-  const repeated = repeatedName(text);
-  if (repeated !== undefined) refuse(`the name "${repeated}" stands in the header more than once`);
+  if (text[0] !== '{') refuse("its header does not start with '{'");
 
   const dataStart = LENGTH_BYTES + json.length;
   const entries: [string, TensorEntry][] = [];
@@ -119,15 +125,13 @@ export function parseHeader(json: Uint8Array, fileSizeBytes: number, source: str
     if (name === METADATA_NAME) continue;
     const { dtype, shape, data_offsets: range } = isObject(entry) ? entry : {};
     if (!isDtype(dtype))
-      return refuse(
-        `tensor "${name}" has type ${JSON.stringify(dtype)}; understood are ${Object.keys(ELEMENT_BYTES).join(', ')}`,
-      );
+      return refuse(`tensor "${name}" has type ${quoteJson(dtype)}; understood are ${Object.keys(ELEMENT_BITS).join(', ')}`);
     if (!Array.isArray(shape) || shape.length > MAX_AXES || !shape.every(isSize))
-      return refuse(`tensor "${name}" has the shape ${JSON.stringify(shape)}`);
+      return refuse(`tensor "${name}" has the shape ${quoteJson(shape)}`);
     if (!Array.isArray(range) || range.length !== 2 || !range.every(isSize) || range[0] > range[1])
-      return refuse(`tensor "${name}" has the offsets ${JSON.stringify(range)}`);
+      return refuse(`tensor "${name}" has the offsets ${quoteJson(range)}`);
     // A product past 2^53 loses its last digits, but then it is far above any file's size and differs all the same.
-    const expected = shape.reduce<number>((product, size) => product * size, ELEMENT_BYTES[dtype]);
+    const expected = shape.reduce<number>((product, size) => product * size, ELEMENT_BITS[dtype]) / 8;
     const [begin, end] = range as [number, number];
     if (end - begin !== expected)
       refuse(`tensor "${name}" is ${dtype} [${shape.join(', ')}], so ${expected} bytes; its offsets span ${end - begin}`);
@@ -156,12 +160,16 @@ function fromHalf(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
+/** Types whose values a 32-bit float can stand for; the others are only skipped over. */
+export const isReadable = (dtype: SafetensorsDtype): boolean => !/^(F8_|F6_|F4$|C64)/.test(dtype);
+
 /**
- * A tensor's bytes as 32-bit floats. F32, F16, BF16 and U8 are exact; F64, I64 and I32 are rounded to the nearest float
- * (whole numbers up to 2^24 stay exact). F32 shares the bytes where their alignment allows.
+ * A tensor's bytes as 32-bit floats. F32, F16, BF16, BOOL and whole numbers of 8 and 16 bits are exact; F64 and longer whole numbers are
+ * rounded to the nearest float (up to 2^24 they stay exact). F32 shares the bytes where their alignment allows.
+ * @throws Error (a defect of the caller) for a type that is not readable
  */
 export function decodeTensor(dtype: SafetensorsDtype, bytes: Uint8Array): Float32Array {
-  const count = bytes.length / ELEMENT_BYTES[dtype];
+  const count = (bytes.length * 8) / ELEMENT_BITS[dtype];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const each = (value: (at: number) => number): Float32Array => {
     const out = new Float32Array(count);
@@ -184,12 +192,23 @@ export function decodeTensor(dtype: SafetensorsDtype, bytes: Uint8Array): Float3
     }
     case 'I64':
       return each((i) => Number(view.getBigInt64(8 * i, true)));
+    case 'U64':
+      return each((i) => Number(view.getBigUint64(8 * i, true)));
     case 'I32':
       return each((i) => view.getInt32(4 * i, true));
+    case 'U32':
+      return each((i) => view.getUint32(4 * i, true));
+    case 'I16':
+      return each((i) => view.getInt16(2 * i, true));
+    case 'U16':
+      return each((i) => view.getUint16(2 * i, true));
+    case 'I8':
+      return each((i) => view.getInt8(i));
     case 'U8':
+    case 'BOOL':
       return each((i) => bytes[i]!);
     default:
-      return dtype satisfies never;
+      throw new Error(`safetensors: ${dtype} has no 32-bit float values`);
   }
 }
 

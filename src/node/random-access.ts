@@ -1,12 +1,14 @@
 /** A file that is read in pieces, wherever they lie. */
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { WorkError } from '../errors/errors.ts';
+import { formatBytes } from '../errors/format-bytes.ts';
+import { isMachineTrouble, machineError, withMachineTrouble } from './machine.ts';
 
 /** An open file; `close` it. */
 export interface RandomAccessFile {
   readonly path: string;
   readonly sizeBytes: number;
-  /** Exactly these bytes, which must lie inside the file. @throws WorkError if the file became shorter */
+  /** Exactly these bytes, which must lie inside the file. @throws WorkError if the file was changed meanwhile */
   read(offset: number, sizeBytes: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }
@@ -15,7 +17,12 @@ export interface RandomAccessFile {
 const MAX_READ_BYTES = 2 ** 30;
 
 async function readAt(file: FileHandle, path: string, offset: number, sizeBytes: number): Promise<Uint8Array> {
-  const out = new Uint8Array(sizeBytes);
+  let out: Uint8Array;
+  try {
+    out = new Uint8Array(sizeBytes);
+  } catch {
+    throw new WorkError(`${path}: a piece of it takes ${formatBytes(sizeBytes)}, which is more than this machine gives`);
+  }
   for (let done = 0; done < sizeBytes; ) {
     const { bytesRead } = await file.read(out, done, Math.min(sizeBytes - done, MAX_READ_BYTES), offset + done);
     if (bytesRead === 0) throw new WorkError(`${path}: ended at byte ${offset + done} while it was read; was it replaced?`);
@@ -24,18 +31,32 @@ async function readAt(file: FileHandle, path: string, offset: number, sizeBytes:
   return out;
 }
 
-/** @throws WorkError naming the path, and `expected` ('a safetensors file'), if there is no such file or it is none */
+/**
+ * @throws WorkError naming the path, and `expected` ('a safetensors file'), if there is no such file or it is none; MachineError for
+ *   trouble of the machine
+ */
 export async function openRandomAccess(path: string, expected: string): Promise<RandomAccessFile> {
-  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    throw new WorkError(error.code === 'ENOENT' ? `${path}: no such file; expected ${expected}` : `${path}: ${error.message}`);
-  });
+  const trouble = (error: NodeJS.ErrnoException): never => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') throw new WorkError(`${path}: no such file; expected ${expected}`);
+    throw isMachineTrouble(error) ? machineError(path, error) : new WorkError(`${path}: ${error.message}`);
+  };
+  // opening a pipe would wait for somebody to write into it
+  const before = await stat(path).catch(trouble);
+  if (!before.isFile()) throw new WorkError(`${path}: not a file; expected ${expected}`);
+  const file = await open(path, 'r').catch(trouble);
   try {
     const status = await file.stat();
-    if (!status.isFile()) throw new WorkError(`${path}: not a file; expected ${expected}`);
     return {
       path,
       sizeBytes: status.size,
-      read: (offset, sizeBytes) => readAt(file, path, offset, sizeBytes),
+      read: (offset, sizeBytes) =>
+        withMachineTrouble(path, async () => {
+          const bytes = await readAt(file, path, offset, sizeBytes);
+          const { size, mtimeMs } = await file.stat();
+          if (size !== status.size || mtimeMs !== status.mtimeMs)
+            throw new WorkError(`${path}: changed while it was read; wait until whoever writes it has finished`);
+          return bytes;
+        }),
       close: () => file.close(),
     };
   } catch (error) {

@@ -13,7 +13,11 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 /** A file made by hand: any header text, any bytes behind it. */
-async function make(header: string, data: Uint8Array = new Uint8Array(), announced = Buffer.byteLength(header)): Promise<string> {
+async function make(
+  header: string | Buffer,
+  data: Uint8Array = new Uint8Array(),
+  announced = Buffer.byteLength(header),
+): Promise<string> {
   const path = join(folder, 'made.safetensors');
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(announced));
@@ -70,12 +74,22 @@ describe('safetensors', () => {
     ['too few for a header', '', 0, 2],
     ['cut short', '{}', 0, 1000],
     ['cut short', '{}', 0, 2 ** 52],
-    ['not JSON', '{"a":', 0],
-    ['not JSON', '['.repeat(100_000), 0],
+    ['not the JSON of one', '{"a":', 0],
+    ['more than 8 deep', '['.repeat(100_000), 0],
+    ['more than 8 deep', `{"a":{"dtype":"F32","shape":${'['.repeat(20_000)}${']'.repeat(20_000)},"data_offsets":[0,4]}}`, 4],
+    ['more than 1000000 values', `{"a":[${'1,'.repeat(1_000_000)}1]}`, 0],
+
+    ["start with '{'", ' {}', 0],
+    ['not the JSON of one', '\ufeff{}', 0],
+    ['not the JSON of one', '{"__metadata__":{"loss":NaN}}', 0],
+    ['means something else', `{"__proto__":${entry('F32', [1], [0, 4])}}`, 4],
+    ['more than once', `{"a":{"dtype":"F32","dtype":"F64","shape":[1],"data_offsets":[0,4]}}`, 4],
+    ['so 1.5 bytes', `{"a":${entry('F4', [3], [0, 2])}}`, 2],
     ['not a JSON object', '[]', 0],
     ['more than once', `{"a":${entry('F32', [1], [0, 4])},"a":${entry('F32', [1], [0, 4])}}`, 4],
     ['more than once', `{"a":${entry('U8', [1], [0, 1])},"\\u0061"   :${entry('U8', [1], [0, 1])}}`, 1],
     ['has type "F8"', `{"a":${entry('F8', [1], [0, 1])}}`, 1],
+    [`has type "${'F'.repeat(79)}...`, `{"a":${entry('F'.repeat(1_000_000), [1], [0, 1])}}`, 1],
     ['has type undefined', '{"a":null}', 0],
     ['has type "toString"', `{"a":${entry('toString', [1], [0, 1])}}`, 1],
     ['has the shape', `{"a":${entry('F32', [-1], [0, 4])}}`, 4],

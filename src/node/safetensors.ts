@@ -6,6 +6,7 @@ import { WorkError } from '../errors/errors.ts';
 import {
   decodeTensor,
   encodeHeader,
+  isReadable,
   LENGTH_BYTES,
   type NamedTensor,
   parseHeader,
@@ -46,6 +47,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
             `${path}: holds no tensor "${name}" (it holds ${tensors.size}: ${some}${tensors.size > 5 ? ', ...' : ''})`,
           );
         }
+        if (!isReadable(entry.dtype)) throw new WorkError(`${path}: ${name} holds ${entry.dtype}, which is not read here`);
         return decodeTensor(entry.dtype, await file.read(entry.offset, entry.sizeBytes));
       },
       close: () => file.close(),

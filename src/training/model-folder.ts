@@ -7,6 +7,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { z } from 'zod';
 import { WorkError } from '../errors/errors.ts';
+import { parseJson } from '../formats/json.ts';
 import type { NamedTensor } from '../formats/safetensors.ts';
 import { findFolder, writeFileAtomic } from '../node/files.ts';
 import { readSafetensors, writeSafetensors } from '../node/safetensors.ts';
@@ -29,7 +30,7 @@ export async function readJson<Schema extends z.ZodType>(path: string, schema: S
   let parsed: unknown;
   try {
     if ((await stat(path)).size > MAX_CONFIG_BYTES) throw new Error(`more than ${MAX_CONFIG_BYTES} bytes`);
-    parsed = JSON.parse(await readFile(path, 'utf8'));
+    parsed = parseJson(await readFile(path, 'utf8'));
   } catch (error) {
     throw new WorkError(`${path}: cannot be read as JSON: ${(error as Error).message}`);
   }

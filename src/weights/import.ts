@@ -7,23 +7,20 @@ import type { NamedTensor } from '../formats/safetensors.ts';
 import type { Architecture } from '../model/architecture.ts';
 import { parameterTable } from '../model/parameters.ts';
 import { writeFolderAtomic } from '../node/files.ts';
-import { openRandomAccess } from '../node/random-access.ts';
-import { openSafetensors } from '../node/safetensors.ts';
 import {
   CONFIG_FILE,
-  MODEL_FILE,
   type ModelConfiguration,
   modelConfigurationSchema,
   preprocessingOf,
 } from '../training/model-configuration.ts';
-import { readJson, resolveModel, writeModel } from '../training/model-folder.ts';
+import { readJson, writeModel } from '../training/model-folder.ts';
 import { version } from '../version.ts';
-import { type Matched, matchNetwork } from './match.ts';
-import { openPyTorch } from './pytorch.ts';
-import type { StoredTensor, StoredWeights } from './stored.ts';
+import { isFirstTensor, type Matched, matchNetwork } from './match.ts';
+import { FOLDER_FILES, findWeights, openWeights } from './open.ts';
+import type { StoredWeights } from './stored.ts';
 
 export interface ImportCall {
-  /** A file of weights, or a folder that holds one. */
+  /** A file of weights, the index of several, or a folder that holds either. */
   readonly file: string;
   /** The model folder to make. */
   readonly out: string;
@@ -34,7 +31,7 @@ export interface ImportCall {
 export interface ImportReport extends Pick<Matched, 'width' | 'prefix' | 'unetAlone' | 'missingHeads' | 'unknown'> {
   /** The file that was read. */
   readonly file: string;
-  /** 'PyTorch (zip)', 'PyTorch (before 1.6)', 'safetensors'. */
+  /** 'PyTorch (zip)', 'PyTorch (before 1.6)', 'safetensors'; 'safetensors, 2 files'. */
   readonly format: string;
   readonly heads: Architecture['heads'];
   /** Tensors that were taken, and the numbers in them. */
@@ -43,13 +40,17 @@ export interface ImportReport extends Pick<Matched, 'width' | 'prefix' | 'unetAl
   /** The types that the values came in. */
   readonly dtypes: readonly string[];
   readonly preprocessing: ModelConfiguration['preprocessing'];
-  readonly remarks: readonly string[];
+  /** Objects beside the tensors, by the name of their class or function: how many. Nothing of them was run. */
+  readonly skipped: Readonly<Record<string, number>>;
+  readonly warnings: readonly string[];
 }
 
-/** What Hugging Face's libraries call a file of torch.save. */
-const PYTORCH_FILE = 'pytorch_model.bin';
 /** Types in which weights are stored; whole numbers in a parameter's place are a mistake. */
 const FLOATS: readonly string[] = ['F64', 'F32', 'F16', 'BF16'];
+
+/** What a pickle calls to do harm; a checkpoint has no use for any of it. */
+const ATTACKS =
+  /^((os|posix|nt|subprocess|pty|socket|runpy|importlib|shutil|webbrowser|ctypes|code)\.|(builtins|__builtin__)\.(eval|exec|execfile|compile|open|__import__)$)/;
 
 const isFile = (path: string): Promise<boolean> =>
   stat(path).then(
@@ -57,32 +58,10 @@ const isFile = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** The file of weights that a path means: itself, a folder's, or a run's best state. */
-async function findFile(path: string): Promise<string> {
-  if (!(await stat(path).catch(() => undefined))?.isDirectory()) return path;
-  for (const name of [MODEL_FILE, PYTORCH_FILE]) if (await isFile(join(path, name))) return join(path, name);
-  return join(await resolveModel(path), MODEL_FILE);
-}
-
-async function openWeights(path: string): Promise<StoredWeights> {
-  const file = await openRandomAccess(path, 'a file of weights (.pth or .safetensors)');
-  const start = await file.read(0, Math.min(file.sizeBytes, 32));
-  await file.close();
-  if (new TextDecoder().decode(start).startsWith('version https://git-lfs'))
-    throw new WorkError(`${path}: a Git LFS pointer, not the file that it stands for; fetch that with 'git lfs pull'`);
-  // A safetensors file starts with the length of its JSON header, whatever its name is.
-  if (start[8] !== 0x7b && !path.endsWith('.safetensors')) return openPyTorch(path);
-  const opened = await openSafetensors(path);
-  const tensors = new Map<string, StoredTensor>(
-    [...opened.tensors].map(([name, { dtype, shape }]) => [name, { dtype, shape, read: () => opened.read(name) }]),
-  );
-  return { format: 'safetensors', tensors, close: opened.close };
-}
-
 /** The configuration beside the file if it is one of ours; a config.json of another library says nothing that we know. */
 async function configurationBeside(file: string): Promise<ModelConfiguration | undefined> {
   const path = join(dirname(file), CONFIG_FILE);
-  if (![MODEL_FILE, PYTORCH_FILE].includes(basename(file)) || !(await isFile(path))) return undefined;
+  if (!FOLDER_FILES.some((name) => name === basename(file)) || !(await isFile(path))) return undefined;
   const { format } = await readJson(path, z.looseObject({ format: z.unknown().optional() }));
   return format === 'gvsl-model' ? readJson(path, modelConfigurationSchema) : undefined;
 }
@@ -125,10 +104,10 @@ export async function importWeights({ file: path, out, modality }: ImportCall): 
   const taken = await stat(out).catch(() => undefined);
   if (taken && (!taken.isDirectory() || (await readdir(out)).length > 0))
     throw new UsageError(`--out ${out}: exists already; name a folder that does not`);
-  const file = await findFile(path);
-  const weights = await openWeights(file);
+  const file = await findWeights(path);
+  const weights = await openWeights(file, isFirstTensor);
   try {
-    const matched = matchNetwork(weights.tensors, file);
+    const matched = matchNetwork(weights.tensors, file, weights.refused);
     const { width, architecture, prefix, unetAlone, missingHeads, unknown } = matched;
     const network = { width, channels: architecture.widths.slice(0, 5), heads: architecture.heads };
     const known = await configurationBeside(file);
@@ -148,6 +127,7 @@ export async function importWeights({ file: path, out, modality }: ImportCall): 
         },
       }),
     };
+    const suspicious = [...weights.opaque.keys()].filter((name) => ATTACKS.test(name));
     const { parameters, dtypes } = await readParameters(weights, matched, file);
     await writeFolderAtomic(out, (folder) => writeModel(folder, configuration, parameters));
     const { preprocessing } = configuration;
@@ -164,7 +144,15 @@ export async function importWeights({ file: path, out, modality }: ImportCall): 
       unknown,
       dtypes,
       preprocessing,
-      remarks: [
+      skipped: Object.fromEntries(weights.opaque),
+      warnings: [
+        ...weights.warnings,
+        ...matched.warnings,
+        ...(suspicious.length > 0
+          ? [
+              `the file names ${suspicious.join(', ')}, which no checkpoint needs: it may be made to attack PyTorch. Nothing of it was run`,
+            ]
+          : []),
         ...(preprocessing
           ? []
           : ['how its training images were prepared is not known: commands that read images will ask for --modality']),

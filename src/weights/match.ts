@@ -13,6 +13,9 @@ const FIRST = 'inc.double_conv.0.weight';
 /** What is inside the U-Net; files of the U-Net alone leave its own name out. */
 const IN_UNET = /^(inc|down[1-4]|up[1-4])\./;
 
+/** What our networks call their parts. */
+const IN_NETWORK = /^(unet|sp_conv|f_conv|res_conv|out_conv|out_flow|fc|fc_(rot|scl|trans|shear))\./;
+
 const HEAD_NAMES = ['affine', 'matching', 'restoration', 'segmentation', 'classification'] as const;
 
 type Shapes = ReadonlyMap<string, { readonly shape: readonly number[] }>;
@@ -31,32 +34,48 @@ export interface Matched {
   readonly missingHeads: readonly (typeof HEAD_NAMES)[number][];
   /** The file's names that belong to no parameter. */
   readonly unknown: readonly string[];
+  readonly warnings: readonly string[];
 }
+
+/** Of a tensor's name: whether a network of ours begins with it. */
+export const isFirstTensor = (name: string): boolean => name === FIRST || name.endsWith(`.${FIRST}`);
+/** In names before a network that only follows another one: its running average, or the teacher of self-distillation. */
+const FOLLOWER = /ema|averag|teacher|momentum|shadow|target|swa|_k\./i;
 
 const format = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
 const list = (names: readonly string[]): string =>
   `${names.slice(0, 5).join(', ')}${names.length > 5 ? `, and ${names.length - 5} more` : ''}`;
 
 /** What stands before the names, by the first tensor of the U-Net. */
-function findPrefix(tensors: Shapes, source: string): { prefix: string; unetAlone: boolean } {
-  const found = [...tensors.keys()].filter((name) => name === FIRST || name.endsWith(`.${FIRST}`));
-  if (found.length === 0)
+function findPrefix(tensors: Shapes, source: string): { prefix: string; unetAlone: boolean; warnings: string[] } {
+  const all = [...tensors.keys()].filter(isFirstTensor);
+  if (all.length === 0)
     throw new WorkError(
       `${source}: no tensor is called ${FIRST}, so it is no U-Net as gvsl knows it; the file holds ${list([...tensors.keys()]) || 'no tensors'}`,
     );
+  const leading = all.filter((name) => !FOLLOWER.test(name));
+  const found = leading.length === 1 ? leading : all;
   if (found.length > 1)
     throw new WorkError(`${source}: holds ${found.length} networks (${list(found)}); save the state dict of one`);
   const before = found[0]!.slice(0, -FIRST.length);
   const unetAlone = !/(^|\.)unet\.$/.test(before);
-  return { prefix: unetAlone ? before : before.slice(0, -'unet.'.length), unetAlone };
+  return {
+    prefix: unetAlone ? before : before.slice(0, -'unet.'.length),
+    unetAlone,
+    warnings: all.length > 1 ? [`the file holds ${all.length} networks (${list(all)}); taken was that of ${found[0]}`] : [],
+  };
 }
 
 /**
  * Finds the architecture whose parameters these are.
+ * @param refused names that stand for something else than a tensor that can be read, and why
  * @throws WorkError naming source and tensor: another network, another width, or a shape that does not fit
  */
-export function matchNetwork(tensors: Shapes, source: string): Matched {
-  const { prefix, unetAlone } = findPrefix(tensors, source);
+export function matchNetwork(tensors: Shapes, source: string, refused: ReadonlyMap<string, string> = new Map()): Matched {
+  const unreadable = [...refused].find(([name]) => isFirstTensor(name));
+  if (unreadable && ![...tensors.keys()].some(isFirstTensor))
+    throw new WorkError(`${source}: ${unreadable[0]} cannot be read: ${unreadable[1]}`);
+  const { prefix, unetAlone, warnings } = findPrefix(tensors, source);
   // our name -> the file's
   const named = new Map<string, string>();
   for (const name of tensors.keys()) {
@@ -68,6 +87,12 @@ export function matchNetwork(tensors: Shapes, source: string): Matched {
     const name = named.get(own);
     return name === undefined ? undefined : tensors.get(name)!.shape;
   };
+
+  // what the network would need must not count as a head that is missing
+  for (const [name, reason] of refused) {
+    const own = name.startsWith(prefix) ? name.slice(prefix.length) : '';
+    if (IN_UNET.test(own) || IN_NETWORK.test(own)) throw new WorkError(`${source}: ${name} cannot be read: ${reason}`);
+  }
 
   const convolutions = Array.from({ length: LEVELS }, (_, level) =>
     level === 0 ? `unet.${FIRST}` : `unet.down${level}.maxpool_conv.1.double_conv.0.weight`,
@@ -118,5 +143,6 @@ export function matchNetwork(tensors: Shapes, source: string): Matched {
     unetAlone,
     missingHeads: HEAD_NAMES.filter((head) => heads[head] === undefined || heads[head] === false),
     unknown: [...tensors.keys()].filter((name) => !used.has(name)),
+    warnings,
   };
 }

@@ -1,27 +1,42 @@
 /**
- * Python's pickle format, as far as a state dict needs it.
+ * Python's pickle format, as far as checkpoints need it.
  *
- * A pickle is a program for a stack machine that may call any function of any module, so this machine knows no functions: a GLOBAL is
- * looked up in the caller's list, only what is in it can be called, and everything else is refused by name before the next opcode is
- * read. The machine does not recurse, and every opcode makes at most one value besides slices of the input, so that its time and memory
- * grow with the pickle's own length and nothing that is written in it. Lists and tuples become arrays, dicts `Map`s.
- * Opcodes of the protocols 2 to 5 are known; protocols 0 and 1, which torch.save never writes, are not.
+ * A pickle is a program for a stack machine that may call any function of any module. This machine runs none of them: what the caller's
+ * list knows is called, and everything else that a pickle names or makes is `Opaque`, a name with what was put into it. So a
+ * configuration, a NumPy scalar or a learning-rate schedule beside the weights is read over, and cannot do anything. The machine does not
+ * recurse, and every opcode makes at most one value besides slices of the input, so that its time and memory grow with the pickle's own
+ * length and nothing that is written in it. Lists, tuples and sets become arrays, dicts `Map`s.
+ * All opcodes of the protocols 0 to 5 are known but NEXT_BUFFER, whose data lie outside the file.
  * Reference: Python's Lib/pickletools.py.
  */
 import { WorkError } from '../errors/errors.ts';
 
-/** Something that a pickle may name. Without `call` it may only be passed on. */
+/** Something that a pickle may name and is known. Without `call` it may only be passed on. */
 export interface Global {
   /** 'module.name'. */
   readonly name: string;
-  /** What a REDUCE makes of its arguments. @throws Error that says what is wrong with them */
-  readonly call?: (...args: readonly unknown[]) => unknown;
-  /** Whether BUILD may set attributes on what `call` made; they are dropped. */
-  readonly build?: boolean;
+  /** What calling it makes. @throws Error that says what is wrong with the arguments; WorkError to refuse the whole pickle */
+  readonly call?: (args: readonly unknown[]) => unknown;
+}
+
+/** What a pickle named or made that is not known here. Nothing of it was run. */
+export class Opaque {
+  /** 'argparse.Namespace'. */
+  readonly name: string;
+  /** Why something known could not be made of the arguments. */
+  readonly reason: string | undefined;
+  /** Its attributes, or whatever its class keeps as state. */
+  state: unknown;
+  /** What was put into it, if it is a kind of dict. */
+  items: Map<unknown, unknown> | undefined;
+  constructor(name: string, reason?: string) {
+    this.name = name;
+    this.reason = reason;
+  }
 }
 
 export interface PickleRules {
-  /** All that may be named, by 'module.name'. */
+  /** All that is known, by 'module.name'. */
   readonly globals: ReadonlyMap<string, Global>;
   /** What stands for a persistent id. @throws Error that says what is wrong with it */
   readonly persistent: (id: unknown) => unknown;
@@ -31,59 +46,49 @@ export interface Pickled {
   readonly value: unknown;
   /** Where the pickle ends, counted from the start of `bytes`. */
   readonly end: number;
+  /** What is not known, by name: how many objects were made of it (0: it was only named). */
+  readonly opaque: ReadonlyMap<string, number>;
 }
 
-/** Longer integers have no use in a state dict; Python itself would be slow to convert them. */
+/** Longer integers have no use in a checkpoint and would be slow to convert: they are opaque. */
 const MAX_INTEGER_BYTES = 255;
 
-/** A checkpoint of a thousand tensors with its optimiser's state takes a tenth of that. Bounds what a hostile pickle can pile up. */
-const MAX_OPCODES = 1_000_000;
-
-/** Names for the opcodes that are refused, so that the message says more than a number. */
-const REFUSED: Readonly<Record<number, string>> = {
-  49: 'POP_MARK',
-  50: 'DUP',
-  70: 'FLOAT (protocol 0)',
-  73: 'INT (protocol 0)',
-  76: 'LONG (protocol 0)',
-  80: 'PERSID (protocol 0)',
-  83: 'STRING (protocol 0)',
-  86: 'UNICODE (protocol 0)',
-  103: 'GET (protocol 0)',
-  105: 'INST',
-  111: 'OBJ',
-  112: 'PUT (protocol 0)',
-  129: 'NEWOBJ',
-  130: 'EXT1',
-  131: 'EXT2',
-  132: 'EXT4',
-  143: 'EMPTY_SET',
-  144: 'ADDITEMS',
-  145: 'FROZENSET',
-  146: 'NEWOBJ_EX',
-  150: 'BYTEARRAY8',
-  151: 'NEXT_BUFFER',
-  152: 'READONLY_BUFFER',
-};
+/** A checkpoint of a thousand tensors with its optimiser's state takes a fortieth of that. Bounds what a hostile pickle can pile up. */
+const MAX_OPCODES = 4_000_000;
+/** Dicts, lists, tuples and objects, which take more memory each than anything else. */
+const MAX_CONTAINERS = 1_000_000;
 
 const MARK = Symbol('mark');
+
+const textOfAscii = (line: string): string =>
+  line.replace(/\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))/g, (_, wide: string, narrow: string, other: string) =>
+    other === undefined ? String.fromCharCode(Number.parseInt(wide ?? narrow, 16)) : other,
+  );
 
 /**
  * Runs the pickle that starts at `start`.
  * @param source what the errors name: a path
- * @throws WorkError naming source, byte and reason: a GLOBAL or an opcode that is not allowed, a stack that does not fit, an early end
+ * @throws WorkError naming source, byte and reason: a stack that does not fit, an early end, more than a checkpoint can need
  */
 export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules, start = 0): Pickled {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const stack: unknown[] = [];
   const memo = new Map<number, unknown>();
-  /** What made a value that BUILD may come to. */
-  const buildable = new WeakSet<object>();
+  /** Classes and functions that are not known, by name; and how many objects were made of each. */
+  const named = new Map<string, Opaque>();
+  const opaque = new Map<string, number>();
+  const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  const latin1 = new TextDecoder('latin1');
   let at = start;
   let opcodeAt = start;
+  let containers = 0;
 
   const refuse: (reason: string) => never = (reason) => {
     throw new WorkError(`${source}: pickle refused at byte ${opcodeAt}: ${reason}`);
+  };
+  const contain = <Container>(container: Container): Container => {
+    if (++containers > MAX_CONTAINERS) refuse(`more than ${MAX_CONTAINERS} dicts, lists and objects, which no checkpoint needs`);
+    return container;
   };
   const take = (length: number): number => {
     if (length > bytes.length - at) refuse(`it announces ${length} bytes where ${bytes.length - at} are left; cut short?`);
@@ -100,9 +105,10 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
   const text = (length: number): string => {
     const part = slice(length);
     try {
-      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(part);
+      return utf8.decode(part);
     } catch {
-      return refuse('a string that is not UTF-8');
+      // lone surrogates, or bytes of Python 2: no tensor is called so, and everything else is read over
+      return latin1.decode(part);
     }
   };
   const line = (): string => {
@@ -112,14 +118,20 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
     at = end + 1;
     return found;
   };
-  const integer = (length: number): number | bigint => {
-    if (length > MAX_INTEGER_BYTES) refuse(`an integer of ${length} bytes`);
+  const safe = (value: bigint): number | bigint => (Number.isSafeInteger(Number(value)) ? Number(value) : value);
+  const integer = (length: number): unknown => {
     const part = slice(length);
+    if (length > MAX_INTEGER_BYTES) return make('int');
     let value = 0n;
     for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(part[i]!);
-    value = BigInt.asIntN(8 * length, value);
-    const number = Number(value);
-    return Number.isSafeInteger(number) ? number : value;
+    return safe(BigInt.asIntN(8 * length, value));
+  };
+  /** INT and LONG of protocol 0: decimal digits, 'L' behind them or not; '00' and '01' are truth values. */
+  const integerLine = (): unknown => {
+    const digits = line().trim();
+    if (digits === '00' || digits === '01') return digits === '01';
+    if (!/^[+-]?\d+L?$/.test(digits)) refuse('an integer without digits');
+    return digits.length > 2 * MAX_INTEGER_BYTES ? make('int') : safe(BigInt(digits.replace(/L$/, '')));
   };
   const pop = (): unknown => {
     if (stack.length === 0 || stack.at(-1) === MARK) refuse('its stack is empty');
@@ -136,44 +148,68 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
     if (stack.length === 0 || stack.at(-1) === MARK) refuse('its stack is empty');
     return stack.at(-1);
   };
-  const attempt = <Result>(work: () => Result): Result => {
+  function make(name: string, reason?: string): Opaque {
+    opaque.set(name, (opaque.get(name) ?? 0) + 1);
+    return contain(new Opaque(name, reason));
+  }
+  /** A result, or what is left of it if something is wrong: then whoever needs it says why, and the rest is of use. */
+  const attempt = (name: string, work: () => unknown): unknown => {
     try {
       return work();
     } catch (error) {
-      return refuse((error as Error).message);
+      if (error instanceof WorkError) return refuse(error.message);
+      return make(name, (error as Error).message);
     }
   };
-  const global = (name: string): Global =>
-    rules.globals.get(name) ??
-    refuse(
-      `it names ${name}, which no state dict needs, so nothing of the file is used. In a program that trusts it, save model.state_dict() alone`,
-    );
+  const global = (module: string, name: string): Global | Opaque => {
+    const full = `${module}.${name}`;
+    const known = rules.globals.get(full) ?? named.get(full);
+    if (known) return known;
+    const found = contain(new Opaque(full));
+    named.set(full, found);
+    if (!opaque.has(full)) opaque.set(full, 0);
+    return found;
+  };
+  const isGlobal = (value: unknown): value is Global =>
+    typeof value === 'object' && value !== null && rules.globals.get((value as Global).name) === value;
+  const call = (callee: unknown, args: unknown): unknown => {
+    if (!Array.isArray(args)) return refuse('a call whose arguments are no tuple');
+    if (callee instanceof Opaque) return make(callee.name);
+    if (!isGlobal(callee)) return refuse('it calls what is no function');
+    if (!callee.call) return make(callee.name);
+    return contain(attempt(callee.name, () => callee.call!(args)));
+  };
   const append = (items: readonly unknown[]): void => {
     const list = top();
-    if (!Array.isArray(list)) refuse('APPEND to what is no list');
-    for (const item of items) list.push(item);
+    if (list instanceof Opaque) return;
+    if (Array.isArray(list)) for (const item of items) list.push(item);
+    else refuse('APPEND to what is no list');
   };
   const setItems = (items: readonly unknown[]): void => {
-    const dict = top();
+    const target = top();
+    if (target instanceof Opaque) target.items ??= new Map();
+    const dict = target instanceof Opaque ? target.items : target;
     if (!(dict instanceof Map) || items.length % 2 !== 0) refuse('SETITEM on what is no dict');
-    for (let i = 0; i < items.length; i += 2) dict.set(items[i], items[i + 1]);
+    else for (let i = 0; i < items.length; i += 2) dict.set(items[i], items[i + 1]);
   };
   const remember = (index: number): void => void memo.set(index, top());
   const recall = (index: number): void => {
     if (!memo.has(index)) refuse(`its memo has no ${index}`);
     stack.push(memo.get(index));
   };
-  const isGlobal = (value: unknown): value is Global =>
-    typeof value === 'object' && value !== null && rules.globals.get((value as Global).name) === value;
+  const place = (): number => {
+    const digits = line();
+    return /^\d{1,15}$/.test(digits) ? Number(digits) : refuse('a memo index that is no number');
+  };
 
   for (let opcodes = 0; ; opcodes++) {
     opcodeAt = at;
-    if (opcodes === MAX_OPCODES) refuse(`more than ${MAX_OPCODES} opcodes`);
+    if (opcodes === MAX_OPCODES) refuse(`more than ${MAX_OPCODES} opcodes, which no checkpoint needs`);
     const opcode = uint8();
     switch (opcode) {
       case 0x80: {
         const protocol = uint8();
-        if (protocol < 2 || protocol > 5) refuse(`protocol ${protocol}; known are 2 to 5`);
+        if (protocol > 5) refuse(`protocol ${protocol}; known are 0 to 5`);
         break;
       }
       case 0x95: // FRAME: how much could be read ahead
@@ -183,13 +219,20 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
         // STOP
         const value = pop();
         if (stack.length > 0) refuse(`${stack.length} values are left on its stack at the end`);
-        return { value, end: at };
+        return { value, end: at, opaque };
       }
       case 0x28:
         stack.push(MARK);
         break;
-      case 0x30: // POP
-        pop();
+      case 0x30: // POP, of a mark too
+        if (stack.length === 0) refuse('its stack is empty');
+        stack.pop();
+        break;
+      case 0x31: // POP_MARK
+        popToMark();
+        break;
+      case 0x32: // DUP
+        stack.push(top());
         break;
       case 0x4e:
         stack.push(null);
@@ -207,11 +250,18 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
       case 0x4d:
         stack.push(view.getUint16(take(2), true));
         break;
+      case 0x49: // INT, LONG
+      case 0x4c:
+        stack.push(integerLine());
+        break;
       case 0x8a: // LONG1
         stack.push(integer(uint8()));
         break;
       case 0x8b: // LONG4
         stack.push(integer(uint32()));
+        break;
+      case 0x46: // FLOAT
+        stack.push(Number(line()));
         break;
       case 0x47: // BINFLOAT, big-endian
         stack.push(view.getFloat64(take(8)));
@@ -231,42 +281,56 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
       case 0x55:
         stack.push(text(uint8()));
         break;
+      case 0x53: {
+        // STRING: with its quotes
+        const quoted = line().trim();
+        if (!/^(['"]).*\1$/s.test(quoted) || quoted.length < 2) refuse('a string without quotes');
+        stack.push(textOfAscii(quoted.slice(1, -1)));
+        break;
+      }
+      case 0x56: // UNICODE
+        stack.push(textOfAscii(line()));
+        break;
       case 0x42: // BINBYTES
         stack.push(slice(uint32()));
         break;
       case 0x43:
         stack.push(slice(uint8()));
         break;
-      case 0x8e:
+      case 0x8e: // BINBYTES8, BYTEARRAY8
+      case 0x96:
         stack.push(slice(uint64()));
         break;
-      case 0x5d: // EMPTY_LIST, EMPTY_TUPLE
+      case 0x5d: // EMPTY_LIST, EMPTY_TUPLE, EMPTY_SET
       case 0x29:
-        stack.push([]);
+      case 0x8f:
+        stack.push(contain([]));
         break;
-      case 0x6c: // LIST, TUPLE
+      case 0x6c: // LIST, TUPLE, FROZENSET
       case 0x74:
-        stack.push(popToMark());
+      case 0x91:
+        stack.push(contain(popToMark()));
         break;
       case 0x85: // TUPLE1, 2, 3
       case 0x86:
       case 0x87: {
         const items = Array.from({ length: opcode - 0x84 }, pop);
-        stack.push(items.reverse());
+        stack.push(contain(items.reverse()));
         break;
       }
       case 0x61:
         append([pop()]);
         break;
-      case 0x65:
+      case 0x65: // APPENDS, ADDITEMS
+      case 0x90:
         append(popToMark());
         break;
       case 0x7d:
-        stack.push(new Map());
+        stack.push(contain(new Map()));
         break;
       case 0x64: {
         const items = popToMark();
-        stack.push(new Map());
+        stack.push(contain(new Map()));
         setItems(items);
         break;
       }
@@ -278,13 +342,19 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
       case 0x75:
         setItems(popToMark());
         break;
-      case 0x68: // BINGET
+      case 0x67: // GET
+        recall(place());
+        break;
+      case 0x68:
         recall(uint8());
         break;
       case 0x6a:
         recall(uint32());
         break;
-      case 0x71: // BINPUT
+      case 0x70: // PUT
+        remember(place());
+        break;
+      case 0x71:
         remember(uint8());
         break;
       case 0x72:
@@ -295,37 +365,64 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
         break;
       case 0x63: {
         const module = line();
-        stack.push(global(`${module}.${line()}`));
+        stack.push(global(module, line()));
         break;
       }
       case 0x93: {
         const [name, module] = [pop(), pop()];
         if (typeof name !== 'string' || typeof module !== 'string') return refuse('STACK_GLOBAL of what is no name');
-        stack.push(global(`${module}.${name}`));
+        stack.push(global(module, name));
         break;
       }
-      case 0x52: {
+      case 0x82: // EXT1, 2, 4: a number that only the program that wrote it knows
+        stack.push(global('extension', String(uint8())));
+        break;
+      case 0x83:
+        stack.push(global('extension', String(view.getUint16(take(2), true))));
+        break;
+      case 0x84:
+        stack.push(global('extension', String(uint32())));
+        break;
+      case 0x52: // REDUCE, NEWOBJ
+      case 0x81: {
         const [args, callee] = [pop(), pop()];
-        if (!isGlobal(callee) || !callee.call || !Array.isArray(args))
-          return refuse(`it calls ${isGlobal(callee) ? callee.name : 'what is no function'}`);
-        const made = attempt(() => callee.call!(...args));
-        if (callee.build) buildable.add(made as object);
-        stack.push(made);
+        stack.push(call(callee, args));
+        break;
+      }
+      case 0x92: {
+        // NEWOBJ_EX: with named arguments
+        const [, args, callee] = [pop(), pop(), pop()];
+        stack.push(call(callee, args));
+        break;
+      }
+      case 0x6f: {
+        // OBJ
+        const [callee, ...args] = popToMark();
+        stack.push(call(callee, args));
+        break;
+      }
+      case 0x69: {
+        // INST
+        const module = line();
+        const callee = global(module, line());
+        stack.push(call(callee, popToMark()));
         break;
       }
       case 0x62: {
+        // BUILD: attributes of what is known are of no use
         const [state, target] = [pop(), top()];
-        if (!(state instanceof Map) || typeof target !== 'object' || target === null || !buildable.has(target))
-          refuse('BUILD on what takes no attributes');
+        if (typeof target !== 'object' || target === null || Array.isArray(target)) refuse('BUILD on what takes no attributes');
+        if (target instanceof Opaque && named.get(target.name) !== target) target.state = state;
         break;
       }
-      case 0x51: {
-        const id = pop();
-        stack.push(attempt(() => rules.persistent(id)));
+      case 0x51: // BINPERSID, PERSID
+      case 0x50: {
+        const id = opcode === 0x51 ? pop() : line();
+        stack.push(contain(attempt('a persistent id', () => rules.persistent(id))));
         break;
       }
       default:
-        refuse(`opcode ${REFUSED[opcode] ?? `0x${opcode.toString(16)}`}, which no state dict needs; is it a file of torch.save?`);
+        refuse(`opcode 0x${opcode.toString(16)}, which no checkpoint has; is it a file of torch.save?`);
     }
   }
 }

@@ -13,6 +13,7 @@ import { exportModel } from './export.ts';
 import { importWeights } from './import.ts';
 import { sameTensors, writeTinyModel } from './testing/tiny-model.ts';
 import { zipByHand } from './testing/zip-by-hand.ts';
+import { encodePyTorch } from './write-pytorch.ts';
 
 let folder = '';
 beforeEach(async () => {
@@ -130,6 +131,114 @@ describe('export and import', () => {
   });
 });
 
+describe('weights in several files', () => {
+  /** The tiny backbone in two files and an index, changed. */
+  async function shards(
+    kind: 'safetensors' | 'pth',
+    change: (index: { weight_map: Record<string, unknown> }) => unknown = () => {},
+  ): Promise<string> {
+    const { model } = await writeTinyModel(at('made'));
+    await mkdir(at('shards'));
+    const tensors = [...model.parameters.values()];
+    const names =
+      kind === 'pth' ? ['pytorch_model-1.bin', 'pytorch_model-2.bin'] : ['model-1.safetensors', 'model-2.safetensors'];
+    const halves = [tensors.slice(0, 20), tensors.slice(20)];
+    for (const [i, half] of halves.entries())
+      if (kind === 'safetensors') await writeSafetensors(at(`shards/${names[i]}`), half);
+      else await writeFile(at(`shards/${names[i]}`), Buffer.concat(encodePyTorch(half)));
+    const map = Object.fromEntries(halves.flatMap((half, i) => half.map(({ name }) => [name, names[i]!])));
+    const index = { metadata: { total_size: 1 }, weight_map: map as Record<string, unknown> };
+    await change(index);
+    const file = at(`shards/${kind === 'pth' ? 'pytorch_model.bin' : 'model.safetensors'}.index.json`);
+    await writeFile(file, JSON.stringify(index));
+    return file;
+  }
+  const LAST = 'unet.up4.conv.double_conv.4.bias';
+
+  it.each(['safetensors', 'pth'] as const)('%s: by the index or the folder', async (kind) => {
+    const index = await shards(kind);
+    for (const file of [index, at('shards')]) {
+      const report = await importWeights({ file, out: at('back') });
+      expect(report.format).toMatch(/, 2 files$/);
+      expect(report.file).toBe(index);
+      const made = await readModel(at('made'));
+      expect(sameTensors((await readModel(at('back'))).parameters.values(), made.parameters.values())).toBe(true);
+      await rm(at('back'), { recursive: true });
+    }
+  });
+
+  it.each<[string, (index: { weight_map: Record<string, unknown> }) => unknown]>([
+    ['1 of its 2 files of weights are missing: model-2.safetensors', () => rm(at('shards/model-2.safetensors'))],
+    [
+      `${LAST} should be in model-1.safetensors, but is in model-2.safetensors`,
+      ({ weight_map: map }) => {
+        map[LAST] = 'model-1.safetensors';
+      },
+    ],
+    [
+      'other should be in model-1.safetensors, which does not hold it',
+      ({ weight_map: map }) => {
+        map.other = 'model-1.safetensors';
+      },
+    ],
+    [
+      'stands in two of its files: model-1.safetensors and model-3.safetensors',
+      async ({ weight_map: map }) => {
+        await cp(at('shards/model-1.safetensors'), at('shards/model-3.safetensors'));
+        map.other = 'model-3.safetensors';
+      },
+    ],
+    [
+      'expected the name of a file in the same folder',
+      ({ weight_map: map }) => {
+        map[LAST] = '../made/model.safetensors';
+      },
+    ],
+    [
+      'expected the name of a file in the same folder',
+      ({ weight_map: map }) => {
+        map[LAST] = '..\\x';
+      },
+    ],
+    [
+      'is in 7; expected the name',
+      ({ weight_map: map }) => {
+        map[LAST] = 7;
+      },
+    ],
+    [
+      'has no weight_map',
+      (index) => {
+        index.weight_map = [] as never;
+      },
+    ],
+    [
+      'damaged safetensors file',
+      () => writeFile(at('shards/model-2.safetensors'), Buffer.from([1, 0, 0, 0, 0, 0, 0, 0, 0x7b, 1])),
+    ],
+    [
+      'another index',
+      async ({ weight_map: map }) => {
+        map[LAST] = 'model.safetensors.index.json';
+        await writeFile(at('shards/model.safetensors.index.json'), '{}');
+      },
+    ],
+  ])('refuses: %s', async (reason, change) => {
+    const file = await shards('safetensors', change);
+    expect(await failure(importWeights({ file, out: at('out') }))).toContain(reason);
+    expect(await readdir(folder)).not.toContain('out');
+  });
+
+  it('an index that is no JSON, and a tensor that it does not list', async () => {
+    const file = await shards('safetensors', ({ weight_map: map }) => void delete map[LAST]);
+    expect((await importWeights({ file, out: at('out') })).warnings[0]).toBe(
+      `model.safetensors.index.json does not list 1 tensors of its files: ${LAST}`,
+    );
+    await writeFile(file, '{"weight_map": ');
+    expect(await failure(importWeights({ file, out: at('other') }))).toContain('model.safetensors.index.json: not an index');
+  });
+});
+
 describe('import refuses', () => {
   /** The tiny backbone, its tensors changed, as a safetensors file. */
   async function changed(change: (tensors: Map<string, NamedTensor>) => void, name = 'changed.safetensors'): Promise<string> {
@@ -168,10 +277,19 @@ describe('import refuses', () => {
       'channels 24, 8, 16, 32, 64; gvsl has 32-64-128-256-512',
       (tensors) => tensors.set(FIRST, { name: FIRST, shape: [24, 1, 1, 1, 1], data: new Float32Array(24) }),
     ],
-    ['holds 2 networks', (tensors) => tensors.set('t', { ...tensors.get(FIRST)!, name: `teacher.${FIRST}` })],
+    ['holds 2 networks', (tensors) => tensors.set('t', { ...tensors.get(FIRST)!, name: `other.${FIRST}` })],
     ['fc.weight has 0 outputs', (tensors) => tensors.set('fc', { name: 'fc.weight', shape: [0, 64], data: new Float32Array() })],
   ])('%s', async (reason, change) => {
     expect(await reading(await changed(change))).toContain(reason);
+  });
+
+  it('no network beside its teacher, which is said', async () => {
+    const file = await changed((tensors) => {
+      for (const each of [...tensors.values()]) tensors.set(`t ${each.name}`, { ...each, name: `ema_model.${each.name}` });
+    });
+    const { warnings, prefix } = await importWeights({ file, out: at('out') });
+    expect(prefix).toBe('');
+    expect(warnings[0]).toMatch(/holds 2 networks .*; taken was that of unet\.inc/);
   });
 
   it('nothing that is merely unknown: it is listed', async () => {
@@ -237,10 +355,10 @@ describe('import refuses', () => {
   const dict = (value: string, name = 'unet.inc.double_conv.0.weight'): string => `}${text(name)}${value}s.`;
 
   it.each<[string, () => Promise<string>]>([
-    ['names os.system', () => withPickle(`cos\nsystem\n${tuple(text('echo hacked'))}R.`)],
-    ['names torch.UntypedStorage', () => withPickle(dict(tensor(storage(4, 'UntypedStorage'), 0, [4], [1])))],
-    ['names torch.load', () => withPickle('ctorch\nload\n.')],
-    ['calls torch.FloatStorage', () => withPickle(`ctorch\nFloatStorage\n${tuple(int(2 ** 31 - 1))}R.`)],
+    ['one object of os.system', () => withPickle(`cos\nsystem\n${tuple(text('echo hacked'))}R.`)],
+    ['a storage of type torch.OtherStorage', () => withPickle(dict(tensor(storage(4, 'OtherStorage'), 0, [4], [1])))],
+    ['one object of torch.load', () => withPickle('ctorch\nload\n.')],
+    ['one object of torch.FloatStorage', () => withPickle(`ctorch\nFloatStorage\n${tuple(int(2 ** 31 - 1))}R.`)],
     ['the storage m/data/0 is missing', () => withPickle(dict(tensor(storage(4), 0, [4], [1])))],
     [
       'has 16 bytes; expected 8589934588',
@@ -260,13 +378,13 @@ describe('import refuses', () => {
       'in two types or lengths',
       () =>
         withPickle(
-          `${dict(tensor(storage(4), 0, [4], [1])).slice(0, -1)}${dict(tensor(storage(4, 'HalfStorage'), 0, [4], [1]))}`,
+          `](${tensor(storage(4), 0, [4], [1])}${dict(tensor(storage(4, 'HalfStorage'), 0, [4], [1])).slice(0, -1)}e0${dict(tensor(storage(4, 'HalfStorage'), 0, [4], [1]))}`,
+          { 0: new Uint8Array(16) },
         ),
     ],
     ['an OrderedDict of what are no pairs', () => withPickle(`ccollections\nOrderedDict\n${tuple(`(${int(1)}l`)}R.`)],
     ['expected a state dict', () => withPickle('}.')],
     ['found a dict with optimizer', () => withPickle(`}${text('optimizer')}}s.`)],
-    ['big-endian', () => withPickle('}.', {}, { byteorder: 'big' })],
   ])('a pickle that %s', async (reason, make) => {
     const said = await reading(await make());
     expect(said).toContain(reason);

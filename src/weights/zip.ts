@@ -7,6 +7,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { WorkError } from '../errors/errors.ts';
+import { quoteJson } from '../formats/json.ts';
 import type { RandomAccessFile } from '../node/random-access.ts';
 
 const LOCAL_HEADER = 0x04034b50;
@@ -20,8 +21,8 @@ const END_BYTES = 22;
 const END_64_BYTES = 56;
 const END_64_LOCATOR_BYTES = 20;
 const MAX_COMMENT_BYTES = 0xffff;
-/** A directory of a million entries; a network has some hundred. Keeps a hostile file from asking for all memory there is. */
-const MAX_DIRECTORY_BYTES = 64_000_000;
+/** A directory of a hundred thousand entries; a network has some hundred. Keeps a hostile file from asking for all memory there is. */
+const MAX_DIRECTORY_BYTES = 16_000_000;
 const ZIP64_FIELD = 0x0001;
 const IN_ZIP64 = 0xffff_ffff;
 const METHODS: Readonly<Record<number, string>> = { 8: 'Deflate', 9: 'Deflate64', 12: 'bzip2', 14: 'LZMA', 93: 'Zstandard' };
@@ -82,6 +83,14 @@ function widen(numbers: readonly number[], extra: DataView): number[] | undefine
   return numbers.includes(IN_ZIP64) ? undefined : [...numbers];
 }
 
+function nameOf(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
 /** An archive's entries by name. */
 export interface ZipArchive {
   readonly entries: ReadonlyMap<string, ZipEntry>;
@@ -106,6 +115,7 @@ export async function openZip(file: RandomAccessFile): Promise<ZipArchive> {
   const bytes = await file.read(directory.offset, directory.sizeBytes);
   const view = viewOf(bytes);
   const entries = new Map<string, ZipEntry>();
+  const ranges: { name: string; offset: number; end: number }[] = [];
   let at = 0;
   for (let i = 0; i < directory.count; i++) {
     if (at + DIRECTORY_ENTRY_BYTES > bytes.length || view.getUint32(at, true) !== DIRECTORY_ENTRY)
@@ -118,7 +128,9 @@ export async function openZip(file: RandomAccessFile): Promise<ZipArchive> {
     const nameAt = at + DIRECTORY_ENTRY_BYTES;
     const end = nameAt + nameBytes + extraBytes + commentBytes;
     if (end > bytes.length) refuse('its directory is cut short');
-    const name = new TextDecoder().decode(bytes.subarray(nameAt, nameAt + nameBytes));
+    const name = nameOf(bytes.subarray(nameAt, nameAt + nameBytes)) ?? refuse(`entry ${i + 1} has a name that is not UTF-8`);
+    if (/^\/|^[A-Za-z]:|\\|\0|(^|\/)\.\.(\/|$)/.test(name))
+      refuse(`the entry ${quoteJson(name)} has a name that leaves its folder`);
     const [flags, method] = [view.getUint16(at + 8, true), view.getUint16(at + 10, true)];
     const refusal =
       (flags & 1) !== 0 || method === 99
@@ -136,16 +148,23 @@ export async function openZip(file: RandomAccessFile): Promise<ZipArchive> {
       refuse(`the entry ${name} lies outside the file; cut short?`);
     if (entries.has(name)) refuse(`the entry ${name} stands in it twice`);
     entries.set(name, { name, sizeBytes, crc: view.getUint32(at + 16, true), offset, refusal });
+    ranges.push({ name, offset, end: offset + LOCAL_HEADER_BYTES + nameBytes + storedBytes });
     at = end;
   }
+  ranges.sort((a, b) => a.offset - b.offset);
+  for (let i = 1; i < ranges.length; i++)
+    if (ranges[i]!.offset < ranges[i - 1]!.end) refuse(`the entries ${ranges[i - 1]!.name} and ${ranges[i]!.name} overlap`);
   return {
     entries,
     read: async ({ name, sizeBytes, crc, offset, refusal }) => {
       if (refusal !== undefined) throw new WorkError(`${file.path}: the entry ${name} is ${refusal}`);
       const header = viewOf(await file.read(offset, LOCAL_HEADER_BYTES));
-      const start = offset + LOCAL_HEADER_BYTES + header.getUint16(26, true) + header.getUint16(28, true);
+      const nameBytes = header.getUint16(26, true);
+      const start = offset + LOCAL_HEADER_BYTES + nameBytes + header.getUint16(28, true);
       if (header.getUint32(0, true) !== LOCAL_HEADER || start + sizeBytes > directory.offset)
         refuse(`the entry ${name} is not where the directory says`);
+      if (nameOf(await file.read(offset + LOCAL_HEADER_BYTES, nameBytes)) !== name)
+        refuse(`the entry ${name} has another name where its data stand`);
       const data = await file.read(start, sizeBytes);
       const found = crc32(data);
       if (found !== crc) refuse(`the entry ${name} has the CRC-32 ${found.toString(16)}, the directory says ${crc.toString(16)}`);

@@ -15,7 +15,10 @@ async function run(file: string, { out, modality }: Options): Promise<CommandRes
 }
 
 function asText(report: ImportReport): string[] {
-  const { file, format, width, heads, matched, parameters, dtypes, prefix, unetAlone, missingHeads, unknown, remarks } = report;
+  const { file, format, width, heads, matched, parameters, dtypes, prefix, unetAlone, missingHeads, unknown, skipped, warnings } =
+    report;
+  const classes = Object.entries(skipped).sort(([, a], [, b]) => b - a);
+  const objects = classes.reduce((sum, [, count]) => sum + count, 0);
   const standing = Object.entries(heads).flatMap(([head, value]) =>
     value === false || value === undefined ? [] : [value === true ? head : `${head} (${value} outputs)`],
   );
@@ -29,8 +32,16 @@ function asText(report: ImportReport): string[] {
     `heads    ${standing.join(', ') || 'none'}`,
     `missing  ${missingHeads.join(', ') || 'none'}`,
     `unknown  ${unknown.length === 0 ? 'none' : `${unknown.length} tensors, left out: ${unknown.slice(0, 10).join(', ')}${unknown.length > 10 ? ', ... (--json lists all)' : ''}`}`,
+    ...(classes.length > 0
+      ? [
+          `skipped  ${objects} objects beside the tensors, never run: ${classes
+            .slice(0, 5)
+            .map(([name, count]) => (count > 1 ? `${name} (${count})` : name))
+            .join(', ')}${classes.length > 5 ? ', ... (--json lists all)' : ''}`,
+        ]
+      : []),
     ...(names.length > 0 ? [`names    ${names.join('; ')}`] : []),
-    ...(remarks.length > 0 ? ['', 'Remarks:', ...remarks.map((remark) => `  ${remark}`)] : []),
+    ...(warnings.length > 0 ? ['', 'Warnings:', ...warnings.map((warning) => `  ${warning}`)] : []),
   ];
 }
 
@@ -39,7 +50,10 @@ export function registerImport(program: Command): void {
   const command = program
     .command('import')
     .description('make a model folder of weights from PyTorch (.pth, read without Python) or safetensors')
-    .argument('<file>', 'file of torch.save or safetensors: a state dict, alone or in a checkpoint; or a folder that holds one')
+    .argument(
+      '<file>',
+      'file of torch.save or safetensors: a state dict, alone or in a checkpoint; the index.json of several; or a folder with one',
+    )
     .requiredOption('--out <model>', 'model folder to make')
     .addOption(
       new Option('--modality <modality>', 'what it was trained on, if known: 1 mm, intensities as in the paper').choices([

@@ -2,7 +2,9 @@
 import { crc32, deflateRawSync } from 'node:zlib';
 
 export interface Entry {
-  readonly name: string;
+  readonly name: string | Uint8Array;
+  /** What stands before the data instead; of the same length. */
+  readonly localName?: string;
   readonly data: Uint8Array;
   readonly flags?: number;
   /** 0 stored, 8 deflated (and then it is). */
@@ -32,13 +34,14 @@ export function zipByHand(entries: readonly Entry[], end: End = {}): Buffer {
   const directory: Buffer[] = [];
   let offset = 0;
   for (const entry of entries) {
-    const { name, data, flags = 0, method = 0, extra = new Uint8Array() } = entry;
+    const { data, flags = 0, method = 0, extra = new Uint8Array() } = entry;
+    const name = Buffer.from(entry.name as string);
     const stored = method === 8 ? deflateRawSync(data) : Buffer.from(data);
     const crc = entry.crc ?? crc32(data);
     const sizeBytes = entry.sizeBytes ?? data.length;
     const storedBytes = entry.storedBytes ?? stored.length;
     const local = header(30, [0, 4, 0x04034b50], [6, 2, flags], [8, 2, method], [26, 2, name.length]);
-    pieces.push(local, Buffer.from(name), stored);
+    pieces.push(local, Buffer.from(entry.localName ?? name), stored);
     directory.push(
       header(
         46,
@@ -52,7 +55,7 @@ export function zipByHand(entries: readonly Entry[], end: End = {}): Buffer {
         [30, 2, extra.length],
         [42, 4, entry.offset ?? offset],
       ),
-      Buffer.from(name),
+      name,
       Buffer.from(extra),
     );
     offset += local.length + name.length + stored.length;
