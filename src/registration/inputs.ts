@@ -2,33 +2,56 @@
 import type { Landmark } from '../cohort/cohort.ts';
 import { readLandmarks } from '../cohort/landmarks.ts';
 import { WorkError } from '../errors/errors.ts';
-import { reorientToRas } from '../geometry/orientation.ts';
+import { orientationCode, rasGeometry } from '../geometry/orientation.ts';
 import { resampleNearest } from '../geometry/resample.ts';
 import { labelCodes } from '../geometry/statistics.ts';
-import type { Volume, Xyz } from '../geometry/volume.ts';
+import type { Geometry, Volume, VoxelArray, Xyz } from '../geometry/volume.ts';
 import { readImage } from '../images/node/read.ts';
-import type { NetworkImage } from '../preparation/network-image.ts';
 import { gridDifference } from '../preparation/prepare-image.ts';
+
+/** An image of which labels are to be read: its file's grid, and the same with axes towards the patient's right, front and head. */
+export interface ImageGrids {
+  readonly path: string;
+  readonly grid: Geometry;
+  readonly ras: Geometry;
+}
 
 export interface LabelsOfImage {
   /** On the image's own grid. */
   readonly volume: Volume;
+  readonly codes: readonly number[];
   readonly remarks: readonly string[];
 }
 
 /** Reads the label map of an image. @throws WorkError if it is no label map, or lies on another grid */
-export async function readLabelsOf(path: string, image: NetworkImage): Promise<LabelsOfImage> {
+export async function readLabelsOf(path: string, image: ImageGrids): Promise<LabelsOfImage> {
   const { volume } = await readImage(path);
-  if (!volume.data.every((value) => Number.isInteger(value)))
-    throw new WorkError(`${path}: not a label map: expected whole numbers`);
-  const difference = gridDifference(reorientToRas(volume).geometry, image.prepared.image);
+  const codes = wholeNumbers(volume.data);
+  if (!codes) throw new WorkError(`${path}: not a label map: expected whole numbers, of at most ${MAX_CODES} values`);
+  const difference = gridDifference(rasGeometry(volume.geometry), image.ras);
   if (difference)
     throw new WorkError(`${path}: on another grid than its image ${image.path}: ${difference}; resample it to the image`);
   const remarks = labelCodes(volume.data, volume.geometry.size)
     ? []
     : [`${path}: taken for a label map, but its values look like an image's`];
   // the same voxels, perhaps stored in another order of axes
-  return { volume: resampleNearest(volume, image.volume.geometry, 0), remarks };
+  const inOrder = orientationCode(volume.geometry.direction) === orientationCode(image.grid.direction);
+  const onGrid: Volume = inOrder ? { geometry: image.grid, data: volume.data } : resampleNearest(volume, image.grid, 0);
+  return { volume: onGrid, codes, remarks };
+}
+
+/** More values than any label map has. */
+const MAX_CODES = 65_536;
+
+/** Every value, or null if one is not a whole number or they are too many. */
+function wholeNumbers(data: VoxelArray): number[] | null {
+  const codes = new Set<number>();
+  for (let i = 0; i < data.length; i++) {
+    if (data[i] === data[i - 1]) continue;
+    codes.add(data[i]);
+    if (!Number.isInteger(data[i]) || codes.size > MAX_CODES) return null;
+  }
+  return [...codes];
 }
 
 export interface LandmarkPair {

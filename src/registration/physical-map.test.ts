@@ -1,16 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { type Affine, applyAffine, determinant3, multiply3, voxelToPhysical } from '../geometry/affine.ts';
+import { type Affine, applyAffine, determinant3, multiply3, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
 import { resampleLinear, resampleNearest } from '../geometry/resample.ts';
-import { type Geometry, IDENTITY_3, type Matrix3, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
 import {
-  displacementField,
-  IDENTITY,
-  mapPoint,
-  type PhysicalMap,
-  physicalJacobian,
-} from '../method/registration/physical-map.ts';
+  type Geometry,
+  IDENTITY_3,
+  type Matrix3,
+  type Volume,
+  type VoxelArray,
+  voxelCount,
+  type Xyz,
+} from '../geometry/volume.ts';
+import { displacementPlanes, IDENTITY, jacobianPlanes, mapPoint, type PhysicalMap } from '../method/registration/physical-map.ts';
 import { commonAffine, planTiles, tileWeights } from '../method/registration/tiles.ts';
-import { coveredShare, warpImage, warpLabelMap } from '../method/registration/warp.ts';
+import { coveredShare, warpedLabelPlanes, warpedPlanes, warpImage } from '../method/registration/warp.ts';
 import { randomStream } from '../random/random.ts';
 import { itkAffineText } from './transform-file.ts';
 
@@ -22,6 +24,16 @@ const grid = (size: Xyz, direction: Matrix3, spacingMm: Xyz = [0.7, 1.25, 2.5]):
   originMm: [-101.5, 33.25, 712],
   direction,
 });
+/** Axes that are neither the patient's nor perpendicular. */
+const SHEARED: Matrix3 = [1, 0.2, 0, 0, Math.sqrt(0.96), 0.1, 0, 0, Math.sqrt(0.99)];
+/** x to the head, y to the left, z to the front. */
+const PERMUTED: Matrix3 = [0, 1, 0, 0, 0, -1, 1, 0, 0];
+
+/** All planes, one after the other. */
+function everyPlane<Data extends VoxelArray>({ size }: Geometry, plane: (k: number) => Data): number[] {
+  return Array.from({ length: size[2] }, (_, k) => [...plane(k)]).flat();
+}
+
 const AFFINE: Affine = { matrix: [1.1, 0.2, 0, -0.1, 0.9, 0.05, 0, 0.3, 1.2], offset: [3, -2, 40] };
 
 const pointOf = (geometry: Geometry, voxel: number): Xyz => {
@@ -52,7 +64,7 @@ describe('a map in physical space', () => {
 
   it('gives on any grid the displacement of its points', () => {
     const target = grid([5, 4, 3], [0, -1, 0, 0, 0, 1, -1, 0, 0], [1, 0.5, 2]);
-    const { data: displacement } = displacementField(map, target);
+    const displacement = everyPlane(target, displacementPlanes(map, target));
     for (const voxel of [0, 7, 33, 59]) {
       const from = pointOf(target, voxel);
       const to = mapPoint(map, from);
@@ -63,11 +75,12 @@ describe('a map in physical space', () => {
   it('has a Jacobian determinant that is the affine’s on any grid, and negative where it folds', () => {
     for (const direction of [IDENTITY_3, OBLIQUE, [0, -1, 0, 0, 0, 1, -1, 0, 0] as const]) {
       const target = grid([5, 4, 3], direction);
-      const determinants = physicalJacobian(displacementField({ affine: AFFINE, residual: null }, target));
+      const determinantsOf = (affine: Affine): number[] =>
+        everyPlane(target, jacobianPlanes(target, displacementPlanes({ affine, residual: null }, target)));
+      const determinants = determinantsOf(AFFINE);
       for (const value of determinants) expect(value).toBeCloseTo(determinant3(AFFINE.matrix), 4);
       const mirrored: Affine = { matrix: [-1, 0, 0, 0, 1, 0, 0, 0, 1], offset: [0, 0, 0] };
-      for (const value of physicalJacobian(displacementField({ affine: mirrored, residual: null }, target)))
-        expect(value).toBeCloseTo(-1, 4);
+      for (const value of determinantsOf(mirrored)) expect(value).toBeCloseTo(-1, 4);
     }
   });
 
@@ -102,7 +115,9 @@ describe('warping', () => {
       const [got, want] = [warpImage(image, identity, target, -9).data, resampleLinear(image, target, -9).data];
       for (let i = 0; i < want.length; i++) expect(got[i]).toBeCloseTo(want[i], 3);
       const labels: Volume<Int16Array> = { geometry: source, data: Int16Array.from(image.data, (v) => Math.round(v) * 100) };
-      expect(warpLabelMap(labels, identity, target).data).toEqual(resampleNearest(labels, target, 0).data);
+      expect(everyPlane(target, warpedLabelPlanes(labels, identity, target))).toEqual([
+        ...resampleNearest(labels, target, 0).data,
+      ]);
     }
   });
 
@@ -115,6 +130,90 @@ describe('warping', () => {
     expect(coveredShare(geometry, shift, geometry)).toBe(0.75);
   });
 });
+
+describe('planes', () => {
+  const stream = randomStream(5, 'planes-test');
+  const field = grid([6, 5, 4], OBLIQUE, [4, 5, 6]);
+  const map: PhysicalMap = {
+    // about the place where the grids lie: the point (-100, 30, 710) is moved by (1, -2, 3)
+    affine: { matrix: [1.02, 0.05, 0, -0.03, 0.97, 0.02, 0.01, 0, 1.05], offset: [1.5, -18.3, -31.5] },
+    residual: { geometry: field, data: Float32Array.from({ length: 3 * 120 }, () => stream.uniform(-4, 4)) },
+  };
+  const grids: [string, Matrix3, Xyz][] = [
+    ['axes as stored', IDENTITY_3, [7, 6, 5]],
+    ['permuted and flipped', PERMUTED, [5, 7, 6]],
+    ['oblique', OBLIQUE, [7, 5, 6]],
+    ['sheared', SHEARED, [6, 7, 5]],
+    ['one plane', OBLIQUE, [6, 7, 1]],
+    ['one column', SHEARED, [1, 1, 6]],
+  ];
+
+  it.each(grids)('are what every voxel alone gives, in any order: %s', (_, direction, size) => {
+    const target: Geometry = { ...grid(size, direction, [3, 2, 4]), originMm: [-99, 30, 710] };
+    // coarser, so that nothing is smoothed
+    const source = grid([5, 4, 3], SHEARED, [4.5, 5, 6]);
+    const moving: Volume<Int16Array> = {
+      geometry: { ...source, originMm: [-105, 25, 705] },
+      data: Int16Array.from({ length: voxelCount(source.size) }, () => Math.round(stream.uniform(-1000, 1000))),
+    };
+    const displacement = displacementPlanes(map, target);
+    const determinants = jacobianPlanes(target, displacementPlanes(map, target));
+    const warped = warpedPlanes(moving, map, target, -1024);
+    const labels = warpedLabelPlanes(moving, map, target);
+    const [nx, ny, nz] = size;
+    const toMm = voxelToPhysical(target);
+    const moved = (at: Xyz): Xyz => {
+      const p = applyAffine(toMm, at);
+      return mapPoint(map, p).map((value, k) => value - p[k]) as unknown as Xyz;
+    };
+    const clamped = (at: number, n: number): number => Math.max(0, Math.min(n - 1, at));
+    let inside = 0;
+    for (const k of [...Array(nz).keys()].reverse()) {
+      const planes = { displacement: displacement(k), determinants: determinants(k), warped: warped(k), labels: labels(k) };
+      for (let voxel = 0; voxel < nx * ny; voxel++) {
+        const at: Xyz = [voxel % nx, Math.floor(voxel / nx), k];
+        const shift = moved(at);
+        for (let c = 0; c < 3; c++) expect(planes.displacement[3 * voxel + c]).toBeCloseTo(shift[c], 4);
+        // columns: how the place moves with one voxel along each axis
+        const columns = [0, 1, 2].map((axis) => {
+          const step = (by: number): Xyz => at.map((v, a) => (a === axis ? clamped(v + by, size[a]) : v)) as unknown as Xyz;
+          const [from, to] = [step(-1), step(1)];
+          const [a, b] = [moved(from), moved(to)];
+          return [0, 1, 2].map((row) => toMm.matrix[row * 3 + axis] + (b[row] - a[row]) / Math.max(1, to[axis] - from[axis]));
+        });
+        const matrix = [0, 1, 2].flatMap((row) => columns.map((column) => column[row])) as unknown as Matrix3;
+        expect(planes.determinants[voxel]).toBeCloseTo(determinant3(matrix) / determinant3(toMm.matrix), 4);
+        const place = applyAffine(physicalToVoxel(moving.geometry), mapPoint(map, applyAffine(toMm, at)));
+        const isInside = place.every((p, a) => p >= -0.5001 && p <= moving.geometry.size[a] - 0.4999);
+        if (isInside) inside++;
+        expect(Math.abs(planes.warped[voxel] - (isInside ? linearAt(moving, place) : -1024))).toBeLessThan(0.51);
+        const nearest = place.map((p, a) => clamped(Math.round(p), moving.geometry.size[a]));
+        const [mx, my] = moving.geometry.size;
+        expect(planes.labels[voxel]).toBe(isInside ? moving.data[(nearest[2] * my + nearest[1]) * mx + nearest[0]] : 0);
+      }
+    }
+    expect(inside).toBeGreaterThan(0);
+    expect(coveredShare(moving.geometry, map, target)).toBeCloseTo(inside / voxelCount(size), 12);
+  });
+});
+
+/** Trilinear, border values beyond the border. */
+function linearAt({ geometry: { size }, data }: Volume, place: Xyz): number {
+  let sum = 0;
+  for (let corner = 0; corner < 8; corner++) {
+    let [weight, index, stride] = [1, 0, 1];
+    for (let a = 0; a < 3; a++) {
+      const p = Math.max(0, Math.min(size[a] - 1, place[a]));
+      const low = Math.floor(p);
+      const upper = (corner >> a) & 1;
+      weight *= upper ? p - low : 1 - (p - low);
+      index += Math.min(size[a] - 1, low + upper) * stride;
+      stride *= size[a];
+    }
+    sum += weight * data[index];
+  }
+  return sum;
+}
 
 describe('tiles', () => {
   it('are one box if everything fits, both volumes centred in it', () => {

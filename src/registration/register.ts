@@ -14,21 +14,29 @@ import { UsageError, WorkError } from '../errors/errors.ts';
 import { formatBytes } from '../errors/format-bytes.ts';
 import { type Affine, applyAffine, voxelToPhysical } from '../geometry/affine.ts';
 import { orientationCode } from '../geometry/orientation.ts';
-import type { Geometry, Volume, Xyz } from '../geometry/volume.ts';
-import { writeImage, writeVectorImage } from '../images/node/write.ts';
+import type { Geometry, Volume, VoxelArray, Xyz } from '../geometry/volume.ts';
+import { writePlanes } from '../images/node/write.ts';
+import { type VoxelType, voxelTypeOf } from '../images/stored-image.ts';
 import { matchVolumes, planMatch } from '../method/registration/match.ts';
-import { displacementField, IDENTITY, type PhysicalMap, physicalJacobian } from '../method/registration/physical-map.ts';
+import { displacementPlanes, IDENTITY, jacobianPlanes, type PhysicalMap } from '../method/registration/physical-map.ts';
 import { centreOf, stagesOf } from '../method/registration/stages.ts';
-import { coveredShare, warpImage, warpLabelMap } from '../method/registration/warp.ts';
+import { coveredShare, warpedLabelPlanes, warpedPlanes, warpImage } from '../method/registration/warp.ts';
 import { writeFileAtomic } from '../node/files.ts';
 import { guardInputs, type Input, modelInputs } from '../node/guard.ts';
 import type { Progress } from '../node/progress.ts';
 import { openResults } from '../node/results.ts';
-import type { NetworkImage } from '../preparation/network-image.ts';
+import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import { availableTo } from '../training/estimate.ts';
 import { jsonText } from '../training/model-folder.ts';
-import { readLabelsOf, readLandmarkPairs } from './inputs.ts';
-import { type JacobianMeasures, measureJacobian, measureStage, type StageMeasures } from './measure.ts';
+import { type ImageGrids, readLabelsOf, readLandmarkPairs } from './inputs.ts';
+import {
+  type FixedImage,
+  type JacobianMeasures,
+  type MovingImage,
+  measureJacobian,
+  measureStage,
+  type StageMeasures,
+} from './measure.ts';
 import { readMatchingNetwork } from './network.ts';
 import { itkAffineText } from './transform-file.ts';
 
@@ -138,24 +146,45 @@ function deformationOf({ residual }: PhysicalMap): { mean: number; max: number }
   return { mean: sum / (data.length / 3), max };
 }
 
-const factsOf = ({ path, volume: { geometry }, prepared, cropped }: NetworkImage): ImageFacts => ({
+const factsOf = ({ path, grid, problems, cropped }: ReadImage): ImageFacts => ({
   path,
-  size: geometry.size,
-  spacingMm: geometry.spacingMm,
-  orientation: orientationCode(geometry.direction),
+  size: grid.size,
+  spacingMm: grid.spacingMm,
+  orientation: orientationCode(grid.direction),
   seen: cropped.geometry,
-  remarks: prepared.problems,
+  remarks: problems,
 });
 
+/** What a registration needs of each of its images: where the file's voxels lie, and what the network sees of them. */
+interface ReadImage extends FixedImage, ImageGrids {
+  readonly problems: readonly string[];
+}
+
+async function readMoving(
+  path: string,
+  options: PrepareOptions,
+  certain: boolean,
+): Promise<ReadImage & MovingImage & { readonly background: number }> {
+  const { volume, background, prepared, cropped } = await readForNetwork(path, options, certain);
+  const { geometry: grid } = volume;
+  return { path, grid, ras: prepared.image, problems: prepared.problems, prepared: prepared.whole, cropped, volume, background };
+}
+
+/** Of the fixed image the file's own voxels are not needed any more, nor what was prepared beside what the network sees. */
+async function readFixed(path: string, options: PrepareOptions, certain: boolean): Promise<ReadImage> {
+  const { grid, ras, problems, cropped } = await readMoving(path, options, certain);
+  return { path, grid, ras, problems, cropped };
+}
+
 /** The moving image as the network sees it, on the fixed image's prepared grid. @throws WorkError if nothing of it lies there */
-function whereStored(moving: NetworkImage, fixed: NetworkImage): Volume<Float32Array> {
+function whereStored(moving: ReadImage & MovingImage, fixed: ReadImage): Volume<Float32Array> {
   const identity: PhysicalMap = { affine: IDENTITY, residual: null };
   const grid = fixed.cropped.geometry;
-  if (coveredShare(moving.volume.geometry, identity, grid) === 0)
+  if (coveredShare(moving.grid, identity, grid) === 0)
     throw new WorkError(
       `--start stored: as their files say, ${moving.path} and ${fixed.path} lie apart and share no place; leave the option out to start centre on centre`,
     );
-  return warpImage(moving.prepared.whole, identity, grid, 0);
+  return warpImage(moving.prepared, identity, grid, 0);
 }
 
 /** By how many degrees the prepared grids are turned against each other. */
@@ -164,6 +193,12 @@ function angleBetweenDeg({ direction: a }: Geometry, { direction: b }: Geometry)
   const trace = a.reduce((sum, value, i) => sum + value * b[i], 0);
   return (Math.acos(Math.max(-1, Math.min(1, (trace - 1) / 2))) * 180) / Math.PI;
 }
+/** Waits for all of them, also if one fails; then throws what the first to fail threw. */
+async function allDone(work: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(work)).find((result) => result.status === 'rejected');
+  if (failed) throw failed.reason;
+}
+
 /** Less is a scan's ordinary tilt. */
 const TURNED_DEG = 10;
 
@@ -185,8 +220,8 @@ async function registerWith(
   const results = await openResults(out, { names: Object.values(REGISTRATION_FILES), overwrite, by: 'gvsl register' });
   const options = network.preprocessing;
   const certain = call.modality !== undefined;
-  const fixed = await readForNetwork(call.fixed, options, certain);
-  const moving = await readForNetwork(call.moving, options, certain);
+  const fixed = await readFixed(call.fixed, options, certain);
+  const moving = await readMoving(call.moving, options, certain);
   const movingLabels = call.movingLabels === undefined ? null : await readLabelsOf(call.movingLabels, moving);
   const fixedLabels = call.fixedLabels === undefined ? null : await readLabelsOf(call.fixedLabels, fixed);
   const landmarks =
@@ -213,24 +248,35 @@ async function registerWith(
 
   const stages = stagesOf(match, fixedGrid, movingGrid, network.architecture.heads.affine, start);
   const map = stages.at(-1)![1];
-  const labels = movingLabels && fixedLabels ? { moving: movingLabels.volume, fixed: fixedLabels.volume } : null;
+  const labels = movingLabels &&
+    fixedLabels && {
+      moving: movingLabels.volume,
+      fixed: fixedLabels.volume,
+      codes: [...new Set([...movingLabels.codes, ...fixedLabels.codes])],
+    };
   const truth = { labels, landmarks: landmarks.pairs };
   const measured = stages.map((stage) => measureStage(stage, moving, fixed, truth));
 
-  const grid = fixed.volume.geometry;
-  const displacement = displacementField(map, grid);
-  const determinants = physicalJacobian(displacement);
+  const { grid } = fixed;
+  const jacobian = measureJacobian(jacobianPlanes(grid, displacementPlanes(map, grid)), grid, fixedGrid);
   const files = REGISTRATION_FILES;
   const place = (name: string): string => join(out, name);
   // from here on the folder holds no finished registration until the report is there
   await rm(place(files.report), { force: true });
   await rm(place(files.warpedLabels), { force: true });
-  await writeImage(place(files.warped), warpImage(moving.volume, map, grid, moving.background));
-  await writeVectorImage(place(files.displacement), grid, displacement.data);
-  await writeImage(place(files.jacobian), { geometry: grid, data: determinants });
+  const write = (name: string, type: VoxelType, plane: (z: number) => VoxelArray, components: 1 | 3 = 1): Promise<void> =>
+    writePlanes(place(name), { geometry: grid, type, components, plane });
+  // side by side: compressing them is most of the work, and happens in threads of its own
+  await allDone([
+    write(files.warped, voxelTypeOf(moving.volume.data), warpedPlanes(moving.volume, map, grid, moving.background)),
+    write(files.displacement, 'float32', displacementPlanes(map, grid), 3),
+    write(files.jacobian, 'float32', jacobian.plane),
+    ...(movingLabels
+      ? [write(files.warpedLabels, voxelTypeOf(movingLabels.volume.data), warpedLabelPlanes(movingLabels.volume, map, grid))]
+      : []),
+  ]);
   const fixedCentreMm = applyAffine(voxelToPhysical(fixedGrid), centreOf(fixedGrid));
   await writeFileAtomic(place(files.affine), itkAffineText(map.affine, fixedCentreMm));
-  if (movingLabels) await writeImage(place(files.warpedLabels), warpLabelMap(movingLabels.volume, map, grid));
 
   const { modality, spacingMm, intensity, crop } = options;
   const { report: _report, warpedLabels, ...always } = files;
@@ -242,7 +288,7 @@ async function registerWith(
     network: { inputSize: plan.size, tiles: plan.tiles.length, reason: plan.reason },
     start,
     stages: measured,
-    jacobian: measureJacobian(determinants, grid, fixedGrid),
+    jacobian: jacobian.measures(),
     deformationMm: deformationOf(map),
     affine: map.affine,
     ...(landmarks.pairs.length > 0 ? { unpairedLandmarks: landmarks.unpaired } : {}),

@@ -15,39 +15,59 @@ export interface LabelOverlap {
   readonly meanDice: number;
 }
 
+/** Counts the voxels of two label maps of one grid that come in parts. */
+export class OverlapCount {
+  /** Voxels of each label: in a and in b together, and where both agree. */
+  readonly #counts = new Map<number, { either: number; both: number }>();
+
+  #of(label: number): { either: number; both: number } {
+    const known = this.#counts.get(label);
+    if (known) return known;
+    const fresh = { either: 0, both: 0 };
+    this.#counts.set(label, fresh);
+    return fresh;
+  }
+
+  /** @throws RangeError if the parts differ in length */
+  add(a: VoxelArray, b: VoxelArray): void {
+    if (a.length !== b.length)
+      throw new RangeError(`labelOverlap: expected two maps of one grid, got ${a.length} and ${b.length} voxels`);
+    // regions are large: neighbours mostly have the same pair of labels
+    for (let start = 0, end = 0; start < a.length; start = end) {
+      const [labelA, labelB] = [a[start], b[start]];
+      end = start + 1;
+      while (end < a.length && a[end] === labelA && b[end] === labelB) end++;
+      if (labelA === 0 && labelB === 0) continue;
+      const ofA = this.#of(labelA);
+      ofA.either += end - start;
+      this.#of(labelB).either += end - start;
+      if (labelA === labelB) ofA.both += end - start;
+    }
+  }
+
+  /** @param asked labels to judge; default is all that occurred in either */
+  result(asked?: readonly number[]): LabelOverlap {
+    const counts = this.#counts;
+    const judged = [...new Set(asked ?? counts.keys())].filter((label) => label !== 0).sort((first, second) => first - second);
+    const labels = judged.flatMap((label) => {
+      const found = counts.get(label);
+      return found ? [{ label, dice: (2 * found.both) / found.either }] : [];
+    });
+    return {
+      labels,
+      absent: judged.filter((label) => !counts.has(label)),
+      meanDice: labels.reduce((sum, { dice }) => sum + dice, 0) / labels.length,
+    };
+  }
+}
+
 /**
  * The overlap of two label maps of one grid.
  * @param asked labels to judge; default is all that occur in either.
  * @throws RangeError if the maps differ in length.
  */
 export function labelOverlap(a: VoxelArray, b: VoxelArray, asked?: readonly number[]): LabelOverlap {
-  if (a.length !== b.length)
-    throw new RangeError(`labelOverlap: expected two maps of one grid, got ${a.length} and ${b.length} voxels`);
-  /** Voxels of each label: in a and in b together, and where both agree. */
-  const counts = new Map<number, { either: number; both: number }>();
-  const count = (label: number): { either: number; both: number } => {
-    const known = counts.get(label);
-    if (known) return known;
-    const fresh = { either: 0, both: 0 };
-    counts.set(label, fresh);
-    return fresh;
-  };
-  for (let i = 0; i < a.length; i++) {
-    if (a[i] === 0 && b[i] === 0) continue;
-    const ofA = count(a[i]);
-    ofA.either++;
-    count(b[i]).either++;
-    if (a[i] === b[i]) ofA.both++;
-  }
-  counts.delete(0);
-  const judged = [...new Set(asked ?? counts.keys())].filter((label) => label !== 0).sort((first, second) => first - second);
-  const labels = judged.flatMap((label) => {
-    const found = counts.get(label);
-    return found ? [{ label, dice: (2 * found.both) / found.either }] : [];
-  });
-  return {
-    labels,
-    absent: judged.filter((label) => !counts.has(label)),
-    meanDice: labels.reduce((sum, { dice }) => sum + dice, 0) / labels.length,
-  };
+  const count = new OverlapCount();
+  count.add(a, b);
+  return count.result(asked);
 }

@@ -164,10 +164,16 @@ export async function matchVolumes(
   }
 
   const affine = commonAffine(affines, size);
-  for (let voxel = 0; voxel < voxels; voxel++) {
-    const point: Xyz = [voxel % nx, Math.floor(voxel / nx) % ny, Math.floor(voxel / (nx * ny))];
-    const expected = applyAffine(affine, point);
-    for (let k = 0; k < 3; k++) moves[voxel * 3 + k] = moves[voxel * 3 + k] / total[voxel] - (expected[k] - point[k]);
+  const { matrix: m, offset } = affine;
+  for (let z = 0, voxel = 0; z < nz; z++) {
+    for (let y = 0; y < ny; y++) {
+      for (let x = 0; x < nx; x++, voxel++) {
+        const weight = total[voxel];
+        moves[voxel * 3] = moves[voxel * 3] / weight - (m[0] * x + m[1] * y + m[2] * z + offset[0] - x);
+        moves[voxel * 3 + 1] = moves[voxel * 3 + 1] / weight - (m[3] * x + m[4] * y + m[5] * z + offset[1] - y);
+        moves[voxel * 3 + 2] = moves[voxel * 3 + 2] / weight - (m[6] * x + m[7] * y + m[8] * z + offset[2] - z);
+      }
+    }
   }
   return { affine, residual: moves };
 }

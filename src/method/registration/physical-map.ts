@@ -7,13 +7,12 @@
 import {
   type Affine,
   applyAffine,
-  applyMatrix3,
   composeAffine,
   determinant3,
   physicalToVoxel,
   voxelToPhysical,
 } from '../../geometry/affine.ts';
-import { type Geometry, IDENTITY_3, type Matrix3, voxelCount, type Xyz } from '../../geometry/volume.ts';
+import { type Geometry, IDENTITY_3, type Matrix3, type Xyz } from '../../geometry/volume.ts';
 
 /** Vectors on a grid: `data[voxel * 3 + component]`, x, y, z. */
 export interface VectorField {
@@ -52,50 +51,104 @@ function addVectorAt({ geometry: { size }, data }: VectorField, px: number, py: 
 }
 
 /** The field with its vectors turned and scaled by a matrix. */
-function turned({ geometry, data }: VectorField, m: Matrix3): VectorField {
+export function turned({ geometry, data }: VectorField, m: Matrix3): VectorField {
   const out = new Float32Array(data.length);
-  for (let i = 0; i < data.length; i += 3) out.set(applyMatrix3(m, [data[i], data[i + 1], data[i + 2]]), i);
+  for (let i = 0; i < data.length; i += 3) {
+    const [x, y, z] = [data[i], data[i + 1], data[i + 2]];
+    out[i] = m[0] * x + m[1] * y + m[2] * z;
+    out[i + 1] = m[3] * x + m[4] * y + m[5] * z;
+    out[i + 2] = m[6] * x + m[7] * y + m[8] * z;
+  }
   return { geometry, data: out };
 }
 
+/** Where a map brings the voxels of one plane of a grid, x fastest. */
+export interface MappedPlane {
+  readonly x: Float64Array;
+  readonly y: Float64Array;
+  readonly z: Float64Array;
+}
+
 /**
- * Visits every voxel of `grid`, x fastest, with the place to which the map brings it.
- * @param coordinates from mm, LPS, to what `visit` wants: the voxels of an image (`physicalToVoxel`), or mm (`IDENTITY`)
+ * The places to which the map brings the voxels of `grid`, a plane at a time. The arrays that it gives are used again for the next plane.
+ * @param coordinates from mm, LPS, to what is wanted: the voxels of an image (`physicalToVoxel`), or mm (`IDENTITY`)
  */
-export function forEachMapped(
-  map: PhysicalMap,
-  grid: Geometry,
-  coordinates: Affine,
-  visit: (voxel: number, x: number, y: number, z: number) => void,
-): void {
+export function mappedPlanes(map: PhysicalMap, grid: Geometry, coordinates: Affine): (k: number) => MappedPlane {
   const { matrix: a, offset } = composeAffine(coordinates, composeAffine(map.affine, voxelToPhysical(grid)));
   const residual = map.residual && turned(map.residual, coordinates.matrix);
-  const { matrix: b, offset: start } = residual
-    ? composeAffine(physicalToVoxel(residual.geometry), voxelToPhysical(grid))
-    : IDENTITY;
-  const [nx, ny, nz] = grid.size;
-  const added = new Float64Array(3);
-  let voxel = 0;
-  for (let z = 0; z < nz; z++) {
-    for (let y = 0; y < ny; y++) {
-      for (let x = 0; x < nx; x++) {
-        added.fill(0);
-        if (residual) {
-          addVectorAt(
-            residual,
-            b[0] * x + b[1] * y + b[2] * z + start[0],
-            b[3] * x + b[4] * y + b[5] * z + start[1],
-            b[6] * x + b[7] * y + b[8] * z + start[2],
-            added,
-          );
-        }
-        visit(
-          voxel++,
-          a[0] * x + a[1] * y + a[2] * z + offset[0] + added[0],
-          a[3] * x + a[4] * y + a[5] * z + offset[1] + added[1],
-          a[6] * x + a[7] * y + a[8] * z + offset[2] + added[2],
-        );
+  const toResidual = residual && composeAffine(physicalToVoxel(residual.geometry), voxelToPhysical(grid));
+  const [nx, ny] = grid.size;
+  const plane = { x: new Float64Array(nx * ny), y: new Float64Array(nx * ny), z: new Float64Array(nx * ny) };
+  return (k) => {
+    const { x, y, z } = plane;
+    for (let j = 0, at = 0; j < ny; j++) {
+      for (let i = 0; i < nx; i++, at++) {
+        x[at] = a[0] * i + a[1] * j + a[2] * k + offset[0];
+        y[at] = a[3] * i + a[4] * j + a[5] * k + offset[1];
+        z[at] = a[6] * i + a[7] * j + a[8] * k + offset[2];
       }
+    }
+    if (residual && toResidual) addField(residual, toResidual, nx, ny, k, plane);
+    return plane;
+  };
+}
+
+/** Adds to a plane of places what the field holds there: `addVectorAt` for every voxel, as one loop. */
+function addField(
+  { geometry: { size }, data }: VectorField,
+  { matrix: b, offset: start }: Affine,
+  width: number,
+  height: number,
+  k: number,
+  { x, y, z }: MappedPlane,
+): void {
+  const [nx, ny, nz] = size;
+  const [row, slice] = [3 * nx, 3 * nx * ny];
+  for (let j = 0, at = 0; j < height; j++) {
+    for (let i = 0; i < width; i++, at++) {
+      const px = b[0] * i + b[1] * j + b[2] * k + start[0];
+      const py = b[3] * i + b[4] * j + b[5] * k + start[1];
+      const pz = b[6] * i + b[7] * j + b[8] * k + start[2];
+      const cx = px < 0 ? 0 : Math.min(px, nx - 1);
+      const cy = py < 0 ? 0 : Math.min(py, ny - 1);
+      const cz = pz < 0 ? 0 : Math.min(pz, nz - 1);
+      const [x0, y0, z0] = [Math.floor(cx), Math.floor(cy), Math.floor(cz)];
+      const [fx, fy, fz] = [cx - x0, cy - y0, cz - z0];
+      const [gx, gy, gz] = [1 - fx, 1 - fy, 1 - fz];
+      // a weight of zero may belong to a neighbour outside the grid: its place is then taken by one inside
+      const [dx, dy, dz] = [fx > 0 ? 3 : 0, fy > 0 ? row : 0, fz > 0 ? slice : 0];
+      const n0 = z0 * slice + y0 * row + 3 * x0;
+      const [n1, n2, n3, n4] = [n0 + dx, n0 + dy, n0 + dx + dy, n0 + dz];
+      const [n5, n6, n7] = [n4 + dx, n4 + dy, n4 + dx + dy];
+      const [w0, w1, w2, w3] = [gx * gy * gz, fx * gy * gz, gx * fy * gz, fx * fy * gz];
+      const [w4, w5, w6, w7] = [gx * gy * fz, fx * gy * fz, gx * fy * fz, fx * fy * fz];
+      x[at] +=
+        w0 * data[n0] +
+        w1 * data[n1] +
+        w2 * data[n2] +
+        w3 * data[n3] +
+        w4 * data[n4] +
+        w5 * data[n5] +
+        w6 * data[n6] +
+        w7 * data[n7];
+      y[at] +=
+        w0 * data[n0 + 1] +
+        w1 * data[n1 + 1] +
+        w2 * data[n2 + 1] +
+        w3 * data[n3 + 1] +
+        w4 * data[n4 + 1] +
+        w5 * data[n5 + 1] +
+        w6 * data[n6 + 1] +
+        w7 * data[n7 + 1];
+      z[at] +=
+        w0 * data[n0 + 2] +
+        w1 * data[n1 + 2] +
+        w2 * data[n2 + 2] +
+        w3 * data[n3 + 2] +
+        w4 * data[n4 + 2] +
+        w5 * data[n5 + 2] +
+        w6 * data[n6 + 2] +
+        w7 * data[n7 + 2];
     }
   }
 }
@@ -110,47 +163,74 @@ export function mapPoint({ affine, residual }: PhysicalMap, point: Xyz): Xyz {
   return [out[0], out[1], out[2]];
 }
 
-/** The displacement of each voxel of `grid`: where the map brings it minus where it is, mm, LPS. */
-export function displacementField(map: PhysicalMap, grid: Geometry): VectorField {
-  const data = new Float32Array(voxelCount(grid.size) * 3);
+/**
+ * The displacement of each voxel of `grid`, where the map brings it minus where it is, mm, LPS: plane by plane, three values a voxel
+ * (`plane[3 * voxel + component]`). The array that it gives is used again for the next plane.
+ */
+export function displacementPlanes(map: PhysicalMap, grid: Geometry): (k: number) => Float32Array {
   const { matrix: m, offset } = voxelToPhysical(grid);
   const [nx, ny] = grid.size;
-  forEachMapped(map, grid, IDENTITY, (voxel, x, y, z) => {
-    const i = voxel % nx;
-    const j = Math.floor(voxel / nx) % ny;
-    const k = Math.floor(voxel / (nx * ny));
-    data[voxel * 3] = x - (m[0] * i + m[1] * j + m[2] * k + offset[0]);
-    data[voxel * 3 + 1] = y - (m[3] * i + m[4] * j + m[5] * k + offset[1]);
-    data[voxel * 3 + 2] = z - (m[6] * i + m[7] * j + m[8] * k + offset[2]);
-  });
-  return { geometry: grid, data };
+  const mapped = mappedPlanes(map, grid, IDENTITY);
+  const out = new Float32Array(3 * nx * ny);
+  return (k) => {
+    const { x, y, z } = mapped(k);
+    for (let j = 0, at = 0; j < ny; j++) {
+      for (let i = 0; i < nx; i++, at++) {
+        out[3 * at] = x[at] - (m[0] * i + m[1] * j + m[2] * k + offset[0]);
+        out[3 * at + 1] = y[at] - (m[3] * i + m[4] * j + m[5] * k + offset[1]);
+        out[3 * at + 2] = z[at] - (m[6] * i + m[7] * j + m[8] * k + offset[2]);
+      }
+    }
+    return out;
+  };
 }
 
 /**
  * The Jacobian determinant of x -> x + displacement(x) in physical space, at each voxel: 1 keeps volume, 0 or less is a fold.
  * Derivatives are central differences, one-sided at the border; along an axis of one voxel the displacement counts as constant.
+ * @param displacement gives the planes of the field on `grid`: see `displacementPlanes`
+ * @returns gives the planes of determinants, which are asked for in ascending order; the array is used again for the next plane
  */
-export function physicalJacobian({ geometry, data }: VectorField): Float32Array {
-  const { size } = geometry;
-  const { matrix } = voxelToPhysical(geometry);
-  const perVoxel = determinant3(matrix);
-  const stride = [1, size[0], size[0] * size[1]];
-  const out = new Float32Array(voxelCount(size));
-  const j = new Float64Array(9);
-  const index = [0, 0, 0];
-  for (let voxel = 0; voxel < out.length; voxel++) {
-    index[0] = voxel % size[0];
-    index[1] = Math.floor(voxel / stride[1]) % size[1];
-    index[2] = Math.floor(voxel / stride[2]);
-    for (let axis = 0; axis < 3; axis++) {
-      const back = index[axis] > 0 ? 1 : 0;
-      const ahead = index[axis] < size[axis] - 1 ? 1 : 0;
-      const [from, to] = [(voxel - back * stride[axis]) * 3, (voxel + ahead * stride[axis]) * 3];
-      const steps = Math.max(1, back + ahead);
-      // how the mapped position moves with one voxel along the axis
-      for (let row = 0; row < 3; row++) j[row * 3 + axis] = matrix[row * 3 + axis] + (data[to + row] - data[from + row]) / steps;
+export function jacobianPlanes(grid: Geometry, displacement: (k: number) => Float32Array): (k: number) => Float32Array {
+  const [nx, ny, nz] = grid.size;
+  const { matrix: m } = voxelToPhysical(grid);
+  const perVoxel = determinant3(m);
+  const out = new Float32Array(nx * ny);
+  /** The plane before, the plane itself and the one behind it, of each that is asked for; plane k in place k modulo 3. */
+  const near = Array.from({ length: 3 }, () => new Float32Array(3 * nx * ny));
+  const held = [-1, -1, -1];
+  const planeAt = (k: number): Float32Array => {
+    if (held[k % 3] !== k) {
+      near[k % 3].set(displacement(k));
+      held[k % 3] = k;
     }
-    out[voxel] = determinant3(j as unknown as Matrix3) / perVoxel;
-  }
-  return out;
+    return near[k % 3];
+  };
+  return (k) => {
+    const [below, above] = [Math.max(0, k - 1), Math.min(nz - 1, k + 1)];
+    const [before, here, behind] = [planeAt(below), planeAt(k), planeAt(above)];
+    const stepsZ = Math.max(1, above - below);
+    for (let j = 0, at = 0; j < ny; j++) {
+      const [front, back] = [j > 0 ? 3 * nx : 0, j < ny - 1 ? 3 * nx : 0];
+      const stepsY = Math.max(1, (front + back) / (3 * nx));
+      for (let i = 0; i < nx; i++, at++) {
+        const v = 3 * at;
+        const [left, right] = [v - (i > 0 ? 3 : 0), v + (i < nx - 1 ? 3 : 0)];
+        const stepsX = Math.max(1, (right - left) / 3);
+        const [up, down] = [v - front, v + back];
+        // how the mapped position moves with one voxel along x (a, d, g), y (b, e, h) and z (c, f, i)
+        const ja = m[0] + (here[right] - here[left]) / stepsX;
+        const jd = m[3] + (here[right + 1] - here[left + 1]) / stepsX;
+        const jg = m[6] + (here[right + 2] - here[left + 2]) / stepsX;
+        const jb = m[1] + (here[down] - here[up]) / stepsY;
+        const je = m[4] + (here[down + 1] - here[up + 1]) / stepsY;
+        const jh = m[7] + (here[down + 2] - here[up + 2]) / stepsY;
+        const jc = m[2] + (behind[v] - before[v]) / stepsZ;
+        const jf = m[5] + (behind[v + 1] - before[v + 1]) / stepsZ;
+        const ji = m[8] + (behind[v + 2] - before[v + 2]) / stepsZ;
+        out[at] = (ja * (je * ji - jf * jh) - jb * (jd * ji - jf * jg) + jc * (jd * jh - je * jg)) / perVoxel;
+      }
+    }
+    return out;
+  };
 }

@@ -1,8 +1,8 @@
 /** A match on the network's grids as maps between the patients' own spaces, stage by stage. */
-import { type Affine, applyMatrix3, composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
+import { type Affine, composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
 import { type Geometry, IDENTITY_3, type Xyz } from '../../geometry/volume.ts';
 import type { Match } from './match.ts';
-import { IDENTITY, type PhysicalMap } from './physical-map.ts';
+import { IDENTITY, type PhysicalMap, turned } from './physical-map.ts';
 
 export const centreOf = ({ size }: Geometry): Xyz => size.map((n) => (n - 1) / 2) as unknown as Xyz;
 
@@ -28,14 +28,11 @@ export function stagesOf(
   const [from, to] = [centreOf(fixed), centreOf(moving)];
   const centring: Affine = { matrix: IDENTITY_3, offset: to.map((c, k) => c - from[k]) as unknown as Xyz };
   const affine = physical(match.affine, fixed, moving);
-  const toMm = voxelToPhysical(moving).matrix;
-  const data = new Float32Array(match.residual.length);
-  for (let i = 0; i < data.length; i += 3)
-    data.set(applyMatrix3(toMm, [match.residual[i], match.residual[i + 1], match.residual[i + 2]]), i);
+  const residual = turned({ geometry: fixed, data: match.residual }, voxelToPhysical(moving).matrix);
   return [
     ['asStored', { affine: IDENTITY, residual: null }],
     ...(start === 'centres' ? [['centred', { affine: physical(centring, fixed, moving), residual: null }] as const] : []),
     ...(hasAffine ? [['affine', { affine, residual: null }] as const] : []),
-    ['deformable', { affine, residual: { geometry: fixed, data } }],
+    ['deformable', { affine, residual }],
   ];
 }

@@ -6,15 +6,16 @@ import { composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/
 import { sigmaBeforeDownsampling } from '../../geometry/resample.ts';
 import { smoothGaussian } from '../../geometry/smooth.ts';
 import { type Geometry, type Volume, type VoxelArray, voxelCount, type Xyz } from '../../geometry/volume.ts';
-import { forEachMapped, type PhysicalMap } from './physical-map.ts';
+import { type MappedPlane, mappedPlanes, type PhysicalMap } from './physical-map.ts';
 
 /** Half a voxel outside still belongs to the border voxel; the slack is for rounding in a file's header (as in resampling). */
 const BORDER = 0.5 + 1e-4;
 
 const isOutside = (position: number, size: number): boolean => !(position >= -BORDER && position <= size - 1 + BORDER);
 const inside = (position: number, size: number): number => (position < 0 ? 0 : Math.min(position, size - 1));
+const nearest = (position: number, size: number): number => Math.max(0, Math.min(size - 1, Math.ceil(position - BORDER)));
 
-const emptyLike = <Data extends VoxelArray>(data: Data, length: number): Data =>
+export const emptyLike = <Data extends VoxelArray>(data: Data, length: number): Data =>
   new (data.constructor as new (length: number) => Data)(length);
 
 /** The image smoothed as a coarser grid needs it, along each of its axes; itself if the grid is as fine. */
@@ -28,54 +29,112 @@ function forGrid(volume: Volume, map: PhysicalMap, grid: Geometry): VoxelArray {
 /**
  * The image on `grid`, trilinear, in its own number type (rounded where that is a whole number); smoothed first if the grid is coarser.
  * @param background value of what lies outside the moving image
+ * @returns gives a plane of `grid`; the array is used again for the next plane
  */
-export function warpImage<Data extends VoxelArray>(
+export function warpedPlanes<Data extends VoxelArray>(
   volume: Volume<Data>,
   map: PhysicalMap,
   grid: Geometry,
   background: number,
-): Volume<Data> {
-  const [nx, ny, nz] = volume.geometry.size;
+): (k: number) => Data {
+  const { size } = volume.geometry;
   const input = forGrid(volume, map, grid);
-  const data = emptyLike(volume.data, voxelCount(grid.size));
-  const whole = !(data instanceof Float32Array || data instanceof Float64Array);
-  forEachMapped(map, grid, physicalToVoxel(volume.geometry), (voxel, px, py, pz) => {
+  const mapped = mappedPlanes(map, grid, physicalToVoxel(volume.geometry));
+  const out = emptyLike(volume.data, grid.size[0] * grid.size[1]);
+  return (k) => {
+    sampleLinear(input, size, mapped(k), background, out);
+    return out;
+  };
+}
+
+function sampleLinear(
+  input: VoxelArray,
+  [nx, ny, nz]: Xyz,
+  { x: xs, y: ys, z: zs }: MappedPlane,
+  background: number,
+  out: VoxelArray,
+): void {
+  const whole = !(out instanceof Float32Array || out instanceof Float64Array);
+  for (let voxel = 0; voxel < out.length; voxel++) {
+    const [px, py, pz] = [xs[voxel], ys[voxel], zs[voxel]];
     if (isOutside(px, nx) || isOutside(py, ny) || isOutside(pz, nz)) {
-      data[voxel] = background;
-      return;
+      out[voxel] = background;
+      continue;
     }
     const [x, y, z] = [inside(px, nx), inside(py, ny), inside(pz, nz)];
     const [x0, y0, z0] = [Math.floor(x), Math.floor(y), Math.floor(z)];
     const [fx, fy, fz] = [x - x0, y - y0, z - z0];
     const [dx, dy, dz] = [fx > 0 ? 1 : 0, fy > 0 ? nx : 0, fz > 0 ? nx * ny : 0];
     const i = (z0 * ny + y0) * nx + x0;
-    const along = (from: number): number => input[from] + (input[from + dx] - input[from]) * fx;
-    const low = along(i) + (along(i + dy) - along(i)) * fy;
-    const high = along(i + dz) + (along(i + dz + dy) - along(i + dz)) * fy;
+    const c00 = input[i] + (input[i + dx] - input[i]) * fx;
+    const c10 = input[i + dy] + (input[i + dy + dx] - input[i + dy]) * fx;
+    const c01 = input[i + dz] + (input[i + dz + dx] - input[i + dz]) * fx;
+    const c11 = input[i + dz + dy] + (input[i + dz + dy + dx] - input[i + dz + dy]) * fx;
+    const low = c00 + (c10 - c00) * fy;
+    const high = c01 + (c11 - c01) * fy;
     const value = low + (high - low) * fz;
-    data[voxel] = whole ? Math.round(value) : value;
-  });
-  return { geometry: grid, data };
+    out[voxel] = whole ? Math.round(value) : value;
+  }
 }
 
-/** The label map on `grid`: the nearest voxel's code, 0 outside; exactly between two voxels the lower. */
-export function warpLabelMap<Data extends VoxelArray>(labels: Volume<Data>, map: PhysicalMap, grid: Geometry): Volume<Data> {
-  const [nx, ny, nz] = labels.geometry.size;
-  const data = emptyLike(labels.data, voxelCount(grid.size));
-  const nearest = (position: number, size: number): number => Math.max(0, Math.min(size - 1, Math.ceil(position - BORDER)));
-  forEachMapped(map, grid, physicalToVoxel(labels.geometry), (voxel, x, y, z) => {
-    if (isOutside(x, nx) || isOutside(y, ny) || isOutside(z, nz)) return;
-    data[voxel] = labels.data[(nearest(z, nz) * ny + nearest(y, ny)) * nx + nearest(x, nx)];
-  });
-  return { geometry: grid, data };
+/** `warpedPlanes`, all of them. */
+export function warpImage<Data extends VoxelArray>(
+  volume: Volume<Data>,
+  map: PhysicalMap,
+  grid: Geometry,
+  background: number,
+): Volume<Data> {
+  return allPlanes(grid, volume.data, warpedPlanes(volume, map, grid, background));
+}
+
+/**
+ * The label map on `grid`: the nearest voxel's code, 0 outside; exactly between two voxels the lower.
+ * @returns gives a plane of `grid`; the array is used again for the next plane
+ */
+export function warpedLabelPlanes<Data extends VoxelArray>(
+  labels: Volume<Data>,
+  map: PhysicalMap,
+  grid: Geometry,
+): (k: number) => Data {
+  const mapped = mappedPlanes(map, grid, physicalToVoxel(labels.geometry));
+  const out = emptyLike(labels.data, grid.size[0] * grid.size[1]);
+  return (k) => {
+    sampleNearest(labels, mapped(k), out);
+    return out;
+  };
+}
+
+/** The codes at the places of a plane, in voxels of the label map; 0 outside. */
+export function sampleNearest({ geometry, data }: Volume, { x: xs, y: ys, z: zs }: MappedPlane, out: VoxelArray): void {
+  const [nx, ny, nz] = geometry.size;
+  for (let voxel = 0; voxel < out.length; voxel++) {
+    const [x, y, z] = [xs[voxel], ys[voxel], zs[voxel]];
+    out[voxel] =
+      isOutside(x, nx) || isOutside(y, ny) || isOutside(z, nz)
+        ? 0
+        : data[(nearest(z, nz) * ny + nearest(y, ny)) * nx + nearest(x, nx)];
+  }
+}
+
+/** How many of the places of a plane, in voxels of an image of this size, lie inside it. */
+export function countInside([nx, ny, nz]: Xyz, { x: xs, y: ys, z: zs }: MappedPlane): number {
+  let count = 0;
+  for (let voxel = 0; voxel < xs.length; voxel++)
+    if (!isOutside(xs[voxel], nx) && !isOutside(ys[voxel], ny) && !isOutside(zs[voxel], nz)) count++;
+  return count;
 }
 
 /** The share of the grid's voxels, in [0, 1], that the map brings into the image. */
 export function coveredShare(image: Geometry, map: PhysicalMap, grid: Geometry): number {
-  const [nx, ny, nz] = image.size;
+  const mapped = mappedPlanes(map, grid, physicalToVoxel(image));
   let covered = 0;
-  forEachMapped(map, grid, physicalToVoxel(image), (_, x, y, z) => {
-    if (!isOutside(x, nx) && !isOutside(y, ny) && !isOutside(z, nz)) covered++;
-  });
+  for (let k = 0; k < grid.size[2]; k++) covered += countInside(image.size, mapped(k));
   return covered / voxelCount(grid.size);
+}
+
+function allPlanes<Data extends VoxelArray>(grid: Geometry, like: Data, plane: (k: number) => Data): Volume<Data> {
+  const inPlane = grid.size[0] * grid.size[1];
+  const data = emptyLike(like, voxelCount(grid.size));
+  for (let k = 0; k < grid.size[2]; k++) data.set(plane(k) as never, k * inPlane);
+  return { geometry: grid, data };
 }
