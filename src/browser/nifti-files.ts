@@ -1,7 +1,7 @@
 /** NIfTI files in the browser, read and written by the code that the command line has. */
 import { WorkError } from '../errors/errors.ts';
 import { type Geometry, type VoxelArray, voxelCount } from '../geometry/volume.ts';
-import { type ByteSource, headOf, memorySource } from '../images/bytes.ts';
+import { type ByteSource, headOf, memorySource, skipping } from '../images/bytes.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
 import { niftiImage } from '../images/nifti.ts';
 import { NIFTI_HEADER_BYTES, parseNiftiHeader } from '../images/nifti-header.ts';
@@ -20,24 +20,21 @@ import {
 const unzipped = (bytes: Uint8Array<ArrayBuffer>): ByteSource => ({
   sizeBytes: null,
   storedBytes: bytes.length,
-  async *pieces(start) {
-    let before = start;
-    const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip')).getReader();
-    const next = (): ReturnType<typeof reader.read> =>
-      reader.read().catch(() => {
-        throw new WorkError('its compressed stream is damaged or truncated, or other bytes follow it');
-      });
-    try {
-      for (let part = await next(); !part.done; part = await next()) {
-        const passed = Math.min(before, part.value.length);
-        before -= passed;
-        if (passed < part.value.length) yield part.value.subarray(passed);
-      }
-    } finally {
-      await reader.cancel().catch(() => {});
-    }
-  },
+  pieces: (start) => skipping(inflated(bytes), start),
 });
+
+async function* inflated(bytes: Uint8Array<ArrayBuffer>): AsyncGenerator<Uint8Array> {
+  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip')).getReader();
+  const next = (): ReturnType<typeof reader.read> =>
+    reader.read().catch(() => {
+      throw new WorkError('its compressed stream is damaged or truncated, or other bytes follow it');
+    });
+  try {
+    for (let part = await next(); !part.done; part = await next()) yield part.value;
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
 
 /** DICOM's mark behind 128 free bytes, where a NIfTI header has its own fields. */
 const isDicom = (bytes: Uint8Array): boolean => String.fromCharCode(...bytes.subarray(128, 132)) === 'DICM';

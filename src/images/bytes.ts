@@ -6,6 +6,8 @@ export interface ByteSource {
   readonly sizeBytes: number | null;
   /** Bytes on disk. */
   readonly storedBytes: number;
+  /** The file, where it is another than that of the header. */
+  readonly name?: string;
   /** From byte `start` to the end, in order. A piece may be overwritten when the next one is asked for. */
   pieces(start: number): AsyncIterable<Uint8Array>;
 }
@@ -74,7 +76,24 @@ export const memorySource = (bytes: Uint8Array): ByteSource => ({
   },
 });
 
-/** One after the other: an image whose slices lie in files of their own. */
+/** Pieces without their first `count` bytes. */
+export async function* skipping(pieces: AsyncIterable<Uint8Array>, count: number): AsyncGenerator<Uint8Array> {
+  let before = count;
+  for await (const piece of pieces) {
+    const passed = Math.min(before, piece.length);
+    before -= passed;
+    if (passed < piece.length) yield piece.subarray(passed);
+  }
+}
+
+/** What follows the first `count` bytes. */
+export const sourceFrom = (source: ByteSource, count: number): ByteSource => ({
+  ...source,
+  sizeBytes: source.sizeBytes === null ? null : Math.max(0, source.sizeBytes - count),
+  pieces: (start) => source.pieces(start + count),
+});
+
+/** One after the other, each of known size: an image whose slices lie in files of their own. */
 export const joinedSources = (sources: readonly ByteSource[]): ByteSource => ({
   sizeBytes: sources.reduce<number | null>(
     (sum, { sizeBytes }) => (sum === null || sizeBytes === null ? null : sum + sizeBytes),
@@ -85,15 +104,9 @@ export const joinedSources = (sources: readonly ByteSource[]): ByteSource => ({
     let before = start;
     for (const source of sources) {
       if (source.sizeBytes !== null && source.sizeBytes <= before) before -= source.sizeBytes;
-      else if (before === 0 || source.sizeBytes !== null) {
+      else {
         yield* source.pieces(before);
         before = 0;
-      } else {
-        for await (const piece of source.pieces(0)) {
-          const skipped = Math.min(before, piece.length);
-          before -= skipped;
-          if (skipped < piece.length) yield piece.subarray(skipped);
-        }
       }
     }
   },

@@ -164,9 +164,9 @@ function doublesOf(bytes: Uint8Array, signed: boolean, into: Float64Array): numb
 /** Bytes of all voxels in the file. */
 const needed = (image: StoredImage): number => voxelCount(image.geometry.size) * channelsOf(image) * STORED_BYTES[image.type];
 
-const tooShort = (image: StoredImage, there: number): WorkError =>
+const tooShort = (image: StoredImage, there: number, { name }: ByteSource): WorkError =>
   new WorkError(
-    `its header announces ${image.dims.join(' x ')} voxels of ${STORED_BYTES[image.type] * image.inner} bytes (${needed(image)} bytes), but ${there} are there: truncated or damaged`,
+    `its header announces ${image.dims.join(' x ')} voxels of ${STORED_BYTES[image.type] * image.inner} bytes (${needed(image)} bytes), but ${there} are there${name ? ` in ${name}` : ''}: truncated or damaged`,
   );
 
 /** Compressed files may claim this much more than 4 times their size before what they hold is counted. */
@@ -180,14 +180,14 @@ export async function checkSize(image: StoredImage, source: ByteSource, offset: 
     throw new WorkError(`its size ${image.geometry.size.join(' x ')} is more than can be read here`);
   if (source.sizeBytes !== null) {
     const there = Math.max(0, source.sizeBytes - offset);
-    if (there < needed(image)) throw tooShort(image, there);
+    if (there < needed(image)) throw tooShort(image, there, source);
     return;
   }
   if (needed(image) <= 4 * source.storedBytes + TRUSTED_BYTES) return;
   const reader = readerOf(source.pieces(0));
   try {
     const there = (await reader.skip(offset + needed(image))) - offset;
-    if (there < needed(image)) throw tooShort(image, Math.max(0, there));
+    if (there < needed(image)) throw tooShort(image, Math.max(0, there), source);
   } finally {
     await reader.close();
   }
@@ -223,11 +223,11 @@ export async function* readPlanes(
   const reader = readerOf(source.pieces(known ? offset + before : 0));
   try {
     let there = known ? before : (await reader.skip(offset + before)) - offset;
-    if (there < before) throw tooShort(image, Math.max(0, there));
+    if (there < before) throw tooShort(image, Math.max(0, there), source);
     for (let z = 0; z < nz; z++) {
       const filled = await reader.fill(bytes);
       there += filled;
-      if (filled < bytes.length) throw tooShort(image, there);
+      if (filled < bytes.length) throw tooShort(image, there, source);
       if (!image.littleEndian && width > 1) swapBytes(bytes, width);
       if (long) inexact += doublesOf(bytes, type === 'int64', stored as Float64Array);
       if (scaled) for (let i = 0, at = of; i < values.length; i++, at += inner) values[i] = stored[at] * slope + intercept;
@@ -251,7 +251,7 @@ async function checkRest(
   notes: Set<string>,
 ): Promise<void> {
   const there = source.sizeBytes === null ? taken + (await reader.skip(Number.POSITIVE_INFINITY)) : source.sizeBytes - offset;
-  if (there < needed(image)) throw tooShort(image, there);
+  if (there < needed(image)) throw tooShort(image, there, source);
   if (there > needed(image) && !image.mayGoOn)
     notes.add(
       `its header announces ${needed(image)} bytes of voxels, and ${there} are there: the ${there - needed(image)} behind them were left out`,

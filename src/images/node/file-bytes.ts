@@ -3,7 +3,7 @@ import { open, stat } from 'node:fs/promises';
 import { crc32, createInflate, createInflateRaw } from 'node:zlib';
 import { WorkError } from '../../errors/errors.ts';
 import { isMachineTrouble, machineError, withMachineTrouble } from '../../node/machine.ts';
-import { type ByteReader, type ByteSource, headOf, readerOf } from '../bytes.ts';
+import { type ByteReader, type ByteSource, headOf, readerOf, skipping } from '../bytes.ts';
 
 const PIECE_BYTES = 2 ** 20;
 const INFLATED_BYTES = 2 ** 18;
@@ -57,15 +57,7 @@ export const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes
 export const inflatedSource = (source: ByteSource, notes: Set<string>, stored: number | null = null): ByteSource => ({
   sizeBytes: null,
   storedBytes: source.storedBytes,
-  async *pieces(start) {
-    const reader = readerOf(inflated(source, notes, stored));
-    try {
-      await reader.skip(start);
-      for (let piece = await reader.next(); piece !== null; piece = await reader.next()) yield piece;
-    } finally {
-      await reader.close();
-    }
-  },
+  pieces: (start) => skipping(inflated(source, notes, stored), start),
 });
 
 /** A file, decompressed if it begins as gzip does. @throws WorkError */
@@ -168,6 +160,7 @@ async function* inflateOnce(
   let fed = 0;
   let stopped = false;
   let failed: unknown;
+  const closed = new Promise<false>((done) => engine.once('close', () => done(false)));
   const feed = async (): Promise<void> => {
     while (!stopped) {
       const piece = await reader.next();
@@ -176,9 +169,9 @@ async function* inflateOnce(
         return;
       }
       fed += piece.length;
-      // the engine may keep it for longer than the reader does
-      const error = await new Promise<Error | null | undefined>((done) => engine.write(piece.slice(), done));
-      if (error) return;
+      // The engine may keep it for longer than the reader does. After an error it never calls back, it only closes.
+      const written = new Promise<boolean>((done) => engine.write(piece.slice(), (error) => done(!error)));
+      if (!(await Promise.race([written, closed]))) return;
       if (engine.bytesWritten < fed) {
         reader.unread(piece.subarray(piece.length - (fed - engine.bytesWritten)));
         return;

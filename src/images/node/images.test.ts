@@ -127,15 +127,8 @@ describe('damaged files', () => {
     expect(await damaged('cut.nrrd', readFileSync(join(folder, 'good.nrrd')).subarray(0, -12))).toMatch(/truncated/);
     const huge = Buffer.from('NRRD0004\ntype: short\ndimension: 3\nsizes: 60000 60000 60000\nencoding: raw\nendian: little\n\n');
     expect(await damaged('huge.nrrd', huge)).toMatch(/more than can be read/);
-    expect(await damaged('image.xyz', nifti)).toMatch(/not a format that is read here/);
+    expect(await damaged('image.xyz', Buffer.alloc(500, 'junk'))).toMatch(/not a format that is read here/);
     expect(await refusal(join(folder, 'absent.nii'))).toMatch(/no such file/);
-  });
-
-  it('of ITK are refused with what ITK says', async () => {
-    writeFileSync(join(folder, 'detached.raw'), new Uint8Array(10));
-    const header =
-      'ObjectType = Image\nNDims = 3\nDimSize = 4 4 4\nElementType = MET_SHORT\nElementSpacing = 1 1 1\nElementDataFile = detached.raw\n';
-    expect(await damaged('detached.mhd', Buffer.from(header))).toMatch(/ITK cannot read it.*not read completely/);
   });
 });
 

@@ -7,15 +7,20 @@
 import { stat } from 'node:fs/promises';
 import { MachineError, WorkError } from '../../errors/errors.ts';
 import type { Geometry, VoxelArray } from '../../geometry/volume.ts';
+import { headOf } from '../bytes.ts';
 import type { LoadedImage, ReadOptions } from '../loaded-image.ts';
+import { META_END, parseMetaImage } from '../meta-image.ts';
+import { MGH_HEADER_BYTES, parseMgh } from '../mgh.ts';
+import { NRRD_END, parseNrrd } from '../nrrd.ts';
+import { describeOther, type ImageKind, RECOGNISE_BYTES, recognise } from '../recognise.ts';
 import { channelsOf, describeStored, type VoxelType, valueType, voxelTypeOf } from '../stored-image.ts';
 import { readDicomFile, readDicomStack } from './dicom.ts';
 import { isDicomFile } from './dicom-header.ts';
-import { openingError } from './file-bytes.ts';
+import { maybeGzipped, openingError } from './file-bytes.ts';
 import { findDicomSeries, type ImageSource } from './find.ts';
 import { openNifti } from './nifti.ts';
-import { type OpenFile, planesOf, volumeOf } from './open-file.ts';
-import { readMgh, readTextHeaded } from './other-formats.ts';
+import { type OpenFile, opened, planesOf, volumeOf } from './open-file.ts';
+import { textHead, voxelData } from './voxel-data.ts';
 
 export const READABLE =
   '.nii, .nii.gz, .hdr/.img, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz, a DICOM file or a folder with a DICOM series';
@@ -40,7 +45,7 @@ export interface OpenImage extends Omit<LoadedImage, 'volume' | 'notes'> {
 export async function openImage(source: string | ImageSource, options: ReadOptions = {}): Promise<OpenImage> {
   const path = typeof source === 'string' ? source : source.path;
   const named = <T>(work: () => Promise<T>): Promise<T> => withName(path, work);
-  const file = await named(() => openSource(source, options));
+  const file = await named(() => openSource(source));
   if ('volume' in file) {
     const { volume, notes, ...facts } = file;
     const { size } = volume.geometry;
@@ -100,24 +105,68 @@ async function withName<T>(path: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function openSource(source: string | ImageSource, options: ReadOptions): Promise<OpenFile | LoadedImage> {
-  if (typeof source === 'string') return openPath(source, options);
-  return source.kind === 'dicom' ? readDicomStack(source.files, source.path) : openPath(source.path, options);
+async function openSource(source: string | ImageSource): Promise<OpenFile | LoadedImage> {
+  if (typeof source === 'string') return openPath(source);
+  return source.kind === 'dicom' ? readDicomStack(source.files, source.path) : openPath(source.path);
 }
 
-async function openPath(path: string, options: ReadOptions): Promise<OpenFile | LoadedImage> {
+async function openPath(path: string): Promise<OpenFile | LoadedImage> {
   const facts = await stat(path).catch((error: NodeJS.ErrnoException) => {
     throw openingError(path, error);
   });
   if (facts.isDirectory()) return readFolder(path);
   if (!facts.isFile()) throw new WorkError('neither a file nor a folder');
-  if (/\.(nii|hdr|img)(\.gz)?$/i.test(path)) return openNifti(path);
-  if (/\.(nrrd|nhdr)$/i.test(path)) return readTextHeaded(path, 'NRRD', options);
-  if (/\.(mha|mhd)$/i.test(path)) return readTextHeaded(path, 'MetaImage', options);
-  if (/\.(mgh|mgz|mgh\.gz)$/i.test(path)) return readMgh(path, options);
   if (facts.size === 0) throw new WorkError('it is empty (0 bytes)');
-  if (/\.(dcm|dicom|ima)$/i.test(path) || (await isDicomFile(path))) return readDicomFile(path);
-  throw new WorkError(`not a format that is read here: expected ${READABLE}`);
+  const notes = new Set<string>();
+  const source = await maybeGzipped(path, notes);
+  const head = await headOf(source, RECOGNISE_BYTES).catch((error: unknown) => {
+    if (error instanceof MachineError || !(error instanceof WorkError)) throw error;
+    // a damaged stream is named by the reader that its name calls for
+    return new Uint8Array();
+  });
+  const named = KINDS.find(([ending]) => ending.test(path))?.[1];
+  const content = recognise(head);
+  // the voxels of a pair may look like anything
+  const kind = /\.img(\.gz)?$/i.test(path) && content !== 'NIfTI' ? 'NIfTI' : (content ?? named);
+  if (content !== null && named !== undefined && kind !== named)
+    notes.add(`its name says ${named}, and its content is ${content}: it is read as that`);
+  if (kind === 'NIfTI' || kind === 'MGH') noteCompression(path, source.gzipped, notes);
+  switch (kind) {
+    case 'NIfTI':
+      return openNifti(path, source, notes);
+    case 'NRRD':
+    case 'MetaImage': {
+      const { image, place } =
+        kind === 'NRRD' ? parseNrrd(await textHead(source, NRRD_END)) : parseMetaImage(await textHead(source, META_END));
+      return opened(image, await voxelData(path, source, image, place, notes), 0, notes);
+    }
+    case 'MGH':
+      return opened(parseMgh(await headOf(source, MGH_HEADER_BYTES)), source, MGH_HEADER_BYTES, notes);
+    case 'DICOM':
+      return readDicomFile(path);
+  }
+  const other = describeOther(head);
+  if (other === null && (await isDicomFile(path))) return readDicomFile(path);
+  throw new WorkError(`${other ? `it is ${other}, ` : ''}not a format that is read here: expected ${READABLE}`);
+}
+
+/** What names promise. */
+const KINDS: readonly (readonly [RegExp, ImageKind])[] = [
+  [/\.(nii|hdr|img)(\.gz)?$/i, 'NIfTI'],
+  [/\.(nrrd|nhdr)(\.gz)?$/i, 'NRRD'],
+  [/\.(mha|mhd)(\.gz)?$/i, 'MetaImage'],
+  [/\.(mgh|mgz|mgh\.gz)$/i, 'MGH'],
+  [/\.(dcm|dicom|ima)$/i, 'DICOM'],
+];
+
+/** Other programs go by the name. */
+function noteCompression(path: string, gzipped: boolean, notes: Set<string>): void {
+  if (/\.(gz|mgz)$/i.test(path) === gzipped) return;
+  notes.add(
+    gzipped
+      ? 'it is compressed with gzip, which its name does not say: other programs may refuse it'
+      : 'it is not compressed, although its name says so: other programs may refuse it',
+  );
 }
 
 async function readFolder(path: string): Promise<LoadedImage> {

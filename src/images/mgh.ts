@@ -1,0 +1,67 @@
+/** FreeSurfer's MGH headers (.mgh, .mgz): surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat, big-endian. */
+import { WorkError } from '../errors/errors.ts';
+import { geometryOf } from '../geometry/affine.ts';
+import type { Matrix3, Xyz } from '../geometry/volume.ts';
+import { checkedGeometry } from './loaded-image.ts';
+import type { StoredImage, StoredType } from './stored-image.ts';
+
+/** Voxels begin here, whatever of it is in use. */
+export const MGH_HEADER_BYTES = 284;
+
+const TYPES: Readonly<Record<number, StoredType>> = { 0: 'uint8', 1: 'int32', 3: 'float32', 4: 'int16', 10: 'uint16' };
+const OTHER_TYPES: Readonly<Record<number, string>> = {
+  2: 'MRI_LONG',
+  5: 'MRI_BITMAP',
+  6: 'MRI_TENSOR',
+  7: 'MRI_FLOAT_COMPLEX',
+  8: 'MRI_DOUBLE_COMPLEX',
+  9: 'MRI_RGB',
+};
+
+/** @throws WorkError with the reason, without the file's name */
+export function parseMgh(bytes: Uint8Array): StoredImage {
+  if (bytes.length < MGH_HEADER_BYTES)
+    throw new WorkError(`not MGH: ${bytes.length} bytes, expected a header of ${MGH_HEADER_BYTES}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const [version, nx, ny, nz, frames, code] = [0, 4, 8, 12, 16, 20].map((at) => view.getInt32(at));
+  // newer versions of FreeSurfer keep an intent in the upper bytes
+  if ((version & 0xff) !== 1 || version < 0) throw new WorkError(`not MGH: its version field is ${version}, expected 1`);
+  const dims = frames > 1 ? [nx, ny, nz, frames] : [nx, ny, nz];
+  if (![nx, ny, nz, frames].every((n) => n > 0)) throw new WorkError(`its size is ${[nx, ny, nz, frames].join(' x ')}: damaged`);
+  const type = TYPES[code];
+  if (!type)
+    throw new WorkError(
+      `its voxels are ${OTHER_TYPES[code] ?? `of type number ${code}`}, expected MRI_UCHAR, MRI_SHORT, MRI_USHRT, MRI_INT or MRI_FLOAT`,
+    );
+  const notes: string[] = [];
+  const floats = (at: number, count: number): number[] => Array.from({ length: count }, (_, k) => view.getFloat32(at + 4 * k));
+  const stated = view.getInt16(28) > 0;
+  if (!stated) notes.push('no orientation in its header: FreeSurfer’s default (coronal slices of 1 mm) is taken');
+  const spacing = stated ? floats(30, 3) : [1, 1, 1];
+  const axes = stated ? floats(42, 9) : [-1, 0, 0, 0, 0, -1, 0, 1, 0];
+  const centre = stated ? floats(78, 3) : [0, 0, 0];
+  const size: Xyz = [nx, ny, nz];
+  // axes stand one after the other in RAS, and the centre is that of the voxel at half the size
+  const lps = (value: number, row: number): number => (row < 2 ? -value : value) + 0;
+  const step = (row: number, k: number): number => axes[3 * k + row] * spacing[k];
+  const matrix = [0, 1, 2].flatMap((row) => [0, 1, 2].map((k) => lps(step(row, k), row))) as unknown as Matrix3;
+  const offset = [0, 1, 2].map((row) =>
+    lps(centre[row] - [0, 1, 2].reduce((sum, k) => sum + (step(row, k) * size[k]) / 2, 0), row),
+  ) as unknown as Xyz;
+  const grid = geometryOf({ matrix, offset }, size);
+  // the stored voxel size, where it says the same, is free of the rounding of an axis's length
+  const spacingMm = grid.spacingMm.map((s, k) => (Math.abs(s - spacing[k]) < 1e-5 * s ? spacing[k] : s)) as unknown as Xyz;
+  return {
+    format: 'MGH',
+    geometry: checkedGeometry({ ...grid, spacingMm }),
+    dims,
+    type,
+    littleEndian: false,
+    slope: 1,
+    intercept: 0,
+    inner: 1,
+    outer: frames,
+    mayGoOn: true,
+    notes,
+  };
+}

@@ -1,0 +1,104 @@
+/** The bytes that NRRD and MetaImage headers point to: behind them, in another file, or in many. */
+import { WorkError } from '../../errors/errors.ts';
+import { voxelCount } from '../../geometry/volume.ts';
+import { type ByteSource, headOf, joinedSources, readerOf, skipping, sourceFrom } from '../bytes.ts';
+import type { DataPlace } from '../data-place.ts';
+import { channelsOf, STORED_BYTES, type StoredImage } from '../stored-image.ts';
+import { hexSource, numbersSource } from '../text-source.ts';
+import { fileSource, inflatedSource } from './file-bytes.ts';
+import { findBeside } from './find-beside.ts';
+
+/**
+ * @param path the header's file, and `header` its bytes
+ * @returns bytes of which the first are the voxels' first
+ * @throws WorkError that names a file which is missing
+ */
+export async function voxelData(
+  path: string,
+  header: ByteSource,
+  image: StoredImage,
+  place: DataPlace,
+  notes: Set<string>,
+): Promise<ByteSource> {
+  const whole = voxelCount(image.geometry.size) * channelsOf(image) * STORED_BYTES[image.type];
+  if (place.files === null) return decoded(header, image, place, whole, notes);
+  const share = whole / place.files.length;
+  if (!Number.isInteger(share))
+    throw new WorkError(
+      `its ${whole} bytes of voxels cannot lie in ${place.files.length} files of equal length, as its header says`,
+    );
+  const sources: ByteSource[] = [];
+  for (const file of place.files) {
+    const found = await findBeside(
+      path,
+      () => (file.includes('\\') ? [file, file.replaceAll('\\', '/')] : [file]),
+      (tried) => `its data file "${file}" is missing: looked for ${tried.join(' and ')}`,
+    );
+    const source = await fileSource(found).catch((error: unknown) => {
+      throw error instanceof WorkError ? new WorkError(`its data file ${found}: ${error.message}`) : error;
+    });
+    const voxels = await decoded(source, image, place, share, notes);
+    sources.push({ ...(place.files.length > 1 ? exactly(voxels, share, found, notes) : voxels), name: found });
+  }
+  return sources.length === 1 ? sources[0] : joinedSources(sources);
+}
+
+async function decoded(
+  source: ByteSource,
+  image: StoredImage,
+  { start, lines, bytes, encoding, compressedBytes }: DataPlace,
+  length: number,
+  notes: Set<string>,
+): Promise<ByteSource> {
+  const at = start === 'end' ? Math.max(0, (source.sizeBytes ?? 0) - length) : start;
+  if (start === 'end' && source.sizeBytes === null)
+    throw new WorkError('its voxels are the last bytes of a compressed file: not read here');
+  const stored = await passLines(sourceFrom(source, at), lines);
+  if (encoding === 'raw') return sourceFrom(stored, bytes);
+  if (encoding === 'deflate') return sourceFrom(inflatedSource(stored, notes, compressedBytes), bytes);
+  const text = sourceFrom(stored, bytes);
+  return encoding === 'hex' ? hexSource(text) : numbersSource(text, image.type);
+}
+
+async function passLines(source: ByteSource, lines: number): Promise<ByteSource> {
+  let [left, passed] = [lines, 0];
+  if (left === 0) return source;
+  for await (const piece of source.pieces(0)) {
+    for (let i = 0; i < piece.length; i++) if (piece[i] === 10 && --left === 0) return sourceFrom(source, passed + i + 1);
+    passed += piece.length;
+  }
+  throw new WorkError(`it has ${lines - left} lines before its voxels, and its header says ${lines}`);
+}
+
+/** One of several files: it must hold its share, and what follows that is left out. */
+const exactly = (source: ByteSource, share: number, name: string, notes: Set<string>): ByteSource => ({
+  sizeBytes: share,
+  storedBytes: source.storedBytes,
+  pieces: (start) => skipping(shareOf(source, share, name, notes), start),
+});
+
+async function* shareOf(source: ByteSource, share: number, name: string, notes: Set<string>): AsyncGenerator<Uint8Array> {
+  const reader = readerOf(source.pieces(0));
+  try {
+    let given = 0;
+    for (let piece = await reader.next(); piece !== null; piece = await reader.next()) {
+      if (given < share) yield piece.subarray(0, share - given);
+      given += piece.length;
+    }
+    if (given < share)
+      throw new WorkError(`its data file ${name} holds ${given} bytes of voxels, expected ${share}: truncated or damaged`);
+    if (given > share) notes.add(`${name} holds ${given} bytes of voxels, expected ${share}: the rest was left out`);
+  } finally {
+    await reader.close();
+  }
+}
+
+/** The whole of a text header: long ones (diffusion gradients) are read further. */
+export async function textHead(source: ByteSource, end: RegExp): Promise<Uint8Array> {
+  const latin = new TextDecoder('latin1');
+  for (const limit of [2 ** 14, 2 ** 18]) {
+    const head = await headOf(source, limit);
+    if (head.length < limit || end.test(latin.decode(head))) return head;
+  }
+  return headOf(source, 2 ** 22);
+}

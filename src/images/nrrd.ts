@@ -1,0 +1,268 @@
+/** NRRD headers (.nrrd, .nhdr): teem.sourceforge.net/nrrd/format.html. */
+import { WorkError } from '../errors/errors.ts';
+import { geometryOf } from '../geometry/affine.ts';
+import { shearAngleDeg } from '../geometry/orientation.ts';
+import type { Geometry, Matrix3, Xyz } from '../geometry/volume.ts';
+import { type DataPlace, headerText, latin1, numberedFiles, utf8 } from './data-place.ts';
+import { checkedGeometry } from './loaded-image.ts';
+import type { StoredImage, StoredType } from './stored-image.ts';
+
+const TYPES: readonly (readonly [RegExp, StoredType])[] = [
+  [/^(char|signed char|int8(_t)?)$/, 'int8'],
+  [/^(uchar|unsigned char|uint8(_t)?)$/, 'uint8'],
+  [/^(short|short int|signed short|signed short int|int16(_t)?)$/, 'int16'],
+  [/^(ushort|unsigned short|unsigned short int|uint16(_t)?)$/, 'uint16'],
+  [/^(int|signed int|int32(_t)?)$/, 'int32'],
+  [/^(uint|unsigned int|uint32(_t)?)$/, 'uint32'],
+  [/^(longlong|long long|long long int|signed long long|signed long long int|int64(_t)?)$/, 'int64'],
+  [/^(ulonglong|unsigned long long|unsigned long long int|uint64(_t)?)$/, 'uint64'],
+  [/^float$/, 'float32'],
+  [/^double$/, 'float64'],
+];
+
+/** Spaces that name the patient's axes, and how their x, y, z run in LPS. */
+const PATIENT_SPACES: Readonly<Record<string, Xyz>> = {
+  'right-anterior-superior': [-1, -1, 1],
+  ras: [-1, -1, 1],
+  'left-anterior-superior': [1, -1, 1],
+  las: [1, -1, 1],
+  'left-posterior-superior': [1, 1, 1],
+  lps: [1, 1, 1],
+  'right-anterior-superior-time': [-1, -1, 1],
+  rast: [-1, -1, 1],
+  'left-anterior-superior-time': [1, -1, 1],
+  last: [1, -1, 1],
+  'left-posterior-superior-time': [1, 1, 1],
+  lpst: [1, 1, 1],
+};
+const OTHER_SPACES = /^(scanner-xyz(-time)?|sxyzt?|3d-(right|left)-handed(-time)?|3d[rl]ht?)$/;
+
+const MM: readonly (readonly [RegExp, number])[] = [
+  [/^(mm|millimet(er|re)s?|)$/i, 1],
+  [/^(um|µm|μm|microns?|micromet(er|re)s?)$/i, 1e-3],
+  [/^(nm|nanomet(er|re)s?)$/i, 1e-6],
+  [/^(cm|centimet(er|re)s?)$/i, 10],
+  [/^(m|met(er|re)s?)$/i, 1000],
+];
+
+/** Millimetres in a unit of length; what is not known is taken as mm and said. */
+export function mmOf(unit: string, notes: string[]): number {
+  const known = MM.find(([pattern]) => pattern.test(unit.trim()));
+  if (!known) notes.push(`its unit of length is "${unit}", which is not known here: taken as mm`);
+  return known?.[1] ?? 1;
+}
+
+const SPATIAL_KINDS = /^(domain|space|\?\?\?|none|)$/;
+
+/** Where the header ends: a blank line. Absent in a .nhdr, which may be nothing else. */
+export const NRRD_END = /\r?\n\r?\n/;
+
+/** @param bytes the header, and whatever of the file follows it. @throws WorkError with the reason, without the file's name */
+export function parseNrrd(bytes: Uint8Array): { readonly image: StoredImage; readonly place: DataPlace } {
+  const header = headerText(bytes, NRRD_END) ?? { text: latin1(bytes), bytes: bytes.length };
+  if (!/^NRRD000\d/.test(header.text)) throw new WorkError('not NRRD: its first line does not begin with NRRD000');
+  const notes: string[] = [];
+  const fields = new Map<string, string>();
+  const listed: string[] = [];
+  let listing = false;
+  for (const line of header.text.split(/\r?\n/).slice(1)) {
+    if (listing) {
+      if (line.trim() !== '') listed.push(utf8(line.trim()));
+      continue;
+    }
+    const match = /^([^#:][^:]*):(?!=)\s*(.*)$/.exec(line);
+    if (!match) continue;
+    const name = match[1].trim().toLowerCase().replaceAll(' ', '').replace('centerings', 'centers');
+    fields.set(name, match[2].trim());
+    listing = name === 'datafile' && /^LIST\b/.test(match[2].trim());
+  }
+  const field = (name: string): string => {
+    const value = fields.get(name.replaceAll(' ', ''));
+    if (value === undefined) throw new WorkError(`its header has no "${name}"`);
+    return value;
+  };
+
+  const sizes = words(field('sizes')).map(Number);
+  if (!sizes.every((n) => Number.isSafeInteger(n) && n > 0)) throw new WorkError(`its size is ${sizes.join(' x ')}: damaged`);
+  if (Number(field('dimension')) !== sizes.length)
+    throw new WorkError(`its dimension is ${field('dimension')}, but it states ${sizes.length} sizes: damaged`);
+  const typeText = field('type').toLowerCase();
+  const type = TYPES.find(([pattern]) => pattern.test(typeText))?.[1];
+  if (!type) throw new WorkError(`its voxel type is ${field('type')}, which cannot be read here`);
+
+  const axes = axesOf(fields, sizes);
+  const geometry = gridOf(fields, sizes, axes, notes);
+  const place = placeOf(field('encoding'), fields, listed, header.bytes);
+  const endian = fields.get('endian')?.toLowerCase();
+  const needsEndian = !/8$/.test(type) && place.encoding !== 'ascii';
+  if (needsEndian && endian !== 'little' && endian !== 'big') {
+    if (endian !== undefined) throw new WorkError(`its endian is "${endian}", expected little or big`);
+    notes.push('no byte order in its header ("endian"): little is taken');
+  }
+  const product = (from: number, to: number): number => sizes.slice(from, to).reduce((a, b) => a * b, 1);
+  const image: StoredImage = {
+    format: 'NRRD',
+    geometry,
+    dims: sizes,
+    type,
+    littleEndian: !(needsEndian && endian === 'big'),
+    slope: 1,
+    intercept: 0,
+    inner: product(0, axes[0]),
+    outer: product(axes[axes.length - 1] + 1, sizes.length),
+    notes,
+  };
+  return { image, place };
+}
+
+const words = (text: string): string[] => text.trim().split(/\s+/);
+/** Quoted strings, or words. */
+const strings = (text: string | undefined): string[] =>
+  text === undefined ? [] : [...text.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map((match) => match[1] ?? match[2]);
+
+/** (1,0,0) as numbers, none as null. */
+function vectors(text: string): (number[] | null)[] {
+  return [...text.matchAll(/none|\(([^)]*)\)/gi)].map((match) =>
+    match[1] === undefined ? null : match[1].split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part))),
+  );
+}
+
+/** Which of the file's axes are those of space: up to three that lie together. */
+function axesOf(fields: ReadonlyMap<string, string>, sizes: readonly number[]): readonly number[] {
+  const kinds = words(fields.get('kinds') ?? '').map((kind) => kind.toLowerCase());
+  const text = fields.get('spacedirections');
+  const directions = text === undefined ? null : vectors(text);
+  if (directions && directions.length !== sizes.length)
+    throw new WorkError(`it has ${sizes.length} axes, but ${directions.length} space directions: damaged`);
+  const all = sizes.map((_, k) => k);
+  const spatial = all.filter((k) =>
+    directions ? directions[k]?.slice(0, 3).some((v) => v !== 0) : SPATIAL_KINDS.test(kinds[k] ?? ''),
+  );
+  const axes = spatial.slice(0, 3);
+  if (axes.length < 2) throw new WorkError(`it has ${axes.length} spatial axes (sizes ${sizes.join(' x ')}), expected 3`);
+  if (axes.some((axis, i) => axis !== axes[0] + i))
+    throw new WorkError(
+      `its axes (kinds ${kinds.join(', ') || 'not stated'}) have values between those of space: expected them first or last; permute them`,
+    );
+  return axes;
+}
+
+function gridOf(
+  fields: ReadonlyMap<string, string>,
+  sizes: readonly number[],
+  axes: readonly number[],
+  notes: string[],
+): Geometry {
+  const size = [0, 1, 2].map((k) => (k < axes.length ? sizes[axes[k]] : 1)) as unknown as Xyz;
+  const space = fields.get('space')?.toLowerCase();
+  const signs = space === undefined ? undefined : PATIENT_SPACES[space];
+  if (space !== undefined && !signs) {
+    if (!OTHER_SPACES.test(space)) throw new WorkError(`its space is "${space}", which NRRD does not know`);
+    notes.push(`its space is "${space}", which names no axes of the patient: taken as LPS; left and right may be swapped`);
+  } else if (!signs && !fields.has('spacedimension'))
+    notes.push('no orientation in its header (no "space"): axes taken as LPS as ITK does; left and right may be swapped');
+  else if (!signs)
+    notes.push('its header does not say which way its space lies ("space dimension" alone): taken as LPS as ITK does');
+  const text = fields.get('spacedirections');
+  return text === undefined
+    ? spacedGrid(fields, size, axes, notes)
+    : directedGrid(fields, vectors(text), size, axes, signs ?? [1, 1, 1], notes);
+}
+
+/** Axes with directions in a space. */
+function directedGrid(
+  fields: ReadonlyMap<string, string>,
+  directions: readonly (readonly number[] | null)[],
+  size: Xyz,
+  axes: readonly number[],
+  signs: Xyz,
+  notes: string[],
+): Geometry {
+  const units = strings(fields.get('spaceunits'));
+  const row = [0, 1, 2].map((k) => signs[k] * mmOf(units[k] ?? '', notes));
+  const toLps = (vector: readonly number[]): number[] => row.map((factor, k) => (vector[k] ?? 0) * factor + 0);
+  const columns = axes.map((axis) => toLps(directions[axis]!));
+  if (columns.length === 2) {
+    const [a, b] = columns;
+    const normal = [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+    const length = Math.hypot(...normal);
+    columns.push(normal.map((v) => v / length));
+  }
+  const originText = fields.get('spaceorigin');
+  const origin = originText === undefined ? undefined : vectors(originText)[0];
+  if (!origin) notes.push('no origin in its header ("space origin"): 0 is taken');
+  const matrix = [0, 1, 2].flatMap((r) => columns.map((column) => column[r])) as unknown as Matrix3;
+  const geometry = checkedGeometry(geometryOf({ matrix, offset: toLps(origin ?? [0, 0, 0]) as unknown as Xyz }, size));
+  const shear = shearAngleDeg(geometry.direction);
+  if (shear > 0.5) notes.push(`its axes are sheared by ${shear.toFixed(1)} degrees (kept: positions are exact)`);
+  return geometry;
+}
+
+/** Axes with distances alone. */
+function spacedGrid(fields: ReadonlyMap<string, string>, size: Xyz, axes: readonly number[], notes: string[]): Geometry {
+  const perAxis = (name: string): (number | undefined)[] => {
+    const text = fields.get(name);
+    const values = text === undefined ? [] : words(text).map(Number);
+    return [0, 1, 2].map((k) => (Number.isFinite(values[axes[k]]) ? values[axes[k]] : undefined));
+  };
+  const [spacings, mins, maxs] = [perAxis('spacings'), perAxis('axismins'), perAxis('axismaxs')];
+  const centers = words(fields.get('centers') ?? '');
+  const units = strings(fields.get('units'));
+  let guessed = false;
+  const grid = [0, 1, 2].map((k) => {
+    const mm = mmOf(units[axes[k]] ?? '', notes);
+    const node = centers[axes[k]]?.toLowerCase() === 'node';
+    const [min, max] = [mins[k], maxs[k]];
+    const steps = node ? size[k] - 1 : size[k];
+    const step = spacings[k] ?? (min !== undefined && max !== undefined && steps > 0 ? (max - min) / steps : undefined);
+    if (step === undefined && k < axes.length) guessed = true;
+    const spacing = step ?? 1;
+    const first = min === undefined ? 0 : node ? min : min + spacing / 2;
+    return { spacing: Math.abs(spacing) * mm, sign: spacing < 0 ? -1 : 1, origin: first * mm };
+  });
+  if (guessed) notes.push('no voxel size in its header ("space directions" or "spacings"): 1 mm is taken');
+  return {
+    size,
+    spacingMm: grid.map(({ spacing }) => spacing) as unknown as Xyz,
+    originMm: grid.map(({ origin }) => origin) as unknown as Xyz,
+    direction: [grid[0].sign, 0, 0, 0, grid[1].sign, 0, 0, 0, grid[2].sign],
+  };
+}
+
+function placeOf(
+  encodingText: string,
+  fields: ReadonlyMap<string, string>,
+  listed: readonly string[],
+  dataAt: number,
+): DataPlace {
+  const name = encodingText.toLowerCase();
+  const encoding = /^raw$/.test(name)
+    ? 'raw'
+    : /^gz(ip)?$/.test(name)
+      ? 'deflate'
+      : /^(txt|text|ascii)$/.test(name)
+        ? 'ascii'
+        : /^hex$/.test(name)
+          ? 'hex'
+          : undefined;
+  if (!encoding)
+    throw new WorkError(
+      `its encoding is ${encodingText}, which is not read here: expected raw, gzip, ascii or hex; save it anew with one of these`,
+    );
+  const count = (field: string): number => {
+    const value = Number(fields.get(field) ?? 0);
+    if (!Number.isSafeInteger(value)) throw new WorkError(`its "${field}" is ${fields.get(field)}, expected a whole number`);
+    return value;
+  };
+  const [lines, bytes] = [count('lineskip'), count('byteskip')];
+  if (lines < 0) throw new WorkError(`its "line skip" is ${lines}, expected 0 or more`);
+  if (bytes < -1 || (bytes === -1 && encoding !== 'raw'))
+    throw new WorkError(
+      `its "byte skip" is ${bytes}, expected 0 or more${encoding === 'raw' ? ', or -1' : ` for encoding ${name}`}`,
+    );
+  const file = fields.get('datafile');
+  const files = file === undefined ? null : /^LIST\b/.test(file) ? listed : (numberedFiles(utf8(file)) ?? [utf8(file)]);
+  if (files?.length === 0) throw new WorkError('its "data file: LIST" names no files');
+  const start = bytes === -1 ? 'end' : files ? 0 : dataAt;
+  return { files, start, lines, bytes: Math.max(0, bytes), encoding, compressedBytes: null };
+}

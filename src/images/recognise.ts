@@ -1,0 +1,45 @@
+/** What a file is, by its first bytes: names lie. */
+import { latin1 } from './data-place.ts';
+
+export type ImageKind = 'DICOM' | 'NIfTI' | 'NRRD' | 'MetaImage' | 'MGH';
+
+/** Enough of a file, decompressed, for `recognise`. */
+export const RECOGNISE_BYTES = 1024;
+
+/** The kind of a file's content; null if it is none that states itself (Analyze, DICOM without its preamble). */
+export function recognise(head: Uint8Array): ImageKind | null {
+  const text = latin1(head);
+  if (text.startsWith('DICM', 128)) return 'DICOM';
+  if (/^NRRD000\d/.test(text)) return 'NRRD';
+  if (/^(n\+1|ni1)\0/.test(text.slice(344, 348)) || /^(n\+2|ni2)\0/.test(text.slice(4, 8))) return 'NIfTI';
+  if (/^\s*(ObjectType|NDims|Comment|DimSize)\s*=/i.test(text) && /^\s*(NDims|DimSize|ElementType)\s*=/im.test(text))
+    return 'MetaImage';
+  if (head.length >= 284) {
+    const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+    const [version, ...rest] = [0, 4, 8, 12, 16, 20].map((at) => view.getInt32(at));
+    const plausible = rest.slice(0, 4).every((n) => n > 0 && n < 2 ** 20) && rest[4] >= 0 && rest[4] <= 10;
+    if (version === 1 && plausible) return 'MGH';
+  }
+  return null;
+}
+
+const OTHERS: readonly (readonly [string, string])[] = [
+  ['BZh', 'compressed with bzip2'],
+  ['\xfd7zXZ', 'compressed with xz'],
+  ['(\xb5/\xfd', 'compressed with zstd'],
+  ['PK\x03\x04', 'a zip archive'],
+  ['7z\xbc\xaf', 'a 7-Zip archive'],
+  ['\x89PNG', 'a PNG picture'],
+  ['\xff\xd8\xff', 'a JPEG picture'],
+  ['II*\0', 'a TIFF picture'],
+  ['MM\0*', 'a TIFF picture'],
+  ['%PDF', 'a PDF document'],
+  ['\x89HDF', 'an HDF5 file (MINC 2, perhaps)'],
+  ['CDF', 'a NetCDF file (MINC 1, perhaps)'],
+];
+
+/** In words what a file is that no reader here takes; null if that is not known. */
+export const describeOther = (head: Uint8Array): string | null => {
+  const text = latin1(head.subarray(0, 8));
+  return OTHERS.find(([magic]) => text.startsWith(magic))?.[1] ?? null;
+};
