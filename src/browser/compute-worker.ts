@@ -18,6 +18,7 @@ import { segmentVolume } from '../method/transfer/segment-volume.ts';
 import { windowCount } from '../method/transfer/sliding-window.ts';
 import { hasDecoder } from '../model/architecture.ts';
 import { type NetworkImage, networkImage } from '../preparation/network-image.ts';
+import { trainedPatch } from '../training/model-configuration.ts';
 import { type BackendName, type Devices, describeDevices, openBackend } from './backends.ts';
 import { type DemoTraining, trainDemo } from './demo-training.ts';
 import { type ModelFiles, type OpenModel, openModelFiles } from './model-files.ts';
@@ -191,8 +192,7 @@ class Compute {
   async features(name: BackendName, wantLocal: boolean, onProgress: OnProgress): Promise<Features> {
     const { model, image } = this.both();
     if (!hasDecoder(model.architecture.heads)) throw new WorkError('a classifier has no decoder, so no local features');
-    const trained = model.configuration.task?.patch ?? model.configuration.pretraining?.data.patch ?? DEFAULT_SIDE;
-    const window: Zyx = typeof trained === 'number' ? [trained, trained, trained] : trained;
+    const window: Zyx = trainedPatch(model.configuration) ?? [DEFAULT_SIDE, DEFAULT_SIDE, DEFAULT_SIDE];
     const { cropped } = image;
     const bytes = 4 * voxelCount(cropped.geometry.size) * (model.architecture.widths[8]! + 4);
     if (bytes > MOST_BYTES)
@@ -233,11 +233,10 @@ class Compute {
     if (!model.architecture.heads.matching)
       throw new WorkError('this network has no matching head, so it cannot lay one image onto another');
     const moving = networkImage(this.moving, model.preprocessing, false);
-    const patch = model.configuration.pretraining?.data.patch;
     const network: MatchingNetwork = {
       architecture: model.architecture,
       parameters: model.parameters,
-      trainedPatch: patch === undefined ? null : typeof patch === 'number' ? [patch, patch, patch] : patch,
+      trainedPatch: trainedPatch(model.configuration),
     };
     const backend = await this.backend(name);
     const start = performance.now();

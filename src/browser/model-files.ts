@@ -9,7 +9,7 @@ import {
   CONFIG_FILE,
   MODEL_FILE,
   type ModelConfiguration,
-  modelConfigurationSchema,
+  parseModelConfiguration,
   preprocessingOf,
 } from '../training/model-configuration.ts';
 import { flatTensor } from '../training/named-parameters.ts';
@@ -48,12 +48,7 @@ export function openModelFiles({ name, config, weights }: ModelFiles): OpenModel
   } catch (error) {
     throw new WorkError(`${name}/${CONFIG_FILE}: cannot be read as JSON: ${(error as Error).message}`);
   }
-  const parsed = modelConfigurationSchema.safeParse(document);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    throw new WorkError(`${name}/${CONFIG_FILE}: ${issue.path.join('.') || 'the document'}: ${issue.message}`);
-  }
-  const configuration = parsed.data;
+  const configuration = parseModelConfiguration(document, `${name}/${CONFIG_FILE}`);
   const architecture = architectureOf(configuration, name);
   const source = `${name}/${MODEL_FILE}`;
   return {

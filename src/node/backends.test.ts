@@ -22,8 +22,7 @@ describe('createBackend', () => {
 
   it('chooses the processor where there is no GPU, or none but a driver in software', async () => {
     const software = noWebGpu !== undefined || (await nodeWebGpuHost()).software;
-    const { name } = await createBackend('auto', 1);
-    if (software) expect(name).toBe('cpu');
-    else expect(['cpu', 'webgpu']).toContain(name);
+    // by rule, so always the same
+    for (let i = 0; i < 2; i++) expect((await createBackend('auto', 1)).name).toBe(software ? 'cpu' : 'webgpu');
   });
 });

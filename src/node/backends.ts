@@ -3,20 +3,28 @@ import { availableParallelism } from 'node:os';
 import { BACKENDS, type Backend, type BackendName } from '../engine/backend.ts';
 import { referenceBackend } from '../engine/backends/reference/backend.ts';
 import { type WebGpuHost, webGpuBackend } from '../engine/backends/webgpu/backend.ts';
-import { peakMultiplyAdds as gpuMultiplyAdds } from '../engine/backends/webgpu/peaks.ts';
 import { UsageError } from '../errors/errors.ts';
-import { bestBuild, nodeCpuBackend, peakMultiplyAdds } from './cpu-host.ts';
+import { nodeCpuBackend } from './cpu-host.ts';
 import { nodeWebGpuHost } from './webgpu-host.ts';
 
-/** A GPU is worth it from so many times the processor's own arithmetic on: its convolutions save less of it (docs/webgpu.md). */
-const MUCH_FASTER = 4;
+/** What every WebGPU device has by default (W3C WebGPU, "limits"); a device below is one of the compatibility mode, which is not enough. */
+const LEAST_LIMITS = {
+  maxStorageBufferBindingSize: 2 ** 27,
+  maxBufferSize: 2 ** 28,
+  maxStorageBuffersPerShaderStage: 8,
+} as const;
 
-/** The GPU, if there is a real one and it is measured to be much faster than so many threads. */
-async function fastGpu(threads: number): Promise<WebGpuHost | undefined> {
+/**
+ * The GPU that `auto` takes: a real one (no driver in software) with WebGPU's default limits. A rule, and no measurement, so that the same
+ * machine always gives the same answer: backends agree within rounding, not bit by bit.
+ */
+async function realGpu(): Promise<WebGpuHost | undefined> {
   const host = await nodeWebGpuHost().catch(() => undefined);
   if (!host || host.software) return undefined;
-  const cpu = threads * peakMultiplyAdds(bestBuild());
-  return (await gpuMultiplyAdds(host)) > MUCH_FASTER * cpu ? host : undefined;
+  const { limits } = host.device;
+  return Object.entries(LEAST_LIMITS).every(([name, least]) => limits[name as keyof typeof LEAST_LIMITS] >= least)
+    ? host
+    : undefined;
 }
 
 /**
@@ -26,7 +34,7 @@ async function fastGpu(threads: number): Promise<WebGpuHost | undefined> {
 export async function createBackend(name: string, threads: number = availableParallelism()): Promise<Backend> {
   switch (name as BackendName) {
     case 'auto': {
-      const host = await fastGpu(threads);
+      const host = await realGpu();
       return host ? webGpuBackend(host) : nodeCpuBackend(threads);
     }
     case 'cpu':

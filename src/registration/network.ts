@@ -4,7 +4,7 @@ import { WorkError } from '../errors/errors.ts';
 import type { MatchingNetwork } from '../method/registration/match.ts';
 import { parameterTable } from '../model/parameters.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
-import { architectureOf, preprocessingOf } from '../training/model-configuration.ts';
+import { architectureOf, preprocessingOf, trainedPatch } from '../training/model-configuration.ts';
 import { readModel, resolveModel } from '../training/model-folder.ts';
 import { flatTensor } from '../training/named-parameters.ts';
 
@@ -28,13 +28,12 @@ export async function readMatchingNetwork(path: string, modality?: 'ct' | 'mr'):
       `${folder}: this network has no matching head, so it cannot lay one image onto another; use a model that was pre-trained without '--without matching'`,
     );
   const architecture = architectureOf(configuration, folder);
-  const patch = configuration.pretraining?.data.patch;
   return {
     folder,
     architecture,
     parameters: flatTensor(parameterTable(architecture), parameters, folder),
     preprocessing: preprocessingOf(configuration, folder, modality),
-    trainedPatch: patch === undefined ? null : typeof patch === 'number' ? [patch, patch, patch] : patch,
+    trainedPatch: trainedPatch(configuration),
     step: configuration.step,
   };
 }

@@ -13,10 +13,12 @@ import type { NamedTensor } from '../formats/safetensors.ts';
 import { INITIAL_LOSS_SCALE } from '../method/loss-scaling.ts';
 import { findFolder, repairFolder, writeFileAtomic, writeFolderAtomic } from '../node/files.ts';
 import { lockFolder } from '../node/lock.ts';
+import { withMachineTrouble } from '../node/machine.ts';
 import { readSafetensors, writeSafetensors } from '../node/safetensors.ts';
 import { jsonText, type Model, readJson, readModel, writeModel } from './model-folder.ts';
 
-const stateSchema = z.strictObject({
+/** Unknown keys are ignored, so that later versions may add some. */
+const stateSchema = z.object({
   formatVersion: z.literal(1),
   /** Steps done, skipped ones included: the next is this number. */
   step: z.int().nonnegative(),
@@ -26,11 +28,9 @@ const stateSchema = z.strictObject({
   skippedSteps: z.int().nonnegative(),
   skippedInRow: z.int().nonnegative(),
   /** Of trainings in half precision (src/method/loss-scaling.ts). */
-  lossScale: z
-    .strictObject({ factor: z.number().positive(), steadySteps: z.int().nonnegative() })
-    .default({ ...INITIAL_LOSS_SCALE }),
+  lossScale: z.object({ factor: z.number().positive(), steadySteps: z.int().nonnegative() }).default({ ...INITIAL_LOSS_SCALE }),
   /** The evaluation that `best` holds; a lower score is better. */
-  best: z.strictObject({ step: z.int().nonnegative(), score: z.number() }).nullable(),
+  best: z.object({ step: z.int().nonnegative(), score: z.number() }).nullable(),
 });
 
 /** Where a run stands. */
@@ -67,11 +67,14 @@ export async function writeCheckpoint(run: string, which: 'last' | 'best', check
     for (const name of parameters.keys()) yield { ...moments.first.get(name)!, name: `m.${name}` };
     for (const name of parameters.keys()) yield { ...moments.second.get(name)!, name: `v.${name}` };
   };
-  await writeFolderAtomic(join(run, which), async (folder) => {
-    await writeModel(folder, configuration, parameters.values());
-    await writeSafetensors(join(folder, MOMENTS_FILE), named());
-    await writeFileAtomic(join(folder, STATE_FILE), jsonText(stateSchema.parse({ formatVersion: 1, ...state })));
-  });
+  const path = join(run, which);
+  await withMachineTrouble(path, () =>
+    writeFolderAtomic(path, async (folder) => {
+      await writeModel(folder, configuration, parameters.values());
+      await writeSafetensors(join(folder, MOMENTS_FILE), named());
+      await writeFileAtomic(join(folder, STATE_FILE), jsonText(stateSchema.parse({ formatVersion: 1, ...state })));
+    }),
+  );
 }
 
 /**
@@ -135,7 +138,7 @@ export async function openRun(path: string, { resume }: { readonly resume: boole
   if (foreign !== undefined) throw new UsageError(`--out ${path}: holds other things (${foreign}); give a new or empty folder`);
   const unlock = lockFolder(path);
   try {
-    for (const which of ['last', 'best']) await repairFolder(join(path, which));
+    for (const which of ['last', 'best']) await withMachineTrouble(path, () => repairFolder(join(path, which)));
     const hasLast = (await findFolder(join(path, 'last'))) !== undefined;
     if (hasLast && !resume)
       throw new UsageError(`--out ${path}: already holds a run; continue it with --resume, or give another folder`);

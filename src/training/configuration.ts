@@ -34,7 +34,7 @@ export const pretrainConfigurationSchema = z
       width: z
         .union([z.literal(1), z.literal(0.5), z.literal(0.25), z.literal(0.125)])
         .default(1)
-        .describe('Scales the channels 32-64-128-256-512 (rounded up to multiples of 8).'),
+        .describe('Scales the channels 32-64-128-256-512 (rounded down to multiples of 8, at least 8).'),
       heads: section('Which heads are trained beside the U-Net; at least matching or restoration.', {
         affine: z.boolean().default(true).describe('The affine part of the matching head.'),
         matching: z.boolean().default(true).describe('The matching head whole: without it there is no affine part either.'),

@@ -5,6 +5,8 @@
  * (tests, on a Node that cannot load TypeScript in a worker) examples are made on the calling thread, with the same result.
  */
 import { parentPort, Worker, workerData } from 'node:worker_threads';
+import { WorkError } from '../errors/errors.ts';
+import { errorFrom, type PlainError, plainError } from '../errors/plain-error.ts';
 
 /** Makes the example of a sample of a step; its arrays are handed over whole. */
 export type ExampleMaker<Images> = (step: number, sample: number) => Promise<Images>;
@@ -32,14 +34,20 @@ export interface ExampleRequest<Job, Images> {
 /** Steps that are made ahead: enough to ride out one slow example. */
 const STEPS_AHEAD = 3;
 
+/** Examples that there can be at a time: those of the step under way and those that are made ahead. For estimates of memory. */
+export const examplesHeld = (batch: number): number => (1 + STEPS_AHEAD) * batch;
+
 /** What a worker answers. */
-type WorkerAnswer<Images> = { readonly key: string; readonly images: Images } | { readonly key: string; readonly failed: string };
+type WorkerAnswer<Images> =
+  | { readonly key: string; readonly images: Images }
+  | { readonly key: string; readonly failed: PlainError };
 
 /** In a worker: makes the examples that are asked for. `Images` is an object of typed arrays. */
 export function serveExamples<Job, Images extends object>(make: (job: Job) => Promise<ExampleMaker<Images>>): void {
   const port = parentPort;
   if (!port) throw new Error('this module runs as a worker thread only');
   const maker = make(workerData as Job);
+  maker.catch(() => {}); // whoever asks for an example is told
   port.on('message', async ({ step, sample }: { step: number; sample: number }) => {
     const key = `${step}/${sample}`;
     let answer: WorkerAnswer<Images>;
@@ -49,19 +57,20 @@ export function serveExamples<Job, Images extends object>(make: (job: Job) => Pr
       transfer = Object.values(images).flatMap((array) => (ArrayBuffer.isView(array) ? [array.buffer as ArrayBuffer] : []));
       answer = { key, images };
     } catch (error) {
-      answer = { key, failed: (error as Error).message };
+      answer = { key, failed: plainError(error) };
     }
     port.postMessage(answer, transfer);
   });
 }
 
-function onWorker<Job, Images>({
+/** A source whose examples a worker makes. */
+export function examplesOnWorker<Job, Images>({
   worker: url,
   job,
   batch,
   steps,
   firstStep,
-}: ExampleRequest<Job, Images>): ExampleSource<Images> {
+}: Omit<ExampleRequest<Job, Images>, 'make'>): ExampleSource<Images> {
   const waiting = new Map<string, { resolve: (images: Images) => void; reject: (error: Error) => void }>();
   const ready = new Map<string, Promise<Images>>();
   const worker = new Worker(url, { workerData: job });
@@ -70,18 +79,32 @@ function onWorker<Job, Images>({
     const { resolve, reject } = waiting.get(answer.key) ?? {};
     waiting.delete(answer.key);
     if ('images' in answer) resolve?.(answer.images);
-    else reject?.(new Error(answer.failed));
+    else reject?.(errorFrom(answer.failed));
   });
-  worker.on('error', (error) => {
-    for (const { reject } of waiting.values()) reject(error);
+  let failure: Error | undefined;
+  const fail = (error: Error): void => {
+    failure ??= error;
+    for (const { reject } of waiting.values()) reject(failure);
     waiting.clear();
-  });
+  };
+  worker.on('error', (error: NodeJS.ErrnoException) =>
+    fail(
+      error.code === 'ERR_WORKER_OUT_OF_MEMORY'
+        ? new WorkError('the thread that makes examples ran out of memory: make the patch or the batch smaller')
+        : error,
+    ),
+  );
+  worker.on('messageerror', fail);
+  // also without an error: whoever waits for an example must not wait for ever
+  worker.on('exit', (code) => fail(new WorkError(`the thread that makes examples ended (exit code ${code})`)));
   let asked = firstStep * batch;
   const order = (until: number): void => {
     for (; asked < until; asked++) {
       const [step, sample] = [Math.floor(asked / batch), asked % batch];
       const key = `${step}/${sample}`;
-      const promise = new Promise<Images>((resolve, reject) => waiting.set(key, { resolve, reject }));
+      const promise = failure
+        ? Promise.reject<Images>(failure)
+        : new Promise<Images>((resolve, reject) => waiting.set(key, { resolve, reject }));
       promise.catch(() => {}); // whoever takes it sees the error; one that nobody takes must not end the process
       ready.set(key, promise);
       worker.postMessage({ step, sample });
@@ -104,7 +127,7 @@ function onWorker<Job, Images>({
 
 /** Opens the source of a run's examples. */
 export async function openExamples<Job, Images>(request: ExampleRequest<Job, Images>): Promise<ExampleSource<Images>> {
-  if (!import.meta.url.endsWith('.ts')) return onWorker(request);
+  if (!import.meta.url.endsWith('.ts')) return examplesOnWorker(request);
   const take = await request.make(request.job);
   return { take, close: async () => {} };
 }

@@ -8,9 +8,11 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Session } from '../engine/backend.ts';
 import { WorkError } from '../errors/errors.ts';
+import { withSentence } from '../errors/plain-error.ts';
 import { STATES } from '../method/gvsl.ts';
 import { nextLossScale } from '../method/loss-scaling.ts';
 import { initialParameters, type ParameterTable } from '../model/parameters.ts';
+import { isMachineTrouble, machineError } from '../node/machine.ts';
 import type { Progress } from '../node/progress.ts';
 import { type Checkpoint, INITIAL_STATE, type Run, type TrainingState } from './checkpoint.ts';
 import type { ExampleSource } from './example-source.ts';
@@ -88,7 +90,13 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
   const firstStep = state.step;
   const now = (): number => Date.now() / 1000;
   const metrics = openMetricsLog(join(out, 'metrics.jsonl'), firstStep > 0 ? firstStep : -1);
-  const events = openEventLog(join(out, 'events'), firstStep > 0 ? firstStep : -1, now());
+  let events: EventLog;
+  try {
+    events = openEventLog(join(out, 'events'), firstStep > 0 ? firstStep : -1, now());
+  } catch (error) {
+    metrics.close();
+    throw error;
+  }
 
   let loss: number | null = null;
   let [waitedMs, spentMs] = [0, 0];
@@ -188,8 +196,9 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
     if (state.step < steps) await save();
   } catch (error) {
     // whatever failed, a step, a judgement or a checkpoint: the one before it is whole
-    if (!saved || !(error instanceof WorkError) || state.skippedInRow >= configuration.maxNonFiniteSteps) throw error;
-    throw new WorkError(`${error.message}; ${join(out, 'last')} holds the last checkpoint, and --resume goes on from it`);
+    if (!saved || !(error instanceof Error) || state.skippedInRow >= configuration.maxNonFiniteSteps) throw error;
+    const known = isMachineTrouble(error) ? machineError((error as NodeJS.ErrnoException).path ?? out, error) : error;
+    throw withSentence(known, `; ${join(out, 'last')} holds the last checkpoint, and --resume goes on from it`);
   } finally {
     metrics.close();
     events.close();

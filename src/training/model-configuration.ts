@@ -4,9 +4,10 @@
  */
 import { z } from 'zod';
 import { UsageError, WorkError } from '../errors/errors.ts';
+import type { Zyx } from '../geometry/volume.ts';
 import { type Architecture, scaledArchitecture } from '../model/architecture.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
-import { pretrainConfigurationSchema } from './configuration.ts';
+import { version } from '../version.ts';
 
 export const MODEL_FILE = 'model.safetensors';
 export const CONFIG_FILE = 'config.json';
@@ -38,7 +39,21 @@ export const taskSchema = z.discriminatedUnion('kind', [
 /** What a network for a task tells apart. */
 export type Task = z.output<typeof taskSchema>;
 
-/** The schema of config.json. Unknown keys are ignored, so that later versions may add some. */
+const HEADS = {
+  affine: z.boolean(),
+  matching: z.boolean(),
+  restoration: z.boolean(),
+  segmentation: z.int().min(2).max(65_536).optional().describe('Classes, the background among them.'),
+  classification: z.int().min(1).max(65_536).optional().describe('Outputs: 1 for two classes.'),
+};
+
+/** What readers know only that want to know it: the configuration of a training, as its version had it. */
+const ofATraining = () => z.record(z.string(), z.unknown()).nullable();
+
+/**
+ * The schema of config.json. What applying a model needs stands at the top level; the configurations of its trainings are for people, and are
+ * not checked. Unknown keys are ignored, so that later versions may add some. Read it by `parseModelConfiguration`.
+ */
 export const modelConfigurationSchema = z.object({
   format: z.literal('gvsl-model'),
   formatVersion: z.literal(FORMAT_VERSION),
@@ -46,13 +61,7 @@ export const modelConfigurationSchema = z.object({
     .object({
       width: positive.describe('The factor on the published widths.'),
       channels: z.array(z.int().positive()).length(5).describe('Channels of the five levels, from full size to the bottleneck.'),
-      heads: z.object({
-        affine: z.boolean(),
-        matching: z.boolean(),
-        restoration: z.boolean(),
-        segmentation: z.int().min(2).max(65_536).optional().describe('Classes, the background among them.'),
-        classification: z.int().min(1).max(65_536).optional().describe('Outputs: 1 for two classes.'),
-      }),
+      heads: z.object(HEADS),
     })
     .describe('The network that the parameters belong to.'),
   preprocessing: z
@@ -65,12 +74,18 @@ export const modelConfigurationSchema = z.object({
     .nullable()
     .describe('How images were prepared that it learned from; null if that is not known.'),
   task: taskSchema.nullable().default(null).describe('What a network with a segmentation or classification head tells apart.'),
-  pretraining: pretrainConfigurationSchema.nullable().describe('The whole configuration of its run; null for an imported model.'),
-  training: z
-    .record(z.string(), z.unknown())
-    .nullable()
-    .default(null)
-    .describe('The whole configuration of its training on a task; null without one.'),
+  patch: z
+    .tuple([z.int().positive(), z.int().positive(), z.int().positive()])
+    .optional()
+    .describe('(z, y, x) of the crops that it was trained with last; absent if that is not known.'),
+  pretraining: ofATraining().describe('The whole configuration of its run; null for an imported model.'),
+  training: ofATraining().default(null).describe('The whole configuration of its training on a task; null without one.'),
+  backends: z
+    .array(z.string())
+    .optional()
+    .describe(
+      'What computed its steps, in order: equal trainings on one backend give equal parameters, on different ones within rounding.',
+    ),
   seed: z.int().nonnegative(),
   step: z.int().nonnegative().describe('Steps trained.'),
   versions: z.record(z.string(), z.string()).describe('What made it.'),
@@ -78,6 +93,57 @@ export const modelConfigurationSchema = z.object({
 
 /** What config.json says. */
 export type ModelConfiguration = z.output<typeof modelConfigurationSchema>;
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Who made a model, as far as it says. */
+function makerOf(document: Record<string, unknown>): string {
+  const made = isRecord(document.versions) ? document.versions.gvsl : undefined;
+  return typeof made === 'string' && made !== version ? `made by gvsl ${made}, this is ${version}` : `this is gvsl ${version}`;
+}
+
+/**
+ * Checks what config.json holds.
+ * @param path names it in messages
+ * @throws WorkError naming the first thing that is wrong, or that a newer version must have written
+ */
+export function parseModelConfiguration(document: unknown, path: string): ModelConfiguration {
+  if (!isRecord(document) || document.format !== 'gvsl-model')
+    throw new WorkError(
+      `${path}: expected "format": "gvsl-model"; found ${isRecord(document) ? JSON.stringify(document.format) : 'no object'}`,
+    );
+  const { formatVersion } = document;
+  if (typeof formatVersion === 'number' && formatVersion > FORMAT_VERSION)
+    throw new WorkError(
+      `${path}: formatVersion ${formatVersion}: made by a newer gvsl (${makerOf(document)}, which reads ${FORMAT_VERSION}); update gvsl`,
+    );
+  const heads = isRecord(document.architecture) ? document.architecture.heads : undefined;
+  const unknown = isRecord(heads)
+    ? Object.keys(heads).filter((name) => !(name in HEADS) && heads[name] !== false && heads[name] !== null)
+    : [];
+  if (unknown.length > 0)
+    throw new WorkError(
+      `${path}: architecture.heads: ${unknown.join(', ')}: no head that this version knows (${Object.keys(HEADS).join(', ')}); ${makerOf(document)}: update gvsl`,
+    );
+  const parsed = modelConfigurationSchema.safeParse(document);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new WorkError(
+    `${path}: ${issue!.path.join('.') || 'the document'}: ${issue!.message}; was it edited, or made by a newer version (${makerOf(document)})?`,
+  );
+}
+
+/** The crops (z, y, x) that a model was trained with; null if it does not say. Models of version 0.1 say it in `pretraining` only. */
+export function trainedPatch({ task, patch, pretraining }: ModelConfiguration): Zyx | null {
+  if (task) return task.patch;
+  if (patch) return patch;
+  const data = pretraining?.data;
+  const side = isRecord(data) ? data.patch : undefined;
+  const isSide = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0;
+  if (isSide(side)) return [side, side, side];
+  return Array.isArray(side) && side.length === 3 && side.every(isSide) ? [side[0], side[1], side[2]] : null;
+}
 
 /** The network that a configuration describes. @throws WorkError naming the folder if its channels are not those of its width */
 export function architectureOf({ architecture: { width, channels, heads } }: ModelConfiguration, folder: string): Architecture {

@@ -10,10 +10,18 @@ import { WorkError } from '../errors/errors.ts';
 import { parseJson } from '../formats/json.ts';
 import type { NamedTensor } from '../formats/safetensors.ts';
 import { findFolder, writeFileAtomic } from '../node/files.ts';
+import { isMachineTrouble, machineError } from '../node/machine.ts';
 import { readSafetensors, writeSafetensors } from '../node/safetensors.ts';
-import { CONFIG_FILE, MODEL_FILE, type ModelConfiguration, modelConfigurationSchema } from './model-configuration.ts';
+import { version } from '../version.ts';
+import {
+  CONFIG_FILE,
+  MODEL_FILE,
+  type ModelConfiguration,
+  modelConfigurationSchema,
+  parseModelConfiguration,
+} from './model-configuration.ts';
 
-/** A configuration is a page of text. */
+/** A configuration is a page of text; the record of a run lists its subjects. */
 const MAX_CONFIG_BYTES = 1_000_000;
 
 /** A network's parameters and what they are. */
@@ -22,21 +30,35 @@ export interface Model {
   readonly parameters: ReadonlyMap<string, NamedTensor>;
 }
 
+/** The content of a JSON file. @throws WorkError naming the file */
+export async function readDocument(path: string, maxBytes = MAX_CONFIG_BYTES): Promise<unknown> {
+  try {
+    if ((await stat(path)).size > maxBytes) throw new Error(`more than ${maxBytes} bytes`);
+    return parseJson(await readFile(path, 'utf8'));
+  } catch (error) {
+    if (isMachineTrouble(error)) throw machineError(path, error);
+    throw new WorkError(`${path}: cannot be read as JSON: ${(error as Error).message}`);
+  }
+}
+
 /**
  * Reads and checks a JSON file by a schema.
  * @throws WorkError naming the file, and the first key that is wrong
  */
-export async function readJson<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.output<Schema>> {
-  let parsed: unknown;
-  try {
-    if ((await stat(path)).size > MAX_CONFIG_BYTES) throw new Error(`more than ${MAX_CONFIG_BYTES} bytes`);
-    parsed = parseJson(await readFile(path, 'utf8'));
-  } catch (error) {
-    throw new WorkError(`${path}: cannot be read as JSON: ${(error as Error).message}`);
-  }
+export async function readJson<Schema extends z.ZodType>(
+  path: string,
+  schema: Schema,
+  maxBytes?: number,
+): Promise<z.output<Schema>> {
+  const parsed = await readDocument(path, maxBytes);
   const result = schema.safeParse(parsed);
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;
+  const { formatVersion } = parsed as { formatVersion?: unknown };
+  if (issue.path[0] === 'formatVersion' && typeof formatVersion === 'number')
+    throw new WorkError(
+      `${path}: formatVersion ${formatVersion}: made by another version of gvsl than this one (${version}), probably a newer one: update gvsl`,
+    );
   throw new WorkError(
     `${path}: ${issue.path.join('.') || 'the document'}: ${issue.message}; was it edited, or made by a newer version?`,
   );
@@ -64,7 +86,8 @@ export async function writeModel(
  * @throws WorkError naming the file that is missing or damaged
  */
 export async function readModel(folder: string): Promise<Model> {
-  const configuration = await readJson(join(folder, CONFIG_FILE), modelConfigurationSchema);
+  const path = join(folder, CONFIG_FILE);
+  const configuration = parseModelConfiguration(await readDocument(path), path);
   const { tensors } = await readSafetensors(join(folder, MODEL_FILE));
   return { configuration, parameters: tensors };
 }

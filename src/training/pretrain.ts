@@ -78,6 +78,7 @@ function modelConfiguration(configuration: PretrainConfiguration, cohort: Cohort
     task: null,
     training: null,
     // how long a run went on, and on what, shapes nothing of the model: equal training gives equal files
+    patch: [...patchSize(configuration)] as [number, number, number],
     pretraining: { ...configuration, steps: Math.max(1, step), threads: 'auto', backend: 'auto' },
     seed: configuration.seed,
     step,

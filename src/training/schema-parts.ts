@@ -44,7 +44,7 @@ export const computingKeys = {
     .enum(BACKENDS)
     .default('cpu')
     .describe(
-      'What computes: cpu (WebAssembly), webgpu (any GPU; needs the optional package webgpu), webgpu-f16 (the same with feature maps in half precision: half the memory), auto (a GPU if there is one much faster than the processor), reference (plain and slow, for checking).',
+      'What computes: cpu (WebAssembly), webgpu (any GPU; needs the optional package webgpu), webgpu-f16 (the same with feature maps in half precision: half the memory), auto (a real GPU with the default limits of WebGPU if there is one, else cpu; a run keeps what it began with), reference (plain and slow, for checking).',
     ),
   maxNonFiniteSteps: count(1)
     .default(10)

@@ -18,6 +18,7 @@ import { openResults } from '../node/results.ts';
 import { writeSafetensors } from '../node/safetensors.ts';
 import { featurePicture } from '../pictures/feature-picture.ts';
 import { encodePng } from '../pictures/picture.ts';
+import { trainedPatch } from '../training/model-configuration.ts';
 import { filesOf, type InputImage, inputImages } from './inputs.ts';
 import { type ApplyCall, openNetwork, readNetwork, type TrainedNetwork, windowOf } from './network.ts';
 
@@ -51,9 +52,7 @@ export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
     throw new UsageError(
       `${network.folder}: a classifier has no decoder, so no local features; give a pre-trained model or a segmenter`,
     );
-  const { task, pretraining } = network.configuration;
-  const trained = task?.patch ?? pretraining?.data.patch ?? DEFAULT_SIDE;
-  const window = windowOf(call.window, typeof trained === 'number' ? [trained, trained, trained] : trained);
+  const window = windowOf(call.window, trainedPatch(network.configuration) ?? [DEFAULT_SIDE, DEFAULT_SIDE, DEFAULT_SIDE]);
   const { images, failed, warnings } = await inputImages([call.input], { series: call.series });
   if (failed.length > 0) throw new WorkError(`${failed[0]!.path}: ${failed[0]!.reason}`);
   if (images.length > 1) throw new UsageError(`${call.input}: holds ${images.length} images; give one`);

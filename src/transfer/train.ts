@@ -112,6 +112,7 @@ function modelConfiguration({ configuration, opened, task, start }: Work, step: 
     },
     preprocessing: { modality, spacingMm: [spacingMm[0], spacingMm[1], spacingMm[2]], intensity, crop },
     task,
+    patch: task.patch,
     pretraining: null,
     // how long a run went on, and on what, shapes nothing of the model: equal training gives equal files
     training: { ...configuration, steps: Math.max(1, step), threads: 'auto', backend: 'auto' },

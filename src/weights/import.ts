@@ -1,7 +1,6 @@
 /** Foreign weights become a model folder: which network they are is told by names and shapes, and every value is checked. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { z } from 'zod';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import type { NamedTensor } from '../formats/safetensors.ts';
 import type { Architecture } from '../model/architecture.ts';
@@ -10,10 +9,10 @@ import { writeFolderAtomic } from '../node/files.ts';
 import {
   CONFIG_FILE,
   type ModelConfiguration,
-  modelConfigurationSchema,
+  parseModelConfiguration,
   preprocessingOf,
 } from '../training/model-configuration.ts';
-import { readJson, writeModel } from '../training/model-folder.ts';
+import { readDocument, writeModel } from '../training/model-folder.ts';
 import { version } from '../version.ts';
 import { isFirstTensor, type Matched, matchNetwork } from './match.ts';
 import { FOLDER_FILES, findWeights, openWeights } from './open.ts';
@@ -62,8 +61,9 @@ const isFile = (path: string): Promise<boolean> =>
 async function configurationBeside(file: string): Promise<ModelConfiguration | undefined> {
   const path = join(dirname(file), CONFIG_FILE);
   if (!FOLDER_FILES.some((name) => name === basename(file)) || !(await isFile(path))) return undefined;
-  const { format } = await readJson(path, z.looseObject({ format: z.unknown().optional() }));
-  return format === 'gvsl-model' ? readJson(path, modelConfigurationSchema) : undefined;
+  const document = await readDocument(path);
+  const { format } = (document ?? {}) as { format?: unknown };
+  return format === 'gvsl-model' ? parseModelConfiguration(document, path) : undefined;
 }
 
 const describe = ({ channels, heads }: ModelConfiguration['architecture']): string => {

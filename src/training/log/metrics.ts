@@ -5,11 +5,12 @@
  */
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { isMachineTrouble, machineError } from '../../node/machine.ts';
 
 /** One line. A number that is not finite becomes null: JSON has no word for it. */
 export interface MetricsRecord {
   readonly step: number;
-  /** What the line is about: 'train', 'evaluation', 'skipped', ... */
+  /** What the line is about: 'step' or 'evaluation'. */
   readonly kind: string;
   readonly [name: string]: unknown;
 }
@@ -61,28 +62,39 @@ function lengthUpTo(file: number, lastStep: number): number {
 /**
  * Opens a log for appending.
  * @param resumedStep lines of later steps are cut off, and so is a half line; -1 (a new run) begins empty
+ * @throws MachineError naming the file, as its methods do: disk full, no permission, ...; what was half written does not count
  */
 export function openMetricsLog(path: string, resumedStep = -1): MetricsLog {
-  mkdirSync(dirname(path), { recursive: true });
-  // Not 'a+': an appending file cannot be cut on every system.
-  const file = openSync(path, 'a');
-  closeSync(file);
-  const log = openSync(path, 'r+');
-  let end = lengthUpTo(log, resumedStep);
-  if (end < fstatSync(log).size) ftruncateSync(log, end);
-  return {
-    append: (record) => {
-      const line = Buffer.from(`${JSON.stringify(record)}\n`);
-      for (let done = 0; done < line.length; ) {
-        const written = writeSync(log, line, done, line.length - done, end);
-        done += written;
-        end += written;
-      }
-    },
-    sync: () => fsyncSync(log),
-    close: () => {
-      fsyncSync(log);
-      closeSync(log);
-    },
+  const named = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw isMachineTrouble(error) ? machineError(path, error) : error;
+    }
   };
+  return named(() => {
+    mkdirSync(dirname(path), { recursive: true });
+    // Not 'a+': an appending file cannot be cut on every system.
+    closeSync(openSync(path, 'a'));
+    const log = openSync(path, 'r+');
+    let end = lengthUpTo(log, resumedStep);
+    if (end < fstatSync(log).size) ftruncateSync(log, end);
+    return {
+      append: (record) =>
+        named(() => {
+          const line = Buffer.from(`${JSON.stringify(record)}\n`);
+          for (let done = 0; done < line.length; ) done += writeSync(log, line, done, line.length - done, end + done);
+          end += line.length;
+        }),
+      sync: () => named(() => fsyncSync(log)),
+      close: () => {
+        try {
+          fsyncSync(log);
+        } catch {
+          // what counts was synced before its checkpoint; an error on the way out must not hide the one that led there
+        }
+        closeSync(log);
+      },
+    };
+  });
 }

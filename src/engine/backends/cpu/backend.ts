@@ -32,7 +32,7 @@ export interface ThreadOptions {
 
 /** The machine's side of the CPU backend. */
 export interface CpuHost {
-  /** Which build of the kernels this is: 'relaxed' or 'portable'. */
+  /** Which build of the kernels this is: 'avx2', 'relaxed' or 'portable'. */
   readonly build: string;
   readonly module: WebAssembly.Module;
   /** Starts one more thread, which instantiates the module and calls `serve`; resolves when it does. */
