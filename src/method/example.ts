@@ -1,10 +1,10 @@
 /**
  * One training example: the moving patch (clean A), the damaged view of it that both heads work from, and the fixed patch (B),
- * from two different subjects (METHOD.md section 7).
+ * from two different subjects (docs/method-fidelity.md).
  *
  * A is damaged first, then one spatial transformation is applied alike to clean A, damaged A and B: so the damage is turned and
  * stretched with the anatomy, and the difference in pose between A and B stays what it was. With `spatial: 'independent'` A and
- * B are transformed each in its own way, so that there is a pose to find (METHOD.md section 11).
+ * B are transformed each in its own way, so that there is a pose to find (docs/method-fidelity.md).
  *
  * The example follows from (seed, step, sample), each part from a stream of its own: switching one part off leaves the others'
  * random numbers as they were. The plans come with it, for a log or a replay. Where voxels come from is the caller's affair.
@@ -23,11 +23,11 @@ import { applySpatial, type SpatialOptions, type SpatialPlan, sampleSpatial } fr
 export type ReadCrop = (subject: number, startZyx: Zyx, sizeZyx: Zyx) => Promise<Float32Array> | Float32Array;
 
 export interface ExampleRequest extends PairRequest {
-  /** False: the view is the clean patch. Options left out are METHOD.md's. */
+  /** False: the view is the clean patch. Options left out are the paper's. */
   readonly damage?: Partial<DamageOptions> | false;
   /** One transformation for both patches (the default), one for each, or none. */
   readonly spatial?: 'shared' | 'independent' | false;
-  /** Ranges of the transformation; those left out are METHOD.md's. */
+  /** Ranges of the transformation; those left out are the paper's. */
   readonly spatialOptions?: Partial<SpatialOptions>;
   /**
    * Samples 1, 3, ... of a batch are the pairs of the samples before them the other way round. What a pair says of pose in general

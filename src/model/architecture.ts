@@ -8,10 +8,10 @@ export interface Heads {
   readonly restoration: boolean;
   /** Z-matching as a whole (`sp_conv`, `out_flow`, and the affine part if wanted). */
   readonly matching: boolean;
-  /** Classes of the segmentation head (`out_conv`), the background among them; undefined without it (METHOD 9). */
+  /** Classes of the segmentation head (`out_conv`), the background among them; undefined without it (docs/transfer.md). */
   readonly segmentation?: number | undefined;
   /**
-   * Outputs of the classification head (`fc`): 1 for two classes, else one a class; undefined without it (METHOD 9). A network with this
+   * Outputs of the classification head (`fc`): 1 for two classes, else one a class; undefined without it (docs/transfer.md). A network with this
    * head alone is the encoder alone: its table holds no `unet.up*`.
    */
   readonly classification?: number | undefined;
@@ -27,7 +27,7 @@ export interface Architecture {
   readonly heads: Heads;
 }
 
-/** The paper's widths (METHOD 3). */
+/** The paper's widths. */
 export const PAPER_WIDTHS = [32, 64, 128, 256, 512, 256, 128, 64, 32] as const;
 export const ALL_HEADS: Heads = { affine: true, restoration: true, matching: true };
 

@@ -1,4 +1,4 @@
-/** The heads on the backbone: Z-matching G_xi (METHOD 4), affine and then deformable, and restoration R_iota (METHOD 5). */
+/** The heads on the backbone: Z-matching G_xi, affine and then deformable, and restoration R_iota. */
 import type { Graph, Node } from '../engine/graph.ts';
 import { affineDisplacement, affineMatrix } from '../engine/ops/affine/affine.ts';
 import { concat } from '../engine/ops/concat/concat.ts';
@@ -72,10 +72,10 @@ export function restorationHead(graph: Graph, parameters: ParameterNodes, local:
   return conv3d(graph, hidden, parameters('res_conv.3.weight'), parameters('res_conv.3.bias'));
 }
 
-/** Segmentation: the local feature (N, C, D, H, W) to a logit for each class (N, classes, D, H, W) (METHOD 9). */
+/** Segmentation: the local feature (N, C, D, H, W) to a logit for each class (N, classes, D, H, W) (docs/transfer.md). */
 export const segmentationHead = (graph: Graph, parameters: ParameterNodes, local: Node): Node =>
   conv3d(graph, local, parameters('out_conv.weight'), parameters('out_conv.bias'));
 
-/** Classification: the global feature (N, C, d, h, w) to logits (N, outputs) (METHOD 9). */
+/** Classification: the global feature (N, C, d, h, w) to logits (N, outputs) (docs/transfer.md). */
 export const classificationHead = (graph: Graph, parameters: ParameterNodes, global: Node): Node =>
   linear(graph, globalAverage(graph, global), parameters('fc.weight'), parameters('fc.bias'));

@@ -32,7 +32,7 @@ export interface ParameterTable {
 
 /** Values in a cache line. */
 const LINE = 16;
-/** Standard deviation of the affine layers' start: matching begins at the identity (METHOD 4, 11). */
+/** Standard deviation of the affine layers' start: matching begins at the identity (docs/method-fidelity.md). */
 const AFFINE_DEVIATION = 1e-3;
 
 type Draft = Omit<Parameter, 'offset'>;

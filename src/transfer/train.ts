@@ -1,5 +1,5 @@
 /**
- * Training on a task with few labels (METHOD.md section 9): a cohort with label maps or classes goes in, a run folder comes out, with the state
+ * Training on a task with few labels (docs/transfer.md): a cohort with label maps or classes goes in, a run folder comes out, with the state
  * that the validation subjects judge best, and that state's scores on the test subjects.
  */
 import { writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
  * Non-linear intensity: every value of [0, 1] goes through one monotone cubic Bezier curve from (0, 0) to (1, 1) with two
- * random control points in the unit square (METHOD.md section 7).
+ * random control points in the unit square (docs/method-fidelity.md).
  *
  * Such a curve never turns back, so nothing has to be sorted: with control abscissae a and b in [0, 1] the derivative of x is
  * the Bernstein quadratic with coefficients a, b - a, 1 - b, which is >= 0 as soon as a - b <= sqrt(a (1 - b)); and with
@@ -17,7 +17,7 @@ export interface IntensityPlan {
   readonly points: readonly [readonly [number, number], readonly [number, number]];
 }
 
-/** Steps of the table in x: finer than the 4096 levels of a CT in METHOD.md's window have any use for. */
+/** Steps of the table in x: finer than the 4096 levels of a CT in the paper's window have any use for. */
 const TABLE_STEPS = 4096;
 /** Steps in the curve's parameter: more than the table's, since x runs at up to three times the parameter's pace. */
 const CURVE_STEPS = 4 * TABLE_STEPS;

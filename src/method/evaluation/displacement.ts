@@ -1,6 +1,6 @@
 /**
  * Displacement fields as plain arrays: (3, D, H, W) in voxels, components z, y, x, so that the fixed image's voxel p
- * corresponds to the moving image's position p + psi(p) (METHOD.md section 4).
+ * corresponds to the moving image's position p + psi(p) (docs/method-fidelity.md).
  */
 
 import type { Zyx } from '../../geometry/volume.ts';

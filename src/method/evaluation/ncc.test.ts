@@ -3,7 +3,7 @@ import { voxelCount, type Zyx } from '../../geometry/volume.ts';
 import { randomStream } from '../../random/random.ts';
 import { ncc } from './ncc.ts';
 
-// Made with METHOD.md's oracle in float64, 1 - ncc_loss(a, b, window), on a = image(size, 3, 5, 2) and b = image(size, 4, 4, 3).
+// Made with the PyTorch oracle in float64, 1 - ncc_loss(a, b, window), on a = image(size, 3, 5, 2) and b = image(size, 4, 4, 3).
 const ORACLE: readonly [Zyx, number, number][] = [
   [[16, 12, 20], 9, 0.515070856937386],
   [[12, 12, 12], 3, 0.661946450667946],

@@ -1,7 +1,7 @@
 /**
  * Local normalised cross-correlation as a measure: the mean, over all voxels, of the squared correlation of two volumes in a
- * cubic window. It is 1 - L_NCC of METHOD.md section 6, in double precision and without the engine, for held-out pairs and
- * whole images. It says how alike the intensities are, not whether the anatomy is matched (METHOD.md section 11).
+ * cubic window. It is 1 minus the loss of the paper's equation 7, in double precision and without the engine, for held-out pairs and
+ * whole images. It says how alike the intensities are, not whether the anatomy is matched (docs/method-fidelity.md).
  *
  * With sums over a window of n voxels (zero padded at the border) of a, b, a^2, b^2 and ab,
  *   cross = S_ab - S_a S_b / n,  var = S_aa - S_a^2 / n,  result = mean of cross^2 / (var_a var_b + 1e-5).
@@ -58,7 +58,7 @@ const insideWindow = (i: number, length: number, radius: number): number =>
 
 /**
  * Similarity in [0, 1] of two finite volumes of D * H * W voxels; 1 is a locally linear relation everywhere.
- * @param window odd side of the window in voxels; METHOD.md's is 9.
+ * @param window odd side of the window in voxels; the paper's is 9.
  * @throws RangeError if a volume does not have that size or the window is not odd.
  */
 export function ncc(a: Float32Array, b: Float32Array, sizeZyx: Zyx, window = 9): number {

@@ -1,5 +1,5 @@
 /**
- * The affine of METHOD.md equation 11, in plain numbers: rotation . scaling . shearing . translation, rotation = Rz Ry Rx.
+ * The affine of the paper's matching head, in plain numbers: rotation . scaling . shearing . translation, rotation = Rz Ry Rx.
  * The engine has the same as a differentiable operation for the affine head; this is the one that data are made with.
  */
 

@@ -12,7 +12,7 @@ const noise = (size: Zyx, seed = 1): Float32Array => {
 };
 const one = (image: Float32Array, size: Zyx, plan: SpatialPlan): Float32Array => applySpatial([image], size, plan).images[0];
 
-// METHOD.md's oracle in float64: affine_matrix on these parameters, then sample(image, apply_affine(matrix, voxel_grid)) with
+// The PyTorch oracle in float64: affine_matrix on these parameters, then sample(image, apply_affine(matrix, voxel_grid)) with
 // image[i] = ((37 i + 11) mod 101) / 100 on 5 x 6 x 7 voxels; voxels picked by hand, and the sum of all.
 const ORACLE_PLAN: SpatialPlan = {
   rotationRadians: [0.1, -0.2, 0.3],

@@ -1,5 +1,5 @@
 /**
- * A pre-trained backbone at a task (METHOD 9): segmentation (local feature, one 3x3x3 convolution, softmax, Dice loss) and classification
+ * A pre-trained backbone at a task (docs/transfer.md): segmentation (local feature, one 3x3x3 convolution, softmax, Dice loss) and classification
  * (global feature averaged, one linear layer, sigmoid, cross-entropy), as programs to train and to apply.
  *
  * The flat states are pre-training's. *Linear* evaluation freezes the backbone: only the head's gradients are computed, the others stay zero, and
@@ -21,7 +21,7 @@ import { encoder, unet } from '../../model/unet.ts';
 import { normsGraph, partOf, STATES, updateGraph } from '../gvsl.ts';
 import { gradientsOf } from '../loss-scaling.ts';
 
-/** 'dice' is METHOD 9's; 'diceCrossEntropy' adds the voxels' cross-entropy with the same weight, as nnU-Net does. */
+/** 'dice' is the paper's; 'diceCrossEntropy' adds the voxels' cross-entropy with the same weight, as nnU-Net does. */
 export type SegmentationLoss = 'dice' | 'diceCrossEntropy';
 
 export interface TransferOptions {

@@ -1,5 +1,5 @@
 /**
- * Soft Dice loss with squared denominators and smoothing 1 (METHOD 9): 1 - mean over samples and classes of (2 I + 1) / (P + G + 1),
+ * Soft Dice loss with squared denominators and smoothing 1 (docs/transfer.md): 1 - mean over samples and classes of (2 I + 1) / (P + G + 1),
  * I = sum p g, P = sum p^2, G = sum g^2 over the voxels.
  *
  * For one sample and class, with D = P + G + 1 and M samples times classes:  d p = -dOut / M [ 2 g / D - (2 I + 1) 2 p / D^2 ].

@@ -45,7 +45,7 @@ export const nccOperation: Operation<NccAttributes> = {
 /** inputs: a, b, dOut (scalar), mask or none. Result: d a. */
 export const nccGradient: Operation<NccAttributes> = { name: 'nccGradient', shape: ([a]) => a! };
 
-/** eps of the denominator (METHOD: 1e-5). */
+/** Added to the denominator, against division by zero. */
 export const NCC_EPSILON = 1e-5;
 /** A variance below this share of its sum of squares is rounding error of double running sums, and counts as zero. */
 export const NCC_VARIANCE_FLOOR = 1e-11;
