@@ -2,7 +2,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, resolve, sep } from 'node:path';
 import { UsageError, WorkError } from '../errors/errors.ts';
-import { findDicomSeries, findImages, type ImageSource, imageStem } from '../images/node/find.ts';
+import { findImages, type ImageSource, imageStem } from '../images/node/find.ts';
 import type { Input } from '../node/guard.ts';
 import { endsBatch, systemError } from '../node/machine.ts';
 
@@ -39,8 +39,8 @@ async function ofDicomFolder(
     series === undefined ? stacks : stacks.filter((stack, k) => stack.files[0]!.seriesUid === series || String(k + 1) === series);
   if (wanted.length === 1) return { name: folder, source: wanted[0]! };
   const list = stacks.map(
-    ({ files }, k) =>
-      `  ${k + 1}: ${files.length} slices ${files[0]!.description ? `"${files[0]!.description}" ` : ''}${files[0]!.seriesUid}`,
+    ({ stack, description, files }, k) =>
+      `  ${k + 1}: ${stack.frames.length} slices ${description ? `"${description}" ` : ''}${stack.distinction ? `(${stack.distinction}) ` : ''}${files[0]!.seriesUid}`,
   );
   throw new UsageError(
     series === undefined
@@ -72,13 +72,10 @@ async function ofPath(
   if (!facts.isDirectory()) return { images: [{ name: nameOf(path), source: { kind: 'file', path } }], failed: [] };
   const { images: all, refused } = await findImages(path);
   const images = await outside(out, path, all);
-  const direct = images.filter((image) => image.kind === 'dicom' && resolve(image.path) === resolve(path));
+  const direct = images.filter((image) => image.kind === 'dicom').filter((image) => resolve(image.path) === resolve(path));
   // a folder that holds nothing but one patient's DICOM files
-  if (direct.length > 0 && direct.length === images.length) {
-    const { images: found } = await findDicomSeries(path);
-    const stacks = found.filter((image) => image.kind === 'dicom');
-    return { images: [await ofDicomFolder(path, stacks, series)], failed: refused };
-  }
+  if (direct.length > 0 && direct.length === images.length)
+    return { images: [await ofDicomFolder(path, direct, series)], failed: refused };
   if (images.length + refused.length === 0) throw new WorkError(`${path}: no image in this folder`);
   return {
     images: images.map((source) => {

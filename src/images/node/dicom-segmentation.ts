@@ -5,7 +5,7 @@ import { Image } from 'itk-wasm';
 import { WorkError } from '../../errors/errors.ts';
 import type { Volume } from '../../geometry/volume.ts';
 import { asideOf, makeFolder } from '../../node/files.ts';
-import type { DicomFile } from './dicom-header.ts';
+import type { DicomFile } from '../dicom/frames.ts';
 import { runItk, timeLimitMs } from './itk.ts';
 
 /** A structure of the label map. */

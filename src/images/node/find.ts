@@ -1,25 +1,30 @@
-/** Finding the images of a folder: files by their names' endings, DICOM series by their headers. Hidden files are left out (`._*` too). */
+/**
+ * Finding the images of a folder. DICOM is known by content, whatever the files are called, and files of one series belong together in
+ * whichever sub-folders they lie; other formats are known by their names' endings. Hidden files are left out, unless they hold DICOM.
+ */
 import { readdir, realpath, stat } from 'node:fs/promises';
-import { basename, extname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { WorkError } from '../../errors/errors.ts';
-import { type DicomFile, groupSeries, isDicomFile, readDicomHeader } from './dicom-header.ts';
+import { type DicomSource, dicomSources, isDicomFile, type NotRead } from './dicom.ts';
 
 /** An image to read. */
-export type ImageSource =
-  | { readonly kind: 'file'; readonly path: string }
-  /** One stack of a DICOM folder. `name` tells the stacks of a folder apart. */
-  | { readonly kind: 'dicom'; readonly path: string; readonly name: string; readonly files: readonly DicomFile[] };
+export type ImageSource = { readonly kind: 'file'; readonly path: string } | DicomSource;
 
 export interface Found {
+  /** Sorted by path. */
   readonly images: readonly ImageSource[];
-  /** Files that look like images but could not even be looked at. */
-  readonly refused: readonly { readonly path: string; readonly reason: string }[];
+  /** Files that should be images but could not be looked at: damaged, truncated, no permission. */
+  readonly refused: readonly NotRead[];
+  /** Files that were recognised as something else, with what they are: DICOM SEG, structured report, dose, hidden file, ... */
+  readonly passedOver: readonly NotRead[];
 }
 
 /** Endings of the files that readImage reads; .img only as the half of a pair. */
 const IMAGE_NAME = /\.(nii|nii\.gz|hdr|hdr\.gz|nrrd|nhdr|mha|mhd|mgh|mgz|mgh\.gz)$/i;
 const VOXEL_HALF = /\.img(\.gz)?$/i;
-const DICOM_NAME = /\.(dcm|dicom|ima)$/i;
+const DICOM_NAME = /\.(dcm|dicm|dicom|ima)$/i;
+/** What systems leave in folders, and what a killed process of ours leaves. */
+const LITTER = /^(\._.*|\.DS_Store|\..*\.part|Thumbs\.db|desktop\.ini)$/i;
 
 /** The name without folder and image ending: 'a/heart-ct.nii.gz' gives 'heart-ct'. */
 export const imageStem = (path: string): string =>
@@ -29,36 +34,44 @@ export const isImageName = (path: string): boolean => IMAGE_NAME.test(path) || V
 
 /** Every image below `folder`, sorted by path. @throws WorkError if the folder cannot be listed */
 export async function findImages(folder: string): Promise<Found> {
-  const images: ImageSource[] = [];
-  const refused: { path: string; reason: string }[] = [];
+  const files: ImageSource[] = [];
+  const dicom: string[] = [];
+  const refused: NotRead[] = [];
+  const passedOver: NotRead[] = [];
   const visited = new Set<string>();
+
+  async function look(name: string, path: string, names: readonly string[]): Promise<void> {
+    if (LITTER.test(name)) return;
+    // a file without permission is refused as what its name says it is
+    const isDicom = await isDicomFile(path).catch((error) => {
+      if (IMAGE_NAME.test(name)) return false;
+      if (!(error instanceof WorkError)) throw error;
+      return DICOM_NAME.test(name);
+    });
+    if (isDicom || (DICOM_NAME.test(name) && !name.startsWith('.'))) dicom.push(path);
+    else if (name.startsWith('.')) passedOver.push({ path, reason: 'a hidden file' });
+    else if (IMAGE_NAME.test(name)) files.push({ kind: 'file', path });
+    else if (VOXEL_HALF.test(name)) {
+      const base = name.replace(VOXEL_HALF, '').toLowerCase();
+      const hasHeader = names.some((n) => n.toLowerCase() === `${base}.hdr` || n.toLowerCase() === `${base}.hdr.gz`);
+      if (!hasHeader) files.push({ kind: 'file', path });
+    }
+  }
 
   async function visit(path: string): Promise<void> {
     const real = await realpath(path);
     if (visited.has(real)) return;
     visited.add(real);
-    const names = (await readdir(path)).filter((name) => !name.startsWith('.')).sort();
+    const names = (await readdir(path)).sort();
     const folders: string[] = [];
-    const dicom: string[] = [];
     for (const name of names) {
       const child = join(path, name);
       const facts = await stat(child).catch(() => undefined);
-      if (!facts) refused.push({ path: child, reason: 'cannot be opened (a broken link?)' });
-      else if (facts.isDirectory()) folders.push(child);
-      else if (!facts.isFile()) continue;
-      else if (IMAGE_NAME.test(name)) images.push({ kind: 'file', path: child });
-      else if (VOXEL_HALF.test(name)) {
-        const base = name.replace(VOXEL_HALF, '').toLowerCase();
-        const hasHeader = names.some((n) => n.toLowerCase() === `${base}.hdr` || n.toLowerCase() === `${base}.hdr.gz`);
-        if (!hasHeader) images.push({ kind: 'file', path: child });
-      } else if (DICOM_NAME.test(name) || extname(name) === '' || !/\.[a-z]\w{1,4}$/i.test(name)) {
-        if (DICOM_NAME.test(name) || (await isDicomFile(child).catch(() => false))) dicom.push(child);
-      }
-    }
-    if (dicom.length > 0) {
-      const series = await seriesOfFiles(path, dicom);
-      images.push(...series.images);
-      refused.push(...series.refused);
+      if (facts?.isDirectory()) {
+        if (name.startsWith('.')) passedOver.push({ path: child, reason: 'a hidden folder' });
+        else folders.push(child);
+      } else if (facts?.isFile()) await look(name, child, names);
+      else if (!facts && !name.startsWith('.')) refused.push({ path: child, reason: 'cannot be opened (a broken link?)' });
     }
     for (const child of folders) await visit(child);
   }
@@ -66,38 +79,37 @@ export async function findImages(folder: string): Promise<Found> {
   try {
     await visit(folder);
   } catch (error) {
+    if (error instanceof WorkError) throw error;
     throw new WorkError(`${folder}: cannot be listed (${(error as Error).message})`);
   }
-  return { images, refused };
+  const series = await dicomSources(dicom);
+  const images = [...files, ...series.images];
+  const key = (image: ImageSource): string => (image.kind === 'dicom' ? join(image.path, image.name) : image.path);
+  const order = new Intl.Collator('en', { numeric: true });
+  return {
+    images: images.sort((a, b) => order.compare(key(a), key(b)) || (key(a) < key(b) ? -1 : 1)),
+    refused: [...refused, ...series.refused],
+    passedOver: [...passedOver, ...series.passedOver],
+  };
 }
 
-async function seriesOfFiles(folder: string, paths: readonly string[]): Promise<Found> {
-  const headers: DicomFile[] = [];
-  const refused: { path: string; reason: string }[] = [];
-  for (const path of paths) {
-    try {
-      const header = await readDicomHeader(path);
-      if (header) headers.push(header);
-    } catch (error) {
-      if (!(error instanceof WorkError)) throw error;
-      refused.push({ path, reason: error.message });
-    }
-  }
-  const groups = groupSeries(headers);
-  const images = groups.map((files, k): ImageSource => {
-    const name = groups.length > 1 ? `series-${k + 1}` : '';
-    return { kind: 'dicom', path: folder, name, files };
-  });
-  return { images, refused };
-}
-
-/** The stacks of the DICOM files directly in `folder`. */
+/** The stacks of the DICOM series that `folder` is: its own files, and what its sub-folders hold of the same series. */
 export async function findDicomSeries(folder: string): Promise<Found> {
-  const paths: string[] = [];
-  for (const name of (await readdir(folder)).sort()) {
-    const path = join(folder, name);
-    if (name.startsWith('.') || !(await stat(path)).isFile()) continue;
-    if (DICOM_NAME.test(name) || (await isDicomFile(path))) paths.push(path);
-  }
-  return seriesOfFiles(folder, paths);
+  return seriesOfFolder(folder, await findImages(folder));
+}
+
+/** Of what was found below `folder`, the DICOM series that `folder` itself is; none if its sub-folders hold series of their own. */
+export function seriesOfFolder(folder: string, { images, refused, passedOver }: Found): Found {
+  const here = resolve(folder);
+  const own = images.filter((image) => image.kind === 'dicom' && resolve(image.path) === here);
+  const folders = new Set([
+    here,
+    ...own.flatMap((image) => (image.kind === 'dicom' ? image.files : [])).map((f) => resolve(dirname(f.path))),
+  ]);
+  const nearby = ({ path }: NotRead): boolean => folders.has(resolve(dirname(path)));
+  return {
+    images: own,
+    refused: refused.filter((entry) => nearby(entry) && !isImageName(entry.path)),
+    passedOver: passedOver.filter(nearby),
+  };
 }

@@ -14,10 +14,9 @@ import { MGH_HEADER_BYTES, parseMgh } from '../mgh.ts';
 import { NRRD_END, parseNrrd } from '../nrrd.ts';
 import { describeOther, type ImageKind, RECOGNISE_BYTES, recognise } from '../recognise.ts';
 import { channelsOf, describeStored, type VoxelType, valueType, voxelTypeOf } from '../stored-image.ts';
-import { readDicomFile, readDicomStack } from './dicom.ts';
-import { isDicomFile } from './dicom-header.ts';
+import { describeStack, isDicomFile, readDicomFile, readDicomSource } from './dicom.ts';
 import { maybeGzipped, openingError } from './file-bytes.ts';
-import { findDicomSeries, type ImageSource } from './find.ts';
+import { findImages, type ImageSource, seriesOfFolder } from './find.ts';
 import { openNifti } from './nifti.ts';
 import { type OpenFile, opened, planesOf, volumeOf } from './open-file.ts';
 import { textHead, voxelData } from './voxel-data.ts';
@@ -107,7 +106,7 @@ async function withName<T>(path: string, work: () => Promise<T>): Promise<T> {
 
 async function openSource(source: string | ImageSource): Promise<OpenFile | LoadedImage> {
   if (typeof source === 'string') return openPath(source);
-  return source.kind === 'dicom' ? readDicomStack(source.files, source.path) : openPath(source.path);
+  return source.kind === 'dicom' ? readDicomSource(source) : openPath(source.path);
 }
 
 async function openPath(path: string): Promise<OpenFile | LoadedImage> {
@@ -117,6 +116,7 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
   if (facts.isDirectory()) return readFolder(path);
   if (!facts.isFile()) throw new WorkError('neither a file nor a folder');
   if (facts.size === 0) throw new WorkError('it is empty (0 bytes)');
+  if (await isDicomFile(path)) return readDicomFile(path);
   const notes = new Set<string>();
   const source = await maybeGzipped(path, notes);
   const head = await headOf(source, RECOGNISE_BYTES).catch((error: unknown) => {
@@ -146,7 +146,6 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
       return readDicomFile(path);
   }
   const other = describeOther(head);
-  if (other === null && (await isDicomFile(path))) return readDicomFile(path);
   throw new WorkError(`${other ? `it is ${other}, ` : ''}not a format that is read here: expected ${READABLE}`);
 }
 
@@ -156,7 +155,7 @@ const KINDS: readonly (readonly [RegExp, ImageKind])[] = [
   [/\.(nrrd|nhdr)(\.gz)?$/i, 'NRRD'],
   [/\.(mha|mhd)(\.gz)?$/i, 'MetaImage'],
   [/\.(mgh|mgz|mgh\.gz)$/i, 'MGH'],
-  [/\.(dcm|dicom|ima)$/i, 'DICOM'],
+  [/\.(dcm|dicm|dicom|ima)$/i, 'DICOM'],
 ];
 
 /** Other programs go by the name. */
@@ -169,16 +168,25 @@ function noteCompression(path: string, gzipped: boolean, notes: Set<string>): vo
   );
 }
 
+/** The DICOM series that a folder is, or the only one below it. */
 async function readFolder(path: string): Promise<LoadedImage> {
-  const { images, refused } = await findDicomSeries(path);
-  if (refused.length > 0) throw new WorkError(`its slice ${refused[0].path}: ${refused[0].reason}`);
-  const stacks = images.filter((image) => image.kind === 'dicom');
-  if (stacks.length === 0) throw new WorkError(`no DICOM slices in this folder; expected ${READABLE}`);
-  const loaded = await readDicomStack(stacks[0].files, path);
-  if (stacks.length === 1) return loaded;
-  const others = stacks
-    .slice(1)
-    .map((s) => `${s.files.length} slices${s.files[0].description ? ` "${s.files[0].description}"` : ''}`);
-  const note = `${stacks.length} DICOM series in the folder: the one with most slices (${stacks[0].files.length}) is read; left out: ${others.join(', ')}`;
+  const found = await findImages(path);
+  const own = seriesOfFolder(path, found);
+  if (own.refused.length > 0) throw new WorkError(`its slice ${own.refused[0].path}: ${own.refused[0].reason}`);
+  const stacks = (own.images.length > 0 ? own : found).images.filter((image) => image.kind === 'dicom');
+  if (stacks.length === 0) {
+    const others = found.passedOver.slice(0, 3).map(({ path: other, reason }) => `${other}: ${reason}`);
+    throw new WorkError(
+      `no DICOM slices in this folder; expected ${READABLE}${others.length > 0 ? `. Passed over: ${others.join('; ')}` : ''}`,
+    );
+  }
+  const [largest, second] = stacks;
+  if (second === undefined) return readDicomSource(largest);
+  const name = ({ stack, description, modality }: (typeof stacks)[number]): string =>
+    `${modality} ${stack.distinction ? describeStack(stack) : `${stack.frames.length} slices${description ? ` "${description}"` : ''}`}`;
+  if (own.images.length === 0 || second.stack.frames.length === largest.stack.frames.length)
+    throw new WorkError(`it holds ${stacks.length} volumes, expected one: ${stacks.map(name).join('; ')}`);
+  const loaded = await readDicomSource(largest);
+  const note = `${stacks.length} DICOM series in the folder: the one with most slices (${largest.stack.frames.length}) is read; left out: ${stacks.slice(1).map(name).join(', ')}`;
   return { ...loaded, notes: [note, ...loaded.notes] };
 }

@@ -1,0 +1,173 @@
+/**
+ * Decoders of compressed frames: bytes of one frame in, samples out.
+ *
+ * RLE is written here; JPEG, JPEG-LS, JPEG 2000 and HTJ2K are WebAssembly builds of libjpeg-turbo, CharLS, OpenJPEG and OpenJPH, and
+ * lossless JPEG is a decoder in JavaScript; each is loaded when the first frame needs it.
+ */
+import { WorkError } from '../../errors/errors.ts';
+
+/** What a frame must decode to. */
+export interface FrameShape {
+  readonly rows: number;
+  readonly columns: number;
+  readonly bitsAllocated: number;
+}
+
+/** Samples of a frame in reading order. Signed or not is the header's matter: the bits count. */
+export type FrameSamples = Uint8Array | Uint16Array | Int16Array | Uint32Array | Int32Array;
+export type FrameDecoder = (bytes: Uint8Array, shape: FrameShape) => Promise<FrameSamples>;
+
+const JPEG = '1.2.840.10008.1.2.4.';
+
+/** Decoders by transfer syntax; what is not here is refused by name. */
+const DECODERS: Readonly<Record<string, FrameDecoder>> = {
+  '1.2.840.10008.1.2.5': async (bytes, shape) => decodeRle(bytes, shape),
+  [`${JPEG}50`]: decodeJpeg,
+  [`${JPEG}51`]: decodeJpeg,
+  [`${JPEG}57`]: decodeJpeg,
+  [`${JPEG}70`]: decodeJpeg,
+  [`${JPEG}80`]: emscripten('JpegLSDecoder', () => import('@cornerstonejs/codec-charls/decodewasmjs')),
+  [`${JPEG}81`]: emscripten('JpegLSDecoder', () => import('@cornerstonejs/codec-charls/decodewasmjs')),
+  [`${JPEG}90`]: emscripten('J2KDecoder', () => import('@cornerstonejs/codec-openjpeg/decodewasmjs')),
+  [`${JPEG}91`]: emscripten('J2KDecoder', () => import('@cornerstonejs/codec-openjpeg/decodewasmjs')),
+  [`${JPEG}201`]: emscripten('HTJ2KDecoder', () => import('@cornerstonejs/codec-openjph/wasmjs')),
+  [`${JPEG}202`]: emscripten('HTJ2KDecoder', () => import('@cornerstonejs/codec-openjph/wasmjs')),
+  [`${JPEG}203`]: emscripten('HTJ2KDecoder', () => import('@cornerstonejs/codec-openjph/wasmjs')),
+};
+
+const REFUSED: readonly (readonly [RegExp, string])[] = [
+  [/^1\.2\.840\.10008\.1\.2\.4\.(9[2-5])$/, 'multi-component or referenced JPEG 2000'],
+  [/^1\.2\.840\.10008\.1\.2\.4\.10\d/, 'video (MPEG, H.264 or H.265)'],
+  [/^1\.2\.840\.10008\.1\.2\.4\.11\d/, 'JPEG XL'],
+  [/^1\.2\.840\.10008\.1\.2\.4\.(5[2-6]|5[89]|6\d)$/, 'a retired form of JPEG'],
+];
+
+/** The decoder of a transfer syntax. @throws WorkError for one that is not read here */
+export function decoderOf(transferSyntax: string): FrameDecoder {
+  const decoder = DECODERS[transferSyntax];
+  if (decoder) return decoder;
+  const name = REFUSED.find(([pattern]) => pattern.test(transferSyntax))?.[1];
+  throw new WorkError(
+    `its pixels are compressed in a way that is not read here (transfer syntax ${transferSyntax}${name ? `: ${name}` : ''}); decompress it first, with gdcmconv --raw for example`,
+  );
+}
+
+/** A decoder of the family that cornerstone builds: one module, made again after a failure (an aborted one answers no more). */
+function emscripten(
+  name: keyof EmscriptenDecoders,
+  load: () => Promise<{ default: EmscriptenFactory | { default: EmscriptenFactory } }>,
+): FrameDecoder {
+  let module: Promise<EmscriptenDecoders> | undefined;
+  return async (bytes, shape) => {
+    module ??= load().then(({ default: factory }) => (typeof factory === 'function' ? factory : factory.default)(QUIET));
+    let decoder: EmscriptenDecoder | undefined;
+    try {
+      decoder = new (await module)[name]();
+      decoder.getEncodedBuffer(bytes.length).set(bytes);
+      decoder.decode();
+      const { width, height, bitsPerSample, componentCount } = decoder.getFrameInfo();
+      if (width !== shape.columns || height !== shape.rows || componentCount !== 1)
+        throw new WorkError(
+          `a compressed frame has ${width} x ${height} pixels of ${componentCount} values, its header states ${shape.columns} x ${shape.rows} of 1`,
+        );
+      // a view of the module's memory, which the next frame reuses
+      const decoded = decoder.getDecodedBuffer().slice();
+      if (bitsPerSample <= 8) return decoded;
+      return bitsPerSample <= 16 ? new Uint16Array(decoded.buffer) : new Uint32Array(decoded.buffer);
+    } catch (error) {
+      if (error instanceof WorkError) throw error;
+      module = undefined;
+      throw new WorkError(`a compressed frame cannot be decoded: damaged or truncated${reasonOf(error)}`);
+    } finally {
+      try {
+        decoder?.delete();
+      } catch {
+        // an aborted module cannot free anything
+      }
+    }
+  };
+}
+
+const QUIET = { print: () => {}, printErr: () => {} };
+const reasonOf = (error: unknown): string =>
+  error instanceof Error && error.message ? ` (${error.message.split('\n')[0].slice(0, 120)})` : '';
+
+const libjpeg = emscripten('JPEGDecoder', () => import('@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs'));
+
+/** JPEG in DICOM is of several processes; the stream itself says of which (its frame marker), the transfer syntax may not. */
+async function decodeJpeg(bytes: Uint8Array, shape: FrameShape): Promise<FrameSamples> {
+  const { process, precision, width, height, components } = jpegFrame(bytes);
+  if (width !== shape.columns || height !== shape.rows || components !== 1)
+    throw new WorkError(
+      `a JPEG frame has ${width} x ${height} pixels of ${components} values, its header states ${shape.columns} x ${shape.rows} of 1`,
+    );
+  if (process === 3) {
+    const { Decoder } = await import('jpeg-lossless-decoder-js');
+    try {
+      const decoded = new Decoder().decompress(bytes.slice().buffer);
+      return precision <= 8 ? new Uint8Array(decoded) : new Uint16Array(decoded);
+    } catch (error) {
+      throw new WorkError(`a lossless JPEG frame cannot be decoded: damaged or truncated${reasonOf(error)}`);
+    }
+  }
+  if (precision === 8 && process <= 2) return libjpeg(bytes, shape);
+  throw new WorkError(
+    `a JPEG frame of process ${process} with ${precision} bits, which is not read here; decompress it first, with gdcmconv --raw for example`,
+  );
+}
+
+/** The frame marker SOFn of a JPEG stream (ITU T.81 B.2.2). */
+function jpegFrame(bytes: Uint8Array): { process: number; precision: number; width: number; height: number; components: number } {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 2; at + 10 <= bytes.length && view.getUint16(0) === 0xffd8; ) {
+    if (bytes[at] !== 0xff) break;
+    const marker = bytes[at + 1];
+    if (marker === 0xff) {
+      at++;
+      continue;
+    }
+    if (marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc)
+      return {
+        process: marker - 0xc0,
+        precision: bytes[at + 4],
+        height: view.getUint16(at + 5),
+        width: view.getUint16(at + 7),
+        components: bytes[at + 9],
+      };
+    at += 2 + view.getUint16(at + 2);
+  }
+  throw new WorkError('a JPEG frame has no frame header: damaged');
+}
+
+/** RLE of PS3.5 annex G: one PackBits segment a byte plane, the most significant first. */
+export function decodeRle(bytes: Uint8Array, { rows, columns, bitsAllocated }: FrameShape): FrameSamples {
+  const width = bitsAllocated / 8;
+  if (width !== 1 && width !== 2 && width !== 4) throw new WorkError(`RLE of ${bitsAllocated} bits, expected 8, 16 or 32`);
+  if (bytes.length < 64) throw new WorkError('an RLE frame is shorter than its header: truncated');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const segments = view.getUint32(0, true);
+  if (segments !== width) throw new WorkError(`an RLE frame has ${segments} segments, expected ${width}: damaged`);
+  const pixels = rows * columns;
+  const out = new Uint8Array(pixels * width);
+  for (let segment = 0; segment < segments; segment++) {
+    const begin = view.getUint32(4 + 4 * segment, true);
+    const end = segment + 1 < segments ? view.getUint32(8 + 4 * segment, true) : bytes.length;
+    if (begin < 64 || end > bytes.length || begin > end) throw new WorkError('an RLE frame points outside itself: damaged');
+    // little-endian samples: the most significant byte is the last
+    let to = width - 1 - segment;
+    let at = begin;
+    let written = 0;
+    while (at < end && written < pixels) {
+      const code = bytes[at++];
+      if (code === 128) continue;
+      const count = Math.min(code < 128 ? code + 1 : 257 - code, pixels - written);
+      if (code < 128 && at + count > end) break;
+      if (code > 128 && at >= end) break;
+      for (let k = 0; k < count; k++, to += width) out[to] = code < 128 ? bytes[at + k] : bytes[at];
+      at += code < 128 ? code + 1 : 1;
+      written += count;
+    }
+    if (written < pixels) throw new WorkError(`an RLE frame holds ${written} of ${pixels} pixels: truncated`);
+  }
+  return width === 1 ? out : width === 2 ? new Uint16Array(out.buffer) : new Uint32Array(out.buffer);
+}

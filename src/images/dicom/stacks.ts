@@ -1,0 +1,397 @@
+/**
+ * Which frames belong to one volume, and the grid that they lie on.
+ *
+ * Frames of one series are told apart by size, orientation and pixel spacing, compared within tolerances; then, where they collide,
+ * interleave or lie beside the grid of the others, by what their headers state (acquisition, time, echo, ...). Afterwards every frame is
+ * checked against the grid: a missing slice is interpolated and said, a frame beside the grid is refused. A tilted gantry stays as a shear.
+ */
+import { WorkError } from '../../errors/errors.ts';
+import { geometryOf } from '../../geometry/affine.ts';
+import { shearAngleDeg } from '../../geometry/orientation.ts';
+import type { Geometry, Matrix3, Xyz } from '../../geometry/volume.ts';
+import type { DicomFile, DicomFrame } from './frames.ts';
+
+/** Frames of one volume, sorted along the slice normal. */
+export interface DicomStack {
+  readonly frames: readonly DicomFrame[];
+  /** What tells it from other stacks of its series: 'acquisition number 2'; empty if nothing had to. */
+  readonly distinction: string;
+  readonly notes: readonly string[];
+}
+
+const cross = (a: Xyz, b: Xyz): Xyz => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+const dot = (a: Xyz, b: Xyz): number => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+const minus = (a: Xyz, b: Xyz): Xyz => [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[(values.length - 1) >> 1];
+
+/** Frames whose corners would come apart by more than this share of a pixel lie in different planes. */
+const PLANE_TOLERANCE_PIXELS = 0.25;
+/** A frame that lies further beside the grid than this share of a pixel is refused. */
+const GRID_TOLERANCE_PIXELS = 0.25;
+/** Slices may be off an even spacing by this share of it (and 0.01 mm): headers round positions. */
+const SPACING_TOLERANCE = 0.05;
+const ROUNDING_MM = 0.01;
+/** Gaps of more than this many usual distances part stacks; they are not interpolated. */
+const MAX_GAP = 10;
+
+const normalOf = (frame: DicomFrame): Xyz => cross(frame.rowDirection, frame.columnDirection);
+const isLocalizer = (frame: DicomFrame): boolean => /LOCALI[SZ]ER/i.test(frame.imageType);
+const pixelOf = (frame: DicomFrame): number => Math.min(...(frame.spacingMm ?? [1, 1]));
+
+/** True if two frames have the same orientation and pixel spacing, as nearly as it matters at their corners. */
+function samePlane(a: DicomFrame, b: DicomFrame): boolean {
+  if ((a.spacingMm === null) !== (b.spacingMm === null)) return false;
+  const [sa, sb] = [a.spacingMm ?? [1, 1], b.spacingMm ?? [1, 1]];
+  const { columns, rows } = a.file;
+  const edge = (da: Xyz, db: Xyz, la: number, lb: number): number => Math.hypot(...da.map((v, k) => v * la - db[k] * lb));
+  const apart = Math.max(
+    edge(a.rowDirection, b.rowDirection, sa[0] * columns, sb[0] * columns),
+    edge(a.columnDirection, b.columnDirection, sa[1] * rows, sb[1] * rows),
+  );
+  return (
+    apart <= PLANE_TOLERANCE_PIXELS * pixelOf(a) &&
+    sa.every((s, k) => Math.abs(s - sb[k]) <= 0.01 * s) &&
+    dot(a.rowDirection, b.rowDirection) > 0.9998 &&
+    dot(a.columnDirection, b.columnDirection) > 0.9998
+  );
+}
+
+/** The stacks of files, largest first. What cannot form a volume still forms a stack: gridOf says why not. */
+export function stacksOf(files: readonly DicomFile[]): DicomStack[] {
+  const kinds = new Map<string, DicomFrame[][]>();
+  for (const frame of files.flatMap((file) => file.frames)) {
+    const { file } = frame;
+    const kind = JSON.stringify([
+      ...[file.seriesUid, file.modality, file.rows, file.columns, file.samplesPerPixel],
+      ...[frame.positionMm !== null, frame.hasOrientation, isLocalizer(frame)],
+    ]);
+    const planes = kinds.get(kind) ?? [];
+    kinds.set(kind, planes);
+    const plane = planes.find((others) => samePlane(others[0], frame));
+    if (plane) plane.push(frame);
+    else planes.push([frame]);
+  }
+  const stacks = [...kinds.values()].flat().flatMap((frames) => separate(frames, []));
+  return stacks.sort((a, b) => b.frames.length - a.frames.length || order(a.frames[0], b.frames[0]));
+}
+
+const order = (a: DicomFrame, b: DicomFrame): number =>
+  a.file.path < b.file.path ? -1 : a.file.path > b.file.path ? 1 : a.index - b.index;
+
+/** Frames along the normal of the first, with their place along it and in plane. */
+interface Placed {
+  readonly frame: DicomFrame;
+  readonly along: number;
+  readonly inPlane: readonly [number, number];
+}
+
+function place(frames: readonly DicomFrame[]): Placed[] {
+  const { rowDirection, columnDirection } = frames[0];
+  const normal = normalOf(frames[0]);
+  return frames
+    .map((frame) => {
+      const p = frame.positionMm ?? [0, 0, 0];
+      return { frame, along: dot(p, normal), inPlane: [dot(p, rowDirection), dot(p, columnDirection)] as const };
+    })
+    .sort((a, b) => a.along - b.along || order(a.frame, b.frame));
+}
+
+const gapsOf = (placed: readonly Placed[]): number[] => placed.slice(1).map((slice, k) => slice.along - placed[k].along);
+
+/** Slices nearer than this lie at one position. */
+const samePositionMm = (frame: DicomFrame): number => Math.min(0.01, 0.05 * (frame.sliceSpacingMm ?? 1));
+
+/** How many frames lie where another one lies already. */
+const collisions = (placed: readonly Placed[]): number => {
+  const near = samePositionMm(placed[0].frame);
+  return gapsOf(placed).filter((gap) => gap < near).length;
+};
+
+function isEven(placed: readonly Placed[]): boolean {
+  const n = placed.length;
+  if (n < 3) return true;
+  const step = (placed[n - 1].along - placed[0].along) / (n - 1);
+  return placed.every(({ along }, k) => Math.abs(along - placed[0].along - k * step) <= SPACING_TOLERANCE * step + ROUNDING_MM);
+}
+
+/** How far each frame lies beside the line (a tilted gantry's is oblique) that most frames lie on, mm. */
+function besideMm(placed: readonly Placed[]): number[] {
+  const n = placed.length;
+  const pairs: [number, number][] = [];
+  for (let i = 0; i < n; i++) {
+    if (n <= 40) for (let j = i + 1; j < n; j++) pairs.push([i, j]);
+    else if (i + (n >> 1) < n) pairs.push([i, i + (n >> 1)]);
+  }
+  const lines = [0, 1].map((axis) => {
+    const slopes = pairs
+      .filter(([i, j]) => placed[j].along - placed[i].along > 1e-3)
+      .map(([i, j]) => (placed[j].inPlane[axis] - placed[i].inPlane[axis]) / (placed[j].along - placed[i].along));
+    const slope = slopes.length > 0 ? median(slopes) : 0;
+    return { slope, start: median(placed.map((p) => p.inPlane[axis] - slope * p.along)) };
+  });
+  return placed.map((p) => Math.hypot(...lines.map(({ slope, start }, axis) => p.inPlane[axis] - start - slope * p.along)));
+}
+
+const gridToleranceMm = (frame: DicomFrame): number => Math.max(GRID_TOLERANCE_PIXELS * pixelOf(frame), ROUNDING_MM);
+const fits = (placed: readonly Placed[]): boolean => {
+  const tolerance = gridToleranceMm(placed[0].frame);
+  return besideMm(placed).every((mm) => mm <= tolerance);
+};
+
+/** Tags that tell volumes of one series apart, the more telling first. */
+const TELLING = [
+  'image type',
+  'stack ID',
+  'temporal position',
+  'acquisition number',
+  'echo time',
+  'echo number',
+  'b-value',
+  'gradient direction',
+  'complex component',
+  'inversion time',
+  'flip angle',
+  'tube voltage',
+  'reconstruction kernel',
+  'energy window',
+  'detector',
+  'phase',
+  'R-R interval',
+  'time slot',
+  'angular view',
+  'trigger time',
+  'temporal offset',
+  'time slice',
+  'dimension index 1',
+  'dimension index 2',
+  'dimension index 3',
+  'dimension index 4',
+  'acquisition time',
+  'content time',
+];
+/** Of these a slice may have its own value within one volume, so that volumes are told apart by the order at each position too. */
+const ORDERED = ['trigger time', 'temporal offset', 'temporal position', 'acquisition time', 'content time'];
+/** Volumes that differ in one of these may interleave without colliding. */
+const INTERLEAVING = ['image type', 'stack ID', 'temporal position', 'acquisition number', 'echo time', 'echo number', 'b-value'];
+
+interface Part {
+  readonly label: string;
+  readonly frames: readonly DicomFrame[];
+}
+
+const tagValue = (frame: DicomFrame, tag: string): string | number | undefined =>
+  tag === 'image type' ? frame.imageType : frame.tags.get(tag);
+
+/** Frames by the value of a tag; numbers that differ by rounding are one value. */
+function byValue(frames: readonly DicomFrame[], tag: string): Part[] {
+  const values = new Map<string | number | undefined, DicomFrame[]>();
+  for (const frame of frames) {
+    const value = tagValue(frame, tag);
+    const same = values.get(value);
+    if (same) same.push(frame);
+    else values.set(value, [frame]);
+  }
+  const sorted = [...values].sort(([a], [b]) =>
+    typeof a === 'number' && typeof b === 'number' ? a - b : String(a) < String(b) ? -1 : 1,
+  );
+  const parts: { value: string | number | undefined; frames: DicomFrame[] }[] = [];
+  for (const [value, members] of sorted) {
+    const last = parts.at(-1);
+    const near =
+      last !== undefined &&
+      typeof value === 'number' &&
+      typeof last.value === 'number' &&
+      value - last.value <= 1e-4 * Math.abs(value);
+    if (near) last.frames.push(...members);
+    else parts.push({ value, frames: [...members] });
+  }
+  return parts.map(({ value, frames: members }) => ({ label: `${tag} ${value ?? 'not stated'}`, frames: members }));
+}
+
+/** Frames by their order at each position, if every position has as many frames and all of them another value. */
+function byOrder(placed: readonly Placed[], tag: string): Part[] {
+  const near = samePositionMm(placed[0].frame);
+  const positions: DicomFrame[][] = [];
+  placed.forEach(({ frame, along }, k) => {
+    if (k > 0 && along - placed[k - 1].along < near) positions.at(-1)!.push(frame);
+    else positions.push([frame]);
+  });
+  const count = positions[0].length;
+  for (const frames of positions) {
+    const values = new Set(frames.map((frame) => tagValue(frame, tag)));
+    if (frames.length !== count || values.size !== count || values.has(undefined)) return [];
+    frames.sort((a, b) => {
+      const [va, vb] = [tagValue(a, tag)!, tagValue(b, tag)!];
+      return typeof va === 'number' && typeof vb === 'number' ? va - vb : String(va) < String(vb) ? -1 : 1;
+    });
+  }
+  return Array.from({ length: count }, (_, k) => ({
+    label: `${tag} ${k + 1} of ${count} in order`,
+    frames: positions.map((frames) => frames[k]),
+  }));
+}
+
+function overlap(parts: readonly (readonly Placed[])[]): boolean {
+  const ranges = parts.map((part) => [part[0].along, part.at(-1)!.along] as const).sort((a, b) => a[0] - b[0]);
+  let end = Number.NEGATIVE_INFINITY;
+  for (const [from, to] of ranges) {
+    if (from < end - ROUNDING_MM) return true;
+    end = Math.max(end, to);
+  }
+  return false;
+}
+
+/** Slices of one volume that was acquired in turns: what one turn alone leaves out is more than a slice is thick. */
+function isOneInTurns(placed: readonly Placed[], parts: readonly (readonly Placed[])[]): boolean {
+  const thickness = placed[0].frame.thicknessMm;
+  if (!thickness || placed[0].frame.file.modality !== 'MR' || !isEven(placed)) return false;
+  const spacing = median(gapsOf(placed));
+  return spacing > 0.8 * thickness && parts.every((part) => part.length > 1 && median(gapsOf(part)) > 1.5 * spacing);
+}
+
+/** The parts that a stack falls into, or null if it is one volume (or one that nothing tells apart). */
+function partsOf(placed: readonly Placed[]): { parts: Part[]; tag: string } | null {
+  const frames = placed.map(({ frame }) => frame);
+  const colliding = collisions(placed);
+  const positions = placed.length - colliding;
+  if (colliding === 0 && fits(placed)) {
+    const even = isEven(placed);
+    for (const tag of INTERLEAVING) {
+      const parts = byValue(frames, tag);
+      if (parts.length < 2 || parts.length > frames.length / 2) continue;
+      const each = parts.map((part) => place(part.frames));
+      if (!overlap(each) || isOneInTurns(placed, each)) continue;
+      if (each.every((part) => part.length > 1) || (!even && each.every(isEven))) return { parts, tag };
+    }
+    return null;
+  }
+  let best: { parts: Part[]; tag: string } | null = null;
+  let least = colliding > 0 ? colliding : Number.POSITIVE_INFINITY;
+  for (const tag of TELLING) {
+    const candidates = [byValue(frames, tag), ...(ORDERED.includes(tag) && colliding > 0 ? [byOrder(placed, tag)] : [])];
+    for (const parts of candidates) {
+      if (parts.length < 2) continue;
+      // slices that all differ in a tag (each its own time) are not told apart by it
+      if (frames.length / parts.length < Math.min(2, positions) && !parts.some((part) => part.frames.length > positions / 2))
+        continue;
+      const each = parts.map((part) => place(part.frames));
+      const left = each.reduce((sum, part) => sum + collisions(part), 0);
+      const fit = each.every(fits);
+      if (left === 0 && fit && (colliding > 0 || Math.max(...each.map((part) => part.length)) > 2)) return { parts, tag };
+      if (colliding > 0 && left < least) {
+        best = { parts, tag };
+        least = left;
+      }
+    }
+  }
+  return best;
+}
+
+function separate(frames: readonly DicomFrame[], labels: readonly string[]): DicomStack[] {
+  const placed = place(frames);
+  const split = frames.length > 1 && frames[0].positionMm ? partsOf(placed) : null;
+  if (!split) return [{ frames: placed.map(({ frame }) => frame), distinction: labels.join(', '), notes: [] }];
+  return split.parts.flatMap((part) => separate(part.frames, [...labels, part.label]));
+}
+
+/** The grid of a stack. */
+export interface StackGrid {
+  readonly geometry: Geometry;
+  /** In slices of the stack, fractions allowed: where each plane of the grid lies; null if every slice is a plane. */
+  readonly planes: readonly number[] | null;
+  readonly notes: readonly string[];
+}
+
+const nameOf = ({ file, index }: DicomFrame): string =>
+  file.frames.length > 1 ? `frame ${index + 1} of ${file.path}` : file.path;
+
+/** The grid on which the frames of a stack lie. @throws WorkError if they form no volume, without the image's name */
+export function gridOf({ frames }: DicomStack): StackGrid {
+  const first = frames[0];
+  const notes: string[] = [];
+  if (frames.length > 1) {
+    const lost = frames.find((frame) => !frame.positionMm);
+    if (lost && lost.file.frames.length > 1)
+      throw new WorkError(
+        `it has ${frames.length} frames without positions (0020,0032): pages, views or time steps, not slices of a volume`,
+      );
+    if (lost) throw new WorkError(`${lost.file.path} states no slice position (0020,0032): the slices cannot be put in order`);
+  }
+  const placed = place(frames);
+  const gaps = gapsOf(placed);
+  refuseCollisions(placed, gaps);
+  refuseBeside(placed);
+  if (!first.hasOrientation) notes.push('no orientation in its header: axes taken as LPS; left and right may be swapped');
+  if (!first.spacingMm) notes.push('no pixel spacing in its header: 1 mm is taken');
+  if (gaps.length === 0 && !first.sliceSpacingMm) notes.push('no slice spacing in its header: 1 mm is taken');
+
+  const n = placed.length;
+  const total = placed[n - 1].along - placed[0].along;
+  const usual = gaps.length > 0 ? median(gaps) : 0;
+  let planes: number[] | null = null;
+  if (!isEven(placed)) {
+    const widest = Math.max(...gaps);
+    if (widest > MAX_GAP * usual)
+      throw new WorkError(
+        `its slices lie ${usual.toFixed(2)} mm apart, but one gap is ${widest.toFixed(1)} mm: two stacks, or a slice that does not belong to it (${nameOf(placed[gaps.indexOf(widest)].frame)} and ${nameOf(placed[gaps.indexOf(widest) + 1].frame)})`,
+      );
+    planes = evenPlanes(gaps, total, usual);
+    const missing = Math.round(total / usual) + 1 - n;
+    const are = gaps.every((gap) => Math.abs(gap / usual - Math.round(gap / usual)) <= SPACING_TOLERANCE);
+    notes.push(
+      `its slices lie ${Math.min(...gaps).toFixed(2)} to ${widest.toFixed(2)} mm apart (${are ? `${missing} missing` : 'uneven spacing'}): interpolated to ${usual.toFixed(2)} mm`,
+    );
+  }
+  const count = planes?.length ?? n;
+  const { rowDirection: r, columnDirection: c } = placed[0].frame;
+  const [dx, dy] = first.spacingMm ?? [1, 1];
+  const [start, end] = [placed[0].frame.positionMm ?? ([0, 0, 0] as Xyz), placed[n - 1].frame.positionMm];
+  const step = (n > 1
+    ? minus(end!, start).map((v) => v / (count - 1))
+    : cross(r, c).map((v) => v * (first.sliceSpacingMm ?? 1))) as unknown as Xyz;
+  const matrix = [0, 1, 2].flatMap((row) => [r[row] * dx + 0, c[row] * dy + 0, step[row] + 0]) as unknown as Matrix3;
+  const geometry = geometryOf({ matrix, offset: start }, [first.file.columns, first.file.rows, count]);
+  const shear = shearAngleDeg(geometry.direction);
+  if (shear > 0.5) notes.push(`its axes are sheared by ${shear.toFixed(1)} degrees (tilted gantry; kept: positions are exact)`);
+  return { geometry, planes, notes };
+}
+
+function refuseCollisions(placed: readonly Placed[], gaps: readonly number[]): void {
+  const near = samePositionMm(placed[0].frame);
+  const copy = gaps.findIndex((gap) => gap < near);
+  if (copy < 0) return;
+  const [a, b] = [placed[copy].frame, placed[copy + 1].frame];
+  if (a.file !== b.file && a.file.sopInstanceUid !== '' && a.file.sopInstanceUid === b.file.sopInstanceUid)
+    throw new WorkError(
+      `${a.file.path} and ${b.file.path} lie at the same position and have the same SOP Instance UID (${a.file.sopInstanceUid}), but not the same pixels: which one is meant cannot be known; remove one`,
+    );
+  const volumes = Math.round(placed.length / (placed.length - gaps.filter((gap) => gap < near).length));
+  throw new WorkError(
+    `two of its ${placed.length} slices lie at the same position (${nameOf(a)} and ${nameOf(b)}): ${volumes > 1 ? `about ${volumes} volumes` : 'copies or several volumes'} that nothing in the headers tells apart (acquisition, time, echo, ...); keep one slice a position`,
+  );
+}
+
+function refuseBeside(placed: readonly Placed[]): void {
+  if (placed.length < 3) return;
+  const beside = besideMm(placed);
+  const worst = Math.max(...beside);
+  if (worst <= gridToleranceMm(placed[0].frame)) return;
+  const off = beside.filter((mm) => mm > gridToleranceMm(placed[0].frame)).length;
+  throw new WorkError(
+    `${off === 1 ? 'one' : off} of its ${placed.length} slices ${off === 1 ? 'lies' : 'lie'} up to ${worst.toFixed(2)} mm beside the others in plane (${nameOf(placed[beside.indexOf(worst)].frame)}): they form no grid`,
+  );
+}
+
+/** Fractional slice index of every plane of an even grid about `usual` mm apart. */
+function evenPlanes(gaps: readonly number[], total: number, usual: number): number[] {
+  const count = Math.round(total / usual) + 1;
+  const spacing = total / (count - 1);
+  const planes: number[] = [];
+  let [slice, startMm] = [0, 0];
+  for (let k = 0; k < count; k++) {
+    const at = Math.min(k * spacing, total);
+    while (slice < gaps.length - 1 && at > startMm + gaps[slice]) startMm += gaps[slice++];
+    planes.push(slice + (at - startMm) / gaps[slice]);
+  }
+  return planes;
+}

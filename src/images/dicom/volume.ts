@@ -1,0 +1,170 @@
+/** The volume of a stack: every frame's stored values times its own slope plus its own intercept, on the stack's grid. */
+import { WorkError } from '../../errors/errors.ts';
+import { type AxisOperator, applyAlong, interpolationOperator } from '../../geometry/axis-operator.ts';
+import { type VoxelArray, voxelCount } from '../../geometry/volume.ts';
+import { checkedVolume, type LoadedImage, MAX_VOLUME_BYTES } from '../loaded-image.ts';
+import type { DicomFile, DicomFrame } from './frames.ts';
+import { type StoredOddities, type StoredValues, visitFrames } from './pixels.ts';
+import type { RandomAccess } from './random-access.ts';
+import { type DicomStack, gridOf } from './stacks.ts';
+
+/** @throws WorkError if the frames form no volume or cannot be decoded, without the image's name */
+export async function readStack(
+  stack: DicomStack,
+  path: string,
+  open: (path: string) => Promise<RandomAccess>,
+): Promise<LoadedImage> {
+  const { frames } = stack;
+  const first = frames[0].file;
+  const colours = frames.map(({ file }) => colourReason(file)).find((reason) => reason !== null);
+  if (colours) throw new WorkError(`it holds ${colours}`);
+  const { geometry, planes, notes } = gridOf(stack);
+  const size = [first.columns, first.rows, frames.length] as const;
+  if (voxelCount(size) * 4 > MAX_VOLUME_BYTES || voxelCount(geometry.size) * 4 > MAX_VOLUME_BYTES)
+    throw new WorkError(`its size ${geometry.size.join(' x ')} is more than can be read here`);
+  const { data, remarks } = await valuesOf(frames, open);
+  const regular = planes
+    ? applyAlong(interpolationOperator(frames.length, planes, 0) satisfies AxisOperator, 2, Float32Array.from(data), [...size])
+    : data;
+  return {
+    path,
+    format: first.frames.length > 1 ? 'DICOM multi-frame' : 'DICOM series',
+    storedType: storedTypeOf(frames),
+    ...(first.modality ? { modality: first.modality } : {}),
+    volumesInFile: 1,
+    volume: checkedVolume(geometry, regular),
+    notes: [...stack.notes, ...notes, ...remarks],
+  };
+}
+
+/** Why a file's pixels are no intensities; null if they are. */
+export function colourReason({ samplesPerPixel, photometric }: DicomFile): string | null {
+  if (samplesPerPixel === 1 && /^MONOCHROME[12]$/.test(photometric)) return null;
+  return `colours (${photometric}, ${samplesPerPixel} value${samplesPerPixel === 1 ? '' : 's'} a pixel), not intensities: a screenshot, photograph or colour map`;
+}
+
+function storedTypeOf(frames: readonly DicomFrame[]): string {
+  const { pixels, bitsAllocated, signed } = frames[0].file;
+  const type = pixels.tag === 'x7fe00010' ? `${signed ? '' : 'u'}int${bitsAllocated}` : `float${bitsAllocated}`;
+  const { slope, intercept } = frames[0];
+  if (frames.some((frame) => frame.slope !== slope || frame.intercept !== intercept))
+    return `${type} x slope + intercept of each slice`;
+  return slope === 1 && intercept === 0 ? type : `${type} x ${+slope.toPrecision(6)} + ${+intercept.toPrecision(6)}`;
+}
+
+/** Number types that hold whole numbers, the smaller first, with what they hold. */
+const WHOLE = [
+  [Uint8Array, 0, 255],
+  [Int16Array, -32768, 32767],
+  [Uint16Array, 0, 65535],
+  [Int32Array, -(2 ** 31), 2 ** 31 - 1],
+  [Float64Array, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
+] as const;
+
+/** Float32 holds stored values times a slope without merging neighbours while there are fewer steps than this. */
+const FLOAT32_STEPS = 2 ** 23;
+
+/** The voxels, in the smallest number type in which none of them wraps and none that differ become equal. */
+async function valuesOf(
+  frames: readonly DicomFrame[],
+  open: (path: string) => Promise<RandomAccess>,
+): Promise<{ data: VoxelArray; remarks: string[] }> {
+  const { rows, columns } = frames[0].file;
+  const pixels = rows * columns;
+  const whole = frames.every(
+    (f) => f.file.pixels.tag === 'x7fe00010' && Number.isInteger(f.slope) && Number.isInteger(f.intercept),
+  );
+  const steps = Math.max(...frames.map((f) => 2 ** f.file.bitsStored + Math.abs(f.intercept / f.slope)));
+  const double = steps > FLOAT32_STEPS && frames.some((f) => f.file.pixels.tag !== 'x7fe00008' || f.isRescaled);
+  // whole numbers begin in the type that most scans need and move to a wider one when a frame holds more
+  let type = whole && frames.every(({ file }) => file.bitsStored <= 8) ? 0 : 1;
+  let [least, most] = [0, 0];
+  let data: VoxelArray = new (whole ? WHOLE[type][0] : double ? Float64Array : Float32Array)(pixels * frames.length);
+
+  const slots = new Map<DicomFile, number[]>();
+  frames.forEach((frame, slot) => {
+    const own = slots.get(frame.file);
+    if (own) own.push(slot);
+    else slots.set(frame.file, [slot]);
+  });
+  const oddities: StoredOddities = { strayBits: 0 };
+  let padded = 0;
+  for (const [file, own] of slots) {
+    const slotOf = new Map(own.map((slot) => [frames[slot].index, slot]));
+    try {
+      await visitFrames(
+        file,
+        await open(file.path),
+        [...slotOf.keys()],
+        (index, stored) => {
+          const slot = slotOf.get(index)!;
+          padded += countPadding(file, stored);
+          const values = modalityValues(file, stored);
+          const { slope, intercept } = frames[slot];
+          if (whole) {
+            const [low, high] = rangeOf(values);
+            least = Math.min(least, slope * low + intercept, slope * high + intercept);
+            most = Math.max(most, slope * low + intercept, slope * high + intercept);
+            if (least < WHOLE[type][1] || most > WHOLE[type][2]) {
+              type = WHOLE.findIndex(([, low, high]) => least >= low && most <= high);
+              data = new WHOLE[type][0](data);
+            }
+          }
+          const out = data.subarray(slot * pixels, (slot + 1) * pixels);
+          for (let i = 0; i < pixels; i++) out[i] = values[i] * slope + intercept;
+        },
+        oddities,
+      );
+    } catch (error) {
+      if (error instanceof WorkError)
+        throw new WorkError(error.message.includes(file.path) ? error.message : `${file.path}: ${error.message}`);
+      throw error;
+    }
+  }
+  return { data, remarks: remarksOf(frames, padded, oddities, pixels * frames.length) };
+}
+
+function rangeOf(values: StoredValues): [number, number] {
+  let [low, high] = [values[0], values[0]];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}
+
+function modalityValues(file: DicomFile, stored: StoredValues): StoredValues {
+  if (!file.modalityTable) return stored;
+  const { first, values } = file.modalityTable;
+  return Int32Array.from(stored, (value) => values[Math.max(0, Math.min(values.length - 1, value - first))]);
+}
+
+function countPadding({ padding }: DicomFile, stored: StoredValues): number {
+  if (!padding) return 0;
+  let count = 0;
+  for (const value of stored) if (value >= padding[0] && value <= padding[1]) count++;
+  return count;
+}
+
+function remarksOf(frames: readonly DicomFrame[], padded: number, oddities: StoredOddities, voxels: number): string[] {
+  const remarks: string[] = [];
+  const first = frames[0];
+  const percent = (count: number): string => `${count < voxels / 100 ? '<1' : Math.round((100 * count) / voxels)} %`;
+  if (frames.some(({ file }) => file.photometric === 'MONOCHROME1'))
+    remarks.push(
+      'photometric interpretation MONOCHROME1: shown inverted by viewers; values are stored x slope + intercept as the header says, not inverted. Check that air is dark in them',
+    );
+  if (padded > 0) {
+    const { padding } = first.file;
+    const value = padding![0] * first.slope + first.intercept;
+    remarks.push(
+      `${percent(padded)} of its voxels hold the pixel padding value (${padding![0] === padding![1] ? padding![0] : `${padding![0]} to ${padding![1]}`} stored, ${value} rescaled): outside the field of view, not measured`,
+    );
+  }
+  if (oddities.strayBits > 0)
+    remarks.push(
+      `${percent(oddities.strayBits)} of its pixels have bits set outside the ${first.file.bitsStored} bits stored (an overlay, or a wrong header): these bits are ignored`,
+    );
+  if (frames.some(({ file }) => file.modalityTable)) remarks.push('its modality LUT (0028,3000) was applied');
+  return remarks;
+}
