@@ -22,59 +22,17 @@ import {
   start,
   temporaryFolder,
 } from './support.mjs';
-import { makeStudy, makeWorld, SMALL } from './world.mjs';
+import { commandsThatWrite, makeWorld } from './world.mjs';
 
 const options = optionsOf({ count: '200', only: '' });
 const folder = temporaryFolder('kill-storm', options.keep);
-const world = makeWorld(folder, { tasks: true });
-const study = makeStudy(folder, world);
-const training = (...args) => [...args, ...SMALL, '--steps', '8'];
-const COMMANDS = [
-  {
-    name: 'prepare',
-    share: 0.22,
-    args: ['prepare', world.source, 'out', '--modality', 'ct', '--spacing', '5', '--workers', '2'],
-  },
-  {
-    name: 'pretrain',
-    share: 0.25,
-    resume: true,
-    args: training('pretrain', world.cohort, '--out', 'out', '--config', world.often),
-  },
-  {
-    name: 'train',
-    share: 0.2,
-    resume: true,
-    args: training(
-      'train',
-      'segmentation',
-      '--data',
-      world.cohort,
-      '--init',
-      world.model,
-      '--out',
-      'out',
-      '--config',
-      world.task,
-    ),
-  },
-  { name: 'compare', share: 0.13, args: ['compare', study, '--out', 'out'] },
-  {
-    name: 'segment',
-    share: 0.2,
-    args: [
-      'segment',
-      join(world.source, 'imagesTr'),
-      '--model',
-      world.segmenter,
-      '--out',
-      'out',
-      '--threads',
-      '1',
-      '--probabilities',
-    ],
-  },
-].filter(({ name }) => !options.only || options.only.split(',').includes(name));
+const world = makeWorld(folder, options.world);
+/** The share of the cases that each command has. */
+const SHARES = { prepare: 0.22, pretrain: 0.25, train: 0.2, compare: 0.08, segment: 0.25 };
+const RESUMED = new Set(['pretrain', 'train']);
+const COMMANDS = commandsThatWrite(world)
+  .filter(({ name }) => (options.only ? options.only.split(',').includes(name) : name in SHARES))
+  .map((command) => ({ ...command, share: SHARES[command.name] ?? 0.2, resume: RESUMED.has(command.name) }));
 
 /** How a command goes undisturbed: its bytes, its time, the changes in its folder. */
 async function undisturbed({ name, args }) {

@@ -24,15 +24,14 @@ import { fileURLToPath } from 'node:url';
 import { mutated } from './mutants.mjs';
 import { copySpecimen, makeSpecimens } from './specimens.mjs';
 import { finish, gvsl, isCrash, optionsOf, randomOf, temporaryFolder } from './support.mjs';
-import { makeStudy, makeWorld } from './world.mjs';
+import { makeWorld } from './world.mjs';
 
 const SECONDS = 10;
 const MEGABYTES = 500;
 
 const options = optionsOf({ count: '2000', cli: '200', only: '' });
 const folder = temporaryFolder('mutation', options.keep);
-const world = makeWorld(folder, { subjects: 4 });
-makeStudy(folder, world);
+const world = makeWorld(folder, options.world);
 const made = makeSpecimens(join(folder, 'specimens'), world);
 const only = options.only ? options.only.split(',') : undefined;
 const specimens = made.specimens.filter(({ kind, name }) => !only || only.includes(kind) || only.includes(name));
@@ -175,7 +174,7 @@ function judged(answer, { path, open, specimen }) {
     ];
     if (!names.some((name) => message.includes(name))) wrong.push(`the message names no file: ${message}`);
     if (message.length > 4000) wrong.push(`a message of ${message.length} characters: ${message.slice(0, 200)}`);
-    if (/undefined|\[object|NaN mm|Cannot read prop|is not a function|is not iterable/.test(message))
+    if (/undefined:|: undefined|\[object|NaN mm|Cannot read prop|is not a function|is not iterable/.test(message))
       wrong.push(`message: ${message}`);
   }
   if (outcome === 'read' && answer.implausible) wrong.push(`read, but implausible: ${answer.implausible}`);

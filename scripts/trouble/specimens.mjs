@@ -547,7 +547,7 @@ export function makeSpecimens(folder, world) {
     'c.yaml': { bytes: readFileSync(world.often), format: 'lines' },
   });
   add('JSON', 'study', 'study', 'study.yaml', {
-    'study.yaml': { bytes: readFileSync(join(folder, '..', 'study.yaml')), format: 'lines' },
+    'study.yaml': { bytes: readFileSync(world.study), format: 'lines' },
   });
   add('JSON', 'run-configuration', 'run-json', '.', {
     'run.json': { bytes: readFileSync(join(world.model, 'run.json')), format: 'json' },

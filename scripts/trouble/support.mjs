@@ -17,7 +17,7 @@ export const VERSION = JSON.parse(readFileSync(join(DIST, '..', 'package.json'),
 
 /** `--seed 1 --count 200 --case 17 --keep --out result.json`, with a script's own defaults and further options of the same form. */
 export function optionsOf(defaults = {}) {
-  const known = { seed: '1', count: '', case: '', out: '', keep: false, ...defaults };
+  const known = { seed: '1', count: '', case: '', out: '', world: '', keep: false, ...defaults };
   const options = Object.fromEntries(
     Object.entries(known).map(([name, value]) => [
       name,

@@ -20,14 +20,12 @@ import {
   start,
   temporaryFolder,
 } from './support.mjs';
-import { commandsThatWrite, makeStudy, makeWorld } from './world.mjs';
+import { commandsThatWrite, makeWorld } from './world.mjs';
 
 const options = optionsOf({ count: '3', only: '' });
 const folder = temporaryFolder('two-at-once', options.keep);
-const world = makeWorld(folder, { tasks: true });
-const commands = commandsThatWrite(world, makeStudy(folder, world)).filter(
-  ({ name }) => !options.only || options.only.split(',').includes(name),
-);
+const world = makeWorld(folder, options.world);
+const commands = commandsThatWrite(world).filter(({ name }) => !options.only || options.only.split(',').includes(name));
 
 /** What the slower of two may say. */
 const KNOWS_OF_THE_OTHER =

@@ -1,150 +1,83 @@
-/** A small world for trouble: scans of phantoms, a cohort, a pre-trained and two trained networks. Everything follows from the seed 1. */
-import { writeFileSync } from 'node:fs';
+/** A small world for trouble: scans of phantoms, a cohort, a pre-trained and two trained networks, a study. Everything follows from seeds. */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { mustRun } from './support.mjs';
 
 /** Options of a training that takes a second or two. */
-export const SMALL = ['--patch', '8', '--width', '0.125', '--batch', '1', '--threads', '1', '--lr', '1e-3'];
+export const SMALL = words('--patch 8 --width 0.125 --batch 1 --threads 1 --lr 1e-3');
+const STEPS = ['--steps', '6'];
 
 /** Everything is logged, evaluated and saved as often as can be. */
-export const OFTEN =
-  'log: { everySteps: 1, evaluateEverySteps: 3, evaluatePairs: 1, checkpointEverySteps: 2, picturesEverySteps: 6 }\n';
+const OFTEN =
+  'log: { everySteps: 1, evaluateEverySteps: 3, evaluatePairs: 1, checkpointEverySteps: 2, picturesEverySteps: 6 }\ndata: { heldOut: 2 }\n';
+const TASK = 'log: { everySteps: 1, evaluateEverySteps: 3, checkpointEverySteps: 2 }\ndata: { validation: 1, test: 1 }\n';
+const SHORT = 'steps: 4, threads: 1, model: { width: 0.125 }, batch: 1, learningRate: 1e-3';
+const STUDY = `methods: [scratch, gvsl]
+modes: [linear, finetune]
+labels: [2]
+seeds: [1]
+pretraining:
+  configuration: { ${SHORT}, data: { patch: 8, heldOut: 2 }, log: { everySteps: 1, evaluateEverySteps: 2, checkpointEverySteps: 1, evaluatePairs: 1 } }
+transfer:
+  configuration: { ${SHORT}, data: { patch: 8, validation: 1, test: 2 }, log: { everySteps: 1, evaluateEverySteps: 2, checkpointEverySteps: 1 } }
+`;
+
+function words(text) {
+  return text.split(' ');
+}
 
 /**
- * Writes a world into `folder`: source/ (nnU-Net layout, with labels, landmarks and classes), cohort/, model/ and, if `tasks`, segmenter/
- * and classifier/. @returns the paths of all
+ * Writes a world into `folder` (or into `given`, where one that is there already is used again): source/ (nnU-Net layout, with labels,
+ * landmarks and classes), cohort/, model/, segmenter/, classifier/, configurations and study.yaml. @returns the paths of all
  */
-export function makeWorld(folder, { subjects = 5, spacing = 8, tasks = false } = {}) {
-  const at = (...names) => join(folder, ...names);
-  mustRun([
-    'phantom',
-    at('source'),
-    '--kind',
-    'heart-ct',
-    '--subjects',
-    String(subjects),
-    '--spacing',
-    String(spacing),
-    '--opacities',
-    '0.5',
-  ]);
-  mustRun(['prepare', at('source'), at('cohort'), '--modality', 'ct', '--spacing', String(spacing)]);
-  writeFileSync(at('often.yaml'), `${OFTEN}data: { heldOut: 2 }\n`);
-  writeFileSync(
-    at('task.yaml'),
-    'log: { everySteps: 1, evaluateEverySteps: 3, checkpointEverySteps: 2 }\ndata: { validation: 1, test: 1 }\n',
-  );
-  mustRun(['pretrain', at('cohort'), '--out', at('model'), '--steps', '4', ...SMALL, '--config', at('often.yaml')]);
-  if (tasks)
-    for (const [task, name] of [
-      ['segmentation', 'segmenter'],
-      ['classification', 'classifier'],
-    ])
-      mustRun([
-        'train',
-        task,
-        '--data',
-        at('cohort'),
-        '--init',
-        at('model'),
-        '--out',
-        at(name),
-        '--steps',
-        '4',
-        ...SMALL,
-        '--config',
-        at('task.yaml'),
-      ]);
-  return Object.fromEntries(
-    ['source', 'cohort', 'model', 'segmenter', 'classifier', 'often.yaml', 'task.yaml'].map((name) => [
-      name.replace('.yaml', ''),
-      at(name),
-    ]),
-  );
+export function makeWorld(folder, given = '') {
+  const root = given || folder;
+  const names = ['source', 'cohort', 'model', 'segmenter', 'classifier', 'often.yaml', 'task.yaml', 'study.yaml'];
+  const world = Object.fromEntries(names.map((name) => [name.replace('.yaml', ''), join(root, name)]));
+  const complete = join(root, 'complete');
+  if (existsSync(complete)) return world;
+  mkdirSync(root, { recursive: true });
+  writeFileSync(world.often, OFTEN);
+  writeFileSync(world.task, TASK);
+  writeFileSync(world.study, `cohort: ${world.cohort}\n${STUDY}`);
+  mustRun(['phantom', world.source, ...words('--kind heart-ct --subjects 5 --spacing 8 --opacities 0.5')]);
+  mustRun(['prepare', world.source, world.cohort, ...words('--modality ct --spacing 8')]);
+  mustRun(['pretrain', world.cohort, '--out', world.model, ...STEPS, ...SMALL, '--config', world.often]);
+  for (const [task, out] of [
+    ['segmentation', world.segmenter],
+    ['classification', world.classifier],
+  ])
+    mustRun(taskOf(task, world, out));
+  writeFileSync(complete, '');
+  return world;
 }
 
-/** A study of two methods on a world's cohort, in a few seconds. @returns its file */
-export function makeStudy(folder, world) {
-  const path = join(folder, 'study.yaml');
-  const short =
-    '{ steps: 4, threads: 1, model: { width: 0.125 }, batch: 1, learningRate: 1e-3, data: { patch: 8, heldOut: 2 }, log: { everySteps: 1, evaluateEverySteps: 2, checkpointEverySteps: 1, evaluatePairs: 1 } }';
-  const transfer =
-    '{ steps: 4, threads: 1, model: { width: 0.125 }, batch: 1, learningRate: 1e-3, data: { patch: 8, validation: 1, test: 2 }, log: { everySteps: 1, evaluateEverySteps: 2, checkpointEverySteps: 1 } }';
-  writeFileSync(
-    path,
-    `cohort: ${world.cohort}\nmethods: [scratch, gvsl]\nmodes: [linear, finetune]\nlabels: [2]\nseeds: [1]\npretraining:\n  configuration: ${short}\ntransfer:\n  configuration: ${transfer}\n`,
-  );
-  return path;
-}
+const taskOf = (task, world, out) => [
+  ...['train', task, '--data', world.cohort, '--init', world.model, '--out', out],
+  ...[...STEPS, ...SMALL, '--config', world.task],
+];
 
 /** Every command that writes, as a call whose results lie in `out` below the current folder. */
-export function commandsThatWrite(world, study) {
-  const scan = (n) => join(world.source, 'imagesTr', `heart_00${n}_0000.nii.gz`);
+export function commandsThatWrite(world) {
+  const scans = join(world.source, 'imagesTr');
+  const scan = (n) => join(scans, `heart_00${n}_0000.nii.gz`);
   const labels = (n) => join(world.source, 'labelsTr', `heart_00${n}.nii.gz`);
-  const one = ['--threads', '1'];
-  return [
-    { name: 'phantom', args: ['phantom', 'out', '--kind', 'heart-ct', '--subjects', '3', '--spacing', '10'] },
-    { name: 'prepare', args: ['prepare', world.source, 'out', '--modality', 'ct', '--spacing', '8'] },
-    { name: 'pretrain', args: ['pretrain', world.cohort, '--out', 'out', '--steps', '6', ...SMALL, '--config', world.often] },
-    {
-      name: 'train',
-      args: [
-        'train',
-        'segmentation',
-        '--data',
-        world.cohort,
-        '--init',
-        world.model,
-        '--out',
-        'out',
-        '--steps',
-        '6',
-        ...SMALL,
-        '--config',
-        world.task,
-      ],
-    },
-    {
-      name: 'segment',
-      args: ['segment', join(world.source, 'imagesTr'), '--model', world.segmenter, '--out', 'out', '--probabilities', ...one],
-    },
-    { name: 'classify', args: ['classify', join(world.source, 'imagesTr'), '--model', world.classifier, '--out', 'out', ...one] },
-    { name: 'embed', args: ['embed', scan(0), '--model', world.model, '--out', 'out', ...one] },
-    {
-      name: 'register',
-      args: [
-        'register',
-        '--model',
-        world.model,
-        '--moving',
-        scan(0),
-        '--fixed',
-        scan(1),
-        '--moving-labels',
-        labels(0),
-        '--out',
-        'out',
-        ...one,
-      ],
-    },
-    { name: 'evaluate', args: ['evaluate', labels(0), labels(0), '--out', 'out/scores.csv'] },
-    { name: 'report', args: ['report', world.model, '--out', 'out/report.html'] },
-    {
-      name: 'export',
-      args: [
-        'export',
-        world.model,
-        '--onnx',
-        'out/m.onnx',
-        '--pth',
-        'out/m.pth',
-        '--safetensors',
-        'out/m.safetensors',
-        '--huggingface',
-        'out/hub',
-      ],
-    },
-    { name: 'import', args: ['import', join(world.model, 'last', 'model.safetensors'), '--out', 'out'] },
-    { name: 'compare', args: ['compare', study, '--out', 'out'] },
-  ];
+  const out = words('--out out --threads 1');
+  const exported = words('--onnx out/m.onnx --pth out/m.pth --safetensors out/m.safetensors --huggingface out/hub');
+  const calls = {
+    phantom: words('phantom out --kind heart-ct --subjects 3 --spacing 10'),
+    prepare: ['prepare', world.source, ...words('out --modality ct --spacing 6 --workers 2')],
+    pretrain: ['pretrain', world.cohort, '--out', 'out', ...STEPS, ...SMALL, '--config', world.often],
+    train: taskOf('segmentation', world, 'out'),
+    segment: ['segment', scans, '--model', world.segmenter, '--probabilities', ...out],
+    classify: ['classify', scans, '--model', world.classifier, ...out],
+    embed: ['embed', scan(0), '--model', world.model, ...out],
+    register: ['register', '--model', world.model, '--moving', scan(0), '--fixed', scan(1), '--moving-labels', labels(0), ...out],
+    evaluate: ['evaluate', labels(0), labels(0), '--out', 'out/scores.csv'],
+    report: ['report', world.model, '--out', 'out/report.html'],
+    export: ['export', world.model, ...exported],
+    import: ['import', join(world.model, 'last', 'model.safetensors'), '--out', 'out'],
+    compare: ['compare', world.study, '--out', 'out'],
+  };
+  return Object.entries(calls).map(([name, args]) => ({ name, args }));
 }
