@@ -68,20 +68,22 @@ const tenths = Array.from({ length: 10 }, (_, k) => {
   const most = (name) => Math.max(...mine.map((sample) => sample[name]));
   // files are opened and closed all the time: the fewest are those that stay open
   const fewest = (name) => Math.min(...mine.map((sample) => sample[name]));
-  const mean = mine.reduce((sum, { mb }) => sum + mb, 0) / mine.length;
+  const median = mine.map(({ mb }) => mb).sort((a, b) => a - b)[mine.length >> 1];
   return {
     samples: mine.length,
-    meanMb: Math.round(mean * 10) / 10,
+    medianMb: Math.round(median * 10) / 10,
     mostMb: Math.round(most('mb') * 10) / 10,
     threads: fewest('threads'),
     files: fewest('files'),
   };
 });
-const growth = tenths[9].meanMb / tenths[1].meanMb - 1;
+const growth = tenths[9].medianMb / tenths[1].medianMb - 1;
+/** Files that happen to be open in every sample of a tenth. */
+const BY_CHANCE = 3;
 const failures = [];
 if (status !== 0) failures.push(`exit ${status}: ${stderr.slice(-500)}`);
 if (!(growth <= Number(options.growth)))
   failures.push(`resident memory grew by ${(100 * growth).toFixed(1)} % from the second tenth to the last`);
 if (tenths[9].threads > tenths[1].threads) failures.push(`threads: ${tenths[1].threads}, in the end ${tenths[9].threads}`);
-if (tenths[9].files > tenths[1].files) failures.push(`open files: ${tenths[1].files}, in the end ${tenths[9].files}`);
+if (tenths[9].files > tenths[1].files + BY_CHANCE) failures.push(`open files: ${tenths[1].files}, in the end ${tenths[9].files}`);
 finish(options, { what: 'long run', steps, growth: Math.round(growth * 1000) / 1000, tenths, failures });

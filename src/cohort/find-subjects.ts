@@ -8,6 +8,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { WorkError } from '../errors/errors.ts';
+import { quoted } from '../errors/quote.ts';
 import { findDicomSeries, findImages, type ImageSource, imageStem, isImageName } from '../images/node/find.ts';
 import type { CohortProblem } from './cohort.ts';
 
@@ -84,7 +85,7 @@ async function fromLists(list: string, document: Dataset, layout: 'Decathlon' | 
   const seen = new Map<string, string>();
   if (!Object.keys(sections).some((section) => Array.isArray(document[section])))
     throw new WorkError(
-      `${list}: expected lists named training, validation or test; found ${Object.keys(document).join(', ') || 'nothing'}`,
+      `${list}: expected lists named training, validation or test; found ${quoted(Object.keys(document).join(', ')) || 'nothing'}`,
     );
   for (const [section, split] of Object.entries(sections)) {
     const entries = Array.isArray(document[section]) ? (document[section] as unknown[]) : [];
