@@ -36,7 +36,11 @@ export function parseMgh(bytes: Uint8Array): StoredImage {
   const notes: string[] = [];
   const floats = (at: number, count: number): number[] => Array.from({ length: count }, (_, k) => view.getFloat32(at + 4 * k));
   const stated = view.getInt16(28) > 0;
-  if (!stated) notes.push('no orientation in its header: FreeSurfer’s default (coronal slices of 1 mm) is taken');
+  // setDirectionCosine(MRI_CORONAL) in FreeSurfer's mriio.cpp; nibabel has the same nine numbers transposed
+  if (!stated)
+    notes.push(
+      'no orientation in its header (goodRASFlag 0): FreeSurfer’s default is taken, LIA with voxels of 1 mm (nibabel takes LSP)',
+    );
   const spacing = stated ? floats(30, 3) : [1, 1, 1];
   const axes = stated ? floats(42, 9) : [-1, 0, 0, 0, 0, -1, 0, 1, 0];
   const centre = stated ? floats(78, 3) : [0, 0, 0];
