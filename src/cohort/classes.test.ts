@@ -42,7 +42,7 @@ describe('classes of subjects', () => {
     expect(classesOf(cohort)).toEqual({ a: 'ill, badly', b: '0', c: null });
     expect(cohort.problems).toContainEqual({
       source: `${at('scans/labels.csv')}: case 'x'`,
-      kind: 'odd',
+      kind: 'warning',
       message: 'a class, but no such image',
     });
     const other = table('other.csv', 'id,age,outcome\na,40,1\nb,50,\nc,60,2\n');
@@ -84,7 +84,6 @@ describe('classes of subjects', () => {
     await expect(readClasses(table('t.csv', 'case,label,label\na,1,2\n'))).rejects.toThrow("two columns are named 'label'");
     await expect(readClasses(table('t.csv', 'case,label\na\n'))).rejects.toThrow('not a table in CSV');
     await expect(readClasses(at('none.csv'))).rejects.toThrow('cannot be read');
-    await expect(readClasses(table('t.csv', 'x'.repeat(70_000)))).rejects.toThrow(/found 'x{200}\.\.\.'$/);
   });
 });
 
@@ -170,7 +169,7 @@ describe("MONAI's datalist", () => {
     expect(cohort.problems.filter(({ kind }) => kind !== 'duplicate').map(({ message }) => message)).toEqual([
       'listed in mixed.json, but a folder with 0 DICOM series; expected one',
       'its label maps/gone.nii.gz is listed in mixed.json, but not there',
-      '2 channels are listed: the first is used',
+      '2 channels are listed: the first is used; choose with --channel 0 to 1',
       'without its label [0,1]: expected the path of a label map, or one class',
     ]);
   });

@@ -100,10 +100,10 @@ export function assignClasses(
   const isAmbiguous = (name: string): boolean => (sources.get(name)?.size ?? 0) > 1;
   const problems = [...classes.keys()].flatMap((name): CohortProblem[] => {
     const source = `${table}: case '${name}'`;
-    if (!used.has(name)) return [{ source, kind: 'odd', message: 'a class, but no such image' }];
+    if (!used.has(name)) return [{ source, kind: 'warning', message: 'a class, but no such image' }];
     if (!isAmbiguous(name)) return [];
     const message = `a name that several images have (${[...sources.get(name)!].slice(0, 2).join(', ')}): none has its class; add their folders`;
-    return [{ source, kind: 'odd', message }];
+    return [{ source, kind: 'warning', message }];
   });
   const assigned = found.filter(({ name }) => !isAmbiguous(name)).map(({ id, name }) => [id, classes.get(name)!] as const);
   return { classes: new Map(assigned), problems };

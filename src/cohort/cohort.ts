@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { WorkError } from '../errors/errors.ts';
 import { applyAffine, physicalToVoxel } from '../geometry/affine.ts';
 import { type Geometry, type Matrix3, toZyx, type Xyz, type Zyx } from '../geometry/volume.ts';
+import { REASONS, type Reason } from '../preparation/fitness.ts';
 import type { IntensityWindow, PrepareOptions } from '../preparation/prepare-options.ts';
 
 /** Raised when a reader of the old form would misread the new. */
@@ -62,11 +63,14 @@ export interface Subject {
   readonly problems: readonly string[];
 }
 
-/** A problem with one source: a file that was refused, or something odd about a prepared one. */
+/** A problem with one source: a file that was refused, one that was recognised as something else and left out, or a warning about a prepared one. */
 export interface CohortProblem {
   readonly source: string;
-  readonly kind: 'refused' | 'odd' | 'duplicate';
+  readonly kind: 'refused' | 'left-out' | 'warning' | 'duplicate';
   readonly message: string;
+  /** Of what is left out or refused for a reason that may be allowed: what it is, in a word, and the reason. */
+  readonly what?: string | undefined;
+  readonly reason?: Reason | undefined;
 }
 
 export interface Cohort {
@@ -91,7 +95,7 @@ const geometry = z.object({
     .transform((m) => m as unknown as Matrix3),
 });
 /** A subject's name is a file name: no separators, nothing hidden. */
-const subjectId = z.string().regex(/^[\p{L}\p{N}_][\p{L}\p{N}_.+ -]*$/u);
+const subjectId = z.string().regex(/^[\p{L}\p{N}_][\p{L}\p{M}\p{N}_.+ -]*$/u);
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const fileContent = z.object({ sizeBytes: z.int().nonnegative(), sha256 });
@@ -123,7 +127,18 @@ const cohortSchema = z.object({
     intensity: z.enum(['minmax', 'percentile']),
   }),
   subjects: z.array(subjectSchema),
-  problems: z.array(z.object({ source: z.string(), kind: z.enum(['refused', 'odd', 'duplicate']), message: z.string() })),
+  problems: z.array(
+    z.object({
+      source: z.string(),
+      // older cohorts call a warning odd
+      kind: z
+        .enum(['refused', 'left-out', 'warning', 'odd', 'duplicate'])
+        .transform((kind) => (kind === 'odd' ? 'warning' : kind)),
+      message: z.string(),
+      what: z.string().optional(),
+      reason: z.enum(Object.keys(REASONS) as [Reason, ...Reason[]]).optional(),
+    }),
+  ),
 });
 
 /** The text of cohort.json. */

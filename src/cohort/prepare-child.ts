@@ -1,5 +1,8 @@
-/** A process that prepares subjects for `prepare`: it gets a task, answers with a record or the reason of refusal, and waits for the next. */
-import { WorkError } from '../errors/errors.ts';
+/** A process that prepares subjects for `prepare`: it gets a task, answers with a record or with what is wrong, and waits for the next. */
+import { MachineError, WorkError } from '../errors/errors.ts';
+import { systemError } from '../node/machine.ts';
+import type { Misfit, Reason } from '../preparation/fitness.ts';
+import { MisfitError } from '../preparation/prepare-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import type { SubjectTask } from './find-subjects.ts';
 import { prepareSubject, type SubjectRecord } from './prepare-subject.ts';
@@ -7,23 +10,38 @@ import { prepareSubject, type SubjectRecord } from './prepare-subject.ts';
 export interface ChildTask {
   readonly task: SubjectTask;
   readonly options: PrepareOptions;
+  readonly allow: readonly Reason[];
   readonly out: string;
 }
-export type ChildAnswer = { readonly record: SubjectRecord } | { readonly refused: string } | { readonly failed: string };
+export type ChildAnswer =
+  | { readonly record: SubjectRecord }
+  /** The source is to blame. */
+  | { readonly refused: string }
+  | { readonly misfit: Misfit }
+  /** The machine is to blame: nothing of the source is known. */
+  | { readonly machine: string; readonly code?: string | undefined }
+  /** We are. */
+  | { readonly failed: string };
 
 /** Ctrl-C reaches the whole group of processes; the parent decides what happens. */
 process.on('SIGINT', () => {});
 process.on('disconnect', () => process.exit());
-process.on('message', async ({ task, options, out }: ChildTask) => {
+process.on('message', async ({ task, options, allow, out }: ChildTask) => {
   let answer: ChildAnswer;
   try {
-    answer = { record: await prepareSubject(task, options, out) };
+    answer = { record: await prepareSubject(task, options, allow, out) };
   } catch (error) {
-    if (error instanceof WorkError) answer = { refused: error.message };
-    else
-      answer = {
-        failed: error instanceof Error ? ((process.env.GVSL_DEBUG ? error.stack : error.message) ?? '') : String(error),
-      };
+    answer = answerFor(error, task.image.path);
   }
   process.send?.(answer);
 });
+
+function answerFor(error: unknown, path: string): ChildAnswer {
+  if (error instanceof MisfitError) return { misfit: error.misfit };
+  if (error instanceof MachineError) return { machine: error.message, code: error.code };
+  if (error instanceof WorkError) return { refused: error.message };
+  const known = systemError(error, path);
+  if (known) return known instanceof MachineError ? { machine: known.message, code: known.code } : { refused: known.message };
+  if (!(error instanceof Error)) return { failed: String(error) };
+  return { failed: (process.env.GVSL_DEBUG ? error.stack : error.message) ?? '' };
+}

@@ -5,25 +5,28 @@
  */
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { WorkError } from '../errors/errors.ts';
+import { MachineError, WorkError } from '../errors/errors.ts';
 import { cropPad } from '../geometry/crop.ts';
 import { orientationCode, reorientToRas } from '../geometry/orientation.ts';
 import { resampleNearest } from '../geometry/resample.ts';
-import { labelCodes } from '../geometry/statistics.ts';
-import { type Geometry, toZyx, type Volume, type VoxelArray, type Xyz } from '../geometry/volume.ts';
+import { type Geometry, toZyx, type Volume } from '../geometry/volume.ts';
+import type { LoadedImage } from '../images/loaded-image.ts';
 import { readImage } from '../images/node/read.ts';
 import { writeFileAtomic } from '../node/files.ts';
-import { gridDifference, prepareImage } from '../preparation/prepare-image.ts';
+import { distributionOf, isSurelyHounsfield, looksLikeLabelMap, REASONS, type Reason } from '../preparation/fitness.ts';
+import { gridDifference, MisfitError, prepareImage } from '../preparation/prepare-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import { COHORT_FORMAT, imagePath, labelPath, type Subject, subjectSchema } from './cohort.ts';
 import type { LabelArray } from './crops.ts';
 import { thumbnailOf } from './duplicates.ts';
-import type { SubjectTask } from './find-subjects.ts';
+import { describeChannels, type SubjectTask } from './find-subjects.ts';
 import { toHalves } from './float16.ts';
+import { type LabelValues, labelValues, smallestInteger } from './label-values.ts';
 import { readLandmarks } from './landmarks.ts';
-import { type NpyType, npyHeader, openNpy } from './npy.ts';
+import { isLabelName } from './names.ts';
+import { npyHeader, openNpy } from './npy.ts';
 import { contentOf, filesOf } from './source-files.ts';
 
 /** What one subject's preparation leaves for the cohort. */
@@ -35,6 +38,8 @@ export interface SubjectRecord {
   readonly thumbnail: string;
   /** Files beside the image that were taken for its label map but hold an image. */
   readonly notLabels: readonly string[];
+  /** Reasons for which it was not taken if they were not allowed. */
+  readonly overridden: readonly Reason[];
 }
 
 const recordSchema = z.object({
@@ -42,6 +47,7 @@ const recordSchema = z.object({
   subject: subjectSchema,
   thumbnail: z.string(),
   notLabels: z.array(z.string()),
+  overridden: z.array(z.enum(Object.keys(REASONS) as [Reason, ...Reason[]])),
 });
 
 /** Raised when the same sources and options would be prepared differently. */
@@ -65,15 +71,21 @@ export async function keyOf(task: SubjectTask, options: PrepareOptions): Promise
     ),
   );
   return createHash('sha256')
-    .update(JSON.stringify([RECIPE, COHORT_FORMAT, options, task.split, facts]))
+    .update(JSON.stringify([RECIPE, COHORT_FORMAT, options, task.split, task.channel ?? null, facts]))
     .digest('hex');
 }
 
 /** The record of an earlier preparation of the same sources with the same options, if its files are whole; else undefined. */
-export async function findRecord(task: SubjectTask, options: PrepareOptions, out: string): Promise<SubjectRecord | undefined> {
+export async function findRecord(
+  task: SubjectTask,
+  options: PrepareOptions,
+  allow: readonly Reason[],
+  out: string,
+): Promise<SubjectRecord | undefined> {
   try {
     const record: SubjectRecord = recordSchema.parse(JSON.parse(await readFile(recordPath(out, task.id), 'utf8')));
-    if (record.key !== (await keyOf(task, options))) return undefined;
+    if (record.key !== (await keyOf(task, options)) || !record.overridden.every((reason) => allow.includes(reason)))
+      return undefined;
     const paths = [imagePath(out, record.subject), ...(record.subject.labelSource ? [labelPath(out, record.subject)] : [])];
     for (const path of paths) await (await openNpy(path)).handle.close();
     return record;
@@ -82,18 +94,30 @@ export async function findRecord(task: SubjectTask, options: PrepareOptions, out
   }
 }
 
-/** Prepares one subject into the folder `out`. @throws WorkError that names the file and why it is refused */
-export async function prepareSubject(task: SubjectTask, options: PrepareOptions, out: string): Promise<SubjectRecord> {
+/**
+ * Prepares one subject into the folder `out`.
+ * @param allow reasons for which an image would not be taken, but is
+ * @throws WorkError that names the file and why it is refused, MisfitError for a reason that could be allowed, MachineError
+ */
+export async function prepareSubject(
+  task: SubjectTask,
+  options: PrepareOptions,
+  allow: readonly Reason[],
+  out: string,
+): Promise<SubjectRecord> {
   const key = await keyOf(task, options);
-  const loaded = await readImage(task.image);
-  const { image, whole, box, intensity, problems } = prepareImage(loaded, options);
+  const loaded = await readChannel(task);
+  const byName = doubtByName(task, loaded, options, allow);
+  const { image, whole, box, intensity, problems, doubts } = prepareImage(loaded, options, allow);
+  if (byName) problems.push(byName);
   const stored = cropPad(whole, box.start, box.size, 0);
   const label = await findLabel(task, image, problems);
   const storedLabel = label.volume ? cropPad(resampleNearest(label.volume, whole.geometry, 0), box.start, box.size, 0) : null;
-  const codes = storedLabel ? [...new Set(storedLabel.data)].sort((a, b) => a - b) : null;
+  const codes = storedLabel ? labelValues(storedLabel.data, storedLabel.geometry.size).codes : null;
   const lost = label.codes.filter((code) => !codes?.includes(code));
   if (lost.length > 0) problems.push(`label codes ${lost.join(', ')} have no voxel left at this spacing and crop`);
-  if (codes?.every((code) => code === 0)) problems.push('its label map is empty');
+  if (codes?.every((code) => code === 0) && lost.length === 0)
+    problems.push('its label map is empty: a subject without what is labelled (a negative)');
 
   const shape = toZyx(stored.geometry.size);
   const halves = bytesOf(toHalves(stored.data));
@@ -114,9 +138,9 @@ export async function prepareSubject(task: SubjectTask, options: PrepareOptions,
       label: label.path === null ? null : await contentOf(await filesOf({ kind: 'file', path: label.path })),
       stored: content.digest('hex'),
     },
-    patient: null,
     // known of the cohort as a whole: see prepare.ts
     class: null,
+    patient: null,
     landmarks: task.landmarksPath ? await readLandmarks(task.landmarksPath) : [],
     split: task.split,
     problems,
@@ -124,7 +148,13 @@ export async function prepareSubject(task: SubjectTask, options: PrepareOptions,
   await writeFileAtomic(imagePath(out, subject), npyHeader('<f2', shape), halves);
   if (labels) await writeFileAtomic(labelPath(out, subject), npyHeader(labels.type, shape), bytesOf(labels.data));
   const thumbnail = Buffer.from(thumbnailOf(stored.data, stored.geometry.size).buffer as ArrayBuffer).toString('base64');
-  const record: SubjectRecord = { key, subject, thumbnail, notLabels: label.notLabels };
+  const record: SubjectRecord = {
+    key,
+    subject,
+    thumbnail,
+    notLabels: label.notLabels,
+    overridden: doubts.map(({ reason }) => reason),
+  };
   await writeFileAtomic(recordPath(out, task.id), `${JSON.stringify(record)}\n`);
   return record;
 }
@@ -138,59 +168,79 @@ interface FoundLabel {
   readonly notLabels: readonly string[];
 }
 
+/**
+ * What is said about an image whose name states another modality.
+ * @throws MisfitError unless that is allowed, or its values are those of CT beyond doubt
+ */
+function doubtByName(
+  { doubt, image }: SubjectTask,
+  { volume }: LoadedImage,
+  { modality }: PrepareOptions,
+  allow: readonly Reason[],
+): string | null {
+  if (!doubt) return null;
+  if (allow.includes(doubt.reason)) return doubt.message;
+  if (modality === 'ct' && isSurelyHounsfield(distributionOf(volume.data)))
+    return `${doubt.message}, but its values are in Hounsfield units: taken`;
+  throw new MisfitError(image.path, doubt);
+}
+
+/** The image, or the channel of it that the task names. */
+async function readChannel({ image, channel, channelNames }: SubjectTask): Promise<LoadedImage> {
+  try {
+    return await readImage(image, channel === undefined ? {} : { channel });
+  } catch (error) {
+    if (!channelNames || !(error instanceof WorkError) || !error.message.includes('--channel N')) throw error;
+    throw new WorkError(`${error.message}: ${describeChannels(channelNames)}`);
+  }
+}
+
 /** The subject's label map in RAS, on the image's grid. Of several possible ones the first that is a label map on that grid. */
 async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: string[]): Promise<FoundLabel> {
   const notLabels: string[] = [];
-  const kept: { path: string; volume: Volume; codes: readonly number[] }[] = [];
+  const kept: { path: string; volume: Volume; codes: readonly number[]; remarks: readonly string[] }[] = [];
   for (const path of task.labels) {
+    // a file that is only named like the image may be another image
+    const mayBeImage = !task.labelsAreCertain && !isLabelName(path) && dirname(path) === dirname(task.image.path);
     try {
-      const loaded = await readImage(path);
-      const codes = wholeNumbers(loaded.volume.data, loaded.volume.geometry.size, task.labelsAreCertain);
-      if (!codes) {
-        if (task.labelsAreCertain) throw new WorkError(`${path}: not a label map: expected whole numbers`);
+      const { volume: read } = await readImage(path);
+      if (mayBeImage && !looksLikeLabelMap({ volume: read }, { min: 0 })) {
         notLabels.push(path);
         continue;
       }
-      const volume = reorientToRas(loaded.volume);
+      const { codes, rounded, data } = valuesOf(path, read);
+      const volume = reorientToRas({ geometry: read.geometry, data });
       const difference = gridDifference(volume.geometry, imageGrid);
       if (difference)
         throw new WorkError(
           `${path}: on another grid than its image ${task.image.path}: ${difference}; resample it to the image`,
         );
-      kept.push({ path, volume, codes });
+      const remarks =
+        rounded.voxels > 0
+          ? [
+              `label map ${path}: ${rounded.voxels} voxels were not whole numbers, by at most ${+rounded.most.toPrecision(2)}: rounded`,
+            ]
+          : [];
+      kept.push({ path, volume, codes, remarks });
     } catch (error) {
-      if (task.labelsAreCertain || !(error instanceof WorkError)) throw error;
+      if (task.labelsAreCertain || !(error instanceof WorkError) || error instanceof MachineError) throw error;
       problems.push(`without this label map: ${error.message}`);
     }
   }
   if (kept.length === 0) return { path: null, volume: null, codes: [], notLabels };
   const [first, ...rest] = kept;
+  problems.push(...first.remarks);
   if (rest.length > 0)
     problems.push(`several label maps: ${first.path} is used, left out: ${rest.map((label) => label.path).join(', ')}`);
   return { ...first, notLabels };
 }
 
-/** Codes of a label map. A file that must be one may have any number of codes. */
-function wholeNumbers(data: VoxelArray, size: Xyz, certain: boolean): readonly number[] | null {
-  if (!certain) return labelCodes(data, size);
-  const codes = new Set(data);
-  return [...codes].every(Number.isInteger) ? [...codes] : null;
-}
-
-/** Label codes in the smallest integer type that holds them all. */
-function smallestInteger(data: VoxelArray): { type: NpyType; data: LabelArray } {
-  let low = 0;
-  let high = 0;
-  for (const code of data) {
-    if (code < low) low = code;
-    if (code > high) high = code;
+/** @throws WorkError naming the file and the value that is no code */
+function valuesOf(path: string, { data, geometry }: Volume): LabelValues {
+  try {
+    return labelValues(data, geometry.size);
+  } catch (error) {
+    if (error instanceof WorkError) throw new WorkError(`${path}: ${error.message}`);
+    throw error;
   }
-  if (low >= 0) {
-    if (high < 2 ** 8) return { type: '|u1', data: Uint8Array.from(data) };
-    return high < 2 ** 16 ? { type: '<u2', data: Uint16Array.from(data) } : { type: '<u4', data: Uint32Array.from(data) };
-  }
-  if (low >= -(2 ** 7) && high < 2 ** 7) return { type: '|i1', data: Int8Array.from(data) };
-  return low >= -(2 ** 15) && high < 2 ** 15
-    ? { type: '<i2', data: Int16Array.from(data) }
-    : { type: '<i4', data: Int32Array.from(data) };
 }

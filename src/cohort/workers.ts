@@ -5,17 +5,21 @@
  * Run from TypeScript source (tests), where no process could load it, subjects are prepared here instead, one after the other.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { WorkError } from '../errors/errors.ts';
+import { MachineError, WorkError } from '../errors/errors.ts';
+import type { Reason } from '../preparation/fitness.ts';
+import { MisfitError } from '../preparation/prepare-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import type { SubjectTask } from './find-subjects.ts';
 import type { ChildAnswer, ChildTask } from './prepare-child.ts';
 import { prepareSubject, type SubjectRecord } from './prepare-subject.ts';
 
 export interface SubjectWorker {
-  /** @throws WorkError that names the file and why it is refused */
+  /** @throws WorkError that names the file and why it is refused, MisfitError, MachineError */
   prepare(task: SubjectTask): Promise<SubjectRecord>;
-  stop(): void;
+  /** Ends its process; resolves when it is gone. */
+  stop(): Promise<void>;
 }
 
 /** A subject that takes longer than this is given up. */
@@ -23,8 +27,8 @@ const TIME_LIMIT_MS = 15 * 60_000;
 
 export const canUseProcesses = (): boolean => !import.meta.url.endsWith('.ts');
 
-export function startWorker(options: PrepareOptions, out: string): SubjectWorker {
-  if (!canUseProcesses()) return { prepare: (task) => prepareSubject(task, options, out), stop: () => {} };
+export function startWorker(options: PrepareOptions, allow: readonly Reason[], out: string): SubjectWorker {
+  if (!canUseProcesses()) return { prepare: (task) => prepareSubject(task, options, allow, out), stop: () => Promise.resolve() };
   let child: ChildProcess | undefined;
   return {
     prepare: (task) => {
@@ -52,6 +56,8 @@ export function startWorker(options: PrepareOptions, out: string): SubjectWorker
         current.once('message', (answer: ChildAnswer) => {
           if ('record' in answer) finish(() => resolve(answer.record), true);
           else if ('refused' in answer) finish(() => reject(new WorkError(answer.refused)), true);
+          else if ('misfit' in answer) finish(() => reject(new MisfitError(task.image.path, answer.misfit)), true);
+          else if ('machine' in answer) finish(() => reject(new MachineError(answer.machine, answer.code)), true);
           else
             finish(() => reject(failed(`internal error: ${answer.failed} (a defect of gvsl; set GVSL_DEBUG=1 for where)`)), true);
         });
@@ -59,9 +65,15 @@ export function startWorker(options: PrepareOptions, out: string): SubjectWorker
         current.once('exit', (code, signal) =>
           finish(() => reject(failed(`its process ended (${signal ?? `exit code ${code}`}): too little memory?`)), false),
         );
-        current.send({ task, options, out } satisfies ChildTask);
+        current.send({ task, options, allow, out } satisfies ChildTask);
       });
     },
-    stop: () => void child?.kill('SIGKILL'),
+    stop: async () => {
+      const last = child;
+      if (!last || last.exitCode !== null || last.signalCode !== null) return;
+      const gone = once(last, 'exit');
+      last.kill('SIGKILL');
+      await gone;
+    },
   };
 }

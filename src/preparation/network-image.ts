@@ -32,9 +32,14 @@ export function networkImage(loaded: LoadedImage, options: PrepareOptions, modal
   const stated = loaded.modality?.toLowerCase();
   if (stated && ['ct', 'mr'].includes(stated) && stated !== options.modality && !modalityIsCertain)
     throw new WorkError(
-      `${path}: the file says that it is ${loaded.modality}, but the model was trained on ${options.modality}; use a model for ${stated}, or insist with --modality ${options.modality}`,
+      `${path}: the file says that it is ${loaded.modality}, but the model was trained on ${options.modality}; use a model for ${stated}, or override with --modality ${options.modality}`,
     );
-  const prepared = prepareImage(loaded, options);
+  const found = prepareImage(loaded, options);
+  const doubts = new Set(found.doubts.map(({ message }) => message));
+  const problems = found.problems.map((said) =>
+    doubts.has(said) ? `${said}; the model was trained on ${options.modality}` : said,
+  );
+  const prepared: PreparedImage = { ...found, problems };
   const background = airOf(options.modality, prepared.values);
   const { geometry, data } = loaded.volume;
   const volume: Volume =

@@ -8,8 +8,8 @@ const THICK_MM = 10;
 const THIN_MM = 0.05;
 const ANISOTROPY = 6;
 
-/** Sentences about everything odd; empty for an ordinary image. `isLabelMap` silences what is normal for label maps. */
-export function odditiesOf(image: LoadedImage, statistics: Statistics, isLabelMap: boolean): string[] {
+/** Sentences about everything unusual; empty for an ordinary image. */
+export function odditiesOf(image: LoadedImage, statistics: Statistics): string[] {
   const { size, spacingMm, direction } = image.volume.geometry;
   const odd = [...image.notes];
   const oblique = obliqueAngleDeg(direction);
@@ -20,15 +20,5 @@ export function odditiesOf(image: LoadedImage, statistics: Statistics, isLabelMa
   if (Math.min(...size) === 1) odd.push(`only one voxel along an axis (${size.join(' x ')}): not a volume`);
   if (statistics.nonFinite > 0) odd.push(`NaN or infinite voxels: ${statistics.nonFinite}`);
   if (statistics.min === statistics.max) odd.push(`constant: every voxel is ${statistics.min}`);
-  else if (!isLabelMap && /^u?int(16|32)$/.test(image.storedType) && looksShifted(statistics))
-    odd.push('looks like CT with a shift: air at 0 and soft tissue near 1000 instead of -1000 and 0');
   return odd;
-}
-
-/** CT stored as HU + 1024: no negative value, much air near 0, much soft tissue near 1024, bone above. */
-function looksShifted(statistics: Statistics): boolean {
-  if (statistics.min < 0 || statistics.max < 1300 || statistics.max > 8000) return false;
-  const median = statistics.percentile(0.5);
-  const ninth = statistics.percentile(0.9);
-  return statistics.percentile(0.05) < 200 && (median < 300 || (median > 850 && median < 1250)) && ninth > 900 && ninth < 1350;
 }

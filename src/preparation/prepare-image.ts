@@ -9,9 +9,10 @@ import { cornerDistanceMm } from '../geometry/affine.ts';
 import { centredStart } from '../geometry/crop.ts';
 import { rasPlanes } from '../geometry/orientation.ts';
 import { gridWithSpacing, resamplePlanes } from '../geometry/resample.ts';
-import { labelCodes, type Statistics, statisticsOf } from '../geometry/statistics.ts';
+import { type Statistics, statisticsOf } from '../geometry/statistics.ts';
 import { type Geometry, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
+import { type Misfit, misfitOf, misfits, type Reason, withoutAir } from './fitness.ts';
 import { foregroundBox } from './foreground.ts';
 import { odditiesOf } from './oddities.ts';
 import type { IntensityWindow, PrepareOptions } from './prepare-options.ts';
@@ -29,18 +30,31 @@ export interface PreparedImage {
   readonly intensity: IntensityWindow;
   /** Of the file's own values, those that are not finite left out. */
   readonly values: { readonly min: number; readonly max: number; readonly nonFinite: number };
-  /** What is odd about the image, a sentence each. */
+  /** What is unusual about the image, a sentence each. */
   readonly problems: string[];
+  /** Why it does not look like an image of its modality; among `problems` too. */
+  readonly doubts: readonly Misfit[];
 }
 
-/** Prepares an image. @throws WorkError that names the file and why it is refused */
-export function prepareImage(loaded: LoadedImage, options: PrepareOptions): PreparedImage {
+/**
+ * Prepares an image.
+ * @param allowed reasons for which an image would not be taken, but is; with 'all' they are said among its problems alone
+ * @throws WorkError that names the file and why it is refused; MisfitError for a reason that could be allowed
+ */
+export function prepareImage(
+  loaded: LoadedImage,
+  options: PrepareOptions,
+  allowed: readonly Reason[] | 'all' = 'all',
+): PreparedImage {
   const refuse = (why: string): WorkError => new WorkError(`${loaded.path}: ${why}`);
   const statistics = statisticsOf(loaded.volume.data);
   if (Math.min(...loaded.volume.geometry.size) === 1)
     throw refuse(`its size is ${loaded.volume.geometry.size.join(' x ')}: one voxel along an axis is a picture, not a volume`);
   if (statistics.min === statistics.max) throw refuse(`every voxel is ${statistics.min}: there is nothing to learn from it`);
-  const problems = [...odditiesOf(loaded, statistics, false), ...intensityProblems(loaded, statistics, options)];
+  const doubts = doubtsAbout(loaded, statistics, options, allowed);
+  const problems = [...odditiesOf(loaded, statistics), ...doubts.map(({ message }) => message)];
+  const bare = options.modality === 'ct' && doubts.length === 0 ? withoutAir(statistics) : null;
+  if (bare) problems.push(bare);
 
   const background = options.modality === 'ct' ? -1024 : 0;
   if (statistics.nonFinite > 0) sayNonFinite(statistics.nonFinite, background, problems);
@@ -56,26 +70,38 @@ export function prepareImage(loaded: LoadedImage, options: PrepareOptions): Prep
     throw refuse(`no value above 0: expected MR intensities, found ${statistics.min} to ${statistics.max}`);
   normalise(whole.data, intensity);
   const { min, max, nonFinite } = statistics;
-  return { image: image.geometry, whole, box: cropOf(whole, options), intensity, values: { min, max, nonFinite }, problems };
+  return {
+    image: image.geometry,
+    whole,
+    box: cropOf(whole, options),
+    intensity,
+    values: { min, max, nonFinite },
+    problems,
+    doubts,
+  };
 }
 
-/** What about the values does not fit the modality. */
-function intensityProblems(loaded: LoadedImage, { min, max }: Statistics, options: PrepareOptions): string[] {
-  const found: string[] = [];
-  const stated = loaded.modality?.toLowerCase();
-  if (stated && ['ct', 'mr'].includes(stated) && stated !== options.modality)
-    found.push(`the file says that it is ${loaded.modality}, but it is prepared as ${options.modality}`);
-  if (options.modality === 'ct') {
-    if (min >= 0)
-      found.push(
-        `no value below 0 (${min} to ${max}): not Hounsfield units, or already shifted; it is shifted by 1024 once more, so check it`,
-      );
-    else if (max <= 1.5) found.push(`values from ${min} to ${max}: not Hounsfield units, perhaps already scaled`);
-  } else if (min <= -900 && max > 500)
-    found.push(`values from ${min} to ${max}: looks like CT, but it is prepared as mr (below 0 is clipped)`);
-  const codes = labelCodes(loaded.volume.data, loaded.volume.geometry.size);
-  if (codes) found.push(`holds ${codes.length} whole values in regions: looks like a label map, not an image`);
-  return found;
+/** An image that is not taken, for a reason that a user may allow. */
+export class MisfitError extends WorkError {
+  override readonly name: string = 'MisfitError';
+  readonly misfit: Misfit;
+
+  constructor(path: string, misfit: Misfit) {
+    super(`${path}: ${misfit.message}`);
+    this.misfit = misfit;
+  }
+}
+
+/** What does not fit the modality. @throws MisfitError for a reason that is not allowed */
+function doubtsAbout(
+  loaded: LoadedImage,
+  statistics: Statistics,
+  { modality }: PrepareOptions,
+  allowed: readonly Reason[] | 'all',
+): Misfit[] {
+  const refused = allowed === 'all' ? null : misfitOf(loaded, statistics, modality, allowed);
+  if (refused) throw new MisfitError(loaded.path, refused);
+  return misfits(loaded, statistics, modality);
 }
 
 /** Says what became of NaN and infinities. */

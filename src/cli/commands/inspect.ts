@@ -57,7 +57,7 @@ async function inspectOne(source: ImageSource): Promise<Row> {
       percentile1: statistics.percentile(0.01),
       percentile99: statistics.percentile(0.99),
       labels,
-      odd: odditiesOf(image, statistics, labels !== null),
+      odd: odditiesOf(image, statistics),
     };
   } catch (error) {
     if (!(error instanceof WorkError)) throw error;

@@ -1,14 +1,16 @@
 /** `gvsl prepare`: a folder of scans becomes a cohort that training reads. */
 import type { Command } from 'commander';
 import { countClasses, describeClasses } from '../../cohort/classes.ts';
-import type { Cohort } from '../../cohort/cohort.ts';
-import { type PrepareReport, prepareCohort } from '../../cohort/prepare.ts';
+import type { Cohort, CohortProblem } from '../../cohort/cohort.ts';
+import { countedProblems, type PrepareReport, prepareCohort } from '../../cohort/prepare.ts';
 import { UsageError } from '../../errors/errors.ts';
 import { formatDuration } from '../../errors/format-duration.ts';
 import type { Xyz } from '../../geometry/volume.ts';
 import { createProgress } from '../../node/progress.ts';
+import { REASONS } from '../../preparation/fitness.ts';
 import type { PrepareOptions } from '../../preparation/prepare-options.ts';
 import { action, type CommandResult } from '../run-command.ts';
+import { describeReasons, selectionOf } from '../selection-options.ts';
 import { formatTable } from '../table.ts';
 
 interface Flags {
@@ -20,6 +22,10 @@ interface Flags {
   readonly workers?: string;
   readonly classes?: string;
   readonly classColumn?: string;
+  readonly match?: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly allow?: readonly string[];
+  readonly channel?: string;
 }
 
 /** `1` or `1,1,2` (x, y, z) as three positive numbers. */
@@ -73,12 +79,14 @@ async function run(source: string, out: string, flags: Flags): Promise<CommandRe
       ...call,
       ...(flags.classes === undefined ? {} : { classes: flags.classes }),
       ...(flags.classColumn === undefined ? {} : { classColumn: flags.classColumn }),
+      selection: selectionOf(flags),
       progress: createProgress(),
       signal: stop.signal,
     });
     const timeMs = Math.round(performance.now() - startedMs);
-    const { cohort, kept, layout } = report;
-    const refused = cohort.problems.filter((p) => p.kind === 'refused').length;
+    const { cohort, kept, layout, unmatched } = report;
+    const count = (...kinds: CohortProblem['kind'][]): number => cohort.problems.filter((p) => kinds.includes(p.kind)).length;
+    const refused = count('refused');
     return {
       json: {
         folder: out,
@@ -87,11 +95,14 @@ async function run(source: string, out: string, flags: Flags): Promise<CommandRe
         prepared: cohort.subjects.length,
         kept,
         refused,
+        leftOut: count('left-out'),
+        unmatched,
+        warnings: count('warning', 'duplicate'),
         classes: countClasses(cohort.subjects.map((subject) => subject.class)).classes,
         ...withoutFolder(cohort),
       },
       text: asText(report, timeMs),
-      exitCode: cohort.subjects.length > 0 ? 0 : 1,
+      exitCode: cohort.subjects.length > 0 && refused === 0 ? 0 : 1,
     };
   } finally {
     process.off('SIGINT', onInterrupt);
@@ -103,12 +114,12 @@ const withoutFolder = ({ options, subjects, problems }: Cohort): Omit<Cohort, 'f
 
 /** More subjects than this are summed up instead of listed. */
 const LISTED = 60;
-/** A remark that this many files share is shown with its first files only. */
+/** A message that this many files share is shown with its first files only. */
 const SHOWN = 5;
 
 const times = (values: readonly number[]): string => values.map((v) => +v.toPrecision(4)).join('x');
 
-function asText({ cohort, kept, layout }: PrepareReport, timeMs: number): string {
+function asText({ cohort, kept, layout, unmatched }: PrepareReport, timeMs: number): string {
   const { subjects, problems, folder } = cohort;
   const parts: string[] = [];
   if (subjects.length > 0 && subjects.length <= LISTED) {
@@ -127,29 +138,35 @@ function asText({ cohort, kept, layout }: PrepareReport, timeMs: number): string
       '',
     );
   }
-  if (problems.length > 0) {
-    parts.push(`${problems.length} problems:`);
+  const titles = { refused: 'Refused', 'left-out': 'Left out', warning: 'Warnings', duplicate: 'The same image twice' } as const;
+  for (const [kind, title] of Object.entries(titles)) {
     const same = new Map<string, string[]>();
-    for (const { source, kind, message } of problems) {
-      const line = kind === 'refused' ? `refused: ${message}` : message;
-      same.set(line, [...(same.get(line) ?? []), source]);
+    for (const { source, message } of problems.filter((problem) => problem.kind === kind)) {
+      const text = kind === 'left-out' ? message.replace(/^left out: /, '') : message;
+      same.set(text, [...(same.get(text) ?? []), source]);
     }
+    if (same.size === 0) continue;
+    parts.push(`${title}:`);
     for (const [line, sources] of same) {
       parts.push(`  ${line}`, ...sources.slice(0, SHOWN).map((source) => `    ${source}`));
       if (sources.length > SHOWN) parts.push(`    and ${sources.length - SHOWN} more`);
     }
     parts.push('');
   }
-  const refused = problems.filter((p) => p.kind === 'refused').length;
+  const warnings = problems.filter(({ kind }) => kind === 'warning' || kind === 'duplicate').length;
   const labelled = subjects.filter((s) => s.labelCodes).length;
+  const empty = subjects.filter((s) => s.labelCodes?.every((code) => code === 0)).length;
   const classes = describeClasses(countClasses(subjects.map((s) => s.class)));
+  const plural = (n: number, word: string): string => `${n} ${word}${n === 1 ? '' : 's'}`;
   const facts = [
-    `${subjects.length} prepared${kept ? ` (${kept} of them before)` : ''}`,
-    `${refused} refused`,
-    `${labelled} with labels`,
+    `${plural(subjects.length, 'image')} prepared${kept ? ` (${kept} of them before)` : ''}`,
+    ...countedProblems(problems),
+    ...(unmatched > 0 ? [`${unmatched} not matched`] : []),
+    `${labelled} with labels${empty ? ` (${empty} of them empty: negatives)` : ''}`,
     ...(classes ? [classes] : []),
     `${layout} layout`,
     formatDuration(timeMs),
+    plural(warnings, 'warning'),
   ];
   parts.push(subjects.length > 0 ? `${folder}: ${facts.join(', ')}` : `nothing could be prepared: ${facts.slice(1).join(', ')}`);
   return parts.join('\n');
@@ -174,10 +191,17 @@ export function registerPrepare(program: Command): void {
       'CSV table with the columns case and label: the class of each subject (default: labels.csv in the source)',
     )
     .option('--class-column <name>', "the table's column of classes (default: label or class)")
+    .option(
+      '--match <pattern...>',
+      'only images whose file names fit, such as *_T1w.nii.gz; with a slash: their paths, such as sub-*/**',
+    )
+    .option('--exclude <pattern...>', 'leave these files alone, label maps too')
+    .option('--allow <reasons...>', `take what would be left out or refused: ${Object.keys(REASONS).join(', ')}`)
+    .option('--channel <n>', 'of images with several channels the one to take: its number, from 0, or its name in dataset.json')
     .option('--workers <n>', 'images at the same time (default: what processors and memory allow)')
     .addHelpText(
       'after',
-      '\nRefused files and everything odd are listed at the end. Exit code 1 if nothing could be prepared.\n\nExample:\n  gvsl prepare scans cohort --modality ct --spacing 1.5',
+      `\nLeft out by default, listed at the end, and taken with --allow:\n${describeReasons()}\n\nExit code 1 if a file was refused; the cohort of the others is complete.\n\nExamples:\n  gvsl prepare scans cohort --modality ct --spacing 1.5\n  gvsl prepare bids cohort --modality mr --match '*_T1w.nii.gz'`,
     );
   action(command, run);
 }

@@ -1,0 +1,26 @@
+/** The options of prepare and inspect that choose files. */
+import { parseReasons, type Selection } from '../cohort/selection.ts';
+import { REASONS } from '../preparation/fitness.ts';
+
+export interface SelectionFlags {
+  readonly match?: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly allow?: readonly string[];
+  readonly channel?: string;
+}
+
+/** @throws UsageError for a reason that is none */
+export const selectionOf = ({ match = [], exclude = [], allow = [], channel }: SelectionFlags): Selection => ({
+  match,
+  exclude,
+  allow: parseReasons('--allow', allow),
+  channel: channel ?? null,
+});
+
+/** The reasons of --allow, a line each. */
+export function describeReasons(): string {
+  const width = Math.max(...Object.keys(REASONS).map((name) => name.length));
+  return Object.entries(REASONS)
+    .map(([name, meaning]) => `  ${name.padEnd(width)}  ${meaning}`)
+    .join('\n');
+}
