@@ -14,7 +14,7 @@ import type { PhysicalMap } from '../method/registration/physical-map.ts';
 import { type StageName, stagesOf } from '../method/registration/stages.ts';
 import { warpImage } from '../method/registration/warp.ts';
 import { featuresProgram, predictionProgram } from '../method/transfer/programs.ts';
-import { segmentVolume } from '../method/transfer/segment-volume.ts';
+import { probabilityPlanes, segmentationWindows, segmentVolume } from '../method/transfer/segment-volume.ts';
 import { windowCount } from '../method/transfer/sliding-window.ts';
 import { hasDecoder } from '../model/architecture.ts';
 import { type NetworkImage, networkImage } from '../preparation/network-image.ts';
@@ -159,15 +159,18 @@ class Compute {
     if (task?.kind !== 'segmentation') throw new WorkError('this model does not segment: train it with gvsl train segmentation');
     const window: Zyx = task.patch;
     const { program } = predictionProgram(model.architecture, window);
-    const windows = countWindows(image.cropped.geometry, window);
+    const { cropped } = image;
+    const grid = image.volume.geometry;
+    const windows = windowCount(segmentationWindows({ cropped, grid }, window, OVERLAP));
+    const seen: Float32Array[] = [];
     const result = await this.onWindows(name, model, program, windows, onProgress, (session, onWindow) =>
       segmentVolume({
         session,
-        image,
+        image: { cropped, grid },
         codes: task.labels.map(({ code }) => code),
         window,
         overlap: OVERLAP,
-        wantProbabilities,
+        onPlane: (plane) => void (wantProbabilities && seen.push(plane)),
         onWindow,
       }),
     );
@@ -182,7 +185,7 @@ class Compute {
         name: label,
         volumeMl: ((voxels.get(code) ?? 0) * x * y * z) / 1000,
       })),
-      probabilities: result.probabilities?.map((volume) => volume.data) ?? null,
+      probabilities: wantProbabilities ? task.labels.map((_, c) => probabilitiesOf(c, seen, image)) : null,
       seconds: result.seconds,
       backend: result.backend,
     };
@@ -282,7 +285,20 @@ class Compute {
   }
 }
 
-const countWindows = ({ size }: Geometry, window: Zyx): number => windowCount(toZyx(size), window, OVERLAP);
+/** One class's probabilities on the image's own grid, from those of all classes on what the network saw, plane by plane. */
+function probabilitiesOf(c: number, planes: readonly Float32Array[], { cropped, volume }: NetworkImage): Float32Array {
+  const { size } = cropped.geometry;
+  const inPlane = size[0] * size[1];
+  const data = new Float32Array(voxelCount(size));
+  for (const [z, plane] of planes.entries()) data.set(plane.subarray(c * inPlane, (c + 1) * inPlane), z * inPlane);
+  const own = volume.geometry;
+  const read = probabilityPlanes({ geometry: cropped.geometry, data }, own, c === 0 ? 1 : 0);
+  const out = new Float32Array(voxelCount(own.size));
+  for (let z = 0; z < own.size[2]; z++) out.set(read(z), z * own.size[0] * own.size[1]);
+  return out;
+}
+
+const countWindows = ({ size }: Geometry, window: Zyx): number => windowCount({ size: toZyx(size), window, overlap: OVERLAP });
 
 export type ComputeApi = Compute;
 

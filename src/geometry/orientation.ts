@@ -53,6 +53,8 @@ export interface RasOrder {
   readonly geometry: Geometry;
   readonly first: number;
   readonly step: Xyz;
+  /** The stored axis (0, 1, 2) that each of its axes is. */
+  readonly axes: Xyz;
   /** The stored axes are these already. */
   readonly asStored: boolean;
 }
@@ -60,13 +62,14 @@ export interface RasOrder {
 /** The order that brings a grid's voxels to RAS. */
 export function rasOrder(geometry: Geometry): RasOrder {
   const { size, spacingMm, direction } = geometry;
-  const axes = patientAxes(direction);
-  // source[k]: the stored axis that becomes axis k; R and A are the negative senses of L and P
-  const source = [0, 1, 2].map((patientAxis) => axes.indexOf(patientAxis));
+  const followed = patientAxes(direction);
+  const source = [0, 1, 2].map((patientAxis) => followed.indexOf(patientAxis)) as unknown as Xyz;
+  // R and A are the negative senses of L and P
   const flip = source.map((axis, k) => direction[k * 3 + axis] < 0 !== k < 2);
   const stride = [1, size[0], size[0] * size[1]];
   const step = source.map((axis, k) => (flip[k] ? -stride[axis] : stride[axis])) as unknown as Xyz;
-  if (source.every((axis, k) => axis === k) && !flip.includes(true)) return { geometry, first: 0, step, asStored: true };
+  if (source.every((axis, k) => axis === k) && !flip.includes(true))
+    return { geometry, first: 0, step, axes: source, asStored: true };
 
   const firstVoxel = [0, 0, 0];
   source.forEach((axis, k) => {
@@ -83,7 +86,7 @@ export function rasOrder(geometry: Geometry): RasOrder {
     direction: [0, 1, 2].flatMap((row) => [column(0, row), column(1, row), column(2, row)]) as unknown as Matrix3,
   };
   const first = firstVoxel[0] * stride[0] + firstVoxel[1] * stride[1] + firstVoxel[2] * stride[2];
-  return { geometry: ras, first, step, asStored: false };
+  return { geometry: ras, first, step, axes: source, asStored: false };
 }
 
 /** The grid of a volume once it is brought to RAS. */

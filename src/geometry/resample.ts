@@ -157,36 +157,48 @@ export function resampleNearest<Data extends VoxelArray>(
   target: Geometry,
   background: number,
 ): Volume<Data> {
-  const { geometry: source, data: input } = volume;
+  const plane = target.size[0] * target.size[1];
+  const data = new (volume.data.constructor as new (length: number) => Data)(plane * target.size[2]);
+  const read = nearestPlanes(volume, target, background);
+  for (let z = 0; z < target.size[2]; z++) read(z, data.subarray(z * plane, (z + 1) * plane));
+  return { geometry: target, data };
+}
+
+/** The same plane by plane: fills `out` with the plane z of the target. */
+export function nearestPlanes(
+  { geometry: source, data: input }: Volume,
+  target: Geometry,
+  background: number,
+): (z: number, out: VoxelArray) => void {
   const { map, parallel } = between(source, target);
   const [nx, ny, nz] = source.size;
-  const out = new (input.constructor as new (length: number) => Data)(target.size[0] * target.size[1] * target.size[2]);
-  let at = 0;
+  const [width, height] = target.size;
   if (parallel) {
-    const positions = [0, 1, 2].map((axis) => axisPositions(map, axis, target.size[axis]));
-    const index = positions.map((p, axis) => Int32Array.from(p, (position) => nearest(position, source.size[axis])));
-    for (let z = 0; z < target.size[2]; z++) {
-      for (let y = 0; y < target.size[1]; y++) {
-        const row = (index[2][z] * ny + index[1][y]) * nx;
-        for (let x = 0; x < target.size[0]; x++) out[at++] = input[row + index[0][x]];
+    // the source's voxel at each place along each axis, -1 outside
+    const [alongX, alongY, alongZ] = [0, 1, 2].map((axis) =>
+      Int32Array.from(axisPositions(map, axis, target.size[axis]), (position) =>
+        isOutside(position, source.size[axis]) ? -1 : nearest(position, source.size[axis]),
+      ),
+    );
+    return (z, out) => {
+      for (let y = 0, at = 0; y < height; y++) {
+        const row = alongZ[z] < 0 || alongY[y] < 0 ? -1 : (alongZ[z] * ny + alongY[y]) * nx;
+        for (let x = 0; x < width; x++) out[at++] = row < 0 || alongX[x] < 0 ? background : input[row + alongX[x]];
       }
-    }
-    fillOutside(out, target.size, positions, source.size, background);
-    return { geometry: target, data: out };
+    };
   }
   const m = map.matrix;
-  for (let z = 0; z < target.size[2]; z++) {
-    for (let y = 0; y < target.size[1]; y++) {
+  return (z, out) => {
+    for (let y = 0, at = 0; y < height; y++) {
       let px = m[1] * y + m[2] * z + map.offset[0];
       let py = m[4] * y + m[5] * z + map.offset[1];
       let pz = m[7] * y + m[8] * z + map.offset[2];
-      for (let x = 0; x < target.size[0]; x++, px += m[0], py += m[3], pz += m[6]) {
+      for (let x = 0; x < width; x++, px += m[0], py += m[3], pz += m[6]) {
         out[at++] =
           isOutside(px, nx) || isOutside(py, ny) || isOutside(pz, nz)
             ? background
             : input[(nearest(pz, nz) * ny + nearest(py, ny)) * nx + nearest(px, nx)];
       }
     }
-  }
-  return { geometry: target, data: out };
+  };
 }

@@ -172,3 +172,45 @@ export async function findFolder(path: string): Promise<string | undefined> {
   if (await exists(path)) return path;
   return (await exists(readyOf(path))) ? readyOf(path) : undefined;
 }
+
+/**
+ * Works with a file beside `path` that is gone afterwards; where the system lets a file without a name be used, also if the process is
+ * killed. @throws MachineError naming `path`, and what `work` throws
+ */
+export async function withScratch<Result>(path: string, work: (scratch: FileHandle) => Promise<Result>): Promise<Result> {
+  const name = asideOf(path);
+  return withMachineTrouble(path, async () => {
+    await makeFolder(dirname(path));
+    const scratch = await open(name, 'wx+');
+    unfinished.add(name);
+    try {
+      await rm(name).catch(() => {});
+      return await work(scratch);
+    } finally {
+      await scratch.close();
+      await rm(name, { force: true });
+      unfinished.delete(name);
+    }
+  });
+}
+
+/** Writes all of `bytes` at a position of the file. */
+export async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; )
+    done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+}
+
+/** Fills `bytes` from a position of the file. @throws Error if the file ends before */
+export async function readAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesRead } = await file.read(bytes, done, bytes.length - done, position + done);
+    if (bytesRead === 0) throw new Error(`the file ends at byte ${position + done}, before ${position + bytes.length}`);
+    done += bytesRead;
+  }
+}
+
+/** Waits for all of them, also where one fails; then throws what the first to fail threw. */
+export async function allDone(work: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(work)).find((result) => result.status === 'rejected');
+  if (failed) throw failed.reason;
+}

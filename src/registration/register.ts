@@ -21,7 +21,7 @@ import { matchVolumes, planMatch } from '../method/registration/match.ts';
 import { displacementPlanes, IDENTITY, jacobianPlanes, type PhysicalMap } from '../method/registration/physical-map.ts';
 import { centreOf, stagesOf } from '../method/registration/stages.ts';
 import { coveredShare, warpedLabelPlanes, warpedPlanes, warpImage } from '../method/registration/warp.ts';
-import { writeFileAtomic } from '../node/files.ts';
+import { allDone, writeFileAtomic } from '../node/files.ts';
 import { guardInputs, type Input, modelInputs } from '../node/guard.ts';
 import type { Progress } from '../node/progress.ts';
 import { openResults } from '../node/results.ts';
@@ -193,12 +193,6 @@ function angleBetweenDeg({ direction: a }: Geometry, { direction: b }: Geometry)
   const trace = a.reduce((sum, value, i) => sum + value * b[i], 0);
   return (Math.acos(Math.max(-1, Math.min(1, (trace - 1) / 2))) * 180) / Math.PI;
 }
-/** Waits for all of them, also if one fails; then throws what the first to fail threw. */
-async function allDone(work: readonly Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(work)).find((result) => result.status === 'rejected');
-  if (failed) throw failed.reason;
-}
-
 /** Less is a scan's ordinary tilt. */
 const TURNED_DEG = 10;
 

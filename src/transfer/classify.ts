@@ -87,7 +87,7 @@ export async function classifyImages(call: ClassifyCall): Promise<ClassifyReport
           prediction: classOf(outputs, task),
           warnings: prepared.problems,
         });
-        progress.advance(1, `${name} (${windowCount(size, window, overlap)} windows)`);
+        progress.advance(1, `${name} (${windowCount({ size, window, overlap })} windows)`);
       }
     } finally {
       await session.close();

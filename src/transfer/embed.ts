@@ -77,7 +77,7 @@ async function embedOne(
   if (bytes > availableBytes().bytes)
     throw new WorkError(`${call.input}: its local features need ${formatBytes(bytes)}, more than there is; crop the image`);
   const session = await openNetwork(network, backend, featuresProgram(network.architecture, window), window);
-  progress.start(windowCount(size, window, overlap), 'windows');
+  progress.start(windowCount({ size, window, overlap }), 'windows');
   const features = await volumeFeatures({
     session,
     architecture: network.architecture,

@@ -3,7 +3,7 @@ import type { Cohort, Subject } from '../cohort/cohort.ts';
 import { readCrop, readLabelCrop } from '../cohort/crops.ts';
 import type { Session } from '../engine/backend.ts';
 import { toZyx, type Zyx } from '../geometry/volume.ts';
-import { slideWindows } from '../method/transfer/sliding-window.ts';
+import { slideWindows, windowsOf } from '../method/transfer/sliding-window.ts';
 import { areaUnderCurve } from '../scores/classification.ts';
 import type { Task } from '../training/model-configuration.ts';
 import { classIndices, outputsOf } from './task.ts';
@@ -82,14 +82,10 @@ export async function classifyVolume(
   predict: (start: Zyx) => Promise<Float32Array>,
 ): Promise<number[]> {
   let [sums, count] = [[] as number[], 0];
-  const collect = async (start: Zyx): Promise<Float32Array> => {
-    const probabilities = await predict(start);
-    sums = Array.from(probabilities, (p, i) => (sums[i] ?? 0) + p);
+  for (const start of windowsOf({ size, window, overlap })) {
+    sums = Array.from(await predict(start), (p, i) => (sums[i] ?? 0) + p);
     count++;
-    return new Float32Array(window[0] * window[1] * window[2]);
-  };
-  // the planes are of no interest, the windows are
-  for await (const _ of slideWindows({ size, window, overlap, channels: 1, predict: collect }));
+  }
   return sums.map((sum) => sum / count);
 }
 

@@ -2,19 +2,25 @@
  * Segmenting images with a trained network: each is prepared as the cohort was and segmented on its own grid (method/transfer/segment-volume.ts).
  * Geometry and label codes are those of the input and of the training data.
  */
+import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readForNetwork } from '../cohort/read-for-network.ts';
 import type { Session } from '../engine/backend.ts';
-import { formatBytes } from '../errors/format-bytes.ts';
-import { toZyx, voxelCount, type Zyx } from '../geometry/volume.ts';
+import type { Zyx } from '../geometry/volume.ts';
 import { type Segment, writeDicomSegmentation } from '../images/node/dicom-segmentation.ts';
-import { writeImage } from '../images/node/write.ts';
+import { writeImage, writePlanes } from '../images/node/write.ts';
+import { bytesOf } from '../images/stored-image.ts';
 import { predictionProgram } from '../method/transfer/programs.ts';
-import { segmentVolume } from '../method/transfer/segment-volume.ts';
+import {
+  type ImageToSegment,
+  probabilityPlanes,
+  type Segmentation,
+  segmentationWindows,
+  segmentVolume,
+} from '../method/transfer/segment-volume.ts';
 import { windowCount } from '../method/transfer/sliding-window.ts';
-import { writeFileAtomic } from '../node/files.ts';
+import { allDone, readAt, withScratch, writeAt, writeFileAtomic } from '../node/files.ts';
 import { guardInputs, modelInputs } from '../node/guard.ts';
-import { availableBytes } from '../node/limits.ts';
 import { isMachineTrouble } from '../node/machine.ts';
 import { openResults } from '../node/results.ts';
 import { labelColour } from '../pictures/pair-picture.ts';
@@ -130,37 +136,50 @@ async function segmentOne(
   overlap: number,
   preprocessing: Parameters<typeof readForNetwork>[1],
 ): Promise<SegmentedImage | FailedImage> {
-  const image = await readForNetwork(source, preprocessing, modality !== undefined).catch((error: unknown) =>
+  const image = await readForSegmentation(source, preprocessing, modality !== undefined).catch((error: unknown) =>
     failureOf(error, source.path),
   );
   if ('reason' in image) return image;
-  const bytes = 4 * task.labels.length * voxelCount(image.volume.geometry.size) * 2;
-  if (probabilities && bytes > availableBytes().bytes) {
-    const reason = `the probabilities of ${task.labels.length} classes need ${formatBytes(bytes)}, more than there is; leave --probabilities out`;
-    return { path: source.path, reason };
-  }
-  const windows = windowCount(toZyx(image.cropped.geometry.size), window, overlap);
+  const windows = windowCount(segmentationWindows(image, window, overlap));
   progress.start(windows, 'windows');
-  const result = await segmentVolume({
-    session,
-    image,
-    codes: task.labels.map(({ code }) => code),
-    window,
-    overlap,
-    wantProbabilities: probabilities,
-    onWindow: () => progress.advance(1, name),
-  });
+  const segment = (onPlane?: (probabilities: Float32Array) => Promise<void>): Promise<Segmentation> =>
+    segmentVolume({
+      session,
+      image,
+      codes: task.labels.map(({ code }) => code),
+      window,
+      overlap,
+      ...(onPlane ? { onPlane } : {}),
+      onWindow: () => progress.advance(1, name),
+    });
   const files = [labelsName(name)];
-  await writeImage(join(out, files[0]!), result.labels);
-  for (const [c, values] of (result.probabilities ?? []).entries()) {
-    const file = probabilityName(name, task.labels[c]!);
-    await writeImage(join(out, file), values);
-    files.push(file);
+  const writeLabels = ({ labels }: Segmentation): Promise<void> => writeImage(join(out, labelsName(name)), labels);
+  let result: Segmentation;
+  if (probabilities) {
+    const names = task.labels.map((label) => probabilityName(name, label));
+    result = await withScratch(join(out, names[0]!), async (scratch) => {
+      let written = 0;
+      const found = await segment(async (plane) => {
+        await writeAt(scratch, bytesOf(plane), written);
+        written += plane.byteLength;
+      });
+      await writeLabels(found);
+      await writeProbabilities(
+        names.map((file) => join(out, file)),
+        scratch,
+        image,
+      );
+      return found;
+    });
+    files.push(...names);
+  } else {
+    result = await segment();
+    await writeLabels(result);
   }
   const segments = task.labels
     .slice(1)
     .map(({ code, name: label }): Segment => ({ code, name: label, colour: [...labelColour(code)] as [number, number, number] }));
-  const warnings = [...image.prepared.problems, ...result.remarks];
+  const warnings = [...image.problems, ...result.remarks];
   const found = new Map<number, number>();
   for (const code of result.labels.data) found.set(code, (found.get(code) ?? 0) + 1);
   if (dicom && source.kind === 'dicom') {
@@ -175,7 +194,7 @@ async function segmentOne(
       files.push(dicomName(name));
     } else warnings.push('nothing was found, so there is no DICOM SEG');
   }
-  const { spacingMm } = image.volume.geometry;
+  const { spacingMm } = image.grid;
   const voxelMl = (spacingMm[0] * spacingMm[1] * spacingMm[2]) / 1000;
   return {
     name,
@@ -188,4 +207,43 @@ async function segmentOne(
     }),
     warnings,
   };
+}
+
+interface PreparedImage extends ImageToSegment {
+  readonly problems: readonly string[];
+}
+
+/** What segmenting needs of an image: once it is prepared, its own voxels are not. */
+async function readForSegmentation(...image: Parameters<typeof readForNetwork>): Promise<PreparedImage> {
+  const { cropped, prepared, volume } = await readForNetwork(...image);
+  return { cropped, grid: volume.geometry, problems: prepared.problems };
+}
+
+/** Compressing is most of the work, and happens in threads of its own. */
+const AT_ONCE = 2;
+
+/**
+ * Writes each class's probabilities on the image's own grid, plane by plane.
+ * @param paths by class
+ * @param scratch (D, classes, H, W) on the grid of what the network saw
+ */
+async function writeProbabilities(
+  paths: readonly string[],
+  scratch: FileHandle,
+  { cropped, grid }: ImageToSegment,
+): Promise<void> {
+  const { geometry } = cropped;
+  const [nx, ny, nz] = geometry.size;
+  const one = async (c: number): Promise<void> => {
+    const data = new Float32Array(nx * ny * nz);
+    for (let z = 0; z < nz; z++)
+      await readAt(scratch, bytesOf(data.subarray(z * nx * ny, (z + 1) * nx * ny)), 4 * nx * ny * (z * paths.length + c));
+    const plane = probabilityPlanes({ geometry, data }, grid, c === 0 ? 1 : 0);
+    await writePlanes(paths[c]!, { geometry: grid, type: 'float32', plane });
+  };
+  await allDone(
+    Array.from({ length: AT_ONCE }, async (_, first) => {
+      for (let c = first; c < paths.length; c += AT_ONCE) await one(c);
+    }),
+  );
 }

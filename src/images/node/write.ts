@@ -2,12 +2,12 @@
  * Writing volumes and displacement fields as NIfTI (.nii, .nii.gz) and NRRD (.nrrd): plane by plane, so that a large one need not be in
  * memory, and atomically. Equal content gives equal bytes.
  */
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { UsageError } from '../../errors/errors.ts';
 import type { Geometry, Volume, VoxelArray } from '../../geometry/volume.ts';
-import { asideOf, writeAtomic } from '../../node/files.ts';
+import { withScratch, writeAt, writeAtomic } from '../../node/files.ts';
 import { niftiHeader } from '../nifti-writing.ts';
 import { nrrdHeader } from '../nrrd-writing.ts';
 import { bytesOf, STORED_BYTES, type VoxelType, voxelTypeOf } from '../stored-image.ts';
@@ -111,24 +111,6 @@ async function writeComponents(file: FileHandle, start: number, image: PlanesToW
       for (let i = 0, at = component; i < one.length; i++, at += 3) one[i] = values[at];
       await writeAt(file, bytesOf(one), start + (component * nz + z) * planeBytes);
     }
-  }
-}
-
-async function writeAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; )
-    done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
-}
-
-/** A file beside `path` that is gone afterwards, also if the process is killed, where the system allows that. */
-async function withScratch(path: string, work: (scratch: FileHandle) => Promise<void>): Promise<void> {
-  const name = asideOf(path);
-  const scratch = await open(name, 'wx+');
-  try {
-    await rm(name).catch(() => {});
-    await work(scratch);
-  } finally {
-    await scratch.close();
-    await rm(name, { force: true });
   }
 }
 

@@ -6,10 +6,10 @@
 import type { Session } from '../../engine/backend.ts';
 import { composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
 import { cropPad } from '../../geometry/crop.ts';
-import { resampleNearest } from '../../geometry/resample.ts';
+import { rasOrder } from '../../geometry/orientation.ts';
+import { nearestPlanes, resampleNearest } from '../../geometry/resample.ts';
 import { type Geometry, toXyz, toZyx, type Volume, voxelCount, type Zyx } from '../../geometry/volume.ts';
-import type { NetworkImage } from '../../preparation/network-image.ts';
-import { slideWindows } from './sliding-window.ts';
+import { slideWindows, type VoxelBox, type WindowPlan } from './sliding-window.ts';
 
 /** The smallest integers that hold every code. */
 function codeArray(codes: readonly number[], length: number): Uint8Array | Int16Array | Uint16Array | Int32Array {
@@ -52,143 +52,254 @@ function axisSamples(source: Geometry, target: Geometry): readonly [AxisSamples,
   }) as unknown as readonly [AxisSamples, AxisSamples, AxisSamples];
 }
 
-/** Takes planes of class probabilities (classes, voxels of the plane) on the target grid, in the order of z. */
-type PlaneSink = (z: number, probabilities: Float32Array) => void;
+/** Which of the prepared voxels the image's grid reads: those that were padded are no part of it. */
+function neededBox(samples: readonly AxisSamples[]): VoxelBox {
+  const ranges = samples.map(({ low, share }) => {
+    let [from, to] = [Number.POSITIVE_INFINITY, -1];
+    for (let k = 0; k < low.length; k++) {
+      if (low[k]! < 0) continue;
+      from = Math.min(from, low[k]!);
+      to = Math.max(to, low[k]! + (share[k]! > 0 ? 1 : 0));
+    }
+    return [from, to] as const;
+  });
+  const ends = (which: 0 | 1): Zyx => [ranges[2]![which], ranges[1]![which], ranges[0]![which]];
+  return { from: ends(0), to: ends(1) };
+}
+
+/** The windows that segmenting a prepared image takes. */
+export function segmentationWindows({ cropped, grid }: ImageToSegment, window: Zyx, overlap: number): WindowPlan {
+  const samples = axisSamples(cropped.geometry, rasOrder(grid).geometry);
+  return { size: toZyx(cropped.geometry.size), window, overlap, ...(samples ? { needed: neededBox(samples) } : {}) };
+}
 
 /**
- * Brings planes of a source grid to a target grid with parallel axes, trilinear; outside the source the background has all probability.
+ * Brings planes of class probabilities from a source grid to a target grid with parallel axes, trilinear, and takes the most probable class
+ * of each voxel, the first of equal ones; outside the source that is the background.
+ * @param take is given the classes' indices, in the order of z; the array is used again for the next plane
  */
-async function resamplePlanes(
+async function mostProbable(
   planes: AsyncGenerator<Float32Array>,
   source: Geometry,
   target: Geometry,
   [alongX, alongY, alongZ]: readonly [AxisSamples, AxisSamples, AxisSamples],
   classes: number,
-  sink: PlaneSink,
+  take: (z: number, indices: Uint16Array) => void,
 ): Promise<void> {
   const [width, height] = source.size;
   const [outWidth, outHeight, outDepth] = target.size;
   const sourceVoxels = width * height;
-  const outVoxels = outWidth * outHeight;
   const blended = new Float32Array(classes * sourceVoxels);
-  const out = new Float32Array(classes * outVoxels);
+  /** A source row of each class at the target's places along x. */
+  const rows = Array.from({ length: 2 }, () => ({ y: -1, values: new Float64Array(classes * outWidth) }));
+  const best = new Float32Array(outWidth);
+  const indices = new Uint16Array(outWidth * outHeight);
   const held = new Map<number, Float32Array>();
   let read = 0;
   const planeAt = async (z: number): Promise<Float32Array> => {
     for (; read <= z; read++) held.set(read, (await planes.next()).value as Float32Array);
     return held.get(z)!;
   };
-  // the source's z runs as the target's: both are RAS
-  for (let z = 0; z < outDepth; z++) {
-    out.fill(0);
-    const low = alongZ.low[z]!;
-    if (low < 0) {
-      out.fill(1, 0, outVoxels);
-      sink(z, out);
-      continue;
-    }
-    const share = alongZ.share[z]!;
-    const first = await planeAt(low);
-    const second = share > 0 ? await planeAt(low + 1) : first;
-    for (const key of held.keys()) if (key < low) held.delete(key);
-    for (let i = 0; i < blended.length; i++) blended[i] = first[i]! + share * (second[i]! - first[i]!);
-    for (let y = 0, at = 0; y < outHeight; y++) {
-      const row = alongY.low[y]!;
-      for (let x = 0; x < outWidth; x++, at++) {
-        const column = alongX.low[x]!;
-        if (row < 0 || column < 0) {
-          out[at] = 1;
-          continue;
-        }
-        const [shareX, shareY] = [alongX.share[x]!, alongY.share[y]!];
-        const a = row * width + column;
-        const right = shareX > 0 ? 1 : 0;
-        const below = shareY > 0 ? width : 0;
-        for (let c = 0; c < classes; c++) {
-          const k = c * sourceVoxels + a;
-          const upper = blended[k]! + shareX * (blended[k + right]! - blended[k]!);
-          const lower = blended[k + below]! + shareX * (blended[k + below + right]! - blended[k + below]!);
-          out[c * outVoxels + at] = upper + shareY * (lower - upper);
-        }
+  const rowAt = (y: number): Float64Array => {
+    const row = rows[y % 2]!;
+    if (row.y === y) return row.values;
+    row.y = y;
+    for (let c = 0; c < classes; c++) {
+      const from = c * sourceVoxels + y * width;
+      const to = c * outWidth;
+      for (let x = 0; x < outWidth; x++) {
+        const low = alongX.low[x]!;
+        if (low < 0) continue;
+        const k = from + low;
+        const share = alongX.share[x]!;
+        row.values[to + x] = blended[k]! + share * (blended[k + (share > 0 ? 1 : 0)]! - blended[k]!);
       }
     }
-    sink(z, out);
+    return row.values;
+  };
+  // the source's z runs as the target's: both are RAS
+  for (let z = 0; z < outDepth; z++) {
+    indices.fill(0);
+    const low = alongZ.low[z]!;
+    if (low >= 0) {
+      const share = alongZ.share[z]!;
+      const first = await planeAt(low);
+      const second = share > 0 ? await planeAt(low + 1) : first;
+      for (const key of held.keys()) if (key < low) held.delete(key);
+      for (let i = 0; i < blended.length; i++) blended[i] = first[i]! + share * (second[i]! - first[i]!);
+      for (const row of rows) row.y = -1;
+      for (let y = 0; y < outHeight; y++) {
+        const row = alongY.low[y]!;
+        if (row < 0) continue;
+        const shareY = alongY.share[y]!;
+        const upper = rowAt(row);
+        const lower = shareY > 0 ? rowAt(row + 1) : upper;
+        const at = y * outWidth;
+        for (let x = 0; x < outWidth; x++) best[x] = upper[x]! + shareY * (lower[x]! - upper[x]!);
+        for (let c = 1; c < classes; c++) {
+          const from = c * outWidth;
+          for (let x = 0; x < outWidth; x++) {
+            const value = Math.fround(upper[from + x]! + shareY * (lower[from + x]! - upper[from + x]!));
+            if (value > best[x]!) {
+              best[x] = value;
+              indices[at + x] = c;
+            }
+          }
+        }
+        for (let x = 0; x < outWidth; x++) if (alongX.low[x]! < 0) indices[at + x] = 0;
+      }
+    }
+    take(z, indices);
   }
+}
+
+/** An image as segmenting needs it. */
+export interface ImageToSegment {
+  /** What the network sees of it. */
+  readonly cropped: Volume<Float32Array>;
+  /** The file's own grid. */
+  readonly grid: Geometry;
 }
 
 /** How an image is segmented. */
 export interface SegmentationPlan {
   /** A session of `predictionProgram` at the window's size, with its parameters. */
   readonly session: Session;
-  readonly image: NetworkImage;
+  readonly image: ImageToSegment;
   /** Code of each class in label maps, the background's first. */
   readonly codes: readonly number[];
   readonly window: Zyx;
   /** Least share of a side that neighbouring windows have in common. */
   readonly overlap: number;
-  readonly wantProbabilities: boolean;
+  /** Takes the planes of probabilities (classes, H, W) on the grid of `image.cropped`, in the order of z: see `probabilityPlanes`. */
+  readonly onPlane?: (probabilities: Float32Array) => void | Promise<void>;
   readonly onWindow: () => void;
 }
 
 /** A segmented image, on its file's own grid. */
 export interface Segmentation {
   readonly labels: Volume;
-  readonly probabilities: Volume<Float32Array>[] | null;
   readonly remarks: string[];
 }
 
-/** Segments one prepared image: codes on the image's own grid, and the classes' probabilities if they are wanted. */
+/** Segments one prepared image: codes on the image's own grid. */
 export async function segmentVolume({
   session,
   image,
   codes,
   window,
   overlap,
-  wantProbabilities,
+  onPlane,
   onWindow,
 }: SegmentationPlan): Promise<Segmentation> {
-  const { cropped, prepared, volume } = image;
+  const { cropped, grid } = image;
   const classes = codes.length;
-  const size = toZyx(cropped.geometry.size);
   const predict = async (start: Zyx): Promise<Float32Array> => {
     const part = cropPad(cropped, toXyz(start), toXyz(window), 0).data;
     const { probabilities } = await session.run('predict', { image: part });
     onWindow();
     return probabilities!;
   };
-  const planes = slideWindows({ size, window, overlap, channels: classes, predict });
-  const samples = axisSamples(cropped.geometry, prepared.image);
+  async function* planesOf(): AsyncGenerator<Float32Array, void, undefined> {
+    for await (const plane of slideWindows({ ...segmentationWindows(image, window, overlap), channels: classes, predict })) {
+      await onPlane?.(plane);
+      yield plane;
+    }
+  }
+  const planes = planesOf();
+  const { geometry: ras, first, step } = rasOrder(grid);
+  const samples = axisSamples(cropped.geometry, ras);
+  if (samples) {
+    const data = codeArray(codes, voxelCount(grid.size));
+    const [columns, rows] = ras.size;
+    await mostProbable(planes, cropped.geometry, ras, samples, classes, (z, indices) => {
+      for (let y = 0, v = 0; y < rows; y++) {
+        let to = first + z * step[2] + y * step[1];
+        for (let x = 0; x < columns; x++, to += step[0]) data[to] = codes[indices[v++]!]!;
+      }
+    });
+    // windows are run for planes that are needed only; the planes behind the last of them come for `onPlane` alone
+    for await (const _ of planes);
+    return { labels: { geometry: grid, data }, remarks: [] };
+  }
   // a sheared image was prepared on perpendicular axes: there classes are decided on the prepared grid, and the nearest voxel's is taken
-  const grid = samples ? prepared.image : cropped.geometry;
-  const [columns, rows] = grid.size;
-  const planeVoxels = columns * rows;
-  const data = codeArray(codes, voxelCount(grid.size));
-  const kept = wantProbabilities ? codes.map(() => new Float32Array(voxelCount(grid.size))) : null;
-  const sink: PlaneSink = (z, probabilities) => {
+  const data = codeArray(codes, voxelCount(cropped.geometry.size));
+  const planeVoxels = cropped.geometry.size[0] * cropped.geometry.size[1];
+  let at = 0;
+  for await (const plane of planes) {
     for (let v = 0; v < planeVoxels; v++) {
       let best = 0;
-      for (let c = 1; c < classes; c++)
-        if (probabilities[c * planeVoxels + v]! > probabilities[best * planeVoxels + v]!) best = c;
-      data[z * planeVoxels + v] = codes[best]!;
+      for (let c = 1; c < classes; c++) if (plane[c * planeVoxels + v]! > plane[best * planeVoxels + v]!) best = c;
+      data[at++] = codes[best]!;
     }
-    kept?.forEach((whole, c) => {
-      whole.set(probabilities.subarray(c * planeVoxels, (c + 1) * planeVoxels), z * planeVoxels);
-    });
-  };
-  if (samples) {
-    await resamplePlanes(planes, cropped.geometry, grid, samples, classes, sink);
-    // planes behind the last that was needed are still computed, so that the count of windows is the plan's
-    for await (const _ of planes);
-  } else {
-    let z = 0;
-    for await (const plane of planes) sink(z++, plane);
   }
-  /** The same voxels in the file's own order of axes. */
-  const onOwnGrid = <Data extends Volume['data']>(values: Data, outside: number): Volume<Data> =>
-    resampleNearest({ geometry: grid, data: values }, volume.geometry, outside) as Volume<Data>;
   return {
-    labels: onOwnGrid(data, 0),
-    probabilities: kept?.map((values, c) => onOwnGrid(values, c === 0 ? 1 : 0)) ?? null,
-    remarks: samples ? [] : ['its axes are sheared: classes were decided on perpendicular axes and brought back voxel by voxel'],
+    labels: resampleNearest({ geometry: cropped.geometry, data }, grid, 0),
+    remarks: ['its axes are sheared: classes were decided on perpendicular axes and brought back voxel by voxel'],
   };
+}
+
+/**
+ * One class's probabilities on the image's own grid, as `segmentVolume` sees them there.
+ * @param outside value of voxels outside of what the network saw: 1 for the background, else 0
+ * @returns gives a plane of `grid`; the array is used again for the next plane
+ */
+export function probabilityPlanes(
+  { geometry: source, data }: Volume<Float32Array>,
+  grid: Geometry,
+  outside: number,
+): (z: number) => Float32Array {
+  const { geometry: ras, axes, step } = rasOrder(grid);
+  const samples = axisSamples(source, ras);
+  const out = new Float32Array(grid.size[0] * grid.size[1]);
+  if (!samples) {
+    const read = nearestPlanes({ geometry: source, data }, grid, outside);
+    return (z) => {
+      read(z, out);
+      return out;
+    };
+  }
+  const [width, height] = source.size;
+  /** Along x, y and z of RAS: which axis of the file it is, and at each of the file's voxels the place in the source and its share. */
+  const along = samples.map(({ low, share }, k) => ({
+    file: axes[k]!,
+    low: step[k]! < 0 ? low.slice().reverse() : low,
+    share: step[k]! < 0 ? share.slice().reverse() : share,
+  })) as unknown as readonly [FileAxis, FileAxis, FileAxis];
+  const [alongX, alongY, alongZ] = along;
+  const at = [0, 0, 0];
+  return (z) => {
+    at[2] = z;
+    for (let y = 0, v = 0; y < grid.size[1]; y++) {
+      at[1] = y;
+      for (let x = 0; x < grid.size[0]; x++, v++) {
+        at[0] = x;
+        const [ix, iy, iz] = [at[alongX.file]!, at[alongY.file]!, at[alongZ.file]!];
+        const [column, row, slice] = [alongX.low[ix]!, alongY.low[iy]!, alongZ.low[iz]!];
+        if (column < 0 || row < 0 || slice < 0) {
+          out[v] = outside;
+          continue;
+        }
+        const [shareX, shareY, shareZ] = [alongX.share[ix]!, alongY.share[iy]!, alongZ.share[iz]!];
+        const right = shareX > 0 ? 1 : 0;
+        const below = shareY > 0 ? width : 0;
+        const behind = shareZ > 0 ? width * height : 0;
+        const i = (slice * height + row) * width + column;
+        // z first and in single precision, then x and y: what `mostProbable` computes
+        const a = Math.fround(data[i]! + shareZ * (data[i + behind]! - data[i]!));
+        const b = Math.fround(data[i + right]! + shareZ * (data[i + right + behind]! - data[i + right]!));
+        const j = i + below;
+        const c = Math.fround(data[j]! + shareZ * (data[j + behind]! - data[j]!));
+        const d = Math.fround(data[j + right]! + shareZ * (data[j + right + behind]! - data[j + right]!));
+        const upper = a + shareX * (b - a);
+        const lower = c + shareX * (d - c);
+        out[v] = upper + shareY * (lower - upper);
+      }
+    }
+    return out;
+  };
+}
+
+interface FileAxis extends AxisSamples {
+  readonly file: number;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Zyx } from '../../geometry/volume.ts';
 import { randomStream } from '../../random/random.ts';
-import { slideWindows, windowCount, windowStarts, windowWeights } from './sliding-window.ts';
+import { slideWindows, windowCount, windowStarts, windowsOf, windowWeights } from './sliding-window.ts';
 
 const collect = async (planes: AsyncGenerator<Float32Array>): Promise<number[]> => {
   const all: number[] = [];
@@ -72,6 +72,35 @@ describe('slideWindows', () => {
       return new Float32Array(8 * 8 * 8);
     };
     await collect(slideWindows({ size: [9, 20, 8], window: [8, 8, 8], overlap: 0.5, channels: 1, predict }));
-    expect(asked).toBe(windowCount([9, 20, 8], [8, 8, 8], 0.5));
+    expect(asked).toBe(windowCount({ size: [9, 20, 8], window: [8, 8, 8], overlap: 0.5 }));
+  });
+
+  it('runs the windows of a box alone, in which the values are the same', async () => {
+    const random = randomStream(2, 'needed');
+    for (let trial = 0; trial < 30; trial++) {
+      const size: Zyx = [random.integer(1, 24), random.integer(1, 16), random.integer(1, 16)];
+      const window: Zyx = [random.integer(2, 8), random.integer(2, 8), random.integer(2, 8)];
+      const from = size.map((n) => random.integer(0, n - 1)) as unknown as Zyx;
+      const to = size.map((n, k) => random.integer(from[k]!, n - 1)) as unknown as Zyx;
+      const asked: string[] = [];
+      const predict = async (start: Zyx): Promise<Float32Array> => {
+        asked.push(start.join());
+        const one = randomStream(4, 'window', ...start.map((s) => s + 100));
+        return Float32Array.from({ length: window[0] * window[1] * window[2] }, () => one.uniform());
+      };
+      const plan = { size, window, overlap: random.uniform(0, 0.8) };
+      const whole = await collect(slideWindows({ ...plan, channels: 1, predict }));
+      asked.length = 0;
+      const part = await collect(slideWindows({ ...plan, channels: 1, predict, needed: { from, to } }));
+      expect(asked.length).toBe(windowCount({ ...plan, needed: { from, to } }));
+      expect(asked).toEqual([...windowsOf({ ...plan, needed: { from, to } })].map(String));
+      expect(part.length).toBe(whole.length);
+      for (let z = from[0]; z <= to[0]; z++)
+        for (let y = from[1]; y <= to[1]; y++)
+          for (let x = from[2]; x <= to[2]; x++) {
+            const i = (z * size[1] + y) * size[2] + x;
+            expect(part[i]).toBe(whole[i]);
+          }
+    }
   });
 });

@@ -19,28 +19,52 @@ export function windowWeights(side: number): Float64Array {
   return Float64Array.from({ length: side }, (_, i) => Math.max(1e-3, Math.exp(-0.5 * ((i - middle) / deviation) ** 2)));
 }
 
-export interface SlidingWindowRequest {
+/** A box of voxels, both ends included; z, y, x. */
+export interface VoxelBox {
+  readonly from: Zyx;
+  readonly to: Zyx;
+}
+
+/** Where windows stand, and over what. */
+export interface WindowPlan {
   /** Voxels of the volume. */
   readonly size: Zyx;
   /** Voxels of a window. */
   readonly window: Zyx;
   /** Least share of a side that neighbouring windows have in common, 0 to below 1. */
   readonly overlap: number;
+  /** The voxels whose values are wanted; by default all. Windows that hold none of them are left out. */
+  readonly needed?: VoxelBox;
+}
+
+export interface SlidingWindowRequest extends WindowPlan {
   readonly channels: number;
   /** (channels, D, H, W) of the window at `start`, which lies outside the volume where that is smaller than the window. */
   readonly predict: (start: Zyx) => Promise<Float32Array>;
 }
 
-/** How many windows a volume takes. */
-export const windowCount = (size: Zyx, window: Zyx, overlap: number): number =>
-  size.reduce((product, n, axis) => product * windowStarts(n, window[axis]!, overlap).length, 1);
+/** Starts of the windows along z, y and x. */
+const startsOf = ({ size, window, overlap, needed }: WindowPlan): readonly [number[], number[], number[]] =>
+  size.map((n, axis) =>
+    windowStarts(n, window[axis]!, overlap).filter(
+      (start) => !needed || (start <= needed.to[axis]! && start + window[axis]! > needed.from[axis]!),
+    ),
+  ) as unknown as readonly [number[], number[], number[]];
 
-/** The weighted means of the windows, plane by plane from z = 0: each (channels, H, W). */
+/** How many windows a volume takes. */
+export const windowCount = (plan: WindowPlan): number => startsOf(plan).reduce((product, starts) => product * starts.length, 1);
+
+/** The starts of all windows, in the order in which they are run. */
+export function* windowsOf(plan: WindowPlan): Generator<Zyx, void, undefined> {
+  const [zs, ys, xs] = startsOf(plan);
+  for (const z of zs) for (const y of ys) for (const x of xs) yield [z, y, x];
+}
+
+/** The weighted means of the windows, plane by plane from z = 0: each (channels, H, W). Voxels that no window holds are 0. */
 export async function* slideWindows(request: SlidingWindowRequest): AsyncGenerator<Float32Array, void, undefined> {
-  const { size, window, overlap, channels, predict } = request;
+  const { size, window, channels, predict } = request;
   const [depth, height, width] = size;
   const [wd, wh, ww] = window;
-  const [zs, ys, xs] = size.map((n, axis) => windowStarts(n, window[axis]!, overlap)) as [number[], number[], number[]];
   const [weightZ, weightY, weightX] = window.map(windowWeights) as [Float64Array, Float64Array, Float64Array];
   const slots = Math.min(wd, depth);
   const planeVoxels = height * width;
@@ -67,17 +91,22 @@ export async function* slideWindows(request: SlidingWindowRequest): AsyncGenerat
   };
 
   let handedOut = 0;
-  for (const [i, z] of zs.entries()) {
-    for (const y of ys) for (const x of xs) addWindow([z, y, x], await predict([z, y, x]));
-    const until = Math.min(depth, zs[i + 1] ?? depth);
+  function* finished(until: number): Generator<Float32Array, void, undefined> {
     for (; handedOut < until; handedOut++) {
       const [sum, weight] = [sums[handedOut % slots]!, weights[handedOut % slots]!];
       const plane = new Float32Array(sum.length);
       for (let c = 0; c < channels; c++)
-        for (let v = 0; v < planeVoxels; v++) plane[c * planeVoxels + v] = sum[c * planeVoxels + v]! / weight[v]!;
+        for (let v = 0; v < planeVoxels; v++)
+          plane[c * planeVoxels + v] = weight[v]! > 0 ? sum[c * planeVoxels + v]! / weight[v]! : 0;
       yield plane;
       sum.fill(0);
       weight.fill(0);
     }
   }
+  for (const start of windowsOf(request)) {
+    // no later window reaches the planes before this one
+    yield* finished(Math.min(depth, start[0]));
+    addWindow(start, await predict(start));
+  }
+  yield* finished(depth);
 }
