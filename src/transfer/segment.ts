@@ -185,7 +185,7 @@ async function segmentOne(
   if (dicom && source.kind === 'dicom') {
     if (segments.some(({ code }) => found.has(code))) {
       try {
-        await writeDicomSegmentation(join(out, dicomName(name)), result.labels, segments, source.files);
+        await writeDicomSegmentation(join(out, dicomName(name)), result.labels, segments, source);
       } catch (error) {
         // trouble of the machine while something is written ends the batch, whatever its kind
         if (isMachineTrouble(error)) throw error;

@@ -119,15 +119,28 @@ const BINARY_TAGS: Readonly<Record<string, string>> = {
 const text = (data: DataSet | undefined, tag: string): string => data?.string(tag)?.trim() ?? '';
 const item = (data: DataSet | undefined, tag: string, k = 0): DataSet | undefined => data?.elements[tag]?.items?.[k]?.dataSet;
 
+/** Character sets of PS3.3 C.12.1.1.2 as the Encoding Standard names them. */
+const CHARACTER_SETS: readonly (readonly [string, string])[] = [
+  ['IR 192', 'utf-8'],
+  ['GB18030', 'gb18030'],
+  ['GBK', 'gbk'],
+  ['IR 87', 'iso-2022-jp'],
+  ['IR 149', 'euc-kr'],
+  ['IR 58', 'gbk'],
+  ['IR 13', 'shift_jis'],
+  ['IR 101', 'iso-8859-2'],
+  ['IR 144', 'iso-8859-5'],
+  ['IR 127', 'iso-8859-6'],
+  ['IR 126', 'iso-8859-7'],
+  ['IR 138', 'iso-8859-8'],
+];
+
 /** Text in the file's own character set (0008,0005). */
-function decodedText(data: DataSet, tag: string): string {
+export function textOf(data: DataSet, tag: string): string {
   const element = data.elements[tag];
   if (!element) return '';
-  const set = text(data, 'x00080005').split('\\')[0];
-  const label =
-    { 'ISO_IR 192': 'utf-8', GB18030: 'gb18030', GBK: 'gbk', 'ISO_IR 101': 'iso-8859-2', 'ISO_IR 144': 'iso-8859-5' }[set] ??
-    { 'ISO_IR 127': 'iso-8859-6', 'ISO_IR 126': 'iso-8859-7', 'ISO_IR 138': 'iso-8859-8', 'ISO_IR 13': 'shift_jis' }[set] ??
-    'iso-8859-1';
+  const sets = text(data, 'x00080005');
+  const label = CHARACTER_SETS.find(([set]) => sets.includes(set))?.[1] ?? 'iso-8859-1';
   const bytes = (data.byteArray as Uint8Array).subarray(element.dataOffset, element.dataOffset + element.length);
   return new TextDecoder(label).decode(bytes).replace(/\0.*$/s, '').trim();
 }
@@ -182,7 +195,7 @@ export async function readDicomObject(source: RandomAccess): Promise<DicomObject
     studyUid: text(data, 'x0020000d'),
     seriesUid: text(data, 'x0020000e'),
     frameOfReferenceUid: text(data, 'x00200052'),
-    description: decodedText(data, 'x0008103e') || decodedText(data, 'x00181030'),
+    description: textOf(data, 'x0008103e') || textOf(data, 'x00181030'),
     modality,
     rows,
     columns,

@@ -1,0 +1,285 @@
+/**
+ * A label map as a DICOM Segmentation object (PS3.3 A.51): one binary frame for every segment and every slice in which it occurs,
+ * each with its own position, so that tilted and irregular grids stay exact.
+ */
+import { WorkError } from '../../errors/errors.ts';
+import { applyAffine, voxelToPhysical } from '../../geometry/affine.ts';
+import type { Volume, Xyz } from '../../geometry/volume.ts';
+import { readDataSet } from './data-set.ts';
+import { type DicomFrame, textOf } from './frames.ts';
+import type { RandomAccess } from './random-access.ts';
+import { type Element, encodeElements, encodeMeta, newUid } from './write.ts';
+
+/** A structure of the label map. */
+export interface Segment {
+  /** Its value in the label map. */
+  readonly code: number;
+  readonly name: string;
+  /** 0 to 255 each. */
+  readonly colour: readonly [number, number, number];
+}
+
+const SEGMENTATION_STORAGE = '1.2.840.10008.5.1.4.1.1.66.4';
+/** Frames that a file may hold: their numbers are 16-bit in places, and no viewer opens more. */
+const MAX_SEGMENTS = 65535;
+
+const code = (value: string, scheme: string, meaning: string): Element[] => [
+  ['00080100', 'SH', value],
+  ['00080102', 'SH', scheme],
+  ['00080104', 'LO', meaning],
+];
+/** Names that a user gave have no code of a terminology: the category is SNOMED CT's, the type a private one. */
+const ANATOMY = code('123037004', 'SCT', 'Anatomical Structure');
+
+/** What patient and study elements are copied from the series, with the VR and what must be there. */
+const COPIED: readonly (readonly [string, string])[] = [
+  ['00080020', 'DA'],
+  ['00080030', 'TM'],
+  ['00080050', 'SH'],
+  ['00080090', 'PN'],
+  ['00081030', 'LO'],
+  ['00100010', 'PN'],
+  ['00100020', 'LO'],
+  ['00100030', 'DA'],
+  ['00100040', 'CS'],
+  ['0020000d', 'UI'],
+  ['00200010', 'SH'],
+  ['00200052', 'UI'],
+  ['00201040', 'LO'],
+];
+/** Of these an absent one is left out; all others may be empty but must be there. */
+const OPTIONAL = new Set(['00081030']);
+
+/** LO holds 64 characters, and the backslash parts values. */
+const short = (text: string): string => text.replaceAll('\\', '/').slice(0, 64);
+
+/** sRGB (0 to 255) as CIELab in 16 bits, D65 (PS3.3 C.10.7.1.1). */
+function cieLab(colour: readonly [number, number, number]): number[] {
+  const [r, g, b] = colour.map((c) => (c / 255 > 0.04045 ? ((c / 255 + 0.055) / 1.055) ** 2.4 : c / 255 / 12.92));
+  const f = (t: number): number => (t > (6 / 29) ** 3 ? Math.cbrt(t) : t / (3 * (6 / 29) ** 2) + 4 / 29);
+  const x = f((0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.9505);
+  const y = f(0.2126 * r + 0.7152 * g + 0.0722 * b);
+  const z = f((0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.089);
+  const word = (value: number): number => Math.max(0, Math.min(65535, Math.round(value)));
+  return [
+    word(((116 * y - 16) / 100) * 65535),
+    word(((500 * (x - y) + 128) / 255) * 65535),
+    word(((200 * (y - z) + 128) / 255) * 65535),
+  ];
+}
+
+interface SegFrame {
+  /** From 1. */
+  readonly segment: number;
+  readonly plane: number;
+}
+
+/**
+ * The file's bytes, in pieces. Segments without a voxel are left out; the others are numbered from 1 in their order.
+ * @param labels on the series' grid
+ * @param frames the slices that `labels` belongs to
+ * @param source the file of one of them
+ * @throws WorkError if no segment has a voxel
+ */
+export async function encodeSegmentation(
+  labels: Volume,
+  segments: readonly Segment[],
+  frames: readonly DicomFrame[],
+  source: RandomAccess,
+  software: string,
+): Promise<Uint8Array[]> {
+  const { geometry, data } = labels;
+  const [nx, ny, nz] = geometry.size;
+  const planeCodes = Array.from({ length: nz }, (_, z) => new Set(data.subarray(z * nx * ny, (z + 1) * nx * ny)));
+  const kept = segments.filter((segment) => planeCodes.some((codes) => codes.has(segment.code)));
+  if (kept.length === 0) throw new WorkError('nothing was found to be written as DICOM SEG: every voxel is background');
+  if (kept.length > MAX_SEGMENTS) throw new WorkError(`DICOM SEG takes ${MAX_SEGMENTS} segments, not ${kept.length}`);
+  const segFrames: SegFrame[] = kept.flatMap((segment, k) =>
+    planeCodes.flatMap((codes, plane) => (codes.has(segment.code) ? [{ segment: k + 1, plane }] : [])),
+  );
+
+  const { data: header } = await readDataSet(source);
+  const copied = COPIED.flatMap(([tag, vr]): Element[] => {
+    const value = textOf(header, `x${tag}`);
+    if (tag === '00200052' && value === '') return [[tag, vr, newUid()]];
+    if (tag === '0020000d' && value === '') throw new WorkError('its series has no Study Instance UID, which DICOM SEG needs');
+    return value === '' && OPTIONAL.has(tag) ? [] : [[tag, vr, value]];
+  });
+
+  const toPhysical = voxelToPhysical(geometry);
+  const positions = Array.from({ length: nz }, (_, z) => applyAffine(toPhysical, [0, 0, z]));
+  const sources = positions.map((position) => frameAt(position, frames, Math.min(...geometry.spacingMm)));
+  const d = geometry.direction;
+  const [row, column]: [Xyz, Xyz] = [
+    [d[0], d[3], d[6]],
+    [d[1], d[4], d[7]],
+  ];
+  const normal = [
+    row[1] * column[2] - row[2] * column[1],
+    row[2] * column[0] - row[0] * column[2],
+    row[0] * column[1] - row[1] * column[0],
+  ];
+  const apart = Math.abs(normal[0] * d[2] + normal[1] * d[5] + normal[2] * d[8]) * geometry.spacingMm[2];
+  const now = new Date().toISOString();
+  const [date, time] = [now.slice(0, 10).replaceAll('-', ''), now.slice(11, 19).replaceAll(':', '')];
+  const [instance, organisation] = [newUid(), newUid()];
+  const used = [...new Set(segFrames.flatMap(({ plane }) => sources[plane] ?? []))];
+
+  const elements: Element[] = [
+    ...copied,
+    ['00080005', 'CS', 'ISO_IR 192'],
+    ['00080008', 'CS', 'DERIVED\\PRIMARY'],
+    ['00080016', 'UI', SEGMENTATION_STORAGE],
+    ['00080018', 'UI', instance],
+    ['00080021', 'DA', date],
+    ['00080023', 'DA', date],
+    ['00080031', 'TM', time],
+    ['00080033', 'TM', time],
+    ['00080060', 'CS', 'SEG'],
+    ['00080070', 'LO', 'gvsl'],
+    ['0008103e', 'LO', 'Segmentation'],
+    ['00081090', 'LO', 'gvsl'],
+    ['00181000', 'LO', '1'],
+    ['00181020', 'LO', short(software)],
+    ['0020000e', 'UI', newUid()],
+    ['00200011', 'IS', '300'],
+    ['00200013', 'IS', '1'],
+    ['00209221', 'SQ', [[['00209164', 'UI', organisation]]]],
+    [
+      '00209222',
+      'SQ',
+      [
+        dimension(organisation, '0062000b', '0062000a', 'ReferencedSegmentNumber'),
+        dimension(organisation, '00200032', '00209113', 'ImagePositionPatient'),
+      ],
+    ],
+    ['00280002', 'US', 1],
+    ['00280004', 'CS', 'MONOCHROME2'],
+    ['00280008', 'IS', String(segFrames.length)],
+    ['00280010', 'US', ny],
+    ['00280011', 'US', nx],
+    ['00280100', 'US', 1],
+    ['00280101', 'US', 1],
+    ['00280102', 'US', 0],
+    ['00280103', 'US', 0],
+    ['00282110', 'CS', '00'],
+    ['00620001', 'CS', 'BINARY'],
+    ['00620002', 'SQ', kept.map((segment, k) => segmentItem(segment, k + 1))],
+    ['00700080', 'CS', 'SEGMENTATION'],
+    ['00700081', 'LO', 'Automatic segmentation'],
+    ['00700084', 'PN', ''],
+    [
+      '52009229',
+      'SQ',
+      [
+        [
+          ['00209116', 'SQ', [[['00200037', 'DS', [...row, ...column]]]]],
+          [
+            '00289110',
+            'SQ',
+            [
+              [
+                ['00180050', 'DS', frames[0].thicknessMm ?? apart],
+                ['00180088', 'DS', apart],
+                ['00280030', 'DS', [geometry.spacingMm[1], geometry.spacingMm[0]]],
+              ],
+            ],
+          ],
+        ],
+      ],
+    ],
+    [
+      '52009230',
+      'SQ',
+      segFrames.map(({ segment, plane }): Element[] => [
+        ['00089124', 'SQ', sources[plane] ? [derivation(sources[plane])] : []],
+        ['00209111', 'SQ', [[['00209157', 'UL', [segment, plane + 1]]]]],
+        ['00209113', 'SQ', [[['00200032', 'DS', positions[plane]]]]],
+        ['0062000a', 'SQ', [[['0062000b', 'US', segment]]]],
+      ]),
+    ],
+    ['7fe00010', 'OB', pixelBits(labels, kept, segFrames)],
+  ];
+  if (used.length > 0) {
+    const { seriesUid } = used[0].file;
+    const files = [...new Set(used.map(({ file }) => file))];
+    elements.push([
+      '00081115',
+      'SQ',
+      [
+        [
+          [
+            '0008114a',
+            'SQ',
+            files.map(({ sopClassUid, sopInstanceUid }): Element[] => [
+              ['00081150', 'UI', sopClassUid],
+              ['00081155', 'UI', sopInstanceUid],
+            ]),
+          ],
+          ['0020000e', 'UI', seriesUid],
+        ],
+      ],
+    ]);
+  }
+  return [...encodeMeta(SEGMENTATION_STORAGE, instance), ...encodeElements(elements)];
+}
+
+const dimension = (organisation: string, pointer: string, group: string, name: string): Element[] => [
+  ['00209164', 'UI', organisation],
+  ['00209165', 'AT', pointer],
+  ['00209167', 'AT', group],
+  ['00209421', 'LO', name],
+];
+
+const segmentItem = (segment: Segment, number: number): Element[] => [
+  ['00620003', 'SQ', [ANATOMY]],
+  ['00620004', 'US', number],
+  ['00620005', 'LO', short(segment.name)],
+  ['00620006', 'ST', `label ${segment.code}`],
+  ['00620008', 'CS', 'AUTOMATIC'],
+  ['00620009', 'LO', 'gvsl'],
+  ['0062000d', 'US', cieLab(segment.colour)],
+  ['0062000f', 'SQ', [code(String(segment.code), '99GVSL', short(segment.name))]],
+];
+
+/** How a frame came from a slice. */
+const derivation = ({ file, index }: DicomFrame): Element[] => [
+  [
+    '00082112',
+    'SQ',
+    [
+      [
+        ['00081150', 'UI', file.sopClassUid],
+        ['00081155', 'UI', file.sopInstanceUid],
+        ...(file.frames.length > 1 ? ([['00081160', 'IS', String(index + 1)]] as Element[]) : []),
+        ['0028135a', 'CS', 'YES'],
+        ['0040a170', 'SQ', [code('121322', 'DCM', 'Source image for image processing operation')]],
+      ],
+    ],
+  ],
+  ['00089215', 'SQ', [code('113076', 'DCM', 'Segmentation')]],
+];
+
+/** The slice at a position, if one lies there: between interpolated planes there is none. */
+function frameAt(position: Xyz, frames: readonly DicomFrame[], spacing: number): DicomFrame | undefined {
+  let [nearest, least] = [undefined as DicomFrame | undefined, 0.25 * spacing];
+  for (const frame of frames) {
+    const p = frame.positionMm;
+    const distance = p ? Math.hypot(p[0] - position[0], p[1] - position[1], p[2] - position[2]) : Number.POSITIVE_INFINITY;
+    if (distance <= least) [nearest, least] = [frame, distance];
+  }
+  return nearest ?? (frames.length === 1 ? frames[0] : undefined);
+}
+
+/** One bit a voxel, frame behind frame without gaps, the first voxel in the lowest bit (PS3.5 8.1.1). */
+function pixelBits({ geometry, data }: Volume, kept: readonly Segment[], segFrames: readonly SegFrame[]): Uint8Array {
+  const pixels = geometry.size[0] * geometry.size[1];
+  const bits = new Uint8Array(Math.ceil((segFrames.length * pixels) / 8));
+  segFrames.forEach(({ segment, plane }, k) => {
+    const wanted = kept[segment - 1].code;
+    const from = plane * pixels;
+    let bit = k * pixels;
+    for (let i = 0; i < pixels; i++, bit++) if (data[from + i] === wanted) bits[bit >> 3] |= 1 << (bit & 7);
+  });
+  return bits;
+}
