@@ -89,6 +89,8 @@ export function parseMetaImage(bytes: Uint8Array): { readonly image: StoredImage
     throw new WorkError(`its HeaderSize is ${tag('HeaderSize')}: expected -1 or more`);
   if (skip === -1 && (compressed || !binary)) throw new WorkError('its HeaderSize is -1, which goes with raw data alone');
   const files = filesOf(required('ElementDataFile'), bytes, header.bytes);
+  if (!files && skip > 0 && skip < header.bytes)
+    throw new WorkError(`its HeaderSize is ${skip}, but its header has ${header.bytes} bytes: damaged`);
   const size = tag('CompressedDataSize');
   return {
     image,
@@ -134,6 +136,7 @@ function gridOf(
     [0, 1, 2].map((k) => (k < rank ? found[k] : rest)) as unknown as Xyz;
   const units = tag('DistanceUnits');
   const mm = units === undefined || units === '?' ? 1 : mmOf(units, notes);
+  if (mm !== 1) notes.push(`its distances are in ${units}: converted to mm, which ITK does not do`);
   const spacing = values(['ElementSpacing'], rank) ?? values(['ElementSize'], rank);
   if (!spacing) notes.push('no voxel size in its header ("ElementSpacing"): 1 mm is taken');
   const axes = values(['TransformMatrix', 'Rotation', 'Orientation'], rank * rank);
