@@ -152,7 +152,7 @@ async function writeAndRead(own: string): Promise<Finding> {
   const { data } = (await readImage(path)).volume;
   if (data.length !== written.length || data.some((value, i) => value !== written[i]))
     throw new Error('an image that was written is read back with other values');
-  return ok('ITK-Wasm writes and reads NIfTI');
+  return ok('NIfTI is written and read back');
 }
 
 /** The best of a few measurements, together about a second: other work on the machine only ever slows them. */

@@ -81,7 +81,9 @@ function forms(geometry: Geometry): { sform: Affine; qform: Qform | null } {
   const bcd = quaternionOf(nearest.map((value, i) => (i % 3 === 2 ? value * qfac : value)) as unknown as Matrix3);
   const spacing = geometry.spacingMm.map(Math.fround);
   const seen = qformAffine(bcd, qfac, spacing, sform.offset);
-  const apart = cornerDistanceMm(geometryOf(seen, geometry.size), geometryOf(sform, geometry.size));
+  // one voxel further, so that axes of one voxel count too
+  const size = geometry.size.map((n) => n + 1) as unknown as Xyz;
+  const apart = cornerDistanceMm(geometryOf(seen, size), geometryOf(sform, size));
   return { sform, qform: apart <= QFORM_TOLERANCE * Math.min(...spacing) ? { bcd, qfac } : null };
 }
 

@@ -6,9 +6,6 @@ import { type Geometry, IDENTITY_3, type Matrix3, type Xyz } from '../geometry/v
 import type { NiftiHeader } from './nifti-header.ts';
 import type { StoredImage } from './stored-image.ts';
 
-/** ITK-Wasm's address space is 4 GiB and holds more than one copy; what goes through it may not be larger. */
-export const MAX_IMAGE_BYTES = 1.5 * 2 ** 30;
-
 const LPS_FROM_RAS: Matrix3 = [-1, 0, 0, 0, -1, 0, 0, 0, 1];
 /** Shear below this is rounding of a header in single precision. */
 const SHEAR_DEG = 0.5;

@@ -6,7 +6,7 @@ import { WorkError } from '../errors/errors.ts';
 
 /**
  * Isolation from other origins lets the page's threads share memory. The policy keeps it from talking to anyone but this server, whatever is
- * in a file: 'wasm-unsafe-eval' compiles WebAssembly, and ITK's reader, of Emscripten's making, builds functions from text.
+ * in a file: 'wasm-unsafe-eval' compiles WebAssembly, and nothing else is built from text.
  */
 const HEADERS = {
   'Cross-Origin-Opener-Policy': 'same-origin',

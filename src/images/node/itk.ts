@@ -42,8 +42,8 @@ export interface MemoryFile {
 }
 
 export interface ItkRun {
-  /** Pipeline by package and name: ['@itk-wasm/image-io', 'nifti-read-image']. */
-  readonly pipeline: readonly ['@itk-wasm/image-io' | '@itk-wasm/dicom', string];
+  /** Pipeline by package and name: ['@itk-wasm/dicom', 'write-segmentation']. */
+  readonly pipeline: readonly ['@itk-wasm/dicom', string];
   readonly args: readonly string[];
   /** Kinds of the results, in order. */
   readonly outputs: readonly ({ type: 'Image' } | { type: 'JsonCompatible' } | { type: 'BinaryFile'; data: { path: string } })[];
