@@ -197,6 +197,9 @@ describe('an nnU-Net folder', () => {
     await expect(readWhole(opened, b)).rejects.toThrow(WorkError);
     rmSync(imagePath(damaged, c));
     await expect(readWhole(opened, c)).rejects.toThrow(/c\.npy: cannot be opened/);
+    mkdirSync(imagePath(damaged, c));
+    await expect(readWhole(opened, c)).rejects.toThrow(/c\.npy: not a file/);
+    rmSync(imagePath(damaged, c), { recursive: true });
     cpSync(join(damaged, 'labels', 'a.npy'), imagePath(damaged, c));
     await expect(readWhole(opened, c)).rejects.toThrow(/expected <f2/);
     writeFileSync(

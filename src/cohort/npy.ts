@@ -47,6 +47,7 @@ export async function openNpy(path: string): Promise<NpyFile> {
   }
   const refuse = (why: string): WorkError => new WorkError(`${path}: ${why}; prepare the cohort again`);
   try {
+    if (!(await handle.stat()).isFile()) throw refuse('not a file');
     const head = Buffer.alloc(1024);
     const { bytesRead } = await handle.read(head, 0, head.length, 0);
     if (bytesRead < 10 || head.toString('latin1', 0, 6) !== MAGIC) throw refuse('not an .npy file (its magic bytes are missing)');

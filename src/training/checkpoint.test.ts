@@ -80,6 +80,12 @@ describe('checkpoint', () => {
       readFileSync(join(last, 'model.safetensors')),
       /expected m.unet.inc.weight \[2, 3\]; found none/,
     );
+    // no reader of the format would mind, and a network computes with it: the label maps would be empty
+    for (const file of ['model.safetensors', 'state.safetensors']) {
+      const bytes = readFileSync(join(folder, 'best', file));
+      bytes.writeFloatLE(Number.NaN, bytes.length - 4);
+      await spoil(file, bytes, new RegExp(`last/${file}: .* holds NaN at index \\d+: the file is damaged`));
+    }
   });
 
   it('refuses to write a configuration that could not be read back, and keeps the checkpoint there is', async () => {

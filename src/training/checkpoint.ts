@@ -15,7 +15,7 @@ import { findFolder, repairFolder, writeFileAtomic, writeFolderAtomic } from '..
 import { lockFolder } from '../node/lock.ts';
 import { withMachineTrouble } from '../node/machine.ts';
 import { readSafetensors, writeSafetensors } from '../node/safetensors.ts';
-import { jsonText, type Model, readJson, readModel, writeModel } from './model-folder.ts';
+import { jsonText, type Model, readJson, readModel, requireFinite, writeModel } from './model-folder.ts';
 
 /** Unknown keys are ignored, so that later versions may add some. */
 const stateSchema = z.object({
@@ -92,6 +92,7 @@ export async function readCheckpoint(run: string, which: 'last' | 'best'): Promi
     );
   const path = join(folder, MOMENTS_FILE);
   const { tensors } = await readSafetensors(path);
+  requireFinite(tensors.values(), path);
   const momentsOf = (prefix: string): Map<string, NamedTensor> => {
     const moments = new Map<string, NamedTensor>();
     for (const [name, { shape }] of parameters) {

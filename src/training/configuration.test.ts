@@ -157,6 +157,10 @@ Options of the command line go before the file. Written from src/training/config
     expect(await readRunConfiguration(join(folder, 'nowhere'))).toEqual(DEFAULT_CONFIGURATION);
     await file('run.json', '{"configuration":');
     await expect(readRunConfiguration(folder)).rejects.toThrow('run.json: not JSON');
+    await file('run.json', `{"configuration": ${'['.repeat(20_000)}${']'.repeat(20_000)}}`);
+    await expect(readRunConfiguration(folder)).rejects.toThrow(
+      /run.json: not JSON \(objects and lists within each other, more than 64 deep/,
+    );
   });
 
   it('lets a run go on longer, with other threads and other logging, and nothing else', () => {

@@ -80,6 +80,15 @@ export async function writeModel(
   await writeFileAtomic(join(folder, CONFIG_FILE), jsonText(checked));
 }
 
+/** A network computes with any bytes: what is damaged must not become an empty label map. @throws WorkError naming file and tensor */
+export function requireFinite(tensors: Iterable<NamedTensor>, file: string): void {
+  for (const { name, data } of tensors) {
+    const bad = data.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0)
+      throw new WorkError(`${file}: ${name} holds ${data[bad]} at index ${bad}: the file is damaged; take a copy of it`);
+  }
+}
+
 /**
  * Reads a model.
  * @param folder what `resolveModel` returned
@@ -88,7 +97,9 @@ export async function writeModel(
 export async function readModel(folder: string): Promise<Model> {
   const path = join(folder, CONFIG_FILE);
   const configuration = parseModelConfiguration(await readDocument(path), path);
-  const { tensors } = await readSafetensors(join(folder, MODEL_FILE));
+  const file = join(folder, MODEL_FILE);
+  const { tensors } = await readSafetensors(file);
+  requireFinite(tensors.values(), file);
   return { configuration, parameters: tensors };
 }
 

@@ -8,6 +8,7 @@ import { distance } from 'fastest-levenshtein';
 import { parse as parseYaml, YAMLParseError } from 'yaml';
 import type { z } from 'zod';
 import { UsageError } from '../errors/errors.ts';
+import { parseJson, quoteJson } from '../formats/json.ts';
 import { type PretrainConfiguration, pretrainConfigurationSchema } from './configuration.ts';
 import { type ConfigurationSchema, configurationKeys } from './configuration-reference.ts';
 
@@ -37,7 +38,7 @@ async function readDocument(file: string): Promise<unknown> {
   try {
     const text = await readFile(file, 'utf8');
     // An empty file is an empty configuration: everything at its default.
-    return (/\.json$/i.test(file) ? JSON.parse(text) : parseYaml(text)) ?? {};
+    return (/\.json$/i.test(file) ? parseJson(text) : parseYaml(text)) ?? {};
   } catch (error) {
     const what = error instanceof YAMLParseError ? 'YAML' : 'JSON or YAML';
     throw new UsageError(`${file}: not readable as ${what}: ${(error as Error).message.trim()}`);
@@ -73,8 +74,7 @@ function nearest(path: string, schema: ConfigurationSchema): string | undefined 
 /** What stands at `path` in a document, as a message shows it. */
 function found(document: unknown, path: readonly PropertyKey[]): string {
   const value = path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], document);
-  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'nothing');
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+  return typeof value === 'number' ? String(value) : value === undefined ? 'nothing' : quoteJson(value);
 }
 
 /** A kind of configuration: its schema, and the command that takes it, for messages. */
@@ -158,9 +158,9 @@ export async function readRunConfigurationOf<Schema extends ConfigurationSchema>
   const text = await readFile(file, 'utf8').catch(() => '{}');
   let document: unknown;
   try {
-    document = (JSON.parse(text) as { configuration?: unknown } | null)?.configuration ?? {};
-  } catch {
-    throw new UsageError(`${file}: not JSON; give the run's configuration with --config`);
+    document = (parseJson(text) as { configuration?: unknown } | null)?.configuration ?? {};
+  } catch (error) {
+    throw new UsageError(`${file}: not JSON (${(error as Error).message}); give the run's configuration with --config`);
   }
   return parseConfigurationOf(kind, document, overrides, file);
 }

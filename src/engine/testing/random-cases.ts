@@ -1,6 +1,7 @@
 /**
  * Random cases of every operation: awkward shapes on purpose (odd sizes, axes of one voxel, one to three samples, few channels and
- * whole blocks of 8), so that a backend's edges and alignments are met.
+ * whole blocks of 8), so that a backend's edges and alignments are met; and long ones (an axis or channels of thousands), so that
+ * nothing is longer than what a backend has set aside for it.
  */
 import { type RandomStream, randomStream } from '../../random/random.ts';
 import { elementCount, type Shape } from '../graph.ts';
@@ -32,22 +33,34 @@ export type TestedOperation = Exclude<
 
 type Generated = Omit<OperationCase, 'title'>;
 type Size = readonly [number, number, number];
+type Kind = 'awkward' | 'smooth' | 'long';
 
 /** Draws the parts of one case. */
 class Draw {
   readonly random: RandomStream;
   /** Keep away from kinks, stay small: for central differences. */
   readonly smooth: boolean;
-  private readonly maxVoxels: number;
+  /** What has thousands: one axis, or channels, until they are drawn. */
+  private long: 'axis' | 'channels' | undefined;
+  private maxVoxels: number;
 
-  constructor(random: RandomStream, smooth: boolean) {
+  constructor(random: RandomStream, kind: Kind) {
     this.random = random;
-    this.smooth = smooth;
-    this.maxVoxels = smooth ? 30 : 300;
+    this.smooth = kind === 'smooth';
+    if (kind === 'long') this.long = this.pick(['axis', 'axis', 'channels']);
+    this.maxVoxels = this.smooth ? 30 : 300;
   }
 
   pick<Choice>(choices: readonly Choice[]): Choice {
     return choices[this.random.integer(0, choices.length)];
+  }
+
+  /** Channels of thousands, once, if it is their turn. */
+  private manyChannels(): number | undefined {
+    if (this.long !== 'channels') return undefined;
+    this.long = undefined;
+    this.maxVoxels = 8;
+    return this.pick([4095, 4097, 5003]);
   }
 
   batch(): number {
@@ -55,10 +68,22 @@ class Draw {
   }
 
   channels(): number {
+    const many = this.manyChannels();
+    if (many !== undefined) return many;
     return this.pick(this.smooth ? [1, 2, 3, 8] : [1, 2, 3, 5, 8, 16, 24, 32]);
   }
 
+  /** Channels of probabilities. */
+  classes(least: 1 | 2 = 2): number {
+    return this.manyChannels() ?? this.pick([1, 2, 5, 8, 29].slice(least - 1));
+  }
+
   size(least = 1): Size {
+    if (this.long === 'axis') {
+      const size: [number, number, number] = [least, least, least];
+      size[this.pick([2, 2, 1, 0])] = this.pick([2047, 2048, 2049, 2501, 5003]);
+      return size;
+    }
     const sizes = (this.smooth ? [1, 2, 3, 4, 5] : [1, 2, 3, 4, 5, 7, 8, 9, 11, 13, 16, 17, 19, 33]).filter(
       (size) => size >= least,
     );
@@ -310,7 +335,7 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
     return { inputs: { a: draw.normal(shape), b: draw.normal(shape) }, build: (graph, { a, b }) => mseLoss(graph, a, b) };
   },
   dice: (draw) => {
-    const shape = draw.shape(draw.pick([2, 5, 8, 29]));
+    const shape = draw.shape(draw.classes());
     return {
       inputs: { probabilities: draw.uniform(shape), truth: draw.oneHot(shape) },
       wanted: ['probabilities'],
@@ -318,11 +343,11 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
     };
   },
   softmax: (draw) => ({
-    inputs: { x: draw.normal(draw.shape(draw.pick([1, 2, 5, 8, 29])), draw.smooth ? 1 : 10) },
+    inputs: { x: draw.normal(draw.shape(draw.classes(1)), draw.smooth ? 1 : 10) },
     build: (graph, { x }) => softmax(graph, x),
   }),
   crossEntropy: (draw) => {
-    const shape = draw.shape(draw.pick([2, 5, 8, 29]));
+    const shape = draw.shape(draw.classes());
     return {
       inputs: { logits: draw.normal(shape, draw.smooth ? 1 : 10), truth: draw.oneHot(shape) },
       wanted: ['logits'],
@@ -341,9 +366,9 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
 
 export const TESTED_OPERATIONS = Object.keys(GENERATORS) as readonly TestedOperation[];
 
-function generate(name: TestedOperation, count: number, seed: number, smooth: boolean): OperationCase[] {
+function generate(name: TestedOperation, count: number, seed: number, kind: Kind): OperationCase[] {
   return Array.from({ length: count }, (_, i) => {
-    const each = GENERATORS[name](new Draw(randomStream(seed, name, smooth ? 'smooth' : 'awkward', i), smooth));
+    const each = GENERATORS[name](new Draw(randomStream(seed, name, kind, i), kind));
     const shapes = Object.entries(each.inputs).map(([input, { shape }]) => `${input} [${shape.join(', ')}]`);
     return { ...each, title: `${name} #${i}: ${shapes.join(', ')}` };
   });
@@ -351,7 +376,12 @@ function generate(name: TestedOperation, count: number, seed: number, smooth: bo
 
 /** `count` cases of an operation with awkward shapes, kinks and ties; equal seeds give equal cases. */
 export const randomCases = (name: TestedOperation, count: number, seed = 1): OperationCase[] =>
-  generate(name, count, seed, false);
+  generate(name, count, seed, 'awkward');
+
+/** Cases with an axis or channels of thousands. Positions there lose digits in single precision. */
+export const longCases = (name: TestedOperation, count: number, seed = 1): OperationCase[] =>
+  generate(name, count, seed, 'long').map((each) => ({ ...each, tolerance: Math.max(each.tolerance ?? 0, 5e-3) }));
 
 /** Small cases without a kink nearby, for central differences. */
-export const smoothCases = (name: TestedOperation, count: number, seed = 1): OperationCase[] => generate(name, count, seed, true);
+export const smoothCases = (name: TestedOperation, count: number, seed = 1): OperationCase[] =>
+  generate(name, count, seed, 'smooth');

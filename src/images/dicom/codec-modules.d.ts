@@ -25,8 +25,3 @@ declare module '@cornerstonejs/codec-openjph/wasmjs' {
   const factory: EmscriptenFactory;
   export default factory;
 }
-declare module 'jpeg-lossless-decoder-js' {
-  export class Decoder {
-    decompress(buffer: ArrayBufferLike, offset?: number, length?: number): ArrayBufferLike;
-  }
-}

@@ -1,10 +1,11 @@
 /**
  * Decoders of compressed frames: bytes of one frame in, samples out.
  *
- * RLE is written here; JPEG, JPEG-LS, JPEG 2000 and HTJ2K are WebAssembly builds of libjpeg-turbo, CharLS, OpenJPEG and OpenJPH, and
- * lossless JPEG is a decoder in JavaScript; each is loaded when the first frame needs it.
+ * RLE, lossless and 12-bit JPEG (jpeg.ts) are written here; JPEG of 8 bits, JPEG-LS, JPEG 2000 and HTJ2K are WebAssembly builds of
+ * libjpeg-turbo, CharLS, OpenJPEG and OpenJPH, each loaded when the first frame needs it.
  */
 import { WorkError } from '../../errors/errors.ts';
+import { decodeJpegFrame, jpegFrame } from './jpeg.ts';
 
 /** What a frame must decode to. */
 export interface FrameShape {
@@ -19,6 +20,10 @@ export type FrameDecoder = (bytes: Uint8Array, shape: FrameShape) => Promise<Fra
 
 const JPEG = '1.2.840.10008.1.2.4.';
 
+const jpegLs = emscripten('JpegLSDecoder', () => import('@cornerstonejs/codec-charls/decodewasmjs'));
+const jpeg2000 = emscripten('J2KDecoder', () => import('@cornerstonejs/codec-openjpeg/decodewasmjs'));
+const htJpeg2000 = emscripten('HTJ2KDecoder', () => import('@cornerstonejs/codec-openjph/wasmjs'));
+
 /** Decoders by transfer syntax; what is not here is refused by name. */
 const DECODERS: Readonly<Record<string, FrameDecoder>> = {
   '1.2.840.10008.1.2.5': async (bytes, shape) => decodeRle(bytes, shape),
@@ -26,13 +31,13 @@ const DECODERS: Readonly<Record<string, FrameDecoder>> = {
   [`${JPEG}51`]: decodeJpeg,
   [`${JPEG}57`]: decodeJpeg,
   [`${JPEG}70`]: decodeJpeg,
-  [`${JPEG}80`]: emscripten('JpegLSDecoder', () => import('@cornerstonejs/codec-charls/decodewasmjs')),
-  [`${JPEG}81`]: emscripten('JpegLSDecoder', () => import('@cornerstonejs/codec-charls/decodewasmjs')),
-  [`${JPEG}90`]: emscripten('J2KDecoder', () => import('@cornerstonejs/codec-openjpeg/decodewasmjs')),
-  [`${JPEG}91`]: emscripten('J2KDecoder', () => import('@cornerstonejs/codec-openjpeg/decodewasmjs')),
-  [`${JPEG}201`]: emscripten('HTJ2KDecoder', () => import('@cornerstonejs/codec-openjph/wasmjs')),
-  [`${JPEG}202`]: emscripten('HTJ2KDecoder', () => import('@cornerstonejs/codec-openjph/wasmjs')),
-  [`${JPEG}203`]: emscripten('HTJ2KDecoder', () => import('@cornerstonejs/codec-openjph/wasmjs')),
+  [`${JPEG}80`]: jpegLs,
+  [`${JPEG}81`]: jpegLs,
+  [`${JPEG}90`]: jpeg2000,
+  [`${JPEG}91`]: jpeg2000,
+  [`${JPEG}201`]: htJpeg2000,
+  [`${JPEG}202`]: htJpeg2000,
+  [`${JPEG}203`]: htJpeg2000,
 };
 
 const REFUSED: readonly (readonly [RegExp, string])[] = [
@@ -59,7 +64,7 @@ function emscripten(
 ): FrameDecoder {
   let module: Promise<EmscriptenDecoders> | undefined;
   return async (bytes, shape) => {
-    module ??= load().then(({ default: factory }) => (typeof factory === 'function' ? factory : factory.default)(QUIET));
+    module ??= load().then(({ default: factory }) => (typeof factory === 'function' ? factory : factory.default)(quiet()));
     let decoder: EmscriptenDecoder | undefined;
     try {
       decoder = new (await module)[name]();
@@ -88,7 +93,8 @@ function emscripten(
   };
 }
 
-const QUIET = { print: () => {}, printErr: () => {} };
+/** A module's settings; it keeps the object and changes it, so each needs its own. */
+const quiet = (): object => ({ print: () => {}, printErr: () => {} });
 const reasonOf = (error: unknown): string =>
   error instanceof Error && error.message ? ` (${error.message.split('\n')[0].slice(0, 120)})` : '';
 
@@ -101,42 +107,11 @@ async function decodeJpeg(bytes: Uint8Array, shape: FrameShape): Promise<FrameSa
     throw new WorkError(
       `a JPEG frame has ${width} x ${height} pixels of ${components} values, its header states ${shape.columns} x ${shape.rows} of 1`,
     );
-  if (process === 3) {
-    const { Decoder } = await import('jpeg-lossless-decoder-js');
-    try {
-      const decoded = new Decoder().decompress(bytes.slice().buffer);
-      return precision <= 8 ? new Uint8Array(decoded) : new Uint16Array(decoded);
-    } catch (error) {
-      throw new WorkError(`a lossless JPEG frame cannot be decoded: damaged or truncated${reasonOf(error)}`);
-    }
-  }
+  if (process === 3 || (process <= 1 && precision === 12)) return decodeJpegFrame(bytes);
   if (precision === 8 && process <= 2) return libjpeg(bytes, shape);
   throw new WorkError(
     `a JPEG frame of process ${process} with ${precision} bits, which is not read here; decompress it first, with gdcmconv --raw for example`,
   );
-}
-
-/** The frame marker SOFn of a JPEG stream (ITU T.81 B.2.2). */
-function jpegFrame(bytes: Uint8Array): { process: number; precision: number; width: number; height: number; components: number } {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 2; at + 10 <= bytes.length && view.getUint16(0) === 0xffd8; ) {
-    if (bytes[at] !== 0xff) break;
-    const marker = bytes[at + 1];
-    if (marker === 0xff) {
-      at++;
-      continue;
-    }
-    if (marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc)
-      return {
-        process: marker - 0xc0,
-        precision: bytes[at + 4],
-        height: view.getUint16(at + 5),
-        width: view.getUint16(at + 7),
-        components: bytes[at + 9],
-      };
-    at += 2 + view.getUint16(at + 2);
-  }
-  throw new WorkError('a JPEG frame has no frame header: damaged');
 }
 
 /** RLE of PS3.5 annex G: one PackBits segment a byte plane, the most significant first. */

@@ -42,10 +42,13 @@ const DEFLATED = /^1\.2\.840\.10008\.1\.2\.1\.99$/;
 const isFloat = (samples: FrameSamples | Float32Array | Float64Array): samples is Float32Array | Float64Array =>
   samples instanceof Float32Array || samples instanceof Float64Array;
 
-/** Picks the stored bits out of each sample and extends the sign. */
+/**
+ * Picks the stored bits out of each sample and extends the sign. A lossy decoder may overshoot the stored bits: such samples are
+ * clamped, where the same bits in other files are an overlay and left out.
+ */
 function storedOf(
   samples: FrameSamples,
-  { bitsStored, highBit, signed, bitsAllocated }: DicomFile,
+  { bitsStored, highBit, signed, bitsAllocated, pixels }: DicomFile,
   out: Int32Array,
   oddities: StoredOddities,
 ): Int32Array | Float64Array {
@@ -53,15 +56,20 @@ function storedOf(
   if (bitsStored === 32 && !signed) return Float64Array.from({ length: n }, (_, i) => samples[i] >>> 0);
   const down = highBit + 1 - bitsStored;
   const up = 32 - bitsStored;
-  const allocated = bitsAllocated === 32 ? -1 : 2 ** bitsAllocated - 1;
+  const unallocated = 32 - bitsAllocated;
+  const allocated = -1 >>> unallocated;
+  const clamps = pixels.encapsulated && down === 0;
+  const [least, most] = signed ? [-(2 ** (bitsStored - 1)), 2 ** (bitsStored - 1) - 1] : [0, 2 ** bitsStored - 1];
   let stray = 0;
   for (let i = 0; i < n; i++) {
     const sample = samples[i];
     const bits = (sample >>> down) << up;
     const value = signed ? bits >> up : bits >>> up;
     out[i] = value;
-    // outside the stored bits there may be nothing but the sign
-    if ((((value << down) ^ sample) & allocated) !== 0) stray++;
+    // outside the stored bits there may be nothing but the sign, or zeros instead of it
+    if ((((value << down) ^ sample) & allocated) === 0 || (bits >>> up) << down === (sample & allocated)) continue;
+    if (clamps) out[i] = Math.max(least, Math.min(most, signed ? (sample << unallocated) >> unallocated : sample));
+    else stray++;
   }
   oddities.strayBits += stray;
   return out;

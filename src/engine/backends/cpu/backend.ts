@@ -8,14 +8,7 @@ import type { Backend, KernelTime, Session } from '../../backend.ts';
 import { elementCount, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
 import { verifyProgram } from '../../verify.ts';
-import {
-  CONTROL_ADDRESS,
-  type CompiledGraph,
-  type CompiledProgram,
-  compileProgram,
-  TABLE_BASE,
-  THREAD_SCRATCH_BYTES,
-} from './compile.ts';
+import { CONTROL_ADDRESS, type CompiledGraph, type CompiledProgram, compileProgram, TABLE_BASE } from './compile.ts';
 import { BLOCK, blockBytes, blockCount, type CpuTensor } from './lowering.ts';
 
 /** What a thread needs to serve: see `bindModule` below and scheduler.as.ts. */
@@ -122,13 +115,13 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
     new Uint32Array(buffer, imageAddress, image.length).set(image);
     for (const { address, values } of constants) new Float32Array(buffer, address, values.length).set(values);
   }
-  const { kernelNames, scratchAddress } = compiled;
+  const { kernelNames, scratchAddress, threadScratchBytes } = compiled;
   const exports = bindModule(host.module, memory, kernelNames);
   const run = exports.run as (control: number, scratch: number, program: number, count: number, threads: number) => void;
   const options = { module: host.module, memory, kernelNames, tableBase: TABLE_BASE, controlAddress: CONTROL_ADDRESS, threads };
   const others = await Promise.all(
     Array.from({ length: threads - 1 }, (_, i) =>
-      host.startThread({ ...options, scratchAddress: scratchAddress + (i + 1) * THREAD_SCRATCH_BYTES, thread: i + 1 }),
+      host.startThread({ ...options, scratchAddress: scratchAddress + (i + 1) * threadScratchBytes, thread: i + 1 }),
     ),
   );
   const stateOf = (name: string): Float32Array => {

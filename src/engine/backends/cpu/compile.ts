@@ -23,8 +23,8 @@ import {
 /** The threads' control words: see scheduler.as.ts. */
 export const CONTROL_ADDRESS = 65536;
 const CONTROL_BYTES = 4096;
-/** Inner buffers of one thread: a row of the widest volume (2048 voxels x 8 channels), or a convolution's 27 x 64 sums. */
-export const THREAD_SCRATCH_BYTES = 65536;
+/** Inner buffers of one thread, at least: those whose size is fixed (a convolution's 27 x 64 sums) fit. What grows is asked for (`threadScratch`). */
+const LEAST_THREAD_SCRATCH_BYTES = 65536;
 /** Kernels stand in the table from here on: the module's own entries come first. */
 export const TABLE_BASE = 64;
 
@@ -66,6 +66,8 @@ export interface CompiledProgram {
   readonly states: ReadonlyMap<string, { readonly address: number; readonly elements: number }>;
   readonly kernelNames: readonly string[];
   readonly scratchAddress: number;
+  /** Of one thread; they lie one after the other. */
+  readonly threadScratchBytes: number;
   readonly totalBytes: number;
 }
 
@@ -134,6 +136,7 @@ function lower(
   const words: number[] = [];
   const calls: { kernel: string; node: Node; at: number }[] = [];
   const scratchBytes = new Map<Node, number>();
+  let threadScratchBytes = LEAST_THREAD_SCRATCH_BYTES;
   const here = (): number => imageAddress + 4 * words.length;
 
   const describe = (form: TensorForm, data: number, batchStrideBytes: number): CpuTensor => {
@@ -189,6 +192,9 @@ function lower(
       threads,
       emit,
       scratch,
+      threadScratch: (sizeBytes) => {
+        threadScratchBytes = Math.max(threadScratchBytes, align(sizeBytes));
+      },
       scratchTensor,
       toBlocked: (tensor) => convert(tensor, true),
       toPlain: (tensor) => convert(tensor, false),
@@ -198,22 +204,13 @@ function lower(
   }
   const programAddress = here();
   for (const { kernel, at } of calls) words.push(names.indexOf(kernel), at);
-  return { words, scratchBytes, programAddress, calls, tensorOf };
+  return { words, scratchBytes, threadScratchBytes, programAddress, calls, tensorOf };
 }
 
 /** Compiles a verified program for `threads` threads. Takes no memory itself. */
 export function compileProgram(program: Program, threads: number): CompiledProgram {
   const names = new KernelNames();
-  let at = CONTROL_ADDRESS + CONTROL_BYTES;
-  const scratchAddress = at;
-  at += threads * THREAD_SCRATCH_BYTES;
-  const states = new Map<string, { address: number; elements: number }>();
-  for (const [name, shape] of program.states) {
-    states.set(name, { address: at, elements: elementCount(shape) });
-    at += align(4 * elementCount(shape));
-  }
-
-  const drafts = [...program.graphs].map(([name, graph]) => {
+  const dryRuns = [...program.graphs].map(([name, graph]) => {
     const placed = place(graph);
     const dry = lower(
       graph,
@@ -224,6 +221,23 @@ export function compileProgram(program: Program, threads: number): CompiledProgr
       0,
       threads,
     );
+    return { name, graph, placed, dry };
+  });
+  const threadScratchBytes = dryRuns.reduce(
+    (most, { dry }) => Math.max(most, dry.threadScratchBytes),
+    LEAST_THREAD_SCRATCH_BYTES,
+  );
+
+  let at = CONTROL_ADDRESS + CONTROL_BYTES;
+  const scratchAddress = at;
+  at += threads * threadScratchBytes;
+  const states = new Map<string, { address: number; elements: number }>();
+  for (const [name, shape] of program.states) {
+    states.set(name, { address: at, elements: elementCount(shape) });
+    at += align(4 * elementCount(shape));
+  }
+
+  const drafts = dryRuns.map(({ name, graph, placed, dry }) => {
     const ownBytes = (node: Node): number => {
       const where = placed.get(node)!;
       const kept = node.op.name === 'state' || node.op.name === 'constant' || where.root !== node;
@@ -271,5 +285,5 @@ export function compileProgram(program: Program, threads: number): CompiledProgr
       constants,
     });
   }
-  return { graphs, states, kernelNames: names.names, scratchAddress, totalBytes: arena + arenaBytes };
+  return { graphs, states, kernelNames: names.names, scratchAddress, threadScratchBytes, totalBytes: arena + arenaBytes };
 }

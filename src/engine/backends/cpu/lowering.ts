@@ -2,7 +2,7 @@
  * How operations become kernel calls. An operation's `cpu.ts` says, for one node, in which layout its result lies and which kernels
  * run with which arguments; compile.ts gives it addresses. See common.as.ts for the two layouts.
  */
-import { checkShape, elementCount, type Shape } from '../../graph.ts';
+import { elementCount, type Shape } from '../../graph.ts';
 
 /** What is known of a tensor before it has an address. */
 export interface TensorForm {
@@ -35,6 +35,8 @@ export interface Emitter {
   emit(kernel: string, ...args: readonly Argument[]): void;
   /** Bytes of memory that are this node's own while it runs. */
   scratch(sizeBytes: number): number;
+  /** Says that a kernel's inner buffers take so many bytes of every thread's scratch: needed where they grow with a tensor's size. */
+  threadScratch(sizeBytes: number): void;
   /** A tensor in scratch memory. */
   scratchTensor(shape: Shape, blocked: boolean): CpuTensor;
   /** The tensor itself if it is blocked, else a blocked copy in scratch. */
@@ -63,7 +65,7 @@ export interface CpuKernel<Attributes> {
 
 /** Channels in a block, and bytes of a voxel of a block. */
 export const BLOCK = 8;
-const VOXEL_BYTES = 4 * BLOCK;
+export const VOXEL_BYTES = 4 * BLOCK;
 
 export const blockCount = (channels: number): number => Math.ceil(channels / BLOCK);
 
@@ -99,9 +101,9 @@ export function inOnePiece(tensor: CpuTensor, emitter: Emitter): CpuTensor {
   return copy;
 }
 
-/** Refuses more channels than three tables of row addresses in a thread's scratch hold: see channelRows in common.as.ts. */
-export function checkRowTables(op: string, { shape: [, channels] }: TensorForm): void {
-  checkShape(channels <= 4096, op, () => `the CPU backend takes at most 4096 channels, got ${channels}`);
+/** Three tables of the rows' addresses in every channel: see channelRows in common.as.ts. */
+export function needRowTables({ shape: [, channels] }: TensorForm, emitter: Emitter): void {
+  emitter.threadScratch(3 * 4 * channels!);
 }
 
 /** Floats of a chunk of a sample, and how many chunks a tensor has: see flat.as.ts. */

@@ -10,6 +10,7 @@ import {
   type CpuTensor,
   type Emitter,
   inOnePiece,
+  VOXEL_BYTES,
 } from '../../backends/cpu/lowering.ts';
 import type { Shape } from '../../graph.ts';
 import { align } from '../../plan.ts';
@@ -115,6 +116,8 @@ function convolve({ inputs: [x, given, bias], out }: CpuCall<undefined>, emitter
   }
   const packed = emitter.scratch(packedBytes(out.shape[1]!, x!.shape[1]!, kernel));
   emitter.emit('packWeights', weight.data, packed, channelsOut, channelsIn, kernel, adjoint);
+  // a result in plain layout is made row by row in a thread's scratch
+  if (!out.blocked) emitter.threadScratch(VOXEL_BYTES * out.shape[4]!);
   emitter.emit('conv3d', emitter.toBlocked(x!), packed, bias?.data ?? 0, out, kernel);
 }
 

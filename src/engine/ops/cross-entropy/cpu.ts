@@ -1,11 +1,11 @@
 /** Both cross-entropies on the CPU. The binary one is for a few numbers: it is always plain. */
-import { alwaysPlain, type CpuKernel, checkRowTables, chunkCount, emitSum } from '../../backends/cpu/lowering.ts';
+import { alwaysPlain, type CpuKernel, chunkCount, emitSum, needRowTables } from '../../backends/cpu/lowering.ts';
 import { elementCount } from '../../graph.ts';
 
 export const crossEntropy: CpuKernel<undefined> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [logits, truth], out }, emitter) => {
-    checkRowTables('crossEntropy', logits);
+    needRowTables(logits, emitter);
     const [batch, channels, depth] = logits.shape;
     emitSum(emitter, 'crossEntropy', [logits, truth], batch * depth, out, elementCount(logits.shape) / channels);
   },
@@ -13,7 +13,7 @@ export const crossEntropy: CpuKernel<undefined> = {
 
 export const crossEntropyGradient: CpuKernel<undefined> = {
   lower: ({ inputs: [logits, truth, dOut], out }, emitter) => {
-    checkRowTables('crossEntropyGradient', logits);
+    needRowTables(logits, emitter);
     emitter.emit('crossEntropyGradient', logits, truth, dOut.data, out);
     if (out.blocked) emitter.emit('clearPadding', out);
   },

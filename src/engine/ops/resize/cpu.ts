@@ -1,9 +1,18 @@
 /** Trilinear up-sampling on the CPU, in the layout of what is resized. */
-import { type CpuCall, type CpuKernel, type Emitter, inLayoutOf, type TensorForm } from '../../backends/cpu/lowering.ts';
+import {
+  type CpuCall,
+  type CpuKernel,
+  type Emitter,
+  inLayoutOf,
+  type TensorForm,
+  VOXEL_BYTES,
+} from '../../backends/cpu/lowering.ts';
 import { checkShape } from '../../graph.ts';
 
-/** A row of the larger volume must fit into a thread's scratch, in blocks of 8 channels. */
-const MAX_WIDTH = 2000;
+/** A thread's scratch holds a table of rows, and a row of the larger volume: see resize.as.ts. */
+const TABLE_BYTES = 256;
+/** Places between voxels are products of two of an axis's places, in 32 bits. */
+const MAX_SIDE = 65_536;
 
 function resize(
   kernel: 'upsample' | 'upsampleGradient',
@@ -11,8 +20,13 @@ function resize(
   { inputs: [x], out }: CpuCall<undefined>,
   emitter: Emitter,
 ): void {
-  const width = larger.shape[4];
-  checkShape(width <= MAX_WIDTH, kernel, () => `the CPU backend takes rows of at most ${MAX_WIDTH} voxels, got ${width}`);
+  const sizes = larger.shape.slice(2);
+  checkShape(
+    sizes.every((side) => side <= MAX_SIDE),
+    kernel,
+    () => `the CPU backend resizes volumes of at most ${MAX_SIDE} voxels along an axis, got ${sizes.join(' x ')}`,
+  );
+  emitter.threadScratch(TABLE_BYTES + VOXEL_BYTES * sizes[2]!);
   emitter.emit(kernel, inLayoutOf(out, x, emitter), out);
 }
 

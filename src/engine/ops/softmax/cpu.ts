@@ -1,9 +1,9 @@
 /** Softmax on the CPU, in whatever layouts its tensors have. */
-import { type CpuKernel, checkRowTables } from '../../backends/cpu/lowering.ts';
+import { type CpuKernel, needRowTables } from '../../backends/cpu/lowering.ts';
 
 export const softmax: CpuKernel<undefined> = {
   lower: ({ inputs: [x], out }, emitter) => {
-    checkRowTables('softmax', out);
+    needRowTables(out, emitter);
     emitter.emit('softmax', x, out);
     if (out.blocked) emitter.emit('clearPadding', out);
   },
@@ -11,7 +11,7 @@ export const softmax: CpuKernel<undefined> = {
 
 export const softmaxGradient: CpuKernel<undefined> = {
   lower: ({ inputs: [y, dOut], out }, emitter) => {
-    checkRowTables('softmaxGradient', out);
+    needRowTables(out, emitter);
     emitter.emit('softmaxGradient', y, dOut, out);
     if (out.blocked) emitter.emit('clearPadding', out);
   },
