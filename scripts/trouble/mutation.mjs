@@ -214,10 +214,16 @@ async function inLibrary(number) {
 function onCommandLine(number) {
   const spoilt = makeCase(`cli-${number}`);
   const { open, path } = spoilt;
+  const random = randomOf('mutation', options.seed, 'command', number);
   const out = join(path, 'made');
   const tiny = ['--steps', '1', '--patch', '8', '--width', '0.125', '--batch', '1', '--threads', '1', '--out', out];
   const args = {
-    image: () => ['inspect', open],
+    image: () =>
+      random.pick([
+        ['inspect', open],
+        ['prepare', path, `${path}-made`, '--modality', 'ct', '--spacing', '4'],
+        ['segment', open, '--model', world.segmenter, '--out', `${path}-made`, '--threads', '1'],
+      ]),
     weights: () => ['import', open, '--out', out],
     model: () => ['export', open, '--safetensors', join(out, 'm.safetensors')],
     checkpoint: () => ['pretrain', world.cohort, '--resume', '--out', open, '--steps', '5', '--threads', '1'],

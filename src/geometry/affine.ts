@@ -14,7 +14,14 @@ export interface Affine {
 export const determinant3 = (m: Matrix3): number =>
   m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) + m[2] * (m[3] * m[7] - m[4] * m[6]);
 
-/** The inverse by cofactors; a singular matrix gives infinities, so test `determinant3` first where a user's file may hold one. */
+/** Whether three columns span (nearly) no space: one within half a degree of the others' plane, or without length, or no numbers. */
+export function isFlat(m: Matrix3): boolean {
+  const lengths = [0, 1, 2].map((k) => Math.hypot(m[k], m[k + 3], m[k + 6]));
+  const directions = m.map((value, i) => value / lengths[i % 3]) as unknown as Matrix3;
+  return !(Math.abs(determinant3(directions)) > 0.01);
+}
+
+/** The inverse by cofactors; a singular matrix gives infinities, so test `isFlat` first where a user's file may hold one. */
 export function invert3(m: Matrix3): Matrix3 {
   const d = 1 / determinant3(m);
   return [

@@ -3,6 +3,7 @@ import { randomStream } from '../random/random.ts';
 import {
   applyAffine,
   cornerDistanceMm,
+  isFlat,
   multiply3,
   nearestOrthogonal,
   physicalToVoxel,
@@ -190,6 +191,16 @@ describe('crop, grids and statistics', () => {
     expect(cropPad(volume, [-2, -2, -2], [3, 3, 3], 9).data[26]).toBe(volume.data[0]);
     expect(cropPad(volume, [100, 0, 0], [2, 2, 2], 9).data).toEqual(new Float32Array(8).fill(9));
     expect(centredStart([10, 4, 5], [4, 8, 4])).toEqual([3, -2, 0]);
+  });
+
+  it('tells flat directions from sheared ones, whatever the voxel size', () => {
+    const withColumn = (z: Xyz, scale = 1): Matrix3 => [scale, 0, z[0], 0, 2, z[1], 0, 0, z[2]];
+    expect(isFlat(withColumn([0, 0, 3]))).toBe(false);
+    expect(isFlat(withColumn([9, 0, 1]))).toBe(false);
+    expect(isFlat(withColumn([0, 0, -1e-3], 1e30))).toBe(false);
+    expect(isFlat(withColumn([200, 0, 1]))).toBe(true);
+    expect(isFlat(withColumn([0, 0, 0]))).toBe(true);
+    expect(isFlat(withColumn([0, Number.NaN, 1]))).toBe(true);
   });
 
   it('maps voxels to millimetres and back, sheared grids too', () => {

@@ -1,6 +1,6 @@
 /** What reading an image gives, whatever its format. */
 import { WorkError } from '../errors/errors.ts';
-import { determinant3 } from '../geometry/affine.ts';
+import { isFlat } from '../geometry/affine.ts';
 import { type Geometry, type Volume, type VoxelArray, voxelCount } from '../geometry/volume.ts';
 
 export interface LoadedImage {
@@ -37,7 +37,7 @@ export function checkedGeometry(geometry: Geometry): Geometry {
     throw new WorkError(`its voxel size is ${spacingMm.join(' x ')} mm, expected positive numbers`);
   if (![...originMm, ...direction].every(Number.isFinite))
     throw new WorkError('its orientation holds values that are not numbers');
-  if (Math.abs(determinant3(direction)) < 1e-6) throw new WorkError('its axes lie in one plane, expected three that span space');
+  if (isFlat(direction)) throw new WorkError('its axes lie in one plane, expected three that span space');
   return geometry;
 }
 

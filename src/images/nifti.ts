@@ -1,6 +1,6 @@
 /** NIfTI-1, NIfTI-2 and Analyze 7.5: what the header says of the voxels and of their grid (sform if there is one, else qform, as nibabel does). */
 import { WorkError } from '../errors/errors.ts';
-import { type Affine, cornerDistanceMm, determinant3, geometryOf } from '../geometry/affine.ts';
+import { type Affine, cornerDistanceMm, geometryOf, isFlat } from '../geometry/affine.ts';
 import { shearAngleDeg } from '../geometry/orientation.ts';
 import { type Geometry, IDENTITY_3, type Matrix3, type Xyz } from '../geometry/volume.ts';
 import type { NiftiHeader } from './nifti-header.ts';
@@ -36,9 +36,7 @@ function gridOf(header: NiftiHeader, size: Xyz, notes: string[]): Geometry {
   const { pixdimMm: pixdim } = header;
   const badPixdim = !pixdim.every((s) => Number.isFinite(s) && s > 0);
   const usable = (affine: Affine | null): affine is Affine =>
-    affine !== null &&
-    [...affine.matrix, ...affine.offset].every(Number.isFinite) &&
-    Math.abs(determinant3(affine.matrix)) > 1e-12;
+    affine !== null && [...affine.matrix, ...affine.offset].every(Number.isFinite) && !isFlat(affine.matrix);
   const toLps = (affine: Affine): Geometry => {
     const flip = (v: number, row: number): number => LPS_FROM_RAS[row * 4] * v + 0;
     const grid = geometryOf(
