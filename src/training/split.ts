@@ -1,5 +1,6 @@
 /** Which subjects are kept from training, and which pairs of them an evaluation looks at: from the seed alone. */
 import type { Cohort, Subject } from '../cohort/cohort.ts';
+import { groupedByPatient, takeGroups } from '../cohort/patients.ts';
 import { UsageError } from '../errors/errors.ts';
 import { randomStream } from '../random/random.ts';
 
@@ -13,8 +14,10 @@ const hasTruth = ({ labelCodes, landmarks }: Subject): boolean =>
   landmarks.length > 0 || (labelCodes?.some((code) => code !== 0) ?? false);
 
 /**
- * Splits a cohort. Subjects with labels or landmarks are held out before others; training gets the rest, in the cohort's order.
- * @param heldOut a share below 1, or a number of subjects; at least two, since pairs are of different subjects
+ * Splits a cohort. Subjects with labels or landmarks are held out before others; training gets the rest, in the cohort's order. All scans of
+ * a patient are on one side.
+ * @param heldOut a share below 1, or a number of subjects; at least two, since pairs are of different subjects. More are held out where the
+ * last patient has several scans
  * @throws UsageError if too few are left to train with
  */
 export function splitCohort({ subjects, folder }: Pick<Cohort, 'subjects' | 'folder'>, heldOut: number, seed: number): Split {
@@ -26,7 +29,12 @@ export function splitCohort({ subjects, folder }: Pick<Cohort, 'subjects' | 'fol
   }
   const order = [...randomStream(seed, 'heldOut').permutation(subjects.length)];
   const preferred = [...order.filter((i) => hasTruth(subjects[i]!)), ...order.filter((i) => !hasTruth(subjects[i]!))];
-  const kept = new Set(preferred.slice(0, wanted));
+  const patients = groupedByPatient(preferred.map((i) => ({ i, patient: subjects[i]!.patient })));
+  const kept = new Set(takeGroups(patients, wanted).map(({ i }) => i));
+  if (subjects.length - kept.size < 2)
+    throw new UsageError(
+      `${folder}: its ${subjects.length} scans are of so few patients that ${subjects.length - kept.size} are left to train with when all scans of a patient stay together; at least 2 are needed: prepare more, or hold out fewer (data.heldOut)`,
+    );
   return { training: subjects.filter((_, i) => !kept.has(i)), heldOut: subjects.filter((_, i) => kept.has(i)) };
 }
 

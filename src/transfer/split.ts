@@ -1,7 +1,8 @@
-/** Which labelled subjects train, which choose the best state, and which are kept for the end: at the level of subjects, from a seed or a file. */
+/** Which labelled subjects train, which choose the best state, and which are kept for the end: at the level of patients, from a seed or a file. */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Cohort, Subject } from '../cohort/cohort.ts';
+import { groupedByPatient, takeGroups } from '../cohort/patients.ts';
 import { UsageError } from '../errors/errors.ts';
 import { randomStream } from '../random/random.ts';
 import type { TransferConfiguration } from './configuration.ts';
@@ -14,9 +15,12 @@ export interface TaskSplit {
 
 type SplitOptions = Pick<TransferConfiguration, 'task' | 'seed'> & { readonly data: TransferConfiguration['data'] };
 
-/** Whether a subject has what the task is learnt from. */
+/** Whether a subject has what the task is learnt from. An empty label map says that nothing is there: a negative, which is learnt from too. */
 export const isLabelled = ({ labelCodes, class: name }: Subject, task: TransferConfiguration['task']): boolean =>
-  task === 'segmentation' ? (labelCodes?.some((code) => code !== 0) ?? false) : name !== null;
+  task === 'segmentation' ? labelCodes !== null : name !== null;
+
+/** Whether a subject's label map holds nothing but background. */
+export const isNegative = ({ labelCodes }: Subject): boolean => labelCodes?.every((code) => code === 0) ?? false;
 
 const splitSchema = z.strictObject({
   training: z.array(z.string()).min(1),
@@ -56,7 +60,18 @@ async function splitByFile(file: string, cohort: Cohort, task: TransferConfigura
         );
       return subject;
     });
-  return { training: subjectsOf('training'), validation: subjectsOf('validation'), test: subjectsOf('test') };
+  const split = { training: subjectsOf('training'), validation: subjectsOf('validation'), test: subjectsOf('test') };
+  const partOf = new Map<string, { part: string; id: string }>();
+  for (const [part, subjects] of Object.entries(split))
+    for (const { id, patient } of subjects) {
+      const before = patient === null ? undefined : partOf.get(patient);
+      if (before && before.part !== part)
+        throw new UsageError(
+          `data.split ${file}: '${before.id}' in ${before.part} and '${id}' in ${part} are scans of one patient (${patient}); keep a patient's scans in one part`,
+        );
+      if (patient !== null) partOf.set(patient, { part, id });
+    }
+  return split;
 }
 
 const howMany = (wanted: number, of: number): number =>
@@ -80,16 +95,26 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
     const apart = labelled.filter((subject) => subject.split === 'test');
     const others = labelled.filter((subject) => subject.split !== 'test');
     const order = Array.from(randomStream(data.splitSeed, 'split', task).permutation(others.length), (i) => others[i]!);
-    const test = order.splice(0, howMany(data.test, others.length));
+    const patients = groupedByPatient(order);
+    const test = takeGroups(patients, howMany(data.test, others.length));
+    const left = patients.reduce((sum, group) => sum + group.length, 0);
     let validation: Subject[];
     if (data.folds > 1) {
       if (data.fold > data.folds) throw new UsageError(`data.fold: expected 1 to ${data.folds} (data.folds); found ${data.fold}`);
-      const bound = (fold: number): number => Math.round((fold * order.length) / data.folds);
-      validation = order.splice(bound(data.fold - 1), bound(data.fold) - bound(data.fold - 1));
+      const bound = (fold: number): number => Math.round((fold * left) / data.folds);
+      // a patient belongs to the fold in which the first of the scans lies
+      let at = 0;
+      const inFold = patients.map((group) => {
+        const start = at;
+        at += group.length;
+        return start >= bound(data.fold - 1) && start < bound(data.fold);
+      });
+      validation = patients.filter((_, k) => inFold[k]).flat();
+      patients.splice(0, patients.length, ...patients.filter((_, k) => !inFold[k]));
     } else {
-      validation = order.splice(0, howMany(data.validation, order.length));
+      validation = takeGroups(patients, howMany(data.validation, left));
     }
-    split = { training: order, validation, test: [...apart, ...test] };
+    split = { training: patients.flat(), validation, test: [...apart, ...test] };
   }
   const { training } = split;
   if (training.length === 0)

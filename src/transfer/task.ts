@@ -24,6 +24,8 @@ export async function taskOf(cohort: Cohort, configuration: TransferConfiguratio
   }
   const present = [...new Set(labelled.flatMap(({ labelCodes }) => labelCodes ?? []))].sort((a, b) => a - b);
   const wanted = data.labelCodes === 'all' ? present.filter((code) => code !== 0) : [...new Set(data.labelCodes)];
+  if (present.every((code) => code === 0))
+    throw new UsageError(`${cohort.folder}: its ${labelled.length} label maps are all empty: there is nothing to tell apart`);
   const unknown = wanted.filter((code) => code === 0 || !present.includes(code));
   if (unknown.length > 0)
     throw new UsageError(

@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { type Cohort, openCohort } from '../cohort/cohort.ts';
+import { type Cohort, openCohort, type Subject } from '../cohort/cohort.ts';
 import type { Backend, Session } from '../engine/backend.ts';
 import { UsageError } from '../errors/errors.ts';
 import { formatDuration } from '../errors/format-duration.ts';
@@ -35,7 +35,7 @@ import { isAugmented, type TransferConfiguration, transferConfigurationSchema, t
 import { evaluateSubjects, type SubjectScores, summarizeScores, type TaskEvaluation } from './evaluate.ts';
 import { openTaskExamples, type TaskExample } from './examples.ts';
 import { cropFeatures, featureBytes, featuresOf, type VolumeFeatures } from './features.ts';
-import { splitForTask, type TaskSplit } from './split.ts';
+import { isNegative, splitForTask, type TaskSplit } from './split.ts';
 import { startOf, type TransferStart } from './start.ts';
 import { taskOf } from './task.ts';
 
@@ -125,6 +125,12 @@ function modelConfiguration({ configuration, opened, task, start }: Work, step: 
 /** Bytes beside the session: a checkpoint's copies of parameters and moments, and Node itself. */
 const hostBytes = (flatLength: number): number => 3 * 4 * flatLength + 300 * 2 ** 20;
 
+/** '5 subjects', '5 subjects (2 of them negatives)'. */
+function counted(subjects: readonly Subject[]): string {
+  const negatives = subjects.filter(isNegative).length;
+  return `${subjects.length} subjects${negatives > 0 ? ` (${negatives} of them without any label: negatives)` : ''}`;
+}
+
 /** Refuses what does not fit, and says what will happen. */
 async function announce(work: Work, backend: Backend): Promise<void> {
   const { configuration, options, start, split, progress, task } = work;
@@ -142,7 +148,7 @@ async function announce(work: Work, backend: Backend): Promise<void> {
   const classes = task.kind === 'segmentation' ? task.labels.map(({ code, name }) => `${code} ${name}`) : task.classes;
   progress.say(
     [
-      `cohort     ${work.cohort}: ${split.training.length} subjects to train with, ${split.validation.length} to validate, ${split.test.length} to test`,
+      `cohort     ${work.cohort}: ${counted(split.training)} to train with, ${counted(split.validation)} to validate, ${counted(split.test)} to test`,
       `classes    ${classes.join(', ')}`,
       `start      ${configuration.init}, ${configuration.mode === 'linear' ? 'backbone frozen' : 'everything trained'}`,
       `network    ${table.count.toLocaleString('en')} parameters (width ${start.width})`,

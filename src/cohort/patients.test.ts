@@ -1,0 +1,100 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { splitCohort } from '../training/split.ts';
+import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
+import { transferConfigurationSchema } from '../transfer/configuration.ts';
+import { isNegative, splitForTask, type TaskSplit } from '../transfer/split.ts';
+import { type Cohort, openCohort, type Subject } from './cohort.ts';
+import { groupedByPatient } from './patients.ts';
+
+let root: string;
+let cohort: Cohort;
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'gvsl-patients-'));
+  await writeTinyCohort(join(root, 'cohort'), 12, 4);
+  cohort = await openCohort(join(root, 'cohort'));
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const changed = (change: (subject: Subject, k: number) => Partial<Subject>): Cohort => ({
+  ...cohort,
+  subjects: cohort.subjects.map((subject, k) => ({ ...subject, ...change(subject, k) })),
+});
+const configured = (data: object, seed = 1) => transferConfigurationSchema.parse({ task: 'segmentation', seed, data });
+const patientsOf = (subjects: readonly Subject[]): Set<string | null> => new Set(subjects.map(({ patient }) => patient));
+const isApart = (...parts: (readonly Subject[])[]): boolean => {
+  const all = parts.flatMap((part) => [...patientsOf(part)]);
+  return new Set(all).size === all.length;
+};
+
+describe('scans of one patient', () => {
+  it('are one group, and subjects of unknown patients are groups of their own', () => {
+    const some = ['a', null, 'b', 'a', null].map((patient, k) => ({ patient, k }));
+    expect(groupedByPatient(some).map((group) => group.map(({ k }) => k))).toEqual([[0, 3], [1], [2], [4]]);
+  });
+
+  it('are on one side of every split', async () => {
+    const several = changed((_, k) => ({ patient: `p${Math.floor(k / 3)}` }));
+    for (let seed = 1; seed <= 20; seed++) {
+      const { training, heldOut } = splitCohort(several, 0.2, seed);
+      expect(training.length + heldOut.length).toBe(12);
+      expect(heldOut.length).toBe(3);
+      expect(isApart(training, heldOut)).toBe(true);
+      const split = await splitForTask(several, configured({ test: 0.2, validation: 0.2, splitSeed: seed }));
+      expect(isApart(split.training, split.validation, split.test)).toBe(true);
+      const folds = await Promise.all(
+        [1, 2, 3].map((fold) => splitForTask(several, configured({ test: 0, folds: 3, fold, splitSeed: seed }))),
+      );
+      for (const fold of folds) expect(isApart(fold.training, fold.validation)).toBe(true);
+      expect(folds.flatMap(({ validation }) => validation.map(({ id }) => id)).sort()).toEqual(
+        several.subjects.map(({ id }) => id).sort(),
+      );
+    }
+    expect(() =>
+      splitCohort(
+        changed(() => ({ patient: 'one' })),
+        0.2,
+        1,
+      ),
+    ).toThrow('so few patients');
+  });
+
+  it('change nothing where each has one', async () => {
+    const single = changed((_, k) => ({ patient: `p${k}` }));
+    const ids = (split: TaskSplit): string[][] => Object.values(split).map((part) => part.map(({ id }: Subject) => id));
+    for (let seed = 1; seed <= 10; seed++) {
+      const idsOf = (of: Cohort) => splitCohort(of, 0.25, seed).heldOut.map(({ id }) => id);
+      expect(idsOf(single)).toEqual(idsOf(cohort));
+      for (const data of [
+        { test: 0.2, validation: 3 },
+        { test: 2, folds: 4, fold: 2 },
+      ])
+        expect(ids(await splitForTask(single, configured({ ...data, splitSeed: seed })))).toEqual(
+          ids(await splitForTask(cohort, configured({ ...data, splitSeed: seed }))),
+        );
+    }
+  });
+
+  it('in two parts of a file are refused by name', async () => {
+    const path = join(root, 'split.json');
+    writeFileSync(path, JSON.stringify({ training: ['tiny_0', 'tiny_2'], validation: ['tiny_1'] }));
+    const several = changed((_, k) => ({ patient: `p${Math.floor(k / 2)}` }));
+    await expect(splitForTask(several, configured({ split: path }))).rejects.toThrow(
+      "'tiny_0' in training and 'tiny_1' in validation are scans of one patient (p0)",
+    );
+  });
+});
+
+describe('empty label maps', () => {
+  it('are negatives that are trained and tested with', async () => {
+    const some = changed((_, k) => (k % 2 === 0 ? { labelCodes: [0] } : {}));
+    const split = await splitForTask(some, configured({ test: 2, validation: 2 }));
+    const all = Object.values(split).flat();
+    expect(all).toHaveLength(12);
+    expect(all.filter(isNegative)).toHaveLength(6);
+    const without = changed((_, k) => (k < 4 ? { labelCodes: null } : {}));
+    expect(Object.values(await splitForTask(without, configured({}))).flat()).toHaveLength(8);
+  });
+});
