@@ -4,6 +4,7 @@ import type { Backend, Session } from '../engine/backend.ts';
 import type { Program } from '../engine/graph.ts';
 import { WorkError } from '../errors/errors.ts';
 import { formatBytes } from '../errors/format-bytes.ts';
+import { countVoxels } from '../geometry/statistics.ts';
 import { type Geometry, toZyx, type Volume, voxelCount, type Zyx } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
 import { volumeFeatures } from '../method/embedding/volume-features.ts';
@@ -176,8 +177,7 @@ class Compute {
     );
     const { geometry, data } = result.labels;
     const [x, y, z] = geometry.spacingMm;
-    const voxels = new Map<number, number>();
-    for (const code of data) voxels.set(code, (voxels.get(code) ?? 0) + 1);
+    const voxels = countVoxels(data);
     return {
       nifti: writeNiftiFile(geometry, data),
       structures: task.labels.slice(1).map(({ code, name: label }) => ({

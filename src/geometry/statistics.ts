@@ -89,6 +89,19 @@ export function statisticsOf(data: VoxelArray): Statistics {
   return { min, max, mean: sum / finite, nonFinite, percentile };
 }
 
+/** How many voxels have each value of a label map. */
+export function countVoxels(data: VoxelArray): Map<number, number> {
+  const counts = new Map<number, number>();
+  // regions are large: neighbours mostly have the same value
+  for (let start = 0, end = 0; start < data.length; start = end) {
+    const code = data[start];
+    end = start + 1;
+    while (end < data.length && data[end] === code) end++;
+    counts.set(code, (counts.get(code) ?? 0) + end - start);
+  }
+  return counts;
+}
+
 /** More codes than anatomy atlases use; an image has more values. */
 const MAX_CODES = 512;
 /**

@@ -6,6 +6,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readForNetwork } from '../cohort/read-for-network.ts';
 import type { Session } from '../engine/backend.ts';
+import { countVoxels } from '../geometry/statistics.ts';
 import type { Zyx } from '../geometry/volume.ts';
 import { type Segment, writeDicomSegmentation } from '../images/node/dicom-segmentation.ts';
 import { writeImage, writePlanes } from '../images/node/write.ts';
@@ -180,8 +181,7 @@ async function segmentOne(
     .slice(1)
     .map(({ code, name: label }): Segment => ({ code, name: label, colour: [...labelColour(code)] as [number, number, number] }));
   const warnings = [...image.problems, ...result.remarks];
-  const found = new Map<number, number>();
-  for (const code of result.labels.data) found.set(code, (found.get(code) ?? 0) + 1);
+  const found = countVoxels(result.labels.data);
   if (dicom && source.kind === 'dicom') {
     if (segments.some(({ code }) => found.has(code))) {
       try {
