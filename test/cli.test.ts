@@ -1,13 +1,15 @@
 /** The built command line as a user meets it: exit codes, one JSON document, kill -9. Needs `npm run build`, which `npm test` does. */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeTinyCohort } from '../src/training/testing/tiny-cohort.ts';
 import { version } from '../src/version.ts';
 
-const MAIN = new URL('../dist/cli/main.js', import.meta.url).pathname;
+const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 let folder: string;
 const at = (...names: string[]): string => join(folder, ...names);
 const gvsl = (...args: string[]) => spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' });
@@ -28,18 +30,8 @@ describe('gvsl', () => {
     expect(gvsl('--version').stdout.trim()).toBe(version);
   });
 
-  it.each(['phantom', 'inspect', 'prepare', 'pretrain', 'verify', 'register', 'report', 'demo', 'bench', 'doctor'])(
-    '%s --help shows an example',
-    (command) => {
-      const { status, stdout } = gvsl(command, '--help');
-      expect(status).toBe(0);
-      expect(stdout).toMatch(/Example/);
-      expect(stdout).toContain('--json');
-    },
-  );
-
   it('has the reference that docs/cli.md shows', async () => {
-    const script = new URL('../scripts/make-cli-reference.mjs', import.meta.url).pathname;
+    const script = fileURLToPath(new URL('../scripts/make-cli-reference.mjs', import.meta.url));
     const { stdout } = spawnSync(process.execPath, [script, '--print'], { encoding: 'utf8' });
     expect(await readFile(new URL('../docs/cli.md', import.meta.url), 'utf8')).toBe(stdout);
   });
@@ -65,6 +57,45 @@ describe('gvsl', () => {
     expect(stdout).toBe('');
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/at .*\.js:\d+/);
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('what it prints to a full disk is told: exit code 1 (skipped without /dev/full)', () => {
+    for (const args of [['--help'], ['inspect', at('nothing.nii')], ['inspect', at('nothing.nii'), '--json']]) {
+      const full = openSync('/dev/full', 'w');
+      const { status, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+        encoding: 'utf8',
+        stdio: ['ignore', full, 'pipe'],
+      });
+      closeSync(full);
+      expect(status).toBe(1);
+      expect(stderr).toContain('gvsl: what it prints could not be written: ENOSPC');
+    }
+  });
+
+  it.skipIf(process.platform === 'win32')('ends quietly where nobody reads on', () => {
+    const shell = `"${process.execPath}" "${MAIN}" bench --memory --size 16 --width 0.125 --json | head -c 1; exit \${PIPESTATUS[0]}`;
+    const { status, stdout, stderr } = spawnSync('bash', ['-c', shell], { encoding: 'utf8' });
+    expect([0, 141]).toContain(status);
+    expect(stdout).toBe('{');
+    expect(stderr).toBe('');
+  });
+
+  it.skipIf(process.platform === 'win32')('Ctrl-C in the middle of a file: exit code 130, and no half file is left', async () => {
+    const child = spawn(process.execPath, [MAIN, 'phantom', at('patients'), '--kind', 'heart-ct', '--subjects', '9'], {
+      stdio: 'ignore',
+    });
+    const ended = new Promise<number | null>((resolve) => child.on('exit', resolve));
+    for (let found = false; !found; ) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      const names: string[] = await readdir(at('patients', 'imagesTr')).catch(() => []);
+      found = names.some((name) => name.endsWith('.part'));
+    }
+    // the first is a wish, the second an order
+    child.kill('SIGINT');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    child.kill('SIGINT');
+    expect([130, 1]).toContain(await ended);
+    expect((await readdir(at('patients'), { recursive: true })).filter((name) => name.endsWith('.part'))).toEqual([]);
   });
 
   it('fails with exit code 1 and one JSON document where the work cannot be done', () => {
@@ -103,7 +134,7 @@ describe('gvsl', () => {
   });
 
   it('makes the tables of docs/benchmarks.md from the committed results', async () => {
-    const script = new URL('../scripts/make-benchmarks.mjs', import.meta.url).pathname;
+    const script = fileURLToPath(new URL('../scripts/make-benchmarks.mjs', import.meta.url));
     const { status, stdout } = spawnSync(process.execPath, [script, '--print'], { encoding: 'utf8' });
     expect(status).toBe(0);
     const [before] = (await readFile(new URL('../docs/benchmarks.md', import.meta.url), 'utf8')).split('<!-- results -->');

@@ -44,9 +44,12 @@ async function alone(run: () => Promise<void>): Promise<void> {
   const used = document.activeElement;
   busy = true;
   enable();
-  await run();
-  busy = false;
-  enable();
+  try {
+    await run();
+  } finally {
+    busy = false;
+    enable();
+  }
   if (used instanceof HTMLElement && document.activeElement === document.body) used.focus();
 }
 

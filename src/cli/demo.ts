@@ -55,6 +55,15 @@ export async function runDemo({ out, seed, steps, threads, backend, progress, si
     if (signal.aborted) throw new WorkError(`stopped; the same command continues in ${out}`);
   };
 
+  const isThere = (path: string): Promise<boolean> =>
+    stat(path).then(
+      () => true,
+      () => false,
+    );
+  const report = join(out, 'report.html');
+  if ((await isThere(report)) && !(await isThere(run)))
+    throw new WorkError(`${report}: is there already, and not of a demo; give a new or an empty folder`);
+
   progress.say(`1/4 drawing ${phantoms.subjects} synthetic patients: ${images}`);
   await writePhantomCohort(images, { ...phantoms, seed }, progress, signal);
   stopHere();
@@ -65,13 +74,9 @@ export async function runDemo({ out, seed, steps, threads, backend, progress, si
   stopHere();
 
   progress.say(`3/4 pre-training: ${run}`);
-  const resume = await stat(run).then(
-    () => true,
-    () => false,
-  );
+  const resume = await isThere(run);
   const { finished, step } = await pretrain({ cohort, out: run, configuration, resume, progress, signal });
 
-  const report = join(out, 'report.html');
   progress.say(`4/4 writing the report: ${report}`);
   const title = `Matching hearts in ${phantoms.subjects} synthetic CTs`;
   const { evaluation } = await writeReport({ run, out: report, title, program });

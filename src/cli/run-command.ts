@@ -1,6 +1,8 @@
 /** What every command shares: `--json`, exit codes, and errors without stack traces. */
 import type { Command } from 'commander';
 import { UsageError, WorkError } from '../errors/errors.ts';
+import { systemError } from '../node/machine.ts';
+import { endOnSignal } from './stop-signal.ts';
 
 /** What a command hands back: a document for `--json`, and the same for people. */
 export interface CommandResult {
@@ -12,11 +14,12 @@ export interface CommandResult {
   readonly exitCode?: 0 | 1;
 }
 
-/** The message for a person: the two user errors and the system's own (ENOENT, ENOSPC, ...) need no stack. */
+/** The message for a person: the user's errors and the system's own (ENOENT, ENOSPC, ...) need no stack. */
 function describe(error: unknown): { message: string; exitCode: 1 | 2 } {
   if (error instanceof UsageError) return { message: error.message, exitCode: 2 };
   if (error instanceof WorkError) return { message: error.message, exitCode: 1 };
-  if (error instanceof Error && 'code' in error && 'syscall' in error) return { message: error.message, exitCode: 1 };
+  const system = systemError(error);
+  if (system) return { message: system.message, exitCode: 1 };
   const text = error instanceof Error ? (process.env.GVSL_DEBUG ? error.stack : error.message) : String(error);
   return { message: `internal error: ${text} (a defect of gvsl; set GVSL_DEBUG=1 for where)`, exitCode: 1 };
 }
@@ -28,15 +31,16 @@ export function action<Arguments extends unknown[]>(
 ): Command {
   return command.option('--json', 'print one JSON document on stdout').action(async (...args: unknown[]) => {
     const json = Boolean(command.opts().json);
+    endOnSignal();
     try {
       const result = await work(...(args as Arguments));
-      process.stdout.write(json ? `${JSON.stringify(result.json, null, 2)}\n` : `${result.text}\n`);
       process.exitCode = result.exitCode ?? 0;
+      process.stdout.write(json ? `${JSON.stringify(result.json, null, 2)}\n` : `${result.text}\n`);
     } catch (error) {
       const { message, exitCode } = describe(error);
+      process.exitCode = exitCode;
       process.stderr.write(`gvsl ${command.name()}: ${message}\n`);
       if (json) process.stdout.write(`${JSON.stringify({ error: message, exitCode }, null, 2)}\n`);
-      process.exitCode = exitCode;
     }
   });
 }

@@ -1,14 +1,31 @@
-/** Ctrl-C as a wish: the work ends where it can be continued from. A second one ends the process at once. */
+/**
+ * Ctrl-C. Most commands end at once (exit code 130), and what they were writing is removed; those that can be continued take it as a wish and
+ * end where they can be continued from. A second one ends the process at once.
+ */
+import { constants } from 'node:os';
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
+/** By the shell's convention. Leaving this way, unlike by the signal itself, lets `files.ts` remove what is unfinished. */
+const endAtOnce = (signal: NodeJS.Signals): void => process.exit(128 + constants.signals[signal]);
+
+/** What a signal means until a command says otherwise. */
+export function endOnSignal(): void {
+  for (const signal of SIGNALS) if (!process.listeners(signal).includes(endAtOnce)) process.on(signal, endAtOnce);
+}
 
 /** Aborted by the first SIGINT or SIGTERM. @param saying what is told then */
 export function stopSignal(saying = 'stopping after this step (once more: at once)'): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {
-    if (controller.signal.aborted) process.exit(130);
     process.stderr.write(`\n${saying}\n`);
+    for (const signal of SIGNALS) process.off(signal, stop);
+    endOnSignal();
     controller.abort();
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
+  for (const signal of SIGNALS) {
+    process.off(signal, endAtOnce);
+    process.on(signal, stop);
+  }
   return controller.signal;
 }

@@ -4,11 +4,12 @@
  * One bad file never stops the rest. Stopped at any moment, even killed, the same call continues: subjects done with the same options
  * from unchanged files are kept. cohort.json appears only when all is done.
  */
-import { readdir, realpath, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { basename, dirname, join, resolve, sep } from 'node:path';
+import { dirname, join } from 'node:path';
 import { MachineError, UsageError, WorkError } from '../errors/errors.ts';
 import { isLeftOver, makeFolder, removeLeftOvers, writeFileAtomic } from '../node/files.ts';
+import { isInside } from '../node/guard.ts';
 import { availableBytes } from '../node/limits.ts';
 import { lockFolder } from '../node/lock.ts';
 import { isMachineTrouble, machineError, withMachineTrouble } from '../node/machine.ts';
@@ -249,14 +250,13 @@ function mixedContrasts(tasks: readonly SubjectTask[], records: ReadonlyMap<stri
 
 async function checkFolders(source: string, out: string): Promise<void> {
   const facts = await stat(source).catch(() => undefined);
-  if (!facts) throw new UsageError(`${source}: no such folder; expected a folder of images`);
+  if (!facts) throw new WorkError(`${source}: no such folder; expected a folder of images`);
   const isList = /\.json$/i.test(source) && facts.isFile();
   if (!facts.isDirectory() && !isList)
     throw new UsageError(
       `${source}: a file; expected a folder of images, or MONAI's datalist in JSON (gvsl inspect shows single files)`,
     );
-  const [from, to] = [await realpath(resolve(isList ? dirname(source) : source)), await realPathOf(resolve(out))];
-  if (!isList && (to === from || to.startsWith(from + sep)))
+  if (!isList && (await isInside(out, source)))
     throw new UsageError(
       `${out}: lies in the source folder ${source}, where its files would be found as images; choose another place`,
     );
@@ -270,12 +270,6 @@ async function checkFolders(source: string, out: string): Promise<void> {
   const foreign = names.filter((name) => !isOurs(name));
   if (foreign.length > 0 || (names.some((name) => !name.startsWith('.')) && !names.includes('subjects')))
     throw new UsageError(`${out}: holds something else than a cohort (${foreign[0] ?? names[0]}); choose a new folder`);
-}
-
-/** The real path of a place that need not be there yet. */
-async function realPathOf(path: string): Promise<string> {
-  const real = await realpath(path).catch(() => undefined);
-  return real ?? (dirname(path) === path ? path : join(await realPathOf(dirname(path)), basename(path)));
 }
 
 /** Problems of the prepared subjects, and of the cohort as a whole. */

@@ -4,6 +4,7 @@ import { parse } from 'csv-parse/sync';
 import { UsageError } from '../errors/errors.ts';
 import { quoted } from '../errors/quote.ts';
 import { imageStem } from '../images/node/find.ts';
+import { systemError } from '../node/machine.ts';
 
 /** A row by column name, with the line it stands on. */
 export interface TableRow {
@@ -16,13 +17,13 @@ export interface Table {
   readonly rows: readonly TableRow[];
 }
 
-/** Reads a CSV file. @throws UsageError naming the file and what is wrong with it */
+/** Reads a CSV file. @throws UsageError naming the file and what is wrong with it; WorkError if it cannot be read */
 export async function readTable(path: string): Promise<Table> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    throw new UsageError(`${path}: cannot be read: ${(error as Error).message}`);
+    throw systemError(error, path) ?? error;
   }
   let records: { record: string[]; info: { lines: number } }[];
   try {

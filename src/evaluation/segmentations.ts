@@ -60,7 +60,7 @@ const isFile = async (path: string): Promise<boolean> => (await stat(path).catch
 
 async function labelFiles(path: string, what: string): Promise<Map<string, string>> {
   const facts = await stat(path).catch(() => undefined);
-  if (!facts) throw new UsageError(`${what} ${path}: no such file or folder`);
+  if (!facts) throw new WorkError(`${what} ${path}: no such file or folder`);
   if (!facts.isDirectory()) return new Map([[caseName(path), path]]);
   const { images } = await findImages(path);
   const files = new Map<string, string>();

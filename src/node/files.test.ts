@@ -7,13 +7,16 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { findFolder, isLeftOver, repairFolder, writeFileAtomic, writeFolderAtomic } from './files.ts';
 
 /** Calls that change the disk, counted; from `killAt` on they never come back and do nothing, as after kill -9. */
-const disk = vi.hoisted(() => ({ calls: 0, killAt: Number.POSITIVE_INFINITY }));
+const disk = vi.hoisted(() => ({ calls: 0, killAt: Number.POSITIVE_INFINITY, onKill: () => {} }));
 vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof promises>();
   const mortal =
     <Arguments extends unknown[], Result>(call: (...args: Arguments) => Promise<Result>) =>
-    (...args: Arguments): Promise<Result> =>
-      disk.calls++ >= disk.killAt ? new Promise(() => {}) : call(...args);
+    (...args: Arguments): Promise<Result> => {
+      if (disk.calls++ < disk.killAt) return call(...args);
+      disk.onKill();
+      return new Promise(() => {});
+    };
   return {
     ...real,
     rename: mortal(real.rename),
@@ -40,7 +43,10 @@ const content = (path: string): string => readFileSync(join(path, 'a'), 'utf8') 
 async function killed(at: number, work: () => Promise<void>): Promise<boolean> {
   disk.calls = 0;
   disk.killAt = at;
-  const ended = await Promise.race([work().then(() => true), new Promise<false>((resolve) => setTimeout(resolve, 40, false))]);
+  const dead = new Promise<false>((resolve) => {
+    disk.onKill = () => resolve(false);
+  });
+  const ended = await Promise.race([work().then(() => true), dead]);
   disk.killAt = Number.POSITIVE_INFINITY;
   return ended;
 }

@@ -8,7 +8,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { BigIntStats } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { UsageError } from '../errors/errors.ts';
 
 /** A file, or a folder with everything in it, that is read. */
@@ -44,6 +44,17 @@ async function foldersAbove(path: string): Promise<string[]> {
     if (above === folder) return ids;
     folder = above;
   }
+}
+
+/** Whether `path`, which need not exist yet, is `folder` or lies in it, through whatever links. */
+export async function isInside(path: string, folder: string): Promise<boolean> {
+  const wanted = await factsOf(folder);
+  if (!wanted) return false;
+  let nearest = resolve(path);
+  while (!(await factsOf(nearest)) && dirname(nearest) !== nearest) nearest = dirname(nearest);
+  const itself = await factsOf(nearest);
+  const ids = [...(itself ? [idOf(itself)] : []), ...(await foldersAbove(nearest))];
+  return ids.includes(idOf(wanted));
 }
 
 /** Runs `work`, in which no write replaces one of `inputs` (in addition to what a caller guards). What is not there cannot be replaced. */

@@ -6,6 +6,17 @@ import { correlationFigure, featuresFigure, labelsFigure, learningFigure } from 
 import { runStudy, type StudyCall } from './run.ts';
 import { type StudyRow, studyCsv, studyMarkdown, studyRows } from './tables.ts';
 
+/** What `compare` writes into the study's folder, beside its trainings. */
+export const STUDY_FILES = [
+  'table.md',
+  'table.csv',
+  'study.json',
+  'labels.svg',
+  'learning.svg',
+  'correlation.svg',
+  'features.svg',
+] as const;
+
 export interface StudyReport {
   readonly name: string;
   readonly runs: number;
@@ -18,7 +29,7 @@ export async function compare(call: StudyCall): Promise<StudyReport> {
   const { study, out, progress } = call;
   const results = await runStudy(call);
   const rows = studyRows(study, results);
-  const files: Record<string, string | undefined> = {
+  const files: Partial<Record<(typeof STUDY_FILES)[number], string | undefined>> = {
     'table.md': studyMarkdown(study, rows),
     'table.csv': studyCsv(rows),
     'study.json': jsonText({

@@ -1,9 +1,9 @@
 /** What a command that applies a model is given: files, folders of images, DICOM folders; each becomes one image with a name for its results. */
-import { realpath, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve, sep } from 'node:path';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { findImages, type ImageSource, imageStem } from '../images/node/find.ts';
-import type { Input } from '../node/guard.ts';
+import { type Input, isInside } from '../node/guard.ts';
 import { endsBatch, systemError } from '../node/machine.ts';
 
 export interface InputImage {
@@ -54,14 +54,13 @@ async function ofDicomFolder(
  * @throws UsageError where results would lie among the images, to be taken for images by the next call
  */
 async function outside(out: string | undefined, folder: string, images: readonly ImageSource[]): Promise<readonly ImageSource[]> {
-  const results = out === undefined ? undefined : await realpath(out).catch(() => undefined);
-  if (results === undefined) return images;
-  if (results === (await realpath(folder)))
+  if (out === undefined || !(await isInside(out, folder))) return images;
+  if (await isInside(folder, out))
     throw new UsageError(
       `--out ${out}: results would lie among the images of ${folder}, which is searched for images; choose another folder`,
     );
-  const real = await Promise.all(images.map(({ path }) => realpath(path)));
-  return images.filter((_, k) => real[k] !== results && !real[k]!.startsWith(results + sep));
+  const areResults = await Promise.all(images.map(({ path }) => isInside(path, out)));
+  return images.filter((_, k) => !areResults[k]);
 }
 
 async function ofPath(

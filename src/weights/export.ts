@@ -102,6 +102,8 @@ async function writeHuggingFace(path: string, { configuration, parameters }: Mod
 export async function exportModel(call: ExportCall): Promise<ExportReport> {
   const { onnx, pth, safetensors, huggingface, part, size } = call;
   const files = [onnx, pth, safetensors, huggingface].filter((path) => path !== undefined);
+  const twice = files.find((path, k) => files.slice(0, k).some((other) => resolve(other) === resolve(path)));
+  if (twice !== undefined) throw new UsageError(`${twice}: named for two formats; give each a file of its own`);
   if (files.length === 0)
     throw new UsageError('say what to write: --onnx FILE, --pth FILE, --safetensors FILE or --huggingface FOLDER');
   if (size && onnx === undefined) throw new UsageError('--size: only an ONNX file has a size; add --onnx FILE');

@@ -135,21 +135,26 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
     await makeFolder(dirname(options.out));
     await access(dirname(options.out), constants.W_OK);
   }
-  const result = await measure(what, options, {
-    kind: 'step',
-    backend: options.backend,
-    size,
-    width,
-    threads,
-    build,
-    steps,
-    warmup,
-    profile: false,
+  const { guardInputs, refuseReplacing } = await import('../../node/guard.ts');
+  const inputs = options.compare === undefined ? [] : [{ path: options.compare, what: 'the results to compare with' }];
+  return guardInputs(inputs, async () => {
+    if (options.out !== undefined) await refuseReplacing(options.out);
+    const result = await measure(what, options, {
+      kind: 'step',
+      backend: options.backend,
+      size,
+      width,
+      threads,
+      build,
+      steps,
+      warmup,
+      profile: false,
+    });
+    if (options.out === undefined) return result;
+    const { writeFileAtomic } = await import('../../node/files.ts');
+    await writeFileAtomic(options.out, `${JSON.stringify(result.json, null, 2)}\n`);
+    return result;
   });
-  if (options.out === undefined) return result;
-  const { writeFileAtomic } = await import('../../node/files.ts');
-  await writeFileAtomic(options.out, `${JSON.stringify(result.json, null, 2)}\n`);
-  return result;
 }
 
 /** As it was typed, for whoever reads the results later. */

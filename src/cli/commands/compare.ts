@@ -54,10 +54,22 @@ export function registerCompare(program: Command): void {
     .addHelpText('after', HELP);
   action(command, async (file: string, { out, backend }: { out: string; backend?: BackendName }) => {
     const { readStudy } = await import('../../study/run.ts');
-    const { compare } = await import('../../study/compare.ts');
+    const { compare, STUDY_FILES } = await import('../../study/compare.ts');
+    const { join } = await import('node:path');
     const { createProgress } = await import('../../node/progress.ts');
     const study = onBackend(await readStudy(file), backend);
-    const report = await compare({ study, out, progress: createProgress(), signal: stopSignal() });
+    const { guardInputs, modelInputs, refuseReplacing } = await import('../../node/guard.ts');
+    const models = await Promise.all(Object.values(study.pretraining.models).map((path) => modelInputs(path)));
+    const inputs = [
+      { path: file, what: "the study's declaration" },
+      { path: study.cohort, what: 'the cohort' },
+      ...(study.pretraining.cohort === null ? [] : [{ path: study.pretraining.cohort, what: 'the cohort' }]),
+      ...models.flat(),
+    ];
+    const report = await guardInputs(inputs, async () => {
+      await refuseReplacing(...STUDY_FILES.map((name) => join(out, name)));
+      return compare({ study, out, progress: createProgress(), signal: stopSignal() });
+    });
     const rows = report.rows.map((row) => [
       row.title,
       row.mode,

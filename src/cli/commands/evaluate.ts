@@ -127,6 +127,18 @@ const segmentationCsv = ({ cases }: SegmentationsReport): string =>
   ].join('\n');
 
 async function run(predictions: string, references: string, options: Options): Promise<CommandResult> {
+  const { guardInputs, refuseReplacing } = await import('../../node/guard.ts');
+  const inputs = [
+    { path: predictions, what: 'the predictions' },
+    { path: references, what: 'the references' },
+  ];
+  return guardInputs(inputs, async () => {
+    if (options.out !== undefined) await refuseReplacing(options.out);
+    return evaluate(predictions, references, options);
+  });
+}
+
+async function evaluate(predictions: string, references: string, options: Options): Promise<CommandResult> {
   const { writeFileAtomic } = await import('../../node/files.ts');
   const write = async <Report>(report: Report, csv: (report: Report) => string): Promise<void> => {
     if (options.out !== undefined)

@@ -25,14 +25,11 @@ async function parseSize(text: string): Promise<[number, number, number]> {
 async function run(model: string, { size, ...options }: Options): Promise<CommandResult> {
   const { exportModel } = await import('../../weights/export.ts');
   const { onnx, pth, safetensors, huggingface, part } = options;
-  const report = await exportModel({
-    model,
-    onnx,
-    pth,
-    safetensors,
-    huggingface,
-    part,
-    size: size === undefined ? undefined : await parseSize(size),
+  const { guardInputs, modelInputs, refuseReplacing } = await import('../../node/guard.ts');
+  const call = { model, onnx, pth, safetensors, huggingface, part, size: size === undefined ? undefined : await parseSize(size) };
+  const report = await guardInputs(await modelInputs(model), async () => {
+    await refuseReplacing(...[onnx, pth, safetensors, huggingface].filter((path) => path !== undefined));
+    return exportModel(call);
   });
   return { json: report, text: asText(report).join('\n') };
 }

@@ -10,7 +10,11 @@ interface Options {
 
 async function run(file: string, { out, modality }: Options): Promise<CommandResult> {
   const { importWeights } = await import('../../weights/import.ts');
-  const report = await importWeights({ file, out, modality });
+  const { guardInputs, modelInputs, refuseReplacing } = await import('../../node/guard.ts');
+  const report = await guardInputs(await modelInputs(file, 'the weights'), async () => {
+    await refuseReplacing(out);
+    return importWeights({ file, out, modality });
+  });
   return { json: { ...report, out }, text: [...asText(report), '', `${out}: a model folder`].join('\n') };
 }
 

@@ -53,7 +53,10 @@ export function registerPhantom(program: Command): void {
         throw new UsageError(`--opacities: only the chests of --kind heart-ct have lungs; found --kind ${kind}`);
       const { createProgress } = await import('../../node/progress.ts');
       const { writePhantomCohort } = await import('../phantom-cohort.ts');
-      const report = await writePhantomCohort(out, { kind, subjects, seed, pose, ...spacing, ...disease }, createProgress());
+      const { stopSignal } = await import('../stop-signal.ts');
+      const wanted = { kind, subjects, seed, pose, ...spacing, ...disease };
+      const stop = stopSignal('stopping after this subject (once more: at once)');
+      const report = await writePhantomCohort(out, wanted, createProgress(), stop);
       const kept = report.kept > 0 ? `, ${report.kept} were there already` : '';
       return {
         json: { out, kind, seed, spacingMm: spacing.spacingMm ?? null, pose, ...disease, subjects, ...report },

@@ -1,4 +1,5 @@
 /** `gvsl prepare`: a folder of scans becomes a cohort that training reads. */
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { countClasses, describeClasses } from '../../cohort/classes.ts';
 import type { Cohort, CohortProblem } from '../../cohort/cohort.ts';
@@ -6,11 +7,13 @@ import { countedProblems, type PrepareReport, prepareCohort } from '../../cohort
 import { UsageError } from '../../errors/errors.ts';
 import { formatDuration } from '../../errors/format-duration.ts';
 import type { Xyz } from '../../geometry/volume.ts';
+import { guardInputs, refuseReplacing } from '../../node/guard.ts';
 import { createProgress } from '../../node/progress.ts';
 import { REASONS } from '../../preparation/fitness.ts';
 import type { PrepareOptions } from '../../preparation/prepare-options.ts';
 import { action, type CommandResult } from '../run-command.ts';
 import { describeReasons, selectionOf } from '../selection-options.ts';
+import { stopSignal } from '../stop-signal.ts';
 import { formatTable } from '../table.ts';
 
 interface Flags {
@@ -67,13 +70,14 @@ function parseFlags(flags: Flags): { options: PrepareOptions; workers?: number }
 
 async function run(source: string, out: string, flags: Flags): Promise<CommandResult> {
   const call = parseFlags(flags);
-  const stop = new AbortController();
-  const onInterrupt = (): void => stop.abort();
-  process.once('SIGINT', onInterrupt);
-  process.once('SIGTERM', onInterrupt);
   const startedMs = performance.now();
-  try {
-    const report = await prepareCohort({
+  const inputs = [
+    { path: source, what: 'the source' },
+    ...(flags.classes === undefined ? [] : [{ path: flags.classes, what: 'the table of classes' }]),
+  ];
+  const report = await guardInputs(inputs, async () => {
+    await refuseReplacing(join(out, 'cohort.json'));
+    return prepareCohort({
       source,
       out,
       ...call,
@@ -81,33 +85,30 @@ async function run(source: string, out: string, flags: Flags): Promise<CommandRe
       ...(flags.classColumn === undefined ? {} : { classColumn: flags.classColumn }),
       selection: selectionOf(flags),
       progress: createProgress(),
-      signal: stop.signal,
+      signal: stopSignal('stopping; what is prepared stays (once more: at once)'),
     });
-    const timeMs = Math.round(performance.now() - startedMs);
-    const { cohort, kept, layout, unmatched } = report;
-    const count = (...kinds: CohortProblem['kind'][]): number => cohort.problems.filter((p) => kinds.includes(p.kind)).length;
-    const refused = count('refused');
-    return {
-      json: {
-        folder: out,
-        layout,
-        timeMs,
-        prepared: cohort.subjects.length,
-        kept,
-        refused,
-        leftOut: count('left-out'),
-        unmatched,
-        warnings: count('warning', 'duplicate'),
-        classes: countClasses(cohort.subjects.map((subject) => subject.class)).classes,
-        ...withoutFolder(cohort),
-      },
-      text: asText(report, timeMs),
-      exitCode: cohort.subjects.length > 0 && refused === 0 ? 0 : 1,
-    };
-  } finally {
-    process.off('SIGINT', onInterrupt);
-    process.off('SIGTERM', onInterrupt);
-  }
+  });
+  const timeMs = Math.round(performance.now() - startedMs);
+  const { cohort, kept, layout, unmatched } = report;
+  const count = (...kinds: CohortProblem['kind'][]): number => cohort.problems.filter((p) => kinds.includes(p.kind)).length;
+  const refused = count('refused');
+  return {
+    json: {
+      folder: out,
+      layout,
+      timeMs,
+      prepared: cohort.subjects.length,
+      kept,
+      refused,
+      leftOut: count('left-out'),
+      unmatched,
+      warnings: count('warning', 'duplicate'),
+      classes: countClasses(cohort.subjects.map((subject) => subject.class)).classes,
+      ...withoutFolder(cohort),
+    },
+    text: asText(report, timeMs),
+    exitCode: cohort.subjects.length > 0 && refused === 0 ? 0 : 1,
+  };
 }
 
 const withoutFolder = ({ options, subjects, problems }: Cohort): Omit<Cohort, 'folder'> => ({ options, subjects, problems });

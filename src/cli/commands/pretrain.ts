@@ -46,14 +46,21 @@ export function registerPretrain(program: Command): void {
     }
     const { describeEvaluation, pretrain } = await import('../../training/pretrain.ts');
     const { createProgress } = await import('../../node/progress.ts');
-    const result = await pretrain({
-      cohort,
-      out: options.out,
-      configuration,
-      resume: options.resume ?? false,
-      progress: createProgress(),
-      signal: stopSignal(),
-    });
+    const { guardInputs } = await import('../../node/guard.ts');
+    const inputs = [
+      { path: cohort, what: 'the cohort' },
+      ...(options.config === undefined ? [] : [{ path: options.config, what: 'the configuration' }]),
+    ];
+    const result = await guardInputs(inputs, () =>
+      pretrain({
+        cohort,
+        out: options.out,
+        configuration,
+        resume: options.resume ?? false,
+        progress: createProgress(),
+        signal: stopSignal(),
+      }),
+    );
     const text = [
       result.finished
         ? `${result.out}: ${result.step} steps done, total loss ${result.loss?.toFixed(4) ?? 'not measured'}`

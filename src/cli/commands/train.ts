@@ -53,14 +53,24 @@ export function registerTrain(program: Command): void {
     }
     const { describeScores, train } = await import('../../transfer/train.ts');
     const { createProgress } = await import('../../node/progress.ts');
-    const result = await train({
-      cohort: options.data,
-      out: options.out,
-      configuration,
-      resume: options.resume ?? false,
-      progress: createProgress(),
-      signal: stopSignal(),
-    });
+    const { guardInputs, modelInputs } = await import('../../node/guard.ts');
+    const { init, data } = configuration;
+    const inputs = [
+      { path: options.data, what: 'the cohort' },
+      ...(options.config === undefined ? [] : [{ path: options.config, what: 'the configuration' }]),
+      ...(data.split === null ? [] : [{ path: data.split, what: 'the split' }]),
+      ...(init === 'scratch' ? [] : await modelInputs(init, 'the initial model')),
+    ];
+    const result = await guardInputs(inputs, () =>
+      train({
+        cohort: options.data,
+        out: options.out,
+        configuration,
+        resume: options.resume ?? false,
+        progress: createProgress(),
+        signal: stopSignal(),
+      }),
+    );
     const ended = result.stoppedEarly ? ` (no gain in ${configuration.earlyStopEvaluations} evaluations)` : '';
     const text = [
       result.finished
