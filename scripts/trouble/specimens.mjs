@@ -523,12 +523,12 @@ export function makeSpecimens(folder, world) {
         { image: './a.nii', label: './a.nii' },
         { image: 'b.nii.gz', fold: 1 },
       ],
-      validation: [{ image: 'a.nii' }],
-      testing: ['b.nii.gz'],
+      validation: [{ image: 'c.nii' }],
+      testing: ['d.nii.gz'],
     }),
   });
-  writeFileSync(join(folder, 'datalist', 'a.nii'), nifti1());
-  writeFileSync(join(folder, 'datalist', 'b.nii.gz'), gzipSync(nifti1()));
+  for (const name of ['a.nii', 'c.nii']) writeFileSync(join(folder, 'datalist', name), nifti1());
+  for (const name of ['b.nii.gz', 'd.nii.gz']) writeFileSync(join(folder, 'datalist', name), gzipSync(nifti1()));
   const mark = readdirSync(join(world.source, 'landmarksTr'))[0];
   add('JSON', 'landmarks', 'landmarks', 'a.mrk.json', {
     'a.mrk.json': { bytes: readFileSync(join(world.source, 'landmarksTr', mark)), format: 'json' },
@@ -553,7 +553,7 @@ export function makeSpecimens(folder, world) {
     'run.json': { bytes: readFileSync(join(world.model, 'run.json')), format: 'json' },
   });
   const classes = `case,label\n${Array.from({ length: 12 }, (_, k) => `heart_${k},${k % 2 ? 'ill' : 'healthy'}`).join('\n')}\n`;
-  const probabilities = `case,healthy,ill,predicted\n${Array.from({ length: 12 }, (_, k) => `heart_${k},${(k % 5) / 5},${1 - (k % 5) / 5},ill`).join('\n')}\n`;
+  const probabilities = `case,healthy,ill\n${Array.from({ length: 12 }, (_, k) => `heart_${k},${(k % 5) / 5},${1 - (k % 5) / 5}`).join('\n')}\n`;
   add('CSV', 'classes', 'classes', 'labels.csv', { 'labels.csv': csv(classes) });
   add('CSV', 'scores', 'scores', '.', { 'predictions.csv': csv(probabilities), 'references.csv': csv(classes) });
   return { specimens, skipped };

@@ -84,7 +84,7 @@ describe('classes of subjects', () => {
     await expect(readClasses(table('t.csv', 'case,label,label\na,1,2\n'))).rejects.toThrow("two columns are named 'label'");
     await expect(readClasses(table('t.csv', 'case,label\na\n'))).rejects.toThrow('not a table in CSV');
     await expect(readClasses(at('none.csv'))).rejects.toThrow('no such file');
-    await expect(readClasses(table('t.csv', 'x'.repeat(70_000)))).rejects.toThrow(/found 'x{200}\.\.\.'$/);
+    await expect(readClasses(table('t.csv', 'x'.repeat(70_000)))).rejects.toThrow(/found 'x+ \.\.\. x+'$/);
   });
 });
 

@@ -10,7 +10,6 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { UsageError, WorkError } from '../errors/errors.ts';
-import { quoted } from '../errors/quote.ts';
 import { findDicomSeries, findImages, type ImageSource, imageStem, isImageName } from '../images/node/find.ts';
 import { type Misfit, otherModality } from '../preparation/fitness.ts';
 import type { CohortProblem } from './cohort.ts';
@@ -179,7 +178,7 @@ async function fromLists(
   let unmatched = 0;
   if (!Object.keys(sections).some((section) => Array.isArray(document[section])))
     throw new WorkError(
-      `${list}: expected lists named training, validation or test; found ${quoted(Object.keys(document).join(', ')) || 'nothing'}`,
+      `${list}: expected lists named training, validation or test; found ${Object.keys(document).join(', ') || 'nothing'}`,
     );
   for (const [section, split] of Object.entries(sections)) {
     const entries = Array.isArray(document[section]) ? (document[section] as unknown[]) : [];

@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'csv-parse/sync';
 import { UsageError } from '../errors/errors.ts';
-import { quoted } from '../errors/quote.ts';
 import { imageStem } from '../images/node/find.ts';
 import { systemError } from '../node/machine.ts';
 
@@ -34,10 +33,10 @@ export async function readTable(path: string): Promise<Table> {
   const columns = records[0]?.record ?? [];
   if (columns.length < 2)
     throw new UsageError(
-      `${path}: expected a header with at least two columns, as in 'case,label'; found '${quoted(columns.join(','))}'`,
+      `${path}: expected a header with at least two columns, as in 'case,label'; found '${columns.join(',')}'`,
     );
   const twice = columns.find((name, i) => columns.indexOf(name) !== i);
-  if (twice !== undefined) throw new UsageError(`${path}: two columns are named '${quoted(twice)}'`);
+  if (twice !== undefined) throw new UsageError(`${path}: two columns are named '${twice}'`);
   return {
     columns,
     rows: records.slice(1).map(({ record, info }) => ({
@@ -54,9 +53,7 @@ const CASE_COLUMNS = ['case', 'id', 'subject', 'filename', 'image'];
 export function caseColumn({ columns }: Table, path: string): string {
   const found = columns.find((name) => CASE_COLUMNS.includes(name.toLowerCase()));
   if (!found)
-    throw new UsageError(
-      `${path}: no column names the case: expected ${CASE_COLUMNS.join(', ')}; found ${quoted(columns.join(', '))}`,
-    );
+    throw new UsageError(`${path}: no column names the case: expected ${CASE_COLUMNS.join(', ')}; found ${columns.join(', ')}`);
   return found;
 }
 
@@ -84,7 +81,7 @@ export async function readClasses(
   const label = column ?? table.columns.find((name) => ['label', 'class'].includes(name.toLowerCase()));
   if (label === undefined || !table.columns.includes(label))
     throw new UsageError(
-      `${path}: ${column === undefined ? "no column 'label' or 'class'" : `no column '${column}'`}; there are ${quoted(table.columns.join(', '))}${column === undefined ? '; name one with --class-column' : ''}`,
+      `${path}: ${column === undefined ? "no column 'label' or 'class'" : `no column '${column}'`}; there are ${table.columns.join(', ')}${column === undefined ? '; name one with --class-column' : ''}`,
     );
   const classes = new Map<string, string>();
   for (const { line, values } of table.rows) {

@@ -4,9 +4,24 @@
  * A message names the file or option, what was expected, what was found, and what to do about it.
  */
 
+const LONGEST_LINE = 1000;
+
+/** Each line cut in its middle where it is very long: it quotes what stands in a file, and files of strangers may hold names of a megabyte. */
+const readable = (message: string): string =>
+  message
+    .split('\n')
+    .map((line) =>
+      line.length <= LONGEST_LINE ? line : `${line.slice(0, LONGEST_LINE / 2)} ... ${line.slice(-LONGEST_LINE / 2)}`,
+    )
+    .join('\n');
+
 /** The work could not be done with this input (exit code 1): an unreadable file, too little memory, a diverged run. */
 export class WorkError extends Error {
   override readonly name: string = 'WorkError';
+
+  constructor(message: string) {
+    super(readable(message));
+  }
 }
 
 /**
@@ -28,4 +43,8 @@ export class MachineError extends WorkError {
 /** The command, its options or its configuration are wrong (exit code 2). */
 export class UsageError extends Error {
   override readonly name: string = 'UsageError';
+
+  constructor(message: string) {
+    super(readable(message));
+  }
 }

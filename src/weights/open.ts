@@ -2,7 +2,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { WorkError } from '../errors/errors.ts';
-import { quoted } from '../errors/quote.ts';
 import { parseJson, quoteJson } from '../formats/json.ts';
 import { openRandomAccess } from '../node/random-access.ts';
 import { openSafetensors } from '../node/safetensors.ts';
@@ -74,7 +73,7 @@ async function openShards(path: string, isWanted: (name: string) => boolean): Pr
   for (const shard of shards) if (!(await isFile(join(dirname(path), shard)))) missing.push(shard);
   if (missing.length > 0)
     throw new WorkError(
-      `${path}: ${missing.length} of its ${shards.length} files of weights are missing: ${quoted(missing.slice(0, 5).join(', '))}${missing.length > 5 ? ', ...' : ''}; put them into the same folder`,
+      `${path}: ${missing.length} of its ${shards.length} files of weights are missing: ${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ', ...' : ''}; put them into the same folder`,
     );
   const opened: StoredWeights[] = [];
   const close = async (): Promise<void> => void (await Promise.all(opened.map((each) => each.close())));
