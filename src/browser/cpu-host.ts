@@ -5,18 +5,24 @@
 import portableUrl from '../../wasm/kernels-portable.wasm?url';
 import relaxedUrl from '../../wasm/kernels-relaxed.wasm?url';
 import type { Backend } from '../engine/backend.ts';
-import { type CpuHost, cpuBackend, type ThreadOptions } from '../engine/backends/cpu/backend.ts';
+import { type CpuHost, cpuBackend } from '../engine/backends/cpu/backend.ts';
 import { understandsRelaxedSimd } from '../engine/backends/cpu/relaxed-simd.ts';
+import type { KernelThread, ThreadOptions } from '../engine/backends/cpu/threads.ts';
 import { WorkError } from '../errors/errors.ts';
 
-async function startThread(options: ThreadOptions): Promise<{ stop(): Promise<void> }> {
+async function startThread(options: ThreadOptions): Promise<KernelThread> {
   const worker = new Worker(new URL('./kernel-thread.ts', import.meta.url), { type: 'module' });
+  let failure: string | undefined;
   await new Promise<void>((resolve, reject) => {
     worker.onmessage = () => resolve();
-    worker.onerror = (event) => reject(new WorkError(`a thread did not start (${event.message})`));
+    worker.onerror = (event) => {
+      failure ??= event.message;
+      reject(new WorkError(`a thread did not start (${event.message})`));
+    };
     worker.postMessage(options);
   });
   return {
+    failure: () => failure,
     stop: async () => {
       worker.terminate();
     },

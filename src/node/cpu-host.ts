@@ -4,9 +4,10 @@ import { availableParallelism } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import type { Backend } from '../engine/backend.ts';
-import { type CpuHost, cpuBackend, type ThreadOptions } from '../engine/backends/cpu/backend.ts';
+import { type CpuHost, cpuBackend } from '../engine/backends/cpu/backend.ts';
 import { TABLE_BASE } from '../engine/backends/cpu/compile.ts';
 import { understandsRelaxedSimd } from '../engine/backends/cpu/relaxed-simd.ts';
+import { type KernelThread, serveKernels, type ThreadOptions } from '../engine/backends/cpu/threads.ts';
 
 /** The builds of the kernels, fastest first: see scripts/build-wasm.mjs. */
 export const CPU_BUILDS = ['avx2', 'relaxed', 'portable'] as const;
@@ -92,24 +93,23 @@ function loadModule(build: CpuBuild): WebAssembly.Module {
 /** What a worker runs: no file of its own, so that it is the same from sources, a build, or a bundle. */
 const THREAD_SOURCE = `
 const { parentPort, workerData } = require('node:worker_threads');
-const { module, memory, kernelNames, tableBase, controlAddress, scratchAddress, thread, threads } = workerData;
-const table = new WebAssembly.Table({ initial: tableBase + kernelNames.length, element: 'anyfunc' });
-const words = new Int32Array(memory.buffer);
-const wait = (at, value) => void Atomics.wait(words, at >> 2, value);
-const notify = (at) => void Atomics.notify(words, at >> 2);
-const { exports } = new WebAssembly.Instance(module, { env: { memory, table, wait, notify } });
-kernelNames.forEach((name, i) => table.set(tableBase + i, exports[name]));
-parentPort.postMessage('ready');
-exports.serve(controlAddress, scratchAddress, thread, threads);
+(${serveKernels.toString()})(workerData, () => parentPort.postMessage('ready'));
 `;
 
-function startThread(options: ThreadOptions): Promise<{ stop(): Promise<void> }> {
+function startThread(options: ThreadOptions): Promise<KernelThread> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(THREAD_SOURCE, { eval: true, workerData: options });
     worker.unref();
-    worker.once('error', reject);
+    let failure: string | undefined;
+    const fail = (why: string): void => {
+      failure ??= why;
+      reject(new Error(why));
+    };
+    worker.on('error', (error: Error) => fail(error.message));
+    worker.once('exit', (code) => fail(`it was ended, code ${code}`));
     worker.once('message', () => {
       resolve({
+        failure: () => failure,
         stop: async () => {
           await worker.terminate();
         },
@@ -118,10 +118,12 @@ function startThread(options: ThreadOptions): Promise<{ stop(): Promise<void> }>
   });
 }
 
+/** What the CPU backend needs of Node, for that build. */
+export const nodeCpuHost = (build: CpuBuild): CpuHost => ({ build, module: loadModule(build), startThread });
+
 /** The CPU backend of this process. Default: all cores, and the best build. */
 export function nodeCpuBackend(threads = availableParallelism(), build: CpuBuild = bestBuild()): Backend {
-  const host: CpuHost = { build, module: loadModule(build), startThread };
-  return cpuBackend(host, threads);
+  return cpuBackend(nodeCpuHost(build), threads);
 }
 
 /** Multiply-adds of 4 floats in a round of the kernel `multiplyAdds`: see peak.as.ts. */

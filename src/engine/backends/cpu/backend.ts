@@ -3,25 +3,22 @@
  *
  * It knows neither Node nor a browser: a `CpuHost` brings the compiled module and starts threads.
  */
-import { WorkError } from '../../../errors/errors.ts';
+import { UsageError, WorkError } from '../../../errors/errors.ts';
 import type { Backend, KernelTime, Session } from '../../backend.ts';
 import { elementCount, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
+import { guarded } from '../../session.ts';
 import { verifyProgram } from '../../verify.ts';
-import { CONTROL_ADDRESS, type CompiledGraph, type CompiledProgram, compileProgram, TABLE_BASE } from './compile.ts';
+import {
+  CONTROL_ADDRESS,
+  type CompiledGraph,
+  type CompiledProgram,
+  compileProgram,
+  FAULT_ADDRESS,
+  TABLE_BASE,
+} from './compile.ts';
 import { BLOCK, blockBytes, blockCount, type CpuTensor } from './lowering.ts';
-
-/** What a thread needs to serve: see `bindModule` below and scheduler.as.ts. */
-export interface ThreadOptions {
-  readonly module: WebAssembly.Module;
-  readonly memory: WebAssembly.Memory;
-  readonly kernelNames: readonly string[];
-  readonly tableBase: number;
-  readonly controlAddress: number;
-  readonly scratchAddress: number;
-  readonly thread: number;
-  readonly threads: number;
-}
+import { faultReport, type KernelThread, type ThreadOptions } from './threads.ts';
 
 /** The machine's side of the CPU backend. */
 export interface CpuHost {
@@ -29,7 +26,7 @@ export interface CpuHost {
   readonly build: string;
   readonly module: WebAssembly.Module;
   /** Starts one more thread, which instantiates the module and calls `serve`; resolves when it does. */
-  startThread(options: ThreadOptions): Promise<{ stop(): Promise<void> }>;
+  startThread(options: ThreadOptions): Promise<KernelThread>;
 }
 
 const PAGE_BYTES = 65536;
@@ -85,11 +82,23 @@ function forEachBlockedRow(
     }
 }
 
-/** Instantiates the module on a memory and puts every kernel into its place in the table. A host's threads do the same. */
-function bindModule(module: WebAssembly.Module, memory: WebAssembly.Memory, kernelNames: readonly string[]): WebAssembly.Exports {
+/** How often a thread that waits for others looks whether they still run. */
+const LOOK_MS = 200;
+
+/** Instantiates the module on a memory and puts every kernel into its place in the table, as `serveKernels` does for the other threads. */
+function bindModule(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  kernelNames: readonly string[],
+  checkOthers: () => void,
+): WebAssembly.Exports {
   const table = new WebAssembly.Table({ initial: TABLE_BASE + kernelNames.length, element: 'anyfunc' });
   const words = new Int32Array(memory.buffer);
-  const wait = (at: number, value: number): void => void Atomics.wait(words, at >> 2, value);
+  const wait = (at: number, value: number): void => {
+    do checkOthers();
+    while (Atomics.wait(words, at >> 2, value, LOOK_MS) === 'timed-out');
+    checkOthers();
+  };
   const notify = (at: number): void => void Atomics.notify(words, at >> 2);
   const { exports } = new WebAssembly.Instance(module, { env: { memory, table, wait, notify } });
   kernelNames.forEach((name, i) => {
@@ -98,6 +107,18 @@ function bindModule(module: WebAssembly.Module, memory: WebAssembly.Memory, kern
     table.set(TABLE_BASE + i, kernel);
   });
   return exports;
+}
+
+/** Starts all threads but the first. @throws WorkError if one does not start; then none is left */
+async function startThreads(host: CpuHost, options: readonly ThreadOptions[]): Promise<KernelThread[]> {
+  const started = await Promise.allSettled(options.map((each) => host.startThread(each)));
+  const running = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+  const failed = started.find((each) => each.status === 'rejected');
+  if (!failed) return running;
+  await Promise.all(running.map((thread) => thread.stop()));
+  throw new WorkError(
+    `the system does not give ${options.length + 1} threads (${(failed.reason as Error).message}); use fewer (--threads)`,
+  );
 }
 
 async function openSession(host: CpuHost, threads: number, program: Program, compiled: CompiledProgram): Promise<Session> {
@@ -116,14 +137,40 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
     for (const { address, values } of constants) new Float32Array(buffer, address, values.length).set(values);
   }
   const { kernelNames, scratchAddress, threadScratchBytes } = compiled;
-  const exports = bindModule(host.module, memory, kernelNames);
-  const run = exports.run as (control: number, scratch: number, program: number, count: number, threads: number) => void;
-  const options = { module: host.module, memory, kernelNames, tableBase: TABLE_BASE, controlAddress: CONTROL_ADDRESS, threads };
-  const others = await Promise.all(
-    Array.from({ length: threads - 1 }, (_, i) =>
-      host.startThread({ ...options, scratchAddress: scratchAddress + (i + 1) * threadScratchBytes, thread: i + 1 }),
-    ),
+  const faults = faultReport(memory, FAULT_ADDRESS, CONTROL_ADDRESS);
+  const exports = bindModule(host.module, memory, kernelNames, faults.check);
+  const runKernels = exports.run as (control: number, scratch: number, program: number, count: number, threads: number) => void;
+  const options = {
+    module: host.module,
+    memory,
+    kernelNames,
+    tableBase: TABLE_BASE,
+    controlAddress: CONTROL_ADDRESS,
+    faultAddress: FAULT_ADDRESS,
+    threads,
+  };
+  const others = await startThreads(
+    host,
+    Array.from({ length: threads - 1 }, (_, i) => ({
+      ...options,
+      scratchAddress: scratchAddress + (i + 1) * threadScratchBytes,
+      thread: i + 1,
+    })),
   );
+  /** Why nothing can be computed any more: the threads no longer agree on where they are. */
+  let broken: Error | undefined;
+  const run = (programAddress: number, count: number): void => {
+    const ended = others.map((thread) => thread.failure()).findIndex((why) => why !== undefined);
+    if (ended >= 0) broken ??= new Error(`the CPU backend cannot go on: thread ${ended + 2} ended (${others[ended]!.failure()})`);
+    if (broken) throw broken;
+    try {
+      runKernels(CONTROL_ADDRESS, scratchAddress, programAddress, count, threads);
+    } catch (error) {
+      faults.raise();
+      broken = new Error(`the CPU backend cannot go on: ${(error as Error).message}`, { cause: error });
+      throw broken;
+    }
+  };
   const stateOf = (name: string): Float32Array => {
     const place = compiled.states.get(name);
     if (!place) throw new Error(`no state '${name}' in this program`);
@@ -140,7 +187,7 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
     memoryBytes: compiled.totalBytes,
     run: async (name, inputs, outputs) => {
       const { graph, tensorOf, programAddress, calls } = prepare(name, inputs);
-      if (calls.length > 0) run(CONTROL_ADDRESS, scratchAddress, programAddress, calls.length, threads);
+      if (calls.length > 0) run(programAddress, calls.length);
       const wanted = outputs ?? [...graph.outputs.keys()];
       return Object.fromEntries(
         wanted.map((output) => {
@@ -154,7 +201,7 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
       const { programAddress, calls } = prepare(name, inputs);
       return calls.map(({ kernel, node }, i): KernelTime => {
         const start = performance.now();
-        run(CONTROL_ADDRESS, scratchAddress, programAddress + 8 * i, 1, threads);
+        run(programAddress + 8 * i, 1);
         return { kernel, node, seconds: (performance.now() - start) / 1000 };
       });
     },
@@ -165,14 +212,23 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
       target.set(values);
     },
     close: async () => {
-      run(CONTROL_ADDRESS, scratchAddress, 0, 0, threads);
+      // a job without instructions ends the threads; those that no longer listen are terminated
+      if (!broken) runKernels(CONTROL_ADDRESS, scratchAddress, 0, 0, threads);
       await Promise.all(others.map((other) => other.stop()));
     },
   };
 }
 
-/** The CPU backend with a fixed number of threads (the calling one included). */
+/** More than any machine has use for, and each takes memory. */
+const MAX_THREADS = 256;
+
+/**
+ * The CPU backend with a fixed number of threads (the calling one included).
+ * @throws UsageError for a number of threads that makes no sense
+ */
 export function cpuBackend(host: CpuHost, threads: number): Backend {
+  if (!Number.isInteger(threads) || threads < 1 || threads > MAX_THREADS)
+    throw new UsageError(`threads: expected 1 to ${MAX_THREADS}, got ${threads}`);
   const memoryBytes = (program: Program): number => compileProgram(program, threads).totalBytes;
   return {
     name: 'cpu',
@@ -187,7 +243,7 @@ export function cpuBackend(host: CpuHost, threads: number): Backend {
           `this needs ${(compiled.totalBytes / 2 ** 30).toFixed(1)} GiB, and WebAssembly addresses 4 GiB: use a smaller patch or a narrower network`,
         );
       }
-      return openSession(host, threads, program, compiled);
+      return guarded(await openSession(host, threads, program, compiled));
     },
   };
 }

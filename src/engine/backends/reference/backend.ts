@@ -5,6 +5,7 @@
 import type { Backend, Session } from '../../backend.ts';
 import { elementCount, type Graph, type Node, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
+import { guarded } from '../../session.ts';
 import { verifyProgram } from '../../verify.ts';
 import type { NearTies, ReferenceKernel } from './kernel.ts';
 import { REFERENCE_KERNELS } from './kernels.ts';
@@ -95,7 +96,7 @@ export function referenceBackend({ ties }: { readonly ties?: NearTies } = {}): B
         },
         close: async () => {},
       };
-      return session;
+      return guarded(session);
     },
   };
 }

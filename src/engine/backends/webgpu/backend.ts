@@ -8,6 +8,7 @@ import { formatBytes } from '../../../errors/format-bytes.ts';
 import type { Backend, KernelTime, Session } from '../../backend.ts';
 import { elementCount, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
+import { guarded } from '../../session.ts';
 import { verifyProgram } from '../../verify.ts';
 import { alignBinding, BINDING_ALIGNMENT, type CompiledGraph, type CompiledProgram, compileProgram } from './compile.ts';
 import {
@@ -63,19 +64,32 @@ interface Watch {
   end(): void;
 }
 
+/** Why a device was lost, if it was. Asked once for each: what is asked of a promise stays with it, and a device outlives its sessions. */
+const losses = new WeakMap<GPUDevice, { reason?: string }>();
+
+function lossOf(device: GPUDevice): { readonly reason?: string } {
+  const known = losses.get(device);
+  if (known) return known;
+  const loss: { reason?: string } = {};
+  losses.set(device, loss);
+  device.lost.then(({ reason, message }) => {
+    loss.reason = `the GPU was lost (${firstLine(message) || reason || 'no reason given'})`;
+  });
+  return loss;
+}
+
 /** What went wrong on the device since the session was opened; WebGPU tells it apart from the calls that cause it. */
 function watch(device: GPUDevice): Watch {
+  const loss = lossOf(device);
   let fault: string | undefined;
-  device.lost.then(({ reason, message }) => {
-    fault = `the GPU was lost (${firstLine(message) || reason || 'no reason given'})`;
-  });
   const onError = (event: Event): void => {
     fault ??= firstLine((event as GPUUncapturedErrorEvent).error.message);
   };
   device.addEventListener('uncapturederror', onError);
   return {
     check: () => {
-      if (fault !== undefined) throw new WorkError(`WebGPU: ${fault}`);
+      const found = loss.reason ?? fault;
+      if (found !== undefined) throw new WorkError(`WebGPU: ${found}`);
     },
     end: () => device.removeEventListener('uncapturederror', onError),
   };
@@ -467,7 +481,7 @@ export function webGpuBackend({ device, description, software }: WebGpuHost, { h
         await session.close();
         throw error;
       }
-      return session;
+      return guarded(session);
     },
   };
 }
