@@ -68,7 +68,20 @@ export function planMatch(
     available.bytes < backend.memoryLimitBytes
       ? [available.bytes, available.limit]
       : [backend.memoryLimitBytes, `the most that the backend ${backend.name} can address`];
-  const needed = (size: Xyz): number => backend.memoryBytes(matchingProgram(network.architecture, toZyx(size)).program);
+  // one tensor alone may be more than a device allows for one: then no memory is enough
+  const needed = (size: Xyz): number => {
+    const { program } = matchingProgram(network.architecture, toZyx(size));
+    try {
+      return backend.memoryBytes(program);
+    } catch (error) {
+      if (error instanceof WorkError) return Number.POSITIVE_INFINITY;
+      throw error;
+    }
+  };
+  const needs = (bytes: number): string =>
+    Number.isFinite(bytes)
+      ? `${formatBytes(bytes)}; there are ${formatBytes(limitBytes)} (${limit})`
+      : 'a tensor larger than the device allows for one';
   const planOf = (size: Xyz, reason: string): MatchPlan => {
     const tiling = planTiles(fixed, moving, size);
     return { ...tiling, neededBytes: needed(tiling.size), reason };
@@ -77,13 +90,11 @@ export function planMatch(
   if (wantedSide !== undefined) {
     const plan = planOf([wantedSide, wantedSide, wantedSide], `tiles of ${wantedSide} were asked for`);
     if (plan.neededBytes <= limitBytes) return plan;
-    throw new WorkError(
-      `--tile ${wantedSide} needs ${formatBytes(plan.neededBytes)}; there are ${formatBytes(limitBytes)} (${limit}): choose smaller tiles, or leave the option out`,
-    );
+    throw new WorkError(`--tile ${wantedSide} needs ${needs(plan.neededBytes)}: choose smaller tiles, or leave the option out`);
   }
   const wholeBytes = needed(whole);
   if (wholeBytes <= limitBytes) return { ...planTiles(fixed, moving, whole), neededBytes: wholeBytes, reason: '' };
-  const reason = `both images whole (${text(whole)} voxels) need ${formatBytes(wholeBytes)}; there are ${formatBytes(limitBytes)} (${limit})`;
+  const reason = `both images whole (${text(whole)} voxels) need ${needs(wholeBytes)}`;
   const trained = network.trainedPatch ? toXyz(network.trainedPatch) : USUAL_PATCH;
   const sizes = [trained];
   for (let side = Math.max(...trained) - SIDE_STEP; side >= LEAST_SIDE; side -= SIDE_STEP)
@@ -93,7 +104,7 @@ export function planMatch(
     if (plan.neededBytes <= limitBytes) return plan;
   }
   throw new WorkError(
-    `too little memory: ${reason}, and tiles of ${text(sizes.at(-1)!)} need ${formatBytes(needed(sizes.at(-1)!))}. Free memory, or use a narrower model (pretrain --width)`,
+    `too little memory: ${reason}, and tiles of ${text(sizes.at(-1)!)} need ${needs(needed(sizes.at(-1)!))}. Free memory, or use a narrower model (pretrain --width)`,
   );
 }
 
