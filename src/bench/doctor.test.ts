@@ -1,23 +1,9 @@
 /** The doctor's checks on this machine, and how a failure is told. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Backend } from '../engine/backend.ts';
 import { referenceBackend } from '../engine/backends/reference/backend.ts';
 import { bestBuild } from '../node/cpu-host.ts';
-import {
-  agreement,
-  type Check,
-  checksText,
-  coresOfContainer,
-  judgeCores,
-  judgeNode,
-  probesOf,
-  reportOf,
-  runChecks,
-} from './doctor.ts';
+import { agreement, type Check, checksText, judgeCores, judgeNode, probesOf, reportOf, runChecks } from './doctor.ts';
 
 const NAMES = [
   'Node',
@@ -111,29 +97,9 @@ describe('gvsl doctor', () => {
   });
 
   it('judges cores by what the container grants', () => {
-    expect(judgeCores(8).status).toBe('ok');
-    expect(judgeCores(8, 8).status).toBe('ok');
-    expect(judgeCores(2, 2.5).status).toBe('ok');
-    expect(judgeCores(8, 2.5)).toMatchObject({ status: 'warn', advice: expect.stringContaining('--threads 2:') });
-    expect(judgeCores(8, 0.25)).toMatchObject({ status: 'warn', advice: expect.stringContaining('--threads 1:') });
-    expect(judgeCores(1, 0.25).status).toBe('warn');
-    expect(judgeCores(1).status).toBe('warn');
-  });
-
-  it("reads the container's limit", async () => {
-    const root = await mkdtemp(join(tmpdir(), 'gvsl-doctor-test-'));
-    try {
-      expect(coresOfContainer(root)).toBeUndefined();
-      mkdirSync(join(root, 'sys/fs/cgroup'), { recursive: true });
-      const granted = (text: string): number | undefined => {
-        writeFileSync(join(root, 'sys/fs/cgroup/cpu.max'), text);
-        return coresOfContainer(root);
-      };
-      expect(granted('150000 100000\n')).toBe(1.5);
-      expect(granted('max 100000\n')).toBeUndefined();
-      expect(granted('')).toBeUndefined();
-    } finally {
-      await rm(root, { recursive: true });
-    }
+    const limit = 'a limit';
+    expect(judgeCores(8, { threads: 8, limit })).toMatchObject({ status: 'ok', found: '8 to compute with (a limit)' });
+    expect(judgeCores(8, { threads: 2, limit })).toMatchObject({ status: 'warn', found: '2 to compute with (a limit), 8 seen' });
+    expect(judgeCores(1, { threads: 1, limit }).status).toBe('warn');
   });
 });

@@ -1,5 +1,4 @@
 /** What this machine offers gvsl, what it uses of it, and what one would gain: a list of checks, each with plain advice. */
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, release, tmpdir, totalmem, type } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +12,7 @@ import { IDENTITY_3 } from '../geometry/volume.ts';
 import { readImage } from '../images/node/read.ts';
 import { writeImage } from '../images/node/write.ts';
 import { bestBuild, type CpuBuild, describeBuilds, hasAvx2, nodeCpuBackend } from '../node/cpu-host.ts';
-import { availableBytes } from '../node/limits.ts';
+import { type AvailableThreads, availableBytes, availableThreads } from '../node/limits.ts';
 import { type AdapterSummary, listAdapters, nodeWebGpuHost } from '../node/webgpu-host.ts';
 import { randomStream } from '../random/random.ts';
 import { measureConvolution } from '../training/speed.ts';
@@ -69,32 +68,13 @@ export function judgeNode(found: string, wideArithmetic: boolean): Finding {
   return ok(found);
 }
 
-/**
- * The cores' worth of time that a container grants, by control groups of version 2; undefined without a limit. Node 20 does not look at it.
- * @param root of the file system; for tests
- */
-export function coresOfContainer(root = '/'): number | undefined {
-  try {
-    // 'quota period', both in microseconds; 'max period' is no limit
-    const [quota, period] = readFileSync(join(root, 'sys/fs/cgroup/cpu.max'), 'utf8').split(' ').map(Number);
-    return quota! > 0 && period! > 0 ? quota! / period! : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Whether there are several cores, and as much time for them as threads would be started. */
-export function judgeCores(threads: number, granted?: number): Finding {
-  const fitting = Math.max(1, Math.floor(granted ?? threads));
-  if (fitting < threads) {
-    return warn(
-      `${threads} seen, but the container grants the time of ${+granted!.toFixed(2)}`,
-      `give --threads ${fitting}: threads beyond that hold the others up; or lift the container's limit`,
-    );
-  }
+/** Whether there are several cores, and what keeps threads from all that are seen. */
+export function judgeCores(seen: number, { threads, limit }: AvailableThreads): Finding {
+  if (threads < seen)
+    return warn(`${threads} to compute with (${limit}), ${seen} seen`, "training scales with cores: lift the container's limit");
   return threads > 1
-    ? ok(`${threads} to compute with`)
-    : warn('1 to compute with', 'training scales with cores: lift the limit of the container if there is one');
+    ? ok(`${threads} to compute with (${limit})`)
+    : warn(`1 to compute with (${limit})`, 'training scales with cores: lift the limit of the container if there is one');
 }
 
 function smallProgram(): Program {
@@ -193,7 +173,6 @@ async function lookForGpu(): Promise<Finding> {
 
 /** The checks of this machine. `folder` is for temporary files. */
 export function probesOf(folder = tmpdir()): Probe[] {
-  const threads = availableParallelism();
   const used = bestBuild();
   return [
     { name: 'Node', remedy: REPORT_IT, run: async () => judgeNode(process.version, process.arch === 'x64' && hasAvx2()) },
@@ -206,7 +185,7 @@ export function probesOf(folder = tmpdir()): Probe[] {
     {
       name: 'cores',
       remedy: REPORT_IT,
-      run: async () => judgeCores(threads, coresOfContainer()),
+      run: async () => judgeCores(availableParallelism(), availableThreads()),
     },
     {
       name: 'memory',

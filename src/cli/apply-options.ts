@@ -34,7 +34,7 @@ export function addApplyOptions(command: Command, out: string): Command {
     .option('--window <size>', 'voxels that the network sees at a time: one side, or z,y,x (default: the crops of training)')
     .option('--overlap <share>', 'least share of a side that neighbouring windows have in common', '0.5')
     .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('cpu'))
-    .option('--threads <n>', 'threads of the CPU backend (default: all cores)');
+    .option('--threads <n>', 'threads of the CPU backend (default: all cores, or the CPU quota of the container)');
 }
 
 /** What they mean. @throws UsageError for a value that is none */

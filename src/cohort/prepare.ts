@@ -5,12 +5,11 @@
  * from unchanged files are kept. cohort.json appears only when all is done.
  */
 import { readdir, rm, stat } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { MachineError, UsageError, WorkError } from '../errors/errors.ts';
 import { isLeftOver, makeFolder, removeLeftOvers, writeFileAtomic } from '../node/files.ts';
 import { isInside } from '../node/guard.ts';
-import { availableBytes } from '../node/limits.ts';
+import { availableBytes, availableThreads } from '../node/limits.ts';
 import { lockFolder } from '../node/lock.ts';
 import { isMachineTrouble, machineError, withMachineTrouble } from '../node/machine.ts';
 import { type Progress, SILENT } from '../node/progress.ts';
@@ -138,7 +137,7 @@ async function prepareFound(
   progress.start(total, 'images', kept);
 
   const byMemory = Math.max(1, Math.floor(availableBytes().bytes / BYTES_PER_WORKER));
-  const wanted = call.workers ?? Math.min(availableParallelism(), byMemory);
+  const wanted = call.workers ?? Math.min(availableThreads().threads, byMemory);
   const workers = Array.from({ length: canUseProcesses() ? Math.min(wanted, queue.length) : 1 }, () =>
     startWorker(options, allow, out),
   );

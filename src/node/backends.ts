@@ -1,10 +1,10 @@
 /** The backends by name, as the command line offers them. */
-import { availableParallelism } from 'node:os';
 import { BACKENDS, type Backend, type BackendName } from '../engine/backend.ts';
 import { referenceBackend } from '../engine/backends/reference/backend.ts';
 import { type WebGpuHost, webGpuBackend } from '../engine/backends/webgpu/backend.ts';
 import { UsageError } from '../errors/errors.ts';
 import { nodeCpuBackend } from './cpu-host.ts';
+import { availableThreads } from './limits.ts';
 import { nodeWebGpuHost } from './webgpu-host.ts';
 
 /** What every WebGPU device has by default (W3C WebGPU, "limits"); a device below is one of the compatibility mode, which is not enough. */
@@ -28,10 +28,10 @@ async function realGpu(): Promise<WebGpuHost | undefined> {
 }
 
 /**
- * The backend of that name. `threads` default: all cores.
+ * The backend of that name. `threads` default: all that are of use.
  * @throws UsageError where there is no such backend, or no GPU
  */
-export async function createBackend(name: string, threads: number = availableParallelism()): Promise<Backend> {
+export async function createBackend(name: string, threads: number = availableThreads().threads): Promise<Backend> {
   switch (name as BackendName) {
     case 'auto': {
       const host = await realGpu();

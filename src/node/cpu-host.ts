@@ -1,6 +1,5 @@
 /** The CPU backend in Node: finds the best build of the kernels that this Node runs, and starts worker threads. */
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import type { Backend } from '../engine/backend.ts';
@@ -8,6 +7,7 @@ import { type CpuHost, cpuBackend } from '../engine/backends/cpu/backend.ts';
 import { TABLE_BASE } from '../engine/backends/cpu/compile.ts';
 import { understandsRelaxedSimd } from '../engine/backends/cpu/relaxed-simd.ts';
 import { type KernelThread, serveKernels, type ThreadOptions } from '../engine/backends/cpu/threads.ts';
+import { availableThreads } from './limits.ts';
 
 /** The builds of the kernels, fastest first: see scripts/build-wasm.mjs. */
 export const CPU_BUILDS = ['avx2', 'relaxed', 'portable'] as const;
@@ -121,8 +121,8 @@ function startThread(options: ThreadOptions): Promise<KernelThread> {
 /** What the CPU backend needs of Node, for that build. */
 export const nodeCpuHost = (build: CpuBuild): CpuHost => ({ build, module: loadModule(build), startThread });
 
-/** The CPU backend of this process. Default: all cores, and the best build. */
-export function nodeCpuBackend(threads = availableParallelism(), build: CpuBuild = bestBuild()): Backend {
+/** The CPU backend of this process. Default: all threads that are of use, and the best build. */
+export function nodeCpuBackend(threads = availableThreads().threads, build: CpuBuild = bestBuild()): Backend {
   return cpuBackend(nodeCpuHost(build), threads);
 }
 

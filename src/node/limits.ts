@@ -1,6 +1,6 @@
 /** What the machine lets this process have, a container's or a batch job's limits included. */
 import { readFileSync } from 'node:fs';
-import { freemem } from 'node:os';
+import { availableParallelism, freemem } from 'node:os';
 import { join } from 'node:path';
 
 const GIB = 2 ** 30;
@@ -87,4 +87,38 @@ export function availableBytes({ wasm32 = false }: { readonly wasm32?: boolean }
   if (container !== undefined) limits.push({ bytes: container, limit: 'memory limit of this container' });
   if (wasm32) limits.push({ bytes: WASM32_BYTES, limit: 'address space of WebAssembly' });
   return limits.reduce((least, next) => (next.bytes < least.bytes ? next : least));
+}
+
+const CPU_FILES = { 1: ['cpu.cfs_quota_us', 'cpu.cfs_period_us'], 2: ['cpu.max'] } as const;
+
+/** Processors' worth of time that a control group gives; undefined without a quota. */
+function quotaOf({ folder, version }: ControlGroup): number | undefined {
+  try {
+    // version 2: 'quota period' or 'max period'; version 1: -1 for no quota
+    const words = CPU_FILES[version].flatMap((name) => readFileSync(join(folder, name), 'utf8').trim().split(/\s+/));
+    const [quota, period] = words.map(Number) as [number, number];
+    return quota > 0 && period > 0 ? quota / period : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** How many threads are of use, and what sets their number, for messages. */
+export interface AvailableThreads {
+  readonly threads: number;
+  readonly limit: string;
+}
+
+/**
+ * Threads of computation that this process may run at once: the processors that it may use (its affinity), or the CPU quota of its
+ * container or batch job, rounded down. More threads than that would only wait for each other: a barrier is as slow as its slowest.
+ * @param root of the file system; for tests
+ * @param processors that the process may use; for tests
+ */
+export function availableThreads(root = '/', processors = availableParallelism()): AvailableThreads {
+  const quotas = controlGroups('cpu', root).flatMap((group) => quotaOf(group) ?? []);
+  const quota = Math.max(1, Math.floor(Math.min(...quotas)));
+  return quota < processors
+    ? { threads: quota, limit: 'CPU quota of this container' }
+    : { threads: processors, limit: 'processors that this process may use' };
 }

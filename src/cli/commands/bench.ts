@@ -62,7 +62,7 @@ export function registerBench(program: Command): void {
     )
     .option('--size <n>', 'side of the cubic patch in voxels (default: 64; forward: 96)')
     .option('--width <w>', 'width of the network: 1, 0.5, 0.25 or 0.125 (default: 1)')
-    .option('--threads <n>', 'threads (default: all cores)')
+    .option('--threads <n>', 'threads (default: all cores, or the CPU quota of the container)')
     .option('--steps <n>', 'counted steps (default: 4; all: 6)')
     .option('--warmup <n>', 'steps before them that are not counted; PyTorch does one more (default: 1)')
     .addOption(
@@ -97,7 +97,7 @@ export function registerBench(program: Command): void {
 async function bench(asked: string | undefined, options: Options): Promise<CommandResult> {
   const { UsageError } = await import('../../errors/errors.ts');
   const { positiveInteger } = await import('../numbers.ts');
-  const { availableParallelism } = await import('node:os');
+  const { availableThreads } = await import('../../node/limits.ts');
   const { bestBuild, runnableBuilds } = await import('../../node/cpu-host.ts');
   // the plan of a whole suite would be one of a step
   const gpu = options.backend !== 'cpu';
@@ -117,7 +117,7 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
     throw new UsageError(`--width: expected 1, 0.5, 0.25 or 0.125, got '${options.width}'`);
   const size = positiveInteger('--size', options.size ?? (what === 'forward' ? '96' : '64'), 8);
   if (size > 512) throw new UsageError(`--size: expected 8 to 512, got '${options.size}'`);
-  const threads = positiveInteger('--threads', options.threads ?? String(availableParallelism()));
+  const threads = positiveInteger('--threads', options.threads ?? String(availableThreads().threads));
   if (threads > 256) throw new UsageError(`--threads: expected 1 to 256, got '${options.threads}'`);
   const steps = positiveInteger('--steps', options.steps ?? (what === 'all' ? '6' : '4'));
   const warmup = positiveInteger('--warmup', options.warmup ?? '1', 0);

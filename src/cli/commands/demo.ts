@@ -23,7 +23,7 @@ export function registerDemo(program: Command): void {
     .option('--seed <n>', 'names the patients and the training', '1')
     .option('--steps <n>', 'train for so many steps in all; more than before goes on from there')
     .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('cpu'))
-    .option('--threads <n>', 'threads that compute (default: all cores)')
+    .option('--threads <n>', 'threads that compute (default: all cores, or the CPU quota of the container)')
     .addHelpText('after', '\nExample:\n  gvsl demo --out demo');
   action(command, async (options: Options) => {
     const { runDemo } = await import('../demo.ts');

@@ -130,7 +130,7 @@ export function registerRegister(program: Command): void {
       'match in overlapping tiles of this side (default: both images whole if memory allows, else tiles as in training)',
     )
     .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('cpu'))
-    .option('--threads <n>', 'threads of the CPU backend (default: all cores)')
+    .option('--threads <n>', 'threads of the CPU backend (default: all cores, or the CPU quota of the container)')
     .addHelpText(
       'after',
       [

@@ -16,7 +16,7 @@ export function registerVerify(program: Command): void {
     .description('replay golden files made by PyTorch and compare every output, loss, gradient and parameter after the steps')
     .argument('<file...>', 'golden files (.safetensors)')
     .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('cpu'))
-    .option('--threads <n>', 'threads of the CPU backend (default: all cores)')
+    .option('--threads <n>', 'threads of the CPU backend (default: all cores, or the CPU quota of the container)')
     .option('--all', 'print every tensor, not only those that fail and the worst of each kind')
     .addHelpText(
       'after',

@@ -64,6 +64,29 @@ describe.skipIf(noWebGpu !== undefined)(`a GPU${noWebGpu === undefined ? '' : `:
     await session.close();
   });
 
+  it('is asked about its loss once, however many sessions it has; they take overlapping calls, and close once', async () => {
+    const host = await nodeWebGpuHost();
+    let asked = 0;
+    const device = new Proxy(host.device, {
+      get: (target, name) => {
+        if (name === 'lost') asked++;
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const backend = webGpuBackend({ ...host, device });
+    for (let i = 0; i < 5; i++) {
+      const session = await backend.open(program(4));
+      const results = [1, 2, 3].map((k) => session.run('main', { x: new Float32Array(4).fill(k) }));
+      const closing = session.close();
+      expect((await Promise.all(results)).map(({ y }) => y![3])).toEqual([2, 4, 6]);
+      await closing;
+      await session.close();
+      await expect(session.run('main', { x: new Float32Array(4) })).rejects.toThrow('the session is closed');
+    }
+    expect(asked).toBe(1);
+  });
+
   it('that has too little memory is told apart from one that fails, with what to do', async () => {
     const host = await nodeWebGpuHost();
     // the real device, which cannot be brought to run out of memory here, but for what it says of the buffers
