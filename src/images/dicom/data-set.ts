@@ -88,21 +88,18 @@ export async function readDataSet(source: RandomAccess): Promise<DicomDataSet> {
     if (meta.transferSyntax === DEFLATED) {
       const all = await source.read(0, source.size);
       const inner = inMemory(source.path, inflate(all.subarray(meta.end)));
-      const { data, pixels } = parse(await inner.read(0, inner.size), 0, { explicit: true, bigEndian: false });
-      return { data, ...(pixels && { pixels }), transferSyntax: DEFLATED, bigEndian: false, source: inner };
+      const parsed = parse(await inner.read(0, inner.size), 0, { explicit: true, bigEndian: false });
+      if ('damage' in parsed) throw new WorkError(`not DICOM, or damaged (${parsed.damage})`);
+      return { ...parsed, transferSyntax: DEFLATED, bigEndian: false, source: inner };
     }
     // a wrong statement about implicit and explicit is common, and the first element shows which holds
     const stated: Encoding = { explicit: meta.transferSyntax !== IMPLICIT, bigEndian: meta.transferSyntax === BIG_ENDIAN };
     const encoding = encodingAt(bytes, meta.end) ?? stated;
     const transferSyntax = meta.transferSyntax ?? (encoding.bigEndian ? BIG_ENDIAN : encoding.explicit ? EXPLICIT : IMPLICIT);
-    try {
-      const { data, pixels } = parse(bytes, meta.end, encoding);
-      if (!pixels && !whole) continue;
-      return { data, ...(pixels && { pixels }), transferSyntax, bigEndian: encoding.bigEndian, source };
-    } catch (error) {
-      if (!whole) continue;
-      throw new WorkError(`not DICOM, or damaged (${reasonOf(error)})`);
-    }
+    const parsed = parse(bytes, meta.end, encoding);
+    if (('damage' in parsed || !parsed.pixels) && !whole) continue;
+    if ('damage' in parsed) throw new WorkError(`not DICOM, or damaged (${parsed.damage})`);
+    return { ...parsed, transferSyntax, bigEndian: encoding.bigEndian, source };
   }
 }
 
@@ -140,13 +137,19 @@ const { DataSet: DataSetClass } = dicomParser as unknown as {
   DataSet: new (parser: ByteArrayParser, bytes: Uint8Array, elements: object) => DataSet;
 };
 
-/** The elements from `start` up to the pixels. @throws what dicom-parser throws */
-function parse(bytes: Uint8Array, start: number, encoding: Encoding): { data: DataSet; pixels?: PixelElement } {
+type Parsed = { readonly data: DataSet; readonly pixels?: PixelElement } | { readonly damage: string };
+
+/** The elements from `start` up to the pixels, or why they cannot be parsed. */
+function parse(bytes: Uint8Array, start: number, encoding: Encoding): Parsed {
   const parser = encoding.bigEndian ? dicomParser.bigEndianByteArrayParser : dicomParser.littleEndianByteArrayParser;
-  const stream: ByteStream = new dicomParser.ByteStream(parser, bytes, start);
   const data = new DataSetClass(parser, bytes, {});
   const readElements = encoding.explicit ? dicomParser.parseDicomDataSetExplicit : dicomParser.parseDicomDataSetImplicit;
-  readElements(data, stream, bytes.length, { untilTag: PIXEL_TAGS[0] });
+  try {
+    const stream: ByteStream = new dicomParser.ByteStream(parser, bytes, start);
+    readElements(data, stream, bytes.length, { untilTag: PIXEL_TAGS[0] });
+  } catch (error) {
+    return { damage: reasonOf(error) };
+  }
   for (const tag of PIXEL_TAGS) {
     const element = data.elements[tag];
     if (!element) continue;

@@ -71,8 +71,33 @@ export function stacksOf(files: readonly DicomFile[]): DicomStack[] {
     if (plane) plane.push(frame);
     else planes.push([frame]);
   }
-  const stacks = [...kinds.values()].flat().flatMap((frames) => separate(frames, []));
+  const stacks = withPlanes([...kinds.values()].flat().flatMap((frames) => separate(frames, [])));
   return stacks.sort((a, b) => b.frames.length - a.frames.length || order(a.frames[0], b.frames[0]));
+}
+
+/** 'axial', 'coronal' or 'sagittal': the plane nearest to that of a frame. */
+function planeName(frame: DicomFrame): string {
+  const normal = normalOf(frame).map(Math.abs);
+  return ['sagittal', 'coronal', 'axial'][normal.indexOf(Math.max(...normal))];
+}
+
+/** Says of stacks of one series that lie in different planes what tells these apart. */
+function withPlanes(stacks: readonly DicomStack[]): DicomStack[] {
+  const facts: readonly ((frame: DicomFrame) => string)[] = [
+    (frame) => (isLocalizer(frame) ? 'localizer' : ''),
+    ({ file }) => `${file.columns} x ${file.rows} pixels`,
+    ({ spacingMm }) =>
+      spacingMm ? `pixels of ${spacingMm.map((s) => +s.toPrecision(4)).join(' x ')} mm` : 'pixels of unknown size',
+    planeName,
+    (frame) => (frame.positionMm ? '' : 'without position'),
+  ];
+  return stacks.map((stack) => {
+    const first = stack.frames[0];
+    const siblings = stacks.filter(({ frames: [other] }) => other.file.seriesUid === first.file.seriesUid);
+    const telling = facts.filter((fact) => siblings.some(({ frames: [other] }) => fact(other) !== fact(first)));
+    const labels = [...telling.map((fact) => fact(first)), stack.distinction].filter((label) => label !== '');
+    return { ...stack, distinction: labels.join(', ') };
+  });
 }
 
 const order = (a: DicomFrame, b: DicomFrame): number =>
@@ -382,7 +407,7 @@ function refuseBeside(placed: readonly Placed[]): void {
   );
 }
 
-/** Fractional slice index of every plane of an even grid about `usual` mm apart. */
+/** Fractional slice index of every plane of an even grid about `usual` mm apart; slices that lie on it, but for rounding, stay as they are. */
 function evenPlanes(gaps: readonly number[], total: number, usual: number): number[] {
   const count = Math.round(total / usual) + 1;
   const spacing = total / (count - 1);
@@ -391,7 +416,8 @@ function evenPlanes(gaps: readonly number[], total: number, usual: number): numb
   for (let k = 0; k < count; k++) {
     const at = Math.min(k * spacing, total);
     while (slice < gaps.length - 1 && at > startMm + gaps[slice]) startMm += gaps[slice++];
-    planes.push(slice + (at - startMm) / gaps[slice]);
+    const plane = slice + (at - startMm) / gaps[slice];
+    planes.push(Math.abs(plane - Math.round(plane)) * gaps[slice] <= SPACING_TOLERANCE * usual ? Math.round(plane) : plane);
   }
   return planes;
 }

@@ -23,6 +23,7 @@ export async function readStack(
   if (voxelCount(size) * 4 > MAX_VOLUME_BYTES || voxelCount(geometry.size) * 4 > MAX_VOLUME_BYTES)
     throw new WorkError(`its size ${geometry.size.join(' x ')} is more than can be read here`);
   const { data, remarks } = await valuesOf(frames, open);
+  refuseInverted(first, data, frames.length);
   const regular = planes
     ? applyAlong(interpolationOperator(frames.length, planes, 0) satisfies AxisOperator, 2, Float32Array.from(data), [...size])
     : data;
@@ -41,6 +42,30 @@ export async function readStack(
 export function colourReason({ samplesPerPixel, photometric }: DicomFile): string | null {
   if (samplesPerPixel === 1 && /^MONOCHROME[12]$/.test(photometric)) return null;
   return `colours (${photometric}, ${samplesPerPixel} value${samplesPerPixel === 1 ? '' : 's'} a pixel), not intensities: a screenshot, photograph or colour map`;
+}
+
+/**
+ * Refuses a CT whose values rise towards air: MONOCHROME1 says how to show values, not what they mean, but some devices store inverted ones.
+ * @throws WorkError
+ */
+function refuseInverted({ photometric, modality, rows, columns }: DicomFile, data: VoxelArray, slices: number): void {
+  if (photometric !== 'MONOCHROME1' || modality !== 'CT') return;
+  const [width, height] = [Math.ceil(columns / 16), Math.ceil(rows / 16)];
+  const corners: number[] = [];
+  const middle: number[] = [];
+  for (let z = 0; z < slices; z++)
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++) {
+        const at = (column: number, row: number): number => data[(z * rows + row) * columns + column];
+        corners.push(at(x, y), at(columns - 1 - x, y), at(x, rows - 1 - y), at(columns - 1 - x, rows - 1 - y));
+        middle.push(at((columns >> 1) + x - (width >> 1), (rows >> 1) + y - (height >> 1)));
+      }
+  const median = (values: readonly number[]): number => Float64Array.from(values).sort()[values.length >> 1];
+  const [outside, inside] = [median(corners), median(middle)];
+  if (outside > 200 && outside > inside + 500)
+    throw new WorkError(
+      `its photometric interpretation is MONOCHROME1 and its values rise towards air (${outside} in its corners, ${inside} in its middle): they are no Hounsfield units; invert them first`,
+    );
 }
 
 function storedTypeOf(frames: readonly DicomFrame[]): string {
