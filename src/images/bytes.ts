@@ -8,6 +8,8 @@ export interface ByteSource {
   readonly storedBytes: number;
   /** The file, where it is another than that of the header. */
   readonly name?: string;
+  /** Its first bytes, where they are at hand. */
+  readonly head?: Uint8Array;
   /** From byte `start` to the end, in order. A piece may be overwritten when the next one is asked for. */
   pieces(start: number): AsyncIterable<Uint8Array>;
 }
@@ -89,6 +91,7 @@ export async function* skipping(pieces: AsyncIterable<Uint8Array>, count: number
 /** What follows the first `count` bytes. */
 export const sourceFrom = (source: ByteSource, count: number): ByteSource => ({
   ...source,
+  head: (source.head ?? NOTHING).subarray(count),
   sizeBytes: source.sizeBytes === null ? null : Math.max(0, source.sizeBytes - count),
   pieces: (start) => source.pieces(start + count),
 });
@@ -114,6 +117,7 @@ export const joinedSources = (sources: readonly ByteSource[]): ByteSource => ({
 
 /** The first `limit` bytes, fewer if there are fewer. */
 export async function headOf(source: ByteSource, limit: number): Promise<Uint8Array> {
+  if (source.head && source.head.length >= limit) return source.head.subarray(0, limit);
   const reader = readerOf(source.pieces(0));
   try {
     const head = new Uint8Array(limit);

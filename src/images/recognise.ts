@@ -3,12 +3,9 @@ import { latin1 } from './data-place.ts';
 
 export type ImageKind = 'DICOM' | 'NIfTI' | 'NRRD' | 'MetaImage' | 'MGH';
 
-/** Enough of a file, decompressed, for `recognise`. */
-export const RECOGNISE_BYTES = 1024;
-
-/** The kind of a file's content; null if it is none that states itself (Analyze, DICOM without its preamble). */
+/** The kind of a file's content, by its first 1024 bytes (decompressed); null if it is none that states itself (Analyze, DICOM without its preamble). */
 export function recognise(head: Uint8Array): ImageKind | null {
-  const text = latin1(head);
+  const text = latin1(head.subarray(0, 1024));
   if (text.startsWith('DICM', 128)) return 'DICOM';
   if (/^NRRD000\d/.test(text)) return 'NRRD';
   if (/^(n\+1|ni1)\0/.test(text.slice(344, 348)) || /^(n\+2|ni2)\0/.test(text.slice(4, 8))) return 'NIfTI';

@@ -12,7 +12,7 @@ import type { LoadedImage, ReadOptions } from '../loaded-image.ts';
 import { META_END, parseMetaImage } from '../meta-image.ts';
 import { MGH_HEADER_BYTES, parseMgh } from '../mgh.ts';
 import { NRRD_END, parseNrrd } from '../nrrd.ts';
-import { describeOther, type ImageKind, RECOGNISE_BYTES, recognise } from '../recognise.ts';
+import { describeOther, type ImageKind, recognise } from '../recognise.ts';
 import { channelsOf, describeStored, type VoxelType, valueType, voxelTypeOf } from '../stored-image.ts';
 import { describeStack, isDicomFile, readDicomFile, readDicomSource } from './dicom.ts';
 import { maybeGzipped, openingError } from './file-bytes.ts';
@@ -116,21 +116,22 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
   if (facts.isDirectory()) return readFolder(path);
   if (!facts.isFile()) throw new WorkError('neither a file nor a folder');
   if (facts.size === 0) throw new WorkError('it is empty (0 bytes)');
-  if (await isDicomFile(path)) return readDicomFile(path);
   const notes = new Set<string>();
-  const source = await maybeGzipped(path, notes);
-  const head = await headOf(source, RECOGNISE_BYTES).catch((error: unknown) => {
+  const stored = await maybeGzipped(path, notes);
+  const head = await headOf(stored, HEAD_BYTES).catch((error: unknown) => {
     if (error instanceof MachineError || !(error instanceof WorkError)) throw error;
     // a damaged stream is named by the reader that its name calls for
     return new Uint8Array();
   });
+  const source = { ...stored, head };
+  const content = recognise(head) ?? ((await isDicomFile(path)) ? 'DICOM' : null);
   const named = KINDS.find(([ending]) => ending.test(path))?.[1];
-  const content = recognise(head);
   // the voxels of a pair may look like anything
-  const kind = /\.img(\.gz)?$/i.test(path) && content !== 'NIfTI' ? 'NIfTI' : (content ?? named);
+  const voxelsAlone = /\.img(\.gz)?$/i.test(path) && content !== 'DICOM';
+  const kind = voxelsAlone ? 'NIfTI' : (content ?? named);
   if (content !== null && named !== undefined && kind !== named)
     notes.add(`its name says ${named}, and its content is ${content}: it is read as that`);
-  if (kind === 'NIfTI' || kind === 'MGH') noteCompression(path, source.gzipped, notes);
+  if (kind === 'NIfTI' || kind === 'MGH') noteCompression(path, stored.gzipped, notes);
   switch (kind) {
     case 'NIfTI':
       return openNifti(path, source, notes);
@@ -148,6 +149,9 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
   const other = describeOther(head);
   throw new WorkError(`${other ? `it is ${other}, ` : ''}not a format that is read here: expected ${READABLE}`);
 }
+
+/** Enough to recognise a file, and for most headers. */
+const HEAD_BYTES = 2 ** 13;
 
 /** What names promise. */
 const KINDS: readonly (readonly [RegExp, ImageKind])[] = [

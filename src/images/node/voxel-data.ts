@@ -96,7 +96,7 @@ async function* shareOf(source: ByteSource, share: number, name: string, notes: 
 /** The whole of a text header: long ones (diffusion gradients) are read further. */
 export async function textHead(source: ByteSource, end: RegExp): Promise<Uint8Array> {
   const latin = new TextDecoder('latin1');
-  for (const limit of [2 ** 14, 2 ** 18]) {
+  for (const limit of [2 ** 13, 2 ** 18]) {
     const head = await headOf(source, limit);
     if (head.length < limit || end.test(latin.decode(head))) return head;
   }
