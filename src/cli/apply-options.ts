@@ -11,6 +11,7 @@ export interface ApplyOptions {
   readonly out: string;
   readonly modality?: 'ct' | 'mr';
   readonly series?: string;
+  readonly channel?: string;
   readonly overwrite?: boolean;
   readonly window?: string;
   readonly overlap: string;
@@ -21,6 +22,8 @@ export interface ApplyOptions {
 export const OVERWRITE =
   'also replace files of the same names that gvsl did not write there, or that were changed since; inputs are never replaced';
 
+export const CHANNEL = 'of images with several channels (4D) the one to take, from 0';
+
 /** Adds them to a command. */
 export function addApplyOptions(command: Command, out: string): Command {
   return command
@@ -28,6 +31,7 @@ export function addApplyOptions(command: Command, out: string): Command {
     .requiredOption('--out <folder>', out)
     .option('--overwrite', OVERWRITE)
     .option('--series <which>', 'of a DICOM folder with several series: its number as listed, or its UID')
+    .option('--channel <n>', CHANNEL)
     .addOption(
       new Option('--modality <modality>', 'what the images are; only needed for a model that does not say').choices(['ct', 'mr']),
     )
@@ -38,7 +42,7 @@ export function addApplyOptions(command: Command, out: string): Command {
 }
 
 /** What they mean. @throws UsageError for a value that is none */
-export async function readApplyOptions({ backend, threads, overlap, ...call }: ApplyOptions): Promise<ApplyCall> {
+export async function readApplyOptions({ backend, threads, overlap, channel, ...call }: ApplyOptions): Promise<ApplyCall> {
   const share = Number(overlap);
   if (overlap.trim() === '' || !(share >= 0 && share <= 0.9))
     throw new UsageError(`--overlap ${overlap}: expected a share from 0 to 0.9`);
@@ -46,6 +50,7 @@ export async function readApplyOptions({ backend, threads, overlap, ...call }: A
   const { createProgress } = await import('../node/progress.ts');
   return {
     ...call,
+    ...(channel === undefined ? {} : { channel: positiveInteger('--channel', channel, 0) }),
     overlap: share,
     backend: await createBackend(backend, threads === undefined ? undefined : positiveInteger('--threads', threads)),
     progress: createProgress(),

@@ -1,13 +1,27 @@
-/** How a batch of images is told: warnings first, the results, what failed, and a last line that counts all three. */
+/** How a batch is told: warnings first, the results, what failed, and a last line that counts all three. */
 import { formatTable } from './table.ts';
+
+type Failures = readonly { readonly path: string; readonly reason: string }[];
 
 export interface Batch {
   readonly images: readonly { readonly path: string; readonly warnings: readonly string[] }[];
-  readonly failed: readonly { readonly path: string; readonly reason: string }[];
+  readonly failed: Failures;
   readonly warnings: readonly string[];
 }
 
-const count = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`;
+const count = (n: number, one: string): string => `${n} ${one}${n === 1 ? '' : 's'}`;
+
+/** What had no result, and why: lines with an empty one behind them; none if nothing failed. */
+export const failedTable = (failed: Failures): string[] =>
+  failed.length === 0
+    ? []
+    : [
+        formatTable(
+          ['failed', 'reason'],
+          failed.map(({ path, reason }) => [path, reason]),
+        ),
+        '',
+      ];
 
 /** @param where what was written, as the last line ends with */
 export function batchText({ images, failed, warnings }: Batch, table: string, where: string): string {
@@ -20,15 +34,7 @@ export function batchText({ images, failed, warnings }: Batch, table: string, wh
   return [
     ...(all.length > 0 ? ['Warnings:', ...all.map((warning) => `  ${warning}`), ''] : []),
     ...(images.length > 0 ? [table, ''] : []),
-    ...(failed.length > 0
-      ? [
-          formatTable(
-            ['failed', 'reason'],
-            failed.map(({ path, reason }) => [path, reason]),
-          ),
-          '',
-        ]
-      : []),
+    ...failedTable(failed),
     `${counts.join(', ')}; ${where}`,
   ].join('\n');
 }

@@ -4,12 +4,17 @@ import { readImage } from '../images/node/read.ts';
 import { type NetworkImage, networkImage } from '../preparation/network-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
 
-/** Reads and prepares an image: see `networkImage`. @throws WorkError naming the file and why it is refused */
+/** Reads and prepares an image, of several channels the one that is named (from 0): see `networkImage`. @throws WorkError naming the file and why it is refused */
 export async function readForNetwork(
   source: string | ImageSource,
   options: PrepareOptions,
   modalityIsCertain: boolean,
+  channel?: number,
 ): Promise<NetworkImage> {
   const path = typeof source === 'string' ? source : source.path;
-  return networkImage({ ...(await readImage(source)), path }, options, modalityIsCertain);
+  return networkImage(
+    { ...(await readImage(source, channel === undefined ? {} : { channel })), path },
+    options,
+    modalityIsCertain,
+  );
 }

@@ -73,6 +73,15 @@ describe('scoreSegmentations', () => {
     });
   });
 
+  it('scores the others where a case of a folder cannot be scored, and says which and why', async () => {
+    await writeImage(at('mixed', 'b.nii.gz'), { geometry: geometry(), data: map((x) => (x < 3 ? 205 : 0)) });
+    await writeFile(at('mixed', 'a.nii.gz'), 'no image');
+    const report = await score('mixed', 'truth');
+    expect(report.cases.map(({ case: name }) => name)).toEqual(['b']);
+    expect(report.failed).toEqual([{ path: at('mixed', 'a.nii.gz'), reason: expect.stringMatching(/./) }]);
+    expect(report.summary.find(({ label }) => label === 205)!.measures.dice!.mean).toBe(1);
+  });
+
   it('refuses other grids saying how they differ, maps that are none, and cases on one side', async () => {
     await expect(score('moved/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('on another grid than its reference');
     await expect(score('coarse/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('spacing 1.5 x 1 x 2 mm, expected 1 x 1 x 2 mm');

@@ -8,6 +8,7 @@ import { labelCodes } from '../geometry/statistics.ts';
 import { toZyx, type Volume } from '../geometry/volume.ts';
 import { findImages } from '../images/node/find.ts';
 import { readImage } from '../images/node/read.ts';
+import { type Failure, failureOf } from '../node/batch.ts';
 import type { Progress } from '../node/progress.ts';
 import { gridDifference } from '../preparation/prepare-image.ts';
 import { type SegmentationScores, segmentationScores } from '../scores/segmentation.ts';
@@ -54,6 +55,8 @@ export interface SegmentationsReport {
   /** Over cases, of each case's mean over its classes. */
   readonly mean: Readonly<Record<Measure, Interval | null>>;
   readonly skipped: readonly string[];
+  /** Cases that could not be scored, and why; they are in no mean. */
+  readonly failed: readonly Failure[];
 }
 
 const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isFile() ?? false;
@@ -92,7 +95,7 @@ const mean = (values: readonly number[]): number | null =>
   values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 const known = (values: readonly (number | null)[]): number[] => values.filter((value) => value !== null);
 
-/** Scores every case that both sides have. @throws UsageError or WorkError naming the file, what was expected and what was found */
+/** Scores every case that both sides have; of folders, cases that cannot be scored are listed in `failed`. @throws UsageError or WorkError naming the file, what was expected and what was found */
 export async function scoreSegmentations(call: SegmentationsCall): Promise<SegmentationsReport> {
   const { progress, toleranceMm, ignore = [] } = call;
   const predictions = await labelFiles(call.predictions, 'predictions');
@@ -113,34 +116,40 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
   if (names.length === 0) throw new UsageError(`${call.predictions} and ${call.references} have no case in common`);
 
   const cases: CaseScores[] = [];
+  const failed: Failure[] = [];
   const codes = new Set<number>(call.labels ?? []);
   progress.start(names.length, 'cases');
   for (const name of names) {
     const predictedPath = pair ? [...predictions.values()][0]! : predictions.get(name)!;
     const referencePath = references.get(name)!;
-    const [predicted, reference] = [
-      await readLabels(predictedPath, call.labels !== undefined),
-      await readLabels(referencePath, call.labels !== undefined),
-    ];
-    const difference = gridDifference(reorientToRas(predicted).geometry, reorientToRas(reference).geometry);
-    if (difference)
-      throw new WorkError(`${predictedPath}: on another grid than its reference ${referencePath}: ${difference}; resample it`);
-    // the same voxels, perhaps stored in another order of axes
-    const onReference = resampleNearest(predicted, reference.geometry, 0).data;
-    const present = new Set([...new Set(onReference), ...new Set(reference.data)]);
-    const wanted = call.labels ?? [...present].filter((code) => code !== 0 && !ignore.includes(code)).sort((a, b) => a - b);
-    const { size, spacingMm } = reference.geometry;
-    cases.push({
-      case: name,
-      labels: wanted.map((label) => ({
-        label,
-        ...segmentationScores(onReference, reference.data, label, toZyx(size), toZyx(spacingMm), toleranceMm),
-      })),
-    });
-    for (const code of wanted) codes.add(code);
+    try {
+      const [predicted, reference] = [
+        await readLabels(predictedPath, call.labels !== undefined),
+        await readLabels(referencePath, call.labels !== undefined),
+      ];
+      const difference = gridDifference(reorientToRas(predicted).geometry, reorientToRas(reference).geometry);
+      if (difference)
+        throw new WorkError(`${predictedPath}: on another grid than its reference ${referencePath}: ${difference}; resample it`);
+      // the same voxels, perhaps stored in another order of axes
+      const onReference = resampleNearest(predicted, reference.geometry, 0).data;
+      const present = new Set([...new Set(onReference), ...new Set(reference.data)]);
+      const wanted = call.labels ?? [...present].filter((code) => code !== 0 && !ignore.includes(code)).sort((a, b) => a - b);
+      const { size, spacingMm } = reference.geometry;
+      cases.push({
+        case: name,
+        labels: wanted.map((label) => ({
+          label,
+          ...segmentationScores(onReference, reference.data, label, toZyx(size), toZyx(spacingMm), toleranceMm),
+        })),
+      });
+      for (const code of wanted) codes.add(code);
+    } catch (error) {
+      failed.push(failureOf(error, predictedPath));
+    }
     progress.advance(1, name);
   }
   progress.stop();
+  if (pair && failed.length > 0) throw new WorkError(`${failed[0]!.path}: ${failed[0]!.reason}`);
 
   const ordered = [...codes].sort((a, b) => a - b);
   const summary = ordered.map((label): LabelSummary => {
@@ -161,5 +170,5 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
       bootstrapMean(known(cases.map(({ labels }) => mean(known(labels.map((scores) => scores[measure])))))),
     ]),
   ) as Record<Measure, Interval | null>;
-  return { kind: 'segmentation', toleranceMm, cases, summary, mean: means, skipped: missing };
+  return { kind: 'segmentation', toleranceMm, cases, summary, mean: means, skipped: missing, failed };
 }

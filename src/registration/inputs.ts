@@ -20,7 +20,7 @@ export interface LabelsOfImage {
   /** On the image's own grid. */
   readonly volume: Volume;
   readonly codes: readonly number[];
-  readonly remarks: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 /** Reads the label map of an image. @throws WorkError if it is no label map, or lies on another grid */
@@ -31,13 +31,13 @@ export async function readLabelsOf(path: string, image: ImageGrids): Promise<Lab
   const difference = gridDifference(rasGeometry(volume.geometry), image.ras);
   if (difference)
     throw new WorkError(`${path}: on another grid than its image ${image.path}: ${difference}; resample it to the image`);
-  const remarks = labelCodes(volume.data, volume.geometry.size)
+  const warnings = labelCodes(volume.data, volume.geometry.size)
     ? []
     : [`${path}: taken for a label map, but its values look like an image's`];
   // the same voxels, perhaps stored in another order of axes
   const inOrder = orientationCode(volume.geometry.direction) === orientationCode(image.grid.direction);
   const onGrid: Volume = inOrder ? { geometry: image.grid, data: volume.data } : resampleNearest(volume, image.grid, 0);
-  return { volume: onGrid, codes, remarks };
+  return { volume: onGrid, codes, warnings };
 }
 
 /** More values than any label map has. */

@@ -240,7 +240,7 @@ describe('registration', () => {
     const report = await register({ moving: at('turned.nii'), out: 'turned-out' });
     // the fixed image's right is the moving image's right, 20 degrees off
     expectNear(report.affine.matrix, [C, -S, 0, S, C, 0, 0, 0, 1], 4);
-    expect(report.remarks.join()).toMatch(/turned by 20 degrees/);
+    expect(report.warnings.join()).toMatch(/turned by 20 degrees/);
   });
 
   it('is what the network computed: its warped image is ours, and ours is the moving image where the field points', async () => {

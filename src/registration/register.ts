@@ -63,6 +63,8 @@ export interface RegisterCall {
   readonly movingLandmarks?: string;
   readonly fixedLandmarks?: string;
   readonly modality?: 'ct' | 'mr';
+  /** Of images with several channels (4D), the one to take of both, from 0. */
+  readonly channel?: number;
   /** Where matching starts: the centres on one another (default), or where the files say that the images lie. */
   readonly start?: 'centres' | 'stored';
   /** Side of tiles in voxels; by default both images whole if memory allows. */
@@ -78,7 +80,7 @@ interface ImageFacts {
   readonly orientation: string;
   /** The box that the network saw, on its own grid. */
   readonly seen: Geometry;
-  readonly remarks: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 /** What register.json says. Equal inputs give equal files. */
@@ -109,7 +111,7 @@ export interface RegistrationReport {
   readonly affine: Affine;
   /** Landmarks that only one file names. */
   readonly unpairedLandmarks?: readonly string[];
-  readonly remarks: readonly string[];
+  readonly warnings: readonly string[];
   /** Names of the files written, by content. */
   readonly files: Readonly<Record<string, string>>;
 }
@@ -152,7 +154,7 @@ const factsOf = ({ path, grid, problems, cropped }: ReadImage): ImageFacts => ({
   spacingMm: grid.spacingMm,
   orientation: orientationCode(grid.direction),
   seen: cropped.geometry,
-  remarks: problems,
+  warnings: problems,
 });
 
 /** What a registration needs of each of its images: where the file's voxels lie, and what the network sees of them. */
@@ -164,15 +166,16 @@ async function readMoving(
   path: string,
   options: PrepareOptions,
   certain: boolean,
+  channel: number | undefined,
 ): Promise<ReadImage & MovingImage & { readonly background: number }> {
-  const { volume, background, prepared, cropped } = await readForNetwork(path, options, certain);
+  const { volume, background, prepared, cropped } = await readForNetwork(path, options, certain, channel);
   const { geometry: grid } = volume;
   return { path, grid, ras: prepared.image, problems: prepared.problems, prepared: prepared.whole, cropped, volume, background };
 }
 
 /** Of the fixed image the file's own voxels are not needed any more, nor what was prepared beside what the network sees. */
-async function readFixed(path: string, options: PrepareOptions, certain: boolean): Promise<ReadImage> {
-  const { grid, ras, problems, cropped } = await readMoving(path, options, certain);
+async function readFixed(...image: Parameters<typeof readMoving>): Promise<ReadImage> {
+  const { path, grid, ras, problems, cropped } = await readMoving(...image);
   return { path, grid, ras, problems, cropped };
 }
 
@@ -214,8 +217,8 @@ async function registerWith(
   const results = await openResults(out, { names: Object.values(REGISTRATION_FILES), overwrite, by: 'gvsl register' });
   const options = network.preprocessing;
   const certain = call.modality !== undefined;
-  const fixed = await readFixed(call.fixed, options, certain);
-  const moving = await readMoving(call.moving, options, certain);
+  const fixed = await readFixed(call.fixed, options, certain, call.channel);
+  const moving = await readMoving(call.moving, options, certain, call.channel);
   const movingLabels = call.movingLabels === undefined ? null : await readLabelsOf(call.movingLabels, moving);
   const fixedLabels = call.fixedLabels === undefined ? null : await readLabelsOf(call.fixedLabels, fixed);
   const landmarks =
@@ -223,13 +226,13 @@ async function registerWith(
       ? await readLandmarkPairs(call.fixedLandmarks, call.movingLandmarks)
       : { pairs: [], unpaired: [] };
 
-  const remarks = [...(movingLabels?.remarks ?? []), ...(fixedLabels?.remarks ?? [])];
+  const warnings = [...(movingLabels?.warnings ?? []), ...(fixedLabels?.warnings ?? [])];
   const start = call.start ?? 'centres';
   const seen = start === 'stored' ? whereStored(moving, fixed) : moving.cropped;
   const [fixedGrid, movingGrid] = [fixed.cropped.geometry, seen.geometry];
   const turnedDeg = angleBetweenDeg(fixedGrid, movingGrid);
   if (turnedDeg > TURNED_DEG)
-    remarks.push(
+    warnings.push(
       `the scans' axes are turned by ${turnedDeg.toFixed(0)} degrees against each other; matching starts axis on axis, as training did (--start stored: as the files say)`,
     );
   const plan = planMatch(network, backend, fixedGrid.size, movingGrid.size, availableTo(backend), call.tile);
@@ -286,7 +289,7 @@ async function registerWith(
     deformationMm: deformationOf(map),
     affine: map.affine,
     ...(landmarks.pairs.length > 0 ? { unpairedLandmarks: landmarks.unpaired } : {}),
-    remarks,
+    warnings,
     files: movingLabels ? { ...always, warpedLabels } : always,
   };
   await writeFileAtomic(place(files.report), jsonText(report));

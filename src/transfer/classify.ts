@@ -5,13 +5,14 @@ import { cropPad } from '../geometry/crop.ts';
 import { toXyz, toZyx, type Zyx } from '../geometry/volume.ts';
 import { predictionProgram } from '../method/transfer/programs.ts';
 import { windowCount } from '../method/transfer/sliding-window.ts';
+import { type Failure, failureOf } from '../node/batch.ts';
 import { writeFileAtomic } from '../node/files.ts';
 import { guardInputs, modelInputs } from '../node/guard.ts';
 import { openResults } from '../node/results.ts';
 import type { Task } from '../training/model-configuration.ts';
 import { jsonText } from '../training/model-folder.ts';
 import { classifyVolume, classOf } from './evaluate.ts';
-import { type FailedImage, failureOf, filesOf, inputImages } from './inputs.ts';
+import { filesOf, inputImages, leftOut } from './inputs.ts';
 import { type ApplyCall, openNetwork, readNetwork, windowOf } from './network.ts';
 
 export interface ClassifyCall extends ApplyCall {
@@ -33,7 +34,7 @@ export interface ClassifyReport {
   readonly window: Zyx;
   readonly images: readonly ClassifiedImage[];
   /** Inputs without a result, and why. */
-  readonly failed: readonly FailedImage[];
+  readonly failed: readonly Failure[];
   /** What concerns no single image: files of a folder that were left out. */
   readonly warnings: readonly string[];
 }
@@ -58,11 +59,14 @@ export async function classifyImages(call: ClassifyCall): Promise<ClassifyReport
     const results = await openResults(out, { names: [TABLE, REPORT], overwrite, by: 'gvsl classify' });
     const images: ClassifiedImage[] = [];
     const failed = [...inputs.failed];
+    const warnings = [...inputs.warnings];
     const session = await openNetwork(network, backend, predictionProgram(network.architecture, window), window);
     try {
       progress.start(inputs.images.length, 'images');
-      for (const { name, source } of inputs.images) {
-        const image = await readForNetwork(source, network.preprocessing, call.modality !== undefined).catch((error: unknown) =>
+      for (const input of inputs.images) {
+        const { name, source } = input;
+        const certain = call.modality !== undefined;
+        const image = await readForNetwork(source, network.preprocessing, certain, call.channel).catch((error: unknown) =>
           failureOf(error, source.path),
         );
         if ('reason' in image) {
@@ -72,6 +76,12 @@ export async function classifyImages(call: ClassifyCall): Promise<ClassifyReport
           continue;
         }
         const { cropped, prepared } = image;
+        const why = leftOut(input, prepared.doubts);
+        if (why !== undefined) {
+          warnings.push(why);
+          progress.advance(1, name);
+          continue;
+        }
         const size = toZyx(cropped.geometry.size);
         const outputs = await classifyVolume(size, window, overlap, async (start) => {
           const { probabilities } = await session.run('predict', {
@@ -99,7 +109,7 @@ export async function classifyImages(call: ClassifyCall): Promise<ClassifyReport
       window,
       images,
       failed,
-      warnings: inputs.warnings,
+      warnings,
     };
     const lines = images.map(({ case: name, probabilities, prediction }) =>
       [cell(name), ...task.classes.map((label) => probabilities[label]!.toFixed(6)), cell(prediction)].join(','),

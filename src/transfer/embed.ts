@@ -69,7 +69,12 @@ async function embedOne(
   warnings: readonly string[],
 ): Promise<EmbedReport> {
   const results = await openResults(out, { names: FILES, overwrite, by: 'gvsl embed' });
-  const { cropped, prepared } = await readForNetwork(input.source, network.preprocessing, call.modality !== undefined);
+  const { cropped, prepared } = await readForNetwork(
+    input.source,
+    network.preprocessing,
+    call.modality !== undefined,
+    call.channel,
+  );
   const size = toZyx(cropped.geometry.size);
   const voxels = size[0] * size[1] * size[2];
   const channels = network.architecture.widths[8]!;

@@ -3,24 +3,21 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve, sep } from 'node:path';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { findImages, type ImageSource, imageStem } from '../images/node/find.ts';
+import { type Failure, failureOf } from '../node/batch.ts';
 import { type Input, isInside } from '../node/guard.ts';
-import { endsBatch, systemError } from '../node/machine.ts';
+import { isRefused, type Misfit } from '../preparation/fitness.ts';
 
 export interface InputImage {
   /** Names the results: the file's name without ending and without nnU-Net's channel (`_0000`), after its folders where two have that name. */
   readonly name: string;
   readonly source: ImageSource;
-}
-
-/** An image, or what was to be one, without a result. */
-export interface FailedImage {
-  readonly path: string;
-  readonly reason: string;
+  /** Named by the caller, so it is meant, whatever it looks like; not found in a folder. */
+  readonly isNamed: boolean;
 }
 
 export interface FoundInputs {
   readonly images: readonly InputImage[];
-  readonly failed: readonly FailedImage[];
+  readonly failed: readonly Failure[];
   /** What was left out of a folder, and why. */
   readonly warnings: readonly string[];
 }
@@ -37,7 +34,7 @@ async function ofDicomFolder(
   const folder = basename(resolve(path));
   const wanted =
     series === undefined ? stacks : stacks.filter((stack, k) => stack.files[0]!.seriesUid === series || String(k + 1) === series);
-  if (wanted.length === 1) return { name: folder, source: wanted[0]! };
+  if (wanted.length === 1) return { name: folder, source: wanted[0]!, isNamed: true };
   const list = stacks.map(
     ({ stack, description, files }, k) =>
       `  ${k + 1}: ${stack.frames.length} slices ${description ? `"${description}" ` : ''}${stack.distinction ? `(${stack.distinction}) ` : ''}${files[0]!.seriesUid}`,
@@ -63,25 +60,29 @@ async function outside(out: string | undefined, folder: string, images: readonly
   return images.filter((_, k) => !areResults[k]);
 }
 
-async function ofPath(
-  path: string,
-  { series, out }: InputOptions,
-): Promise<{ images: InputImage[]; failed: readonly FailedImage[] }> {
+async function ofPath(path: string, { series, out }: InputOptions): Promise<FoundInputs> {
   const facts = await stat(path);
-  if (!facts.isDirectory()) return { images: [{ name: nameOf(path), source: { kind: 'file', path } }], failed: [] };
-  const { images: all, refused } = await findImages(path);
+  if (!facts.isDirectory())
+    return { images: [{ name: nameOf(path), source: { kind: 'file', path }, isNamed: true }], failed: [], warnings: [] };
+  const { images: all, refused, passedOver } = await findImages(path);
+  // hidden files are nobody's scans; DICOM objects beside the images are worth a word
+  const warnings = passedOver
+    .filter((file) => !basename(file.path).startsWith('.'))
+    .map((file) => `${file.path}: ${file.reason}: left out`);
   const images = await outside(out, path, all);
   const direct = images.filter((image) => image.kind === 'dicom').filter((image) => resolve(image.path) === resolve(path));
   // a folder that holds nothing but one patient's DICOM files
   if (direct.length > 0 && direct.length === images.length)
-    return { images: [await ofDicomFolder(path, direct, series)], failed: refused };
+    return { images: [await ofDicomFolder(path, direct, series)], failed: refused, warnings };
   if (images.length + refused.length === 0) throw new WorkError(`${path}: no image in this folder`);
   return {
     images: images.map((source) => {
       const stem = basename(resolve(source.path));
-      return { name: source.kind === 'file' ? nameOf(source.path) : source.name ? `${stem}-${source.name}` : stem, source };
+      const name = source.kind === 'file' ? nameOf(source.path) : source.name ? `${stem}-${source.name}` : stem;
+      return { name, source, isNamed: false };
     }),
     failed: refused,
+    warnings,
   };
 }
 
@@ -139,12 +140,13 @@ export interface InputOptions {
  */
 export async function inputImages(paths: readonly string[], options: InputOptions = {}): Promise<FoundInputs> {
   const all = new Map<string, InputImage>();
-  const failed: FailedImage[] = [];
+  const failed: Failure[] = [];
   const warnings: string[] = [];
   for (const path of paths) {
     try {
       const found = await ofPath(path, options);
       failed.push(...found.failed);
+      warnings.push(...found.warnings);
       for (const image of found.images) {
         const key = `${resolve(image.source.path)}\0${image.source.kind === 'dicom' ? image.source.name : ''}`;
         if (!all.has(key)) all.set(key, image);
@@ -166,14 +168,10 @@ export const filesOf = (images: readonly InputImage[]): Input[] =>
   );
 
 /**
- * What one image failed of, for the list at the end of the batch.
- * @throws what is not that image's fault: wrong usage, the machine's trouble
+ * Why an image that was found in a folder is left out: it is known to be none of the kind that the model is for. One that is named is done.
+ * @returns undefined for an image that is done
  */
-export function failureOf(error: unknown, path: string): FailedImage {
-  const known = systemError(error, path) ?? error;
-  if (endsBatch(known) || known instanceof UsageError || !(known instanceof Error)) throw known;
-  // a defect of ours that one odd file brings out need not cost the others their results
-  const reason =
-    known instanceof WorkError ? known.message.replace(`${path}: `, '') : `internal error: ${known.message} (a defect of gvsl)`;
-  return { path, reason };
+export function leftOut({ isNamed, source }: InputImage, doubts: readonly Misfit[]): string | undefined {
+  const misfit = isNamed ? undefined : doubts.find(({ reason }) => !isRefused(reason));
+  return misfit && `${source.path}: ${misfit.message}: left out (to have it done, name the file itself)`;
 }

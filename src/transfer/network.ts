@@ -29,6 +29,8 @@ export interface ApplyCall {
   readonly modality?: 'ct' | 'mr';
   /** Of a DICOM folder with several: its number as listed, or its UID. */
   readonly series?: string;
+  /** Of images with several channels (4D, several values a voxel), the one to take, from 0. */
+  readonly channel?: number;
   /** 'z,y,x' or one side; the crops' of training if not said. */
   readonly window?: string;
   /** Least share of a side that neighbouring windows have in common. Default 0.5. */

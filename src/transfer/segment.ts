@@ -20,14 +20,16 @@ import {
   segmentVolume,
 } from '../method/transfer/segment-volume.ts';
 import { windowCount } from '../method/transfer/sliding-window.ts';
+import { type Failure, failureOf } from '../node/batch.ts';
 import { allDone, readAt, withScratch, writeAt, writeFileAtomic } from '../node/files.ts';
 import { guardInputs, modelInputs } from '../node/guard.ts';
 import { isMachineTrouble } from '../node/machine.ts';
 import { openResults } from '../node/results.ts';
 import { labelColour } from '../pictures/pair-picture.ts';
+import type { NetworkImage } from '../preparation/network-image.ts';
 import type { Task } from '../training/model-configuration.ts';
 import { jsonText } from '../training/model-folder.ts';
-import { type FailedImage, failureOf, filesOf, type InputImage, inputImages } from './inputs.ts';
+import { filesOf, type InputImage, inputImages, leftOut } from './inputs.ts';
 import { type ApplyCall, openNetwork, readNetwork, windowOf } from './network.ts';
 
 type SegmentationTask = Extract<Task, { kind: 'segmentation' }>;
@@ -62,7 +64,7 @@ export interface SegmentReport {
   readonly overlap: number;
   readonly images: readonly SegmentedImage[];
   /** Inputs without a result, and why. */
-  readonly failed: readonly FailedImage[];
+  readonly failed: readonly Failure[];
   /** What concerns no single image: files of a folder that were left out. */
   readonly warnings: readonly string[];
 }
@@ -94,6 +96,7 @@ export async function segmentImages(call: SegmentCall): Promise<SegmentReport> {
     const results = await openResults(out, { names: [...names, REPORT], overwrite, by: 'gvsl segment' });
     const images: SegmentedImage[] = [];
     const failed = [...inputs.failed];
+    const warnings = [...inputs.warnings];
     const session = await openNetwork(network, backend, predictionProgram(network.architecture, window), window);
     try {
       progress.say(
@@ -101,7 +104,8 @@ export async function segmentImages(call: SegmentCall): Promise<SegmentReport> {
       );
       for (const input of inputs.images) {
         const result = await segmentOne(call, input, session, task, window, overlap, network.preprocessing);
-        if ('reason' in result) {
+        if (typeof result === 'string') warnings.push(result);
+        else if ('reason' in result) {
           failed.push(result);
           progress.say(`${result.path}: ${result.reason}`);
         } else {
@@ -119,7 +123,7 @@ export async function segmentImages(call: SegmentCall): Promise<SegmentReport> {
       overlap,
       images,
       failed,
-      warnings: inputs.warnings,
+      warnings,
     };
     await writeFileAtomic(join(out, REPORT), jsonText(report));
     await results.finish([REPORT]);
@@ -127,20 +131,26 @@ export async function segmentImages(call: SegmentCall): Promise<SegmentReport> {
   });
 }
 
-/** @throws what ends the whole batch: trouble while computing, and the machine's */
+/**
+ * @returns why the image was left out, if it was
+ * @throws what ends the whole batch: trouble while computing, and the machine's
+ */
 async function segmentOne(
-  { out, progress, modality, probabilities = false, dicom = false }: SegmentCall,
-  { name, source }: InputImage,
+  { out, progress, modality, channel, probabilities = false, dicom = false }: SegmentCall,
+  input: InputImage,
   session: Session,
   task: SegmentationTask,
   window: Zyx,
   overlap: number,
   preprocessing: Parameters<typeof readForNetwork>[1],
-): Promise<SegmentedImage | FailedImage> {
-  const image = await readForSegmentation(source, preprocessing, modality !== undefined).catch((error: unknown) =>
+): Promise<SegmentedImage | Failure | string> {
+  const { name, source } = input;
+  const image = await readForSegmentation(source, preprocessing, modality !== undefined, channel).catch((error: unknown) =>
     failureOf(error, source.path),
   );
   if ('reason' in image) return image;
+  const why = leftOut(input, image.doubts);
+  if (why !== undefined) return why;
   const windows = windowCount(segmentationWindows(image, window, overlap));
   progress.start(windows, 'windows');
   const segment = (onPlane?: (probabilities: Float32Array) => Promise<void>): Promise<Segmentation> =>
@@ -211,12 +221,13 @@ async function segmentOne(
 
 interface PreparedImage extends ImageToSegment {
   readonly problems: readonly string[];
+  readonly doubts: NetworkImage['prepared']['doubts'];
 }
 
 /** What segmenting needs of an image: once it is prepared, its own voxels are not. */
 async function readForSegmentation(...image: Parameters<typeof readForNetwork>): Promise<PreparedImage> {
   const { cropped, prepared, volume } = await readForNetwork(...image);
-  return { cropped, grid: volume.geometry, problems: prepared.problems };
+  return { cropped, grid: volume.geometry, problems: prepared.problems, doubts: prepared.doubts };
 }
 
 /** Compressing is most of the work, and happens in threads of its own. */

@@ -300,7 +300,7 @@ describe('applying a model', () => {
     const whole = await readFile(at('mix', 'a', 'ct.nii.gz'));
     await writeFile(at('mix', 'cut.nii.gz'), whole.subarray(0, whole.length / 2));
     const report = await segmenting(['mix', 'none.nii', 'mix/a/ct.nii.gz'], 'mixed');
-    expect(report.images.map(({ name }) => name)).toEqual(['c1', 'c2_0001', 'a_ct', 'b_ct']);
+    expect(report.images.map(({ name }) => name)).toEqual(['a_ct', 'b_ct', 'c1', 'c2_0001']);
     expect(report.failed.map(({ path }) => path)).toEqual([at('none.nii'), at('mix', 'cut.nii.gz')]);
     expect(report.failed[0]!.reason).toBe('no such file or folder');
     expect(report.warnings).toEqual([`${at('mix', 'c1_0001.nii.gz')}: ${expectedChannel}`]);
@@ -319,6 +319,23 @@ describe('applying a model', () => {
       progress: SILENT,
     });
     expect(classes).toMatchObject({ images: [{ case: 'c1' }], failed: [{ path: at('mix', 'cut.nii.gz') }] });
+  });
+
+  it('leaves label maps of a folder out, unless they are named, and takes the channel that is asked for', async () => {
+    const scan = small();
+    await writeImage(at('bids', 'p.nii.gz'), scan);
+    const codes = Uint8Array.from(scan.data, (value) => (value > 350 ? 1 : 0));
+    await writeImage(at('bids', 'p_seg.nii.gz'), { geometry: scan.geometry, data: codes });
+    const report = await segmenting(['bids'], 'bids-labels');
+    expect(report).toMatchObject({ images: [{ name: 'p' }], failed: [] });
+    expect(report.warnings).toEqual([
+      expect.stringMatching(/p_seg\.nii\.gz: .*label map.*: left out \(to have it done, name the file itself\)/),
+    ]);
+    expect((await segmenting(['bids/p_seg.nii.gz'], 'bids-labels')).images[0]).toMatchObject({ name: 'p_seg' });
+    expect((await segmenting(['bids/p.nii.gz'], 'bids-labels', { channel: 1 })).failed[0]!.reason).toContain(
+      'channel 1 is not there',
+    );
+    expect((await segmenting(['bids/p.nii.gz'], 'bids-labels', { channel: 0 })).images).toHaveLength(1);
   });
 
   it('never replaces what it reads, whatever the way to it, nor what somebody else made', async () => {

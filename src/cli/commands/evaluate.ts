@@ -4,6 +4,7 @@ import { UsageError } from '../../errors/errors.ts';
 import type { ClassificationsReport } from '../../evaluation/classifications.ts';
 import type { Measure, SegmentationsReport } from '../../evaluation/segmentations.ts';
 import type { Interval } from '../../scores/statistics.ts';
+import { failedTable } from '../batch-text.ts';
 import { action, type CommandResult } from '../run-command.ts';
 import { formatTable } from '../table.ts';
 
@@ -45,7 +46,7 @@ function number(option: string, text: string, least: number, most: number): numb
   return value;
 }
 
-function segmentationText({ cases, summary, mean, toleranceMm, skipped }: SegmentationsReport): string {
+function segmentationText({ cases, summary, mean, toleranceMm, skipped, failed }: SegmentationsReport): string {
   const row = (name: string, measures: Readonly<Record<Measure, Interval | null>>, counts: readonly string[]): string[] => [
     name,
     ...COLUMNS.map(([measure, , digits]) => intervalText(measures[measure], digits)),
@@ -61,7 +62,8 @@ function segmentationText({ cases, summary, mean, toleranceMm, skipped }: Segmen
       COLUMNS.map((_, i) => i + 1).concat([7, 8, 9]),
     ),
     '',
-    `${cases.length} cases; means with 95 % bootstrap intervals; surface Dice at ${toleranceMm} mm; a class that both lack counts in no mean`,
+    ...failedTable(failed),
+    `${cases.length} cases${failed.length > 0 ? `, ${failed.length} failed and in no mean` : ''}; means with 95 % bootstrap intervals; surface Dice at ${toleranceMm} mm; a class that both lack counts in no mean`,
     ...(skipped.length > 0 ? [`left out: ${skipped.join('; ')}`] : []),
   ].join('\n');
 }
@@ -174,7 +176,7 @@ async function evaluate(predictions: string, references: string, options: Option
     progress: createProgress(),
   });
   await write(report, segmentationCsv);
-  return { json: report, text: segmentationText(report) };
+  return { json: report, text: segmentationText(report), exitCode: report.failed.length > 0 ? 1 : 0 };
 }
 
 /** Adds `gvsl evaluate`. */

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { BACKENDS } from '../../engine/backend.ts';
 import type { RegistrationReport } from '../../registration/register.ts';
-import { OVERWRITE } from '../apply-options.ts';
+import { CHANNEL, OVERWRITE } from '../apply-options.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
 interface Options {
@@ -16,6 +16,7 @@ interface Options {
   readonly movingLandmarks?: string;
   readonly fixedLandmarks?: string;
   readonly modality?: 'ct' | 'mr';
+  readonly channel?: string;
   readonly start: 'centres' | 'stored';
   readonly tile?: string;
   readonly backend: string;
@@ -37,10 +38,11 @@ async function run(options: Options): Promise<CommandResult> {
   const { formatDuration } = await import('../../errors/format-duration.ts');
   const { registerImages } = await import('../../registration/register.ts');
   const { positiveInteger } = await import('../numbers.ts');
-  const { backend, threads, tile, ...call } = options;
+  const { backend, threads, tile, channel, ...call } = options;
   const startedMs = performance.now();
   const report = await registerImages({
     ...call,
+    ...(channel === undefined ? {} : { channel: positiveInteger('--channel', channel, 0) }),
     ...(tile === undefined ? {} : { tile: positiveInteger('--tile', tile, 16) }),
     backend: await createBackend(backend, threads === undefined ? undefined : positiveInteger('--threads', threads)),
     progress: createProgress(),
@@ -73,10 +75,10 @@ function asText(report: RegistrationReport, formatTable: typeof import('../table
     ...(hasLandmarks ? ['landmark error mm'] : []),
     'fixed grid covered',
   ];
-  const remarks = [
-    ...fixed.remarks.map((remark) => `${fixed.path}: ${remark}`),
-    ...moving.remarks.map((remark) => `${moving.path}: ${remark}`),
-    ...report.remarks,
+  const warnings = [
+    ...fixed.warnings.map((warning) => `${fixed.path}: ${warning}`),
+    ...moving.warnings.map((warning) => `${moving.path}: ${warning}`),
+    ...report.warnings,
     ...(report.unpairedLandmarks?.length
       ? [`landmarks that only one file names, left out: ${report.unpairedLandmarks.join(', ')}`]
       : []),
@@ -85,6 +87,7 @@ function asText(report: RegistrationReport, formatTable: typeof import('../table
   const howOften = network.tiles === 1 ? 'at once' : `in ${network.tiles} tiles`;
   return [
     `${moving.path} onto ${fixed.path}`,
+    ...(warnings.length > 0 ? ['', 'Warnings:', ...warnings.map((warning) => `  ${warning}`), ''] : []),
     `by ${model.folder} (step ${model.step}), ${network.inputSize.join(' x ')} voxels of ${report.preprocessing.spacingMm.join(' x ')} mm ${howOften}`,
     '',
     formatTable(
@@ -96,7 +99,6 @@ function asText(report: RegistrationReport, formatTable: typeof import('../table
     `folded       ${percent(jacobian.foldedShare)} of the matched region, ${percent(jacobian.foldedShareOfGrid)} of the fixed grid`,
     `volume       ${percentile1.toFixed(2)} to ${percentile99.toFixed(2)} times (1st to 99th percentile of the Jacobian determinant)`,
     `deformation  ${deformationMm.mean.toFixed(2)} mm on average, ${deformationMm.max.toFixed(2)} mm at most, beyond the affine`,
-    ...(remarks.length > 0 ? ['', 'Remarks:', ...remarks.map((remark) => `  ${remark}`)] : []),
   ];
 }
 
@@ -114,6 +116,7 @@ export function registerRegister(program: Command): void {
     .option('--fixed-labels <labels>', "B's label map: overlap (Dice) is measured at every stage")
     .option('--moving-landmarks <points>', "A's landmarks, 3D Slicer markups (.mrk.json)")
     .option('--fixed-landmarks <points>', "B's landmarks: the error in mm is measured at every stage, points paired by name")
+    .option('--channel <n>', CHANNEL)
     .addOption(
       new Option('--modality <modality>', 'what the images are; only needed for a model that does not say').choices(['ct', 'mr']),
     )
