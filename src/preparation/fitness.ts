@@ -105,6 +105,23 @@ const BACKGROUND_SHARE = 0.01;
 
 const short = (value: number): string => String(+value.toPrecision(4));
 
+/** Whether values without negative ones are Hounsfield units shifted up by about 1024, as unsigned files have them. */
+function isShifted(d: Distribution): boolean {
+  const [p1, median, p99] = [0.01, 0.5, 0.99].map((share) => d.percentile(share));
+  const betweenAirAndTissue = d.below(850) - d.upTo(350);
+  const tissue = d.upTo(1250) - d.below(850);
+  const withAir = d.upTo(250) >= 0.02 && tissue >= 0.03 && tissue > betweenAirAndTissue && p99 < 4096;
+  return withAir || (p1 >= 850 && p99 <= 1400 && median >= 950 && median <= 1200);
+}
+
+/** What values look like where it is not said what they are of; null if nothing is wrong with them in themselves. */
+export function unusualValues({ volume, storedType }: LoadedImage, { min, max }: Statistics): string | null {
+  if (min < 0 || max < 1300 || !/^u?int(16|32)$/.test(storedType)) return null;
+  return isShifted(distributionOf(volume.data))
+    ? 'looks like CT shifted by 1024 (stored unsigned): air at 0 and soft tissue near 1024; subtract 1024 from every voxel'
+    : null;
+}
+
 /** Why values cannot be Hounsfield units, in words; null if they can. */
 export function notHounsfield(
   distribution: Distribution,
@@ -118,12 +135,7 @@ export function notHounsfield(
     return `${range}, nearly all of them within ${short(p999 - p01)}: normalised (z-scores, 0 to 1 or the like)`;
   if (/^u?int8$/.test(storedType)) return `${range} in 8 bits: a picture of a window, not a CT`;
   if (min >= 0) {
-    const air = d.upTo(250);
-    const betweenAirAndTissue = d.below(850) - d.upTo(350);
-    const tissue = d.upTo(1250) - d.below(850);
-    const withAir = air >= 0.02 && tissue >= 0.03 && tissue > betweenAirAndTissue && p99 < 4096;
-    const tissueAlone = p1 >= 850 && p99 <= 1400 && median >= 950 && median <= 1200;
-    if (withAir || tissueAlone)
+    if (isShifted(d))
       return `${range}, air at 0 and soft tissue near 1024: shifted by 1024 (stored unsigned); subtract 1024 from every voxel`;
     if (min === 0 && max === 255) return `${range}: a picture of a window in 8 bits, not a CT`;
     if (d.upTo(0.02 * p99) >= BACKGROUND_SHARE)

@@ -1,15 +1,21 @@
-/** `gvsl inspect`: what image files hold and what is odd about them. */
+/** `gvsl inspect`: what image files hold, and what `gvsl prepare` would say about them. */
 import { stat } from 'node:fs/promises';
+import { relative, sep } from 'node:path';
 import type { Command } from 'commander';
 import { assignClasses, countClasses, describeClasses, findClassTable } from '../../cohort/classes.ts';
 import { findSubjects } from '../../cohort/find-subjects.ts';
+import { type Patterns, patternsOf, type Selection } from '../../cohort/selection.ts';
 import { UsageError, WorkError } from '../../errors/errors.ts';
 import { orientationCode } from '../../geometry/orientation.ts';
-import { labelCodes, statisticsOf } from '../../geometry/statistics.ts';
+import { type Statistics, statisticsOf } from '../../geometry/statistics.ts';
+import type { LoadedImage } from '../../images/loaded-image.ts';
 import { findImages, type ImageSource } from '../../images/node/find.ts';
 import { readImage } from '../../images/node/read.ts';
+import { endsBatch, systemError } from '../../node/machine.ts';
+import { isRefused, looksLikeLabelMap, misfits, REASONS, unusualValues, withoutAir } from '../../preparation/fitness.ts';
 import { odditiesOf } from '../../preparation/oddities.ts';
 import { action, type CommandResult } from '../run-command.ts';
+import { type SelectionFlags, selectionOf } from '../selection-options.ts';
 import { formatTable } from '../table.ts';
 
 /** One image as `--json` shows it. */
@@ -30,17 +36,55 @@ type Row = { readonly path: string; readonly series?: string } & (
       readonly percentile1: number;
       readonly percentile99: number;
       readonly labels: readonly number[] | null;
-      readonly odd: readonly string[];
+      /** What is unusual, and why `prepare` would leave it out. */
+      readonly warnings: readonly string[];
     }
 );
 
-async function inspectOne(source: ImageSource): Promise<Row> {
+/** A file that was recognised as something else. */
+interface PassedOver {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** What the images are to be, and which are looked at. */
+interface Question {
+  readonly modality: 'ct' | 'mr' | null;
+  readonly selection: Selection;
+  readonly patterns: Patterns;
+}
+
+/** What is unusual about an image. Of which modality it is to be, the call says, or else its own header. */
+function warningsOf(image: LoadedImage, statistics: Statistics, labels: readonly number[] | null, asked: Question): string[] {
+  const found = odditiesOf(image, statistics);
+  const stated = image.modality?.toLowerCase();
+  const modality = asked.modality ?? (stated === 'ct' || stated === 'mr' ? stated : null);
+  if (modality === null || statistics.min === statistics.max) {
+    const unusual = labels ? null : unusualValues(image, statistics);
+    return unusual ? [...found, unusual] : found;
+  }
+  const { allow } = asked.selection;
+  const doubts = misfits(image, statistics, modality).filter(
+    // a label map is shown as one; that it is no image is only of interest if images are asked for
+    ({ reason }) => asked.modality !== null || labels === null || reason === 'other-modalities',
+  );
+  const said = doubts.map(({ reason, message }) =>
+    asked.modality === null || allow.includes(reason)
+      ? message
+      : `prepare would ${isRefused(reason) ? 'refuse it' : 'leave it out'}: ${message}; take it with --allow ${reason}`,
+  );
+  const bare = modality === 'ct' && doubts.length === 0 && labels === null ? withoutAir(statistics) : null;
+  return [...found, ...said, ...(bare ? [bare] : [])];
+}
+
+async function inspectOne(source: ImageSource, asked: Question): Promise<Row> {
   const name = { path: source.path, ...(source.kind === 'dicom' && source.name ? { series: source.name } : {}) };
   try {
-    const image = await readImage(source, { firstVolume: true });
+    const { channel } = asked.selection;
+    const image = await readImage(source, channel === null ? { firstVolume: true } : { channel: Number(channel) });
     const { geometry, data } = image.volume;
     const statistics = statisticsOf(data);
-    const labels = labelCodes(data, geometry.size);
+    const labels = looksLikeLabelMap(image, statistics);
     return {
       ...name,
       format: image.format,
@@ -57,29 +101,43 @@ async function inspectOne(source: ImageSource): Promise<Row> {
       percentile1: statistics.percentile(0.01),
       percentile99: statistics.percentile(0.99),
       labels,
-      odd: odditiesOf(image, statistics),
+      warnings: warningsOf(image, statistics, labels, asked),
     };
   } catch (error) {
-    if (!(error instanceof WorkError)) throw error;
-    return { ...name, refused: error.message.replace(`${source.path}: `, '') };
+    const known = systemError(error, source.path) ?? error;
+    if (endsBatch(known) || known instanceof UsageError || !(known instanceof Error)) throw known;
+    // a defect of ours that one file brings out need not hide the others
+    const why =
+      known instanceof WorkError
+        ? known.message.replace(`${source.path}: `, '')
+        : `internal error: ${known.message} (a defect of gvsl; set GVSL_DEBUG=1 for where)`;
+    if (!(known instanceof WorkError) && process.env.GVSL_DEBUG) throw known;
+    return { ...name, refused: why };
   }
 }
 
 /** The images of a path: a folder is searched, a file taken as it is. A refusal is a row too. */
-async function inspectPath(path: string): Promise<Row[]> {
+async function inspectPath(path: string, asked: Question): Promise<{ rows: Row[]; passedOver: readonly PassedOver[] }> {
   const facts = await stat(path).catch(() => undefined);
-  if (!facts?.isDirectory()) return [await inspectOne({ kind: 'file', path })];
-  const { images, refused } = await findImages(path);
-  if (images.length + refused.length === 0) return [{ path, refused: 'no images in this folder' }];
+  if (!facts?.isDirectory()) return { rows: [await inspectOne({ kind: 'file', path }, asked)], passedOver: [] };
+  const found = await findImages(path);
+  const isWanted = (file: string, all = false): boolean => {
+    const name = relative(path, file).split(sep).join('/');
+    return !asked.patterns.isExcluded(name) && (all || asked.patterns.isMatched(name));
+  };
+  const images = found.images.filter((image) => isWanted(image.path));
+  const refused = found.refused.filter((file) => isWanted(file.path, true));
+  const passedOver = found.passedOver.filter((file) => isWanted(file.path, true));
+  if (images.length + refused.length === 0) return { rows: [{ path, refused: 'no images in this folder' }], passedOver };
   const rows: Row[] = refused.map(({ path: file, reason }) => ({ path: file, refused: reason }));
-  for (const image of images) rows.push(await inspectOne(image));
-  return rows;
+  for (const image of images) rows.push(await inspectOne(image, asked));
+  return { rows, passedOver };
 }
 
 const short = (value: number): string => String(+value.toPrecision(5));
 const times = (values: readonly number[]): string => values.map((v) => +v.toPrecision(4)).join('x');
 
-function asText(rows: readonly Row[]): string {
+function asText(rows: readonly Row[], passedOver: readonly PassedOver[]): string {
   const cells = rows.map((row) => {
     const name = row.series ? `${row.path} (${row.series})` : row.path;
     if ('refused' in row) return [name, 'REFUSED', '', '', '', '', ''];
@@ -93,12 +151,33 @@ function asText(rows: readonly Row[]): string {
   });
   const table = formatTable(['image', 'format', 'size', 'spacing mm', 'axes', 'stored as', 'values'], cells);
   const remarks = rows.flatMap((row) => {
-    const lines = 'refused' in row ? [`refused: ${row.refused}`] : row.odd;
-    return lines.length ? [row.path, ...lines.map((line) => `  ${line}`)] : [];
+    const lines = 'refused' in row ? [`refused: ${row.refused}`] : row.warnings;
+    const name = 'series' in row && row.series ? `${row.path} (${row.series})` : row.path;
+    return lines.length ? [name, ...lines.map((line) => `  ${line}`)] : [];
   });
+  const others = passedOver.map(({ path, reason }) => `  ${path}: ${reason}`);
   const refused = rows.filter((row) => 'refused' in row).length;
-  const summary = `${rows.length - refused} read${refused ? `, ${refused} refused` : ''}`;
-  return [table, '', ...(remarks.length ? ['Odd or refused:', ...remarks, ''] : []), summary].join('\n');
+  const warnings = rows.reduce((sum, row) => sum + ('refused' in row ? 0 : row.warnings.length), 0);
+  const kinds = new Map<string, number>();
+  for (const { reason } of passedOver) {
+    const kind = reason.replace(/ \(.*/, '');
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  }
+  const summary = [
+    `${rows.length - refused} ${rows.length - refused === 1 ? 'image' : 'images'} read`,
+    ...(passedOver.length > 0
+      ? [`${passedOver.length} passed over (${[...kinds].map(([kind, n]) => `${n} ${kind}`).join(', ')})`]
+      : []),
+    ...(refused > 0 ? [`${refused} refused`] : []),
+    `${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`,
+  ].join(', ');
+  return [
+    table,
+    '',
+    ...(remarks.length ? ['Warnings and refusals:', ...remarks, ''] : []),
+    ...(others.length ? ['No images, passed over:', ...others, ''] : []),
+    summary,
+  ].join('\n');
 }
 
 /** What the table of classes in an inspected folder says about its images. */
@@ -122,19 +201,33 @@ async function inspectClasses(folder: string): Promise<FolderClasses | null> {
   }
 }
 
-async function run(paths: readonly string[]): Promise<CommandResult> {
+interface Flags extends SelectionFlags {
+  readonly modality?: string;
+}
+
+async function run(paths: readonly string[], flags: Flags): Promise<CommandResult> {
   if (paths.length === 0) throw new UsageError('name at least one image file or folder');
+  const { modality = null } = flags;
+  if (modality !== null && modality !== 'ct' && modality !== 'mr')
+    throw new UsageError(`--modality ${modality}: expected ct or mr`);
+  const selection = selectionOf(flags);
+  if (selection.channel !== null && !/^\d+$/.test(selection.channel))
+    throw new UsageError(`--channel ${selection.channel}: expected a number from 0 on`);
+  const asked: Question = { modality, selection, patterns: patternsOf(selection) };
+  const passedOver: PassedOver[] = [];
   const rows: Row[] = [];
   const tables: FolderClasses[] = [];
   for (const path of paths) {
-    rows.push(...(await inspectPath(path)));
+    const found = await inspectPath(path, asked);
+    rows.push(...found.rows);
+    passedOver.push(...found.passedOver);
     const table = await inspectClasses(path);
     if (table) tables.push(table);
   }
   return {
-    json: { images: rows, classes: tables },
+    json: { images: rows, passedOver, classes: tables },
     text: [
-      asText(rows),
+      asText(rows, passedOver),
       ...tables.map((facts) =>
         'refused' in facts
           ? facts.refused
@@ -148,11 +241,16 @@ async function run(paths: readonly string[]): Promise<CommandResult> {
 export function registerInspect(program: Command): void {
   const command = program
     .command('inspect')
-    .description('show what image files hold: size, spacing, orientation, values, and what is odd about them')
+    .description('show what image files hold: size, spacing, orientation, values, and warnings about them')
     .argument('<paths...>', 'image files, DICOM folders, or folders that are searched for both')
+    .option('--modality <ct|mr>', 'warn of what `gvsl prepare` would leave out or refuse with this modality')
+    .option('--match <pattern...>', 'in folders: only images whose file names fit, such as *_T1w.nii.gz')
+    .option('--exclude <pattern...>', 'in folders: leave these files alone')
+    .option('--allow <reasons...>', `what \`gvsl prepare\` is to take: ${Object.keys(REASONS).join(', ')}`)
+    .option('--channel <n>', 'of images with several channels the one to show: its number, from 0 (default: the first)')
     .addHelpText(
       'after',
-      '\nExit code 1 if any image is refused; the others are still shown.\n\nExample:\n  gvsl inspect scans/ patient.nii.gz',
+      '\nExit code 1 if any image is refused; the others are still shown.\n\nExamples:\n  gvsl inspect scans/ patient.nii.gz\n  gvsl inspect scans/ --modality ct',
     );
   action(command, run);
 }
