@@ -2,7 +2,7 @@
  * What names of files and folders say, by the conventions that people use: BIDS (`sub-01_ses-1_T1w.nii.gz`), BraTS (`BraTS20_001_t1ce.nii.gz`
  * and `_seg`), nnU-Net, 3D Slicer, TotalSegmentator (`ct.nii.gz` and `segmentations/liver.nii.gz`), autoPET (`CTres`, `SUV`, `SEG`).
  */
-import { basename, dirname, relative, sep } from 'node:path';
+import { basename, dirname, join, relative, sep } from 'node:path';
 import { imageStem } from '../images/node/find.ts';
 
 const tokensOf = (stem: string): string[] => stem.toLowerCase().split(/[_.\- ]+/);
@@ -149,38 +149,76 @@ export function contrastOf(path: string): string | null {
   return CONTRASTS.has(last) ? last : null;
 }
 
+/** Names that number patients rather than what is seen of one. */
+const NUMBERS_PATIENTS = /^\d+$|\d{2,}$/;
+/** Folders that part a data set, not a patient's scans. */
+const PARTS_DATA = /^(train(ing)?|test(ing)?|val(idation)?|images?(tr|ts)?|data|raw|nifti|dicom|scans?|site.*|cent(er|re).*)$/i;
+/** More scans, or sessions, are hardly one patient's. */
+const MOST_OF_PATIENT = 16;
+
 /**
  * Whose image each file of a folder is, by its BIDS subject or its patient's folder; null where that cannot be known. A folder is a
- * patient's if its files are named after it (`BraTS20_001/BraTS20_001_t1.nii.gz`), or if files of the same names lie in other folders too
- * (`p1/t1.nii.gz`, `p2/t1.nii.gz`); of `p1/session1/t1.nii.gz`, where `session1` is the name of many folders, it is the one above.
+ * patient's if most of its few files are named after it (`BraTS20_001/BraTS20_001_t1.nii.gz`), or as files of other folders too
+ * (`p1/t1.nii.gz`, `p2/t1.nii.gz`); of `p1/session1/t1.nii.gz`, where other folders have a `session1` too, it is the one above.
  */
 export function patientsOf(root: string, paths: readonly string[]): (string | null)[] {
-  const foldersOf = paths.map((path) =>
-    relative(root, dirname(path))
-      .split(sep)
-      .filter((part) => part !== ''),
-  );
-  const stems = paths.map((path) => imageStem(path));
-  const placesOfStem = new Map<string, Set<string>>();
-  const parentsOfFolder = new Map<string, Set<string>>();
+  const relativeTo = (path: string): string => relative(root, dirname(path)).split(sep).join('/');
+  const inFolder = new Map<string, string[]>();
+  const foldersOfStem = new Map<string, Set<string>>();
+  const parentsOfName = new Map<string, Set<string>>();
+  const childrenOf = new Map<string, Set<string>>();
   const note = (map: Map<string, Set<string>>, key: string, value: string): void => {
     const values = map.get(key);
     if (values) values.add(value);
     else map.set(key, new Set([value]));
   };
-  paths.forEach((path, k) => {
-    note(placesOfStem, stems[k], dirname(path));
-    for (const [depth, folder] of foldersOf[k].entries()) note(parentsOfFolder, folder, foldersOf[k].slice(0, depth).join('/'));
-  });
+  for (const path of paths) {
+    const folder = relativeTo(path);
+    const others = inFolder.get(folder);
+    if (others) others.push(imageStem(path));
+    else inFolder.set(folder, [imageStem(path)]);
+    note(foldersOfStem, imageStem(path), folder);
+    const parts = folder.split('/').filter((part) => part !== '');
+    for (const [depth, name] of parts.entries()) {
+      note(parentsOfName, name, parts.slice(0, depth).join('/'));
+      note(childrenOf, parts.slice(0, depth).join('/'), name);
+    }
+  }
+  const isOfPatient = (folder: string): boolean => {
+    const stems = inFolder.get(folder)!;
+    const name = basename(folder).toLowerCase();
+    if (folder === '' || PARTS_DATA.test(name) || stems.length > MOST_OF_PATIENT) return false;
+    const signs = stems.filter(
+      (stem) => stem.toLowerCase().startsWith(name) || (!NUMBERS_PATIENTS.test(stem) && foldersOfStem.get(stem)!.size > 1),
+    );
+    return 2 * signs.length >= stems.length;
+  };
+  const isSession = (name: string): boolean => !NUMBERS_PATIENTS.test(name) && parentsOfName.get(name)!.size > 1;
+  const patientOf = new Map<string, string | null>();
+  for (const folder of inFolder.keys()) {
+    if (!isOfPatient(folder)) {
+      patientOf.set(folder, null);
+      continue;
+    }
+    let parts = folder.split('/');
+    while (parts.length > 1) {
+      const above = parts.slice(0, -1);
+      const siblings = [...childrenOf.get(above.join('/'))!];
+      if (PARTS_DATA.test(above.at(-1)!) || siblings.length > MOST_OF_PATIENT || !siblings.some(isSession)) break;
+      parts = above;
+    }
+    patientOf.set(folder, parts.join('/'));
+  }
+  // P01_t1 and P01_t2 side by side
+  const bases = paths.map((path) =>
+    contrastOf(path) === null ? null : join(relativeTo(path), imageStem(path).replace(/[_.\- ]+[^_.\- ]*$/, '')),
+  );
+  const times = new Map<string, number>();
+  for (const base of bases) if (base !== null) times.set(base, (times.get(base) ?? 0) + 1);
   return paths.map((path, k) => {
     const subject = bidsName(path)?.entities.get('sub');
     if (subject !== undefined) return `sub-${subject}`;
-    let folders = foldersOf[k];
-    if (folders.length === 0) return null;
-    const folder = folders.at(-1)!;
-    const isNamedAfter = stems[k].toLowerCase().startsWith(folder.toLowerCase());
-    if (!isNamedAfter && placesOfStem.get(stems[k])!.size < 2) return null;
-    while (folders.length > 1 && parentsOfFolder.get(folders.at(-1)!)!.size > 1) folders = folders.slice(0, -1);
-    return folders.join('/');
+    const base = bases[k];
+    return patientOf.get(relativeTo(path)) ?? (base !== null && times.get(base)! > 1 ? base.split(sep).join('/') : null);
   });
 }

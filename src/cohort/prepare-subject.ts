@@ -139,8 +139,8 @@ export async function prepareSubject(
       stored: content.digest('hex'),
     },
     // known of the cohort as a whole: see prepare.ts
-    class: null,
     patient: null,
+    class: null,
     landmarks: task.landmarksPath ? await readLandmarks(task.landmarksPath) : [],
     split: task.split,
     problems,

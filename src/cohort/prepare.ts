@@ -112,6 +112,7 @@ async function prepareFound(
   const queue: SubjectTask[] = [...found.tasks];
   const records = new Map<string, SubjectRecord>();
   const problems: CohortProblem[] = [...found.problems];
+  const patients = new Map(found.tasks.map((task) => [task.id, task.patient]));
   const ids = queue.map((task) => task.id);
   const addFound = (record: SubjectRecord): void => {
     records.set(record.subject.id, record);
@@ -119,6 +120,11 @@ async function prepareFound(
       const own = asOwnSubject(source, path, ids);
       ids.push(own.id);
       queue.push(own);
+      const { id } = record.subject;
+      // both are named after one subject
+      const patient = patients.get(id) ?? id;
+      patients.set(id, patient);
+      patients.set(own.id, patient);
       const message = `named like a label map of ${record.subject.source}, but holds an image: a subject of its own`;
       problems.push({ source: path, kind: 'warning', message });
     }
@@ -210,7 +216,6 @@ async function prepareFound(
   // the table before the list of files: it is what a call names
   const listed = new Map(found.tasks.map((task) => [task.id, task.class]));
   const classOf = (id: string): string | null => assigned.classes.get(id) ?? listed.get(id) ?? null;
-  const patients = new Map(found.tasks.map((task) => [task.id, task.patient]));
   const subjects = done.map(({ subject }) => ({
     ...subject,
     class: classOf(subject.id),
