@@ -50,12 +50,26 @@ const REFUSED: readonly (readonly [RegExp, string])[] = [
 /** The decoder of a transfer syntax. @throws WorkError for one that is not read here */
 export function decoderOf(transferSyntax: string): FrameDecoder {
   const decoder = DECODERS[transferSyntax];
-  if (decoder) return decoder;
+  if (decoder) return transferSyntax.startsWith(JPEG) ? whole(decoder) : decoder;
   const name = REFUSED.find(([pattern]) => pattern.test(transferSyntax))?.[1];
   throw new WorkError(
     `its pixels are compressed in a way that is not read here (transfer syntax ${transferSyntax}${name ? `: ${name}` : ''}); decompress it first, with gdcmconv --raw for example`,
   );
 }
+
+/**
+ * Every stream of the JPEG family ends with the marker FFD9 (EOI, EOC), behind which there may be padding. Decoders make up what is
+ * missing of a stream that is cut; here it is refused.
+ */
+const whole =
+  (decode: FrameDecoder): FrameDecoder =>
+  async (bytes, shape) => {
+    for (let at = bytes.length - 2; at >= 0; at--) {
+      if (bytes[at] === 0xff && bytes[at + 1] === 0xd9) return decode(bytes, shape);
+      if (bytes[at + 1] !== 0 && bytes[at + 1] !== 0xff) break;
+    }
+    throw new WorkError('a compressed frame has no end marker: truncated');
+  };
 
 /** A decoder of the family that cornerstone builds: one module, made again after a failure (an aborted one answers no more). */
 function emscripten(
