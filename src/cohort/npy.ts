@@ -3,9 +3,10 @@
  * Format: numpy.lib.format. Only the element types below; anything else is refused by name.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { WorkError } from '../errors/errors.ts';
 import type { Zyx } from '../geometry/volume.ts';
+import { isMachineTrouble, machineError } from '../node/machine.ts';
 
 /** Element types by NumPy's description, with their size in bytes. */
 export const NPY_TYPES = { '<f2': 2, '|u1': 1, '|i1': 1, '<u2': 2, '<i2': 2, '<u4': 4, '<i4': 4 } as const;
@@ -39,15 +40,17 @@ export interface NpyFile {
 
 /** Opens a three-dimensional .npy file and checks its header against the file's length. @throws WorkError naming the file and what is wrong */
 export async function openNpy(path: string): Promise<NpyFile> {
+  const refuse = (why: string): WorkError => new WorkError(`${path}: ${why}; prepare the cohort again`);
   let handle: FileHandle;
   try {
+    // opening a pipe would wait for somebody to write into it
+    if (!(await stat(path)).isFile()) throw refuse('not a file');
     handle = await open(path, constants.O_RDONLY);
   } catch (error) {
-    throw new WorkError(`${path}: cannot be opened (${(error as Error).message}); prepare the cohort again`);
+    if (error instanceof WorkError) throw error;
+    throw isMachineTrouble(error) ? machineError(path, error) : refuse(`cannot be opened (${(error as Error).message})`);
   }
-  const refuse = (why: string): WorkError => new WorkError(`${path}: ${why}; prepare the cohort again`);
   try {
-    if (!(await handle.stat()).isFile()) throw refuse('not a file');
     const head = Buffer.alloc(1024);
     const { bytesRead } = await handle.read(head, 0, head.length, 0);
     if (bytesRead < 10 || head.toString('latin1', 0, 6) !== MAGIC) throw refuse('not an .npy file (its magic bytes are missing)');
@@ -59,7 +62,9 @@ export async function openNpy(path: string): Promise<NpyFile> {
     if (!Object.hasOwn(NPY_TYPES, type))
       throw refuse(`element type ${type}, expected one of ${Object.keys(NPY_TYPES).join(' ')}`);
     if (!/'fortran_order':\s*False/.test(text)) throw refuse('Fortran order, expected C order');
-    const shape = (/'shape':\s*\(([^)]*)\)/.exec(text)?.[1] ?? '').split(',').flatMap((s) => (s.trim() ? [Number(s)] : []));
+    const shape = (/'shape':\s*\(([^)]*)\)/.exec(text)?.[1] ?? '')
+      .split(',')
+      .flatMap((s) => (s.trim() ? [/^\s*\d+\s*$/.test(s) ? Number(s) : Number.NaN] : []));
     if (shape.length !== 3 || !shape.every((n) => Number.isSafeInteger(n) && n > 0))
       throw refuse(`shape (${shape.join(', ')}), expected three sizes (z, y, x)`);
     const expected = dataOffset + shape[0] * shape[1] * shape[2] * NPY_TYPES[type as NpyType];
