@@ -1,5 +1,6 @@
 /** MetaImage headers (.mha, .mhd): the tags of Kitware's MetaIO, as ITK understands them. */
 import { WorkError } from '../errors/errors.ts';
+import { geometryOf, voxelToPhysical } from '../geometry/affine.ts';
 import { shearAngleDeg } from '../geometry/orientation.ts';
 import { type Geometry, IDENTITY_3, type Matrix3, type Xyz } from '../geometry/volume.ts';
 import { type DataPlace, headerText, latin1, numberedFiles, utf8 } from './data-place.ts';
@@ -146,13 +147,18 @@ function gridOf(
     const [row, column] = [Math.floor(i / 3), i % 3];
     return axes && row < rank && column < rank ? axes[column * rank + row] + 0 : one;
   }) as unknown as Matrix3;
-  const geometry = checkedGeometry({
+  const grid = checkedGeometry({
     size: three(dims, 1),
     spacingMm: three(spacing ?? dims.map(() => 1), 1).map((s) => s * mm) as unknown as Xyz,
     originMm: three(values(['Offset', 'Position', 'Origin'], rank) ?? dims.map(() => 0), 0).map((v) => v * mm) as unknown as Xyz,
     direction,
   });
-  const shear = shearAngleDeg(direction);
+  const longest = Math.max(...[0, 1, 2].map((k) => Math.abs(Math.hypot(direction[k], direction[k + 3], direction[k + 6]) - 1)));
+  // positions stay: what an axis is longer, its voxels are longer
+  const geometry = longest < 1e-3 ? grid : geometryOf(voxelToPhysical(grid), grid.size);
+  if (geometry !== grid)
+    notes.push('its TransformMatrix has axes that are not of length 1: the voxel size was multiplied by their length');
+  const shear = shearAngleDeg(geometry.direction);
   if (shear > 0.5) notes.push(`its axes are sheared by ${shear.toFixed(1)} degrees (kept: positions are exact)`);
   return geometry;
 }

@@ -4,6 +4,7 @@
  * Every byte is accounted for: too few are refused, too many are said, and nothing is allocated that the file cannot fill.
  */
 import { WorkError } from '../errors/errors.ts';
+import { formatBytes } from '../errors/format-bytes.ts';
 import { type Geometry, type Volume, type VoxelArray, voxelCount } from '../geometry/volume.ts';
 import { type ByteReader, type ByteSource, readerOf } from './bytes.ts';
 import { checkedGeometry, MAX_VOLUME_BYTES, type ReadOptions } from './loaded-image.ts';
@@ -266,7 +267,17 @@ export async function readVolume(
   channel: number,
   notes: Set<string>,
 ): Promise<Volume> {
-  const data = voxelArray(valueType(image), voxelCount(image.geometry.size));
+  const type = valueType(image);
+  const length = voxelCount(image.geometry.size);
+  let data: VoxelArray;
+  try {
+    data = voxelArray(type, length);
+  } catch {
+    const bytes = formatBytes(length * STORED_BYTES[type]);
+    throw new WorkError(
+      `its ${image.geometry.size.join(' x ')} voxels need ${bytes} of memory, and the system has not so much left`,
+    );
+  }
   let at = 0;
   for await (const plane of readPlanes(image, source, offset, channel, notes)) {
     data.set(plane, at);

@@ -1,7 +1,7 @@
 /** What files of every format mean: their grid, their values, and what is said of those that are damaged or odd. */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { WorkError } from '../../errors/errors.ts';
@@ -177,13 +177,8 @@ describe('NRRD', () => {
       symlinkSync(path, link);
       expect((await readImage(link)).volume.data).toEqual(values);
     }
-    const before = process.cwd;
-    try {
-      process.cwd = () => join(folder, 'scan der Woche');
-      expect((await readImage(put('scan der Woche/y.nhdr', header({ 'data file': names[0] })))).volume.data).toEqual(values);
-    } finally {
-      process.cwd = before;
-    }
+    const path = put('scan der Woche/y.nhdr', header({ 'data file': names[0] }));
+    expect((await readImage(relative(process.cwd(), path))).volume.data).toEqual(values);
     expect(await refusal(put('y.nhdr', header({ 'data file': 'sub/gone.raw' })))).toContain(join(folder, 'sub', 'gone.raw'));
     put('short.raw', raw.subarray(4));
     expect(await refusal(put('y.nhdr', header({ 'data file': 'short.raw' })))).toMatch(/44 are there in .*short\.raw/);
@@ -274,6 +269,9 @@ describe('MetaImage', () => {
     expectGrid(um, [1e-3, 2e-3, 3e-3], [5e-3, -6e-3, 7e-3], direction);
     expect(um.notes.join()).toMatch(/um: converted/);
     expect((await readImage(mha({ TransformMatrix: null }))).notes.join()).toMatch(/no orientation/);
+    const long = await readImage(mha({ TransformMatrix: '0 2 0 -1 0 0 0 0 1' }));
+    expectGrid(long, [2, 2, 3], [5, -6, 7], direction);
+    expect(long.notes.join()).toMatch(/not of length 1/);
     expect(await refusal(mha({ TransformMatrix: '1 0 0 1' }))).toMatch(/expected 9 numbers/);
     expect(await refusal(mha({ TransformMatrix: '1 0 0 1 0 0 0 0 1' }))).toMatch(/one plane/);
     expect(await refusal(mha({ ElementSpacing: '1 -2 3' }))).toMatch(/1 x -2 x 3 mm/);

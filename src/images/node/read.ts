@@ -48,6 +48,8 @@ export async function openImage(source: string | ImageSource, options: ReadOptio
   if ('volume' in file) {
     const { volume, notes, ...facts } = file;
     const { size } = volume.geometry;
+    if (options.channel !== undefined && options.channel !== 0)
+      throw new WorkError(`${path}: it is one volume (${file.format}), so channel ${options.channel} is not there: expected 0`);
     return {
       ...facts,
       geometry: volume.geometry,
