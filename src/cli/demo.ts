@@ -15,6 +15,7 @@ import { writeReport } from '../report/write-report.ts';
 import { DEMO_SETTINGS } from '../training/demo-settings.ts';
 import { pretrain } from '../training/pretrain.ts';
 import { parseConfiguration } from '../training/read-configuration.ts';
+import { readRunRecord } from '../training/run-record.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
 
 export interface DemoCall {
@@ -74,7 +75,7 @@ export async function runDemo({ out, seed, steps, threads, backend, progress, si
   stopHere();
 
   progress.say(`3/4 pre-training: ${run}`);
-  const resume = await isThere(run);
+  const resume = (await readRunRecord(run)) !== undefined;
   const { finished, step } = await pretrain({ cohort, out: run, configuration, resume, progress, signal });
 
   progress.say(`4/4 writing the report: ${report}`);

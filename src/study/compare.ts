@@ -1,6 +1,7 @@
 /** A whole study: run, table, figures, all written into its folder. */
 import { join } from 'node:path';
 import { writeFileAtomic } from '../node/files.ts';
+import { lockFolder } from '../node/lock.ts';
 import { jsonText } from '../training/model-folder.ts';
 import { correlationFigure, featuresFigure, labelsFigure, learningFigure } from './figures.ts';
 import { runStudy, type StudyCall } from './run.ts';
@@ -26,6 +27,15 @@ export interface StudyReport {
 
 /** Runs what is not done, then writes table.md, table.csv, study.json and the figures. @throws as `runStudy` */
 export async function compare(call: StudyCall): Promise<StudyReport> {
+  const unlock = lockFolder(call.out);
+  try {
+    return await compareLocked(call);
+  } finally {
+    unlock();
+  }
+}
+
+async function compareLocked(call: StudyCall): Promise<StudyReport> {
   const { study, out, progress } = call;
   const results = await runStudy(call);
   const rows = studyRows(study, results);
@@ -35,7 +45,15 @@ export async function compare(call: StudyCall): Promise<StudyReport> {
     'study.json': jsonText({
       study,
       rows,
-      runs: results.map(({ method, mode, labels, seed, summary, curve }) => ({ method, mode, labels, seed, summary, curve })),
+      runs: results.map(({ method, mode, labels, seed, summary, curve, version }) => ({
+        method,
+        mode,
+        labels,
+        seed,
+        summary,
+        curve,
+        version,
+      })),
     }),
     'labels.svg': labelsFigure(study, rows),
     'learning.svg': learningFigure(study, results),

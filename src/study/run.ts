@@ -4,17 +4,24 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openCohort } from '../cohort/cohort.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
+import { findFolder } from '../node/files.ts';
 import { type Progress, SILENT } from '../node/progress.ts';
 import { readCheckpoint } from '../training/checkpoint.ts';
 import type { Task } from '../training/model-configuration.ts';
 import { parseConfiguration, parseConfigurationOf, readConfigurationOf } from '../training/read-configuration.ts';
+import { type RunFacts, type RunRecord, readRunRecord } from '../training/run-record.ts';
 import { TRANSFER, type TransferConfiguration } from '../transfer/configuration.ts';
 import type { SubjectScores, TaskEvaluation } from '../transfer/evaluate.ts';
-import { type TestResult, train } from '../transfer/train.ts';
+import { initialModelOf } from '../transfer/start.ts';
+import { TEST_FILE, type TestResult, train, trainFacts } from '../transfer/train.ts';
+import { version } from '../version.ts';
 import { STUDY, type Study } from './configuration.ts';
 import type { PretrainingMethod } from './methods/method.ts';
 import { METHODS } from './methods/registry.ts';
+import { agreeWithStudy } from './record.ts';
+import { requireResult } from './result.ts';
 
 export type Mode = 'linear' | 'finetune';
 
@@ -34,6 +41,8 @@ export interface StudyRunResult extends StudyRun {
   /** (step, validation score) of every evaluation: Dice, or AUC. */
   readonly curve: readonly (readonly [step: number, score: number])[];
   readonly task: Task;
+  /** Of the gvsl that made it. */
+  readonly version: string;
 }
 
 export interface StudyCall {
@@ -91,19 +100,34 @@ export function configurationOf(study: Study, { mode, labels, seed }: StudyRun, 
   return parseConfigurationOf(TRANSFER, document, [], `transfer (${mode})`);
 }
 
-/** A finished training's scores; undefined if it is not finished. */
-async function readResult(out: string, run: StudyRun): Promise<StudyRunResult | undefined> {
+/** A finished training's scores, if they are of the training that is wanted; undefined if it is not finished. @throws UsageError if they are not */
+async function readResult(
+  out: string,
+  run: StudyRun,
+  facts: (record: RunRecord | undefined) => Promise<RunFacts>,
+): Promise<StudyRunResult | undefined> {
   const folder = join(out, run.folder);
-  const text = await readFile(join(folder, 'test.json'), 'utf8').catch(() => undefined);
+  const text = await readFile(join(folder, TEST_FILE), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
+    return undefined;
+  });
   if (text === undefined) return undefined;
-  const { task, summary, subjects } = JSON.parse(text) as TestResult & { task: Task };
+  let result: TestResult & { task: Task; run?: string };
+  try {
+    result = JSON.parse(text) as typeof result;
+  } catch (error) {
+    throw new WorkError(`${join(folder, TEST_FILE)}: not JSON (${(error as Error).message}); delete ${folder} to train it again`);
+  }
+  const { task, summary, subjects } = result;
+  const record = await readRunRecord(folder);
+  requireResult(folder, record, result.run, await facts(record));
   const lines = (await readFile(join(folder, 'metrics.jsonl'), 'utf8')).trim().split('\n');
   const curve = lines.flatMap((line): [number, number][] => {
     const record = JSON.parse(line) as { kind: string; step: number; dice?: number | null; auc?: number | null };
     const score = record.dice ?? record.auc;
     return record.kind === 'evaluation' && typeof score === 'number' ? [[record.step, score]] : [];
   });
-  return { ...run, task, summary, subjects, curve };
+  return { ...run, task, summary, subjects, curve, version: record?.versions?.gvsl ?? 'unknown' };
 }
 
 /** The model of a method: one that exists, or one that is pre-trained now. */
@@ -120,48 +144,67 @@ async function modelOf({ study, out, progress, signal }: StudyCall, method: Pret
   });
 }
 
-/** Runs what is not done yet. @throws UsageError or WorkError of the first training that cannot go on; what is done stays done */
+/**
+ * Runs what is not done yet, in a folder that the caller has locked.
+ * @throws UsageError if the folder holds another study's results; UsageError or WorkError of the first training that cannot go on; what is done
+ *   stays done
+ */
 export async function runStudy(call: StudyCall): Promise<StudyRunResult[]> {
   const { study, out, progress, signal } = call;
   const runs = runsOf(study);
+  for (const run of runs) configurationOf(study, run, 'scratch');
+  await agreeWithStudy(study, out);
+  const cohort = await openCohort(study.cohort);
   const results: StudyRunResult[] = [];
   const startedMs = performance.now();
-  let done = 0;
+  const stopped = (): WorkError =>
+    new WorkError(`stopped: ${results.length} of ${runs.length} trainings are done; the same command continues`);
   for (const method of METHODS.filter(({ name }) => study.methods.includes(name))) {
     const own = runs.filter((run) => run.method === method.name);
-    const open = new Map<StudyRun, StudyRunResult | undefined>();
-    for (const run of own) open.set(run, await readResult(out, run));
-    const unfinished = [...open.values()].includes(undefined);
-    // a method whose trainings are all done needs no model any more
-    const init = unfinished ? await modelOf(call, method) : '';
+    if (signal?.aborted) throw stopped();
+    // whether its results start from this model is seen by the model alone; one of the study's own that was deleted since is not made again
+    // for trainings that are done
+    const deleted =
+      study.pretraining.models[method.name] === undefined &&
+      (await findFolder(join(out, 'pretrained', method.name, 'last'))) === undefined &&
+      (await Promise.all(own.map(({ folder }) => findFolder(join(out, folder, TEST_FILE))))).every(Boolean);
+    const init = deleted ? join(out, 'pretrained', method.name) : await modelOf(call, method);
+    const initialModel = deleted ? undefined : await initialModelOf(init);
     for (const run of own) {
-      let result = open.get(run);
+      const configuration = configurationOf(study, run, init);
+      const facts = async (record: RunRecord | undefined): Promise<RunFacts> => {
+        const model = initialModel === undefined ? (record?.initialModel ?? null) : initialModel;
+        return (await trainFacts(cohort, configuration, model)).facts;
+      };
+      let result = await readResult(out, run, facts);
       if (!result) {
-        if (signal?.aborted)
-          throw new WorkError(`stopped: ${done} of ${runs.length} trainings are done; the same command continues`);
+        if (signal?.aborted) throw stopped();
         const folder = join(out, run.folder);
         const begun = await readCheckpoint(folder, 'last');
         const trained = await train({
           cohort: study.cohort,
           out: folder,
-          configuration: configurationOf(study, run, init),
+          configuration,
           resume: begun !== undefined,
           progress: SILENT,
           ...(signal ? { signal } : {}),
         });
-        if (!trained.finished)
-          throw new WorkError(`stopped: ${done} of ${runs.length} trainings are done; the same command continues`);
+        if (!trained.finished) throw stopped();
         if (!trained.test)
           throw new UsageError('the study has no test subjects: set transfer.configuration.data.test, or a split with some');
-        result = (await readResult(out, run))!;
+        result = (await readResult(out, run, facts))!;
       }
       results.push(result);
-      done++;
       const score = result.summary.dice ?? result.summary.auc;
       progress.say(
-        `${done}/${runs.length} ${run.method} ${run.mode} ${run.labels} labels, seed ${run.seed}: ${score?.toFixed(4) ?? '-'} (${Math.round((performance.now() - startedMs) / 1000)} s)`,
+        `${results.length}/${runs.length} ${run.method} ${run.mode} ${run.labels} labels, seed ${run.seed}: ${score?.toFixed(4) ?? '-'} (${Math.round((performance.now() - startedMs) / 1000)} s)`,
       );
     }
   }
+  const older = results.filter((result) => result.version !== version);
+  if (older.length > 0)
+    progress.say(
+      `warning: ${older.length} of ${results.length} trainings were made by gvsl ${[...new Set(older.map((result) => result.version))].join(', ')}, this is ${version}`,
+    );
   return results;
 }

@@ -1,7 +1,8 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { lockFolder } from '../node/lock.ts';
 import { SILENT } from '../node/progress.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import { compare } from './compare.ts';
@@ -73,6 +74,60 @@ describe('compare', () => {
     expect((await stat(at('out', 'runs', 'scratch-linear-2-seed1', 'test.json'))).mtimeMs).toBe(before.mtimeMs);
   });
 
+  it('takes no result that another study, cohort or model made, and names what differs', async () => {
+    const small = { methods: ['scratch'], modes: ['finetune'], labels: ['all'], seeds: [1] };
+    const other = (transfer: object) => ({
+      ...DOCUMENT.transfer,
+      configuration: { ...DOCUMENT.transfer.configuration, ...transfer },
+    });
+    const run = async (changes: object, out = 'small') =>
+      compare({ study: await study({ ...small, ...changes }), out: at(out), progress: SILENT });
+    const first = await run({});
+    await expect(run({ transfer: other({ steps: 100_000 }) })).rejects.toThrow(
+      /holds another study's results[\s\S]*transfer\.configuration\.steps: was 2, now 100000[\s\S]*Give another --out, or delete/,
+    );
+    await expect(run({ transfer: other({ backend: 'reference' }) })).rejects.toThrow(
+      'transfer.configuration.backend: was absent, now "reference"',
+    );
+    await expect(run({ task: 'classification' })).rejects.toThrow('task: was "segmentation", now "classification"');
+    await writeTinyCohort(at('fewer'), 7);
+    await expect(run({ cohort: at('fewer') })).rejects.toThrow(/cohort subjects: were 8, now 7/);
+    await writeTinyCohort(at('larger'), 8, 20);
+    await expect(run({ cohort: at('larger') })).rejects.toThrow(/cohort subjects .*tiny_0/);
+    // what shapes nothing may change, and the cohort may move
+    await rename(at('cohort'), at('moved'));
+    expect((await run({ cohort: at('moved'), name: 'renamed', transfer: other({ threads: 2 }) })).rows).toEqual(first.rows);
+    await rename(at('moved'), at('cohort'));
+
+    // another model to start from, under the same name
+    const given = {
+      methods: ['scratch', 'restoration-only'],
+      pretraining: { ...DOCUMENT.pretraining, models: { 'restoration-only': at('given') } },
+    };
+    await cp(at('out', 'pretrained', 'restoration-only', 'last'), at('given'), { recursive: true });
+    await run(given);
+    const weights = await readFile(at('given', 'model.safetensors'));
+    weights[weights.length - 2] ^= 1;
+    await writeFile(at('given', 'model.safetensors'), weights);
+    await expect(run(given)).rejects.toThrow(
+      /restoration-only-finetune-all-seed1: holds another training's result[\s\S]*init: was .*given \(SHA-256 .*now .*given \(SHA-256/,
+    );
+
+    // a result that was put there from elsewhere, and one that an older version made
+    const scratch = at('small', 'runs', 'scratch-finetune-all-seed1');
+    await rm(scratch, { recursive: true });
+    await cp(at('out', 'runs', 'scratch-finetune-all-seed2'), scratch, { recursive: true });
+    await expect(run({})).rejects.toThrow(/scratch-finetune-all-seed1: holds another training's result[\s\S]*seed: was 2, now 1/);
+    const record = JSON.parse(await readFile(join(scratch, 'run.json'), 'utf8'));
+    await writeFile(join(scratch, 'run.json'), JSON.stringify({ ...record, identity: undefined }));
+    await expect(run({})).rejects.toThrow(/an older version of gvsl made it/);
+    await rm(at('small', 'declared.json'));
+    await expect(run({})).rejects.toThrow(/holds a study \(runs\) without declared\.json/);
+    const unlock = lockFolder(at('small'));
+    await expect(run({})).rejects.toThrow('another process is writing there');
+    unlock();
+  });
+
   it('tests areas under curves by DeLong', () => {
     const declared = {
       ...DOCUMENT,
@@ -88,6 +143,7 @@ describe('compare', () => {
       labels: 'all',
       seed,
       folder: '',
+      version: '0',
       curve: [],
       task: { kind: 'classification', classes: ['healthy', 'ill'], patch: [16, 16, 16] },
       summary: { subjects: 8, dice: null, dicePerClass: null, auc: 0.5, accuracy: null },

@@ -157,10 +157,15 @@ describe('openRun', () => {
   it('begins again where a run was killed before its first checkpoint', async () => {
     writeFileSync(join(folder, 'metrics.jsonl'), '{"step":1}\n');
     mkdirSync(join(folder, '.last.01234567.part'));
-    for (const resume of [true, false]) {
+    // without run.json it is not known with what it was begun
+    await expect(openRun(folder, { resume: true })).rejects.toThrow('no run.json and no checkpoint in it');
+    const record = { cohort: {}, configuration: { steps: 3 } };
+    for (const resume of [false, true]) {
       const run = await openRun(folder, { resume });
       expect(run.checkpoint).toBeUndefined();
+      expect(run.record).toEqual(resume ? record : undefined);
       run.close();
+      writeFileSync(join(folder, 'run.json'), JSON.stringify(record));
     }
     expect(existsSync(join(folder, '.last.01234567.part'))).toBe(false);
   });

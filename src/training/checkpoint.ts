@@ -5,6 +5,7 @@
  *
  * A checkpoint replaces the one before it whole (writeFolderAtomic); killed at any moment, the run has one or the other.
  */
+import { readdirSync, rmdirSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -16,6 +17,7 @@ import { lockFolder } from '../node/lock.ts';
 import { withMachineTrouble } from '../node/machine.ts';
 import { readSafetensors, writeSafetensors } from '../node/safetensors.ts';
 import { jsonText, type Model, readJson, readModel, requireFinite, writeModel } from './model-folder.ts';
+import { RUN_FILE, type RunRecord, readRunRecord } from './run-record.ts';
 
 /** Unknown keys are ignored, so that later versions may add some. */
 const stateSchema = z.object({
@@ -29,6 +31,8 @@ const stateSchema = z.object({
   skippedInRow: z.int().nonnegative(),
   /** Of trainings in half precision (src/method/loss-scaling.ts). */
   lossScale: z.object({ factor: z.number().positive(), steadySteps: z.int().nonnegative() }).default({ ...INITIAL_LOSS_SCALE }),
+  /** The identity of the run (run.json); absent in runs of version 0.1. */
+  run: z.string().optional(),
   /** The evaluation that `best` holds; a lower score is better. */
   best: z.object({ step: z.int().nonnegative(), score: z.number() }).nullable(),
 });
@@ -113,6 +117,8 @@ export interface Run {
   readonly path: string;
   /** What it goes on from; undefined for a new run, and for one that was killed before its first checkpoint. */
   readonly checkpoint: Checkpoint | undefined;
+  /** What run.json says of a run that goes on; undefined for a new one, and for one that lost it. */
+  readonly record: RunRecord | undefined;
   save(which: 'last' | 'best', checkpoint: Checkpoint): Promise<void>;
   /** Lets others have the folder. */
   close(): void;
@@ -123,7 +129,8 @@ const OF_A_RUN = /^(metrics\.jsonl|run\.json|evaluation\.json|report\.html|event
 
 /**
  * Opens a run's folder for one writer, after repairing what a killed one left.
- * @param resume whether to go on from RUN/last; without it the folder must hold no run
+ * @param resume whether to go on: from RUN/last, or from the beginning where the run was killed before its first checkpoint; without it
+ *   the folder must hold no checkpoint
  * @throws UsageError if `resume` and the folder do not fit together
  * @throws WorkError if another process is writing there, or the checkpoint is damaged
  */
@@ -134,6 +141,10 @@ export async function openRun(path: string, { resume }: { readonly resume: boole
   });
   if (resume && names === undefined)
     throw new UsageError(`--resume: there is no run at ${path}; leave --resume out to begin one`);
+  if (resume && !names!.some((name) => [RUN_FILE, 'last', '.last.ready'].includes(name)))
+    throw new UsageError(
+      `--resume: there is no run at ${path} (no ${RUN_FILE} and no checkpoint in it); leave --resume out to begin one`,
+    );
   // A finished run may hold whatever its user put there; a new one does not begin among other things.
   const foreign = resume || names?.includes('last') ? undefined : names?.find((name) => !OF_A_RUN.test(name));
   if (foreign !== undefined) throw new UsageError(`--out ${path}: holds other things (${foreign}); give a new or empty folder`);
@@ -146,8 +157,13 @@ export async function openRun(path: string, { resume }: { readonly resume: boole
     return {
       path,
       checkpoint: hasLast ? await readCheckpoint(path, 'last') : undefined,
+      record: resume ? await readRunRecord(path) : undefined,
       save: (which, checkpoint) => writeCheckpoint(path, which, checkpoint),
-      close: unlock,
+      close: () => {
+        unlock();
+        // a run that was refused before it began leaves no empty folder
+        if (names === undefined && readdirSync(path).length === 0) rmdirSync(path);
+      },
     };
   } catch (error) {
     unlock();

@@ -10,7 +10,7 @@ import { overridesOf, pretrainOptions } from './command-options.ts';
 import { DEFAULT_CONFIGURATION, patchSize } from './configuration.ts';
 import { configurationKeys, configurationMarkdown, configurationYaml } from './configuration-reference.ts';
 import { parseConfiguration, readConfiguration, readRunConfiguration } from './read-configuration.ts';
-import { requireSameRun } from './same-run.ts';
+import { changedKeys } from './run-record.ts';
 
 let folder = '';
 beforeAll(async () => {
@@ -151,23 +151,46 @@ Options of the command line go before the file. Written from src/training/config
   });
 
   it('resumes with what a run began with, and what the options change', async () => {
-    await file('run.json', JSON.stringify({ configuration: parseConfiguration({ seed: 5, steps: 10 }) }));
+    await file('run.json', JSON.stringify({ cohort: {}, configuration: parseConfiguration({ seed: 5, steps: 10 }) }));
     const steps = { path: 'steps', option: '--steps', value: 20 };
     expect(await readRunConfiguration(folder, [steps])).toEqual(parseConfiguration({ seed: 5, steps: 20 }));
-    expect(await readRunConfiguration(join(folder, 'nowhere'))).toEqual(DEFAULT_CONFIGURATION);
     await file('run.json', '{"configuration":');
-    await expect(readRunConfiguration(folder)).rejects.toThrow('run.json: not JSON');
+    await expect(readRunConfiguration(folder)).rejects.toThrow('run.json: cannot be read as JSON');
     await file('run.json', `{"configuration": ${'['.repeat(20_000)}${']'.repeat(20_000)}}`);
     await expect(readRunConfiguration(folder)).rejects.toThrow(
-      /run.json: not JSON \(objects and lists within each other, more than 64 deep/,
+      /run.json: cannot be read as JSON: objects and lists within each other, more than 64 deep/,
     );
+    await file('run.json', JSON.stringify({ formatVersion: 2 }));
+    await expect(readRunConfiguration(folder)).rejects.toThrow('formatVersion 2: made by another version of gvsl');
+    await rm(join(folder, 'run.json'));
+    await expect(readRunConfiguration(folder)).rejects.toThrow(
+      'run.json is missing, so it is not known with what the run was begun',
+    );
+    await expect(readRunConfiguration(join(folder, 'nowhere'))).rejects.toThrow('there is no run at');
   });
 
   it('lets a run go on longer, with other threads and other logging, and nothing else', () => {
     const begun = parseConfiguration({ steps: 10 });
-    requireSameRun(begun, parseConfiguration({ steps: 20, threads: 1, log: { everySteps: 1 } }), 'run');
-    expect(failure(() => requireSameRun(begun, parseConfiguration({ seed: 2, data: { patch: 64 } }), 'run')).message).toMatch(
-      /seed: begun with 1, now 2\n {2}data.patch: begun with 96, now 64$/,
-    );
+    const free = {
+      steps: 20,
+      threads: 1,
+      backend: 'auto',
+      log: { everySteps: 1, picturesEverySteps: 0, checkpointEverySteps: 3 },
+    };
+    expect(changedKeys(begun, parseConfiguration(free), undefined)).toEqual([]);
+    // of an older version: a key that it did not know was the default
+    expect(changedKeys({}, parseConfiguration({}), undefined)).toEqual([]);
+    expect(
+      changedKeys(
+        begun,
+        parseConfiguration({ seed: 2, data: { patch: 64 }, log: { evaluateEverySteps: 7, evaluatePairs: 3 } }),
+        undefined,
+      ),
+    ).toEqual([
+      'seed: was 1, now 2',
+      'data.patch: was 96, now 64',
+      'log.evaluateEverySteps: was 1000, now 7',
+      'log.evaluatePairs: was 10, now 3',
+    ]);
   });
 });

@@ -40,6 +40,8 @@ export interface Training<Images> {
   readonly out: string;
   readonly configuration: LoopConfiguration;
   readonly run: Run;
+  /** Of the run, for its checkpoints (run-record.ts). */
+  readonly identity: string;
   readonly session: Session;
   readonly table: ParameterTable;
   readonly progress: Progress;
@@ -86,7 +88,7 @@ export async function restoreState(
 export async function runTraining<Images>(training: Training<Images>): Promise<TrainingResult> {
   const { configuration, out, run, session, table, progress, examples, signal } = training;
   const { steps, batch, log } = configuration;
-  let state: TrainingState = run.checkpoint?.state ?? INITIAL_STATE;
+  let state: TrainingState = { ...(run.checkpoint?.state ?? INITIAL_STATE), run: training.identity };
   const firstStep = state.step;
   const now = (): number => Date.now() / 1000;
   const metrics = openMetricsLog(join(out, 'metrics.jsonl'), firstStep > 0 ? firstStep : -1);

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -8,7 +8,7 @@ import { nodeWebGpuHost } from '../node/webgpu-host.ts';
 import { DEFAULT_CONFIGURATION, type PretrainConfiguration } from './configuration.ts';
 import { resolveModel } from './model-folder.ts';
 import { pretrain } from './pretrain.ts';
-import { parseConfiguration } from './read-configuration.ts';
+import { parseConfiguration, readRunConfiguration } from './read-configuration.ts';
 import { writeTinyCohort } from './testing/tiny-cohort.ts';
 
 let folder: string;
@@ -110,7 +110,8 @@ describe('pretrain', () => {
       signal: stop.signal,
       progress: { ...SILENT, advance: () => stop.abort() },
     });
-    expect(await stopped).toMatchObject({ step: 1, finished: false });
+    // what was judged last is told with the step at which it was
+    expect(await stopped).toMatchObject({ step: 1, finished: false, evaluation: { step: 0, pairs: 2 } });
     await run('stopped', configuration, true);
     expect((await stateOf('stopped')).equals(await stateOf('whole'))).toBe(true);
   });
@@ -177,15 +178,110 @@ describe('pretrain', () => {
 
   it('refuses a run that is there, a resume under another configuration, too few subjects, and too little memory', async () => {
     await expect(run('whole', configured())).rejects.toThrow(/already holds a run; continue it with --resume/);
-    await expect(run('whole', configured({ learningRate: 1e-4 }), true)).rejects.toThrow(
-      /learningRate: begun with 0.001, now 0.0001/,
-    );
+    await expect(run('whole', configured({ learningRate: 1e-4 }), true)).rejects.toThrow(/learningRate: was 0.001, now 0.0001/);
     await expect(run('whole', configured({ steps: 5 }), true)).rejects.toThrow(/has done 6 steps already/);
     await expect(run('new', configured({ data: { patch: 16, heldOut: 5 } }))).rejects.toThrow(
       /leave 1 to train with; at least 2 are needed/,
     );
     await expect(run('large', configured({ model: { width: 1 }, data: { patch: 256, heldOut: 2 } }))).rejects.toThrow(
       /too little memory: patch 256, batch 2 and width 1 need .* What would fit: --patch \d+|No single change/,
+    );
+  });
+
+  /** A tiny run with few parts, and a copy of it for each question. */
+  const few = (changes: object = {}) =>
+    configured({ steps: 1, batch: 1, log: { ...configured().log, evaluateEverySteps: 0, picturesEverySteps: 0 }, ...changes });
+  let copies = 0;
+  const copyOf = async (out: string): Promise<string> => {
+    const copy = `copy-${copies++}`;
+    await cp(at(out), at(copy), { recursive: true });
+    return copy;
+  };
+
+  it('goes on with the same cohort only, wherever it lies, and names what differs', async () => {
+    await run('short', few());
+    await writeTinyCohort(at('fewer'), 5);
+    await writeTinyCohort(at('larger'), 6, 19);
+    await rename(at('cohort'), at('moved'));
+    await cp(at('moved'), at('cohort'), { recursive: true });
+    const text = await readFile(at('cohort', 'cohort.json'), 'utf8');
+    await writeFile(at('cohort', 'cohort.json'), text.replace('"intensity": "minmax"', '"intensity": "percentile"'));
+    const resumed = async (cohort: string) => run(await copyOf('short'), few({ steps: 2 }), true, undefined, cohort);
+    await expect(resumed('fewer')).rejects.toThrow(
+      /what the run was begun with has changed:[\s\S]*cohort subjects: were 6, now 5[\s\S]*tiny_5[\s\S]*give another --out, or delete/,
+    );
+    await expect(resumed('larger')).rejects.toThrow(/cohort subjects .*tiny_0, tiny_1, tiny_2 and 3 more/);
+    await expect(resumed('cohort')).rejects.toThrow(/cohort options\.intensity: was "minmax", now "percentile"/);
+    expect(await resumed('moved')).toMatchObject({ step: 2, finished: true });
+    await rm(at('cohort'), { recursive: true });
+    await rename(at('moved'), at('cohort'));
+  });
+
+  it('goes on from the beginning with its own configuration where it was killed before the first checkpoint', async () => {
+    const killed = await copyOf('short');
+    for (const name of ['last', 'metrics.jsonl', 'events']) await rm(at(killed, name), { recursive: true });
+    const configuration = await readRunConfiguration(at(killed));
+    expect(configuration).toEqual(few());
+    await expect(run(killed, few({ learningRate: 1 }), true)).rejects.toThrow('learningRate: was 0.001, now 1');
+    await expect(run(killed, few(), true, undefined, 'spoilt')).rejects.toThrow('cohort subjects: were 6, now 4');
+    expect(await run(killed, configuration, true)).toMatchObject({ step: 1, finished: true });
+    for (const name of ['model.safetensors', 'config.json', 'state.safetensors', 'state.json'])
+      expect((await readFile(at(killed, 'last', name))).equals(await readFile(at('short', 'last', name))), name).toBe(true);
+  });
+
+  it('refuses a checkpoint and a run.json of different runs, and one without the other', async () => {
+    await run('other', few({ seed: 2 }));
+    const mixed = await copyOf('short');
+    await cp(at('other', 'run.json'), at(mixed, 'run.json'));
+    await expect(run(mixed, few({ seed: 2 }), true)).rejects.toThrow('are of different runs');
+    await rm(at(mixed, 'run.json'));
+    await expect(run(mixed, few(), true)).rejects.toThrow('run.json: missing, so it cannot be checked');
+    await rm(at(mixed, 'last'), { recursive: true });
+    await expect(run(mixed, few(), true)).rejects.toThrow('no run.json and no checkpoint in it');
+  });
+
+  it('goes on with a run of version 0.1, which recorded less, compares what there is, and says so', async () => {
+    const old = await copyOf('short');
+    const record = JSON.parse(await readFile(at(old, 'run.json'), 'utf8'));
+    const { cohort, split, configuration } = record;
+    const asThen = {
+      cohort: { folder: cohort.folder, subjects: 6, training: 4, heldOut: 2, heldOutIds: split.heldOut },
+      configuration,
+    };
+    await writeFile(at(old, 'run.json'), JSON.stringify(asThen));
+    const { run: _, ...state } = JSON.parse(await readFile(at(old, 'last', 'state.json'), 'utf8'));
+    await writeFile(at(old, 'last', 'state.json'), JSON.stringify(state));
+    await expect(run(old, few({ steps: 2, seed: 3 }), true)).rejects.toThrow(
+      /seed: was 1, now 3[\s\S]*heldOut subjects: now also/,
+    );
+    const said: string[] = [];
+    const progress = { ...SILENT, say: (text: string) => void said.push(text) };
+    await pretrain({ cohort: at('cohort'), out: at(old), configuration: few({ steps: 2 }), resume: true, progress });
+    expect(said[0]).toMatch(/warning: .*did not record its cohort: only its configuration and its split could be compared/);
+    expect(JSON.parse(await readFile(at(old, 'run.json'), 'utf8')).cohort.fingerprint).toEqual(cohort.fingerprint);
+  });
+
+  it('records what auto chose, keeps it, and says by name where it is not available', async () => {
+    const record = async (out: string) => JSON.parse(await readFile(at(out, 'run.json'), 'utf8'));
+    const auto = await copyOf('short');
+    await run(auto, few({ steps: 2, backend: 'auto' }), true);
+    expect((await record(auto)).backends).toEqual([{ fromStep: 0, backend: 'cpu' }]);
+    expect(JSON.parse(await readFile(at(auto, 'last', 'config.json'), 'utf8')).backends).toEqual(['cpu']);
+    // another one only where it is asked for by name; both are recorded
+    const other = await copyOf('short');
+    await run(other, few({ steps: 2, backend: 'reference' }), true);
+    expect((await record(other)).backends).toEqual([
+      { fromStep: 0, backend: 'cpu' },
+      { fromStep: 1, backend: 'reference' },
+    ]);
+    expect(JSON.parse(await readFile(at(other, 'last', 'config.json'), 'utf8')).backends).toEqual(['cpu', 'reference']);
+    const gone = await copyOf('short');
+    await writeFile(
+      at(gone, 'run.json'),
+      JSON.stringify({ ...(await record(gone)), backends: [{ fromStep: 0, backend: 'npu' }] }),
+    );
+    await expect(run(gone, few({ steps: 2, backend: 'auto' }), true)).rejects.toThrow(
+      /this run computes on npu, which 'auto' chose when it began, and that is not available here/,
     );
   });
 });

@@ -4,34 +4,32 @@
  * A step is: the gradients of the batch, one sample at a time so that memory does not grow with the batch; their norms; Adam. Everything
  * random follows from (seed, step, sample), so a run is the same in one go or resumed, on any number of threads.
  */
-import { writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { type Cohort, openCohort, type Subject } from '../cohort/cohort.ts';
 import type { Backend, Session } from '../engine/backend.ts';
-import { UsageError } from '../errors/errors.ts';
 import { formatDuration } from '../errors/format-duration.ts';
+import { voxelCount, type Zyx } from '../geometry/volume.ts';
 import { type StepOptions, trainingProgram } from '../method/gvsl.ts';
 import { scaledArchitecture } from '../model/architecture.ts';
 import type { ParameterTable } from '../model/parameters.ts';
-import { createBackend } from '../node/backends.ts';
 import { writeFileAtomic } from '../node/files.ts';
+import { withMachineTrouble } from '../node/machine.ts';
 import type { Progress } from '../node/progress.ts';
 import { type MatchedPair, pairPicture } from '../pictures/pair-picture.ts';
 import { encodePng } from '../pictures/picture.ts';
 import { version } from '../version.ts';
 import { openRun, type Run, type TrainingState } from './checkpoint.ts';
-import { type PretrainConfiguration, patchSize } from './configuration.ts';
+import { type PretrainConfiguration, patchSize, pretrainConfigurationSchema } from './configuration.ts';
 import { availableTo, memoryText, requireMemory } from './estimate.ts';
 import { type Evaluation, evaluatePairs, type PairEvaluation, scoreOf, summarize } from './evaluate.ts';
-import type { ExampleSource } from './example-source.ts';
+import { type ExampleSource, examplesHeld } from './example-source.ts';
 import { type EvaluationContext, restoreState, runTraining } from './loop.ts';
 import type { ModelConfiguration } from './model-configuration.ts';
 import { jsonText } from './model-folder.ts';
 import { type ExampleImages, openPairExamples } from './pair-examples.ts';
 import { stepOptions } from './pair-step.ts';
-import { requireSameRun } from './same-run.ts';
+import { agreeWithRun, type RunFacts, writeRunRecord } from './run-record.ts';
 import { estimateStepSeconds } from './speed.ts';
 import { evaluationPairs, splitCohort } from './split.ts';
 import { lossesOf } from './step.ts';
@@ -56,7 +54,8 @@ export interface PretrainResult {
   readonly finished: boolean;
   /** Total loss of the last step that was not skipped. */
   readonly loss: number | null;
-  readonly evaluation: Evaluation | null;
+  /** The last evaluation of this call, and the steps that were done then; null if there was none. */
+  readonly evaluation: (Evaluation & { readonly step: number }) | null;
   readonly best: TrainingState['best'];
   readonly skippedSteps: number;
   readonly parameters: number;
@@ -64,10 +63,18 @@ export interface PretrainResult {
   readonly waitShare: number;
 }
 
-/** Bytes beside the session: a checkpoint's copies of parameters and moments, and Node itself. */
-const hostBytes = (table: ParameterTable): number => 3 * 4 * table.flatLength + 300 * 2 ** 20;
+/** Images of an example. */
+const IMAGES = 3;
+/** Bytes beside the session: a checkpoint's copies of parameters and moments, the examples that are made ahead, and Node itself. */
+const hostBytes = (table: ParameterTable, patch: Zyx, batch: number): number =>
+  3 * 4 * table.flatLength + 4 * IMAGES * voxelCount(patch) * examplesHeld(batch) + 300 * 2 ** 20;
 
-function modelConfiguration(configuration: PretrainConfiguration, cohort: Cohort, step: number): ModelConfiguration {
+function modelConfiguration(
+  configuration: PretrainConfiguration,
+  cohort: Cohort,
+  step: number,
+  backends: readonly string[],
+): ModelConfiguration {
   const { width, heads } = configuration.model;
   const { modality, spacingMm, intensity, crop } = cohort.options;
   return {
@@ -82,6 +89,7 @@ function modelConfiguration(configuration: PretrainConfiguration, cohort: Cohort
     pretraining: { ...configuration, steps: Math.max(1, step), threads: 'auto', backend: 'auto' },
     seed: configuration.seed,
     step,
+    backends: [...backends],
     versions: { gvsl: version },
   };
 }
@@ -101,9 +109,9 @@ async function announce(
       patch: options.size,
       width: configuration.model.width,
       batch: configuration.batch,
-      neededBytes: (patch, width) => {
+      neededBytes: (patch, width, batch) => {
         const other = trainingProgram(stepOptions(configuration, patch, width));
-        return backend.memoryBytes(other.program) + hostBytes(other.table);
+        return backend.memoryBytes(other.program) + hostBytes(other.table, patch, batch);
       },
     },
     availableTo(backend),
@@ -114,51 +122,44 @@ async function announce(
     [
       `cohort     ${call.cohort}: ${training} subjects to train with, ${cohort.subjects.length - training} held out`,
       `network    ${table.count.toLocaleString('en')} parameters (width ${configuration.model.width})`,
-      `memory     ${memoryText(backend, backend.memoryBytes(program), hostBytes(table))}`,
+      `memory     ${memoryText(backend, backend.memoryBytes(program), hostBytes(table, options.size, configuration.batch))}`,
       `computing  ${backend.description}`,
       `time       about ${seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`} a step, ${formatDuration(seconds * configuration.steps * 1000)} for ${configuration.steps} steps`,
     ].join('\n'),
   );
 }
 
+/** What a pre-training is made of. @throws UsageError for a cohort that is too small */
+export async function pretrainFacts(folder: string, configuration: PretrainConfiguration) {
+  const cohort = await openCohort(folder);
+  const { training, heldOut } = splitCohort(cohort, configuration.data.heldOut, configuration.seed);
+  const ids = (subjects: readonly Subject[]): string[] => subjects.map(({ id }) => id);
+  const facts: RunFacts = {
+    kind: 'pre-training',
+    cohort,
+    split: { training: ids(training), heldOut: ids(heldOut) },
+    initialModel: null,
+    configuration,
+    schema: pretrainConfigurationSchema,
+    withClasses: false,
+  };
+  return { facts, cohort, training, heldOut };
+}
+
 /** Trains. @throws UsageError for what is wrong with the call, WorkError for a run that cannot go on */
 export async function pretrain(call: PretrainCall): Promise<PretrainResult> {
   const { configuration, out, progress, signal } = call;
-  const cohort = await openCohort(call.cohort);
-  const { training, heldOut } = splitCohort(cohort, configuration.data.heldOut, configuration.seed);
-  const threads = configuration.threads === 'auto' ? undefined : configuration.threads;
-  const backend = await createBackend(configuration.backend, threads);
-  const lossScaling = backend.half === true;
-  const options = { ...stepOptions(configuration), lossScaling };
-  const { program, table } = trainingProgram(options);
+  const { facts, cohort, training, heldOut } = await pretrainFacts(call.cohort, configuration);
   const run = await openRun(out, { resume: call.resume });
   try {
-    const begun = run.checkpoint?.configuration.pretraining;
-    if (begun) requireSameRun(begun, configuration, out);
-    if (run.checkpoint && run.checkpoint.state.step > configuration.steps) {
-      throw new UsageError(
-        `--steps: ${out} has done ${run.checkpoint.state.step} steps already, expected at least as many, got ${configuration.steps}`,
-      );
-    }
+    const agreed = await agreeWithRun(run, facts, progress);
+    const { backend, identity, backends } = agreed;
+    const lossScaling = backend.half === true;
+    const options = { ...stepOptions(configuration), lossScaling };
+    const { program, table } = trainingProgram(options);
     await announce(call, backend, { table, options }, cohort, training.length);
-    await mkdir(join(out, 'pictures'), { recursive: true });
-    await writeFileAtomic(
-      join(out, 'run.json'),
-      jsonText({
-        cohort: {
-          folder: call.cohort,
-          subjects: cohort.subjects.length,
-          training: training.length,
-          heldOut: heldOut.length,
-          heldOutIds: heldOut.map(({ id }) => id),
-          modality: cohort.options.modality,
-          spacingMm: cohort.options.spacingMm,
-        },
-        configuration,
-        parameters: table.count,
-        machine: { node: process.version, backend: backend.description, cpu: cpus()[0]?.model ?? 'unknown' },
-      }),
-    );
+    await withMachineTrouble(out, () => mkdir(join(out, 'pictures'), { recursive: true }));
+    await writeRunRecord(out, agreed, { parameters: table.count });
     // first, so that the thread of examples starts while the session opens
     const examples = await openPairExamples(
       { cohort: call.cohort, training: training.map(({ id }) => id), configuration },
@@ -168,7 +169,8 @@ export async function pretrain(call: PretrainCall): Promise<PretrainResult> {
       const session = await backend.open(program);
       try {
         await restoreState(session, table, run.checkpoint, configuration.seed, out);
-        return await train({ call, cohort, heldOut, run, session, table, lossScaling, examples, ...(signal ? { signal } : {}) });
+        const work = { call, cohort, heldOut, run, identity, backends, session, table, lossScaling, examples };
+        return await train({ ...work, ...(signal ? { signal } : {}) });
       } finally {
         await session.close();
       }
@@ -186,6 +188,8 @@ interface Work {
   readonly cohort: Cohort;
   readonly heldOut: readonly Subject[];
   readonly run: Run;
+  readonly identity: string;
+  readonly backends: readonly string[];
   readonly session: Session;
   readonly table: ParameterTable;
   readonly lossScaling: boolean;
@@ -199,6 +203,8 @@ async function train({
   cohort,
   heldOut,
   run,
+  identity,
+  backends,
   session,
   table,
   lossScaling,
@@ -211,36 +217,40 @@ async function train({
   const pairs = evaluationPairs(heldOut.length, configuration.log.evaluatePairs, configuration.seed).map(
     ([a, b]) => [heldOut[a]!, heldOut[b]!] as const,
   );
-  let evaluation: Evaluation | null = null;
+  let evaluation: PretrainResult['evaluation'] = null;
 
   const evaluate = async ({ step, pictures, metrics, events, now }: EvaluationContext): Promise<number | null> => {
     if (pairs.length === 0 || !matching) return null;
+    const drawings: [path: string, png: Uint8Array][] = [];
     const picture = (index: number, pair: MatchedPair): string | undefined => {
       if (!pictures || index >= PICTURED_PAIRS) return undefined;
       const drawn = pairPicture(pair, ['moving', 'fixed', 'warped', 'difference', 'grid', 'before', 'after']);
       const png = encodePng(drawn);
       const path = `pictures/step-${String(step).padStart(6, '0')}-pair-${index}.png`;
-      writeFileSync(join(out, path), png);
+      drawings.push([path, png]);
       events.image(step, `pair/${index}`, { png, width: drawn.width, height: drawn.height }, now());
       return path;
     };
     const results: PairEvaluation[] = await evaluatePairs(session, cohort, pairs, patch, picture);
-    evaluation = summarize(results);
-    metrics.append({ kind: 'evaluation', step, ...evaluation });
-    const { ncc, foldedShare, landmarkErrorMm, labelDice } = evaluation;
+    for (const [path, png] of drawings) await writeFileAtomic(join(out, path), png);
+    const summary = summarize(results);
+    evaluation = { step, ...summary };
+    metrics.append({ kind: 'evaluation', step, ...summary });
+    const { ncc, foldedShare, landmarkErrorMm, labelDice } = summary;
     const scalars: Record<string, number> = { 'heldOut/ncc': ncc.after, 'heldOut/foldedShare': foldedShare.after };
     if (landmarkErrorMm) scalars['heldOut/landmarkErrorMm'] = landmarkErrorMm.after;
     if (labelDice) scalars['heldOut/labelDice'] = labelDice.after;
     events.scalars(step, scalars, now());
-    await writeFileAtomic(join(out, 'evaluation.json'), jsonText({ step, summary: evaluation, pairs: results }));
-    progress.say(describeEvaluation(step, evaluation));
-    return scoreOf(evaluation);
+    await writeFileAtomic(join(out, 'evaluation.json'), jsonText({ step, summary, pairs: results }));
+    progress.say(describeEvaluation(step, summary));
+    return scoreOf(summary);
   };
 
   const { state, finished, loss, waitShare } = await runTraining<ExampleImages>({
     out,
     configuration,
     run,
+    identity,
     session,
     table,
     progress,
@@ -250,7 +260,7 @@ async function train({
       return lossesOf(await session.run('gradient', { ...images, ...scaling }));
     },
     lossScaling,
-    modelConfiguration: (step) => modelConfiguration(configuration, cohort, step),
+    modelConfiguration: (step) => modelConfiguration(configuration, cohort, step, backends),
     evaluate,
     ...(signal ? { signal } : {}),
   });

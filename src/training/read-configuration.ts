@@ -11,6 +11,7 @@ import { UsageError } from '../errors/errors.ts';
 import { parseJson, quoteJson } from '../formats/json.ts';
 import { type PretrainConfiguration, pretrainConfigurationSchema } from './configuration.ts';
 import { type ConfigurationSchema, configurationKeys } from './configuration-reference.ts';
+import { RUN_FILE, RUN_KINDS, readRunRecord } from './run-record.ts';
 
 /** A value that an option gives; it goes before the file's. */
 export interface Override {
@@ -147,22 +148,28 @@ export const readConfiguration = (file: string | undefined, overrides?: readonly
 
 /**
  * The configuration with which a run goes on: its own as it began, with what the options change.
- * @throws UsageError as above; a folder that says nothing of a configuration gives all defaults
+ * @throws UsageError as above, and if the folder does not say with what a run was begun
  */
 export async function readRunConfigurationOf<Schema extends ConfigurationSchema>(
   kind: ConfigurationKind<Schema>,
   run: string,
   overrides: readonly Override[] = [],
 ): Promise<z.output<Schema>> {
-  const file = join(run, 'run.json');
-  const text = await readFile(file, 'utf8').catch(() => '{}');
-  let document: unknown;
-  try {
-    document = (parseJson(text) as { configuration?: unknown } | null)?.configuration ?? {};
-  } catch (error) {
-    throw new UsageError(`${file}: not JSON (${(error as Error).message}); give the run's configuration with --config`);
+  const record = await readRunRecord(run);
+  if (!record) {
+    const folder = await stat(run).catch(() => undefined);
+    throw new UsageError(
+      folder
+        ? `--resume: ${join(run, RUN_FILE)} is missing, so it is not known with what the run was begun: give its configuration with --config, or leave --resume out to begin a new run`
+        : `--resume: there is no run at ${run}; leave --resume out to begin one`,
+    );
   }
-  return parseConfigurationOf(kind, document, overrides, file);
+  const expected = RUN_KINDS[kind.command as keyof typeof RUN_KINDS] as string | undefined;
+  if (record.kind !== undefined && record.kind !== expected)
+    throw new UsageError(
+      `--resume: ${run} holds a run of ${record.kind}, which gvsl ${kind.command} cannot continue; give another folder`,
+    );
+  return parseConfigurationOf(kind, record.configuration, overrides, join(run, RUN_FILE));
 }
 
 /** `readRunConfigurationOf` for pre-training. */

@@ -1,13 +1,13 @@
 /** The examples of training on a task: a crop of a labelled subject, augmented, and its truth. */
 import { type Cohort, openCohort, type Subject } from '../cohort/cohort.ts';
 import { readCrop, readLabelCrop } from '../cohort/crops.ts';
-import { toZyx, voxelCount, type Zyx } from '../geometry/volume.ts';
+import { toZyx, type Zyx } from '../geometry/volume.ts';
 import { type AugmentPlan, applyAugmentation, NO_AUGMENTATION, sampleAugmentation } from '../method/transfer/augment.ts';
 import { type RandomStream, randomStream } from '../random/random.ts';
 import { type ExampleMaker, type ExampleSource, openExamples } from '../training/example-source.ts';
 import type { Task } from '../training/model-configuration.ts';
 import { isAugmented, type TransferConfiguration, transferPatch } from './configuration.ts';
-import { classIndices, classTruth, outputsOf } from './task.ts';
+import { classIndices, classTruth } from './task.ts';
 
 /** What a maker of examples must know; plain data, so that it reaches a worker. */
 export interface TaskJob {
@@ -23,8 +23,8 @@ export interface TaskJob {
 export interface TaskExample {
   /** (D, H, W), intensities in [0, 1]; empty without. */
   readonly image: Float32Array;
-  /** One-hot (classes, D, H, W), or (outputs). */
-  readonly truth: Float32Array;
+  /** Of segmentation the class index of each voxel (one-hot would be as many times larger as there are classes); else (outputs). */
+  readonly truth: Float32Array | Uint16Array;
   /** Where it is from: index of the training subject, start of the crop (z, y, x). */
   readonly subject: number;
   readonly start: Zyx;
@@ -80,7 +80,6 @@ export async function taskMaker({
   const { seed, data } = configuration;
   const { augmentation, foregroundShare } = data;
   const augmented = isAugmented(configuration);
-  const outputs = outputsOf(task);
   const foreground = new Map<Subject, Promise<readonly (readonly number[])[]>>();
 
   const startIn = async (stream: RandomStream, subject: Subject): Promise<Zyx> => {
@@ -114,7 +113,7 @@ export async function taskMaker({
       };
     const labels = classIndices((await readLabelCrop(cohort, subject, start, patch))!, task);
     const changed = withoutImage ? { image, labels } : applyAugmentation(image, labels, patch, plan);
-    return { image: changed.image, truth: oneHot(changed.labels!, outputs, voxelCount(patch)), subject: index, start };
+    return { image: changed.image, truth: changed.labels!, subject: index, start };
   };
 }
 

@@ -2,42 +2,39 @@
  * Training on a task with few labels (docs/transfer.md): a cohort with label maps or classes goes in, a run folder comes out, with the state
  * that the validation subjects judge best, and that state's scores on the test subjects.
  */
-import { writeFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { cpus } from 'node:os';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Cohort, openCohort, type Subject } from '../cohort/cohort.ts';
 import type { Backend, Session } from '../engine/backend.ts';
-import { UsageError } from '../errors/errors.ts';
 import { formatDuration } from '../errors/format-duration.ts';
-import type { Zyx } from '../geometry/volume.ts';
+import { voxelCount, type Zyx } from '../geometry/volume.ts';
 import { STATES } from '../method/gvsl.ts';
 import { type TransferOptions, transferProgram } from '../method/transfer/programs.ts';
 import { scaledArchitecture } from '../model/architecture.ts';
-import { createBackend } from '../node/backends.ts';
 import { writeFileAtomic } from '../node/files.ts';
 import { availableBytes } from '../node/limits.ts';
+import { withMachineTrouble } from '../node/machine.ts';
 import type { Progress } from '../node/progress.ts';
 import { encodePng } from '../pictures/picture.ts';
 import { segmentationPicture } from '../pictures/segmentation-picture.ts';
 import { openRun, type Run, readCheckpoint, type TrainingState } from '../training/checkpoint.ts';
 import { availableTo, memoryText, requireMemory } from '../training/estimate.ts';
-import type { ExampleSource } from '../training/example-source.ts';
+import { type ExampleSource, examplesHeld } from '../training/example-source.ts';
 import { type EvaluationContext, restoreState, runTraining } from '../training/loop.ts';
 import type { ModelConfiguration, Task } from '../training/model-configuration.ts';
 import { jsonText } from '../training/model-folder.ts';
 import { flatTensor } from '../training/named-parameters.ts';
-import { requireSameRun } from '../training/same-run.ts';
+import { agreeWithRun, type RunFacts, writeRunRecord } from '../training/run-record.ts';
 import { estimateStepSeconds } from '../training/speed.ts';
 import { lossesOf } from '../training/step.ts';
 import { version } from '../version.ts';
 import { isAugmented, type TransferConfiguration, transferConfigurationSchema, transferPatch } from './configuration.ts';
 import { evaluateSubjects, type SubjectScores, summarizeScores, type TaskEvaluation } from './evaluate.ts';
-import { openTaskExamples, type TaskExample } from './examples.ts';
+import { oneHot, openTaskExamples, type TaskExample } from './examples.ts';
 import { cropFeatures, featureBytes, featuresOf, type VolumeFeatures } from './features.ts';
 import { isNegative, splitForTask, type TaskSplit } from './split.ts';
-import { startOf, type TransferStart } from './start.ts';
-import { taskOf } from './task.ts';
+import { initialModelOf, startOf, type TransferStart } from './start.ts';
+import { outputsOf, taskOf } from './task.ts';
 
 export interface TrainCall {
   /** Folder that `prepare` made. */
@@ -67,8 +64,8 @@ export interface TrainResult {
   readonly finished: boolean;
   readonly stoppedEarly: boolean;
   readonly loss: number | null;
-  /** The last evaluation on the validation subjects. */
-  readonly evaluation: TaskEvaluation | null;
+  /** The last evaluation of this call on the validation subjects, and the steps that were done then; null if there was none. */
+  readonly evaluation: (TaskEvaluation & { readonly step: number }) | null;
   readonly best: TrainingState['best'];
   /** Null without test subjects, or if the run was stopped. */
   readonly test: TestResult | null;
@@ -77,6 +74,9 @@ export interface TrainResult {
   readonly waitShare: number;
   readonly subjects: { readonly training: number; readonly validation: number; readonly test: number };
 }
+
+/** Scores of the test subjects. */
+export const TEST_FILE = 'test.json';
 
 /** Validation subjects that pictures are made of. */
 const PICTURED_SUBJECTS = 2;
@@ -90,9 +90,11 @@ interface Work extends TrainCall {
   readonly task: Task;
   readonly start: TransferStart;
   readonly options: TransferOptions;
+  readonly identity: string;
+  readonly backends: readonly string[];
 }
 
-function modelConfiguration({ configuration, opened, task, start }: Work, step: number): ModelConfiguration {
+function modelConfiguration({ configuration, opened, task, start, backends }: Work, step: number): ModelConfiguration {
   const { modality, spacingMm, intensity, crop } = opened.options;
   const { architecture, width } = start;
   const { affine, matching, restoration, segmentation, classification } = architecture.heads;
@@ -118,12 +120,20 @@ function modelConfiguration({ configuration, opened, task, start }: Work, step: 
     training: { ...configuration, steps: Math.max(1, step), threads: 'auto', backend: 'auto' },
     seed: configuration.seed,
     step,
+    backends: [...backends],
     versions: { gvsl: version },
   };
 }
 
-/** Bytes beside the session: a checkpoint's copies of parameters and moments, and Node itself. */
-const hostBytes = (flatLength: number): number => 3 * 4 * flatLength + 300 * 2 ** 20;
+/**
+ * Bytes beside the session: a checkpoint's copies of parameters and moments, the examples that are made ahead (an image, and the classes of its
+ * voxels in two bytes each), the truth of the one that is computed (one-hot, as the session takes it), and Node itself.
+ */
+export function hostBytes(flatLength: number, size: Zyx, batch: number, task: Task): number {
+  const voxels = voxelCount(size);
+  const classes = task.kind === 'segmentation' ? outputsOf(task) : 0;
+  return 3 * 4 * flatLength + examplesHeld(batch) * voxels * (4 + 2) + 4 * classes * voxels + 300 * 2 ** 20;
+}
 
 /** '5 subjects', '5 subjects (2 of them negatives)'. */
 function counted(subjects: readonly Subject[]): string {
@@ -134,10 +144,10 @@ function counted(subjects: readonly Subject[]): string {
 /** Refuses what does not fit, and says what will happen. */
 async function announce(work: Work, backend: Backend): Promise<void> {
   const { configuration, options, start, split, progress, task } = work;
-  const bytesOf = (size: Zyx, width: number): number => {
+  const bytesOf = (size: Zyx, width: number, batch: number): number => {
     const architecture = scaledArchitecture(width, start.architecture.heads);
     const { program, table } = transferProgram({ ...options, architecture, size });
-    return backend.memoryBytes(program) + hostBytes(table.flatLength);
+    return backend.memoryBytes(program) + hostBytes(table.flatLength, size, batch, task);
   };
   requireMemory(
     { patch: options.size, width: start.width, batch: configuration.batch, neededBytes: bytesOf },
@@ -152,7 +162,7 @@ async function announce(work: Work, backend: Backend): Promise<void> {
       `classes    ${classes.join(', ')}`,
       `start      ${configuration.init}, ${configuration.mode === 'linear' ? 'backbone frozen' : 'everything trained'}`,
       `network    ${table.count.toLocaleString('en')} parameters (width ${start.width})`,
-      `memory     ${memoryText(backend, backend.memoryBytes(program), hostBytes(table.flatLength))}`,
+      `memory     ${memoryText(backend, backend.memoryBytes(program), hostBytes(table.flatLength, options.size, configuration.batch, task))}`,
       `computing  ${backend.description}`,
       `time       about ${seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`} a step, ${formatDuration(seconds * configuration.steps * 1000)} for ${configuration.steps} steps, validation apart`,
       ...start.remarks.map((remark) => `remark     ${remark}`),
@@ -160,11 +170,31 @@ async function announce(work: Work, backend: Backend): Promise<void> {
   );
 }
 
+/** What a training is made of. @throws UsageError for a cohort without such labels, or a split that is none */
+export async function trainFacts(
+  opened: Cohort,
+  configuration: TransferConfiguration,
+  initialModel: RunFacts['initialModel'],
+): Promise<{ facts: RunFacts; split: TaskSplit }> {
+  const split = await splitForTask(opened, configuration);
+  const ids = (part: keyof TaskSplit): string[] => split[part].map(({ id }) => id);
+  const facts: RunFacts = {
+    kind: 'training on a task',
+    cohort: opened,
+    split: { training: ids('training'), validation: ids('validation'), test: ids('test') },
+    initialModel,
+    configuration,
+    schema: transferConfigurationSchema,
+    withClasses: configuration.task === 'classification',
+  };
+  return { facts, split };
+}
+
 /** Trains on a task. @throws UsageError for what is wrong with the call, WorkError for a run that cannot go on */
 export async function train(call: TrainCall): Promise<TrainResult> {
   const { configuration, out, progress } = call;
   const opened = await openCohort(call.cohort);
-  const split = await splitForTask(opened, configuration);
+  const { facts, split } = await trainFacts(opened, configuration, await initialModelOf(configuration.init));
   const task = await taskOf(opened, configuration);
   const start = await startOf(opened, configuration, task);
   const frozen = configuration.mode === 'linear';
@@ -173,53 +203,26 @@ export async function train(call: TrainCall): Promise<TrainResult> {
     task.kind === 'segmentation' &&
     !isAugmented(configuration) &&
     featureBytes(split.training, start.architecture.widths[8]!) < FEATURES_SHARE * availableBytes().bytes;
-  const backend = await createBackend(
-    configuration.backend,
-    configuration.threads === 'auto' ? undefined : configuration.threads,
-  );
-  const options: TransferOptions = {
-    architecture: start.architecture,
-    size: transferPatch(configuration),
-    batch: configuration.batch,
-    frozen,
-    loss: configuration.loss.kind,
-    fromFeatures,
-    lossScaling: backend.half === true,
-  };
-  const work: Work = { ...call, opened, split, task, start, options };
-  const { program, table } = transferProgram(options);
   const run = await openRun(out, { resume: call.resume });
   try {
-    if (run.checkpoint) {
-      const begun = run.checkpoint.configuration.training;
-      if (!begun) throw new UsageError(`--out ${out}: holds a pre-training run; give another folder`);
-      requireSameRun(begun, configuration, out, transferConfigurationSchema);
-      if (run.checkpoint.state.step > configuration.steps)
-        throw new UsageError(
-          `--steps: ${out} has done ${run.checkpoint.state.step} steps already, expected at least as many, got ${configuration.steps}`,
-        );
-    }
+    const agreed = await agreeWithRun(run, facts, progress);
+    const { backend, identity, backends } = agreed;
+    const options: TransferOptions = {
+      architecture: start.architecture,
+      size: transferPatch(configuration),
+      batch: configuration.batch,
+      frozen,
+      loss: configuration.loss.kind,
+      fromFeatures,
+      lossScaling: backend.half === true,
+    };
+    const work: Work = { ...call, opened, split, task, start, options, identity, backends };
+    const { program, table } = transferProgram(options);
     await announce(work, backend);
-    await mkdir(join(out, 'pictures'), { recursive: true });
-    const ids = (part: keyof TaskSplit): string[] => split[part].map(({ id }) => id);
-    await writeFileAtomic(
-      join(out, 'run.json'),
-      jsonText({
-        cohort: {
-          folder: call.cohort,
-          subjects: opened.subjects.length,
-          training: split.training.length,
-          heldOut: split.validation.length,
-          modality: opened.options.modality,
-          spacingMm: opened.options.spacingMm,
-        },
-        split: { training: ids('training'), validation: ids('validation'), test: ids('test') },
-        task,
-        configuration,
-        parameters: table.count,
-        machine: { node: process.version, backend: backend.description, cpu: cpus()[0]?.model ?? 'unknown' },
-      }),
-    );
+    await withMachineTrouble(out, () => mkdir(join(out, 'pictures'), { recursive: true }));
+    await writeRunRecord(out, agreed, { task, parameters: table.count });
+    // of fewer steps than this call may make; the end of this call writes it anew
+    if (run.checkpoint?.state.step !== configuration.steps) await rm(join(out, TEST_FILE), { force: true });
     // first, so that the thread of examples starts while the session opens
     const examples = await openTaskExamples(
       {
@@ -249,10 +252,10 @@ export async function train(call: TrainCall): Promise<TrainResult> {
 }
 
 async function loop(work: Work, run: Run, session: Session, examples: ExampleSource<TaskExample>): Promise<TrainResult> {
-  const { configuration, out, progress, opened, split, task, options, signal } = work;
+  const { configuration, out, progress, opened, split, task, options, signal, identity } = work;
   const { table } = transferProgram(options);
   const { overlap } = configuration.inference;
-  let evaluation: TaskEvaluation | null = null;
+  let evaluation: TrainResult['evaluation'] = null;
 
   const features: VolumeFeatures[] = [];
   if (options.fromFeatures) {
@@ -265,6 +268,7 @@ async function loop(work: Work, run: Run, session: Session, examples: ExampleSou
 
   const evaluate = async ({ step, pictures, metrics, events, now }: EvaluationContext): Promise<number | null> => {
     if (split.validation.length === 0) return null;
+    const drawings: [path: string, png: Uint8Array][] = [];
     const results = await evaluateSubjects(
       session,
       opened,
@@ -274,35 +278,39 @@ async function loop(work: Work, run: Run, session: Session, examples: ExampleSou
       (index, size, image, truth, predicted) => {
         const drawn = segmentationPicture({ size, image, truth, predicted });
         const png = encodePng(drawn);
-        writeFileSync(join(out, `pictures/step-${String(step).padStart(6, '0')}-subject-${index}.png`), png);
+        drawings.push([`pictures/step-${String(step).padStart(6, '0')}-subject-${index}.png`, png]);
         events.image(step, `subject/${index}`, { png, width: drawn.width, height: drawn.height }, now());
       },
       pictures ? PICTURED_SUBJECTS : 0,
     );
-    evaluation = summarizeScores(results, task);
-    metrics.append({ kind: 'evaluation', step, ...evaluation });
+    for (const [path, png] of drawings) await writeFileAtomic(join(out, path), png);
+    const summary = summarizeScores(results, task);
+    evaluation = { step, ...summary };
+    metrics.append({ kind: 'evaluation', step, ...summary });
     const scalars: Record<string, number> = {};
     for (const name of ['dice', 'auc', 'accuracy'] as const)
-      if (evaluation[name] !== null) scalars[`validation/${name}`] = evaluation[name];
+      if (summary[name] !== null) scalars[`validation/${name}`] = summary[name];
     if (task.kind === 'segmentation')
-      evaluation.dicePerClass!.forEach((dice, c) => {
+      summary.dicePerClass!.forEach((dice, c) => {
         if (dice !== null) scalars[`validation/dice/${task.labels[c + 1]!.name}`] = dice;
       });
     events.scalars(step, scalars, now());
-    await writeFileAtomic(join(out, 'evaluation.json'), jsonText({ step, summary: evaluation, subjects: results }));
-    progress.say(`step ${step}: ${describeScores(evaluation)}`);
-    return scoreOfTask(evaluation);
+    await writeFileAtomic(join(out, 'evaluation.json'), jsonText({ step, summary, subjects: results }));
+    progress.say(`step ${step}: ${describeScores(summary)}`);
+    return scoreOfTask(summary);
   };
 
   const { state, finished, stoppedEarly, loss, waitShare } = await runTraining<TaskExample>({
     out,
     configuration,
     run,
+    identity,
     session,
     table,
     progress,
     examples,
-    gradient: async ({ image, truth, subject, start }, scaling) => {
+    gradient: async ({ image, truth: classes, subject, start }, scaling) => {
+      const truth = task.kind === 'segmentation' ? oneHot(classes, outputsOf(task), classes.length) : classes;
       const input = options.fromFeatures ? { features: cropFeatures(features[subject]!, start, options.size) } : { image };
       return lossesOf(await session.run('gradient', { ...input, truth, ...scaling } as Record<string, Float32Array>));
     },
@@ -333,7 +341,7 @@ async function loop(work: Work, run: Run, session: Session, examples: ExampleSou
 
 /** Scores the best state (without validation the last) on the test subjects, and writes test.json. */
 async function testBest(
-  { out, opened, split, task, options, configuration, progress }: Work,
+  { out, opened, split, task, options, configuration, progress, identity }: Work,
   session: Session,
 ): Promise<TestResult> {
   const state = (await readCheckpoint(out, 'best')) ?? (await readCheckpoint(out, 'last'))!;
@@ -341,7 +349,7 @@ async function testBest(
   progress.say(`testing the state of step ${state.state.step} on ${split.test.length} subjects`);
   const subjects = await evaluateSubjects(session, opened, split.test, task, configuration.inference.overlap);
   const result: TestResult = { step: state.state.step, summary: summarizeScores(subjects, task), subjects };
-  await writeFileAtomic(join(out, 'test.json'), jsonText({ task, ...result }));
+  await writeFileAtomic(join(out, TEST_FILE), jsonText({ run: identity, task, ...result }));
   return result;
 }
 

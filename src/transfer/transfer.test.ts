@@ -184,7 +184,7 @@ describe('train', () => {
     const part = await stopped;
     if (!part.finished) await run('parts', configured(), true);
     expect(await stateOf('parts')).toEqual(await stateOf('whole'));
-    await expect(run('whole', configured({ learningRate: 1 }), true)).rejects.toThrow('learningRate: begun with 0.01, now 1');
+    await expect(run('whole', configured({ learningRate: 1 }), true)).rejects.toThrow('learningRate: was 0.01, now 1');
     const { configuration } = await readModel(await resolveModel(at('whole')));
     expect(configuration).toMatchObject({
       task: { kind: 'segmentation', labels: [{ code: 0 }, { code: 500 }], patch: [16, 16, 16] },

@@ -65,7 +65,13 @@ export function registerPretrain(program: Command): void {
       result.finished
         ? `${result.out}: ${result.step} steps done, total loss ${result.loss?.toFixed(4) ?? 'not measured'}`
         : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; the same command with --resume continues`,
-      ...(result.evaluation ? [describeEvaluation(result.step, result.evaluation)] : []),
+      ...(result.evaluation
+        ? [
+            result.evaluation.step === result.step
+              ? describeEvaluation(result.step, result.evaluation)
+              : `last evaluation: ${describeEvaluation(result.evaluation.step, result.evaluation)}`,
+          ]
+        : []),
       ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps were skipped because a loss or gradient was not finite`] : []),
     ].join('\n');
     return { json: result, text, exitCode: result.finished ? 0 : 1 };

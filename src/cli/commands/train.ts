@@ -76,7 +76,7 @@ export function registerTrain(program: Command): void {
       result.finished
         ? `${result.out}: ${result.step} steps done${ended}, loss ${result.loss?.toFixed(4) ?? 'not measured'}`
         : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; the same command with --resume continues`,
-      ...(result.evaluation ? [`validation  ${describeScores(result.evaluation)}`] : []),
+      ...(result.evaluation ? [`validation  ${describeScores(result.evaluation)} (after step ${result.evaluation.step})`] : []),
       ...(result.best ? [`best        step ${result.best.step}`] : []),
       ...(result.test ? [`test        ${describeScores(result.test.summary)} (state of step ${result.test.step})`] : []),
       ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps were skipped because a loss or gradient was not finite`] : []),

@@ -2,12 +2,14 @@
  * What a method of pre-training is to a study: something that makes a backbone from unlabelled images. A new one is a folder beside the others
  * with a `method.ts`, and a line in registry.ts; how it trains is its own affair, as long as it resumes and leaves a model folder.
  */
-import { UsageError } from '../../errors/errors.ts';
+import { WorkError } from '../../errors/errors.ts';
 import { ALL_HEADS, type Heads } from '../../model/architecture.ts';
 import type { Progress } from '../../node/progress.ts';
 import { readCheckpoint } from '../../training/checkpoint.ts';
 import type { PretrainConfiguration } from '../../training/configuration.ts';
-import { pretrain } from '../../training/pretrain.ts';
+import { pretrain, pretrainFacts } from '../../training/pretrain.ts';
+import { readRunRecord } from '../../training/run-record.ts';
+import { requireResult } from '../result.ts';
 
 export interface MethodCall {
   /** Folder that `prepare` made. */
@@ -29,22 +31,29 @@ export interface PretrainingMethod {
   readonly pretrain: (call: MethodCall) => Promise<string>;
 }
 
-/** GVSL with some of its heads: the whole and its ablations. */
+/** GVSL with some of its heads: the whole and its ablations. @throws UsageError if the folder holds another pre-training */
 export async function pretrainWithHeads(
   { cohort, out, configuration, progress, signal }: MethodCall,
   heads: Partial<Heads>,
 ): Promise<string> {
-  const begun = await readCheckpoint(out, 'last');
-  if (begun && begun.state.step >= configuration.steps) return out;
   const model = { ...configuration.model, heads: { ...configuration.model.heads, ...ALL_HEADS, ...heads } };
+  const whole = { ...configuration, model };
+  const begun = await readCheckpoint(out, 'last');
+  if (begun && begun.state.step >= configuration.steps) {
+    requireResult(out, await readRunRecord(out), begun.state.run, (await pretrainFacts(cohort, whole)).facts);
+    return out;
+  }
   const result = await pretrain({
     cohort,
     out,
-    configuration: { ...configuration, model },
+    configuration: whole,
     resume: begun !== undefined,
     progress,
     ...(signal ? { signal } : {}),
   });
-  if (!result.finished) throw new UsageError(`${out}: pre-training was stopped; the same command continues`);
+  if (!result.finished)
+    throw new WorkError(
+      `${out}: pre-training was stopped after step ${result.step} of ${configuration.steps}; the same command continues`,
+    );
   return out;
 }

@@ -1,0 +1,81 @@
+/**
+ * What a study's folder was begun with, so that no other study's results are taken for its own: `declared.json` in it, and the `run.json` of each
+ * of its trainings. Which methods, modes, numbers of labels and seeds there are may grow and shrink: each training is known by itself.
+ */
+import { join } from 'node:path';
+import { z } from 'zod';
+import { openCohort } from '../cohort/cohort.ts';
+import { compareFingerprints, fingerprintOf, fingerprintSchema } from '../cohort/fingerprint.ts';
+import { UsageError } from '../errors/errors.ts';
+import { findFolder, writeFileAtomic } from '../node/files.ts';
+import { jsonText, readJson } from '../training/model-folder.ts';
+import { FREE_OF_A_RESULT } from '../training/run-record.ts';
+import { version } from '../version.ts';
+import type { Study } from './configuration.ts';
+
+const FILE = 'declared.json';
+/** Two fingerprints of 100,000 subjects, and the study. */
+const MAX_BYTES = 64e6;
+
+const declaredSchema = z.object({
+  formatVersion: z.literal(1),
+  study: z.looseObject({}),
+  cohort: fingerprintSchema,
+  pretrainingCohort: fingerprintSchema.nullable(),
+  versions: z.record(z.string(), z.string()),
+});
+
+/** Free to change: names, paths (contents are compared), and what each training is known by. */
+const FREE = /^(name|cohort|methods|modes|labels|seeds|baseline|pretraining\.(cohort|models)(\..*)?)$/;
+/** The part of a path that is a key of a training's configuration. */
+const CONFIGURATION = /^(?:pretraining\.configuration|transfer\.(?:configuration|linear|finetune))\.(.*)$/;
+
+/** Every leaf of nested objects by its path. */
+function leaves(value: unknown, path = ''): [path: string, value: string][] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [[path, JSON.stringify(value)]];
+  return Object.entries(value).flatMap(([key, child]) => leaves(child, path === '' ? key : `${path}.${key}`));
+}
+
+function changedDeclaration(before: object, now: object): string[] {
+  const [old, current] = [new Map(leaves(before)), new Map(leaves(now))];
+  return [...new Set([...old.keys(), ...current.keys()])]
+    .filter((path) => old.get(path) !== current.get(path))
+    .filter((path) => !FREE.test(path) && !FREE_OF_A_RESULT.test(CONFIGURATION.exec(path)?.[1] ?? ''))
+    .map((path) => `${path}: was ${old.get(path) ?? 'absent'}, now ${current.get(path) ?? 'absent'}`);
+}
+
+const anew = (out: string): string => `Give another --out, or delete ${out} to begin anew`;
+
+/**
+ * Compares a study with what its folder was begun with, and records it in a new one. The caller holds the folder's lock.
+ * @throws UsageError naming every key and subject that differs
+ */
+export async function agreeWithStudy(study: Study, out: string): Promise<void> {
+  const cohort = fingerprintOf(await openCohort(study.cohort), { withClasses: study.task === 'classification' });
+  const other = study.pretraining.cohort;
+  const pretrainingCohort = other === null ? null : fingerprintOf(await openCohort(other));
+  const path = join(out, FILE);
+  if ((await findFolder(path)) === undefined) {
+    const older = ['runs', 'pretrained', 'study.json'];
+    for (const name of older)
+      if ((await findFolder(join(out, name))) !== undefined)
+        throw new UsageError(
+          `${out}: holds a study (${name}) without ${FILE}: an older version of gvsl made it and did not record from what, so its results cannot be taken over. ${anew(out)}`,
+        );
+    await writeFileAtomic(path, jsonText({ formatVersion: 1, study, cohort, pretrainingCohort, versions: { gvsl: version } }));
+    return;
+  }
+  const before = await readJson(path, declaredSchema, MAX_BYTES);
+  const changed = [
+    ...changedDeclaration(before.study, study),
+    ...compareFingerprints(before.cohort, cohort).map((line) => `cohort ${line}`),
+    // null: the labelled one, which may then be named as well
+    ...compareFingerprints(before.pretrainingCohort ?? before.cohort, pretrainingCohort ?? cohort)
+      .filter(() => before.pretrainingCohort !== null || pretrainingCohort !== null)
+      .map((line) => `pretraining.cohort ${line}`),
+  ];
+  if (changed.length > 0)
+    throw new UsageError(
+      `${out}: holds another study's results; what it was begun with has changed:\n${changed.map((line) => `  ${line}`).join('\n')}\n${anew(out)}`,
+    );
+}
