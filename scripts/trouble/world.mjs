@@ -65,7 +65,7 @@ export function commandsThatWrite(world) {
   const out = words('--out out --threads 1');
   const exported = words('--onnx out/m.onnx --pth out/m.pth --safetensors out/m.safetensors --huggingface out/hub');
   const calls = {
-    phantom: words('phantom out --kind heart-ct --subjects 3 --spacing 10'),
+    phantom: words('phantom out --kind heart-ct --subjects 3 --spacing 8'),
     prepare: ['prepare', world.source, ...words('out --modality ct --spacing 6 --workers 2')],
     pretrain: ['pretrain', world.cohort, '--out', 'out', ...STEPS, ...SMALL, '--config', world.often],
     train: taskOf('segmentation', world, 'out'),

@@ -111,7 +111,7 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
       ];
   if (missing.length > 0 && !call.skipMissing)
     throw new UsageError(
-      `${missing.length} cases are on one side only (${missing.slice(0, 5).join('; ')}${missing.length > 5 ? '; ...' : ''}); pair them by name, or leave them out with --skip-missing`,
+      `${call.predictions} and ${call.references}: ${missing.length} cases are on one side only (${missing.slice(0, 5).join('; ')}${missing.length > 5 ? '; ...' : ''}); pair them by name, or leave them out with --skip-missing`,
     );
   if (names.length === 0) throw new UsageError(`${call.predictions} and ${call.references} have no case in common`);
 
