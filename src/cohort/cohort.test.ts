@@ -172,8 +172,10 @@ describe('an nnU-Net folder', () => {
 
   it('is not prepared again, unless options or files change', async () => {
     const time = statSync(imagePath(out, a)).mtimeMs;
+    const text = readFileSync(join(out, 'cohort.json'), 'utf8');
     expect((await prepareCohort({ source, out, options: OPTIONS })).kept).toBe(3);
     expect(statSync(imagePath(out, a)).mtimeMs).toBe(time);
+    expect(readFileSync(join(out, 'cohort.json'), 'utf8')).toBe(text);
     truncateSync(imagePath(out, b), 500);
     expect((await prepareCohort({ source, out, options: OPTIONS })).kept).toBe(2);
     const sized = await prepareCohort({ source, out, options: { ...OPTIONS, size: [16, 6, 8] } });
