@@ -137,6 +137,9 @@ export function decodeRle(bytes: Uint8Array, { rows, columns, bitsAllocated }: F
   const segments = view.getUint32(0, true);
   if (segments !== width) throw new WorkError(`an RLE frame has ${segments} segments, expected ${width}: damaged`);
   const pixels = rows * columns;
+  // two bytes give at most 128
+  if (pixels * width > bytes.length * 64)
+    throw new WorkError(`an RLE frame of ${bytes.length} bytes cannot hold ${pixels} pixels: truncated`);
   const out = new Uint8Array(pixels * width);
   for (let segment = 0; segment < segments; segment++) {
     const begin = view.getUint32(4 + 4 * segment, true);

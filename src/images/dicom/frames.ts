@@ -67,8 +67,8 @@ export interface DicomFrame {
   readonly intercept: number;
   /** True if the file states slope and intercept. */
   readonly isRescaled: boolean;
-  /** 'HU' and so on; empty if not stated. */
-  readonly unit: string;
+  /** Slope and intercept of a linear real world value mapping; null if none is stated. */
+  readonly realWorld: readonly [number, number] | null;
   readonly imageType: string;
   /** What may tell frames at one position apart, by name; only what the file states. */
   readonly tags: ReadonlyMap<string, string | number>;
@@ -184,6 +184,9 @@ export async function readDicomObject(source: RandomAccess): Promise<DicomObject
   if (!Number.isInteger(count) || count < 1 || count > MAX_FRAMES) throw new WorkError(`its header states ${count} frames`);
   if (bitsStored < 1 || bitsStored > bitsAllocated || highBit >= bitsAllocated || highBit + 1 < bitsStored)
     throw new WorkError(`its header states ${bitsStored} bits stored of ${bitsAllocated} with high bit ${highBit}: damaged`);
+  // every frame takes at least the head of a fragment
+  if (pixels.encapsulated && count * 8 > content.size)
+    throw new WorkError(`its header states ${count} frames, but the file has ${content.size} bytes: truncated or damaged`);
   if (!pixels.encapsulated) checkLength(pixels, content.size, rows, columns, count, samplesPerPixel, bitsAllocated);
 
   const frames: DicomFrame[] = [];
@@ -419,19 +422,20 @@ function rescaleOf(
   data: DataSet,
   file: DicomFile,
   group: (tag: string) => DataSet | undefined,
-): Pick<DicomFrame, 'slope' | 'intercept' | 'isRescaled' | 'unit'> {
+): Pick<DicomFrame, 'slope' | 'intercept' | 'isRescaled' | 'realWorld'> {
+  const mapping = group('x00409096') ?? item(data, 'x00409096');
+  const [factor, offset] = ['x00409225', 'x00409224'].map((tag) => mapping && numbersOf(mapping, tag)?.[0]);
+  const realWorld = factor ? ([factor, offset ?? 0] as const) : null;
   for (const set of [group('x00289145'), data]) {
     if (!set) continue;
     const [slope, intercept] = ['x00281053', 'x00281052'].map((tag) => numbersOf(set, tag)?.[0]);
     if (slope === undefined && intercept === undefined) continue;
     if (slope === 0) throw new WorkError('its rescale slope is 0: every voxel would have one value');
-    return { slope: slope ?? 1, intercept: intercept ?? 0, isRescaled: true, unit: text(set, 'x00281054') };
+    return { slope: slope ?? 1, intercept: intercept ?? 0, isRescaled: true, realWorld };
   }
-  const mapping = file.sopClassUid === PARAMETRIC_MAP ? (group('x00409096') ?? item(data, 'x00409096')) : undefined;
-  const [slope, intercept] = mapping ? ['x00409225', 'x00409224'].map((tag) => numbersOf(mapping, tag)?.[0]) : [];
-  if (slope !== undefined && slope !== 0)
-    return { slope, intercept: intercept ?? 0, isRescaled: true, unit: text(item(mapping, 'x004008ea'), 'x00080100') };
-  return { slope: 1, intercept: 0, isRescaled: false, unit: '' };
+  if (realWorld && file.sopClassUid === PARAMETRIC_MAP)
+    return { slope: realWorld[0], intercept: realWorld[1], isRescaled: true, realWorld };
+  return { slope: 1, intercept: 0, isRescaled: false, realWorld };
 }
 
 /** Vectors of nuclear medicine: which energy window, detector, phase, ... each frame belongs to. */

@@ -29,11 +29,13 @@ export async function visitFrames(
   // an inflated file is in memory; any other is read again where its pixels are
   const content = file.pixels.encapsulated || !DEFLATED.test(file.transferSyntax) ? source : (await readDataSet(source)).source;
   const samplesOf = file.pixels.encapsulated ? await compressedFrames(file, content) : nativeFrames(file, content);
-  const scratch = new Int32Array(file.rows * file.columns);
+  const count = file.rows * file.columns;
+  let scratch: Int32Array | undefined;
   for (const index of indices) {
     const samples = await samplesOf(index);
-    if (samples.length < scratch.length)
-      throw new WorkError(`a frame decodes to ${samples.length} pixels, expected ${scratch.length}: damaged or truncated`);
+    if (samples.length < count)
+      throw new WorkError(`a frame decodes to ${samples.length} pixels, expected ${count}: damaged or truncated`);
+    scratch ??= new Int32Array(count);
     visit(index, isFloat(samples) ? samples : storedOf(samples, file, scratch, oddities));
   }
 }

@@ -193,6 +193,7 @@ const TELLING = [
   'dimension index 4',
   'acquisition time',
   'content time',
+  'file',
 ];
 /** Of these a slice may have its own value within one volume, so that volumes are told apart by the order at each position too. */
 const ORDERED = ['trigger time', 'temporal offset', 'temporal position', 'acquisition time', 'content time'];
@@ -205,7 +206,14 @@ interface Part {
 }
 
 const tagValue = (frame: DicomFrame, tag: string): string | number | undefined =>
-  tag === 'image type' ? frame.imageType : frame.tags.get(tag);
+  tag === 'image type'
+    ? frame.imageType
+    : tag === 'file'
+      ? // of several frames, each a volume of its own
+        frame.file.frames.length > 1
+        ? frame.file.path
+        : undefined
+      : frame.tags.get(tag);
 
 /** Frames by the value of a tag; numbers that differ by rounding are one value. */
 function byValue(frames: readonly DicomFrame[], tag: string): Part[] {

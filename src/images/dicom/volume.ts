@@ -14,10 +14,10 @@ export async function readStack(
   path: string,
   open: (path: string) => Promise<RandomAccess>,
 ): Promise<LoadedImage> {
-  const { frames } = stack;
+  const { frames, remark } = withRealWorldValues(stack.frames);
   const first = frames[0].file;
-  const colours = frames.map(({ file }) => colourReason(file)).find((reason) => reason !== null);
-  if (colours) throw new WorkError(`it holds ${colours}`);
+  const other = frames.map(({ file }) => noIntensities(file)).find((reason) => reason !== null);
+  if (other) throw new WorkError(`it holds ${other}`);
   const { geometry, planes, notes } = gridOf(stack);
   const size = [first.columns, first.rows, frames.length] as const;
   if (voxelCount(size) * 4 > MAX_VOLUME_BYTES || voxelCount(geometry.size) * 4 > MAX_VOLUME_BYTES)
@@ -34,12 +34,34 @@ export async function readStack(
     ...(first.modality ? { modality: first.modality } : {}),
     volumesInFile: 1,
     volume: checkedVolume(geometry, regular),
-    notes: [...stack.notes, ...notes, ...remarks],
+    notes: [...stack.notes, ...notes, ...remarks, ...remark],
   };
 }
 
-/** Why a file's pixels are no intensities; null if they are. */
-export function colourReason({ samplesPerPixel, photometric }: DicomFile): string | null {
+/**
+ * Real world value mappings (PS3.3 C.7.6.16.2.11) count where nothing else makes the frames comparable: values are else those that the
+ * modality's rescaling gives, as other readers have them.
+ */
+function withRealWorldValues(frames: readonly DicomFrame[]): { frames: readonly DicomFrame[]; remark: string[] } {
+  const mapping = frames[0].realWorld;
+  if (!mapping || frames.some((frame) => frame.isRescaled || !frame.realWorld)) return { frames, remark: [] };
+  if (frames.every(({ realWorld }) => realWorld![0] === mapping[0] && realWorld![1] === mapping[1])) {
+    const isPlain = mapping[0] === 1 && mapping[1] === 0;
+    return {
+      frames,
+      remark: isPlain ? [] : [`a real world value mapping (x ${mapping[0]} + ${mapping[1]}) is stated and was not applied`],
+    };
+  }
+  return {
+    frames: frames.map((frame) => ({ ...frame, slope: frame.realWorld![0], intercept: frame.realWorld![1] })),
+    remark: ['its slices have different real world value mappings and no rescaling: these mappings were applied'],
+  };
+}
+
+/** Why a file's pixels are no slice of intensities; null if they are. */
+export function noIntensities({ samplesPerPixel, photometric, frames: [{ imageType }] }: DicomFile): string | null {
+  if (/(^|\\)MOSAIC(\\|$)/.test(imageType))
+    return 'a Siemens mosaic (all slices of a volume as tiles of one picture), which is not read here; convert it with dcm2niix';
   if (samplesPerPixel === 1 && /^MONOCHROME[12]$/.test(photometric)) return null;
   return `colours (${photometric}, ${samplesPerPixel} value${samplesPerPixel === 1 ? '' : 's'} a pixel), not intensities: a screenshot, photograph or colour map`;
 }
@@ -104,7 +126,7 @@ async function valuesOf(
   // whole numbers begin in the type that most scans need and move to a wider one when a frame holds more
   let type = whole && frames.every(({ file }) => file.bitsStored <= 8) ? 0 : 1;
   let [least, most] = [0, 0];
-  let data: VoxelArray = new (whole ? WHOLE[type][0] : double ? Float64Array : Float32Array)(pixels * frames.length);
+  let data: VoxelArray | undefined;
 
   const slots = new Map<DicomFile, number[]>();
   frames.forEach((frame, slot) => {
@@ -126,6 +148,8 @@ async function valuesOf(
           padded += countPadding(file, stored);
           const values = modalityValues(file, stored);
           const { slope, intercept } = frames[slot];
+          // no memory is taken before a frame has shown that the header tells the truth
+          data ??= new (whole ? WHOLE[type][0] : double ? Float64Array : Float32Array)(pixels * frames.length);
           if (whole) {
             const [low, high] = rangeOf(values);
             least = Math.min(least, slope * low + intercept, slope * high + intercept);
@@ -146,7 +170,7 @@ async function valuesOf(
       throw error;
     }
   }
-  return { data, remarks: remarksOf(frames, padded, oddities, pixels * frames.length) };
+  return { data: data!, remarks: remarksOf(frames, padded, oddities, pixels * frames.length) };
 }
 
 function rangeOf(values: StoredValues): [number, number] {

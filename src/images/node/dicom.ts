@@ -5,7 +5,7 @@ import { withoutCopies } from '../dicom/copies.ts';
 import { looksLikeDicom, SNIFFED_BYTES } from '../dicom/data-set.ts';
 import { type DicomFile, readDicomObject } from '../dicom/frames.ts';
 import { type DicomStack, gridOf, stacksOf } from '../dicom/stacks.ts';
-import { colourReason, readStack } from '../dicom/volume.ts';
+import { noIntensities, readStack } from '../dicom/volume.ts';
 import type { LoadedImage } from '../loaded-image.ts';
 import { randomAccess } from './random-access.ts';
 
@@ -67,7 +67,7 @@ export async function dicomSources(
   for (const path of paths) {
     try {
       const object = await readDicomObject(await randomAccess(path));
-      const reason = object.kind === 'other' ? object.what : colourReason(object.file);
+      const reason = object.kind === 'other' ? object.what : noIntensities(object.file);
       if (reason) passedOver.push({ path, reason });
       if (object.kind === 'other' || reason) continue;
       const { file } = object;
@@ -149,13 +149,12 @@ async function stacksWithoutCopies(all: readonly DicomFile[]): Promise<DicomStac
       notes.push(
         `${left.length} identical ${left.length === 1 ? 'copy' : 'copies'} of its files counted once (${left[0]}${left.length > 1 ? ', ...' : ''})`,
       );
-    if (siblings.length > 1)
-      notes.push(
-        `one of ${siblings.length} volumes of its series${stack.distinction ? `: ${stack.distinction}` : ''}; the others: ${siblings
-          .filter((other) => other !== stack)
-          .map(describeStack)
-          .join('; ')}`,
-      );
+    if (siblings.length > 1) {
+      const others = siblings.filter((other) => other !== stack).map(describeStack);
+      const named = others.length > 5 ? [...others.slice(0, 4), `${others.length - 4} more`] : others;
+      const own = stack.distinction ? `: ${stack.distinction}` : '';
+      notes.push(`one of ${siblings.length} volumes of its series${own}; the others: ${named.join('; ')}`);
+    }
     return { ...stack, notes };
   });
 }
