@@ -125,11 +125,13 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
   };
 }
 
-/** Slope 0 (or no number) means that values are stored as they are. */
-const scaling = (slope: number, intercept: number): { slope: number; intercept: number } =>
-  Number.isFinite(slope) && slope !== 0
-    ? { slope, intercept: Number.isFinite(intercept) ? intercept : 0 }
-    : { slope: 1, intercept: 0 };
+/** Slope 0, or none (NaN), means that values are stored as they are. @throws WorkError for what only damage can be, as nibabel does */
+function scaling(slope: number, intercept: number): { slope: number; intercept: number } {
+  if (slope === 0 || Number.isNaN(slope)) return { slope: 1, intercept: 0 };
+  if (!Number.isFinite(slope) || !Number.isFinite(intercept))
+    throw new WorkError(`its slope is ${slope} and its intercept ${intercept} (scl_slope, scl_inter): damaged`);
+  return { slope, intercept };
+}
 
 /** Quaternion (b, c, d; a from unit length) times voxel sizes, third axis times `qfac`: nifti1.h, method 2. */
 export function qformAffine(bcd: readonly number[], qfac: number, spacing: readonly number[], offset: readonly number[]): Affine {

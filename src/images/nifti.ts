@@ -53,6 +53,8 @@ function gridOf(header: NiftiHeader, size: Xyz, notes: string[]): Geometry {
   const sform = usable(header.sform) ? toLps(header.sform) : null;
   const qform = usable(header.qform) && !badPixdim ? toLps(header.qform) : null;
   if (header.sform && !sform) notes.push('its sform is not invertible and was ignored');
+  if (header.qform && !usable(header.qform) && !badPixdim)
+    notes.push('its qform holds values that are not numbers and was ignored');
 
   const grid = sform ?? qform;
   if (badPixdim) {
@@ -64,9 +66,11 @@ function gridOf(header: NiftiHeader, size: Xyz, notes: string[]): Geometry {
     );
   }
   if (!grid) {
-    notes.push(
-      'no orientation in its header (qform and sform codes 0): axes taken as LPS as ITK does; left and right may be swapped',
-    );
+    const why =
+      header.sform || header.qform
+        ? 'no usable orientation in its header'
+        : 'no orientation in its header (qform and sform codes 0)';
+    notes.push(`${why}: axes taken as LPS as ITK does; left and right may be swapped`);
     return { size, spacingMm: pixdim as unknown as Xyz, originMm: [0, 0, 0], direction: IDENTITY_3 };
   }
   if (sform && qform) {

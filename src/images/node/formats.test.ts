@@ -494,6 +494,24 @@ describe('NIfTI', () => {
     }
   });
 
+  it('a slope that is no number means none; an infinite one, or such an intercept, is damage', async () => {
+    expect((await readImage(put('x.nii', made({ slope: Number.NaN, intercept: Number.NaN }), raw))).volume.data).toEqual(values);
+    for (const [slope, intercept] of [
+      [Number.POSITIVE_INFINITY, 0],
+      [1, Number.NaN],
+    ])
+      expect(await refusal(put('x.nii', made({ slope, intercept }), raw))).toMatch(/scl_slope/);
+  });
+
+  it('an orientation that is no matrix is ignored, and that is said', async () => {
+    const header = Buffer.from(made({}));
+    header.writeInt16LE(1, 252);
+    header.writeInt16LE(1, 254);
+    header.writeFloatLE(Number.NaN, 256);
+    const image = await readImage(put('x.nii', header, raw));
+    expect(image.notes.join()).toMatch(/sform is not invertible.*qform holds values that are not numbers.*no usable orientation/);
+  });
+
   it('keeps NaN and infinities, and says which 64-bit numbers are rounded', async () => {
     const odd = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, ...numbers.slice(3)];
     for (const code of [16, 64])
