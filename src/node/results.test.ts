@@ -60,10 +60,12 @@ describe('openResults', () => {
     const mine = basename(asideOf(at('out', 'x')));
     const gone = spawnSync(process.execPath, ['-e', '']).pid.toString(16).padStart(8, '0');
     const theirs = mine.replace(process.pid.toString(16).padStart(8, '0'), gone);
-    await mkdir(at('out'));
+    await mkdir(at('out', 'inner'), { recursive: true });
     await writeFile(at('out', mine), '');
     await writeFile(at('out', theirs), '');
-    await open([]);
-    expect((await readdir(at('out'))).sort()).toEqual(['.gvsl-results.json', mine].sort());
+    await writeFile(at('out', 'inner', theirs), '');
+    await open(['inner/x']);
+    expect((await readdir(at('out'))).sort()).toEqual(['.gvsl-results.json', mine, 'inner'].sort());
+    expect(await readdir(at('out', 'inner'))).toEqual([]);
   });
 });

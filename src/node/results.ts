@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { lstat, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { MachineError, UsageError, WorkError } from '../errors/errors.ts';
 import { makeFolder, removeLeftOvers, writeFileAtomic } from './files.ts';
 import { refuseReplacing } from './guard.ts';
@@ -98,7 +98,7 @@ export async function openResults(folder: string, { names, overwrite, by }: Resu
     );
   }
   await withMachineTrouble(folder, () => makeFolder(folder));
-  await removeLeftOvers(folder);
+  for (const place of new Set([folder, ...names.map((name) => dirname(join(folder, name)))])) await removeLeftOvers(place);
   await record(folder, Object.fromEntries(names.map((name) => [name, null])));
   return {
     finish: async (written) => {
