@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 /** The command line: what the program says goes to its streams, how it ended to the exit code. */
-import { CommanderError } from 'commander';
-import { createProgram } from './program.ts';
+import { systemError } from '../node/machine.ts';
 
 // whoever read what was printed may stop reading, as `| head` does; a full disk behind `>` is told
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -12,8 +11,13 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => {});
 
 try {
+  // loaded here, so that a machine that cannot even open these files is told as well
+  const { createProgram } = await import('./program.ts');
   await createProgram().parseAsync();
 } catch (error) {
-  if (!(error instanceof CommanderError)) throw error;
-  process.exitCode = error.exitCode === 0 ? 0 : 2;
+  const { code, exitCode } = error as { code?: unknown; exitCode?: number };
+  const trouble = systemError(error);
+  if (trouble) process.stderr.write(`gvsl: ${trouble.message}\n`);
+  else if (!String(code).startsWith('commander.')) throw error;
+  process.exitCode = trouble ? 1 : exitCode === 0 ? 0 : 2;
 }

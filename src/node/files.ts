@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { MachineError } from '../errors/errors.ts';
 import { refuseReplacing } from './guard.ts';
 import { withMachineTrouble } from './machine.ts';
 
@@ -141,6 +142,8 @@ async function writeFolder(path: string, write: (aside: string) => Promise<void>
     await syncFolder(dirname(path));
   } catch (error) {
     await rm(aside, { recursive: true, force: true }).catch(() => {});
+    // the user knows the folder by its name alone
+    if (error instanceof MachineError) throw new MachineError(error.message.replaceAll(aside, path), error.code);
     throw error;
   } finally {
     unfinished.delete(aside);

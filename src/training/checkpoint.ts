@@ -14,7 +14,7 @@ import type { NamedTensor } from '../formats/safetensors.ts';
 import { INITIAL_LOSS_SCALE } from '../method/loss-scaling.ts';
 import { findFolder, repairFolder, writeFileAtomic, writeFolderAtomic } from '../node/files.ts';
 import { lockFolder } from '../node/lock.ts';
-import { withMachineTrouble } from '../node/machine.ts';
+import { systemError, withMachineTrouble } from '../node/machine.ts';
 import { readSafetensors, writeSafetensors } from '../node/safetensors.ts';
 import { jsonText, type Model, readJson, readModel, requireFinite, writeModel } from './model-folder.ts';
 import { RUN_FILE, type RunRecord, readRunRecord } from './run-record.ts';
@@ -137,7 +137,8 @@ const OF_A_RUN = /^(metrics\.jsonl|run\.json|evaluation\.json|report\.html|event
 export async function openRun(path: string, { resume }: { readonly resume: boolean }): Promise<Run> {
   const names = await readdir(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
-    throw new UsageError(`--out ${path}: expected a folder for the run: ${error.message}`);
+    if (error.code === 'ENOTDIR') throw new UsageError(`--out ${path}: a file, or lies below one; expected a folder for the run`);
+    throw systemError(error, path) ?? error;
   });
   if (resume && names === undefined)
     throw new UsageError(`--resume: there is no run at ${path}; leave --resume out to begin one`);
