@@ -192,7 +192,7 @@ export function probesOf(folder = tmpdir()): Probe[] {
       remedy: REPORT_IT,
       run: async () => {
         const { bytes, limit } = availableBytes();
-        const found = `${formatBytes(bytes)} to be had (${limit}) of ${formatBytes(totalmem())}`;
+        const found = `${formatBytes(bytes)} available (${limit}) of ${formatBytes(totalmem())}`;
         if (bytes < NEEDED_BYTES)
           return { status: 'fail', found, advice: `free memory: the demo needs about ${formatBytes(NEEDED_BYTES)}` };
         return bytes < 4 * NEEDED_BYTES

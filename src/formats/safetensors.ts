@@ -64,8 +64,8 @@ const MAX_AXES = 16;
 const METADATA_NAME = '__metadata__';
 /** A shape within an entry within the header is as deep as it gets. */
 const MAX_DEPTH = 8;
-/** A hundred thousand tensors; a network has some hundred. */
-const MAX_VALUES = 1_000_000;
+/** Fifty thousand tensors; a network has some hundred. */
+const MAX_VALUES = 500_000;
 
 /**
  * The header's length, from the first 8 bytes of a file of `fileSizeBytes`.

@@ -77,7 +77,7 @@ describe('safetensors', () => {
     ['not the JSON of one', '{"a":', 0],
     ['more than 8 deep', '['.repeat(100_000), 0],
     ['more than 8 deep', `{"a":{"dtype":"F32","shape":${'['.repeat(20_000)}${']'.repeat(20_000)},"data_offsets":[0,4]}}`, 4],
-    ['more than 1000000 values', `{"a":[${'1,'.repeat(1_000_000)}1]}`, 0],
+    ['more than 500000 values', `{"a":[${'1,'.repeat(500_000)}1]}`, 0],
 
     ["start with '{'", ' {}', 0],
     ['not the JSON of one', '\ufeff{}', 0],
