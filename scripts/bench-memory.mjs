@@ -10,7 +10,7 @@
  * once and kept in the folder. `--cli` measures another build on the same files. Prints a table in Markdown.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
@@ -89,6 +89,48 @@ async function makeScan(path, shift, seed) {
   renameSync(`${path}.part`, path);
 }
 
+/** The same scan as a DICOM series, one file a slice, values as stored (HU + 1024). */
+async function makeSeries(path, shift, seed) {
+  if (existsSync(path)) return;
+  console.error(`making ${path}`);
+  rmSync(`${path}.part`, { recursive: true, force: true });
+  mkdirSync(`${path}.part`);
+  const { encodeElements, encodeMeta } = await import('../dist/images/dicom/write.js');
+  const [ctStorage, root] = ['1.2.840.10008.5.1.4.1.1.2', `2.25.${5120004001n + BigInt(seed)}`];
+  for (let z = 0; z < size[2]; z++) {
+    const plane = ctPlane(z, shift, seed).map((value) => value + 1024);
+    const elements = [
+      ['00080016', 'UI', ctStorage],
+      ['00080018', 'UI', `${root}.3.${z + 1}`],
+      ['00080060', 'CS', 'CT'],
+      ['00100010', 'PN', 'Bench^Memory'],
+      ['00100020', 'LO', 'bench'],
+      ['0020000d', 'UI', `${root}.1`],
+      ['0020000e', 'UI', `${root}.2`],
+      ['00200052', 'UI', `${root}.4`],
+      ['00200013', 'IS', String(z + 1)],
+      ['00200032', 'DS', [-204.4, -204.4, z * spacing[2]]],
+      ['00200037', 'DS', [1, 0, 0, 0, 1, 0]],
+      ['00280002', 'US', 1],
+      ['00280004', 'CS', 'MONOCHROME2'],
+      ['00280010', 'US', size[1]],
+      ['00280011', 'US', size[0]],
+      ['00280030', 'DS', [spacing[1], spacing[0]]],
+      ['00180050', 'DS', [spacing[2]]],
+      ['00280100', 'US', 16],
+      ['00280101', 'US', 16],
+      ['00280102', 'US', 15],
+      ['00280103', 'US', 1],
+      ['00281052', 'DS', [-1024]],
+      ['00281053', 'DS', [1]],
+      ['7fe00010', 'OW', new Uint8Array(plane.buffer)],
+    ];
+    const bytes = Buffer.concat([...encodeMeta(ctStorage, `${root}.3.${z + 1}`), ...encodeElements(elements)]);
+    writeFileSync(join(`${path}.part`, `slice-${String(z).padStart(4, '0')}.dcm`), bytes);
+  }
+  renameSync(`${path}.part`, path);
+}
+
 const gvsl = (...args) => {
   console.error(`gvsl ${args.join(' ')}`);
   const { status } = spawnSync(process.execPath, [options.cli, ...args], { stdio: ['ignore', 'ignore', 'inherit'] });
@@ -97,7 +139,7 @@ const gvsl = (...args) => {
 
 /** A network that matches and one that segments, hardly trained. */
 function makeModels() {
-  if (existsSync(at('segmenting', 'final'))) return;
+  if (existsSync(at('segmenting', 'best'))) return;
   for (const name of ['patients', 'cohort', 'matching', 'segmenting']) rmSync(at(name), { recursive: true, force: true });
   gvsl('phantom', at('patients'), '--kind', 'heart-ct', '--subjects', '4', '--spacing', '6');
   gvsl('prepare', at('patients'), at('cohort'), '--modality', 'ct', '--spacing', '2');
@@ -163,16 +205,21 @@ async function peakOf(args) {
 for (const name of ['scans', 'other']) mkdirSync(at(name), { recursive: true });
 await makeScan(at('scans', 'fixed.nii.gz'), 0, 1);
 await makeScan(at('other', 'moving.nii.gz'), 12, 2);
+await makeSeries(at('series'), 0, 1);
 makeModels();
 
 const threads = ['--threads', options.threads];
-const [scan, out] = [at('scans', 'fixed.nii.gz'), at('out')];
-const segment = ['segment', scan, '--model', at('segmenting'), '--out', out, ...threads];
+const [scan, series, out] = [at('scans', 'fixed.nii.gz'), at('series'), at('out')];
+const segment = (image, ...more) => ['segment', image, '--model', at('segmenting'), '--out', out, ...threads, ...more];
+const prepare = (source) => ['prepare', source, out, '--modality', 'ct', '--spacing', '2'];
 const runs = {
   inspect: ['inspect', scan],
-  prepare: ['prepare', at('scans'), out, '--modality', 'ct', '--spacing', '2'],
-  segment,
-  'segment --probabilities': [...segment, '--probabilities'],
+  'inspect (DICOM series)': ['inspect', series],
+  prepare: prepare(at('scans')),
+  'prepare (DICOM series)': prepare(series),
+  segment: segment(scan),
+  'segment --probabilities': segment(scan, '--probabilities'),
+  'segment --dicom (DICOM series)': segment(series, '--dicom'),
   register: [
     'register',
     '--model',

@@ -92,12 +92,14 @@ export function ncc(a: Float32Array, b: Float32Array, sizeZyx: Zyx, window = 9):
       const sums = recent[z % window][s];
       windowSums(products[s], alongX, { length: width, stride: 1, lines: height, lineStride: width }, radius);
       windowSums(alongX, sums, { length: height, stride: width, lines: width, lineStride: 1 }, radius);
-      for (let i = 0; i < plane; i++) totals[s][i] += sums[i];
+      const total = totals[s];
+      for (let i = 0; i < plane; i++) total[i] += sums[i];
     }
   };
   const leave = (z: number): void => {
     for (let s = 0; s < SUMS; s++) {
-      for (let i = 0; i < plane; i++) totals[s][i] -= recent[z % window][s][i];
+      const [total, sums] = [totals[s], recent[z % window][s]];
+      for (let i = 0; i < plane; i++) total[i] -= sums[i];
     }
   };
 
@@ -107,14 +109,16 @@ export function ncc(a: Float32Array, b: Float32Array, sizeZyx: Zyx, window = 9):
     if (z > radius) leave(z - radius - 1);
     if (z + radius < depth) enter(z + radius);
     const [sumA, sumB, sumAA, sumBB, sumAB] = totals;
-    for (let i = 0; i < plane; i++) {
-      const y = (i / width) | 0;
-      const m = insideWindow(z, depth, radius) * insideWindow(y, height, radius) * insideWindow(i - y * width, width, radius);
-      const outside = 1 - m / n;
-      const cross = sumAB[i] - (sumA[i] * sumB[i]) / n + outside * (shiftA * sumB[i] + shiftB * sumA[i] + m * shiftA * shiftB);
-      const varianceA = sumAA[i] - (sumA[i] * sumA[i]) / n + outside * shiftA * (2 * sumA[i] + m * shiftA);
-      const varianceB = sumBB[i] - (sumB[i] * sumB[i]) / n + outside * shiftB * (2 * sumB[i] + m * shiftB);
-      similarity += Math.min(1, (cross * cross) / (Math.max(0, varianceA) * Math.max(0, varianceB) + EPSILON));
+    for (let y = 0, i = 0; y < height; y++) {
+      const inPlane = insideWindow(z, depth, radius) * insideWindow(y, height, radius);
+      for (let x = 0; x < width; x++, i++) {
+        const m = inPlane * insideWindow(x, width, radius);
+        const outside = 1 - m / n;
+        const cross = sumAB[i] - (sumA[i] * sumB[i]) / n + outside * (shiftA * sumB[i] + shiftB * sumA[i] + m * shiftA * shiftB);
+        const varianceA = sumAA[i] - (sumA[i] * sumA[i]) / n + outside * shiftA * (2 * sumA[i] + m * shiftA);
+        const varianceB = sumBB[i] - (sumB[i] * sumB[i]) / n + outside * shiftB * (2 * sumB[i] + m * shiftB);
+        similarity += Math.min(1, (cross * cross) / (Math.max(0, varianceA) * Math.max(0, varianceB) + EPSILON));
+      }
     }
   }
   return similarity / voxels;

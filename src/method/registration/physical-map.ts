@@ -104,6 +104,7 @@ function addField(
 ): void {
   const [nx, ny, nz] = size;
   const [row, slice] = [3 * nx, 3 * nx * ny];
+  // one name a value: arrays would be allocated at every voxel
   for (let j = 0, at = 0; j < height; j++) {
     for (let i = 0; i < width; i++, at++) {
       const px = b[0] * i + b[1] * j + b[2] * k + start[0];
@@ -112,16 +113,35 @@ function addField(
       const cx = px < 0 ? 0 : Math.min(px, nx - 1);
       const cy = py < 0 ? 0 : Math.min(py, ny - 1);
       const cz = pz < 0 ? 0 : Math.min(pz, nz - 1);
-      const [x0, y0, z0] = [Math.floor(cx), Math.floor(cy), Math.floor(cz)];
-      const [fx, fy, fz] = [cx - x0, cy - y0, cz - z0];
-      const [gx, gy, gz] = [1 - fx, 1 - fy, 1 - fz];
+      const x0 = Math.floor(cx);
+      const y0 = Math.floor(cy);
+      const z0 = Math.floor(cz);
+      const fx = cx - x0;
+      const fy = cy - y0;
+      const fz = cz - z0;
+      const gx = 1 - fx;
+      const gy = 1 - fy;
+      const gz = 1 - fz;
       // a weight of zero may belong to a neighbour outside the grid: its place is then taken by one inside
-      const [dx, dy, dz] = [fx > 0 ? 3 : 0, fy > 0 ? row : 0, fz > 0 ? slice : 0];
+      const dx = fx > 0 ? 3 : 0;
+      const dy = fy > 0 ? row : 0;
+      const dz = fz > 0 ? slice : 0;
       const n0 = z0 * slice + y0 * row + 3 * x0;
-      const [n1, n2, n3, n4] = [n0 + dx, n0 + dy, n0 + dx + dy, n0 + dz];
-      const [n5, n6, n7] = [n4 + dx, n4 + dy, n4 + dx + dy];
-      const [w0, w1, w2, w3] = [gx * gy * gz, fx * gy * gz, gx * fy * gz, fx * fy * gz];
-      const [w4, w5, w6, w7] = [gx * gy * fz, fx * gy * fz, gx * fy * fz, fx * fy * fz];
+      const n1 = n0 + dx;
+      const n2 = n0 + dy;
+      const n3 = n2 + dx;
+      const n4 = n0 + dz;
+      const n5 = n4 + dx;
+      const n6 = n4 + dy;
+      const n7 = n6 + dx;
+      const w0 = gx * gy * gz;
+      const w1 = fx * gy * gz;
+      const w2 = gx * fy * gz;
+      const w3 = fx * fy * gz;
+      const w4 = gx * gy * fz;
+      const w5 = fx * gy * fz;
+      const w6 = gx * fy * fz;
+      const w7 = fx * fy * fz;
       x[at] +=
         w0 * data[n0] +
         w1 * data[n1] +
@@ -215,9 +235,11 @@ export function jacobianPlanes(grid: Geometry, displacement: (k: number) => Floa
       const stepsY = Math.max(1, (front + back) / (3 * nx));
       for (let i = 0; i < nx; i++, at++) {
         const v = 3 * at;
-        const [left, right] = [v - (i > 0 ? 3 : 0), v + (i < nx - 1 ? 3 : 0)];
+        const left = v - (i > 0 ? 3 : 0);
+        const right = v + (i < nx - 1 ? 3 : 0);
         const stepsX = Math.max(1, (right - left) / 3);
-        const [up, down] = [v - front, v + back];
+        const up = v - front;
+        const down = v + back;
         // how the mapped position moves with one voxel along x (a, d, g), y (b, e, h) and z (c, f, i)
         const ja = m[0] + (here[right] - here[left]) / stepsX;
         const jd = m[3] + (here[right + 1] - here[left + 1]) / stepsX;

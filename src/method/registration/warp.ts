@@ -56,15 +56,25 @@ function sampleLinear(
 ): void {
   const whole = !(out instanceof Float32Array || out instanceof Float64Array);
   for (let voxel = 0; voxel < out.length; voxel++) {
-    const [px, py, pz] = [xs[voxel], ys[voxel], zs[voxel]];
+    const px = xs[voxel];
+    const py = ys[voxel];
+    const pz = zs[voxel];
     if (isOutside(px, nx) || isOutside(py, ny) || isOutside(pz, nz)) {
       out[voxel] = background;
       continue;
     }
-    const [x, y, z] = [inside(px, nx), inside(py, ny), inside(pz, nz)];
-    const [x0, y0, z0] = [Math.floor(x), Math.floor(y), Math.floor(z)];
-    const [fx, fy, fz] = [x - x0, y - y0, z - z0];
-    const [dx, dy, dz] = [fx > 0 ? 1 : 0, fy > 0 ? nx : 0, fz > 0 ? nx * ny : 0];
+    const x = inside(px, nx);
+    const y = inside(py, ny);
+    const z = inside(pz, nz);
+    const x0 = Math.floor(x);
+    const y0 = Math.floor(y);
+    const z0 = Math.floor(z);
+    const fx = x - x0;
+    const fy = y - y0;
+    const fz = z - z0;
+    const dx = fx > 0 ? 1 : 0;
+    const dy = fy > 0 ? nx : 0;
+    const dz = fz > 0 ? nx * ny : 0;
     const i = (z0 * ny + y0) * nx + x0;
     const c00 = input[i] + (input[i + dx] - input[i]) * fx;
     const c10 = input[i + dy] + (input[i + dy + dx] - input[i + dy]) * fx;
@@ -108,7 +118,9 @@ export function warpedLabelPlanes<Data extends VoxelArray>(
 export function sampleNearest({ geometry, data }: Volume, { x: xs, y: ys, z: zs }: MappedPlane, out: VoxelArray): void {
   const [nx, ny, nz] = geometry.size;
   for (let voxel = 0; voxel < out.length; voxel++) {
-    const [x, y, z] = [xs[voxel], ys[voxel], zs[voxel]];
+    const x = xs[voxel];
+    const y = ys[voxel];
+    const z = zs[voxel];
     out[voxel] =
       isOutside(x, nx) || isOutside(y, ny) || isOutside(z, nz)
         ? 0
