@@ -219,14 +219,18 @@ async function registerWith(
   const certain = call.modality !== undefined;
   const fixed = await readFixed(call.fixed, options, certain, call.channel);
   const moving = await readMoving(call.moving, options, certain, call.channel);
-  const movingLabels = call.movingLabels === undefined ? null : await readLabelsOf(call.movingLabels, moving);
-  const fixedLabels = call.fixedLabels === undefined ? null : await readLabelsOf(call.fixedLabels, fixed);
+  const readLabels = async () => {
+    const movingLabels = call.movingLabels === undefined ? null : await readLabelsOf(call.movingLabels, moving);
+    const fixedLabels = call.fixedLabels === undefined ? null : await readLabelsOf(call.fixedLabels, fixed);
+    return { movingLabels, fixedLabels, warnings: [...(movingLabels?.warnings ?? []), ...(fixedLabels?.warnings ?? [])] };
+  };
+  // refused before anything is computed, but not kept while the network computes, which takes most memory: they are read again then
+  const warnings = await readLabels().then((read) => read.warnings);
   const landmarks =
     call.fixedLandmarks !== undefined && call.movingLandmarks !== undefined
       ? await readLandmarkPairs(call.fixedLandmarks, call.movingLandmarks)
       : { pairs: [], unpaired: [] };
 
-  const warnings = [...(movingLabels?.warnings ?? []), ...(fixedLabels?.warnings ?? [])];
   const start = call.start ?? 'centres';
   const seen = start === 'stored' ? whereStored(moving, fixed) : moving.cropped;
   const [fixedGrid, movingGrid] = [fixed.cropped.geometry, seen.geometry];
@@ -245,6 +249,7 @@ async function registerWith(
 
   const stages = stagesOf(match, fixedGrid, movingGrid, network.architecture.heads.affine, start);
   const map = stages.at(-1)![1];
+  const { movingLabels, fixedLabels } = await readLabels();
   const labels = movingLabels &&
     fixedLabels && {
       moving: movingLabels.volume,
