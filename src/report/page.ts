@@ -108,15 +108,7 @@ function facts({ run, steps }: RunData): Html {
     ],
     [
       'Machine',
-      [
-        machine?.cpu,
-        machine?.node && `Node ${machine.node.replace(/^v/, '')}`,
-        machine?.backend,
-        machine?.build && `${machine.build} build`,
-        isNumber(machine?.threads) && plural(machine.threads, 'thread'),
-      ]
-        .filter(Boolean)
-        .join(', '),
+      [machine?.cpu, machine?.node && `Node ${machine.node.replace(/^v/, '')}`, machine?.backend].filter(Boolean).join(', '),
     ],
     ['Started', run.startedAt?.replace(/^(\d{4}-\d\d-\d\d)T(\d\d:\d\d).*Z$/, '$1 $2 UTC')],
   ];

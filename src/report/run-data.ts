@@ -121,11 +121,10 @@ const runSchema = z.object({
     z.object({
       node: maybe(z.string()),
       backend: maybe(z.string()),
-      build: maybe(z.string()),
-      threads: maybe(z.number()),
       cpu: maybe(z.string()),
     }),
   ),
+  /** When the run began, in ISO 8601, UTC. */
   startedAt: maybe(z.string()),
 });
 export type RunRecord = z.output<typeof runSchema>;

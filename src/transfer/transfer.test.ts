@@ -24,7 +24,7 @@ import { cropFeatures } from './features.ts';
 import { segmentImages } from './segment.ts';
 import { splitForTask } from './split.ts';
 import { classIndices, taskOf } from './task.ts';
-import { train } from './train.ts';
+import { hostBytes, train } from './train.ts';
 
 const expectedChannel = 'a further channel of its subject: left out, one channel is used (_0000)';
 
@@ -157,6 +157,21 @@ describe('augmentation', () => {
     const changed = applyAugmentation(image, labels, [3, 4, 5], plan);
     expect(Math.min(...changed.image)).toBeGreaterThanOrEqual(0);
     expect(Math.max(...changed.image)).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('memory beside the session', () => {
+  it('counts the examples that are made ahead and one truth of all classes, so 100 classes at 128^3 are 840 MB once', () => {
+    const task = (classes: number) =>
+      ({
+        kind: 'segmentation',
+        labels: Array.from({ length: classes }, (_, code) => ({ code, name: `${code}` })),
+        patch: [128, 128, 128],
+      }) as const;
+    const bytes = (classes: number, batch: number): number => hostBytes(0, [128, 128, 128], batch, task(classes) as never);
+    expect(bytes(100, 1) - bytes(2, 1)).toBe(4 * 98 * 128 ** 3);
+    // more examples cost an image and two bytes a voxel each, whatever the classes
+    expect(bytes(100, 3) - bytes(100, 2)).toBe(4 * 6 * 128 ** 3);
   });
 });
 

@@ -20,7 +20,7 @@ A study's file (YAML or JSON):
     linear: { learningRate: 1e-2 }
 
 Writes table.md, table.csv, study.json and the figures labels.svg, learning.svg, features.svg, correlation.svg. Stopped at any time, the same
-command goes on.
+command goes on; a folder that holds another study's results is refused, naming what differs.
 
 Example:
   gvsl compare study.yaml --out studies/hippocampus`;

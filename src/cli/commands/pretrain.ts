@@ -27,7 +27,10 @@ export function registerPretrain(program: Command): void {
     .argument('<cohort>', 'folder that `gvsl prepare` made')
     .requiredOption('--out <run>', 'folder of the run')
     .option('--config <file>', 'configuration in YAML or JSON; options given here override it')
-    .option('--resume', 'go on from the last checkpoint in --out, exactly, with the configuration that it began with')
+    .option(
+      '--resume',
+      'continue from the last checkpoint in --out, exactly; refused if cohort, split or configuration are not what it began with',
+    )
     .option('--without <head>', 'leave out affine, restoration or matching (several with commas)')
     .option('--print-config', 'print the whole configuration that would be used, and stop')
     .addHelpText('after', HELP);

@@ -33,7 +33,10 @@ export function registerTrain(program: Command): void {
     .requiredOption('--data <cohort>', 'folder that `gvsl prepare` made, with label maps or classes')
     .requiredOption('--out <run>', 'folder of the run')
     .option('--config <file>', 'configuration in YAML or JSON; options given here override it')
-    .option('--resume', 'go on from the last checkpoint in --out, exactly, with the configuration that it began with')
+    .option(
+      '--resume',
+      'continue from the last checkpoint in --out, exactly; refused if cohort, split, model or configuration are not what it began with',
+    )
     .option('--print-config', 'print the whole configuration that would be used, and stop')
     .addHelpText('after', HELP);
   for (const { flags, description } of commandOptions(TRAIN_OPTIONS, transferConfigurationSchema))
