@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { UsageError, WorkError } from '../errors/errors.ts';
+import { WorkError } from '../errors/errors.ts';
 import { cornerDistanceMm } from '../geometry/affine.ts';
 import type { Geometry, Volume, Xyz, Zyx } from '../geometry/volume.ts';
 import { writeImage } from '../images/node/write.ts';
@@ -282,7 +282,7 @@ describe('other folders', () => {
     mkdirSync(empty);
     mkdirSync(foreign);
     writeFileSync(join(foreign, 'thesis.tex'), '');
-    await expect(call(join(root, 'absent'), join(root, 'o1'))).rejects.toThrow(UsageError);
+    await expect(call(join(root, 'absent'), join(root, 'o1'))).rejects.toThrow(/no such folder/);
     await expect(call(join(foreign, 'thesis.tex'), join(root, 'o1'))).rejects.toThrow(/a file; expected a folder/);
     await expect(call(empty, join(empty, 'out'))).rejects.toThrow(/lies in the source folder/);
     await expect(call(empty, foreign)).rejects.toThrow(/holds something else than a cohort \(thesis\.tex\)/);

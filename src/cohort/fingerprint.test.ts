@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -85,6 +85,28 @@ describe('the fingerprint of a cohort', () => {
       'options.spacingMm: was [1,1,1], now [1,1,2]',
       'subjects prepared differently from the same files: a, b, c',
     ]);
+  });
+
+  it('covers the voxels that lie beside a header', async () => {
+    const folder = at('detached');
+    mkdirSync(folder);
+    const header = [
+      'ObjectType = Image',
+      'NDims = 3',
+      'DimSize = 6 5 4',
+      'ElementType = MET_SHORT',
+      'ElementDataFile = x.raw',
+      '',
+    ];
+    writeFileSync(join(folder, 'x.mhd'), header.join('\n'));
+    const prepared = async (seed: number): Promise<CohortFingerprint> => {
+      writeFileSync(join(folder, 'x.raw'), Buffer.from((scan(seed).data as Int16Array).buffer));
+      utimesSync(join(folder, 'x.raw'), 1e9 + seed, 1e9 + seed);
+      const { cohort } = await prepareCohort({ source: folder, out: `${folder}-cohort`, options: OPTIONS });
+      expect(cohort.subjects[0]!.content?.image.sizeBytes).toBe(header.join('\n').length + 240);
+      return fingerprintOf(cohort);
+    };
+    expect(compareFingerprints(await prepared(1), await prepared(2))).toEqual(['subjects made from other files: x']);
   });
 
   it('names a few of many, and tells another order', async () => {

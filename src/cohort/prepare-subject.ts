@@ -11,12 +11,12 @@ import { MachineError, WorkError } from '../errors/errors.ts';
 import { cropPad } from '../geometry/crop.ts';
 import { orientationCode, reorientToRas } from '../geometry/orientation.ts';
 import { resampleNearest } from '../geometry/resample.ts';
-import { type Geometry, toZyx, type Volume } from '../geometry/volume.ts';
+import { type Geometry, toZyx, type Volume, type VoxelArray } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
 import { readImage } from '../images/node/read.ts';
 import { writeFileAtomic } from '../node/files.ts';
 import { distributionOf, isSurelyHounsfield, looksLikeLabelMap, REASONS, type Reason } from '../preparation/fitness.ts';
-import { gridDifference, MisfitError, prepareImage } from '../preparation/prepare-image.ts';
+import { gridDifference, MisfitError, type PreparedImage, prepareImage } from '../preparation/prepare-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import { COHORT_FORMAT, imagePath, labelPath, type Subject, subjectSchema } from './cohort.ts';
 import type { LabelArray } from './crops.ts';
@@ -57,11 +57,8 @@ const recordPath = (out: string, id: string): string => join(out, 'subjects', `$
 
 /** Identifies the sources (path, size, time of change) and the options. */
 export async function keyOf(task: SubjectTask, options: PrepareOptions): Promise<string> {
-  const paths = [
-    ...(task.image.kind === 'file' ? [task.image.path] : task.image.files.map((file) => file.path)),
-    ...task.labels,
-    ...(task.landmarksPath ? [task.landmarksPath] : []),
-  ];
+  const labels = await Promise.all(task.labels.map((path) => filesOf({ kind: 'file', path })));
+  const paths = [...(await filesOf(task.image)), ...labels.flat(), ...(task.landmarksPath ? [task.landmarksPath] : [])];
   const facts = await Promise.all(
     paths.map((path) =>
       stat(path).then(
@@ -106,21 +103,17 @@ export async function prepareSubject(
   out: string,
 ): Promise<SubjectRecord> {
   const key = await keyOf(task, options);
-  const loaded = await readChannel(task);
-  const byName = doubtByName(task, loaded, options, allow);
-  const { image, whole, box, intensity, problems, doubts } = prepareImage(loaded, options, allow);
-  if (byName) problems.push(byName);
-  const stored = cropPad(whole, box.start, box.size, 0);
-  const label = await findLabel(task, image, problems);
-  const storedLabel = label.volume ? cropPad(resampleNearest(label.volume, whole.geometry, 0), box.start, box.size, 0) : null;
+  const image = await storedImage(task, options, allow);
+  const { problems, box, halves } = image;
+  const label = await findLabel(task, image.rasGrid, problems);
+  const storedLabel = label.volume ? inBox(resampleNearest(label.volume, image.grid, 0), box) : null;
   const codes = storedLabel ? labelValues(storedLabel.data, storedLabel.geometry.size).codes : null;
   const lost = label.codes.filter((code) => !codes?.includes(code));
   if (lost.length > 0) problems.push(`label codes ${lost.join(', ')} have no voxel left at this spacing and crop`);
   if (codes?.every((code) => code === 0) && lost.length === 0)
     problems.push('its label map is empty: a subject without what is labelled (a negative)');
 
-  const shape = toZyx(stored.geometry.size);
-  const halves = bytesOf(toHalves(stored.data));
+  const shape = toZyx(image.geometry.size);
   const labels = storedLabel ? smallestInteger(storedLabel.data) : null;
   const content = createHash('sha256').update(halves);
   if (labels) content.update(labels.type).update(bytesOf(labels.data));
@@ -128,10 +121,10 @@ export async function prepareSubject(
     id: task.id,
     source: task.image.path,
     labelSource: label.path,
-    sourceGeometry: loaded.volume.geometry,
-    sourceOrientation: orientationCode(loaded.volume.geometry.direction),
-    geometry: stored.geometry,
-    intensity,
+    sourceGeometry: image.sourceGeometry,
+    sourceOrientation: orientationCode(image.sourceGeometry.direction),
+    geometry: image.geometry,
+    intensity: image.intensity,
     labelCodes: codes,
     content: {
       image: await contentOf(await filesOf(task.image)),
@@ -147,19 +140,53 @@ export async function prepareSubject(
   };
   await writeFileAtomic(imagePath(out, subject), npyHeader('<f2', shape), halves);
   if (labels) await writeFileAtomic(labelPath(out, subject), npyHeader(labels.type, shape), bytesOf(labels.data));
-  const thumbnail = Buffer.from(thumbnailOf(stored.data, stored.geometry.size).buffer as ArrayBuffer).toString('base64');
-  const record: SubjectRecord = {
-    key,
-    subject,
-    thumbnail,
-    notLabels: label.notLabels,
-    overridden: doubts.map(({ reason }) => reason),
-  };
+  const { thumbnail, overridden } = image;
+  const record: SubjectRecord = { key, subject, thumbnail, notLabels: label.notLabels, overridden };
   await writeFileAtomic(recordPath(out, task.id), `${JSON.stringify(record)}\n`);
   return record;
 }
 
 const bytesOf = (data: LabelArray): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+/** A box of a volume; the volume itself where that is all of it. */
+const inBox = <Data extends VoxelArray>(volume: Volume<Data>, { start, size }: PreparedImage['box']): Volume<Data> =>
+  start.every((n) => n === 0) && size.every((n, k) => n === volume.geometry.size[k]) ? volume : cropPad(volume, start, size, 0);
+
+/** What is stored of an image, and what its label map must fit. */
+interface StoredImage extends Pick<PreparedImage, 'box' | 'intensity' | 'problems'> {
+  readonly sourceGeometry: Geometry;
+  /** In RAS before resampling; resampled; and of that the box which is stored. */
+  readonly rasGrid: Geometry;
+  readonly grid: Geometry;
+  readonly geometry: Geometry;
+  /** Half-precision voxels. */
+  readonly halves: Uint8Array;
+  readonly thumbnail: string;
+  readonly overridden: readonly Reason[];
+}
+
+/** Reads and prepares the image. A function of its own, so that the voxels are gone before the label map's come. */
+async function storedImage(task: SubjectTask, options: PrepareOptions, allow: readonly Reason[]): Promise<StoredImage> {
+  const loaded = await readChannel(task);
+  const byName = doubtByName(task, loaded, options, allow);
+  const { image, whole, box, intensity, problems, doubts } = prepareImage(loaded, options, allow);
+  if (byName) problems.push(byName);
+  const { data, geometry } = inBox(whole, box);
+  const overridden = doubts.map(({ reason }) => reason);
+  if (task.doubt && allow.includes(task.doubt.reason)) overridden.push(task.doubt.reason);
+  return {
+    sourceGeometry: loaded.volume.geometry,
+    rasGrid: image,
+    grid: whole.geometry,
+    geometry,
+    box,
+    intensity,
+    problems,
+    halves: bytesOf(toHalves(data)),
+    thumbnail: Buffer.from(thumbnailOf(data, geometry.size).buffer as ArrayBuffer).toString('base64'),
+    overridden,
+  };
+}
 
 interface FoundLabel {
   readonly path: string | null;
