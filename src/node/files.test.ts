@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { findFolder, isLeftOver, repairFolder, writeFileAtomic, writeFolderAtomic } from './files.ts';
+import { findFolder, isLeftOver, repairFolder, writeFileAtomic, writeFolderAtomic, writeNewFolder } from './files.ts';
 
 /** Calls that change the disk, counted; from `killAt` on they never come back and do nothing, as after kill -9. */
 const disk = vi.hoisted(() => ({ calls: 0, killAt: Number.POSITIVE_INFINITY, onKill: () => {} }));
@@ -98,6 +98,20 @@ describe('writeFolderAtomic', () => {
     expect(await findFolder(join(folder, 'none'))).toBeUndefined();
     await repairFolder(join(folder, 'none'));
     expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+describe('writeNewFolder', () => {
+  it('lets one of several at once have its way, and leaves no part of the others', async () => {
+    const path = join(folder, 'new');
+    const ended = await Promise.allSettled(['1', '2', '3'].map((text) => writeNewFolder(path, put(text))));
+    expect(ended.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const one of ended)
+      if (one.status === 'rejected') expect(one.reason.message).toBe(`${path}: a folder that is not empty`);
+    expect(['11', '22', '33']).toContain(content(path));
+    expect(readdirSync(folder)).toEqual(['new']);
+    await expect(writeNewFolder(join(folder, 'bad'), () => Promise.reject(new Error('full')))).rejects.toThrow('full');
+    expect(readdirSync(folder)).toEqual(['new']);
   });
 });
 

@@ -131,15 +131,24 @@ async function writeFolder(path: string, write: (aside: string) => Promise<void>
   await makeFolder(dirname(path));
   await repairFolder(path);
   const aside = asideOf(path);
-  unfinished.add(aside);
-  try {
-    await mkdir(aside);
+  await writeAside(path, aside, async () => {
     await write(aside);
     await syncFolder(aside);
     await refuseReplacing(path);
     await rename(aside, readyOf(path));
     // Before the old folder is touched, so that a power cut cannot keep the later change and lose this one.
     await syncFolder(dirname(path));
+  });
+  await repairFolder(path);
+}
+
+/** Fills the fresh folder `aside` for `path`; on an error nothing stays behind. */
+async function writeAside(path: string, aside: string, write: (aside: string) => Promise<void>): Promise<void> {
+  unfinished.add(aside);
+  try {
+    await mkdir(aside);
+    await write(aside);
+    await syncFolder(aside);
   } catch (error) {
     await rm(aside, { recursive: true, force: true }).catch(() => {});
     // the user knows the folder by its name alone
@@ -148,7 +157,26 @@ async function writeFolder(path: string, write: (aside: string) => Promise<void>
   } finally {
     unfinished.delete(aside);
   }
-  await repairFolder(path);
+}
+
+/**
+ * Runs `write` on a fresh folder aside, then gives it the name `path`, which must not be there, or be an empty folder. Several may try at once: one
+ * has its way, the others fail.
+ * @throws MachineError, or WorkError if there is something by now, naming `path`
+ */
+export async function writeNewFolder(path: string, write: (aside: string) => Promise<void>): Promise<void> {
+  await withMachineTrouble(path, async () => {
+    await refuseReplacing(path);
+    await makeFolder(dirname(path));
+    await removeLeftOvers(dirname(path));
+    const aside = asideOf(path);
+    await writeAside(path, aside, write);
+    await rename(aside, path).catch(async (error: unknown) => {
+      await rm(aside, { recursive: true, force: true }).catch(() => {});
+      throw error;
+    });
+    await syncFolder(dirname(path));
+  });
 }
 
 /**

@@ -4,7 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UsageError } from '../errors/errors.ts';
 import { parameterTable } from '../model/parameters.ts';
-import { writeFileAtomic, writeFolderAtomic } from '../node/files.ts';
+import { writeFileAtomic, writeNewFolder } from '../node/files.ts';
 import { writeSafetensors } from '../node/safetensors.ts';
 import { architectureOf } from '../training/model-configuration.ts';
 import { type Model, readModel, resolveModel, writeModel } from '../training/model-folder.ts';
@@ -88,7 +88,7 @@ async function writeOnnx(
 async function writeHuggingFace(path: string, { configuration, parameters }: Model): Promise<void> {
   const card = modelCard(configuration, countOf({ configuration, parameters }), basename(resolve(path)));
   const module = await readFile(TORCH_MODULE);
-  await writeFolderAtomic(path, async (folder) => {
+  await writeNewFolder(path, async (folder) => {
     await writeModel(folder, configuration, parameters.values());
     await writeFileAtomic(join(folder, 'gvsl_torch.py'), module);
     await writeFileAtomic(join(folder, 'README.md'), card);

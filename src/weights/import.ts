@@ -5,7 +5,7 @@ import { UsageError, WorkError } from '../errors/errors.ts';
 import type { NamedTensor } from '../formats/safetensors.ts';
 import type { Architecture } from '../model/architecture.ts';
 import { parameterTable } from '../model/parameters.ts';
-import { writeFolderAtomic } from '../node/files.ts';
+import { writeNewFolder } from '../node/files.ts';
 import {
   CONFIG_FILE,
   type ModelConfiguration,
@@ -129,7 +129,7 @@ export async function importWeights({ file: path, out, modality }: ImportCall): 
     };
     const suspicious = [...weights.opaque.keys()].filter((name) => ATTACKS.test(name));
     const { parameters, dtypes } = await readParameters(weights, matched, file);
-    await writeFolderAtomic(out, (folder) => writeModel(folder, configuration, parameters));
+    await writeNewFolder(out, (folder) => writeModel(folder, configuration, parameters));
     const { preprocessing } = configuration;
     return {
       file,
