@@ -64,6 +64,15 @@ export function decoderOf(transferSyntax: string): FrameDecoder {
 const whole =
   (decode: FrameDecoder): FrameDecoder =>
   async (bytes, shape) => {
+    // JPEG 2000 begins with its size (T.800 A.5.1): no memory is taken for one that cannot be right
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    if (bytes.length > 24 && view.getUint32(0) === 0xff4fff51) {
+      const [width, height] = [view.getUint32(8) - view.getUint32(16), view.getUint32(12) - view.getUint32(20)];
+      if (width !== shape.columns || height !== shape.rows)
+        throw new WorkError(
+          `a JPEG 2000 frame has ${width} x ${height} pixels, its header states ${shape.columns} x ${shape.rows}: damaged`,
+        );
+    }
     for (let at = bytes.length - 2; at >= 0; at--) {
       if (bytes[at] === 0xff && bytes[at + 1] === 0xd9) return decode(bytes, shape);
       if (bytes[at + 1] !== 0 && bytes[at + 1] !== 0xff) break;

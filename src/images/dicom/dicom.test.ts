@@ -301,6 +301,8 @@ describe('stacks', () => {
     );
     const far = six((k) => ({ positionMm: [-10, -20, k === 5 ? 300 : 30 + 2 * k] }));
     expect(await refusal(volumes(far))).toMatch(/one gap is 262\.0 mm/);
+    const inTurns = six((k) => ({ positionMm: [-10, -20, 30 + 2 * k + (k % 2 ? -0.8 : 0)] }));
+    expect(await refusal(volumes(inTurns))).toMatch(/1\.20 and 2\.80 mm apart in turn: two interleaved volumes/);
     const twice = [...six(() => ({})), ...six((k) => ({ instance: k + 21, stored: storedOf(k + 50) }))];
     expect(await refusal(volumes(twice))).toMatch(/same position.*about 2 volumes that nothing in the headers tells apart/);
     const sameUid = [...six(() => ({})), slice(facts(2, { stored: storedOf(99) }))];

@@ -368,6 +368,10 @@ export function gridOf({ frames }: DicomStack): StackGrid {
       throw new WorkError(
         `its slices lie ${usual.toFixed(2)} mm apart, but one gap is ${widest.toFixed(1)} mm: two stacks, or a slice that does not belong to it (${nameOf(placed[gaps.indexOf(widest)].frame)} and ${nameOf(placed[gaps.indexOf(widest) + 1].frame)})`,
       );
+    if (isInterleaved(gaps))
+      throw new WorkError(
+        `its ${n} slices lie ${gaps[0].toFixed(2)} and ${gaps[1].toFixed(2)} mm apart in turn: two interleaved volumes that nothing in the headers tells apart (acquisition, time, echo, ...); keep one of them`,
+      );
     planes = evenPlanes(gaps, total, usual);
     const missing = Math.round(total / usual) + 1 - n;
     const are = gaps.every((gap) => Math.abs(gap / usual - Math.round(gap / usual)) <= SPACING_TOLERANCE);
@@ -387,6 +391,13 @@ export function gridOf({ frames }: DicomStack): StackGrid {
   const shear = shearAngleDeg(geometry.direction);
   if (shear > 0.5) notes.push(`its axes are sheared by ${shear.toFixed(1)} degrees (tilted gantry; kept: positions are exact)`);
   return { geometry, planes, notes };
+}
+
+/** True if two distances take turns, as where two volumes were laid into one another. */
+function isInterleaved(gaps: readonly number[]): boolean {
+  if (gaps.length < 5) return false;
+  const alike = (k: number): boolean => Math.abs(gaps[k] - gaps[k % 2]) <= SPACING_TOLERANCE * gaps[k % 2] + ROUNDING_MM;
+  return gaps.every((_, k) => alike(k)) && Math.abs(gaps[0] - gaps[1]) > 0.2 * Math.max(gaps[0], gaps[1]);
 }
 
 function refuseCollisions(placed: readonly Placed[], gaps: readonly number[]): void {

@@ -156,6 +156,16 @@ describe('DICOM files in folders', () => {
     await expect(readImage(folder)).rejects.toThrow(/acquisition number 1 \(4 slices\)/);
   });
 
+  it('that share a SOP Instance UID at different positions are read, and that is said', async () => {
+    const folder = folderOf(
+      'one-uid',
+      series((k) => `${k}.dcm`, 6, { instance: 1 }),
+    );
+    const image = await readImage(await only(folder));
+    expect(image.volume.geometry.size[2]).toBe(6);
+    expect(image.notes.join()).toMatch(/6 different files of it state SOP Instance UIDs that others state too/);
+  });
+
   it('read by relative and linked paths, and are refused one by one without permission', async () => {
     const folder = folderOf(
       'paths with space/Ünïcode',

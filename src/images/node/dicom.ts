@@ -149,6 +149,9 @@ async function stacksWithoutCopies(all: readonly DicomFile[]): Promise<DicomStac
       notes.push(
         `${left.length} identical ${left.length === 1 ? 'copy' : 'copies'} of its files counted once (${left[0]}${left.length > 1 ? ', ...' : ''})`,
       );
+    const shared = own.length - new Set(own.map((file) => file.sopInstanceUid || file)).size;
+    if (shared > 0)
+      notes.push(`${shared + 1} different files of it state SOP Instance UIDs that others state too (a faulty anonymiser?)`);
     if (siblings.length > 1) {
       const others = siblings.filter((other) => other !== stack).map(describeStack);
       const named = others.length > 5 ? [...others.slice(0, 4), `${others.length - 4} more`] : others;
