@@ -1,7 +1,7 @@
 /** The built command line as a user meets it: exit codes, one JSON document, kill -9. Needs `npm run build`, which `npm test` does. */
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -171,6 +171,62 @@ describe('gvsl', () => {
       found: expect.stringContaining('ENOENT'),
       advice: expect.stringContaining('TMPDIR'),
     });
+  });
+
+  it('continues a run only with what it was begun with, and says by name what differs', async () => {
+    const { cp, truncate, writeFile } = await import('node:fs/promises');
+    const args = ['--out', at('begun')];
+    expect(gvsl('pretrain', at('cohort'), ...args, ...SMALL, '--steps', '2').status).toBe(0);
+    await cp(at('cohort'), at('changed'), { recursive: true });
+    const text = await readFile(at('cohort', 'cohort.json'), 'utf8');
+    await writeFile(at('changed', 'cohort.json'), text.replaceAll('"tiny_3"', '"tiny_9"'));
+    const refused: [cohort: string, more: string[], message: RegExp][] = [
+      ['changed', [], /cohort subjects added: tiny_9\n {2}cohort subjects removed: tiny_3/],
+      ['cohort', ['--lr', '1'], /learningRate: was 0\.001, now 1/],
+      ['cohort', ['--steps', '1'], /has done 2 steps already/],
+    ];
+    for (const [cohort, more, message] of refused) {
+      const { status, stderr } = gvsl('pretrain', at(cohort), ...args, '--resume', ...more);
+      expect(stderr).toMatch(message);
+      expect(status).toBe(2);
+    }
+    // nothing to go on from: never 200,000 steps with the defaults
+    await mkdir(at('nothing'));
+    for (const command of [
+      ['pretrain', at('cohort')],
+      ['train', 'segmentation', '--data', at('cohort')],
+    ]) {
+      const { status, stderr } = gvsl(...command, '--out', at('nothing'), '--resume');
+      expect(stderr).toContain('run.json is missing');
+      expect(status).toBe(2);
+    }
+    const other = gvsl('train', 'segmentation', '--data', at('cohort'), ...args, '--resume');
+    expect(other.stderr).toContain('holds a run of pre-training, which gvsl train cannot continue');
+    // a cohort that is damaged while it trains is bad input, named, whatever thread reads it; the last checkpoint is named too
+    for (const id of [0, 1, 2, 3, 4, 5]) await truncate(at('cohort', 'images', `tiny_${id}.npy`), 3000);
+    const damaged = gvsl('pretrain', at('cohort'), ...args, '--resume', '--steps', '4');
+    expect(damaged.stderr).toMatch(
+      /tiny_\d\.npy: .*prepare the cohort again; .*last holds the last checkpoint, and --resume goes on from it/,
+    );
+    expect(damaged.stderr).not.toContain('internal error');
+    expect(damaged.status).toBe(1);
+    await writeTinyCohort(at('cohort'));
+    expect(gvsl('pretrain', at('cohort'), ...args, '--resume', '--steps', '4').status).toBe(0);
+  });
+
+  it('compares a study with what its folder was begun with', async () => {
+    const { writeFile } = await import('node:fs/promises');
+    const study = (steps: number) =>
+      writeFile(
+        at('study.yaml'),
+        `cohort: ${at('cohort')}\nmethods: [scratch]\nmodes: [finetune]\nseeds: [1]\ntransfer: { configuration: { steps: ${steps}, threads: 1, model: { width: 0.125 }, data: { patch: 16, validation: 1, test: 2 } } }\n`,
+      );
+    await study(1);
+    expect(gvsl('compare', at('study.yaml'), '--out', at('study')).status).toBe(0);
+    await study(100_000);
+    const { status, stderr } = gvsl('compare', at('study.yaml'), '--out', at('study'));
+    expect(stderr).toMatch(/holds another study's results[\s\S]*transfer\.configuration\.steps: was 1, now 100000/);
+    expect(status).toBe(2);
   });
 
   it('goes on after kill -9 to the same bytes', async () => {

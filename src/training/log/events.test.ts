@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -117,6 +117,19 @@ describe('event files', () => {
     const [, start] = readRecords(second.path) as [Message, Message];
     expect(start.get(2)).toEqual([11n]);
     expect(decodeMessage(bytesOf(start, 7)).get(1)).toEqual([1n]);
+  });
+
+  it('lose the half record that a killed process left, and nothing else', () => {
+    const first = openEventLog(folder, -1, 0);
+    first.scalars(1, { loss: 1 }, 0);
+    first.close();
+    const whole = readFileSync(first.path);
+    const half = encodeEvent({ wallTimeSeconds: 1, step: 2, content: { scalars: { loss: 2 } } });
+    for (const bytes of [1, 7, 8, 11, 12, half.length - 1]) {
+      writeFileSync(first.path, Buffer.concat([whole, half.subarray(0, bytes)]));
+      openEventLog(folder, 1, 0).close();
+      expect(readFileSync(first.path).equals(whole), `${bytes} bytes`).toBe(true);
+    }
   });
 
   it('depend on nothing but what they are given', () => {
