@@ -159,6 +159,16 @@ describe('values of CT', () => {
   });
 });
 
+it('a DICOM CT states its unit: what is merely unlikely is a warning, what contradicts it is not', () => {
+  const even = Float64Array.from({ length: SIDE ** 3 }, () => Math.round(random.uniform(0, 999)));
+  const stated = (data: VoxelArray): ReturnType<typeof misfitOf> =>
+    misfitOf(image(data, 'int16', 'CT'), statisticsOf(data), 'ct');
+  expect(verdict(even)?.reason).toBe('not-hounsfield');
+  expect(stated(even)).toBeNull();
+  expect(stated(map(mixture(BODY), (v) => Math.max(0, v + 1024)))?.message).toMatch(/shifted by 1024/);
+  expect(stated(map(mixture(BODY), (v) => v / 1000))?.message).toMatch(/normalised/);
+});
+
 describe('values of MR', () => {
   it('may be small below 0, but not many of them large', () => {
     const brain = mixture(

@@ -122,11 +122,16 @@ export function unusualValues({ volume, storedType }: LoadedImage, { min, max }:
     : null;
 }
 
-/** Why values cannot be Hounsfield units, in words; null if they can. */
+/**
+ * Why values cannot be Hounsfield units, in words; null if they can.
+ * @param isStated the file's header says that they are: a DICOM CT's rescaled values are Hounsfield units by definition (PS3.3 C.8.2.1).
+ *   Then only what contradicts it counts, not what is merely unlikely
+ */
 export function notHounsfield(
   distribution: Distribution,
   { min, max }: Pick<Statistics, 'min' | 'max'>,
   storedType: string,
+  isStated = false,
 ): string | null {
   const d = distribution;
   const [p01, p1, median, p99, p999] = [0.001, 0.01, 0.5, 0.99, 0.999].map((share) => d.percentile(share));
@@ -138,10 +143,10 @@ export function notHounsfield(
     if (isShifted(d))
       return `${range}, air at 0 and soft tissue near 1024: shifted by 1024 (stored unsigned); subtract 1024 from every voxel`;
     if (min === 0 && max === 255) return `${range}: a picture of a window in 8 bits, not a CT`;
-    if (d.upTo(0.02 * p99) >= BACKGROUND_SHARE)
+    if (!isStated && d.upTo(0.02 * p99) >= BACKGROUND_SHARE)
       return `${range}: no value below 0, and a background near 0 instead of air at -1000`;
     // a crop of soft tissue has a low median, one of bone nothing near 0
-    if (median > 300 && p1 < 100)
+    if (!isStated && median > 300 && p1 < 100)
       return `${range}, half of them above ${short(median)}: no value below 0, and more than bone alone`;
   }
   if (p99 > HIGHEST_HU) return `${range}: a hundredth of the voxels is above ${HIGHEST_HU}, denser than metal`;
@@ -245,7 +250,7 @@ export function misfitOf(
     const why = tooNegative(distribution, statistics);
     return why === null ? null : { reason, what: 'with negative values', message: `does not look like MR: ${why}` };
   }
-  const why = notHounsfield(distribution, statistics, loaded.storedType);
+  const why = notHounsfield(distribution, statistics, loaded.storedType, loaded.modality === MODALITY_NAMES.ct);
   return why === null
     ? null
     : { reason, what: 'not in Hounsfield units', message: `does not look like CT in Hounsfield units: ${why}` };
