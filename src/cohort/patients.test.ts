@@ -94,6 +94,13 @@ describe('empty label maps', () => {
     const all = Object.values(split).flat();
     expect(all).toHaveLength(12);
     expect(all.filter(isNegative)).toHaveLength(6);
+    // each part has its share of both
+    for (let splitSeed = 1; splitSeed <= 10; splitSeed++) {
+      const parts = await splitForTask(some, configured({ test: 2, validation: 2, splitSeed, labels: 2 }));
+      for (const part of Object.values(parts)) expect(part.filter(isNegative)).toHaveLength(1);
+      const one = await splitForTask(some, configured({ test: 1, validation: 0, splitSeed, labels: 1 }));
+      expect([...one.test, ...one.training].some(isNegative)).toBe(false);
+    }
     const without = changed((_, k) => (k < 4 ? { labelCodes: null } : {}));
     expect(Object.values(await splitForTask(without, configured({}))).flat()).toHaveLength(8);
   });

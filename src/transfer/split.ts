@@ -74,6 +74,20 @@ async function splitByFile(file: string, cohort: Cohort, task: TransferConfigura
   return split;
 }
 
+/**
+ * Negatives spread evenly among the others, one of which comes first: whatever is taken from the front, or cut out, has its share of both, and
+ * nobody is validated on negatives alone. Without negatives nothing changes.
+ */
+function mixed<Item>(items: readonly Item[], isWithout: (item: Item) => boolean): Item[] {
+  const without = items.filter(isWithout);
+  const others = items.filter((item) => !isWithout(item));
+  const placed = [
+    ...others.map((item, k) => ({ item, at: k / others.length })),
+    ...without.map((item, k) => ({ item, at: (k + 0.5) / without.length })),
+  ];
+  return placed.sort((a, b) => a.at - b.at).map(({ item }) => item);
+}
+
 const howMany = (wanted: number, of: number): number =>
   wanted === 0 ? 0 : wanted < 1 ? Math.max(1, Math.round(wanted * of)) : wanted;
 
@@ -95,7 +109,7 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
     const apart = labelled.filter((subject) => subject.split === 'test');
     const others = labelled.filter((subject) => subject.split !== 'test');
     const order = Array.from(randomStream(data.splitSeed, 'split', task).permutation(others.length), (i) => others[i]!);
-    const patients = groupedByPatient(order);
+    const patients = mixed(groupedByPatient(order), (group) => task === 'segmentation' && group.every(isNegative));
     const test = takeGroups(patients, howMany(data.test, others.length));
     const left = patients.reduce((sum, group) => sum + group.length, 0);
     let validation: Subject[];
@@ -125,6 +139,7 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
   if (data.labels > training.length)
     throw new UsageError(`--labels ${data.labels}: only ${training.length} labelled subjects are left to train with`);
   // by the run's own seed, so that runs of several seeds differ in whom they learn from, and methods of one seed do not
-  const order = randomStream(seed, 'labels', task).permutation(training.length);
-  return { ...split, training: Array.from(order.slice(0, data.labels), (i) => training[i]!) };
+  const drawn = Array.from(randomStream(seed, 'labels', task).permutation(training.length), (i) => training[i]!);
+  const order = mixed(drawn, (subject) => task === 'segmentation' && isNegative(subject));
+  return { ...split, training: order.slice(0, data.labels) };
 }
