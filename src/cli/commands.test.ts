@@ -290,6 +290,16 @@ describe.each(names)('gvsl %s', (name) => {
     expect(await contentOf(folder)).toEqual(before);
   });
 
+  const writing = works.filter((args) => args((path) => path).some((arg) => arg.startsWith('out/')));
+  it.each(writing.map((args) => [args]))('says by name where it cannot write', async (args) => {
+    const before = await contentOf(folder);
+    const { code, stderr } = await gvsl(name, ...args((path) => (path.startsWith('out/') ? `truth.csv/${path}` : path)));
+    expect([1, 2], stderr).toContain(code);
+    expect(stderr).toMatch(/truth\.csv\/out.*: .*(a file|is a file|found a file)/);
+    expect(stderr).not.toMatch(/ENOTDIR|internal error|\n {4}at /);
+    expect(await contentOf(folder)).toEqual(before);
+  });
+
   const spellings: [string, (path: string) => string][] = [
     ['relative paths', (path) => path],
     ['paths by way of .. and a link', (path) => `../${basename(folder)}/./to-here/${path}`],
