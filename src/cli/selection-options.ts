@@ -9,6 +9,9 @@ export interface SelectionFlags {
   readonly channel?: string;
 }
 
+/** For options that may be repeated; a list after one option would swallow the arguments that follow. */
+export const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+
 /** @throws UsageError for a reason that is none */
 export const selectionOf = ({ match = [], exclude = [], allow = [], channel }: SelectionFlags): Selection => ({
   match,

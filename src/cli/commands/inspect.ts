@@ -15,7 +15,7 @@ import { endsBatch, systemError } from '../../node/machine.ts';
 import { isRefused, looksLikeLabelMap, misfits, REASONS, unusualValues, withoutAir } from '../../preparation/fitness.ts';
 import { odditiesOf } from '../../preparation/oddities.ts';
 import { action, type CommandResult } from '../run-command.ts';
-import { type SelectionFlags, selectionOf } from '../selection-options.ts';
+import { collect, type SelectionFlags, selectionOf } from '../selection-options.ts';
 import { formatTable } from '../table.ts';
 
 /** One image as `--json` shows it. */
@@ -244,9 +244,9 @@ export function registerInspect(program: Command): void {
     .description('show what image files hold: size, spacing, orientation, values, and warnings about them')
     .argument('<paths...>', 'image files, DICOM folders, or folders that are searched for both')
     .option('--modality <ct|mr>', 'warn of what `gvsl prepare` would leave out or refuse with this modality')
-    .option('--match <pattern...>', 'in folders: only images whose file names fit, such as *_T1w.nii.gz')
-    .option('--exclude <pattern...>', 'in folders: leave these files alone')
-    .option('--allow <reasons...>', `what \`gvsl prepare\` is to take: ${Object.keys(REASONS).join(', ')}`)
+    .option('--match <pattern>', 'in folders: only images whose file names fit, such as *_T1w.nii.gz', collect)
+    .option('--exclude <pattern>', 'in folders: leave these files alone', collect)
+    .option('--allow <reasons>', `what \`gvsl prepare\` is to take: ${Object.keys(REASONS).join(', ')}`, collect)
     .option('--channel <n>', 'of images with several channels the one to show: its number, from 0 (default: the first)')
     .addHelpText(
       'after',

@@ -12,7 +12,7 @@ import { createProgress } from '../../node/progress.ts';
 import { REASONS } from '../../preparation/fitness.ts';
 import type { PrepareOptions } from '../../preparation/prepare-options.ts';
 import { action, type CommandResult } from '../run-command.ts';
-import { describeReasons, selectionOf } from '../selection-options.ts';
+import { collect, describeReasons, selectionOf } from '../selection-options.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { formatTable } from '../table.ts';
 
@@ -193,11 +193,12 @@ export function registerPrepare(program: Command): void {
     )
     .option('--class-column <name>', "the table's column of classes (default: label or class)")
     .option(
-      '--match <pattern...>',
-      'only images whose file names fit, such as *_T1w.nii.gz; with a slash: their paths, such as sub-*/**',
+      '--match <pattern>',
+      'only images whose file names fit, such as *_T1w.nii.gz; with a slash: their paths, such as sub-*/**; may be repeated',
+      collect,
     )
-    .option('--exclude <pattern...>', 'leave these files alone, label maps too')
-    .option('--allow <reasons...>', `take what would be left out or refused: ${Object.keys(REASONS).join(', ')}`)
+    .option('--exclude <pattern>', 'leave these files alone, label maps too', collect)
+    .option('--allow <reasons>', `take what would be left out or refused: ${Object.keys(REASONS).join(', ')}`, collect)
     .option('--channel <n>', 'of images with several channels the one to take: its number, from 0, or its name in dataset.json')
     .option('--workers <n>', 'images at the same time (default: what processors and memory allow)')
     .addHelpText(
