@@ -20,7 +20,7 @@ export interface Segment {
 }
 
 const SEGMENTATION_STORAGE = '1.2.840.10008.5.1.4.1.1.66.4';
-/** Frames that a file may hold: their numbers are 16-bit in places, and no viewer opens more. */
+/** Segment numbers have 16 bits. */
 const MAX_SEGMENTS = 65535;
 
 const code = (value: string, scheme: string, meaning: string): Element[] => [

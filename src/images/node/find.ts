@@ -4,7 +4,8 @@
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { WorkError } from '../../errors/errors.ts';
+import { MachineError, WorkError } from '../../errors/errors.ts';
+import { isMachineTrouble, machineError } from '../../node/machine.ts';
 import { type DicomSource, dicomSources, isDicomFile, type NotRead } from './dicom.ts';
 
 /** An image to read. */
@@ -32,6 +33,8 @@ export const imageStem = (path: string): string =>
 
 export const isImageName = (path: string): boolean => IMAGE_NAME.test(path) || VOXEL_HALF.test(path);
 
+const isForbidden = (error: unknown): boolean => ['EACCES', 'EPERM'].includes(String((error as NodeJS.ErrnoException).code));
+
 /** Every image below `folder`, sorted by path. @throws WorkError if the folder cannot be listed */
 export async function findImages(folder: string): Promise<Found> {
   const files: ImageSource[] = [];
@@ -42,11 +45,11 @@ export async function findImages(folder: string): Promise<Found> {
 
   async function look(name: string, path: string, names: readonly string[]): Promise<void> {
     if (LITTER.test(name)) return;
-    // a file without permission is refused as what its name says it is
     const isDicom = await isDicomFile(path).catch((error) => {
-      if (IMAGE_NAME.test(name)) return false;
-      if (!(error instanceof WorkError)) throw error;
-      return DICOM_NAME.test(name);
+      if (error instanceof MachineError || !(error instanceof WorkError)) throw error;
+      // what cannot be opened is refused as what its name says it is; without an ending it may be a slice
+      if (!IMAGE_NAME.test(name) && !/\.[a-z]\w{1,4}$/i.test(name)) refused.push({ path, reason: error.message });
+      return false;
     });
     if (isDicom || (DICOM_NAME.test(name) && !name.startsWith('.'))) dicom.push(path);
     else if (name.startsWith('.')) passedOver.push({ path, reason: 'a hidden file' });
@@ -73,13 +76,22 @@ export async function findImages(folder: string): Promise<Found> {
       } else if (facts?.isFile()) await look(name, child, names);
       else if (!facts && !name.startsWith('.')) refused.push({ path: child, reason: 'cannot be opened (a broken link?)' });
     }
-    for (const child of folders) await visit(child);
+    for (const child of folders) {
+      try {
+        await visit(child);
+      } catch (error) {
+        // a folder that is not ours to list ends no search
+        if (error instanceof WorkError || !isForbidden(error)) throw error;
+        refused.push({ path: child, reason: 'a folder that cannot be listed: no permission' });
+      }
+    }
   }
 
   try {
     await visit(folder);
   } catch (error) {
     if (error instanceof WorkError) throw error;
+    if (isMachineTrouble(error) && !isForbidden(error)) throw machineError(folder, error);
     throw new WorkError(`${folder}: cannot be listed (${(error as Error).message})`);
   }
   const series = await dicomSources(dicom);
