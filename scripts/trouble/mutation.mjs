@@ -23,7 +23,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { mutated } from './mutants.mjs';
 import { copySpecimen, makeSpecimens } from './specimens.mjs';
-import { finish, gvsl, isCrash, optionsOf, randomOf, temporaryFolder } from './support.mjs';
+import { cpuSecondsOf, finish, gvsl, isCrash, optionsOf, randomOf, temporaryFolder, watchedRun } from './support.mjs';
 import { makeWorld } from './world.mjs';
 
 const SECONDS = 10;
@@ -56,13 +56,6 @@ async function begin() {
   return started;
 }
 
-/** Seconds of processor time that a process has taken (fields 14 and 15 of its stat line). */
-function cpuOf(pid) {
-  const line = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
 /** Reads a path in the child. Its time is processor time, so that a busy machine is not taken for a hang; one that only waits has a minute. */
 async function read(reader, path) {
   child ??= await begin();
@@ -71,7 +64,7 @@ async function read(reader, path) {
     const beganMs = performance.now();
     const cpu = () => {
       try {
-        return cpuOf(mine.pid);
+        return cpuSecondsOf(mine.pid);
       } catch {
         return (performance.now() - beganMs) / 1000;
       }
@@ -211,7 +204,7 @@ async function inLibrary(number) {
 }
 
 /** A case through the command that reads such a thing. */
-function onCommandLine(number) {
+async function onCommandLine(number) {
   const spoilt = makeCase(`cli-${number}`);
   const { open, path } = spoilt;
   const random = randomOf('mutation', options.seed, 'command', number);
@@ -257,29 +250,30 @@ function onCommandLine(number) {
     classes: () => ['prepare', world.source, `${path}-made`, '--modality', 'ct', '--spacing', '8', '--classes', open],
     scores: () => ['evaluate', join(path, 'predictions.csv'), join(path, 'references.csv')],
   }[spoilt.specimen.reader]();
-  // a study that is still whole would be computed, which is not what is looked at here
-  const timeoutMs = spoilt.specimen.reader === 'study' ? 8_000 : 120_000;
-  const result = gvsl(args, { timeoutMs });
+  const result = await watchedRun(args, { seconds: SECONDS });
   const wrong = [];
-  const ranOut = result.signal === 'SIGKILL' && spoilt.specimen.reader === 'study';
-  if (!ranOut) {
-    if (result.signal) wrong.push(`signal ${result.signal} ${result.stderr.slice(-200)}`);
-    else if (isCrash(result)) wrong.push(`crash: ${result.stderr.slice(-400)}`);
-    if (![0, 1, 2].includes(result.status) && !result.signal) wrong.push(`exit ${result.status}`);
+  const said = result.stderr + result.stdout;
+  // a study that is still whole is computed, which is not what is looked at here
+  const computes = result.hangs && spoilt.specimen.reader === 'study';
+  if (computes) result.status = 0;
+  else if (result.hangs) wrong.push(`no end in ${SECONDS} s`);
+  else if (isCrash(result) || ![0, 1, 2].includes(result.status))
+    wrong.push(`crash: ${result.status} ${result.signal} ${said.slice(-400)}`);
+  else if (result.status !== 0) {
     const names = readdirSync(path, { recursive: true }).map((name) => basename(String(name)));
-    const said = result.stderr + result.stdout;
-    if (result.status !== 0 && !names.some((name) => said.includes(name)) && !said.includes(basename(path)))
+    if (![basename(path), ...names].some((name) => said.includes(name)))
       wrong.push(`the message names no file: ${said.slice(-300)}`);
-    if (result.status !== 0 && /undefined:|\[object Object\]|Cannot read prop|is not iterable/.test(said))
-      wrong.push(`message: ${said.slice(-300)}`);
+    if (/undefined:|\[object Object\]|Cannot read prop|is not iterable/.test(said)) wrong.push(`message: ${said.slice(-300)}`);
   }
+  const most = MEGABYTES + 4 * (bytesBelow(path) / 2 ** 20);
+  if (result.peakMb > most && !computes) wrong.push(`${Math.round(result.peakMb)} MB`);
   rmSync(`${path}-made`, { recursive: true, force: true });
   return {
     ...spoilt,
     outcome: result.status === 0 ? 'read' : 'refused',
     said: result.stderr.trim().split('\n').at(-1),
-    cpuSeconds: 0,
-    peakMb: 0,
+    cpuSeconds: computes ? 0 : result.cpuSeconds,
+    peakMb: result.peakMb,
     wrong,
     command: `gvsl ${args.join(' ')}`,
   };
@@ -327,10 +321,10 @@ for (const specimen of specimens) {
 
 if (options.case !== '') {
   const cli = /^cli-(\d+)$/.exec(options.case);
-  count(options.case, cli ? onCommandLine(Number(cli[1])) : await inLibrary(Number(options.case)));
+  count(options.case, cli ? await onCommandLine(Number(cli[1])) : await inLibrary(Number(options.case)));
 } else {
   for (let number = 0; number < Number(options.count); number++) count(number, await inLibrary(number));
-  for (let number = 0; number < Number(options.cli); number++) count(`cli-${number}`, onCommandLine(number));
+  for (let number = 0; number < Number(options.cli); number++) count(`cli-${number}`, await onCommandLine(number));
 }
 child?.kill();
 const sum = (name) => Object.values(counts).reduce((all, entry) => all + entry[name], 0);

@@ -105,6 +105,41 @@ export function kill(pid, alone = false) {
   }
 }
 
+/** Seconds of processor time that a process has taken (fields 14 and 15 of its stat line). */
+export function cpuSecondsOf(pid) {
+  const line = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+/** The most memory that a process has had, in MB. */
+export const peakMbOf = (pid) => Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
+
+const childrenOf = (pid) =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+
+/** Runs the command line and watches it and its children: the most memory and processor time of any of them. Stopped after `seconds` of that. */
+export async function watchedRun(args, { seconds, wallSeconds = 120 }) {
+  const { pid, done } = start(args);
+  const beganMs = performance.now();
+  let [peakMb, cpuSeconds, hangs] = [0, 0, false];
+  const watch = setInterval(() => {
+    try {
+      for (const one of [pid, ...childrenOf(pid)]) {
+        peakMb = Math.max(peakMb, peakMbOf(one));
+        cpuSeconds = Math.max(cpuSeconds, cpuSecondsOf(one));
+      }
+    } catch {
+      // gone in the meantime, or a system that does not tell
+    }
+    hangs = cpuSeconds > seconds || performance.now() - beganMs > wallSeconds * 1000;
+    if (hangs) kill(pid);
+  }, 40);
+  const result = await done;
+  clearInterval(watch);
+  return { ...result, peakMb, cpuSeconds, hangs };
+}
+
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** What a message of the command line must never be. */

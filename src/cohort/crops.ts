@@ -66,7 +66,16 @@ export async function readCrop(cohort: Cohort, subject: Subject, start: Zyx, siz
   try {
     const halves = new Uint16Array((await readBytes(file, start, size)).buffer);
     const out = new Float32Array(halves.length);
-    for (let i = 0; i < out.length; i++) out[i] = HALF_VALUES[halves[i]];
+    let sum = 0;
+    for (let i = 0; i < out.length; i++) {
+      out[i] = HALF_VALUES[halves[i]];
+      sum += out[i];
+    }
+    // prepare never writes such values, and one of them spoils whatever is computed from the crop
+    if (!Number.isFinite(sum))
+      throw new WorkError(
+        `${file.path}: holds ${out.find((value) => !Number.isFinite(value))}: the file is damaged; prepare the cohort again`,
+      );
     return out;
   } finally {
     await file.handle.close();

@@ -166,14 +166,17 @@ describe('pretrain', () => {
 
   it('skips steps that are not finite, says so, and stops after too many with the last good state kept', async () => {
     await expect(
-      run('spoilt-run', configured({ log: { ...configured().log, evaluateEverySteps: 0 } }), false, undefined, 'spoilt'),
+      run('diverged', configured({ learningRate: 1e30, log: { ...configured().log, evaluateEverySteps: 0 } })),
     ).rejects.toThrow(/2 steps in a row had a loss or gradient that is not finite; the last good state is kept/);
-    expect(await lines('spoilt-run')).toMatchObject([
-      { step: 1, skipped: true },
-      { step: 2, skipped: true },
-    ]);
-    const { skippedSteps } = JSON.parse(await readFile(at('spoilt-run', 'last', 'state.json'), 'utf8'));
+    expect(await lines('diverged')).toMatchObject([{ step: 1 }, { step: 2, skipped: true }, { step: 3, skipped: true }]);
+    const { skippedSteps } = JSON.parse(await readFile(at('diverged', 'last', 'state.json'), 'utf8'));
     expect(skippedSteps).toBe(2);
+  });
+
+  it('refuses a cohort whose voxels are damaged, by the file', async () => {
+    await expect(run('spoilt-run', configured(), false, undefined, 'spoilt')).rejects.toThrow(
+      /tiny_\d\.npy: holds NaN: the file is damaged; prepare the cohort again/,
+    );
   });
 
   it('refuses a run that is there, a resume under another configuration, too few subjects, and too little memory', async () => {
