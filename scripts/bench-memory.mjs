@@ -2,7 +2,7 @@
  * How much memory the commands take for a large scan: inspect, prepare, segment (with and without probabilities) and register on a
  * synthetic CT of 512 x 512 x 400 voxels (int16, 0.8 x 0.8 x 1 mm). Run after a build, alone on the machine; Linux only (it reads /proc):
  *
- *   node scripts/bench-memory.mjs [--folder bench-memory] [--size 512,512,400] [--only register,segment] [--threads 2] [--cli other/main.js]
+ *   node scripts/bench-memory.mjs [--folder .cache/bench-memory] [--size 512,512,400] [--only register,segment] [--threads 2] [--cli other/main.js]
  *
  * Measured is the resident memory of all processes of a command together: every 20 ms the sum over the tree of processes, and beside it the
  * highest that the kernel saw of any one of them (VmHWM), so that nothing short is missed of a command of one process. Shared pages count
@@ -21,7 +21,7 @@ import { createGzip } from 'node:zlib';
 
 const { values: options } = parseArgs({
   options: {
-    folder: { type: 'string', default: 'bench-memory' },
+    folder: { type: 'string', default: '.cache/bench-memory' },
     size: { type: 'string', default: '512,512,400' },
     only: { type: 'string' },
     threads: { type: 'string', default: '2' },
