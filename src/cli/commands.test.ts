@@ -231,6 +231,7 @@ beforeAll(async () => {
   folder = join(await mkdtemp(join(tmpdir(), 'gvsl-commands-')), 'a study.v1, naïve (köpfe)');
   await writeWorkspace(folder);
   for (const name of ['scans', 'labels', 'models']) await symlink(at(name), at(`to-${name}`));
+  await symlink(folder, join(folder, '..', 'to-study'));
   await mkdir(at('mine'));
   for (const name of ['report.html', 'features.png', 'table.csv']) await writeFile(at('mine', name), 'made by hand');
   await cp(at('scans', 'p.nii.gz'), at('mine', 'warped.nii.gz'));
@@ -302,10 +303,9 @@ describe.each(names)('gvsl %s', (name) => {
 
   const spellings: [string, (path: string) => string][] = [
     ['relative paths', (path) => path],
-    ['paths by way of .. and a link', (path) => `../${basename(folder)}/./to-here/${path}`],
+    ['paths by way of .. and a link', (path) => `../${basename(folder)}/../to-study/./${path}`],
   ];
   it.each(works.length > 0 ? spellings.slice(0, works[0]!.length + 1) : [])('works with %s', async (_, spell) => {
-    await symlink('.', at('to-here')).catch(() => {});
     for (const args of works) {
       const before = await contentOf(folder);
       const { code, stdout, stderr } = await gvsl(name, ...args(spell), '--json');
