@@ -23,7 +23,7 @@ describe('trouble', () => {
     ['kill-storm', '--count 6 --only prepare,pretrain,segment'],
     ['two-at-once', '--count 1 --only prepare,pretrain,segment'],
     // skips itself where nothing can be mounted
-    ['disk-full', '--count 4 --only pretrain'],
+    ['disk-full', '--count 4 --only pretrain,prepare'],
     // too short to judge memory, which grows while a process warms up: threads and open files
     ['long-run', '--count 200 --growth 1'],
   ])('%s %s', (script, args) => {

@@ -32,18 +32,22 @@ export function startWorker(options: PrepareOptions, allow: readonly Reason[], o
   let child: ChildProcess | undefined;
   return {
     prepare: (task) => {
-      child ??= fork(fileURLToPath(new URL('./prepare-child.js', import.meta.url)), {
-        stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-        serialization: 'advanced',
-      });
+      if (!child) {
+        child = fork(fileURLToPath(new URL('./prepare-child.js', import.meta.url)), {
+          stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+          serialization: 'advanced',
+        });
+        // one that nobody waits for must not end the process
+        child.on('error', () => {});
+      }
       const current = child;
       const failed = (why: string): WorkError => new WorkError(`${task.image.path}: ${why}`);
       return new Promise<SubjectRecord>((resolve, reject) => {
         const finish = (settle: () => void, alive: boolean): void => {
           clearTimeout(timer);
-          current.removeAllListeners();
+          // its own listeners only: `stop` may be waiting for the exit
+          current.off('message', onMessage).off('error', onError).off('exit', onExit);
           if (!alive) {
-            current.on('error', () => {});
             current.kill('SIGKILL');
             child = undefined;
           }
@@ -53,18 +57,18 @@ export function startWorker(options: PrepareOptions, allow: readonly Reason[], o
           () => finish(() => reject(failed(`not prepared after ${TIME_LIMIT_MS / 60_000} minutes: given up`)), false),
           TIME_LIMIT_MS,
         );
-        current.once('message', (answer: ChildAnswer) => {
+        const onMessage = (answer: ChildAnswer): void => {
           if ('record' in answer) finish(() => resolve(answer.record), true);
           else if ('refused' in answer) finish(() => reject(new WorkError(answer.refused)), true);
           else if ('misfit' in answer) finish(() => reject(new MisfitError(task.image.path, answer.misfit)), true);
           else if ('machine' in answer) finish(() => reject(new MachineError(answer.machine, answer.code)), true);
           else
             finish(() => reject(failed(`internal error: ${answer.failed} (a defect of gvsl; set GVSL_DEBUG=1 for where)`)), true);
-        });
-        current.once('error', (error) => finish(() => reject(failed(error.message)), false));
-        current.once('exit', (code, signal) =>
-          finish(() => reject(failed(`its process ended (${signal ?? `exit code ${code}`}): too little memory?`)), false),
-        );
+        };
+        const onError = (error: Error): void => finish(() => reject(failed(error.message)), false);
+        const onExit = (code: number | null, signal: NodeJS.Signals | null): void =>
+          finish(() => reject(failed(`its process ended (${signal ?? `exit code ${code}`}): too little memory?`)), false);
+        current.on('message', onMessage).on('error', onError).on('exit', onExit);
         current.send({ task, options, allow, out } satisfies ChildTask);
       });
     },
