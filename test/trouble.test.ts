@@ -19,13 +19,13 @@ afterAll(async () => {
 
 describe('trouble', () => {
   it.each([
-    ['mutation', '--count 260 --cli 6'],
-    ['kill-storm', '--count 6 --only prepare,pretrain,segment'],
-    ['two-at-once', '--count 1 --only prepare,pretrain,segment'],
+    ['mutation', '--count 140 --cli 5'],
+    ['kill-storm', '--count 4 --only prepare,pretrain,segment'],
+    ['two-at-once', '--count 1 --only prepare,segment'],
     // skips itself where nothing can be mounted
-    ['disk-full', '--count 4 --only pretrain,prepare'],
+    ['disk-full', '--count 3 --only pretrain,prepare'],
     // too short to judge memory, which grows while a process warms up: threads and open files
-    ['long-run', '--count 200 --growth 1'],
+    ['long-run', '--count 120 --growth 1'],
   ])('%s %s', (script, args) => {
     const file = fileURLToPath(new URL(`../scripts/trouble/${script}.mjs`, import.meta.url));
     const { status, stdout, stderr } = spawnSync(process.execPath, [file, ...args.split(' '), '--world', join(folder, 'world')], {

@@ -1,7 +1,7 @@
 /**
  * Processes killed at any moment: afterwards the same command (with --resume where it has that) gives the same bytes as if undisturbed.
  *
- *   node scripts/trouble/kill-storm.mjs [--seed 1] [--count 200] [--case N] [--only prepare] [--out result.json]
+ *   node scripts/trouble/kill-storm.mjs [--seed 1] [--count 200] [--case N] [--only prepare] [--minutes 60] [--out result.json]
  *
  * Half of the kills come after a random time, half at a random change in the output folder, which hits the moments of writing. A quarter
  * kills only the first process, as a system without memory does, and leaves its children. A case is one to three kills in a row.
@@ -24,11 +24,11 @@ import {
 } from './support.mjs';
 import { commandsThatWrite, makeWorld } from './world.mjs';
 
-const options = optionsOf({ count: '200', only: '' });
+const options = optionsOf({ count: '200', only: '', minutes: '600' });
 const folder = temporaryFolder('kill-storm', options.keep);
 const world = makeWorld(folder, options.world);
 /** The share of the cases that each command has. */
-const SHARES = { prepare: 0.22, pretrain: 0.25, train: 0.2, compare: 0.08, segment: 0.25 };
+const SHARES = { prepare: 0.22, pretrain: 0.25, train: 0.2, compare: 0.06, segment: 0.25 };
 const RESUMED = new Set(['pretrain', 'train']);
 const COMMANDS = commandsThatWrite(world)
   .filter(({ name }) => (options.only ? options.only.split(',').includes(name) : name in SHARES))
@@ -120,8 +120,13 @@ const failures = [];
 const kills = Object.fromEntries(COMMANDS.map(({ name }) => [name, 0]));
 const total = () => Object.values(kills).reduce((sum, n) => sum + n, 0);
 let cases = 0;
+const isLate = () => performance.now() > Number(options.minutes) * 60_000;
 const single = options.case !== '';
-for (let number = single ? Number(options.case) : 0; single ? cases === 0 : total() < Number(options.count); number++) {
+for (
+  let number = single ? Number(options.case) : 0;
+  single ? cases === 0 : total() < Number(options.count) && !isLate();
+  number++
+) {
   const { command, hits, plan, wrong } = await storm(number);
   cases++;
   kills[command] += hits;

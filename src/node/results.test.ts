@@ -56,6 +56,14 @@ describe('openResults', () => {
     await open(names);
   });
 
+  it('leaves a file that another call has taken away to that one', async () => {
+    const first = await open(['a', 'b']);
+    await writeFile(at('out', 'a'), '');
+    await first.finish(['a', 'b']);
+    const { files } = JSON.parse(await readFile(at('out', '.gvsl-results.json'), 'utf8'));
+    expect(files).toMatchObject({ a: expect.stringMatching(/^[0-9a-f]{64}$/), b: null });
+  });
+
   it('clears away what a killed process left, not what another is writing', async () => {
     const mine = basename(asideOf(at('out', 'x')));
     const gone = spawnSync(process.execPath, ['-e', '']).pid.toString(16).padStart(8, '0');

@@ -103,7 +103,12 @@ export async function openResults(folder: string, { names, overwrite, by }: Resu
   return {
     finish: async (written) => {
       const hashes: Files = {};
-      for (const name of written) hashes[name] = await hashOf(join(folder, name));
+      // what another call with the same names has taken away is about to be written by that one
+      for (const name of written)
+        hashes[name] = await hashOf(join(folder, name)).catch((error: NodeJS.ErrnoException) => {
+          if (error.code !== 'ENOENT') throw error;
+          return null;
+        });
       await record(folder, hashes);
     },
   };

@@ -265,7 +265,7 @@ async function registerWith(
   const place = (name: string): string => join(out, name);
   // from here on the folder holds no finished registration until the report is there
   await rm(place(files.report), { force: true });
-  await rm(place(files.warpedLabels), { force: true });
+  if (!movingLabels) await rm(place(files.warpedLabels), { force: true });
   const write = (name: string, type: VoxelType, plane: (z: number) => VoxelArray, components: 1 | 3 = 1): Promise<void> =>
     writePlanes(place(name), { geometry: grid, type, components, plane });
   // side by side: compressing them is most of the work, and happens in threads of its own
