@@ -23,7 +23,7 @@ const mayImport = {
   scores: ['errors', 'random', 'geometry'],
   phantom: ['errors', 'random', 'geometry'],
   node: ['errors', 'random', 'geometry', 'formats', 'engine'],
-  cohort: ['errors', 'random', 'geometry', 'preparation', 'images', 'images/node', 'node'],
+  cohort: ['errors', 'random', 'geometry', 'preparation', 'formats', 'images', 'images/node', 'node'],
   pictures: ['errors', 'geometry'],
   training: ['errors', 'random', 'geometry', 'preparation', 'formats', 'engine', 'model', 'method', 'cohort', 'pictures', 'node'],
   registration: [

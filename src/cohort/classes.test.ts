@@ -201,5 +201,7 @@ describe("MONAI's datalist", () => {
       'training[0]: expected an "image" with a path',
     );
     await expect(prepare(table('broken.json', '{'))).rejects.toThrow('not JSON');
+    const deep = `{"channel_names": [${'['.repeat(20_000)}${']'.repeat(20_000)}]}`;
+    await expect(prepare(table('deep.json', deep))).rejects.toThrow('more than 64 deep');
   });
 });

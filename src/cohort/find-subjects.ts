@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { UsageError, WorkError } from '../errors/errors.ts';
+import { parseJson } from '../formats/json.ts';
 import { findDicomSeries, findImages, type ImageSource, imageStem, isImageName } from '../images/node/find.ts';
 import { type Misfit, otherModality } from '../preparation/fitness.ts';
 import type { CohortProblem } from './cohort.ts';
@@ -138,10 +139,13 @@ async function readDataset(folder: string): Promise<Dataset | null> {
   return (await isFile(path)) ? readJsonObject(path, 'correct it, or remove it to have the folder searched') : null;
 }
 
+/** A list of a hundred thousand images has some hundred thousand values. */
+const MAX_VALUES = 1e7;
+
 async function readJsonObject(path: string, advice: string): Promise<Dataset> {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(await readFile(path, 'utf8'));
+    parsed = parseJson(await readFile(path, 'utf8'), { values: MAX_VALUES });
   } catch (error) {
     throw new WorkError(`${path}: not JSON (${(error as Error).message}); ${advice}`);
   }

@@ -1,10 +1,11 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import type * as promises from 'node:fs/promises';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { findFolder, isLeftOver, repairFolder, writeFileAtomic, writeFolderAtomic, writeNewFolder } from './files.ts';
+import { asideOf, findFolder, isLeftOver, repairFolder, writeFileAtomic, writeFolderAtomic, writeNewFolder } from './files.ts';
 
 /** Calls that change the disk, counted; from `killAt` on they never come back and do nothing, as after kill -9. */
 const disk = vi.hoisted(() => ({ calls: 0, killAt: Number.POSITIVE_INFINITY, onKill: () => {} }));
@@ -50,6 +51,18 @@ async function killed(at: number, work: () => Promise<void>): Promise<boolean> {
   disk.killAt = Number.POSITIVE_INFINITY;
   return ended;
 }
+
+describe('writeFileAtomic', () => {
+  it('clears away what a killed process left in the folder, not what another is writing', async () => {
+    const mine = basename(asideOf(join(folder, 'a')));
+    const gone = spawnSync(process.execPath, ['-e', '']).pid.toString(16).padStart(8, '0');
+    const theirs = basename(asideOf(join(folder, 'b'))).replace(process.pid.toString(16).padStart(8, '0'), gone);
+    await writeFile(join(folder, mine), '');
+    await writeFile(join(folder, theirs), '');
+    await writeFileAtomic(join(folder, 'c'), 'text');
+    expect(readdirSync(folder).sort()).toEqual([mine, 'c']);
+  });
+});
 
 describe('writeFolderAtomic', () => {
   it('replaces a folder and leaves nothing else', async () => {

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { MachineError } from '../errors/errors.ts';
 import { refuseReplacing } from './guard.ts';
 import { withMachineTrouble } from './machine.ts';
@@ -62,6 +62,16 @@ export async function removeLeftOvers(folder: string): Promise<void> {
     if (isLeftOver(name) && isAbandoned(name)) await rm(join(folder, name), { recursive: true, force: true });
 }
 
+/** Folders in which this process has looked already. */
+const swept = new Set<string>();
+
+/** `removeLeftOvers` the first time that something is written into a folder: a cohort's may hold thousands of files. */
+async function sweepOnce(folder: string): Promise<void> {
+  if (swept.has(resolve(folder))) return;
+  swept.add(resolve(folder));
+  await removeLeftOvers(folder);
+}
+
 /** What is being written: removed where the process ends in the middle of it, by Ctrl-C for instance. */
 const unfinished = new Set<string>();
 process.on('exit', () => {
@@ -70,12 +80,13 @@ process.on('exit', () => {
 
 /**
  * Writes `path` atomically: `write` fills a file aside, which is synced and put in its place. Makes the folders above it.
- * On an error nothing stays behind. @throws MachineError naming `path`: disk full, no permission, ...
+ * On an error nothing stays behind; what a killed process left beside it goes. @throws MachineError naming `path`: disk full, no permission, ...
  */
 export async function writeAtomic(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   await withMachineTrouble(path, async () => {
     await refuseReplacing(path);
     await makeFolder(dirname(path));
+    await sweepOnce(dirname(path));
     const aside = asideOf(path);
     unfinished.add(aside);
     try {
