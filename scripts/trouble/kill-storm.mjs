@@ -28,7 +28,7 @@ const options = optionsOf({ count: '200', only: '', minutes: '600' });
 const folder = temporaryFolder('kill-storm', options.keep);
 const world = makeWorld(folder, options.world);
 /** The share of the cases that each command has. */
-const SHARES = { prepare: 0.22, pretrain: 0.25, train: 0.2, compare: 0.06, segment: 0.25 };
+const SHARES = { prepare: 0.22, pretrain: 0.25, train: 0.2, compare: 0.04, segment: 0.25 };
 const RESUMED = new Set(['pretrain', 'train']);
 const COMMANDS = commandsThatWrite(world)
   .filter(({ name }) => (options.only ? options.only.split(',').includes(name) : name in SHARES))

@@ -52,18 +52,6 @@ async function killed(at: number, work: () => Promise<void>): Promise<boolean> {
   return ended;
 }
 
-describe('writeFileAtomic', () => {
-  it('clears away what a killed process left in the folder, not what another is writing', async () => {
-    const mine = basename(asideOf(join(folder, 'a')));
-    const gone = spawnSync(process.execPath, ['-e', '']).pid.toString(16).padStart(8, '0');
-    const theirs = basename(asideOf(join(folder, 'b'))).replace(process.pid.toString(16).padStart(8, '0'), gone);
-    await writeFile(join(folder, mine), '');
-    await writeFile(join(folder, theirs), '');
-    await writeFileAtomic(join(folder, 'c'), 'text');
-    expect(readdirSync(folder).sort()).toEqual([mine, 'c']);
-  });
-});
-
 describe('writeFolderAtomic', () => {
   it('replaces a folder and leaves nothing else', async () => {
     const path = join(folder, 'deep', 'last');
@@ -129,6 +117,16 @@ describe('writeNewFolder', () => {
 });
 
 describe('writeFileAtomic', () => {
+  it('clears away what a killed process left in the folder, not what another is writing', async () => {
+    const mine = basename(asideOf(join(folder, 'a')));
+    const gone = spawnSync(process.execPath, ['-e', '']).pid.toString(16).padStart(8, '0');
+    const theirs = basename(asideOf(join(folder, 'b'))).replace(process.pid.toString(16).padStart(8, '0'), gone);
+    await writeFile(join(folder, mine), '');
+    await writeFile(join(folder, theirs), '');
+    await writeFileAtomic(join(folder, 'c'), 'text');
+    expect(readdirSync(folder).sort()).toEqual([mine, 'c']);
+  });
+
   it('writes all pieces, and nothing on an error', async () => {
     await writeFileAtomic(join(folder, 'new', 'x'), 'a', new Uint8Array([98]));
     expect(readFileSync(join(folder, 'new', 'x'), 'utf8')).toBe('ab');
