@@ -23,6 +23,7 @@ import {
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { WorkError } from '../errors/errors.ts';
+import { asideOf } from './files.ts';
 import { isMachineTrouble, machineError } from './machine.ts';
 
 interface Holder {
@@ -85,7 +86,7 @@ function isStale(content: string, path: string): boolean {
 
 /** Makes `path` with `content`, whole from the start. @returns false if there is one already */
 function create(path: string, content: string): boolean {
-  const aside = `${path}.${randomBytes(4).toString('hex')}.part`;
+  const aside = asideOf(path);
   try {
     writeFileSync(aside, content, { flag: 'wx' });
     linkSync(aside, path);
@@ -138,7 +139,7 @@ function acquire(path: string, mine: string): string | undefined {
     try {
       // still the one that was judged: whoever else took it over had this second lock too
       if (contentOf(path) !== theirs || !isStale(theirs, path)) continue;
-      const aside = `${path}.${randomBytes(4).toString('hex')}.part`;
+      const aside = asideOf(path);
       writeFileSync(aside, mine, { flag: 'wx' });
       try {
         renameSync(aside, path);

@@ -61,6 +61,9 @@ export async function readStudy(file: string): Promise<Study> {
   for (const name of Object.keys(study.pretraining.models))
     if (!study.methods.includes(name))
       throw new UsageError(`${file}: pretraining.models.${name}: not among the methods ${study.methods.join(', ')}`);
+  // what its trainings would be refused for, before the first of them
+  parseConfiguration(study.pretraining.configuration, [], `${file}: pretraining.configuration`);
+  for (const run of runsOf(study)) configurationOf(study, run, 'scratch', `${file}: transfer`);
   return study;
 }
 
@@ -94,10 +97,15 @@ function merged(base: Readonly<Record<string, unknown>>, over: Readonly<Record<s
 }
 
 /** The configuration of one training. @throws UsageError if the study's document is none */
-export function configurationOf(study: Study, { mode, labels, seed }: StudyRun, init: string): TransferConfiguration {
+export function configurationOf(
+  study: Study,
+  { mode, labels, seed }: StudyRun,
+  init: string,
+  source = 'transfer',
+): TransferConfiguration {
   const { configuration, [mode]: own } = study.transfer;
   const document = merged(merged(configuration, own), { task: study.task, mode, init, seed, data: { labels } });
-  return parseConfigurationOf(TRANSFER, document, [], `transfer (${mode})`);
+  return parseConfigurationOf(TRANSFER, document, [], `${source} (${mode})`);
 }
 
 /** A finished training's scores, if they are of the training that is wanted; undefined if it is not finished. @throws UsageError if they are not */

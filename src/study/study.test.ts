@@ -51,6 +51,14 @@ const study = async (changes: object = {}) => {
 };
 
 describe('compare', () => {
+  it('names the file and the key where a training of it is configured wrongly, before any begins', async () => {
+    const wrong = { ...DOCUMENT.transfer, linear: { learningRate: 'fast' } };
+    await expect(study({ transfer: wrong })).rejects.toThrow(/study\.json: transfer \(linear\): learningRate: expected/);
+    await expect(study({ pretraining: { configuration: { steps: -1 } } })).rejects.toThrow(
+      /study\.json: pretraining\.configuration: steps: expected/,
+    );
+  });
+
   it('runs what is declared, tests against the baseline, and does nothing twice', async () => {
     const declared = await study();
     expect(runsOf(declared)).toHaveLength(16);
