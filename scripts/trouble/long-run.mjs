@@ -14,7 +14,7 @@ const options = optionsOf({ count: '20000', growth: '0.05' });
 const steps = Number(options.count);
 const folder = temporaryFolder('long-run', options.keep);
 const world = makeWorld(folder, options.world);
-const log = `log: { everySteps: 10, evaluateEverySteps: ${steps / 40}, evaluatePairs: 1, checkpointEverySteps: ${steps / 40}, picturesEverySteps: ${steps / 10} }\ndata: { heldOut: 2 }\n`;
+const log = `log: { everySteps: ${Math.max(1, Math.round(steps / 2000))}, evaluateEverySteps: ${steps / 40}, evaluatePairs: 1, checkpointEverySteps: ${steps / 40}, picturesEverySteps: ${steps / 10} }\ndata: { heldOut: 2 }\n`;
 writeFileSync(join(folder, 'long.yaml'), log);
 const run = join(folder, 'run');
 
@@ -52,27 +52,31 @@ while (child.exitCode === null && child.signalCode === null) {
     const kilobytes = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)[1]);
     samples.push({
       step: stepNow(),
-      mb: kilobytes('VmRSS') / 1024,
+      // pages of files (the program's own code) come and go as the system likes
+      mb: kilobytes('RssAnon') / 1024,
+      allMb: kilobytes('VmRSS') / 1024,
       threads: kilobytes('Threads'),
       files: readdirSync(`/proc/${pid}/fd`).length,
     });
   } catch {
     break;
   }
-  await sleep(500);
+  await sleep(Math.min(500, steps / 4));
 }
 const { status, stderr } = await done;
 
+const rounded = (mb) => Math.round(mb * 10) / 10;
 const tenths = Array.from({ length: 10 }, (_, k) => {
   const mine = samples.filter(({ step }) => step > (k * steps) / 10 && step <= ((k + 1) * steps) / 10);
   const most = (name) => Math.max(...mine.map((sample) => sample[name]));
   // files are opened and closed all the time: the fewest are those that stay open
   const fewest = (name) => Math.min(...mine.map((sample) => sample[name]));
-  const median = mine.map(({ mb }) => mb).sort((a, b) => a - b)[mine.length >> 1];
+  const median = (name) => rounded(mine.map((sample) => sample[name]).sort((a, b) => a - b)[mine.length >> 1]);
   return {
     samples: mine.length,
-    medianMb: Math.round(median * 10) / 10,
-    mostMb: Math.round(most('mb') * 10) / 10,
+    medianMb: median('mb'),
+    mostMb: rounded(most('mb')),
+    withFilesMb: median('allMb'),
     threads: fewest('threads'),
     files: fewest('files'),
   };

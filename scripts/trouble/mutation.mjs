@@ -170,7 +170,7 @@ function judged(answer, { path, open, specimen }) {
     ];
     if (!names.some((name) => message.includes(name))) wrong.push(`the message names no file: ${message}`);
     if (message.length > 4000) wrong.push(`a message of ${message.length} characters: ${message.slice(0, 200)}`);
-    if (/undefined:|: undefined|\[object|NaN mm|Cannot read prop|is not a function|is not iterable/.test(message))
+    if (/undefined:|: undefined|\[object|Cannot read prop|is not a function|is not iterable/.test(message))
       wrong.push(`message: ${message}`);
   }
   if (outcome === 'read' && answer.implausible) wrong.push(`read, but implausible: ${answer.implausible}`);

@@ -139,6 +139,19 @@ const { DataSet: DataSetClass } = dicomParser as unknown as {
 
 type Parsed = { readonly data: DataSet; readonly pixels?: PixelElement } | { readonly damage: string };
 
+/** An element before the pixels whose value does not end within the bytes, in sequences too: dicom-parser throws when such a value is asked for. */
+function elementBeyond(data: DataSet, end: number): string | undefined {
+  for (const { tag, dataOffset, length, hadUndefinedLength, items } of Object.values(data.elements)) {
+    if (PIXEL_TAGS.includes(tag)) continue;
+    if (hadUndefinedLength !== true && dataOffset + length > end) return `(${tag.slice(1, 5)},${tag.slice(5)})`;
+    for (const item of items ?? []) {
+      const inner = item.dataSet && elementBeyond(item.dataSet, end);
+      if (inner) return inner;
+    }
+  }
+  return undefined;
+}
+
 /** The elements from `start` up to the pixels, or why they cannot be parsed. */
 function parse(bytes: Uint8Array, start: number, encoding: Encoding): Parsed {
   const parser = encoding.bigEndian ? dicomParser.bigEndianByteArrayParser : dicomParser.littleEndianByteArrayParser;
@@ -150,6 +163,8 @@ function parse(bytes: Uint8Array, start: number, encoding: Encoding): Parsed {
   } catch (error) {
     return { damage: reasonOf(error) };
   }
+  const overrun = elementBeyond(data, bytes.length);
+  if (overrun) return { damage: `the element ${overrun} does not end within the file` };
   for (const tag of PIXEL_TAGS) {
     const element = data.elements[tag];
     if (!element) continue;

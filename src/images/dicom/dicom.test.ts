@@ -426,6 +426,11 @@ describe('files', () => {
     const bytes = slice(facts(0));
     expect(await refusal(volumes([bytes.subarray(0, -10)]))).toMatch(/announces 60 bytes of pixels, but 50 are there: truncated/);
     expect(await refusal(volumes([bytes.subarray(0, 400)]))).toMatch(/damaged|truncated/);
+    const implicit = Buffer.from(
+      '\x08\x00\x05\x00\x0a\x00\x00\x00ISO_IR 100\x08\x00\x16\x00\x00\x00\x00\x801.2.840.10008',
+      'latin1',
+    );
+    expect(await refusal(volumes([implicit]))).toMatch(/damaged \(the element \(0008,0016\) does not end within the file\)/);
     expect(await refusal(volumes([Uint8Array.from({ length: 500 }, () => 65)]))).toMatch(/not DICOM/);
     const cut = fragmented(sliceElements(facts(0)), '1.2.840.10008.1.2.5', [], [rle(storedOf(1))]);
     expect(await refusal(volumes([cut.subarray(0, -40)]))).toMatch(/truncated/);
