@@ -52,9 +52,9 @@ while (child.exitCode === null && child.signalCode === null) {
     const kilobytes = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)[1]);
     samples.push({
       step: stepNow(),
-      // pages of files (the program's own code) come and go as the system likes
-      mb: kilobytes('RssAnon') / 1024,
-      allMb: kilobytes('VmRSS') / 1024,
+      mb: kilobytes('VmRSS') / 1024,
+      // without the pages of files (the program's own code), which come and go as the system likes
+      ownMb: kilobytes('RssAnon') / 1024,
       threads: kilobytes('Threads'),
       files: readdirSync(`/proc/${pid}/fd`).length,
     });
@@ -76,7 +76,7 @@ const tenths = Array.from({ length: 10 }, (_, k) => {
     samples: mine.length,
     medianMb: median('mb'),
     mostMb: rounded(most('mb')),
-    withFilesMb: median('allMb'),
+    ownMb: median('ownMb'),
     threads: fewest('threads'),
     files: fewest('files'),
   };
