@@ -24,7 +24,8 @@ function hostWith({ bad = 0, started = [] }: { bad?: number; started?: KernelThr
     ...host,
     startThread: async (options) => {
       const thread = await host.startThread(options.thread === bad ? { ...options, scratchAddress: BEYOND } : options);
-      started.push(thread);
+      // by number: they are ready in any order
+      started[options.thread - 1] = thread;
       return thread;
     },
   };
