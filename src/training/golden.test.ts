@@ -18,14 +18,24 @@ import { PAPER_LOSS, type Part, partOf, STATES, trainingProgram } from '../metho
 import { ALL_HEADS, type Architecture } from '../model/architecture.ts';
 import { initialParameters, valuesOf } from '../model/parameters.ts';
 import { nodeCpuBackend, runnableBuilds } from '../node/cpu-host.ts';
-import { readSafetensors, writeSafetensors } from '../node/safetensors.ts';
+import { openSafetensors, readSafetensors, writeSafetensors } from '../node/safetensors.ts';
 import { nodeWebGpuHost } from '../node/webgpu-host.ts';
 import { randomStream } from '../random/random.ts';
 import { replayGolden } from './golden.ts';
 
 const TINY = fileURLToPath(new URL('../../test/goldens/gvsl-tiny.safetensors', import.meta.url));
 const FOLDER = process.env.GVSL_GOLDENS ?? fileURLToPath(new URL('../../../shared/goldens', import.meta.url));
-const LARGER = existsSync(FOLDER) ? readdirSync(FOLDER).filter((name) => name.endsWith('.safetensors')) : [];
+const FOUND = existsSync(FOLDER) ? readdirSync(FOLDER).filter((name) => name.endsWith('.safetensors')) : [];
+/** The folder may hold goldens of other methods of pre-training. */
+const methods = await Promise.all(
+  FOUND.map(async (name) => {
+    const file = await openSafetensors(join(FOLDER, name));
+    await file.close();
+    return file.metadata.method ?? 'gvsl';
+  }),
+);
+const LARGER = FOUND.filter((_, i) => methods[i] === 'gvsl');
+const OTHERS = FOUND.filter((_, i) => methods[i] !== 'gvsl');
 /** The plain backend takes up to a minute for a larger one. */
 const LARGER_TIMEOUT_MS = 600_000;
 
@@ -51,6 +61,7 @@ describe.each(BACKENDS)('replayGolden (%s)', (_name, open, allowed) => {
     (name) => expectPyTorch(join(FOLDER, name)),
   );
 });
+it.skip.each(OTHERS)('%s is of a method that is not replayed yet', () => {});
 
 /** A driver in software takes minutes for a larger one: gvsl verify FILE --backend webgpu. */
 const software = noWebGpu === undefined && (await nodeWebGpuHost()).software;
@@ -174,6 +185,12 @@ describe('replayGolden refuses', () => {
     expect(await refusal((_, metadata) => delete metadata.lr)).toMatch(/'lr' must be a number above 0, got 'nothing'$/);
     expect(await refusal((_, metadata) => Object.assign(metadata, { steps: '1000000' }))).toMatch(
       /loss_curve must be \[1000000\], got \[2\]$/,
+    );
+  });
+
+  it('a golden of another method of pre-training', async () => {
+    expect(await refusal((_, metadata) => Object.assign(metadata, { method: 'simclr' }))).toMatch(
+      /a golden of the method 'simclr'; this version replays those of gvsl alone$/,
     );
   });
 

@@ -189,6 +189,9 @@ async function referenceResults(
 export async function replayGolden(path: string, backend: Backend, nearTie = NEAR_TIE): Promise<GoldenReport> {
   const file = await openSafetensors(path);
   try {
+    const { method } = file.metadata;
+    if (method !== undefined && method !== 'gvsl')
+      throw new WorkError(`${path}: a golden of the method '${method}'; this version replays those of gvsl alone`);
     const shape = file.tensors.get('input.fixed')?.shape;
     if (shape?.length !== 5 || shape[1] !== 1 || shape.includes(0))
       throw new WorkError(
