@@ -37,6 +37,12 @@ const STEPS_AHEAD = 3;
 /** Examples that there can be at a time: those of the step under way and those that are made ahead. For estimates of memory. */
 export const examplesHeld = (batch: number): number => (1 + STEPS_AHEAD) * batch;
 
+/**
+ * Room for new objects in the worker. Examples are typed arrays, which lie outside it and are given back when it is swept, so a small one is
+ * swept often and the memory of a long run stays the same.
+ */
+const YOUNG_GENERATION_MB = 4;
+
 /** What a worker answers. */
 type WorkerAnswer<Images> =
   | { readonly key: string; readonly images: Images }
@@ -73,7 +79,7 @@ export function examplesOnWorker<Job, Images>({
 }: Omit<ExampleRequest<Job, Images>, 'make'>): ExampleSource<Images> {
   const waiting = new Map<string, { resolve: (images: Images) => void; reject: (error: Error) => void }>();
   const ready = new Map<string, Promise<Images>>();
-  const worker = new Worker(url, { workerData: job });
+  const worker = new Worker(url, { workerData: job, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB } });
   worker.unref();
   worker.on('message', (answer: WorkerAnswer<Images>) => {
     const { resolve, reject } = waiting.get(answer.key) ?? {};
