@@ -76,7 +76,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
       .then((found) => found ?? '');
   /** Waits for what follows a click: a line that matches. */
   const saying = (id: string, pattern: RegExp): Promise<void> =>
-    expect.poll(() => text(id), { timeout: 60_000, interval: 100 }).toMatch(pattern);
+    expect.poll(() => text(id), { timeout: 240_000, interval: 100 }).toMatch(pattern);
 
   const open = async (url: string): Promise<Page> => {
     const opened = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
@@ -303,7 +303,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     await saying('apply-status', /done in .* on WebAssembly/);
   });
 
-  it('trains with a falling loss, and stops when told', { timeout: 300_000 }, async () => {
+  it('trains with a falling loss, and stops when told', async () => {
     await page.selectOption('#backend', 'cpu');
     await page.fill('#subjects', '3');
     await page.fill('#steps', '100');
@@ -347,7 +347,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
               .locator('#apply-status')
               .textContent()
               .then((found) => found ?? ''),
-          { timeout: 60_000 },
+          { timeout: 240_000 },
         )
         .toMatch(/done in .* on WebAssembly, .*1 thread$/);
       await other.close();

@@ -239,7 +239,7 @@ describe('measureStep', () => {
 
 const skipped = noWebGpu === undefined ? '' : `: ${noWebGpu}`;
 describe(`on a GPU${skipped}`, () => {
-  it.skipIf(skipped !== '')('measures a forward pass, its kernels and the peaks', { timeout: 120_000 }, async () => {
+  it.skipIf(skipped !== '')('measures a forward pass, its kernels and the peaks', async () => {
     const shape = { kind: 'forward', size: 16, width: 0.125, threads: 1, build: 'portable', steps: 1, warmup: 0 } as const;
     const result = await measureStep({ ...shape, backend: 'webgpu', profile: true }, SILENT);
     expect(result.machine.gpu).toMatch(/^WebGPU, /);

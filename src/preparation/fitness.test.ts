@@ -251,5 +251,5 @@ describe.skipIf(!existsSync(join(DATA, 'ct')))('real scans (needs GVSL_DATA)', (
         expect.stringMatching(/negative|other/),
       ]);
     }
-  }, 120_000);
+  });
 });

@@ -144,12 +144,12 @@ describe('pretrain', () => {
       // what the CPU did before the change is untouched by it
       expect((await losses('cpu-then-gpu')).slice(0, 1)).toEqual(alone.slice(0, 1));
     },
-    240_000,
+    600_000,
   );
 
   it.skipIf(noWebGpu !== undefined)(
     'ends in words when the GPU is lost, with the last checkpoint intact',
-    { timeout: 240_000 },
+    { timeout: 600_000 },
     async () => {
       const { device } = await nodeWebGpuHost();
       const progress = { ...SILENT, advance: () => device.destroy() };
