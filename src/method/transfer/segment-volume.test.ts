@@ -56,7 +56,7 @@ function at({ geometry: { size }, data }: Volume, place: Xyz): number | undefine
 }
 
 /** Segments an image of noise, and tells what came of it. `box`: what is kept of the prepared image, which may reach beyond it. */
-async function segmented(grid: Geometry, box: { start: Xyz; size: Xyz }) {
+async function segmented(grid: Geometry, box: { start: Xyz; size: Xyz }, codes: readonly number[] = CODES) {
   const prepared = gridWithSpacing(rasGeometry(grid), [2, 2, 2]);
   const stream = randomStream(3, 'segment-volume-test');
   const whole: Volume<Float32Array> = {
@@ -70,7 +70,7 @@ async function segmented(grid: Geometry, box: { start: Xyz; size: Xyz }) {
   const { labels } = await segmentVolume({
     session: session(() => runs++),
     image,
-    codes: CODES,
+    codes,
     window: WINDOW,
     overlap: 0.5,
     onPlane: (plane) => void planes.push(plane),
@@ -78,7 +78,7 @@ async function segmented(grid: Geometry, box: { start: Xyz; size: Xyz }) {
   });
   expect(runs).toBe(windowCount(segmentationWindows(image, WINDOW, 0.5)));
   const inPlane = box.size[0] * box.size[1];
-  const fields = CODES.map((_, c): Volume<Float32Array> => {
+  const fields = codes.map((_, c): Volume<Float32Array> => {
     const data = new Float32Array(voxelCount(box.size));
     for (const [z, plane] of planes.entries()) data.set(plane.subarray(c * inPlane, (c + 1) * inPlane), z * inPlane);
     return { geometry: cropped.geometry, data };
@@ -114,6 +114,20 @@ describe('segmentVolume', () => {
     }
     expect(sure).toBeGreaterThan(0.9 * voxelCount(grid.size));
     expect(new Set(labels.data)).toEqual(new Set(CODES));
+  });
+
+  it.each([
+    ['8 bits', [0, 7, 255], Uint8Array],
+    ['16 bits', [0, 7, 65_535], Uint16Array],
+    ['16 bits with a sign', [-1, 0, 7], Int16Array],
+    ['32 bits', [0, 7, 65_536], Int32Array],
+    ['32 bits with a sign', [-1, 0, 2 ** 31 - 1], Int32Array],
+    ['32 bits without', [0, 7, 2 ** 32 - 1], Uint32Array],
+  ])('keeps codes that need %s', async (_, codes, type) => {
+    const grid: Geometry = { size: [8, 8, 8], spacingMm: [1, 1, 1], originMm: [0, 0, 0], direction: IDENTITY_3 };
+    const { labels } = await segmented(grid, { start: [0, 0, 0], size: [4, 4, 4] }, codes);
+    expect(labels.data).toBeInstanceOf(type);
+    expect(new Set(labels.data)).toEqual(new Set(codes));
   });
 
   it('runs no window that holds nothing of the image, and says as many', async () => {

@@ -12,10 +12,11 @@ import { type Geometry, toXyz, toZyx, type Volume, voxelCount, type Zyx } from '
 import { slideWindows, type VoxelBox, type WindowPlan } from './sliding-window.ts';
 
 /** The smallest integers that hold every code. */
-function codeArray(codes: readonly number[], length: number): Uint8Array | Int16Array | Uint16Array | Int32Array {
+function codeArray(codes: readonly number[], length: number): Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array {
   const [low, high] = [Math.min(...codes), Math.max(...codes)];
   if (low >= 0 && high < 2 ** 8) return new Uint8Array(length);
   if (low >= 0 && high < 2 ** 16) return new Uint16Array(length);
+  if (high >= 2 ** 31) return new Uint32Array(length);
   return low >= -(2 ** 15) && high < 2 ** 15 ? new Int16Array(length) : new Int32Array(length);
 }
 
