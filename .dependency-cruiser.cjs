@@ -47,6 +47,7 @@ const mayImport = {
     'random',
     'geometry',
     'preparation',
+    'formats',
     'engine',
     'model',
     'method',

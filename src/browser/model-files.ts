@@ -1,5 +1,6 @@
 /** A model folder's two files, read in the browser. */
 import { WorkError } from '../errors/errors.ts';
+import { parseJson } from '../formats/json.ts';
 import { decodeTensor, LENGTH_BYTES, type NamedTensor, parseHeader, readHeaderLength } from '../formats/safetensors.ts';
 import type { Architecture } from '../model/architecture.ts';
 import { parameterTable } from '../model/parameters.ts';
@@ -44,7 +45,7 @@ function tensorsOf(weights: ArrayBuffer, source: string): Map<string, NamedTenso
 export function openModelFiles({ name, config, weights }: ModelFiles): OpenModel {
   let document: unknown;
   try {
-    document = JSON.parse(config);
+    document = parseJson(config);
   } catch (error) {
     throw new WorkError(`${name}/${CONFIG_FILE}: cannot be read as JSON: ${(error as Error).message}`);
   }

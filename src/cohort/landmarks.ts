@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { WorkError } from '../errors/errors.ts';
+import { parseJson } from '../formats/json.ts';
 import type { Landmark } from './cohort.ts';
 
 const point = z.object({
@@ -19,7 +20,7 @@ const markups = z.object({
 export async function readLandmarks(path: string): Promise<Landmark[]> {
   let json: unknown;
   try {
-    json = JSON.parse(await readFile(path, 'utf8'));
+    json = parseJson(await readFile(path, 'utf8'));
   } catch (error) {
     throw new WorkError(`${path}: not a landmark file (${(error as Error).message}); expected 3D Slicer markups JSON`);
   }

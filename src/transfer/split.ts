@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Cohort, Subject } from '../cohort/cohort.ts';
 import { groupedByPatient, takeGroups } from '../cohort/patients.ts';
 import { UsageError } from '../errors/errors.ts';
+import { parseJson } from '../formats/json.ts';
 import { randomStream } from '../random/random.ts';
 import type { TransferConfiguration } from './configuration.ts';
 
@@ -31,7 +32,7 @@ const splitSchema = z.strictObject({
 async function splitByFile(file: string, cohort: Cohort, task: TransferConfiguration['task']): Promise<TaskSplit> {
   let document: unknown;
   try {
-    document = JSON.parse(await readFile(file, 'utf8'));
+    document = parseJson(await readFile(file, 'utf8'));
   } catch (error) {
     throw new UsageError(`data.split ${file}: cannot be read as JSON: ${(error as Error).message}`);
   }

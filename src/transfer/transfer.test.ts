@@ -121,6 +121,8 @@ describe('splitForTask', () => {
     );
     await expect(withFile({ training: ['nobody'] })).rejects.toThrow("there is no subject 'nobody'");
     await expect(withFile({ training: [] })).rejects.toThrow('expected {"training"');
+    await writeFile(file, '{"training": ["tiny_0"], "training": ["tiny_1"]}');
+    await expect(splitForTask(cohort, data({ split: file }))).rejects.toThrow('"training" stands in it more than once');
     expect((await withFile({ training: ['tiny_0'], test: ['tiny_1'] })).test.map(({ id }) => id)).toEqual(['tiny_1']);
   });
 });
