@@ -278,8 +278,12 @@ function pixelBits({ geometry, data }: Volume, kept: readonly Segment[], segFram
   segFrames.forEach(({ segment, plane }, k) => {
     const wanted = kept[segment - 1].code;
     const from = plane * pixels;
-    let bit = k * pixels;
-    for (let i = 0; i < pixels; i++, bit++) if (data[from + i] === wanted) bits[bit >> 3] |= 1 << (bit & 7);
+    for (let i = 0; i < pixels; i++) {
+      if (data[from + i] !== wanted) continue;
+      // thousands of frames have more than 2^31 bits, where shifts wrap
+      const bit = k * pixels + i;
+      bits[Math.floor(bit / 8)] |= 1 << (bit % 8);
+    }
   });
   return bits;
 }
