@@ -1,7 +1,7 @@
 /** Files that are copies of one another count once. */
 import { MachineError, WorkError } from '../../errors/errors.ts';
 import type { DicomFile } from './frames.ts';
-import { type StoredValues, visitFrames } from './pixels.ts';
+import { storedFrames } from './pixels.ts';
 import type { RandomAccess } from './random-access.ts';
 
 type Open = (path: string) => Promise<RandomAccess>;
@@ -18,13 +18,10 @@ async function haveSameBytes(a: RandomAccess, b: RandomAccess): Promise<boolean>
 }
 
 async function haveSamePixels(a: DicomFile, b: DicomFile, open: Open): Promise<boolean> {
+  const [framesOfA, framesOfB] = [await storedFrames(a, await open(a.path)), await storedFrames(b, await open(b.path))];
   for (const { index } of a.frames) {
-    const values: StoredValues[] = [];
-    for (const file of [a, b])
-      await visitFrames(file, await open(file.path), [index], (_, stored) => {
-        values.push(stored);
-      });
-    if (values[0].some((value, i) => value !== values[1][i])) return false;
+    const [x, y] = [await framesOfA(index), await framesOfB(index)];
+    if (x.some((value, i) => value !== y[i])) return false;
   }
   return true;
 }

@@ -18,26 +18,28 @@ export interface StoredOddities {
   strayBits: number;
 }
 
-/** Gives frame after frame of `file`; `values` is reused between calls of `visit`. @throws WorkError without the file's name */
-export async function visitFrames(
+/** Gives a frame by its index; the array is filled anew for the next one. @throws WorkError without the file's name */
+export type StoredFrames = (index: number) => Promise<StoredValues>;
+
+/** Opens the pixels of `file`, whose bytes are `source`: what is compressed is read and inflated once, for all frames. @throws WorkError */
+export async function storedFrames(
   file: DicomFile,
   source: RandomAccess,
-  indices: readonly number[],
-  visit: (index: number, values: StoredValues) => void,
   oddities: StoredOddities = { strayBits: 0 },
-): Promise<void> {
+): Promise<StoredFrames> {
   // an inflated file is in memory; any other is read again where its pixels are
   const content = file.pixels.encapsulated || !DEFLATED.test(file.transferSyntax) ? source : (await readDataSet(source)).source;
   const samplesOf = file.pixels.encapsulated ? await compressedFrames(file, content) : nativeFrames(file, content);
   const count = file.rows * file.columns;
   let scratch: Int32Array | undefined;
-  for (const index of indices) {
+  return async (index) => {
     const samples = await samplesOf(index);
     if (samples.length < count)
       throw new WorkError(`a frame decodes to ${samples.length} pixels, expected ${count}: damaged or truncated`);
+    if (isFloat(samples)) return samples;
     scratch ??= new Int32Array(count);
-    visit(index, isFloat(samples) ? samples : storedOf(samples, file, scratch, oddities));
-  }
+    return storedOf(samples, file, scratch, oddities);
+  };
 }
 
 const DEFLATED = /^1\.2\.840\.10008\.1\.2\.1\.99$/;
@@ -92,9 +94,9 @@ function nativeFrames(file: DicomFile, source: RandomAccess): FrameReader {
     const end = pixels.offset + Math.ceil((firstBit + count * bitsAllocated) / 8);
     // words of 16 bits are what a byte order swaps, also where two pixels share one
     const swapped = bigEndian && bitsAllocated === 8 && pixels.vr === 'OW';
-    const bytes = swapped
-      ? swapPairs(await source.read(pixels.offset, end + 1), start - pixels.offset)
-      : await source.read(start, end);
+    const half = swapped ? (start - pixels.offset) % 2 : 0;
+    const stored = await source.read(start - half, swapped ? end + 1 : end);
+    const bytes = swapped ? swapPairs(stored, half) : stored;
     if (bytes.length < Math.ceil((count * bitsAllocated) / 8))
       throw new WorkError(`frame ${index + 1} has ${bytes.length} bytes: truncated`);
     if (bitsAllocated === 8) return bytes;

@@ -1,10 +1,10 @@
 /** The volume of a stack: every frame's stored values times its own slope plus its own intercept, on the stack's grid. */
 import { WorkError } from '../../errors/errors.ts';
-import { type AxisOperator, applyAlong, interpolationOperator } from '../../geometry/axis-operator.ts';
+import { applyAlong, interpolationOperator } from '../../geometry/axis-operator.ts';
 import { type VoxelArray, voxelCount } from '../../geometry/volume.ts';
 import { checkedVolume, type LoadedImage, MAX_VOLUME_BYTES } from '../loaded-image.ts';
 import type { DicomFile, DicomFrame } from './frames.ts';
-import { type StoredOddities, type StoredValues, visitFrames } from './pixels.ts';
+import { type StoredOddities, type StoredValues, storedFrames } from './pixels.ts';
 import type { RandomAccess } from './random-access.ts';
 import { type DicomStack, gridOf } from './stacks.ts';
 
@@ -25,7 +25,7 @@ export async function readStack(
   const { data, remarks } = await valuesOf(frames, open);
   refuseInverted(first, data, frames.length);
   const regular = planes
-    ? applyAlong(interpolationOperator(frames.length, planes, 0) satisfies AxisOperator, 2, Float32Array.from(data), [...size])
+    ? applyAlong(interpolationOperator(frames.length, planes, 0), 2, Float32Array.from(data), [...size])
     : data;
   return {
     path,
@@ -137,33 +137,27 @@ async function valuesOf(
   const oddities: StoredOddities = { strayBits: 0 };
   let padded = 0;
   for (const [file, own] of slots) {
-    const slotOf = new Map(own.map((slot) => [frames[slot].index, slot]));
     try {
-      await visitFrames(
-        file,
-        await open(file.path),
-        [...slotOf.keys()],
-        (index, stored) => {
-          const slot = slotOf.get(index)!;
-          padded += countPadding(file, stored);
-          const values = modalityValues(file, stored);
-          const { slope, intercept } = frames[slot];
-          // no memory is taken before a frame has shown that the header tells the truth
-          data ??= new (whole ? WHOLE[type][0] : double ? Float64Array : Float32Array)(pixels * frames.length);
-          if (whole) {
-            const [low, high] = rangeOf(values);
-            least = Math.min(least, slope * low + intercept, slope * high + intercept);
-            most = Math.max(most, slope * low + intercept, slope * high + intercept);
-            if (least < WHOLE[type][1] || most > WHOLE[type][2]) {
-              type = WHOLE.findIndex(([, low, high]) => least >= low && most <= high);
-              data = new WHOLE[type][0](data);
-            }
+      const storedOf = await storedFrames(file, await open(file.path), oddities);
+      for (const slot of own) {
+        const { index, slope, intercept } = frames[slot];
+        const stored = await storedOf(index);
+        padded += countPadding(file, stored);
+        const values = modalityValues(file, stored);
+        // no memory is taken before a frame has shown that the header tells the truth
+        data ??= new (whole ? WHOLE[type][0] : double ? Float64Array : Float32Array)(pixels * frames.length);
+        if (whole) {
+          const [low, high] = rangeOf(values);
+          least = Math.min(least, slope * low + intercept, slope * high + intercept);
+          most = Math.max(most, slope * low + intercept, slope * high + intercept);
+          if (least < WHOLE[type][1] || most > WHOLE[type][2]) {
+            type = WHOLE.findIndex(([, low, high]) => least >= low && most <= high);
+            data = new WHOLE[type][0](data);
           }
-          const out = data.subarray(slot * pixels, (slot + 1) * pixels);
-          for (let i = 0; i < pixels; i++) out[i] = values[i] * slope + intercept;
-        },
-        oddities,
-      );
+        }
+        const out = data.subarray(slot * pixels, (slot + 1) * pixels);
+        for (let i = 0; i < pixels; i++) out[i] = values[i] * slope + intercept;
+      }
     } catch (error) {
       if (error instanceof WorkError)
         throw new WorkError(error.message.includes(file.path) ? error.message : `${file.path}: ${error.message}`);
