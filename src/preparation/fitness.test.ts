@@ -7,7 +7,7 @@ import type { LoadedImage } from '../images/loaded-image.ts';
 import { findImages } from '../images/node/find.ts';
 import { readImage } from '../images/node/read.ts';
 import { randomStream } from '../random/random.ts';
-import { type Misfit, misfitOf, misfits, REASONS, type Reason } from './fitness.ts';
+import { firstRefusal, type Misfit, misfits, REASONS, type Reason } from './fitness.ts';
 
 const SIDE = 40;
 const size: Xyz = [SIDE, SIDE, SIDE];
@@ -41,6 +41,8 @@ function mixture(parts: readonly (readonly [share: number, mean: number, sd: num
 const AIR = [0.4, -1000, 12] as const;
 const BODY = [AIR, [0.15, -850, 60], [0.15, -100, 25], [0.25, 50, 20], [0.05, 500, 250]] as const;
 const map = (data: Float32Array, change: (v: number) => number): Float32Array => Float32Array.from(data, change);
+const misfitOf = (...[loaded, statistics, modality, allowed = []]: [...Parameters<typeof misfits>, (readonly Reason[])?]) =>
+  firstRefusal(misfits(loaded, statistics, modality), allowed);
 const verdict = (data: VoxelArray, modality: 'ct' | 'mr' = 'ct', storedType = 'int16'): Misfit | null =>
   misfitOf(image(data, storedType), statisticsOf(data), modality);
 

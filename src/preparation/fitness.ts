@@ -225,48 +225,40 @@ export function looksLikeLabelMap(
   return zeros >= POINTS_ZERO_SHARE * data.length ? [0, ...[...points].sort((a, b) => a - b)] : null;
 }
 
-/** Why an image does not belong among those of a modality: the first reason found; null for one that does. */
-export function misfitOf(
-  loaded: LoadedImage,
-  statistics: Statistics,
-  modality: 'ct' | 'mr',
-  allowed: readonly Reason[] = [],
-): Misfit | null {
-  const stated = otherModality(loaded.modality, modality);
-  if (stated && !allowed.includes(stated.reason)) return stated;
-  if (!allowed.includes('label-maps')) {
-    const codes = looksLikeLabelMap(loaded, statistics);
-    if (codes)
-      return {
-        reason: 'label-maps',
-        what: 'label map',
-        message: `looks like a label map: ${codes.length} whole ${codes.length === 1 ? 'value' : 'values'} in connected regions`,
-      };
-  }
-  const reason: Reason = modality === 'ct' ? 'not-hounsfield' : 'negative-values';
-  if (allowed.includes(reason)) return null;
+/** Why an image may not be of a modality: every reason, a sentence each, the plainest first; none for one that belongs there. */
+export function misfits(loaded: LoadedImage, statistics: Statistics, modality: 'ct' | 'mr'): Misfit[] {
+  const codes = looksLikeLabelMap(loaded, statistics);
+  const found = [
+    otherModality(loaded.modality, modality),
+    codes && {
+      reason: 'label-maps' as const,
+      what: 'label map',
+      message: `looks like a label map: ${codes.length} whole ${codes.length === 1 ? 'value' : 'values'} in connected regions`,
+    },
+    unlikelyValues(loaded, statistics, modality),
+  ];
+  return found.filter((misfit) => misfit !== null);
+}
+
+/** What an image's values say against its modality. */
+function unlikelyValues(loaded: LoadedImage, statistics: Statistics, modality: 'ct' | 'mr'): Misfit | null {
   const distribution = distributionOf(loaded.volume.data);
   if (modality === 'mr') {
     const why = tooNegative(distribution, statistics);
-    return why === null ? null : { reason, what: 'with negative values', message: `does not look like MR: ${why}` };
+    return why === null
+      ? null
+      : { reason: 'negative-values', what: 'with negative values', message: `does not look like MR: ${why}` };
   }
   const why = notHounsfield(distribution, statistics, loaded.storedType, loaded.modality === MODALITY_NAMES.ct);
   return why === null
     ? null
-    : { reason, what: 'not in Hounsfield units', message: `does not look like CT in Hounsfield units: ${why}` };
+    : {
+        reason: 'not-hounsfield',
+        what: 'not in Hounsfield units',
+        message: `does not look like CT in Hounsfield units: ${why}`,
+      };
 }
 
-/** Every reason why an image may not be of a modality, a sentence each: for those that are used all the same. */
-export function misfits(loaded: LoadedImage, statistics: Statistics, modality: 'ct' | 'mr'): Misfit[] {
-  const found: Misfit[] = [];
-  for (let next = misfitOf(loaded, statistics, modality); next; ) {
-    found.push(next);
-    next = misfitOf(
-      loaded,
-      statistics,
-      modality,
-      found.map(({ reason }) => reason),
-    );
-  }
-  return found;
-}
+/** The first reason that is not allowed; null if the image is taken. */
+export const firstRefusal = (found: readonly Misfit[], allowed: readonly Reason[]): Misfit | null =>
+  found.find(({ reason }) => !allowed.includes(reason)) ?? null;

@@ -9,10 +9,10 @@ import { cornerDistanceMm } from '../geometry/affine.ts';
 import { centredStart } from '../geometry/crop.ts';
 import { rasPlanes } from '../geometry/orientation.ts';
 import { gridWithSpacing, resamplePlanes } from '../geometry/resample.ts';
-import { type Statistics, statisticsOf } from '../geometry/statistics.ts';
+import { statisticsOf } from '../geometry/statistics.ts';
 import { type Geometry, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
-import { type Misfit, misfitOf, misfits, type Reason, withoutAir } from './fitness.ts';
+import { firstRefusal, type Misfit, misfits, type Reason, withoutAir } from './fitness.ts';
 import { foregroundBox } from './foreground.ts';
 import { odditiesOf } from './oddities.ts';
 import type { IntensityWindow, PrepareOptions } from './prepare-options.ts';
@@ -51,13 +51,14 @@ export function prepareImage(
   if (Math.min(...loaded.volume.geometry.size) === 1)
     throw refuse(`its size is ${loaded.volume.geometry.size.join(' x ')}: one voxel along an axis is a picture, not a volume`);
   if (statistics.min === statistics.max) throw refuse(`every voxel is ${statistics.min}: there is nothing to learn from it`);
-  const doubts = doubtsAbout(loaded, statistics, options, allowed);
-  const problems = [...odditiesOf(loaded, statistics), ...doubts.map(({ message }) => message)];
+  const doubts = misfits(loaded, statistics, options.modality);
+  const refused = allowed === 'all' ? null : firstRefusal(doubts, allowed);
+  if (refused) throw new MisfitError(loaded.path, refused);
+  const background = options.modality === 'ct' ? -1024 : 0;
+  const problems = [...odditiesOf(loaded, statistics, background), ...doubts.map(({ message }) => message)];
   const bare = options.modality === 'ct' && doubts.length === 0 ? withoutAir(statistics) : null;
   if (bare) problems.push(bare);
 
-  const background = options.modality === 'ct' ? -1024 : 0;
-  if (statistics.nonFinite > 0) sayNonFinite(statistics.nonFinite, background, problems);
   const image = rasPlanes(loaded.volume, background);
   const grid = gridWithSpacing(image.geometry, options.spacingMm);
   if (voxelCount(grid.size) > MAX_VOXELS)
@@ -90,24 +91,6 @@ export class MisfitError extends WorkError {
     super(`${path}: ${misfit.message}`);
     this.misfit = misfit;
   }
-}
-
-/** What does not fit the modality. @throws MisfitError for a reason that is not allowed */
-function doubtsAbout(
-  loaded: LoadedImage,
-  statistics: Statistics,
-  { modality }: PrepareOptions,
-  allowed: readonly Reason[] | 'all',
-): Misfit[] {
-  const refused = allowed === 'all' ? null : misfitOf(loaded, statistics, modality, allowed);
-  if (refused) throw new MisfitError(loaded.path, refused);
-  return misfits(loaded, statistics, modality);
-}
-
-/** Says what became of NaN and infinities. */
-function sayNonFinite(count: number, background: number, problems: string[]): void {
-  const said = problems.findIndex((problem) => /^NaN or infinite/.test(problem));
-  problems.splice(said, said < 0 ? 0 : 1, `NaN or infinite voxels: ${count}, set to ${background}`);
 }
 
 /** The window of METHOD section 8: CT (HU + 1024) / 2048; MR clipped at 0 and min-max, or between percentiles 0.5 and 99.5. */
