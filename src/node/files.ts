@@ -242,13 +242,23 @@ export async function writeAt(file: FileHandle, bytes: Uint8Array, position: num
     done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
 }
 
-/** Fills `bytes` from a position of the file. @throws Error if the file ends before */
-export async function readAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+/** Linux and macOS hand over less than 2 GiB a call, and Node takes no longer ask. */
+const MAX_READ_BYTES = 2 ** 30;
+
+/** Fills `bytes` from a position of the file; gives how many there were: fewer only where the file ends. */
+export async function fillFrom(file: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
   for (let done = 0; done < bytes.length; ) {
-    const { bytesRead } = await file.read(bytes, done, bytes.length - done, position + done);
-    if (bytesRead === 0) throw new Error(`the file ends at byte ${position + done}, before ${position + bytes.length}`);
+    const { bytesRead } = await file.read(bytes, done, Math.min(bytes.length - done, MAX_READ_BYTES), position + done);
+    if (bytesRead === 0) return done;
     done += bytesRead;
   }
+  return bytes.length;
+}
+
+/** Fills `bytes` from a position of the file. @throws Error if the file ends before */
+export async function readAt(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  const done = await fillFrom(file, bytes, position);
+  if (done < bytes.length) throw new Error(`the file ends at byte ${position + done}, before ${position + bytes.length}`);
 }
 
 /** Waits for all of them, also where one fails; then throws what the first to fail threw. */

@@ -1,7 +1,8 @@
-/** A file that is read in pieces, wherever they lie. */
+/** A file that stays open and is read in pieces, wherever they lie: weights. Files of images: images/node/file-bytes.ts. */
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { WorkError } from '../errors/errors.ts';
 import { formatBytes } from '../errors/format-bytes.ts';
+import { fillFrom } from './files.ts';
 import { isMachineTrouble, machineError, withMachineTrouble } from './machine.ts';
 
 /** An open file; `close` it. */
@@ -13,9 +14,6 @@ export interface RandomAccessFile {
   close(): Promise<void>;
 }
 
-/** Linux and macOS hand over less than 2 GiB a call, whatever is asked. */
-const MAX_READ_BYTES = 2 ** 30;
-
 async function readAt(file: FileHandle, path: string, offset: number, sizeBytes: number): Promise<Uint8Array> {
   let out: Uint8Array;
   try {
@@ -23,11 +21,8 @@ async function readAt(file: FileHandle, path: string, offset: number, sizeBytes:
   } catch {
     throw new WorkError(`${path}: a piece of it takes ${formatBytes(sizeBytes)}, which is more than this machine gives`);
   }
-  for (let done = 0; done < sizeBytes; ) {
-    const { bytesRead } = await file.read(out, done, Math.min(sizeBytes - done, MAX_READ_BYTES), offset + done);
-    if (bytesRead === 0) throw new WorkError(`${path}: ended at byte ${offset + done} while it was read; was it replaced?`);
-    done += bytesRead;
-  }
+  const done = await fillFrom(file, out, offset);
+  if (done < sizeBytes) throw new WorkError(`${path}: ended at byte ${offset + done} while it was read; was it replaced?`);
   return out;
 }
 

@@ -1,4 +1,7 @@
-/** Where a file's bytes come from: a file on disk, a browser's Blob, memory. Parts are read on demand, so that a scan is never held twice. */
+/**
+ * Where a DICOM file's bytes come from: a file on disk, a browser's Blob, memory. Parts are read on demand, so that a scan is never held
+ * twice. The other formats are read in order: ByteSource (bytes.ts).
+ */
 export interface RandomAccess {
   /** Names the file in messages. */
   readonly path: string;

@@ -5,7 +5,7 @@ import { writeFileAtomic } from '../../node/files.ts';
 import { version } from '../../version.ts';
 import { encodeSegmentation, type Segment } from '../dicom/segmentation.ts';
 import type { DicomSource } from './dicom.ts';
-import { randomAccess } from './random-access.ts';
+import { randomAccess } from './file-bytes.ts';
 
 export type { Segment } from '../dicom/segmentation.ts';
 

@@ -7,7 +7,7 @@ import { type DicomFile, readDicomObject } from '../dicom/frames.ts';
 import { type DicomStack, gridOf, stacksOf } from '../dicom/stacks.ts';
 import { noIntensities, readStack } from '../dicom/volume.ts';
 import type { LoadedImage } from '../loaded-image.ts';
-import { randomAccess } from './random-access.ts';
+import { randomAccess } from './file-bytes.ts';
 
 /** One volume of a DICOM series: what its headers say, for choosing among several. */
 export interface DicomSource {

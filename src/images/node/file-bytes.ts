@@ -1,36 +1,40 @@
-/** The bytes of files, in pieces, decompressed where they are compressed, with every damage of the compressed stream named. */
-import { open, stat } from 'node:fs/promises';
+/**
+ * The bytes of image files: in order and in pieces, decompressed where they are compressed, with every damage of the compressed stream
+ * named; or part by part wherever they lie (DICOM). A file is opened for each reading, so that no more than one is open at a time.
+ */
+import type { Stats } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { crc32, createInflate, createInflateRaw } from 'node:zlib';
 import { WorkError } from '../../errors/errors.ts';
+import { fillFrom } from '../../node/files.ts';
 import { isMachineTrouble, machineError, withMachineTrouble } from '../../node/machine.ts';
 import { type ByteReader, type ByteSource, headOf, readerOf, skipping } from '../bytes.ts';
+import type { RandomAccess } from '../dicom/random-access.ts';
 
 const PIECE_BYTES = 2 ** 20;
 const INFLATED_BYTES = 2 ** 18;
+/** Enough to recognise a file, and for most headers. */
+export const HEAD_BYTES = 2 ** 13;
 
-/** Reads a part of a file as it is. @throws WorkError, MachineError */
-export async function fileSource(path: string, start = 0, end = Number.POSITIVE_INFINITY): Promise<ByteSource> {
-  const facts = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    throw openingError(path, error);
-  });
-  if (!facts.isFile()) throw new WorkError(`${path} is ${facts.isDirectory() ? 'a folder' : 'not a file'}, expected a file`);
-  const sizeBytes = Math.max(0, Math.min(facts.size, end) - start);
+/** A file as it is. @throws WorkError without its name, MachineError */
+export async function fileSource(path: string): Promise<ByteSource> {
+  const facts = await statOf(path);
+  if (!facts.isFile())
+    throw new WorkError(`it is ${facts.isDirectory() ? 'a folder' : 'neither a file nor a folder'}, expected a file`);
+  const { size } = facts;
   return {
-    sizeBytes,
-    storedBytes: sizeBytes,
-    async *pieces(from) {
-      const file = await open(path).catch((error: NodeJS.ErrnoException) => {
-        throw openingError(path, error);
-      });
+    sizeBytes: size,
+    storedBytes: size,
+    async *pieces(start) {
+      const file = await opened(path);
       try {
-        const buffer = new Uint8Array(Math.min(PIECE_BYTES, Math.max(sizeBytes, 1)));
-        for (let at = from; at < sizeBytes; ) {
-          const { bytesRead } = await withMachineTrouble(path, () =>
-            file.read(buffer, 0, Math.min(buffer.length, sizeBytes - at), start + at),
-          );
-          if (bytesRead === 0) return;
-          at += bytesRead;
-          yield buffer.subarray(0, bytesRead);
+        const buffer = new Uint8Array(Math.min(PIECE_BYTES, Math.max(size, 1)));
+        for (let at = start; at < size; ) {
+          const piece = buffer.subarray(0, Math.min(buffer.length, size - at));
+          const length = await withMachineTrouble(path, () => fillFrom(file, piece, at));
+          if (length === 0) return;
+          at += length;
+          yield piece.subarray(0, length);
         }
       } finally {
         await file.close();
@@ -38,6 +42,34 @@ export async function fileSource(path: string, start = 0, end = Number.POSITIVE_
     },
   };
 }
+
+/** A file's parts. @throws WorkError without its name, MachineError */
+export async function randomAccess(path: string): Promise<RandomAccess> {
+  const { size } = await statOf(path);
+  return {
+    path,
+    size,
+    read: async (start, end) => {
+      const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start));
+      const file = await opened(path);
+      try {
+        return bytes.subarray(0, await withMachineTrouble(path, () => fillFrom(file, bytes, start)));
+      } finally {
+        await file.close();
+      }
+    },
+  };
+}
+
+const statOf = (path: string): Promise<Stats> =>
+  stat(path).catch((error: NodeJS.ErrnoException) => {
+    throw openingError(path, error);
+  });
+
+const opened = (path: string): Promise<FileHandle> =>
+  open(path).catch((error: NodeJS.ErrnoException) => {
+    throw openingError(path, error);
+  });
 
 /** Why a file could not be opened: one that is not there or not ours to read is a matter of that file alone. */
 export function openingError(path: string, error: NodeJS.ErrnoException): Error {
@@ -48,7 +80,7 @@ export function openingError(path: string, error: NodeJS.ErrnoException): Error 
 }
 
 /** What a compressed stream begins with: gzip (RFC 1952), or zlib (RFC 1950). */
-export const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;
+const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;
 
 /**
  * What decompressing `source` gives, gzip with any number of members or zlib.
@@ -60,12 +92,13 @@ export const inflatedSource = (source: ByteSource, notes: Set<string>, stored: n
   pieces: (start) => skipping(inflated(source, notes, stored), start),
 });
 
-/** A file, decompressed if it begins as gzip does. @throws WorkError */
+/** A file, decompressed if it begins as gzip does; of another its beginning is at hand. @throws WorkError without its name */
 export async function maybeGzipped(path: string, notes: Set<string>): Promise<ByteSource & { readonly gzipped: boolean }> {
   const source = await fileSource(path);
   if (source.storedBytes === 0) throw new WorkError('it is empty (0 bytes)');
-  const gzipped = isGzip(await headOf(source, 2));
-  return { ...(gzipped ? inflatedSource(source, notes) : source), gzipped };
+  const head = await headOf(source, HEAD_BYTES);
+  const gzipped = isGzip(head);
+  return { ...(gzipped ? inflatedSource(source, notes) : { ...source, head }), gzipped };
 }
 
 async function* inflated(source: ByteSource, notes: Set<string>, stored: number | null): AsyncGenerator<Uint8Array> {

@@ -15,7 +15,7 @@ import { NRRD_END, parseNrrd } from '../nrrd.ts';
 import { describeOther, type ImageKind, recognise } from '../recognise.ts';
 import { channelsOf, describeStored, type VoxelType, valueType, voxelTypeOf } from '../stored-image.ts';
 import { describeStack, isDicomFile, readDicomFile, readDicomSource } from './dicom.ts';
-import { maybeGzipped, openingError } from './file-bytes.ts';
+import { HEAD_BYTES, maybeGzipped, openingError } from './file-bytes.ts';
 import { findImages, type ImageSource, seriesOfFolder } from './find.ts';
 import { openNifti } from './nifti.ts';
 import { type OpenFile, opened, planesOf, volumeOf } from './open-file.ts';
@@ -116,8 +116,6 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
     throw openingError(path, error);
   });
   if (facts.isDirectory()) return readFolder(path);
-  if (!facts.isFile()) throw new WorkError('neither a file nor a folder');
-  if (facts.size === 0) throw new WorkError('it is empty (0 bytes)');
   const notes = new Set<string>();
   const stored = await maybeGzipped(path, notes);
   const head = await headOf(stored, HEAD_BYTES).catch((error: unknown) => {
@@ -151,9 +149,6 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
   const other = describeOther(head);
   throw new WorkError(`${other ? `it is ${other}, ` : ''}not a format that is read here: expected ${READABLE}`);
 }
-
-/** Enough to recognise a file, and for most headers. */
-const HEAD_BYTES = 2 ** 13;
 
 /** What names promise. */
 const KINDS: readonly (readonly [RegExp, ImageKind])[] = [
