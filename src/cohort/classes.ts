@@ -4,9 +4,9 @@
  * A table may name a case by its subject's id, by its file (with as many of its folders as tell it apart), or by a folder above it, as
  * tables of patients do. What could mean two images is left out and said.
  */
-import { stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { UsageError } from '../errors/errors.ts';
+import { isFile } from '../node/files.ts';
 import type { CohortProblem } from './cohort.ts';
 import { casePath, readClasses } from './table.ts';
 
@@ -27,7 +27,7 @@ export async function findClassTable(source: string, given?: string, column?: st
   if (given !== undefined) return { path: given, classes: await readClasses(given, column, casePath) };
   for (const name of USUAL_NAMES) {
     const path = join(source, name);
-    if (!(await stat(path).catch(() => undefined))?.isFile()) continue;
+    if (!(await isFile(path))) continue;
     try {
       return { path, classes: await readClasses(path, column, casePath) };
     } catch (error) {

@@ -12,6 +12,7 @@ import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { parseJson } from '../formats/json.ts';
 import { findDicomSeries, findImages, type ImageSource, imageStem, isImageName } from '../images/node/find.ts';
+import { isFile } from '../node/files.ts';
 import { type Misfit, otherModality } from '../preparation/fitness.ts';
 import type { CohortProblem } from './cohort.ts';
 import {
@@ -152,8 +153,6 @@ async function readJsonObject(path: string, advice: string): Promise<Dataset> {
   if (typeof parsed !== 'object' || parsed === null) throw new WorkError(`${path}: expected a JSON object; ${advice}`);
   return parsed as Dataset;
 }
-
-const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isFile() ?? false;
 
 /** The landmarks of a subject, where its layout has them. */
 async function landmarksOf(folder: string, stem: string): Promise<string | null> {

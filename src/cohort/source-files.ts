@@ -1,12 +1,11 @@
 /** The files that an image lies in, and what they hold as a hash. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { ImageSource } from '../images/node/find.ts';
+import { isFile } from '../node/files.ts';
 import type { FileContent } from './cohort.ts';
-
-const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isFile() ?? false;
 
 /** Header files that name the files of their voxels come within this. */
 const HEADER_BYTES = 2 ** 16;

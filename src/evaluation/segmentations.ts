@@ -9,6 +9,7 @@ import { toZyx, type Volume } from '../geometry/volume.ts';
 import { findImages } from '../images/node/find.ts';
 import { readImage } from '../images/node/read.ts';
 import { type Failure, failureOf } from '../node/batch.ts';
+import { isFile } from '../node/files.ts';
 import type { Progress } from '../node/progress.ts';
 import { gridDifference } from '../preparation/prepare-image.ts';
 import { type SegmentationScores, segmentationScores } from '../scores/segmentation.ts';
@@ -58,8 +59,6 @@ export interface SegmentationsReport {
   /** Cases that could not be scored, and why; they are in no mean. */
   readonly failed: readonly Failure[];
 }
-
-const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isFile() ?? false;
 
 async function labelFiles(path: string, what: string): Promise<Map<string, string>> {
   const facts = await stat(path).catch(() => undefined);

@@ -4,12 +4,10 @@
  *
  * The folder's hidden record holds the content hash of every result. A name without a hash was about to be written by a call that was stopped.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { lstat, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MachineError, UsageError, WorkError } from '../errors/errors.ts';
-import { makeFolder, removeLeftOvers, writeFileAtomic } from './files.ts';
+import { makeFolder, removeLeftOvers, sha256Of, writeFileAtomic } from './files.ts';
 import { refuseReplacing } from './guard.ts';
 import { lockFolder } from './lock.ts';
 import { withMachineTrouble } from './machine.ts';
@@ -17,12 +15,6 @@ import { withMachineTrouble } from './machine.ts';
 const RECORD = '.gvsl-results.json';
 
 type Files = Record<string, string | null>;
-
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const piece of createReadStream(path)) hash.update(piece as Buffer);
-  return hash.digest('hex');
-}
 
 async function readRecord(folder: string): Promise<Files> {
   const text = await readFile(join(folder, RECORD), 'utf8').catch(() => '{}');
@@ -89,7 +81,7 @@ export async function openResults(folder: string, { names, overwrite, by }: Resu
     const there = await lstat(path).catch(() => undefined);
     if (there?.isDirectory()) throw new UsageError(`${path}: a folder; a file is to be written there: choose another --out`);
     if (!there || overwrite || known[name] === null) continue;
-    if (!there.isFile() || known[name] !== (await hashOf(path))) foreign.push(name);
+    if (!there.isFile() || known[name] !== (await sha256Of(path))) foreign.push(name);
   }
   if (foreign.length > 0) {
     const list = `${foreign.slice(0, 3).join(', ')}${foreign.length > 3 ? ` and ${foreign.length - 3} more` : ''}`;
@@ -105,7 +97,7 @@ export async function openResults(folder: string, { names, overwrite, by }: Resu
       const hashes: Files = {};
       // what another call with the same names has taken away is about to be written by that one
       for (const name of written)
-        hashes[name] = await hashOf(join(folder, name)).catch((error: NodeJS.ErrnoException) => {
+        hashes[name] = await sha256Of(join(folder, name)).catch((error: NodeJS.ErrnoException) => {
           if (error.code !== 'ENOENT') throw error;
           return null;
         });

@@ -9,7 +9,7 @@ import type { z } from 'zod';
 import { WorkError } from '../errors/errors.ts';
 import { parseJson } from '../formats/json.ts';
 import type { NamedTensor } from '../formats/safetensors.ts';
-import { findFolder, writeFileAtomic } from '../node/files.ts';
+import { findFolder, isFile, writeFileAtomic } from '../node/files.ts';
 import { isMachineTrouble, machineError } from '../node/machine.ts';
 import { readSafetensors, writeSafetensors } from '../node/safetensors.ts';
 import { version } from '../version.ts';
@@ -103,11 +103,6 @@ export async function readModel(folder: string): Promise<Model> {
   return { configuration, parameters: tensors };
 }
 
-const isFile = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (status) => status.isFile(),
-    () => false,
-  );
 const isModelFolder = async (folder: string): Promise<boolean> =>
   (await isFile(join(folder, MODEL_FILE))) && (await isFile(join(folder, CONFIG_FILE)));
 

@@ -1,11 +1,10 @@
 /** Where training on a task starts: a pre-trained backbone with a new head, or random numbers. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import type { Cohort } from '../cohort/cohort.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { type Architecture, scaledArchitecture } from '../model/architecture.ts';
 import { initialParameters, parameterTable, valuesOf } from '../model/parameters.ts';
+import { sha256Of } from '../node/files.ts';
 import { architectureOf, MODEL_FILE, type Task } from '../training/model-configuration.ts';
 import { readModel, resolveModel } from '../training/model-folder.ts';
 import type { TransferConfiguration } from './configuration.ts';
@@ -23,13 +22,6 @@ export interface TransferStart {
 /** The model that a training starts from, known by its bytes; null for random numbers. @throws WorkError if it is not there */
 export async function initialModelOf(init: string): Promise<{ readonly path: string; readonly sha256: string } | null> {
   return init === 'scratch' ? null : { path: init, sha256: await sha256Of(join(await resolveModel(init), MODEL_FILE)) };
-}
-
-/** SHA-256 of a file, in hexadecimal digits. */
-async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const piece of createReadStream(path)) hash.update(piece as Uint8Array);
-  return hash.digest('hex');
 }
 
 /** How a cohort's preparation differs from the one that a model learned from, in words. */

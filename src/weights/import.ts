@@ -5,7 +5,7 @@ import { UsageError, WorkError } from '../errors/errors.ts';
 import type { NamedTensor } from '../formats/safetensors.ts';
 import type { Architecture } from '../model/architecture.ts';
 import { parameterTable } from '../model/parameters.ts';
-import { writeNewFolder } from '../node/files.ts';
+import { isFile, writeNewFolder } from '../node/files.ts';
 import {
   CONFIG_FILE,
   type ModelConfiguration,
@@ -50,12 +50,6 @@ const FLOATS: readonly string[] = ['F64', 'F32', 'F16', 'BF16'];
 /** What a pickle calls to do harm; a checkpoint has no use for any of it. */
 const ATTACKS =
   /^((os|posix|nt|subprocess|pty|socket|runpy|importlib|shutil|webbrowser|ctypes|code)\.|(builtins|__builtin__)\.(eval|exec|execfile|compile|open|__import__)$)/;
-
-const isFile = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (status) => status.isFile(),
-    () => false,
-  );
 
 /** The configuration beside the file if it is one of ours; a config.json of another library says nothing that we know. */
 async function configurationBeside(file: string): Promise<ModelConfiguration | undefined> {

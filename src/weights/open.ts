@@ -1,11 +1,12 @@
 /** Opens a file of weights whatever its format: torch.save, safetensors, or the index of either in several files. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { WorkError } from '../errors/errors.ts';
-import { parseJson, quoteJson } from '../formats/json.ts';
+import { quoteJson } from '../formats/json.ts';
+import { isFile } from '../node/files.ts';
 import { openRandomAccess } from '../node/random-access.ts';
 import { openSafetensors } from '../node/safetensors.ts';
-import { resolveModel } from '../training/model-folder.ts';
+import { readDocument, resolveModel } from '../training/model-folder.ts';
 import { openPyTorch } from './pytorch.ts';
 import type { StoredTensor, StoredWeights } from './stored.ts';
 
@@ -20,12 +21,6 @@ export const FOLDER_FILES = [
 ] as const;
 /** An index of a hundred thousand tensors. */
 const MAX_INDEX_BYTES = 20_000_000;
-
-const isFile = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (status) => status.isFile(),
-    () => false,
-  );
 
 /** The file of weights that a path means: itself, a folder's, or a run's best state. */
 export async function findWeights(path: string): Promise<string> {
@@ -47,13 +42,7 @@ async function readIndex(path: string): Promise<Map<string, string>> {
   const refuse = (reason: string): never => {
     throw new WorkError(`${path}: not an index of files of weights: ${reason}`);
   };
-  let parsed: unknown;
-  try {
-    if ((await stat(path)).size > MAX_INDEX_BYTES) throw new Error(`more than ${MAX_INDEX_BYTES} bytes`);
-    parsed = parseJson(await readFile(path, 'utf8'));
-  } catch (error) {
-    return refuse((error as Error).message);
-  }
+  const parsed = await readDocument(path, MAX_INDEX_BYTES);
   const map = typeof parsed === 'object' && parsed !== null && 'weight_map' in parsed ? parsed.weight_map : undefined;
   if (typeof map !== 'object' || map === null || Array.isArray(map)) return refuse('it has no weight_map');
   const entries = Object.entries(map);
