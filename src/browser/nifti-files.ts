@@ -6,15 +6,9 @@ import type { LoadedImage } from '../images/loaded-image.ts';
 import { niftiImage } from '../images/nifti.ts';
 import { NIFTI_HEADER_BYTES, parseNiftiHeader } from '../images/nifti-header.ts';
 import { niftiHeader } from '../images/nifti-writing.ts';
-import {
-  bytesOf,
-  channelsOf,
-  checkSize,
-  chosenChannel,
-  describeStored,
-  readVolume,
-  voxelTypeOf,
-} from '../images/stored-image.ts';
+import { loadFile, opened } from '../images/open-file.ts';
+import { recognise } from '../images/recognise.ts';
+import { bytesOf, voxelTypeOf } from '../images/stored-image.ts';
 
 /** What decompressing gives; browsers say no more of a damaged stream than that it is damaged. */
 const unzipped = (bytes: Uint8Array<ArrayBuffer>): ByteSource => ({
@@ -36,9 +30,6 @@ async function* inflated(bytes: Uint8Array<ArrayBuffer>): AsyncGenerator<Uint8Ar
   }
 }
 
-/** DICOM's mark behind 128 free bytes, where a NIfTI header has its own fields. */
-const isDicom = (bytes: Uint8Array): boolean => String.fromCharCode(...bytes.subarray(128, 132)) === 'DICM';
-
 /** Reads a .nii or .nii.gz file. @throws WorkError naming it and what is wrong with it */
 export async function readNiftiFile(name: string, buffer: ArrayBuffer): Promise<LoadedImage> {
   try {
@@ -46,22 +37,11 @@ export async function readNiftiFile(name: string, buffer: ArrayBuffer): Promise<
     const bytes = new Uint8Array(buffer);
     const source = bytes[0] === 0x1f && bytes[1] === 0x8b ? unzipped(bytes) : memorySource(bytes);
     const head = await headOf(source, NIFTI_HEADER_BYTES);
-    if (isDicom(head)) throw new WorkError('it is DICOM, and this page reads NIfTI; gvsl segment reads folders of DICOM');
+    if (recognise(head) === 'DICOM')
+      throw new WorkError('it is DICOM, and this page reads NIfTI; gvsl segment reads folders of DICOM');
     const header = parseNiftiHeader(head, false);
     if (header.pair) throw new WorkError('its voxels are in another file (.img): save it as one .nii file');
-    const image = niftiImage(header);
-    const notes = new Set(image.notes);
-    const channel = chosenChannel(image, {}, notes);
-    await checkSize(image, source, header.voxOffset);
-    const volume = await readVolume(image, source, header.voxOffset, channel, notes);
-    return {
-      path: name,
-      format: image.format,
-      storedType: describeStored(image),
-      volume,
-      volumesInFile: channelsOf(image),
-      notes: [...notes],
-    };
+    return await loadFile(name, opened(niftiImage(header), source, header.voxOffset), {});
   } catch (error) {
     if (error instanceof WorkError) throw new WorkError(`${name}: ${error.message}`);
     throw error;

@@ -2,10 +2,10 @@
 import { type ByteSource, headOf } from '../bytes.ts';
 import { niftiImage } from '../nifti.ts';
 import { NIFTI_HEADER_BYTES, parseNiftiHeader } from '../nifti-header.ts';
+import { type OpenFile, opened } from '../open-file.ts';
 import { recognise } from '../recognise.ts';
 import { maybeGzipped } from './file-bytes.ts';
 import { findBeside } from './find-beside.ts';
-import { type OpenFile, opened } from './open-file.ts';
 
 const HALF = /\.(hdr|img)(\.gz)?$/i;
 const PAIR = /\.(nii|hdr|img)(\.gz)?$/i;

@@ -12,17 +12,16 @@ import type { LoadedImage, ReadOptions } from '../loaded-image.ts';
 import { META_END, parseMetaImage } from '../meta-image.ts';
 import { MGH_HEADER_BYTES, parseMgh } from '../mgh.ts';
 import { NRRD_END, parseNrrd } from '../nrrd.ts';
+import { factsOf, loadFile, type OpenFile, opened, planesOf } from '../open-file.ts';
 import { describeOther, type ImageKind, recognise } from '../recognise.ts';
-import { channelsOf, describeStored, type VoxelType, valueType, voxelTypeOf } from '../stored-image.ts';
+import { type VoxelType, valueType, voxelTypeOf } from '../stored-image.ts';
 import { describeStack, isDicomFile, readDicomFile, readDicomSource } from './dicom.ts';
 import { HEAD_BYTES, maybeGzipped, openingError } from './file-bytes.ts';
 import { findImages, type ImageSource, seriesOfFolder } from './find.ts';
 import { openNifti } from './nifti.ts';
-import { type OpenFile, opened, planesOf, volumeOf } from './open-file.ts';
 import { textHead, voxelData } from './voxel-data.ts';
 
-export const READABLE =
-  '.nii, .nii.gz, .hdr/.img, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz, a DICOM file or a folder with a DICOM series';
+const READABLE = '.nii, .nii.gz, .hdr/.img, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz, a DICOM file or a folder with a DICOM series';
 
 /** An image whose header is read: its voxels can be had whole, or plane by plane. */
 export interface OpenImage extends Omit<LoadedImage, 'volume' | 'notes'> {
@@ -61,19 +60,11 @@ export async function openImage(source: string | ImageSource, options: ReadOptio
       load: () => Promise.resolve(file),
     };
   }
-  const { image, notes } = file;
-  const facts = {
-    path,
-    format: image.format,
-    storedType: describeStored(image),
-    ...(image.modality ? { modality: image.modality } : {}),
-    volumesInFile: channelsOf(image),
-  };
   return {
-    ...facts,
-    geometry: image.geometry,
-    type: valueType(image),
-    notes,
+    ...factsOf(path, file),
+    geometry: file.image.geometry,
+    type: valueType(file.image),
+    notes: file.notes,
     async *planes() {
       const planes = planesOf(file, options);
       try {
@@ -82,10 +73,7 @@ export async function openImage(source: string | ImageSource, options: ReadOptio
         await planes.return(undefined);
       }
     },
-    load: async () => {
-      const volume = await named(() => volumeOf(file, options));
-      return { ...facts, volume, notes: [...notes] };
-    },
+    load: () => named(() => loadFile(path, file, options)),
   };
 }
 
