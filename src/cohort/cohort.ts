@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { WorkError } from '../errors/errors.ts';
 import { applyAffine, physicalToVoxel } from '../geometry/affine.ts';
 import { type Geometry, type Matrix3, toZyx, type Xyz, type Zyx } from '../geometry/volume.ts';
+import type { FileContent } from '../node/files.ts';
 import { REASONS, type Reason } from '../preparation/fitness.ts';
 import type { IntensityWindow, PrepareOptions } from '../preparation/prepare-options.ts';
 
@@ -21,14 +22,6 @@ export interface Landmark {
   readonly name: string;
   /** Millimetres, LPS. */
   readonly positionMm: Xyz;
-}
-
-/** What a source was when it was read. */
-export interface FileContent {
-  /** Of its files together: an image may be a pair of files or a DICOM series. */
-  readonly sizeBytes: number;
-  /** SHA-256 over the bytes of its files, in hexadecimal digits. */
-  readonly sha256: string;
 }
 
 export interface Subject {
@@ -47,6 +40,7 @@ export interface Subject {
   readonly labelCodes: readonly number[] | null;
   /** What the sources and the stored voxels were; null in cohorts of older versions. */
   readonly content: {
+    /** Of a source's files together: an image may be a pair of files or a DICOM series. */
     readonly image: FileContent;
     readonly label: FileContent | null;
     /** SHA-256 over the stored voxels of image and label map. */

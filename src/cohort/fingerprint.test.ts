@@ -87,21 +87,28 @@ describe('the fingerprint of a cohort', () => {
     ]);
   });
 
-  it('covers the voxels that lie beside a header', async () => {
-    const folder = at('detached');
+  it.each([
+    ['a header', 'x.raw', ['x.raw']],
+    ['a header in numbered slices', 'x%d.raw 1 2 1', ['x1.raw', 'x2.raw']],
+  ])('covers the voxels that lie beside %s', async (name, dataFile, files) => {
+    const folder = at(name);
     mkdirSync(folder);
     const header = [
       'ObjectType = Image',
       'NDims = 3',
       'DimSize = 6 5 4',
       'ElementType = MET_SHORT',
-      'ElementDataFile = x.raw',
+      `ElementDataFile = ${dataFile}`,
       '',
     ];
     writeFileSync(join(folder, 'x.mhd'), header.join('\n'));
     const prepared = async (seed: number): Promise<CohortFingerprint> => {
-      writeFileSync(join(folder, 'x.raw'), Buffer.from((scan(seed).data as Int16Array).buffer));
-      utimesSync(join(folder, 'x.raw'), 1e9 + seed, 1e9 + seed);
+      const voxels = Buffer.from((scan(seed).data as Int16Array).buffer);
+      for (const [k, file] of files.entries()) {
+        const share = voxels.length / files.length;
+        writeFileSync(join(folder, file), voxels.subarray(k * share, (k + 1) * share));
+        utimesSync(join(folder, file), 1e9 + seed, 1e9 + seed);
+      }
       const { cohort } = await prepareCohort({ source: folder, out: `${folder}-cohort`, options: OPTIONS });
       expect(cohort.subjects[0]!.content?.image.sizeBytes).toBe(header.join('\n').length + 240);
       return fingerprintOf(cohort);

@@ -5,7 +5,8 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Geometry } from '../geometry/volume.ts';
-import type { Cohort, FileContent, Subject } from './cohort.ts';
+import type { FileContent } from '../node/files.ts';
+import type { Cohort, Subject } from './cohort.ts';
 
 export interface CohortFingerprint {
   /** SHA-256, in hexadecimal digits, of all that follows in full length. Equal hashes: the same cohort. */

@@ -13,8 +13,9 @@ import { orientationCode, reorientToRas } from '../geometry/orientation.ts';
 import { resampleNearest } from '../geometry/resample.ts';
 import { type Geometry, toZyx, type Volume, type VoxelArray } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
+import { filesOf } from '../images/node/files-of.ts';
 import { readImage } from '../images/node/read.ts';
-import { writeFileAtomic } from '../node/files.ts';
+import { contentOf, writeFileAtomic } from '../node/files.ts';
 import { distributionOf, isSurelyHounsfield, looksLikeLabelMap, REASONS, type Reason } from '../preparation/fitness.ts';
 import { gridDifference, MisfitError, type PreparedImage, prepareImage } from '../preparation/prepare-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
@@ -27,7 +28,6 @@ import { type LabelValues, labelValues, smallestInteger } from './label-values.t
 import { readLandmarks } from './landmarks.ts';
 import { isLabelName } from './names.ts';
 import { npyHeader, openNpy } from './npy.ts';
-import { contentOf, filesOf } from './source-files.ts';
 
 /** What one subject's preparation leaves for the cohort. */
 export interface SubjectRecord {

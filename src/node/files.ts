@@ -24,12 +24,27 @@ async function syncFolder(path: string): Promise<void> {
 /** Whether a file is there, be it through links. */
 export const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isFile() ?? false;
 
-/** SHA-256 of a file, in hexadecimal digits. */
-export async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const piece of createReadStream(path)) hash.update(piece as Buffer);
-  return hash.digest('hex');
+/** What files hold. */
+export interface FileContent {
+  readonly sizeBytes: number;
+  /** SHA-256, in hexadecimal digits. */
+  readonly sha256: string;
 }
+
+/** The content of files, one after the other. */
+export async function contentOf(paths: readonly string[]): Promise<FileContent> {
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
+  for (const path of paths)
+    for await (const piece of createReadStream(path, { highWaterMark: 2 ** 20 }) as AsyncIterable<Buffer>) {
+      hash.update(piece);
+      sizeBytes += piece.length;
+    }
+  return { sizeBytes, sha256: hash.digest('hex') };
+}
+
+/** SHA-256 of a file, in hexadecimal digits. */
+export const sha256Of = async (path: string): Promise<string> => (await contentOf([path])).sha256;
 
 /** mkdir with the folders above: Node's own recursive form never returns in file systems that refuse folders, such as /proc. */
 export async function makeFolder(path: string): Promise<void> {

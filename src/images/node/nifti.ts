@@ -10,6 +10,20 @@ import { findBeside } from './find-beside.ts';
 const HALF = /\.(hdr|img)(\.gz)?$/i;
 const PAIR = /\.(nii|hdr|img)(\.gz)?$/i;
 
+/** Where the other half of a pair lies. @throws WorkError if it is missing */
+const findHalf = (path: string, ending: 'hdr' | 'img'): Promise<string> =>
+  findBeside(
+    path,
+    (name) => [ending, ending.toUpperCase()].flatMap((end) => ['', '.gz'].map((zip) => `${name.replace(PAIR, '')}.${end}${zip}`)),
+    ([first]) => `its other half is missing: looked for ${first}[.gz]`,
+  );
+
+/** The other half of a `.hdr` or `.img` file; null for any other. @throws WorkError if it is missing */
+export async function otherHalf(path: string): Promise<string | null> {
+  const [, ending] = HALF.exec(path) ?? [];
+  return ending === undefined ? null : findHalf(path, ending.toLowerCase() === 'hdr' ? 'img' : 'hdr');
+}
+
 /**
  * Opens a `.nii`, `.hdr` or `.img` file, or those with `.gz`; of a pair either.
  * @param file the bytes of `path`
@@ -17,12 +31,7 @@ const PAIR = /\.(nii|hdr|img)(\.gz)?$/i;
  */
 export async function openNifti(path: string, file: ByteSource, notes: Set<string>): Promise<OpenFile> {
   const partner = async (ending: 'hdr' | 'img'): Promise<ByteSource> => {
-    const found = await findBeside(
-      path,
-      (name) =>
-        [ending, ending.toUpperCase()].flatMap((end) => ['', '.gz'].map((zip) => `${name.replace(PAIR, '')}.${end}${zip}`)),
-      ([first]) => `its other half is missing: looked for ${first}[.gz]`,
-    );
+    const found = await findHalf(path, ending);
     return { ...(await maybeGzipped(found, notes)), name: found };
   };
   const first = await headOf(file, NIFTI_HEADER_BYTES);

@@ -9,9 +9,7 @@ import { MachineError, WorkError } from '../../errors/errors.ts';
 import type { Geometry, VoxelArray } from '../../geometry/volume.ts';
 import { headOf } from '../bytes.ts';
 import type { LoadedImage, ReadOptions } from '../loaded-image.ts';
-import { META_END, parseMetaImage } from '../meta-image.ts';
 import { MGH_HEADER_BYTES, parseMgh } from '../mgh.ts';
-import { NRRD_END, parseNrrd } from '../nrrd.ts';
 import { factsOf, loadFile, type OpenFile, opened, planesOf } from '../open-file.ts';
 import { describeOther, type ImageKind, recognise } from '../recognise.ts';
 import { type VoxelType, valueType, voxelTypeOf } from '../stored-image.ts';
@@ -19,7 +17,7 @@ import { describeStack, isDicomFile, readDicomFile, readDicomSource } from './di
 import { HEAD_BYTES, maybeGzipped, openingError } from './file-bytes.ts';
 import { findImages, type ImageSource, seriesOfFolder } from './find.ts';
 import { openNifti } from './nifti.ts';
-import { textHead, voxelData } from './voxel-data.ts';
+import { textHeader, voxelData } from './voxel-data.ts';
 
 const READABLE = '.nii, .nii.gz, .hdr/.img, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz, a DICOM file or a folder with a DICOM series';
 
@@ -125,8 +123,7 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
       return openNifti(path, source, notes);
     case 'NRRD':
     case 'MetaImage': {
-      const { image, place } =
-        kind === 'NRRD' ? parseNrrd(await textHead(source, NRRD_END)) : parseMetaImage(await textHead(source, META_END));
+      const { image, place } = await textHeader(kind, source);
       return opened(image, await voxelData(path, source, image, place, notes), 0, notes);
     }
     case 'MGH':

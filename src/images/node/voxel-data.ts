@@ -3,6 +3,8 @@ import { WorkError } from '../../errors/errors.ts';
 import { voxelCount } from '../../geometry/volume.ts';
 import { type ByteSource, headOf, joinedSources, readerOf, skipping, sourceFrom } from '../bytes.ts';
 import type { DataPlace } from '../data-place.ts';
+import { META_END, parseMetaImage } from '../meta-image.ts';
+import { NRRD_END, parseNrrd } from '../nrrd.ts';
 import { channelsOf, STORED_BYTES, type StoredImage } from '../stored-image.ts';
 import { hexSource, numbersSource } from '../text-source.ts';
 import { fileSource, inflatedSource } from './file-bytes.ts';
@@ -29,11 +31,7 @@ export async function voxelData(
     );
   const sources: ByteSource[] = [];
   for (const file of place.files) {
-    const found = await findBeside(
-      path,
-      () => (file.includes('\\') ? [file, file.replaceAll('\\', '/')] : [file]),
-      (tried) => `its data file "${file}" is missing: looked for ${tried.join(' and ')}`,
-    );
+    const found = await findDataFile(path, file);
     const source = await fileSource(found).catch((error: unknown) => {
       throw error instanceof WorkError ? new WorkError(`its data file ${found}: ${error.message}`) : error;
     });
@@ -42,6 +40,14 @@ export async function voxelData(
   }
   return sources.length === 1 ? sources[0] : joinedSources(sources);
 }
+
+/** Where a file lies that the header `path` names for its voxels. @throws WorkError if it is missing */
+export const findDataFile = (path: string, file: string): Promise<string> =>
+  findBeside(
+    path,
+    () => (file.includes('\\') ? [file, file.replaceAll('\\', '/')] : [file]),
+    (tried) => `its data file "${file}" is missing: looked for ${tried.join(' and ')}`,
+  );
 
 async function decoded(
   source: ByteSource,
@@ -93,8 +99,15 @@ async function* shareOf(source: ByteSource, share: number, name: string, notes: 
   }
 }
 
+/** Reads the header of a format whose header is text. @throws WorkError without the file's name */
+export const textHeader = async (
+  kind: 'NRRD' | 'MetaImage',
+  source: ByteSource,
+): Promise<{ readonly image: StoredImage; readonly place: DataPlace }> =>
+  kind === 'NRRD' ? parseNrrd(await textHead(source, NRRD_END)) : parseMetaImage(await textHead(source, META_END));
+
 /** The whole of a text header: long ones (diffusion gradients) are read further. */
-export async function textHead(source: ByteSource, end: RegExp): Promise<Uint8Array> {
+async function textHead(source: ByteSource, end: RegExp): Promise<Uint8Array> {
   const latin = new TextDecoder('latin1');
   for (const limit of [2 ** 13, 2 ** 18]) {
     const head = await headOf(source, limit);

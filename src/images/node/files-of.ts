@@ -1,0 +1,39 @@
+/** The files that an image lies in, found as reading it finds them. Nothing is said of what they hold. */
+import { MachineError, WorkError } from '../../errors/errors.ts';
+import { headOf } from '../bytes.ts';
+import { recognise } from '../recognise.ts';
+import { fileSource, HEAD_BYTES } from './file-bytes.ts';
+import type { ImageSource } from './find.ts';
+import { otherHalf } from './nifti.ts';
+import { findDataFile, textHeader } from './voxel-data.ts';
+
+/** Formats whose header may name other files for the voxels. */
+const WITH_DATA_FILES = /\.(mhd|mha|nhdr|nrrd)$/i;
+
+/**
+ * The files of an image in order: one, a header and those of its voxels, a pair, or a DICOM stack's. Where some are missing, or the header
+ * is damaged, it is the file that is named alone: why it cannot be read, reading says.
+ * @throws MachineError
+ */
+export async function filesOf(source: ImageSource): Promise<readonly string[]> {
+  if (source.kind === 'dicom') return source.files.map(({ path }) => path);
+  return [source.path, ...(await filesBeside(source.path))];
+}
+
+async function filesBeside(path: string): Promise<readonly string[]> {
+  try {
+    const half = await otherHalf(path);
+    if (half !== null) return [half];
+    if (!WITH_DATA_FILES.test(path)) return [];
+    const file = await fileSource(path);
+    const kind = recognise(await headOf(file, HEAD_BYTES));
+    if (kind !== 'NRRD' && kind !== 'MetaImage') return [];
+    const { place } = await textHeader(kind, file);
+    const found: string[] = [];
+    for (const name of place.files ?? []) found.push(await findDataFile(path, name));
+    return found;
+  } catch (error) {
+    if (error instanceof MachineError || !(error instanceof WorkError)) throw error;
+    return [];
+  }
+}
