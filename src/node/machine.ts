@@ -60,11 +60,23 @@ export function systemError(error: unknown, path?: string): WorkError | undefine
 export const endsBatch = (error: unknown): boolean =>
   isMachineTrouble(error) && !['EACCES', 'EPERM', 'ENAMETOOLONG'].includes(String((error as NodeJS.ErrnoException).code));
 
+const inWords = (path: string, error: unknown): unknown =>
+  isMachineTrouble(error) ? machineError(path, error) : (systemError(error, path) ?? error);
+
 /** Runs `work`; a system's error in it becomes one that names `path` in words (a {@link MachineError} for the machine's trouble); others pass. */
 export async function withMachineTrouble<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw isMachineTrouble(error) ? machineError(path, error) : (systemError(error, path) ?? error);
+    throw inWords(path, error);
+  }
+}
+
+/** {@link withMachineTrouble} for blocking calls. */
+export function withMachineTroubleSync<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw inWords(path, error);
   }
 }

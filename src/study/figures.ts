@@ -1,5 +1,4 @@
 /** A study's figures: score against number of labels, learning curves, t-SNE of local features, and the correlation in pre-training. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openCohort } from '../cohort/cohort.ts';
 import { readLabelCrop } from '../cohort/crops.ts';
@@ -7,9 +6,10 @@ import { toZyx } from '../geometry/volume.ts';
 import { tsne } from '../method/embedding/tsne.ts';
 import { featuresProgram } from '../method/transfer/programs.ts';
 import { createBackend } from '../node/backends.ts';
-import { findFolder } from '../node/files.ts';
+import { findFolder, isFile } from '../node/files.ts';
 import { type Curve, plotCurves, plotScatter, type ScatterPanel } from '../pictures/plot.ts';
 import { randomStream } from '../random/random.ts';
+import { readMetrics } from '../training/log/metrics.ts';
 import { transferPatch } from '../transfer/configuration.ts';
 import { featuresOf } from '../transfer/features.ts';
 import { openNetwork } from '../transfer/network.ts';
@@ -80,11 +80,11 @@ export async function correlationFigure(study: Study, out: string): Promise<stri
   for (const { name, title } of titlesOf(study)) {
     const folder = pretrainedAt(study, out, name);
     if (folder === undefined || name === 'restoration-only') continue;
-    const text = await readFile(join(folder, 'metrics.jsonl'), 'utf8').catch(() => '');
-    const points = text.split('\n').flatMap((line): [number, number][] => {
-      if (line === '') return [];
-      const { kind, step, loss } = JSON.parse(line) as { kind: string; step: number; loss?: { ncc?: number } };
-      return kind === 'step' && typeof loss?.ncc === 'number' ? [[step, loss.ncc]] : [];
+    const log = join(folder, 'metrics.jsonl');
+    if (!(await isFile(log))) continue;
+    const points = (await readMetrics(log)).flatMap(({ kind, step, loss }): [number, number][] => {
+      const { ncc } = (loss ?? {}) as { ncc?: number | null };
+      return kind === 'step' && typeof ncc === 'number' ? [[step, ncc]] : [];
     });
     // single steps are single pairs, and jump
     const window = 15;

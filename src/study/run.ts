@@ -9,6 +9,7 @@ import { UsageError, WorkError } from '../errors/errors.ts';
 import { findFolder } from '../node/files.ts';
 import { type Progress, SILENT } from '../node/progress.ts';
 import { readCheckpoint } from '../training/checkpoint.ts';
+import { readMetrics } from '../training/log/metrics.ts';
 import type { Task } from '../training/model-configuration.ts';
 import { parseConfiguration, parseConfigurationOf, readConfigurationOf } from '../training/read-configuration.ts';
 import { type RunFacts, type RunRecord, readRunRecord } from '../training/run-record.ts';
@@ -129,11 +130,9 @@ async function readResult(
   const { task, summary, subjects } = result;
   const record = await readRunRecord(folder);
   requireResult(folder, record, result.run, await facts(record));
-  const lines = (await readFile(join(folder, 'metrics.jsonl'), 'utf8')).trim().split('\n');
-  const curve = lines.flatMap((line): [number, number][] => {
-    const record = JSON.parse(line) as { kind: string; step: number; dice?: number | null; auc?: number | null };
-    const score = record.dice ?? record.auc;
-    return record.kind === 'evaluation' && typeof score === 'number' ? [[record.step, score]] : [];
+  const curve = (await readMetrics(join(folder, 'metrics.jsonl'))).flatMap(({ kind, step, dice, auc }): [number, number][] => {
+    const score = dice ?? auc;
+    return kind === 'evaluation' && typeof score === 'number' ? [[step, score]] : [];
   });
   return { ...run, task, summary, subjects, curve, version: record?.versions?.gvsl ?? 'unknown' };
 }

@@ -4,7 +4,7 @@
  */
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readdirSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { isMachineTrouble, machineError } from '../../node/machine.ts';
+import { withMachineTroubleSync } from '../../node/machine.ts';
 import { type EventContent, encodeEvent } from './event-encoding.ts';
 
 /** An open event file; `close` it. Times are in seconds since 1970. */
@@ -45,23 +45,16 @@ function repairEvents(path: string): void {
  * @throws MachineError naming the file, as its methods do: disk full, no permission, ...
  */
 export function openEventLog(folder: string, resumedStep: number, wallTimeSeconds: number): EventLog {
-  const named = <T>(path: string, work: () => T): T => {
-    try {
-      return work();
-    } catch (error) {
-      throw isMachineTrouble(error) ? machineError(path, error) : error;
-    }
-  };
-  const numbers = named(folder, () => {
+  const numbers = withMachineTroubleSync(folder, () => {
     mkdirSync(folder, { recursive: true });
     const names = readdirSync(folder).filter((name) => NAME.test(name));
     for (const name of names) repairEvents(join(folder, name));
     return names.map((name) => Number(NAME.exec(name)![1]));
   });
   const path = join(folder, `events.out.tfevents.${String(Math.max(-1, ...numbers) + 1).padStart(10, '0')}.gvsl`);
-  const file = named(path, () => openSync(path, 'wx'));
+  const file = withMachineTroubleSync(path, () => openSync(path, 'wx'));
   const write = (step: number, content: EventContent, timeSeconds: number): void =>
-    named(path, () => {
+    withMachineTroubleSync(path, () => {
       const bytes = encodeEvent({ wallTimeSeconds: timeSeconds, step, content });
       for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done);
     });

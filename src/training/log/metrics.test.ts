@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openMetricsLog } from './metrics.ts';
+import { openMetricsLog, readMetrics } from './metrics.ts';
 
 let folder = '';
 let path = '';
@@ -35,6 +35,15 @@ describe('metrics.jsonl', () => {
     appendFileSync(path, '{"step":14,"kind":"tr');
     write(11, 20, 10);
     expect(readFileSync(path, 'utf8')).toBe(whole);
+  });
+
+  it('is read without the half line of a log that is being written; a damaged line is named', async () => {
+    write(1, 3);
+    appendFileSync(path, '{"step":4,"ki');
+    expect((await readMetrics(path)).map(({ step }) => step)).toEqual([1, 2, 3]);
+    appendFileSync(path, '\n');
+    await expect(readMetrics(path)).rejects.toThrow(`${path}: line 4 is damaged: {"step":4,"ki`);
+    await expect(readMetrics(join(folder, 'none.jsonl'))).rejects.toThrow('none.jsonl: no such file');
   });
 
   it('a new run begins empty; one resumed at the last step keeps all', () => {

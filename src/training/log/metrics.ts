@@ -4,8 +4,10 @@
  * system before the step counts as logged.
  */
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { isMachineTrouble, machineError } from '../../node/machine.ts';
+import { WorkError } from '../../errors/errors.ts';
+import { withMachineTrouble, withMachineTroubleSync } from '../../node/machine.ts';
 
 /** One line. A number that is not finite becomes null: JSON has no word for it. */
 export interface MetricsRecord {
@@ -65,14 +67,7 @@ function lengthUpTo(file: number, lastStep: number): number {
  * @throws MachineError naming the file, as its methods do: disk full, no permission, ...; what was half written does not count
  */
 export function openMetricsLog(path: string, resumedStep = -1): MetricsLog {
-  const named = <T>(work: () => T): T => {
-    try {
-      return work();
-    } catch (error) {
-      throw isMachineTrouble(error) ? machineError(path, error) : error;
-    }
-  };
-  return named(() => {
+  return withMachineTroubleSync(path, () => {
     mkdirSync(dirname(path), { recursive: true });
     // Not 'a+': an appending file cannot be cut on every system.
     closeSync(openSync(path, 'a'));
@@ -81,12 +76,12 @@ export function openMetricsLog(path: string, resumedStep = -1): MetricsLog {
     if (end < fstatSync(log).size) ftruncateSync(log, end);
     return {
       append: (record) =>
-        named(() => {
+        withMachineTroubleSync(path, () => {
           const line = Buffer.from(`${JSON.stringify(record)}\n`);
           for (let done = 0; done < line.length; ) done += writeSync(log, line, done, line.length - done, end + done);
           end += line.length;
         }),
-      sync: () => named(() => fsyncSync(log)),
+      sync: () => withMachineTroubleSync(path, () => fsyncSync(log)),
       close: () => {
         try {
           fsyncSync(log);
@@ -96,5 +91,22 @@ export function openMetricsLog(path: string, resumedStep = -1): MetricsLog {
         closeSync(log);
       },
     };
+  });
+}
+
+/**
+ * All lines of a log, which may still be written.
+ * @throws WorkError naming the file, and the line that is damaged
+ */
+export async function readMetrics(path: string): Promise<MetricsRecord[]> {
+  const text = await withMachineTrouble(path, () => readFile(path, 'utf8'));
+  // what follows the last newline is nothing, or half a line
+  const lines = text.split('\n').slice(0, -1);
+  return lines.map((line, i) => {
+    try {
+      return JSON.parse(line) as MetricsRecord;
+    } catch {
+      throw new WorkError(`${path}: line ${i + 1} is damaged: ${line.slice(0, 80)}`);
+    }
   });
 }
