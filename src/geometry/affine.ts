@@ -51,6 +51,8 @@ export const applyMatrix3 = (m: Matrix3, v: Xyz): Xyz => [
   m[6] * v[0] + m[7] * v[1] + m[8] * v[2],
 ];
 
+export const cross = (a: Xyz, b: Xyz): Xyz => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+
 export function applyAffine(affine: Affine, point: Xyz): Xyz {
   const [x, y, z] = applyMatrix3(affine.matrix, point);
   return [x + affine.offset[0], y + affine.offset[1], z + affine.offset[2]];
@@ -67,6 +69,12 @@ export function invertAffine(affine: Affine): Affine {
   const [x, y, z] = applyMatrix3(matrix, affine.offset);
   return { matrix, offset: [-x, -y, -z] };
 }
+
+/** From RAS to LPS, or back: x and y change their sign. Zeros are positive, as files of equal content must be equal. */
+export const flipRasLps = ({ matrix, offset: [x, y, z] }: Affine): Affine => ({
+  matrix: matrix.map((value, i) => (i < 6 ? 0 - value : value + 0)) as unknown as Matrix3,
+  offset: [0 - x, 0 - y, z + 0],
+});
 
 /** Voxel index (x, y, z), fractions allowed, to the position in mm, LPS. */
 export function voxelToPhysical({ spacingMm: s, direction: d, originMm }: Geometry): Affine {

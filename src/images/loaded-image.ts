@@ -1,7 +1,8 @@
 /** What reading an image gives, whatever its format. */
 import { WorkError } from '../errors/errors.ts';
 import { isFlat } from '../geometry/affine.ts';
-import { type Geometry, type Volume, type VoxelArray, voxelCount } from '../geometry/volume.ts';
+import { shearAngleDeg } from '../geometry/orientation.ts';
+import { type Geometry, type Volume, type VoxelArray, voxelCount, type Xyz } from '../geometry/volume.ts';
 
 export interface LoadedImage {
   /** The file, or the folder of the series. */
@@ -40,6 +41,21 @@ export function checkedGeometry(geometry: Geometry): Geometry {
   if (isFlat(direction)) throw new WorkError('its axes lie in one plane, expected three that span space');
   return geometry;
 }
+
+/** Shear below this is rounding of a header in single precision. */
+const SHEAR_DEG = 0.5;
+
+/** What is to be said of axes that are not perpendicular, if they are so. @param cause why they may be */
+export function shearNotes({ direction }: Geometry, cause = ''): string[] {
+  const shear = shearAngleDeg(direction);
+  return shear > SHEAR_DEG ? [`its axes are sheared by ${shear.toFixed(1)} degrees (${cause}kept: positions are exact)`] : [];
+}
+
+/** The grid with the voxel size that its header states, where that says the same: it is free of the rounding of a column's length. */
+export const withStatedSpacing = (grid: Geometry, statedMm: readonly number[]): Geometry => ({
+  ...grid,
+  spacingMm: grid.spacingMm.map((s, k) => (Math.abs(s - statedMm[k]) < 1e-5 * s ? statedMm[k] : s)) as unknown as Xyz,
+});
 
 /** Checks what every format must give before anything is computed with it. @throws WorkError */
 export function checkedVolume(geometry: Geometry, data: VoxelArray): Volume {

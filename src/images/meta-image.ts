@@ -1,10 +1,9 @@
 /** MetaImage headers (.mha, .mhd): the tags of Kitware's MetaIO, as ITK understands them. */
 import { WorkError } from '../errors/errors.ts';
 import { geometryOf, voxelToPhysical } from '../geometry/affine.ts';
-import { shearAngleDeg } from '../geometry/orientation.ts';
 import { type Geometry, IDENTITY_3, type Matrix3, type Xyz } from '../geometry/volume.ts';
 import { type DataPlace, headerText, latin1, numberedFiles, utf8 } from './data-place.ts';
-import { checkedGeometry } from './loaded-image.ts';
+import { checkedGeometry, shearNotes } from './loaded-image.ts';
 import { mmOf } from './nrrd.ts';
 import type { StoredImage, StoredType } from './stored-image.ts';
 
@@ -158,7 +157,6 @@ function gridOf(
   const geometry = longest < 1e-3 ? grid : geometryOf(voxelToPhysical(grid), grid.size);
   if (geometry !== grid)
     notes.push('its TransformMatrix has axes that are not of length 1: the voxel size was multiplied by their length');
-  const shear = shearAngleDeg(geometry.direction);
-  if (shear > 0.5) notes.push(`its axes are sheared by ${shear.toFixed(1)} degrees (kept: positions are exact)`);
+  notes.push(...shearNotes(geometry));
   return geometry;
 }

@@ -1,8 +1,8 @@
 /** FreeSurfer's MGH headers (.mgh, .mgz): surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat, big-endian. */
 import { WorkError } from '../errors/errors.ts';
-import { geometryOf } from '../geometry/affine.ts';
+import { applyMatrix3, flipRasLps, geometryOf } from '../geometry/affine.ts';
 import type { Matrix3, Xyz } from '../geometry/volume.ts';
-import { checkedGeometry } from './loaded-image.ts';
+import { checkedGeometry, withStatedSpacing } from './loaded-image.ts';
 import type { StoredImage, StoredType } from './stored-image.ts';
 
 /** Voxels begin here, whatever of it is in use. */
@@ -46,18 +46,13 @@ export function parseMgh(bytes: Uint8Array): StoredImage {
   const centre = stated ? floats(78, 3) : [0, 0, 0];
   const size: Xyz = [nx, ny, nz];
   // axes stand one after the other in RAS, and the centre is that of the voxel at half the size
-  const lps = (value: number, row: number): number => (row < 2 ? -value : value) + 0;
-  const step = (row: number, k: number): number => axes[3 * k + row] * spacing[k];
-  const matrix = [0, 1, 2].flatMap((row) => [0, 1, 2].map((k) => lps(step(row, k), row))) as unknown as Matrix3;
-  const offset = [0, 1, 2].map((row) =>
-    lps(centre[row] - [0, 1, 2].reduce((sum, k) => sum + (step(row, k) * size[k]) / 2, 0), row),
-  ) as unknown as Xyz;
-  const grid = geometryOf({ matrix, offset }, size);
-  // the stored voxel size, where it says the same, is free of the rounding of an axis's length
-  const spacingMm = grid.spacingMm.map((s, k) => (Math.abs(s - spacing[k]) < 1e-5 * s ? spacing[k] : s)) as unknown as Xyz;
+  const matrix = [0, 1, 2].flatMap((row) => [0, 1, 2].map((k) => axes[3 * k + row] * spacing[k])) as unknown as Matrix3;
+  const half = applyMatrix3(matrix, [nx / 2, ny / 2, nz / 2]);
+  const offset = centre.map((c, row) => c - half[row]) as unknown as Xyz;
+  const grid = geometryOf(flipRasLps({ matrix, offset }), size);
   return {
     format: 'MGH',
-    geometry: checkedGeometry({ ...grid, spacingMm }),
+    geometry: checkedGeometry(withStatedSpacing(grid, spacing)),
     dims,
     type,
     littleEndian: false,

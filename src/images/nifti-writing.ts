@@ -4,6 +4,7 @@ import {
   type Affine,
   cornerDistanceMm,
   determinant3,
+  flipRasLps,
   geometryOf,
   nearestOrthogonal,
   voxelToPhysical,
@@ -69,13 +70,11 @@ interface Qform {
 
 /** Voxels to RAS in single precision, exactly (sform), and as a rotation, if that says the same: sheared axes have none. */
 function forms(geometry: Geometry): { sform: Affine; qform: Qform | null } {
-  const { matrix, offset } = voxelToPhysical(geometry);
-  const ras = (value: number, row: number): number => Math.fround((row < 2 ? -value : value) + 0) + 0;
-  const sform: Affine = {
-    matrix: matrix.map((value, i) => ras(value, Math.floor(i / 3))) as unknown as Matrix3,
-    offset: offset.map(ras) as unknown as Xyz,
-  };
-  const direction = geometry.direction.map((value, i) => (i < 6 ? -value : value)) as unknown as Matrix3;
+  const { matrix, offset } = flipRasLps(voxelToPhysical(geometry));
+  // no minus zeros
+  const single = (value: number): number => Math.fround(value) + 0;
+  const sform: Affine = { matrix: matrix.map(single) as unknown as Matrix3, offset: offset.map(single) as unknown as Xyz };
+  const { matrix: direction } = flipRasLps({ matrix: geometry.direction, offset });
   const nearest = nearestOrthogonal(direction);
   const qfac = determinant3(nearest) < 0 ? -1 : 1;
   const bcd = quaternionOf(nearest.map((value, i) => (i % 3 === 2 ? value * qfac : value)) as unknown as Matrix3);

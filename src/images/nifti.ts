@@ -1,14 +1,10 @@
 /** NIfTI-1, NIfTI-2 and Analyze 7.5: what the header says of the voxels and of their grid (sform if there is one, else qform, as nibabel does). */
 import { WorkError } from '../errors/errors.ts';
-import { type Affine, cornerDistanceMm, geometryOf, isFlat } from '../geometry/affine.ts';
-import { shearAngleDeg } from '../geometry/orientation.ts';
-import { type Geometry, IDENTITY_3, type Matrix3, type Xyz } from '../geometry/volume.ts';
+import { type Affine, cornerDistanceMm, flipRasLps, geometryOf, isFlat } from '../geometry/affine.ts';
+import { type Geometry, IDENTITY_3, type Xyz } from '../geometry/volume.ts';
+import { shearNotes, withStatedSpacing } from './loaded-image.ts';
 import type { NiftiHeader } from './nifti-header.ts';
 import type { StoredImage } from './stored-image.ts';
-
-const LPS_FROM_RAS: Matrix3 = [-1, 0, 0, 0, -1, 0, 0, 0, 1];
-/** Shear below this is rounding of a header in single precision. */
-const SHEAR_DEG = 0.5;
 
 /** @throws WorkError with the reason, without the file's name */
 export function niftiImage(header: NiftiHeader): StoredImage {
@@ -37,19 +33,7 @@ function gridOf(header: NiftiHeader, size: Xyz, notes: string[]): Geometry {
   const badPixdim = !pixdim.every((s) => Number.isFinite(s) && s > 0);
   const usable = (affine: Affine | null): affine is Affine =>
     affine !== null && [...affine.matrix, ...affine.offset].every(Number.isFinite) && !isFlat(affine.matrix);
-  const toLps = (affine: Affine): Geometry => {
-    const flip = (v: number, row: number): number => LPS_FROM_RAS[row * 4] * v + 0;
-    const grid = geometryOf(
-      {
-        matrix: affine.matrix.map((v, i) => flip(v, Math.floor(i / 3))) as unknown as Matrix3,
-        offset: affine.offset.map(flip) as unknown as Xyz,
-      },
-      size,
-    );
-    // the stored voxel size, where it says the same, is free of the rounding of a column's length
-    const spacingMm = grid.spacingMm.map((s, k) => (Math.abs(s - pixdim[k]) < 1e-5 * s ? pixdim[k] : s)) as unknown as Xyz;
-    return { ...grid, spacingMm };
-  };
+  const toLps = (affine: Affine): Geometry => withStatedSpacing(geometryOf(flipRasLps(affine), size), pixdim);
   const sform = usable(header.sform) ? toLps(header.sform) : null;
   const qform = usable(header.qform) && !badPixdim ? toLps(header.qform) : null;
   if (header.sform && !sform) notes.push('its sform is not invertible and was ignored');
@@ -82,7 +66,6 @@ function gridOf(header: NiftiHeader, size: Xyz, notes: string[]): Geometry {
     notes.push(
       `its voxel size field (${pixdim.map((s) => +s.toFixed(4)).join(' x ')} mm) is not its sform's (${sform.spacingMm.map((s) => +s.toFixed(4)).join(' x ')} mm), which is used`,
     );
-  const shear = shearAngleDeg(grid.direction);
-  if (shear > SHEAR_DEG) notes.push(`its axes are sheared by ${shear.toFixed(1)} degrees (kept: positions are exact)`);
+  notes.push(...shearNotes(grid));
   return grid;
 }

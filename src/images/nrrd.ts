@@ -1,10 +1,9 @@
 /** NRRD headers (.nrrd, .nhdr): teem.sourceforge.net/nrrd/format.html. */
 import { WorkError } from '../errors/errors.ts';
-import { geometryOf } from '../geometry/affine.ts';
-import { shearAngleDeg } from '../geometry/orientation.ts';
+import { cross, geometryOf } from '../geometry/affine.ts';
 import type { Geometry, Matrix3, Xyz } from '../geometry/volume.ts';
 import { type DataPlace, headerText, latin1, numberedFiles, utf8 } from './data-place.ts';
-import { checkedGeometry } from './loaded-image.ts';
+import { checkedGeometry, shearNotes } from './loaded-image.ts';
 import type { StoredImage, StoredType } from './stored-image.ts';
 
 const TYPES: readonly (readonly [RegExp, StoredType])[] = [
@@ -180,21 +179,19 @@ function directedGrid(
 ): Geometry {
   const units = strings(fields.get('spaceunits'));
   const row = [0, 1, 2].map((k) => signs[k] * mmOf(units[k] ?? '', notes));
-  const toLps = (vector: readonly number[]): number[] => row.map((factor, k) => (vector[k] ?? 0) * factor + 0);
+  const toLps = (vector: readonly number[]): Xyz => row.map((factor, k) => (vector[k] ?? 0) * factor + 0) as unknown as Xyz;
   const columns = axes.map((axis) => toLps(directions[axis]!));
   if (columns.length === 2) {
-    const [a, b] = columns;
-    const normal = [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+    const normal = cross(columns[0], columns[1]);
     const length = Math.hypot(...normal);
-    columns.push(normal.map((v) => v / length));
+    columns.push(normal.map((v) => v / length) as unknown as Xyz);
   }
   const originText = fields.get('spaceorigin');
   const origin = originText === undefined ? undefined : vectors(originText)[0];
   if (!origin) notes.push('no origin in its header ("space origin"): 0 is taken');
   const matrix = [0, 1, 2].flatMap((r) => columns.map((column) => column[r])) as unknown as Matrix3;
-  const geometry = checkedGeometry(geometryOf({ matrix, offset: toLps(origin ?? [0, 0, 0]) as unknown as Xyz }, size));
-  const shear = shearAngleDeg(geometry.direction);
-  if (shear > 0.5) notes.push(`its axes are sheared by ${shear.toFixed(1)} degrees (kept: positions are exact)`);
+  const geometry = checkedGeometry(geometryOf({ matrix, offset: toLps(origin ?? [0, 0, 0]) }, size));
+  notes.push(...shearNotes(geometry));
   return geometry;
 }
 

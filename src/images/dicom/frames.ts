@@ -6,6 +6,7 @@
  */
 import type { DataSet } from 'dicom-parser';
 import { WorkError } from '../../errors/errors.ts';
+import { cross } from '../../geometry/affine.ts';
 import type { Xyz } from '../../geometry/volume.ts';
 import { type PixelElement, readDataSet } from './data-set.ts';
 import { NUCLEAR_MEDICINE, nonImageKind, PARAMETRIC_MAP } from './kinds.ts';
@@ -359,11 +360,10 @@ function framesOf(data: DataSet, file: DicomFile, count: number): DicomFrame[] {
   });
 }
 
-const along = ({ positionMm: p, rowDirection: r, columnDirection: c }: DicomFrame, distance: number): Xyz => [
-  p![0] + distance * (r[1] * c[2] - r[2] * c[1]),
-  p![1] + distance * (r[2] * c[0] - r[0] * c[2]),
-  p![2] + distance * (r[0] * c[1] - r[1] * c[0]),
-];
+function along({ positionMm, rowDirection, columnDirection }: DicomFrame, distance: number): Xyz {
+  const normal = cross(rowDirection, columnDirection);
+  return positionMm!.map((p, k) => p + distance * normal[k]) as unknown as Xyz;
+}
 
 function frameOf(data: DataSet, file: DicomFile, index: number, group: (tag: string) => DataSet | undefined): DicomFrame {
   const inGroup = (groups: readonly string[], tag: string): number[] | null => {

@@ -3,7 +3,7 @@
  * each with its own position, so that tilted and irregular grids stay exact.
  */
 import { WorkError } from '../../errors/errors.ts';
-import { applyAffine, voxelToPhysical } from '../../geometry/affine.ts';
+import { applyAffine, determinant3, voxelToPhysical } from '../../geometry/affine.ts';
 import type { Volume, Xyz } from '../../geometry/volume.ts';
 import { readDataSet } from './data-set.ts';
 import { type DicomFrame, textOf } from './frames.ts';
@@ -114,12 +114,8 @@ export async function encodeSegmentation(
     [d[0], d[3], d[6]],
     [d[1], d[4], d[7]],
   ];
-  const normal = [
-    row[1] * column[2] - row[2] * column[1],
-    row[2] * column[0] - row[0] * column[2],
-    row[0] * column[1] - row[1] * column[0],
-  ];
-  const apart = Math.abs(normal[0] * d[2] + normal[1] * d[5] + normal[2] * d[8]) * geometry.spacingMm[2];
+  // between planes, along their normal
+  const apart = Math.abs(determinant3(d)) * geometry.spacingMm[2];
   const now = new Date().toISOString();
   const [date, time] = [now.slice(0, 10).replaceAll('-', ''), now.slice(11, 19).replaceAll(':', '')];
   const [instance, organisation] = [newUid(), newUid()];

@@ -6,9 +6,9 @@
  * checked against the grid: a missing slice is interpolated and said, a frame beside the grid is refused. A tilted gantry stays as a shear.
  */
 import { WorkError } from '../../errors/errors.ts';
-import { geometryOf } from '../../geometry/affine.ts';
-import { shearAngleDeg } from '../../geometry/orientation.ts';
+import { cross, geometryOf } from '../../geometry/affine.ts';
 import type { Geometry, Matrix3, Xyz } from '../../geometry/volume.ts';
+import { shearNotes } from '../loaded-image.ts';
 import type { DicomFile, DicomFrame } from './frames.ts';
 
 /** Frames of one volume, sorted along the slice normal. */
@@ -19,7 +19,6 @@ export interface DicomStack {
   readonly notes: readonly string[];
 }
 
-const cross = (a: Xyz, b: Xyz): Xyz => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
 const dot = (a: Xyz, b: Xyz): number => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 const minus = (a: Xyz, b: Xyz): Xyz => [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[(values.length - 1) >> 1];
@@ -388,8 +387,7 @@ export function gridOf({ frames }: DicomStack): StackGrid {
     : cross(r, c).map((v) => v * (first.sliceSpacingMm ?? 1))) as unknown as Xyz;
   const matrix = [0, 1, 2].flatMap((row) => [r[row] * dx + 0, c[row] * dy + 0, step[row] + 0]) as unknown as Matrix3;
   const geometry = geometryOf({ matrix, offset: start }, [first.file.columns, first.file.rows, count]);
-  const shear = shearAngleDeg(geometry.direction);
-  if (shear > 0.5) notes.push(`its axes are sheared by ${shear.toFixed(1)} degrees (tilted gantry; kept: positions are exact)`);
+  notes.push(...shearNotes(geometry, 'tilted gantry; '));
   return { geometry, planes, notes };
 }
 
