@@ -251,4 +251,9 @@ describe('data sets with channels', () => {
     write({ 0: 'CT' });
     await expect(prepare(folder)).rejects.toThrow('2 left out (2 CT)');
   });
+
+  it('names a folder of label maps that cannot be listed, instead of taking it for an empty one', async () => {
+    const folder = names('unlisted', ['imagesTr/a_0000.nii.gz', 'labelsTr']);
+    await expect(findSubjects(folder)).rejects.toThrow(`${join(folder, 'labelsTr')}: part of this path is a file`);
+  });
 });

@@ -13,7 +13,8 @@ import { UsageError, WorkError } from '../errors/errors.ts';
 import { parseJson } from '../formats/json.ts';
 import { findDicomSeries, findImages, type ImageSource, imageStem, isImageName } from '../images/node/find.ts';
 import { isFile } from '../node/files.ts';
-import { type Misfit, otherModality } from '../preparation/fitness.ts';
+import { isMachineTrouble, machineError, systemError } from '../node/machine.ts';
+import { isRefused, type Misfit, otherModality } from '../preparation/fitness.ts';
 import type { CohortProblem } from './cohort.ts';
 import {
   bidsName,
@@ -62,8 +63,6 @@ export interface FoundSubjects {
 
 /** What is looked for. */
 interface Search {
-  /** The folder that paths are relative to. */
-  readonly root: string;
   /** Null to find everything. */
   readonly modality: 'ct' | 'mr' | null;
   readonly selection: Selection;
@@ -82,7 +81,7 @@ export async function findSubjects(
 ): Promise<FoundSubjects> {
   const isList = /\.json$/i.test(source) && (await isFile(source));
   const folder = isList ? dirname(source) : source;
-  const search: Search = { root: folder, modality, selection, patterns: patternsOf(selection) };
+  const search: Search = { modality, selection, patterns: patternsOf(selection) };
   if (isList) return fromLists(source, await readJsonObject(source, "expected MONAI's datalist"), 'MONAI', search);
   const isFolder = async (name: string): Promise<boolean> =>
     (await stat(join(folder, name)).catch(() => undefined))?.isDirectory() ?? false;
@@ -118,9 +117,16 @@ function channelOf({ channel }: Selection, names: readonly string[] | null): num
   );
 }
 
-/** What is left out, for the list of problems. */
-function leftOut(source: string, { what, reason, message }: Misfit): CohortProblem {
-  return { source, kind: 'left-out', what, reason, message: `left out: ${message}; take it with --allow ${reason}` };
+/** An image that is not taken, for the list of problems. */
+export function problemOfMisfit(source: string, { what, reason, message }: Misfit): CohortProblem {
+  const refused = isRefused(reason);
+  return {
+    source,
+    kind: refused ? 'refused' : 'left-out',
+    what,
+    reason,
+    message: `${refused ? '' : 'left out: '}${message}; take it with --allow ${reason}`,
+  };
 }
 
 type Dataset = Record<string, unknown> & { training?: unknown; test?: unknown };
@@ -148,6 +154,7 @@ async function readJsonObject(path: string, advice: string): Promise<Dataset> {
   try {
     parsed = parseJson(await readFile(path, 'utf8'), { values: MAX_VALUES });
   } catch (error) {
+    if (isMachineTrouble(error)) throw machineError(path, error);
     throw new WorkError(`${path}: not JSON (${(error as Error).message}); ${advice}`);
   }
   if (typeof parsed !== 'object' || parsed === null) throw new WorkError(`${path}: expected a JSON object; ${advice}`);
@@ -210,7 +217,7 @@ async function fromLists(
         note('warning', `${image.length} channels are listed: the first is used; choose with --channel 0 to ${image.length - 1}`);
       const misfit = modality && stated ? otherModality(stated, modality, `${basename(list)} says`) : null;
       if (misfit && !selection.allow.includes(misfit.reason)) {
-        problems.push(leftOut(path, misfit));
+        problems.push(problemOfMisfit(path, misfit));
         continue;
       }
       const source = await imageAt(path);
@@ -273,8 +280,15 @@ async function fromNnUnet(folder: string, dataset: Dataset | null, search: Searc
   const problems: CohortProblem[] = [];
   const draft: Draft[] = [];
   let unmatched = 0;
-  const listOf = async (name: string): Promise<string[]> =>
-    (await readdir(join(folder, name)).catch(() => [])).filter((file) => !file.startsWith('.') && isImageName(file)).sort();
+  const listOf = async (name: string): Promise<string[]> => {
+    const path = join(folder, name);
+    const names = await readdir(path).catch((error: NodeJS.ErrnoException): string[] => {
+      // a folder that cannot be listed is not one without label maps
+      if (error.code !== 'ENOENT') throw systemError(error, path) ?? error;
+      return [];
+    });
+    return names.filter((file) => !file.startsWith('.') && isImageName(file)).sort();
+  };
   const all = [...(await listOf('imagesTr')), ...(await listOf('imagesTs'))];
   // `_0000` is a channel only where the data set says so, or where every file has one
   const numbered = /_(\d{4})$/;
@@ -314,7 +328,7 @@ async function fromNnUnet(folder: string, dataset: Dataset | null, search: Searc
       }
       const misfit = modality && stated ? otherModality(stated, modality, 'dataset.json says') : null;
       if (misfit && !selection.allow.includes(misfit.reason)) {
-        problems.push(leftOut(path, misfit));
+        problems.push(problemOfMisfit(path, misfit));
         continue;
       }
       const label = labelFiles.get(subject);
@@ -434,7 +448,7 @@ async function fromPlain(folder: string, { modality, selection, patterns }: Sear
       ? 'named like a label map, and no image here has that name'
       : 'lies in a folder for label maps';
     if (selection.allow.includes('label-maps')) asImages.push(label);
-    else problems.push(leftOut(label.path, { reason: 'label-maps', what: 'label map', message }));
+    else problems.push(problemOfMisfit(label.path, { reason: 'label-maps', what: 'label map', message }));
   }
 
   const candidates = [...images.filter((image) => !owned.has(image)), ...asImages].sort((a, b) => place.get(a)! - place.get(b)!);
@@ -453,7 +467,7 @@ async function fromPlain(folder: string, { modality, selection, patterns }: Sear
     const doubt =
       image.kind === 'file' && modality ? otherModality(modalityOfName(folder, image.path), modality, 'its name says') : null;
     if (misfit) {
-      problems.push(leftOut(image.path, misfit));
+      problems.push(problemOfMisfit(image.path, misfit));
       continue;
     }
     if (image.kind === 'dicom' && image.stack.frames.length === 1) {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { WorkError } from '../errors/errors.ts';
 import { parseJson } from '../formats/json.ts';
+import { endsBatch, machineError } from '../node/machine.ts';
 import type { Landmark } from './cohort.ts';
 
 const point = z.object({
@@ -22,6 +23,7 @@ export async function readLandmarks(path: string): Promise<Landmark[]> {
   try {
     json = parseJson(await readFile(path, 'utf8'));
   } catch (error) {
+    if (endsBatch(error)) throw machineError(path, error);
     throw new WorkError(`${path}: not a landmark file (${(error as Error).message}); expected 3D Slicer markups JSON`);
   }
   const parsed = markups.safeParse(json);

@@ -13,13 +13,12 @@ import { availableBytes, availableThreads } from '../node/limits.ts';
 import { lockFolder } from '../node/lock.ts';
 import { isMachineTrouble, machineError, withMachineTrouble } from '../node/machine.ts';
 import { type Progress, SILENT } from '../node/progress.ts';
-import { isRefused } from '../preparation/fitness.ts';
 import { MisfitError } from '../preparation/prepare-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import { assignClasses, type ClassTable, findClassTable } from './classes.ts';
 import { type Cohort, type CohortProblem, formatCohort } from './cohort.ts';
 import { findDuplicates } from './duplicates.ts';
-import { asOwnSubject, type FoundSubjects, findSubjects, type SubjectTask } from './find-subjects.ts';
+import { asOwnSubject, type FoundSubjects, findSubjects, problemOfMisfit, type SubjectTask } from './find-subjects.ts';
 import { findRecord, type SubjectRecord } from './prepare-subject.ts';
 import { EVERYTHING, type Selection } from './selection.ts';
 import { canUseProcesses, startWorker } from './workers.ts';
@@ -228,17 +227,8 @@ async function prepareFound(
 
 /** A source that could not be prepared. */
 function problemOf(source: string, error: WorkError): CohortProblem {
-  const message = error.message.replace(`${source}: `, '');
-  if (!(error instanceof MisfitError)) return { source, kind: 'refused', message };
-  const { reason, what } = error.misfit;
-  const refused = isRefused(reason);
-  return {
-    source,
-    kind: refused ? 'refused' : 'left-out',
-    what,
-    reason,
-    message: `${refused ? '' : 'left out: '}${message}; take it with --allow ${reason}`,
-  };
+  if (error instanceof MisfitError) return problemOfMisfit(source, error.misfit);
+  return { source, kind: 'refused', message: error.message.replace(`${source}: `, '') };
 }
 
 /** A warning where images of several contrasts are together. */
