@@ -225,7 +225,9 @@ async function readChannel({ image, channel, channelNames }: SubjectTask): Promi
 /** The subject's label map in RAS, on the image's grid. Of several possible ones the first that is a label map on that grid. */
 async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: string[]): Promise<FoundLabel> {
   const notLabels: string[] = [];
-  const kept: { path: string; volume: Volume; codes: readonly number[]; remarks: readonly string[] }[] = [];
+  /** The first, and the paths of the others: their voxels would lie in memory together. */
+  let first: { path: string; volume: Volume; codes: readonly number[] } | undefined;
+  const others: string[] = [];
   for (const path of task.labels) {
     // a file that is only named like the image may be another image
     const mayBeImage = !task.labelsAreCertain && !isLabelName(path) && dirname(path) === dirname(task.image.path);
@@ -242,23 +244,22 @@ async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: strin
         throw new WorkError(
           `${path}: on another grid than its image ${task.image.path}: ${difference}; resample it to the image`,
         );
-      const remarks =
-        rounded.voxels > 0
-          ? [
-              `label map ${path}: ${rounded.voxels} voxels were not whole numbers, by at most ${+rounded.most.toPrecision(2)}: rounded`,
-            ]
-          : [];
-      kept.push({ path, volume, codes, remarks });
+      if (first) {
+        others.push(path);
+        continue;
+      }
+      first = { path, volume, codes };
+      if (rounded.voxels > 0)
+        problems.push(
+          `label map ${path}: ${rounded.voxels} voxels were not whole numbers, by at most ${+rounded.most.toPrecision(2)}: rounded`,
+        );
     } catch (error) {
       if (task.labelsAreCertain || !(error instanceof WorkError) || error instanceof MachineError) throw error;
       problems.push(`without this label map: ${error.message}`);
     }
   }
-  if (kept.length === 0) return { path: null, volume: null, codes: [], notLabels };
-  const [first, ...rest] = kept;
-  problems.push(...first.remarks);
-  if (rest.length > 0)
-    problems.push(`several label maps: ${first.path} is used, left out: ${rest.map((label) => label.path).join(', ')}`);
+  if (!first) return { path: null, volume: null, codes: [], notLabels };
+  if (others.length > 0) problems.push(`several label maps: ${first.path} is used, left out: ${others.join(', ')}`);
   return { ...first, notLabels };
 }
 
