@@ -163,6 +163,10 @@ function gridOf(
   else if (!signs)
     notes.push('its header does not say which way its space lies ("space dimension" alone): taken as LPS as ITK does');
   const text = fields.get('spacedirections');
+  if (signs && text === undefined)
+    notes.push(
+      `its space is "${space}", but no "space directions" say how its axes run in it: taken as LPS, as without a space; left and right may be swapped`,
+    );
   return text === undefined
     ? spacedGrid(fields, size, axes, notes)
     : directedGrid(fields, vectors(text), size, axes, signs ?? [1, 1, 1], notes);

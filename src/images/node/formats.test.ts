@@ -81,13 +81,14 @@ describe('NRRD', () => {
     expect(image.notes).toEqual([]);
   });
 
-  it('spaces that name no axes of the patient are said', async () => {
+  it('spaces that name no axes of the patient, and axes without directions in one, are said', async () => {
     for (const changes of [
       { space: 'scanner-xyz' },
       { space: null, 'space dimension': '3' },
       { space: null, 'space directions': null },
+      { space: 'right-anterior-superior', 'space directions': null, 'space origin': null, spacings: '1 2 3' },
     ])
-      expect((await readImage(nrrd(changes))).notes.join()).toMatch(/LPS/);
+      expect((await readImage(nrrd(changes))).notes.join()).toMatch(/LPS.*; left and right|LPS as ITK does/);
     expect(await refusal(nrrd({ space: 'upside-down' }))).toMatch(/space is "upside-down"/);
   });
 
