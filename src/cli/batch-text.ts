@@ -1,4 +1,4 @@
-/** How a batch is told: warnings first, the results, what failed, and a last line that counts all three. */
+/** How results are told. A batch: warnings first, the results, what failed, and a last line that counts all three. */
 import { formatTable } from './table.ts';
 
 type Failures = readonly { readonly path: string; readonly reason: string }[];
@@ -9,7 +9,8 @@ export interface Batch {
   readonly warnings: readonly string[];
 }
 
-const count = (n: number, one: string): string => `${n} ${one}${n === 1 ? '' : 's'}`;
+/** '1 image', '2 images'. */
+export const count = (n: number, one: string): string => `${n} ${one}${n === 1 ? '' : 's'}`;
 
 /** What had no result, and why: lines with an empty one behind them; none if nothing failed. */
 export const failedTable = (failed: Failures): string[] =>
@@ -23,6 +24,10 @@ export const failedTable = (failed: Failures): string[] =>
         '',
       ];
 
+/** Warnings under their heading: lines with an empty one behind them; none without warnings. */
+export const warningLines = (warnings: readonly string[]): string[] =>
+  warnings.length === 0 ? [] : ['Warnings:', ...warnings.map((warning) => `  ${warning}`), ''];
+
 /** @param where what was written, as the last line ends with */
 export function batchText({ images, failed, warnings }: Batch, table: string, where: string): string {
   const all = [...warnings, ...images.flatMap(({ path, warnings: own }) => own.map((warning) => `${path}: ${warning}`))];
@@ -32,7 +37,7 @@ export function batchText({ images, failed, warnings }: Batch, table: string, wh
     ...(all.length > 0 ? [count(all.length, 'warning')] : []),
   ];
   return [
-    ...(all.length > 0 ? ['Warnings:', ...all.map((warning) => `  ${warning}`), ''] : []),
+    ...warningLines(all),
     ...(images.length > 0 ? [table, ''] : []),
     ...failedTable(failed),
     `${counts.join(', ')}; ${where}`,

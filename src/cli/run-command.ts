@@ -1,7 +1,7 @@
 /** What every command shares: `--json`, exit codes, and errors without stack traces. */
 import type { Command } from 'commander';
 import { UsageError, WorkError } from '../errors/errors.ts';
-import { systemError } from '../node/machine.ts';
+import { defectText, systemError } from '../node/machine.ts';
 import { endOnSignal } from './stop-signal.ts';
 
 /** What a command hands back: a document for `--json`, and the same for people. */
@@ -20,8 +20,7 @@ function describe(error: unknown): { message: string; exitCode: 1 | 2 } {
   if (error instanceof WorkError) return { message: error.message, exitCode: 1 };
   const system = systemError(error);
   if (system) return { message: system.message, exitCode: 1 };
-  const text = error instanceof Error ? (process.env.GVSL_DEBUG ? error.stack : error.message) : String(error);
-  return { message: `internal error: ${text} (a defect of gvsl; set GVSL_DEBUG=1 for where)`, exitCode: 1 };
+  return { message: defectText(error), exitCode: 1 };
 }
 
 /** Adds `--json` and an action that obeys the conventions; `work` gets the command's arguments and options as commander gives them. */

@@ -1,6 +1,6 @@
 /** A process that prepares subjects for `prepare`: it gets a task, answers with a record or with what is wrong, and waits for the next. */
 import { MachineError, WorkError } from '../errors/errors.ts';
-import { systemError } from '../node/machine.ts';
+import { defectText, systemError } from '../node/machine.ts';
 import type { Misfit, Reason } from '../preparation/fitness.ts';
 import { MisfitError } from '../preparation/prepare-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
@@ -20,7 +20,7 @@ export type ChildAnswer =
   | { readonly misfit: Misfit }
   /** The machine is to blame: nothing of the source is known. */
   | { readonly machine: string; readonly code?: string | undefined }
-  /** We are. */
+  /** We are; as `defectText` says it. */
   | { readonly failed: string };
 
 /** Ctrl-C reaches the whole group of processes; the parent decides what happens. */
@@ -42,6 +42,5 @@ function answerFor(error: unknown, path: string): ChildAnswer {
   if (error instanceof WorkError) return { refused: error.message };
   const known = systemError(error, path);
   if (known) return known instanceof MachineError ? { machine: known.message, code: known.code } : { refused: known.message };
-  if (!(error instanceof Error)) return { failed: String(error) };
-  return { failed: (process.env.GVSL_DEBUG ? error.stack : error.message) ?? '' };
+  return { failed: defectText(error) };
 }

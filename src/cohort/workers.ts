@@ -62,8 +62,7 @@ export function startWorker(options: PrepareOptions, allow: readonly Reason[], o
           else if ('refused' in answer) finish(() => reject(new WorkError(answer.refused)), true);
           else if ('misfit' in answer) finish(() => reject(new MisfitError(task.image.path, answer.misfit)), true);
           else if ('machine' in answer) finish(() => reject(new MachineError(answer.machine, answer.code)), true);
-          else
-            finish(() => reject(failed(`internal error: ${answer.failed} (a defect of gvsl; set GVSL_DEBUG=1 for where)`)), true);
+          else finish(() => reject(failed(answer.failed)), true);
         };
         const onError = (error: Error): void => finish(() => reject(failed(error.message)), false);
         const onExit = (code: number | null, signal: NodeJS.Signals | null): void =>

@@ -1,6 +1,6 @@
 /** Batches: what one input failed of is listed, and the others are done. */
 import { UsageError, WorkError } from '../errors/errors.ts';
-import { endsBatch, systemError } from './machine.ts';
+import { defectText, endsBatch, systemError } from './machine.ts';
 
 /** An input without a result. */
 export interface Failure {
@@ -16,7 +16,5 @@ export function failureOf(error: unknown, path: string): Failure {
   const known = systemError(error, path) ?? error;
   if (endsBatch(known) || known instanceof UsageError || !(known instanceof Error)) throw known;
   // a defect of ours that one odd file brings out need not cost the others their results
-  const reason =
-    known instanceof WorkError ? known.message.replace(`${path}: `, '') : `internal error: ${known.message} (a defect of gvsl)`;
-  return { path, reason };
+  return { path, reason: known instanceof WorkError ? known.message.replace(`${path}: `, '') : defectText(known) };
 }

@@ -1,4 +1,4 @@
-/** Trouble of the machine told apart from bad input, and put into words. */
+/** Trouble of the machine told apart from bad input and from defects of ours, and put into words. */
 import { MachineError, WorkError } from '../errors/errors.ts';
 
 /** What Node's codes mean to a user, and what to do about it (errno(3)). */
@@ -30,6 +30,12 @@ const WRONG_PATHS: Readonly<Record<string, string>> = {
   EINVAL: 'the file system does not take this name, or this kind of access',
   EADDRINUSE: 'another program has this address',
 };
+
+/** A defect of ours in words; with GVSL_DEBUG set, with the place where it showed. */
+export function defectText(error: unknown): string {
+  const text = error instanceof Error ? (process.env.GVSL_DEBUG ? error.stack : error.message) : String(error);
+  return `internal error: ${text} (a defect of gvsl; set GVSL_DEBUG=1 for where)`;
+}
 
 /** Whether an error is the machine's trouble: not the input's, not ours. */
 export const isMachineTrouble = (error: unknown): boolean =>

@@ -1,6 +1,7 @@
 /** `gvsl embed`: what a backbone sees in an image. */
 import type { Command } from 'commander';
 import { type ApplyOptions, addApplyOptions, readApplyOptions } from '../apply-options.ts';
+import { warningLines } from '../batch-text.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
 async function run(input: string, options: ApplyOptions): Promise<CommandResult> {
@@ -9,7 +10,7 @@ async function run(input: string, options: ApplyOptions): Promise<CommandResult>
   return {
     json: { ...report, out: options.out },
     text: [
-      ...(report.warnings.length > 0 ? ['Warnings:', ...report.warnings.map((warning) => `  ${warning}`), ''] : []),
+      ...warningLines(report.warnings),
       `${report.image}: local features ${report.local.join(' x ')}, global vector of ${report.global}`,
       `the picture's components explain ${report.explained.map((share) => `${(100 * share).toFixed(0)} %`).join(', ')} of the local features' variance`,
       `${options.out}: ${report.files.join(', ')}`,

@@ -1,6 +1,7 @@
 /** `gvsl import`: weights of PyTorch or safetensors become a model folder. */
 import { type Command, Option } from 'commander';
 import type { ImportReport } from '../../weights/import.ts';
+import { warningLines } from '../batch-text.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
 interface Options {
@@ -15,12 +16,14 @@ async function run(file: string, { out, modality }: Options): Promise<CommandRes
     await refuseReplacing(out);
     return importWeights({ file, out, modality });
   });
-  return { json: { ...report, out }, text: [...asText(report), '', `${out}: a model folder`].join('\n') };
+  return {
+    json: { ...report, out },
+    text: [...asText(report), '', ...warningLines(report.warnings), `${out}: a model folder`].join('\n'),
+  };
 }
 
 function asText(report: ImportReport): string[] {
-  const { file, format, width, heads, matched, parameters, dtypes, prefix, unetAlone, missingHeads, unknown, skipped, warnings } =
-    report;
+  const { file, format, width, heads, matched, parameters, dtypes, prefix, unetAlone, missingHeads, unknown, skipped } = report;
   const classes = Object.entries(skipped).sort(([, a], [, b]) => b - a);
   const objects = classes.reduce((sum, [, count]) => sum + count, 0);
   const standing = Object.entries(heads).flatMap(([head, value]) =>
@@ -45,7 +48,6 @@ function asText(report: ImportReport): string[] {
         ]
       : []),
     ...(names.length > 0 ? [`names    ${names.join('; ')}`] : []),
-    ...(warnings.length > 0 ? ['', 'Warnings:', ...warnings.map((warning) => `  ${warning}`)] : []),
   ];
 }
 

@@ -11,9 +11,10 @@ import { type Statistics, statisticsOf } from '../../geometry/statistics.ts';
 import type { LoadedImage } from '../../images/loaded-image.ts';
 import { findImages, type ImageSource } from '../../images/node/find.ts';
 import { readImage } from '../../images/node/read.ts';
-import { endsBatch, systemError } from '../../node/machine.ts';
+import { failureOf } from '../../node/batch.ts';
 import { isRefused, looksLikeLabelMap, misfits, REASONS, unusualValues, withoutAir } from '../../preparation/fitness.ts';
 import { odditiesOf } from '../../preparation/oddities.ts';
+import { count } from '../batch-text.ts';
 import { action, type CommandResult } from '../run-command.ts';
 import { collect, type SelectionFlags, selectionOf } from '../selection-options.ts';
 import { formatTable } from '../table.ts';
@@ -104,15 +105,7 @@ async function inspectOne(source: ImageSource, asked: Question): Promise<Row> {
       warnings: warningsOf(image, statistics, labels, asked),
     };
   } catch (error) {
-    const known = systemError(error, source.path) ?? error;
-    if (endsBatch(known) || known instanceof UsageError || !(known instanceof Error)) throw known;
-    // a defect of ours that one file brings out need not hide the others
-    const why =
-      known instanceof WorkError
-        ? known.message.replace(`${source.path}: `, '')
-        : `internal error: ${known.message} (a defect of gvsl; set GVSL_DEBUG=1 for where)`;
-    if (!(known instanceof WorkError) && process.env.GVSL_DEBUG) throw known;
-    return { ...name, refused: why };
+    return { ...name, refused: failureOf(error, source.path).reason };
   }
 }
 
@@ -138,8 +131,9 @@ const short = (value: number): string => String(+value.toPrecision(5));
 const times = (values: readonly number[]): string => values.map((v) => +v.toPrecision(4)).join('x');
 
 function asText(rows: readonly Row[], passedOver: readonly PassedOver[]): string {
+  const nameOf = (row: Row): string => (row.series ? `${row.path} (${row.series})` : row.path);
   const cells = rows.map((row) => {
-    const name = row.series ? `${row.path} (${row.series})` : row.path;
+    const name = nameOf(row);
     if ('refused' in row) return [name, 'REFUSED', '', '', '', '', ''];
     const labels =
       row.labels && row.labels.length > 1
@@ -152,8 +146,7 @@ function asText(rows: readonly Row[], passedOver: readonly PassedOver[]): string
   const table = formatTable(['image', 'format', 'size', 'spacing mm', 'axes', 'stored as', 'values'], cells);
   const remarks = rows.flatMap((row) => {
     const lines = 'refused' in row ? [`refused: ${row.refused}`] : row.warnings;
-    const name = 'series' in row && row.series ? `${row.path} (${row.series})` : row.path;
-    return lines.length ? [name, ...lines.map((line) => `  ${line}`)] : [];
+    return lines.length ? [nameOf(row), ...lines.map((line) => `  ${line}`)] : [];
   });
   const others = passedOver.map(({ path, reason }) => `  ${path}: ${reason}`);
   const refused = rows.filter((row) => 'refused' in row).length;
@@ -164,12 +157,12 @@ function asText(rows: readonly Row[], passedOver: readonly PassedOver[]): string
     kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   }
   const summary = [
-    `${rows.length - refused} ${rows.length - refused === 1 ? 'image' : 'images'} read`,
+    `${count(rows.length - refused, 'image')} read`,
     ...(passedOver.length > 0
       ? [`${passedOver.length} passed over (${[...kinds].map(([kind, n]) => `${n} ${kind}`).join(', ')})`]
       : []),
     ...(refused > 0 ? [`${refused} refused`] : []),
-    `${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`,
+    count(warnings, 'warning'),
   ].join(', ');
   return [
     table,

@@ -11,6 +11,7 @@ import { guardInputs, refuseReplacing } from '../../node/guard.ts';
 import { createProgress } from '../../node/progress.ts';
 import { REASONS } from '../../preparation/fitness.ts';
 import type { PrepareOptions } from '../../preparation/prepare-options.ts';
+import { count } from '../batch-text.ts';
 import { action, type CommandResult } from '../run-command.ts';
 import { collect, describeReasons, selectionOf } from '../selection-options.ts';
 import { stopSignal } from '../stop-signal.ts';
@@ -90,8 +91,8 @@ async function run(source: string, out: string, flags: Flags): Promise<CommandRe
   });
   const timeMs = Math.round(performance.now() - startedMs);
   const { cohort, kept, layout, unmatched } = report;
-  const count = (...kinds: CohortProblem['kind'][]): number => cohort.problems.filter((p) => kinds.includes(p.kind)).length;
-  const refused = count('refused');
+  const ofKind = (...kinds: CohortProblem['kind'][]): number => cohort.problems.filter((p) => kinds.includes(p.kind)).length;
+  const refused = ofKind('refused');
   return {
     json: {
       folder: out,
@@ -100,9 +101,9 @@ async function run(source: string, out: string, flags: Flags): Promise<CommandRe
       prepared: cohort.subjects.length,
       kept,
       refused,
-      leftOut: count('left-out'),
+      leftOut: ofKind('left-out'),
       unmatched,
-      warnings: count('warning', 'duplicate'),
+      warnings: ofKind('warning', 'duplicate'),
       classes: countClasses(cohort.subjects.map((subject) => subject.class)).classes,
       ...withoutFolder(cohort),
     },
@@ -158,16 +159,15 @@ function asText({ cohort, kept, layout, unmatched }: PrepareReport, timeMs: numb
   const labelled = subjects.filter((s) => s.labelCodes).length;
   const empty = subjects.filter((s) => s.labelCodes?.every((code) => code === 0)).length;
   const classes = describeClasses(countClasses(subjects.map((s) => s.class)));
-  const plural = (n: number, word: string): string => `${n} ${word}${n === 1 ? '' : 's'}`;
   const facts = [
-    `${plural(subjects.length, 'image')} prepared${kept ? ` (${kept} of them before)` : ''}`,
+    `${count(subjects.length, 'image')} prepared${kept ? ` (${kept} of them before)` : ''}`,
     ...countedProblems(problems),
     ...(unmatched > 0 ? [`${unmatched} not matched`] : []),
     `${labelled} with labels${empty ? ` (${empty} of them empty: negatives)` : ''}`,
     ...(classes ? [classes] : []),
     `${layout} layout`,
     formatDuration(timeMs),
-    plural(warnings, 'warning'),
+    count(warnings, 'warning'),
   ];
   parts.push(subjects.length > 0 ? `${folder}: ${facts.join(', ')}` : `nothing could be prepared: ${facts.slice(1).join(', ')}`);
   return parts.join('\n');

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { BACKENDS } from '../../engine/backend.ts';
 import type { RegistrationReport } from '../../registration/register.ts';
 import { CHANNEL, OVERWRITE } from '../apply-options.ts';
+import { warningLines } from '../batch-text.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
 interface Options {
@@ -87,7 +88,7 @@ function asText(report: RegistrationReport, formatTable: typeof import('../table
   const howOften = network.tiles === 1 ? 'at once' : `in ${network.tiles} tiles`;
   return [
     `${moving.path} onto ${fixed.path}`,
-    ...(warnings.length > 0 ? ['', 'Warnings:', ...warnings.map((warning) => `  ${warning}`), ''] : []),
+    ...(warnings.length > 0 ? ['', ...warningLines(warnings)] : []),
     `by ${model.folder} (step ${model.step}), ${network.inputSize.join(' x ')} voxels of ${report.preprocessing.spacingMm.join(' x ')} mm ${howOften}`,
     '',
     formatTable(

@@ -12,7 +12,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
   const { formatDuration } = await import('../../errors/format-duration.ts');
   const { segmentImages } = await import('../../transfer/segment.ts');
   const { formatTable } = await import('../table.ts');
-  const { batchText } = await import('../batch-text.ts');
+  const { batchText, count } = await import('../batch-text.ts');
   const startedMs = performance.now();
   const report = await segmentImages({
     ...(await readApplyOptions(options)),
@@ -36,7 +36,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
     text: batchText(
       report,
       formatTable(['image', 'code', 'structure', 'voxels', 'mL'], rows, [3, 4]),
-      `${options.out}: ${files} ${files === 1 ? 'file' : 'files'}, segment.json (${formatDuration(timeMs)})`,
+      `${options.out}: ${count(files, 'file')}, segment.json (${formatDuration(timeMs)})`,
     ),
     exitCode: report.failed.length > 0 ? 1 : 0,
   };
