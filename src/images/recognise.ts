@@ -1,7 +1,26 @@
-/** What a file is, by its first bytes: names lie. */
+/** What a file is, by its first bytes (names lie), and what its name promises. */
 import { latin1 } from './data-place.ts';
 
 export type ImageKind = 'DICOM' | 'NIfTI' | 'NRRD' | 'MetaImage' | 'MGH';
+
+const ENDINGS: readonly (readonly [RegExp, ImageKind])[] = [
+  [/\.(nii|hdr|img)(\.gz)?$/i, 'NIfTI'],
+  [/\.(nrrd|nhdr)(\.gz)?$/i, 'NRRD'],
+  [/\.(mha|mhd)(\.gz)?$/i, 'MetaImage'],
+  [/\.(mgh|mgz|mgh\.gz)$/i, 'MGH'],
+  [/\.(dcm|dicm|dicom|ima)$/i, 'DICOM'],
+];
+
+const endingOf = (name: string) => ENDINGS.find(([ending]) => ending.test(name));
+
+/** The kind that a name promises; null if it is no image's. */
+export const kindOfName = (name: string): ImageKind | null => endingOf(name)?.[1] ?? null;
+
+/** The voxels of a pair, whose bytes may look like anything. */
+export const isVoxelHalf = (name: string): boolean => /\.img(\.gz)?$/i.test(name);
+
+/** A name without its image ending: 'heart-ct.nii.gz' gives 'heart-ct'. */
+export const withoutEnding = (name: string): string => name.replace(endingOf(name)?.[0] ?? '', '');
 
 /** The kind of a file's content, by its first 1024 bytes (decompressed); null if it is none that states itself (Analyze, DICOM without its preamble). */
 export function recognise(head: Uint8Array): ImageKind | null {

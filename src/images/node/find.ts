@@ -6,6 +6,7 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { MachineError, WorkError } from '../../errors/errors.ts';
 import { isMachineTrouble, machineError } from '../../node/machine.ts';
+import { isVoxelHalf, kindOfName, withoutEnding } from '../recognise.ts';
 import { type DicomSource, dicomSources, isDicomFile, type NotRead } from './dicom.ts';
 
 /** An image to read. */
@@ -20,18 +21,17 @@ export interface Found {
   readonly passedOver: readonly NotRead[];
 }
 
-/** Endings of the files that readImage reads; .img only as the half of a pair. */
-const IMAGE_NAME = /\.(nii|nii\.gz|hdr|hdr\.gz|nrrd|nhdr|mha|mhd|mgh|mgz|mgh\.gz)$/i;
-const VOXEL_HALF = /\.img(\.gz)?$/i;
-const DICOM_NAME = /\.(dcm|dicm|dicom|ima)$/i;
 /** What systems leave in folders, and what a killed process of ours leaves. */
 const LITTER = /^(\._.*|\.DS_Store|\..*\.part|Thumbs\.db|desktop\.ini)$/i;
 
-/** The name without folder and image ending: 'a/heart-ct.nii.gz' gives 'heart-ct'. */
-export const imageStem = (path: string): string =>
-  basename(path).replace(IMAGE_NAME, '').replace(VOXEL_HALF, '').replace(DICOM_NAME, '');
+/** The name without folder and image ending: 'a/heart-ct.nii.gz' gives 'heart-ct', and so does 'a/heart-ct.dcm.nii.gz'. */
+export function imageStem(path: string): string {
+  const stem = withoutEnding(basename(path));
+  return isImageName(path) && kindOfName(stem) === 'DICOM' ? withoutEnding(stem) : stem;
+}
 
-export const isImageName = (path: string): boolean => IMAGE_NAME.test(path) || VOXEL_HALF.test(path);
+/** Whether a file's name is that of an image other than DICOM. */
+export const isImageName = (path: string): boolean => ![null, 'DICOM'].includes(kindOfName(path));
 
 const isForbidden = (error: unknown): boolean => ['EACCES', 'EPERM'].includes(String((error as NodeJS.ErrnoException).code));
 
@@ -48,17 +48,16 @@ export async function findImages(folder: string): Promise<Found> {
     const isDicom = await isDicomFile(path).catch((error) => {
       if (error instanceof MachineError || !(error instanceof WorkError)) throw error;
       // what cannot be opened is refused as what its name says it is; without an ending it may be a slice
-      if (!IMAGE_NAME.test(name) && !/\.[a-z]\w{1,4}$/i.test(name)) refused.push({ path, reason: error.message });
+      if (!isImageName(name) && !/\.[a-z]\w{1,4}$/i.test(name)) refused.push({ path, reason: error.message });
       return false;
     });
-    if (isDicom || (DICOM_NAME.test(name) && !name.startsWith('.'))) dicom.push(path);
+    if (isDicom || (kindOfName(name) === 'DICOM' && !name.startsWith('.'))) dicom.push(path);
     else if (name.startsWith('.')) passedOver.push({ path, reason: 'a hidden file' });
-    else if (IMAGE_NAME.test(name)) files.push({ kind: 'file', path });
-    else if (VOXEL_HALF.test(name)) {
-      const base = name.replace(VOXEL_HALF, '').toLowerCase();
+    else if (isVoxelHalf(name)) {
+      const base = withoutEnding(name).toLowerCase();
       const hasHeader = names.some((n) => n.toLowerCase() === `${base}.hdr` || n.toLowerCase() === `${base}.hdr.gz`);
       if (!hasHeader) files.push({ kind: 'file', path });
-    }
+    } else if (isImageName(name)) files.push({ kind: 'file', path });
   }
 
   async function visit(path: string): Promise<void> {

@@ -8,6 +8,7 @@ import { WorkError } from '../../errors/errors.ts';
 import { cornerDistanceMm } from '../../geometry/affine.ts';
 import type { Geometry, Matrix3, VoxelArray } from '../../geometry/volume.ts';
 import type { LoadedImage, ReadOptions } from '../loaded-image.ts';
+import { findImages, imageStem } from './find.ts';
 import { openImage, readImage } from './read.ts';
 import { writeImage, writePlanes, writeVectorImage } from './write.ts';
 
@@ -760,5 +761,28 @@ describe('writing', () => {
         await expect(writePlanes(target, { geometry, type: 'int16', plane: failing })).rejects.toThrow(RangeError);
         expect(readdirSync(dirname(target))).toEqual([]);
       }
+  });
+});
+
+describe('folders', () => {
+  it('give every file whose name promises a format that is read, compressed or not, and of a pair its header', async () => {
+    const alone = ['nii', 'nii.gz', 'NRRD', 'nrrd.gz', 'nhdr', 'mha', 'mha.gz', 'mhd', 'mgh', 'mgz', 'mgh.gz', 'img'];
+    for (const [k, ending] of alone.entries()) put(`found/${k + 10}.${ending}`, 'x');
+    for (const name of ['pair.hdr', 'pair.IMG', 'zipped.hdr.gz', 'zipped.img.gz', 'notes.txt', 'voxels.raw.gz'])
+      put(`found/${name}`, 'x');
+    const { images, refused } = await findImages(join(folder, 'found'));
+    expect(images.map(({ path }) => relative(join(folder, 'found'), path))).toEqual([
+      ...alone.map((ending, k) => `${k + 10}.${ending}`),
+      'pair.hdr',
+      'zipped.hdr.gz',
+    ]);
+    expect(refused).toEqual([]);
+    expect(images.map(({ path }) => imageStem(path))).toEqual([...alone.map((_, k) => `${k + 10}`), 'pair', 'zipped']);
+    expect(['a/scan.dcm.nii.gz', 'scan.nrrd.nii', 'scan.dcm', 'scan.v2'].map(imageStem)).toEqual([
+      'scan',
+      'scan.nrrd',
+      'scan',
+      'scan.v2',
+    ]);
   });
 });

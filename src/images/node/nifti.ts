@@ -3,7 +3,7 @@ import { type ByteSource, headOf } from '../bytes.ts';
 import { niftiImage } from '../nifti.ts';
 import { NIFTI_HEADER_BYTES, parseNiftiHeader } from '../nifti-header.ts';
 import { type OpenFile, opened } from '../open-file.ts';
-import { recognise } from '../recognise.ts';
+import { isVoxelHalf, recognise } from '../recognise.ts';
 import { maybeGzipped } from './file-bytes.ts';
 import { findBeside } from './find-beside.ts';
 
@@ -35,7 +35,7 @@ export async function openNifti(path: string, file: ByteSource, notes: Set<strin
     return { ...(await maybeGzipped(found, notes)), name: found };
   };
   const first = await headOf(file, NIFTI_HEADER_BYTES);
-  const voxelsFirst = /\.img(\.gz)?$/i.test(path) && recognise(first) !== 'NIfTI';
+  const voxelsFirst = isVoxelHalf(path) && recognise(first) !== 'NIfTI';
   const head = voxelsFirst ? await headOf(await partner('hdr'), NIFTI_HEADER_BYTES) : first;
   const header = parseNiftiHeader(head, HALF.test(path));
   const source = !header.pair || voxelsFirst ? file : await partner('img');

@@ -11,7 +11,7 @@ import { headOf } from '../bytes.ts';
 import type { LoadedImage, ReadOptions } from '../loaded-image.ts';
 import { MGH_HEADER_BYTES, parseMgh } from '../mgh.ts';
 import { factsOf, loadFile, type OpenFile, opened, planesOf } from '../open-file.ts';
-import { describeOther, type ImageKind, recognise } from '../recognise.ts';
+import { describeOther, isVoxelHalf, kindOfName, recognise } from '../recognise.ts';
 import { type VoxelType, valueType, voxelTypeOf } from '../stored-image.ts';
 import { describeStack, isDicomFile, readDicomFile, readDicomSource } from './dicom.ts';
 import { HEAD_BYTES, maybeGzipped, openingError } from './file-bytes.ts';
@@ -111,11 +111,9 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
   });
   const source = { ...stored, head };
   const content = recognise(head) ?? ((await isDicomFile(path)) ? 'DICOM' : null);
-  const named = KINDS.find(([ending]) => ending.test(path))?.[1];
-  // the voxels of a pair may look like anything
-  const voxelsAlone = /\.img(\.gz)?$/i.test(path) && content !== 'DICOM';
-  const kind = voxelsAlone ? 'NIfTI' : (content ?? named);
-  if (content !== null && named !== undefined && kind !== named)
+  const named = kindOfName(path);
+  const kind = isVoxelHalf(path) && content !== 'DICOM' ? 'NIfTI' : (content ?? named);
+  if (content !== null && named !== null && kind !== named)
     notes.add(`its name says ${named}, and its content is ${content}: it is read as that`);
   if (kind === 'NIfTI' || kind === 'MGH') noteCompression(path, stored.gzipped, notes);
   switch (kind) {
@@ -134,15 +132,6 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
   const other = describeOther(head);
   throw new WorkError(`${other ? `it is ${other}, ` : ''}not a format that is read here: expected ${READABLE}`);
 }
-
-/** What names promise. */
-const KINDS: readonly (readonly [RegExp, ImageKind])[] = [
-  [/\.(nii|hdr|img)(\.gz)?$/i, 'NIfTI'],
-  [/\.(nrrd|nhdr)(\.gz)?$/i, 'NRRD'],
-  [/\.(mha|mhd)(\.gz)?$/i, 'MetaImage'],
-  [/\.(mgh|mgz|mgh\.gz)$/i, 'MGH'],
-  [/\.(dcm|dicm|dicom|ima)$/i, 'DICOM'],
-];
 
 /** Other programs go by the name. */
 function noteCompression(path: string, gzipped: boolean, notes: Set<string>): void {
