@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { formatNames } from '../errors/format-names.ts';
 import type { Geometry } from '../geometry/volume.ts';
 import type { FileContent } from '../node/files.ts';
 import type { Cohort, Subject } from './cohort.ts';
@@ -70,12 +71,6 @@ export function fingerprintOf(
   return { hash: all.digest('hex'), options: sorted, subjects: lines };
 }
 
-/** So many ids are named. */
-const NAMED = 3;
-
-const named = (ids: readonly string[]): string =>
-  ids.length <= NAMED + 1 ? ids.join(', ') : `${ids.slice(0, NAMED).join(', ')} and ${ids.length - NAMED} more`;
-
 /** Digests by subject. */
 interface Parts {
   readonly source: string;
@@ -104,7 +99,7 @@ export function compareFingerprints(before: CohortFingerprint, now: CohortFinger
   if (old.size !== current.size) found.push(`subjects: were ${old.size}, now ${current.size}`);
   const [oldIds, ids] = [[...old.keys()], [...current.keys()]];
   const say = (what: string, which: readonly string[]): void => {
-    if (which.length > 0) found.push(`${what}: ${named(which)}`);
+    if (which.length > 0) found.push(`${what}: ${formatNames(which)}`);
   };
   const common = ids.filter((id) => old.has(id));
   const differing = (part: keyof Parts): string[] => common.filter((id) => old.get(id)![part] !== current.get(id)![part]);

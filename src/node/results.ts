@@ -7,6 +7,7 @@
 import { lstat, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MachineError, UsageError, WorkError } from '../errors/errors.ts';
+import { formatNames } from '../errors/format-names.ts';
 import { makeFolder, removeLeftOvers, sha256Of, writeFileAtomic } from './files.ts';
 import { refuseReplacing } from './guard.ts';
 import { lockFolder } from './lock.ts';
@@ -84,9 +85,8 @@ export async function openResults(folder: string, { names, overwrite, by }: Resu
     if (!there.isFile() || known[name] !== (await sha256Of(path))) foreign.push(name);
   }
   if (foreign.length > 0) {
-    const list = `${foreign.slice(0, 3).join(', ')}${foreign.length > 3 ? ` and ${foreign.length - 3} more` : ''}`;
     throw new UsageError(
-      `--out ${folder}: ${list} ${foreign.length > 1 ? 'are' : 'is'} there already and ${foreign.length > 1 ? 'were' : 'was'} not written by ${by}, or changed since; choose another folder, or replace with --overwrite`,
+      `--out ${folder}: ${formatNames(foreign)} ${foreign.length > 1 ? 'are' : 'is'} there already and ${foreign.length > 1 ? 'were' : 'was'} not written by ${by}, or changed since; choose another folder, or replace with --overwrite`,
     );
   }
   await withMachineTrouble(folder, () => makeFolder(folder));

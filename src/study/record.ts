@@ -9,7 +9,7 @@ import { compareFingerprints, fingerprintOf, fingerprintSchema } from '../cohort
 import { UsageError } from '../errors/errors.ts';
 import { findFolder, writeFileAtomic } from '../node/files.ts';
 import { jsonText, readJson } from '../training/model-folder.ts';
-import { FREE_OF_A_RESULT } from '../training/run-record.ts';
+import { changedError, isFreeOfAResult } from '../training/run-record.ts';
 import { version } from '../version.ts';
 import type { Study } from './configuration.ts';
 
@@ -40,7 +40,7 @@ function changedDeclaration(before: object, now: object): string[] {
   const [old, current] = [new Map(leaves(before)), new Map(leaves(now))];
   return [...new Set([...old.keys(), ...current.keys()])]
     .filter((path) => old.get(path) !== current.get(path))
-    .filter((path) => !FREE.test(path) && !FREE_OF_A_RESULT.test(CONFIGURATION.exec(path)?.[1] ?? ''))
+    .filter((path) => !FREE.test(path) && !isFreeOfAResult(CONFIGURATION.exec(path)?.[1] ?? ''))
     .map((path) => `${path}: was ${old.get(path) ?? 'absent'}, now ${current.get(path) ?? 'absent'}`);
 }
 
@@ -75,7 +75,5 @@ export async function agreeWithStudy(study: Study, out: string): Promise<void> {
       .map((line) => `pretraining.cohort ${line}`),
   ];
   if (changed.length > 0)
-    throw new UsageError(
-      `${out}: holds another study's results; what it was begun with has changed:\n${changed.map((line) => `  ${line}`).join('\n')}\n${anew(out)}`,
-    );
+    throw changedError(`${out}: holds another study's results; what it was begun with has changed`, changed, anew(out));
 }

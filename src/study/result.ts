@@ -1,6 +1,6 @@
 /** Whether a result in a study's folder is the one that the study wants. */
 import { UsageError } from '../errors/errors.ts';
-import { changedSince, type RunFacts, type RunRecord } from '../training/run-record.ts';
+import { changedError, changedSince, type RunFacts, type RunRecord } from '../training/run-record.ts';
 
 /**
  * Whether a finished training in a study's folder is the one that is wanted.
@@ -17,7 +17,5 @@ export function requireResult(folder: string, record: RunRecord | undefined, run
     throw new UsageError(`${folder}: its result and its run.json are of different trainings. ${again}`);
   const changed = changedSince(record, facts, { result: true });
   if (changed.length > 0)
-    throw new UsageError(
-      `${folder}: holds another training's result; what it was made from has changed:\n${changed.map((line) => `  ${line}`).join('\n')}\n${again}`,
-    );
+    throw changedError(`${folder}: holds another training's result; what it was made from has changed`, changed, again);
 }

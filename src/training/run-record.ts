@@ -13,6 +13,7 @@ import type { Cohort } from '../cohort/cohort.ts';
 import { compareFingerprints, fingerprintOf, fingerprintSchema } from '../cohort/fingerprint.ts';
 import type { Backend } from '../engine/backend.ts';
 import { UsageError } from '../errors/errors.ts';
+import { formatNames } from '../errors/format-names.ts';
 import { createBackend } from '../node/backends.ts';
 import { writeFileAtomic } from '../node/files.ts';
 import type { Progress } from '../node/progress.ts';
@@ -25,12 +26,11 @@ export const RUN_FILE = 'run.json';
 /** 100,000 subjects with their ids in two lists are 10 MB. */
 const MAX_RECORD_BYTES = 256e6;
 
-/** How long to go on, on what, and what to write down of it: free to change when a run goes on. */
-const FREE =
-  /^(steps|threads|backend|maxNonFiniteSteps|log\.(everySteps|picturesEverySteps|checkpointEverySteps|checkpointEveryMinutes))$/;
-/** What may differ between a study's declaration and a result that it takes over: nothing that shapes the result. */
-export const FREE_OF_A_RESULT =
-  /^(threads|maxNonFiniteSteps|log\.(everySteps|picturesEverySteps|checkpointEverySteps|checkpointEveryMinutes))$/;
+/** Whether a key shapes nothing of a result: what to write down on the way, and how fast. Such keys may differ from what a finished result had. */
+export const isFreeOfAResult = (path: string): boolean =>
+  /^(threads|maxNonFiniteSteps|log\.(everySteps|picturesEverySteps|checkpointEverySteps|checkpointEveryMinutes))$/.test(path);
+/** Whether a key may change when a run goes on: also how long, and on what. */
+const isFree = (path: string): boolean => /^(steps|backend)$/.test(path) || isFreeOfAResult(path);
 /** Paths, for which contents are compared. */
 const PATHS = /^(init|data\.split)$/;
 
@@ -82,19 +82,19 @@ const at = (configuration: unknown, path: string): unknown =>
 const text = (value: unknown): string => JSON.stringify(value) ?? 'absent';
 
 /** How two configurations differ, a line each that names the key. What an older one does not say was the default. */
-export function changedKeys(before: unknown, now: unknown, schema: ConfigurationSchema | undefined, free = FREE): string[] {
+export function changedKeys(
+  before: unknown,
+  now: unknown,
+  schema: ConfigurationSchema | undefined,
+  isLeftOut: (path: string) => boolean = isFree,
+): string[] {
   return configurationKeys(schema)
-    .filter(({ path, section }) => !section && !free.test(path))
+    .filter(({ path, section }) => !section && !isLeftOut(path))
     .flatMap(({ path, default: standard }) => {
       const [was, is] = [text(at(before, path) ?? standard), text(at(now, path))];
       return was === is ? [] : [`${path}: was ${was}, now ${is}`];
     });
 }
-
-/** So many ids are named. */
-const NAMED = 3;
-const some = (ids: readonly string[]): string =>
-  ids.length <= NAMED + 1 ? ids.join(', ') : `${ids.slice(0, NAMED).join(', ')} and ${ids.length - NAMED} more`;
 
 /** Who moved between the parts of a split, a line for each part. */
 function changedSplit(before: RunRecord, now: RunFacts['split']): string[] {
@@ -106,8 +106,8 @@ function changedSplit(before: RunRecord, now: RunFacts['split']): string[] {
     if (more.length === 0 && fewer.length === 0)
       return text(old[part]) === text(now[part] ?? []) ? [] : [`${part} subjects: in another order`];
     const parts = [
-      ...(more.length > 0 ? [`now also ${some(more)}`] : []),
-      ...(fewer.length > 0 ? [`no longer ${some(fewer)}`] : []),
+      ...(more.length > 0 ? [`now also ${formatNames(more)}`] : []),
+      ...(fewer.length > 0 ? [`no longer ${formatNames(fewer)}`] : []),
     ];
     return [`${part} subjects: ${parts.join('; ')}`];
   });
@@ -124,16 +124,15 @@ export function changedSince(record: RunRecord, facts: RunFacts, { result = fals
   if (record.kind !== undefined && record.kind !== facts.kind) return [`kind: was ${record.kind}, now ${facts.kind}`];
   const { configuration, cohort, schema, withClasses } = facts;
   const known = record.initialModel !== undefined;
-  const free = result ? FREE_OF_A_RESULT : FREE;
-  const keys = configurationKeys(schema).flatMap(({ path, section }) => (section || !PATHS.test(path) ? [] : [path]));
-  const contents = (path: string): boolean => PATHS.test(path) && (path === 'init' ? known : record.split !== undefined);
   const begun = record.backends?.at(-1)?.backend;
+  const isLeftOut = (path: string): boolean => {
+    if (result && path === 'backend') return configuration.backend === 'auto' || begun === configuration.backend;
+    // their contents are compared below, where the record has them
+    if (PATHS.test(path)) return path === 'init' ? known : record.split !== undefined;
+    return result ? isFreeOfAResult(path) : isFree(path);
+  };
   return [
-    ...changedKeys(record.configuration, configuration, schema, free).filter((line) => {
-      const path = line.slice(0, line.indexOf(':'));
-      if (path === 'backend') return configuration.backend !== 'auto' && begun !== configuration.backend;
-      return !(keys.includes(path) && contents(path));
-    }),
+    ...changedKeys(record.configuration, configuration, schema, isLeftOut),
     ...(known && record.initialModel?.sha256 !== facts.initialModel?.sha256
       ? [`init: was ${modelText(record.initialModel)}, now ${modelText(facts.initialModel)}`]
       : []),
@@ -147,7 +146,7 @@ export function changedSince(record: RunRecord, facts: RunFacts, { result = fals
 /** What must not change, as one number. */
 function identityOf({ kind, cohort, split, initialModel, configuration, schema, withClasses }: RunFacts): string {
   const shaping = configurationKeys(schema)
-    .filter(({ path, section }) => !section && !FREE.test(path) && !PATHS.test(path))
+    .filter(({ path, section }) => !section && !isFree(path) && !PATHS.test(path))
     .map(({ path }) => [path, at(configuration, path)]);
   const fingerprint = fingerprintOf(cohort, { withClasses }).hash;
   return createHash('sha256')
@@ -202,6 +201,14 @@ export async function agreeWithRun(
 ): Promise<AgreedRun> {
   const step = checkpoint?.state.step ?? 0;
   const anew = `begin anew: give another --out, or delete ${out}`;
+  const requireSame = (changed: readonly string[]): void => {
+    if (changed.length > 0)
+      throw changedError(
+        `${out}: cannot go on, because what the run was begun with has changed`,
+        changed,
+        `Leave these as they were, or ${anew}`,
+      );
+  };
   if (checkpoint) {
     const { pretraining, training } = checkpoint.configuration;
     const wrong = facts.kind === 'pre-training' ? training : pretraining;
@@ -219,8 +226,7 @@ export async function agreeWithRun(
         `${out}: ${RUN_FILE} and the checkpoint in last/ are of different runs; put back the one that belongs to it, or ${anew}`,
       );
     const configured = before?.configuration ?? pretraining ?? training;
-    const changed = before ? changedSince(before, facts) : changedKeys(configured, facts.configuration, facts.schema);
-    if (changed.length > 0) throw changedError(out, changed);
+    requireSame(before ? changedSince(before, facts) : changedKeys(configured, facts.configuration, facts.schema));
     if (before?.cohort.fingerprint === undefined)
       progress.say(
         `warning: ${out} was begun by a version of gvsl that did not record its cohort: only its configuration${before ? ' and its split' : ''} could be compared. From now on it is recorded`,
@@ -229,8 +235,7 @@ export async function agreeWithRun(
     if (steps !== undefined && step > steps)
       throw new UsageError(`--steps: ${out} has done ${step} steps already, expected at least as many, got ${steps}`);
   } else if (before) {
-    const changed = changedSince(before, facts);
-    if (changed.length > 0) throw changedError(out, changed);
+    requireSame(changedSince(before, facts));
   }
   const history = before?.backends ?? [];
   const begun = history.at(-1)?.backend;
@@ -276,10 +281,9 @@ const recordedFingerprint = ({ cohort, withClasses }: RunFacts): z.output<typeof
   return { hash, options: { ...options }, subjects: [...subjects] };
 };
 
-const changedError = (out: string, changed: readonly string[]): UsageError =>
-  new UsageError(
-    `${out}: cannot go on, because what the run was begun with has changed:\n${changed.map((line) => `  ${line}`).join('\n')}\nLeave these as they were, or begin anew: give another --out, or delete ${out}`,
-  );
+/** Says what has changed, a line each, and what to do. */
+export const changedError = (what: string, changed: readonly string[], advice: string): UsageError =>
+  new UsageError(`${what}:\n${changed.map((line) => `  ${line}`).join('\n')}\n${advice}`);
 
 /** Writes run.json. */
 export const writeRunRecord = (

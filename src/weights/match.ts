@@ -1,5 +1,6 @@
 /** Which of our networks a file's tensors are: by their names and shapes alone. */
 import { WorkError } from '../errors/errors.ts';
+import { formatNames } from '../errors/format-names.ts';
 import { type Architecture, type Heads, NO_HEADS, scaledArchitecture } from '../model/architecture.ts';
 import { parameterTable } from '../model/parameters.ts';
 
@@ -43,26 +44,25 @@ export const isFirstTensor = (name: string): boolean => name === FIRST || name.e
 const FOLLOWER = /ema|averag|teacher|momentum|shadow|target|swa|_k\./i;
 
 const format = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
-const list = (names: readonly string[]): string =>
-  `${names.slice(0, 5).join(', ')}${names.length > 5 ? `, and ${names.length - 5} more` : ''}`;
 
 /** What stands before the names, by the first tensor of the U-Net. */
 function findPrefix(tensors: Shapes, source: string): { prefix: string; unetAlone: boolean; warnings: string[] } {
   const all = [...tensors.keys()].filter(isFirstTensor);
   if (all.length === 0)
     throw new WorkError(
-      `${source}: no tensor is called ${FIRST}, so it is no U-Net as gvsl knows it; the file holds ${list([...tensors.keys()]) || 'no tensors'}`,
+      `${source}: no tensor is called ${FIRST}, so it is no U-Net as gvsl knows it; the file holds ${formatNames([...tensors.keys()], 5) || 'no tensors'}`,
     );
   const leading = all.filter((name) => !FOLLOWER.test(name));
   const found = leading.length === 1 ? leading : all;
   if (found.length > 1)
-    throw new WorkError(`${source}: holds ${found.length} networks (${list(found)}); save the state dict of one`);
+    throw new WorkError(`${source}: holds ${found.length} networks (${formatNames(found)}); save the state dict of one`);
   const before = found[0]!.slice(0, -FIRST.length);
   const unetAlone = !/(^|\.)unet\.$/.test(before);
   return {
     prefix: unetAlone ? before : before.slice(0, -'unet.'.length),
     unetAlone,
-    warnings: all.length > 1 ? [`the file holds ${all.length} networks (${list(all)}); taken was that of ${found[0]}`] : [],
+    warnings:
+      all.length > 1 ? [`the file holds ${all.length} networks (${formatNames(all)}); taken was that of ${found[0]}`] : [],
   };
 }
 

@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { WorkError } from '../errors/errors.ts';
+import { formatNames } from '../errors/format-names.ts';
 import { quoteJson } from '../formats/json.ts';
 import { isFile } from '../node/files.ts';
 import { openRandomAccess } from '../node/random-access.ts';
@@ -62,7 +63,7 @@ async function openShards(path: string, isWanted: (name: string) => boolean): Pr
   for (const shard of shards) if (!(await isFile(join(dirname(path), shard)))) missing.push(shard);
   if (missing.length > 0)
     throw new WorkError(
-      `${path}: ${missing.length} of its ${shards.length} files of weights are missing: ${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ', ...' : ''}; put them into the same folder`,
+      `${path}: ${missing.length} of its ${shards.length} files of weights are missing: ${formatNames(missing, 5)}; put them into the same folder`,
     );
   const opened: StoredWeights[] = [];
   const close = async (): Promise<void> => void (await Promise.all(opened.map((each) => each.close())));
@@ -92,9 +93,7 @@ async function openShards(path: string, isWanted: (name: string) => boolean): Pr
         throw new WorkError(`${path}: ${name} should be in ${shard}, which does not hold it; were files of two models mixed?`);
     const unlisted = [...tensors.keys()].filter((name) => !index.has(name));
     if (unlisted.length > 0)
-      warnings.push(
-        `${basename(path)} does not list ${unlisted.length} tensors of its files: ${unlisted.slice(0, 5).join(', ')}`,
-      );
+      warnings.push(`${basename(path)} does not list ${unlisted.length} tensors of its files: ${formatNames(unlisted, 5)}`);
     const refused = new Map(opened.flatMap((each) => [...each.refused]));
     return { format: `${opened[0]?.format ?? 'no format'}, ${shards.length} files`, tensors, refused, opaque, warnings, close };
   } catch (error) {
