@@ -1,6 +1,7 @@
-/** One line that the typed arrays of labels need: TypeScript cannot see that a copy of a Uint8Array is one. */
+/** One line that typed arrays of voxels need: TypeScript cannot see of which type one is that another's constructor makes. */
 
 import type { VoxelArray } from '../geometry/volume.ts';
 
-/** An array of the same type and length, all zero. */
-export const emptyLike = <Data extends VoxelArray>(data: Data): Data => data.slice().fill(0) as Data;
+/** An array of the same type, all zero. */
+export const emptyLike = <Data extends VoxelArray>(data: Data, length = data.length): Data =>
+  new (data.constructor as new (length: number) => Data)(length);

@@ -6,11 +6,12 @@
 import { composeAffine, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
 import { Histogram, ValueRange } from '../geometry/statistics.ts';
 import { type Geometry, toZyx, type Volume, voxelCount } from '../geometry/volume.ts';
+import { emptyLike } from '../method/empty-like.ts';
 import { OverlapCount } from '../method/evaluation/label-overlap.ts';
 import { ncc } from '../method/evaluation/ncc.ts';
 import { mapPoint, mappedPlanes } from '../method/registration/physical-map.ts';
 import type { Stage, StageName } from '../method/registration/stages.ts';
-import { countInside, emptyLike, sampleNearest, warpImage } from '../method/registration/warp.ts';
+import { countInside, sampleNearest, warpImage } from '../method/registration/warp.ts';
 import type { LandmarkPair } from './inputs.ts';
 
 export interface StageMeasures {

@@ -1,6 +1,7 @@
 /** Classifying images with a trained network: each is prepared as the cohort was, and the probabilities of its windows are averaged. */
 import { join } from 'node:path';
 import { readForNetwork } from '../cohort/read-for-network.ts';
+import { csvLine } from '../formats/csv.ts';
 import { cropPad } from '../geometry/crop.ts';
 import { toXyz, toZyx, type Zyx } from '../geometry/volume.ts';
 import { predictionProgram } from '../method/transfer/programs.ts';
@@ -38,8 +39,6 @@ export interface ClassifyReport {
   /** What concerns no single image: files of a folder that were left out. */
   readonly warnings: readonly string[];
 }
-
-const cell = (text: string): string => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
 const TABLE = 'classes.csv';
 const REPORT = 'classes.json';
@@ -112,12 +111,9 @@ export async function classifyImages(call: ClassifyCall): Promise<ClassifyReport
       warnings,
     };
     const lines = images.map(({ case: name, probabilities, prediction }) =>
-      [cell(name), ...task.classes.map((label) => probabilities[label]!.toFixed(6)), cell(prediction)].join(','),
+      csvLine([name, ...task.classes.map((label) => probabilities[label]!.toFixed(6)), prediction]),
     );
-    await writeFileAtomic(
-      join(out, TABLE),
-      `${[['case', ...task.classes.map(cell), 'prediction'].join(','), ...lines].join('\n')}\n`,
-    );
+    await writeFileAtomic(join(out, TABLE), `${[csvLine(['case', ...task.classes, 'prediction']), ...lines].join('\n')}\n`);
     await writeFileAtomic(join(out, REPORT), jsonText(report));
     await results.finish([TABLE, REPORT]);
     return report;

@@ -1,6 +1,7 @@
 /** What a command that applies a model is given: files, folders of images, DICOM folders; each becomes one image with a name for its results. */
 import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve, sep } from 'node:path';
+import { caseName } from '../cohort/table.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { findImages, type ImageSource, imageStem } from '../images/node/find.ts';
 import { type Failure, failureOf } from '../node/batch.ts';
@@ -24,13 +25,12 @@ export interface FoundInputs {
 
 /** nnU-Net's number of a channel. */
 const CHANNEL = /_(\d{4})$/;
-const nameOf = (path: string): string => imageStem(path).replace(/_0000$/, '');
 
-async function ofDicomFolder(
+function ofDicomFolder(
   path: string,
   stacks: readonly Extract<ImageSource, { kind: 'dicom' }>[],
   series: string | undefined,
-): Promise<InputImage> {
+): InputImage {
   const folder = basename(resolve(path));
   const wanted =
     series === undefined ? stacks : stacks.filter((stack, k) => stack.files[0]!.seriesUid === series || String(k + 1) === series);
@@ -63,7 +63,7 @@ async function outside(out: string | undefined, folder: string, images: readonly
 async function ofPath(path: string, { series, out }: InputOptions): Promise<FoundInputs> {
   const facts = await stat(path);
   if (!facts.isDirectory())
-    return { images: [{ name: nameOf(path), source: { kind: 'file', path }, isNamed: true }], failed: [], warnings: [] };
+    return { images: [{ name: caseName(path), source: { kind: 'file', path }, isNamed: true }], failed: [], warnings: [] };
   const { images: all, refused, passedOver } = await findImages(path);
   // hidden files are nobody's scans; DICOM objects beside the images are worth a word
   const warnings = passedOver
@@ -73,12 +73,12 @@ async function ofPath(path: string, { series, out }: InputOptions): Promise<Foun
   const direct = images.filter((image) => image.kind === 'dicom').filter((image) => resolve(image.path) === resolve(path));
   // a folder that holds nothing but one patient's DICOM files
   if (direct.length > 0 && direct.length === images.length)
-    return { images: [await ofDicomFolder(path, direct, series)], failed: refused, warnings };
+    return { images: [ofDicomFolder(path, direct, series)], failed: refused, warnings };
   if (images.length + refused.length === 0) throw new WorkError(`${path}: no image in this folder`);
   return {
     images: images.map((source) => {
       const stem = basename(resolve(source.path));
-      const name = source.kind === 'file' ? nameOf(source.path) : source.name ? `${stem}-${source.name}` : stem;
+      const name = source.kind === 'file' ? caseName(source.path) : source.name ? `${stem}-${source.name}` : stem;
       return { name, source, isNamed: false };
     }),
     failed: refused,

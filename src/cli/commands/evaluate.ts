@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { UsageError } from '../../errors/errors.ts';
 import type { ClassificationsReport } from '../../evaluation/classifications.ts';
 import type { Measure, SegmentationsReport } from '../../evaluation/segmentations.ts';
+import { csvLine } from '../../formats/csv.ts';
 import type { Interval } from '../../scores/statistics.ts';
 import { failedTable } from '../batch-text.ts';
 import { action, type CommandResult } from '../run-command.ts';
@@ -87,12 +88,6 @@ function classificationText({ cases, summary, threshold, skipped }: Classificati
     ...(skipped.length > 0 ? [`left out: ${skipped.join('; ')}`] : []),
   ].join('\n');
 }
-
-const csvLine = (fields: readonly unknown[]): string =>
-  fields
-    .map((field) => String(field ?? ''))
-    .map((text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text))
-    .join(',');
 
 /** One line a class. */
 const classificationCsv = ({ cases, threshold, summary }: ClassificationsReport): string =>

@@ -6,6 +6,7 @@ import { composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/
 import { sigmaBeforeDownsampling } from '../../geometry/resample.ts';
 import { smoothGaussian } from '../../geometry/smooth.ts';
 import { type Geometry, type Volume, type VoxelArray, voxelCount, type Xyz } from '../../geometry/volume.ts';
+import { emptyLike } from '../empty-like.ts';
 import { type MappedPlane, mappedPlanes, type PhysicalMap } from './physical-map.ts';
 
 /** Half a voxel outside still belongs to the border voxel; the slack is for rounding in a file's header (as in resampling). */
@@ -14,9 +15,6 @@ const BORDER = 0.5 + 1e-4;
 const isOutside = (position: number, size: number): boolean => !(position >= -BORDER && position <= size - 1 + BORDER);
 const inside = (position: number, size: number): number => (position < 0 ? 0 : Math.min(position, size - 1));
 const nearest = (position: number, size: number): number => Math.max(0, Math.min(size - 1, Math.ceil(position - BORDER)));
-
-export const emptyLike = <Data extends VoxelArray>(data: Data, length: number): Data =>
-  new (data.constructor as new (length: number) => Data)(length);
 
 /** The image smoothed as a coarser grid needs it, along each of its axes; itself if the grid is as fine. */
 function forGrid(volume: Volume, map: PhysicalMap, grid: Geometry): VoxelArray {

@@ -98,7 +98,7 @@ export function applySpatial<Labels extends VoxelArray>(
   const [centreZ, centreY, centreX] = sizeZyx.map((size) => (size - 1) / 2);
   const result: SpatialResult<Labels> = {
     images: images.map((image) => new Float32Array(image.length)),
-    labels: labels.map(emptyLike),
+    labels: labels.map((map) => emptyLike(map)),
   };
   const elasticRow = plan.elastic ? elasticRows(sizeZyx, plan.elastic) : undefined;
   const shift: VectorRow = [new Float64Array(width), new Float64Array(width), new Float64Array(width)];
