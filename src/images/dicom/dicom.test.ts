@@ -448,6 +448,22 @@ describe('files', () => {
     }
   });
 
+  it('whose numbers are none (a decimal comma) are refused, not read with a default', async () => {
+    for (const [tag, value] of [
+      ['00281053', '0,5'],
+      ['00281052', '-1024 HU'],
+      ['00280030', '0,7\\0,7'],
+      ['00200032', '1,5\\2\\3'],
+      ['00200037', 'axial'],
+      ['00280008', 'one'],
+    ] as const) {
+      const message = await refusal(volumes([slice(facts(0, { changes: { [tag]: ['DS', value] } }))]));
+      expect(message).toContain(`(${tag.slice(0, 4)},${tag.slice(4)}) is "${value}", expected numbers`);
+    }
+    const bare = await volume([slice(facts(0, { changes: { '00200032': null } }))]);
+    expect(bare.notes.join()).toMatch(/no slice position/);
+  });
+
   it('of one bit a pixel are counted in bits', async () => {
     const bits = new Uint8Array(4).fill(0b10100101);
     const changes: Changes = { '00280100': ['US', 1], '00280101': ['US', 1], '00280102': ['US', 0], '7fe00010': ['OB', bits] };

@@ -9,6 +9,7 @@ import { WorkError } from '../../errors/errors.ts';
 import { cross } from '../../geometry/affine.ts';
 import type { Xyz } from '../../geometry/volume.ts';
 import { type PixelElement, readDataSet } from './data-set.ts';
+import { item, numbersOf, statedNumbers, text, textOf } from './elements.ts';
 import { NUCLEAR_MEDICINE, nonImageKind, PARAMETRIC_MAP } from './kinds.ts';
 import type { RandomAccess } from './random-access.ts';
 
@@ -75,77 +76,6 @@ export interface DicomFrame {
   readonly tags: ReadonlyMap<string, string | number>;
 }
 
-/** Numbers of a textual or binary element, null if it is absent or not all are numbers. */
-function numbersOf(data: DataSet, tag: string): number[] | null {
-  const element = data.elements[tag];
-  if (!element || element.length === 0) return null;
-  const binary: Readonly<Record<string, readonly [number, (k: number) => number | undefined]>> = {
-    US: [2, (k) => data.uint16(tag, k)],
-    SS: [2, (k) => data.int16(tag, k)],
-    UL: [4, (k) => data.uint32(tag, k)],
-    SL: [4, (k) => data.int32(tag, k)],
-    FL: [4, (k) => data.float(tag, k)],
-    FD: [8, (k) => data.double(tag, k)],
-  };
-  const known = binary[element.vr ?? BINARY_TAGS[tag] ?? ''];
-  const values = known
-    ? Array.from({ length: Math.floor(element.length / known[0]) }, (_, k) => known[1](k) ?? Number.NaN)
-    : (data.string(tag)?.split('\\') ?? []).map((text) => (text.trim() === '' ? Number.NaN : Number(text)));
-  return values.length > 0 && values.every(Number.isFinite) ? values : null;
-}
-
-/** Binary elements that are read here: without the VR (implicit transfer syntax) their kind must be known. */
-const BINARY_TAGS: Readonly<Record<string, string>> = {
-  x00209057: 'UL',
-  x00209128: 'UL',
-  x00209156: 'US',
-  x00209157: 'UL',
-  x00209153: 'FD',
-  x0020930d: 'FD',
-  x00189082: 'FD',
-  x00189087: 'FD',
-  x00189089: 'FD',
-  x00189079: 'FD',
-  x00409224: 'FD',
-  x00409225: 'FD',
-  x00540010: 'US',
-  x00540020: 'US',
-  x00540030: 'US',
-  x00540060: 'US',
-  x00540070: 'US',
-  x00540080: 'US',
-  x00540090: 'US',
-};
-
-const text = (data: DataSet | undefined, tag: string): string => data?.string(tag)?.trim() ?? '';
-const item = (data: DataSet | undefined, tag: string, k = 0): DataSet | undefined => data?.elements[tag]?.items?.[k]?.dataSet;
-
-/** Character sets of PS3.3 C.12.1.1.2 as the Encoding Standard names them. */
-const CHARACTER_SETS: readonly (readonly [string, string])[] = [
-  ['IR 192', 'utf-8'],
-  ['GB18030', 'gb18030'],
-  ['GBK', 'gbk'],
-  ['IR 87', 'iso-2022-jp'],
-  ['IR 149', 'euc-kr'],
-  ['IR 58', 'gbk'],
-  ['IR 13', 'shift_jis'],
-  ['IR 101', 'iso-8859-2'],
-  ['IR 144', 'iso-8859-5'],
-  ['IR 127', 'iso-8859-6'],
-  ['IR 126', 'iso-8859-7'],
-  ['IR 138', 'iso-8859-8'],
-];
-
-/** Text in the file's own character set (0008,0005). */
-export function textOf(data: DataSet, tag: string): string {
-  const element = data.elements[tag];
-  if (!element) return '';
-  const sets = text(data, 'x00080005');
-  const label = CHARACTER_SETS.find(([set]) => sets.includes(set))?.[1] ?? 'iso-8859-1';
-  const bytes = (data.byteArray as Uint8Array).subarray(element.dataOffset, element.dataOffset + element.length);
-  return new TextDecoder(label).decode(bytes).replace(/\0.*$/s, '').trim();
-}
-
 const unit = (v: readonly number[]): Xyz => {
   const length = Math.hypot(...v);
   return v.map((x) => x / length) as unknown as Xyz;
@@ -181,7 +111,7 @@ export async function readDicomObject(source: RandomAccess): Promise<DicomObject
   const highBit = data.uint16('x00280102') ?? bitsStored - 1;
   const signed = data.uint16('x00280103') === 1;
   const samplesPerPixel = data.uint16('x00280002') ?? 1;
-  const count = numbersOf(data, 'x00280008')?.[0] ?? 1;
+  const count = statedNumbers(data, 'x00280008')?.[0] ?? 1;
   if (!Number.isInteger(count) || count < 1 || count > MAX_FRAMES) throw new WorkError(`its header states ${count} frames`);
   if (bitsStored < 1 || bitsStored > bitsAllocated || highBit >= bitsAllocated || highBit + 1 < bitsStored)
     throw new WorkError(`its header states ${bitsStored} bits stored of ${bitsAllocated} with high bit ${highBit}: damaged`);
@@ -366,19 +296,19 @@ function along({ positionMm, rowDirection, columnDirection }: DicomFrame, distan
 }
 
 function frameOf(data: DataSet, file: DicomFile, index: number, group: (tag: string) => DataSet | undefined): DicomFrame {
-  const inGroup = (groups: readonly string[], tag: string): number[] | null => {
+  const inGroup = (groups: readonly string[], tag: string, read = statedNumbers): number[] | null => {
     for (const sequence of groups) {
       const set = group(sequence);
-      const values = set && numbersOf(set, tag);
+      const values = set && read(set, tag);
       if (values) return values;
     }
-    return numbersOf(data, tag);
+    return read(data, tag);
   };
   const position = inGroup(['x00209113'], 'x00200032');
   const orientation = inGroup(['x00209116'], 'x00200037');
-  const spacing = inGroup(['x00289110'], 'x00280030') ?? numbersOf(data, 'x00181164');
-  const thickness = inGroup(['x00289110'], 'x00180050')?.[0] ?? null;
-  const between = inGroup(['x00289110'], 'x00180088')?.[0] ?? null;
+  const spacing = inGroup(['x00289110'], 'x00280030') ?? statedNumbers(data, 'x00181164');
+  const thickness = inGroup(['x00289110'], 'x00180050', numbersOf)?.[0] ?? null;
+  const between = inGroup(['x00289110'], 'x00180088', numbersOf)?.[0] ?? null;
   const hasOrientation = orientation?.length === 6 && [0, 3].every((k) => Math.hypot(...orientation.slice(k, k + 3)) > 1e-6);
   const typeSet = FRAME_TYPES.map(group).find((set) => set?.elements.x00089007);
   const tags = new Map<string, string | number>();
@@ -424,11 +354,11 @@ function rescaleOf(
   group: (tag: string) => DataSet | undefined,
 ): Pick<DicomFrame, 'slope' | 'intercept' | 'isRescaled' | 'realWorld'> {
   const mapping = group('x00409096') ?? item(data, 'x00409096');
-  const [factor, offset] = ['x00409225', 'x00409224'].map((tag) => mapping && numbersOf(mapping, tag)?.[0]);
+  const [factor, offset] = ['x00409225', 'x00409224'].map((tag) => mapping && statedNumbers(mapping, tag)?.[0]);
   const realWorld = factor ? ([factor, offset ?? 0] as const) : null;
   for (const set of [group('x00289145'), data]) {
     if (!set) continue;
-    const [slope, intercept] = ['x00281053', 'x00281052'].map((tag) => numbersOf(set, tag)?.[0]);
+    const [slope, intercept] = ['x00281053', 'x00281052'].map((tag) => statedNumbers(set, tag)?.[0]);
     if (slope === undefined && intercept === undefined) continue;
     if (slope === 0) throw new WorkError('its rescale slope is 0: every voxel would have one value');
     return { slope: slope ?? 1, intercept: intercept ?? 0, isRescaled: true, realWorld };

@@ -6,7 +6,8 @@ import { WorkError } from '../../errors/errors.ts';
 import { applyAffine, determinant3, voxelToPhysical } from '../../geometry/affine.ts';
 import type { Volume, Xyz } from '../../geometry/volume.ts';
 import { readDataSet } from './data-set.ts';
-import { type DicomFrame, textOf } from './frames.ts';
+import { textOf } from './elements.ts';
+import type { DicomFrame } from './frames.ts';
 import type { RandomAccess } from './random-access.ts';
 import { type Element, encodeElements, encodeMeta, newUid } from './write.ts';
 

@@ -354,6 +354,7 @@ export function gridOf({ frames }: DicomStack): StackGrid {
   refuseCollisions(placed, gaps);
   refuseBeside(placed);
   if (!first.hasOrientation) notes.push('no orientation in its header: axes taken as LPS; left and right may be swapped');
+  if (!first.positionMm) notes.push('no slice position in its header (0020,0032): its origin is taken as 0');
   if (!first.spacingMm) notes.push('no pixel spacing in its header: 1 mm is taken');
   if (gaps.length === 0 && !first.sliceSpacingMm) notes.push('no slice spacing in its header: 1 mm is taken');
 
