@@ -6,10 +6,11 @@ import { IDENTITY_3, type Volume, type Xyz } from '../geometry/volume.ts';
 import { writeImage } from '../images/node/write.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import type { Cohort } from './cohort.ts';
-import { type FoundSubjects, findSubjects } from './find-subjects.ts';
+import { findSubjects } from './find-subjects.ts';
 import { bidsName, describes, isLabelName, modalityOfName, patientsOf, withoutLabelWords } from './names.ts';
 import { prepareCohort } from './prepare.ts';
 import { EVERYTHING, type Selection } from './selection.ts';
+import type { FoundSubjects } from './subject-task.ts';
 
 let root: string;
 beforeAll(() => {

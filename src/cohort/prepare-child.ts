@@ -4,8 +4,8 @@ import { defectText, systemError } from '../node/machine.ts';
 import type { Misfit, Reason } from '../preparation/fitness.ts';
 import { MisfitError } from '../preparation/prepare-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
-import type { SubjectTask } from './find-subjects.ts';
 import { prepareSubject, type SubjectRecord } from './prepare-subject.ts';
+import type { SubjectTask } from './subject-task.ts';
 
 export interface ChildTask {
   readonly task: SubjectTask;

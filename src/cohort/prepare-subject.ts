@@ -22,12 +22,13 @@ import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import { COHORT_FORMAT, imagePath, labelPath, type Subject, subjectSchema } from './cohort.ts';
 import type { LabelArray } from './crops.ts';
 import { thumbnailOf } from './duplicates.ts';
-import { describeChannels, type SubjectTask } from './find-subjects.ts';
 import { toHalves } from './float16.ts';
 import { type LabelValues, labelValues, smallestInteger } from './label-values.ts';
 import { readLandmarks } from './landmarks.ts';
+import { describeChannels } from './layouts/dataset.ts';
 import { isLabelName } from './names.ts';
 import { npyHeader, openNpy } from './npy.ts';
+import type { SubjectTask } from './subject-task.ts';
 
 /** What one subject's preparation leaves for the cohort. */
 export interface SubjectRecord {

@@ -18,9 +18,10 @@ import type { PrepareOptions } from '../preparation/prepare-options.ts';
 import { assignClasses, type ClassTable, findClassTable } from './classes.ts';
 import { type Cohort, type CohortProblem, formatCohort } from './cohort.ts';
 import { findDuplicates } from './duplicates.ts';
-import { asOwnSubject, type FoundSubjects, findSubjects, problemOfMisfit, type SubjectTask } from './find-subjects.ts';
+import { findSubjects } from './find-subjects.ts';
 import { findRecord, type SubjectRecord } from './prepare-subject.ts';
 import { EVERYTHING, type Selection } from './selection.ts';
+import { asOwnSubject, type FoundSubjects, problemOfMisfit, type SubjectTask } from './subject-task.ts';
 import { canUseProcesses, startWorker } from './workers.ts';
 
 export interface PrepareCall {

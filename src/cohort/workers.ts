@@ -11,9 +11,9 @@ import { MachineError, WorkError } from '../errors/errors.ts';
 import type { Reason } from '../preparation/fitness.ts';
 import { MisfitError } from '../preparation/prepare-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
-import type { SubjectTask } from './find-subjects.ts';
 import type { ChildAnswer, ChildTask } from './prepare-child.ts';
 import { prepareSubject, type SubjectRecord } from './prepare-subject.ts';
+import type { SubjectTask } from './subject-task.ts';
 
 export interface SubjectWorker {
   /** @throws WorkError that names the file and why it is refused, MisfitError, MachineError */
