@@ -70,6 +70,17 @@ export function readerOf(pieces: AsyncIterable<Uint8Array>): ByteReader {
   };
 }
 
+/** One array of them all. */
+export function joinBytes(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
+
 export const memorySource = (bytes: Uint8Array): ByteSource => ({
   sizeBytes: bytes.length,
   storedBytes: bytes.length,

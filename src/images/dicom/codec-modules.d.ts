@@ -3,7 +3,7 @@ interface EmscriptenDecoder {
   getEncodedBuffer(length: number): Uint8Array;
   decode(): unknown;
   getDecodedBuffer(): Uint8Array;
-  getFrameInfo(): { width: number; height: number; bitsPerSample: number; componentCount: number; isSigned?: boolean };
+  getFrameInfo(): { width: number; height: number; bitsPerSample: number; componentCount: number };
   delete(): void;
 }
 type EmscriptenDecoders = Record<'JpegLSDecoder' | 'J2KDecoder' | 'JPEGDecoder' | 'HTJ2KDecoder', new () => EmscriptenDecoder>;

@@ -138,7 +138,7 @@ async function decodeJpeg(bytes: Uint8Array, shape: FrameShape): Promise<FrameSa
 }
 
 /** RLE of PS3.5 annex G: one PackBits segment a byte plane, the most significant first. */
-export function decodeRle(bytes: Uint8Array, { rows, columns, bitsAllocated }: FrameShape): FrameSamples {
+function decodeRle(bytes: Uint8Array, { rows, columns, bitsAllocated }: FrameShape): FrameSamples {
   const width = bitsAllocated / 8;
   if (width !== 1 && width !== 2 && width !== 4) throw new WorkError(`RLE of ${bitsAllocated} bits, expected 8, 16 or 32`);
   if (bytes.length < 64) throw new WorkError('an RLE frame is shorter than its header: truncated');

@@ -7,6 +7,7 @@
 import dicomParser, { type ByteArrayParser, type ByteStream, type DataSet } from 'dicom-parser';
 import { Inflate } from 'fflate';
 import { WorkError } from '../../errors/errors.ts';
+import { joinBytes } from '../bytes.ts';
 import { inMemory, type RandomAccess } from './random-access.ts';
 
 const IMPLICIT = '1.2.840.10008.1.2';
@@ -192,11 +193,5 @@ function inflate(deflated: Uint8Array): Uint8Array {
     if (error instanceof WorkError) throw error;
     throw new WorkError(`its deflated content is damaged or truncated (${reasonOf(error)})`);
   }
-  const all = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
-  return all;
+  return joinBytes(pieces);
 }

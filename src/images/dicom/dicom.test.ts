@@ -464,6 +464,16 @@ describe('files', () => {
     expect(bare.notes.join()).toMatch(/no slice position/);
   });
 
+  it('that hold more pixels than their header states say so, or are refused', async () => {
+    const twice = Int16Array.from([...storedOf(1), ...storedOf(2)]);
+    const long = await volume([slice(facts(0, { changes: { '7fe00010': ['OW', new Uint8Array(twice.buffer)] } }))]);
+    expect(planeOf(long, 0)).toEqual(planeOf(await volume([slice(facts(0))]), 0));
+    expect(long.notes.join()).toMatch(new RegExp(`${2 * PIXELS} bytes of pixels more than the ${COLUMNS} x ${ROWS} x 1`));
+    const streams = [0, 1].map(() => Uint8Array.of(0xff, 0xd8, 0xff, 0xd9));
+    const single = fragmented(sliceElements(facts(0)), '1.2.840.10008.1.2.4.70', [], streams);
+    expect(await refusal(volumes([single]))).toMatch(/states 1 frame, but its pixels are 2 streams/);
+  });
+
   it('of one bit a pixel are counted in bits', async () => {
     const bits = new Uint8Array(4).fill(0b10100101);
     const changes: Changes = { '00280100': ['US', 1], '00280101': ['US', 1], '00280102': ['US', 0], '7fe00010': ['OB', bits] };

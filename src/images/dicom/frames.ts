@@ -42,6 +42,8 @@ export interface DicomFile {
   readonly transferSyntax: string;
   readonly bigEndian: boolean;
   readonly pixels: PixelElement;
+  /** Bytes of native pixels beyond those that the header states: 1 pads to an even length, more are left out. */
+  readonly surplusBytes: number;
   /** Stored value of pixels that belong to no scan, or a range of them (PS3.3 C.7.5.1.1.2). */
   readonly padding: readonly [number, number] | null;
   readonly modalityTable: ModalityTable | null;
@@ -118,7 +120,9 @@ export async function readDicomObject(source: RandomAccess): Promise<DicomObject
   // every frame takes at least the head of a fragment
   if (pixels.encapsulated && count * 8 > content.size)
     throw new WorkError(`its header states ${count} frames, but the file has ${content.size} bytes: truncated or damaged`);
-  if (!pixels.encapsulated) checkLength(pixels, content.size, rows, columns, count, samplesPerPixel, bitsAllocated);
+  const surplusBytes = pixels.encapsulated
+    ? 0
+    : surplusOf(pixels, content.size, rows, columns, count, samplesPerPixel, bitsAllocated);
 
   const frames: DicomFrame[] = [];
   const file: DicomFile = {
@@ -142,6 +146,7 @@ export async function readDicomObject(source: RandomAccess): Promise<DicomObject
     transferSyntax,
     bigEndian,
     pixels,
+    surplusBytes,
     padding: paddingOf(data, signed),
     modalityTable: modalityTableOf(data, signed, bigEndian),
     extendedOffsets: extendedOffsetsOf(data, bigEndian),
@@ -151,7 +156,8 @@ export async function readDicomObject(source: RandomAccess): Promise<DicomObject
   return { kind: 'image', file };
 }
 
-function checkLength(
+/** How much longer native pixels are than the header states. @throws WorkError if they are shorter */
+function surplusOf(
   pixels: PixelElement,
   size: number,
   rows: number,
@@ -159,7 +165,7 @@ function checkLength(
   frames: number,
   samples: number,
   bitsAllocated: number,
-): void {
+): number {
   const expected = Math.ceil((rows * columns * frames * samples * bitsAllocated) / 8);
   const there = size - pixels.offset;
   const needed = Math.max(pixels.length, expected);
@@ -169,6 +175,7 @@ function checkLength(
     throw new WorkError(
       `${columns} x ${rows} x ${frames} pixels of ${bitsAllocated} bits take ${expected} bytes, but its pixel data has ${pixels.length}: damaged`,
     );
+  return pixels.length - expected;
 }
 
 /** A value of an element whose VR is US or SS by the pixels' signedness. */

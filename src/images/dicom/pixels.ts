@@ -1,5 +1,6 @@
 /** Stored values of a file's frames, one frame at a time. */
 import { WorkError } from '../../errors/errors.ts';
+import { joinBytes } from '../bytes.ts';
 import { decoderOf, type FrameSamples } from './codecs.ts';
 import { readDataSet } from './data-set.ts';
 import type { DicomFile } from './frames.ts';
@@ -133,7 +134,7 @@ async function compressedFrames(file: DicomFile, source: RandomAccess): Promise<
   return async (index) => {
     const own = fragments.slice(starts[index], index + 1 < count ? starts[index + 1] : undefined).map(({ data }) => data);
     if (own.length === 0) throw new WorkError(`frame ${index + 1} has no fragment: truncated`);
-    const frame = own.length === 1 ? own[0] : concatenated(own);
+    const frame = own.length === 1 ? own[0] : joinBytes(own);
     return decode(frame, shape);
   };
 }
@@ -179,6 +180,12 @@ function fragmentsOf(bytes: Uint8Array): { fragments: Fragment[]; basicOffsets: 
 /** The first fragment of every frame. */
 function startsOf(file: DicomFile, fragments: readonly Fragment[], basicOffsets: readonly number[]): number[] {
   const count = file.frames.length;
+  // a frame begins where a stream begins: JPEG and JPEG-LS, JPEG 2000 (T.800 A.4.1)
+  const begins = fragments.flatMap(({ data }, k) => (isStreamStart(data) ? [k] : []));
+  if (begins.length > count)
+    throw new WorkError(
+      `its header states ${count} frame${count === 1 ? '' : 's'}, but its pixels are ${begins.length} streams: damaged`,
+    );
   if (count === 1) return [0];
   const offsets = file.extendedOffsets ?? basicOffsets;
   if (offsets.length >= count) {
@@ -186,8 +193,6 @@ function startsOf(file: DicomFile, fragments: readonly Fragment[], basicOffsets:
     if (starts.every((start, k) => start >= 0 && (k === 0 || start > starts[k - 1]))) return starts;
   }
   if (fragments.length === count) return Array.from({ length: count }, (_, k) => k);
-  // without a table, a frame begins where a stream begins: JPEG and JPEG-LS, JPEG 2000 (T.800 A.4.1)
-  const begins = fragments.flatMap(({ data }, k) => (isStreamStart(data) ? [k] : []));
   if (begins.length === count) return begins;
   throw new WorkError(
     `it has ${count} frames in ${fragments.length} fragments and no offset table that tells them apart: truncated or damaged`,
@@ -196,13 +201,3 @@ function startsOf(file: DicomFile, fragments: readonly Fragment[], basicOffsets:
 
 const isStreamStart = (data: Uint8Array): boolean =>
   data[0] === 0xff && (data[1] === 0xd8 || (data[1] === 0x4f && data[2] === 0xff));
-
-function concatenated(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}

@@ -208,6 +208,11 @@ function remarksOf(frames: readonly DicomFrame[], padded: number, oddities: Stor
     remarks.push(
       `${percent(oddities.strayBits)} of its pixels have bits set outside the ${first.file.bitsStored} bits stored (an overlay, or a wrong header): these bits are ignored`,
     );
+  const longer = frames.find(({ file }) => file.surplusBytes > 1)?.file;
+  if (longer)
+    remarks.push(
+      `${longer.path} has ${longer.surplusBytes} bytes of pixels more than the ${longer.columns} x ${longer.rows} x ${longer.frames.length} that its header states: left out`,
+    );
   if (frames.some(({ file }) => file.modalityTable)) remarks.push('its modality LUT (0028,3000) was applied');
   return remarks;
 }

@@ -1,5 +1,6 @@
 /** DICOM files for tests, made from a few facts. */
 import { deflateSync } from 'fflate';
+import { joinBytes } from '../bytes.ts';
 import { type Element, type ElementValue, EXPLICIT_LITTLE_ENDIAN, encodeElements, encodeMeta } from '../dicom/write.ts';
 
 export const CT_STORAGE = '1.2.840.10008.5.1.4.1.1.2';
@@ -23,16 +24,6 @@ export interface SliceFacts {
 }
 
 export const UID_ROOT = '1.2.826.0.1.3680043.10.1';
-
-const join = (pieces: readonly Uint8Array[]): Uint8Array => {
-  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
-  return all;
-};
 
 const withChanges = (elements: readonly Element[], changes: Changes): Element[] => [
   ...elements.filter(([tag]) => !(tag in changes)),
@@ -100,20 +91,20 @@ export function sliceElements(facts: SliceFacts): Element[] {
 /** A file of elements. */
 export const dicomFile = (elements: readonly Element[], transferSyntax = EXPLICIT_LITTLE_ENDIAN): Uint8Array => {
   const uid = (tag: string): string => String(elements.find(([other]) => other === tag)?.[2] ?? '');
-  return join([...encodeMeta(uid('00080016'), uid('00080018'), transferSyntax), ...encodeElements(elements)]);
+  return joinBytes([...encodeMeta(uid('00080016'), uid('00080018'), transferSyntax), ...encodeElements(elements)]);
 };
 
 /** One slice of a CT as a file, explicit little-endian. */
 export const slice = (facts: SliceFacts): Uint8Array => dicomFile(sliceElements(facts));
 
 /** Without preamble and meta header. */
-export const bareSlice = (facts: SliceFacts): Uint8Array => join(encodeElements(sliceElements(facts)));
+export const bareSlice = (facts: SliceFacts): Uint8Array => joinBytes(encodeElements(sliceElements(facts)));
 
 export function deflatedSlice(facts: SliceFacts): Uint8Array {
   const elements = sliceElements(facts);
-  const deflated = deflateSync(join(encodeElements(elements)));
+  const deflated = deflateSync(joinBytes(encodeElements(elements)));
   const padding = deflated.length % 2 ? [Uint8Array.of(0)] : [];
-  return join([...encodeMeta(CT_STORAGE, `${UID_ROOT}.2`, '1.2.840.10008.1.2.1.99'), deflated, ...padding]);
+  return joinBytes([...encodeMeta(CT_STORAGE, `${UID_ROOT}.2`, '1.2.840.10008.1.2.1.99'), deflated, ...padding]);
 }
 
 /** Pixels in fragments, behind an offset table that may be empty. */
@@ -134,7 +125,7 @@ export function fragmented(
   };
   const start = Uint8Array.of(0xe0, 0x7f, 0x10, 0, 0x4f, 0x42, 0, 0, 0xff, 0xff, 0xff, 0xff);
   const offsets = new Uint8Array(Uint32Array.from(table).buffer);
-  return join([
+  return joinBytes([
     dicomFile(
       elements.filter(([tag]) => tag !== '7fe00010'),
       transferSyntax,
@@ -156,11 +147,11 @@ export function rle(stored: ArrayLike<number>): Uint8Array {
       runs.push(Uint8Array.of(run.length - 1), run);
     }
     const length = runs.reduce((sum, run) => sum + run.length, 0);
-    return join(length % 2 ? [...runs, Uint8Array.of(128)] : runs);
+    return joinBytes(length % 2 ? [...runs, Uint8Array.of(128)] : runs);
   });
   const header = new Uint32Array(16);
   header.set([2, 64, 64 + segments[0].length]);
-  return join([new Uint8Array(header.buffer), ...segments]);
+  return joinBytes([new Uint8Array(header.buffer), ...segments]);
 }
 
 export interface FrameFacts {
