@@ -12,7 +12,6 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  differences,
   EVENTS,
   filesBelow,
   finish,
@@ -20,10 +19,12 @@ import {
   isCrash,
   optionsOf,
   randomOf,
+  resultsIn,
   snapshotOf,
   temporaryFolder,
+  wrongResults,
 } from './support.mjs';
-import { commandsThatWrite, makeWorld } from './world.mjs';
+import { commandsThatWrite, makeWorld, refusesToResume } from './world.mjs';
 
 const options = optionsOf({ count: '60', only: '' });
 const folder = temporaryFolder('disk-full', options.keep);
@@ -43,9 +44,7 @@ process.on('SIGINT', () => process.exit(130));
 process.on('SIGTERM', () => process.exit(143));
 
 const world = makeWorld(folder, options.world);
-const RESUMED = new Set(['pretrain', 'train']);
-const TRIED = ['pretrain', 'prepare', 'train', 'segment', 'register', 'export', 'phantom'];
-const commands = commandsThatWrite(world).filter(({ name }) => (options.only ? options.only.split(',') : TRIED).includes(name));
+const commands = commandsThatWrite(world, options.only || 'pretrain,prepare,train,segment,register,export,phantom');
 const failures = [];
 const counts = {};
 
@@ -95,15 +94,15 @@ function judged(result) {
   return wrong;
 }
 
-for (const { name, args } of commands) {
+for (const { name, args, resumed } of commands) {
   const undisturbed = onDisk(args, PLENTY_KIB);
   if (undisturbed.status !== 0) throw new Error(`${name}: ${undisturbed.stderr}`);
-  const expected = snapshotOf(join(disk, 'out'), { except: EVENTS });
+  const expected = resultsIn(disk);
   const used = Number(/\s(\d+)\s+\d+\s+\d+%/.exec(system('df', '-k', disk).stdout)[1]);
   system('umount', disk);
   // a checkpoint is written beside the one that it replaces
   const enough = Math.ceil(used * 1.6) + 64;
-  const again = () => [...args, ...(RESUMED.has(name) && existsSync(join(disk, 'out')) ? ['--resume'] : [])];
+  const again = () => [...args, ...(resumed && existsSync(join(disk, 'out')) ? ['--resume'] : [])];
   const report = (kib, wrong, last) => {
     const where =
       /out[^:;\s]*/.exec(
@@ -128,15 +127,10 @@ for (const { name, args } of commands) {
     const wrong = first.status === 0 ? [] : [...judged(first), ...halfWritten(expected)];
     if (first.status !== 0) {
       let second = onDisk(again(), PLENTY_KIB, true);
-      // failed before there was anything to go on from
-      if (second.status === 2 && /--resume/.test(second.stderr)) second = onDisk(args, PLENTY_KIB, true);
+      if (refusesToResume(second)) second = onDisk(args, PLENTY_KIB, true);
       if (second.status !== 0) wrong.push(`with room again: exit ${second.status}: ${second.stderr.slice(-300)}`);
     }
-    wrong.push(
-      ...(existsSync(join(disk, 'out'))
-        ? differences(expected, snapshotOf(join(disk, 'out'), { except: EVENTS }))
-        : ['nothing was written']),
-    );
+    wrong.push(...wrongResults(expected, disk));
     system('umount', disk);
     report(kib, wrong, first.stderr);
   }
@@ -150,9 +144,9 @@ for (const { name, args } of commands) {
     wrong.push(...judged(result), ...halfWritten(expected));
     kib = Math.ceil((kib * 1.15) / 4) * 4 + 4;
     result = onDisk(again(), kib, true);
-    if (result.status === 2 && /--resume/.test(result.stderr)) result = onDisk(args, kib, true);
+    if (refusesToResume(result)) result = onDisk(args, kib, true);
   }
-  wrong.push(...differences(expected, snapshotOf(join(disk, 'out'), { except: EVENTS })));
+  wrong.push(...wrongResults(expected, disk));
   counts[name].grown = grown;
   system('umount', disk);
   report(kib, wrong, `${grown} times full, then done`);

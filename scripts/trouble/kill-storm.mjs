@@ -9,30 +9,29 @@
 import { existsSync, mkdirSync, rmSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import {
-  differences,
-  EVENTS,
   finish,
   gvsl,
   isCrash,
   kill,
   optionsOf,
   randomOf,
+  resultsIn,
   sleep,
-  snapshotOf,
   start,
   temporaryFolder,
+  wrongResults,
 } from './support.mjs';
-import { commandsThatWrite, makeWorld } from './world.mjs';
+import { commandsThatWrite, makeWorld, refusesToResume } from './world.mjs';
 
 const options = optionsOf({ count: '200', only: '', minutes: '600' });
 const folder = temporaryFolder('kill-storm', options.keep);
 const world = makeWorld(folder, options.world);
 /** The share of the cases that each command has. */
 const SHARES = { prepare: 0.22, pretrain: 0.25, train: 0.2, compare: 0.04, segment: 0.25 };
-const RESUMED = new Set(['pretrain', 'train']);
-const COMMANDS = commandsThatWrite(world)
-  .filter(({ name }) => (options.only ? options.only.split(',').includes(name) : name in SHARES))
-  .map((command) => ({ ...command, share: SHARES[command.name] ?? 0.2, resume: RESUMED.has(command.name) }));
+const COMMANDS = commandsThatWrite(world, options.only || Object.keys(SHARES).join()).map((command) => ({
+  ...command,
+  share: SHARES[command.name] ?? 0.2,
+}));
 
 /** How a command goes undisturbed: its bytes, its time, the changes in its folder. */
 async function undisturbed({ name, args }) {
@@ -44,7 +43,7 @@ async function undisturbed({ name, args }) {
   const tookMs = performance.now() - startMs;
   close();
   if (result.status !== 0) throw new Error(`${name}: exit ${result.status}: ${result.stderr}`);
-  return { expected: snapshotOf(join(cwd, 'out'), { except: EVENTS }), tookMs, changes: changes() };
+  return { expected: resultsIn(cwd), tookMs, changes: changes() };
 }
 
 /** Counts the changes below a folder; calls `at` at the n-th. */
@@ -74,7 +73,7 @@ async function storm(number) {
   mkdirSync(cwd);
   const out = join(cwd, 'out');
   const plan = [];
-  const again = () => [...command.args, ...(command.resume && plan.length > 0 && existsSync(out) ? ['--resume'] : [])];
+  const again = () => [...command.args, ...(command.resumed && plan.length > 0 && existsSync(out) ? ['--resume'] : [])];
   const wrong = [];
   let hits = 0;
   for (let left = random.between(1, 3); left > 0; left--) {
@@ -100,20 +99,13 @@ async function storm(number) {
   let last = gvsl(again(), { cwd });
   if (refusesToResume(last)) last = gvsl(command.args, { cwd });
   // finished before any kill: the run exists, and says so
-  const finishedBefore = command.resume && last.status === 2 && /already holds a (finished )?run/.test(last.stderr);
+  const finishedBefore = command.resumed && last.status === 2 && /already holds a (finished )?run/.test(last.stderr);
   if (last.status !== 0 && !finishedBefore) wrong.push(`the last call: exit ${last.status}: ${last.stderr.slice(-400)}`);
   if (isCrash(last)) wrong.push(`crash: ${last.stderr.slice(-300)}`);
-  if (existsSync(out)) {
-    await sleep(20);
-    wrong.push(...differences(expected, snapshotOf(out, { except: EVENTS })));
-  } else wrong.push('nothing was written');
+  await sleep(20);
+  wrong.push(...wrongResults(expected, cwd));
   if (!options.keep || wrong.length === 0) rmSync(cwd, { recursive: true, force: true });
   return { command: command.name, hits, plan, wrong };
-}
-
-/** Killed so early that there is nothing to go on from: --resume may say so. */
-function refusesToResume({ status, stderr }) {
-  return status === 2 && /--resume/.test(stderr) && /leave --resume out|without --resume|there is no run/.test(stderr);
 }
 
 const failures = [];

@@ -137,13 +137,7 @@ const READERS = {
     what: `${JSON.stringify(await findClassTable('.', path)).length} of table`,
   }),
   scores: async (path) => {
-    await scoreClassifications({ predictions: join(path, 'predictions.csv'), references: join(path, 'references.csv') }).catch(
-      async (error) => {
-        // its earlier form took the paths one by one
-        if (!(error instanceof TypeError)) throw error;
-        return scoreClassifications(join(path, 'predictions.csv'), join(path, 'references.csv'), {});
-      },
-    );
+    await scoreClassifications(join(path, 'predictions.csv'), join(path, 'references.csv'), {});
     return { zero: false, warnings: 0, what: 'scores' };
   },
 };
@@ -165,9 +159,7 @@ process.on('message', async ({ reader, path }) => {
   try {
     answer = { outcome: 'read', ...(await READERS[reader](path)) };
   } catch (error) {
-    const user = ['UsageError', 'WorkError', 'InputError', 'MachineError'].some(
-      (name) => error?.name === name || error?.constructor?.name === name,
-    );
+    const user = ['UsageError', 'WorkError', 'MachineError'].includes(error?.name);
     const system = error instanceof Error && 'code' in error && 'syscall' in error;
     answer = {
       outcome: user || system ? 'refused' : 'internal error',

@@ -4,7 +4,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -203,7 +203,7 @@ export function snapshotOf(path, { except = /(?!)/ } = {}) {
 export const EVENTS = /(^|\/)events\//;
 
 /** In words, how `found` differs from `expected`; empty if it does not. */
-export function differences(expected, found) {
+function differences(expected, found) {
   const names = [...new Set([...expected.keys(), ...found.keys()])].sort();
   return names.flatMap((name) => {
     if (!found.has(name)) return [`${name}: missing`];
@@ -211,6 +211,13 @@ export function differences(expected, found) {
     return expected.get(name) === found.get(name) ? [] : [`${name}: other content`];
   });
 }
+
+/** What a command has written into `out` in the folder `cwd`. */
+export const resultsIn = (cwd) => snapshotOf(join(cwd, 'out'), { except: EVENTS });
+
+/** In words, how that differs from what `resultsIn` found elsewhere; empty if it does not. */
+export const wrongResults = (expected, cwd) =>
+  existsSync(join(cwd, 'out')) ? differences(expected, resultsIn(cwd)) : ['nothing was written'];
 
 /** What this was run on. */
 export function machineOf() {

@@ -6,26 +6,15 @@
  * Each command is started twice, `count` times: together, and with random pauses between. One of the two must succeed; the other may succeed
  * too, or say that somebody else writes there, or that there is a result already.
  */
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  differences,
-  EVENTS,
-  finish,
-  isCrash,
-  optionsOf,
-  randomOf,
-  sleep,
-  snapshotOf,
-  start,
-  temporaryFolder,
-} from './support.mjs';
+import { finish, isCrash, optionsOf, randomOf, resultsIn, sleep, start, temporaryFolder, wrongResults } from './support.mjs';
 import { commandsThatWrite, makeWorld } from './world.mjs';
 
 const options = optionsOf({ count: '3', only: '' });
 const folder = temporaryFolder('two-at-once', options.keep);
 const world = makeWorld(folder, options.world);
-const commands = commandsThatWrite(world).filter(({ name }) => !options.only || options.only.split(',').includes(name));
+const commands = commandsThatWrite(world, options.only);
 
 /** What the slower of two may say. */
 const KNOWS_OF_THE_OTHER =
@@ -43,7 +32,7 @@ for (const { name, args } of commands) {
     failures.push({ command: name, wrong: [`alone: exit ${alone.status}: ${alone.stderr.slice(-300)}`] });
     continue;
   }
-  const expected = snapshotOf(join(whole, 'out'), { except: EVENTS });
+  const expected = resultsIn(whole);
   for (let round = 0; round < Number(options.count); round++) {
     const random = randomOf('two-at-once', options.seed, name, round);
     const cwd = join(folder, `${name}-${round}`);
@@ -61,8 +50,7 @@ for (const { name, args } of commands) {
       else if (result.status !== 0 && !KNOWS_OF_THE_OTHER.test(result.stderr))
         wrong.push(`exit ${result.status}: ${result.stderr.slice(-300)}`);
     }
-    if (existsSync(join(cwd, 'out'))) wrong.push(...differences(expected, snapshotOf(join(cwd, 'out'), { except: EVENTS })));
-    else wrong.push('nothing was written');
+    wrong.push(...wrongResults(expected, cwd));
     const outcome = results.map(({ status }) => status).join(' and ');
     outcomes[name] = [...(outcomes[name] ?? []), `${outcome} after ${pauseMs} ms`];
     console.error(

@@ -57,8 +57,18 @@ const taskOf = (task, world, out) => [
   ...[...STEPS, ...SMALL, '--config', world.task],
 ];
 
-/** Every command that writes, as a call whose results lie in `out` below the current folder. */
-export function commandsThatWrite(world) {
+/** Commands that go on with --resume. */
+const RESUMED = ['pretrain', 'train'];
+
+/** Killed or failed so early that there is nothing to go on from: --resume may say so. */
+export const refusesToResume = ({ status, stderr }) =>
+  status === 2 && /--resume/.test(stderr) && /leave --resume out|without --resume|there is no run/.test(stderr);
+
+/**
+ * Every command that writes, or those of the list `only` ('prepare,segment'), as a call whose results lie in `out` below the current folder, and
+ * whether it goes on with --resume.
+ */
+export function commandsThatWrite(world, only = '') {
   const scans = join(world.source, 'imagesTr');
   const scan = (n) => join(scans, `heart_00${n}_0000.nii.gz`);
   const labels = (n) => join(world.source, 'labelsTr', `heart_00${n}.nii.gz`);
@@ -79,5 +89,7 @@ export function commandsThatWrite(world) {
     import: ['import', join(world.model, 'last', 'model.safetensors'), '--out', 'out'],
     compare: ['compare', world.study, '--out', 'out'],
   };
-  return Object.entries(calls).map(([name, args]) => ({ name, args }));
+  return Object.entries(calls)
+    .filter(([name]) => only === '' || only.split(',').includes(name))
+    .map(([name, args]) => ({ name, args, resumed: RESUMED.includes(name) }));
 }
