@@ -14,7 +14,7 @@ export interface AvailableMemory {
 }
 
 /** The folder of a control group, and whether its files are those of version 2. */
-export interface ControlGroup {
+interface ControlGroup {
   readonly folder: string;
   readonly version: 1 | 2;
 }
@@ -25,7 +25,7 @@ export interface ControlGroup {
  * @param controller 'memory' or 'cpu', by which version 1 has a tree of its own
  * @param root of the file system; for tests
  */
-export function controlGroups(controller: 'memory' | 'cpu', root = '/'): ControlGroup[] {
+function controlGroups(controller: 'memory' | 'cpu', root = '/'): ControlGroup[] {
   let lines: string[];
   try {
     lines = readFileSync(join(root, 'proc/self/cgroup'), 'utf8').trim().split('\n');

@@ -127,7 +127,7 @@ export function unusualValues({ volume, storedType }: LoadedImage, { min, max }:
  * @param isStated the file's header says that they are: a DICOM CT's rescaled values are Hounsfield units by definition (PS3.3 C.8.2.1).
  *   Then only what contradicts it counts, not what is merely unlikely
  */
-export function notHounsfield(
+function notHounsfield(
   distribution: Distribution,
   { min, max }: Pick<Statistics, 'min' | 'max'>,
   storedType: string,
@@ -176,7 +176,7 @@ const RINGING = 0.02;
 const NEGATIVE_SHARE = 0.1;
 
 /** Why values cannot be MR intensities, in words; null if they can. What is below 0 would be clipped. */
-export function tooNegative(distribution: Distribution, { min, max }: Pick<Statistics, 'min' | 'max'>): string | null {
+function tooNegative(distribution: Distribution, { min, max }: Pick<Statistics, 'min' | 'max'>): string | null {
   if (min >= 0) return null;
   const d = distribution;
   const threshold = RINGING * Math.max(Math.abs(d.percentile(0.99)), Math.abs(d.percentile(0.01)));
@@ -191,7 +191,7 @@ export function tooNegative(distribution: Distribution, { min, max }: Pick<Stati
 }
 
 /** What DICOM's modalities are called where they are counted; of those that can become a cohort. */
-export const MODALITY_NAMES = { ct: 'CT', mr: 'MR' } as const;
+const MODALITY_NAMES = { ct: 'CT', mr: 'MR' } as const;
 
 /** Modalities that leave it open what the image is: other, secondary capture. */
 const OPEN_MODALITIES = ['', 'OT', 'SC'];

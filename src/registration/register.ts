@@ -41,7 +41,7 @@ import { readMatchingNetwork } from './network.ts';
 import { itkAffineText } from './transform-file.ts';
 
 /** The files of a registration, in its folder. */
-export const REGISTRATION_FILES = {
+const REGISTRATION_FILES = {
   warped: 'warped.nii.gz',
   displacement: 'displacement.nii.gz',
   affine: 'affine.tfm',

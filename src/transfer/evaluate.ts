@@ -32,7 +32,7 @@ export interface TaskEvaluation {
 }
 
 /** Predicts a stored volume window by window: planes of probabilities. */
-export function predictStored(
+function predictStored(
   session: Session,
   cohort: Cohort,
   subject: Subject,
@@ -46,7 +46,7 @@ export function predictStored(
 }
 
 /** The most probable class of each voxel of a plane (classes, voxels), into `out` from `at` on. */
-export function mostProbable(plane: Float32Array, classes: number, out: Uint16Array | Uint8Array, at: number): void {
+function mostProbable(plane: Float32Array, classes: number, out: Uint16Array | Uint8Array, at: number): void {
   const voxels = plane.length / classes;
   for (let v = 0; v < voxels; v++) {
     let best = 0;
@@ -56,7 +56,7 @@ export function mostProbable(plane: Float32Array, classes: number, out: Uint16Ar
 }
 
 /** Class indices of a stored volume. */
-export async function segmentStored(
+async function segmentStored(
   session: Session,
   cohort: Cohort,
   subject: Subject,

@@ -354,7 +354,7 @@ async function testBest(
 }
 
 /** What the best state is chosen by, the lower the better: overlap; area under the curve, accuracy between equal ones. */
-export function scoreOfTask({ dice, auc, accuracy }: TaskEvaluation): number | null {
+function scoreOfTask({ dice, auc, accuracy }: TaskEvaluation): number | null {
   if (dice !== null) return 1 - dice;
   if (accuracy === null) return null;
   return 1 - (auc ?? 0.5) + 1e-3 * (1 - accuracy);

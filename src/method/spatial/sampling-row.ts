@@ -35,7 +35,7 @@ export function samplingRow(sizeZyx: Zyx): SamplingRow {
 }
 
 /** Trilinear value of one volume at one position, neighbour by neighbour, zero outside. */
-export function sampleZeroOutside(image: Float32Array, sizeZyx: Zyx, z: number, y: number, x: number): number {
+function sampleZeroOutside(image: Float32Array, sizeZyx: Zyx, z: number, y: number, x: number): number {
   const [depth, height, width] = sizeZyx;
   if (!(z > -1 && z < depth && y > -1 && y < height && x > -1 && x < width)) return 0;
   const [lowZ, lowY, lowX] = [Math.floor(z), Math.floor(y), Math.floor(x)];
