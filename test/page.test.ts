@@ -12,18 +12,17 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readImage } from '../src/images/node/read.ts';
 import { writeImage } from '../src/images/node/write.ts';
-import { ALL_HEADS, NO_HEADS, scaledArchitecture } from '../src/model/architecture.ts';
-import { initialParameters, parameterTable } from '../src/model/parameters.ts';
+import { ALL_HEADS } from '../src/model/architecture.ts';
 import { createBackend } from '../src/node/backends.ts';
 import { type PageServer, servePage } from '../src/node/page-server.ts';
 import { SILENT } from '../src/node/progress.ts';
 import { readSafetensors } from '../src/node/safetensors.ts';
 import { renderSubject } from '../src/phantom/subject.ts';
 import { registerImages } from '../src/registration/register.ts';
-import { writeModel } from '../src/training/model-folder.ts';
-import { namedTensors } from '../src/training/named-parameters.ts';
+import type { ModelConfiguration } from '../src/training/model-configuration.ts';
 import { embedImage } from '../src/transfer/embed.ts';
 import { segmentImages } from '../src/transfer/segment.ts';
+import { writeTinyModel } from '../src/weights/testing/tiny-model.ts';
 
 const CHROMIUMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const executablePath = CHROMIUMS.find((path) => path !== undefined && existsSync(path));
@@ -92,43 +91,16 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     const { image } = renderSubject({ kind: 'heart-ct', seed: 3, subject: 1, spacingMm: 10 });
     await writeImage(join(folder, 'heart.nii.gz'), image);
     // random parameters: agreement is asked for, not skill
-    const heads = { ...NO_HEADS, segmentation: CODES.length };
-    const table = parameterTable(scaledArchitecture(0.125, heads));
     const labels = CODES.map((code) => ({ code, name: code === 0 ? 'background' : `structure ${code}` }));
-    await writeModel(
-      join(folder, 'model'),
-      {
-        format: 'gvsl-model',
-        formatVersion: 1,
-        architecture: { width: 0.125, channels: scaledArchitecture(0.125).widths.slice(0, 5), heads },
-        preprocessing: { modality: 'ct', spacingMm: [10, 10, 10], intensity: 'minmax', crop: 'none' },
-        task: { kind: 'segmentation', labels, patch: [16, 16, 16] },
-        pretraining: null,
-        training: null,
-        seed: 1,
-        step: 0,
-        versions: {},
-      },
-      namedTensors(table, initialParameters(table, 1)).values(),
-    );
-    const matching = scaledArchitecture(0.125, ALL_HEADS);
-    const matchingTable = parameterTable(matching);
-    await writeModel(
-      join(folder, 'matcher'),
-      {
-        format: 'gvsl-model',
-        formatVersion: 1,
-        architecture: { width: 0.125, channels: matching.widths.slice(0, 5), heads: ALL_HEADS },
-        preprocessing: { modality: 'ct', spacingMm: [10, 10, 10], intensity: 'minmax', crop: 'none' },
-        task: null,
-        pretraining: null,
-        training: null,
-        seed: 1,
-        step: 0,
-        versions: {},
-      },
-      namedTensors(matchingTable, initialParameters(matchingTable, 2)).values(),
-    );
+    const preprocessing: ModelConfiguration['preprocessing'] = {
+      modality: 'ct',
+      spacingMm: [10, 10, 10],
+      intensity: 'minmax',
+      crop: 'none',
+    };
+    const task: ModelConfiguration['task'] = { kind: 'segmentation', labels, patch: [16, 16, 16] };
+    await writeTinyModel(join(folder, 'model'), { segmentation: CODES.length }, { preprocessing, task });
+    await writeTinyModel(join(folder, 'matcher'), ALL_HEADS, { preprocessing });
     await writeImage(join(folder, 'other.nii.gz'), renderSubject({ kind: 'heart-ct', seed: 3, subject: 2, spacingMm: 10 }).image);
     server = await servePage(built, 0);
     browser = await chromium.launch({ executablePath: executablePath!, args: SOFTWARE });

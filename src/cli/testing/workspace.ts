@@ -3,16 +3,14 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Volume } from '../../geometry/volume.ts';
 import { writeImage } from '../../images/node/write.ts';
-import { ALL_HEADS, NO_HEADS, scaledArchitecture } from '../../model/architecture.ts';
-import { initialParameters, parameterTable } from '../../model/parameters.ts';
+import { ALL_HEADS } from '../../model/architecture.ts';
 import { SILENT } from '../../node/progress.ts';
 import { markupsJson } from '../../phantom/dataset.ts';
 import type { Task } from '../../training/model-configuration.ts';
-import { writeModel } from '../../training/model-folder.ts';
-import { namedTensors } from '../../training/named-parameters.ts';
 import { pretrain } from '../../training/pretrain.ts';
 import { parseConfiguration } from '../../training/read-configuration.ts';
 import { writeTinyCohort } from '../../training/testing/tiny-cohort.ts';
+import { writeTinyModel } from '../../weights/testing/tiny-model.ts';
 
 const SIDE = 18;
 
@@ -30,32 +28,12 @@ function ball(value: (distanceMm: number, voxel: number) => number): Volume {
   return { geometry, data };
 }
 
-async function writeNetwork(folder: string, task: Task | null): Promise<void> {
-  const heads =
-    task === null
-      ? ALL_HEADS
-      : task.kind === 'segmentation'
-        ? { ...NO_HEADS, segmentation: task.labels.length }
-        : { ...NO_HEADS, classification: 1 };
-  const architecture = scaledArchitecture(0.125, heads);
-  const table = parameterTable(architecture);
-  await writeModel(
+const writeNetwork = (folder: string, task: Task | null): Promise<unknown> =>
+  writeTinyModel(
     folder,
-    {
-      format: 'gvsl-model',
-      formatVersion: 1,
-      architecture: { width: 0.125, channels: architecture.widths.slice(0, 5), heads },
-      preprocessing: { modality: 'mr', spacingMm: [2, 2, 2], intensity: 'minmax', crop: 'none' },
-      task,
-      pretraining: null,
-      training: null,
-      seed: 1,
-      step: 0,
-      versions: {},
-    },
-    namedTensors(table, initialParameters(table, 1)).values(),
+    task === null ? ALL_HEADS : task.kind === 'segmentation' ? { segmentation: task.labels.length } : { classification: 1 },
+    { preprocessing: { modality: 'mr', spacingMm: [2, 2, 2], intensity: 'minmax', crop: 'none' }, task },
   );
-}
 
 /**
  * scans/ (p.nii.gz, q_0000.nii.gz), labels/ (p.nii.gz, q.nii.gz), points/ (p.mrk.json, q.mrk.json), cohort/, run/, models/ (matcher,
