@@ -3,7 +3,7 @@
  * output position. A separable operation is three of them, which is what makes resampling between parallel grids quick: the work per
  * voxel is a few multiplications along contiguous memory.
  */
-import type { PlaneReader, Xyz } from './volume.ts';
+import { type PlaneReader, planeReader, type Xyz } from './volume.ts';
 
 /** Output k is the sum over t of `weights[k * taps + t] * input[starts[k] + t]`. */
 export interface AxisOperator {
@@ -63,7 +63,7 @@ export function interpolationOperator(inputs: number, positions: ArrayLike<numbe
 }
 
 /** True if the operator copies its input. */
-export const isIdentity = (op: AxisOperator): boolean =>
+const isIdentity = (op: AxisOperator): boolean =>
   op.inputs === op.outputs && op.starts.every((start, k) => op.taps === 1 && start === k && op.weights[k] === 1);
 
 /**
@@ -168,7 +168,5 @@ export function applySeparable(
 /** Applies an operator along `axis` (0 = x, 1 = y, 2 = z) of voxels of `size`: new voxels, with that axis replaced by `op.outputs`. */
 export function applyAlong(op: AxisOperator, axis: 0 | 1 | 2, input: Float32Array, size: Xyz): Float32Array<ArrayBuffer> {
   const operators = size.map((n, k) => (k === axis ? op : interpolationOperator(n, [...Array(n).keys()], 0)));
-  const plane = size[0] * size[1];
-  const read: PlaneReader = (z, out) => out.set(input.subarray(z * plane, (z + 1) * plane));
-  return applySeparable(operators as [AxisOperator, AxisOperator, AxisOperator], read);
+  return applySeparable(operators as [AxisOperator, AxisOperator, AxisOperator], planeReader({ data: input }));
 }

@@ -46,7 +46,7 @@ export type PlaneReader = (z: number, out: Float32Array) => void;
 
 /** Reads the planes of a volume in memory. */
 export const planeReader =
-  ({ data }: Volume): PlaneReader =>
+  ({ data }: Pick<Volume, 'data'>): PlaneReader =>
   (z, out) =>
     out.set(data.subarray(z * out.length, (z + 1) * out.length));
 

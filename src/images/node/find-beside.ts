@@ -1,7 +1,8 @@
 /** Files that another file names, or that belong to it. */
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
-import { WorkError } from '../../errors/errors.ts';
+import { MachineError, WorkError } from '../../errors/errors.ts';
+import { openingError } from './file-bytes.ts';
 
 /**
  * The first that is there of the files that go with `path`; where `path` is a link, also of those that go with what it links to.
@@ -18,7 +19,12 @@ export async function findBeside(
   for (const place of new Set([here, await realpath(here).catch(() => here)])) {
     for (const name of namesFor(basename(place))) {
       const candidate = resolve(dirname(place), name);
-      if (await stat(candidate).catch(() => undefined)) return candidate;
+      const facts = await stat(candidate).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
+        const trouble = openingError(candidate, error);
+        throw trouble instanceof MachineError ? trouble : new WorkError(`${candidate}: ${trouble.message}`);
+      });
+      if (facts) return candidate;
       tried.push(candidate);
     }
   }

@@ -8,6 +8,7 @@ import { MachineError, WorkError } from '../../errors/errors.ts';
 import { isMachineTrouble, machineError } from '../../node/machine.ts';
 import { isVoxelHalf, kindOfName, withoutEnding } from '../recognise.ts';
 import { type DicomSource, dicomSources, isDicomFile, type NotRead } from './dicom.ts';
+import { openingError } from './file-bytes.ts';
 
 /** An image to read. */
 export type ImageSource = { readonly kind: 'file'; readonly path: string } | DicomSource;
@@ -68,12 +69,17 @@ export async function findImages(folder: string): Promise<Found> {
     const folders: string[] = [];
     for (const name of names) {
       const child = join(path, name);
-      const facts = await stat(child).catch(() => undefined);
-      if (facts?.isDirectory()) {
+      const facts = await stat(child).catch((error: NodeJS.ErrnoException) => {
+        const trouble = openingError(child, error);
+        if (trouble instanceof MachineError) throw trouble;
+        return error.code === 'ENOENT' ? new WorkError('cannot be opened (a broken link?)') : trouble;
+      });
+      if (facts instanceof Error) {
+        if (!name.startsWith('.')) refused.push({ path: child, reason: facts.message });
+      } else if (facts.isDirectory()) {
         if (name.startsWith('.')) passedOver.push({ path: child, reason: 'a hidden folder' });
         else folders.push(child);
-      } else if (facts?.isFile()) await look(name, child, names);
-      else if (!facts && !name.startsWith('.')) refused.push({ path: child, reason: 'cannot be opened (a broken link?)' });
+      } else if (facts.isFile()) await look(name, child, names);
     }
     for (const child of folders) {
       try {

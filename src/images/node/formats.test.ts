@@ -785,4 +785,20 @@ describe('folders', () => {
       'scan.v2',
     ]);
   });
+
+  it('name links that lead nowhere or in circles, and go on', async () => {
+    put('links/good.nii', 'x');
+    for (const [name, target] of [
+      ['broken.nii', 'absent.nii'],
+      ['circle.nii', 'circle.nii'],
+      ['.hidden', 'absent'],
+    ])
+      symlinkSync(target, join(folder, 'links', name));
+    const { images, refused } = await findImages(join(folder, 'links'));
+    expect(images.map(({ path }) => relative(join(folder, 'links'), path))).toEqual(['good.nii']);
+    expect(refused.map(({ path, reason }) => [relative(join(folder, 'links'), path), reason])).toEqual([
+      ['broken.nii', 'cannot be opened (a broken link?)'],
+      ['circle.nii', expect.stringMatching(/ELOOP/)],
+    ]);
+  });
 });
