@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -80,6 +80,21 @@ describe('scoreSegmentations', () => {
     expect(report.cases.map(({ case: name }) => name)).toEqual(['b']);
     expect(report.failed).toEqual([{ path: at('mixed', 'a.nii.gz'), reason: expect.stringMatching(/./) }]);
     expect(report.summary.find(({ label }) => label === 205)!.measures.dice!.mean).toBe(1);
+  });
+
+  it.skipIf(process.platform === 'win32')('says what cannot be opened, on both sides too', async () => {
+    const gone = (...names: string[]): Promise<void> => symlink(at('no-such-file'), at(...names));
+    for (const name of ['linked', 'linked-truth']) {
+      await writeImage(at(name, 'b.nii.gz'), { geometry: geometry(), data: map((x) => (x < 3 ? 205 : 0)) });
+      await gone(name, 'a.nii.gz');
+    }
+    const { cases, failed } = await score('linked', 'linked-truth');
+    expect(cases.map(({ case: name }) => name)).toEqual(['b']);
+    expect(failed).toEqual(
+      ['linked', 'linked-truth'].map((name) => ({ path: at(name, 'a.nii.gz'), reason: expect.stringContaining('broken link') })),
+    );
+    await rm(at('linked', 'b.nii.gz'));
+    await expect(score('linked', 'linked-truth')).rejects.toThrow(/no label map in this folder; not read: .*a\.nii\.gz/);
   });
 
   it('refuses other grids saying how they differ, maps that are none, and cases on one side', async () => {

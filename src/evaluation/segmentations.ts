@@ -56,15 +56,17 @@ export interface SegmentationsReport {
   /** Over cases, of each case's mean over its classes. */
   readonly mean: Readonly<Record<Measure, Interval | null>>;
   readonly skipped: readonly string[];
-  /** Cases that could not be scored, and why; they are in no mean. */
+  /** Cases that could not be scored, and files and folders that could not be read, and why; they are in no mean. */
   readonly failed: readonly Failure[];
 }
 
-async function labelFiles(path: string, what: string): Promise<Map<string, string>> {
+/** Label maps by case; what cannot be opened or listed, into `failed`. */
+async function labelFiles(path: string, what: string, failed: Failure[]): Promise<Map<string, string>> {
   const facts = await stat(path).catch(() => undefined);
   if (!facts) throw new WorkError(`${what} ${path}: no such file or folder`);
   if (!facts.isDirectory()) return new Map([[caseName(path), path]]);
-  const { images } = await findImages(path);
+  const { images, refused } = await findImages(path);
+  failed.push(...refused);
   const files = new Map<string, string>();
   for (const image of images) {
     // the probabilities that gvsl segment writes beside its label maps are no label maps
@@ -74,7 +76,12 @@ async function labelFiles(path: string, what: string): Promise<Map<string, strin
     if (other !== undefined) throw new UsageError(`${what}: ${other} and ${image.path} are the same case '${name}'; keep one`);
     files.set(name, image.path);
   }
-  if (files.size === 0) throw new UsageError(`${what} ${path}: no label map in this folder`);
+  if (files.size === 0) {
+    const [first] = refused;
+    throw new UsageError(
+      `${what} ${path}: no label map in this folder${first ? `; not read: ${first.path}: ${first.reason}` : ''}`,
+    );
+  }
   return files;
 }
 
@@ -97,8 +104,9 @@ const known = (values: readonly (number | null)[]): number[] => values.filter((v
 /** Scores every case that both sides have; of folders, cases that cannot be scored are listed in `failed`. @throws UsageError or WorkError naming the file, what was expected and what was found */
 export async function scoreSegmentations(call: SegmentationsCall): Promise<SegmentationsReport> {
   const { progress, toleranceMm, ignore = [] } = call;
-  const predictions = await labelFiles(call.predictions, 'predictions');
-  const references = await labelFiles(call.references, 'references');
+  const failed: Failure[] = [];
+  const predictions = await labelFiles(call.predictions, 'predictions', failed);
+  const references = await labelFiles(call.references, 'references', failed);
   // two files that are named are meant for each other, whatever they are called; in folders names decide
   const pair = (await isFile(call.predictions)) && (await isFile(call.references));
   const names = pair ? [...references.keys()] : [...references.keys()].filter((name) => predictions.has(name)).sort();
@@ -115,7 +123,6 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
   if (names.length === 0) throw new UsageError(`${call.predictions} and ${call.references} have no case in common`);
 
   const cases: CaseScores[] = [];
-  const failed: Failure[] = [];
   const codes = new Set<number>(call.labels ?? []);
   progress.start(names.length, 'cases');
   for (const name of names) {
