@@ -138,6 +138,10 @@ describe('openRun', () => {
     writeFileSync(join(path, 'notes.txt'), '');
     const second = await openRun(path, { resume: true });
     expect(second.checkpoint).toEqual(checkpointAt(3));
+    expect(second.state).toEqual(checkpointAt(3).state);
+    second.release();
+    expect(second.checkpoint).toBeUndefined();
+    expect(second.state).toEqual(checkpointAt(3).state);
     second.close();
   });
 

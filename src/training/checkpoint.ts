@@ -115,10 +115,14 @@ export async function readCheckpoint(run: string, which: 'last' | 'best'): Promi
 /** A run's folder, held for writing. */
 export interface Run {
   readonly path: string;
-  /** What it goes on from; undefined for a new run, and for one that was killed before its first checkpoint. */
+  /** Where it goes on from; undefined for a new run, and for one that was killed before its first checkpoint. */
+  readonly state: TrainingState | undefined;
+  /** What it goes on from, until `release`; undefined as `state` is. */
   readonly checkpoint: Checkpoint | undefined;
   /** What run.json says of a run that goes on; undefined for a new one, and for one that lost it. */
   readonly record: RunRecord | undefined;
+  /** Lets go of the checkpoint, which takes the network's memory three times. */
+  release(): void;
   save(which: 'last' | 'best', checkpoint: Checkpoint): Promise<void>;
   /** Lets others have the folder. */
   close(): void;
@@ -155,10 +159,17 @@ export async function openRun(path: string, { resume }: { readonly resume: boole
     const hasLast = (await findFolder(join(path, 'last'))) !== undefined;
     if (hasLast && !resume)
       throw new UsageError(`--out ${path}: already holds a run; continue it with --resume, or give another folder`);
+    let checkpoint = hasLast ? await readCheckpoint(path, 'last') : undefined;
     return {
       path,
-      checkpoint: hasLast ? await readCheckpoint(path, 'last') : undefined,
+      state: checkpoint?.state,
+      get checkpoint() {
+        return checkpoint;
+      },
       record: resume ? await readRunRecord(path) : undefined,
+      release: () => {
+        checkpoint = undefined;
+      },
       save: (which, checkpoint) => writeCheckpoint(path, which, checkpoint),
       close: () => {
         unlock();

@@ -67,28 +67,29 @@ export interface TrainingResult {
   readonly waitShare: number;
 }
 
-/** Puts a run's state into its session: that of a checkpoint, or a new one's. */
+/** Puts a run's state into its session: that of its checkpoint, which is let go of then, or a new one's. */
 export async function restoreState(
   session: Session,
   table: ParameterTable,
-  checkpoint: Checkpoint | undefined,
+  run: Run,
   start: Float32Array | number,
-  source: string,
 ): Promise<void> {
+  const { checkpoint, path } = run;
   if (!checkpoint) {
     await session.writeState(STATES.parameters, typeof start === 'number' ? initialParameters(table, start) : start);
     return;
   }
-  await session.writeState(STATES.parameters, flatTensor(table, checkpoint.parameters, source));
-  await session.writeState(STATES.firstMoment, flatTensor(table, checkpoint.moments.first, source));
-  await session.writeState(STATES.secondMoment, flatTensor(table, checkpoint.moments.second, source));
+  await session.writeState(STATES.parameters, flatTensor(table, checkpoint.parameters, path));
+  await session.writeState(STATES.firstMoment, flatTensor(table, checkpoint.moments.first, path));
+  await session.writeState(STATES.secondMoment, flatTensor(table, checkpoint.moments.second, path));
+  run.release();
 }
 
 /** Trains until the last step, a stop, or no more gain. @throws WorkError if too many steps in a row are not finite */
 export async function runTraining<Images>(training: Training<Images>): Promise<TrainingResult> {
   const { configuration, out, run, session, table, progress, examples, signal } = training;
   const { steps, batch, log } = configuration;
-  let state: TrainingState = { ...(run.checkpoint?.state ?? INITIAL_STATE), run: training.identity };
+  let state: TrainingState = { ...(run.state ?? INITIAL_STATE), run: training.identity };
   const firstStep = state.step;
   const now = (): number => Date.now() / 1000;
   const metrics = openMetricsLog(join(out, 'metrics.jsonl'), firstStep > 0 ? firstStep : -1);
@@ -103,7 +104,7 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
   let loss: number | null = null;
   let [waitedMs, spentMs] = [0, 0];
   let savedAtMs = performance.now();
-  let saved = run.checkpoint !== undefined;
+  let saved = run.state !== undefined;
 
   const checkpoint = async (): Promise<Checkpoint> => {
     const flat = (name: string) => session.readState(name).then((values) => namedTensors(table, values));

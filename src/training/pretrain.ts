@@ -163,12 +163,12 @@ export async function pretrain(call: PretrainCall): Promise<PretrainResult> {
     // first, so that the thread of examples starts while the session opens
     const examples = await openPairExamples(
       { cohort: call.cohort, training: training.map(({ id }) => id), configuration },
-      run.checkpoint?.state.step ?? 0,
+      run.state?.step ?? 0,
     );
     try {
       const session = await backend.open(program);
       try {
-        await restoreState(session, table, run.checkpoint, configuration.seed, out);
+        await restoreState(session, table, run, configuration.seed);
         const work = { call, cohort, heldOut, run, identity, backends, session, table, lossScaling, examples };
         return await train({ ...work, ...(signal ? { signal } : {}) });
       } finally {

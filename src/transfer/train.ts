@@ -10,7 +10,7 @@ import { formatDuration } from '../errors/format-duration.ts';
 import { voxelCount, type Zyx } from '../geometry/volume.ts';
 import { STATES } from '../method/gvsl.ts';
 import { type TransferOptions, transferProgram } from '../method/transfer/programs.ts';
-import { scaledArchitecture } from '../model/architecture.ts';
+import { type Architecture, scaledArchitecture } from '../model/architecture.ts';
 import { writeFileAtomic } from '../node/files.ts';
 import { availableBytes } from '../node/limits.ts';
 import { withMachineTrouble } from '../node/machine.ts';
@@ -126,13 +126,13 @@ function modelConfiguration({ configuration, opened, task, start, backends }: Wo
 }
 
 /**
- * Bytes beside the session: a checkpoint's copies of parameters and moments, the examples that are made ahead (an image, and the classes of its
+ * Bytes beside the session: a checkpoint's copies of parameters and moments, the parameters that it starts from, the examples that are made ahead (an image, and the classes of its
  * voxels in two bytes each), the truth of the one that is computed (one-hot, as the session takes it), and Node itself.
  */
 export function hostBytes(flatLength: number, size: Zyx, batch: number, task: Task): number {
   const voxels = voxelCount(size);
   const classes = task.kind === 'segmentation' ? outputsOf(task) : 0;
-  return 3 * 4 * flatLength + examplesHeld(batch) * voxels * (4 + 2) + 4 * classes * voxels + 300 * 2 ** 20;
+  return 4 * 4 * flatLength + examplesHeld(batch) * voxels * (4 + 2) + 4 * classes * voxels + 300 * 2 ** 20;
 }
 
 /** '5 subjects', '5 subjects (2 of them negatives)'. */
@@ -144,10 +144,12 @@ function counted(subjects: readonly Subject[]): string {
 /** Refuses what does not fit, and says what will happen. */
 async function announce(work: Work, backend: Backend): Promise<void> {
   const { configuration, options, start, split, progress, task } = work;
+  const besideSession = ({ widths }: Architecture, flatLength: number, size: Zyx, batch: number): number =>
+    hostBytes(flatLength, size, batch, task) + (options.fromFeatures ? featureBytes(split.training, widths[8]!) : 0);
   const bytesOf = (size: Zyx, width: number, batch: number): number => {
     const architecture = scaledArchitecture(width, start.architecture.heads);
     const { program, table } = transferProgram({ ...options, architecture, size });
-    return backend.memoryBytes(program) + hostBytes(table.flatLength, size, batch, task);
+    return backend.memoryBytes(program) + besideSession(architecture, table.flatLength, size, batch);
   };
   requireMemory(
     { patch: options.size, width: start.width, batch: configuration.batch, neededBytes: bytesOf },
@@ -162,7 +164,7 @@ async function announce(work: Work, backend: Backend): Promise<void> {
       `classes    ${classes.join(', ')}`,
       `start      ${configuration.init}, ${configuration.mode === 'linear' ? 'backbone frozen' : 'everything trained'}`,
       `network    ${table.count.toLocaleString('en')} parameters (width ${start.width})`,
-      `memory     ${memoryText(backend, backend.memoryBytes(program), hostBytes(table.flatLength, options.size, configuration.batch, task))}`,
+      `memory     ${memoryText(backend, backend.memoryBytes(program), besideSession(start.architecture, table.flatLength, options.size, configuration.batch))}`,
       `computing  ${backend.description}`,
       `time       about ${seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`} a step, ${formatDuration(seconds * configuration.steps * 1000)} for ${configuration.steps} steps, validation apart`,
       ...start.remarks.map((remark) => `remark     ${remark}`),
@@ -222,7 +224,7 @@ export async function train(call: TrainCall): Promise<TrainResult> {
     await withMachineTrouble(out, () => mkdir(join(out, 'pictures'), { recursive: true }));
     await writeRunRecord(out, agreed, { task, parameters: table.count });
     // of fewer steps than this call may make; the end of this call writes it anew
-    if (run.checkpoint?.state.step !== configuration.steps) await rm(join(out, TEST_FILE), { force: true });
+    if (run.state?.step !== configuration.steps) await rm(join(out, TEST_FILE), { force: true });
     // first, so that the thread of examples starts while the session opens
     const examples = await openTaskExamples(
       {
@@ -232,12 +234,12 @@ export async function train(call: TrainCall): Promise<TrainResult> {
         task,
         withoutImage: fromFeatures,
       },
-      run.checkpoint?.state.step ?? 0,
+      run.state?.step ?? 0,
     );
     try {
       const session = await backend.open(program);
       try {
-        await restoreState(session, table, run.checkpoint, start.parameters, out);
+        await restoreState(session, table, run, start.parameters);
         return await loop(work, run, session, examples);
       } finally {
         await session.close();

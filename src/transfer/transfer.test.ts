@@ -174,6 +174,8 @@ describe('memory beside the session', () => {
     expect(bytes(100, 1) - bytes(2, 1)).toBe(4 * 98 * 128 ** 3);
     // more examples cost an image and two bytes a voxel each, whatever the classes
     expect(bytes(100, 3) - bytes(100, 2)).toBe(4 * 6 * 128 ** 3);
+    // the parameters that it starts from, and a checkpoint's three copies
+    expect(hostBytes(1000, [16, 16, 16], 1, task(2) as never) - hostBytes(0, [16, 16, 16], 1, task(2) as never)).toBe(16_000);
   });
 });
 
