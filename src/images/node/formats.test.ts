@@ -10,7 +10,7 @@ import type { Geometry, Matrix3, VoxelArray } from '../../geometry/volume.ts';
 import type { LoadedImage, ReadOptions } from '../loaded-image.ts';
 import { findImages, imageStem } from './find.ts';
 import { openImage, readImage } from './read.ts';
-import { writeImage, writePlanes, writeVectorImage } from './write.ts';
+import { writeImage, writePlanes, writeVectorImage, writingPlanes } from './write.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gvsl-formats-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -759,6 +759,12 @@ describe('writing', () => {
         };
         await expect(writePlanes(target, { geometry, type: 'float32', components, plane: failing })).rejects.toThrow('no more');
         await expect(writePlanes(target, { geometry, type: 'int16', plane: failing })).rejects.toThrow(RangeError);
+        for (const count of [2, 4]) {
+          const giving = writingPlanes(target, { geometry, type: 'float32', components }, async (add) => {
+            for (let z = 0; z < count; z++) await add(new Float32Array(4 * components));
+          });
+          await expect(giving).rejects.toThrow(RangeError);
+        }
         expect(readdirSync(dirname(target))).toEqual([]);
       }
   });
