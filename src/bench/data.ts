@@ -2,17 +2,15 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { prepareCohort } from '../cohort/prepare.ts';
 import { WorkError } from '../errors/errors.ts';
 import type { Zyx } from '../geometry/volume.ts';
-import { writeImage } from '../images/node/write.ts';
 import { makeExample } from '../method/example.ts';
 import type { Progress } from '../node/progress.ts';
 import { SILENT } from '../node/progress.ts';
-import { renderSubject } from '../phantom/subject.ts';
 import { randomStream } from '../random/random.ts';
 import { pretrain } from '../training/pretrain.ts';
 import { parseConfiguration } from '../training/read-configuration.ts';
+import { drawScans, prepareScans } from './phantoms.ts';
 
 export interface DataResult {
   /** Voxels of the source scans that `prepare` takes in a second, all cores. */
@@ -27,8 +25,7 @@ export interface DataResult {
   readonly trainingPatch: number;
 }
 
-const SUBJECTS = 6;
-const SPACING_MM = 2;
+const PHANTOMS = { subjects: 6, spacingMm: 2 } as const;
 
 async function exampleRate(patch: number): Promise<number> {
   const random = randomStream(1, 'bench', 'examples');
@@ -48,29 +45,10 @@ async function exampleRate(patch: number): Promise<number> {
 export async function measureData(patch: number, threads: number, progress: Progress, signal: AbortSignal): Promise<DataResult> {
   const folder = await mkdtemp(join(tmpdir(), 'gvsl-bench-'));
   try {
-    progress.say(`drawing ${SUBJECTS} scans`);
-    let voxels = 0;
-    for (let i = 0; i < SUBJECTS; i++) {
-      const { image } = renderSubject({ kind: 'heart-ct', seed: 1, subject: i, spacingMm: SPACING_MM });
-      voxels += image.data.length;
-      await writeImage(join(folder, 'scans', `scan_${i}.nii.gz`), image);
-    }
+    const [scans, cohort] = [join(folder, 'scans'), join(folder, 'cohort')];
+    const voxels = await drawScans(scans, PHANTOMS, progress, signal);
     const start = performance.now();
-    const cohort = join(folder, 'cohort');
-    const options = {
-      modality: 'ct',
-      spacingMm: [SPACING_MM, SPACING_MM, SPACING_MM],
-      size: null,
-      crop: 'none',
-      intensity: 'minmax',
-    } as const;
-    await prepareCohort({
-      source: join(folder, 'scans'),
-      out: cohort,
-      options,
-      progress: SILENT,
-      signal,
-    });
+    await prepareScans(scans, cohort, PHANTOMS, signal);
     const prepareVoxelsPerS = (voxels * 1000) / (performance.now() - start);
     progress.say('making examples');
     const examplesPerS = await exampleRate(patch);
@@ -97,7 +75,7 @@ export async function measureData(patch: number, threads: number, progress: Prog
       signal,
     });
     if (signal.aborted) throw new WorkError('stopped');
-    return { prepareVoxelsPerS, subjects: SUBJECTS, examplesPerS, patch, waitShare, trainingSteps, trainingPatch };
+    return { prepareVoxelsPerS, subjects: PHANTOMS.subjects, examplesPerS, patch, waitShare, trainingSteps, trainingPatch };
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -326,6 +326,26 @@ describe('other folders', () => {
   });
 });
 
+it('crops of wide slices, which are read one by one, are the same as of narrow ones', async () => {
+  const grid: Geometry = { ...GRID, size: [210, 200, 5] };
+  await writeImage(join(root, 'wide', 'wide.nii'), hounsfield(grid));
+  const { cohort } = await prepareCohort({ source: join(root, 'wide'), out: join(root, 'wide-out'), options: OPTIONS });
+  const [subject] = cohort.subjects;
+  const whole = await readWhole(cohort, subject);
+  const crops: [Zyx, Zyx][] = [
+    [
+      [1, 150, 100],
+      [3, 4, 30],
+    ],
+    [
+      [-1, 198, 205],
+      [8, 5, 9],
+    ],
+  ];
+  for (const [start, size] of crops)
+    expect(Array.from(await readCrop(cohort, subject, start, size))).toEqual(cropOf(whole, [5, 200, 210], start, size));
+});
+
 describe.skipIf(!existsSync(join(DATA, 'odd')))('real files (needs GVSL_DATA)', () => {
   it('the brain in twelve axis orders is one subject, eleven near-duplicates', async () => {
     const options: PrepareOptions = { ...OPTIONS, modality: 'mr', spacingMm: [4, 4, 4] };

@@ -9,6 +9,9 @@ import { type Cohort, imagePath, labelPath, type Subject } from './cohort.ts';
 import { HALF_VALUES } from './float16.ts';
 import { NPY_TYPES, type NpyFile, openNpy } from './npy.ts';
 
+/** What may lie between the parts of two slices that are read together: it is read and left sooner than another read is under way. */
+const GAP_BYTES = 65536;
+
 /** The voxels of a crop as bytes of the file's type, z, y, x in C order, zero outside. */
 async function readBytes(file: NpyFile, start: Zyx, size: Zyx): Promise<Uint8Array<ArrayBuffer>> {
   const width = NPY_TYPES[file.type];
@@ -19,18 +22,24 @@ async function readBytes(file: NpyFile, start: Zyx, size: Zyx): Promise<Uint8Arr
   const firstY = Math.max(0, start[1]);
   const lastY = Math.min(height, start[1] + size[1]);
   if (low >= high || firstY >= lastY) return out;
-  // one read a slice: from the first to the last row that it needs
+  // of each slice, from the first to the last row that is needed
   const perSlice = ((lastY - firstY - 1) * row + high - low) * width;
-  const slices = Math.max(0, Math.min(depth, start[0] + size[0]) - Math.max(0, start[0]));
-  if (slices === 0) return out;
-  const buffer = new Uint8Array(perSlice);
-  for (let z = Math.max(0, start[0]); z < Math.min(depth, start[0] + size[0]); z++) {
-    const position = file.dataOffset + ((z * height + firstY) * row + low) * width;
-    const { bytesRead } = await file.handle.read(buffer, 0, perSlice, position);
-    if (bytesRead !== perSlice) throw new WorkError(`${file.path}: truncated while reading; prepare the cohort again`);
+  const firstZ = Math.max(0, start[0]);
+  const slices = Math.min(depth, start[0] + size[0]) - firstZ;
+  if (slices <= 0) return out;
+  const stride = height * row * width;
+  // in one read, or a read a slice
+  const together = stride - perSlice <= GAP_BYTES ? slices : 1;
+  const buffer = new Uint8Array((together - 1) * stride + perSlice);
+  for (let z = 0; z < slices; z++) {
+    if (z % together === 0) {
+      const position = file.dataOffset + (((firstZ + z) * height + firstY) * row + low) * width;
+      const { bytesRead } = await file.handle.read(buffer, 0, buffer.length, position);
+      if (bytesRead !== buffer.length) throw new WorkError(`${file.path}: truncated while reading; prepare the cohort again`);
+    }
     for (let y = firstY; y < lastY; y++) {
-      const from = (y - firstY) * row * width;
-      const to = (((z - start[0]) * size[1] + y - start[1]) * size[2] + low - start[2]) * width;
+      const from = (z % together) * stride + (y - firstY) * row * width;
+      const to = (((firstZ + z - start[0]) * size[1] + y - start[1]) * size[2] + low - start[2]) * width;
       out.set(buffer.subarray(from, from + (high - low) * width), to);
     }
   }

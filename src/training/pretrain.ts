@@ -69,7 +69,7 @@ const IMAGES = 3;
 const hostBytes = (table: ParameterTable, patch: Zyx, batch: number): number =>
   3 * 4 * table.flatLength + 4 * IMAGES * voxelCount(patch) * examplesHeld(batch) + 300 * 2 ** 20;
 
-function modelConfiguration(
+export function modelConfiguration(
   configuration: PretrainConfiguration,
   cohort: Cohort,
   step: number,

@@ -65,6 +65,26 @@ function collapse(source: Float64Array, stride: number, kernel: AxisKernel, posi
   }
 }
 
+/** out[x] = sum over taps of weight x row[first + tap]. Neighbours have the same eight nodes, about sigma of them: those are read once. */
+function expandRow(row: Float64Array, { weights, firstNode }: AxisKernel, out: Float64Array): void {
+  for (let x = 0; x < out.length; ) {
+    const first = firstNode[x];
+    const r0 = row[first];
+    const r1 = row[first + 1];
+    const r2 = row[first + 2];
+    const r3 = row[first + 3];
+    const r4 = row[first + 4];
+    const r5 = row[first + 5];
+    const r6 = row[first + 6];
+    const r7 = row[first + 7];
+    for (; x < out.length && firstNode[x] === first; x++) {
+      const w = x * TAPS;
+      const low = weights[w] * r0 + weights[w + 1] * r1 + weights[w + 2] * r2 + weights[w + 3] * r3;
+      out[x] = low + weights[w + 4] * r4 + weights[w + 5] * r5 + weights[w + 6] * r6 + weights[w + 7] * r7;
+    }
+  }
+}
+
 /**
  * The field as a function that writes row (z, y) into `out`. Rows may be asked for in any order; the one after the last is
  * the cheapest.
@@ -84,14 +104,7 @@ export function elasticRows(sizeZyx: Zyx, plan: ElasticPlan): (z: number, y: num
       const { noise, plane, row } = components[c];
       if (z !== planeZ) collapse(noise, planeNodes, alongZ, z, plane);
       collapse(plane, alongX.nodes, alongY, y, row);
-      const { weights, firstNode } = alongX;
-      const target = out[c];
-      for (let x = 0; x < target.length; x++) {
-        const first = firstNode[x];
-        let sum = 0;
-        for (let tap = 0; tap < TAPS; tap++) sum += weights[x * TAPS + tap] * row[first + tap];
-        target[x] = sum;
-      }
+      expandRow(row, alongX, out[c]);
     }
     planeZ = z;
   };
