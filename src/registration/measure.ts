@@ -5,13 +5,15 @@
 
 import { composeAffine, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
 import { Histogram, ValueRange } from '../geometry/statistics.ts';
-import { type Geometry, toZyx, type Volume, voxelCount } from '../geometry/volume.ts';
+import { type Geometry, toZyx, type Volume, type VoxelArray, voxelCount, type Xyz } from '../geometry/volume.ts';
+import { bytesOf } from '../images/stored-image.ts';
 import { emptyLike } from '../method/empty-like.ts';
-import { OverlapCount } from '../method/evaluation/label-overlap.ts';
+import { type LabelOverlap, OverlapCount } from '../method/evaluation/label-overlap.ts';
 import { ncc } from '../method/evaluation/ncc.ts';
-import { mapPoint, mappedPlanes } from '../method/registration/physical-map.ts';
+import { type MappedRow, mapPoint, type PhysicalMap } from '../method/registration/physical-map.ts';
 import type { Stage, StageName } from '../method/registration/stages.ts';
-import { countInside, sampleNearest, warpImage } from '../method/registration/warp.ts';
+import { countInside, coveredShare, forEachRow, rowsWithin, sampleNearest, warpImage } from '../method/registration/warp.ts';
+import { readAt, withScratch } from '../node/files.ts';
 import type { LandmarkPair } from './inputs.ts';
 
 export interface StageMeasures {
@@ -48,31 +50,71 @@ export interface Truth {
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
+/** What a stage shows on the fixed image's own grid. */
+interface GridMeasures {
+  readonly coveredShare: number;
+  readonly overlap: LabelOverlap | null;
+}
+
+/** Counts what a stage shows on the fixed image's own grid, while its map is gone through for whatever purpose. */
+export class GridCount {
+  readonly #size: Xyz;
+  readonly #grid: Geometry;
+  readonly #labels: Truth['labels'];
+  readonly #overlap = new OverlapCount();
+  #covered = 0;
+
+  constructor({ volume }: MovingImage, { grid }: FixedImage, { labels }: Truth) {
+    this.#size = volume.geometry.size;
+    this.#grid = grid;
+    this.#labels = labels;
+  }
+
+  /** @param row places in voxels of the moving image */
+  addRow(row: MappedRow): void {
+    this.#covered += countInside(this.#size, row);
+  }
+
+  /** @param warped the moving image's labels on the plane k of the grid */
+  addLabels(warped: VoxelArray, k: number): void {
+    if (this.#labels) this.#overlap.add(warped, this.#labels.fixed.data.subarray(k * warped.length, (k + 1) * warped.length));
+  }
+
+  result(): GridMeasures {
+    return {
+      coveredShare: this.#covered / voxelCount(this.#grid.size),
+      overlap: this.#labels && this.#overlap.result(this.#labels.codes),
+    };
+  }
+}
+
+/** The same for a map that is gone through for this alone. */
+export function measureGrid(map: PhysicalMap, moving: MovingImage, fixed: FixedImage, truth: Truth): GridMeasures {
+  const { geometry } = moving.volume;
+  const { labels } = truth;
+  if (!labels) return { coveredShare: coveredShare(geometry, map, fixed.grid), overlap: null };
+  const count = new GridCount(moving, fixed, truth);
+  const inPlane = fixed.grid.size[0] * fixed.grid.size[1];
+  const warped = emptyLike(labels.moving.data, inPlane);
+  // its label map has been brought to the moving image's own grid
+  forEachRow(map, fixed.grid, physicalToVoxel(geometry), (row, at) => {
+    count.addRow(row);
+    sampleNearest(labels.moving, row, warped, at % inPlane);
+    if ((at + row.x.length) % inPlane === 0) count.addLabels(warped, Math.floor(at / inPlane));
+  });
+  return count.result();
+}
+
 /** Everything that can be measured of one stage. */
 export function measureStage(
   [stage, map]: Stage,
   moving: MovingImage,
-  fixed: FixedImage,
-  { labels, landmarks }: Truth,
+  { cropped: seen }: FixedImage,
+  { landmarks }: Truth,
+  { coveredShare: covered, overlap }: GridMeasures,
 ): StageMeasures {
-  const seen = fixed.cropped;
   const warped = warpImage(moving.prepared, map, seen.geometry, 0);
   const similarity = ncc(warped.data, seen.data, toZyx(seen.geometry.size));
-  const { grid } = fixed;
-  const mapped = mappedPlanes(map, grid, physicalToVoxel(moving.volume.geometry));
-  const inPlane = grid.size[0] * grid.size[1];
-  const warpedLabels = labels && emptyLike(labels.moving.data, inPlane);
-  const overlapping = new OverlapCount();
-  let covered = 0;
-  for (let k = 0; k < grid.size[2]; k++) {
-    const places = mapped(k);
-    covered += countInside(moving.volume.geometry.size, places);
-    if (!labels || !warpedLabels) continue;
-    // its label map has been brought to the moving image's own grid
-    sampleNearest(labels.moving, places, warpedLabels);
-    overlapping.add(warpedLabels, labels.fixed.data.subarray(k * inPlane, (k + 1) * inPlane));
-  }
-  const overlap = labels && overlapping.result(labels.codes);
   const errors = landmarks.map(({ name, fixedMm, movingMm }) => {
     const [x, y, z] = mapPoint(map, fixedMm);
     return { name, errorMm: Math.hypot(x - movingMm[0], y - movingMm[1], z - movingMm[2]) };
@@ -80,7 +122,7 @@ export function measureStage(
   return {
     stage,
     ncc: similarity,
-    coveredShare: covered / voxelCount(grid.size),
+    coveredShare: covered,
     ...(overlap ? { dice: overlap.labels, meanDice: overlap.labels.length > 0 ? overlap.meanDice : null } : {}),
     ...(errors.length > 0 ? { landmarkErrorsMm: errors, meanLandmarkErrorMm: mean(errors.map(({ errorMm }) => errorMm)) } : {}),
   };
@@ -102,77 +144,70 @@ export interface JacobianMeasures {
 }
 
 /**
- * Sums up the determinants on `grid`; the foreground is what lies inside the box that the network saw. All planes are computed once to know
- * their range; the percentiles are counted while they are taken a second time, to be written.
- * @param determinants gives the planes of the grid
+ * Sums up the determinants on `grid` that `work` gives, a plane after the other; the foreground is what lies inside the box that the network saw.
+ * Its determinants lie beside `path` until all are there: only then their range is known, in which the percentiles are counted.
  */
-export function measureJacobian(
-  determinants: (k: number) => Float32Array,
+export function measuringJacobian(
+  path: string,
   grid: Geometry,
   seen: Geometry,
-): { readonly plane: (k: number) => Float32Array; readonly measures: () => JacobianMeasures } {
-  const within = foregroundOf(grid, seen);
-  const range = new ValueRange();
-  let [foldedOfGrid, foldedWithin] = [0, 0];
-  for (let k = 0; k < grid.size[2]; k++) {
-    const plane = determinants(k);
-    const inside = within(plane, k);
-    foldedOfGrid += countFolds(plane);
-    foldedWithin += countFolds(inside);
-    range.add(inside);
-  }
-  const voxels = range.finite + range.nonFinite;
-  const histogram = new Histogram(range, false);
-  let counted = 0;
-  return {
-    plane: (k) => {
-      const plane = determinants(k);
-      if (k === counted) {
-        histogram.add(within(plane, k));
-        counted++;
-      }
-      return plane;
-    },
-    measures: () => {
-      if (counted < grid.size[2]) throw new Error(`${counted} of ${grid.size[2]} planes of determinants were taken`);
-      const percentile = (share: number): number => (range.finite > 0 ? histogram.percentile(share) : 0);
-      return {
-        foldedShare: voxels > 0 ? foldedWithin / voxels : 0,
-        foldedShareOfGrid: foldedOfGrid / voxelCount(grid.size),
-        determinant: {
-          min: range.min,
-          percentile1: percentile(0.01),
-          median: percentile(0.5),
-          percentile99: percentile(0.99),
-          max: range.max,
-        },
-      };
-    },
-  };
+  work: (add: (plane: Float32Array) => Promise<void>) => Promise<void>,
+): Promise<JacobianMeasures> {
+  return withScratch(path, async (scratch) => {
+    const pick = foregroundOf(grid, seen);
+    const range = new ValueRange();
+    let [k, foldedOfGrid, foldedWithin] = [0, 0, 0];
+    await work(async (plane) => {
+      const inside = pick(plane, k++);
+      foldedOfGrid += countFolds(plane);
+      foldedWithin += countFolds(inside);
+      range.add(inside);
+      await scratch.writeFile(bytesOf(inside));
+    });
+    const voxels = range.finite + range.nonFinite;
+    const histogram = new Histogram(range, false);
+    const part = new Float32Array(Math.min(voxels, PART_VALUES));
+    for (let first = 0; first < voxels; first += part.length) {
+      const some = part.subarray(0, Math.min(part.length, voxels - first));
+      await readAt(scratch, bytesOf(some), first * part.BYTES_PER_ELEMENT);
+      histogram.add(some);
+    }
+    const percentile = (share: number): number => (range.finite > 0 ? histogram.percentile(share) : 0);
+    return {
+      foldedShare: voxels > 0 ? foldedWithin / voxels : 0,
+      foldedShareOfGrid: foldedOfGrid / voxelCount(grid.size),
+      determinant: {
+        min: range.min,
+        percentile1: percentile(0.01),
+        median: percentile(0.5),
+        percentile99: percentile(0.99),
+        max: range.max,
+      },
+    };
+  });
 }
+
+/** Determinants that are read at a time. */
+const PART_VALUES = 2 ** 20;
 
 function countFolds(determinants: Float32Array): number {
   let folds = 0;
   // not `<= 0`: what is not a number is no match either
-  for (const determinant of determinants) if (!(determinant > 0)) folds++;
+  for (let i = 0; i < determinants.length; i++) if (!(determinants[i] > 0)) folds++;
   return folds;
 }
 
-/** Picks from a plane of `grid` the values that lie in the box `seen`. */
+/** Picks from a plane of `grid` the values that lie in the box `seen`; the array is used again for the next plane. */
 function foregroundOf(grid: Geometry, seen: Geometry): (plane: Float32Array, k: number) => Float32Array {
-  const { matrix: m, offset } = composeAffine(physicalToVoxel(seen), voxelToPhysical(grid));
+  const within = rowsWithin(composeAffine(physicalToVoxel(seen), voxelToPhysical(grid)), seen.size, 0.5, grid);
   const [nx, ny] = grid.size;
   const picked = new Float32Array(nx * ny);
-  const outside = (position: number, size: number): boolean => position < -0.5 || position > size - 0.5;
   return (plane, k) => {
     let count = 0;
-    for (let j = 0, at = 0; j < ny; j++) {
-      for (let i = 0; i < nx; i++, at++) {
-        if (outside(m[0] * i + m[1] * j + m[2] * k + offset[0], seen.size[0])) continue;
-        if (outside(m[3] * i + m[4] * j + m[5] * k + offset[1], seen.size[1])) continue;
-        if (outside(m[6] * i + m[7] * j + m[8] * k + offset[2], seen.size[2])) continue;
-        picked[count++] = plane[at];
-      }
+    for (let j = 0; j < ny; j++) {
+      const { from, to } = within(j, k);
+      picked.set(plane.subarray(j * nx + from, j * nx + to), count);
+      count += to - from;
     }
     return picked.subarray(0, count);
   };

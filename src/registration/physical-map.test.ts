@@ -12,7 +12,7 @@ import {
 } from '../geometry/volume.ts';
 import { displacementPlanes, IDENTITY, jacobianPlanes, mapPoint, type PhysicalMap } from '../method/registration/physical-map.ts';
 import { commonAffine, planTiles, tileWeights } from '../method/registration/tiles.ts';
-import { coveredShare, warpedLabelPlanes, warpedPlanes, warpImage } from '../method/registration/warp.ts';
+import { coveredShare, forEachRow, rowsWithin, sampleNearest, warpImage } from '../method/registration/warp.ts';
 import { randomStream } from '../random/random.ts';
 import { itkAffineText } from './transform-file.ts';
 
@@ -32,6 +32,12 @@ const PERMUTED: Matrix3 = [0, 1, 0, 0, 0, -1, 1, 0, 0];
 /** All planes, one after the other. */
 function everyPlane<Data extends VoxelArray>({ size }: Geometry, plane: (k: number) => Data): number[] {
   return Array.from({ length: size[2] }, (_, k) => [...plane(k)]).flat();
+}
+
+function warpedLabels(labels: Volume<Int16Array>, map: PhysicalMap, target: Geometry): Int16Array {
+  const out = new Int16Array(voxelCount(target.size));
+  forEachRow(map, target, physicalToVoxel(labels.geometry), (row, at) => sampleNearest(labels, row, out, at));
+  return out;
 }
 
 const AFFINE: Affine = { matrix: [1.1, 0.2, 0, -0.1, 0.9, 0.05, 0, 0.3, 1.2], offset: [3, -2, 40] };
@@ -115,9 +121,7 @@ describe('warping', () => {
       const [got, want] = [warpImage(image, identity, target, -9).data, resampleLinear(image, target, -9).data];
       for (let i = 0; i < want.length; i++) expect(got[i]).toBeCloseTo(want[i], 3);
       const labels: Volume<Int16Array> = { geometry: source, data: Int16Array.from(image.data, (v) => Math.round(v) * 100) };
-      expect(everyPlane(target, warpedLabelPlanes(labels, identity, target))).toEqual([
-        ...resampleNearest(labels, target, 0).data,
-      ]);
+      expect([...warpedLabels(labels, identity, target)]).toEqual([...resampleNearest(labels, target, 0).data]);
     }
   });
 
@@ -139,7 +143,14 @@ describe('planes', () => {
     affine: { matrix: [1.02, 0.05, 0, -0.03, 0.97, 0.02, 0.01, 0, 1.05], offset: [1.5, -18.3, -31.5] },
     residual: { geometry: field, data: Float32Array.from({ length: 3 * 120 }, () => stream.uniform(-4, 4)) },
   };
+  /** Axes of the field in another order and sense. */
+  const OBLIQUE_PERMUTED = [0, 1, 2].flatMap((row) => [
+    -OBLIQUE[row * 3 + 2],
+    OBLIQUE[row * 3],
+    OBLIQUE[row * 3 + 1],
+  ]) as unknown as Matrix3;
   const grids: [string, Matrix3, Xyz][] = [
+    ["the field's axes in another order", OBLIQUE_PERMUTED, [7, 9, 6]],
     ['axes as stored', IDENTITY_3, [7, 6, 5]],
     ['permuted and flipped', PERMUTED, [5, 7, 6]],
     ['oblique', OBLIQUE, [7, 5, 6]],
@@ -158,8 +169,8 @@ describe('planes', () => {
     };
     const displacement = displacementPlanes(map, target);
     const determinants = jacobianPlanes(target, displacementPlanes(map, target));
-    const warped = warpedPlanes(moving, map, target, -1024);
-    const labels = warpedLabelPlanes(moving, map, target);
+    const warped = warpImage(moving, map, target, -1024).data;
+    const labels = warpedLabels(moving, map, target);
     const [nx, ny, nz] = size;
     const toMm = voxelToPhysical(target);
     const moved = (at: Xyz): Xyz => {
@@ -169,7 +180,12 @@ describe('planes', () => {
     const clamped = (at: number, n: number): number => Math.max(0, Math.min(n - 1, at));
     let inside = 0;
     for (const k of [...Array(nz).keys()].reverse()) {
-      const planes = { displacement: displacement(k), determinants: determinants(k), warped: warped(k), labels: labels(k) };
+      const planes = {
+        displacement: displacement(k),
+        determinants: determinants(k),
+        warped: warped.subarray(k * nx * ny),
+        labels: labels.subarray(k * nx * ny),
+      };
       for (let voxel = 0; voxel < nx * ny; voxel++) {
         const at: Xyz = [voxel % nx, Math.floor(voxel / nx), k];
         const shift = moved(at);
@@ -194,6 +210,32 @@ describe('planes', () => {
     }
     expect(inside).toBeGreaterThan(0);
     expect(coveredShare(moving.geometry, map, target)).toBeCloseTo(inside / voxelCount(size), 12);
+  });
+});
+
+describe('rows of a grid within a box', () => {
+  it('are what every voxel alone says, for any affine, also where a coordinate does not change along the row', () => {
+    const stream = randomStream(7, 'rows-test');
+    let [some, none] = [0, 0];
+    for (let round = 0; round < 200; round++) {
+      const target = grid([9, 3, 2], IDENTITY_3);
+      const number = (): number => (stream.uniform(0, 1) < 0.3 ? 0 : stream.uniform(-1.5, 1.5));
+      const matrix = Array.from({ length: 9 }, number) as unknown as Matrix3;
+      const affine: Affine = { matrix, offset: [2 * number(), 1, 4 * number()] };
+      const size: Xyz = [5, 3, 4];
+      const within = rowsWithin(affine, size, 0.5, target);
+      for (let k = 0; k < 2; k++)
+        for (let j = 0; j < 3; j++) {
+          const inside = [...Array(9).keys()].filter((i) =>
+            applyAffine(affine, [i, j, k]).every((place, axis) => place >= -0.5 && place <= size[axis] - 0.5),
+          );
+          const { from, to } = within(j, k);
+          expect(Array.from({ length: to - from }, (_, i) => from + i)).toEqual(inside);
+          if (inside.length > 0) some++;
+          else none++;
+        }
+    }
+    expect(Math.min(some, none)).toBeGreaterThan(100);
   });
 });
 

@@ -12,16 +12,23 @@ import { readForNetwork } from '../cohort/read-for-network.ts';
 import type { Backend } from '../engine/backend.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
 import { formatBytes } from '../errors/format-bytes.ts';
-import { type Affine, applyAffine, voxelToPhysical } from '../geometry/affine.ts';
+import { type Affine, applyAffine, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
 import { orientationCode } from '../geometry/orientation.ts';
-import type { Geometry, Volume, VoxelArray, Xyz } from '../geometry/volume.ts';
-import { writePlanes } from '../images/node/write.ts';
-import { type VoxelType, voxelTypeOf } from '../images/stored-image.ts';
+import type { Geometry, Volume, Xyz } from '../geometry/volume.ts';
+import { writingTogether } from '../images/node/write.ts';
+import { voxelTypeOf } from '../images/stored-image.ts';
+import { emptyLike } from '../method/empty-like.ts';
 import { matchVolumes, planMatch } from '../method/registration/match.ts';
-import { displacementPlanes, IDENTITY, jacobianPlanes, type PhysicalMap } from '../method/registration/physical-map.ts';
+import {
+  displacementPlanes,
+  IDENTITY,
+  jacobianPlanes,
+  mappedRows,
+  type PhysicalMap,
+} from '../method/registration/physical-map.ts';
 import { centreOf, stagesOf } from '../method/registration/stages.ts';
-import { coveredShare, warpedLabelPlanes, warpedPlanes, warpImage } from '../method/registration/warp.ts';
-import { allDone, writeFileAtomic } from '../node/files.ts';
+import { coveredShare, rowWarper, sampleNearest, warpImage } from '../method/registration/warp.ts';
+import { writeFileAtomic } from '../node/files.ts';
 import { guardInputs, type Input, modelInputs } from '../node/guard.ts';
 import type { Progress } from '../node/progress.ts';
 import { openResults } from '../node/results.ts';
@@ -31,10 +38,12 @@ import { jsonText } from '../training/model-folder.ts';
 import { type ImageGrids, readLabelsOf, readLandmarkPairs } from './inputs.ts';
 import {
   type FixedImage,
+  GridCount,
   type JacobianMeasures,
   type MovingImage,
-  measureJacobian,
+  measureGrid,
   measureStage,
+  measuringJacobian,
   type StageMeasures,
 } from './measure.ts';
 import { readMatchingNetwork } from './network.ts';
@@ -200,6 +209,57 @@ function angleBetweenDeg({ direction: a }: Geometry, { direction: b }: Geometry)
 const TURNED_DEG = 10;
 
 /**
+ * Writes everything that lies on the fixed image's grid, plane by plane: each file is compressed in threads of its own while the next planes are
+ * made, and the map is gone through once for all of them.
+ * @param count is shown what the map shows on the grid
+ */
+function writeFields(
+  map: PhysicalMap,
+  grid: Geometry,
+  seen: Geometry,
+  { volume, background }: MovingImage & { readonly background: number },
+  labels: Volume | null,
+  count: GridCount,
+  place: (name: string) => string,
+): Promise<JacobianMeasures> {
+  const files = REGISTRATION_FILES;
+  const [nx, ny, nz] = grid.size;
+  const mapped = mappedRows(map, grid, physicalToVoxel(volume.geometry));
+  const warp = rowWarper(volume, map, grid, background);
+  const displacement = displacementPlanes(map, grid);
+  const determinants = jacobianPlanes(grid, displacement);
+  const warped = emptyLike(volume.data, nx * ny);
+  const warpedLabels = labels && emptyLike(labels.data, nx * ny);
+  const images = [
+    { path: place(files.warped), geometry: grid, type: voxelTypeOf(volume.data) },
+    { path: place(files.displacement), geometry: grid, type: 'float32', components: 3 },
+    { path: place(files.jacobian), geometry: grid, type: 'float32' },
+    ...(labels ? [{ path: place(files.warpedLabels), geometry: grid, type: voxelTypeOf(labels.data) }] : []),
+  ] as const;
+  return measuringJacobian(place(files.jacobian), grid, seen, (measure) =>
+    writingTogether(images, async ([addWarped, addDisplacement, addJacobian, addLabels]) => {
+      for (let k = 0; k < nz; k++) {
+        for (let j = 0, at = 0; j < ny; j++, at += nx) {
+          const row = mapped(j, k);
+          warp(row, warped, at);
+          count.addRow(row);
+          if (labels && warpedLabels) sampleNearest(labels, row, warpedLabels, at);
+        }
+        await addWarped!(warped);
+        if (warpedLabels) {
+          count.addLabels(warpedLabels, k);
+          await addLabels!(warpedLabels);
+        }
+        const plane = determinants(k);
+        await measure(plane);
+        await addJacobian!(plane);
+        await addDisplacement!(displacement(k));
+      }
+    }),
+  );
+}
+
+/**
  * Registers two images and writes the result into the folder `out`; register.json comes last.
  * @throws UsageError for options that cannot be meant, WorkError for inputs that cannot be used, each with what to do
  */
@@ -257,26 +317,19 @@ async function registerWith(
       codes: [...new Set([...movingLabels.codes, ...fixedLabels.codes])],
     };
   const truth = { labels, landmarks: landmarks.pairs };
-  const measured = stages.map((stage) => measureStage(stage, moving, fixed, truth));
+  const measured = stages
+    .slice(0, -1)
+    .map((stage) => measureStage(stage, moving, fixed, truth, measureGrid(stage[1], moving, fixed, truth)));
 
   const { grid } = fixed;
-  const jacobian = measureJacobian(jacobianPlanes(grid, displacementPlanes(map, grid)), grid, fixedGrid);
   const files = REGISTRATION_FILES;
   const place = (name: string): string => join(out, name);
   // from here on the folder holds no finished registration until the report is there
   await rm(place(files.report), { force: true });
   if (!movingLabels) await rm(place(files.warpedLabels), { force: true });
-  const write = (name: string, type: VoxelType, plane: (z: number) => VoxelArray, components: 1 | 3 = 1): Promise<void> =>
-    writePlanes(place(name), { geometry: grid, type, components, plane });
-  // side by side: compressing them is most of the work, and happens in threads of its own
-  await allDone([
-    write(files.warped, voxelTypeOf(moving.volume.data), warpedPlanes(moving.volume, map, grid, moving.background)),
-    write(files.displacement, 'float32', displacementPlanes(map, grid), 3),
-    write(files.jacobian, 'float32', jacobian.plane),
-    ...(movingLabels
-      ? [write(files.warpedLabels, voxelTypeOf(movingLabels.volume.data), warpedLabelPlanes(movingLabels.volume, map, grid))]
-      : []),
-  ]);
+  const whole = new GridCount(moving, fixed, truth);
+  const jacobian = await writeFields(map, grid, fixedGrid, moving, movingLabels?.volume ?? null, whole, place);
+  measured.push(measureStage(stages.at(-1)!, moving, fixed, truth, whole.result()));
   const fixedCentreMm = applyAffine(voxelToPhysical(fixedGrid), centreOf(fixedGrid));
   await writeFileAtomic(place(files.affine), itkAffineText(map.affine, fixedCentreMm));
 
@@ -290,7 +343,7 @@ async function registerWith(
     network: { inputSize: plan.size, tiles: plan.tiles.length, reason: plan.reason },
     start,
     stages: measured,
-    jacobian: jacobian.measures(),
+    jacobian,
     deformationMm: deformationOf(map),
     affine: map.affine,
     ...(landmarks.pairs.length > 0 ? { unpairedLandmarks: landmarks.unpaired } : {}),

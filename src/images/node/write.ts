@@ -20,7 +20,7 @@ export interface ImageToWrite {
 }
 
 /** Takes the next plane of an image, x fastest, z = 0 first; its array may be filled anew when the promise resolves. */
-type AddPlane = (values: VoxelArray) => Promise<void>;
+export type AddPlane = (values: VoxelArray) => Promise<void>;
 type GivePlanes = (add: AddPlane) => Promise<void>;
 
 /** An image that is made plane by plane while it is written. */
@@ -88,6 +88,17 @@ export async function writingPlanes(path: string, image: ImageToWrite, work: Giv
       await write(gzipTrailer([await deflater.end(true)]));
     }
   });
+}
+
+/** `writingPlanes` of several images that are made together: `work` is given what takes each one's planes. */
+export async function writingTogether(
+  images: readonly (ImageToWrite & { readonly path: string })[],
+  work: (adds: readonly AddPlane[]) => Promise<void>,
+  adds: readonly AddPlane[] = [],
+): Promise<void> {
+  const next = images[adds.length];
+  if (!next) await work(adds);
+  else await writingPlanes(next.path, next, (add) => writingTogether(images, work, [...adds, add]));
 }
 
 const deflaterOf = ({ type }: ImageToWrite, write: (bytes: Uint8Array) => Promise<void>): Deflater =>

@@ -2,12 +2,12 @@
  * The moving image and its labels on the fixed image's grid: each voxel takes what lies where the map brings it, read from the moving
  * file's own voxels, so that there is one interpolation.
  */
-import { composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
+import { type Affine, composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
 import { sigmaBeforeDownsampling } from '../../geometry/resample.ts';
 import { smoothGaussian } from '../../geometry/smooth.ts';
 import { type Geometry, type Volume, type VoxelArray, voxelCount, type Xyz } from '../../geometry/volume.ts';
 import { emptyLike } from '../empty-like.ts';
-import { type MappedPlane, mappedPlanes, type PhysicalMap } from './physical-map.ts';
+import { type MappedRow, mappedRows, type PhysicalMap } from './physical-map.ts';
 
 /** Half a voxel outside still belongs to the border voxel; the slack is for rounding in a file's header (as in resampling). */
 const BORDER = 0.5 + 1e-4;
@@ -27,38 +27,37 @@ function forGrid(volume: Volume, map: PhysicalMap, grid: Geometry): VoxelArray {
 /**
  * The image on `grid`, trilinear, in its own number type (rounded where that is a whole number); smoothed first if the grid is coarser.
  * @param background value of what lies outside the moving image
- * @returns gives a plane of `grid`; the array is used again for the next plane
+ * @returns fills `out`, from `at` on, with the values at the places of a row of `grid`, in voxels of the image: see `mappedRows`
  */
-export function warpedPlanes<Data extends VoxelArray>(
+export function rowWarper<Data extends VoxelArray>(
   volume: Volume<Data>,
   map: PhysicalMap,
   grid: Geometry,
   background: number,
-): (k: number) => Data {
+): (row: MappedRow, out: Data, at: number) => void {
   const { size } = volume.geometry;
   const input = forGrid(volume, map, grid);
-  const mapped = mappedPlanes(map, grid, physicalToVoxel(volume.geometry));
-  const out = emptyLike(volume.data, grid.size[0] * grid.size[1]);
-  return (k) => {
-    sampleLinear(input, size, mapped(k), background, out);
-    return out;
-  };
+  return (row, out, at) => sampleLinear(input, size, row, background, out, at);
 }
 
 function sampleLinear(
   input: VoxelArray,
   [nx, ny, nz]: Xyz,
-  { x: xs, y: ys, z: zs }: MappedPlane,
+  { x: xs, y: ys, z: zs }: MappedRow,
   background: number,
   out: VoxelArray,
+  first: number,
 ): void {
   const whole = !(out instanceof Float32Array || out instanceof Float64Array);
-  for (let voxel = 0; voxel < out.length; voxel++) {
-    const px = xs[voxel];
-    const py = ys[voxel];
-    const pz = zs[voxel];
-    if (isOutside(px, nx) || isOutside(py, ny) || isOutside(pz, nz)) {
-      out[voxel] = background;
+  const slice = nx * ny;
+  const [lastX, lastY, lastZ] = [nx - 1 + BORDER, ny - 1 + BORDER, nz - 1 + BORDER];
+  for (let i = 0; i < xs.length; i++) {
+    const px = xs[i];
+    const py = ys[i];
+    const pz = zs[i];
+    // not `<`: what is no number is outside
+    if (!(px >= -BORDER && px <= lastX && py >= -BORDER && py <= lastY && pz >= -BORDER && pz <= lastZ)) {
+      out[first + i] = background;
       continue;
     }
     const x = inside(px, nx);
@@ -72,79 +71,122 @@ function sampleLinear(
     const fz = z - z0;
     const dx = fx > 0 ? 1 : 0;
     const dy = fy > 0 ? nx : 0;
-    const dz = fz > 0 ? nx * ny : 0;
-    const i = (z0 * ny + y0) * nx + x0;
-    const c00 = input[i] + (input[i + dx] - input[i]) * fx;
-    const c10 = input[i + dy] + (input[i + dy + dx] - input[i + dy]) * fx;
-    const c01 = input[i + dz] + (input[i + dz + dx] - input[i + dz]) * fx;
-    const c11 = input[i + dz + dy] + (input[i + dz + dy + dx] - input[i + dz + dy]) * fx;
+    const dz = fz > 0 ? slice : 0;
+    const n = (z0 * ny + y0) * nx + x0;
+    const c00 = input[n] + (input[n + dx] - input[n]) * fx;
+    const c10 = input[n + dy] + (input[n + dy + dx] - input[n + dy]) * fx;
+    const c01 = input[n + dz] + (input[n + dz + dx] - input[n + dz]) * fx;
+    const c11 = input[n + dz + dy] + (input[n + dz + dy + dx] - input[n + dz + dy]) * fx;
     const low = c00 + (c10 - c00) * fy;
     const high = c01 + (c11 - c01) * fy;
     const value = low + (high - low) * fz;
-    out[voxel] = whole ? Math.round(value) : value;
+    out[first + i] = whole ? Math.round(value) : value;
   }
 }
 
-/** `warpedPlanes`, all of them. */
+/** The image on `grid`, all of it: see `rowWarper`. */
 export function warpImage<Data extends VoxelArray>(
   volume: Volume<Data>,
   map: PhysicalMap,
   grid: Geometry,
   background: number,
 ): Volume<Data> {
-  return allPlanes(grid, volume.data, warpedPlanes(volume, map, grid, background));
+  const warp = rowWarper(volume, map, grid, background);
+  const data = emptyLike(volume.data, voxelCount(grid.size));
+  forEachRow(map, grid, physicalToVoxel(volume.geometry), (row, at) => warp(row, data, at));
+  return { geometry: grid, data };
 }
 
-/**
- * The label map on `grid`: the nearest voxel's code, 0 outside; exactly between two voxels the lower.
- * @returns gives a plane of `grid`; the array is used again for the next plane
- */
-export function warpedLabelPlanes<Data extends VoxelArray>(
-  labels: Volume<Data>,
+/** Goes through the rows of `grid` where `map` brings them; `at` is the place of a row's first voxel in the grid. */
+export function forEachRow(
   map: PhysicalMap,
   grid: Geometry,
-): (k: number) => Data {
-  const mapped = mappedPlanes(map, grid, physicalToVoxel(labels.geometry));
-  const out = emptyLike(labels.data, grid.size[0] * grid.size[1]);
-  return (k) => {
-    sampleNearest(labels, mapped(k), out);
-    return out;
-  };
+  coordinates: Affine,
+  use: (row: MappedRow, at: number) => void,
+): void {
+  const [nx, ny, nz] = grid.size;
+  const mapped = mappedRows(map, grid, coordinates);
+  for (let k = 0, at = 0; k < nz; k++) for (let j = 0; j < ny; j++, at += nx) use(mapped(j, k), at);
 }
 
-/** The codes at the places of a plane, in voxels of the label map; 0 outside. */
-export function sampleNearest({ geometry, data }: Volume, { x: xs, y: ys, z: zs }: MappedPlane, out: VoxelArray): void {
+/** The codes of a label map at places in its voxels, into `out` from `at` on: the nearest voxel's, exactly between two the lower's; 0 outside. */
+export function sampleNearest({ geometry, data }: Volume, { x: xs, y: ys, z: zs }: MappedRow, out: VoxelArray, at: number): void {
   const [nx, ny, nz] = geometry.size;
-  for (let voxel = 0; voxel < out.length; voxel++) {
-    const x = xs[voxel];
-    const y = ys[voxel];
-    const z = zs[voxel];
-    out[voxel] =
+  for (let i = 0; i < xs.length; i++) {
+    const x = xs[i];
+    const y = ys[i];
+    const z = zs[i];
+    out[at + i] =
       isOutside(x, nx) || isOutside(y, ny) || isOutside(z, nz)
         ? 0
         : data[(nearest(z, nz) * ny + nearest(y, ny)) * nx + nearest(x, nx)];
   }
 }
 
-/** How many of the places of a plane, in voxels of an image of this size, lie inside it. */
-export function countInside([nx, ny, nz]: Xyz, { x: xs, y: ys, z: zs }: MappedPlane): number {
+/** How many of the places, in voxels of an image of this size, lie inside it. */
+export function countInside([nx, ny, nz]: Xyz, { x: xs, y: ys, z: zs }: MappedRow): number {
   let count = 0;
-  for (let voxel = 0; voxel < xs.length; voxel++)
-    if (!isOutside(xs[voxel], nx) && !isOutside(ys[voxel], ny) && !isOutside(zs[voxel], nz)) count++;
+  for (let i = 0; i < xs.length; i++) if (!isOutside(xs[i], nx) && !isOutside(ys[i], ny) && !isOutside(zs[i], nz)) count++;
   return count;
 }
 
 /** The share of the grid's voxels, in [0, 1], that the map brings into the image. */
 export function coveredShare(image: Geometry, map: PhysicalMap, grid: Geometry): number {
-  const mapped = mappedPlanes(map, grid, physicalToVoxel(image));
+  const coordinates = physicalToVoxel(image);
   let covered = 0;
-  for (let k = 0; k < grid.size[2]; k++) covered += countInside(image.size, mapped(k));
+  if (map.residual)
+    forEachRow(map, grid, coordinates, (row) => {
+      covered += countInside(image.size, row);
+    });
+  else {
+    const toImage = composeAffine(coordinates, composeAffine(map.affine, voxelToPhysical(grid)));
+    const within = rowsWithin(toImage, image.size, BORDER, grid);
+    for (let k = 0; k < grid.size[2]; k++)
+      for (let j = 0; j < grid.size[1]; j++) {
+        const { from, to } = within(j, k);
+        covered += to - from;
+      }
+  }
   return covered / voxelCount(grid.size);
 }
 
-function allPlanes<Data extends VoxelArray>(grid: Geometry, like: Data, plane: (k: number) => Data): Volume<Data> {
-  const inPlane = grid.size[0] * grid.size[1];
-  const data = emptyLike(like, voxelCount(grid.size));
-  for (let k = 0; k < grid.size[2]; k++) data.set(plane(k) as never, k * inPlane);
-  return { geometry: grid, data };
+/**
+ * Which voxels of each row of `grid` an affine brings into a box of `size` voxels with a border around: those from `from` up to, but without, `to`.
+ * Along a row each coordinate only grows or only falls, rounded or not, so its ends are found without looking at every voxel.
+ */
+export function rowsWithin(
+  { matrix: m, offset }: Affine,
+  size: Xyz,
+  border: number,
+  grid: Geometry,
+): (j: number, k: number) => { readonly from: number; readonly to: number } {
+  const length = grid.size[0];
+  return (j, k) => {
+    let [from, to] = [0, length];
+    for (let axis = 0; axis < 3; axis++) {
+      const [a, b, c] = [m[3 * axis], m[3 * axis + 1], m[3 * axis + 2]];
+      const last = size[axis] - 1 + border;
+      const place = (i: number): number => a * i + b * j + c * k + offset[axis];
+      from = Math.max(
+        from,
+        firstWhere(length, (i) => (a < 0 ? place(i) <= last : place(i) >= -border)),
+      );
+      to = Math.min(
+        to,
+        firstWhere(length, (i) => (a < 0 ? place(i) < -border : place(i) > last)),
+      );
+    }
+    return { from, to: Math.max(from, to) };
+  };
+}
+
+/** The first of 0 to `count` - 1 for which `holds`, which goes on to hold from there; `count` if none. */
+function firstWhere(count: number, holds: (i: number) => boolean): number {
+  let [low, high] = [0, count];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (holds(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
