@@ -56,25 +56,36 @@ export interface InTurn {
 /** `total` steps in two rounds, so that a machine that slows down slows both sides; one step is one round. */
 export const inTwoRounds = (total: number): number[] => [Math.ceil(total / 2), Math.floor(total / 2)].filter((n) => n > 0);
 
-/** @throws WorkError with what the process said last, if it fails or is stopped */
-export async function inOwnProcess(
+/** What a subject of `gvsl bench`, run in a process of its own, measures. @throws WorkError with what it said last, if it fails or is stopped */
+export async function ownProcess<Result>(what: string, args: readonly string[], signal: AbortSignal): Promise<Result> {
+  try {
+    const { stdout } = await run(process.execPath, [...process.execArgv, MAIN, 'bench', ...args, '--json'], {
+      maxBuffer: 2 ** 26,
+      signal,
+    });
+    return JSON.parse(stdout) as Result;
+  } catch (error) {
+    if (signal.aborted) throw new WorkError('stopped');
+    const { stderr = '' } = error as { stderr?: string };
+    throw new WorkError(`measuring ${what}: ${stderr.trim().split('\n').at(-1) || (error as Error).message}`);
+  }
+}
+
+/** Named values as options of the command line. */
+export const optionsOf = (values: Readonly<Record<string, string | number | undefined>>): string[] =>
+  Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]));
+
+export const inOwnProcess = (
   { kind, size, width }: Omit<Configuration, 'rounds'>,
   { backend, build, threads, warmup, signal }: TurnRequest,
   steps: number,
   profile = false,
-): Promise<StepResult> {
-  const numbers = { size, width, threads, steps, warmup, build, backend };
-  const options = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const args = [...process.execArgv, MAIN, 'bench', kind, ...options, '--no-peer', '--json', ...(profile ? ['--profile'] : [])];
-  try {
-    const { stdout } = await run(process.execPath, args, { maxBuffer: 2 ** 26, signal });
-    return JSON.parse(stdout) as StepResult;
-  } catch (error) {
-    if (signal.aborted) throw new WorkError('stopped');
-    const { stderr = '' } = error as { stderr?: string };
-    throw new WorkError(`measuring ${kind} at ${size}: ${stderr.trim().split('\n').at(-1) || (error as Error).message}`);
-  }
-}
+): Promise<StepResult> =>
+  ownProcess(
+    `${kind} at ${size}`,
+    [kind, ...optionsOf({ size, width, threads, steps, warmup, build, backend }), '--no-peer', ...(profile ? ['--profile'] : [])],
+    signal,
+  );
 
 /** Several measurements as one. */
 export const joined = (parts: readonly Timing[]): Timing => {

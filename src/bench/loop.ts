@@ -13,6 +13,7 @@ import { trainingProgram } from '../method/gvsl.ts';
 import { type CpuBuild, nodeCpuBackend } from '../node/cpu-host.ts';
 import type { Progress } from '../node/progress.ts';
 import { openRun } from '../training/checkpoint.ts';
+import type { PretrainConfiguration } from '../training/configuration.ts';
 import type { ExampleSource } from '../training/example-source.ts';
 import { restoreState, runTraining } from '../training/loop.ts';
 import { type ExampleImages, openPairExamples, pairMaker } from '../training/pair-examples.ts';
@@ -54,9 +55,8 @@ export interface LoopRound {
   readonly loopSleeps: number;
 }
 
-const PART_SECONDS = 2;
-const LEAST_STEPS = 2;
-/** Steps of the loop before any is counted: the thread of examples loads and its code is optimised meanwhile. */
+const PART_SECONDS = 1;
+/** Of the loop, before any is counted: the thread of examples loads and its code is optimised meanwhile. */
 const WARMUP_SECONDS = 1.5;
 
 const sleeps = (): number => process.resourceUsage().voluntaryContextSwitches;
@@ -99,7 +99,11 @@ function waitedFor<Images>(source: ExampleSource<Images>): { source: ExampleSour
   };
 }
 
-const configurationOf = ({ size, width, batch, threads }: LoopRequest, steps: number) =>
+/** A training of so many steps. */
+export const configurationOf = (
+  { size, width, batch, threads }: LoopShape & { readonly threads: number },
+  steps: number,
+): PretrainConfiguration =>
   parseConfiguration(
     {
       steps,
@@ -139,8 +143,8 @@ export async function measureLoop(request: LoopRequest, progress: Progress, sign
     };
 
     await bare(1);
-    const roughS = (await bare(LEAST_STEPS)) / LEAST_STEPS;
-    const stepsIn = (seconds: number): number => Math.max(LEAST_STEPS, Math.round(seconds / roughS));
+    const roughS = await bare(1);
+    const stepsIn = (seconds: number): number => Math.max(1, Math.round(seconds / roughS));
     const [warmup, part] = [stepsIn(WARMUP_SECONDS), request.steps ?? stepsIn(PART_SECONDS)];
     const configuration = configurationOf(request, warmup + rounds * part);
     const { source, waitedMs } = waitedFor(await openPairExamples({ cohort: request.cohort, training, configuration }, 0));
@@ -164,20 +168,20 @@ export async function measureLoop(request: LoopRequest, progress: Progress, sign
           const counted = step - warmup;
           if (counted < 0 || counted % part !== 0) return null;
           if (counted > 0) {
-            const a_step = (from: number, to: number): number => (to - from) / 1000 / part;
+            const perStep = (from: number, to: number): number => (to - from) / 1000 / part;
             results.push({
               steps: part,
               bareS: before.bareS / part,
-              loopS: a_step(before.ms, performance.now()),
-              waitS: a_step(before.waitedMs, waitedMs()),
-              computeS: a_step(before.spentMs, spentMs()),
+              loopS: perStep(before.ms, performance.now()),
+              waitS: perStep(before.waitedMs, waitedMs()),
+              computeS: perStep(before.spentMs, spentMs()),
               bareSleeps: before.bareSleeps / part,
               loopSleeps: (sleeps() - before.sleeps) / part,
             });
           }
           if (results.length === rounds) return null;
           // meanwhile the thread of examples has made what it makes ahead, and waits
-          await bare(Math.max(1, Math.round(0.1 * part)));
+          await bare(Math.round(0.1 * part));
           const slept = sleeps();
           const bareS = await bare(part);
           const bareSleeps = sleeps() - slept;

@@ -2,11 +2,13 @@
 import { formatBytes } from '../errors/format-bytes.ts';
 import type { Comparison } from './compare.ts';
 import type { Peer } from './in-turn.ts';
+import { summarizeLoop } from './loop.ts';
 import { machineText } from './machine.ts';
 import type { Peaks } from './peaks.ts';
 import type { KernelShare } from './profile.ts';
 import type { StepResult } from './step.ts';
 import type { SuiteResult, SuiteRow } from './suite.ts';
+import { shapeText, type TrainingResult, type TrainingRow } from './training.ts';
 
 /** Headings and rows of cells; every column but the first is numbers. */
 export interface Table {
@@ -150,6 +152,55 @@ export function comparisonText({ differences, changes }: Comparison, earlier: st
     changes.length === 0 ? '  no row in common' : `  ${worse} of ${changes.length} rows more than 10 % slower or larger`,
   ].join('\n');
 }
+
+const LOAD_TEXT = { idle: '', busy: ', beside a busy process' } as const;
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
+export function trainingTable(rows: readonly TrainingRow[]): Table {
+  const single = (row: TrainingRow): TrainingRow | undefined =>
+    rows.find((other) => other.threads === 1 && other.load === row.load && shapeText(other) === shapeText(row));
+  return {
+    headings: [
+      '',
+      'threads',
+      'bare step',
+      'in the loop',
+      'speed kept',
+      'waiting for examples',
+      'computing slower',
+      'logs and the rest',
+      'speed of 1 thread',
+    ],
+    rows: rows.map((row) => {
+      const { bareS, loopS, kept, waiting, slower, rest } = summarizeLoop(row.rounds);
+      const one = single(row);
+      return [
+        `${shapeText(row)}${LOAD_TEXT[row.load]}`,
+        String(row.threads),
+        seconds(bareS),
+        seconds(loopS),
+        kept.toFixed(2),
+        percent(waiting),
+        percent(slower),
+        percent(rest),
+        one && one !== row ? `x ${(summarizeLoop(one.rounds).bareS / bareS).toFixed(2)}` : '',
+      ];
+    }),
+  };
+}
+
+export const trainingText = ({ machine, command, rows, leftOut }: TrainingResult, draw: (table: Table) => string): string =>
+  [
+    machineText({ ...machine, threads: Math.max(...rows.map(({ threads }) => threads)) }),
+    `command: ${command}`,
+    '',
+    draw(trainingTable(rows)),
+    '',
+    'Seconds a step, medians of parts measured in turn. bare step: on images that are there already. in the loop: with examples made, logs and progress. speed kept: of the bare step, in the loop.',
+    'The shares of the loop: waiting; what its computing takes longer than the bare step (the thread of examples needs a processor too); logs and the rest.',
+    'speed of 1 thread: how many times as fast the bare step is as on one thread beside the same load.',
+    ...leftOut.map((each) => `Left out: ${each}`),
+  ].join('\n');
 
 /** What the rows are. */
 const LEGEND =

@@ -193,7 +193,10 @@ const COMMANDS: Readonly<Record<string, Facts>> = {
     because: 'it writes nothing; golden files are not at hand',
   },
   bench: {
-    missing: [['all --compare none.json', 1]],
+    missing: [
+      ['all --compare none.json', 1],
+      ['train --cohort none', 1],
+    ],
     works: [(p) => ['--memory', '--size', '16', '--width', '0.125', '--out', p('out/bench.json')]],
     replaces: ['all --compare truth.csv --out truth.csv'],
   },

@@ -4,16 +4,20 @@ import type { GpuPeaks } from '../../bench/bound.ts';
 import type { Peer } from '../../bench/in-turn.ts';
 import type { BenchBackend, StepRequest, StepResult } from '../../bench/step.ts';
 import type { Table } from '../../bench/tables.ts';
+import type { Load } from '../../bench/training.ts';
 import type { CpuBuild } from '../../node/cpu-host.ts';
 import type { Progress } from '../../node/progress.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
-const SUBJECTS = ['step', 'forward', 'ops', 'data', 'peaks', 'bound', 'all'] as const;
+const SUBJECTS = ['step', 'forward', 'train', 'ops', 'data', 'peaks', 'bound', 'all'] as const;
 type Subject = (typeof SUBJECTS)[number];
 
 interface Options {
   readonly size?: string;
   readonly width?: string;
+  readonly batch?: string;
+  readonly cohort?: string;
+  readonly load?: Load;
   readonly threads?: string;
   readonly steps?: string;
   readonly warmup?: string;
@@ -34,9 +38,12 @@ interface Options {
 
 /** Options that mean nothing for a subject are refused, not ignored. */
 const MEANT_FOR: Partial<Record<keyof Options, readonly Subject[]>> = {
-  size: ['step', 'forward', 'ops', 'data', 'bound'],
-  width: ['step', 'forward', 'ops', 'bound'],
-  steps: ['step', 'forward', 'all'],
+  size: ['step', 'forward', 'train', 'ops', 'data', 'bound'],
+  width: ['step', 'forward', 'train', 'ops', 'bound'],
+  batch: ['train'],
+  cohort: ['train'],
+  load: ['train'],
+  steps: ['step', 'forward', 'train', 'all'],
   warmup: ['step', 'forward', 'ops', 'all'],
   amp: ['step', 'forward'],
   profile: ['step', 'forward'],
@@ -44,7 +51,7 @@ const MEANT_FOR: Partial<Record<keyof Options, readonly Subject[]>> = {
   python: ['step', 'forward', 'all'],
   full: ['all'],
   compare: ['all'],
-  markdown: ['all', 'bound'],
+  markdown: ['train', 'all', 'bound'],
   peakGflops: ['bound'],
   bandwidth: ['bound'],
 };
@@ -54,16 +61,24 @@ export function registerBench(program: Command): void {
   const command = program
     .command('bench')
     .description(
-      'time training steps, the forward pass, every operation and the data path; steps and forward pass in turn with PyTorch where it is installed',
+      'time training steps, the training loop, the forward pass, every operation and the data path; steps and forward pass in turn with PyTorch where it is installed',
     )
     .argument(
       '[what]',
-      'step; forward (the backbone on one image); ops (every operation of a step alone); data (prepare, examples); peaks (of this machine); bound (the least time of a step on a GPU, from its design alone); all (default)',
+      'step; forward (the backbone on one image); train (the training loop beside the bare step); ops (every operation of a step alone); data (prepare, examples); peaks (of this machine); bound (the least time of a step on a GPU, from its design alone); all (default)',
     )
-    .option('--size <n>', 'side of the cubic patch in voxels (default: 64; forward: 96)')
+    .option('--size <n>', 'side of the cubic patch in voxels (default: 64; forward: 96); train: also z,y,x')
     .option('--width <w>', 'width of the network: 1, 0.5, 0.25 or 0.125 (default: 1)')
-    .option('--threads <n>', 'threads (default: all cores, or the CPU quota of the container)')
-    .option('--steps <n>', 'counted steps (default: 4; all: 6)')
+    .option('--batch <n>', 'train: pairs a step (default: 1)')
+    .addOption(
+      new Option('--load <what>', 'train: on an idle machine, or beside a busy process of its own (default: both)').choices([
+        'idle',
+        'busy',
+      ]),
+    )
+    .option('--cohort <folder>', 'train: where examples come from (default: drawn for it)')
+    .option('--threads <n>', 'threads (default: all cores, or the CPU quota of the container; train: 1 and all)')
+    .option('--steps <n>', "counted steps (default: 4; all: 6; train: of each part, a second's worth)")
     .option('--warmup <n>', 'steps before them that are not counted; PyTorch does one more (default: 1)')
     .addOption(
       new Option('--build <name>', 'build of the kernels (default: the fastest that runs here)').choices([
@@ -89,7 +104,7 @@ export function registerBench(program: Command): void {
     .option('--markdown', 'all: print the tables as Markdown')
     .addHelpText(
       'after',
-      '\nExamples:\n  gvsl bench\n  gvsl bench step --size 64 --width 1 --threads 2 --steps 3 --json\n  gvsl bench --memory --size 96\n  gvsl bench step --backend webgpu --size 128 --profile\n  gvsl bench bound --backend webgpu --size 128 --peak-gflops 67000 --bandwidth 4800\n\nSpeeds of convolutions are those of the direct sum (two operations a product), whatever algorithm computes them.',
+      '\nExamples:\n  gvsl bench\n  gvsl bench step --size 64 --width 1 --threads 2 --steps 3 --json\n  gvsl bench train --size 32 --width 0.25 --load idle\n  gvsl bench --memory --size 96\n  gvsl bench step --backend webgpu --size 128 --profile\n  gvsl bench bound --backend webgpu --size 128 --peak-gflops 67000 --bandwidth 4800\n\nSpeeds of convolutions are those of the direct sum (two operations a product), whatever algorithm computes them.',
     );
   action(command, async (what: string | undefined, options: Options): Promise<CommandResult> => bench(what, options));
 }
@@ -115,8 +130,11 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
   const width = Number(options.width ?? 1);
   if (![1, 0.5, 0.25, 0.125].includes(width))
     throw new UsageError(`--width: expected 1, 0.5, 0.25 or 0.125, got '${options.width}'`);
-  const size = positiveInteger('--size', options.size ?? (what === 'forward' ? '96' : '64'), 8);
-  if (size > 512) throw new UsageError(`--size: expected 8 to 512, got '${options.size}'`);
+  const patch = (options.size ?? (what === 'forward' ? '96' : '64')).split(',').map((side) => positiveInteger('--size', side, 8));
+  if (patch.length !== 1 && !(what === 'train' && patch.length === 3))
+    throw new UsageError(`--size: expected one side${what === 'train' ? ' or z,y,x' : ''}, got '${options.size}'`);
+  if (patch.some((side) => side > 512)) throw new UsageError(`--size: expected 8 to 512, got '${options.size}'`);
+  const size = patch[0]!;
   const threads = positiveInteger('--threads', options.threads ?? String(availableThreads().threads));
   if (threads > 256) throw new UsageError(`--threads: expected 1 to 256, got '${options.threads}'`);
   const steps = positiveInteger('--steps', options.steps ?? (what === 'all' ? '6' : '4'));
@@ -136,10 +154,13 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
     await access(dirname(options.out), constants.W_OK);
   }
   const { guardInputs, refuseReplacing } = await import('../../node/guard.ts');
-  const inputs = options.compare === undefined ? [] : [{ path: options.compare, what: 'the results to compare with' }];
+  const inputs = [
+    ...(options.compare === undefined ? [] : [{ path: options.compare, what: 'the results to compare with' }]),
+    ...(options.cohort === undefined ? [] : [{ path: options.cohort, what: 'the cohort' }]),
+  ];
   return guardInputs(inputs, async () => {
     if (options.out !== undefined) await refuseReplacing(options.out);
-    const result = await measure(what, options, {
+    const shared = {
       kind: 'step',
       backend: options.backend,
       size,
@@ -149,7 +170,8 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
       steps,
       warmup,
       profile: false,
-    });
+    } as const;
+    const result = what === 'train' ? await training(options, shared, patch) : await measure(what, options, shared);
     if (options.out === undefined) return result;
     const { writeFileAtomic } = await import('../../node/files.ts');
     await writeFileAtomic(options.out, `${JSON.stringify(result.json, null, 2)}\n`);
@@ -198,6 +220,29 @@ async function measure(what: Subject, options: Options, request: StepRequest): P
     return { json: { ...head, ...data }, text: [...lines, dataText(data)].join('\n') };
   }
   return one({ ...request, kind, profile: options.profile === true }, await pythonFor(options, progress), progress, options.amp);
+}
+
+/** The training loop: the networks of the table, or one that is named. */
+async function training(options: Options, { threads, build }: StepRequest, patch: readonly number[]): Promise<CommandResult> {
+  const { LOADS, measureTraining, TRAINING_SHAPES } = await import('../../bench/training.ts');
+  const { trainingText } = await import('../../bench/tables.ts');
+  const { createProgress } = await import('../../node/progress.ts');
+  const { positiveInteger } = await import('../numbers.ts');
+  const { size, width, batch = '1', load, steps, cohort } = options;
+  const [z, y = z, x = z] = patch as [number, number?, number?];
+  const named = { size: [z, y, x] as const, width: Number(width ?? 1), batch: positiveInteger('--batch', batch) };
+  const result = await measureTraining({
+    shapes: [size, width, options.batch].every((each) => each === undefined) ? TRAINING_SHAPES : [named],
+    threads: options.threads === undefined && threads > 1 ? [1, threads] : [threads],
+    loads: load === undefined ? LOADS : [load],
+    build,
+    steps: steps === undefined ? undefined : positiveInteger('--steps', steps),
+    cohort,
+    command: typed(),
+    progress: createProgress(),
+    signal: stopped(),
+  });
+  return { json: result, text: trainingText(result, await drawing(options)) };
 }
 
 /** A GPU's peaks: as told, otherwise measured on the one here. */
