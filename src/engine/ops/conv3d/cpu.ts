@@ -14,7 +14,7 @@ import {
 } from '../../backends/cpu/lowering.ts';
 import type { Shape } from '../../graph.ts';
 import { align } from '../../plan.ts';
-import { cutOf, placeBytes, type TileCut, tilesOf } from './winograd.ts';
+import { cutOf, placeBytes, placesOf, type TileCut, tilesPay } from './winograd.ts';
 
 /** Work units below which the weights' gradient is cut into more slabs, so that several threads have something to do. */
 const UNITS_WANTED = 32;
@@ -22,8 +22,8 @@ const UNITS_WANTED = 32;
 const packedBytes = (channelsOut: number, channelsIn: number, kernel: number): number =>
   blockCount(channelsOut) * blockCount(channelsIn) * kernel ** 3 * BLOCK * BLOCK * 4;
 
-/** Winograd for kernels of 3 wherever there are tiles enough to fill the rows of its matrix products. */
-const usesWinograd = (kernel: number, shape: Shape): boolean => kernel === 3 && tilesOf(shape) >= 4;
+/** Winograd for kernels of 3 wherever a volume fills its tiles. */
+const usesWinograd = (kernel: number, shape: Shape): boolean => kernel === 3 && tilesPay(shape);
 
 /** Most channels that are few: those have kernels of their own (few.as.ts), if rows are long enough for them. */
 const FEW = 3;
@@ -71,6 +71,7 @@ function manyToFew(x: CpuTensor, weight: CpuTensor, bias: CpuTensor | undefined,
 const cutWords = (cut: TileCut, scratch: number): number[] => [
   scratch,
   cut.threadBytes,
+  cut.depth,
   cut.pieceTiles,
   cut.rowPieces,
   cut.segmentPieces,
@@ -88,10 +89,10 @@ function byWinograd(
   const [channelsO, channelsI] = weight.shape as [number, number];
   const [inBlocks, outBlocks] = [blockCount(x.shape[1]!), blockCount(out.shape[1]!)];
   const place = placeBytes(inBlocks, outBlocks);
-  const transformed = emitter.scratch(64 * place);
-  emitter.emit('winogradWeights', weight.data, transformed, channelsO, channelsI, adjoint, place);
-  const biasAt = wholeBias(bias, out.shape[1]!, emitter);
   const cut = cutOf(x.shape, inBlocks, outBlocks, 'result');
+  const transformed = emitter.scratch(placesOf(cut.depth) * place);
+  emitter.emit('winogradWeights', weight.data, transformed, channelsO, channelsI, adjoint, place, cut.depth);
+  const biasAt = wholeBias(bias, out.shape[1]!, emitter);
   const scratch = emitter.scratch(emitter.threads * cut.threadBytes);
   const y = out.blocked ? out : emitter.scratchTensor(out.shape, true);
   emitter.emit('winograd', x, y, transformed, biasAt, ...cutWords(cut, scratch), place);
@@ -148,9 +149,9 @@ export const conv3dWeightGradient: CpuKernel<{ readonly kernel: number }> = {
       const place = placeBytes(inBlocks, outBlocks);
       const cut = cutOf(x.shape, inBlocks, outBlocks, 'weights');
       const scratch = emitter.scratch(emitter.threads * cut.threadBytes);
-      const sums = emitter.scratch(cut.slabs * 64 * place);
+      const sums = emitter.scratch(cut.slabs * placesOf(cut.depth) * place);
       emitter.emit('winogradWeightGradient', x, dy, sums, cut.slabs, ...cutWords(cut, scratch), place);
-      emitter.emit('winogradCollectWeights', sums, out.data, channelsOut, channelsIn, cut.slabs, place);
+      emitter.emit('winogradCollectWeights', sums, out.data, channelsOut, channelsIn, cut.slabs, place, cut.depth);
       return;
     }
     const planes = x.shape[0]! * x.shape[2]!;

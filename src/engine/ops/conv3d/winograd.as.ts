@@ -1,23 +1,41 @@
 /**
- * 3x3x3 convolution by Winograd's minimal filtering F(2x2x2, 3x3x3) (Lavin & Gray, 2016, in three axes): 64 products for 8 results where
- * the direct sum takes 216. Input, weights and results are transformed along each axis by
+ * 3x3x3 convolution by Winograd's minimal filtering (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2016, in three axes):
+ * F(D x 4 x 4, 3x3x3) with D = 2 or 4, that is (D + 2) 36 products for 16 D results where the direct sum takes 432 D: 6 or 8 times fewer.
  *
- *   B^T = [1 0 -1 0; 0 1 1 0; 0 -1 1 0; 0 1 0 -1]   G = [1 0 0; .5 .5 .5; .5 -.5 .5; 0 0 1]   A^T = [1 1 1 0; 0 1 -1 -1]
+ * F(4, 3) interpolates at 0, a, -a, b, -b and infinity with a = 1/sqrt(2), b = sqrt(2):
  *
- * and between them stand 64 matrix products (tiles x input channels times input channels x output channels), one for each place (i, j, k)
- * of a transformed tile of 4x4x4. A tile covers 2x2x2 results. The work is done in segments of some dozen tiles, so that what is
- * transformed stays in the second-level cache, and for one i (16 products) after the other, so that more tiles fit.
+ *         [1    0  -5/2   0   1  0]       [  1        0      0  ]
+ *         [0   -2a  -2    a   1  0]       [-2/3   -2/3 a   -1/3 ]       [1  1   1   1   1   0]
+ *   B^T = [0    2a  -2   -a   1  0]   G = [-2/3    2/3 a   -1/3 ] A^T = [0  a  -a   b  -b   0]
+ *         [0  -b/2 -1/2   b   1  0]       [ 1/6    1/6 b    1/3 ]       [0 1/2 1/2  2   2   0]
+ *         [0   b/2 -1/2  -b   1  0]       [ 1/6   -1/6 b    1/3 ]       [0 a/2 -a/2 2b -2b  1]
+ *         [0    1    0  -5/2  0  1]       [  0        0      1  ]
+ *
+ * The error grows with the condition of these Vandermonde matrices (Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd
+ * Convolution for Deep Neural Networks", 2020). Points that are each other's inverses keep a b = 1, two rows of B^T simple, and the error two to three
+ * times smaller than the usual 0, +-1, +-2: relative to the results' own size it is, with 32 and 256 input channels, 0.8e-6 and 1.8e-6 for D = 2,
+ * 1.3e-6 and 3.1e-6 for D = 4 (0.26e-6 and 0.54e-6 for F(2x2x2), 1.6e-6 to 9e-6 with +-1, +-2).
+ * F(2, 3), for z with D = 2, interpolates at 0, 1, -1 and infinity:
+ *
+ *   B^T = [1 0 -1 0; 0 1 1 0; 0 -1 1 0; 0 -1 0 1]   G = [1 0 0; .5 .5 .5; .5 -.5 .5; 0 0 1]   A^T = [1 1 1 0; 0 1 -1 1]
+ *
+ * Between the transformations stand (D + 2) 36 matrix products (tiles x input channels times input channels x output channels), one for each place
+ * (i, j, k) of a transformed tile. The work is done in segments of some dozen tiles, so that what is transformed stays in the second-level cache,
+ * and for one i (36 products) after the other, so that more tiles fit.
  *
  * Backward data is the same with flipped, transposed weights. Backward weights: dW = G^T [sum over tiles (B^T x B) (A dy A^T)] G.
  *
  * A segment is a number of *pieces*: runs of at most `pieceTiles` tiles along a row. Transformed tensors in scratch:
- * [place 16][channel block][tile][8], a place's stride padded by a cache line so that the 16 streams don't fall into the same cache sets.
- * Transformed weights: [place 64][panel][input channel][16 or 8 output channels], see `panelAt`.
+ * [place 36][channel block][tile][8], a place's stride padded by a cache line so that the streams don't fall into the same cache sets.
+ * Transformed weights: [i][place 36][panel][input channel][16 or 8 output channels], see `panelAt`.
  */
 import { address, blockedRow, fma, planePitch, rowPitch, shareStart, Tensor, tensor, threadScratch, VOXEL, word } from "../../backends/cpu/common.as";
 
-/** Places of a transformed tile with one first index. */
-const PLACES: i32 = 16;
+/** Places of a transformed tile with one first index: 6 along y, 6 along x. */
+const PLACES: i32 = 36;
+/** Results of a tile along y and x, and what is read for them. */
+const TILE: i32 = 4;
+const READ: i32 = 6;
 const CACHE_LINE: usize = 64;
 
 /** Where a run of tiles lies: sample, tile coordinates, number of tiles. */
@@ -30,12 +48,27 @@ class Piece {
   tiles: i32;
 }
 
-/** How the tiles of a volume are cut; words 4 to 9 of the kernels' arguments. */
+/** A weighted sum of up to four planes: their distance from the tile's first, and the factors. */
+@unmanaged
+class Blend {
+  count: i32;
+  plane0: i32;
+  plane1: i32;
+  plane2: i32;
+  plane3: i32;
+  scale1: f32;
+  scale2: f32;
+  scale3: f32;
+}
+
+/** How the tiles of a volume are cut; words 4 to 10 of the kernels' arguments. */
 @unmanaged
 class Cut {
   /** Scratch of all threads, and bytes of one. */
   scratch: usize;
   scratchBytes: usize;
+  /** Results of a tile along z: 2 or 4. */
+  depth: i32;
   /** Most tiles of a piece, pieces of a row, pieces of a segment. */
   pieceTiles: i32;
   rowPieces: i32;
@@ -44,25 +77,62 @@ class Cut {
   parts: i32;
 }
 
+// Kernels hold no static data: a thread's scratch begins with what they look up.
+const PIECE: usize = 0;
+const BLEND: usize = 64;
+/** The numbers of F(4, 3), in this order: a, b, 1/2, 2, 5/2, a/2, 2b. Loaded, since a constant of 128 bits costs several instructions wherever it is used. */
+const NUMBERS: usize = 128;
+const BUFFER: usize = 192;
+
+const A: f32 = 0.70710678118654752;
+const B: f32 = 1.4142135623730951;
+/** What the rows of G for a and b have in common. */
+const WEIGHT_A: f32 = -2.0 / 3.0;
+const WEIGHT_B: f32 = 1.0 / 6.0;
+
+function writeNumbers(): void {
+  const at = threadScratch + NUMBERS;
+  store<f32>(at, A);
+  store<f32>(at, B, 4);
+  store<f32>(at, 0.5, 8);
+  store<f32>(at, 2, 12);
+  store<f32>(at, 2.5, 16);
+  store<f32>(at, 0.5 * A, 20);
+  store<f32>(at, 2 * B, 24);
+}
 @inline
-function half(size: i32): i32 {
-  return (size + 1) >> 1;
+function constant(index: usize): v128 {
+  return v128.load32_splat(threadScratch + NUMBERS + (index << 2));
+}
+
+/** c - a * b: one rounding in the relaxed build, two in the portable one. */
+@inline
+function fnma(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_nmadd(a, b, c);
+  return f32x4.sub(c, f32x4.mul(a, b));
+}
+
+@inline
+function tilesAlong(size: i32, tile: i32): i32 {
+  return (size + tile - 1) / tile;
 }
 @inline
 function piecesOf(t: Tensor, cut: Cut): i32 {
-  return t.n * half(t.d) * half(t.h) * cut.rowPieces;
+  return t.n * tilesAlong(t.d, cut.depth) * tilesAlong(t.h, TILE) * cut.rowPieces;
 }
 
 function locate(t: Tensor, cut: Cut, index: i32, piece: Piece): void {
+  const rows = tilesAlong(t.h, TILE);
+  const planes = tilesAlong(t.d, cut.depth);
   let rest = index;
   const at = (rest % cut.rowPieces) * cut.pieceTiles;
   rest /= cut.rowPieces;
   piece.x = at;
-  piece.tiles = min(cut.pieceTiles, half(t.w) - at);
-  piece.y = rest % half(t.h);
-  rest /= half(t.h);
-  piece.z = rest % half(t.d);
-  piece.n = rest / half(t.d);
+  piece.tiles = min(cut.pieceTiles, tilesAlong(t.w, TILE) - at);
+  piece.y = rest % rows;
+  rest /= rows;
+  piece.z = rest % planes;
+  piece.n = rest / planes;
 }
 
 /** Address of the weights of output block `block` (its panel's first, for the second of two), input channels inBlocks x 8. */
@@ -78,9 +148,28 @@ function isPair(block: i32, outBlocks: i32): bool {
 
 // ---- weights
 
-/** The four places of an axis of the kernel's three, G g, for 8 channels: 32 bytes each, `step` bytes from one to the next. */
+/** G of F(4, 3) for 8 channels: three taps to six places, `step` bytes from one to the next. */
 @inline
-function transformTaps(from: usize, fromStep: usize, to: usize, toStep: usize): void {
+function sixOfTaps(from: usize, fromStep: usize, to: usize, toStep: usize): void {
+  for (let h: usize = 0; h < 32; h += 16) {
+    const first = v128.load(from + h);
+    const middle = v128.load(from + fromStep + h);
+    const last = v128.load(from + 2 * fromStep + h);
+    const evenA = f32x4.mul(fma(last, constant(2), first), f32x4.splat(WEIGHT_A));
+    const oddA = f32x4.mul(middle, f32x4.splat(WEIGHT_A * A));
+    const evenB = f32x4.mul(fma(last, constant(3), first), f32x4.splat(WEIGHT_B));
+    const oddB = f32x4.mul(middle, f32x4.splat(WEIGHT_B * B));
+    v128.store(to + h, first);
+    v128.store(to + toStep + h, f32x4.add(evenA, oddA));
+    v128.store(to + 2 * toStep + h, f32x4.sub(evenA, oddA));
+    v128.store(to + 3 * toStep + h, f32x4.add(evenB, oddB));
+    v128.store(to + 4 * toStep + h, f32x4.sub(evenB, oddB));
+    v128.store(to + 5 * toStep + h, last);
+  }
+}
+/** G of F(2, 3): three taps to four places. */
+@inline
+function fourOfTaps(from: usize, fromStep: usize, to: usize, toStep: usize): void {
   const scale = f32x4.splat(0.5);
   for (let h: usize = 0; h < 32; h += 16) {
     const a = v128.load(from + h);
@@ -96,8 +185,8 @@ function transformTaps(from: usize, fromStep: usize, to: usize, toStep: usize): 
 }
 
 /**
- * args: weight (O, I, 27) plain, transformed weights, O, I, adjoint, bytes of a place. adjoint 0: out = O, in = I; 1: out = I, in = O and
- * every tap mirrored. Zeros for channels beyond.
+ * args: weight (O, I, 27) plain, transformed weights, O, I, adjoint, bytes of a place, depth of a tile. adjoint 0: out = O, in = I; 1: out = I, in = O
+ * and every tap mirrored. Zeros for channels beyond.
  */
 export function winogradWeights(args: usize, thread: i32, threads: i32): void {
   const weight = address(args, 0);
@@ -106,13 +195,16 @@ export function winogradWeights(args: usize, thread: i32, threads: i32): void {
   const channelsI = word(args, 3);
   const adjoint = word(args, 4);
   const place = address(args, 5);
+  const depth = word(args, 6);
   const channelsOut = adjoint ? channelsI : channelsO;
   const channelsIn = adjoint ? channelsO : channelsI;
   const outBlocks = (channelsOut + 7) >> 3;
   const inBlocks = (channelsIn + 7) >> 3;
-  const taps = threadScratch;
+  writeNumbers();
+  const taps = threadScratch + BUFFER;
   const first = taps + 27 * VOXEL;
-  const second = first + 36 * VOXEL;
+  const second = first + 54 * VOXEL;
+  const slice = <usize>PLACES * place;
   const units = outBlocks * inBlocks;
   const last = shareStart(units, thread + 1, threads);
   for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
@@ -127,7 +219,7 @@ export function winogradWeights(args: usize, thread: i32, threads: i32): void {
       const channelIn = inBlock * 8 + i;
       const to = panel + <usize>channelIn * width;
       if (channelIn >= channelsIn) {
-        for (let p: usize = 0; p < 64; p++) memory.fill(to + p * place, 0, VOXEL);
+        for (let p = 0; p < PLACES * (depth + 2); p++) memory.fill(to + <usize>p * place, 0, VOXEL);
         continue;
       }
       for (let o = 0; o < outs; o++) {
@@ -141,18 +233,39 @@ export function winogradWeights(args: usize, thread: i32, threads: i32): void {
           for (let tap: usize = 0; tap < 27; tap++) store<f32>(at + tap * VOXEL, load<f32>(from + (tap << 2)));
         }
       }
-      for (let row: usize = 0; row < 9; row++) transformTaps(taps + 3 * row * VOXEL, VOXEL, first + 4 * row * VOXEL, VOXEL);
+      for (let row: usize = 0; row < 9; row++) sixOfTaps(taps + 3 * row * VOXEL, VOXEL, first + 6 * row * VOXEL, VOXEL);
       for (let z: usize = 0; z < 3; z++) {
-        for (let x: usize = 0; x < 4; x++) transformTaps(first + (12 * z + x) * VOXEL, 4 * VOXEL, second + (16 * z + x) * VOXEL, 4 * VOXEL);
+        for (let x: usize = 0; x < 6; x++) sixOfTaps(first + (18 * z + x) * VOXEL, 6 * VOXEL, second + (36 * z + x) * VOXEL, 6 * VOXEL);
       }
-      for (let yx: usize = 0; yx < 16; yx++) transformTaps(second + yx * VOXEL, 16 * VOXEL, to + yx * place, 16 * place);
+      if (depth == 4) {
+        for (let yx: usize = 0; yx < 36; yx++) sixOfTaps(second + yx * VOXEL, 36 * VOXEL, to + yx * place, slice);
+      } else {
+        for (let yx: usize = 0; yx < 36; yx++) fourOfTaps(second + yx * VOXEL, 36 * VOXEL, to + yx * place, slice);
+      }
     }
   }
 }
 
-/** G^T of four places: three taps. */
+/** G^T of F(4, 3): six places to three taps. */
 @inline
-function collectTaps(from: usize, fromStep: usize, to: usize, toStep: usize): void {
+function tapsOfSix(from: usize, fromStep: usize, to: usize, toStep: usize): void {
+  for (let h: usize = 0; h < 32; h += 16) {
+    const at = from + h;
+    const m1 = v128.load(at + fromStep);
+    const m2 = v128.load(at + 2 * fromStep);
+    const m3 = v128.load(at + 3 * fromStep);
+    const m4 = v128.load(at + 4 * fromStep);
+    const sumA = f32x4.mul(f32x4.add(m1, m2), f32x4.splat(WEIGHT_A));
+    const sumB = f32x4.mul(f32x4.add(m3, m4), f32x4.splat(WEIGHT_B));
+    const oddA = f32x4.mul(f32x4.sub(m1, m2), f32x4.splat(WEIGHT_A * A));
+    v128.store(to + h, f32x4.add(v128.load(at), f32x4.add(sumA, sumB)));
+    v128.store(to + toStep + h, fma(f32x4.sub(m3, m4), f32x4.splat(WEIGHT_B * B), oddA));
+    v128.store(to + 2 * toStep + h, f32x4.add(v128.load(at + 5 * fromStep), fma(sumA, constant(2), f32x4.mul(sumB, constant(3)))));
+  }
+}
+/** G^T of F(2, 3): four places to three taps. */
+@inline
+function tapsOfFour(from: usize, fromStep: usize, to: usize, toStep: usize): void {
   const scale = f32x4.splat(0.5);
   for (let h: usize = 0; h < 32; h += 16) {
     const b = v128.load(from + fromStep + h);
@@ -164,7 +277,7 @@ function collectTaps(from: usize, fromStep: usize, to: usize, toStep: usize): vo
   }
 }
 
-/** args: sums [slab][place 64] in the transformed weights' layout, dweight (O, I, 27) plain, O, I, slabs, bytes of a place. */
+/** args: sums [slab][i][place] in the transformed weights' layout, dweight (O, I, 27) plain, O, I, slabs, bytes of a place, depth of a tile. */
 export function winogradCollectWeights(args: usize, thread: i32, threads: i32): void {
   const sums = address(args, 0);
   const weight = address(args, 1);
@@ -172,12 +285,15 @@ export function winogradCollectWeights(args: usize, thread: i32, threads: i32): 
   const channelsIn = word(args, 3);
   const slabs = word(args, 4);
   const place = address(args, 5);
+  const depth = word(args, 6);
   const outBlocks = (channelsOut + 7) >> 3;
   const inBlocks = (channelsIn + 7) >> 3;
-  const places = threadScratch;
-  const first = places + 64 * VOXEL;
-  const second = first + 48 * VOXEL;
-  const taps = second + 36 * VOXEL;
+  const all = <usize>(PLACES * (depth + 2));
+  writeNumbers();
+  const places = threadScratch + BUFFER;
+  const first = places + all * VOXEL;
+  const second = first + 108 * VOXEL;
+  const taps = second + 54 * VOXEL;
   const units = outBlocks * inBlocks;
   const last = shareStart(units, thread + 1, threads);
   for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
@@ -190,22 +306,26 @@ export function winogradCollectWeights(args: usize, thread: i32, threads: i32): 
     for (let i = 0; i < min(8, channelsIn - inBlock * 8); i++) {
       const channelIn = inBlock * 8 + i;
       const from = panel + <usize>channelIn * width;
-      for (let p: usize = 0; p < 64; p++) {
+      for (let p: usize = 0; p < all; p++) {
         let low = v128.load(from + p * place);
         let high = v128.load(from + p * place, 16);
         for (let slab: usize = 1; slab < <usize>slabs; slab++) {
-          const at = from + (p + 64 * slab) * place;
+          const at = from + (p + all * slab) * place;
           low = f32x4.add(low, v128.load(at));
           high = f32x4.add(high, v128.load(at, 16));
         }
         v128.store(places + p * VOXEL, low);
         v128.store(places + p * VOXEL, high, 16);
       }
-      for (let row: usize = 0; row < 16; row++) collectTaps(places + 4 * row * VOXEL, VOXEL, first + 3 * row * VOXEL, VOXEL);
-      for (let z: usize = 0; z < 4; z++) {
-        for (let x: usize = 0; x < 3; x++) collectTaps(first + (12 * z + x) * VOXEL, 3 * VOXEL, second + (9 * z + x) * VOXEL, 3 * VOXEL);
+      if (depth == 4) {
+        for (let yx: usize = 0; yx < 36; yx++) tapsOfSix(places + yx * VOXEL, 36 * VOXEL, first + yx * VOXEL, 36 * VOXEL);
+      } else {
+        for (let yx: usize = 0; yx < 36; yx++) tapsOfFour(places + yx * VOXEL, 36 * VOXEL, first + yx * VOXEL, 36 * VOXEL);
       }
-      for (let yx: usize = 0; yx < 9; yx++) collectTaps(second + yx * VOXEL, 9 * VOXEL, taps + yx * VOXEL, 9 * VOXEL);
+      for (let row: usize = 0; row < 18; row++) tapsOfSix(first + 6 * row * VOXEL, VOXEL, second + 3 * row * VOXEL, VOXEL);
+      for (let z: usize = 0; z < 3; z++) {
+        for (let x: usize = 0; x < 3; x++) tapsOfSix(second + (18 * z + x) * VOXEL, 3 * VOXEL, taps + (9 * z + x) * VOXEL, 3 * VOXEL);
+      }
       for (let o = 0; o < outs; o++) {
         const to = weight + <usize>(((outBlock * 8 + o) * channelsIn + channelIn) * 27) * 4;
         for (let tap: usize = 0; tap < 27; tap++) store<f32>(to + (tap << 2), load<f32>(taps + tap * VOXEL + (<usize>o << 2)));
@@ -216,98 +336,152 @@ export function winogradCollectWeights(args: usize, thread: i32, threads: i32): 
 
 // ---- input
 
+/** Row i of the B^T along z. The first plane's factor is 1. */
+function inputBlend(depth: i32, i: i32, blend: Blend): void {
+  if (depth == 2) {
+    blend.count = 2;
+    blend.plane0 = i;
+    blend.plane1 = i < 2 ? 2 : 1;
+    blend.scale1 = i == 1 ? 1 : -1;
+    return;
+  }
+  if (i == 0 || i == 5) {
+    blend.count = 3;
+    blend.plane0 = i == 0 ? 4 : 5;
+    blend.plane1 = i == 0 ? 0 : 1;
+    blend.scale1 = 1;
+    blend.plane2 = blend.plane1 + 2;
+    blend.scale2 = -2.5;
+    return;
+  }
+  const square: f32 = i < 3 ? 2 : 0.5;
+  const point: f32 = i == 1 ? A : i == 2 ? -A : i == 3 ? B : -B;
+  blend.count = 4;
+  blend.plane0 = 4;
+  blend.plane1 = 2;
+  blend.scale1 = -square;
+  blend.plane2 = 3;
+  blend.scale2 = point;
+  blend.plane3 = 1;
+  blend.scale3 = -point * square;
+}
+
+/** The weighted sum of the planes at `bytes` bytes from row (z, y) of a block on, to `to`. Planes and rows beyond the halo are the halo's, zeros. */
+@inline
+function blendRow(t: Tensor, n: i32, block: i32, z: i32, y: i32, offset: usize, blend: Blend, to: usize, bytes: usize): void {
+  const row = min(y, t.h);
+  let at0 = blockedRow(t, n, block, min(z + blend.plane0, t.d), row) + offset;
+  const end = to + bytes;
+  if (blend.count == 1) {
+    memory.copy(to, at0, bytes);
+    return;
+  }
+  let at1 = blockedRow(t, n, block, min(z + blend.plane1, t.d), row) + offset;
+  const scale1 = f32x4.splat(blend.scale1);
+  if (blend.count == 2) {
+    for (; to < end; to += VOXEL) {
+      v128.store(to, fma(v128.load(at1), scale1, v128.load(at0)));
+      v128.store(to, fma(v128.load(at1, 16), scale1, v128.load(at0, 16)), 16);
+      at0 += VOXEL;
+      at1 += VOXEL;
+    }
+    return;
+  }
+  let at2 = blockedRow(t, n, block, min(z + blend.plane2, t.d), row) + offset;
+  const scale2 = f32x4.splat(blend.scale2);
+  if (blend.count == 3) {
+    for (; to < end; to += VOXEL) {
+      v128.store(to, fma(v128.load(at2), scale2, fma(v128.load(at1), scale1, v128.load(at0))));
+      v128.store(to, fma(v128.load(at2, 16), scale2, fma(v128.load(at1, 16), scale1, v128.load(at0, 16))), 16);
+      at0 += VOXEL;
+      at1 += VOXEL;
+      at2 += VOXEL;
+    }
+    return;
+  }
+  let at3 = blockedRow(t, n, block, min(z + blend.plane3, t.d), row) + offset;
+  const scale3 = f32x4.splat(blend.scale3);
+  for (; to < end; to += VOXEL) {
+    v128.store(to, fma(v128.load(at3), scale3, fma(v128.load(at2), scale2, fma(v128.load(at1), scale1, v128.load(at0)))));
+    v128.store(to, fma(v128.load(at3, 16), scale3, fma(v128.load(at2, 16), scale2, fma(v128.load(at1, 16), scale1, v128.load(at0, 16)))), 16);
+    at0 += VOXEL;
+    at1 += VOXEL;
+    at2 += VOXEL;
+    at3 += VOXEL;
+  }
+}
+
 /**
- * B^T x B of a piece for first index i, all channel blocks, to `to` (the piece's first tile). Along z two planes are joined, along y four rows,
- * a whole row at a time into `line`; then along x tile by tile. Rows beyond an odd volume's halo are read from the halo: they only reach results
- * that nobody keeps.
+ * B^T of F(4, 3) for 8 channels: six values, `step` bytes from one to the next, to six places. Both halves of the channels side by side and all loads
+ * before the stores, so that engines can join them.
  */
-function transformInput(x: Tensor, piece: Piece, i: i32, to: usize, place: usize, block: usize, line: usize): void {
-  const tiles = piece.tiles;
-  const columns = 2 * tiles + 2;
+@inline
+function sixOfSix(from: usize, step: usize, to: usize, toStep: usize, a: v128, b: v128, half: v128, two: v128, sum: v128): void {
+  const l0 = v128.load(from);
+  const h0 = v128.load(from, 16);
+  const l1 = v128.load(from + step);
+  const h1 = v128.load(from + step, 16);
+  const l2 = v128.load(from + 2 * step);
+  const h2 = v128.load(from + 2 * step, 16);
+  const l3 = v128.load(from + 3 * step);
+  const h3 = v128.load(from + 3 * step, 16);
+  const l4 = v128.load(from + 4 * step);
+  const h4 = v128.load(from + 4 * step, 16);
+  const l5 = v128.load(from + 5 * step);
+  const h5 = v128.load(from + 5 * step, 16);
+  v128.store(to, fnma(l2, sum, f32x4.add(l0, l4)));
+  v128.store(to, fnma(h2, sum, f32x4.add(h0, h4)), 16);
+  const evenA = fnma(l2, two, l4);
+  const evenAh = fnma(h2, two, h4);
+  const oddA = fnma(l1, two, l3);
+  const oddAh = fnma(h1, two, h3);
+  v128.store(to + toStep, fma(oddA, a, evenA));
+  v128.store(to + toStep, fma(oddAh, a, evenAh), 16);
+  v128.store(to + 2 * toStep, fnma(oddA, a, evenA));
+  v128.store(to + 2 * toStep, fnma(oddAh, a, evenAh), 16);
+  const evenB = fnma(l2, half, l4);
+  const evenBh = fnma(h2, half, h4);
+  const oddB = fnma(l1, half, l3);
+  const oddBh = fnma(h1, half, h3);
+  v128.store(to + 3 * toStep, fma(oddB, b, evenB));
+  v128.store(to + 3 * toStep, fma(oddBh, b, evenBh), 16);
+  v128.store(to + 4 * toStep, fnma(oddB, b, evenB));
+  v128.store(to + 4 * toStep, fnma(oddBh, b, evenBh), 16);
+  v128.store(to + 5 * toStep, fnma(l3, sum, f32x4.add(l1, l5)));
+  v128.store(to + 5 * toStep, fnma(h3, sum, f32x4.add(h1, h5)), 16);
+}
+
+/**
+ * B^T x B of a piece for the first index that `blend` stands for, all channel blocks, to `to` (the piece's first tile): along z plane by plane into
+ * six lines, along y in place, along x tile by tile.
+ */
+function transformInput(x: Tensor, piece: Piece, depth: i32, blend: Blend, to: usize, place: usize, block: usize, lines: usize): void {
+  const a = constant(0);
+  const b = constant(1);
+  const half = constant(2);
+  const two = constant(3);
+  const sum = constant(4);
+  const columns = TILE * piece.tiles + 2;
   // voxels of the row from the piece's first column on, its right halo included
-  const stored = min(columns, x.w + 2 - 2 * piece.x);
-  const lineStep = <usize>(columns * 32);
-  const z = 2 * piece.z - 1;
-  const front = z + (i == 0 ? 0 : i == 2 ? 2 : 1);
-  const back = min(z + (i == 2 ? 1 : i == 3 ? 3 : 2), x.d);
-  const y = 2 * piece.y - 1;
-  const sign = f32x4.splat(i == 1 ? 1 : -1);
-  for (let b = 0; b < x.blocks; b++) {
-    const offset = <usize>(2 * piece.x) * VOXEL - VOXEL;
-    let row0 = blockedRow(x, piece.n, b, front, y) + offset;
-    let row1 = row0 + rowPitch(x);
-    let row2 = row1 + rowPitch(x);
-    let row3 = blockedRow(x, piece.n, b, front, min(y + 3, x.h)) + offset;
-    const behind = <usize>(back - front) * planePitch(x);
-    let at = line;
-    const end = line + <usize>(stored * 32);
-    for (; at < end; at += VOXEL) {
-      const a0 = fma(v128.load(row0 + behind), sign, v128.load(row0));
-      const a1 = fma(v128.load(row0 + behind, 16), sign, v128.load(row0, 16));
-      const b0 = fma(v128.load(row1 + behind), sign, v128.load(row1));
-      const b1 = fma(v128.load(row1 + behind, 16), sign, v128.load(row1, 16));
-      const c0 = fma(v128.load(row2 + behind), sign, v128.load(row2));
-      const c1 = fma(v128.load(row2 + behind, 16), sign, v128.load(row2, 16));
-      const d0 = fma(v128.load(row3 + behind), sign, v128.load(row3));
-      const d1 = fma(v128.load(row3 + behind, 16), sign, v128.load(row3, 16));
-      const second = at + lineStep;
-      const third = second + lineStep;
-      const fourth = third + lineStep;
-      v128.store(at, f32x4.sub(a0, c0));
-      v128.store(at, f32x4.sub(a1, c1), 16);
-      v128.store(second, f32x4.add(b0, c0));
-      v128.store(second, f32x4.add(b1, c1), 16);
-      v128.store(third, f32x4.sub(c0, b0));
-      v128.store(third, f32x4.sub(c1, b1), 16);
-      v128.store(fourth, f32x4.sub(b0, d0));
-      v128.store(fourth, f32x4.sub(b1, d1), 16);
-      row0 += VOXEL;
-      row1 += VOXEL;
-      row2 += VOXEL;
-      row3 += VOXEL;
+  const stored = <usize>(min(columns, x.w + 2 - TILE * piece.x) * 32);
+  const line = <usize>(columns * 32);
+  const offset = <usize>(TILE * piece.x) * VOXEL - VOXEL;
+  for (let channels = 0; channels < x.blocks; channels++) {
+    for (let j = 0; j < READ; j++) {
+      const at = lines + <usize>j * line;
+      blendRow(x, piece.n, channels, depth * piece.z - 1, TILE * piece.y - 1 + j, offset, blend, at, stored);
+      if (stored < line) memory.fill(at + stored, 0, line - stored);
     }
-    if (stored < columns) {
-      const zero = f32x4.splat(0);
-      for (let j: usize = 0; j < 4; j++) {
-        v128.store(at + j * lineStep, zero);
-        v128.store(at + j * lineStep, zero, 16);
+    for (let at = lines; at < lines + line; at += VOXEL) sixOfSix(at, line, at, line, a, b, half, two, sum);
+    let out = to + <usize>channels * block;
+    for (let j: usize = 0; j < <usize>READ; j++) {
+      let from = lines + j * line;
+      const end = out + <usize>(piece.tiles * 32);
+      for (let at = out; at < end; at += VOXEL) {
+        sixOfSix(from, VOXEL, at, place, a, b, half, two, sum);
+        from += <usize>TILE * VOXEL;
       }
-    }
-    let out = to + <usize>b * block;
-    for (let j = 0; j < 4; j++) {
-      let from = line + <usize>j * lineStep;
-      let to0 = out;
-      let to1 = to0 + place;
-      let to2 = to1 + place;
-      let to3 = to2 + place;
-      let a0 = v128.load(from);
-      let a1 = v128.load(from, 16);
-      let b0 = v128.load(from, 32);
-      let b1 = v128.load(from, 48);
-      const stop = to0 + <usize>(tiles * 32);
-      for (; to0 < stop; to0 += VOXEL) {
-        const c0 = v128.load(from, 64);
-        const c1 = v128.load(from, 80);
-        const d0 = v128.load(from, 96);
-        const d1 = v128.load(from, 112);
-        v128.store(to0, f32x4.sub(a0, c0));
-        v128.store(to0, f32x4.sub(a1, c1), 16);
-        v128.store(to1, f32x4.add(b0, c0));
-        v128.store(to1, f32x4.add(b1, c1), 16);
-        v128.store(to2, f32x4.sub(c0, b0));
-        v128.store(to2, f32x4.sub(c1, b1), 16);
-        v128.store(to3, f32x4.sub(b0, d0));
-        v128.store(to3, f32x4.sub(b1, d1), 16);
-        a0 = c0;
-        a1 = c1;
-        b0 = d0;
-        b1 = d1;
-        from += 64;
-        to1 += VOXEL;
-        to2 += VOXEL;
-        to3 += VOXEL;
-      }
-      out += 4 * place;
+      out += <usize>READ * place;
     }
   }
 }
@@ -429,7 +603,7 @@ function product4x8(a: usize, aBlock: usize, b: usize, inBlocks: i32, c: usize):
   v128.store(c, s1, 112);
 }
 
-/** The 16 products of one first index: result[place][block][tile][8] for output blocks `first` to `last`, `tiles` a multiple of 4. */
+/** The 36 products of one first index: result[place][block][tile][8] for output blocks `first` to `last`, `tiles` a multiple of 4. */
 function multiply(input: usize, inputPlace: usize, weights: usize, weightPlace: usize, result: usize, resultPlace: usize, inBlocks: i32, outBlocks: i32, first: i32, last: i32, tiles: i32, block: usize): void {
   const end = <usize>(tiles * 32);
   for (let p: usize = 0; p < <usize>PLACES; p++) {
@@ -451,94 +625,108 @@ function multiply(input: usize, inputPlace: usize, weights: usize, weightPlace: 
 
 // ---- results
 
-/** m0 + m1 + m2 and m1 - m2 - m3 of the places along x, for one half of the channels. */
+/** A^T of F(4, 3) for 8 channels: six places, `step` bytes from one to the next, to four results. */
 @inline
-function alongXFirst(m: usize, place: usize): v128 {
-  return f32x4.add(f32x4.add(v128.load(m), v128.load(m + place)), v128.load(m + 2 * place));
-}
-@inline
-function alongXSecond(m: usize, place: usize): v128 {
-  return f32x4.sub(f32x4.sub(v128.load(m + place), v128.load(m + 2 * place)), v128.load(m + 3 * place));
+function fourOfSix(from: usize, step: usize, to: usize, toStep: usize, a: v128, b: v128, half: v128, two: v128, a3: v128, b3: v128): void {
+  const l1 = v128.load(from + step);
+  const h1 = v128.load(from + step, 16);
+  const l2 = v128.load(from + 2 * step);
+  const h2 = v128.load(from + 2 * step, 16);
+  const l3 = v128.load(from + 3 * step);
+  const h3 = v128.load(from + 3 * step, 16);
+  const l4 = v128.load(from + 4 * step);
+  const h4 = v128.load(from + 4 * step, 16);
+  const l0 = v128.load(from);
+  const h0 = v128.load(from, 16);
+  const l5 = v128.load(from + 5 * step);
+  const h5 = v128.load(from + 5 * step, 16);
+  const sumA = f32x4.add(l1, l2);
+  const sumAh = f32x4.add(h1, h2);
+  const oddA = f32x4.sub(l1, l2);
+  const oddAh = f32x4.sub(h1, h2);
+  const sumB = f32x4.add(l3, l4);
+  const sumBh = f32x4.add(h3, h4);
+  const oddB = f32x4.sub(l3, l4);
+  const oddBh = f32x4.sub(h3, h4);
+  v128.store(to, f32x4.add(l0, f32x4.add(sumA, sumB)));
+  v128.store(to, f32x4.add(h0, f32x4.add(sumAh, sumBh)), 16);
+  v128.store(to + toStep, fma(oddA, a, f32x4.mul(oddB, b)));
+  v128.store(to + toStep, fma(oddAh, a, f32x4.mul(oddBh, b)), 16);
+  v128.store(to + 2 * toStep, fma(sumA, half, f32x4.mul(sumB, two)));
+  v128.store(to + 2 * toStep, fma(sumAh, half, f32x4.mul(sumBh, two)), 16);
+  v128.store(to + 3 * toStep, fma(oddA, a3, fma(oddB, b3, l5)));
+  v128.store(to + 3 * toStep, fma(oddAh, a3, fma(oddBh, b3, h5)), 16);
 }
 
-/**
- * A^T m of a piece for first index i, blocks first to last. Sums over i stand in `sums` [block][tile][z 2][y 2][x 2][8], which start with the
- * bias; with the last index they go to y.
- */
-function transformResult(y: Tensor, piece: Piece, i: i32, first: i32, last: i32, from: usize, place: usize, block: usize, sums: usize, sumsBlock: usize, bias: usize): void {
-  const row = rowPitch(y);
-  const plane = planePitch(y);
-  for (let b = first; b < last; b++) {
-    let m = from + <usize>(b - first) * block;
-    let sum = sums + <usize>(b - first) * sumsBlock;
-    let out = blockedRow(y, piece.n, b, 2 * piece.z, 2 * piece.y) + <usize>(2 * piece.x) * VOXEL;
-    const lines = 2 * piece.y + 1 < y.h;
-    const planes = 2 * piece.z + 1 < y.d;
+/** Entry (k, i) of the A^T along z. */
+function resultScale(depth: i32, k: i32, i: i32): f32 {
+  if (i == 0) return k == 0 ? 1 : 0;
+  if (i == depth + 1) return k == depth - 1 ? 1 : 0;
+  const square: f32 = depth == 2 ? 1 : i < 3 ? 0.5 : 2;
+  const size: f32 = depth == 2 ? 1 : i < 3 ? A : B;
+  const even: f32 = k < 2 ? 1 : square;
+  return (k & 1) == 0 ? even : even * (i & 1 ? size : -size);
+}
+
+/** to = from * scale + (what stood there, or the bias), for voxels of 8 channels. */
+@inline
+function addRow(to: usize, from: usize, bytes: usize, scale: v128, first: bool, bias: usize): void {
+  const end = from + bytes;
+  if (first) {
+    const low = v128.load(bias);
+    const high = v128.load(bias, 16);
+    for (; from < end; from += VOXEL) {
+      v128.store(to, fma(v128.load(from), scale, low));
+      v128.store(to, fma(v128.load(from, 16), scale, high), 16);
+      to += VOXEL;
+    }
+  } else {
+    for (; from < end; from += VOXEL) {
+      v128.store(to, fma(v128.load(from), scale, v128.load(to)));
+      v128.store(to, fma(v128.load(from, 16), scale, v128.load(to, 16)), 16);
+      to += VOXEL;
+    }
+  }
+}
+
+/** A^T m of a piece for first index i, blocks first to last, added to y, which starts with the bias. Along y and x into four lines, along z into y. */
+function transformResult(y: Tensor, piece: Piece, depth: i32, i: i32, first: i32, last: i32, from: usize, place: usize, block: usize, bias: usize, buffer: usize): void {
+  const a = constant(0);
+  const b = constant(1);
+  const half = constant(2);
+  const two = constant(3);
+  const a3 = constant(5);
+  const b3 = constant(6);
+  // six places along x for each of the four rows of a tile
+  const tile = buffer;
+  const lines = buffer + 24 * VOXEL;
+  const line = <usize>(TILE * piece.tiles) * VOXEL;
+  const bytes = min(line, <usize>(y.w - TILE * piece.x) * VOXEL);
+  const rows = min(TILE, y.h - TILE * piece.y);
+  const planes = min(depth, y.d - depth * piece.z);
+  for (let channels = first; channels < last; channels++) {
+    let m = from + <usize>(channels - first) * block;
+    let at = lines;
     for (let t = 0; t < piece.tiles; t++) {
-      const columns = 2 * (piece.x + t) + 1 < y.w;
-      for (let h: usize = 0; h < 32; h += 16) {
-        const at = m + h;
-        const a0 = alongXFirst(at, place);
-        const a1 = alongXFirst(at + 4 * place, place);
-        const a2 = alongXFirst(at + 8 * place, place);
-        const a3 = alongXFirst(at + 12 * place, place);
-        const c0 = alongXSecond(at, place);
-        const c1 = alongXSecond(at + 4 * place, place);
-        const c2 = alongXSecond(at + 8 * place, place);
-        const c3 = alongXSecond(at + 12 * place, place);
-        const r00 = f32x4.add(f32x4.add(a0, a1), a2);
-        const r01 = f32x4.add(f32x4.add(c0, c1), c2);
-        const r10 = f32x4.sub(f32x4.sub(a1, a2), a3);
-        const r11 = f32x4.sub(f32x4.sub(c1, c2), c3);
-        const s = sum + h;
-        if (i == 0) {
-          const start = v128.load(bias + <usize>(b * 32) + h);
-          v128.store(s, f32x4.add(start, r00));
-          v128.store(s, f32x4.add(start, r01), 32);
-          v128.store(s, f32x4.add(start, r10), 64);
-          v128.store(s, f32x4.add(start, r11), 96);
-        } else if (i == 1) {
-          const start = v128.load(bias + <usize>(b * 32) + h);
-          v128.store(s, f32x4.add(v128.load(s), r00));
-          v128.store(s, f32x4.add(v128.load(s, 32), r01), 32);
-          v128.store(s, f32x4.add(v128.load(s, 64), r10), 64);
-          v128.store(s, f32x4.add(v128.load(s, 96), r11), 96);
-          v128.store(s, f32x4.add(start, r00), 128);
-          v128.store(s, f32x4.add(start, r01), 160);
-          v128.store(s, f32x4.add(start, r10), 192);
-          v128.store(s, f32x4.add(start, r11), 224);
-        } else if (i == 2) {
-          v128.store(s, f32x4.sub(v128.load(s, 128), r00), 128);
-          v128.store(s, f32x4.sub(v128.load(s, 160), r01), 160);
-          v128.store(s, f32x4.sub(v128.load(s, 192), r10), 192);
-          v128.store(s, f32x4.sub(v128.load(s, 224), r11), 224);
-          const o = out + h;
-          v128.store(o, f32x4.add(v128.load(s), r00));
-          if (columns) v128.store(o, f32x4.add(v128.load(s, 32), r01), 32);
-          if (lines) {
-            v128.store(o + row, f32x4.add(v128.load(s, 64), r10));
-            if (columns) v128.store(o + row, f32x4.add(v128.load(s, 96), r11), 32);
-          }
-        } else if (planes) {
-          const o = out + plane + h;
-          v128.store(o, f32x4.sub(v128.load(s, 128), r00));
-          if (columns) v128.store(o, f32x4.sub(v128.load(s, 160), r01), 32);
-          if (lines) {
-            v128.store(o + row, f32x4.sub(v128.load(s, 192), r10));
-            if (columns) v128.store(o + row, f32x4.sub(v128.load(s, 224), r11), 32);
-          }
-        }
-      }
+      for (let k: usize = 0; k < <usize>READ; k++) fourOfSix(m + k * place, <usize>READ * place, tile + k * VOXEL, <usize>READ * VOXEL, a, b, half, two, a3, b3);
+      for (let r: usize = 0; r < <usize>TILE; r++) fourOfSix(tile + r * <usize>READ * VOXEL, VOXEL, at + r * line, VOXEL, a, b, half, two, a3, b3);
       m += VOXEL;
-      sum += 256;
-      out += 64;
+      at += <usize>TILE * VOXEL;
+    }
+    for (let k = 0; k < planes; k++) {
+      const scale = resultScale(depth, k, i);
+      if (scale == 0) continue;
+      for (let r = 0; r < rows; r++) {
+        const to = blockedRow(y, piece.n, channels, depth * piece.z + k, TILE * piece.y + r) + <usize>(TILE * piece.x) * VOXEL;
+        addRow(to, lines + <usize>r * line, bytes, f32x4.splat(scale), i == (k == 0 ? 0 : 1), bias + <usize>channels * VOXEL);
+      }
     }
   }
 }
 
 /**
- * args: x blocked, y blocked, transformed weights, bias (whole blocks), cut (6 words), bytes of a place of the weights.
- * Writes no halo: see `clearPadding`.
+ * args: x blocked, y blocked, transformed weights, bias (whole blocks), cut (7 words), bytes of a place of the weights.
+ * Writes no halo: see `clearHalo`.
  */
 export function winograd(args: usize, thread: i32, threads: i32): void {
   const x = tensor(args, 0);
@@ -546,18 +734,19 @@ export function winograd(args: usize, thread: i32, threads: i32): void {
   const weights = address(args, 2);
   const bias = address(args, 3);
   const cut = changetype<Cut>(args + 16);
-  const weightPlace = address(args, 10);
+  const weightPlace = address(args, 11);
+  writeNumbers();
+  const piece = changetype<Piece>(threadScratch + PIECE);
+  const blend = changetype<Blend>(threadScratch + BLEND);
+  const buffer = threadScratch + BUFFER;
+  const depth = cut.depth;
   const tiles = (cut.pieceTiles * cut.segmentPieces + 3) & ~3;
   const block = <usize>(tiles * 32);
-  const piece = changetype<Piece>(threadScratch);
-  const line = threadScratch + CACHE_LINE;
   const partBlocks = partLength(y.blocks, cut.parts);
   const inputPlace = <usize>x.blocks * block + CACHE_LINE;
   const resultPlace = <usize>partBlocks * block + CACHE_LINE;
   const input = cut.scratch + <usize>thread * cut.scratchBytes;
   const result = input + <usize>PLACES * inputPlace;
-  const sums = result + <usize>PLACES * resultPlace;
-  const sumsBlock = <usize>(tiles * 256);
   const pieces = piecesOf(y, cut);
   const segments = (pieces + cut.segmentPieces - 1) / cut.segmentPieces;
   const units = segments * cut.parts;
@@ -567,11 +756,12 @@ export function winograd(args: usize, thread: i32, threads: i32): void {
     const end = min(first + partBlocks, y.blocks);
     const firstPiece = (unit % segments) * cut.segmentPieces;
     const lastPiece = min(firstPiece + cut.segmentPieces, pieces);
-    for (let i = 0; i < 4; i++) {
+    for (let i = 0; i < depth + 2; i++) {
+      inputBlend(depth, i, blend);
       let at: usize = 0;
       for (let index = firstPiece; index < lastPiece; index++) {
         locate(x, cut, index, piece);
-        transformInput(x, piece, i, input + at, inputPlace, block, line);
+        transformInput(x, piece, depth, blend, input + at, inputPlace, block, buffer);
         at += <usize>(piece.tiles * 32);
       }
       const used = ((<i32>(at >> 5)) + 3) & ~3;
@@ -579,14 +769,14 @@ export function winograd(args: usize, thread: i32, threads: i32): void {
       at = 0;
       for (let index = firstPiece; index < lastPiece; index++) {
         locate(y, cut, index, piece);
-        transformResult(y, piece, i, first, end, result + at, resultPlace, block, sums + (at << 3), sumsBlock, bias);
+        transformResult(y, piece, depth, i, first, end, result + at, resultPlace, block, bias, buffer);
         at += <usize>(piece.tiles * 32);
       }
     }
   }
 }
 
-/** Blocks of a part of the output channels: whole pairs. The same as in cpu.ts. */
+/** Blocks of a part of the output channels: whole pairs. The same as in winograd.ts. */
 @inline
 function partLength(blocks: i32, parts: i32): i32 {
   return ((blocks + 2 * parts - 1) / (2 * parts)) * 2;
@@ -594,41 +784,83 @@ function partLength(blocks: i32, parts: i32): i32 {
 
 // ---- gradient of the weights
 
-/** A dy A^T of a piece for first index i, blocks first to last. What lies beyond an odd volume is its halo, zero. */
-function transformGradient(dy: Tensor, piece: Piece, i: i32, first: i32, last: i32, to: usize, place: usize, block: usize): void {
-  const row = rowPitch(dy);
-  const plane = planePitch(dy);
-  // z of a pair: a, a + b, a - b, -b
-  const scaleA = f32x4.splat(i == 3 ? 0 : 1);
-  const scaleB = f32x4.splat(i == 0 ? 0 : i == 1 ? 1 : -1);
-  for (let b = first; b < last; b++) {
-    let from = blockedRow(dy, piece.n, b, 2 * piece.z, 2 * piece.y) + <usize>(2 * piece.x) * VOXEL;
-    let out = to + <usize>(b - first) * block;
-    for (let t = 0; t < piece.tiles; t++) {
-      // a last column beyond the halo does not exist: the tile's second is the halo
-      for (let h: usize = 0; h < 32; h += 16) {
-        const at = from + h;
-        const a0 = fma(v128.load(at + plane), scaleB, f32x4.mul(v128.load(at), scaleA));
-        const a1 = fma(v128.load(at + plane, 32), scaleB, f32x4.mul(v128.load(at, 32), scaleA));
-        const c0 = fma(v128.load(at + plane + row), scaleB, f32x4.mul(v128.load(at + row), scaleA));
-        const c1 = fma(v128.load(at + plane + row, 32), scaleB, f32x4.mul(v128.load(at + row, 32), scaleA));
-        let o = out + h;
-        storeRow(o, place, a0, a1);
-        storeRow(o + 4 * place, place, f32x4.add(a0, c0), f32x4.add(a1, c1));
-        storeRow(o + 8 * place, place, f32x4.sub(a0, c0), f32x4.sub(a1, c1));
-        storeRow(o + 12 * place, place, f32x4.neg(c0), f32x4.neg(c1));
+/** Row i of the A along z. The first plane's factor is 1. */
+function gradientBlend(depth: i32, i: i32, blend: Blend): void {
+  if (i == 0 || i == depth + 1) {
+    blend.count = 1;
+    blend.plane0 = i == 0 ? 0 : depth - 1;
+    return;
+  }
+  blend.count = depth;
+  blend.plane0 = 0;
+  blend.plane1 = 1;
+  blend.scale1 = resultScale(depth, 1, i);
+  blend.plane2 = 2;
+  blend.scale2 = resultScale(depth, 2, i);
+  blend.plane3 = 3;
+  blend.scale3 = resultScale(depth, 3, i);
+}
+
+/** A of F(4, 3) for 8 channels: four values, `step` bytes from one to the next, to six places. */
+@inline
+function sixOfFour(from: usize, step: usize, to: usize, toStep: usize, a: v128, b: v128, half: v128, two: v128): void {
+  const l0 = v128.load(from);
+  const h0 = v128.load(from, 16);
+  const l1 = v128.load(from + step);
+  const h1 = v128.load(from + step, 16);
+  const l2 = v128.load(from + 2 * step);
+  const h2 = v128.load(from + 2 * step, 16);
+  const l3 = v128.load(from + 3 * step);
+  const h3 = v128.load(from + 3 * step, 16);
+  v128.store(to, l0);
+  v128.store(to, h0, 16);
+  const evenA = fma(l2, half, l0);
+  const evenAh = fma(h2, half, h0);
+  const oddA = fma(l3, half, l1);
+  const oddAh = fma(h3, half, h1);
+  v128.store(to + toStep, fma(oddA, a, evenA));
+  v128.store(to + toStep, fma(oddAh, a, evenAh), 16);
+  v128.store(to + 2 * toStep, fnma(oddA, a, evenA));
+  v128.store(to + 2 * toStep, fnma(oddAh, a, evenAh), 16);
+  const evenB = fma(l2, two, l0);
+  const evenBh = fma(h2, two, h0);
+  const oddB = fma(l3, two, l1);
+  const oddBh = fma(h3, two, h1);
+  v128.store(to + 3 * toStep, fma(oddB, b, evenB));
+  v128.store(to + 3 * toStep, fma(oddBh, b, evenBh), 16);
+  v128.store(to + 4 * toStep, fnma(oddB, b, evenB));
+  v128.store(to + 4 * toStep, fnma(oddBh, b, evenBh), 16);
+  v128.store(to + 5 * toStep, l3);
+  v128.store(to + 5 * toStep, h3, 16);
+}
+
+/** A dy A^T of a piece for the first index that `blend` stands for, blocks first to last. What lies beyond the volume is its halo, zero. */
+function transformGradient(dy: Tensor, piece: Piece, depth: i32, blend: Blend, first: i32, last: i32, to: usize, place: usize, block: usize, buffer: usize): void {
+  const a = constant(0);
+  const b = constant(1);
+  const half = constant(2);
+  const two = constant(3);
+  const line = <usize>(TILE * piece.tiles) * VOXEL;
+  const stored = min(line, <usize>(dy.w + 1 - TILE * piece.x) * VOXEL);
+  const joined = buffer + <usize>READ * line;
+  for (let channels = first; channels < last; channels++) {
+    for (let j = 0; j < TILE; j++) {
+      const at = joined + <usize>j * line;
+      blendRow(dy, piece.n, channels, depth * piece.z, TILE * piece.y + j, <usize>(TILE * piece.x) * VOXEL, blend, at, stored);
+      if (stored < line) memory.fill(at + stored, 0, line - stored);
+    }
+    for (let at: usize = 0; at < line; at += VOXEL) sixOfFour(joined + at, line, buffer + at, line, a, b, half, two);
+    let out = to + <usize>(channels - first) * block;
+    for (let j: usize = 0; j < <usize>READ; j++) {
+      let from = buffer + j * line;
+      const end = out + <usize>(piece.tiles * 32);
+      for (let at = out; at < end; at += VOXEL) {
+        sixOfFour(from, VOXEL, at, place, a, b, half, two);
+        from += <usize>TILE * VOXEL;
       }
-      from += 64;
-      out += VOXEL;
+      out += <usize>READ * place;
     }
   }
-}
-@inline
-function storeRow(to: usize, place: usize, a: v128, b: v128): void {
-  v128.store(to, a);
-  v128.store(to + place, f32x4.add(a, b));
-  v128.store(to + 2 * place, f32x4.sub(a, b));
-  v128.store(to + 3 * place, f32x4.neg(b));
 }
 
 /** sum[4 input channels][16 output channels] += over tiles x[tile][4 of 8] dy[2 blocks][tile][8]. */
@@ -738,7 +970,7 @@ function outer4x8(x: usize, dy: usize, tiles: i32, sum: usize): void {
 }
 
 /**
- * args: x blocked, dy blocked, sums [slab][place 64] in the transformed weights' layout, slabs, cut, bytes of a place of the sums. A unit is a slab of
+ * args: x blocked, dy blocked, sums [slab][i][place] in the transformed weights' layout, slabs, cut, bytes of a place of the sums. A unit is a slab of
  * segments, a part of the output channels, and one first index.
  */
 export function winogradWeightGradient(args: usize, thread: i32, threads: i32): void {
@@ -747,11 +979,15 @@ export function winogradWeightGradient(args: usize, thread: i32, threads: i32): 
   const sums = address(args, 2);
   const slabs = word(args, 3);
   const cut = changetype<Cut>(args + 16);
-  const sumPlace = address(args, 10);
+  const sumPlace = address(args, 11);
+  writeNumbers();
+  const piece = changetype<Piece>(threadScratch + PIECE);
+  const blend = changetype<Blend>(threadScratch + BLEND);
+  const buffer = threadScratch + BUFFER;
+  const depth = cut.depth;
+  const indices = depth + 2;
   const tiles = (cut.pieceTiles * cut.segmentPieces + 3) & ~3;
   const block = <usize>(tiles * 32);
-  const piece = changetype<Piece>(threadScratch);
-  const line = threadScratch + CACHE_LINE;
   const partBlocks = partLength(dy.blocks, cut.parts);
   const inputPlace = <usize>x.blocks * block + CACHE_LINE;
   const gradientPlace = <usize>partBlocks * block + CACHE_LINE;
@@ -759,14 +995,14 @@ export function winogradWeightGradient(args: usize, thread: i32, threads: i32): 
   const gradient = input + <usize>PLACES * inputPlace;
   const pieces = piecesOf(x, cut);
   const segments = (pieces + cut.segmentPieces - 1) / cut.segmentPieces;
-  const units = slabs * cut.parts * 4;
+  const units = slabs * cut.parts * indices;
   const last = shareStart(units, thread + 1, threads);
   for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
-    const i = unit & 3;
-    const first = ((unit >> 2) % cut.parts) * partBlocks;
+    const i = unit % indices;
+    const first = ((unit / indices) % cut.parts) * partBlocks;
     const end = min(first + partBlocks, dy.blocks);
-    const slab = (unit >> 2) / cut.parts;
-    const total = sums + <usize>(64 * slab + PLACES * i) * sumPlace;
+    const slab = unit / (indices * cut.parts);
+    const total = sums + <usize>(PLACES * (indices * slab + i)) * sumPlace;
     const size = panelAt(0, end - first, x.blocks);
     for (let p: usize = 0; p < <usize>PLACES; p++) memory.fill(panelAt(total + p * sumPlace, first, x.blocks), 0, size);
     const lastSegment = shareStart(segments, slab + 1, slabs);
@@ -776,8 +1012,10 @@ export function winogradWeightGradient(args: usize, thread: i32, threads: i32): 
       let at: usize = 0;
       for (let index = firstPiece; index < lastPiece; index++) {
         locate(x, cut, index, piece);
-        transformInput(x, piece, i, input + at, inputPlace, block, line);
-        transformGradient(dy, piece, i, first, end, gradient + at, gradientPlace, block);
+        inputBlend(depth, i, blend);
+        transformInput(x, piece, depth, blend, input + at, inputPlace, block, buffer);
+        gradientBlend(depth, i, blend);
+        transformGradient(dy, piece, depth, blend, first, end, gradient + at, gradientPlace, block, buffer);
         at += <usize>(piece.tiles * 32);
       }
       const used = <i32>(at >> 5);

@@ -1,8 +1,10 @@
 /** How the tiles of a volume are cut into work for winograd.as.ts: from shapes alone, so that any number of threads gives the same bits. */
-import type { Shape } from '../../graph.ts';
+import { elementCount, type Shape } from '../../graph.ts';
 import { align } from '../../plan.ts';
 
 export interface TileCut {
+  /** Results of a tile along z; along y and x they are 4. */
+  readonly depth: 2 | 4;
   /** Most tiles of a run along a row, runs of a row, runs that are worked on at a time (a segment). */
   readonly pieceTiles: number;
   readonly rowPieces: number;
@@ -18,7 +20,7 @@ export interface TileCut {
 /** Tiles wanted in a segment: enough that a weight is used many times once it is read. */
 const SEGMENT_TILES = 32;
 /** Longest run: a row of it must fit into a thread's fixed scratch. */
-const MAX_PIECE_TILES = 32;
+const MAX_PIECE_TILES = 16;
 /** Units of work wanted, so that several threads have something to do. */
 const UNITS_WANTED = 8;
 /** Most bytes that the slabs of the weights' gradient may take together. */
@@ -27,11 +29,30 @@ const MAX_SLAB_BYTES = 2 ** 24;
 const CACHE_LINE_BYTES = 64;
 const VOXEL_BYTES = 32;
 /** Places of a transformed tile that are worked on at a time, and all. */
-const PLACES = 16;
-const ALL_PLACES = 64;
+const PLACES = 36;
+const TILE = 4;
 
-/** Tiles of 2x2x2 voxels that cover all samples of (N, C, D, H, W). */
-export const tilesOf = ([n, , d, h, w]: Shape): number => n! * Math.ceil(d! / 2) * Math.ceil(h! / 2) * Math.ceil(w! / 2);
+/** Places of a transformed tile. */
+export const placesOf = (depth: number): number => (depth + 2) * PLACES;
+
+/** Tiles of depth x 4 x 4 voxels that cover all samples of (N, C, D, H, W). */
+const tilesOf = ([n, , d, h, w]: Shape, depth: number): number =>
+  n! * Math.ceil(d! / depth) * Math.ceil(h! / TILE) * Math.ceil(w! / TILE);
+
+/** Tiles whose products take as long as transforming the weights does. */
+const TILES_OF_WEIGHTS = 32;
+
+/** The tiles that take the least time: deep ones, unless they are few and their more places cost more than their fewer products save. */
+function depthOf(shape: Shape): 2 | 4 {
+  const cost = (depth: number): number => placesOf(depth) * (tilesOf(shape, depth) + TILES_OF_WEIGHTS);
+  return cost(2) <= cost(4) ? 2 : 4;
+}
+
+/** Whether tiles save products, and enough of them to pay for the transformations: not where a volume fills a small part of its tiles. */
+export function tilesPay(shape: Shape): boolean {
+  const depth = depthOf(shape);
+  return 2 * placesOf(depth) * tilesOf(shape, depth) < (27 * elementCount(shape)) / shape[1]!;
+}
 
 /** Bytes of the transformed weights of one place; padded, so that the places don't fall into the same cache sets. */
 export const placeBytes = (inBlocks: number, outBlocks: number): number => inBlocks * outBlocks * 256 + CACHE_LINE_BYTES;
@@ -42,25 +63,25 @@ export const partBlocks = (outBlocks: number, parts: number): number => Math.cei
 /** How to cut a convolution of that size, or the gradient of its weights. */
 export function cutOf(shape: Shape, inBlocks: number, outBlocks: number, kind: 'result' | 'weights'): TileCut {
   const [n, , d, h, w] = shape as [number, number, number, number, number];
-  const rowTiles = Math.ceil(w / 2);
+  const depth = depthOf(shape);
+  const rowTiles = Math.ceil(w / TILE);
   const rowPieces = Math.ceil(rowTiles / MAX_PIECE_TILES);
   const pieceTiles = Math.ceil(rowTiles / rowPieces);
-  const pieces = n * Math.ceil(d / 2) * Math.ceil(h / 2) * rowPieces;
+  const pieces = n * Math.ceil(d / depth) * Math.ceil(h / TILE) * rowPieces;
   const segmentPieces = Math.min(pieces, Math.max(1, Math.floor(SEGMENT_TILES / pieceTiles)));
   const segments = Math.ceil(pieces / segmentPieces);
   const pairs = Math.ceil(outBlocks / 2);
   let slabs = 1;
   let units = segments;
   if (kind === 'weights') {
-    const slabBytes = ALL_PLACES * placeBytes(inBlocks, outBlocks);
+    const slabBytes = placesOf(depth) * placeBytes(inBlocks, outBlocks);
     slabs = Math.max(1, Math.min(segments, Math.floor(MAX_SLAB_BYTES / slabBytes), UNITS_WANTED));
-    units = 4 * slabs;
+    units = (depth + 2) * slabs;
   }
   const wanted = Math.min(pairs, Math.max(1, Math.ceil(UNITS_WANTED / units)));
   const length = partBlocks(outBlocks, wanted);
   const parts = Math.ceil(outBlocks / length);
   const blockBytes = Math.ceil((pieceTiles * segmentPieces) / 4) * 4 * VOXEL_BYTES;
   const transformed = PLACES * (inBlocks + length) * blockBytes + 2 * PLACES * CACHE_LINE_BYTES;
-  const sums = kind === 'result' ? 8 * length * blockBytes : 0;
-  return { pieceTiles, rowPieces, segmentPieces, parts, slabs, threadBytes: align(transformed + sums) };
+  return { depth, pieceTiles, rowPieces, segmentPieces, parts, slabs, threadBytes: align(transformed) };
 }
