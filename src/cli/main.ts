@@ -13,7 +13,9 @@ process.stderr.on('error', () => {});
 try {
   // loaded here, so that a machine that cannot even open these files is told as well
   const { createProgram } = await import('./program.ts');
-  await createProgram().parseAsync();
+  const args = process.argv.slice(2);
+  const program = await createProgram(args);
+  await program.parseAsync(args, { from: 'user' });
 } catch (error) {
   const { code, exitCode } = error as { code?: unknown; exitCode?: number };
   const trouble = systemError(error);

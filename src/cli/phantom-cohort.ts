@@ -11,7 +11,8 @@ import { writeImage } from '../images/node/write.ts';
 import { isLeftOver, writeFileAtomic } from '../node/files.ts';
 import type { Progress } from '../node/progress.ts';
 import { datasetJson, markupsJson, subjectId } from '../phantom/dataset.ts';
-import { type PhantomKind, renderSubject } from '../phantom/subject.ts';
+import type { PhantomKind } from '../phantom/kinds.ts';
+import { renderSubject } from '../phantom/subject.ts';
 
 /** What the cohort was made from. Its presence marks the folder as ours, which may be continued. */
 const RECIPE = 'phantom.json';

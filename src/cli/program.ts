@@ -21,8 +21,11 @@ import { registerSegment } from './commands/segment.ts';
 import { registerTrain } from './commands/train.ts';
 import { registerVerify } from './commands/verify.ts';
 
-/** Help and wrong usage are thrown as commander's own errors, so that whoever parses decides how to end. */
-export function createProgram(): Command {
+/**
+ * Help and wrong usage are thrown as commander's own errors, so that whoever parses decides how to end.
+ * @param args what is going to be parsed: a command that they do not name may leave out those of its options that take long to describe
+ */
+export async function createProgram(args: readonly string[]): Promise<Command> {
   const program = new Command('gvsl')
     .description('Self-supervised pre-training of 3D medical image networks by geometric visual similarity learning.')
     .version(version)
@@ -50,6 +53,6 @@ export function createProgram(): Command {
     registerBench,
     registerDoctor,
   ])
-    register(program);
+    await register(program, args);
   return program;
 }

@@ -1,6 +1,6 @@
 /** The options of prepare and inspect that choose files. */
-import { parseReasons, type Selection } from '../cohort/selection.ts';
-import { REASONS } from '../preparation/fitness.ts';
+import type { Selection } from '../cohort/selection.ts';
+import { parseReasons, REASONS } from '../preparation/reasons.ts';
 
 export interface SelectionFlags {
   readonly match?: readonly string[];

@@ -11,8 +11,8 @@ import { WorkError } from '../errors/errors.ts';
 import { applyAffine, physicalToVoxel } from '../geometry/affine.ts';
 import { type Geometry, type Matrix3, toZyx, type Xyz, type Zyx } from '../geometry/volume.ts';
 import type { FileContent } from '../node/files.ts';
-import { REASONS, type Reason } from '../preparation/fitness.ts';
 import type { IntensityWindow, PrepareOptions } from '../preparation/prepare-options.ts';
+import { REASONS, type Reason } from '../preparation/reasons.ts';
 
 /** Raised when a reader of the old form would misread the new. */
 export const COHORT_FORMAT = 1;

@@ -1,9 +1,10 @@
 /** A process that prepares subjects for `prepare`: it gets a task, answers with a record or with what is wrong, and waits for the next. */
 import { MachineError, WorkError } from '../errors/errors.ts';
 import { defectText, systemError } from '../node/machine.ts';
-import type { Misfit, Reason } from '../preparation/fitness.ts';
+import type { Misfit } from '../preparation/fitness.ts';
 import { MisfitError } from '../preparation/prepare-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
+import type { Reason } from '../preparation/reasons.ts';
 import { prepareSubject, type SubjectRecord } from './prepare-subject.ts';
 import type { SubjectTask } from './subject-task.ts';
 

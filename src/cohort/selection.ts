@@ -1,7 +1,6 @@
 /** Which of the files of a source become images: patterns of their names, and what is allowed although it would be left out. */
 import picomatch from 'picomatch';
-import { UsageError } from '../errors/errors.ts';
-import { REASONS, type Reason } from '../preparation/fitness.ts';
+import type { Reason } from '../preparation/reasons.ts';
 
 export interface Selection {
   /** Patterns, of which an image's path must fit one; none for all. A pattern without a slash is one of the file's name. */
@@ -14,17 +13,6 @@ export interface Selection {
 }
 
 export const EVERYTHING: Selection = { match: [], exclude: [], allow: [], channel: null };
-
-/** 'label-maps,derived' as reasons. @throws UsageError for a word that is none */
-export function parseReasons(option: string, texts: readonly string[]): Reason[] {
-  const words = texts.flatMap((text) => text.split(',')).map((word) => word.trim());
-  const unknown = words.find((word) => !Object.hasOwn(REASONS, word));
-  if (unknown !== undefined)
-    throw new UsageError(
-      `${option} ${unknown}: expected one or more, with commas between them, of ${Object.keys(REASONS).join(', ')}`,
-    );
-  return [...new Set(words as Reason[])];
-}
 
 /** Whether a path, relative to the source and with '/' between folders, fits one of the patterns. */
 function fitting(patterns: readonly string[]): (path: string) => boolean {

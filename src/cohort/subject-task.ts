@@ -2,7 +2,8 @@
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { type ImageSource, imageStem } from '../images/node/find.ts';
 import { isFile } from '../node/files.ts';
-import { isRefused, type Misfit } from '../preparation/fitness.ts';
+import type { Misfit } from '../preparation/fitness.ts';
+import { isRefused } from '../preparation/reasons.ts';
 import type { CohortProblem } from './cohort.ts';
 import { contrastOf, patientsOf } from './names.ts';
 import type { Patterns, Selection } from './selection.ts';

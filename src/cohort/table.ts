@@ -1,6 +1,5 @@
 /** Tables of cases in CSV: a header, quoted fields, a byte-order mark and any line ending are understood. */
 import { readFile } from 'node:fs/promises';
-import { parse } from 'csv-parse/sync';
 import { UsageError } from '../errors/errors.ts';
 import { imageStem } from '../images/node/find.ts';
 import { systemError } from '../node/machine.ts';
@@ -24,6 +23,8 @@ export async function readTable(path: string): Promise<Table> {
   } catch (error) {
     throw systemError(error, path) ?? error;
   }
+  // most of who asks for a case's name reads no table
+  const { parse } = await import('csv-parse/sync');
   let records: { record: string[]; info: { lines: number } }[];
   try {
     records = parse(text, { bom: true, info: true, trim: true, skip_empty_lines: true, relax_column_count: false }) as never;

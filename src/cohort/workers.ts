@@ -8,9 +8,10 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { MachineError, WorkError } from '../errors/errors.ts';
-import type { Reason } from '../preparation/fitness.ts';
+
 import { MisfitError } from '../preparation/prepare-image.ts';
 import type { PrepareOptions } from '../preparation/prepare-options.ts';
+import type { Reason } from '../preparation/reasons.ts';
 import type { ChildAnswer, ChildTask } from './prepare-child.ts';
 import { prepareSubject, type SubjectRecord } from './prepare-subject.ts';
 import type { SubjectTask } from './subject-task.ts';

@@ -1,5 +1,6 @@
 /** The small files beside the images of a phantom cohort: nnU-Net's dataset.json and 3D Slicer's landmarks. Plain data, no files. */
-import { type Landmark, labelsOf, type PhantomKind } from './subject.ts';
+import type { PhantomKind } from './kinds.ts';
+import { type Landmark, labelsOf } from './subject.ts';
 
 const CHANNELS: Readonly<Record<PhantomKind, string>> = { 'heart-ct': 'CT', 'brain-mr': 'T1' };
 

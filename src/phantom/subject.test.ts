@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { voxelCount, type Xyz } from '../geometry/volume.ts';
+import { PHANTOM_KINDS, type PhantomKind } from './kinds.ts';
 import { voxelAt, voxelPosition } from './paint.ts';
 import { distanceToBorderMm } from './scan.ts';
-import { labelsOf, PHANTOM_KINDS, type PhantomKind, renderSubject, type Subject } from './subject.ts';
+import { labelsOf, renderSubject, type Subject } from './subject.ts';
 import { length, subtract } from './vectors.ts';
 
 const SUBJECTS = 4;

@@ -10,13 +10,11 @@ import { type Anatomy, rounded } from './anatomy.ts';
 import { BRAIN_LABELS, BRAIN_PROTOCOL, BRAIN_VARIATION, createBrainMr, finishMr } from './brain-mr.ts';
 import { HEART_LABELS } from './heart.ts';
 import { createHeartCt, finishCt, HEART_PROTOCOL, HEART_VARIATION } from './heart-ct.ts';
+import type { PhantomKind } from './kinds.ts';
 import { addOpacities } from './opacities.ts';
 import { paint } from './paint.ts';
 import { type PatientVariation, randomPatient, toPatient } from './patient-map.ts';
 import { blur, drawGrid, type ScanProtocol } from './scan.ts';
-
-export const PHANTOM_KINDS = ['heart-ct', 'brain-mr'] as const;
-export type PhantomKind = (typeof PHANTOM_KINDS)[number];
 
 export interface SubjectRequest {
   readonly kind: PhantomKind;

@@ -3,7 +3,8 @@ import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 import type { Zyx } from '../geometry/volume.ts';
 import { labelColour, type MatchedPair, PANELS, pairPanel, pairPicture } from './pair-picture.ts';
-import { arrange, encodePng, type Picture, paint } from './picture.ts';
+import { arrange, type Picture, paint } from './picture.ts';
+import { encodePng } from './png.ts';
 
 /** A head-like pair: an ellipsoid with two ventricles and a bright spot at the patient's right front top; the moving one is bent. */
 function example(): MatchedPair {

@@ -1,5 +1,4 @@
-/** Pictures as plain pixels, and as PNG. */
-import { encode } from 'fast-png';
+/** Pictures as plain pixels. */
 
 /** Rows from the top, pixels from the left, four bytes each: red, green, blue, opacity. */
 export interface Picture {
@@ -53,6 +52,3 @@ export function arrange(rows: readonly (readonly Picture[])[], gap = 4, backgrou
   });
   return whole;
 }
-
-/** The picture as a PNG file's bytes; equal pictures give equal bytes. */
-export const encodePng = ({ width, height, data }: Picture): Uint8Array => encode({ width, height, data, channels: 4, depth: 8 });

@@ -7,7 +7,8 @@ import type { LoadedImage } from '../images/loaded-image.ts';
 import { findImages } from '../images/node/find.ts';
 import { readImage } from '../images/node/read.ts';
 import { randomStream } from '../random/random.ts';
-import { firstRefusal, type Misfit, misfits, REASONS, type Reason } from './fitness.ts';
+import { firstRefusal, type Misfit, misfits } from './fitness.ts';
+import { REASONS, type Reason } from './reasons.ts';
 
 const SIDE = 40;
 const size: Xyz = [SIDE, SIDE, SIDE];

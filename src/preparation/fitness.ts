@@ -8,19 +8,7 @@
 import { labelCodes, type Statistics } from '../geometry/statistics.ts';
 import type { VoxelArray } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
-
-/** Why an image is not taken. A user may allow each by this name. */
-export const REASONS = {
-  'label-maps': 'label maps, by their names or contents',
-  'other-modalities': 'what the file, its name or its dataset.json says to be of another modality',
-  derived: 'localizers, projections, screenshots, and what lies in BIDS derivatives',
-  'not-hounsfield': 'ct: values that are not in Hounsfield units',
-  'negative-values': 'mr: a large share of negative values',
-} as const;
-export type Reason = keyof typeof REASONS;
-/** Reasons that lie in the values: such an image is refused, since it may be of the right kind and only wrongly scaled. */
-const IN_THE_VALUES: readonly Reason[] = ['not-hounsfield', 'negative-values'];
-export const isRefused = (reason: Reason): boolean => IN_THE_VALUES.includes(reason);
+import type { Reason } from './reasons.ts';
 
 export interface Misfit {
   readonly reason: Reason;

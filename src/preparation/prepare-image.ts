@@ -12,10 +12,11 @@ import { gridWithSpacing, resamplePlanes } from '../geometry/resample.ts';
 import { statisticsOf } from '../geometry/statistics.ts';
 import { type Geometry, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
-import { firstRefusal, type Misfit, misfits, type Reason, withoutAir } from './fitness.ts';
+import { firstRefusal, type Misfit, misfits, withoutAir } from './fitness.ts';
 import { foregroundBox } from './foreground.ts';
 import { odditiesOf } from './oddities.ts';
 import type { IntensityWindow, PrepareOptions } from './prepare-options.ts';
+import type { Reason } from './reasons.ts';
 
 /** More voxels than this after resampling would not fit the memory of an ordinary machine. */
 const MAX_VOXELS = 2 ** 29;

@@ -17,7 +17,7 @@ import { writeFileAtomic } from '../node/files.ts';
 import { withMachineTrouble } from '../node/machine.ts';
 import type { Progress } from '../node/progress.ts';
 import { type MatchedPair, pairPicture } from '../pictures/pair-picture.ts';
-import { encodePng } from '../pictures/picture.ts';
+import { encodePng } from '../pictures/png.ts';
 import { version } from '../version.ts';
 import { openRun, type Run, type TrainingState } from './checkpoint.ts';
 import { type PretrainConfiguration, patchSize, pretrainConfigurationSchema } from './configuration.ts';

@@ -17,7 +17,7 @@ import { availableBytes } from '../node/limits.ts';
 import { openResults } from '../node/results.ts';
 import { writeSafetensors } from '../node/safetensors.ts';
 import { featurePicture } from '../pictures/feature-picture.ts';
-import { encodePng } from '../pictures/picture.ts';
+import { encodePng } from '../pictures/png.ts';
 import { trainedPatch } from '../training/model-configuration.ts';
 import { filesOf, type InputImage, inputImages } from './inputs.ts';
 import { type ApplyCall, openNetwork, readNetwork, type TrainedNetwork, windowOf } from './network.ts';

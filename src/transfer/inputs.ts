@@ -6,7 +6,8 @@ import { UsageError, WorkError } from '../errors/errors.ts';
 import { findImages, type ImageSource, imageStem } from '../images/node/find.ts';
 import { type Failure, failureOf } from '../node/batch.ts';
 import { type Input, isInside } from '../node/guard.ts';
-import { isRefused, type Misfit } from '../preparation/fitness.ts';
+import type { Misfit } from '../preparation/fitness.ts';
+import { isRefused } from '../preparation/reasons.ts';
 
 export interface InputImage {
   /** Names the results: the file's name without ending and without nnU-Net's channel (`_0000`), after its folders where two have that name. */

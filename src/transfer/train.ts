@@ -15,7 +15,7 @@ import { writeFileAtomic } from '../node/files.ts';
 import { availableBytes } from '../node/limits.ts';
 import { withMachineTrouble } from '../node/machine.ts';
 import type { Progress } from '../node/progress.ts';
-import { encodePng } from '../pictures/picture.ts';
+import { encodePng } from '../pictures/png.ts';
 import { segmentationPicture } from '../pictures/segmentation-picture.ts';
 import { openRun, type Run, readCheckpoint, type TrainingState } from '../training/checkpoint.ts';
 import { availableTo, memoryText, requireMemory } from '../training/estimate.ts';

@@ -1,7 +1,7 @@
 /** `gvsl phantom`: a cohort of synthetic patients in nnU-Net layout, with labels, landmarks and what was drawn for each. */
 import { type Command, Option } from 'commander';
 import { UsageError } from '../../errors/errors.ts';
-import { PHANTOM_KINDS, type PhantomKind } from '../../phantom/subject.ts';
+import { PHANTOM_KINDS, type PhantomKind } from '../../phantom/kinds.ts';
 import { action } from '../run-command.ts';
 
 /** Finer than this a subject would need many gigabytes, coarser than this its vessels are gone. */

@@ -1,21 +1,11 @@
 /** `gvsl prepare`: a folder of scans becomes a cohort that training reads. */
-import { join } from 'node:path';
 import type { Command } from 'commander';
-import { countClasses, describeClasses } from '../../cohort/classes.ts';
-import type { Cohort, CohortProblem } from '../../cohort/cohort.ts';
-import { countedProblems, type PrepareReport, prepareCohort } from '../../cohort/prepare.ts';
 import { UsageError } from '../../errors/errors.ts';
-import { formatDuration } from '../../errors/format-duration.ts';
 import type { Xyz } from '../../geometry/volume.ts';
-import { guardInputs, refuseReplacing } from '../../node/guard.ts';
-import { createProgress } from '../../node/progress.ts';
-import { REASONS } from '../../preparation/fitness.ts';
 import type { PrepareOptions } from '../../preparation/prepare-options.ts';
-import { count } from '../batch-text.ts';
+import { REASONS } from '../../preparation/reasons.ts';
 import { action, type CommandResult } from '../run-command.ts';
 import { collect, describeReasons, selectionOf } from '../selection-options.ts';
-import { stopSignal } from '../stop-signal.ts';
-import { formatTable } from '../table.ts';
 
 interface Flags {
   readonly modality?: string;
@@ -70,107 +60,17 @@ function parseFlags(flags: Flags): { options: PrepareOptions; workers?: number }
 }
 
 async function run(source: string, out: string, flags: Flags): Promise<CommandResult> {
-  const call = parseFlags(flags);
-  const startedMs = performance.now();
-  const inputs = [
-    { path: source, what: 'the source' },
-    ...(flags.classes === undefined ? [] : [{ path: flags.classes, what: 'the table of classes' }]),
-  ];
-  const report = await guardInputs(inputs, async () => {
-    await refuseReplacing(join(out, 'cohort.json'));
-    return prepareCohort({
-      source,
-      out,
-      ...call,
-      ...(flags.classes === undefined ? {} : { classes: flags.classes }),
-      ...(flags.classColumn === undefined ? {} : { classColumn: flags.classColumn }),
-      selection: selectionOf(flags),
-      progress: createProgress(),
-      signal: stopSignal('stopping; what is prepared stays (once more: at once)'),
-    });
-  });
-  const timeMs = Math.round(performance.now() - startedMs);
-  const { cohort, kept, layout, unmatched } = report;
-  const ofKind = (...kinds: CohortProblem['kind'][]): number => cohort.problems.filter((p) => kinds.includes(p.kind)).length;
-  const refused = ofKind('refused');
-  return {
-    json: {
-      folder: out,
-      layout,
-      timeMs,
-      prepared: cohort.subjects.length,
-      kept,
-      refused,
-      leftOut: ofKind('left-out'),
-      unmatched,
-      warnings: ofKind('warning', 'duplicate'),
-      classes: countClasses(cohort.subjects.map((subject) => subject.class)).classes,
-      ...withoutFolder(cohort),
-    },
-    text: asText(report, timeMs),
-    exitCode: cohort.subjects.length > 0 && refused === 0 ? 0 : 1,
+  const { classes, classColumn } = flags;
+  const told = {
+    source,
+    out,
+    ...parseFlags(flags),
+    ...(classes === undefined ? {} : { classes }),
+    ...(classColumn === undefined ? {} : { classColumn }),
+    selection: selectionOf(flags),
   };
-}
-
-const withoutFolder = ({ options, subjects, problems }: Cohort): Omit<Cohort, 'folder'> => ({ options, subjects, problems });
-
-/** More subjects than this are summed up instead of listed. */
-const LISTED = 60;
-/** A message that this many files share is shown with its first files only. */
-const SHOWN = 5;
-
-const times = (values: readonly number[]): string => values.map((v) => +v.toPrecision(4)).join('x');
-
-function asText({ cohort, kept, layout, unmatched }: PrepareReport, timeMs: number): string {
-  const { subjects, problems, folder } = cohort;
-  const parts: string[] = [];
-  if (subjects.length > 0 && subjects.length <= LISTED) {
-    const rows = subjects.map((s) => [
-      s.id,
-      s.sourceOrientation,
-      times(s.sourceGeometry.size),
-      times(s.sourceGeometry.spacingMm),
-      times(s.geometry.size),
-      `${+s.intensity.low.toPrecision(4)} .. ${+s.intensity.high.toPrecision(4)}`,
-      s.labelCodes ? String(s.labelCodes.filter((code) => code !== 0).length) : '',
-      s.landmarks.length ? String(s.landmarks.length) : '',
-    ]);
-    parts.push(
-      formatTable(['subject', 'axes', 'size', 'spacing mm', 'stored size', 'window', 'labels', 'landmarks'], rows, [6, 7]),
-      '',
-    );
-  }
-  const titles = { refused: 'Refused', 'left-out': 'Left out', warning: 'Warnings', duplicate: 'The same image twice' } as const;
-  for (const [kind, title] of Object.entries(titles)) {
-    const same = new Map<string, string[]>();
-    for (const { source, message } of problems.filter((problem) => problem.kind === kind)) {
-      const text = kind === 'left-out' ? message.replace(/^left out: /, '') : message;
-      same.set(text, [...(same.get(text) ?? []), source]);
-    }
-    if (same.size === 0) continue;
-    parts.push(`${title}:`);
-    for (const [line, sources] of same) {
-      parts.push(`  ${line}`, ...sources.slice(0, SHOWN).map((source) => `    ${source}`));
-      if (sources.length > SHOWN) parts.push(`    and ${sources.length - SHOWN} more`);
-    }
-    parts.push('');
-  }
-  const warnings = problems.filter(({ kind }) => kind === 'warning' || kind === 'duplicate').length;
-  const labelled = subjects.filter((s) => s.labelCodes).length;
-  const empty = subjects.filter((s) => s.labelCodes?.every((code) => code === 0)).length;
-  const classes = describeClasses(countClasses(subjects.map((s) => s.class)));
-  const facts = [
-    `${count(subjects.length, 'image')} prepared${kept ? ` (${kept} of them before)` : ''}`,
-    ...countedProblems(problems),
-    ...(unmatched > 0 ? [`${unmatched} not matched`] : []),
-    `${labelled} with labels${empty ? ` (${empty} of them empty: negatives)` : ''}`,
-    ...(classes ? [classes] : []),
-    `${layout} layout`,
-    formatDuration(timeMs),
-    count(warnings, 'warning'),
-  ];
-  parts.push(subjects.length > 0 ? `${folder}: ${facts.join(', ')}` : `nothing could be prepared: ${facts.slice(1).join(', ')}`);
-  return parts.join('\n');
+  const { prepare } = await import('../prepare.ts');
+  return prepare(told);
 }
 
 export function registerPrepare(program: Command): void {

@@ -1,6 +1,5 @@
 /** `gvsl pretrain`: a prepared cohort becomes a pre-trained network. */
 import type { Command } from 'commander';
-import { pretrainOptions } from '../../training/command-options.ts';
 import { action } from '../run-command.ts';
 import { stopSignal } from '../stop-signal.ts';
 
@@ -19,8 +18,8 @@ Examples:
   gvsl pretrain prepared --out runs/first --resume --steps 4000
   gvsl pretrain prepared --out runs/no-affine --config study.yaml --without affine`;
 
-/** Adds `gvsl pretrain`. */
-export function registerPretrain(program: Command): void {
+/** Adds `gvsl pretrain`; those of its options that the configuration's schema describes only where `args` name it. */
+export async function registerPretrain(program: Command, args: readonly string[]): Promise<void> {
   const command = program
     .command('pretrain')
     .description('pre-train a network on a prepared cohort')
@@ -34,7 +33,10 @@ export function registerPretrain(program: Command): void {
     .option('--without <head>', 'leave out affine, restoration or matching (several with commas)')
     .option('--print-config', 'print the whole configuration that would be used, and stop')
     .addHelpText('after', HELP);
-  for (const { flags, description } of pretrainOptions()) command.option(flags, description);
+  if (args.includes(command.name())) {
+    const { pretrainOptions } = await import('../../training/command-options.ts');
+    for (const { flags, description } of pretrainOptions()) command.option(flags, description);
+  }
   action(command, async (cohort: string, options: Options) => {
     const { readConfiguration, readRunConfiguration } = await import('../../training/read-configuration.ts');
     const { overridesOf } = await import('../../training/command-options.ts');

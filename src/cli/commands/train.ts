@@ -1,8 +1,5 @@
 /** `gvsl train`: a prepared cohort with label maps or classes becomes a model for a task. */
 import { Argument, type Command } from 'commander';
-import { commandOptions } from '../../training/command-options.ts';
-import { transferConfigurationSchema } from '../../transfer/configuration.ts';
-import { TRAIN_OPTIONS } from '../../transfer/options.ts';
 import { action } from '../run-command.ts';
 import { stopSignal } from '../stop-signal.ts';
 
@@ -24,8 +21,8 @@ Examples:
   gvsl train classification --data lungs --init scratch --width 0.25 --patch 64 --steps 1000 --out runs/opacities
   gvsl train segmentation --data prepared --out runs/segment --resume --steps 4000`;
 
-/** Adds `gvsl train`. */
-export function registerTrain(program: Command): void {
+/** Adds `gvsl train`; those of its options that the configuration's schema describes only where `args` name it. */
+export async function registerTrain(program: Command, args: readonly string[]): Promise<void> {
   const command = program
     .command('train')
     .description('train a network on a task with few labels: fine-tuning, linear evaluation, or from scratch')
@@ -39,12 +36,18 @@ export function registerTrain(program: Command): void {
     )
     .option('--print-config', 'print the whole configuration that would be used, and stop')
     .addHelpText('after', HELP);
-  for (const { flags, description } of commandOptions(TRAIN_OPTIONS, transferConfigurationSchema))
-    command.option(flags, description);
+  if (args.includes(command.name())) {
+    const { commandOptions } = await import('../../training/command-options.ts');
+    const { transferConfigurationSchema } = await import('../../transfer/configuration.ts');
+    const { TRAIN_OPTIONS } = await import('../../transfer/options.ts');
+    for (const { flags, description } of commandOptions(TRAIN_OPTIONS, transferConfigurationSchema))
+      command.option(flags, description);
+  }
   action(command, async (task: string, options: Options) => {
     const { readConfigurationOf, readRunConfigurationOf } = await import('../../training/read-configuration.ts');
     const { overridesBy } = await import('../../training/command-options.ts');
     const { TRANSFER } = await import('../../transfer/configuration.ts');
+    const { TRAIN_OPTIONS } = await import('../../transfer/options.ts');
     const overrides = [{ path: 'task', option: 'TASK', value: task }, ...overridesBy(TRAIN_OPTIONS, options)];
     const configuration =
       options.resume && options.config === undefined

@@ -20,7 +20,8 @@ export async function gvsl(...args: readonly string[]): Promise<Ended> {
   const before = process.exitCode;
   process.exitCode = 0;
   try {
-    await createProgram().parseAsync(args, { from: 'user' });
+    const program = await createProgram(args);
+    await program.parseAsync(args, { from: 'user' });
     return { code: Number(process.exitCode), ...said };
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PANELS, pairPicture } from '../../pictures/pair-picture.ts';
-import { encodePng } from '../../pictures/picture.ts';
+import { encodePng } from '../../pictures/png.ts';
 
 export interface FakeRun {
   /** Logged every ten; 0 has only the evaluation before training. */
