@@ -49,6 +49,11 @@ interface Request {
 }
 
 export interface PlanOptions {
+  /**
+   * For how many nodes before and after its own a piece of that size keeps its memory to itself (default: 0). What a backend runs at the same
+   * time must not share memory; of small pieces that costs little.
+   */
+  readonly slackOf?: (sizeBytes: number) => number;
   /** The arena is cut into pages of this size, and nothing lies on two. */
   readonly pageBytes?: number;
 }
@@ -62,7 +67,7 @@ export function planMemory(
   sizeOf: (node: Node) => number,
   scratchOf: (node: Node) => number,
   rootOf: (node: Node) => Node = storageRoot,
-  { pageBytes = Number.POSITIVE_INFINITY }: PlanOptions = {},
+  { pageBytes = Number.POSITIVE_INFINITY, slackOf = () => 0 }: PlanOptions = {},
 ): MemoryPlan {
   const requests = new Map<number, Request>();
   const scratchRequests: Request[] = [];
@@ -115,9 +120,11 @@ export function planMemory(
       throw new WorkError(
         `a tensor (${request.label}) takes ${formatBytes(request.sizeBytes)}, and this device allows ${formatBytes(pageBytes)} for one`,
       );
+    const slack = slackOf(request.sizeBytes);
     let offset = 0;
     for (const other of placed) {
-      if (other.to < request.from || other.from > request.to) continue;
+      const apart = Math.max(slack, slackOf(other.sizeBytes));
+      if (other.to + apart < request.from || other.from - apart > request.to) continue;
       if (other.offset >= offset + request.sizeBytes) break;
       offset = Math.max(offset, onOnePage(other.offset + other.sizeBytes));
     }

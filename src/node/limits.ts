@@ -111,7 +111,7 @@ export interface AvailableThreads {
 
 /**
  * Threads of computation that this process may run at once: the processors that it may use (its affinity), or the CPU quota of its
- * container or batch job, rounded down. More threads than that would only wait for each other: a barrier is as slow as its slowest.
+ * container or batch job, rounded down. More threads than that would only wait for each other.
  * @param root of the file system; for tests
  * @param processors that the process may use; for tests
  */

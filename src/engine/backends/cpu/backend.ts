@@ -10,6 +10,7 @@ import { checkInputs, graphOf } from '../../inputs.ts';
 import { guarded } from '../../session.ts';
 import { verifyProgram } from '../../verify.ts';
 import {
+  CALL_WORDS,
   CONTROL_ADDRESS,
   type CompiledGraph,
   type CompiledProgram,
@@ -37,12 +38,12 @@ export const WASM_LIMIT_BYTES = 2 ** 32 - PAGE_BYTES;
 function upload(buffer: ArrayBufferLike, tensor: CpuTensor, values: Float32Array): void {
   const { shape, blocked, data, batchStrideBytes } = tensor;
   if (!blocked) {
-    new Float32Array(buffer, data, values.length).set(values);
+    new Float32Array(buffer, data.address, values.length).set(values);
     return;
   }
   const [batch, channels] = shape as [number, number];
   for (let n = 0; n < batch; n++) {
-    new Float32Array(buffer, data + n * batchStrideBytes, (blockCount(channels) * blockBytes(shape)) / 4).fill(0);
+    new Float32Array(buffer, data.address + n * batchStrideBytes, (blockCount(channels) * blockBytes(shape)) / 4).fill(0);
   }
   forEachBlockedRow(buffer, tensor, (memory, row, from, width) => {
     for (let x = 0; x < width; x++) memory[row + x * BLOCK] = values[from + x]!;
@@ -60,7 +61,7 @@ function download(buffer: ArrayBufferLike, tensor: CpuTensor): Float32Array {
   const { shape, data, batchStrideBytes } = tensor;
   const batch = shape.length < 2 ? 1 : shape[0]!;
   const each = values.length / batch;
-  for (let n = 0; n < batch; n++) values.set(new Float32Array(buffer, data + n * batchStrideBytes, each), n * each);
+  for (let n = 0; n < batch; n++) values.set(new Float32Array(buffer, data.address + n * batchStrideBytes, each), n * each);
   return values;
 }
 
@@ -73,7 +74,7 @@ function forEachBlockedRow(
   const memory = new Float32Array(buffer);
   for (let n = 0; n < batch; n++)
     for (let c = 0; c < channels; c++) {
-      const block = (data + n * batchStrideBytes + Math.floor(c / BLOCK) * blockBytes(shape)) / 4;
+      const block = (data.address + n * batchStrideBytes + Math.floor(c / BLOCK) * blockBytes(shape)) / 4;
       for (let z = 0; z < depth; z++)
         for (let y = 0; y < height; y++) {
           const row = block + (((z + 1) * (height + 2) + y + 1) * (width + 2) + 1) * BLOCK + (c % BLOCK);
@@ -85,8 +86,8 @@ function forEachBlockedRow(
 /** How often a thread that waits for others looks whether they still run. */
 const LOOK_MS = 200;
 
-/** Instantiates the module on a memory and puts every kernel into its place in the table, as `serveKernels` does for the other threads. */
-function bindModule(
+/** Instantiates the module on a shared memory and puts every kernel into its place in the table, as `serveKernels` does for the other threads. */
+export function bindModule(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
   kernelNames: readonly string[],
@@ -147,7 +148,6 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
     tableBase: TABLE_BASE,
     controlAddress: CONTROL_ADDRESS,
     faultAddress: FAULT_ADDRESS,
-    threads,
   };
   const others = await startThreads(
     host,
@@ -201,7 +201,7 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
       const { programAddress, calls } = prepare(name, inputs);
       return calls.map(({ kernel, node }, i): KernelTime => {
         const start = performance.now();
-        run(programAddress + 8 * i, 1);
+        run(programAddress + 4 * CALL_WORDS * i, 1);
         return { kernel, node, seconds: (performance.now() - start) / 1000 };
       });
     },

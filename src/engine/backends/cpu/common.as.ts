@@ -6,8 +6,8 @@
  * voxels' eight channels are 24 floats in a row. Who writes a blocked tensor writes its halo (`zeroHalo`) and zeros in padding channels.
  *
  * A kernel is `export function name(args: usize, thread: i32, threads: i32): void`; `args` points to its words, in the order in which
- * the lowering emitted them. Work is split over threads by units whose number depends on shapes alone, and every sum is taken in an
- * order that does too: the same bits for any number of threads. Kernels hold no static data, since the memory belongs to the session; its
+ * the lowering emitted them. `thread` of `threads` is the part of the call that is asked for. Work is split into parts by units whose number depends on shapes alone, and every sum is taken in an
+ * order that does too: the same bits for any number of parts. Kernels hold no static data, since the memory belongs to the session; its
  * first page is the module's, for the tables of Math.exp and the like, which are the same in every thread.
  */
 
@@ -123,8 +123,10 @@ export function fma(a: v128, b: v128, c: v128): v128 {
   return f32x4.add(f32x4.mul(a, b), c);
 }
 
-/** Scratch of this thread's own, for a kernel's inner buffers. */
+/** Which thread this is, and scratch of its own for a kernel's inner buffers. */
+export let threadIndex: i32 = 0;
 export let threadScratch: usize = 0;
-export function setThreadScratch(at: usize): void {
-  threadScratch = at;
+export function setThread(index: i32, scratch: usize): void {
+  threadIndex = index;
+  threadScratch = scratch;
 }

@@ -15,10 +15,12 @@ import {
   type CpuKernel,
   type CpuTensor,
   type Emitter,
+  type Place,
   type PlacedForm,
   type TensorForm,
   tensorBytes,
 } from './lowering.ts';
+import { type Access, partsOf, slackOf, wavesOf } from './schedule.ts';
 
 /** The threads' control words: see scheduler.as.ts. */
 export const CONTROL_ADDRESS = 65536;
@@ -49,6 +51,24 @@ interface Placed extends PlacedForm {
   readonly offsetBytes: number;
 }
 
+/** A call of a kernel. */
+interface Call {
+  readonly kernel: string;
+  /** What it is for. */
+  readonly node: Node;
+  /** Address of its arguments. */
+  readonly at: number;
+  readonly touches: Access;
+  /** Runs in one part. */
+  readonly whole: boolean;
+}
+
+/** A call with its place in the order of a program. */
+export interface ScheduledCall extends Call {
+  readonly wave: number;
+  readonly parts: number;
+}
+
 export interface CompiledGraph {
   readonly graph: Graph;
   readonly plan: MemoryPlan;
@@ -56,8 +76,8 @@ export interface CompiledGraph {
   readonly image: Uint32Array;
   readonly imageAddress: number;
   readonly programAddress: number;
-  /** What each call of the program is for, in order. */
-  readonly calls: readonly { readonly kernel: string; readonly node: Node }[];
+  /** In the order in which they run: wave after wave. */
+  readonly calls: readonly ScheduledCall[];
   /** Where inputs are written to and outputs read from. */
   readonly tensorOf: (node: Node) => CpuTensor;
   readonly constants: readonly { readonly address: number; readonly values: Float32Array }[];
@@ -125,18 +145,46 @@ function place(graph: Graph): Map<Node, Placed> {
   return placed;
 }
 
+/** Words of a call in a program: see scheduler.as.ts. */
+export const CALL_WORDS = 6;
+
+/** The order of the calls. */
+function schedule(calls: readonly Call[], threads: number): ScheduledCall[] {
+  const bytesOf = ({ reads, writes }: Access): number => [...reads, ...writes].reduce((sum, { from, to }) => sum + to - from, 0);
+  const waves = wavesOf(calls.map(({ touches }) => touches));
+  return calls
+    .map((call, i) => ({
+      ...call,
+      wave: waves[i]!,
+      parts: call.whole ? 1 : partsOf(bytesOf(call.touches), threads),
+    }))
+    .sort((a, b) => a.wave - b.wave);
+}
+
+/** Kernel, arguments, its first part counted over the program, parts, wave, the end of the wave's parts. */
+function callWords(calls: readonly ScheduledCall[], names: KernelNames): number[] {
+  const waveParts: number[] = [];
+  for (const { wave, parts } of calls) waveParts[wave] = (waveParts[wave] ?? 0) + parts;
+  let [first, end, current] = [0, 0, -1];
+  return calls.flatMap(({ kernel, at, wave, parts }) => {
+    if (wave !== current) end += waveParts[wave]!;
+    current = wave;
+    first += parts;
+    return [names.indexOf(kernel), at, first - parts, parts, wave, end];
+  });
+}
+
 /** Collects words and scratch while operations are lowered. Addresses of tensors come from `addressOf`. */
 function lower(
   graph: Graph,
   placed: ReadonlyMap<Node, Placed>,
   addressOf: (root: Node) => number,
   scratchOf: (node: Node) => number,
-  names: KernelNames,
   imageAddress: number,
   threads: number,
 ) {
   const words: number[] = [];
-  const calls: { kernel: string; node: Node; at: number }[] = [];
+  const calls: Call[] = [];
   const scratchBytes = new Map<Node, number>();
   let threadScratchBytes = LEAST_THREAD_SCRATCH_BYTES;
   const here = (): number => imageAddress + 4 * words.length;
@@ -155,7 +203,8 @@ function lower(
           ];
     const descriptor = here();
     words.push(data, n!, c!, d!, h!, w!, batchStrideBytes, blocked ? blockCount(c!) : 0);
-    return { shape, blocked, data, batchStrideBytes, descriptor };
+    const sizeBytes = (n! - 1) * batchStrideBytes + batchStrideOf(form);
+    return { shape, blocked, data: { address: data, sizeBytes }, batchStrideBytes, descriptor };
   };
 
   const tensors = new Map<Node, CpuTensor>();
@@ -173,17 +222,30 @@ function lower(
     const kernel = kernelOf(node);
     if (!kernel || placed.get(node)!.root !== node) continue;
     let used = 0;
-    const scratch = (sizeBytes: number): number => {
-      const at = scratchOf(node) + used;
+    const scratch = (sizeBytes: number): Place => {
+      const address = scratchOf(node) + used;
       used += align(sizeBytes);
-      return at;
+      return { address, sizeBytes };
     };
     const scratchTensor = (shape: Shape, blocked: boolean): CpuTensor =>
-      describe({ shape, blocked }, scratch(tensorBytes({ shape, blocked })), batchStrideOf({ shape, blocked }));
-    const emit = (name: string, ...args: readonly Argument[]): void => {
-      calls.push({ kernel: name, node, at: here() });
-      words.push(...args.map((argument) => (typeof argument === 'number' ? argument : argument.descriptor)));
+      describe({ shape, blocked }, scratch(tensorBytes({ shape, blocked })).address, batchStrideOf({ shape, blocked }));
+    // what an effect writes comes first among its inputs; scratch is written by one call and read by another
+    const readOnly = new Set(node.inputs.slice(node.op.writes ?? 0).map((each) => tensorOf(each).data));
+    const append = (kernel: string, args: readonly Argument[], { whole = false, besideLast = false } = {}): void => {
+      const places = args.filter((each) => typeof each !== 'number').map((each) => ('descriptor' in each ? each.data : each));
+      const regions = (some: readonly Place[]) =>
+        some.map(({ address, sizeBytes }) => ({ from: address, to: address + align(sizeBytes) }));
+      const touches = {
+        besideLast,
+        reads: regions(places.filter((each) => readOnly.has(each))),
+        writes: regions(places.filter((each) => !readOnly.has(each))),
+      };
+      calls.push({ kernel, node, at: here(), touches, whole });
+      words.push(
+        ...args.map((each) => (typeof each === 'number' ? each : 'descriptor' in each ? each.descriptor : each.address)),
+      );
     };
+    const emit = (kernel: string, ...args: readonly Argument[]): void => append(kernel, args);
     const convert = (tensor: CpuTensor, blocked: boolean): CpuTensor => {
       if (tensor.blocked === blocked) return tensor;
       const copy = scratchTensor(tensor.shape, blocked);
@@ -191,9 +253,11 @@ function lower(
       return copy;
     };
     const emitter: Emitter = {
-      threads,
       emit,
+      emitWhole: (kernel, ...args) => append(kernel, args, { whole: true }),
+      emitBeside: (kernel, ...args) => append(kernel, args, { besideLast: true }),
       scratch,
+      scratchOfThreads: (sizeBytes) => scratch(threads * sizeBytes),
       threadScratch: (sizeBytes) => {
         threadScratchBytes = Math.max(threadScratchBytes, align(sizeBytes));
       },
@@ -204,9 +268,7 @@ function lower(
     kernel.lower({ inputs: node.inputs.map(tensorOf), out: tensorOf(node), attributes: node.attributes }, emitter);
     scratchBytes.set(node, used);
   }
-  const programAddress = here();
-  for (const { kernel, at } of calls) words.push(names.indexOf(kernel), at);
-  return { words, scratchBytes, threadScratchBytes, programAddress, calls, tensorOf };
+  return { words, scratchBytes, threadScratchBytes, calls, tensorOf };
 }
 
 /** Compiles a verified program for `threads` threads. Takes no memory itself. */
@@ -219,7 +281,6 @@ export function compileProgram(program: Program, threads: number): CompiledProgr
       placed,
       () => 0,
       () => 0,
-      names,
       0,
       threads,
     );
@@ -250,9 +311,10 @@ export function compileProgram(program: Program, threads: number): CompiledProgr
       ownBytes,
       (node) => dry.scratchBytes.get(node) ?? 0,
       (node) => placed.get(node)!.root,
+      threads > 1 ? { slackOf } : {},
     );
     const imageAddress = at;
-    at += align(4 * dry.words.length);
+    at += align(4 * (dry.words.length + CALL_WORDS * dry.calls.length));
     const constants = graph.nodes
       .filter((node) => node.op.name === 'constant')
       .map((node) => {
@@ -275,13 +337,14 @@ export function compileProgram(program: Program, threads: number): CompiledProgr
       return constantAt.get(root) ?? arena + (plan.tensors.get(root.id)?.offset ?? 0);
     };
     const scratchOf = (node: Node): number => arena + (plan.scratch.get(node.id)?.offset ?? 0);
-    const { words, programAddress, calls, tensorOf } = lower(graph, placed, addressOf, scratchOf, names, imageAddress, threads);
+    const { words, calls: emitted, tensorOf } = lower(graph, placed, addressOf, scratchOf, imageAddress, threads);
+    const calls = schedule(emitted, threads);
     graphs.set(name, {
       graph,
       plan,
-      image: Uint32Array.from(words),
+      image: Uint32Array.from([...words, ...callWords(calls, names)]),
       imageAddress,
-      programAddress,
+      programAddress: imageAddress + 4 * words.length,
       calls,
       tensorOf,
       constants,

@@ -17,24 +17,40 @@ export interface PlacedForm extends TensorForm {
   readonly batchStrideBytes: number;
 }
 
+/**
+ * A piece of the session's memory. Nothing can be reckoned with it, so that what a kernel call touches can be read off its arguments: on that
+ * the order of the calls rests (schedule.ts).
+ */
+export interface Place {
+  readonly address: number;
+  readonly sizeBytes: number;
+}
+
 /** A tensor in the session's memory. */
 export interface CpuTensor extends PlacedForm {
-  /** Address of its first byte. */
-  readonly data: number;
+  /** From its first byte to its last; of a part of another tensor, what lies between as well. */
+  readonly data: Place;
   /** Address of the descriptor that kernels read. */
   readonly descriptor: number;
 }
 
-/** A word of a kernel's arguments: a whole number or an address; a tensor stands for its descriptor. */
-export type Argument = number | CpuTensor;
+/** A word of a kernel's arguments: a whole number; a piece of memory, by its address; a tensor, by its descriptor. */
+export type Argument = number | Place | CpuTensor;
 
 export interface Emitter {
-  /** How many threads will run this: for scratch of each thread's own. Nothing that is computed may depend on it. */
-  readonly threads: number;
-  /** Appends one kernel call. `kernel` is the name of an export of kernels.as.ts. */
+  /**
+   * Appends one kernel call. `kernel` is the name of an export of kernels.as.ts. Calls that touch the same memory run in the order in which they
+   * are emitted; others may run at the same time.
+   */
   emit(kernel: string, ...args: readonly Argument[]): void;
-  /** Bytes of memory that are this node's own while it runs. */
-  scratch(sizeBytes: number): number;
+  /** Appends a call that may run at the same time as the one before it: where both touch the same tensor, they touch other bytes. */
+  emitBeside(kernel: string, ...args: readonly Argument[]): void;
+  /** Appends a call that is not worth cutting into parts, or cannot be: it runs as one. */
+  emitWhole(kernel: string, ...args: readonly Argument[]): void;
+  /** Memory that is this node's own while it runs. */
+  scratch(sizeBytes: number): Place;
+  /** As much for each thread, one after the other. */
+  scratchOfThreads(sizeBytes: number): Place;
   /** Says that a kernel's inner buffers take so many bytes of every thread's scratch: needed where they grow with a tensor's size. */
   threadScratch(sizeBytes: number): void;
   /** A tensor in scratch memory. */
@@ -125,7 +141,7 @@ export function emitSum(
 ): void {
   const partial = emitter.scratch(8 * count);
   emitter.emit(kernel, ...args, partial);
-  emitter.emit('finishSum', partial, count, out.data, divisor);
+  emitter.emitWhole('finishSum', partial, count, out.data, divisor);
 }
 
 /** The bits of a float as a word of arguments. */

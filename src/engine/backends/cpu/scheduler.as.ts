@@ -1,11 +1,14 @@
 /**
- * Runs a program: a list of (kernel's table index, arguments), every thread its share of each, a barrier between two.
+ * Runs a program: kernel calls in waves (schedule.ts), each cut into parts that any thread takes.
  *
- * Threads other than 0 sit in `serve`. A barrier spins first (a quarter of a microsecond between two cores) and waits in the system
- * only when the others are long in coming. Waiting and waking go through the host's `Atomics`, not through WebAssembly's own
- * instructions: in Node 20 (V8 11.3) a thread that waits in baseline code is not woken by one that notifies in optimised code.
+ * A thread that is free takes the next part of the current wave; when all its parts are done the next wave opens. Who is not running, since
+ * another process has its processor, holds up nobody unless it is in the middle of a part. A thread that waits for a wave spins first, for
+ * that takes a quarter of a microsecond where waking up takes fifty, and sleeps when spinning has not helped: the less it helps, the sooner.
+ *
+ * Waiting and waking go through the host's `Atomics`, not through WebAssembly's own instructions: in Node 20 (V8 11.3) a thread that waits
+ * in baseline code is not woken by one that notifies in optimised code.
  */
-import { setThreadScratch } from "./common.as";
+import { setThread } from "./common.as";
 
 /** Atomics.wait on the 32-bit word at an address, while it has the value. */
 @external("env", "wait")
@@ -14,70 +17,149 @@ declare function wait(at: usize, value: i32): void;
 @external("env", "notify")
 declare function notify(at: usize): void;
 
-/** Control words, each on a cache line of its own. */
-const ARRIVED: usize = 0;
-const GENERATION: usize = 64;
+/**
+ * Control words, each on a cache line of its own. The counts go on from job to job and wrap around, so that a thread that is jobs behind
+ * finds no part to take and no wave to wait for.
+ */
+/** Parts that were taken. */
+const TAKEN: usize = 0;
+/** Waves that are over. */
+const WAVE: usize = 64;
+/** Twice the jobs that were given; odd while one is being written. */
 const JOB: usize = 128;
+/** The job: its calls, their number, and what TAKEN and WAVE were before it. */
 const PROGRAM: usize = 192;
 const COUNT: usize = 196;
+const FIRST_PART: usize = 200;
+const FIRST_WAVE: usize = 204;
+/** Parts that are done. */
+const DONE: usize = 256;
 /** How many threads wait in the system: who changes a word wakes them only if there are any. */
-const SLEEPERS: usize = 256;
+const SLEEPERS: usize = 320;
 
-const SPINS = 5000;
+/** Words of a call: kernel's table index, arguments, its first part, parts, its wave, end of the wave's parts; counted over its graph. */
+const CALL_BYTES: usize = 24;
+@inline
+function kernelOf(call: usize): u32 {
+  return load<u32>(call);
+}
+@inline
+function argumentsOf(call: usize): usize {
+  return <usize>load<u32>(call, 4);
+}
+@inline
+function firstPart(call: usize): i32 {
+  return load<i32>(call, 8);
+}
+@inline
+function partsOf(call: usize): i32 {
+  return load<i32>(call, 12);
+}
+@inline
+function waveOf(call: usize): i32 {
+  return load<i32>(call, 16);
+}
+@inline
+function waveEnd(call: usize): i32 {
+  return load<i32>(call, 20);
+}
 
-function awaitChange(control: usize, offset: usize, from: i32): void {
+/** Looks at a word before a thread sleeps: at most about as long as going to sleep and waking up take, at least what a busy word needs. */
+const MOST_SPINS = 60000;
+const LEAST_SPINS = 300;
+/** Of this thread, by what has helped lately. */
+let spins = MOST_SPINS;
+
+/** Returns when the count at the word has reached `target`. */
+function awaitCount(control: usize, offset: usize, target: i32): void {
   const at = control + offset;
-  for (let i = 0; i < SPINS; i++) {
-    if (atomic.load<i32>(at) != from) return;
+  if (atomic.load<i32>(at) - target >= 0) return;
+  for (let i = 0; i < spins; i++) {
+    if (atomic.load<i32>(at) - target >= 0) {
+      spins = min(MOST_SPINS, spins + (spins >> 3));
+      return;
+    }
   }
+  spins = max(LEAST_SPINS, spins >> 1);
   atomic.add<i32>(control, 1, SLEEPERS);
-  while (atomic.load<i32>(at) == from) wait(at, from);
+  for (;;) {
+    const now = atomic.load<i32>(at);
+    if (now - target >= 0) break;
+    wait(at, now);
+  }
   atomic.sub<i32>(control, 1, SLEEPERS);
 }
 
-function change(control: usize, offset: usize): void {
-  const at = control + offset;
-  atomic.add<i32>(at, 1);
-  if (atomic.load<i32>(control, SLEEPERS) > 0) notify(at);
+function wake(control: usize, offset: usize): void {
+  if (atomic.load<i32>(control, SLEEPERS) > 0) notify(control + offset);
 }
 
-function barrier(control: usize, threads: i32): void {
-  const generation = atomic.load<i32>(control, GENERATION);
-  if (atomic.add<i32>(control, 1, ARRIVED) == threads - 1) {
-    atomic.store<i32>(control, 0, ARRIVED);
-    change(control, GENERATION);
-  } else {
-    awaitChange(control, GENERATION, generation);
+/** Does what is left of the job's parts, and returns when none is left to take; the last may still be in work elsewhere. */
+function work(control: usize, program: usize, count: i32, firstTaken: i32, firstWaveOver: i32): void {
+  const end = program + <usize>count * CALL_BYTES;
+  const last = end - CALL_BYTES;
+  const jobEnd = firstPart(last) + partsOf(last);
+  // a job may be some of a graph's calls
+  const partBase = firstTaken - firstPart(program);
+  const waveBase = firstWaveOver - waveOf(program);
+  for (let call = program; call < end; call += CALL_BYTES) {
+    const wave = waveBase + waveOf(call);
+    const parts = partsOf(call);
+    const first = partBase + firstPart(call);
+    awaitCount(control, WAVE, wave);
+    for (;;) {
+      const taken = atomic.load<i32>(control, TAKEN);
+      if (taken - first >= parts) break;
+      if (atomic.cmpxchg<i32>(control, taken, taken + 1, TAKEN) != taken) continue;
+      call_indirect<void>(kernelOf(call), argumentsOf(call), taken - first, parts);
+      if (atomic.add<i32>(control, 1, DONE) + 1 == partBase + min(waveEnd(call), jobEnd)) {
+        atomic.store<i32>(control, wave + 1, WAVE);
+        wake(control, WAVE);
+      }
+    }
   }
 }
 
-function execute(control: usize, thread: i32, threads: i32): void {
-  const program = <usize>load<u32>(control, PROGRAM);
-  const count = load<i32>(control, COUNT);
-  for (let i = 0; i < count; i++) {
-    const at = program + (<usize>i << 3);
-    call_indirect<void>(load<u32>(at), <usize>load<u32>(at, 4), thread, threads);
-    if (threads > 1) barrier(control, threads);
-  }
-}
-
-/** Thread 0: runs `count` instructions at `program` with all threads; returns when every thread is done. */
+/** Thread 0: runs `count` calls at `program` with all threads; returns when all are done. */
 export function run(control: usize, scratch: usize, program: usize, count: i32, threads: i32): void {
-  setThreadScratch(scratch);
-  store<u32>(control, <u32>program, PROGRAM);
-  store<i32>(control, count, COUNT);
-  if (threads > 1) change(control, JOB);
-  execute(control, 0, threads);
+  setThread(0, scratch);
+  if (threads == 1) {
+    for (let i = 0; i < count; i++) {
+      const call = program + <usize>i * CALL_BYTES;
+      call_indirect<void>(kernelOf(call), argumentsOf(call), 0, 1);
+    }
+    return;
+  }
+  const taken = atomic.load<i32>(control, TAKEN);
+  const over = atomic.load<i32>(control, WAVE);
+  atomic.add<i32>(control, 1, JOB);
+  atomic.store<u32>(control, <u32>program, PROGRAM);
+  atomic.store<i32>(control, count, COUNT);
+  atomic.store<i32>(control, taken, FIRST_PART);
+  atomic.store<i32>(control, over, FIRST_WAVE);
+  atomic.add<i32>(control, 1, JOB);
+  wake(control, JOB);
+  if (count == 0) return;
+  work(control, program, count, taken, over);
+  const last = program + <usize>(count - 1) * CALL_BYTES;
+  awaitCount(control, WAVE, over + waveOf(last) - waveOf(program) + 1);
 }
 
-/** Another thread: runs its share of every job, until a job without instructions. `seen` is the job count when it was made. */
-export function serve(control: usize, scratch: usize, thread: i32, threads: i32): void {
-  setThreadScratch(scratch);
+/** Another thread: helps with jobs until one without calls. It may be late for a job, or miss one that is done without it. */
+export function serve(control: usize, scratch: usize, thread: i32): void {
+  setThread(thread, scratch);
   let seen = 0;
   for (;;) {
-    awaitChange(control, JOB, seen);
-    seen++;
-    if (load<i32>(control, COUNT) == 0) return;
-    execute(control, thread, threads);
+    awaitCount(control, JOB, seen + 2);
+    const job = atomic.load<i32>(control, JOB);
+    const program = <usize>atomic.load<u32>(control, PROGRAM);
+    const count = atomic.load<i32>(control, COUNT);
+    const taken = atomic.load<i32>(control, FIRST_PART);
+    const over = atomic.load<i32>(control, FIRST_WAVE);
+    // what was read while the next job was being written is none
+    if ((job & 1) != 0 || atomic.load<i32>(control, JOB) != job) continue;
+    seen = job;
+    if (count == 0) return;
+    work(control, program, count, taken, over);
   }
 }

@@ -11,7 +11,6 @@ export interface ThreadOptions {
   readonly faultAddress: number;
   readonly scratchAddress: number;
   readonly thread: number;
-  readonly threads: number;
 }
 
 /** A thread that runs. */
@@ -22,7 +21,7 @@ export interface KernelThread {
 }
 
 /**
- * Serves until there is a job without instructions. A kernel that traps would leave the others waiting for ever at their barrier, so that
+ * Serves until there is a job without instructions. A kernel that traps would leave the others waiting for ever for its wave to end, so that
  * is written down in memory and everybody is woken; `wait` of every thread looks there.
  *
  * Refers to nothing outside itself: hosts whose threads have no file of their own start it from its text.
@@ -30,7 +29,7 @@ export interface KernelThread {
  * @throws what went wrong, after it was written down
  */
 export function serveKernels(options: ThreadOptions, ready: () => void): void {
-  const { module, memory, kernelNames, tableBase, controlAddress, faultAddress, scratchAddress, thread, threads } = options;
+  const { module, memory, kernelNames, tableBase, controlAddress, faultAddress, scratchAddress, thread } = options;
   const words = new Int32Array(memory.buffer);
   // thread + 1 of the first that failed, bytes of its message, the message; before them: somebody is writing that
   const [claim, failed, length] = [faultAddress >> 2, (faultAddress >> 2) + 1, (faultAddress >> 2) + 2] as const;
@@ -46,7 +45,7 @@ export function serveKernels(options: ThreadOptions, ready: () => void): void {
       table.set(tableBase + i, exports[name]);
     });
     ready();
-    (exports.serve as (...numbers: number[]) => void)(controlAddress, scratchAddress, thread, threads);
+    (exports.serve as (...numbers: number[]) => void)(controlAddress, scratchAddress, thread);
   } catch (error) {
     if (Atomics.compareExchange(words, claim, 0, 1) === 0) {
       const message = new TextEncoder().encode(String((error as Error).message)).slice(0, 500);
@@ -54,7 +53,7 @@ export function serveKernels(options: ThreadOptions, ready: () => void): void {
       Atomics.store(words, length, message.length);
       Atomics.store(words, failed, thread + 1);
     }
-    // the words of scheduler.as.ts that threads wait for: the barrier's generation, and the job
+    // the words of scheduler.as.ts that threads wait for: the waves that are over, and the job
     notify(controlAddress + 64);
     notify(controlAddress + 128);
     throw error;

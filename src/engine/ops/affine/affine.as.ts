@@ -74,7 +74,6 @@ function shearMatrix(shear: Tensor, n: i32, out: usize): void {
 
 /** args: rotation, scale, translation, shear, matrix (N, 3, 4). */
 export function affineMatrix(args: usize, thread: i32, threads: i32): void {
-  if (thread != 0) return;
   const rotation = tensor(args, 0);
   const translation = tensor(args, 2);
   const out = tensor(args, 4);
@@ -99,7 +98,6 @@ export function affineMatrix(args: usize, thread: i32, threads: i32): void {
 
 /** args: rotation, scale, translation, shear, d matrix, out, which input `out` is the gradient of (0..3). */
 export function affineMatrixGradient(args: usize, thread: i32, threads: i32): void {
-  if (thread != 0) return;
   const rotation = tensor(args, 0);
   const scale = tensor(args, 1);
   const translation = tensor(args, 2);
@@ -313,7 +311,6 @@ export function affineDisplacementMatrixSums(args: usize, thread: i32, threads: 
 
 /** args: partial sums, d matrix (N, 3, 4), planes of a sample. */
 export function affineDisplacementMatrixGradient(args: usize, thread: i32, threads: i32): void {
-  if (thread != 0) return;
   const partial = address(args, 0);
   const out = tensor(args, 1);
   const planes = word(args, 2);

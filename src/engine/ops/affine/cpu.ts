@@ -8,12 +8,12 @@ const PLANE_SUMS_BYTES = 96;
 
 export const affineMatrix: CpuKernel<undefined> = {
   blocked: alwaysPlain,
-  lower: ({ inputs, out }, emitter) => emitter.emit('affineMatrix', ...inputs, out),
+  lower: ({ inputs, out }, emitter) => emitter.emitWhole('affineMatrix', ...inputs, out),
 };
 
 export const affineMatrixGradient: CpuKernel<{ readonly of: 0 | 1 | 2 | 3 }> = {
   blocked: alwaysPlain,
-  lower: ({ inputs, out, attributes: { of } }, emitter) => emitter.emit('affineMatrixGradient', ...inputs, out, of),
+  lower: ({ inputs, out, attributes: { of } }, emitter) => emitter.emitWhole('affineMatrixGradient', ...inputs, out, of),
 };
 
 export const affineDisplacement: CpuKernel<Size> = {
@@ -36,6 +36,6 @@ export const affineDisplacementMatrixGradient: CpuKernel<Size> = {
     const [batch, , depth] = dOut.shape as [number, number, number];
     const partial = emitter.scratch(batch * depth * PLANE_SUMS_BYTES);
     emitter.emit('affineDisplacementMatrixSums', emitter.toPlain(dOut), flow ? emitter.toPlain(flow) : 0, partial);
-    emitter.emit('affineDisplacementMatrixGradient', partial, out, depth);
+    emitter.emitWhole('affineDisplacementMatrixGradient', partial, out, depth);
   },
 };

@@ -25,8 +25,10 @@ export const concat: CpuKernel<{ readonly axis: 0 | 1 }> = {
     const offsets = starts.map((each) => offsetBytes(out, axis, each)).filter((each) => each !== undefined);
     const whole = offsets.length === inputs.length;
     if (!whole) emitter.emit('zero', out);
-    inputs.forEach((each, i) => {
-      if (whole) emitter.emit('copySamples', inLayoutOf(out, each, emitter), out, offsets[i]);
+    // conversions first, so that the copies stand side by side
+    const sources = whole ? inputs.map((each) => inLayoutOf(out, each, emitter)) : inputs;
+    sources.forEach((each, i) => {
+      if (whole) (i > 0 ? emitter.emitBeside : emitter.emit)('copySamples', each, out, offsets[i]!);
       else copyBox(each, placeOn(each.shape, axis, 0), out, placeOn(out.shape, axis, starts[i]), each.shape, emitter);
     });
   },

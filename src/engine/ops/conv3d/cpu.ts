@@ -1,6 +1,7 @@
 /** Convolution on the CPU: transform the weights, convolve; the weights' gradient in slabs that are then added. Which way, see `usesWinograd`. */
 
 import {
+  type Argument,
   alwaysPlain,
   BLOCK,
   blockCount,
@@ -10,6 +11,7 @@ import {
   type CpuTensor,
   type Emitter,
   inOnePiece,
+  type Place,
   VOXEL_BYTES,
 } from '../../backends/cpu/lowering.ts';
 import type { Shape } from '../../graph.ts';
@@ -31,7 +33,7 @@ const isFew = (kernel: number, channels: number, { shape }: CpuTensor): boolean 
   kernel === 3 && channels <= FEW && shape[4]! >= 4;
 
 /** The few channels, plain, with a margin of one zero voxel, in scratch. */
-function padded(x: CpuTensor, emitter: Emitter): number {
+function padded(x: CpuTensor, emitter: Emitter): Place {
   const [batch, channels, depth, height, width] = x.shape as [number, number, number, number, number];
   const at = emitter.scratch(4 * batch * channels * (depth + 2) * (height + 2) * (width + 2));
   emitter.emit('padFew', emitter.toPlain(x), at);
@@ -39,10 +41,10 @@ function padded(x: CpuTensor, emitter: Emitter): number {
 }
 
 /** The bias as whole blocks; zeros without one. */
-function wholeBias(bias: CpuTensor | undefined, channels: number, emitter: Emitter): number {
+function wholeBias(bias: CpuTensor | undefined, channels: number, emitter: Emitter): Place {
   if (bias && channels % BLOCK === 0) return bias.data;
   const padded = emitter.scratch(blockCount(channels) * BLOCK * 4);
-  emitter.emit('padBias', bias?.data ?? 0, padded, bias ? channels : 0, blockCount(channels));
+  emitter.emitWhole('padBias', bias?.data ?? 0, padded, bias ? channels : 0, blockCount(channels));
   return padded;
 }
 
@@ -56,7 +58,7 @@ function fewToMany(
 ): void {
   const [few, many] = [x.shape[1]!, out.shape[1]!];
   const packed = emitter.scratch(blockCount(many) * few * 27 * BLOCK * 4);
-  emitter.emit('packFewToMany', weight.data, packed, weight.shape[0]!, weight.shape[1]!, adjoint);
+  emitter.emitWhole('packFewToMany', weight.data, packed, weight.shape[0]!, weight.shape[1]!, adjoint);
   const y = out.blocked ? out : emitter.scratchTensor(out.shape, true);
   emitter.emit('conv3dFewToMany', padded(x, emitter), packed, wholeBias(bias, many, emitter), y, few);
   if (y !== out) emitter.emit('toPlain', y, out);
@@ -64,11 +66,11 @@ function fewToMany(
 
 function manyToFew(x: CpuTensor, weight: CpuTensor, bias: CpuTensor | undefined, out: CpuTensor, emitter: Emitter): void {
   const packed = emitter.scratch(blockCount(x.shape[1]!) * 27 * FEW * BLOCK * 4);
-  emitter.emit('packManyToFew', weight.data, packed, weight.shape[0]!, weight.shape[1]!);
+  emitter.emitWhole('packManyToFew', weight.data, packed, weight.shape[0]!, weight.shape[1]!);
   emitter.emit('conv3dManyToFew', emitter.toBlocked(x), packed, bias?.data ?? 0, out);
 }
 
-const cutWords = (cut: TileCut, scratch: number): number[] => [
+const cutWords = (cut: TileCut, scratch: Place): Argument[] => [
   scratch,
   cut.threadBytes,
   cut.depth,
@@ -93,10 +95,10 @@ function byWinograd(
   const transformed = emitter.scratch(placesOf(cut.depth) * place);
   emitter.emit('winogradWeights', weight.data, transformed, channelsO, channelsI, adjoint, place, cut.depth);
   const biasAt = wholeBias(bias, out.shape[1]!, emitter);
-  const scratch = emitter.scratch(emitter.threads * cut.threadBytes);
+  const scratch = emitter.scratchOfThreads(cut.threadBytes);
   const y = out.blocked ? out : emitter.scratchTensor(out.shape, true);
   emitter.emit('winograd', x, y, transformed, biasAt, ...cutWords(cut, scratch), place);
-  if (y === out) emitter.emit('clearHalo', y);
+  if (y === out) emitter.emitBeside('clearHalo', y);
   else emitter.emit('toPlain', y, out);
 }
 
@@ -148,7 +150,7 @@ export const conv3dWeightGradient: CpuKernel<{ readonly kernel: number }> = {
       const [inBlocks, outBlocks] = [blockCount(channelsIn), blockCount(channelsOut)];
       const place = placeBytes(inBlocks, outBlocks);
       const cut = cutOf(x.shape, inBlocks, outBlocks, 'weights');
-      const scratch = emitter.scratch(emitter.threads * cut.threadBytes);
+      const scratch = emitter.scratchOfThreads(cut.threadBytes);
       const sums = emitter.scratch(cut.slabs * placesOf(cut.depth) * place);
       emitter.emit('winogradWeightGradient', x, dy, sums, cut.slabs, ...cutWords(cut, scratch), place);
       emitter.emit('winogradCollectWeights', sums, out.data, channelsOut, channelsIn, cut.slabs, place, cut.depth);

@@ -68,7 +68,6 @@ export function padFew(args: usize, thread: i32, threads: i32): void {
  * every tap is mirrored.
  */
 export function packFewToMany(args: usize, thread: i32, threads: i32): void {
-  if (thread != 0) return;
   const weight = address(args, 0);
   const packed = address(args, 1);
   const channelsO = word(args, 2);
@@ -256,7 +255,6 @@ export function conv3dFewToMany(args: usize, thread: i32, threads: i32): void {
 
 /** args: weight (O, I, 27) plain, packed [block][tap][3][8] with zeros for channels beyond, O (at most 3), I. */
 export function packManyToFew(args: usize, thread: i32, threads: i32): void {
-  if (thread != 0) return;
   const weight = address(args, 0);
   const packed = address(args, 1);
   const few = word(args, 2);

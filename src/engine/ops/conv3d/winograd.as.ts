@@ -29,7 +29,7 @@
  * [place 36][channel block][tile][8], a place's stride padded by a cache line so that the streams don't fall into the same cache sets.
  * Transformed weights: [i][place 36][panel][input channel][16 or 8 output channels], see `panelAt`.
  */
-import { address, blockedRow, fma, planePitch, rowPitch, shareStart, Tensor, tensor, threadScratch, VOXEL, word } from "../../backends/cpu/common.as";
+import { address, blockedRow, fma, planePitch, rowPitch, shareStart, Tensor, tensor, threadIndex, threadScratch, VOXEL, word } from "../../backends/cpu/common.as";
 
 /** Places of a transformed tile with one first index: 6 along y, 6 along x. */
 const PLACES: i32 = 36;
@@ -745,7 +745,7 @@ export function winograd(args: usize, thread: i32, threads: i32): void {
   const partBlocks = partLength(y.blocks, cut.parts);
   const inputPlace = <usize>x.blocks * block + CACHE_LINE;
   const resultPlace = <usize>partBlocks * block + CACHE_LINE;
-  const input = cut.scratch + <usize>thread * cut.scratchBytes;
+  const input = cut.scratch + <usize>threadIndex * cut.scratchBytes;
   const result = input + <usize>PLACES * inputPlace;
   const pieces = piecesOf(y, cut);
   const segments = (pieces + cut.segmentPieces - 1) / cut.segmentPieces;
@@ -991,7 +991,7 @@ export function winogradWeightGradient(args: usize, thread: i32, threads: i32): 
   const partBlocks = partLength(dy.blocks, cut.parts);
   const inputPlace = <usize>x.blocks * block + CACHE_LINE;
   const gradientPlace = <usize>partBlocks * block + CACHE_LINE;
-  const input = cut.scratch + <usize>thread * cut.scratchBytes;
+  const input = cut.scratch + <usize>threadIndex * cut.scratchBytes;
   const gradient = input + <usize>PLACES * inputPlace;
   const pieces = piecesOf(x, cut);
   const segments = (pieces + cut.segmentPieces - 1) / cut.segmentPieces;
@@ -1050,7 +1050,6 @@ export function winogradWeightGradient(args: usize, thread: i32, threads: i32): 
 
 /** args: bias, the same with zeros up to a whole number of blocks, its channels, blocks. */
 export function padBias(args: usize, thread: i32, threads: i32): void {
-  if (thread != 0) return;
   const to = address(args, 1);
   memory.fill(to, 0, <usize>word(args, 3) * VOXEL);
   memory.copy(to, address(args, 0), <usize>word(args, 2) << 2);

@@ -1,8 +1,8 @@
 /** Soft Dice on the CPU, in whatever layouts its tensors have. */
-import { alwaysPlain, type CpuKernel, type CpuTensor, type Emitter } from '../../backends/cpu/lowering.ts';
+import { alwaysPlain, type CpuKernel, type CpuTensor, type Emitter, type Place } from '../../backends/cpu/lowering.ts';
 
 /** Emits 2 I + 1 and P + G + 1 of every class of every sample, and gives their address. */
-function classSums(probabilities: CpuTensor, truth: CpuTensor, emitter: Emitter): { sums: number; count: number } {
+function classSums(probabilities: CpuTensor, truth: CpuTensor, emitter: Emitter): { sums: Place; count: number } {
   const [batch, classes, depth] = truth.shape;
   const count = batch * classes;
   const partial = emitter.scratch(16 * count * depth);
@@ -16,7 +16,7 @@ export const dice: CpuKernel<undefined> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [probabilities, truth], out }, emitter) => {
     const { sums, count } = classSums(probabilities, truth, emitter);
-    emitter.emit('dice', sums, count, out.data);
+    emitter.emitWhole('dice', sums, count, out.data);
   },
 };
 

@@ -51,7 +51,6 @@ export function diceSums(args: usize, thread: i32, threads: i32): void {
 
 /** args: sums [n][class][2], classes of all samples, scalar result. */
 export function dice(args: usize, thread: i32, threads: i32): void {
-  if (thread != 0) return;
   const sums = address(args, 0);
   const count = word(args, 1);
   let score: f64 = 0;

@@ -64,6 +64,6 @@ export const groupNormInputGradient: CpuKernel<GroupNormAttributes> = {
 
 export const sumPick: CpuKernel<{ readonly pick: 0 | 1 }> = {
   lower: ({ inputs: [sums], out, attributes: { pick } }, emitter) => {
-    emitter.emit('sumPick', sums.data, out.data, sums.shape[0]!, sums.shape[1]!, pick);
+    emitter.emitWhole('sumPick', sums.data, out.data, sums.shape[0]!, sums.shape[1]!, pick);
   },
 };

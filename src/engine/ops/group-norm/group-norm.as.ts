@@ -285,7 +285,6 @@ export function groupNormInputGradient(args: usize, thread: i32, threads: i32): 
 
 /** args: sums (N, C, 2), out (C), N, C, pick. */
 export function sumPick(args: usize, thread: i32, threads: i32): void {
-  if (thread != 0) return;
   const sums = address(args, 0);
   const out = address(args, 1);
   const batch = word(args, 2);

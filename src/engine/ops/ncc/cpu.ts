@@ -19,7 +19,7 @@ export const ncc: CpuKernel<NccAttributes> = {
     const partial = emitter.scratch(8 * 2 * units);
     const scratch = emitter.scratch(units * unitBytes(width, window, windowFields(mask !== undefined)));
     emitter.emit('nccWindows', a, b, scratch, partial, window, 0, batch, 0, mask ?? 0);
-    emitter.emit('nccLoss', partial, units, out.data);
+    emitter.emitWhole('nccLoss', partial, units, out.data);
   },
 };
 
@@ -31,7 +31,7 @@ export const nccGradient: CpuKernel<NccAttributes> = {
     const fields = emitter.scratch(8 * GRADIENT_FIELDS * depth * height * paddedWidth(width));
     const scratch = emitter.scratch(depth * unitBytes(width, window, windowFields(mask !== undefined)));
     const count = emitter.scratch(8);
-    emitter.emit('nccCount', a, mask ?? 0, count);
+    emitter.emitWhole('nccCount', a, mask ?? 0, count);
     for (let sample = 0; sample < batch; sample++) {
       emitter.emit('nccWindows', a, b, scratch, fields, window, sample, 1, 1, mask ?? 0);
       emitter.emit('nccGradient', a, b, dOut.data, fields, scratch, out, window, sample, mask ?? 0, count);

@@ -10,11 +10,12 @@ import {
   type Emitter,
   emitSum,
   floatWord,
+  type Place,
 } from '../../backends/cpu/lowering.ts';
 import { elementCount } from '../../graph.ts';
 
-/** Emits the sums of every plane of x and gives their address. */
-function planeSums(x: CpuTensor, emitter: Emitter): number {
+/** Emits the sums of every plane of x and gives their place. */
+function planeSums(x: CpuTensor, emitter: Emitter): Place {
   const [batch, channels, depth] = x.shape;
   const partial = emitter.scratch(8 * batch * depth * (x.blocked ? blockCount(channels) * BLOCK : channels));
   emitter.emit('planeSums', x, partial);
