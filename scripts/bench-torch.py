@@ -1,10 +1,13 @@
 """Times training steps of the same network in PyTorch: what `gvsl bench` is compared with.
 
-  python3 scripts/bench-torch.py [--size 64] [--width 1] [--threads 2] [--steps 2] [--warmup 1] [--device cpu|cuda] [--amp] [--forward]
+  python3 scripts/bench-torch.py [--size 64] [--width 1] [--threads 2] [--steps 2] [--warmup 1] [--device cpu|cuda] [--amp] [--forward [--batch 4]]
   python3 scripts/bench-torch.py --check test/goldens/gvsl-tiny.safetensors
 
 The whole step: A and B through one U-Net, affine and deformable heads, restoration, the three losses, backward, Adam. Float32, PyTorch's own
-kernels; memory layout and algorithms are PyTorch's choice. --forward: the backbone alone on one image, without gradients.
+kernels; memory layout and algorithms are PyTorch's choice. --forward: the backbone alone, without gradients, on as many images at a time as --batch says; seconds are those of one image.
+The pair of a step goes through the backbone as one batch (GroupNorm works within a sample, so it is the same mathematics).
+With glibc, set MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ high (`gvsl bench` does): memory that is given back to the system after every
+tensor costs a third of a small network's time.
 On a CUDA device convolutions may use TF32, as is PyTorch's default; --amp: bfloat16 by autocast.
 Prints one JSON document: seconds of every step, their median, peak resident memory in bytes.
 --check: that this is the same network and the same losses: the parameters, inputs, losses and gradients of a golden file (what is in one
@@ -194,6 +197,7 @@ def main():
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--amp', action='store_true')
     parser.add_argument('--forward', action='store_true')
+    parser.add_argument('--batch', type=int, default=1, help='--forward: images at a time')
     parser.add_argument('--check', metavar='GOLDEN')
     options = parser.parse_args()
     if options.check:
@@ -208,13 +212,14 @@ def main():
     network = Network([scaled(c) for c in (32, 64, 128, 256, 512, 256, 128, 64, 32)], scaled(256)).to(options.device)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
     view, fixed, moving = (torch.rand(1, 1, *[options.size] * 3, device=options.device) for _ in range(3))
+    windows = view.expand(options.batch, -1, -1, -1, -1).contiguous()
 
     autocast = lambda: torch.autocast(options.device, torch.bfloat16, enabled=options.amp)
 
     def step():
         if options.forward:
             with torch.no_grad(), autocast():
-                network.backbone(view)
+                network.backbone(windows)
             return
         with autocast():
             loss = total_loss(network, view, fixed, moving)
@@ -230,7 +235,7 @@ def main():
         step()
         if cuda:
             torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
+        seconds.append((time.perf_counter() - start) / (options.batch if options.forward else 1))
     counted = seconds[options.warmup:]
     # macOS counts in bytes, others in KiB
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
