@@ -79,7 +79,29 @@ function applyInPlane(
 ): void {
   const { taps, starts, weights, outputs } = op;
   if (axis === 0) {
-    for (let y = 0; y < ny; y++) {
+    let y = 0;
+    // four rows side by side: one sum alone would wait for each of its additions
+    for (; y + 4 <= ny; y += 4) {
+      const [row0, row1, row2, row3] = [y * nx, (y + 1) * nx, (y + 2) * nx, (y + 3) * nx];
+      for (let k = 0, at = y * outputs; k < outputs; k++, at++) {
+        const start = starts[k];
+        const first = k * taps;
+        let [sum0, sum1, sum2, sum3] = [0, 0, 0, 0];
+        for (let t = 0; t < taps; t++) {
+          const weight = weights[first + t];
+          const from = start + t;
+          sum0 += weight * input[row0 + from];
+          sum1 += weight * input[row1 + from];
+          sum2 += weight * input[row2 + from];
+          sum3 += weight * input[row3 + from];
+        }
+        out[at] = sum0;
+        out[at + outputs] = sum1;
+        out[at + 2 * outputs] = sum2;
+        out[at + 3 * outputs] = sum3;
+      }
+    }
+    for (; y < ny; y++) {
       for (let k = 0; k < outputs; k++) {
         const from = y * nx + starts[k];
         let sum = 0;
@@ -91,14 +113,47 @@ function applyInPlane(
   }
   for (let k = 0; k < outputs; k++) {
     const row = out.subarray(k * nx, (k + 1) * nx).fill(0);
-    for (let t = 0; t < taps; t++) addWeighted(row, weights[k * taps + t], input, (starts[k] + t) * nx);
+    addTaps(op, k, row, (place) => ({ input, from: place * nx }));
   }
 }
 
-/** Adds to each value of `sum` the weight times the value of `input` at the same place behind `from`. */
-function addWeighted(sum: Float32Array, weight: number, input: Float32Array, from: number): void {
-  if (weight === 0) return;
-  for (let i = 0; i < sum.length; i++) sum[i] += weight * input[from + i];
+/** Values that begin somewhere in an array. */
+interface Place {
+  readonly input: Float32Array;
+  readonly from: number;
+}
+interface WeightedPlace {
+  readonly place: Place;
+  readonly weight: number;
+}
+
+/** Adds to `sum` the inputs of output `k` times their weights, one after the other, each rounded to single precision; weights of 0 are left out. */
+function addTaps({ taps, starts, weights }: AxisOperator, k: number, sum: Float32Array, placeOf: (input: number) => Place): void {
+  const used: WeightedPlace[] = [];
+  for (let t = 0; t < taps; t++) {
+    const weight = weights[k * taps + t];
+    if (weight !== 0) used.push({ place: placeOf(starts[k] + t), weight });
+  }
+  let t = 0;
+  // four at a time, so that sums are loaded and stored once for all of them
+  for (; t + 4 <= used.length; t += 4) addFour(sum, used[t], used[t + 1], used[t + 2], used[t + 3]);
+  for (; t < used.length; t++) {
+    const { place, weight } = used[t];
+    const { input, from } = place;
+    for (let i = 0; i < sum.length; i++) sum[i] += weight * input[from + i];
+  }
+}
+
+function addFour(sum: Float32Array, a: WeightedPlace, b: WeightedPlace, c: WeightedPlace, d: WeightedPlace): void {
+  const [inputA, inputB, inputC, inputD] = [a.place.input, b.place.input, c.place.input, d.place.input];
+  const [fromA, fromB, fromC, fromD] = [a.place.from, b.place.from, c.place.from, d.place.from];
+  const [weightA, weightB, weightC, weightD] = [a.weight, b.weight, c.weight, d.weight];
+  for (let i = 0; i < sum.length; i++) {
+    const withA = Math.fround(sum[i] + weightA * inputA[fromA + i]);
+    const withB = Math.fround(withA + weightB * inputB[fromB + i]);
+    const withC = Math.fround(withB + weightC * inputC[fromC + i]);
+    sum[i] = withC + weightD * inputD[fromD + i];
+  }
 }
 
 /** Some operators along x and y, one after the other, on planes of one size. */
@@ -140,7 +195,7 @@ export function applySeparable(
   const before = planeOperation(inPlane(order.slice(0, order.indexOf(2))), size);
   const after = planeOperation(inPlane(order.slice(order.indexOf(2))), size);
 
-  const { taps, starts, weights, outputs } = operators[2];
+  const { taps, outputs } = operators[2];
   const held = Array.from({ length: taps }, () => ({ z: -1, plane: new Float32Array(before.voxels) }));
   const planeAt = (z: number): Float32Array => {
     const place = held[z % taps];
@@ -157,8 +212,7 @@ export function applySeparable(
   for (let k = 0; k < outputs; k++) {
     if (!copies) {
       sum.fill(0);
-      for (let t = 0; t < taps; t++)
-        if (weights[k * taps + t] !== 0) addWeighted(sum, weights[k * taps + t], planeAt(starts[k] + t), 0);
+      addTaps(operators[2], k, sum, (z) => ({ input: planeAt(z), from: 0 }));
     }
     out.set(after.run(copies ? planeAt(k) : sum), k * after.voxels);
   }

@@ -109,6 +109,15 @@ export function reorientToRas<Data extends VoxelArray>(volume: Volume<Data>): Vo
   return { geometry, data: out };
 }
 
+/** Fills `out` with neighbours from `start` on, forwards or backwards. */
+function copyRun(data: VoxelArray, start: number, step: number, out: Float32Array): void {
+  if (step > 0) out.set(data.subarray(start, start + out.length));
+  else {
+    out.set(data.subarray(start - out.length + 1, start + 1));
+    out.reverse();
+  }
+}
+
 /** Reads the planes of a volume in RAS order, from the voxels as they are stored; what is not finite becomes `background`. */
 export function rasPlanes(
   { geometry, data }: Volume,
@@ -121,10 +130,15 @@ export function rasPlanes(
   return {
     geometry: order.geometry,
     read: (z, out) => {
-      for (let y = 0, to = 0; y < ny; y++) {
-        let from = first + z * step[2] + y * step[1];
-        for (let x = 0; x < nx; x++, from += step[0]) out[to++] = data[from];
-      }
+      const start = first + z * step[2];
+      if (Math.abs(step[0]) === 1 && step[1] === step[0] * nx) copyRun(data, start, step[0], out);
+      else if (Math.abs(step[0]) === 1)
+        for (let y = 0; y < ny; y++) copyRun(data, start + y * step[1], step[0], out.subarray(y * nx, (y + 1) * nx));
+      else
+        for (let y = 0, to = 0; y < ny; y++) {
+          let from = start + y * step[1];
+          for (let x = 0; x < nx; x++, from += step[0]) out[to++] = data[from];
+        }
       if (mayBeOdd) for (let i = 0; i < out.length; i++) if (!Number.isFinite(out[i])) out[i] = background;
     },
   };

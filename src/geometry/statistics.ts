@@ -13,6 +13,38 @@ export interface Statistics {
 
 const BINS = 65_536;
 
+/** Values that are looked at together: as doubles, so that the loops over them see one type whatever the image's, in the first-level cache. */
+const AT_ONCE = 2048;
+const some = new Float64Array(AT_ONCE);
+
+/** Puts the next of `data` into `some`; gives how many. */
+function takeSome(data: VoxelArray, at: number): number {
+  const part = data.subarray(at, at + AT_ONCE);
+  some.set(part);
+  return part.length;
+}
+
+/** Counts the first of `some` in: how many were finite, their sum, the lowest and the highest. Doubles throughout, which the engine keeps in registers. */
+function widen(state: Float64Array, count: number): void {
+  let finite = state[0];
+  let sum = state[1];
+  let low = state[2];
+  let high = state[3];
+  for (let i = 0; i < count; i++) {
+    const value = some[i];
+    // neither NaN nor infinite
+    if (value - value !== 0) continue;
+    finite++;
+    sum += value;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  state[0] = finite;
+  state[1] = sum;
+  state[2] = low;
+  state[3] = high;
+}
+
 /** The range of values that come in parts; numbers that are not finite are counted and left out. */
 export class ValueRange {
   finite = 0;
@@ -22,18 +54,11 @@ export class ValueRange {
   #high = Number.NEGATIVE_INFINITY;
 
   add(data: VoxelArray): void {
-    let [finite, sum, low, high] = [0, this.sum, this.#low, this.#high];
-    for (let i = 0; i < data.length; i++) {
-      const value = data[i];
-      if (!Number.isFinite(value)) continue;
-      finite++;
-      sum += value;
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
-    this.finite += finite;
-    this.nonFinite += data.length - finite;
-    [this.sum, this.#low, this.#high] = [sum, low, high];
+    const state = Float64Array.of(0, this.sum, this.#low, this.#high);
+    for (let at = 0; at < data.length; at += AT_ONCE) widen(state, takeSome(data, at));
+    this.finite += state[0];
+    this.nonFinite += data.length - state[0];
+    [, this.sum, this.#low, this.#high] = state;
   }
 
   /** 0 if there was no finite value. */
@@ -60,7 +85,10 @@ export class Histogram {
 
   add(data: VoxelArray): void {
     const [counts, min, width] = [this.#counts, this.#range.min, this.#width];
-    for (let i = 0; i < data.length; i++) if (Number.isFinite(data[i])) counts[Math.round((data[i] - min) / width)]++;
+    for (let at = 0; at < data.length; at += AT_ONCE) {
+      const count = takeSome(data, at);
+      for (let i = 0; i < count; i++) if (some[i] - some[i] === 0) counts[Math.round((some[i] - min) / width)]++;
+    }
   }
 
   /** The value below which the given share (0 to 1) of all values lies, once all have been added. */
