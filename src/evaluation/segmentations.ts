@@ -1,8 +1,9 @@
 /** Scoring predicted label maps against references: files are paired by case, grids are compared, every class of every case is scored. */
 import { stat } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { caseName } from '../cohort/table.ts';
 import { UsageError, WorkError } from '../errors/errors.ts';
-import { reorientToRas } from '../geometry/orientation.ts';
+import { rasGeometry } from '../geometry/orientation.ts';
 import { resampleNearest } from '../geometry/resample.ts';
 import { labelCodes } from '../geometry/statistics.ts';
 import { toZyx, type Volume } from '../geometry/volume.ts';
@@ -12,7 +13,7 @@ import { type Failure, failureOf } from '../node/batch.ts';
 import { isFile } from '../node/files.ts';
 import type { Progress } from '../node/progress.ts';
 import { gridDifference } from '../preparation/prepare-image.ts';
-import { type SegmentationScores, segmentationScores } from '../scores/segmentation.ts';
+import { overlapsOf, type SegmentationScores, segmentationScores } from '../scores/segmentation.ts';
 import { bootstrapMean, type Interval } from '../scores/statistics.ts';
 
 export interface SegmentationsCall {
@@ -88,9 +89,12 @@ async function labelFiles(path: string, what: string, failed: Failure[]): Promis
 /** @param certain the codes are named, so it need not look like a label map */
 async function readLabels(path: string, certain: boolean): Promise<Volume> {
   const { volume } = await readImage(path);
-  const odd = volume.data.find((value) => !Number.isInteger(value));
-  if (odd !== undefined) throw new WorkError(`${path}: not a label map: expected whole numbers, found ${odd}`);
-  if (!certain && !labelCodes(volume.data, volume.geometry.size))
+  const { data, geometry } = volume;
+  if (data instanceof Float32Array || data instanceof Float64Array) {
+    const odd = data.find((value) => !Number.isInteger(value));
+    if (odd !== undefined) throw new WorkError(`${path}: not a label map: expected whole numbers, found ${odd}`);
+  }
+  if (!certain && !labelCodes(data, geometry.size))
     throw new WorkError(
       `${path}: its values look like an image's, not like a label map's; if they are codes, name them with --labels`,
     );
@@ -133,19 +137,23 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
         await readLabels(predictedPath, call.labels !== undefined),
         await readLabels(referencePath, call.labels !== undefined),
       ];
-      const difference = gridDifference(reorientToRas(predicted).geometry, reorientToRas(reference).geometry);
+      const difference = gridDifference(rasGeometry(predicted.geometry), rasGeometry(reference.geometry));
       if (difference)
         throw new WorkError(`${predictedPath}: on another grid than its reference ${referencePath}: ${difference}; resample it`);
       // the same voxels, perhaps stored in another order of axes
-      const onReference = resampleNearest(predicted, reference.geometry, 0).data;
-      const present = new Set([...new Set(onReference), ...new Set(reference.data)]);
-      const wanted = call.labels ?? [...present].filter((code) => code !== 0 && !ignore.includes(code)).sort((a, b) => a - b);
-      const { size, spacingMm } = reference.geometry;
+      const onReference = isDeepStrictEqual(predicted.geometry, reference.geometry)
+        ? predicted.data
+        : resampleNearest(predicted, reference.geometry, 0).data;
+      const size = toZyx(reference.geometry.size);
+      const spacingMm = toZyx(reference.geometry.spacingMm);
+      const overlaps = overlapsOf(onReference, reference.data, size);
+      const wanted =
+        call.labels ?? [...overlaps.keys()].filter((code) => code !== 0 && !ignore.includes(code)).sort((a, b) => a - b);
       cases.push({
         case: name,
         labels: wanted.map((label) => ({
           label,
-          ...segmentationScores(onReference, reference.data, label, toZyx(size), toZyx(spacingMm), toleranceMm),
+          ...segmentationScores(onReference, reference.data, label, size, spacingMm, toleranceMm, overlaps.get(label)),
         })),
       });
       for (const code of wanted) codes.add(code);

@@ -7,6 +7,8 @@ export interface Statistics {
   readonly max: number;
   readonly mean: number;
   readonly nonFinite: number;
+  /** How often each value occurs, where they are whole numbers of 8 or 16 bits; else null. */
+  readonly counts: ValueCounts | null;
   /** Values below which the given share (0 to 1) of the finite voxels lie. Exact for whole numbers over a range of up to 65,536. */
   percentile(share: number): number;
 }
@@ -101,11 +103,79 @@ export class Histogram {
   }
 }
 
+/** Whole numbers of which there are so few that each can be counted. */
+type CountableArray = Int8Array | Uint8Array | Int16Array | Uint16Array;
+
+const isCountable = (data: VoxelArray): data is CountableArray =>
+  data instanceof Int16Array || data instanceof Uint8Array || data instanceof Uint16Array || data instanceof Int8Array;
+
+/** How often each value of a volume of 8 or 16 bits occurs: one pass over the voxels tells its range, its percentiles and its codes. */
+export class ValueCounts {
+  readonly min: number;
+  readonly max: number;
+  /** How many different values there are. */
+  readonly distinct: number;
+  readonly #counts: Uint32Array;
+  /** The value that the first count is of. */
+  readonly #lowest: number;
+
+  /** @param data not empty */
+  constructor(data: CountableArray) {
+    const kinds = 2 ** (8 * data.BYTES_PER_ELEMENT);
+    const lowest = data instanceof Int8Array || data instanceof Int16Array ? -kinds / 2 : 0;
+    const counts = new Uint32Array(kinds);
+    // neighbours are often equal, and one count cannot be raised twice at once: they take turns with two tables
+    const others = new Uint32Array(kinds);
+    const even = data.length - (data.length % 2);
+    for (let i = 0; i < even; i += 2) {
+      counts[data[i] - lowest]++;
+      others[data[i + 1] - lowest]++;
+    }
+    if (even < data.length) counts[data[even] - lowest]++;
+    let [first, last, distinct] = [-1, -1, 0];
+    for (let k = 0; k < kinds; k++) {
+      const count = counts[k] + others[k];
+      if (count === 0) continue;
+      counts[k] = count;
+      if (first < 0) first = k;
+      last = k;
+      distinct++;
+    }
+    [this.#counts, this.#lowest, this.min, this.max, this.distinct] = [counts, lowest, first + lowest, last + lowest, distinct];
+  }
+
+  of(value: number): number {
+    return this.#counts[value - this.#lowest] ?? 0;
+  }
+
+  /** All values, ascending. */
+  values(): number[] {
+    const values: number[] = [];
+    for (let value = this.min; value <= this.max; value++) if (this.of(value) > 0) values.push(value);
+    return values;
+  }
+}
+
+/** The same figures as of any other volume, from one pass. */
+function countedStatistics(counts: ValueCounts, voxels: number): Statistics {
+  const { min, max } = counts;
+  let sum = 0;
+  for (let value = min; value <= max; value++) sum += value * counts.of(value);
+  const percentile = (share: number): number => {
+    let left = share * (voxels - 1);
+    let value = min;
+    while (value < max && left >= counts.of(value)) left -= counts.of(value++);
+    return value;
+  };
+  return { min, max, mean: sum / voxels, nonFinite: 0, counts, percentile };
+}
+
 export function statisticsOf(data: VoxelArray): Statistics {
+  if (isCountable(data) && data.length > 0) return countedStatistics(new ValueCounts(data), data.length);
   const range = new ValueRange();
   range.add(data);
   const { min, max, finite, nonFinite, sum } = range;
-  if (finite === 0) return { min, max, mean: 0, nonFinite, percentile: () => 0 };
+  if (finite === 0) return { min, max, mean: 0, nonFinite, counts: null, percentile: () => 0 };
   let histogram: Histogram | undefined;
   const percentile = (share: number): number => {
     if (!histogram) {
@@ -114,7 +184,7 @@ export function statisticsOf(data: VoxelArray): Statistics {
     }
     return histogram.percentile(share);
   };
-  return { min, max, mean: sum / finite, nonFinite, percentile };
+  return { min, max, mean: sum / finite, nonFinite, counts: null, percentile };
 }
 
 /** How many voxels have each value of a label map. */
@@ -141,28 +211,43 @@ const REGIONS = 0.4;
 /**
  * The values of a label map in ascending order, or null if the volume does not look like one: a label map holds few whole numbers, in
  * connected regions.
+ * @param counts of its values, where they are known
  */
-export function labelCodes(data: VoxelArray, size: Xyz): number[] | null {
-  const codes = new Map<number, number>();
-  let last = Number.NaN;
-  for (let i = 0; i < data.length; i++) {
-    if (data[i] === last) continue;
-    last = data[i];
-    if (codes.has(last)) continue;
-    if (!Number.isInteger(last) || codes.size >= MAX_CODES) return null;
-    codes.set(last, codes.size);
-  }
-  const sorted = [...codes.keys()].sort((a, b) => a - b);
-  if (sorted.length <= 2) return sorted;
+export function labelCodes(data: VoxelArray, size: Xyz, counts: ValueCounts | null = null): number[] | null {
+  const sorted = fewValues(data, counts);
+  if (sorted === null || sorted.length <= 2) return sorted;
   const background = sorted.includes(0) ? 0 : sorted[0];
   let pairs = 0;
   let equal = 0;
   for (let row = 0; row < data.length; row += size[0]) {
+    let before = data[row];
     for (let i = row + 1; i < row + size[0]; i++) {
-      if (data[i] === background && data[i - 1] === background) continue;
-      pairs++;
-      if (data[i] === data[i - 1]) equal++;
+      const value = data[i];
+      if (value === before) {
+        if (value !== background) {
+          pairs++;
+          equal++;
+        }
+      } else pairs++;
+      before = value;
     }
   }
   return equal >= REGIONS * pairs ? sorted : null;
+}
+
+/** All values, ascending, where they are whole numbers and at most MAX_CODES; else null. */
+function fewValues(data: VoxelArray, counts: ValueCounts | null): number[] | null {
+  if (counts) return counts.distinct <= MAX_CODES ? counts.values() : null;
+  const codes = new Set<number>();
+  let last = Number.NaN;
+  for (let i = 0; i < data.length; i++) {
+    const value = data[i];
+    // runs of one value are what label maps are made of
+    if (value === last) continue;
+    last = value;
+    if (codes.has(value)) continue;
+    if (!Number.isInteger(value) || codes.size >= MAX_CODES) return null;
+    codes.add(value);
+  }
+  return [...codes].sort((a, b) => a - b);
 }

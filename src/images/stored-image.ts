@@ -195,9 +195,10 @@ export async function checkSize(image: StoredImage, source: ByteSource, offset: 
 }
 
 /**
- * The planes of one channel, z = 0 first, as {@link valueType} says; the array is filled anew for each.
+ * The planes of one channel, z = 0 first, as {@link valueType} says; parts of `into`, or else one array that is filled anew for each.
  * @param offset where in `source` the voxels begin
  * @param notes is told of what follows the voxels and of numbers that were rounded
+ * @param into room for all planes
  * @throws WorkError if the voxels are not all there
  */
 export async function* readPlanes(
@@ -206,6 +207,7 @@ export async function* readPlanes(
   offset: number,
   channel: number,
   notes: Set<string>,
+  into?: VoxelArray,
 ): AsyncGenerator<VoxelArray> {
   const { type, inner, slope, intercept, geometry } = image;
   const [nx, ny, nz] = geometry.size;
@@ -213,11 +215,12 @@ export async function* readPlanes(
   const volumeBytes = nx * ny * nz * inner * width;
   const before = Math.floor(channel / inner) * volumeBytes;
   const of = channel % inner;
-  const values = voxelArray(valueType(image), nx * ny);
-  const long = type === 'int64' || type === 'uint64';
-  const stored = long ? new Float64Array(nx * ny * inner) : voxelArray(type as VoxelType, nx * ny * inner);
-  const bytes = bytesOf(stored);
   const scaled = slope !== 1 || intercept !== 0;
+  const long = type === 'int64' || type === 'uint64';
+  // values that are stored as they are, one by one, are read where they are to lie
+  const asStored = !scaled && inner === 1;
+  const one = into ? null : voxelArray(valueType(image), nx * ny);
+  const apart = asStored ? null : long ? new Float64Array(nx * ny * inner) : voxelArray(type as VoxelType, nx * ny * inner);
   let inexact = 0;
 
   const known = source.sizeBytes !== null;
@@ -226,6 +229,9 @@ export async function* readPlanes(
     let there = known ? before : (await reader.skip(offset + before)) - offset;
     if (there < before) throw tooShort(image, Math.max(0, there), source);
     for (let z = 0; z < nz; z++) {
+      const values = one ?? into!.subarray(z * nx * ny, (z + 1) * nx * ny);
+      const stored = apart ?? values;
+      const bytes = bytesOf(stored);
       const filled = await reader.fill(bytes);
       there += filled;
       if (filled < bytes.length) throw tooShort(image, there, source);
@@ -233,7 +239,7 @@ export async function* readPlanes(
       if (long) inexact += doublesOf(bytes, type === 'int64', stored as Float64Array);
       if (scaled) for (let i = 0, at = of; i < values.length; i++, at += inner) values[i] = stored[at] * slope + intercept;
       else if (inner > 1) for (let i = 0, at = of; i < values.length; i++, at += inner) values[i] = stored[at];
-      yield scaled || inner > 1 ? values : stored;
+      yield values;
     }
     await checkRest(image, source, offset, reader, there, notes);
     if (inexact > 0) notes.add(`${inexact} of its ${type} values lie beyond 2^53 and are rounded to the nearest double`);
@@ -278,10 +284,7 @@ export async function readVolume(
       `its ${image.geometry.size.join(' x ')} voxels need ${bytes} of memory, and the system has not so much left`,
     );
   }
-  let at = 0;
-  for await (const plane of readPlanes(image, source, offset, channel, notes)) {
-    data.set(plane, at);
-    at += plane.length;
-  }
+  const planes = readPlanes(image, source, offset, channel, notes, data);
+  while (!(await planes.next()).done);
   return { geometry: image.geometry, data };
 }

@@ -198,11 +198,16 @@ const MOST_POINTS_CODES = 100;
 /** Whether values are those of a label map: few whole numbers, none of them far below 0, in connected regions or at single points. */
 export function looksLikeLabelMap(
   { volume: { data, geometry } }: Pick<LoadedImage, 'volume'>,
-  { min }: Pick<Statistics, 'min'>,
+  { min, counts = null }: Pick<Statistics, 'min'> & Partial<Pick<Statistics, 'counts'>>,
 ): readonly number[] | null {
   if (min < -1) return null;
-  const codes = labelCodes(data, geometry.size);
+  const codes = labelCodes(data, geometry.size, counts);
   if (codes) return codes;
+  if (counts) {
+    const zeros = counts.of(0);
+    if (counts.distinct - (zeros > 0 ? 1 : 0) > MOST_POINTS_CODES || zeros < POINTS_ZERO_SHARE * data.length) return null;
+    return counts.values();
+  }
   const points = new Set<number>();
   let zeros = 0;
   for (let i = 0; i < data.length; i++) {

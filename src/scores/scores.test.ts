@@ -4,8 +4,8 @@ import { voxelCount, type Zyx } from '../geometry/volume.ts';
 import { randomStream } from '../random/random.ts';
 import { areaUnderCurve, averagePrecision, thresholdScores } from './classification.ts';
 import { type ClassifiedCase, delongArea, delongTest } from './delong.ts';
-import { squaredDistances } from './distance.ts';
-import { percentileOf, segmentationScores } from './segmentation.ts';
+import { surfaceDistances } from './distance.ts';
+import { overlapsOf, percentileOf, segmentationScores } from './segmentation.ts';
 import { bootstrapDifference, bootstrapMean, holm, wilcoxonSignedRank } from './statistics.ts';
 
 type Ellipsoid = readonly [centre: Zyx, radius: Zyx];
@@ -87,29 +87,74 @@ describe('segmentationScores', () => {
   });
 });
 
-describe('squaredDistances', () => {
-  it('is exact for any mask and spacing', () => {
-    const random = randomStream(3, 'distances');
-    for (let trial = 0; trial < 30; trial++) {
-      const size: Zyx = [random.integer(1, 7), random.integer(1, 7), random.integer(1, 7)];
-      const spacing: Zyx = [random.uniform(0.3, 3), random.uniform(0.3, 3), random.uniform(0.3, 3)];
-      const set = Uint8Array.from({ length: voxelCount(size) }, () => (random.chance(0.15) ? 1 : 0));
-      const got = squaredDistances(set, size, spacing);
-      const position = (i: number): Zyx => [Math.floor(i / (size[1] * size[2])), Math.floor(i / size[2]) % size[1], i % size[2]];
-      for (let i = 0; i < set.length; i++) {
-        const p = position(i);
-        let least = Number.POSITIVE_INFINITY;
-        for (let j = 0; j < set.length; j++) {
-          if (!set[j]) continue;
-          const q = position(j);
-          least = Math.min(
-            least,
-            p.reduce((sum, v, k) => sum + ((v - q[k]!) * spacing[k]!) ** 2, 0),
-          );
-        }
-        if (least === Number.POSITIVE_INFINITY) expect(got[i]).toBe(least);
-        else expect(got[i]).toBeCloseTo(least, 9);
+describe('overlapsOf', () => {
+  it('counts every code of two maps of any types, and finds its box', () => {
+    const random = randomStream(4, 'overlaps');
+    for (let trial = 0; trial < 20; trial++) {
+      const size: Zyx = [random.integer(1, 6), random.integer(1, 6), random.integer(1, 6)];
+      const draw = (): number => (random.chance(0.4) ? 0 : random.integer(-2, 4));
+      const predicted = Int16Array.from({ length: voxelCount(size) }, draw);
+      const reference = Float32Array.from({ length: voxelCount(size) }, draw);
+      const overlaps = overlapsOf(predicted, reference, size);
+      expect([...overlaps.keys()].sort()).toEqual([...new Set([...predicted, ...reference])].sort());
+      for (const [code, { low, high, ...counts }] of overlaps) {
+        const where = [...predicted.keys()].filter((i) => predicted[i] === code || reference[i] === code);
+        expect(counts).toEqual({
+          predicted: predicted.filter((value) => value === code).length,
+          reference: reference.filter((value) => value === code).length,
+          both: predicted.filter((value, i) => value === code && reference[i] === code).length,
+        });
+        const places = where.map((i) => [Math.floor(i / (size[1] * size[2])), Math.floor(i / size[2]) % size[1], i % size[2]]);
+        expect(low).toEqual([0, 1, 2].map((axis) => Math.min(...places.map((place) => place[axis]!))));
+        expect(high).toEqual([0, 1, 2].map((axis) => Math.max(...places.map((place) => place[axis]!))));
       }
+    }
+  });
+
+  it('takes the surface of structures that touch the edges, and of others in their box', () => {
+    // both fill the volume: its outermost voxels are the surface
+    const size: Zyx = [3, 4, 5];
+    const full = new Uint8Array(60).fill(2);
+    expect(segmentationScores(full, full, 2, size, [1, 1, 1])).toMatchObject({ dice: 1, hd95Mm: 0, surfaceDistanceMm: 0 });
+    // the reference lacks the middle voxels, which are so surface of neither but of the prediction's neighbours
+    const hollow = full.slice();
+    for (const x of [1, 2, 3]) hollow[(1 * 4 + 1) * 5 + x] = 7;
+    const scores = segmentationScores(full, hollow, 2, size, [1, 1, 1]);
+    expect(scores.volumeError).toBeCloseTo(3 / 57, 12);
+    expect(scores.surfaceDice).toBe(1);
+  });
+});
+
+describe('surfaceDistances', () => {
+  it('is exact for any masks and spacing', () => {
+    const random = randomStream(3, 'distances');
+    for (let trial = 0; trial < 40; trial++) {
+      const size: Zyx = [random.integer(1, 7), random.integer(1, 7), random.integer(1, 24)];
+      const spacing: Zyx = [random.uniform(0.3, 3), random.uniform(0.3, 3), random.uniform(0.3, 3)];
+      const mask = (share: number) => Uint8Array.from({ length: voxelCount(size) }, () => (random.chance(share) ? 1 : 0));
+      const [from, to] = [mask(trial % 2 ? 0.1 : 0.5), mask(trial % 3 ? 0.15 : 0.02)];
+      const got = surfaceDistances(from, to, size, spacing);
+      const position = (i: number): Zyx => [Math.floor(i / (size[1] * size[2])), Math.floor(i / size[2]) % size[1], i % size[2]];
+      const wanted = [...from.keys()]
+        .filter((i) => from[i])
+        .map((i) => {
+          const p = position(i);
+          let least = Number.POSITIVE_INFINITY;
+          for (let j = 0; j < to.length; j++) {
+            if (!to[j]) continue;
+            const q = position(j);
+            least = Math.min(
+              least,
+              p.reduce((sum, v, k) => sum + ((v - q[k]!) * spacing[k]!) ** 2, 0),
+            );
+          }
+          return Math.sqrt(least);
+        });
+      expect(got.length).toBe(wanted.length);
+      wanted.forEach((mm, k) => {
+        if (mm === Number.POSITIVE_INFINITY) expect(got[k]).toBe(mm);
+        else expect(got[k]).toBeCloseTo(mm, 9);
+      });
     }
   });
 });

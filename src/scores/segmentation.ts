@@ -5,7 +5,7 @@
  * distances are between centres of surface voxels, in mm.
  */
 import type { Zyx } from '../geometry/volume.ts';
-import { squaredDistances } from './distance.ts';
+import { surfaceDistances } from './distance.ts';
 
 export interface SegmentationScores {
   /** 2 |P and R| / (|P| + |R|); null if both are empty. */
@@ -32,68 +32,100 @@ export function percentileOf(sorted: ArrayLike<number>, share: number): number {
   return sorted[low]! + (at - low) * (above - sorted[low]!);
 }
 
-/** A box of voxels: inclusive corners, z, y, x. */
-interface Box {
+/** One class of both maps: its voxels in each and in both, and the box around all of them. */
+export interface Overlap {
+  predicted: number;
+  reference: number;
+  both: number;
+  /** Inclusive corners, z, y, x. */
   readonly low: [number, number, number];
   readonly high: [number, number, number];
 }
 
-/** Voxels of each mask, of both, and the box around them; undefined box if there are none. */
-function overlapOf(predicted: ArrayLike<number>, reference: ArrayLike<number>, code: number, [depth, height, width]: Zyx) {
-  let [ofPredicted, ofReference, ofBoth] = [0, 0, 0];
-  const box: Box = { low: [depth, height, width], high: [-1, -1, -1] };
-  let i = 0;
-  for (let z = 0; z < depth; z++)
-    for (let y = 0; y < height; y++)
-      for (let x = 0; x < width; x++, i++) {
-        const p = predicted[i] === code;
-        const r = reference[i] === code;
-        if (!p && !r) continue;
-        if (p) ofPredicted++;
-        if (r) ofReference++;
-        if (p && r) ofBoth++;
-        const at = [z, y, x];
-        for (let axis = 0; axis < 3; axis++) {
-          if (at[axis]! < box.low[axis]!) box.low[axis] = at[axis]!;
-          if (at[axis]! > box.high[axis]!) box.high[axis] = at[axis]!;
-        }
-      }
-  return { predicted: ofPredicted, reference: ofReference, both: ofBoth, box: box.high[0] < 0 ? undefined : box };
+/** Every code of either map, in one pass: both are runs of equal voxels. */
+export function overlapsOf(
+  predicted: ArrayLike<number>,
+  reference: ArrayLike<number>,
+  [depth, height, width]: Zyx,
+): Map<number, Overlap> {
+  const overlaps = new Map<number, Overlap>();
+  const of = (code: number): Overlap => {
+    const known = overlaps.get(code);
+    if (known) return known;
+    const overlap: Overlap = { predicted: 0, reference: 0, both: 0, low: [depth, height, width], high: [-1, -1, -1] };
+    overlaps.set(code, overlap);
+    return overlap;
+  };
+  const reach = ({ low, high }: Overlap, z: number, y: number, from: number, to: number): void => {
+    if (z < low[0]) low[0] = z;
+    if (z > high[0]) high[0] = z;
+    if (y < low[1]) low[1] = y;
+    if (y > high[1]) high[1] = y;
+    if (from < low[2]) low[2] = from;
+    if (to > high[2]) high[2] = to;
+  };
+  for (let row = 0; row < depth * height; row++) {
+    const [z, y, start] = [Math.floor(row / height), row % height, row * width];
+    for (let x = 0, end = 0; x < width; x = end) {
+      const p = predicted[start + x]!;
+      const r = reference[start + x]!;
+      end = x + 1;
+      while (end < width && predicted[start + end] === p && reference[start + end] === r) end++;
+      const ofPredicted = of(p);
+      ofPredicted.predicted += end - x;
+      reach(ofPredicted, z, y, x, end - 1);
+      const ofReference = p === r ? ofPredicted : of(r);
+      ofReference.reference += end - x;
+      if (p === r) ofPredicted.both += end - x;
+      else reach(ofReference, z, y, x, end - 1);
+    }
+  }
+  return overlaps;
 }
 
-/** The surface of a class inside the box, which holds all of it: 1 where a voxel of it has a neighbour that is not. */
-function surfaceOf(map: ArrayLike<number>, code: number, [depth, height, width]: Zyx, { low, high }: Box): Uint8Array {
-  const size = low.map((l, axis) => high[axis]! - l + 1) as [number, number, number];
-  const out = new Uint8Array(size[0] * size[1] * size[2]);
-  const inside = (z: number, y: number, x: number): boolean =>
-    z >= 0 && y >= 0 && x >= 0 && z < depth && y < height && x < width && map[(z * height + y) * width + x] === code;
-  let i = 0;
-  for (let z = low[0]; z <= high[0]; z++)
-    for (let y = low[1]; y <= high[1]; y++)
-      for (let x = low[2]; x <= high[2]; x++, i++)
-        if (
-          inside(z, y, x) &&
-          !(
-            inside(z - 1, y, x) &&
-            inside(z + 1, y, x) &&
-            inside(z, y - 1, x) &&
-            inside(z, y + 1, x) &&
-            inside(z, y, x - 1) &&
-            inside(z, y, x + 1)
-          )
-        )
-          out[i] = 1;
+/**
+ * The surface of a class inside the box that holds all of it: 1 where a voxel of it has a neighbour that is not.
+ * @param size of the map
+ */
+function surfaceOf(map: ArrayLike<number>, code: number, [, height, width]: Zyx, { low, high }: Overlap): Uint8Array {
+  const [depth, rows, columns] = low.map((l, axis) => high[axis]! - l + 1) as [number, number, number];
+  // with one voxel around that is not of it, so that every voxel has six neighbours
+  const line = columns + 2;
+  const plane = (rows + 2) * line;
+  const mask = new Uint8Array((depth + 2) * plane);
+  for (let z = 0; z < depth; z++)
+    for (let y = 0; y < rows; y++) {
+      let from = ((z + low[0]) * height + y + low[1]) * width + low[2];
+      let to = (z + 1) * plane + (y + 1) * line + 1;
+      for (const end = from + columns; from < end; from++, to++) if (map[from] === code) mask[to] = 1;
+    }
+  const out = new Uint8Array(depth * rows * columns);
+  for (let z = 0, i = 0; z < depth; z++)
+    for (let y = 0; y < rows; y++) {
+      let at = (z + 1) * plane + (y + 1) * line + 1;
+      for (const end = at + columns; at < end; at++, i++)
+        out[i] =
+          mask[at]! &
+          (1 ^ (mask[at - 1]! & mask[at + 1]! & mask[at - line]! & mask[at + line]! & mask[at - plane]! & mask[at + plane]!));
+    }
   return out;
 }
 
-/** Distances (mm) from each voxel of `from` to the nearest of `to`, ascending. Both are surfaces in one box, so nothing outside it is nearer. */
-function directedDistances(from: Uint8Array, to: Uint8Array, size: Zyx, spacingMm: Zyx): Float64Array {
-  const squared = squaredDistances(to, size, spacingMm);
-  const distances: number[] = [];
-  from.forEach((set, i) => {
-    if (set) distances.push(Math.sqrt(squared[i]!));
-  });
-  return Float64Array.from(distances).sort();
+const total = (values: Float64Array): number => {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]!;
+  return sum;
+};
+
+/** How many of ascending values are at most `limit`. */
+function upTo(values: Float64Array, limit: number): number {
+  let [low, high] = [0, values.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (values[middle]! <= limit) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /**
@@ -101,6 +133,7 @@ function directedDistances(from: Uint8Array, to: Uint8Array, size: Zyx, spacingM
  * @param size of both maps, (z, y, x)
  * @param spacingMm z, y, x
  * @param toleranceMm of the surface Dice (Nikolov et al. 2021, here over surface voxels)
+ * @param overlap of the class, where {@link overlapsOf} has found that of all; undefined if neither map has it
  */
 export function segmentationScores(
   predicted: ArrayLike<number>,
@@ -109,31 +142,30 @@ export function segmentationScores(
   size: Zyx,
   spacingMm: Zyx,
   toleranceMm = 1,
+  overlap: Overlap | undefined = overlapsOf(predicted, reference, size).get(code),
 ): SegmentationScores {
-  const counts = overlapOf(predicted, reference, code, size);
   const millilitres = (spacingMm[0] * spacingMm[1] * spacingMm[2]) / 1000;
-  const sum = counts.predicted + counts.reference;
+  const [ofPredicted, ofReference, both] = overlap ? [overlap.predicted, overlap.reference, overlap.both] : [0, 0, 0];
+  const sum = ofPredicted + ofReference;
   const common = {
-    dice: sum === 0 ? null : (2 * counts.both) / sum,
-    jaccard: sum === 0 ? null : counts.both / (sum - counts.both),
-    volumeError: counts.reference === 0 ? null : (counts.predicted - counts.reference) / counts.reference,
-    predictedMl: counts.predicted * millilitres,
-    referenceMl: counts.reference * millilitres,
+    dice: sum === 0 ? null : (2 * both) / sum,
+    jaccard: sum === 0 ? null : both / (sum - both),
+    volumeError: ofReference === 0 ? null : (ofPredicted - ofReference) / ofReference,
+    predictedMl: ofPredicted * millilitres,
+    referenceMl: ofReference * millilitres,
   };
-  const { box } = counts;
-  if (!box || counts.predicted === 0 || counts.reference === 0)
+  if (!overlap || ofPredicted === 0 || ofReference === 0)
     return { ...common, hd95Mm: null, surfaceDistanceMm: null, surfaceDice: sum === 0 ? null : 0 };
-  const boxSize = box.low.map((low, axis) => box.high[axis]! - low + 1) as unknown as Zyx;
-  const [p, r] = [surfaceOf(predicted, code, size, box), surfaceOf(reference, code, size, box)];
-  const there = directedDistances(p, r, boxSize, spacingMm);
-  const back = directedDistances(r, p, boxSize, spacingMm);
-  const total = (values: Float64Array): number => values.reduce((a, b) => a + b, 0);
-  const within = (values: Float64Array): number => values.filter((mm) => mm <= toleranceMm).length;
+  const boxSize = overlap.low.map((low, axis) => overlap.high[axis]! - low + 1) as unknown as Zyx;
+  const [p, r] = [surfaceOf(predicted, code, size, overlap), surfaceOf(reference, code, size, overlap)];
+  // both lie in one box, so nothing outside it is nearer
+  const there = surfaceDistances(p, r, boxSize, spacingMm).sort();
+  const back = surfaceDistances(r, p, boxSize, spacingMm).sort();
   const voxels = there.length + back.length;
   return {
     ...common,
     hd95Mm: Math.max(percentileOf(there, 0.95), percentileOf(back, 0.95)),
     surfaceDistanceMm: (total(there) + total(back)) / voxels,
-    surfaceDice: (within(there) + within(back)) / voxels,
+    surfaceDice: (upTo(there, toleranceMm) + upTo(back, toleranceMm)) / voxels,
   };
 }

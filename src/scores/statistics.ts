@@ -10,15 +10,31 @@ export interface Interval {
   readonly count: number;
 }
 
+/** Draws of more numbers than this are not kept. */
+const KEPT_DRAWS = 2 ** 22;
+let kept: { readonly name: string; readonly places: Uint32Array } | undefined;
+
+/** Places 0 to count - 1, one after the other: they follow from seed and count alone. */
+function drawsOf(count: number, resamples: number, seed: number): (at: number) => number {
+  const stream = randomStream(seed, 'bootstrap', count);
+  if (resamples * count > KEPT_DRAWS) return () => stream.integer(0, count);
+  // several measures of the same cases follow one another
+  const name = `${seed} ${count} ${resamples}`;
+  if (kept?.name !== name)
+    kept = { name, places: Uint32Array.from({ length: resamples * count }, () => stream.integer(0, count)) };
+  const { places } = kept;
+  return (at) => places[at]!;
+}
+
 /** The mean of `values` with its 95 % interval by the percentile bootstrap; null without values. The resamples follow from the seed. */
 export function bootstrapMean(values: readonly number[], resamples = 10_000, seed = 1): Interval | null {
   const count = values.length;
   if (count === 0) return null;
-  const stream = randomStream(seed, 'bootstrap', count);
+  const place = drawsOf(count, resamples, seed);
   const means = new Float64Array(resamples);
-  for (let k = 0; k < resamples; k++) {
+  for (let k = 0, at = 0; k < resamples; k++) {
     let sum = 0;
-    for (let i = 0; i < count; i++) sum += values[stream.integer(0, count)]!;
+    for (let i = 0; i < count; i++, at++) sum += values[place(at)]!;
     means[k] = sum / count;
   }
   means.sort();

@@ -7,7 +7,7 @@ import { type DicomFile, readDicomObject } from '../dicom/frames.ts';
 import { type DicomStack, gridOf, stacksOf } from '../dicom/stacks.ts';
 import { noIntensities, readStack } from '../dicom/volume.ts';
 import type { LoadedImage } from '../loaded-image.ts';
-import { randomAccess } from './file-bytes.ts';
+import { bytesAt, randomAccess } from './file-bytes.ts';
 
 /** One volume of a DICOM series: what its headers say, for choosing among several. */
 export interface DicomSource {
@@ -31,7 +31,7 @@ export interface NotRead {
 
 /** Whether a file is DICOM by its content. */
 export async function isDicomFile(path: string): Promise<boolean> {
-  return looksLikeDicom(await (await randomAccess(path)).read(0, SNIFFED_BYTES));
+  return looksLikeDicom(await bytesAt(path, 0, SNIFFED_BYTES));
 }
 
 /** One file as a volume. @throws WorkError without the file's name */

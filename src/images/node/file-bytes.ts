@@ -4,17 +4,20 @@
  */
 import type { Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { crc32, createInflate, createInflateRaw } from 'node:zlib';
+import { crc32, createInflate, createInflateRaw, inflateRawSync } from 'node:zlib';
 import { WorkError } from '../../errors/errors.ts';
 import { fillFrom } from '../../node/files.ts';
 import { isMachineTrouble, machineError, withMachineTrouble } from '../../node/machine.ts';
-import { type ByteReader, type ByteSource, headOf, readerOf, skipping } from '../bytes.ts';
+import { type ByteReader, type ByteSource, headOf, memorySource, readerOf, skipping } from '../bytes.ts';
 import type { RandomAccess } from '../dicom/random-access.ts';
 
 const PIECE_BYTES = 2 ** 20;
 const INFLATED_BYTES = 2 ** 18;
 /** Enough to recognise a file, and for most headers. */
 export const HEAD_BYTES = 2 ** 13;
+/** Files of at most so many bytes are read whole at once, and decompressed at once if that gives no more than {@link SMALL_INFLATED_BYTES}. */
+const SMALL_BYTES = 2 ** 20;
+const SMALL_INFLATED_BYTES = 2 ** 24;
 
 /** A file as it is. @throws WorkError without its name, MachineError */
 export async function fileSource(path: string): Promise<ByteSource> {
@@ -46,19 +49,18 @@ export async function fileSource(path: string): Promise<ByteSource> {
 /** A file's parts. @throws WorkError without its name, MachineError */
 export async function randomAccess(path: string): Promise<RandomAccess> {
   const { size } = await statOf(path);
-  return {
-    path,
-    size,
-    read: async (start, end) => {
-      const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start));
-      const file = await opened(path);
-      try {
-        return bytes.subarray(0, await withMachineTrouble(path, () => fillFrom(file, bytes, start)));
-      } finally {
-        await file.close();
-      }
-    },
-  };
+  return { path, size, read: (start, end) => bytesAt(path, start, Math.max(0, Math.min(end, size) - start)) };
+}
+
+/** A file's bytes from `start`, up to `count` of them. @throws WorkError without its name, MachineError */
+export async function bytesAt(path: string, start: number, count: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(count);
+  const file = await opened(path);
+  try {
+    return bytes.subarray(0, await withMachineTrouble(path, () => fillFrom(file, bytes, start)));
+  } finally {
+    await file.close();
+  }
 }
 
 const statOf = (path: string): Promise<Stats> =>
@@ -92,13 +94,38 @@ export const inflatedSource = (source: ByteSource, notes: Set<string>, stored: n
   pieces: (start) => skipping(inflated(source, notes, stored), start),
 });
 
-/** A file, decompressed if it begins as gzip does; of another its beginning is at hand. @throws WorkError without its name */
+/** A file, decompressed if it begins as gzip does; its beginning is at hand unless it is a large compressed one. @throws WorkError without its name */
 export async function maybeGzipped(path: string, notes: Set<string>): Promise<ByteSource & { readonly gzipped: boolean }> {
-  const source = await fileSource(path);
-  if (source.storedBytes === 0) throw new WorkError('it is empty (0 bytes)');
-  const head = await headOf(source, HEAD_BYTES);
-  const gzipped = isGzip(head);
-  return { ...(gzipped ? inflatedSource(source, notes) : { ...source, head }), gzipped };
+  const file = await fileSource(path);
+  if (file.storedBytes === 0) throw new WorkError('it is empty (0 bytes)');
+  const head = await headOf(file, file.storedBytes <= SMALL_BYTES ? file.storedBytes : HEAD_BYTES);
+  const source = head.length === file.storedBytes ? { ...memorySource(head), head } : { ...file, head };
+  if (!isGzip(head)) return { ...source, gzipped: false };
+  const whole = head.length === file.storedBytes ? inflatedAtOnce(head) : null;
+  if (whole) return { ...memorySource(whole), storedBytes: file.storedBytes, head: whole, gzipped: true };
+  return { ...inflatedSource(source, notes), gzipped: true };
+}
+
+/** What a small gzip file of one member holds; null for any other, and for one with any damage or anything odd, which is told while it is read in order. */
+function inflatedAtOnce(file: Uint8Array): Uint8Array | null {
+  const end = file.length - 8;
+  const [, , method, flags] = file;
+  // a header with nothing but perhaps a name
+  const start = flags === 0 ? 10 : flags === 8 ? file.indexOf(0, 10) + 1 : 0;
+  if (method !== 8 || start < 10 || start > end) return null;
+  const trailer = new DataView(file.buffer, file.byteOffset + end, 8);
+  const length = trailer.getUint32(4, true);
+  if (length > SMALL_INFLATED_BYTES) return null;
+  try {
+    const stream = file.subarray(start, end);
+    // with room for one byte more, it is seen to be at its end without a second call
+    const options = { info: true, chunkSize: Math.max(64, length + 1), maxOutputLength: Math.max(1, length) };
+    const { buffer, engine } = inflateRawSync(stream, options) as unknown as { buffer: Buffer; engine: { bytesWritten: number } };
+    const isWhole = engine.bytesWritten === stream.length && buffer.length === length;
+    return isWhole && crc32(buffer) === trailer.getUint32(0, true) ? buffer : null;
+  } catch {
+    return null;
+  }
 }
 
 async function* inflated(source: ByteSource, notes: Set<string>, stored: number | null): AsyncGenerator<Uint8Array> {
