@@ -50,8 +50,9 @@ const resultOf = (rows: SuiteRow[], machine: Partial<SuiteResult['machine']> = {
   },
   peaks: { gflopsPerThread: 100, copyGbPerS: 20 },
   rows,
-  profileSize: 64,
-  profile: [{ what: 'conv', calls: 2, seconds: 0.5, share: 0.5, gflops: 400, gbPerS: 8 }],
+  profiles: [
+    { size: 64, width: 1, profile: [{ what: 'conv', calls: 2, seconds: 0.5, share: 0.5, gflops: 400, gbPerS: 8 }], kernels: [] },
+  ],
   data: null,
 });
 
@@ -228,9 +229,16 @@ describe('measureStep', () => {
     expect(result.machine).toMatchObject({ build: 'portable', threads: 1, node: process.version });
     for (const shares of [result.profile!, result.kernels!])
       expect(shares.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
+    expect(result.waitShare).toBeUndefined();
     // the whole step is timed, not its gradient alone
     expect(result.profile!.some(({ what }) => what === 'adam')).toBe(kind === 'step');
     expect(result.machine.buildWhy).toBeTruthy();
+  });
+  it('measures how long threads wait for one another', async () => {
+    const shape = { kind: 'step', size: 16, width: 0.125, threads: 2, steps: 1, warmup: 0 } as const;
+    const { waitShare } = await measureStep({ ...shape, backend: 'cpu', build: 'portable', profile: true }, SILENT);
+    expect(waitShare).toBeGreaterThan(0);
+    expect(waitShare).toBeLessThan(1);
   });
   it('refuses what does not fit, with the size that would', () => {
     expect(() => requireBenchMemory(nodeCpuBackend(1), 'step', 256, 1)).toThrow(/too little memory: size 256.*--size \d+ \(/);

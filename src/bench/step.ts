@@ -50,6 +50,8 @@ export interface StepResult {
   /** Of all kernels of a step: by operation and shape, and by the kernels' names. */
   readonly profile?: readonly KernelShare[];
   readonly kernels?: readonly KernelShare[];
+  /** With a profile, of several threads: the share of their time in whole steps in which they waited for one another. */
+  readonly waitShare?: number;
 }
 
 const PROFILE_ROUNDS = 3;
@@ -122,6 +124,27 @@ async function profileSteps(
   return medianTimes(rounds);
 }
 
+/** Share of the threads' time in which they wait for one another: the median of a few whole steps. */
+async function waitShare(
+  session: Session,
+  kind: Kind,
+  inputs: Record<string, Float32Array>,
+  step: number,
+): Promise<number | undefined> {
+  if (!session.waits) return undefined;
+  const shares: number[] = [];
+  for (let round = 0; round < PROFILE_ROUNDS; round++) {
+    let [waited, spent] = [0, 0];
+    for (const [graph, values] of graphsOf(kind, inputs, step + round)) {
+      const { seconds, waitedShare } = await session.waits(graph, values);
+      spent += seconds;
+      waited += seconds * waitedShare;
+    }
+    shares.push(waited / spent);
+  }
+  return median(shares);
+}
+
 /** Measures in this process; peak memory means something only if nothing larger ran here before. */
 export async function measureStep(request: StepRequest, progress: Progress): Promise<StepResult> {
   const { kind, size, width, threads, build, steps, warmup } = request;
@@ -148,7 +171,9 @@ export async function measureStep(request: StepRequest, progress: Progress): Pro
     }
     progress.stop();
     const peakBytes = backend.ownMemory ? session.memoryBytes : process.resourceUsage().maxRSS * 1024;
-    const times = request.profile ? await profileSteps(session, kind, inputs, warmup + steps + 1) : [];
+    const profiled = warmup + steps + 1;
+    const times = request.profile ? await profileSteps(session, kind, inputs, profiled) : [];
+    const waited = request.profile && threads > 1 ? await waitShare(session, kind, inputs, profiled + PROFILE_ROUNDS) : undefined;
     return {
       kind,
       size,
@@ -159,6 +184,7 @@ export async function measureStep(request: StepRequest, progress: Progress): Pro
       planBytes: session.memoryBytes,
       machine: describeMachine(build, threads, gpu ? backend.description : undefined),
       ...(request.profile && { profile: kernelShares(times), kernels: sharesByKernel(times) }),
+      ...(waited !== undefined && { waitShare: waited }),
     };
   } finally {
     await session.close();

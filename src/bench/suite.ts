@@ -6,8 +6,7 @@ import type { DataResult } from './data.ts';
 import { inOwnProcess, inTwoRounds, joined, measureInTurn, type Peer, type Timing } from './in-turn.ts';
 import { describeMachine, type Machine } from './machine.ts';
 import { measurePeaks, type Peaks } from './peaks.ts';
-import type { KernelShare } from './profile.ts';
-import { type Kind, requireBenchMemory } from './step.ts';
+import { type Kind, requireBenchMemory, type StepResult } from './step.ts';
 
 export interface SuiteRow {
   readonly kind: Kind;
@@ -16,6 +15,12 @@ export interface SuiteRow {
   readonly gvsl: Timing & { readonly planBytes: number };
   /** null without PyTorch. */
   readonly peer: Peer | null;
+}
+
+/** Kernels of one step, by operation and shape, and by their names. */
+export interface Profile extends Required<Pick<StepResult, 'profile' | 'kernels'>>, Pick<StepResult, 'waitShare'> {
+  readonly size: number;
+  readonly width: number;
 }
 
 export interface SuiteResult {
@@ -27,10 +32,8 @@ export interface SuiteResult {
   readonly rows: readonly SuiteRow[];
   /** What was not measured, and why or how it would be. */
   readonly leftOut?: readonly string[];
-  /** Kernels of one step at `profileSize`, full width, by operation and shape, and by their names. */
-  readonly profileSize: number;
-  readonly profile: readonly KernelShare[];
-  readonly kernels?: readonly KernelShare[];
+  /** Where the time of a large and of a small step goes; none where it does not fit. */
+  readonly profiles: readonly Profile[];
   readonly data: DataResult | null;
 }
 
@@ -62,7 +65,13 @@ const CONFIGURATIONS: Plan = [
   ['forward', 96, 1],
 ];
 const FULL: Plan = [['step', 96, 1]];
-const PROFILE_SIZE = 64;
+/** Steps of which profiles are taken: sides and widths. */
+const PROFILES = [
+  [64, 1],
+  [32, 0.25],
+] as const;
+/** Side of the examples of the data path. */
+const DATA_SIZE = 64;
 
 /** Why a configuration does not fit into this machine; undefined if it does. */
 function misfit(build: CpuBuild, threads: number, [kind, size, width]: Plan[number]): string | undefined {
@@ -90,15 +99,17 @@ export async function runSuite(request: SuiteRequest): Promise<SuiteResult> {
     const { gvsl, peer } = await measureInTurn({ kind, size, width, rounds: inTwoRounds(steps) }, turns);
     rows.push({ kind, size, width, gvsl: { ...joined(gvsl), planBytes: gvsl[0]!.planBytes }, peer });
   }
-  const profiled = misfit(build, threads, ['step', PROFILE_SIZE, 1]) === undefined;
-  if (profiled) progress.say('profile of a step');
-  const { profile = [], kernels = [] } = profiled
-    ? await inOwnProcess({ kind: 'step', size: PROFILE_SIZE, width: 1 }, turns, steps, true)
-    : {};
+  const profiles: Profile[] = [];
+  for (const [size, width] of PROFILES) {
+    if (misfit(build, threads, ['step', size, width])) continue;
+    progress.say(`profile of a step at ${size}^3, width ${width}`);
+    const { profile = [], kernels = [], waitShare } = await inOwnProcess({ kind: 'step', size, width }, turns, steps, true);
+    profiles.push({ size, width, profile, kernels, ...(waitShare !== undefined && { waitShare }) });
+  }
   progress.say('peaks of this machine');
   const peaks = await measurePeaks(build, threads);
   const { measureData } = await import('./data.ts');
-  const data = await measureData(PROFILE_SIZE, threads, progress, signal);
+  const data = await measureData(DATA_SIZE, threads, progress, signal);
   const machine = describeMachine(build, threads);
   return {
     format: 'gvsl-bench',
@@ -107,9 +118,7 @@ export async function runSuite(request: SuiteRequest): Promise<SuiteResult> {
     peaks,
     rows,
     leftOut,
-    profileSize: PROFILE_SIZE,
-    profile,
-    kernels,
+    profiles,
     data,
   };
 }

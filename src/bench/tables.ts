@@ -7,7 +7,7 @@ import { machineText } from './machine.ts';
 import type { Peaks } from './peaks.ts';
 import type { KernelShare } from './profile.ts';
 import type { StepResult } from './step.ts';
-import type { SuiteResult, SuiteRow } from './suite.ts';
+import type { Profile, SuiteResult, SuiteRow } from './suite.ts';
 import { shapeText, type TrainingResult, type TrainingRow } from './training.ts';
 
 /** Headings and rows of cells; every column but the first is numbers. */
@@ -103,11 +103,13 @@ export const peerText = (peer: Peer, { medianS, peakBytes }: StepResult): string
 export function operationsText(
   {
     profile,
-    kernels = [],
+    kernels,
+    waitShare,
     peaks,
     threads,
     gpu = false,
-  }: Pick<SuiteResult, 'profile' | 'kernels' | 'peaks'> & { readonly threads: number; readonly gpu?: boolean },
+  }: Pick<Profile, 'profile' | 'kernels' | 'waitShare'> &
+    Pick<SuiteResult, 'peaks'> & { readonly threads: number; readonly gpu?: boolean },
   draw: (table: Table) => string,
   rows = profile.length,
 ): string {
@@ -120,6 +122,9 @@ export function operationsText(
     ...(rest > 0 ? [`and ${profile.length - rows} more, ${(100 * rest).toFixed(1)} % together`] : []),
     '',
     boundText(profile, peaks, threads, gpu),
+    ...(waitShare === undefined
+      ? []
+      : [`of whole steps, threads wait for one another in ${(100 * waitShare).toFixed(1)} % of their time`]),
     ...(kernels.length > 0 ? ['', 'The same time by kernels:', '', draw(profileTable(kernels, peaks, threads, 'kernel'))] : []),
   ].join('\n');
 }
@@ -212,7 +217,7 @@ const SUITE_ROWS = 40;
 
 /** Everything, with tables drawn by `draw`. */
 export function suiteText(result: SuiteResult, draw: (table: Table) => string): string {
-  const { machine, command, peaks, rows, leftOut = [], profile, kernels = [], profileSize, data } = result;
+  const { machine, command, peaks, rows, leftOut = [], profiles, data } = result;
   return [
     machineText(machine),
     ...(command ? [`command: ${command}`] : []),
@@ -222,13 +227,13 @@ export function suiteText(result: SuiteResult, draw: (table: Table) => string): 
     LEGEND,
     ...leftOut.map((each) => `Left out: ${each}`),
     '',
-    ...(profile.length > 0
-      ? [
-          `Step at ${profileSize}^3, full width.`,
-          operationsText({ profile, kernels, peaks, threads: machine.threads }, draw, SUITE_ROWS),
-        ]
-      : [peaksText(peaks)]),
-    '',
+    ...(profiles.length > 0
+      ? profiles.flatMap(({ size, width, ...shares }) => [
+          `Step at ${size}^3, width ${width}.`,
+          operationsText({ ...shares, peaks, threads: machine.threads }, draw, SUITE_ROWS),
+          '',
+        ])
+      : [peaksText(peaks), '']),
     dataText(data),
   ].join('\n');
 }

@@ -33,6 +33,14 @@ export interface Session {
    * cannot time its kernels. The sum is somewhat longer than a run's time: calls start one by one.
    */
   profile?(graph: string, inputs: Readonly<Record<string, Float32Array>>): Promise<KernelTime[]>;
+  /**
+   * Runs one graph like `run` and resolves to how long that took, and to the share of its threads' time in which they waited for one another;
+   * effects take place. Absent: the backend has no threads of its own.
+   */
+  waits?(
+    graph: string,
+    inputs: Readonly<Record<string, Float32Array>>,
+  ): Promise<{ readonly seconds: number; readonly waitedShare: number }>;
   /** A copy of a state. */
   readState(name: string): Promise<Float32Array>;
   writeState(name: string, values: Float32Array): Promise<void>;

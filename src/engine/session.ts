@@ -20,13 +20,14 @@ export function guarded(session: Session): Session {
       }
     };
   };
-  const { profile } = session;
+  const { profile, waits } = session;
   return {
     memoryBytes: session.memoryBytes,
     run: during((...args) => session.run(...args)),
     readState: during((name) => session.readState(name)),
     writeState: during((name, values) => session.writeState(name, values)),
     ...(profile && { profile: during((...args: Parameters<typeof profile>) => profile.apply(session, args)) }),
+    ...(waits && { waits: during((...args: Parameters<typeof waits>) => waits.apply(session, args)) }),
     close: () => {
       closing ??= Promise.allSettled(begun).then(() => session.close());
       return closing;

@@ -133,7 +133,7 @@ const PEAK_ROUND_FLOPS = 16 * 4 * 2;
 export function peakMultiplyAdds(build: CpuBuild): number {
   const memory = new WebAssembly.Memory({ initial: 2, maximum: 65536, shared: true });
   const table = new WebAssembly.Table({ initial: TABLE_BASE, element: 'anyfunc' });
-  const env = { memory, table, wait: () => {}, notify: () => {} };
+  const env = { memory, table, wait: () => {}, notify: () => {}, now: () => 0 };
   const { multiplyAdds } = new WebAssembly.Instance(loadModule(build), { env }).exports as {
     multiplyAdds: (rounds: number, out: number) => void;
   };

@@ -304,7 +304,7 @@ async function one(request: StepRequest, python: string | undefined, progress: P
     const profiled = request.profile ? await inOwnProcess({ kind, size, width }, turns, 1, true) : undefined;
     result = { ...gvsl[0]!, ...profiled, ...joined(gvsl), peer };
   }
-  const { peer = null, profile, kernels } = result;
+  const { peer = null, profile, kernels, waitShare } = result;
   const ratios = peer && { time: result.medianS / peer.medianS, memory: result.peakBytes / peer.peakBytes };
   const document = { ...result, command: typed(), peer, ratios };
   const lines = [`command: ${typed()}`, resultText(result), ...(peer ? [peerText(peer, result)] : [])];
@@ -312,8 +312,9 @@ async function one(request: StepRequest, python: string | undefined, progress: P
   const { measureGpuPeaks, measurePeaks } = await import('../../bench/peaks.ts');
   const peaks = gpu ? await measureGpuPeaks() : await measurePeaks(build, threads);
   lines.push(
-    operationsText({ profile, kernels, peaks, threads: gpu ? 1 : threads, gpu }, ({ headings, rows }) =>
-      formatTable(headings, rows, numbers(headings)),
+    operationsText(
+      { profile, kernels, ...(waitShare !== undefined && { waitShare }), peaks, threads: gpu ? 1 : threads, gpu },
+      ({ headings, rows }) => formatTable(headings, rows, numbers(headings)),
     ),
   );
   return { json: { ...document, peaks }, text: lines.join('\n') };

@@ -17,6 +17,8 @@ import {
   compileProgram,
   FAULT_ADDRESS,
   TABLE_BASE,
+  TIMED_ADDRESS,
+  WAITED_ADDRESS,
 } from './compile.ts';
 import { BLOCK, blockBytes, blockCount, type CpuTensor } from './lowering.ts';
 import { faultReport, type KernelThread, type ThreadOptions } from './threads.ts';
@@ -101,7 +103,7 @@ export function bindModule(
     checkOthers();
   };
   const notify = (at: number): void => void Atomics.notify(words, at >> 2);
-  const { exports } = new WebAssembly.Instance(module, { env: { memory, table, wait, notify } });
+  const { exports } = new WebAssembly.Instance(module, { env: { memory, table, wait, notify, now: () => performance.now() } });
   kernelNames.forEach((name, i) => {
     const kernel = exports[name];
     if (!kernel) throw new Error(`the kernel module has no '${name}'`);
@@ -204,6 +206,20 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
         run(programAddress + 4 * CALL_WORDS * i, 1);
         return { kernel, node, seconds: (performance.now() - start) / 1000 };
       });
+    },
+    waits: async (name, inputs) => {
+      const { programAddress, calls } = prepare(name, inputs);
+      const timed = new Int32Array(buffer, TIMED_ADDRESS, 1);
+      const waited = new Float64Array(buffer, WAITED_ADDRESS, threads).fill(0);
+      timed[0] = 1;
+      const start = performance.now();
+      try {
+        if (calls.length > 0) run(programAddress, calls.length);
+      } finally {
+        timed[0] = 0;
+      }
+      const seconds = (performance.now() - start) / 1000;
+      return { seconds, waitedShare: waited.reduce((sum, ms) => sum + ms, 0) / 1000 / (threads * seconds) };
     },
     readState: async (name) => stateOf(name).slice(),
     writeState: async (name, values) => {

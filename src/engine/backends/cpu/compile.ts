@@ -27,6 +27,9 @@ export const CONTROL_ADDRESS = 65536;
 const CONTROL_BYTES = 4096;
 /** Within them, beyond what scheduler.as.ts uses: see threads.ts. */
 export const FAULT_ADDRESS = CONTROL_ADDRESS + 1024;
+/** Within them: see scheduler.as.ts. */
+export const TIMED_ADDRESS = CONTROL_ADDRESS + 384;
+export const WAITED_ADDRESS = CONTROL_ADDRESS + 2048;
 /** Inner buffers of one thread, at least: those whose size is fixed (a convolution's 27 x 64 sums) fit. What grows is asked for (`threadScratch`). */
 const LEAST_THREAD_SCRATCH_BYTES = 65536;
 /** Kernels stand in the table from here on: the module's own entries come first. */

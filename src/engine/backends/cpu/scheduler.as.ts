@@ -8,7 +8,7 @@
  * Waiting and waking go through the host's `Atomics`, not through WebAssembly's own instructions: in Node 20 (V8 11.3) a thread that waits
  * in baseline code is not woken by one that notifies in optimised code.
  */
-import { setThread } from "./common.as";
+import { setThread, threadIndex } from "./common.as";
 
 /** Atomics.wait on the 32-bit word at an address, while it has the value. */
 @external("env", "wait")
@@ -16,6 +16,10 @@ declare function wait(at: usize, value: i32): void;
 /** Atomics.notify for every thread that waits on the word. */
 @external("env", "notify")
 declare function notify(at: usize): void;
+
+/** The host's clock in milliseconds. */
+@external("env", "now")
+declare function now(): f64;
 
 /**
  * Control words, each on a cache line of its own. The counts go on from job to job and wrap around, so that a thread that is jobs behind
@@ -36,6 +40,9 @@ const FIRST_WAVE: usize = 204;
 const DONE: usize = 256;
 /** How many threads wait in the system: who changes a word wakes them only if there are any. */
 const SLEEPERS: usize = 320;
+/** Not 0: waits are timed, and every thread adds its own, in milliseconds, to the doubles from WAITED on. */
+const TIMED: usize = 384;
+const WAITED: usize = 2048;
 
 /** Words of a call: kernel's table index, arguments, its first part, parts, its wave, end of the wave's parts; counted over its graph. */
 const CALL_BYTES: usize = 24;
@@ -73,7 +80,6 @@ let spins = MOST_SPINS;
 /** Returns when the count at the word has reached `target`. */
 function awaitCount(control: usize, offset: usize, target: i32): void {
   const at = control + offset;
-  if (atomic.load<i32>(at) - target >= 0) return;
   for (let i = 0; i < spins; i++) {
     if (atomic.load<i32>(at) - target >= 0) {
       spins = min(MOST_SPINS, spins + (spins >> 3));
@@ -83,11 +89,24 @@ function awaitCount(control: usize, offset: usize, target: i32): void {
   spins = max(LEAST_SPINS, spins >> 1);
   atomic.add<i32>(control, 1, SLEEPERS);
   for (;;) {
-    const now = atomic.load<i32>(at);
-    if (now - target >= 0) break;
-    wait(at, now);
+    const count = atomic.load<i32>(at);
+    if (count - target >= 0) break;
+    wait(at, count);
   }
   atomic.sub<i32>(control, 1, SLEEPERS);
+}
+
+/** Waits until so many waves are over. */
+function awaitWave(control: usize, target: i32): void {
+  if (atomic.load<i32>(control, WAVE) - target >= 0) return;
+  if (load<i32>(control, TIMED) == 0) {
+    awaitCount(control, WAVE, target);
+    return;
+  }
+  const start = now();
+  awaitCount(control, WAVE, target);
+  const at = control + WAITED + (<usize>threadIndex << 3);
+  store<f64>(at, load<f64>(at) + now() - start);
 }
 
 function wake(control: usize, offset: usize): void {
@@ -106,7 +125,7 @@ function work(control: usize, program: usize, count: i32, firstTaken: i32, first
     const wave = waveBase + waveOf(call);
     const parts = partsOf(call);
     const first = partBase + firstPart(call);
-    awaitCount(control, WAVE, wave);
+    awaitWave(control, wave);
     for (;;) {
       const taken = atomic.load<i32>(control, TAKEN);
       if (taken - first >= parts) break;
@@ -142,7 +161,7 @@ export function run(control: usize, scratch: usize, program: usize, count: i32, 
   if (count == 0) return;
   work(control, program, count, taken, over);
   const last = program + <usize>(count - 1) * CALL_BYTES;
-  awaitCount(control, WAVE, over + waveOf(last) - waveOf(program) + 1);
+  awaitWave(control, over + waveOf(last) - waveOf(program) + 1);
 }
 
 /** Another thread: helps with jobs until one without calls. It may be late for a job, or miss one that is done without it. */

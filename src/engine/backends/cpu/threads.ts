@@ -38,9 +38,10 @@ export function serveKernels(options: ThreadOptions, ready: () => void): void {
     if (Atomics.load(words, failed) !== 0) throw new Error('another thread failed');
   };
   const notify = (at: number): void => void Atomics.notify(words, at >> 2);
+  const now = (): number => performance.now();
   try {
     const table = new WebAssembly.Table({ initial: tableBase + kernelNames.length, element: 'anyfunc' });
-    const { exports } = new WebAssembly.Instance(module, { env: { memory, table, wait, notify } });
+    const { exports } = new WebAssembly.Instance(module, { env: { memory, table, wait, notify, now } });
     kernelNames.forEach((name, i) => {
       table.set(tableBase + i, exports[name]);
     });
