@@ -186,7 +186,7 @@ describe('tables', () => {
     const text = suiteText(resultOf([row(64, 2)]), markdown);
     expect(text).toContain('A processor, 2 cores; Node v24.1.0');
     expect(text).toContain(
-      'convolutions: 200 GFLOP as direct sums in 0.500 s of 0.500 s; at 3.375 times the measured peak they would take 0.296 s',
+      'convolutions: 200 GFLOP as direct sums in 0.500 s of 0.500 s; at 8 times the measured peak they would take 0.125 s',
     );
     expect(text).toContain('| conv | 2 | 500.0 | 50.0 % | 400 | 2.00 | 8.0 | 0.40 |');
     expect(text).toContain('command: gvsl bench');

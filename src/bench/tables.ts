@@ -76,8 +76,8 @@ export function markdown({ headings, rows }: Table): string {
 export const peaksText = ({ gflopsPerThread, copyGbPerS }: Peaks, gpu = false): string =>
   `measured peaks: ${gflopsPerThread.toFixed(0)} GFLOPS ${gpu ? '' : 'a thread '}from registers, ${copyGbPerS.toFixed(1)} GB/s read and written${gpu ? '' : ' by all threads'}`;
 
-/** Multiplications that Winograd saves: F(2x2x2, 3x3x3) on the CPU, 216 in 64; F(2x2, 3x3) and direct along z on a GPU, 108 in 48. */
-const WINOGRAD_FACTOR = { cpu: 216 / 64, gpu: 108 / 48 } as const;
+/** Multiplications that Winograd saves: F(4x4x4, 3x3x3) on the CPU, 1728 in 216; F(2x2, 3x3) and direct along z on a GPU, 108 in 48. */
+const WINOGRAD_FACTOR = { cpu: 1728 / 216, gpu: 108 / 48 } as const;
 
 /** What the convolutions of a profiled step would take at least, were there nothing but Winograd's matrix products at the peak. */
 export function boundText(profile: readonly KernelShare[], { gflopsPerThread }: Peaks, threads: number, gpu = false): string {

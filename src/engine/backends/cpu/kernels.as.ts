@@ -14,7 +14,16 @@ export {
 } from "../../ops/affine/affine.as";
 export { conv3d, conv3dWeightGradient, packWeights, unpackWeightGradient } from "../../ops/conv3d/conv3d.as";
 export { collectFewWeights, conv3dFewToMany, conv3dFewWeights, conv3dManyToFew, packFewToMany, packManyToFew, padFew } from "../../ops/conv3d/few.as";
-export { padBias, winograd, winogradCollectWeights, winogradWeightGradient, winogradWeights } from "../../ops/conv3d/winograd.as";
+export {
+  padBias,
+  winograd,
+  winogradCollectWeights,
+  winogradFew,
+  winogradFewWeightGradient,
+  winogradTiles,
+  winogradWeightGradient,
+  winogradWeights,
+} from "../../ops/conv3d/winograd.as";
 export { binaryCrossEntropy, binaryCrossEntropyGradient, crossEntropy, crossEntropyGradient } from "../../ops/cross-entropy/cross-entropy.as";
 export { dice, diceGradient, dicePlaneSums, diceSums } from "../../ops/dice/dice.as";
 export { add, leakyRelu, leakyReluGradient, multiply, multiplyByScalar, scale, unary, unaryGradient } from "../../ops/elementwise/elementwise.as";

@@ -16,7 +16,7 @@ import {
 } from '../../backends/cpu/lowering.ts';
 import type { Shape } from '../../graph.ts';
 import { align } from '../../plan.ts';
-import { cutOf, placeBytes, placesOf, type TileCut, tilesPay } from './winograd.ts';
+import { cutOf, type FewTiles, fewTiles, placeBytes, placesOf, type TileCut, tilesPay } from './winograd.ts';
 
 /** Work units below which the weights' gradient is cut into more slabs, so that several threads have something to do. */
 const UNITS_WANTED = 32;
@@ -70,7 +70,7 @@ function manyToFew(x: CpuTensor, weight: CpuTensor, bias: CpuTensor | undefined,
   emitter.emit('conv3dManyToFew', emitter.toBlocked(x), packed, bias?.data ?? 0, out);
 }
 
-const cutWords = (cut: TileCut, scratch: Place): Argument[] => [
+const cutWords = (cut: TileCut, scratch: Place | 0): Argument[] => [
   scratch,
   cut.threadBytes,
   cut.depth,
@@ -79,6 +79,13 @@ const cutWords = (cut: TileCut, scratch: Place): Argument[] => [
   cut.segmentPieces,
   cut.parts,
 ];
+
+/** All places of a tensor's tiles, in scratch. */
+function transformedTiles(x: CpuTensor, { cut, tileBytes }: FewTiles, gradient: 0 | 1, emitter: Emitter): Place {
+  const at = emitter.scratch(tileBytes(blockCount(x.shape[1]!)));
+  emitter.emit('winogradTiles', x, at, gradient, 0, ...cutWords(cut, 0));
+  return at;
+}
 
 function byWinograd(
   x: CpuTensor,
@@ -90,14 +97,22 @@ function byWinograd(
 ): void {
   const [channelsO, channelsI] = weight.shape as [number, number];
   const [inBlocks, outBlocks] = [blockCount(x.shape[1]!), blockCount(out.shape[1]!)];
-  const place = placeBytes(inBlocks, outBlocks);
-  const cut = cutOf(x.shape, inBlocks, outBlocks, 'result');
-  const transformed = emitter.scratch(placesOf(cut.depth) * place);
-  emitter.emit('winogradWeights', weight.data, transformed, channelsO, channelsI, adjoint, place, cut.depth);
   const biasAt = wholeBias(bias, out.shape[1]!, emitter);
-  const scratch = emitter.scratchOfThreads(cut.threadBytes);
   const y = out.blocked ? out : emitter.scratchTensor(out.shape, true);
-  emitter.emit('winograd', x, y, transformed, biasAt, ...cutWords(cut, scratch), place);
+  const few = fewTiles(x.shape, outBlocks, 'result');
+  if (few) {
+    const tiles = transformedTiles(x, few, 0, emitter);
+    const scratch = emitter.scratchOfThreads(few.cut.threadBytes);
+    const cut = cutWords(few.cut, scratch);
+    emitter.emit('winogradFew', tiles, y, biasAt, inBlocks, ...cut, weight.data, channelsO, channelsI, adjoint);
+  } else {
+    const place = placeBytes(inBlocks, outBlocks);
+    const cut = cutOf(x.shape, inBlocks, outBlocks, 'result');
+    const transformed = emitter.scratch(placesOf(cut.depth) * place);
+    emitter.emit('winogradWeights', weight.data, channelsO, channelsI, adjoint, transformed, place, cut.depth);
+    const scratch = emitter.scratchOfThreads(cut.threadBytes);
+    emitter.emit('winograd', x, y, transformed, biasAt, ...cutWords(cut, scratch), place);
+  }
   if (y === out) emitter.emitBeside('clearHalo', y);
   else emitter.emit('toPlain', y, out);
 }
@@ -148,12 +163,20 @@ export const conv3dWeightGradient: CpuKernel<{ readonly kernel: number }> = {
     const x = emitter.toBlocked(given!);
     if (usesWinograd(kernel, x.shape)) {
       const [inBlocks, outBlocks] = [blockCount(channelsIn), blockCount(channelsOut)];
+      const few = fewTiles(x.shape, outBlocks, 'weights');
+      if (few) {
+        const [left, right] = [transformedTiles(x, few, 0, emitter), transformedTiles(dy, few, 1, emitter)];
+        const cut = cutWords(few.cut, emitter.scratchOfThreads(few.cut.threadBytes));
+        const weights = [out.data, channelsOut, channelsIn, 0];
+        emitter.emit('winogradFewWeightGradient', left, right, inBlocks, outBlocks, ...cut, ...weights, few.tiles);
+        return;
+      }
       const place = placeBytes(inBlocks, outBlocks);
       const cut = cutOf(x.shape, inBlocks, outBlocks, 'weights');
       const scratch = emitter.scratchOfThreads(cut.threadBytes);
       const sums = emitter.scratch(cut.slabs * placesOf(cut.depth) * place);
       emitter.emit('winogradWeightGradient', x, dy, sums, cut.slabs, ...cutWords(cut, scratch), place);
-      emitter.emit('winogradCollectWeights', sums, out.data, channelsOut, channelsIn, cut.slabs, place, cut.depth);
+      emitter.emit('winogradCollectWeights', out.data, channelsOut, channelsIn, 0, sums, cut.slabs, place, cut.depth);
       return;
     }
     const planes = x.shape[0]! * x.shape[2]!;

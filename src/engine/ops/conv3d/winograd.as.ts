@@ -80,7 +80,7 @@ class Cut {
 // Kernels hold no static data: a thread's scratch begins with what they look up.
 const PIECE: usize = 0;
 const BLEND: usize = 64;
-/** The numbers of F(4, 3), in this order: a, b, 1/2, 2, 5/2, a/2, 2b. Loaded, since a constant of 128 bits costs several instructions wherever it is used. */
+/** The numbers of F(4, 3), in this order: a, b, 1/2, 2, 5/2, a/2, 2b, -2/3, -2/3 a, 1/6, 1/6 b. Loaded, since a constant of 128 bits costs several instructions wherever it is used. */
 const NUMBERS: usize = 128;
 const BUFFER: usize = 192;
 
@@ -99,6 +99,10 @@ function writeNumbers(): void {
   store<f32>(at, 2.5, 16);
   store<f32>(at, 0.5 * A, 20);
   store<f32>(at, 2 * B, 24);
+  store<f32>(at, WEIGHT_A, 28);
+  store<f32>(at, WEIGHT_A * A, 32);
+  store<f32>(at, WEIGHT_B, 36);
+  store<f32>(at, WEIGHT_B * B, 40);
 }
 @inline
 function constant(index: usize): v128 {
@@ -148,188 +152,313 @@ function isPair(block: i32, outBlocks: i32): bool {
 
 // ---- weights
 
-/** G of F(4, 3) for 8 channels: three taps to six places, `step` bytes from one to the next. */
+/** G of F(4, 3) for `width` bytes of output channels: three taps to six places, `step` bytes from one to the next. */
 @inline
-function sixOfTaps(from: usize, fromStep: usize, to: usize, toStep: usize): void {
-  for (let h: usize = 0; h < 32; h += 16) {
-    const first = v128.load(from + h);
-    const middle = v128.load(from + fromStep + h);
-    const last = v128.load(from + 2 * fromStep + h);
-    const evenA = f32x4.mul(fma(last, constant(2), first), f32x4.splat(WEIGHT_A));
-    const oddA = f32x4.mul(middle, f32x4.splat(WEIGHT_A * A));
-    const evenB = f32x4.mul(fma(last, constant(3), first), f32x4.splat(WEIGHT_B));
-    const oddB = f32x4.mul(middle, f32x4.splat(WEIGHT_B * B));
-    v128.store(to + h, first);
-    v128.store(to + toStep + h, f32x4.add(evenA, oddA));
-    v128.store(to + 2 * toStep + h, f32x4.sub(evenA, oddA));
-    v128.store(to + 3 * toStep + h, f32x4.add(evenB, oddB));
-    v128.store(to + 4 * toStep + h, f32x4.sub(evenB, oddB));
-    v128.store(to + 5 * toStep + h, last);
+function sixOfTaps(from: usize, fromStep: usize, to: usize, toStep: usize, width: usize): void {
+  const half = constant(2);
+  const two = constant(3);
+  const scaleA = constant(7);
+  const scaleOddA = constant(8);
+  const scaleB = constant(9);
+  const scaleOddB = constant(10);
+  for (let h: usize = 0; h < width; h += 32) {
+    const at = from + h;
+    const out = to + h;
+    const l0 = v128.load(at);
+    const h0 = v128.load(at, 16);
+    const l1 = v128.load(at + fromStep);
+    const h1 = v128.load(at + fromStep, 16);
+    const l2 = v128.load(at + 2 * fromStep);
+    const h2 = v128.load(at + 2 * fromStep, 16);
+    const evenA = f32x4.mul(fma(l2, half, l0), scaleA);
+    const evenAh = f32x4.mul(fma(h2, half, h0), scaleA);
+    const evenB = f32x4.mul(fma(l2, two, l0), scaleB);
+    const evenBh = f32x4.mul(fma(h2, two, h0), scaleB);
+    v128.store(out, l0);
+    v128.store(out, h0, 16);
+    v128.store(out + toStep, fma(l1, scaleOddA, evenA));
+    v128.store(out + toStep, fma(h1, scaleOddA, evenAh), 16);
+    v128.store(out + 2 * toStep, fnma(l1, scaleOddA, evenA));
+    v128.store(out + 2 * toStep, fnma(h1, scaleOddA, evenAh), 16);
+    v128.store(out + 3 * toStep, fma(l1, scaleOddB, evenB));
+    v128.store(out + 3 * toStep, fma(h1, scaleOddB, evenBh), 16);
+    v128.store(out + 4 * toStep, fnma(l1, scaleOddB, evenB));
+    v128.store(out + 4 * toStep, fnma(h1, scaleOddB, evenBh), 16);
+    v128.store(out + 5 * toStep, l2);
+    v128.store(out + 5 * toStep, h2, 16);
   }
 }
 /** G of F(2, 3): three taps to four places. */
 @inline
-function fourOfTaps(from: usize, fromStep: usize, to: usize, toStep: usize): void {
-  const scale = f32x4.splat(0.5);
-  for (let h: usize = 0; h < 32; h += 16) {
-    const a = v128.load(from + h);
-    const b = v128.load(from + fromStep + h);
-    const c = v128.load(from + 2 * fromStep + h);
-    const sum = f32x4.mul(f32x4.add(a, c), scale);
-    const middle = f32x4.mul(b, scale);
-    v128.store(to + h, a);
-    v128.store(to + toStep + h, f32x4.add(sum, middle));
-    v128.store(to + 2 * toStep + h, f32x4.sub(sum, middle));
-    v128.store(to + 3 * toStep + h, c);
+function fourOfTaps(from: usize, fromStep: usize, to: usize, toStep: usize, width: usize): void {
+  const half = constant(2);
+  for (let h: usize = 0; h < width; h += 32) {
+    const at = from + h;
+    const out = to + h;
+    const l0 = v128.load(at);
+    const h0 = v128.load(at, 16);
+    const l1 = f32x4.mul(v128.load(at + fromStep), half);
+    const h1 = f32x4.mul(v128.load(at + fromStep, 16), half);
+    const l2 = v128.load(at + 2 * fromStep);
+    const h2 = v128.load(at + 2 * fromStep, 16);
+    const sum = f32x4.mul(f32x4.add(l0, l2), half);
+    const sumh = f32x4.mul(f32x4.add(h0, h2), half);
+    v128.store(out, l0);
+    v128.store(out, h0, 16);
+    v128.store(out + toStep, f32x4.add(sum, l1));
+    v128.store(out + toStep, f32x4.add(sumh, h1), 16);
+    v128.store(out + 2 * toStep, f32x4.sub(sum, l1));
+    v128.store(out + 2 * toStep, f32x4.sub(sumh, h1), 16);
+    v128.store(out + 3 * toStep, l2);
+    v128.store(out + 3 * toStep, h2, 16);
   }
 }
 
+/** Four floats of each of four rows, `fromStep` bytes apart, to columns: the four rows' first, second, third, fourth, `toStep` bytes apart. */
+@inline
+function transpose(from: usize, fromStep: usize, to: usize, toStep: usize): void {
+  const a = v128.load(from);
+  const b = v128.load(from + fromStep);
+  const c = v128.load(from + 2 * fromStep);
+  const d = v128.load(from + 3 * fromStep);
+  const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+  const cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+  const ef = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+  const gh = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+  v128.store(to, v128.shuffle<f64>(ab, cd, 0, 2));
+  v128.store(to + toStep, v128.shuffle<f64>(ab, cd, 1, 3));
+  v128.store(to + 2 * toStep, v128.shuffle<f64>(ef, gh, 0, 2));
+  v128.store(to + 3 * toStep, v128.shuffle<f64>(ef, gh, 1, 3));
+}
+
+/** Plain weights (O, I, 27), and how they are read. */
+@unmanaged
+class Weights {
+  data: usize;
+  /** Channels of the convolution that is computed. */
+  channelsOut: i32;
+  channelsIn: i32;
+  /** Whether that is the adjoint: its output channels are the weights' second axis, its taps mirrored. */
+  adjoint: i32;
+}
+/** Address of the taps that lead from an input channel to an output channel; to the next output channel it is `tapsStep` bytes. */
+@inline
+function tapsOf(weights: Weights, channelOut: i32, channelIn: i32): usize {
+  return weights.data + <usize>(weights.adjoint ? channelIn * weights.channelsOut + channelOut : channelOut * weights.channelsIn + channelIn) * 108;
+}
+@inline
+function tapsStep(weights: Weights): usize {
+  return weights.adjoint ? 108 : <usize>weights.channelsIn * 108;
+}
+
 /**
- * args: weight (O, I, 27) plain, transformed weights, O, I, adjoint, bytes of a place, depth of a tile. adjoint 0: out = O, in = I; 1: out = I, in = O
- * and every tap mirrored. Zeros for channels beyond.
+ * G g of 8 input channels and one panel, output blocks `block` to `block + blocks`, to `to`: [place, `place` bytes apart][input channel][8 or 16].
+ * Zeros for channels beyond.
+ */
+function transformPanel(weights: Weights, depth: i32, block: i32, blocks: i32, inBlock: i32, to: usize, place: usize, taps: usize): void {
+  const width = <usize>blocks * VOXEL;
+  const first = taps + 27 * width;
+  const second = first + 54 * width;
+  const outs = min(8 * blocks, weights.channelsOut - block * 8);
+  const step = tapsStep(weights);
+  if (outs < 8 * blocks) memory.fill(taps, 0, 27 * width);
+  for (let i = 0; i < 8; i++) {
+    const channelIn = inBlock * 8 + i;
+    if (channelIn >= weights.channelsIn) {
+      for (let p = 0; p < PLACES * (depth + 2); p++) memory.fill(to + <usize>p * place, 0, width);
+      to += width;
+      continue;
+    }
+    const from = tapsOf(weights, block * 8, channelIn);
+    // mirrored taps are written from the last on
+    const start = taps + (weights.adjoint ? 26 * width : 0);
+    const next = weights.adjoint ? <usize>0 - width : width;
+    let o = 0;
+    for (; o + 4 <= outs; o += 4) {
+      const row = from + <usize>o * step;
+      const at = start + (<usize>o << 2);
+      for (let tap: usize = 0; tap < 24; tap += 4) transpose(row + (tap << 2), step, at + tap * next, next);
+      transpose(row + 23 * 4, step, at + 23 * next, next);
+    }
+    for (; o < outs; o++) {
+      for (let tap: usize = 0; tap < 27; tap++) store<f32>(start + tap * next + (<usize>o << 2), load<f32>(from + <usize>o * step + (tap << 2)));
+    }
+    for (let row: usize = 0; row < 9; row++) sixOfTaps(taps + 3 * row * width, width, first + 6 * row * width, width, width);
+    for (let z: usize = 0; z < 3; z++) {
+      for (let x: usize = 0; x < 6; x++) sixOfTaps(first + (18 * z + x) * width, 6 * width, second + (36 * z + x) * width, 6 * width, width);
+    }
+    if (depth == 4) {
+      for (let yx: usize = 0; yx < 36; yx++) sixOfTaps(second + yx * width, 36 * width, to + yx * place, <usize>PLACES * place, width);
+    } else {
+      for (let yx: usize = 0; yx < 36; yx++) fourOfTaps(second + yx * width, 36 * width, to + yx * place, <usize>PLACES * place, width);
+    }
+    to += width;
+  }
+}
+
+/** Writes how the weights (O, I, 27) at words `index` to `index + 3` of the arguments (address, O, I, adjoint) are read. */
+function weightsAt(args: usize, index: usize, weights: Weights): void {
+  weights.data = address(args, index);
+  weights.adjoint = word(args, index + 3);
+  weights.channelsOut = word(args, weights.adjoint ? index + 2 : index + 1);
+  weights.channelsIn = word(args, weights.adjoint ? index + 1 : index + 2);
+}
+
+/**
+ * args: weight (O, I, 27) plain, O, I, adjoint, transformed weights, bytes of a place, depth of a tile. adjoint 0: out = O, in = I; 1: out = I, in = O
+ * and every tap mirrored. A unit is a panel of output channels and a block of input channels.
  */
 export function winogradWeights(args: usize, thread: i32, threads: i32): void {
-  const weight = address(args, 0);
-  const transformed = address(args, 1);
-  const channelsO = word(args, 2);
-  const channelsI = word(args, 3);
-  const adjoint = word(args, 4);
+  const weights = changetype<Weights>(threadScratch + PIECE);
+  weightsAt(args, 0, weights);
+  const transformed = address(args, 4);
   const place = address(args, 5);
   const depth = word(args, 6);
-  const channelsOut = adjoint ? channelsI : channelsO;
-  const channelsIn = adjoint ? channelsO : channelsI;
-  const outBlocks = (channelsOut + 7) >> 3;
-  const inBlocks = (channelsIn + 7) >> 3;
+  const outBlocks = (weights.channelsOut + 7) >> 3;
+  const inBlocks = (weights.channelsIn + 7) >> 3;
   writeNumbers();
-  const taps = threadScratch + BUFFER;
-  const first = taps + 27 * VOXEL;
-  const second = first + 54 * VOXEL;
-  const slice = <usize>PLACES * place;
-  const units = outBlocks * inBlocks;
+  const units = ((outBlocks + 1) >> 1) * inBlocks;
   const last = shareStart(units, thread + 1, threads);
   for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
-    const outBlock = unit / inBlocks;
     const inBlock = unit % inBlocks;
-    const pair = isPair(outBlock & ~1, outBlocks);
-    const width: usize = pair ? 64 : 32;
-    const panel = panelAt(transformed, pair ? outBlock & ~1 : outBlock, inBlocks) + (pair && outBlock & 1 ? VOXEL : 0);
-    const outs = min(8, channelsOut - outBlock * 8);
-    if (outs < 8) memory.fill(taps, 0, 27 * VOXEL);
-    for (let i = 0; i < 8; i++) {
-      const channelIn = inBlock * 8 + i;
-      const to = panel + <usize>channelIn * width;
-      if (channelIn >= channelsIn) {
-        for (let p = 0; p < PLACES * (depth + 2); p++) memory.fill(to + <usize>p * place, 0, VOXEL);
-        continue;
-      }
-      for (let o = 0; o < outs; o++) {
-        const channelOut = outBlock * 8 + o;
-        const row = adjoint ? channelIn * channelsI + channelOut : channelOut * channelsI + channelIn;
-        const from = weight + <usize>(row * 27) * 4;
-        const at = taps + (<usize>o << 2);
-        if (adjoint) {
-          for (let tap: usize = 0; tap < 27; tap++) store<f32>(at + tap * VOXEL, load<f32>(from + ((26 - tap) << 2)));
-        } else {
-          for (let tap: usize = 0; tap < 27; tap++) store<f32>(at + tap * VOXEL, load<f32>(from + (tap << 2)));
-        }
-      }
-      for (let row: usize = 0; row < 9; row++) sixOfTaps(taps + 3 * row * VOXEL, VOXEL, first + 6 * row * VOXEL, VOXEL);
-      for (let z: usize = 0; z < 3; z++) {
-        for (let x: usize = 0; x < 6; x++) sixOfTaps(first + (18 * z + x) * VOXEL, 6 * VOXEL, second + (36 * z + x) * VOXEL, 6 * VOXEL);
-      }
-      if (depth == 4) {
-        for (let yx: usize = 0; yx < 36; yx++) sixOfTaps(second + yx * VOXEL, 36 * VOXEL, to + yx * place, slice);
-      } else {
-        for (let yx: usize = 0; yx < 36; yx++) fourOfTaps(second + yx * VOXEL, 36 * VOXEL, to + yx * place, slice);
-      }
+    const end = min(2 * (unit / inBlocks) + 2, outBlocks);
+    for (let block = 2 * (unit / inBlocks); block < end; block++) {
+      const blocks = isPair(block, outBlocks) ? 2 : 1;
+      transformPanel(weights, depth, block, blocks, inBlock, panelAt(transformed, block, inBlocks) + <usize>(inBlock * blocks) * 256, place, threadScratch + BUFFER);
+      block += blocks - 1;
     }
   }
 }
 
 /** G^T of F(4, 3): six places to three taps. */
 @inline
-function tapsOfSix(from: usize, fromStep: usize, to: usize, toStep: usize): void {
-  for (let h: usize = 0; h < 32; h += 16) {
+function tapsOfSix(from: usize, fromStep: usize, to: usize, toStep: usize, width: usize): void {
+  const half = constant(2);
+  const two = constant(3);
+  const scaleA = constant(7);
+  const scaleOddA = constant(8);
+  const scaleB = constant(9);
+  const scaleOddB = constant(10);
+  for (let h: usize = 0; h < width; h += 32) {
     const at = from + h;
-    const m1 = v128.load(at + fromStep);
-    const m2 = v128.load(at + 2 * fromStep);
-    const m3 = v128.load(at + 3 * fromStep);
-    const m4 = v128.load(at + 4 * fromStep);
-    const sumA = f32x4.mul(f32x4.add(m1, m2), f32x4.splat(WEIGHT_A));
-    const sumB = f32x4.mul(f32x4.add(m3, m4), f32x4.splat(WEIGHT_B));
-    const oddA = f32x4.mul(f32x4.sub(m1, m2), f32x4.splat(WEIGHT_A * A));
-    v128.store(to + h, f32x4.add(v128.load(at), f32x4.add(sumA, sumB)));
-    v128.store(to + toStep + h, fma(f32x4.sub(m3, m4), f32x4.splat(WEIGHT_B * B), oddA));
-    v128.store(to + 2 * toStep + h, f32x4.add(v128.load(at + 5 * fromStep), fma(sumA, constant(2), f32x4.mul(sumB, constant(3)))));
+    const out = to + h;
+    const l1 = v128.load(at + fromStep);
+    const h1 = v128.load(at + fromStep, 16);
+    const l2 = v128.load(at + 2 * fromStep);
+    const h2 = v128.load(at + 2 * fromStep, 16);
+    const l3 = v128.load(at + 3 * fromStep);
+    const h3 = v128.load(at + 3 * fromStep, 16);
+    const l4 = v128.load(at + 4 * fromStep);
+    const h4 = v128.load(at + 4 * fromStep, 16);
+    const l0 = v128.load(at);
+    const h0 = v128.load(at, 16);
+    const l5 = v128.load(at + 5 * fromStep);
+    const h5 = v128.load(at + 5 * fromStep, 16);
+    const sumA = f32x4.mul(f32x4.add(l1, l2), scaleA);
+    const sumAh = f32x4.mul(f32x4.add(h1, h2), scaleA);
+    const sumB = f32x4.mul(f32x4.add(l3, l4), scaleB);
+    const sumBh = f32x4.mul(f32x4.add(h3, h4), scaleB);
+    v128.store(out, f32x4.add(l0, f32x4.add(sumA, sumB)));
+    v128.store(out, f32x4.add(h0, f32x4.add(sumAh, sumBh)), 16);
+    v128.store(out + toStep, fma(f32x4.sub(l3, l4), scaleOddB, f32x4.mul(f32x4.sub(l1, l2), scaleOddA)));
+    v128.store(out + toStep, fma(f32x4.sub(h3, h4), scaleOddB, f32x4.mul(f32x4.sub(h1, h2), scaleOddA)), 16);
+    v128.store(out + 2 * toStep, fma(sumA, half, fma(sumB, two, l5)));
+    v128.store(out + 2 * toStep, fma(sumAh, half, fma(sumBh, two, h5)), 16);
   }
 }
 /** G^T of F(2, 3): four places to three taps. */
 @inline
-function tapsOfFour(from: usize, fromStep: usize, to: usize, toStep: usize): void {
-  const scale = f32x4.splat(0.5);
-  for (let h: usize = 0; h < 32; h += 16) {
-    const b = v128.load(from + fromStep + h);
-    const c = v128.load(from + 2 * fromStep + h);
-    const sum = f32x4.mul(f32x4.add(b, c), scale);
-    v128.store(to + h, f32x4.add(v128.load(from + h), sum));
-    v128.store(to + toStep + h, f32x4.mul(f32x4.sub(b, c), scale));
-    v128.store(to + 2 * toStep + h, f32x4.add(v128.load(from + 3 * fromStep + h), sum));
+function tapsOfFour(from: usize, fromStep: usize, to: usize, toStep: usize, width: usize): void {
+  const half = constant(2);
+  for (let h: usize = 0; h < width; h += 32) {
+    const at = from + h;
+    const out = to + h;
+    const l0 = v128.load(at);
+    const h0 = v128.load(at, 16);
+    const l1 = f32x4.mul(v128.load(at + fromStep), half);
+    const h1 = f32x4.mul(v128.load(at + fromStep, 16), half);
+    const l2 = f32x4.mul(v128.load(at + 2 * fromStep), half);
+    const h2 = f32x4.mul(v128.load(at + 2 * fromStep, 16), half);
+    const l3 = v128.load(at + 3 * fromStep);
+    const h3 = v128.load(at + 3 * fromStep, 16);
+    const sum = f32x4.add(l1, l2);
+    const sumh = f32x4.add(h1, h2);
+    v128.store(out, f32x4.add(l0, sum));
+    v128.store(out, f32x4.add(h0, sumh), 16);
+    v128.store(out + toStep, f32x4.sub(l1, l2));
+    v128.store(out + toStep, f32x4.sub(h1, h2), 16);
+    v128.store(out + 2 * toStep, f32x4.add(l3, sum));
+    v128.store(out + 2 * toStep, f32x4.add(h3, sumh), 16);
   }
 }
 
-/** args: sums [slab][i][place] in the transformed weights' layout, dweight (O, I, 27) plain, O, I, slabs, bytes of a place, depth of a tile. */
-export function winogradCollectWeights(args: usize, thread: i32, threads: i32): void {
-  const sums = address(args, 0);
-  const weight = address(args, 1);
-  const channelsOut = word(args, 2);
-  const channelsIn = word(args, 3);
-  const slabs = word(args, 4);
-  const place = address(args, 5);
-  const depth = word(args, 6);
-  const outBlocks = (channelsOut + 7) >> 3;
-  const inBlocks = (channelsIn + 7) >> 3;
+/** The gradient of the taps of 8 input channels and one panel from its sums: the transposed of `transformPanel`. */
+function collectPanel(weights: Weights, depth: i32, block: i32, blocks: i32, inBlock: i32, sums: usize, place: usize, slabs: i32, buffer: usize): void {
+  const width = <usize>blocks * VOXEL;
   const all = <usize>(PLACES * (depth + 2));
-  writeNumbers();
-  const places = threadScratch + BUFFER;
-  const first = places + all * VOXEL;
-  const second = first + 108 * VOXEL;
-  const taps = second + 54 * VOXEL;
-  const units = outBlocks * inBlocks;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
-    const outBlock = unit / inBlocks;
-    const inBlock = unit % inBlocks;
-    const pair = isPair(outBlock & ~1, outBlocks);
-    const width: usize = pair ? 64 : 32;
-    const panel = panelAt(sums, pair ? outBlock & ~1 : outBlock, inBlocks) + (pair && outBlock & 1 ? VOXEL : 0);
-    const outs = min(8, channelsOut - outBlock * 8);
-    for (let i = 0; i < min(8, channelsIn - inBlock * 8); i++) {
-      const channelIn = inBlock * 8 + i;
-      const from = panel + <usize>channelIn * width;
-      for (let p: usize = 0; p < all; p++) {
-        let low = v128.load(from + p * place);
-        let high = v128.load(from + p * place, 16);
+  const first = buffer + all * width;
+  const second = first + 108 * width;
+  const taps = second + 54 * width;
+  const outs = min(8 * blocks, weights.channelsOut - block * 8);
+  const step = tapsStep(weights);
+  for (let i = 0; i < min(8, weights.channelsIn - inBlock * 8); i++) {
+    const from = sums + <usize>i * width;
+    for (let p: usize = 0; p < all; p++) {
+      for (let h: usize = 0; h < width; h += 32) {
+        let low = v128.load(from + p * place + h);
+        let high = v128.load(from + p * place + h, 16);
         for (let slab: usize = 1; slab < <usize>slabs; slab++) {
-          const at = from + (p + all * slab) * place;
+          const at = from + (p + all * slab) * place + h;
           low = f32x4.add(low, v128.load(at));
           high = f32x4.add(high, v128.load(at, 16));
         }
-        v128.store(places + p * VOXEL, low);
-        v128.store(places + p * VOXEL, high, 16);
+        v128.store(buffer + p * width + h, low);
+        v128.store(buffer + p * width + h, high, 16);
       }
-      if (depth == 4) {
-        for (let yx: usize = 0; yx < 36; yx++) tapsOfSix(places + yx * VOXEL, 36 * VOXEL, first + yx * VOXEL, 36 * VOXEL);
-      } else {
-        for (let yx: usize = 0; yx < 36; yx++) tapsOfFour(places + yx * VOXEL, 36 * VOXEL, first + yx * VOXEL, 36 * VOXEL);
-      }
-      for (let row: usize = 0; row < 18; row++) tapsOfSix(first + 6 * row * VOXEL, VOXEL, second + 3 * row * VOXEL, VOXEL);
-      for (let z: usize = 0; z < 3; z++) {
-        for (let x: usize = 0; x < 3; x++) tapsOfSix(second + (18 * z + x) * VOXEL, 3 * VOXEL, taps + (9 * z + x) * VOXEL, 3 * VOXEL);
-      }
-      for (let o = 0; o < outs; o++) {
-        const to = weight + <usize>(((outBlock * 8 + o) * channelsIn + channelIn) * 27) * 4;
-        for (let tap: usize = 0; tap < 27; tap++) store<f32>(to + (tap << 2), load<f32>(taps + tap * VOXEL + (<usize>o << 2)));
-      }
+    }
+    if (depth == 4) {
+      for (let yx: usize = 0; yx < 36; yx++) tapsOfSix(buffer + yx * width, 36 * width, first + yx * width, 36 * width, width);
+    } else {
+      for (let yx: usize = 0; yx < 36; yx++) tapsOfFour(buffer + yx * width, 36 * width, first + yx * width, 36 * width, width);
+    }
+    for (let row: usize = 0; row < 18; row++) tapsOfSix(first + 6 * row * width, width, second + 3 * row * width, width, width);
+    for (let z: usize = 0; z < 3; z++) {
+      for (let x: usize = 0; x < 3; x++) tapsOfSix(second + (18 * z + x) * width, 3 * width, taps + (9 * z + x) * width, 3 * width, width);
+    }
+    const to = tapsOf(weights, block * 8, inBlock * 8 + i);
+    let o = 0;
+    for (; o + 4 <= outs; o += 4) {
+      const row = to + <usize>o * step;
+      const at = taps + (<usize>o << 2);
+      for (let tap: usize = 0; tap < 24; tap += 4) transpose(at + tap * width, width, row + (tap << 2), step);
+      transpose(at + 23 * width, width, row + 23 * 4, step);
+    }
+    for (; o < outs; o++) {
+      for (let tap: usize = 0; tap < 27; tap++) store<f32>(to + <usize>o * step + (tap << 2), load<f32>(taps + tap * width + (<usize>o << 2)));
+    }
+  }
+}
+
+/** args: dweight (O, I, 27) plain, O, I, 0, sums [slab][i][place] in the transformed weights' layout, slabs, bytes of a place, depth of a tile. */
+export function winogradCollectWeights(args: usize, thread: i32, threads: i32): void {
+  const weights = changetype<Weights>(threadScratch + PIECE);
+  weightsAt(args, 0, weights);
+  const sums = address(args, 4);
+  const slabs = word(args, 5);
+  const place = address(args, 6);
+  const depth = word(args, 7);
+  const outBlocks = (weights.channelsOut + 7) >> 3;
+  const inBlocks = (weights.channelsIn + 7) >> 3;
+  writeNumbers();
+  const units = ((outBlocks + 1) >> 1) * inBlocks;
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+    const inBlock = unit % inBlocks;
+    const end = min(2 * (unit / inBlocks) + 2, outBlocks);
+    for (let block = 2 * (unit / inBlocks); block < end; block++) {
+      const blocks = isPair(block, outBlocks) ? 2 : 1;
+      collectPanel(weights, depth, block, blocks, inBlock, panelAt(sums, block, inBlocks) + <usize>(inBlock * blocks) * 256, place, slabs, threadScratch + BUFFER);
+      block += blocks - 1;
     }
   }
 }
@@ -488,8 +617,8 @@ function transformInput(x: Tensor, piece: Piece, depth: i32, blend: Blend, to: u
 
 // ---- products
 
-/** 4 tiles x 16 output channels, the sum over all input channels: c[2 blocks][tile][8] = a[block][tile][8] b[channel][16]. */
-function product4x16(a: usize, aBlock: usize, b: usize, inBlocks: i32, c: usize, cBlock: usize): void {
+/** 4 tiles x 16 output channels, the sum over all input channels, added to what stands there or not: c[2 blocks][tile][8] = a[block][tile][8] b[channel][16]. */
+function product4x16(a: usize, aBlock: usize, b: usize, inBlocks: i32, c: usize, cBlock: usize, add: bool): void {
   let p0 = f32x4.splat(0);
   let p1 = p0;
   let p2 = p0;
@@ -506,6 +635,25 @@ function product4x16(a: usize, aBlock: usize, b: usize, inBlocks: i32, c: usize,
   let s1 = p0;
   let s2 = p0;
   let s3 = p0;
+  if (add) {
+    const second = c + cBlock;
+    p0 = v128.load(c);
+    p1 = v128.load(c, 16);
+    q0 = v128.load(c, 32);
+    q1 = v128.load(c, 48);
+    r0 = v128.load(c, 64);
+    r1 = v128.load(c, 80);
+    s0 = v128.load(c, 96);
+    s1 = v128.load(c, 112);
+    p2 = v128.load(second);
+    p3 = v128.load(second, 16);
+    q2 = v128.load(second, 32);
+    q3 = v128.load(second, 48);
+    r2 = v128.load(second, 64);
+    r3 = v128.load(second, 80);
+    s2 = v128.load(second, 96);
+    s3 = v128.load(second, 112);
+  }
   const last = b + <usize>inBlocks * 512;
   while (b < last) {
     const end = b + 512;
@@ -560,7 +708,7 @@ function product4x16(a: usize, aBlock: usize, b: usize, inBlocks: i32, c: usize,
 }
 
 /** 4 tiles x 8 output channels. */
-function product4x8(a: usize, aBlock: usize, b: usize, inBlocks: i32, c: usize): void {
+function product4x8(a: usize, aBlock: usize, b: usize, inBlocks: i32, c: usize, add: bool): void {
   let p0 = f32x4.splat(0);
   let p1 = p0;
   let q0 = p0;
@@ -569,6 +717,16 @@ function product4x8(a: usize, aBlock: usize, b: usize, inBlocks: i32, c: usize):
   let r1 = p0;
   let s0 = p0;
   let s1 = p0;
+  if (add) {
+    p0 = v128.load(c);
+    p1 = v128.load(c, 16);
+    q0 = v128.load(c, 32);
+    q1 = v128.load(c, 48);
+    r0 = v128.load(c, 64);
+    r1 = v128.load(c, 80);
+    s0 = v128.load(c, 96);
+    s1 = v128.load(c, 112);
+  }
   const last = b + <usize>inBlocks * 256;
   while (b < last) {
     const end = b + 256;
@@ -603,20 +761,20 @@ function product4x8(a: usize, aBlock: usize, b: usize, inBlocks: i32, c: usize):
   v128.store(c, s1, 112);
 }
 
-/** The 36 products of one first index: result[place][block][tile][8] for output blocks `first` to `last`, `tiles` a multiple of 4. */
-function multiply(input: usize, inputPlace: usize, weights: usize, weightPlace: usize, result: usize, resultPlace: usize, inBlocks: i32, outBlocks: i32, first: i32, last: i32, tiles: i32, block: usize): void {
+/** The products of `places` places: result[place][block][tile][8] for output blocks `first` to `last`, `tiles` a multiple of 4. */
+function multiply(input: usize, inputPlace: usize, weights: usize, weightPlace: usize, result: usize, resultPlace: usize, places: i32, inBlocks: i32, outBlocks: i32, first: i32, last: i32, tiles: i32, block: usize, add: bool): void {
   const end = <usize>(tiles * 32);
-  for (let p: usize = 0; p < <usize>PLACES; p++) {
+  for (let p: usize = 0; p < <usize>places; p++) {
     const a = input + p * inputPlace;
     let c = result + p * resultPlace;
     for (let o = first; o < last; o++) {
       const b = panelAt(weights + p * weightPlace, o, inBlocks);
       if (isPair(o, outBlocks)) {
-        for (let t: usize = 0; t < end; t += 128) product4x16(a + t, block, b, inBlocks, c + t, block);
+        for (let t: usize = 0; t < end; t += 128) product4x16(a + t, block, b, inBlocks, c + t, block, add);
         c += block;
         o++;
       } else {
-        for (let t: usize = 0; t < end; t += 128) product4x8(a + t, block, b, inBlocks, c + t);
+        for (let t: usize = 0; t < end; t += 128) product4x8(a + t, block, b, inBlocks, c + t, add);
       }
       c += block;
     }
@@ -765,7 +923,7 @@ export function winograd(args: usize, thread: i32, threads: i32): void {
         at += <usize>(piece.tiles * 32);
       }
       const used = ((<i32>(at >> 5)) + 3) & ~3;
-      multiply(input, inputPlace, weights + <usize>(PLACES * i) * weightPlace, weightPlace, result, resultPlace, x.blocks, y.blocks, first, end, used, block);
+      multiply(input, inputPlace, weights + <usize>(PLACES * i) * weightPlace, weightPlace, result, resultPlace, PLACES, x.blocks, y.blocks, first, end, used, block, false);
       at = 0;
       for (let index = firstPiece; index < lastPiece; index++) {
         locate(y, cut, index, piece);
@@ -969,6 +1127,35 @@ function outer4x8(x: usize, dy: usize, tiles: i32, sum: usize): void {
   v128.store(sum, s1, 112);
 }
 
+/** sums[place][panel of output blocks first to last][input channel][8 or 16] += input^T gradient of `places` places, over `tiles` tiles. */
+function multiplyOuter(input: usize, inputPlace: usize, gradient: usize, gradientPlace: usize, sums: usize, sumPlace: usize, places: i32, inBlocks: i32, outBlocks: i32, first: i32, last: i32, tiles: i32, block: usize): void {
+  for (let p: usize = 0; p < <usize>places; p++) {
+    let right = gradient + p * gradientPlace;
+    for (let o = first; o < last; o++) {
+      let sum = panelAt(sums + p * sumPlace, o, inBlocks);
+      let left = input + p * inputPlace;
+      if (isPair(o, outBlocks)) {
+        for (let b = 0; b < inBlocks; b++) {
+          outer4x16(left, right, block, tiles, sum);
+          outer4x16(left + 16, right, block, tiles, sum + 256);
+          left += block;
+          sum += 512;
+        }
+        right += block;
+        o++;
+      } else {
+        for (let b = 0; b < inBlocks; b++) {
+          outer4x8(left, right, tiles, sum);
+          outer4x8(left + 16, right, tiles, sum + 128);
+          left += block;
+          sum += 256;
+        }
+      }
+      right += block;
+    }
+  }
+}
+
 /**
  * args: x blocked, dy blocked, sums [slab][i][place] in the transformed weights' layout, slabs, cut, bytes of a place of the sums. A unit is a slab of
  * segments, a part of the output channels, and one first index.
@@ -1019,31 +1206,134 @@ export function winogradWeightGradient(args: usize, thread: i32, threads: i32): 
         at += <usize>(piece.tiles * 32);
       }
       const used = <i32>(at >> 5);
-      for (let p: usize = 0; p < <usize>PLACES; p++) {
-        let right = gradient + p * gradientPlace;
-        for (let o = first; o < end; o++) {
-          let sum = panelAt(total + p * sumPlace, o, x.blocks);
-          let left = input + p * inputPlace;
-          if (isPair(o, dy.blocks)) {
-            for (let b = 0; b < x.blocks; b++) {
-              outer4x16(left, right, block, used, sum);
-              outer4x16(left + 16, right, block, used, sum + 256);
-              left += block;
-              sum += 512;
-            }
-            right += block;
-            o++;
-          } else {
-            for (let b = 0; b < x.blocks; b++) {
-              outer4x8(left, right, used, sum);
-              outer4x8(left + 16, right, used, sum + 128);
-              left += block;
-              sum += 256;
-            }
-          }
-          right += block;
+      multiplyOuter(input, inputPlace, gradient, gradientPlace, total, sumPlace, PLACES, x.blocks, dy.blocks, first, end, used, block);
+    }
+  }
+}
+
+// ---- few tiles
+//
+// At the deepest levels there are a handful of tiles and most of the weights, which transformed take five to eight times as much as they are: to write them
+// to memory and read them again takes longer than all products. Here a panel's are transformed eight or sixteen input channels at a time, into the
+// second-level cache, and used there for all tiles; and the sums of the weights' gradient become taps where they are. What is transformed of
+// the tiles themselves is small: all places of it stand in memory, [i][place][block][tile][8].
+
+/** Input blocks whose weights are transformed at a time. */
+const CHUNK: i32 = 2;
+
+@inline
+function tilesOf(t: Tensor, cut: Cut): i32 {
+  return piecesOf(t, cut) * cut.pieceTiles;
+}
+
+/** args: x or dy blocked, transformed tiles, gradient, -, cut. B^T x B, or A dy A^T if `gradient`. A unit is a piece and a first index; a row is one piece. */
+export function winogradTiles(args: usize, thread: i32, threads: i32): void {
+  const t = tensor(args, 0);
+  const to = address(args, 1);
+  const gradient = word(args, 2);
+  const cut = changetype<Cut>(args + 16);
+  const depth = cut.depth;
+  const block = <usize>(((tilesOf(t, cut) + 3) & ~3) * 32);
+  const place = <usize>t.blocks * block + CACHE_LINE;
+  writeNumbers();
+  const piece = changetype<Piece>(threadScratch + PIECE);
+  const blend = changetype<Blend>(threadScratch + BLEND);
+  const buffer = threadScratch + BUFFER;
+  const units = piecesOf(t, cut) * (depth + 2);
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+    const i = unit % (depth + 2);
+    const index = unit / (depth + 2);
+    locate(t, cut, index, piece);
+    const at = to + <usize>(PLACES * i) * place + <usize>(index * cut.pieceTiles) * VOXEL;
+    if (gradient) {
+      gradientBlend(depth, i, blend);
+      transformGradient(t, piece, depth, blend, 0, t.blocks, at, place, block, buffer);
+    } else {
+      inputBlend(depth, i, blend);
+      transformInput(t, piece, depth, blend, at, place, block, buffer);
+    }
+  }
+}
+
+/** args: transformed tiles, y blocked, bias (whole blocks), blocks of x, cut, weight, O, I, adjoint. A unit is a pair of output blocks. Writes no halo. */
+export function winogradFew(args: usize, thread: i32, threads: i32): void {
+  const input = address(args, 0);
+  const y = tensor(args, 1);
+  const bias = address(args, 2);
+  const inBlocks = word(args, 3);
+  const cut = changetype<Cut>(args + 16);
+  const piece = changetype<Piece>(threadScratch + PIECE);
+  const weights = changetype<Weights>(threadScratch + BLEND);
+  weightsAt(args, 11, weights);
+  writeNumbers();
+  const buffer = threadScratch + BUFFER;
+  const depth = cut.depth;
+  const places = PLACES * (depth + 2);
+  const tiles = (tilesOf(y, cut) + 3) & ~3;
+  const block = <usize>(tiles * 32);
+  const inputPlace = <usize>inBlocks * block + CACHE_LINE;
+  const panelPlace = panelAt(0, 2, CHUNK) + CACHE_LINE;
+  const resultPlace = 2 * block + CACHE_LINE;
+  const panels = cut.scratch + <usize>threadIndex * cut.scratchBytes;
+  const result = panels + <usize>places * panelPlace;
+  const units = (y.blocks + 1) >> 1;
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+    const first = 2 * unit;
+    const blocks = min(2, y.blocks - first);
+    for (let from = 0; from < inBlocks; from += CHUNK) {
+      const chunk = min(CHUNK, inBlocks - from);
+      for (let b = 0; b < blocks; b++) {
+        const width = isPair(b, blocks) ? 2 : 1;
+        for (let c = 0; c < chunk; c++) {
+          transformPanel(weights, depth, first + b, width, from + c, panelAt(panels, b, chunk) + <usize>(c * width) * 256, panelPlace, buffer);
         }
+        b += width - 1;
       }
+      multiply(input + <usize>from * block, inputPlace, panels, panelPlace, result, resultPlace, places, chunk, blocks, 0, blocks, tiles, block, from > 0);
+    }
+    for (let i = 0; i < depth + 2; i++) {
+      for (let index = 0; index < piecesOf(y, cut); index++) {
+        locate(y, cut, index, piece);
+        transformResult(y, piece, depth, i, first, first + blocks, result + <usize>(PLACES * i) * resultPlace + <usize>(index * cut.pieceTiles) * VOXEL, resultPlace, block, bias, buffer);
+      }
+    }
+  }
+}
+
+/**
+ * args: transformed tiles of x, of dy, blocks of x, of dy, cut, dweight, O, I, 0, tiles. A unit is a pair of output blocks and an input block.
+ */
+export function winogradFewWeightGradient(args: usize, thread: i32, threads: i32): void {
+  const input = address(args, 0);
+  const gradient = address(args, 1);
+  const inBlocks = word(args, 2);
+  const outBlocks = word(args, 3);
+  const cut = changetype<Cut>(args + 16);
+  const tiles = word(args, 15);
+  const weights = changetype<Weights>(threadScratch + BLEND);
+  weightsAt(args, 11, weights);
+  writeNumbers();
+  const depth = cut.depth;
+  const places = PLACES * (depth + 2);
+  const block = <usize>(((tiles + 3) & ~3) * 32);
+  const inputPlace = <usize>inBlocks * block + CACHE_LINE;
+  const gradientPlace = <usize>outBlocks * block + CACHE_LINE;
+  const sumPlace = panelAt(0, 2, 1) + CACHE_LINE;
+  const sums = cut.scratch + <usize>threadIndex * cut.scratchBytes;
+  const units = ((outBlocks + 1) >> 1) * inBlocks;
+  const last = shareStart(units, thread + 1, threads);
+  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+    const inBlock = unit % inBlocks;
+    const first = 2 * (unit / inBlocks);
+    const blocks = min(2, outBlocks - first);
+    memory.fill(sums, 0, <usize>places * sumPlace);
+    multiplyOuter(input + <usize>inBlock * block, inputPlace, gradient + <usize>first * block, gradientPlace, sums, sumPlace, places, 1, blocks, 0, blocks, tiles, block);
+    for (let b = 0; b < blocks; b++) {
+      const width = isPair(b, blocks) ? 2 : 1;
+      collectPanel(weights, depth, first + b, width, inBlock, panelAt(sums, b, 1), sumPlace, 1, threadScratch + BUFFER);
+      b += width - 1;
     }
   }
 }

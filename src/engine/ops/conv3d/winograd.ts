@@ -85,3 +85,33 @@ export function cutOf(shape: Shape, inBlocks: number, outBlocks: number, kind: '
   const transformed = PLACES * (inBlocks + length) * blockBytes + 2 * PLACES * CACHE_LINE_BYTES;
   return { depth, pieceTiles, rowPieces, segmentPieces, parts, slabs, threadBytes: align(transformed) };
 }
+
+/** Tiles up to which weights are transformed where they are used, instead of once for all segments: what comes of all places must fit into a cache. */
+const FEW_TILES = 32;
+/** Input blocks whose weights are transformed at a time; the same as in winograd.as.ts. */
+const CHUNK = 2;
+
+/** How to compute a convolution of few tiles and many weights, or the gradient of its weights; undefined if it is none. */
+export interface FewTiles {
+  readonly cut: TileCut;
+  readonly tiles: number;
+  /** Bytes of the transformed tiles of `blocks` channel blocks. */
+  readonly tileBytes: (blocks: number) => number;
+}
+
+export function fewTiles(shape: Shape, outBlocks: number, kind: 'result' | 'weights'): FewTiles | undefined {
+  const depth = depthOf(shape);
+  const tiles = tilesOf(shape, depth);
+  const pieceTiles = Math.ceil(shape[4]! / TILE);
+  // results are shared out by pairs of output blocks
+  if (tiles > FEW_TILES || pieceTiles > MAX_PIECE_TILES || outBlocks < UNITS_WANTED) return undefined;
+  const places = placesOf(depth);
+  const tilesBytes = Math.ceil(tiles / 4) * 4 * VOXEL_BYTES;
+  const panels = placeBytes(kind === 'result' ? CHUNK : 1, 2);
+  const threadBytes = align(places * (panels + (kind === 'result' ? 2 * tilesBytes + CACHE_LINE_BYTES : 0)));
+  return {
+    cut: { depth, pieceTiles, rowPieces: 1, segmentPieces: 1, parts: 1, slabs: 1, threadBytes },
+    tiles,
+    tileBytes: (blocks) => places * (blocks * tilesBytes + CACHE_LINE_BYTES),
+  };
+}
