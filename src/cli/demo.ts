@@ -1,28 +1,37 @@
 /**
- * The demo: from nothing to a trained network and its report, in six to eight minutes on two cores.
+ * The demo: from nothing to a trained network and its report, in minutes.
  *
  * The same library calls as `phantom`, `prepare`, `pretrain` and `report`, with a small network on coarse images. Each part keeps what
- * an earlier, interrupted call did, so the same call continues. Everything lies in subfolders of `out`.
+ * an earlier, interrupted call did, so the same call continues. Everything lies in subfolders of `out`. Before a training begins, a few real
+ * steps are timed: on a slow machine there is a shorter one.
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { prepareCohort } from '../cohort/prepare.ts';
 import type { BackendName } from '../engine/backend.ts';
-import { WorkError } from '../errors/errors.ts';
+import { UsageError, WorkError } from '../errors/errors.ts';
+import { formatDuration } from '../errors/format-duration.ts';
+import { createBackend } from '../node/backends.ts';
 import type { Progress } from '../node/progress.ts';
 import type { EvaluationRecord } from '../report/run-data.ts';
 import { writeReport } from '../report/write-report.ts';
 import { DEMO_SETTINGS } from '../training/demo-settings.ts';
-import { pretrain } from '../training/pretrain.ts';
+import { pretrain, pretrainFacts } from '../training/pretrain.ts';
 import { parseConfiguration } from '../training/read-configuration.ts';
-import { readRunRecord } from '../training/run-record.ts';
+import { type RunRecord, readRunRecord } from '../training/run-record.ts';
+import { measureStepSeconds } from '../training/speed.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
 
 export interface DemoCall {
   readonly out: string;
   /** Names the patients and the training; equal seeds give equal demos. */
   readonly seed: number;
-  readonly steps: number;
+  /** Of the training in all; left out: as many as the demo has, or the short demo. */
+  readonly steps?: number;
+  /** The short demo, which a slow machine gets otherwise too. */
+  readonly short?: boolean;
+  /** Asks a person, who is told how long both take; true: the short one. Left out: nobody is there, and a slow machine gets the short one. */
+  readonly ask?: (question: string, signal: AbortSignal) => Promise<boolean>;
   /** All cores if left out. */
   readonly threads?: number;
   readonly backend: BackendName;
@@ -37,21 +46,65 @@ export interface DemoResult {
   readonly run: string;
   readonly report: string;
   readonly step: number;
+  /** Whether it was the short demo. */
+  readonly short: boolean;
   /** False if it was stopped: the same call continues. */
   readonly finished: boolean;
   /** On held-out pairs; null if it was stopped before the first one. */
   readonly evaluation: EvaluationRecord | null;
 }
 
+/** More is no demo any more: a shorter one is offered. */
+const PATIENCE_MS = 10 * 60_000;
+/** What evaluations, pictures and checkpoints add to the steps. */
+const BESIDE_STEPS = 1.1;
+
+/** How a training is told: how many steps, and how long its learning rate falls. */
+interface Plan {
+  readonly steps: number;
+  readonly learningRateDecaySteps: number;
+}
+const wholePlan = (steps: number = DEMO_SETTINGS.pretrain.steps): Plan => ({
+  steps,
+  learningRateDecaySteps: DEMO_SETTINGS.pretrain.learningRateDecaySteps,
+});
+const SHORT: Plan = { steps: DEMO_SETTINGS.shortSteps, learningRateDecaySteps: DEMO_SETTINGS.shortSteps };
+
+const isShort = (plan: Pick<Plan, 'learningRateDecaySteps'>): boolean =>
+  plan.learningRateDecaySteps === SHORT.learningRateDecaySteps;
+
+/** A training that was begun goes on as it was begun. */
+export function begunPlan({ configuration }: RunRecord, steps: number | undefined): Plan {
+  const { learningRateDecaySteps = 0 } = configuration as Partial<Plan>;
+  return isShort({ learningRateDecaySteps }) ? { ...SHORT, ...(steps !== undefined && { steps }) } : wholePlan(steps);
+}
+
+/** The whole demo where that takes minutes, otherwise what the caller, or whoever is asked, wants. */
+export async function newPlan(
+  { steps, short, ask, progress, signal }: Pick<DemoCall, 'steps' | 'short' | 'ask' | 'progress' | 'signal'>,
+  stepSeconds: number,
+): Promise<Plan> {
+  const lasts = (plan: Plan): number => plan.steps * stepSeconds * BESIDE_STEPS * 1000;
+  const text = (plan: Plan): string => `${formatDuration(lasts(plan))} for ${plan.steps} steps`;
+  const measured = `a step takes ${stepSeconds.toPrecision(2)} s here`;
+  const wanted = short ? SHORT : wholePlan(steps);
+  if (short || steps !== undefined || lasts(wanted) <= PATIENCE_MS) {
+    progress.say(`${measured}: about ${text(wanted)}`);
+    return wanted;
+  }
+  const choice = `${measured}: the whole demo would take about ${text(wanted)}, the short one about ${text(SHORT)}, with a weaker result`;
+  if (ask) return (await ask(choice, signal)) ? SHORT : wanted;
+  progress.say(`${choice}. This is the short one; --steps ${wanted.steps} with another --out trains in full`);
+  return SHORT;
+}
+
 /** @throws WorkError if it is stopped before training, or `out` holds another demo */
-export async function runDemo({ out, seed, steps, threads, backend, progress, signal, program }: DemoCall): Promise<DemoResult> {
+export async function runDemo(call: DemoCall): Promise<DemoResult> {
+  const { out, seed, threads, backend, progress, signal, program } = call;
   const { phantoms, prepare, pretrain: training } = DEMO_SETTINGS;
+  const configurationOf = (plan: Plan) =>
+    parseConfiguration({ ...training, ...plan, seed, threads: threads ?? 'auto', backend }, [], 'the settings of the demo');
   const [images, cohort, run] = ['images', 'cohort', 'run'].map((name) => join(out, name)) as [string, string, string];
-  const configuration = parseConfiguration(
-    { ...training, steps, seed, threads: threads ?? 'auto', backend },
-    [],
-    'the settings of the demo',
-  );
   const stopHere = (): void => {
     if (signal.aborted) throw new WorkError(`stopped; the same command continues in ${out}`);
   };
@@ -75,11 +128,33 @@ export async function runDemo({ out, seed, steps, threads, backend, progress, si
   stopHere();
 
   progress.say(`3/4 pre-training: ${run}`);
-  const resume = (await readRunRecord(run)) !== undefined;
-  const { finished, step } = await pretrain({ cohort, out: run, configuration, resume, progress, signal });
+  const record = await readRunRecord(run);
+  let [plan, stepSeconds]: [Plan, number | undefined] = [wholePlan(call.steps), undefined];
+  if (record) {
+    plan = begunPlan(record, call.steps);
+    if (call.short && !isShort(plan))
+      throw new UsageError(`--short: ${run} was begun in full; give another --out, or leave --short out`);
+  } else {
+    const configuration = configurationOf(plan);
+    const { training: subjects } = await pretrainFacts(cohort, configuration);
+    const job = { cohort, training: subjects.map(({ id }) => id), configuration };
+    stepSeconds = await measureStepSeconds(await createBackend(backend, threads), job, signal);
+    stopHere();
+    plan = await newPlan(call, stepSeconds);
+    stopHere();
+  }
+  const { finished, step } = await pretrain({
+    cohort,
+    out: run,
+    configuration: configurationOf(plan),
+    resume: record !== undefined,
+    progress,
+    ...(stepSeconds !== undefined && { stepSeconds }),
+    signal,
+  });
 
   progress.say(`4/4 writing the report: ${report}`);
   const title = `Matching hearts in ${phantoms.subjects} synthetic CTs`;
   const { evaluation } = await writeReport({ run, out: report, title, program });
-  return { cohort, run, report, step, finished, evaluation };
+  return { cohort, run, report, step, finished, short: isShort(plan), evaluation };
 }

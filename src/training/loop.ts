@@ -135,11 +135,11 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
   };
 
   try {
-    progress.start(steps, 'steps', firstStep);
     if (firstStep === 0) {
       await save();
       if (log.evaluateEverySteps > 0) await evaluate(log.picturesEverySteps > 0);
     }
+    progress.start(steps, 'steps', firstStep);
     while (state.step < steps && !exhausted() && !signal?.aborted) {
       const startMs = performance.now();
       const taken = await Promise.all(Array.from({ length: batch }, (_, sample) => examples.take(state.step, sample)));

@@ -42,6 +42,8 @@ export interface PretrainCall {
   readonly configuration: PretrainConfiguration;
   readonly resume: boolean;
   readonly progress: Progress;
+  /** What a step takes, where that is known; otherwise it is estimated. */
+  readonly stepSeconds?: number;
   /** Aborted: the run ends after the step, with a checkpoint. */
   readonly signal?: AbortSignal;
 }
@@ -117,7 +119,7 @@ async function announce(
     availableTo(backend),
   );
   const { program } = trainingProgram(options);
-  const seconds = await estimateStepSeconds(backend, program.graphs.get('gradient')!, configuration.batch);
+  const seconds = call.stepSeconds ?? (await estimateStepSeconds(backend, program.graphs.get('gradient')!, configuration.batch));
   progress.say(
     [
       `cohort     ${call.cohort}: ${training} subjects to train with, ${cohort.subjects.length - training} held out`,

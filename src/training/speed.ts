@@ -1,7 +1,16 @@
-/** How long a step will take, before the first one: the network's arithmetic over the speed of its largest convolution on this backend. */
+/**
+ * How long a step will take, before the first one: roughly, as the network's arithmetic over the speed of its largest convolution on this
+ * backend, or measured on real steps.
+ */
 import type { Backend } from '../engine/backend.ts';
 import { elementCount, Graph, type Node, type Shape } from '../engine/graph.ts';
 import { conv3d } from '../engine/ops/conv3d/conv3d.ts';
+import { STATES, trainingProgram } from '../method/gvsl.ts';
+import { INITIAL_LOSS_SCALE } from '../method/loss-scaling.ts';
+import { initialParameters } from '../model/parameters.ts';
+import { openPairExamples, type PairJob } from './pair-examples.ts';
+import { stepOptions } from './pair-step.ts';
+import { lossesOf, trainStep } from './step.ts';
 
 /** Multiplications and additions of a graph's convolutions and their adjoints: nearly all of its arithmetic. */
 export function convolutionFlops(graph: Graph): number {
@@ -53,4 +62,44 @@ export async function estimateStepSeconds(backend: Backend, gradient: Graph, run
     .reduce((most, node) => (work(node) > work(most) ? node : most));
   const rate = await measureConvolution(backend, largest.inputs[0]!.shape, largest.shape[1]!);
   return (OTHER_WORK * runs * convolutionFlops(gradient)) / rate;
+}
+
+/** A step's code is made quicker while it runs: until then it says little of later steps. */
+const WARMUP_MS = 1000;
+const MEASURED_MS = 2000;
+
+/** Seconds of a real step of pre-training: on examples as they are made, in a session that is closed again. Takes some seconds. */
+export async function measureStepSeconds(backend: Backend, job: PairJob, signal?: AbortSignal): Promise<number> {
+  const { configuration } = job;
+  const { batch, learningRate, seed } = configuration;
+  const lossScaling = backend.half === true;
+  const { program, table } = trainingProgram({ ...stepOptions(configuration), lossScaling });
+  const examples = await openPairExamples(job, 0);
+  try {
+    const session = await backend.open(program);
+    try {
+      await session.writeState(STATES.parameters, initialParameters(table, seed));
+      let step = 0;
+      const stepsFor = async (leastMs: number): Promise<number> => {
+        const [start, before] = [performance.now(), step];
+        do {
+          const taken = await Promise.all(Array.from({ length: batch }, (_, sample) => examples.take(step, sample)));
+          await trainStep(
+            { session, gradient: async (images, scaling) => lossesOf(await session.run('gradient', { ...images, ...scaling })) },
+            taken,
+            learningRate,
+            step++,
+            lossScaling ? INITIAL_LOSS_SCALE : undefined,
+          );
+        } while (performance.now() - start < leastMs && step < configuration.steps - 1 && !signal?.aborted);
+        return (performance.now() - start) / 1000 / (step - before);
+      };
+      const warmup = await stepsFor(WARMUP_MS);
+      return step < configuration.steps && !signal?.aborted ? await stepsFor(MEASURED_MS) : warmup;
+    } finally {
+      await session.close();
+    }
+  } finally {
+    await examples.close();
+  }
 }

@@ -8,8 +8,26 @@ interface Options {
   readonly out: string;
   readonly seed: string;
   readonly steps?: string;
+  readonly short?: boolean;
   readonly threads?: string;
   readonly backend: BackendName;
+}
+
+/** Asks on the terminal which demo it shall be; Enter is the short one. */
+async function askForShort(question: string, signal: AbortSignal): Promise<boolean> {
+  const { createInterface } = await import('node:readline/promises');
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  // the terminal takes Ctrl-C for itself while it asks
+  terminal.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+  try {
+    const answer = await terminal.question(`${question}.\nThe whole one? [y/N] `, { signal });
+    return !/^\s*y/i.test(answer);
+  } catch (error) {
+    if (signal.aborted) return true;
+    throw error;
+  } finally {
+    terminal.close();
+  }
 }
 
 /** Adds `gvsl demo`. */
@@ -17,17 +35,21 @@ export function registerDemo(program: Command): void {
   const command = program
     .command('demo')
     .description(
-      'draw synthetic heart CTs, pre-train a small network on them and report how well it matches unseen ones: six to eight minutes on two cores',
+      'draw synthetic heart CTs, pre-train a small network on them and report how well it matches unseen ones: about five minutes on two cores',
     )
     .option('--out <folder>', 'where everything is written; an interrupted demo continues there', 'demo')
     .option('--seed <n>', 'names the patients and the training', '1')
     .option('--steps <n>', 'train for so many steps in all; more than before goes on from there')
+    .option(
+      '--short',
+      'a third of the training, with a weaker result; taken, or offered, where the whole would take over ten minutes',
+    )
     .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('cpu'))
     .option('--threads <n>', 'threads that compute (default: all cores, or the CPU quota of the container)')
     .addHelpText('after', '\nExample:\n  gvsl demo --out demo');
   action(command, async (options: Options) => {
     const { runDemo } = await import('../demo.ts');
-    const { DEMO_SETTINGS } = await import('../../training/demo-settings.ts');
+    const { UsageError } = await import('../../errors/errors.ts');
     const { positiveInteger } = await import('../numbers.ts');
     const { programName } = await import('../program-name.ts');
     const { stopSignal } = await import('../stop-signal.ts');
@@ -36,11 +58,14 @@ export function registerDemo(program: Command): void {
     const { word } = await import('../../report/commands.ts');
     const startedMs = performance.now();
     const { out } = options;
-    const steps = options.steps === undefined ? DEMO_SETTINGS.pretrain.steps : positiveInteger('--steps', options.steps);
+    if (options.short && options.steps !== undefined) throw new UsageError('--short: has steps of its own; leave --steps out');
+    const steps = options.steps === undefined ? undefined : positiveInteger('--steps', options.steps);
     const result = await runDemo({
       out,
       seed: positiveInteger('--seed', options.seed, 0),
-      steps,
+      ...(steps !== undefined && { steps }),
+      short: options.short === true,
+      ...(process.stdin.isTTY && process.stderr.isTTY && { ask: askForShort }),
       ...(options.threads === undefined ? {} : { threads: positiveInteger('--threads', options.threads) }),
       backend: options.backend,
       progress: createProgress(),
@@ -65,7 +90,7 @@ export function registerDemo(program: Command): void {
       ];
     };
     const text = [
-      `${finished ? 'done' : 'stopped'} after ${step} steps, ${formatDuration(timeMs)}`,
+      `${finished ? 'done' : 'stopped'} after ${step} steps${result.short ? ' (the short demo)' : ''}, ${formatDuration(timeMs)}`,
       ...(evaluation ? [`${evaluation.pairs} held-out pairs at step ${evaluation.step}, before -> after matching:`] : []),
       ...figure('landmark error', ' mm', 2, evaluation?.landmarkErrorMm),
       ...figure('label overlap', '', 3, evaluation?.labelDice),
@@ -76,7 +101,7 @@ export function registerDemo(program: Command): void {
       `report:        ${pathToFileURL(result.report).href}`,
       finished
         ? `train longer:  ${again} --steps ${2 * step}`
-        : `go on:         ${again}${options.steps ? ` --steps ${steps}` : ''}`,
+        : `go on:         ${again}${steps === undefined ? '' : ` --steps ${steps}`}`,
     ].join('\n');
     return { json: { ...result, timeMs }, text, exitCode: finished ? 0 : 1 };
   });
