@@ -1,9 +1,9 @@
 /**
- * Writes the tables of docs/benchmarks.md from the results in docs/benchmarks/node*.json, the newest Node first. Run after a build:
+ * Writes the tables of docs/benchmarks.md from the results in docs/benchmarks/node*.json and train-node*.json, the newest Node first. Run after a build:
  * node scripts/make-benchmarks.mjs (with --print it goes to stdout instead).
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { markdown, suiteText } from '../dist/bench/tables.js';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { markdown, suiteText, trainingText } from '../dist/bench/tables.js';
 
 const START = '<!-- results -->\n';
 const END = '<!-- end of results -->\n';
@@ -14,9 +14,16 @@ const majors = readdirSync(folder)
   .map((name) => /^node(\d+)\.json$/.exec(name)?.[1])
   .filter((major) => major !== undefined)
   .sort((a, b) => b - a);
+const read = (name) => {
+  const path = new URL(name, folder);
+  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined;
+};
 const sections = majors.map((major) => {
-  const result = JSON.parse(readFileSync(new URL(`node${major}.json`, folder), 'utf8'));
-  return `## Node ${major}\n\n${suiteText(result, markdown)}\n`;
+  const training = read(`train-node${major}.json`);
+  return [
+    `## Node ${major}\n\n${suiteText(read(`node${major}.json`), markdown)}\n`,
+    ...(training ? [`### The loop of a training, Node ${major}\n\n${trainingText(training, markdown)}\n`] : []),
+  ].join('\n');
 });
 
 const text = readFileSync(page, 'utf8');

@@ -20,6 +20,7 @@ import { memoryText, peakOf, planReport } from './memory.ts';
 import { measureGpuPeaks, measurePeaks } from './peaks.ts';
 import { checkPeer, findPython, measurePeer, PEER_SCRIPT } from './peer.ts';
 import { directFlops, kernelShares, medianTimes, sharesByKernel } from './profile.ts';
+import { type Ratio, ratioOf } from './ratios.ts';
 import { measureStep, requireBenchMemory } from './step.ts';
 import type { SuiteResult, SuiteRow } from './suite.ts';
 import { comparisonText, markdown, stepTable, suiteText } from './tables.ts';
@@ -118,34 +119,59 @@ describe('in turn', () => {
 });
 
 describe('compareResults', () => {
-  it('gives the ratios of what both have measured, and marks what is more than a tenth slower or larger', () => {
+  const [was, noisy] = [ratioOf('a over b', [0.5, 0.52, 0.48]), ratioOf('c over d', [0.5, 0.9, 0.7])];
+  it('calls a ratio worse if all its rounds lie above all of before, and a time of the same machine slower', () => {
     const larger = row(32, 1.05);
-    const now = resultOf([{ ...larger, gvsl: { ...larger.gvsl, peakBytes: 1.25 * 2 ** 30 } }, row(48, 2), row(64, 6)]);
-    const comparison = compareResults(now, resultOf([row(32, 1), row(64, 5)]));
-    expect(comparison).toEqual({
+    const rows = [{ ...larger, gvsl: { ...larger.gvsl, peakBytes: 1.25 * 2 ** 30 } }, row(48, 2), row(64, 6)];
+    const ratios = [ratioOf('a over b', [0.6, 0.57, 0.63]), ratioOf('c over d', [0.8, 0.95, 1]), ratioOf('new', [1])];
+    const comparison = compareResults(
+      { ...resultOf(rows), ratios },
+      { ...resultOf([row(32, 1), row(64, 5)]), ratios: [was, noisy] },
+    );
+    expect(comparison).toMatchObject({
       differences: [],
-      changes: [
-        { what: 'step 32^3, width 1', ratio: 1.05, memoryRatio: 1.25, slower: false, larger: true },
-        { what: 'step 64^3, width 1', ratio: 1.2, memoryRatio: 1, slower: true, larger: false },
+      ratios: [
+        { what: 'a over b', worse: true },
+        { what: 'c over d', worse: false },
       ],
+      times: [
+        { what: 'step 32^3, width 1', time: 1.05, memory: 1.25, slower: false, larger: true },
+        { what: 'step 64^3, width 1', time: 1.2, memory: 1, slower: true, larger: false },
+      ],
+      worse: true,
     });
-    const text = comparisonText(comparison, 'before.json', false);
+    const text = comparisonText(comparison, 'before.json');
+    expect(text).toContain('a over b: 0.600 (0.570 to 0.630), was 0.500 (0.480 to 0.520)  WORSE');
     expect(text).toContain('step 32^3, width 1: 1.05 of the time, 1.25 of the memory  LARGER');
-    expect(text).toContain('step 64^3, width 1: 1.20 of the time  SLOWER, 1.00 of the memory');
-    expect(text).toContain('2 of 2 rows');
+    expect(text).toContain('step 64^3, width 1: 1.20 of the time (slower), 1.00 of the memory');
+    expect(text).toMatch(/worse: a over b; memory of step 32\^3, width 1$/);
+  });
+  it('tells a slow day from a slow change', () => {
+    const [now, before] = [resultOf([row(64, 6)]), resultOf([row(64, 5)])];
+    const verdict = (ratios: [Ratio[], Ratio[]]): string => {
+      const comparison = compareResults({ ...now, ratios: ratios[0] }, { ...before, ratios: ratios[1] });
+      expect(comparison.worse).toBe(false);
+      return comparisonText(comparison, 'before.json').split('\n').at(-1)!;
+    };
+    expect(verdict([[was], [was]])).toBe('no ratio is worse, 1 of 1 rows are slower: a slow day');
+    expect(verdict([[], []])).toMatch(/a slow day or a slow change, this cannot tell/);
+    // beyond all rounds of before, but by less than a twentieth
+    expect(verdict([[ratioOf('a over b', [0.521])], [was]])).toMatch(/a slow day$/);
+    const same = compareResults({ ...now, ratios: [was] }, { ...now, ratios: [was] });
+    expect(comparisonText(same, 'before.json')).toMatch(/\nnothing worse$/);
   });
   it.each([
     [{ cpu: 'Another' }, 'on another processor (Another)'],
     [{ node: 'v20.1.0' }, 'with Node v20.1.0'],
     [{ build: 'relaxed' as const }, 'with build relaxed'],
     [{ threads: 4 }, 'with threads 4'],
-  ])('is not made with results that were taken otherwise, unless asked for by name: %o', (machine, reason) => {
-    const comparison = compareResults(resultOf([row(32, 1)]), resultOf([row(32, 2)], machine));
-    expect(comparison.differences).toEqual([reason]);
-    expect(comparisonText(comparison, 'before.json', false)).toBe(`not comparable with before.json: taken ${reason}`);
-    const asked = comparisonText(comparison, 'before.json', true);
-    expect(asked).toContain(`taken ${reason}`);
-    expect(asked).toContain('0.50 of the time');
+  ])('compares no times with results that were taken otherwise: %o', (machine, reason) => {
+    const comparison = compareResults(
+      { ...resultOf([row(32, 1)]), ratios: [was] },
+      { ...resultOf([row(32, 2)], machine), ratios: [was] },
+    );
+    expect(comparison).toMatchObject({ differences: [reason], times: [], ratios: [{ worse: false }] });
+    expect(comparisonText(comparison, 'before.json')).toContain(`taken ${reason}: ratios may differ by that`);
   });
   it('takes another release of the same Node for the same', () => {
     expect(compareResults(resultOf([]), resultOf([], { node: 'v24.9.9' })).differences).toEqual([]);

@@ -6,6 +6,7 @@ import type { DataResult } from './data.ts';
 import { inOwnProcess, inTwoRounds, joined, measureInTurn, type Peer, type Timing } from './in-turn.ts';
 import { describeMachine, type Machine } from './machine.ts';
 import { measurePeaks, type Peaks } from './peaks.ts';
+import { measureRatios, type Ratio } from './ratios.ts';
 import { type Kind, requireBenchMemory, type StepResult } from './step.ts';
 
 export interface SuiteRow {
@@ -30,6 +31,8 @@ export interface SuiteResult {
   readonly command?: string;
   readonly peaks: Peaks;
   readonly rows: readonly SuiteRow[];
+  /** What can be compared with another day's (results of before have none). */
+  readonly ratios?: readonly Ratio[];
   /** What was not measured, and why or how it would be. */
   readonly leftOut?: readonly string[];
   /** Where the time of a large and of a small step goes; none where it does not fit. */
@@ -108,6 +111,8 @@ export async function runSuite(request: SuiteRequest): Promise<SuiteResult> {
   }
   progress.say('peaks of this machine');
   const peaks = await measurePeaks(build, threads);
+  progress.say('ratios for comparisons');
+  const ratios = await measureRatios(request);
   const { measureData } = await import('./data.ts');
   const data = await measureData(DATA_SIZE, threads, progress, signal);
   const machine = describeMachine(build, threads);
@@ -117,6 +122,7 @@ export async function runSuite(request: SuiteRequest): Promise<SuiteResult> {
     command,
     peaks,
     rows,
+    ratios,
     leftOut,
     profiles,
     data,

@@ -6,6 +6,7 @@ import { summarizeLoop } from './loop.ts';
 import { machineText } from './machine.ts';
 import type { Peaks } from './peaks.ts';
 import type { KernelShare } from './profile.ts';
+import type { Ratio } from './ratios.ts';
 import type { StepResult } from './step.ts';
 import type { Profile, SuiteResult, SuiteRow } from './suite.ts';
 import { shapeText, type TrainingResult, type TrainingRow } from './training.ts';
@@ -139,22 +140,42 @@ export function dataText(data: SuiteResult['data']): string {
   ].join('\n');
 }
 
-/**
- * What changed since.
- * @param asked by name: then ratios are shown whatever was otherwise, with what it was
- */
-export function comparisonText({ differences, changes }: Comparison, earlier: string, asked: boolean): string {
-  const taken = differences.length > 0 ? `taken ${differences.join(', ')}` : '';
-  if (taken && !asked) return `not comparable with ${earlier}: ${taken}`;
-  const lines = changes.map(
-    ({ what, ratio, memoryRatio, slower, larger }) =>
-      `  ${what}: ${ratio.toFixed(2)} of the time${slower ? '  SLOWER' : ''}, ${memoryRatio.toFixed(2)} of the memory${larger ? '  LARGER' : ''}`,
-  );
-  const worse = changes.filter(({ slower, larger }) => slower || larger).length;
+export const ratiosTable = (ratios: readonly Ratio[]): Table => ({
+  headings: ['ratio of times, in turn', 'median', 'least', 'largest'],
+  rows: ratios.map(({ what, value, low, high }) => [what, ...[value, low, high].map((each) => each.toFixed(3))]),
+});
+
+/** What changed since: ratios, then times, then what that means. */
+export function comparisonText({ differences, ratios, times, worse }: Comparison, earlier: string): string {
+  const taken =
+    differences.length > 0 ? ` (taken ${differences.join(', ')}: ratios may differ by that, and times are not compared)` : '';
+  const range = ({ low, high }: Ratio): string => `${low.toFixed(3)} to ${high.toFixed(3)}`;
+  const slower = times.filter((each) => each.slower).length;
+  const verdict = worse
+    ? `worse: ${[
+        ...ratios.filter((each) => each.worse).map(({ what }) => what),
+        ...times.filter(({ larger }) => larger).map(({ what }) => `memory of ${what}`),
+      ].join('; ')}`
+    : ratios.length === 0
+      ? slower > 0
+        ? `${slower} of ${times.length} rows slower, and no ratio in common: a slow day or a slow change, this cannot tell`
+        : 'nothing worse that these results have in common'
+      : slower > 0
+        ? `no ratio is worse, ${slower} of ${times.length} rows are slower: a slow day`
+        : 'nothing worse';
   return [
-    `against ${earlier}${taken ? ` (${taken}: the ratios compare that too)` : ''}:`,
-    ...lines,
-    changes.length === 0 ? '  no row in common' : `  ${worse} of ${changes.length} rows more than 10 % slower or larger`,
+    `against ${earlier}${taken}:`,
+    ...ratios.map(
+      ({ what, now, before, worse: bad }) =>
+        `  ${what}: ${now.value.toFixed(3)} (${range(now)}), was ${before.value.toFixed(3)} (${range(before)})${bad ? '  WORSE' : ''}`,
+    ),
+    ...(times.length > 0 ? ['  times are partly weather:'] : []),
+    ...times.map(
+      ({ what, time, memory, slower: long, larger }) =>
+        `  ${what}: ${time.toFixed(2)} of the time${long ? ' (slower)' : ''}, ${memory.toFixed(2)} of the memory${larger ? '  LARGER' : ''}`,
+    ),
+    ...(ratios.length + times.length === 0 ? ['  nothing in common'] : []),
+    verdict,
   ].join('\n');
 }
 

@@ -4,7 +4,7 @@ import { SILENT } from '../node/progress.ts';
 import { begunPlan, newPlan } from './demo.ts';
 
 const signal = new AbortController().signal;
-const WHOLE = expect.objectContaining({ learningRateDecaySteps: 1800 });
+const WHOLE = expect.objectContaining({ learningRateDecaySteps: 1500 });
 const SHORT = { steps: 600, learningRateDecaySteps: 600 };
 
 async function chosen(stepSeconds: number, call: object = {}) {
@@ -18,12 +18,12 @@ describe('the demo', () => {
   it('is trained whole where that takes minutes, and says how many', async () => {
     const { plan, said } = await chosen(0.1);
     expect(plan).toEqual(WHOLE);
-    expect(said).toBe('a step takes 0.10 s here: about 3 min 18 s for 1800 steps');
+    expect(said).toBe('a step takes 0.10 s here: about 2 min 45 s for 1500 steps');
   });
   it('is short on a slow machine with nobody to ask, and says how it would be whole', async () => {
     const { plan, said } = await chosen(1);
     expect(plan).toEqual(SHORT);
-    expect(said).toMatch(/the whole demo would take about 33 min 0 s .* the short one about 11 min 0 s .* --steps 1800/);
+    expect(said).toMatch(/the whole demo would take about 27 min 30 s .* the short one about 11 min 0 s .* --steps 1500/);
   });
   it('asks whoever is there on a slow machine, and nobody on a quick one', async () => {
     const asked: string[] = [];
@@ -35,17 +35,17 @@ describe('the demo', () => {
     expect((await chosen(1, { ask: ask(false) })).plan).toEqual(WHOLE);
     expect((await chosen(0.1, { ask: ask(true) })).plan).toEqual(WHOLE);
     expect(asked).toHaveLength(2);
-    expect(asked[0]).toContain('33 min');
+    expect(asked[0]).toContain('27 min');
   });
   it('does what it is told, however long that takes', async () => {
-    expect((await chosen(1, { steps: 1800 })).plan).toEqual(WHOLE);
+    expect((await chosen(1, { steps: 1500 })).plan).toEqual(WHOLE);
     expect((await chosen(0.1, { short: true })).plan).toEqual(SHORT);
   });
   it('goes on as it was begun', () => {
     const begun = (configuration: Record<string, unknown>) => ({ cohort: {}, configuration });
     expect(begunPlan(begun({ steps: 600, learningRateDecaySteps: 600 }), undefined)).toEqual(SHORT);
     expect(begunPlan(begun({ steps: 600, learningRateDecaySteps: 600 }), 1200)).toEqual({ ...SHORT, steps: 1200 });
-    expect(begunPlan(begun({ steps: 1800, learningRateDecaySteps: 1800 }), undefined)).toEqual(WHOLE);
-    expect(begunPlan(begun({ steps: 1800, learningRateDecaySteps: 1800 }), 3600)).toMatchObject({ steps: 3600 });
+    expect(begunPlan(begun({ steps: 1500, learningRateDecaySteps: 1500 }), undefined)).toEqual(WHOLE);
+    expect(begunPlan(begun({ steps: 1500, learningRateDecaySteps: 1500 }), 3600)).toMatchObject({ steps: 3600 });
   });
 });

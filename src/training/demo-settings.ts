@@ -7,15 +7,15 @@ import type { PrepareOptions } from '../preparation/prepare-options.ts';
  * small patch), and every pair in both directions.
  */
 export const DEMO_SETTINGS = {
-  /** Steps of the short demo, over which its learning rate falls too: a weaker result in a third of the time. */
+  /** Steps of the short demo, over which its learning rate falls too: a weaker result in less than half of the time. */
   shortSteps: 600,
   phantoms: { kind: 'heart-ct', subjects: 24, spacingMm: 6, pose: 0.3 },
   prepare: { modality: 'ct', spacingMm: [6, 6, 6], size: null, crop: 'none', intensity: 'minmax' } satisfies PrepareOptions,
   pretrain: {
-    steps: 1800,
+    steps: 1500,
     batch: 2,
     learningRate: 1e-3,
-    learningRateDecaySteps: 1800,
+    learningRateDecaySteps: 1500,
     model: { width: 0.25 },
     data: {
       patch: [24, 32, 32],

@@ -9,7 +9,7 @@ import type { CpuBuild } from '../../node/cpu-host.ts';
 import type { Progress } from '../../node/progress.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
-const SUBJECTS = ['step', 'forward', 'train', 'ops', 'data', 'peaks', 'bound', 'all'] as const;
+const SUBJECTS = ['step', 'forward', 'train', 'ratios', 'ops', 'data', 'peaks', 'bound', 'all'] as const;
 type Subject = (typeof SUBJECTS)[number];
 
 interface Options {
@@ -48,10 +48,10 @@ const MEANT_FOR: Partial<Record<keyof Options, readonly Subject[]>> = {
   amp: ['step', 'forward'],
   profile: ['step', 'forward'],
   memory: ['step', 'forward'],
-  python: ['step', 'forward', 'all'],
+  python: ['step', 'forward', 'ratios', 'all'],
   full: ['all'],
-  compare: ['all'],
-  markdown: ['train', 'all', 'bound'],
+  compare: ['ratios', 'all'],
+  markdown: ['train', 'ratios', 'all', 'bound'],
   peakGflops: ['bound'],
   bandwidth: ['bound'],
 };
@@ -65,7 +65,7 @@ export function registerBench(program: Command): void {
     )
     .argument(
       '[what]',
-      'step; forward (the backbone on one image); train (the training loop beside the bare step); ops (every operation of a step alone); data (prepare, examples); peaks (of this machine); bound (the least time of a step on a GPU, from its design alone); all (default)',
+      'step; forward (the backbone on one image); train (the training loop beside the bare step); ratios (of times in turn, to compare with those of another day); ops (every operation of a step alone); data (prepare, examples); peaks (of this machine); bound (the least time of a step on a GPU, from its design alone); all (default)',
     )
     .option('--size <n>', 'side of the cubic patch in voxels (default: 64; forward: 96); train: also z,y,x')
     .option('--width <w>', 'width of the network: 1, 0.5, 0.25 or 0.125 (default: 1)')
@@ -100,8 +100,11 @@ export function registerBench(program: Command): void {
     .option('--no-peer', 'without PyTorch')
     .option('--python <path>', 'a Python that has PyTorch (default: python3 if it does)')
     .option('--out <file>', 'write the JSON document to a file as well')
-    .option('--compare <file>', 'all: compare with results that --out wrote before (default: the committed ones, if comparable)')
-    .option('--markdown', 'all: print the tables as Markdown')
+    .option(
+      '--compare <file>',
+      'all, ratios: compare with results that --out wrote before (default: the committed ones); exit code 1 if something became worse than its noise',
+    )
+    .option('--markdown', 'all, train, ratios, bound: print the tables as Markdown')
     .addHelpText(
       'after',
       '\nExamples:\n  gvsl bench\n  gvsl bench step --size 64 --width 1 --threads 2 --steps 3 --json\n  gvsl bench train --size 32 --width 0.25 --load idle\n  gvsl bench --memory --size 96\n  gvsl bench step --backend webgpu --size 128 --profile\n  gvsl bench bound --backend webgpu --size 128 --peak-gflops 67000 --bandwidth 4800\n\nSpeeds of convolutions are those of the direct sum (two operations a product), whatever algorithm computes them.',
@@ -201,7 +204,7 @@ async function measure(what: Subject, options: Options, request: StepRequest): P
   }
   const { createProgress } = await import('../../node/progress.ts');
   const progress = createProgress();
-  if (what === 'all') return suite(options, request, progress);
+  if (what === 'all' || what === 'ratios') return suite(what, options, request, progress);
   if (what === 'ops') return one({ ...request, steps: 1, profile: true }, undefined, progress);
   if (what === 'data' || what === 'peaks') {
     const { describeMachine, machineText } = await import('../../bench/machine.ts');
@@ -323,26 +326,39 @@ async function one(request: StepRequest, python: string | undefined, progress: P
 /** Every column but the first holds numbers. */
 const numbers = (headings: readonly string[]): number[] => headings.map((_, i) => i).slice(1);
 
-async function suite(options: Options, request: StepRequest, progress: Progress): Promise<CommandResult> {
+/** All, or the ratios alone, beside earlier results. */
+async function suite(what: 'all' | 'ratios', options: Options, request: StepRequest, progress: Progress): Promise<CommandResult> {
   const { existsSync } = await import('node:fs');
   const { fileURLToPath } = await import('node:url');
   const { compareResults, readResults } = await import('../../bench/compare.ts');
+  const { describeMachine, machineText } = await import('../../bench/machine.ts');
+  const { measureRatios } = await import('../../bench/ratios.ts');
   const { runSuite } = await import('../../bench/suite.ts');
-  const { comparisonText, suiteText } = await import('../../bench/tables.ts');
+  const { comparisonText, ratiosTable, suiteText } = await import('../../bench/tables.ts');
   const major = process.versions.node.split('.')[0];
   const committed = fileURLToPath(new URL(`../../../docs/benchmarks/node${major}.json`, import.meta.url));
   const earlier = options.compare ?? (existsSync(committed) ? committed : undefined);
   const before = earlier === undefined ? undefined : await readResults(earlier);
   const python = await pythonFor(options, progress);
-  const full = options.full === true;
-  const result = await runSuite({ ...request, full, python, command: typed(), progress, signal: stopped() });
-  const comparison = before && { with: earlier, ...compareResults(result, before) };
+  const shared = { ...request, python, command: typed(), progress, signal: stopped() };
   const draw = await drawing(options);
-  const lines = [
-    suiteText(result, draw),
-    comparison
-      ? comparisonText(comparison, earlier!, options.compare !== undefined)
-      : `no committed results of Node ${major} to compare with`,
-  ];
-  return { json: { ...result, ...(comparison && { comparison }) }, text: lines.join('\n\n') };
+  const measureAll = async () => {
+    const result = await runSuite({ ...shared, full: options.full === true });
+    return { result, text: suiteText(result, draw) };
+  };
+  const measureTheRatios = async () => {
+    const machine = describeMachine(request.build, request.threads);
+    const ratios = await measureRatios(shared);
+    const result = { format: 'gvsl-bench', machine, command: typed(), rows: [], ratios } as const;
+    return { result, text: [machineText(machine), `command: ${typed()}`, '', draw(ratiosTable(ratios))].join('\n') };
+  };
+  const { result, text } = await (what === 'all' ? measureAll() : measureTheRatios());
+  const comparison = before && { with: earlier, ...compareResults(result, before) };
+  const compared = comparison ? comparisonText(comparison, earlier!) : `no committed results of Node ${major} to compare with`;
+  return {
+    json: { ...result, ...(comparison && { comparison }) },
+    text: [text, compared].join('\n\n'),
+    // a comparison that nobody asked for fails nothing
+    exitCode: options.compare !== undefined && comparison?.worse ? 1 : 0,
+  };
 }

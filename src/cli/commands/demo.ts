@@ -42,7 +42,7 @@ export function registerDemo(program: Command): void {
     .option('--steps <n>', 'train for so many steps in all; more than before goes on from there')
     .option(
       '--short',
-      'a third of the training, with a weaker result; taken, or offered, where the whole would take over ten minutes',
+      '600 steps of training instead of 1500, with a weaker result; taken, or offered on a terminal, where all would take over ten minutes',
     )
     .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('cpu'))
     .option('--threads <n>', 'threads that compute (default: all cores, or the CPU quota of the container)')
