@@ -55,17 +55,30 @@ function at({ geometry: { size }, data }: Volume, place: Xyz): number | undefine
   return sum;
 }
 
-/** Segments an image of noise, and tells what came of it. `box`: what is kept of the prepared image, which may reach beyond it. */
-async function segmented(grid: Geometry, box: { start: Xyz; size: Xyz }, codes: readonly number[] = CODES) {
-  const prepared = gridWithSpacing(rasGeometry(grid), [2, 2, 2]);
+/**
+ * Segments an image, of noise if not said, and tells what came of it.
+ * @param box what is kept of the prepared image, which may reach beyond it
+ * @param value of the prepared voxel x, y, z
+ */
+async function segmented(
+  grid: Geometry,
+  box: { start: Xyz; size: Xyz },
+  codes: readonly number[] = CODES,
+  value?: (at: Xyz) => number,
+) {
   const stream = randomStream(3, 'segment-volume-test');
+  const voxelOf = value ?? ((): number => stream.uniform());
+  const prepared = gridWithSpacing(rasGeometry(grid), [2, 2, 2]);
+  const [nx, ny] = prepared.size;
   const whole: Volume<Float32Array> = {
     geometry: prepared,
-    data: Float32Array.from({ length: voxelCount(prepared.size) }, () => stream.uniform()),
+    data: Float32Array.from({ length: voxelCount(prepared.size) }, (_, i) =>
+      voxelOf([i % nx, Math.floor(i / nx) % ny, Math.floor(i / (nx * ny))]),
+    ),
   };
   const cropped = cropPad(whole, box.start, box.size, 0);
   const planes: Float32Array[] = [];
-  let runs = 0;
+  let [runs, windows] = [0, 0];
   const image = { cropped, grid };
   const { labels } = await segmentVolume({
     session: session(() => runs++),
@@ -74,16 +87,16 @@ async function segmented(grid: Geometry, box: { start: Xyz; size: Xyz }, codes: 
     window: WINDOW,
     overlap: 0.5,
     onPlane: (plane) => void planes.push(plane),
-    onWindow: () => {},
+    onWindow: () => windows++,
   });
-  expect(runs).toBe(windowCount(segmentationWindows(image, WINDOW, 0.5)));
+  expect(windows).toBe(windowCount(segmentationWindows(image, WINDOW, 0.5)));
   const inPlane = box.size[0] * box.size[1];
   const fields = codes.map((_, c): Volume<Float32Array> => {
     const data = new Float32Array(voxelCount(box.size));
     for (const [z, plane] of planes.entries()) data.set(plane.subarray(c * inPlane, (c + 1) * inPlane), z * inPlane);
     return { geometry: cropped.geometry, data };
   });
-  return { cropped, labels, fields, runs };
+  return { cropped, labels, fields, runs, windows };
 }
 
 describe('segmentVolume', () => {
@@ -116,6 +129,45 @@ describe('segmentVolume', () => {
     expect(new Set(labels.data)).toEqual(new Set(CODES));
   });
 
+  it.each(GRIDS)(
+    'takes within regions, between them and at their corners exactly the first of the most probable: %s',
+    async (_, direction) => {
+      const grid: Geometry = { size: [41, 38, 33], spacingMm: [0.7, 0.8, 0.9], originMm: [-40, 22, 310], direction };
+      const size = gridWithSpacing(rasGeometry(grid), [2, 2, 2]).size;
+      // a ball in a box: planes and curves on which two classes are equal, and all three where they meet
+      const regions = ([x, y, z]: Xyz): number => {
+        if (Math.hypot(x - 7, y - 8, z - 7) < 4) return 0.5;
+        return x < 8 ? 0.1 : y < 9 ? 0.9 : 1 / 3;
+      };
+      const { labels, fields } = await segmented(grid, { start: [0, 0, 0], size }, CODES, regions);
+      const reads = fields.map((field, c) => probabilityPlanes(field, grid, c === 0 ? 1 : 0));
+      for (let z = 0, i = 0; z < grid.size[2]; z++) {
+        const planes = reads.map((read) => read(z));
+        for (let v = 0; v < planes[0]!.length; v++, i++) {
+          const probable = planes.map((plane) => plane[v]!);
+          if (labels.data[i] !== CODES[probable.indexOf(Math.max(...probable))])
+            throw new Error(`plane ${z}, voxel ${v}: ${labels.data[i]} of ${probable.join(', ')}`);
+        }
+      }
+      expect(new Set(labels.data)).toEqual(new Set(CODES));
+    },
+  );
+
+  it('asks the network once about windows of nothing', async () => {
+    const grid: Geometry = {
+      size: [60, 16, 16],
+      spacingMm: [1, 1, 1],
+      originMm: [0, 0, 0],
+      direction: [-1, 0, 0, 0, -1, 0, 0, 0, 1],
+    };
+    const half = ([x]: Xyz): number => (x < 8 ? 0.9 : 0);
+    const { labels, runs, windows } = await segmented(grid, { start: [0, 0, 0], size: [30, 8, 8] }, CODES, half);
+    expect(windows).toBe(14 * 3 * 2);
+    // those that begin before voxel 8, and one of nothing
+    expect(runs).toBe(4 * 3 * 2 + 1);
+    expect([...labels.data.subarray(0, 60)]).toEqual(Array.from({ length: 60 }, (_, x) => (x < 16 ? 7 : 0)));
+  });
+
   it.each([
     ['8 bits', [0, 7, 255], Uint8Array],
     ['16 bits', [0, 7, 65_535], Uint16Array],
@@ -140,7 +192,7 @@ describe('segmentVolume', () => {
     padded.labels.data.forEach((code, i) => {
       if (inner(i % 16) && inner(Math.floor(i / 16) % 16) && inner(Math.floor(i / 256))) expect(code).toBe(own.labels.data[i]);
     });
-    expect(padded.runs).toBeLessThan(windowCount({ size: [32, 28, 28], window: WINDOW, overlap: 0.5 }) / 4);
+    expect(padded.windows).toBeLessThan(windowCount({ size: [32, 28, 28], window: WINDOW, overlap: 0.5 }) / 4);
   });
 
   it('decides the classes of sheared axes on perpendicular ones, and brings the nearest back', async () => {

@@ -6,7 +6,7 @@
 import type { Session } from '../../engine/backend.ts';
 import { composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
 import { cropPad } from '../../geometry/crop.ts';
-import { rasOrder } from '../../geometry/orientation.ts';
+import { rasOrder, rasStore } from '../../geometry/orientation.ts';
 import { nearestPlanes, resampleNearest } from '../../geometry/resample.ts';
 import { type Geometry, toXyz, toZyx, type Volume, voxelCount, type Zyx } from '../../geometry/volume.ts';
 import { slideWindows, type VoxelBox, type WindowPlan } from './sliding-window.ts';
@@ -74,9 +74,38 @@ export function segmentationWindows({ cropped, grid }: ImageToSegment, window: Z
   return { size: toZyx(cropped.geometry.size), window, overlap, ...(samples ? { needed: neededBox(samples) } : {}) };
 }
 
+/** By so much a class must lead to win wherever it is interpolated: much more than rounding in single precision can take from numbers up to 1. */
+const SURE_LEAD = 1e-6;
+const UNSURE = -1;
+
+/**
+ * The class that leads at each voxel of a plane of probabilities, or UNSURE where it leads by little.
+ * @param best and `second` are room for the two highest probabilities of each voxel
+ */
+function leaders(probabilities: Float32Array, classes: number, best: Float32Array, second: Float32Array, out: Int32Array): void {
+  const voxels = out.length;
+  best.set(probabilities.subarray(0, voxels));
+  second.fill(Number.NEGATIVE_INFINITY);
+  out.fill(0);
+  for (let c = 1, from = voxels; c < classes; c++, from += voxels) {
+    for (let v = 0; v < voxels; v++) {
+      const value = probabilities[from + v]!;
+      const lead = best[v]!;
+      if (value > lead) {
+        best[v] = value;
+        second[v] = lead;
+        out[v] = c;
+      } else if (value > second[v]!) second[v] = value;
+    }
+  }
+  // not `<=`: what is no number leads nowhere
+  for (let v = 0; v < voxels; v++) if (!(best[v]! - second[v]! > SURE_LEAD)) out[v] = UNSURE;
+}
+
 /**
  * Brings planes of class probabilities from a source grid to a target grid with parallel axes, trilinear, and takes the most probable class
- * of each voxel, the first of equal ones; outside the source that is the background.
+ * of each voxel, the first of equal ones; outside the source that is the background. Between four voxels at which one class leads it leads
+ * everywhere, so that only where classes meet all of them are interpolated.
  * @param take is given the classes' indices, in the order of z; the array is used again for the next plane
  */
 async function mostProbable(
@@ -91,32 +120,50 @@ async function mostProbable(
   const [outWidth, outHeight, outDepth] = target.size;
   const sourceVoxels = width * height;
   const blended = new Float32Array(classes * sourceVoxels);
-  /** A source row of each class at the target's places along x. */
-  const rows = Array.from({ length: 2 }, () => ({ y: -1, values: new Float64Array(classes * outWidth) }));
-  const best = new Float32Array(outWidth);
+  const [best, second] = [new Float32Array(sourceVoxels), new Float32Array(sourceVoxels)];
+  const leading = new Int32Array(sourceVoxels);
+  /** For each voxel of two neighbouring rows, or of one: the class that leads there and at the voxels to the right. */
+  const between = new Int32Array(width);
+  const [lowX, shareX] = [alongX.low, alongX.share];
   const indices = new Uint16Array(outWidth * outHeight);
+
+  const joinRows = (upper: number, lower: number): void => {
+    for (let x = 0; x < width; x++) {
+      const c = leading[upper + x]!;
+      between[x] = c === leading[lower + x]! ? c : UNSURE;
+    }
+    for (let x = 0; x + 1 < width; x++) if (between[x]! !== between[x + 1]!) between[x] = UNSURE;
+  };
+  /** The most probable class at a place between voxel `k` and its neighbours `right` and `below` it. */
+  const decide = (k: number, right: number, share: number, below: number, shareY: number): number => {
+    let [found, most] = [0, 0];
+    for (let c = 0, i = k; c < classes; c++, i += sourceVoxels) {
+      const j = i + below;
+      const upper = blended[i]! + share * (blended[i + right]! - blended[i]!);
+      const lower = blended[j]! + share * (blended[j + right]! - blended[j]!);
+      const value = Math.fround(upper + shareY * (lower - upper));
+      if (c === 0 || value > most) {
+        most = value;
+        found = c;
+      }
+    }
+    return found;
+  };
+  const decideRow = (at: number, row: number, below: number, shareY: number): void => {
+    for (let x = 0; x < outWidth; x++) {
+      const low = lowX[x]!;
+      if (low < 0) continue;
+      const c = between[low]!;
+      const share = shareX[x]!;
+      indices[at + x] = c >= 0 ? c : decide(row + low, share > 0 ? 1 : 0, share, below, shareY);
+    }
+  };
+
   const held = new Map<number, Float32Array>();
   let read = 0;
   const planeAt = async (z: number): Promise<Float32Array> => {
     for (; read <= z; read++) held.set(read, (await planes.next()).value as Float32Array);
     return held.get(z)!;
-  };
-  const rowAt = (y: number): Float64Array => {
-    const row = rows[y % 2]!;
-    if (row.y === y) return row.values;
-    row.y = y;
-    for (let c = 0; c < classes; c++) {
-      const from = c * sourceVoxels + y * width;
-      const to = c * outWidth;
-      for (let x = 0; x < outWidth; x++) {
-        const low = alongX.low[x]!;
-        if (low < 0) continue;
-        const k = from + low;
-        const share = alongX.share[x]!;
-        row.values[to + x] = blended[k]! + share * (blended[k + (share > 0 ? 1 : 0)]! - blended[k]!);
-      }
-    }
-    return row.values;
   };
   // the source's z runs as the target's: both are RAS
   for (let z = 0; z < outDepth; z++) {
@@ -125,29 +172,19 @@ async function mostProbable(
     if (low >= 0) {
       const share = alongZ.share[z]!;
       const first = await planeAt(low);
-      const second = share > 0 ? await planeAt(low + 1) : first;
+      const next = share > 0 ? await planeAt(low + 1) : first;
       for (const key of held.keys()) if (key < low) held.delete(key);
-      for (let i = 0; i < blended.length; i++) blended[i] = first[i]! + share * (second[i]! - first[i]!);
-      for (const row of rows) row.y = -1;
+      for (let i = 0; i < blended.length; i++) blended[i] = first[i]! + share * (next[i]! - first[i]!);
+      leaders(blended, classes, best, second, leading);
+      let [joined, joinedBelow] = [-1, -1];
       for (let y = 0; y < outHeight; y++) {
         const row = alongY.low[y]!;
         if (row < 0) continue;
         const shareY = alongY.share[y]!;
-        const upper = rowAt(row);
-        const lower = shareY > 0 ? rowAt(row + 1) : upper;
-        const at = y * outWidth;
-        for (let x = 0; x < outWidth; x++) best[x] = upper[x]! + shareY * (lower[x]! - upper[x]!);
-        for (let c = 1; c < classes; c++) {
-          const from = c * outWidth;
-          for (let x = 0; x < outWidth; x++) {
-            const value = Math.fround(upper[from + x]! + shareY * (lower[from + x]! - upper[from + x]!));
-            if (value > best[x]!) {
-              best[x] = value;
-              indices[at + x] = c;
-            }
-          }
-        }
-        for (let x = 0; x < outWidth; x++) if (alongX.low[x]! < 0) indices[at + x] = 0;
+        const below = shareY > 0 ? width : 0;
+        if (row !== joined || below !== joinedBelow) joinRows(row * width, row * width + below);
+        [joined, joinedBelow] = [row, below];
+        decideRow(y * outWidth, row * width, below, shareY);
       }
     }
     take(z, indices);
@@ -195,11 +232,15 @@ export async function segmentVolume({
 }: SegmentationPlan): Promise<Segmentation> {
   const { cropped, grid } = image;
   const classes = codes.length;
+  /** What the network says of a window of nothing but 0, once it was asked. */
+  let ofNothing: Float32Array | undefined;
   const predict = async (start: Zyx): Promise<Float32Array> => {
     const part = cropPad(cropped, toXyz(start), toXyz(window), 0).data;
-    const { probabilities } = await session.run('predict', { image: part });
+    const isNothing = part.every((value) => value === 0);
+    const probabilities = (isNothing && ofNothing) || (await session.run('predict', { image: part })).probabilities!;
+    if (isNothing) ofNothing = probabilities;
     onWindow();
-    return probabilities!;
+    return probabilities;
   };
   async function* planesOf(): AsyncGenerator<Float32Array, void, undefined> {
     for await (const plane of slideWindows({ ...segmentationWindows(image, window, overlap), channels: classes, predict })) {
@@ -208,16 +249,16 @@ export async function segmentVolume({
     }
   }
   const planes = planesOf();
-  const { geometry: ras, first, step } = rasOrder(grid);
+  const { geometry: ras } = rasOrder(grid);
   const samples = axisSamples(cropped.geometry, ras);
   if (samples) {
     const data = codeArray(codes, voxelCount(grid.size));
-    const [columns, rows] = ras.size;
+    const store = rasStore(grid, data);
+    const ofClass = Float64Array.from(codes);
+    const plane = new Float64Array(ras.size[0] * ras.size[1]);
     await mostProbable(planes, cropped.geometry, ras, samples, classes, (z, indices) => {
-      for (let y = 0, v = 0; y < rows; y++) {
-        let to = first + z * step[2] + y * step[1];
-        for (let x = 0; x < columns; x++, to += step[0]) data[to] = codes[indices[v++]!]!;
-      }
+      for (let v = 0; v < plane.length; v++) plane[v] = ofClass[indices[v]!]!;
+      store(z, plane);
     });
     // windows are run for planes that are needed only; the planes behind the last of them come for `onPlane` alone
     for await (const _ of planes);

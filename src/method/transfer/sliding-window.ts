@@ -71,21 +71,23 @@ export async function* slideWindows(request: SlidingWindowRequest): AsyncGenerat
   const sums = Array.from({ length: slots }, () => new Float32Array(channels * planeVoxels));
   const weights = Array.from({ length: slots }, () => new Float32Array(planeVoxels));
 
+  const rowWeights = new Float64Array(ww);
   const addWindow = (start: Zyx, values: Float32Array): void => {
+    const low = Math.max(0, -start[2]);
+    const high = Math.min(ww, width - start[2]);
     for (let z = Math.max(0, -start[0]); z < wd && start[0] + z < depth; z++) {
       const slot = (start[0] + z) % slots;
       const [sum, weight] = [sums[slot]!, weights[slot]!];
       for (let y = Math.max(0, -start[1]); y < wh && start[1] + y < height; y++) {
         const rowWeight = weightZ[z]! * weightY[y]!;
         const row = (start[1] + y) * width + start[2];
-        const low = Math.max(0, -start[2]);
-        const high = Math.min(ww, width - start[2]);
-        for (let x = low; x < high; x++) weight[row + x]! += rowWeight * weightX[x]!;
-        for (let c = 0; c < channels; c++) {
-          const from = ((c * wd + z) * wh + y) * ww;
-          const to = c * planeVoxels + row;
-          for (let x = low; x < high; x++) sum[to + x]! += rowWeight * weightX[x]! * values[from + x]!;
+        for (let x = low; x < high; x++) {
+          const all = rowWeight * weightX[x]!;
+          rowWeights[x] = all;
+          weight[row + x]! += all;
         }
+        for (let c = 0; c < channels; c++)
+          addRow(sum, c * planeVoxels + row, rowWeights, values, ((c * wd + z) * wh + y) * ww, low, high);
       }
     }
   };
@@ -109,4 +111,17 @@ export async function* slideWindows(request: SlidingWindowRequest): AsyncGenerat
     addWindow(start, await predict(start));
   }
   yield* finished(depth);
+}
+
+/** Adds a row's values times their weights. */
+function addRow(
+  sum: Float32Array,
+  to: number,
+  weights: Float64Array,
+  values: Float32Array,
+  from: number,
+  low: number,
+  high: number,
+): void {
+  for (let x = low; x < high; x++) sum[to + x] = sum[to + x]! + weights[x]! * values[from + x]!;
 }
