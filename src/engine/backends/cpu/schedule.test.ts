@@ -64,7 +64,7 @@ describe('wavesOf', () => {
 
 describe('partsOf', () => {
   it('cuts nothing for one thread, nothing small, and enough for many', () => {
-    expect([partsOf(1e9, 1), partsOf(1000, 8), partsOf(40_000, 8), partsOf(1e9, 8)]).toEqual([1, 1, 2, 32]);
+    expect([partsOf(1e9, 1), partsOf(1000, 8), partsOf(40_000, 8), partsOf(1e9, 8)]).toEqual([1, 1, 2, 64]);
   });
 });
 

@@ -99,7 +99,7 @@ export function wavesOf(calls: readonly Access[]): number[] {
 export const slackOf = (sizeBytes: number): number => (sizeBytes <= 65_536 ? 64 : sizeBytes <= 2 ** 20 ? 8 : 0);
 
 /** Parts for each thread: who is late leaves some of its own to the others. */
-const PARTS_A_THREAD = 4;
+const PARTS_A_THREAD = 8;
 /** Bytes that a part touches at least: taking one costs about as much as copying a kilobyte. */
 const LEAST_PART_BYTES = 16_384;
 
