@@ -67,7 +67,9 @@ export async function ownProcess<Result>(what: string, args: readonly string[], 
   } catch (error) {
     if (signal.aborted) throw new WorkError('stopped');
     const { stderr = '' } = error as { stderr?: string };
-    throw new WorkError(`measuring ${what}: ${stderr.trim().split('\n').at(-1) || (error as Error).message}`);
+    throw new WorkError(
+      `measuring ${what}: ${stderr.trim().split('\n').at(-1)?.replace('gvsl bench: ', '') || (error as Error).message}`,
+    );
   }
 }
 

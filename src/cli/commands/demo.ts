@@ -13,23 +13,6 @@ interface Options {
   readonly backend: BackendName;
 }
 
-/** Asks on the terminal which demo it shall be; Enter is the short one. */
-async function askForShort(question: string, signal: AbortSignal): Promise<boolean> {
-  const { createInterface } = await import('node:readline/promises');
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  // the terminal takes Ctrl-C for itself while it asks
-  terminal.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
-  try {
-    const answer = await terminal.question(`${question}.\nThe whole one? [y/N] `, { signal });
-    return !/^\s*y/i.test(answer);
-  } catch (error) {
-    if (signal.aborted) return true;
-    throw error;
-  } finally {
-    terminal.close();
-  }
-}
-
 /** Adds `gvsl demo`. */
 export function registerDemo(program: Command): void {
   const command = program
@@ -48,6 +31,7 @@ export function registerDemo(program: Command): void {
     .option('--threads <n>', 'threads that compute (default: all cores, or the CPU quota of the container)')
     .addHelpText('after', '\nExample:\n  gvsl demo --out demo');
   action(command, async (options: Options) => {
+    const { askYes } = await import('../ask.ts');
     const { runDemo } = await import('../demo.ts');
     const { UsageError } = await import('../../errors/errors.ts');
     const { positiveInteger } = await import('../numbers.ts');
@@ -65,7 +49,10 @@ export function registerDemo(program: Command): void {
       seed: positiveInteger('--seed', options.seed, 0),
       ...(steps !== undefined && { steps }),
       short: options.short === true,
-      ...(process.stdin.isTTY && process.stderr.isTTY && { ask: askForShort }),
+      ...(process.stdin.isTTY &&
+        process.stderr.isTTY && {
+          ask: async (choice: string, signal: AbortSignal) => !(await askYes(`${choice}.\nTrain the whole one?`, signal)),
+        }),
       ...(options.threads === undefined ? {} : { threads: positiveInteger('--threads', options.threads) }),
       backend: options.backend,
       progress: createProgress(),
