@@ -1,8 +1,8 @@
 /**
- * Writes the tables of docs/benchmarks.md from the results in docs/benchmarks/node*.json and train-node*.json, the newest Node first. Run after a build:
- * node scripts/make-benchmarks.mjs (with --print it goes to stdout instead).
+ * Writes the tables of docs/benchmarks.md from the results in docs/benchmarks/, the newest Node first: node*.json and train-node*.json of
+ * `gvsl bench`, data.json of scripts/bench-data.mjs. Run after a build: node scripts/make-benchmarks.mjs (with --print it goes to stdout instead).
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { markdown, suiteText, trainingText } from '../dist/bench/tables.js';
 
 const page = new URL('../docs/benchmarks.md', import.meta.url);
@@ -19,6 +19,34 @@ const sections = (name, textOf, heading) =>
     })
     .join('\n');
 
+/** The commands that read images, beside the same work in Python. */
+function dataTables() {
+  const path = new URL('data.json', folder);
+  if (!existsSync(path)) return '';
+  const runs = Object.entries(JSON.parse(readFileSync(path, 'utf8'))).sort(([a], [b]) => b - a);
+  const seconds = (value) => (value === undefined ? '' : `${value.toPrecision(3)} s`);
+  const line = (values) => `| ${values.join(' | ')} |`;
+  const tables = runs.map(([major, { date, machine, node, peer, boundToOneProcessor, rows }]) => {
+    const hasBefore = rows.some((row) => row.seconds.before !== undefined);
+    const cells = rows.map(({ what, seconds: { gvsl, before, peer: other } }) => [
+      what,
+      ...(hasBefore ? [seconds(before)] : []),
+      seconds(gvsl),
+      seconds(other),
+      other === undefined ? '' : (gvsl / other).toFixed(2),
+    ]);
+    return [
+      `### Reading and scoring, Node ${major}\n`,
+      `${date}: ${machine}; Node ${node}; ${peer ?? 'without the peer'}${boundToOneProcessor ? '; every process on one processor' : ''}\n`,
+      line(['', ...(hasBefore ? ['before'] : []), 'gvsl', 'peer', 'ratio']),
+      line(['---', ...(hasBefore ? ['---:'] : []), '---:', '---:', '---:']),
+      ...cells.map(line),
+      '',
+    ].join('\n');
+  });
+  return tables.join('\n');
+}
+
 /** The page with the made text between `<!-- mark -->` and `<!-- end of mark -->`. */
 function withMade(text, mark, made) {
   const [first, last] = [`<!-- ${mark} -->\n`, `<!-- end of ${mark} -->\n`];
@@ -30,5 +58,6 @@ function withMade(text, mark, made) {
 let text = readFileSync(page, 'utf8');
 text = withMade(text, 'training', sections('train-node', trainingText, '###'));
 text = withMade(text, 'results', sections('node', suiteText, '##'));
+text = withMade(text, 'data', dataTables());
 if (process.argv.includes('--print')) process.stdout.write(text);
 else writeFileSync(page, text);
