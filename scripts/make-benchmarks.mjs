@@ -1,6 +1,7 @@
 /**
  * Writes the tables of docs/benchmarks.md from the results in docs/benchmarks/, the newest Node first: node*.json and train-node*.json of
- * `gvsl bench`, data.json of scripts/bench-data.mjs. Run after a build: node scripts/make-benchmarks.mjs (with --print it goes to stdout instead).
+ * `gvsl bench`, data.json of scripts/bench-data.mjs, scans.json of scripts/bench-large-scans.mjs. Run after a build: node scripts/make-benchmarks.mjs
+ * (with --print it goes to stdout instead).
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { markdown, suiteText, trainingText } from '../dist/bench/tables.js';
@@ -47,6 +48,26 @@ function dataTables() {
   return tables.join('\n');
 }
 
+/** The commands on a large scan, beside an earlier build and other software; undefined if they have not been timed. */
+function scansTable() {
+  const path = new URL('scans.json', folder);
+  if (!existsSync(path)) return undefined;
+  const rows = Object.values(JSON.parse(readFileSync(path, 'utf8')));
+  const time = (value) => (value === undefined ? '' : `${value.toFixed(1)} s`);
+  const ratio = (a, b) => (a === undefined || b === undefined ? '' : (a / b).toFixed(2));
+  const lines = rows.map(({ what, peerName, seconds: { before, now, peer } }) => {
+    const other = peer === undefined ? '' : `${time(peer)} (${peerName})`;
+    return `| ${[what, time(before), time(now), ratio(now, before), other, ratio(now, peer)].join(' | ')} |`;
+  });
+  return [
+    `${rows[0].cpu}; Node ${rows[0].node}\n`,
+    '| command | before | now | ratio | other software | ratio |',
+    '| --- | ---: | ---: | ---: | ---: | ---: |',
+    ...lines,
+    '',
+  ].join('\n');
+}
+
 /** The page with the made text between `<!-- mark -->` and `<!-- end of mark -->`. */
 function withMade(text, mark, made) {
   const [first, last] = [`<!-- ${mark} -->\n`, `<!-- end of ${mark} -->\n`];
@@ -59,5 +80,7 @@ let text = readFileSync(page, 'utf8');
 text = withMade(text, 'training', sections('train-node', trainingText, '###'));
 text = withMade(text, 'results', sections('node', suiteText, '##'));
 text = withMade(text, 'data', dataTables());
+const scans = scansTable();
+if (scans) text = withMade(text, 'scans', scans);
 if (process.argv.includes('--print')) process.stdout.write(text);
 else writeFileSync(page, text);
