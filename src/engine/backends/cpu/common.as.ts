@@ -5,9 +5,9 @@
  * around every block's volume: (N, blocks, D + 2, H + 2, W + 2, 8). So a 3x3x3 kernel needs no border cases and three neighbouring
  * voxels' eight channels are 24 floats in a row. Who writes a blocked tensor writes its halo (`zeroHalo`) and zeros in padding channels.
  *
- * A kernel is `export function name(args: usize, thread: i32, threads: i32): void`; `args` points to its words, in the order in which
- * the lowering emitted them. `thread` of `threads` is the part of the call that is asked for. Work is split into parts by units whose number depends on shapes alone, and every sum is taken in an
- * order that does too: the same bits for any number of parts. Kernels hold no static data, since the memory belongs to the session; its
+ * A kernel is `export function name(args: usize, share: i32, shares: i32): void`; `args` points to its words, in the order in which
+ * the lowering emitted them. `share` says which of its `shares` parts is asked for. Work is split by units whose number depends on shapes alone,
+ * and every sum is taken in an order that does too: the same bits whatever the shares and whoever computes them. Kernels hold no static data, since the memory belongs to the session; its
  * first page is the module's, for the tables of Math.exp and the like, which are the same in every thread.
  */
 
@@ -110,10 +110,10 @@ export function zeroHalo(t: Tensor, n: i32, block: i32, z: i32): void {
   if (z == t.d - 1) memory.fill(start + plane, 0, plane);
 }
 
-/** First unit of a thread's share of `total` units; the share of thread t ends where that of t + 1 begins. */
+/** First unit of a share of `total` units; a share ends where the next begins. */
 @inline
-export function shareStart(total: i32, thread: i32, threads: i32): i32 {
-  return <i32>((<i64>total * <i64>thread) / <i64>threads);
+export function shareStart(total: i32, share: i32, shares: i32): i32 {
+  return <i32>((<i64>total * <i64>share) / <i64>shares);
 }
 
 /** a * b + c: one rounding in the relaxed build, two in the portable one. */

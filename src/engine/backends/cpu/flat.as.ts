@@ -64,7 +64,7 @@ export function squaredDifferences(a: usize, b: usize, count: i32): f64 {
 }
 
 /** args: partial sums as f64, their number, scalar result, divisor (whole). Adds them in order. */
-export function finishSum(args: usize, thread: i32, threads: i32): void {
+export function finishSum(args: usize, share: i32, shares: i32): void {
   const partial = address(args, 0);
   const count = word(args, 1);
   let sum: f64 = 0;

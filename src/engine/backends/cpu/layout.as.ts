@@ -3,12 +3,12 @@ import { address, blockedRow, channelRow, plainRow, shareStart, tensor, VOXEL, v
 import { CHUNK, chunkAt, chunkBytes, chunksOf } from "./flat.as";
 
 /** args: from plain, to blocked. Padding channels and the halo become zeros. */
-export function toBlocked(args: usize, thread: i32, threads: i32): void {
+export function toBlocked(args: usize, share: i32, shares: i32): void {
   const from = tensor(args, 0);
   const to = tensor(args, 1);
   const units = to.n * to.blocks * to.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % to.d;
     const block = (unit / to.d) % to.blocks;
     const n = unit / (to.d * to.blocks);
@@ -30,12 +30,12 @@ export function toBlocked(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: from blocked, to plain. */
-export function toPlain(args: usize, thread: i32, threads: i32): void {
+export function toPlain(args: usize, share: i32, shares: i32): void {
   const from = tensor(args, 0);
   const to = tensor(args, 1);
   const units = to.n * to.c * to.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % to.d;
     const channel = (unit / to.d) % to.c;
     const n = unit / (to.d * to.c);
@@ -48,29 +48,29 @@ export function toPlain(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: tensor. Everything of it becomes zero, in either layout. */
-export function zero(args: usize, thread: i32, threads: i32): void {
+export function zero(args: usize, share: i32, shares: i32): void {
   const t = tensor(args, 0);
   const perSample = chunksOf(t);
-  const last = shareStart(t.n * perSample, thread + 1, threads);
-  for (let unit = shareStart(t.n * perSample, thread, threads); unit < last; unit++) {
+  const last = shareStart(t.n * perSample, share + 1, shares);
+  for (let unit = shareStart(t.n * perSample, share, shares); unit < last; unit++) {
     memory.fill(chunkAt(t, unit, perSample), 0, chunkBytes(t, unit, perSample));
   }
 }
 
 /** args: blocked tensor. The halo becomes zeros; the rest stays. */
-export function clearHalo(args: usize, thread: i32, threads: i32): void {
+export function clearHalo(args: usize, share: i32, shares: i32): void {
   const t = tensor(args, 0);
   const units = t.n * t.blocks * t.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) zeroHalo(t, unit / (t.d * t.blocks), (unit / t.d) % t.blocks, unit % t.d);
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) zeroHalo(t, unit / (t.d * t.blocks), (unit / t.d) % t.blocks, unit % t.d);
 }
 
 /** args: blocked tensor. The halo and the padding channels become zeros; the rest stays. */
-export function clearPadding(args: usize, thread: i32, threads: i32): void {
+export function clearPadding(args: usize, share: i32, shares: i32): void {
   const t = tensor(args, 0);
   const units = t.n * t.blocks * t.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % t.d;
     const block = (unit / t.d) % t.blocks;
     const n = unit / (t.d * t.blocks);
@@ -88,13 +88,13 @@ export function clearPadding(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: from, to, offset in bytes. Every sample of `from`, as it lies, to the same sample of `to` at an offset. One layout for both. */
-export function copySamples(args: usize, thread: i32, threads: i32): void {
+export function copySamples(args: usize, share: i32, shares: i32): void {
   const from = tensor(args, 0);
   const to = tensor(args, 1);
   const start = to.data + address(args, 2);
   const perSample = chunksOf(from);
-  const last = shareStart(from.n * perSample, thread + 1, threads);
-  for (let unit = shareStart(from.n * perSample, thread, threads); unit < last; unit++) {
+  const last = shareStart(from.n * perSample, share + 1, shares);
+  for (let unit = shareStart(from.n * perSample, share, shares); unit < last; unit++) {
     const at = start + <usize>(unit / perSample) * to.batchStride + (<usize>(unit % perSample) * <usize>CHUNK << 2);
     memory.copy(at, chunkAt(from, unit, perSample), chunkBytes(from, unit, perSample));
   }
@@ -104,7 +104,7 @@ export function copySamples(args: usize, thread: i32, threads: i32): void {
  * args: from, to, the box's size (N, C, D, H, W), where it starts in `from`, where in `to`, whole. Copies a box in any layouts; writes nothing
  * beside it. whole: both are blocked and the box is of whole blocks, the channels beyond it being padding in both.
  */
-export function copyBox(args: usize, thread: i32, threads: i32): void {
+export function copyBox(args: usize, share: i32, shares: i32): void {
   const from = tensor(args, 0);
   const to = tensor(args, 1);
   const whole = word(args, 17);
@@ -113,8 +113,8 @@ export function copyBox(args: usize, thread: i32, threads: i32): void {
   const width = word(args, 6);
   const channels = whole ? (word(args, 3) + 7) >> 3 : word(args, 3);
   const units = word(args, 2) * channels * depth;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % depth;
     const channel = ((unit / depth) % channels) << (whole ? 3 : 0);
     const n = unit / (depth * channels);

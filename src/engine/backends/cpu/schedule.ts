@@ -1,5 +1,5 @@
 /**
- * Which kernel calls may run at the same time, and into how many parts each is cut.
+ * Which kernel calls may run at the same time, and into how many shares each is cut.
  *
  * Calls fall into waves: a call belongs to the first wave after those of all calls before it that write what it touches, or touch what it
  * writes. Within a wave the calls are independent, so threads take parts of any of them; between two waves they wait for one another. So two

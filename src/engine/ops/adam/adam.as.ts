@@ -3,14 +3,14 @@ import { address, fma, number, shareStart, tensor } from "../../backends/cpu/com
 import { chunkAt, chunkBytes, chunksOf } from "../../backends/cpu/flat.as";
 
 /** args: target, values (plain), scale. target += scale values. */
-export function accumulate(args: usize, thread: i32, threads: i32): void {
+export function accumulate(args: usize, share: i32, shares: i32): void {
   const target = tensor(args, 0);
   const values = tensor(args, 1);
   const scale = f32x4.splat(number(args, 2));
   const perSample = chunksOf(target);
   const units = target.n * perSample;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     let to = chunkAt(target, unit, perSample);
     let from = chunkAt(values, unit, perSample);
     const end = to + chunkBytes(target, unit, perSample);
@@ -37,7 +37,7 @@ function update(parameter: v128, first: v128, second: v128, rate: v128, correcti
 }
 
 /** args: parameters, first, second moment, gradients, step (2 floats), b1, 1 - b1, b2, 1 - b2, eps. */
-export function adam(args: usize, thread: i32, threads: i32): void {
+export function adam(args: usize, share: i32, shares: i32): void {
   const parameters = tensor(args, 0);
   const step = address(args, 4);
   const rate = v128.load32_splat(step);
@@ -49,8 +49,8 @@ export function adam(args: usize, thread: i32, threads: i32): void {
   const eps = f32x4.splat(number(args, 9));
   const perSample = chunksOf(parameters);
   const units = parameters.n * perSample;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     let p = chunkAt(parameters, unit, perSample);
     let m = chunkAt(tensor(args, 1), unit, perSample);
     let v = chunkAt(tensor(args, 2), unit, perSample);

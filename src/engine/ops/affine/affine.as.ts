@@ -1,6 +1,6 @@
 /**
  * The affine matrix, its displacement field, and their gradients, as the formulas in affine.ts say. The matrix is a few numbers in double
- * precision on thread 0; fields are rows of 4 voxels at once; sums over a field run in double precision, by plane, planes added in order.
+ * precision in one piece; fields are rows of 4 voxels at once; sums over a field run in double precision, by plane, planes added in order.
  */
 import { address, plainRow, shareStart, Tensor, tensor, threadScratch, word } from "../../backends/cpu/common.as";
 
@@ -73,7 +73,7 @@ function shearMatrix(shear: Tensor, n: i32, out: usize): void {
 }
 
 /** args: rotation, scale, translation, shear, matrix (N, 3, 4). */
-export function affineMatrix(args: usize, thread: i32, threads: i32): void {
+export function affineMatrix(args: usize, share: i32, shares: i32): void {
   const rotation = tensor(args, 0);
   const translation = tensor(args, 2);
   const out = tensor(args, 4);
@@ -97,7 +97,7 @@ export function affineMatrix(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: rotation, scale, translation, shear, d matrix, out, which input `out` is the gradient of (0..3). */
-export function affineMatrixGradient(args: usize, thread: i32, threads: i32): void {
+export function affineMatrixGradient(args: usize, share: i32, shares: i32): void {
   const rotation = tensor(args, 0);
   const scale = tensor(args, 1);
   const translation = tensor(args, 2);
@@ -162,14 +162,14 @@ export function affineMatrixGradient(args: usize, thread: i32, threads: i32): vo
 }
 
 /** args: matrix (N, 3, 4), flow or 0, out (N, 3, D, H, W). out = (A - I) (p - c) + A flow + A t: exactly zero for the identity. */
-export function affineDisplacement(args: usize, thread: i32, threads: i32): void {
+export function affineDisplacement(args: usize, share: i32, shares: i32): void {
   const matrix = tensor(args, 0);
   const flow = tensor(args, 1);
   const out = tensor(args, 2);
   const given = address(args, 1) != 0;
   const units = out.n * out.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const n = unit / out.d;
     const z = unit % out.d;
     for (let y = 0; y < out.h; y++) {
@@ -213,14 +213,14 @@ export function affineDisplacement(args: usize, thread: i32, threads: i32): void
 }
 
 /** args: matrix (N, 3, 4), d psi, d flow (N, 3, D, H, W). d flow = A^T d psi. */
-export function affineDisplacementFlowGradient(args: usize, thread: i32, threads: i32): void {
+export function affineDisplacementFlowGradient(args: usize, share: i32, shares: i32): void {
   const matrix = tensor(args, 0);
   const dPsi = tensor(args, 1);
   const dFlow = tensor(args, 2);
   const bytes = <usize>(dFlow.h * dFlow.w) << 2;
   const units = dFlow.n * dFlow.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const n = unit / dFlow.d;
     const z = unit % dFlow.d;
     const dx = plainRow(dPsi, n, 2, z, 0);
@@ -257,14 +257,14 @@ function lanes(v: v128): f64 {
 }
 
 /** args: d psi (N, 3, D, H, W), flow or 0, partial sums [n][z][3][4] as f64: those of d matrix, by plane. */
-export function affineDisplacementMatrixSums(args: usize, thread: i32, threads: i32): void {
+export function affineDisplacementMatrixSums(args: usize, share: i32, shares: i32): void {
   const dPsi = tensor(args, 0);
   const flow = tensor(args, 1);
   const partial = address(args, 2);
   const given = address(args, 1) != 0;
   const units = dPsi.n * dPsi.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const n = unit / dPsi.d;
     const z = unit % dPsi.d;
     const atZ = f64x2.splat(<f64>z - 0.5 * <f64>(dPsi.d - 1));
@@ -310,7 +310,7 @@ export function affineDisplacementMatrixSums(args: usize, thread: i32, threads: 
 }
 
 /** args: partial sums, d matrix (N, 3, 4), planes of a sample. */
-export function affineDisplacementMatrixGradient(args: usize, thread: i32, threads: i32): void {
+export function affineDisplacementMatrixGradient(args: usize, share: i32, shares: i32): void {
   const partial = address(args, 0);
   const out = tensor(args, 1);
   const planes = word(args, 2);

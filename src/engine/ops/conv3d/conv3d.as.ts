@@ -11,7 +11,7 @@ import { address, blockedRow, blockPitch, fma, planePitch, plainRow, rowPitch, s
  * args: weight (O, I, K^3) plain, packed, O, I, K, adjoint. packed[outBlock][inBlock][kd][kh][kw][in 8][out 8], zeros for channels beyond.
  * adjoint 0: out = O, in = I; 1: out = I, in = O and every tap mirrored.
  */
-export function packWeights(args: usize, thread: i32, threads: i32): void {
+export function packWeights(args: usize, share: i32, shares: i32): void {
   const weight = address(args, 0);
   const packed = address(args, 1);
   const channelsO = word(args, 2);
@@ -24,8 +24,8 @@ export function packWeights(args: usize, thread: i32, threads: i32): void {
   const outBlocks = (channelsOut + 7) >> 3;
   const inBlocks = (channelsIn + 7) >> 3;
   const units = outBlocks * inBlocks;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const outBlock = unit / inBlocks;
     const inBlock = unit % inBlocks;
     const at = packed + (<usize>(unit * taps) << 8);
@@ -147,7 +147,7 @@ function tile1(x: usize, packed: usize, biasLow: v128, biasHigh: v128, inBlocks:
 }
 
 /** args: x blocked, packed weights, bias (or 0), y blocked or plain, K. */
-export function conv3d(args: usize, thread: i32, threads: i32): void {
+export function conv3d(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const packed = address(args, 1);
   const bias = address(args, 2);
@@ -161,8 +161,8 @@ export function conv3d(args: usize, thread: i32, threads: i32): void {
   const row = rowPitch(x);
   const line = threadScratch;
   const units = y.n * outBlocks * y.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % y.d;
     const outBlock = (unit / y.d) % outBlocks;
     const n = unit / (y.d * outBlocks);
@@ -242,7 +242,7 @@ function outerProducts(x: usize, dy: usize, width: i32, sum: usize): void {
  * args: x blocked, dy blocked, partial sums [slabs][outBlock][inBlock][tap][in 8][out 8], K, slabs.
  * The planes of all samples are cut into `slabs` (a number that depends on the shape alone); a plane's sum is added to its slab's.
  */
-export function conv3dWeightGradient(args: usize, thread: i32, threads: i32): void {
+export function conv3dWeightGradient(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const dy = tensor(args, 1);
   const partial = address(args, 2);
@@ -255,8 +255,8 @@ export function conv3dWeightGradient(args: usize, thread: i32, threads: i32): vo
   const planes = x.n * x.d;
   const sum = threadScratch;
   const units = slabs * pairs;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const slab = unit / pairs;
     const outBlock = (unit % pairs) / x.blocks;
     const inBlock = unit % x.blocks;
@@ -287,7 +287,7 @@ export function conv3dWeightGradient(args: usize, thread: i32, threads: i32): vo
 }
 
 /** args: partial sums, dweight (O, I, K^3) plain, O, I, K, slabs. Adds the slabs and undoes the packing. */
-export function unpackWeightGradient(args: usize, thread: i32, threads: i32): void {
+export function unpackWeightGradient(args: usize, share: i32, shares: i32): void {
   const partial = address(args, 0);
   const out = address(args, 1);
   const channelsOut = word(args, 2);
@@ -298,8 +298,8 @@ export function unpackWeightGradient(args: usize, thread: i32, threads: i32): vo
   const inBlocks = (channelsIn + 7) >> 3;
   const pairs = ((channelsOut + 7) >> 3) * inBlocks;
   const slabBytes = <usize>(pairs * taps) << 8;
-  const last = shareStart(pairs, thread + 1, threads);
-  for (let pair = shareStart(pairs, thread, threads); pair < last; pair++) {
+  const last = shareStart(pairs, share + 1, shares);
+  for (let pair = shareStart(pairs, share, shares); pair < last; pair++) {
     const firstOut = (pair / inBlocks) * 8;
     const firstIn = (pair % inBlocks) * 8;
     for (let o = 0; o < min(8, channelsOut - firstOut); o++) {

@@ -44,13 +44,13 @@ function firstTap(padded: usize, t: Tensor, index: i32, z: i32, y: i32): usize {
 }
 
 /** args: x (N, C, D, H, W) plain, padded (N, C, D + 2, H + 2, W + 2). */
-export function padFew(args: usize, thread: i32, threads: i32): void {
+export function padFew(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const padded = address(args, 1);
   const planes = x.d + 2;
   const units = x.n * x.c * planes;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const index = unit / planes;
     const z = unit % planes;
     const to = firstTap(padded, x, index, z, 0);
@@ -67,7 +67,7 @@ export function padFew(args: usize, thread: i32, threads: i32): void {
  * args: weight (O, I, 27) plain, packed [block][few][kh][kd][kw][8] with zeros for channels beyond, O, I, adjoint. adjoint 0: I are the few; 1: O are, and
  * every tap is mirrored.
  */
-export function packFewToMany(args: usize, thread: i32, threads: i32): void {
+export function packFewToMany(args: usize, share: i32, shares: i32): void {
   const weight = address(args, 0);
   const packed = address(args, 1);
   const channelsO = word(args, 2);
@@ -216,7 +216,7 @@ function tile8(x: usize, row: usize, plane: usize, channel: usize, few: i32, w: 
 }
 
 /** args: padded x (few channels), packed weights, bias (whole blocks), y blocked with rows of at least 4 voxels, few. */
-export function conv3dFewToMany(args: usize, thread: i32, threads: i32): void {
+export function conv3dFewToMany(args: usize, share: i32, shares: i32): void {
   const padded = address(args, 0);
   const weights = address(args, 1);
   const bias = address(args, 2);
@@ -227,8 +227,8 @@ export function conv3dFewToMany(args: usize, thread: i32, threads: i32): void {
   const channel = paddedChannel(y);
   const blockBytes = blockedRow(y, 0, 1, 0, 0) - blockedRow(y, 0, 0, 0, 0);
   const units = y.n * y.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const n = unit / y.d;
     const z = unit % y.d;
     for (let h = 0; h < y.h; h++) {
@@ -254,7 +254,7 @@ export function conv3dFewToMany(args: usize, thread: i32, threads: i32): void {
 // ---- many to few
 
 /** args: weight (O, I, 27) plain, packed [block][tap][3][8] with zeros for channels beyond, O (at most 3), I. */
-export function packManyToFew(args: usize, thread: i32, threads: i32): void {
+export function packManyToFew(args: usize, share: i32, shares: i32): void {
   const weight = address(args, 0);
   const packed = address(args, 1);
   const few = word(args, 2);
@@ -424,7 +424,7 @@ function totals(sums: usize): v128 {
 }
 
 /** args: x blocked with rows of at least 3 voxels, packed weights, bias or 0, y plain (at most 3 channels). */
-export function conv3dManyToFew(args: usize, thread: i32, threads: i32): void {
+export function conv3dManyToFew(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const weights = address(args, 1);
   const bias = address(args, 2);
@@ -434,8 +434,8 @@ export function conv3dManyToFew(args: usize, thread: i32, threads: i32): void {
   const block = blockedRow(x, 0, 1, 0, 0) - blockedRow(x, 0, 0, 0, 0);
   const sums = threadScratch;
   const units = y.n * y.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const n = unit / y.d;
     const z = unit % y.d;
     for (let h = 0; h < y.h; h++) {
@@ -576,15 +576,15 @@ function outer4(few: usize, row: usize, many: usize, width: i32, sum: usize): vo
 }
 
 /** args: padded few channels, the many blocked, sums [plane of all samples][block][few][tap][8], few. */
-export function conv3dFewWeights(args: usize, thread: i32, threads: i32): void {
+export function conv3dFewWeights(args: usize, share: i32, shares: i32): void {
   const padded = address(args, 0);
   const many = tensor(args, 1);
   const sums = address(args, 2);
   const few = word(args, 3);
   const row = paddedRow(many) << 2;
   const units = many.n * many.d * many.blocks;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const b = unit % many.blocks;
     const z = (unit / many.blocks) % many.d;
     const n = unit / (many.blocks * many.d);
@@ -612,7 +612,7 @@ export function conv3dFewWeights(args: usize, thread: i32, threads: i32): void {
  * args: sums [plane][block][few][tap][8], dweight (O, I, 27) plain, O, I, adjoint, planes. adjoint 0: I are the few; 1: O are, and every tap is
  * mirrored.
  */
-export function collectFewWeights(args: usize, thread: i32, threads: i32): void {
+export function collectFewWeights(args: usize, share: i32, shares: i32): void {
   const sums = address(args, 0);
   const weight = address(args, 1);
   const channelsO = word(args, 2);
@@ -623,8 +623,8 @@ export function collectFewWeights(args: usize, thread: i32, threads: i32): void 
   const many = adjoint ? channelsI : channelsO;
   const planeStep = <usize>(((many + 7) >> 3) * few * 27) * VOXEL;
   const units = channelsO * channelsI;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const o = unit / channelsI;
     const i = unit % channelsI;
     const c = adjoint ? i : o;

@@ -308,7 +308,7 @@ function weightsAt(args: usize, index: usize, weights: Weights): void {
  * args: weight (O, I, 27) plain, O, I, adjoint, transformed weights, bytes of a place, depth of a tile. adjoint 0: out = O, in = I; 1: out = I, in = O
  * and every tap mirrored. A unit is a panel of output channels and a block of input channels.
  */
-export function winogradWeights(args: usize, thread: i32, threads: i32): void {
+export function winogradWeights(args: usize, share: i32, shares: i32): void {
   const weights = changetype<Weights>(threadScratch + PIECE);
   weightsAt(args, 0, weights);
   const transformed = address(args, 4);
@@ -318,8 +318,8 @@ export function winogradWeights(args: usize, thread: i32, threads: i32): void {
   const inBlocks = (weights.channelsIn + 7) >> 3;
   writeNumbers();
   const units = ((outBlocks + 1) >> 1) * inBlocks;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const inBlock = unit % inBlocks;
     const end = min(2 * (unit / inBlocks) + 2, outBlocks);
     for (let block = 2 * (unit / inBlocks); block < end; block++) {
@@ -440,7 +440,7 @@ function collectPanel(weights: Weights, depth: i32, block: i32, blocks: i32, inB
 }
 
 /** args: dweight (O, I, 27) plain, O, I, 0, sums [slab][i][place] in the transformed weights' layout, slabs, bytes of a place, depth of a tile. */
-export function winogradCollectWeights(args: usize, thread: i32, threads: i32): void {
+export function winogradCollectWeights(args: usize, share: i32, shares: i32): void {
   const weights = changetype<Weights>(threadScratch + PIECE);
   weightsAt(args, 0, weights);
   const sums = address(args, 4);
@@ -451,8 +451,8 @@ export function winogradCollectWeights(args: usize, thread: i32, threads: i32): 
   const inBlocks = (weights.channelsIn + 7) >> 3;
   writeNumbers();
   const units = ((outBlocks + 1) >> 1) * inBlocks;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const inBlock = unit % inBlocks;
     const end = min(2 * (unit / inBlocks) + 2, outBlocks);
     for (let block = 2 * (unit / inBlocks); block < end; block++) {
@@ -886,7 +886,7 @@ function transformResult(y: Tensor, piece: Piece, depth: i32, i: i32, first: i32
  * args: x blocked, y blocked, transformed weights, bias (whole blocks), cut (7 words), bytes of a place of the weights.
  * Writes no halo: see `clearHalo`.
  */
-export function winograd(args: usize, thread: i32, threads: i32): void {
+export function winograd(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const y = tensor(args, 1);
   const weights = address(args, 2);
@@ -908,8 +908,8 @@ export function winograd(args: usize, thread: i32, threads: i32): void {
   const pieces = piecesOf(y, cut);
   const segments = (pieces + cut.segmentPieces - 1) / cut.segmentPieces;
   const units = segments * cut.parts;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const first = (unit / segments) * partBlocks;
     const end = min(first + partBlocks, y.blocks);
     const firstPiece = (unit % segments) * cut.segmentPieces;
@@ -1160,7 +1160,7 @@ function multiplyOuter(input: usize, inputPlace: usize, gradient: usize, gradien
  * args: x blocked, dy blocked, sums [slab][i][place] in the transformed weights' layout, slabs, cut, bytes of a place of the sums. A unit is a slab of
  * segments, a part of the output channels, and one first index.
  */
-export function winogradWeightGradient(args: usize, thread: i32, threads: i32): void {
+export function winogradWeightGradient(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const dy = tensor(args, 1);
   const sums = address(args, 2);
@@ -1183,8 +1183,8 @@ export function winogradWeightGradient(args: usize, thread: i32, threads: i32): 
   const pieces = piecesOf(x, cut);
   const segments = (pieces + cut.segmentPieces - 1) / cut.segmentPieces;
   const units = slabs * cut.parts * indices;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const i = unit % indices;
     const first = ((unit / indices) % cut.parts) * partBlocks;
     const end = min(first + partBlocks, dy.blocks);
@@ -1227,7 +1227,7 @@ function tilesOf(t: Tensor, cut: Cut): i32 {
 }
 
 /** args: x or dy blocked, transformed tiles, gradient, -, cut. B^T x B, or A dy A^T if `gradient`. A unit is a piece and a first index; a row is one piece. */
-export function winogradTiles(args: usize, thread: i32, threads: i32): void {
+export function winogradTiles(args: usize, share: i32, shares: i32): void {
   const t = tensor(args, 0);
   const to = address(args, 1);
   const gradient = word(args, 2);
@@ -1240,8 +1240,8 @@ export function winogradTiles(args: usize, thread: i32, threads: i32): void {
   const blend = changetype<Blend>(threadScratch + BLEND);
   const buffer = threadScratch + BUFFER;
   const units = piecesOf(t, cut) * (depth + 2);
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const i = unit % (depth + 2);
     const index = unit / (depth + 2);
     locate(t, cut, index, piece);
@@ -1257,7 +1257,7 @@ export function winogradTiles(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: transformed tiles, y blocked, bias (whole blocks), blocks of x, cut, weight, O, I, adjoint. A unit is a pair of output blocks. Writes no halo. */
-export function winogradFew(args: usize, thread: i32, threads: i32): void {
+export function winogradFew(args: usize, share: i32, shares: i32): void {
   const input = address(args, 0);
   const y = tensor(args, 1);
   const bias = address(args, 2);
@@ -1278,8 +1278,8 @@ export function winogradFew(args: usize, thread: i32, threads: i32): void {
   const panels = cut.scratch + <usize>threadIndex * cut.scratchBytes;
   const result = panels + <usize>places * panelPlace;
   const units = (y.blocks + 1) >> 1;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const first = 2 * unit;
     const blocks = min(2, y.blocks - first);
     for (let from = 0; from < inBlocks; from += CHUNK) {
@@ -1305,7 +1305,7 @@ export function winogradFew(args: usize, thread: i32, threads: i32): void {
 /**
  * args: transformed tiles of x, of dy, blocks of x, of dy, cut, dweight, O, I, 0, tiles. A unit is a pair of output blocks and an input block.
  */
-export function winogradFewWeightGradient(args: usize, thread: i32, threads: i32): void {
+export function winogradFewWeightGradient(args: usize, share: i32, shares: i32): void {
   const input = address(args, 0);
   const gradient = address(args, 1);
   const inBlocks = word(args, 2);
@@ -1323,8 +1323,8 @@ export function winogradFewWeightGradient(args: usize, thread: i32, threads: i32
   const sumPlace = panelAt(0, 2, 1) + CACHE_LINE;
   const sums = cut.scratch + <usize>threadIndex * cut.scratchBytes;
   const units = ((outBlocks + 1) >> 1) * inBlocks;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const inBlock = unit % inBlocks;
     const first = 2 * (unit / inBlocks);
     const blocks = min(2, outBlocks - first);
@@ -1339,7 +1339,7 @@ export function winogradFewWeightGradient(args: usize, thread: i32, threads: i32
 }
 
 /** args: bias, the same with zeros up to a whole number of blocks, its channels, blocks. */
-export function padBias(args: usize, thread: i32, threads: i32): void {
+export function padBias(args: usize, share: i32, shares: i32): void {
   const to = address(args, 1);
   memory.fill(to, 0, <usize>word(args, 3) * VOXEL);
   memory.copy(to, address(args, 0), <usize>word(args, 2) << 2);

@@ -12,15 +12,15 @@ function logSumExp(rows: usize, channels: i32, offset: usize): f64 {
 }
 
 /** args: logits, truth, partial sums (one f64 for each plane of each sample). */
-export function crossEntropy(args: usize, thread: i32, threads: i32): void {
+export function crossEntropy(args: usize, share: i32, shares: i32): void {
   const logits = tensor(args, 0);
   const truth = tensor(args, 1);
   const partial = address(args, 2);
   const logitRows = threadScratch;
   const truthRows = logitRows + (<usize>logits.c << 2);
   const units = logits.n * logits.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const n = unit / logits.d;
     const z = unit % logits.d;
     let sum: f64 = 0;
@@ -42,7 +42,7 @@ export function crossEntropy(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: logits, truth, address of dOut, out. Touches real channels only. */
-export function crossEntropyGradient(args: usize, thread: i32, threads: i32): void {
+export function crossEntropyGradient(args: usize, share: i32, shares: i32): void {
   const logits = tensor(args, 0);
   const truth = tensor(args, 1);
   const out = tensor(args, 3);
@@ -51,8 +51,8 @@ export function crossEntropyGradient(args: usize, thread: i32, threads: i32): vo
   const truthRows = logitRows + (<usize>logits.c << 2);
   const outRows = truthRows + (<usize>logits.c << 2);
   const units = out.n * out.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const n = unit / out.d;
     const z = unit % out.d;
     for (let y = 0; y < out.h; y++) {
@@ -77,13 +77,13 @@ export function crossEntropyGradient(args: usize, thread: i32, threads: i32): vo
 }
 
 /** args: logits, truth (plain), partial sums (one f64 a chunk). */
-export function binaryCrossEntropy(args: usize, thread: i32, threads: i32): void {
+export function binaryCrossEntropy(args: usize, share: i32, shares: i32): void {
   const logits = tensor(args, 0);
   const truth = tensor(args, 1);
   const partial = address(args, 2);
   const perSample = chunksOf(logits);
-  const last = shareStart(logits.n * perSample, thread + 1, threads);
-  for (let unit = shareStart(logits.n * perSample, thread, threads); unit < last; unit++) {
+  const last = shareStart(logits.n * perSample, share + 1, shares);
+  for (let unit = shareStart(logits.n * perSample, share, shares); unit < last; unit++) {
     const left = chunkAt(logits, unit, perSample);
     const right = chunkAt(truth, unit, perSample);
     const bytes = chunkBytes(logits, unit, perSample);
@@ -97,14 +97,14 @@ export function binaryCrossEntropy(args: usize, thread: i32, threads: i32): void
 }
 
 /** args: logits, truth, address of dOut, out (all plain), elements. */
-export function binaryCrossEntropyGradient(args: usize, thread: i32, threads: i32): void {
+export function binaryCrossEntropyGradient(args: usize, share: i32, shares: i32): void {
   const logits = tensor(args, 0);
   const truth = tensor(args, 1);
   const out = tensor(args, 3);
   const scale = <f64>load<f32>(address(args, 2)) / <f64>word(args, 4);
   const perSample = chunksOf(out);
-  const last = shareStart(out.n * perSample, thread + 1, threads);
-  for (let unit = shareStart(out.n * perSample, thread, threads); unit < last; unit++) {
+  const last = shareStart(out.n * perSample, share + 1, shares);
+  for (let unit = shareStart(out.n * perSample, share, shares); unit < last; unit++) {
     const left = chunkAt(logits, unit, perSample);
     const right = chunkAt(truth, unit, perSample);
     const to = chunkAt(out, unit, perSample);

@@ -2,13 +2,13 @@
 import { address, channelRow, shareStart, tensor, voxelStep, word } from "../../backends/cpu/common.as";
 
 /** args: probabilities, truth, planes' sums [n][class][plane][2] as f64: of p g, of p^2 + g^2. */
-export function dicePlaneSums(args: usize, thread: i32, threads: i32): void {
+export function dicePlaneSums(args: usize, share: i32, shares: i32): void {
   const probabilities = tensor(args, 0);
   const truth = tensor(args, 1);
   const partial = address(args, 2);
   const units = truth.n * truth.c * truth.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % truth.d;
     const channel = (unit / truth.d) % truth.c;
     const n = unit / (truth.d * truth.c);
@@ -32,12 +32,12 @@ export function dicePlaneSums(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: planes' sums, classes of all samples, planes, sums [n][class][2] as f64: 2 I + 1, P + G + 1. */
-export function diceSums(args: usize, thread: i32, threads: i32): void {
+export function diceSums(args: usize, share: i32, shares: i32): void {
   const partial = address(args, 0);
   const planes = word(args, 2);
   const out = address(args, 3);
-  const last = shareStart(word(args, 1), thread + 1, threads);
-  for (let unit = shareStart(word(args, 1), thread, threads); unit < last; unit++) {
+  const last = shareStart(word(args, 1), share + 1, shares);
+  for (let unit = shareStart(word(args, 1), share, shares); unit < last; unit++) {
     let overlap: f64 = 0;
     let total: f64 = 0;
     for (let z = 0; z < planes; z++) {
@@ -50,7 +50,7 @@ export function diceSums(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: sums [n][class][2], classes of all samples, scalar result. */
-export function dice(args: usize, thread: i32, threads: i32): void {
+export function dice(args: usize, share: i32, shares: i32): void {
   const sums = address(args, 0);
   const count = word(args, 1);
   let score: f64 = 0;
@@ -59,15 +59,15 @@ export function dice(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: probabilities, truth, sums [n][class][2], address of dOut, out. Touches real channels only. */
-export function diceGradient(args: usize, thread: i32, threads: i32): void {
+export function diceGradient(args: usize, share: i32, shares: i32): void {
   const probabilities = tensor(args, 0);
   const truth = tensor(args, 1);
   const sums = address(args, 2);
   const out = tensor(args, 4);
   const scale = -2 * <f64>load<f32>(address(args, 3)) / <f64>(out.n * out.c);
   const units = out.n * out.c * out.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % out.d;
     const channel = (unit / out.d) % out.c;
     const n = unit / (out.d * out.c);

@@ -16,14 +16,14 @@ function pair(operation: i32, a: v128, b: v128, parameter: v128): v128 {
 
 /** args: a, b, out, and for LEAKY_GRADIENT the slope. */
 @inline
-function pairs(operation: i32, args: usize, thread: i32, threads: i32): void {
+function pairs(operation: i32, args: usize, share: i32, shares: i32): void {
   const a = tensor(args, 0);
   const b = tensor(args, 1);
   const out = tensor(args, 2);
   const parameter = f32x4.splat(operation == LEAKY_GRADIENT ? number(args, 3) : 0);
   const perSample = chunksOf(out);
-  const last = shareStart(out.n * perSample, thread + 1, threads);
-  for (let unit = shareStart(out.n * perSample, thread, threads); unit < last; unit++) {
+  const last = shareStart(out.n * perSample, share + 1, shares);
+  for (let unit = shareStart(out.n * perSample, share, shares); unit < last; unit++) {
     let left = chunkAt(a, unit, perSample);
     let right = chunkAt(b, unit, perSample);
     let to = chunkAt(out, unit, perSample);
@@ -41,15 +41,15 @@ function pairs(operation: i32, args: usize, thread: i32, threads: i32): void {
   }
 }
 
-export function add(args: usize, thread: i32, threads: i32): void {
-  pairs(SUM, args, thread, threads);
+export function add(args: usize, share: i32, shares: i32): void {
+  pairs(SUM, args, share, shares);
 }
-export function multiply(args: usize, thread: i32, threads: i32): void {
-  pairs(PRODUCT, args, thread, threads);
+export function multiply(args: usize, share: i32, shares: i32): void {
+  pairs(PRODUCT, args, share, shares);
 }
 /** args: y, dOut, out, slope. */
-export function leakyReluGradient(args: usize, thread: i32, threads: i32): void {
-  pairs(LEAKY_GRADIENT, args, thread, threads);
+export function leakyReluGradient(args: usize, share: i32, shares: i32): void {
+  pairs(LEAKY_GRADIENT, args, share, shares);
 }
 
 const LINE = 0;
@@ -62,14 +62,14 @@ function single(operation: i32, x: v128, factor: v128, shift: v128): v128 {
 }
 
 @inline
-function singles(operation: i32, args: usize, factor: f32, shift: f32, thread: i32, threads: i32): void {
+function singles(operation: i32, args: usize, factor: f32, shift: f32, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const out = tensor(args, 1);
   const factors = f32x4.splat(factor);
   const shifts = f32x4.splat(shift);
   const perSample = chunksOf(out);
-  const last = shareStart(out.n * perSample, thread + 1, threads);
-  for (let unit = shareStart(out.n * perSample, thread, threads); unit < last; unit++) {
+  const last = shareStart(out.n * perSample, share + 1, shares);
+  for (let unit = shareStart(out.n * perSample, share, shares); unit < last; unit++) {
     let from = chunkAt(x, unit, perSample);
     let to = chunkAt(out, unit, perSample);
     const end = to + chunkBytes(out, unit, perSample);
@@ -85,26 +85,26 @@ function singles(operation: i32, args: usize, factor: f32, shift: f32, thread: i
 }
 
 /** args: x, out, factor, shift. */
-export function scale(args: usize, thread: i32, threads: i32): void {
-  singles(LINE, args, number(args, 2), number(args, 3), thread, threads);
+export function scale(args: usize, share: i32, shares: i32): void {
+  singles(LINE, args, number(args, 2), number(args, 3), share, shares);
 }
 /** args: x, out, address of the scalar. */
-export function multiplyByScalar(args: usize, thread: i32, threads: i32): void {
-  singles(LINE, args, load<f32>(address(args, 2)), 0, thread, threads);
+export function multiplyByScalar(args: usize, share: i32, shares: i32): void {
+  singles(LINE, args, load<f32>(address(args, 2)), 0, share, shares);
 }
 /** args: x, out, slope. */
-export function leakyRelu(args: usize, thread: i32, threads: i32): void {
-  singles(LEAKY, args, number(args, 2), 0, thread, threads);
+export function leakyRelu(args: usize, share: i32, shares: i32): void {
+  singles(LEAKY, args, number(args, 2), 0, share, shares);
 }
 
 /** args: x, out, 0 tanh or 1 sigmoid. For small tensors: one value at a time, in double precision. */
-export function unary(args: usize, thread: i32, threads: i32): void {
+export function unary(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const out = tensor(args, 1);
   const sigmoid = word(args, 2);
   const perSample = chunksOf(out);
-  const last = shareStart(out.n * perSample, thread + 1, threads);
-  for (let unit = shareStart(out.n * perSample, thread, threads); unit < last; unit++) {
+  const last = shareStart(out.n * perSample, share + 1, shares);
+  for (let unit = shareStart(out.n * perSample, share, shares); unit < last; unit++) {
     let from = chunkAt(x, unit, perSample);
     let to = chunkAt(out, unit, perSample);
     const end = to + chunkBytes(out, unit, perSample);
@@ -117,14 +117,14 @@ export function unary(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: y, dOut, out, 0 tanh or 1 sigmoid. */
-export function unaryGradient(args: usize, thread: i32, threads: i32): void {
+export function unaryGradient(args: usize, share: i32, shares: i32): void {
   const y = tensor(args, 0);
   const dOut = tensor(args, 1);
   const out = tensor(args, 2);
   const sigmoid = word(args, 3);
   const perSample = chunksOf(out);
-  const last = shareStart(out.n * perSample, thread + 1, threads);
-  for (let unit = shareStart(out.n * perSample, thread, threads); unit < last; unit++) {
+  const last = shareStart(out.n * perSample, share + 1, shares);
+  for (let unit = shareStart(out.n * perSample, share, shares); unit < last; unit++) {
     let left = chunkAt(y, unit, perSample);
     let right = chunkAt(dOut, unit, perSample);
     let to = chunkAt(out, unit, perSample);

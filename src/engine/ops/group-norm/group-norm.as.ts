@@ -5,12 +5,12 @@
 import { address, blockedRow, fma, number, planePitch, rowPitch, shareStart, Tensor, tensor, threadScratch, VOXEL, word, zeroHalo } from "../../backends/cpu/common.as";
 
 /** args: x, partial sums [n][block][plane][2][8] as f64 (sum, sum of squares of each channel). */
-export function groupSums(args: usize, thread: i32, threads: i32): void {
+export function groupSums(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const partial = address(args, 1);
   const units = x.n * x.blocks * x.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % x.d;
     const block = (unit / x.d) % x.blocks;
     const n = unit / (x.d * x.blocks);
@@ -42,7 +42,7 @@ export function groupSums(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: x (for its shape), partial sums, statistics (N, G, 2), groups, eps. */
-export function groupStatistics(args: usize, thread: i32, threads: i32): void {
+export function groupStatistics(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const partial = address(args, 1);
   const out = address(args, 2);
@@ -51,8 +51,8 @@ export function groupStatistics(args: usize, thread: i32, threads: i32): void {
   const channels = x.c / groups;
   const count = <f64>channels * <f64>x.d * <f64>x.h * <f64>x.w;
   const units = x.n * groups;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const n = unit / groups;
     let sum: f64 = 0;
     let squares: f64 = 0;
@@ -99,15 +99,15 @@ function leakyGradient(dy: v128, z: v128, slope: v128): v128 {
 }
 
 /** args: x, statistics, gamma, beta, y, groups, slope. */
-export function groupNorm(args: usize, thread: i32, threads: i32): void {
+export function groupNorm(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const y = tensor(args, 4);
   const groups = word(args, 5);
   const slope = f32x4.splat(number(args, 6));
   const constants = threadScratch;
   const units = x.n * x.blocks * x.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % x.d;
     const block = (unit / x.d) % x.blocks;
     const n = unit / (x.d * x.blocks);
@@ -133,7 +133,7 @@ export function groupNorm(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: x, statistics, gamma, beta, dy, partial sums [n][block][plane][2][8] as f64, groups, slope: sum of dz, sum of dz h. */
-export function groupNormSums(args: usize, thread: i32, threads: i32): void {
+export function groupNormSums(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const statistics = address(args, 1);
   const dy = tensor(args, 4);
@@ -143,8 +143,8 @@ export function groupNormSums(args: usize, thread: i32, threads: i32): void {
   const channels = x.c / groups;
   const constants = threadScratch;
   const units = x.n * x.blocks * x.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % x.d;
     const block = (unit / x.d) % x.blocks;
     const n = unit / (x.d * x.blocks);
@@ -192,13 +192,13 @@ export function groupNormSums(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: x (for its shape), partial sums, sums (N, C, 2). */
-export function collectChannelSums(args: usize, thread: i32, threads: i32): void {
+export function collectChannelSums(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const partial = address(args, 1);
   const out = address(args, 2);
   const units = x.n * x.c;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const n = unit / x.c;
     const channel = unit % x.c;
     let first: f64 = 0;
@@ -217,7 +217,7 @@ export function collectChannelSums(args: usize, thread: i32, threads: i32): void
  * args: x, statistics, gamma, beta, dy, sums (N, C, 2), dx, groups, slope.
  * dx = (r gamma) dz - (r^2 T / M) (x - mean) - r S / M, S and T the group's sums of gamma dz and gamma dz h.
  */
-export function groupNormInputGradient(args: usize, thread: i32, threads: i32): void {
+export function groupNormInputGradient(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const statistics = address(args, 1);
   const gamma = address(args, 2);
@@ -230,8 +230,8 @@ export function groupNormInputGradient(args: usize, thread: i32, threads: i32): 
   const count = <f32>channels * <f32>x.d * <f32>x.h * <f32>x.w;
   const constants = threadScratch;
   const units = x.n * x.blocks * x.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % x.d;
     const block = (unit / x.d) % x.blocks;
     const n = unit / (x.d * x.blocks);
@@ -284,7 +284,7 @@ export function groupNormInputGradient(args: usize, thread: i32, threads: i32): 
 }
 
 /** args: sums (N, C, 2), out (C), N, C, pick. */
-export function sumPick(args: usize, thread: i32, threads: i32): void {
+export function sumPick(args: usize, share: i32, shares: i32): void {
   const sums = address(args, 0);
   const out = address(args, 1);
   const batch = word(args, 2);

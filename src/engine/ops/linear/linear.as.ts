@@ -2,14 +2,14 @@
 import { address, shareStart, tensor } from "../../backends/cpu/common.as";
 
 /** args: x (N, I), weight (O, I), bias (O), out (N, O). */
-export function linear(args: usize, thread: i32, threads: i32): void {
+export function linear(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const weight = address(args, 1);
   const bias = address(args, 2);
   const out = tensor(args, 3);
   const units = out.n * out.c;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const o = unit % out.c;
     const left = x.data + <usize>(unit / out.c) * x.batchStride;
     const right = weight + (<usize>(o * x.c) << 2);
@@ -20,13 +20,13 @@ export function linear(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: dy (N, O), weight (O, I), dx (N, I). */
-export function linearInputGradient(args: usize, thread: i32, threads: i32): void {
+export function linearInputGradient(args: usize, share: i32, shares: i32): void {
   const dOut = tensor(args, 0);
   const weight = address(args, 1);
   const out = tensor(args, 2);
   const units = out.n * out.c;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const left = dOut.data + <usize>(unit / out.c) * dOut.batchStride;
     let right = weight + (<usize>(unit % out.c) << 2);
     let sum: f64 = 0;
@@ -39,13 +39,13 @@ export function linearInputGradient(args: usize, thread: i32, threads: i32): voi
 }
 
 /** args: dy (N, O), x (N, I), dweight (O, I). */
-export function linearWeightGradient(args: usize, thread: i32, threads: i32): void {
+export function linearWeightGradient(args: usize, share: i32, shares: i32): void {
   const dOut = tensor(args, 0);
   const x = tensor(args, 1);
   const out = tensor(args, 2);
   const units = out.n * out.c;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     let left = dOut.data + (<usize>(unit / out.c) << 2);
     let right = x.data + (<usize>(unit % out.c) << 2);
     let sum: f64 = 0;
@@ -59,11 +59,11 @@ export function linearWeightGradient(args: usize, thread: i32, threads: i32): vo
 }
 
 /** args: x (N, O), out (O). */
-export function batchSum(args: usize, thread: i32, threads: i32): void {
+export function batchSum(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const out = address(args, 1);
-  const last = shareStart(x.c, thread + 1, threads);
-  for (let o = shareStart(x.c, thread, threads); o < last; o++) {
+  const last = shareStart(x.c, share + 1, shares);
+  for (let o = shareStart(x.c, share, shares); o < last; o++) {
     let sum: f64 = 0;
     for (let n = 0; n < x.n; n++) sum += <f64>load<f32>(x.data + <usize>n * x.batchStride + (<usize>o << 2));
     store<f32>(out + (<usize>o << 2), <f32>sum);

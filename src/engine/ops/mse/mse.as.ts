@@ -3,27 +3,27 @@ import { address, shareStart, tensor, word } from "../../backends/cpu/common.as"
 import { chunkAt, chunkBytes, chunksOf, squaredDifferences } from "../../backends/cpu/flat.as";
 
 /** args: a, b, partial sums (one f64 a chunk). */
-export function mse(args: usize, thread: i32, threads: i32): void {
+export function mse(args: usize, share: i32, shares: i32): void {
   const a = tensor(args, 0);
   const b = tensor(args, 1);
   const partial = address(args, 2);
   const perSample = chunksOf(a);
-  const last = shareStart(a.n * perSample, thread + 1, threads);
-  for (let unit = shareStart(a.n * perSample, thread, threads); unit < last; unit++) {
+  const last = shareStart(a.n * perSample, share + 1, shares);
+  for (let unit = shareStart(a.n * perSample, share, shares); unit < last; unit++) {
     const sum = squaredDifferences(chunkAt(a, unit, perSample), chunkAt(b, unit, perSample), <i32>(chunkBytes(a, unit, perSample) >> 2));
     store<f64>(partial + (<usize>unit << 3), sum);
   }
 }
 
 /** args: a, b, address of dOut, out, elements. */
-export function mseGradient(args: usize, thread: i32, threads: i32): void {
+export function mseGradient(args: usize, share: i32, shares: i32): void {
   const a = tensor(args, 0);
   const b = tensor(args, 1);
   const out = tensor(args, 3);
   const factor = f32x4.splat(<f32>((2 * <f64>load<f32>(address(args, 2))) / <f64>word(args, 4)));
   const perSample = chunksOf(out);
-  const last = shareStart(out.n * perSample, thread + 1, threads);
-  for (let unit = shareStart(out.n * perSample, thread, threads); unit < last; unit++) {
+  const last = shareStart(out.n * perSample, share + 1, shares);
+  for (let unit = shareStart(out.n * perSample, share, shares); unit < last; unit++) {
     let left = chunkAt(a, unit, perSample);
     let right = chunkAt(b, unit, perSample);
     let to = chunkAt(out, unit, perSample);

@@ -159,7 +159,7 @@ function variance(sum: v128, squares: v128, n: v128): v128 {
  * args: a, b, scratch of the units, result, window, first sample, samples, gradient, mask (or 0).
  * gradient 0: result is partial sums [n][z][2] as f64, of c over a plane and of the windows that count. 1: it is the fields [z][field][y][x] as f64 of that one sample.
  */
-export function nccWindows(args: usize, thread: i32, threads: i32): void {
+export function nccWindows(args: usize, share: i32, shares: i32): void {
   const a = tensor(args, 0);
   const b = tensor(args, 1);
   const scratch = address(args, 2);
@@ -178,8 +178,8 @@ export function nccWindows(args: usize, thread: i32, threads: i32): void {
   const one = f64x2.splat(1);
   let n = f64x2.splat(<f64>window * <f64>window * <f64>window);
   const units = samples * a.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const sample = firstSample + unit / a.d;
     const z = unit % a.d;
     const fromZ = max(0, z - half);
@@ -254,7 +254,7 @@ export function nccWindows(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: partial sums, how many, out (scalar). */
-export function nccLoss(args: usize, thread: i32, threads: i32): void {
+export function nccLoss(args: usize, share: i32, shares: i32): void {
   const partial = address(args, 0);
   const count = word(args, 1);
   let sum: f64 = 0;
@@ -267,7 +267,7 @@ export function nccLoss(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: a (for its shape), mask (or 0), out as f64: how many windows the mean runs over. */
-export function nccCount(args: usize, thread: i32, threads: i32): void {
+export function nccCount(args: usize, share: i32, shares: i32): void {
   const a = tensor(args, 0);
   const voxels = a.d * a.h * a.w;
   let sum: f64 = 0;
@@ -283,7 +283,7 @@ export function nccCount(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: a, b, dOut, fields of one sample, scratch of the units, d a, window, sample, mask (or 0), count of the windows. */
-export function nccGradient(args: usize, thread: i32, threads: i32): void {
+export function nccGradient(args: usize, share: i32, shares: i32): void {
   const a = tensor(args, 0);
   const b = tensor(args, 1);
   const fields = address(args, 3);
@@ -298,8 +298,8 @@ export function nccGradient(args: usize, thread: i32, threads: i32): void {
   const plane = <usize>(GRADIENT_FIELDS * a.h) * pitch;
   const mask = address(args, 8);
   const factor = f64x2.splat(-(<f64>load<f32>(address(args, 2))) / load<f64>(address(args, 9)));
-  const last = shareStart(a.d, thread + 1, threads);
-  for (let z = shareStart(a.d, thread, threads); z < last; z++) {
+  const last = shareStart(a.d, share + 1, shares);
+  for (let z = shareStart(a.d, share, shares); z < last; z++) {
     const fromZ = max(0, z - half);
     const planes = min(a.d - 1, z + half) - fromZ + 1;
     const ring = scratch + <usize>z * unitBytes(width, window, GRADIENT_FIELDS);

@@ -5,13 +5,13 @@
 import { blockedRow, planePitch, plainRow, rowPitch, shareStart, Tensor, tensor, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
 
 /** args: x, y, both blocked or both plain. */
-export function maxPool(args: usize, thread: i32, threads: i32): void {
+export function maxPool(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const y = tensor(args, 1);
   const groups = y.blocks ? y.blocks : y.c;
   const units = y.n * groups * y.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % y.d;
     const group = (unit / y.d) % groups;
     const n = unit / (y.d * groups);
@@ -60,15 +60,15 @@ function poolPlainRow(from: usize, row: usize, plane: usize, to: usize, width: i
 }
 
 /** args: x, dy, dx, all blocked or all plain. A unit is two planes of dx, or a last odd one, which is zeros. */
-export function maxPoolGradient(args: usize, thread: i32, threads: i32): void {
+export function maxPoolGradient(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const dy = tensor(args, 1);
   const dx = tensor(args, 2);
   const groups = dx.blocks ? dx.blocks : dx.c;
   const pairs = (dx.d + 1) >> 1;
   const units = dx.n * groups * pairs;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % pairs;
     const group = (unit / pairs) % groups;
     const n = unit / (pairs * groups);

@@ -3,13 +3,13 @@ import { address, blockedRow, number, plainRow, shareStart, tensor, VOXEL } from
 import { chunkAt, chunkBytes, chunksOf, lanesSum, promoteHigh } from "../../backends/cpu/flat.as";
 
 /** args: x, partial sums as f64 [n][channel][plane], channels in whole blocks if x is blocked. Each plane's sum. */
-export function planeSums(args: usize, thread: i32, threads: i32): void {
+export function planeSums(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const partial = address(args, 1);
   const parts = x.blocks ? x.blocks : x.c;
   const units = x.n * parts * x.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % x.d;
     const part = (unit / x.d) % parts;
     const n = unit / (x.d * parts);
@@ -51,13 +51,13 @@ export function planeSums(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: x (for its shape), planes' sums, out (C). Adds planes and samples. */
-export function channelSum(args: usize, thread: i32, threads: i32): void {
+export function channelSum(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const partial = address(args, 1);
   const out = address(args, 2);
   const stored = x.blocks ? x.blocks * 8 : x.c;
-  const last = shareStart(x.c, thread + 1, threads);
-  for (let channel = shareStart(x.c, thread, threads); channel < last; channel++) {
+  const last = shareStart(x.c, share + 1, shares);
+  for (let channel = shareStart(x.c, share, shares); channel < last; channel++) {
     let sum: f64 = 0;
     for (let n = 0; n < x.n; n++) {
       for (let z = 0; z < x.d; z++) sum += load<f64>(partial + (<usize>((n * stored + channel) * x.d + z) << 3));
@@ -67,14 +67,14 @@ export function channelSum(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: x (for its shape), planes' sums, out (N, C). Adds planes and divides by the voxels. */
-export function globalAverage(args: usize, thread: i32, threads: i32): void {
+export function globalAverage(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const partial = address(args, 1);
   const out = address(args, 2);
   const stored = x.blocks ? x.blocks * 8 : x.c;
   const voxels = <f64>x.d * <f64>x.h * <f64>x.w;
-  const last = shareStart(x.n * x.c, thread + 1, threads);
-  for (let unit = shareStart(x.n * x.c, thread, threads); unit < last; unit++) {
+  const last = shareStart(x.n * x.c, share + 1, shares);
+  for (let unit = shareStart(x.n * x.c, share, shares); unit < last; unit++) {
     const row = (unit / x.c) * stored + (unit % x.c);
     let sum: f64 = 0;
     for (let z = 0; z < x.d; z++) sum += load<f64>(partial + (<usize>(row * x.d + z) << 3));
@@ -83,14 +83,14 @@ export function globalAverage(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: x (N, C), out, scale. Writes whole rows; a blocked result needs `clearPadding`. */
-export function spatialBroadcast(args: usize, thread: i32, threads: i32): void {
+export function spatialBroadcast(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const out = tensor(args, 1);
   const scale = number(args, 2);
   const parts = out.blocks ? out.blocks : out.c;
   const units = out.n * parts * out.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % out.d;
     const part = (unit / out.d) % parts;
     const n = unit / (out.d * parts);
@@ -113,12 +113,12 @@ export function spatialBroadcast(args: usize, thread: i32, threads: i32): void {
 }
 
 @inline
-function chunkSums(squares: bool, args: usize, thread: i32, threads: i32): void {
+function chunkSums(squares: bool, args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const partial = address(args, 1);
   const perSample = chunksOf(x);
-  const last = shareStart(x.n * perSample, thread + 1, threads);
-  for (let unit = shareStart(x.n * perSample, thread, threads); unit < last; unit++) {
+  const last = shareStart(x.n * perSample, share + 1, shares);
+  for (let unit = shareStart(x.n * perSample, share, shares); unit < last; unit++) {
     let at = chunkAt(x, unit, perSample);
     const end = at + chunkBytes(x, unit, perSample);
     let low = f64x2.splat(0);
@@ -140,21 +140,21 @@ function chunkSums(squares: bool, args: usize, thread: i32, threads: i32): void 
 }
 
 /** args: x, partial sums (one f64 a chunk). */
-export function elementSums(args: usize, thread: i32, threads: i32): void {
-  chunkSums(false, args, thread, threads);
+export function elementSums(args: usize, share: i32, shares: i32): void {
+  chunkSums(false, args, share, shares);
 }
 /** args: x, partial sums of squares (one f64 a chunk). */
-export function squareSums(args: usize, thread: i32, threads: i32): void {
-  chunkSums(true, args, thread, threads);
+export function squareSums(args: usize, share: i32, shares: i32): void {
+  chunkSums(true, args, share, shares);
 }
 
 /** args: address of the scalar, out, scale. A blocked result needs `clearPadding`. */
-export function fill(args: usize, thread: i32, threads: i32): void {
+export function fill(args: usize, share: i32, shares: i32): void {
   const out = tensor(args, 1);
   const value = load<f32>(address(args, 0)) * number(args, 2);
   const perSample = chunksOf(out);
-  const last = shareStart(out.n * perSample, thread + 1, threads);
-  for (let unit = shareStart(out.n * perSample, thread, threads); unit < last; unit++) {
+  const last = shareStart(out.n * perSample, share + 1, shares);
+  for (let unit = shareStart(out.n * perSample, share, shares); unit < last; unit++) {
     let at = chunkAt(out, unit, perSample);
     const end = at + chunkBytes(out, unit, perSample);
     for (; at + 16 <= end; at += 16) v128.store(at, f32x4.splat(value));

@@ -50,7 +50,7 @@ function below(j: i32, n: i32): i32 {
 }
 
 /** args: x, y, both blocked or both plain. */
-export function upsample(args: usize, thread: i32, threads: i32): void {
+export function upsample(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const y = tensor(args, 1);
   const groups = y.blocks ? y.blocks : y.c;
@@ -58,8 +58,8 @@ export function upsample(args: usize, thread: i32, threads: i32): void {
   const line = threadScratch + LINE;
   const floats = y.blocks ? x.w * 8 : x.w;
   const units = y.n * groups * y.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % y.d;
     const group = (unit / y.d) % groups;
     const n = unit / (y.d * groups);
@@ -130,7 +130,7 @@ function readWeight(j: i32, i: i32, n: i32): f32 {
 }
 
 /** args: dy, dx, both blocked or both plain. */
-export function upsampleGradient(args: usize, thread: i32, threads: i32): void {
+export function upsampleGradient(args: usize, share: i32, shares: i32): void {
   const dy = tensor(args, 0);
   const dx = tensor(args, 1);
   const groups = dx.blocks ? dx.blocks : dx.c;
@@ -138,8 +138,8 @@ export function upsampleGradient(args: usize, thread: i32, threads: i32): void {
   const line = threadScratch + LINE;
   const floats = dx.blocks ? dy.w * 8 : dy.w;
   const units = dx.n * groups * dx.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % dx.d;
     const group = (unit / dx.d) % groups;
     const n = unit / (dx.d * groups);

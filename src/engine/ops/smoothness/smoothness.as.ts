@@ -9,14 +9,14 @@ function weightOf(flow: Tensor, size: i32): f64 {
 }
 
 /** args: flow, partial sums (one f64 for each plane of each channel). */
-export function smoothness(args: usize, thread: i32, threads: i32): void {
+export function smoothness(args: usize, share: i32, shares: i32): void {
   const flow = tensor(args, 0);
   const partial = address(args, 1);
   const row = <usize>flow.w << 2;
   const plane = row * <usize>flow.h;
   const units = flow.n * flow.c * flow.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % flow.d;
     const at = plainRow(flow, unit / (flow.d * flow.c), (unit / flow.d) % flow.c, z, 0);
     let alongX: f64 = 0;
@@ -47,7 +47,7 @@ function addDifferences(out: usize, f: usize, neighbour: usize, count: i32, fact
 }
 
 /** args: flow, address of dOut, out (plain). Each voxel's difference from its up to six neighbours, times its axis' factor. */
-export function smoothnessGradient(args: usize, thread: i32, threads: i32): void {
+export function smoothnessGradient(args: usize, share: i32, shares: i32): void {
   const flow = tensor(args, 0);
   const dOut = <f64>load<f32>(address(args, 1));
   const out = tensor(args, 2);
@@ -57,8 +57,8 @@ export function smoothnessGradient(args: usize, thread: i32, threads: i32): void
   const row = <usize>flow.w << 2;
   const plane = row * <usize>flow.h;
   const units = flow.n * flow.c * flow.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % flow.d;
     const n = unit / (flow.d * flow.c);
     const channel = (unit / flow.d) % flow.c;

@@ -5,14 +5,14 @@
 import { channelRows, inRow, shareStart, tensor, threadScratch, voxelStep } from "../../backends/cpu/common.as";
 
 /** args: x, out. */
-export function softmax(args: usize, thread: i32, threads: i32): void {
+export function softmax(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
   const out = tensor(args, 1);
   const xRows = threadScratch;
   const outRows = xRows + (<usize>x.c << 2);
   const units = out.n * out.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const n = unit / out.d;
     const z = unit % out.d;
     for (let y = 0; y < out.h; y++) {
@@ -39,7 +39,7 @@ export function softmax(args: usize, thread: i32, threads: i32): void {
 }
 
 /** args: y, dy, out. */
-export function softmaxGradient(args: usize, thread: i32, threads: i32): void {
+export function softmaxGradient(args: usize, share: i32, shares: i32): void {
   const result = tensor(args, 0);
   const dOut = tensor(args, 1);
   const out = tensor(args, 2);
@@ -47,8 +47,8 @@ export function softmaxGradient(args: usize, thread: i32, threads: i32): void {
   const dOutRows = resultRows + (<usize>out.c << 2);
   const outRows = dOutRows + (<usize>out.c << 2);
   const units = out.n * out.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const n = unit / out.d;
     const z = unit % out.d;
     for (let y = 0; y < out.h; y++) {

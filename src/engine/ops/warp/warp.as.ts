@@ -104,7 +104,7 @@ function weight(at: usize, k: usize): f32 {
 }
 
 /** args: image, displacement (plain), y; image and y both blocked or both plain. A unit is one row of all channels. */
-export function warp(args: usize, thread: i32, threads: i32): void {
+export function warp(args: usize, share: i32, shares: i32): void {
   const image = tensor(args, 0);
   const displacement = tensor(args, 1);
   const y = tensor(args, 2);
@@ -114,8 +114,8 @@ export function warp(args: usize, thread: i32, threads: i32): void {
   const row = y.blocks ? <i32>rowPitch(image) : image.w << 2;
   const voxel = y.blocks ? <i32>VOXEL : 4;
   const units = y.n * y.d * y.h;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const h = unit % y.h;
     const z = (unit / y.h) % y.d;
     const n = unit / (y.h * y.d);
@@ -192,7 +192,7 @@ function samplePlain(table: usize, count: i32, image: usize, to: usize): void {
  * args: displacement (plain), dy, d image; both blocked or both plain. A unit is a channel block (or channel) of a sample: its scatter
  * writes nothing of another's, in the order of the voxels.
  */
-export function warpImageGradient(args: usize, thread: i32, threads: i32): void {
+export function warpImageGradient(args: usize, share: i32, shares: i32): void {
   const displacement = tensor(args, 0);
   const dy = tensor(args, 1);
   const image = tensor(args, 2);
@@ -202,8 +202,8 @@ export function warpImageGradient(args: usize, thread: i32, threads: i32): void 
   const row = image.blocks ? <i32>rowPitch(image) : image.w << 2;
   const voxel = image.blocks ? <i32>VOXEL : 4;
   const units = image.n * groups;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const group = unit % groups;
     const n = unit / groups;
     const start = image.blocks ? blockedRow(image, n, group, 0, 0) : plainRow(image, n, group, 0, 0);
@@ -266,7 +266,7 @@ function scatterPlain(table: usize, count: i32, image: usize, from: usize): void
 }
 
 /** args: image, displacement (plain), dy, d displacement (plain); image and dy both blocked or both plain. A unit is one row. */
-export function warpDisplacementGradient(args: usize, thread: i32, threads: i32): void {
+export function warpDisplacementGradient(args: usize, share: i32, shares: i32): void {
   const image = tensor(args, 0);
   const displacement = tensor(args, 1);
   const dy = tensor(args, 2);
@@ -276,8 +276,8 @@ export function warpDisplacementGradient(args: usize, thread: i32, threads: i32)
   const row = image.blocks ? <i32>rowPitch(image) : image.w << 2;
   const voxel = image.blocks ? <i32>VOXEL : 4;
   const units = out.n * out.d * out.h;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const h = unit % out.h;
     const z = (unit / out.h) % out.d;
     const n = unit / (out.h * out.d);
@@ -415,12 +415,12 @@ function slopes(table: usize, count: i32, axis: usize, to: usize): void {
 }
 
 /** args: displacement plain, mask (N, 1, D, H, W). A position that is no number is not inside. */
-export function insideMask(args: usize, thread: i32, threads: i32): void {
+export function insideMask(args: usize, share: i32, shares: i32): void {
   const displacement = tensor(args, 0);
   const mask = tensor(args, 1);
   const units = mask.n * mask.d;
-  const last = shareStart(units, thread + 1, threads);
-  for (let unit = shareStart(units, thread, threads); unit < last; unit++) {
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const n = unit / mask.d;
     const z = unit % mask.d;
     for (let y = 0; y < mask.h; y++) {
