@@ -1214,12 +1214,12 @@ export function winogradWeightGradient(args: usize, share: i32, shares: i32): vo
 // ---- few tiles
 //
 // At the deepest levels there are a handful of tiles and most of the weights, which transformed take five to eight times as much as they are: to write them
-// to memory and read them again takes longer than all products. Here a panel's are transformed eight or sixteen input channels at a time, into the
+// to memory and read them again takes longer than all products. Here a panel's are transformed a few input blocks at a time, into the
 // second-level cache, and used there for all tiles; and the sums of the weights' gradient become taps where they are. What is transformed of
 // the tiles themselves is small: all places of it stand in memory, [i][place][block][tile][8].
 
 /** Input blocks whose weights are transformed at a time. */
-const CHUNK: i32 = 2;
+const CHUNK: i32 = 4;
 
 @inline
 function tilesOf(t: Tensor, cut: Cut): i32 {

@@ -89,7 +89,7 @@ export function cutOf(shape: Shape, inBlocks: number, outBlocks: number, kind: '
 /** Tiles up to which weights are transformed where they are used, instead of once for all segments: what comes of all places must fit into a cache. */
 const FEW_TILES = 32;
 /** Input blocks whose weights are transformed at a time; the same as in winograd.as.ts. */
-const CHUNK = 2;
+const CHUNK = 4;
 
 /** How to compute a convolution of few tiles and many weights, or the gradient of its weights; undefined if it is none. */
 export interface FewTiles {

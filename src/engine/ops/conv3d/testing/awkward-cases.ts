@@ -1,6 +1,6 @@
 /**
- * Convolutions that reach every kernel and every way of cutting the work: the kernels of few channels, Winograd with pairs of channel blocks, single
- * blocks and blocks that are not full, rows in several pieces, several segments, slabs and parts, and volumes too small for tiles.
+ * Convolutions that reach every kernel and every way of cutting the work: the kernels of few channels, Winograd with tiles of both depths, pairs of channel
+ * blocks, single blocks and blocks that are not full, rows in several pieces, several segments, slabs and parts, few tiles of many weights, and volumes too small for tiles.
  */
 import { randomStream } from '../../../../random/random.ts';
 import { elementCount, type Shape } from '../../../graph.ts';
@@ -35,10 +35,15 @@ const AWKWARD: readonly Awkward[] = [
   [2, 9, 33, [3, 7, 11], 3],
   [1, 5, 24, [6, 5, 13], 3],
   [1, 8, 8, [12, 11, 10], 3],
+  [1, 12, 24, [7, 9, 70], 3],
+  [2, 17, 33, [8, 10, 13], 3],
   [1, 16, 3, [3, 4, 5], 1],
   [2, 1, 8, [3, 2, 5], 1],
   [1, 12, 20, [2, 1, 7], 1],
 ];
+
+/** F(4x4x4) has relative rms errors of 1.3e-6 with 32 channels (winograd.as.ts); of some ten thousand results the worst is at five times that and more. */
+const TOLERANCE = 2e-5;
 
 /** Every case with a bias; results and all gradients are of the order of 1. */
 export function awkwardConvolutions(): OperationCase[] {
@@ -54,6 +59,7 @@ export function awkwardConvolutions(): OperationCase[] {
     const fan = channelsIn * kernel ** 3;
     return {
       title,
+      tolerance: TOLERANCE,
       inputs: {
         x: random('x', [batch, channelsIn, ...size], 1),
         weight: random('weight', [channelsOut, channelsIn, kernel, kernel, kernel], 1 / Math.sqrt(fan)),
