@@ -227,6 +227,34 @@ describe('crop, grids and statistics', () => {
     expect([odd.min, odd.max, odd.nonFinite]).toEqual([1, 3, 2]);
   });
 
+  it('counts values of 8 and 16 bits to the figures that their range and histogram give', () => {
+    const stream = randomStream(2, 'counts');
+    const ends = [
+      [Int8Array, -128, 127],
+      [Uint8Array, 0, 255],
+      [Int16Array, -32768, 32767],
+      [Uint16Array, 0, 65535],
+    ] as const;
+    for (const [Type, low, high] of ends)
+      for (const length of [1, 2, 7, 1000]) {
+        const narrow = length % 2 === 0;
+        const values = Array.from({ length }, () => (narrow ? stream.integer(low, low + 30) : stream.integer(low, high + 1)));
+        const [counted, ranged] = [statisticsOf(Type.from(values)), statisticsOf(Int32Array.from(values))];
+        const figures = ({ min, max, mean, nonFinite, percentile }: typeof counted): number[] => [
+          ...[min, max, mean, nonFinite],
+          ...[0, 0.01, 0.25, 0.5, 0.99, 0.999, 1].map(percentile),
+        ];
+        expect(figures(counted)).toEqual(figures(ranged));
+        expect(ranged.counts).toBeNull();
+        const { counts } = counted;
+        expect(counts!.values()).toEqual([...new Set(values)].sort((a, b) => a - b));
+        expect(counts!.distinct).toBe(new Set(values).size);
+        for (const value of [low, values[0], high]) expect(counts!.of(value)).toBe(values.filter((v) => v === value).length);
+        expect(labelCodes(Type.from(values), [length, 1, 1], counts)).toEqual(labelCodes(Type.from(values), [length, 1, 1]));
+      }
+    expect(statisticsOf(new Int16Array())).toMatchObject({ min: 0, max: 0, mean: 0, counts: null });
+  });
+
   it('tells label maps from images', () => {
     const blocks = Uint8Array.from({ length: 1000 }, (_, i) => [0, 3, 7][Math.floor((i % 10) / 4)]);
     expect(labelCodes(blocks, [10, 10, 10])).toEqual([0, 3, 7]);

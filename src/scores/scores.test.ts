@@ -192,6 +192,12 @@ describe('statistics', () => {
     // the standard error of the mean is about 0.13
     expect(interval.high - interval.low).toBeCloseTo(2 * 1.96 * 0.13, 1);
     expect(bootstrapMean(values)).toEqual(interval);
+    // other draws in between change nothing, nor do more than are kept
+    bootstrapMean([1, 2, 3]);
+    expect(bootstrapMean(values)).toEqual(interval);
+    expect(bootstrapMean(values, 10_000, 2)).not.toEqual(interval);
+    const many = Array.from({ length: 500 }, (_, k) => Math.sin(k));
+    expect(bootstrapMean(many)).toEqual(bootstrapMean(many));
     expect(bootstrapMean([])).toBeNull();
     expect(bootstrapMean([4])).toEqual({ mean: 4, low: 4, high: 4, count: 1 });
     expect(bootstrapDifference([1, 2], [2, 3])).toMatchObject({ mean: 1, low: 1, high: 1 });

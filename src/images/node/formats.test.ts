@@ -597,6 +597,27 @@ describe('NIfTI', () => {
       named.subarray(10),
     ]);
     expect((await readImage(put('x.nii.gz', extra))).volume.data).toEqual(values);
+    named[3] = 8;
+    const alone = Buffer.concat([named.subarray(0, 10), Buffer.from('name.nii\0'), named.subarray(10)]);
+    expect((await readImage(put('x.nii.gz', alone))).volume.data).toEqual(values);
+    expect(await refusal(put('x.nii.gz', alone.subarray(0, 14)))).toMatch(/truncated/);
+  });
+
+  it('gzip: files that are too large to be decompressed at once, or that grow too much, are read in order to the same values', async () => {
+    const dims = [3, 160, 96, 64];
+    const noise = Int16Array.from({ length: 160 * 96 * 64 }, (_, i) => Math.imul(i, 0x9e3779b1) >> 16);
+    const large = gzipSync(Buffer.concat([made({ dims }), new Uint8Array(noise.buffer)]));
+    expect(large.length).toBeGreaterThan(2 ** 20);
+    const image = await readImage(put('x.nii.gz', large));
+    expect([image.volume.data, image.notes]).toEqual([noise, expect.not.arrayContaining([expect.stringMatching(/follow/)])]);
+    expect(await refusal(put('x.nii.gz', large.subarray(0, -9)))).toMatch(/truncated/);
+    const damaged = Buffer.from(large);
+    damaged[damaged.length - 8] ^= 1;
+    expect(await refusal(put('x.nii.gz', damaged))).toMatch(/gzip checksum does not match/);
+    const empty = gzipSync(Buffer.concat([made({ dims: [3, 256, 256, 160] }), new Uint8Array(2 * 256 * 256 * 160)]));
+    expect(empty.length).toBeLessThan(2 ** 20);
+    const zeros = await readImage(put('x.nii.gz', empty));
+    expect([zeros.volume.data.length, zeros.volume.data.every((value) => value === 0)]).toEqual([256 * 256 * 160, true]);
   });
 
   it('takes no memory for what a damaged header announces', async () => {
