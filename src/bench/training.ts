@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openCohort } from '../cohort/cohort.ts';
 import { WorkError } from '../errors/errors.ts';
 import { trainingProgram } from '../method/gvsl.ts';
 import { type CpuBuild, nodeCpuBackend } from '../node/cpu-host.ts';
@@ -108,6 +109,8 @@ async function measureOne(
 /** Every shape with every number of threads beside every load, in turn. */
 export async function measureTraining(request: TrainingRequest): Promise<TrainingResult> {
   const { shapes, threads, loads, build, command, progress, signal } = request;
+  // what is wrong with it is better said before anything is measured
+  if (request.cohort !== undefined) await openCohort(request.cohort);
   const folder = await mkdtemp(join(tmpdir(), 'gvsl-bench-'));
   try {
     let { cohort } = request;
