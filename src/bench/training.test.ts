@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SILENT } from '../node/progress.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import { besideBusy } from './busy.ts';
@@ -13,6 +13,8 @@ import { measureTraining, shapeText, type TrainingRow } from './training.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gvsl-bench-test-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const cohort = join(folder, 'cohort');
+beforeAll(() => writeTinyCohort(cohort));
 
 const SHAPE = { size: [16, 16, 16], width: 0.125, batch: 2 } as const;
 const round = (bareS: number, loopS: number, waitS = 0, computeS = loopS): LoopRound => ({
@@ -27,8 +29,6 @@ const round = (bareS: number, loopS: number, waitS = 0, computeS = loopS): LoopR
 
 describe('measureTraining', () => {
   it('measures the loop and the bare step in turn, on a given cohort, beside a busy process too', async () => {
-    const cohort = join(folder, 'cohort');
-    await writeTinyCohort(cohort);
     for (const load of ['idle', 'busy'] as const) {
       const result = await measureTraining({
         shapes: [SHAPE],
@@ -59,9 +59,14 @@ describe('measureTraining', () => {
       'stopped',
     );
   });
+  it('says what is wrong with a cohort before anything is measured', async () => {
+    const request = { shapes: [SHAPE], threads: [1, 2], loads: ['idle'], build: 'portable', steps: 1, command: '' } as const;
+    const measured = measureTraining({ ...request, cohort: folder, progress: SILENT, signal: new AbortController().signal });
+    await expect(measured).rejects.toThrow(/expected a cohort made by gvsl prepare|no cohort\.json/);
+  });
   it('names what does not fit', async () => {
     const request = { shapes: [{ ...SHAPE, size: [400, 400, 400] as const }], threads: [1], loads: ['idle'] as const };
-    const rest = { build: 'portable', steps: 1, cohort: folder, command: '', progress: SILENT } as const;
+    const rest = { build: 'portable', steps: 1, cohort, command: '', progress: SILENT } as const;
     await expect(measureTraining({ ...request, ...rest, signal: new AbortController().signal })).rejects.toThrow(
       /400\^3, width 0\.125, batch 2: too little memory/,
     );
