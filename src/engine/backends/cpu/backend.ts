@@ -16,6 +16,7 @@ import {
   type CompiledProgram,
   compileProgram,
   FAULT_ADDRESS,
+  planProgram,
   TABLE_BASE,
   TIMED_ADDRESS,
   WAITED_ADDRESS,
@@ -245,7 +246,7 @@ const MAX_THREADS = 256;
 export function cpuBackend(host: CpuHost, threads: number): Backend {
   if (!Number.isInteger(threads) || threads < 1 || threads > MAX_THREADS)
     throw new UsageError(`threads: expected 1 to ${MAX_THREADS}, got ${threads}`);
-  const memoryBytes = (program: Program): number => compileProgram(program, threads).totalBytes;
+  const memoryBytes = (program: Program): number => planProgram(program, threads).totalBytes;
   return {
     name: 'cpu',
     description: `WebAssembly, ${host.build} SIMD, ${threads} thread${threads === 1 ? '' : 's'}`,

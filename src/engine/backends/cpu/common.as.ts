@@ -6,7 +6,7 @@
  * voxels' eight channels are 24 floats in a row. Who writes a blocked tensor writes its halo (`zeroHalo`) and zeros in padding channels.
  *
  * A kernel is `export function name(args: usize, share: i32, shares: i32): void`; `args` points to its words, in the order in which
- * the lowering emitted them. `share` says which of its `shares` parts is asked for. Work is split by units whose number depends on shapes alone,
+ * the lowering emitted them. `share` of `shares` says which of its parts is asked for. Work is split by units whose number depends on shapes alone,
  * and every sum is taken in an order that does too: the same bits whatever the shares and whoever computes them. Kernels hold no static data, since the memory belongs to the session; its
  * first page is the module's, for the tables of Math.exp and the like, which are the same in every thread.
  */

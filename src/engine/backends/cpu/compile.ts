@@ -20,7 +20,7 @@ import {
   type TensorForm,
   tensorBytes,
 } from './lowering.ts';
-import { type Access, partsOf, slackOf, wavesOf } from './schedule.ts';
+import { type Access, sharesOf, slackOf, wavesOf } from './schedule.ts';
 
 /** The threads' control words: see scheduler.as.ts. */
 export const CONTROL_ADDRESS = 65536;
@@ -62,14 +62,14 @@ interface Call {
   /** Address of its arguments. */
   readonly at: number;
   readonly touches: Access;
-  /** Runs in one part. */
+  /** Runs as one share. */
   readonly whole: boolean;
 }
 
 /** A call with its place in the order of a program. */
 export interface ScheduledCall extends Call {
   readonly wave: number;
-  readonly parts: number;
+  readonly shares: number;
 }
 
 export interface CompiledGraph {
@@ -159,21 +159,21 @@ function schedule(calls: readonly Call[], threads: number): ScheduledCall[] {
     .map((call, i) => ({
       ...call,
       wave: waves[i]!,
-      parts: call.whole ? 1 : partsOf(bytesOf(call.touches), threads),
+      shares: call.whole ? 1 : sharesOf(bytesOf(call.touches), threads),
     }))
     .sort((a, b) => a.wave - b.wave);
 }
 
-/** Kernel, arguments, its first part counted over the program, parts, wave, the end of the wave's parts. */
+/** Kernel, arguments, its first share counted over the program, shares, wave, the end of the wave's shares. */
 function callWords(calls: readonly ScheduledCall[], names: KernelNames): number[] {
-  const waveParts: number[] = [];
-  for (const { wave, parts } of calls) waveParts[wave] = (waveParts[wave] ?? 0) + parts;
+  const waveShares: number[] = [];
+  for (const { wave, shares } of calls) waveShares[wave] = (waveShares[wave] ?? 0) + shares;
   let [first, end, current] = [0, 0, -1];
-  return calls.flatMap(({ kernel, at, wave, parts }) => {
-    if (wave !== current) end += waveParts[wave]!;
+  return calls.flatMap(({ kernel, at, wave, shares }) => {
+    if (wave !== current) end += waveShares[wave]!;
     current = wave;
-    first += parts;
-    return [names.indexOf(kernel), at, first - parts, parts, wave, end];
+    first += shares;
+    return [names.indexOf(kernel), at, first - shares, shares, wave, end];
   });
 }
 
@@ -237,7 +237,7 @@ function lower(
     const append = (kernel: string, args: readonly Argument[], { whole = false, besideLast = false } = {}): void => {
       const places = args.filter((each) => typeof each !== 'number').map((each) => ('descriptor' in each ? each.data : each));
       const regions = (some: readonly Place[]) =>
-        some.map(({ address, sizeBytes }) => ({ from: address, to: address + align(sizeBytes) }));
+        some.map(({ address, sizeBytes }) => ({ from: address, to: address + sizeBytes }));
       const touches = {
         besideLast,
         reads: regions(places.filter((each) => readOnly.has(each))),
@@ -274,9 +274,8 @@ function lower(
   return { words, scratchBytes, threadScratchBytes, calls, tensorOf };
 }
 
-/** Compiles a verified program for `threads` threads. Takes no memory itself. */
-export function compileProgram(program: Program, threads: number): CompiledProgram {
-  const names = new KernelNames();
+/** Where everything of a verified program will lie: all that is asked for before it is compiled. */
+export function planProgram(program: Program, threads: number) {
   const dryRuns = [...program.graphs].map(([name, graph]) => {
     const placed = place(graph);
     const dry = lower(
@@ -330,10 +329,16 @@ export function compileProgram(program: Program, threads: number): CompiledProgr
   });
 
   const arena = align(at);
+  const totalBytes = arena + drafts.reduce((most, { plan }) => Math.max(most, plan.arenaBytes), 0);
+  return { states, scratchAddress, threadScratchBytes, drafts, arena, totalBytes };
+}
+
+/** Compiles a verified program for `threads` threads. Takes no memory itself. */
+export function compileProgram(program: Program, threads: number): CompiledProgram {
+  const { drafts, arena, states, ...rest } = planProgram(program, threads);
+  const names = new KernelNames();
   const graphs = new Map<string, CompiledGraph>();
-  let arenaBytes = 0;
   for (const { name, graph, placed, plan, imageAddress, constants } of drafts) {
-    arenaBytes = Math.max(arenaBytes, plan.arenaBytes);
     const constantAt = new Map(constants.map(({ node, address }) => [node, address]));
     const addressOf = (root: Node): number => {
       if (root.op.name === 'state') return states.get(attributeOf<string>(root, 'name'))!.address;
@@ -353,5 +358,5 @@ export function compileProgram(program: Program, threads: number): CompiledProgr
       constants,
     });
   }
-  return { graphs, states, kernelNames: names.names, scratchAddress, threadScratchBytes, totalBytes: arena + arenaBytes };
+  return { graphs, states, kernelNames: names.names, ...rest };
 }

@@ -45,7 +45,7 @@ export interface Emitter {
   emit(kernel: string, ...args: readonly Argument[]): void;
   /** Appends a call that may run at the same time as the one before it: where both touch the same tensor, they touch other bytes. */
   emitBeside(kernel: string, ...args: readonly Argument[]): void;
-  /** Appends a call that is not worth cutting into parts, or cannot be: it runs as one. */
+  /** Appends a call that is not worth cutting into shares, or cannot be: it runs as one. */
   emitWhole(kernel: string, ...args: readonly Argument[]): void;
   /** Memory that is this node's own while it runs. */
   scratch(sizeBytes: number): Place;

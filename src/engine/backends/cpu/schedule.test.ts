@@ -10,7 +10,7 @@ import { caseProgram } from '../../testing/case.ts';
 import { randomCases, TESTED_OPERATIONS } from '../../testing/random-cases.ts';
 import { bindModule } from './backend.ts';
 import { CALL_WORDS, CONTROL_ADDRESS, compileProgram, type ScheduledCall } from './compile.ts';
-import { type Access, partsOf, type Region, wavesOf } from './schedule.ts';
+import { type Access, type Region, sharesOf, wavesOf } from './schedule.ts';
 
 const overlap = (some: readonly Region[], others: readonly Region[]): boolean =>
   some.some((a) => others.some((b) => a.from < b.to && b.from < a.to));
@@ -62,9 +62,9 @@ describe('wavesOf', () => {
   });
 });
 
-describe('partsOf', () => {
+describe('sharesOf', () => {
   it('cuts nothing for one thread, nothing small, and enough for many', () => {
-    expect([partsOf(1e9, 1), partsOf(1000, 8), partsOf(40_000, 8), partsOf(1e9, 8)]).toEqual([1, 1, 2, 64]);
+    expect([sharesOf(1e9, 1), sharesOf(1000, 8), sharesOf(40_000, 8), sharesOf(1e9, 8)]).toEqual([1, 1, 2, 64]);
   });
 });
 
@@ -135,7 +135,7 @@ describe('kernels', () => {
 });
 
 describe('threads', () => {
-  /** Many runs of little work, between which threads may fall behind: none may take a part of another run. */
+  /** Many runs of little work, between which threads may fall behind: none may take a share of another run. */
   it('that come late or miss a run change nothing', async () => {
     const chain = (steps: number): Graph => {
       const graph = new Graph();

@@ -2,7 +2,7 @@
  * Which kernel calls may run at the same time, and into how many shares each is cut.
  *
  * Calls fall into waves: a call belongs to the first wave after those of all calls before it that write what it touches, or touch what it
- * writes. Within a wave the calls are independent, so threads take parts of any of them; between two waves they wait for one another. So two
+ * writes. Within a wave the calls are independent, so threads take shares of any of them; between two waves they wait for one another. So two
  * branches of a network, the gradients of one convolution, or the sums over a hundred parameters need one wait and not one a kernel.
  */
 
@@ -98,11 +98,11 @@ export function wavesOf(calls: readonly Access[]): number[] {
 /** Nodes for which a piece of memory is not used again, so that what could run at the same time is not kept apart by that alone. */
 export const slackOf = (sizeBytes: number): number => (sizeBytes <= 65_536 ? 64 : sizeBytes <= 2 ** 20 ? 8 : 0);
 
-/** Parts for each thread: who is late leaves some of its own to the others. */
-const PARTS_A_THREAD = 8;
-/** Bytes that a part touches at least: taking one costs about as much as copying a kilobyte. */
-const LEAST_PART_BYTES = 16_384;
+/** Shares for each thread: who is late leaves some to the others. */
+const SHARES_A_THREAD = 8;
+/** Bytes that a share touches at least: with fewer, taking shares would cost more than the threads gain. */
+const MIN_SHARE_BYTES = 16_384;
 
-/** Into how many parts a call that touches so many bytes is cut. What it computes does not depend on that: see common.as.ts. */
-export const partsOf = (bytes: number, threads: number): number =>
-  threads === 1 ? 1 : Math.max(1, Math.min(PARTS_A_THREAD * threads, Math.floor(bytes / LEAST_PART_BYTES)));
+/** Into how many shares a call that touches so many bytes is cut. What it computes does not depend on that: see common.as.ts. */
+export const sharesOf = (bytes: number, threads: number): number =>
+  threads === 1 ? 1 : Math.max(1, Math.min(SHARES_A_THREAD * threads, Math.floor(bytes / MIN_SHARE_BYTES)));
