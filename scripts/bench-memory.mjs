@@ -15,7 +15,7 @@ import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { makeScan, makeSeries } from './bench-scans.mjs';
+import { makeScan, makeSeries } from './synthetic-scans.mjs';
 
 const { values: options } = parseArgs({
   options: {
