@@ -1,119 +1,74 @@
 /**
- * The layers of docs/architecture.md, as a rule. Rooms are the folders of src/.
- * Universal rooms run in a browser: they may import neither Node nor a Node room.
+ * The layers of docs/architecture.md, as a rule. Rooms are the folders of src/. In every room, what lies in its folder `node/` may use Node, and in
+ * the rooms of `onlyNode` everything; the rest is environment-neutral: it runs in browsers too.
  */
-const universal =
-  '^src/((errors|random|geometry|formats|preparation|engine|model|method|scores|phantom|pictures)/|images/(?!node/)|version\\.ts|training/(configuration|schema-parts|model-configuration|named-parameters|step|pair-step|demo-settings)\\.ts)';
+const onlyNode = ['study', 'report', 'cli'];
+const node = ['/node/', `^src/(${onlyNode.join('|')})/`, '^src/index\\.ts$'];
 /** Runs in browsers alone; built by Vite. */
-const browser = '^src/browser/';
+const browser = '^src/(page|platform/browser)/';
 /** Tests, and the helpers of tests in folders of that name: they may import any room, and nothing else may import them. */
-const testing = '^src/.*(\\.test\\.ts$|/testing/)';
-/** What each room may import besides itself. A room that is not named here may import nothing. */
-const mayImport = {
-  errors: [],
-  random: ['errors'],
-  geometry: ['errors', 'random'],
-  formats: ['errors'],
-  engine: ['errors', 'random'],
-  model: ['errors', 'random', 'engine'],
-  images: ['errors', 'geometry'],
-  'images/node': ['errors', 'geometry', 'images', 'node'],
-  preparation: ['errors', 'geometry', 'images'],
-  method: ['errors', 'random', 'geometry', 'images', 'preparation', 'engine', 'model', 'scores'],
-  scores: ['errors', 'random', 'geometry'],
-  phantom: ['errors', 'random', 'geometry'],
-  node: ['errors', 'random', 'geometry', 'formats', 'engine'],
-  cohort: ['errors', 'random', 'geometry', 'preparation', 'formats', 'images', 'images/node', 'node'],
-  pictures: ['errors', 'geometry'],
-  training: ['errors', 'random', 'geometry', 'preparation', 'formats', 'engine', 'model', 'method', 'cohort', 'pictures', 'node'],
-  registration: [
-    'errors',
-    'random',
-    'geometry',
-    'preparation',
-    'formats',
-    'engine',
-    'model',
-    'method',
-    'images',
-    'images/node',
-    'cohort',
-    'training',
-    'node',
-  ],
-  evaluation: ['errors', 'random', 'geometry', 'preparation', 'scores', 'images', 'images/node', 'cohort', 'node'],
-  transfer: [
-    'errors',
-    'random',
-    'geometry',
-    'preparation',
-    'formats',
-    'engine',
-    'model',
-    'method',
-    'scores',
-    'images',
-    'images/node',
-    'cohort',
-    'pictures',
-    'training',
-    'node',
-  ],
-  study: ['errors', 'random', 'geometry', 'model', 'method', 'scores', 'cohort', 'pictures', 'training', 'transfer', 'node'],
-  weights: ['errors', 'formats', 'engine', 'model', 'node', 'training'],
-  bench: [
-    'errors',
-    'random',
-    'geometry',
-    'preparation',
-    'engine',
-    'model',
-    'method',
-    'phantom',
-    'images',
-    'images/node',
-    'cohort',
-    'training',
-    'node',
-  ],
-  report: ['errors', 'geometry', 'cohort', 'pictures', 'training', 'method', 'node'],
+const testing = ['\\.test\\.ts$', '/testing/'];
+
+/** What the environment-neutral part of a room may import besides itself. */
+const neutral = {
+  common: [],
+  geometry: ['common'],
+  engine: ['common'],
+  images: ['common', 'geometry'],
+  phantom: ['common', 'geometry'],
+  metrics: ['common', 'geometry'],
+  cohort: ['common', 'geometry', 'images'],
+  model: ['common', 'geometry', 'engine', 'cohort'],
+  methods: ['common', 'geometry', 'engine', 'images', 'metrics', 'cohort', 'model'],
+  apply: ['common', 'geometry', 'engine', 'images', 'metrics', 'cohort', 'model', 'methods'],
+  training: ['common', 'geometry', 'engine', 'images', 'metrics', 'cohort', 'model', 'methods', 'apply'],
 };
-const rooms = Object.keys(mayImport);
-/** A room's files; what another room inside it holds is not its own. */
-const pathOf = (room) => {
-  const inner = rooms.filter((other) => other.startsWith(`${room}/`)).map((other) => other.slice(room.length + 1));
-  return inner.length === 0 ? `^src/${room}/` : `^src/${room}/(?!(${inner.join('|')})/)`;
+/** What the Node part of a room may import besides its own room: these rooms, their Node parts included. */
+const inNode = {
+  platform: ['common', 'geometry', 'engine'],
+  images: ['common', 'geometry', 'platform'],
+  cohort: [...neutral.cohort, 'platform'],
+  metrics: ['common', 'geometry', 'images', 'cohort', 'platform'],
+  model: [...neutral.model, 'platform'],
+  methods: [...neutral.methods, 'platform'],
+  apply: [...neutral.apply, 'platform'],
+  training: [...neutral.training, 'platform'],
 };
+const everyRoom = [...Object.keys(neutral), 'platform'];
+const wholeRooms = { study: everyRoom, report: everyRoom, 'cli/bench': everyRoom };
+
+/** A rule: these files import their own room and the named ones alone. */
+const layer = (room, others, from) => ({
+  name: `layer-${room}`,
+  severity: 'error',
+  from: { path: `^src/${room}/`, ...from },
+  to: { path: '^src/', pathNot: [room, ...others].map((other) => `^src/${other}/`) },
+});
 
 module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     {
-      name: 'universal-without-node',
-      comment: 'The core runs in browsers.',
+      name: 'neutral-without-node',
+      comment: 'What is environment-neutral uses nothing of Node.',
       severity: 'error',
-      from: { path: [universal, browser], pathNot: testing },
+      from: { pathNot: [...node, ...testing] },
       to: { dependencyTypes: ['core'] },
     },
     {
-      name: 'universal-on-universal',
+      name: 'neutral-on-neutral',
       comment: 'What runs in browsers stands on what runs in browsers.',
       severity: 'error',
-      from: { path: [universal, browser], pathNot: testing },
-      to: { path: '^src/', pathNot: [universal, browser] },
+      from: { pathNot: [...node, ...testing] },
+      to: { path: node },
     },
-    {
-      name: 'browser-is-the-top',
-      severity: 'error',
-      from: { pathNot: browser },
-      to: { path: browser },
-    },
-    ...rooms.map((room) => ({
-      name: `layer-${room}`,
-      severity: 'error',
-      from: { path: pathOf(room), pathNot: testing },
-      to: { path: '^src/', pathNot: ['^src/version\\.ts', ...[room, ...mayImport[room]].map(pathOf)] },
+    { name: 'browser-is-the-top', severity: 'error', from: { pathNot: browser }, to: { path: browser } },
+    ...Object.entries(neutral).map(([room, others]) => layer(room, others, { pathNot: ['/node/', ...testing] })),
+    ...Object.entries(inNode).map(([room, others]) => ({
+      ...layer(room, others, { path: `^src/${room}/.*node/`, pathNot: testing }),
+      name: `layer-${room}-node`,
     })),
+    ...Object.entries(wholeRooms).map(([room, others]) => layer(room, others, { pathNot: testing })),
     {
       name: 'no-orphans',
       severity: 'error',

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 
 export default defineConfig({
-  root: 'src/browser',
+  root: 'src/page',
   base: './',
   build: {
     outDir: fileURLToPath(new URL('dist/page/', import.meta.url)),

@@ -1,4 +1,4 @@
-"""PyTorch's side of the tests of `gvsl import` and `gvsl export` (src/weights/peer.test.ts): python3 scripts/check-weights.py FOLDER
+"""PyTorch's side of the tests of `gvsl import` and `gvsl export` (src/model/node/interchange/peer.test.ts): python3 scripts/check-weights.py FOLDER
 
 Reads FOLDER/model.pth (a segmenter that gvsl wrote), FOLDER/image.bin (float32) and FOLDER/size.json ([D, H, W]); writes
   probabilities.bin   what the network of gvsl_torch.py makes of the image

@@ -4,7 +4,7 @@
  * (with --print it goes to stdout instead).
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { markdown, suiteText, trainingText } from '../dist/bench/tables.js';
+import { markdown, suiteText, trainingText } from '../dist/cli/bench/tables.js';
 
 const page = new URL('../docs/benchmarks.md', import.meta.url);
 const folder = new URL('../docs/benchmarks/', import.meta.url);

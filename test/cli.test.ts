@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { version } from '../src/common/version.ts';
 import { writeTinyCohort } from '../src/training/testing/tiny-cohort.ts';
-import { version } from '../src/version.ts';
 
 const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 let folder: string;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
 
-const LOCK = pathToFileURL(fileURLToPath(new URL('../dist/node/lock.js', import.meta.url))).href;
+const LOCK = pathToFileURL(fileURLToPath(new URL('../dist/platform/node/lock.js', import.meta.url))).href;
 const PROCESSES = 8;
 const ROUNDS = 40;
 

@@ -46,13 +46,13 @@ const starting = (modules: ReadonlySet<string>, ...beginnings: readonly string[]
 /** Tables of names that commands offer, errors, and what prints: modules that import nothing that works. */
 const LIGHT = [
   'cli/',
-  'errors/errors.js',
+  'common/errors.js',
   'engine/backend.js',
-  'formats/csv.js',
-  'node/machine.js',
+  'common/csv.js',
+  'platform/node/machine.js',
   'phantom/kinds.js',
-  'preparation/reasons.js',
-  'version.js',
+  'cohort/reasons.js',
+  'common/version.js',
   'package commander',
 ];
 
@@ -83,7 +83,7 @@ describe('a call loads what it uses', () => {
     ]) {
       const modules = loadedBy(...args);
       expect(modules).toContain('images/node/read.js');
-      const rooms = ['engine/', 'method/', 'model/', 'training/', 'transfer/', 'pictures/', 'report/', 'study/', 'weights/'];
+      const rooms = ['engine/', 'methods/', 'model/', 'training/', 'apply/', 'images/pictures/', 'report/', 'study/'];
       const packages = ['zod', 'yaml', 'csv-parse', 'fast-png', '@cornerstonejs'].map((name) => `package ${name}`);
       expect(starting(modules, ...rooms, ...packages).filter((module) => module !== 'engine/backend.js')).toEqual([]);
     }
@@ -91,10 +91,10 @@ describe('a call loads what it uses', () => {
 
   it('a model is applied without trainings, reports, pictures in PNG', () => {
     const modules = loadedBy('segment', 'scans/p.nii.gz', '--model', 'models/segmenter', '--out', 'out', '--threads', '1');
-    expect(modules).toContain('transfer/segment.js');
+    expect(modules).toContain('apply/node/segment.js');
     expect(modules).toContain('engine/backends/cpu/backend.js');
     const packages = ['yaml', 'csv-parse', 'fast-png', '@cornerstonejs', 'webgpu', 'sirv'].map((name) => `package ${name}`);
-    const others = ['report/', 'study/', 'weights/', 'phantom/', 'transfer/train.js', 'training/pretrain.js', 'training/loop.js'];
+    const others = ['report/', 'study/', 'model/node/interchange/', 'phantom/', 'training/'];
     expect(starting(modules, ...others, ...packages).filter((module) => module !== 'phantom/kinds.js')).toEqual([]);
   });
 });

@@ -3,7 +3,7 @@ import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import { expect, it } from 'vitest';
 
 it('stops a process whose answer is there but not yet read, and ends', async () => {
-  const { startWorker } = await import(new URL('../dist/cohort/workers.js', import.meta.url).href);
+  const { startWorker } = await import(new URL('../dist/cohort/node/workers.js', import.meta.url).href);
   const options = { modality: 'ct', spacingMm: [1, 1, 1], size: null, crop: 'none', intensity: 'minmax' };
   const worker = startWorker(options, [], '/nowhere');
   const task = { id: 'a', image: { kind: 'file', path: '/nowhere/a.nii' }, labels: [], landmarksPath: null, split: 'train' };

@@ -23,11 +23,11 @@ const {
 } = await load('index.js');
 const [{ findSubjects }, { readLandmarks }, { findClassTable }, { readCheckpoint }, { readRunConfiguration }] = await Promise.all(
   [
-    'cohort/find-subjects.js',
-    'cohort/landmarks.js',
-    'cohort/classes.js',
-    'training/checkpoint.js',
-    'training/read-configuration.js',
+    'cohort/node/find-subjects.js',
+    'cohort/node/landmarks.js',
+    'cohort/node/classes.js',
+    'training/node/checkpoint.js',
+    'training/node/read-configuration.js',
   ].map(load),
 );
 const scratch = mkdtempSync(join(tmpdir(), 'gvsl-read-'));

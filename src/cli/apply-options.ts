@@ -1,8 +1,8 @@
 /** The options that every command that applies a model has, and how they are read. */
 import { type Command, Option } from 'commander';
+import type { ApplyCall } from '../apply/node/network.ts';
+import { UsageError } from '../common/errors.ts';
 import { BACKENDS, type BackendName } from '../engine/backend.ts';
-import { UsageError } from '../errors/errors.ts';
-import type { ApplyCall } from '../transfer/network.ts';
 import { positiveInteger } from './numbers.ts';
 
 /** As commander hands them over. */
@@ -46,8 +46,8 @@ export async function readApplyOptions({ backend, threads, overlap, channel, ...
   const share = Number(overlap);
   if (overlap.trim() === '' || !(share >= 0 && share <= 0.9))
     throw new UsageError(`--overlap ${overlap}: expected a share from 0 to 0.9`);
-  const { createBackend } = await import('../node/backends.ts');
-  const { createProgress } = await import('../node/progress.ts');
+  const { createBackend } = await import('../platform/node/backends.ts');
+  const { createProgress } = await import('../platform/node/progress.ts');
   return {
     ...call,
     ...(channel === undefined ? {} : { channel: positiveInteger('--channel', channel, 0) }),

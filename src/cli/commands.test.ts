@@ -185,7 +185,11 @@ const COMMANDS: Readonly<Record<string, Facts>> = {
       'models/matcher --pth out/x --onnx ./out/x',
     ],
   },
-  page: { works: [], replaces: [], because: 'it writes nothing, and serves until it is stopped: src/node/page-server.test.ts' },
+  page: {
+    works: [],
+    replaces: [],
+    because: 'it writes nothing, and serves until it is stopped: src/platform/node/page-server.test.ts',
+  },
   verify: {
     missing: [['none.safetensors', 1]],
     works: [],

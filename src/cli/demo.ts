@@ -7,19 +7,19 @@
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { prepareCohort } from '../cohort/prepare.ts';
+import { prepareCohort } from '../cohort/node/prepare.ts';
+import { UsageError, WorkError } from '../common/errors.ts';
+import { formatDuration } from '../common/format-duration.ts';
 import type { BackendName } from '../engine/backend.ts';
-import { UsageError, WorkError } from '../errors/errors.ts';
-import { formatDuration } from '../errors/format-duration.ts';
-import { createBackend } from '../node/backends.ts';
-import type { Progress } from '../node/progress.ts';
+import { createBackend } from '../platform/node/backends.ts';
+import type { Progress } from '../platform/node/progress.ts';
 import type { EvaluationRecord } from '../report/run-data.ts';
 import { writeReport } from '../report/write-report.ts';
 import { DEMO_SETTINGS } from '../training/demo-settings.ts';
-import { pretrain, pretrainFacts } from '../training/pretrain.ts';
-import { parseConfiguration } from '../training/read-configuration.ts';
-import { type RunRecord, readRunRecord } from '../training/run-record.ts';
-import { measureStepSeconds } from '../training/speed.ts';
+import { pretrain, pretrainFacts } from '../training/node/pretrain.ts';
+import { parseConfiguration } from '../training/node/read-configuration.ts';
+import { type RunRecord, readRunRecord } from '../training/node/run-record.ts';
+import { measureStepSeconds } from '../training/node/speed.ts';
 import { writePhantomCohort } from './phantom-cohort.ts';
 
 export interface DemoCall {

@@ -1,19 +1,19 @@
 /** What image files hold, and what `gvsl prepare` would say about them: the work of `gvsl inspect`. */
 import { stat } from 'node:fs/promises';
 import { relative, sep } from 'node:path';
-import { assignClasses, countClasses, describeClasses, findClassTable } from '../cohort/classes.ts';
-import { findSubjects } from '../cohort/find-subjects.ts';
-import { type Patterns, patternsOf, type Selection } from '../cohort/selection.ts';
-import { UsageError, WorkError } from '../errors/errors.ts';
+import { looksLikeLabelMap, misfits, unusualValues, withoutAir } from '../cohort/fitness.ts';
+import { assignClasses, countClasses, describeClasses, findClassTable } from '../cohort/node/classes.ts';
+import { findSubjects } from '../cohort/node/find-subjects.ts';
+import { type Patterns, patternsOf, type Selection } from '../cohort/node/selection.ts';
+import { odditiesOf } from '../cohort/oddities.ts';
+import { isRefused } from '../cohort/reasons.ts';
+import { UsageError, WorkError } from '../common/errors.ts';
 import { orientationCode } from '../geometry/orientation.ts';
 import { type Statistics, statisticsOf } from '../geometry/statistics.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
 import { findImages, type ImageSource } from '../images/node/find.ts';
 import { readImage } from '../images/node/read.ts';
-import { failureOf } from '../node/batch.ts';
-import { looksLikeLabelMap, misfits, unusualValues, withoutAir } from '../preparation/fitness.ts';
-import { odditiesOf } from '../preparation/oddities.ts';
-import { isRefused } from '../preparation/reasons.ts';
+import { failureOf } from '../platform/node/batch.ts';
 import { count } from './batch-text.ts';
 import type { CommandResult } from './run-command.ts';
 import { formatTable } from './table.ts';

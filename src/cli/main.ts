@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The command line: what the program says goes to its streams, how it ended to the exit code. */
-import { systemError } from '../node/machine.ts';
+import { systemError } from '../platform/node/machine.ts';
 
 // whoever read what was printed may stop reading, as `| head` does; a full disk behind `>` is told
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

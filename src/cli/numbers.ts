@@ -1,5 +1,5 @@
 /** Numbers from the command line: what is no number is the user's error, told with the option's name. */
-import { UsageError } from '../errors/errors.ts';
+import { UsageError } from '../common/errors.ts';
 
 /** A whole number of at least `least`. */
 export function positiveInteger(option: string, text: string, least = 1): number {

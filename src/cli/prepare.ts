@@ -1,11 +1,11 @@
 /** Preparing a cohort and telling of it: the work of `gvsl prepare`. */
 import { join } from 'node:path';
-import { countClasses, describeClasses } from '../cohort/classes.ts';
 import type { Cohort, CohortProblem } from '../cohort/cohort.ts';
-import { countedProblems, type PrepareCall, type PrepareReport, prepareCohort } from '../cohort/prepare.ts';
-import { formatDuration } from '../errors/format-duration.ts';
-import { guardInputs, refuseReplacing } from '../node/guard.ts';
-import { createProgress } from '../node/progress.ts';
+import { countClasses, describeClasses } from '../cohort/node/classes.ts';
+import { countedProblems, type PrepareCall, type PrepareReport, prepareCohort } from '../cohort/node/prepare.ts';
+import { formatDuration } from '../common/format-duration.ts';
+import { guardInputs, refuseReplacing } from '../platform/node/guard.ts';
+import { createProgress } from '../platform/node/progress.ts';
 import { count } from './batch-text.ts';
 import type { CommandResult } from './run-command.ts';
 import { stopSignal } from './stop-signal.ts';

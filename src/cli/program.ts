@@ -1,6 +1,6 @@
 /** The program with all its commands: one file a command under commands/, whose work is loaded only when it is called. */
 import { Command } from 'commander';
-import { version } from '../version.ts';
+import { version } from '../common/version.ts';
 import { registerBench } from './commands/bench.ts';
 import { registerClassify } from './commands/classify.ts';
 import { registerCompare } from './commands/compare.ts';

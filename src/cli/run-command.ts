@@ -1,7 +1,7 @@
 /** What every command shares: `--json`, exit codes, and errors without stack traces. */
 import type { Command } from 'commander';
-import { UsageError, WorkError } from '../errors/errors.ts';
-import { defectText, systemError } from '../node/machine.ts';
+import { UsageError, WorkError } from '../common/errors.ts';
+import { defectText, systemError } from '../platform/node/machine.ts';
 import { endOnSignal } from './stop-signal.ts';
 
 /** What a command hands back: a document for `--json`, and the same for people. */

@@ -1,6 +1,6 @@
 /** The options of prepare and inspect that choose files. */
-import type { Selection } from '../cohort/selection.ts';
-import { parseReasons, REASONS } from '../preparation/reasons.ts';
+import type { Selection } from '../cohort/node/selection.ts';
+import { parseReasons, REASONS } from '../cohort/reasons.ts';
 
 export interface SelectionFlags {
   readonly match?: readonly string[];

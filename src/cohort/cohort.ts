@@ -1,18 +1,14 @@
 /**
- * What a prepared cohort is, and opening one. `prepare` writes it; training, evaluation and reports read it.
+ * What a prepared cohort is, of subjects and how they were prepared. `prepare` writes it; training, evaluation and reports read it.
  *
  * On disk: `cohort.json` (this file's schema), `images/ID.npy` (float16, C order z, y, x, intensities in [0, 1]) and, for labelled
  * subjects, `labels/ID.npy` (the smallest integer type that holds its codes, on the same grid). Crops are read by crops.ts.
  */
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { z } from 'zod';
-import { WorkError } from '../errors/errors.ts';
 import { applyAffine, physicalToVoxel } from '../geometry/affine.ts';
 import { type Geometry, type Matrix3, toZyx, type Xyz, type Zyx } from '../geometry/volume.ts';
-import type { FileContent } from '../node/files.ts';
-import type { IntensityWindow, PrepareOptions } from '../preparation/prepare-options.ts';
-import { REASONS, type Reason } from '../preparation/reasons.ts';
+import type { IntensityWindow, PrepareOptions } from './prepare-options.ts';
+import { REASONS, type Reason } from './reasons.ts';
 
 /** Raised when a reader of the old form would misread the new. */
 export const COHORT_FORMAT = 1;
@@ -56,6 +52,9 @@ export interface Subject {
   /** What was odd about it, for people. */
   readonly problems: readonly string[];
 }
+
+/** Size and SHA-256 of the files of a source, an image's together. */
+type FileContent = z.output<typeof fileContent>;
 
 /** A problem with one source: a file that was refused, one that was recognised as something else and left out, or a warning about a prepared one. */
 export interface CohortProblem {
@@ -111,7 +110,7 @@ export const subjectSchema = z.object({
   problems: z.array(z.string()),
 });
 
-const cohortSchema = z.object({
+export const cohortSchema = z.object({
   format: z.literal(COHORT_FORMAT),
   options: z.object({
     modality: z.enum(['ct', 'mr']),
@@ -138,34 +137,6 @@ const cohortSchema = z.object({
 /** The text of cohort.json: keys in the order of the schema, so that equal cohorts give equal bytes, prepared at once or gone on with. */
 export const formatCohort = ({ options, subjects, problems }: Omit<Cohort, 'folder'>): string =>
   `${JSON.stringify(cohortSchema.parse({ format: COHORT_FORMAT, options, subjects, problems }), null, 1)}\n`;
-
-/** Opens the cohort in `folder`. @throws WorkError naming cohort.json and the first thing in it that is wrong */
-export async function openCohort(folder: string): Promise<Cohort> {
-  const path = join(folder, 'cohort.json');
-  const there = await stat(folder).catch(() => undefined);
-  if (!there?.isDirectory()) throw new WorkError(`${folder}: no such folder; expected a cohort made by gvsl prepare`);
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-    throw new WorkError(`${folder}: no cohort.json in it; make the cohort with gvsl prepare SOURCE ${folder} --modality ct|mr`);
-  });
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw new WorkError(`${path}: not JSON (${(error as Error).message}); prepare the cohort again`);
-  }
-  const parsed = cohortSchema.safeParse(json);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new WorkError(`${path}: ${issue.path.join('.') || 'document'}: ${issue.message}; prepare the cohort again`);
-  }
-  const { options, subjects, problems } = parsed.data;
-  return { folder, options, subjects, problems };
-}
-
-/** Where a subject's voxels lie in its cohort's folder. */
-export const imagePath = (folder: string, subject: Pick<Subject, 'id'>): string => join(folder, 'images', `${subject.id}.npy`);
-export const labelPath = (folder: string, subject: Pick<Subject, 'id'>): string => join(folder, 'labels', `${subject.id}.npy`);
 
 /** A position in mm, LPS, as (z, y, x) in voxels of a stored grid, with fractions. */
 export const toVoxelZyx = (grid: Geometry, positionMm: Xyz): Zyx => toZyx(applyAffine(physicalToVoxel(grid), positionMm));

@@ -2,11 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isNegative, splitForTask, type TaskSplit } from '../training/node/task/split.ts';
 import { splitCohort } from '../training/split.ts';
+import { transferConfigurationSchema } from '../training/task/configuration.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
-import { transferConfigurationSchema } from '../transfer/configuration.ts';
-import { isNegative, splitForTask, type TaskSplit } from '../transfer/split.ts';
-import { type Cohort, openCohort, type Subject } from './cohort.ts';
+import type { Cohort, Subject } from './cohort.ts';
+import { openCohort } from './node/open-cohort.ts';
 import { groupedByPatient } from './patients.ts';
 
 let root: string;

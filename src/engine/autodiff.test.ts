@@ -1,6 +1,6 @@
 /** The sweep itself: chains, nodes used more than once, what is refused, and a small network whole. */
 import { describe, expect, it } from 'vitest';
-import { randomStream } from '../random/random.ts';
+import { randomStream } from '../common/random.ts';
 import { differentiate } from './autodiff.ts';
 import { referenceBackend } from './backends/reference/backend.ts';
 import { Graph, ShapeError } from './graph.ts';

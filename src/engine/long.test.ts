@@ -3,8 +3,8 @@
  * operation on the CPU backend and a real GPU (a driver in software takes minutes). Parameters lie in a state of their own, so that what a kernel writes beyond its place is seen.
  */
 import { describe, expect, it } from 'vitest';
-import { nodeCpuBackend, runnableBuilds } from '../node/cpu-host.ts';
-import { nodeWebGpuHost } from '../node/webgpu-host.ts';
+import { nodeCpuBackend, runnableBuilds } from '../platform/node/cpu-host.ts';
+import { nodeWebGpuHost } from '../platform/node/webgpu-host.ts';
 import { compileProgram } from './backends/cpu/compile.ts';
 import { referenceBackend } from './backends/reference/backend.ts';
 import { webGpuBackend } from './backends/webgpu/backend.ts';

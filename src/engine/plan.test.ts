@@ -1,6 +1,6 @@
 /** The memory plan: chains in the head, and random graphs whose memory is played through. */
 import { describe, expect, it } from 'vitest';
-import { type RandomStream, randomStream } from '../random/random.ts';
+import { type RandomStream, randomStream } from '../common/random.ts';
 import { elementCount, Graph, type Node, type Operation } from './graph.ts';
 import { accumulate } from './ops/adam/adam.ts';
 import { scale } from './ops/elementwise/elementwise.ts';

@@ -5,8 +5,8 @@
  * the largest tensors first, each at the lowest offset at which nothing that lives at the same time stands. This knows nothing of
  * layouts: a backend says how many bytes a tensor takes and which scratch a node wants.
  */
-import { WorkError } from '../errors/errors.ts';
-import { formatBytes } from '../errors/format-bytes.ts';
+import { WorkError } from '../common/errors.ts';
+import { formatBytes } from '../common/format-bytes.ts';
 import type { Graph, Node } from './graph.ts';
 
 /** Every tensor starts at a multiple of this: a cache line, and enough for any vector. */

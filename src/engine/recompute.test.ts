@@ -1,6 +1,6 @@
 /** Computing again: the same bits, in less memory, with effects as early as they may be and no earlier. */
 import { describe, expect, it } from 'vitest';
-import { randomStream } from '../random/random.ts';
+import { randomStream } from '../common/random.ts';
 import { differentiate } from './autodiff.ts';
 import { elementCount, Graph, type Node, type Program, type Shape } from './graph.ts';
 import { accumulate, adam } from './ops/adam/adam.ts';

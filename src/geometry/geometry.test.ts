@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { randomStream } from '../random/random.ts';
+import { randomStream } from '../common/random.ts';
 import {
   applyAffine,
   cornerDistanceMm,

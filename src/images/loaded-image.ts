@@ -1,5 +1,5 @@
 /** What reading an image gives, whatever its format. */
-import { WorkError } from '../errors/errors.ts';
+import { WorkError } from '../common/errors.ts';
 import { isFlat } from '../geometry/affine.ts';
 import { shearAngleDeg } from '../geometry/orientation.ts';
 import { type Geometry, type Volume, type VoxelArray, voxelCount, type Xyz } from '../geometry/volume.ts';

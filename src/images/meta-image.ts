@@ -1,5 +1,5 @@
 /** MetaImage headers (.mha, .mhd): the tags of Kitware's MetaIO, as ITK understands them. */
-import { WorkError } from '../errors/errors.ts';
+import { WorkError } from '../common/errors.ts';
 import { geometryOf, voxelToPhysical } from '../geometry/affine.ts';
 import { type Geometry, IDENTITY_3, type Matrix3, type Xyz } from '../geometry/volume.ts';
 import { type DataPlace, headerText, latin1, numberedFiles, utf8 } from './data-place.ts';

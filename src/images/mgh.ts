@@ -1,5 +1,5 @@
 /** FreeSurfer's MGH headers (.mgh, .mgz): surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat, big-endian. */
-import { WorkError } from '../errors/errors.ts';
+import { WorkError } from '../common/errors.ts';
 import { applyMatrix3, flipRasLps, geometryOf } from '../geometry/affine.ts';
 import type { Matrix3, Xyz } from '../geometry/volume.ts';
 import { checkedGeometry, withStatedSpacing } from './loaded-image.ts';

@@ -1,5 +1,5 @@
 /** The header of NIfTI-1, NIfTI-2 and Analyze 7.5 files, field by field, checked. Layouts: nifti1.h and nifti2.h. */
-import { WorkError } from '../errors/errors.ts';
+import { WorkError } from '../common/errors.ts';
 import type { Affine } from '../geometry/affine.ts';
 import type { Matrix3 } from '../geometry/volume.ts';
 import type { StoredType } from './stored-image.ts';

@@ -1,5 +1,5 @@
 /** The header of NIfTI-1 files as they are written: little-endian, one file, slope 1, millimetres. Layout: nifti1.h. */
-import { UsageError } from '../errors/errors.ts';
+import { UsageError } from '../common/errors.ts';
 import {
   type Affine,
   cornerDistanceMm,

@@ -1,5 +1,5 @@
 /** NIfTI-1, NIfTI-2 and Analyze 7.5: what the header says of the voxels and of their grid (sform if there is one, else qform, as nibabel does). */
-import { WorkError } from '../errors/errors.ts';
+import { WorkError } from '../common/errors.ts';
 import { type Affine, cornerDistanceMm, flipRasLps, geometryOf, isFlat } from '../geometry/affine.ts';
 import { type Geometry, IDENTITY_3, type Xyz } from '../geometry/volume.ts';
 import { shearNotes, withStatedSpacing } from './loaded-image.ts';

@@ -1,5 +1,5 @@
 /** NRRD headers (.nrrd, .nhdr): teem.sourceforge.net/nrrd/format.html. */
-import { WorkError } from '../errors/errors.ts';
+import { WorkError } from '../common/errors.ts';
 import { cross, geometryOf } from '../geometry/affine.ts';
 import type { Geometry, Matrix3, Xyz } from '../geometry/volume.ts';
 import { type DataPlace, headerText, latin1, numberedFiles, utf8 } from './data-place.ts';

@@ -3,8 +3,8 @@
  *
  * Every byte is accounted for: too few are refused, too many are said, and nothing is allocated that the file cannot fill.
  */
-import { WorkError } from '../errors/errors.ts';
-import { formatBytes } from '../errors/format-bytes.ts';
+import { WorkError } from '../common/errors.ts';
+import { formatBytes } from '../common/format-bytes.ts';
 import { type Geometry, type Volume, type VoxelArray, voxelCount } from '../geometry/volume.ts';
 import { type ByteReader, type ByteSource, readerOf } from './bytes.ts';
 import { checkedGeometry, MAX_VOLUME_BYTES, type ReadOptions } from './loaded-image.ts';

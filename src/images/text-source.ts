@@ -1,5 +1,5 @@
 /** Voxels written as text: numbers, or hexadecimal digits. */
-import { WorkError } from '../errors/errors.ts';
+import { WorkError } from '../common/errors.ts';
 import { type ByteSource, skipping } from './bytes.ts';
 import { bytesOf, type StoredType, type VoxelType, voxelArray } from './stored-image.ts';
 

@@ -3,9 +3,10 @@
  *
  * All parameters lie behind one another in a flat tensor, so that Adam is one pass; each starts at a cache line, and the gap stays zero.
  */
+
+import { randomStream } from '../common/random.ts';
 import { elementCount, type Graph, type Node, type Shape } from '../engine/graph.ts';
 import { view } from '../engine/ops/shape/shape.ts';
-import { randomStream } from '../random/random.ts';
 import { type Architecture, hasDecoder, RESTORATION_HIDDEN } from './architecture.ts';
 
 type Start =

@@ -1,6 +1,7 @@
 /** What an anatomy hands to the scanner: painted layers and named points, both in the canonical body's frame (LPS directions, mm). */
+
+import type { RandomStream } from '../common/random.ts';
 import type { Xyz } from '../geometry/volume.ts';
-import type { RandomStream } from '../random/random.ts';
 import type { Layer } from './paint.ts';
 
 export interface NamedPoint {

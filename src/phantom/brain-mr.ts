@@ -5,8 +5,9 @@
  * in pairs are described once, for the left (x > 0), and mirrored; each side then has its own size. Intensities are relative (white matter
  * about 0.85) until the scanner gives them its arbitrary scale. A healthy adult: no lesions, no vessels.
  */
+
+import { type RandomStream, randomStream } from '../common/random.ts';
 import { type Geometry, voxelCount, type Xyz } from '../geometry/volume.ts';
-import { type RandomStream, randomStream } from '../random/random.ts';
 import { type Anatomy, about, type NamedPoint, rounded } from './anatomy.ts';
 import { folded } from './cortex.ts';
 import { type Layer, solid, voxelPosition } from './paint.ts';

@@ -1,6 +1,7 @@
 /** A cardiac CT with contrast medium: the heart in its chest, the contrast phase, and how such scans are acquired. */
+
+import type { RandomStream } from '../common/random.ts';
 import type { Geometry, Xyz } from '../geometry/volume.ts';
-import type { RandomStream } from '../random/random.ts';
 import { type Anatomy, about, rounded } from './anatomy.ts';
 import { createHeart, type HeartContrast } from './heart.ts';
 import type { PatientVariation } from './patient-map.ts';

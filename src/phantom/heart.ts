@@ -6,8 +6,9 @@
  * (valves, grooves with the coronary arteries, ostia) is computed from that chamber's parameters, so it follows.
  * It is a static, healthy heart in diastole: no motion, no lesions, no valve leaflets.
  */
+
+import type { RandomStream } from '../common/random.ts';
 import type { Xyz } from '../geometry/volume.ts';
-import type { RandomStream } from '../random/random.ts';
 import { type Anatomy, about, rounded } from './anatomy.ts';
 import { type Layer, solid } from './paint.ts';
 import {

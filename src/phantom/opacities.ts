@@ -2,8 +2,9 @@
  * Opacities in the lungs of a chest CT, as an infection leaves them: patches of raised density (ground glass to consolidation) with uneven, soft
  * edges, through which vessels stay visible. Drawn onto the painted image, where the lung's own densities say where lung is.
  */
+
+import type { RandomStream } from '../common/random.ts';
 import type { Geometry, Xyz } from '../geometry/volume.ts';
-import type { RandomStream } from '../random/random.ts';
 import { rounded } from './anatomy.ts';
 import { voxelPosition } from './paint.ts';
 import { randomWaves, waveAt } from './waves.ts';

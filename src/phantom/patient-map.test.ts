@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { randomStream } from '../common/random.ts';
 import type { Xyz } from '../geometry/volume.ts';
-import { randomStream } from '../random/random.ts';
 import { BRAIN_VARIATION } from './brain-mr.ts';
 import { HEART_VARIATION } from './heart-ct.ts';
 import { randomPatient, toBody, toPatient } from './patient-map.ts';

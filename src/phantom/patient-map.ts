@@ -6,8 +6,9 @@
  * iteration. |grad u| is bounded by the sum of |amplitude| |wave vector|, which is kept below `STEEPEST`: so the iteration contracts, the
  * map is one to one, and its Jacobian is positive everywhere, by construction.
  */
+
+import type { RandomStream } from '../common/random.ts';
 import type { Matrix3, Xyz } from '../geometry/volume.ts';
-import type { RandomStream } from '../random/random.ts';
 import { add, rotation, subtract, transform, transpose } from './vectors.ts';
 import { randomVector } from './waves.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { randomStream } from '../common/random.ts';
 import type { Geometry, Xyz } from '../geometry/volume.ts';
-import { randomStream } from '../random/random.ts';
 import { HEART_PROTOCOL } from './heart-ct.ts';
 import { voxelAt, voxelPosition } from './paint.ts';
 import { blur, distanceToBorderMm, drawGrid, grainyNoise } from './scan.ts';

@@ -4,8 +4,9 @@
  * The grid is drawn round the points that the examination is about, as a technologist would. Its axes may run in any of the 48
  * orders that files come in, sometimes tilted a little; physical positions are the same whatever the order.
  */
+
+import type { RandomStream } from '../common/random.ts';
 import { type Geometry, type Matrix3, voxelCount, type Xyz } from '../geometry/volume.ts';
-import type { RandomStream } from '../random/random.ts';
 import { add, fromColumns, multiply, rotation, scale, subtract, transform, transpose } from './vectors.ts';
 
 /** How a kind of examination is acquired. */

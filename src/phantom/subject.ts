@@ -4,8 +4,9 @@
  * The way: an anatomy in a canonical body -> a patient (pose, size, smooth deformation) -> a voxel grid in that patient -> painted, blurred,
  * with noise. Labels are the truth of the anatomy: neither blur nor noise touches them.
  */
+
+import { type RandomStream, randomStream } from '../common/random.ts';
 import type { Geometry, Volume, Xyz } from '../geometry/volume.ts';
-import { type RandomStream, randomStream } from '../random/random.ts';
 import { type Anatomy, rounded } from './anatomy.ts';
 import { BRAIN_LABELS, BRAIN_PROTOCOL, BRAIN_VARIATION, createBrainMr, finishMr } from './brain-mr.ts';
 import { HEART_LABELS } from './heart.ts';

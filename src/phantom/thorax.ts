@@ -5,8 +5,9 @@
  * Body frame: x = 0 is the midline, y posterior, z superior, the heart's crux near the origin. Ribs and vertebrae are periodic along the
  * body, so one distance draws them all.
  */
+
+import type { RandomStream } from '../common/random.ts';
 import type { Xyz } from '../geometry/volume.ts';
-import type { RandomStream } from '../random/random.ts';
 import { about, type NamedPoint, rounded } from './anatomy.ts';
 import { type Layer, solid } from './paint.ts';
 import { type Box, curvedTube, ellipsoid, ellipticCylinder, offset, rough, type Shape, tube, union, without } from './shapes.ts';

@@ -4,7 +4,7 @@
  * They serve as texture, as rough walls and as the folding of the cortex. A few waves suffice, and value and gradient are exact,
  * which lattice noise does not give as cheaply.
  */
-import type { RandomStream } from '../random/random.ts';
+import type { RandomStream } from '../common/random.ts';
 
 /** Wave vectors (radians per mm) and phases, four numbers a wave: kx, ky, kz, phase. */
 export type Waves = Float64Array;

@@ -3,9 +3,9 @@
  * Everything is in the one document: no address is loaded, and the page's own policy forbids it. All figures stand in the markup;
  * only the curves need scripts. It draws no conclusion that the figures do not: worse is called worse.
  */
-import { formatDuration } from '../errors/format-duration.ts';
+import { formatDuration } from '../common/format-duration.ts';
 
-import { PANELS } from '../pictures/pair-picture.ts';
+import { PANELS } from '../images/pictures/pair-picture.ts';
 import { CHART_SCRIPT } from './chart-script.ts';
 import { type Chart, chartsOf } from './charts.ts';
 import { type NextCommand, valueAt } from './commands.ts';

@@ -7,7 +7,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { WorkError } from '../errors/errors.ts';
+import { WorkError } from '../common/errors.ts';
 
 const number = z.number().nullable().catch(null);
 const named = z.record(z.string(), number).catch({});

@@ -2,11 +2,11 @@
 import { readFile, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
-import { openCohort } from '../cohort/cohort.ts';
-import { readLabelNames } from '../cohort/label-names.ts';
-import { UsageError } from '../errors/errors.ts';
-import { writeFileAtomic } from '../node/files.ts';
-import { version } from '../version.ts';
+import { readLabelNames } from '../cohort/node/label-names.ts';
+import { openCohort } from '../cohort/node/open-cohort.ts';
+import { UsageError } from '../common/errors.ts';
+import { version } from '../common/version.ts';
+import { writeFileAtomic } from '../platform/node/files.ts';
 import { nextCommands } from './commands.ts';
 import { summed } from './figures.ts';
 import { renderPage } from './page.ts';

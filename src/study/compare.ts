@@ -1,8 +1,8 @@
 /** A whole study: run, table, figures, all written into its folder. */
 import { join } from 'node:path';
-import { writeFileAtomic } from '../node/files.ts';
-import { lockFolder } from '../node/lock.ts';
-import { jsonText } from '../training/model-folder.ts';
+import { jsonText } from '../model/node/model-folder.ts';
+import { writeFileAtomic } from '../platform/node/files.ts';
+import { lockFolder } from '../platform/node/lock.ts';
 import { correlationFigure, featuresFigure, labelsFigure, learningFigure } from './figures.ts';
 import { runStudy, type StudyCall } from './run.ts';
 import { type StudyRow, studyCsv, studyMarkdown, studyRows } from './tables.ts';

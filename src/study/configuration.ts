@@ -1,6 +1,6 @@
 /** A study as its file declares it: which methods, on which task, with how many labels, in which modes, with which seeds. */
 import { z } from 'zod';
-import { section } from '../training/schema-parts.ts';
+import { section } from '../methods/schema-parts.ts';
 import { METHODS } from './methods/registry.ts';
 
 const METHOD_NAMES = METHODS.map(({ name }) => name) as [string, ...string[]];

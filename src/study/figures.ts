@@ -1,23 +1,23 @@
 /** A study's figures: score against number of labels, learning curves, t-SNE of local features, and the correlation in pre-training. */
 import { join } from 'node:path';
-import { openCohort } from '../cohort/cohort.ts';
-import { readLabelCrop } from '../cohort/crops.ts';
+import { tsne } from '../apply/embedding/tsne.ts';
+import { openNetwork } from '../apply/node/network.ts';
+import { readLabelCrop } from '../cohort/node/crops.ts';
+import { openCohort } from '../cohort/node/open-cohort.ts';
+import { randomStream } from '../common/random.ts';
 import { toZyx } from '../geometry/volume.ts';
-import { tsne } from '../method/embedding/tsne.ts';
-import { featuresProgram } from '../method/transfer/programs.ts';
-import { createBackend } from '../node/backends.ts';
-import { findFolder, isFile } from '../node/files.ts';
-import { type Curve, plotCurves, plotScatter, type ScatterPanel } from '../pictures/plot.ts';
-import { randomStream } from '../random/random.ts';
-import { readMetrics } from '../training/log/metrics.ts';
-import { transferPatch } from '../transfer/configuration.ts';
-import { featuresOf } from '../transfer/features.ts';
-import { openNetwork } from '../transfer/network.ts';
-import { splitForTask } from '../transfer/split.ts';
-import { startOf } from '../transfer/start.ts';
-import { classIndices, taskOf } from '../transfer/task.ts';
+import { featuresProgram } from '../model/task-programs.ts';
+import { createBackend } from '../platform/node/backends.ts';
+import { findFolder, isFile } from '../platform/node/files.ts';
+import { readMetrics } from '../training/node/log/metrics.ts';
+import { featuresOf } from '../training/node/task/features.ts';
+import { splitForTask } from '../training/node/task/split.ts';
+import { startOf } from '../training/node/task/start.ts';
+import { classIndices, taskOf } from '../training/node/task/task.ts';
+import { transferPatch } from '../training/task/configuration.ts';
 import type { Study } from './configuration.ts';
 import { METHODS } from './methods/registry.ts';
+import { type Curve, plotCurves, plotScatter, type ScatterPanel } from './plot.ts';
 import { configurationOf, runsOf, type StudyRunResult } from './run.ts';
 import type { StudyRow } from './tables.ts';
 

@@ -4,13 +4,13 @@
  */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { openCohort } from '../cohort/cohort.ts';
-import { compareFingerprints, fingerprintOf, fingerprintSchema } from '../cohort/fingerprint.ts';
-import { UsageError } from '../errors/errors.ts';
-import { findFolder, writeFileAtomic } from '../node/files.ts';
-import { jsonText, readJson } from '../training/model-folder.ts';
-import { changedError, isFreeOfAResult } from '../training/run-record.ts';
-import { version } from '../version.ts';
+import { compareFingerprints, fingerprintOf, fingerprintSchema } from '../cohort/node/fingerprint.ts';
+import { openCohort } from '../cohort/node/open-cohort.ts';
+import { UsageError } from '../common/errors.ts';
+import { version } from '../common/version.ts';
+import { jsonText, readJson } from '../model/node/model-folder.ts';
+import { findFolder, writeFileAtomic } from '../platform/node/files.ts';
+import { changedError, isFreeOfAResult } from '../training/node/run-record.ts';
 import type { Study } from './configuration.ts';
 
 const FILE = 'declared.json';

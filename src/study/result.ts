@@ -1,6 +1,6 @@
 /** Whether a result in a study's folder is the one that the study wants. */
-import { UsageError } from '../errors/errors.ts';
-import { changedError, changedSince, type RunFacts, type RunRecord } from '../training/run-record.ts';
+import { UsageError } from '../common/errors.ts';
+import { changedError, changedSince, type RunFacts, type RunRecord } from '../training/node/run-record.ts';
 
 /**
  * Whether a finished training in a study's folder is the one that is wanted.

@@ -2,8 +2,8 @@ import { cp, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/prom
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { lockFolder } from '../node/lock.ts';
-import { SILENT } from '../node/progress.ts';
+import { lockFolder } from '../platform/node/lock.ts';
+import { SILENT } from '../platform/node/progress.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import { compare } from './compare.ts';
 import { readStudy, runsOf } from './run.ts';

@@ -1,6 +1,6 @@
 /** A study's scores as a table: means over seeds, and each method against the baseline on the same test subjects. */
-import { type ClassifiedCase, delongTest } from '../scores/delong.ts';
-import { bootstrapDifference, holm, type Interval, wilcoxonSignedRank } from '../scores/statistics.ts';
+import { type ClassifiedCase, delongTest } from '../metrics/delong.ts';
+import { bootstrapDifference, holm, type Interval, wilcoxonSignedRank } from '../metrics/statistics.ts';
 import type { Study } from './configuration.ts';
 import { METHODS } from './methods/registry.ts';
 import type { Mode, StudyRunResult } from './run.ts';

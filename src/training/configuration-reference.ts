@@ -1,6 +1,6 @@
 /** The configuration described from its own schema: for documentation, for `--help`, and for the "expected" of every error. */
 import { z } from 'zod';
-import { pretrainConfigurationSchema } from './configuration.ts';
+import { pretrainConfigurationSchema } from '../methods/gvsl/configuration.ts';
 
 /** The part of JSON Schema that the configuration uses. */
 interface SchemaNode {
@@ -81,6 +81,12 @@ function walk(node: SchemaNode, prefix: string): KeyDescription[] {
 
 /** Any configuration's schema. */
 export type ConfigurationSchema = z.ZodType<unknown>;
+
+/** A kind of configuration: its schema, and the command that takes it, for messages. */
+export interface ConfigurationKind<Schema extends ConfigurationSchema> {
+  readonly schema: Schema;
+  readonly command: string;
+}
 
 const known = new WeakMap<ConfigurationSchema, readonly KeyDescription[]>();
 /** Every key and section of a configuration (pre-training's if not said), each section before its keys. */

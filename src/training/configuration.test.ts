@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { UsageError } from '../errors/errors.ts';
-import { type DamageOptions, DEFAULT_DAMAGE } from '../method/damage/damage.ts';
-import { DEFAULT_SPATIAL, type SpatialOptions } from '../method/spatial/spatial.ts';
-import { overridesOf, pretrainOptions } from './command-options.ts';
-import { DEFAULT_CONFIGURATION, patchSize } from './configuration.ts';
+import { overridesOf, pretrainOptions } from '../cli/configuration-options.ts';
+import { UsageError } from '../common/errors.ts';
+import { type DamageOptions, DEFAULT_DAMAGE } from '../methods/augmentation/damage/damage.ts';
+import { DEFAULT_SPATIAL, type SpatialOptions } from '../methods/augmentation/spatial/spatial.ts';
+import { DEFAULT_CONFIGURATION, patchSize } from '../methods/gvsl/configuration.ts';
 import { configurationKeys, configurationMarkdown, configurationYaml } from './configuration-reference.ts';
-import { parseConfiguration, readConfiguration, readRunConfiguration } from './read-configuration.ts';
-import { changedKeys } from './run-record.ts';
+import { parseConfiguration, readConfiguration, readRunConfiguration } from './node/read-configuration.ts';
+import { changedKeys } from './node/run-record.ts';
 
 let folder = '';
 beforeAll(async () => {
@@ -58,7 +58,7 @@ describe('pre-training configuration', () => {
 
   it('has a page in the documentation that says what the schema says (npx vitest run -u renews it)', async () => {
     const page = `# Configuration of pre-training\n\n\`gvsl pretrain --config FILE\` takes YAML or JSON. Every key may be left out; the defaults are the published protocol.
-Options of the command line go before the file. Written from src/training/configuration.ts.\n\n${configurationMarkdown()}\n`;
+Options of the command line go before the file. Written from src/methods/gvsl/configuration.ts.\n\n${configurationMarkdown()}\n`;
     await expect(page).toMatchFileSnapshot('../../docs/configuration.md');
   });
 

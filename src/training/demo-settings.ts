@@ -1,5 +1,5 @@
 /** The demo's patients and their pre-training: the command line and the page in the browser run the same. */
-import type { PrepareOptions } from '../preparation/prepare-options.ts';
+import type { PrepareOptions } from '../cohort/prepare-options.ts';
 
 /**
  * What the demo makes and trains: everything that decides how long it takes and how well it matches. Coarse images, patients that lie less

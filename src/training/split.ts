@@ -1,8 +1,8 @@
 /** Which subjects are kept from training, and which pairs of them an evaluation looks at: from the seed alone. */
 import type { Cohort, Subject } from '../cohort/cohort.ts';
 import { groupedByPatient, takeGroups } from '../cohort/patients.ts';
-import { UsageError } from '../errors/errors.ts';
-import { randomStream } from '../random/random.ts';
+import { UsageError } from '../common/errors.ts';
+import { randomStream } from '../common/random.ts';
 
 export interface Split {
   readonly training: readonly Subject[];

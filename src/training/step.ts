@@ -1,9 +1,9 @@
 /** One step of any training, and its learning rate: what the loop of a run and the page in the browser share. */
 import type { Session } from '../engine/backend.ts';
 import { adamStep } from '../engine/ops/adam/adam.ts';
-import { STATES } from '../method/gvsl.ts';
-import { type LossScale, lossScaleInputs } from '../method/loss-scaling.ts';
-import type { LoopConfiguration } from './schema-parts.ts';
+import type { LoopConfiguration } from '../methods/schema-parts.ts';
+import { type LossScale, lossScaleInputs } from '../model/loss-scaling.ts';
+import { STATES } from '../model/optimizer.ts';
 
 /** The share of the learning rate at which a decay ends. */
 const LEAST_RATE = 0.05;

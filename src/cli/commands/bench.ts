@@ -1,12 +1,12 @@
 /** `gvsl bench`: how fast, how much memory, where the time goes, and PyTorch on the same machine beside it. */
 import { type Command, Option } from 'commander';
-import type { GpuPeaks } from '../../bench/bound.ts';
-import type { Peer } from '../../bench/in-turn.ts';
-import type { BenchBackend, StepRequest, StepResult } from '../../bench/step.ts';
-import type { Table } from '../../bench/tables.ts';
-import type { Load } from '../../bench/training.ts';
-import type { CpuBuild } from '../../node/cpu-host.ts';
-import type { Progress } from '../../node/progress.ts';
+import type { CpuBuild } from '../../platform/node/cpu-host.ts';
+import type { Progress } from '../../platform/node/progress.ts';
+import type { GpuPeaks } from '../bench/bound.ts';
+import type { Peer } from '../bench/in-turn.ts';
+import type { BenchBackend, StepRequest, StepResult } from '../bench/step.ts';
+import type { Table } from '../bench/tables.ts';
+import type { Load } from '../bench/training.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
 const SUBJECTS = ['step', 'forward', 'train', 'ratios', 'ops', 'data', 'peaks', 'bound', 'all'] as const;
@@ -113,10 +113,10 @@ export function registerBench(program: Command): void {
 }
 
 async function bench(asked: string | undefined, options: Options): Promise<CommandResult> {
-  const { UsageError } = await import('../../errors/errors.ts');
+  const { UsageError } = await import('../../common/errors.ts');
   const { positiveInteger } = await import('../numbers.ts');
-  const { availableThreads } = await import('../../node/limits.ts');
-  const { bestBuild, runnableBuilds } = await import('../../node/cpu-host.ts');
+  const { availableThreads } = await import('../../platform/node/limits.ts');
+  const { bestBuild, runnableBuilds } = await import('../../platform/node/cpu-host.ts');
   // the plan of a whole suite would be one of a step
   const gpu = options.backend !== 'cpu';
   const what = (asked ?? (options.memory || gpu ? 'step' : 'all')) as Subject;
@@ -151,12 +151,12 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
     const [{ dirname }, { access, constants }, { makeFolder }] = await Promise.all([
       import('node:path'),
       import('node:fs/promises'),
-      import('../../node/files.ts'),
+      import('../../platform/node/files.ts'),
     ]);
     await makeFolder(dirname(options.out));
     await access(dirname(options.out), constants.W_OK);
   }
-  const { guardInputs, refuseReplacing } = await import('../../node/guard.ts');
+  const { guardInputs, refuseReplacing } = await import('../../platform/node/guard.ts');
   const inputs = [
     ...(options.compare === undefined ? [] : [{ path: options.compare, what: 'the results to compare with' }]),
     ...(options.cohort === undefined ? [] : [{ path: options.cohort, what: 'the cohort' }]),
@@ -176,7 +176,7 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
     } as const;
     const result = what === 'train' ? await training(options, shared, patch) : await measure(what, options, shared);
     if (options.out === undefined) return result;
-    const { writeFileAtomic } = await import('../../node/files.ts');
+    const { writeFileAtomic } = await import('../../platform/node/files.ts');
     await writeFileAtomic(options.out, `${JSON.stringify(result.json, null, 2)}\n`);
     return result;
   });
@@ -190,35 +190,35 @@ async function measure(what: Subject, options: Options, request: StepRequest): P
   const gpu = request.backend !== 'cpu';
   const kind = what === 'forward' ? 'forward' : 'step';
   if (options.memory) {
-    const { planReport, memoryText } = await import('../../bench/memory.ts');
+    const { planReport, memoryText } = await import('../bench/memory.ts');
     const report = planReport(kind, size, width, threads, request.backend);
     return { json: report, text: memoryText(report) };
   }
   if (what === 'bound') {
-    const { boundOf, boundText } = await import('../../bench/bound.ts');
+    const { boundOf, boundText } = await import('../bench/bound.ts');
     const bound = boundOf(size, width, request.backend, await peaksFor(options));
     return {
       json: { command: typed(), ...bound },
       text: [`command: ${typed()}`, boundText(bound, await drawing(options))].join('\n'),
     };
   }
-  const { createProgress } = await import('../../node/progress.ts');
+  const { createProgress } = await import('../../platform/node/progress.ts');
   const progress = createProgress();
   if (what === 'all' || what === 'ratios') return suite(what, options, request, progress);
   if (what === 'ops') return one({ ...request, steps: 1, profile: true }, undefined, progress);
   if (what === 'data' || what === 'peaks') {
-    const { describeMachine, machineText } = await import('../../bench/machine.ts');
-    const { dataText, peaksText } = await import('../../bench/tables.ts');
-    const { createBackend } = await import('../../node/backends.ts');
+    const { describeMachine, machineText } = await import('../bench/machine.ts');
+    const { dataText, peaksText } = await import('../bench/tables.ts');
+    const { createBackend } = await import('../../platform/node/backends.ts');
     const machine = describeMachine(build, threads, gpu ? (await createBackend(request.backend)).description : undefined);
     const head = { machine, command: typed() };
     const lines = [machineText(machine), `command: ${typed()}`];
     if (what === 'peaks') {
-      const { measureGpuPeaks, measurePeaks } = await import('../../bench/peaks.ts');
+      const { measureGpuPeaks, measurePeaks } = await import('../bench/peaks.ts');
       const peaks = gpu ? await measureGpuPeaks() : await measurePeaks(build, threads);
       return { json: { ...head, peaks }, text: [...lines, peaksText(peaks, gpu)].join('\n') };
     }
-    const { measureData } = await import('../../bench/data.ts');
+    const { measureData } = await import('../bench/data.ts');
     const data = await measureData(size, threads, progress, stopped());
     return { json: { ...head, ...data }, text: [...lines, dataText(data)].join('\n') };
   }
@@ -227,9 +227,9 @@ async function measure(what: Subject, options: Options, request: StepRequest): P
 
 /** The training loop: the networks of the table, or one that is named. */
 async function training(options: Options, { threads, build }: StepRequest, patch: readonly number[]): Promise<CommandResult> {
-  const { LOADS, measureTraining, TRAINING_SHAPES } = await import('../../bench/training.ts');
-  const { trainingText } = await import('../../bench/tables.ts');
-  const { createProgress } = await import('../../node/progress.ts');
+  const { LOADS, measureTraining, TRAINING_SHAPES } = await import('../bench/training.ts');
+  const { trainingText } = await import('../bench/tables.ts');
+  const { createProgress } = await import('../../platform/node/progress.ts');
   const { positiveInteger } = await import('../numbers.ts');
   const { size, width, batch = '1', load, steps, cohort } = options;
   const [z, y = z, x = z] = patch as [number, number?, number?];
@@ -250,7 +250,7 @@ async function training(options: Options, { threads, build }: StepRequest, patch
 
 /** A GPU's peaks: as told, otherwise measured on the one here. */
 async function peaksFor({ peakGflops, bandwidth }: Options): Promise<GpuPeaks> {
-  const { UsageError } = await import('../../errors/errors.ts');
+  const { UsageError } = await import('../../common/errors.ts');
   const read = (option: string, text: string | undefined): number | undefined => {
     if (text === undefined) return undefined;
     const value = Number(text);
@@ -260,7 +260,7 @@ async function peaksFor({ peakGflops, bandwidth }: Options): Promise<GpuPeaks> {
   };
   const [gflops, gbPerS] = [read('--peak-gflops', peakGflops), read('--bandwidth', bandwidth)];
   if (gflops !== undefined && gbPerS !== undefined) return { gflops, gbPerS };
-  const { measureGpuPeaks } = await import('../../bench/peaks.ts');
+  const { measureGpuPeaks } = await import('../bench/peaks.ts');
   const measured = await measureGpuPeaks();
   return { gflops: gflops ?? measured.gflopsPerThread, gbPerS: gbPerS ?? measured.copyGbPerS };
 }
@@ -268,7 +268,7 @@ async function peaksFor({ peakGflops, bandwidth }: Options): Promise<GpuPeaks> {
 /** How tables are drawn: plain, or as Markdown. */
 async function drawing({ markdown: asMarkdown }: Options): Promise<(table: Table) => string> {
   const { formatTable } = await import('../table.ts');
-  const { markdown } = await import('../../bench/tables.ts');
+  const { markdown } = await import('../bench/tables.ts');
   return asMarkdown ? markdown : ({ headings, rows }) => formatTable(headings, rows, numbers(headings));
 }
 
@@ -282,7 +282,7 @@ function stopped(): AbortSignal {
 /** The Python to measure beside, which is said if there is none. */
 async function pythonFor({ backend, peer, python }: Options, progress: Progress): Promise<string | undefined> {
   if (!peer) return undefined;
-  const { findPython } = await import('../../bench/peer.ts');
+  const { findPython } = await import('../bench/peer.ts');
   const found = await findPython(python, backend !== 'cpu');
   if (found === undefined)
     progress.say(`no python3 with torch${backend !== 'cpu' ? ' and a CUDA device' : ''} found: gvsl alone`);
@@ -294,10 +294,10 @@ async function one(request: StepRequest, python: string | undefined, progress: P
   const { kind, size, width, steps, threads, build } = request;
   const gpu = request.backend !== 'cpu';
   const { formatTable } = await import('../table.ts');
-  const { nodeCpuBackend } = await import('../../node/cpu-host.ts');
-  const { measureStep, requireBenchMemory } = await import('../../bench/step.ts');
-  const { inOwnProcess, inTwoRounds, joined, measureInTurn } = await import('../../bench/in-turn.ts');
-  const { operationsText, peerText, resultText } = await import('../../bench/tables.ts');
+  const { nodeCpuBackend } = await import('../../platform/node/cpu-host.ts');
+  const { measureStep, requireBenchMemory } = await import('../bench/step.ts');
+  const { inOwnProcess, inTwoRounds, joined, measureInTurn } = await import('../bench/in-turn.ts');
+  const { operationsText, peerText, resultText } = await import('../bench/tables.ts');
   let result: StepResult & { peer?: Peer | null };
   if (python === undefined) result = await measureStep(request, progress);
   else {
@@ -312,7 +312,7 @@ async function one(request: StepRequest, python: string | undefined, progress: P
   const document = { ...result, command: typed(), peer, ratios };
   const lines = [`command: ${typed()}`, resultText(result), ...(peer ? [peerText(peer, result)] : [])];
   if (!profile || !kernels) return { json: document, text: lines.join('\n') };
-  const { measureGpuPeaks, measurePeaks } = await import('../../bench/peaks.ts');
+  const { measureGpuPeaks, measurePeaks } = await import('../bench/peaks.ts');
   const peaks = gpu ? await measureGpuPeaks() : await measurePeaks(build, threads);
   lines.push(
     operationsText(
@@ -330,11 +330,11 @@ const numbers = (headings: readonly string[]): number[] => headings.map((_, i) =
 async function suite(what: 'all' | 'ratios', options: Options, request: StepRequest, progress: Progress): Promise<CommandResult> {
   const { existsSync } = await import('node:fs');
   const { fileURLToPath } = await import('node:url');
-  const { compareResults, readResults } = await import('../../bench/compare.ts');
-  const { describeMachine, machineText } = await import('../../bench/machine.ts');
-  const { measureRatios } = await import('../../bench/ratios.ts');
-  const { runSuite } = await import('../../bench/suite.ts');
-  const { comparisonText, ratiosTable, suiteText } = await import('../../bench/tables.ts');
+  const { compareResults, readResults } = await import('../bench/compare.ts');
+  const { describeMachine, machineText } = await import('../bench/machine.ts');
+  const { measureRatios } = await import('../bench/ratios.ts');
+  const { runSuite } = await import('../bench/suite.ts');
+  const { comparisonText, ratiosTable, suiteText } = await import('../bench/tables.ts');
   const major = process.versions.node.split('.')[0];
   const committed = fileURLToPath(new URL(`../../../docs/benchmarks/node${major}.json`, import.meta.url));
   const earlier = options.compare ?? (existsSync(committed) ? committed : undefined);

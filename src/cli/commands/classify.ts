@@ -4,7 +4,7 @@ import { type ApplyOptions, addApplyOptions, readApplyOptions } from '../apply-o
 import { action, type CommandResult } from '../run-command.ts';
 
 async function run(inputs: string[], options: ApplyOptions): Promise<CommandResult> {
-  const { classifyImages } = await import('../../transfer/classify.ts');
+  const { classifyImages } = await import('../../apply/node/classify.ts');
   const { formatTable } = await import('../table.ts');
   const { batchText } = await import('../batch-text.ts');
   const report = await classifyImages({ ...(await readApplyOptions(options)), inputs });

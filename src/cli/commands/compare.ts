@@ -56,9 +56,9 @@ export function registerCompare(program: Command): void {
     const { readStudy } = await import('../../study/run.ts');
     const { compare, STUDY_FILES } = await import('../../study/compare.ts');
     const { join } = await import('node:path');
-    const { createProgress } = await import('../../node/progress.ts');
+    const { createProgress } = await import('../../platform/node/progress.ts');
     const study = onBackend(await readStudy(file), backend);
-    const { guardInputs, modelInputs, refuseReplacing } = await import('../../node/guard.ts');
+    const { guardInputs, modelInputs, refuseReplacing } = await import('../../platform/node/guard.ts');
     const models = await Promise.all(Object.values(study.pretraining.models).map((path) => modelInputs(path)));
     const inputs = [
       { path: file, what: "the study's declaration" },

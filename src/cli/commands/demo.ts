@@ -33,12 +33,12 @@ export function registerDemo(program: Command): void {
   action(command, async (options: Options) => {
     const { askYes } = await import('../ask.ts');
     const { runDemo } = await import('../demo.ts');
-    const { UsageError } = await import('../../errors/errors.ts');
+    const { UsageError } = await import('../../common/errors.ts');
     const { positiveInteger } = await import('../numbers.ts');
     const { programName } = await import('../program-name.ts');
     const { stopSignal } = await import('../stop-signal.ts');
-    const { createProgress } = await import('../../node/progress.ts');
-    const { formatDuration } = await import('../../errors/format-duration.ts');
+    const { createProgress } = await import('../../platform/node/progress.ts');
+    const { formatDuration } = await import('../../common/format-duration.ts');
     const { word } = await import('../../report/commands.ts');
     const startedMs = performance.now();
     const { out } = options;

@@ -11,8 +11,8 @@ export function registerDoctor(program: Command): void {
     )
     .addHelpText('after', '\nExample:\n  gvsl doctor\n\nExit code 1 if something is missing that gvsl cannot work without.');
   action(command, async () => {
-    const { bestBuild } = await import('../../node/cpu-host.ts');
-    const { checksText, probesOf, reportOf, runChecks } = await import('../../bench/doctor.ts');
+    const { bestBuild } = await import('../../platform/node/cpu-host.ts');
+    const { checksText, probesOf, reportOf, runChecks } = await import('../bench/doctor.ts');
     const checks = await runChecks(probesOf());
     const report = reportOf(checks, bestBuild());
     return { json: report, text: checksText(checks), exitCode: report.ok ? 0 : 1 };

@@ -5,7 +5,7 @@ import { warningLines } from '../batch-text.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
 async function run(input: string, options: ApplyOptions): Promise<CommandResult> {
-  const { embedImage } = await import('../../transfer/embed.ts');
+  const { embedImage } = await import('../../apply/node/embed.ts');
   const report = await embedImage({ ...(await readApplyOptions(options)), input });
   return {
     json: { ...report, out: options.out },

@@ -1,10 +1,10 @@
 /** `gvsl evaluate`: predictions against references, per case and class, with intervals. */
 import type { Command } from 'commander';
-import { UsageError } from '../../errors/errors.ts';
-import type { ClassificationsReport } from '../../evaluation/classifications.ts';
-import type { Measure, SegmentationsReport } from '../../evaluation/segmentations.ts';
-import { csvLine } from '../../formats/csv.ts';
-import type { Interval } from '../../scores/statistics.ts';
+import { csvLine } from '../../common/csv.ts';
+import { UsageError } from '../../common/errors.ts';
+import type { ClassificationsReport } from '../../metrics/node/classifications.ts';
+import type { Measure, SegmentationsReport } from '../../metrics/node/segmentations.ts';
+import type { Interval } from '../../metrics/statistics.ts';
 import { failedTable } from '../batch-text.ts';
 import { action, type CommandResult } from '../run-command.ts';
 import { formatTable } from '../table.ts';
@@ -124,7 +124,7 @@ const segmentationCsv = ({ cases }: SegmentationsReport): string =>
   ].join('\n');
 
 async function run(predictions: string, references: string, options: Options): Promise<CommandResult> {
-  const { guardInputs, refuseReplacing } = await import('../../node/guard.ts');
+  const { guardInputs, refuseReplacing } = await import('../../platform/node/guard.ts');
   const inputs = [
     { path: predictions, what: 'the predictions' },
     { path: references, what: 'the references' },
@@ -136,7 +136,7 @@ async function run(predictions: string, references: string, options: Options): P
 }
 
 async function evaluate(predictions: string, references: string, options: Options): Promise<CommandResult> {
-  const { writeFileAtomic } = await import('../../node/files.ts');
+  const { writeFileAtomic } = await import('../../platform/node/files.ts');
   const write = async <Report>(report: Report, csv: (report: Report) => string): Promise<void> => {
     if (options.out !== undefined)
       await writeFileAtomic(options.out, /\.csv$/i.test(options.out) ? csv(report) : `${JSON.stringify(report, null, 2)}\n`);
@@ -148,7 +148,7 @@ async function evaluate(predictions: string, references: string, options: Option
     );
   const skipMissing = options.skipMissing ?? false;
   if (tables.length === 2) {
-    const { scoreClassifications } = await import('../../evaluation/classifications.ts');
+    const { scoreClassifications } = await import('../../metrics/node/classifications.ts');
     const report = await scoreClassifications(predictions, references, {
       threshold: number('--threshold', options.threshold, 0, 1),
       skipMissing,
@@ -157,8 +157,8 @@ async function evaluate(predictions: string, references: string, options: Option
     await write(report, classificationCsv);
     return { json: report, text: classificationText(report) };
   }
-  const { scoreSegmentations } = await import('../../evaluation/segmentations.ts');
-  const { createProgress } = await import('../../node/progress.ts');
+  const { scoreSegmentations } = await import('../../metrics/node/segmentations.ts');
+  const { createProgress } = await import('../../platform/node/progress.ts');
   const labels = codes('--labels', options.labels);
   const ignore = codes('--ignore', options.ignore);
   const report = await scoreSegmentations({

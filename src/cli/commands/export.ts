@@ -1,7 +1,7 @@
 /** `gvsl export`: a model for other programs. */
 import { type Command, Option } from 'commander';
-import type { ExportReport } from '../../weights/export.ts';
-import type { NetworkPart } from '../../weights/part.ts';
+import type { ExportReport } from '../../model/node/interchange/export.ts';
+import type { NetworkPart } from '../../model/node/interchange/part.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
 interface Options {
@@ -16,16 +16,16 @@ interface Options {
 /** 'D,H,W' in voxels; the network itself pads to multiples of 16. */
 async function parseSize(text: string): Promise<[number, number, number]> {
   const { positiveInteger } = await import('../numbers.ts');
-  const { UsageError } = await import('../../errors/errors.ts');
+  const { UsageError } = await import('../../common/errors.ts');
   const sizes = text.split(',').map((part) => positiveInteger('--size', part.trim()));
   if (sizes.length !== 3) throw new UsageError(`--size: expected D,H,W, such as 96,128,128; got '${text}'`);
   return sizes as [number, number, number];
 }
 
 async function run(model: string, { size, ...options }: Options): Promise<CommandResult> {
-  const { exportModel } = await import('../../weights/export.ts');
+  const { exportModel } = await import('../../model/node/interchange/export.ts');
   const { onnx, pth, safetensors, huggingface, part } = options;
-  const { guardInputs, modelInputs, refuseReplacing } = await import('../../node/guard.ts');
+  const { guardInputs, modelInputs, refuseReplacing } = await import('../../platform/node/guard.ts');
   const call = { model, onnx, pth, safetensors, huggingface, part, size: size === undefined ? undefined : await parseSize(size) };
   const report = await guardInputs(await modelInputs(model), async () => {
     await refuseReplacing(...[onnx, pth, safetensors, huggingface].filter((path) => path !== undefined));

@@ -1,6 +1,6 @@
 /** `gvsl import`: weights of PyTorch or safetensors become a model folder. */
 import { type Command, Option } from 'commander';
-import type { ImportReport } from '../../weights/import.ts';
+import type { ImportReport } from '../../model/node/interchange/import.ts';
 import { warningLines } from '../batch-text.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
@@ -10,8 +10,8 @@ interface Options {
 }
 
 async function run(file: string, { out, modality }: Options): Promise<CommandResult> {
-  const { importWeights } = await import('../../weights/import.ts');
-  const { guardInputs, modelInputs, refuseReplacing } = await import('../../node/guard.ts');
+  const { importWeights } = await import('../../model/node/interchange/import.ts');
+  const { guardInputs, modelInputs, refuseReplacing } = await import('../../platform/node/guard.ts');
   const report = await guardInputs(await modelInputs(file, 'the weights'), async () => {
     await refuseReplacing(out);
     return importWeights({ file, out, modality });

@@ -1,7 +1,7 @@
 /** `gvsl inspect`: what image files hold, and what `gvsl prepare` would say about them. */
 import type { Command } from 'commander';
-import { UsageError } from '../../errors/errors.ts';
-import { REASONS } from '../../preparation/reasons.ts';
+import { REASONS } from '../../cohort/reasons.ts';
+import { UsageError } from '../../common/errors.ts';
 import { action, type CommandResult } from '../run-command.ts';
 import { collect, type SelectionFlags, selectionOf } from '../selection-options.ts';
 

@@ -1,6 +1,6 @@
 /** `gvsl phantom`: a cohort of synthetic patients in nnU-Net layout, with labels, landmarks and what was drawn for each. */
 import { type Command, Option } from 'commander';
-import { UsageError } from '../../errors/errors.ts';
+import { UsageError } from '../../common/errors.ts';
 import { PHANTOM_KINDS, type PhantomKind } from '../../phantom/kinds.ts';
 import { action } from '../run-command.ts';
 
@@ -51,7 +51,7 @@ export function registerPhantom(program: Command): void {
       const disease = given.opacities === undefined ? {} : { opacities: numberOption('opacities', 0, 1, false, given.opacities) };
       if (given.opacities !== undefined && kind !== 'heart-ct')
         throw new UsageError(`--opacities: only the chests of --kind heart-ct have lungs; found --kind ${kind}`);
-      const { createProgress } = await import('../../node/progress.ts');
+      const { createProgress } = await import('../../platform/node/progress.ts');
       const { writePhantomCohort } = await import('../phantom-cohort.ts');
       const { stopSignal } = await import('../stop-signal.ts');
       const wanted = { kind, subjects, seed, pose, ...spacing, ...disease };

@@ -1,9 +1,9 @@
 /** `gvsl prepare`: a folder of scans becomes a cohort that training reads. */
 import type { Command } from 'commander';
-import { UsageError } from '../../errors/errors.ts';
+import type { PrepareOptions } from '../../cohort/prepare-options.ts';
+import { REASONS } from '../../cohort/reasons.ts';
+import { UsageError } from '../../common/errors.ts';
 import type { Xyz } from '../../geometry/volume.ts';
-import type { PrepareOptions } from '../../preparation/prepare-options.ts';
-import { REASONS } from '../../preparation/reasons.ts';
 import { action, type CommandResult } from '../run-command.ts';
 import { collect, describeReasons, selectionOf } from '../selection-options.ts';
 

@@ -34,12 +34,12 @@ export async function registerPretrain(program: Command, args: readonly string[]
     .option('--print-config', 'print the whole configuration that would be used, and stop')
     .addHelpText('after', HELP);
   if (args.includes(command.name())) {
-    const { pretrainOptions } = await import('../../training/command-options.ts');
+    const { pretrainOptions } = await import('../configuration-options.ts');
     for (const { flags, description } of pretrainOptions()) command.option(flags, description);
   }
   action(command, async (cohort: string, options: Options) => {
-    const { readConfiguration, readRunConfiguration } = await import('../../training/read-configuration.ts');
-    const { overridesOf } = await import('../../training/command-options.ts');
+    const { readConfiguration, readRunConfiguration } = await import('../../training/node/read-configuration.ts');
+    const { overridesOf } = await import('../configuration-options.ts');
     // What a run began with need not be said again.
     const configuration =
       options.resume && options.config === undefined
@@ -49,9 +49,9 @@ export async function registerPretrain(program: Command, args: readonly string[]
       const { stringify } = await import('yaml');
       return { json: configuration, text: stringify(configuration).trimEnd() };
     }
-    const { describeEvaluation, pretrain } = await import('../../training/pretrain.ts');
-    const { createProgress } = await import('../../node/progress.ts');
-    const { guardInputs } = await import('../../node/guard.ts');
+    const { describeEvaluation, pretrain } = await import('../../training/node/pretrain.ts');
+    const { createProgress } = await import('../../platform/node/progress.ts');
+    const { guardInputs } = await import('../../platform/node/guard.ts');
     const inputs = [
       { path: cohort, what: 'the cohort' },
       ...(options.config === undefined ? [] : [{ path: options.config, what: 'the configuration' }]),

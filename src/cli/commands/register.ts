@@ -1,7 +1,7 @@
 /** `gvsl register`: lay one image onto another with a pre-trained network. */
 import { type Command, Option } from 'commander';
+import type { RegistrationReport } from '../../apply/node/registration/register.ts';
 import { BACKENDS } from '../../engine/backend.ts';
-import type { RegistrationReport } from '../../registration/register.ts';
 import { CHANNEL, OVERWRITE } from '../apply-options.ts';
 import { warningLines } from '../batch-text.ts';
 import { action, type CommandResult } from '../run-command.ts';
@@ -34,10 +34,10 @@ const STAGE_NAMES = {
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
 
 async function run(options: Options): Promise<CommandResult> {
-  const { createBackend } = await import('../../node/backends.ts');
-  const { createProgress } = await import('../../node/progress.ts');
-  const { formatDuration } = await import('../../errors/format-duration.ts');
-  const { registerImages } = await import('../../registration/register.ts');
+  const { createBackend } = await import('../../platform/node/backends.ts');
+  const { createProgress } = await import('../../platform/node/progress.ts');
+  const { formatDuration } = await import('../../common/format-duration.ts');
+  const { registerImages } = await import('../../apply/node/registration/register.ts');
   const { positiveInteger } = await import('../numbers.ts');
   const { backend, threads, tile, channel, ...call } = options;
   const startedMs = performance.now();

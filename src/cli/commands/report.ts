@@ -19,7 +19,7 @@ export function registerReport(program: Command): void {
   action(command, async (run: string, { out, title }: { out?: string; title?: string }) => {
     const { writeReport } = await import('../../report/write-report.ts');
     const given = { ...(out === undefined ? {} : { out }), ...(title === undefined ? {} : { title }) };
-    const { guardInputs, modelInputs, refuseReplacing } = await import('../../node/guard.ts');
+    const { guardInputs, modelInputs, refuseReplacing } = await import('../../platform/node/guard.ts');
     const result = await guardInputs(await modelInputs(run, 'the run'), async () => {
       if (out !== undefined) await refuseReplacing(out);
       return writeReport({ run, program: programName(), ...given });

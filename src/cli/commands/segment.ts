@@ -9,8 +9,8 @@ interface Options extends ApplyOptions {
 }
 
 async function run(inputs: string[], options: Options): Promise<CommandResult> {
-  const { formatDuration } = await import('../../errors/format-duration.ts');
-  const { segmentImages } = await import('../../transfer/segment.ts');
+  const { formatDuration } = await import('../../common/format-duration.ts');
+  const { segmentImages } = await import('../../apply/node/segment.ts');
   const { formatTable } = await import('../table.ts');
   const { batchText, count } = await import('../batch-text.ts');
   const startedMs = performance.now();

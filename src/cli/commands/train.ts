@@ -37,17 +37,17 @@ export async function registerTrain(program: Command, args: readonly string[]): 
     .option('--print-config', 'print the whole configuration that would be used, and stop')
     .addHelpText('after', HELP);
   if (args.includes(command.name())) {
-    const { commandOptions } = await import('../../training/command-options.ts');
-    const { transferConfigurationSchema } = await import('../../transfer/configuration.ts');
-    const { TRAIN_OPTIONS } = await import('../../transfer/options.ts');
+    const { commandOptions } = await import('../configuration-options.ts');
+    const { transferConfigurationSchema } = await import('../../training/task/configuration.ts');
+    const { TRAIN_OPTIONS } = await import('../train-options.ts');
     for (const { flags, description } of commandOptions(TRAIN_OPTIONS, transferConfigurationSchema))
       command.option(flags, description);
   }
   action(command, async (task: string, options: Options) => {
-    const { readConfigurationOf, readRunConfigurationOf } = await import('../../training/read-configuration.ts');
-    const { overridesBy } = await import('../../training/command-options.ts');
-    const { TRANSFER } = await import('../../transfer/configuration.ts');
-    const { TRAIN_OPTIONS } = await import('../../transfer/options.ts');
+    const { readConfigurationOf, readRunConfigurationOf } = await import('../../training/node/read-configuration.ts');
+    const { overridesBy } = await import('../configuration-options.ts');
+    const { TRANSFER } = await import('../../training/task/configuration.ts');
+    const { TRAIN_OPTIONS } = await import('../train-options.ts');
     const overrides = [{ path: 'task', option: 'TASK', value: task }, ...overridesBy(TRAIN_OPTIONS, options)];
     const configuration =
       options.resume && options.config === undefined
@@ -57,9 +57,9 @@ export async function registerTrain(program: Command, args: readonly string[]): 
       const { stringify } = await import('yaml');
       return { json: configuration, text: stringify(configuration).trimEnd() };
     }
-    const { describeScores, train } = await import('../../transfer/train.ts');
-    const { createProgress } = await import('../../node/progress.ts');
-    const { guardInputs, modelInputs } = await import('../../node/guard.ts');
+    const { describeScores, train } = await import('../../training/node/task/train.ts');
+    const { createProgress } = await import('../../platform/node/progress.ts');
+    const { guardInputs, modelInputs } = await import('../../platform/node/guard.ts');
     const { init, data } = configuration;
     const inputs = [
       { path: options.data, what: 'the cohort' },

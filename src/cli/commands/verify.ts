@@ -23,8 +23,8 @@ export function registerVerify(program: Command): void {
       '\nExample:\n  gvsl verify goldens/*.safetensors --backend cpu\n\nExit code 1 if an output or loss differs by more than 1e-4, or a gradient or a parameter after the steps by more than 1e-3 (relative, in norm).',
     );
   action(command, async (files: string[], options: Options) => {
-    const { replayGolden } = await import('../../training/golden.ts');
-    const { createBackend } = await import('../../node/backends.ts');
+    const { replayGolden } = await import('../../methods/gvsl/node/golden.ts');
+    const { createBackend } = await import('../../platform/node/backends.ts');
     const { positiveInteger } = await import('../numbers.ts');
     const backend = await createBackend(
       options.backend,

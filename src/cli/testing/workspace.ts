@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import type { Volume } from '../../geometry/volume.ts';
 import { writeImage } from '../../images/node/write.ts';
 import { ALL_HEADS } from '../../model/architecture.ts';
-import { SILENT } from '../../node/progress.ts';
+import type { Task } from '../../model/configuration.ts';
+import { writeTinyModel } from '../../model/node/interchange/testing/tiny-model.ts';
 import { markupsJson } from '../../phantom/dataset.ts';
-import type { Task } from '../../training/model-configuration.ts';
-import { pretrain } from '../../training/pretrain.ts';
-import { parseConfiguration } from '../../training/read-configuration.ts';
+import { SILENT } from '../../platform/node/progress.ts';
+import { pretrain } from '../../training/node/pretrain.ts';
+import { parseConfiguration } from '../../training/node/read-configuration.ts';
 import { writeTinyCohort } from '../../training/testing/tiny-cohort.ts';
-import { writeTinyModel } from '../../weights/testing/tiny-model.ts';
 
 const SIDE = 18;
 

@@ -1,8 +1,8 @@
 /** The backends that every operation's tests run on. One more backend is one more line here. */
 import { existsSync } from 'node:fs';
 import { it } from 'vitest';
-import { nodeCpuBackend, runnableBuilds } from '../../node/cpu-host.ts';
-import { nodeWebGpuHost } from '../../node/webgpu-host.ts';
+import { nodeCpuBackend, runnableBuilds } from '../../platform/node/cpu-host.ts';
+import { nodeWebGpuHost } from '../../platform/node/webgpu-host.ts';
 import type { Backend } from '../backend.ts';
 import { referenceBackend } from '../backends/reference/backend.ts';
 import { webGpuBackend } from '../backends/webgpu/backend.ts';

@@ -3,7 +3,7 @@
  *
  * The gradients are those of sum(out * weight) with fixed random weights, so that no element's error hides behind another's.
  */
-import { randomStream } from '../../random/random.ts';
+import { randomStream } from '../../common/random.ts';
 import { differentiate } from '../autodiff.ts';
 import type { Backend, Session } from '../backend.ts';
 import { elementCount, Graph, type Node, type Program, type Shape } from '../graph.ts';

@@ -1,5 +1,5 @@
 /** Derivatives from values alone, to hold the gradients against. */
-import { randomStream } from '../../random/random.ts';
+import { randomStream } from '../../common/random.ts';
 import { referenceBackend } from '../backends/reference/backend.ts';
 import { elementCount, Graph, type Node } from '../graph.ts';
 import { add, scale } from '../ops/elementwise/elementwise.ts';

@@ -1,6 +1,6 @@
 /** PyTorch's answers, made by scripts/make-op-goldens.py. */
 import { fileURLToPath } from 'node:url';
-import { readSafetensors } from '../../node/safetensors.ts';
+import { readSafetensors } from '../../model/node/safetensors.ts';
 import type { Build, OperationCase, Tensor } from './case.ts';
 
 /** Every tensor of the file by its name. */

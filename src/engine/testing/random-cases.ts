@@ -3,7 +3,7 @@
  * whole blocks of 8), so that a backend's edges and alignments are met; and long ones (an axis or channels of thousands), so that
  * nothing is longer than what a backend has set aside for it.
  */
-import { type RandomStream, randomStream } from '../../random/random.ts';
+import { type RandomStream, randomStream } from '../../common/random.ts';
 import { elementCount, type Shape } from '../graph.ts';
 import { affineDisplacement, affineMatrix } from '../ops/affine/affine.ts';
 import { concat, slice } from '../ops/concat/concat.ts';

@@ -4,7 +4,7 @@
  * RLE, lossless and 12-bit JPEG (jpeg.ts) are written here; JPEG of 8 bits, JPEG-LS, JPEG 2000 and HTJ2K are WebAssembly builds of
  * libjpeg-turbo, CharLS, OpenJPEG and OpenJPH, each loaded when the first frame needs it.
  */
-import { WorkError } from '../../errors/errors.ts';
+import { WorkError } from '../../common/errors.ts';
 import { decodeJpegFrame, jpegFrame } from './jpeg.ts';
 
 /** What a frame must decode to. */

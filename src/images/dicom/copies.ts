@@ -1,5 +1,5 @@
 /** Files that are copies of one another count once. */
-import { MachineError, WorkError } from '../../errors/errors.ts';
+import { MachineError, WorkError } from '../../common/errors.ts';
 import type { DicomFile } from './frames.ts';
 import { storedFrames } from './pixels.ts';
 import type { RandomAccess } from './random-access.ts';

@@ -6,7 +6,7 @@
  */
 import dicomParser, { type ByteArrayParser, type ByteStream, type DataSet } from 'dicom-parser';
 import { Inflate } from 'fflate';
-import { WorkError } from '../../errors/errors.ts';
+import { WorkError } from '../../common/errors.ts';
 import { joinBytes } from '../bytes.ts';
 import { inMemory, type RandomAccess } from './random-access.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { WorkError } from '../../errors/errors.ts';
+import { WorkError } from '../../common/errors.ts';
 import { applyAffine, voxelToPhysical } from '../../geometry/affine.ts';
 import type { LoadedImage } from '../loaded-image.ts';
 import {

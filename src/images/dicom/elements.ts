@@ -1,6 +1,6 @@
 /** What the elements of a data set say: numbers, codes, text in its character set, items of sequences. */
 import type { DataSet } from 'dicom-parser';
-import { WorkError } from '../../errors/errors.ts';
+import { WorkError } from '../../common/errors.ts';
 
 /** Numbers of a textual or binary element, null if it is absent or not all are numbers. */
 export function numbersOf(data: DataSet, tag: string): number[] | null {

@@ -5,7 +5,7 @@
  * (PS3.3 C.7.6.16); nuclear medicine has vectors instead (C.8.4.8). Nothing here knows of other files: see stacks.ts.
  */
 import type { DataSet } from 'dicom-parser';
-import { WorkError } from '../../errors/errors.ts';
+import { WorkError } from '../../common/errors.ts';
 import { cross } from '../../geometry/affine.ts';
 import type { Xyz } from '../../geometry/volume.ts';
 import { type PixelElement, readDataSet } from './data-set.ts';

@@ -3,7 +3,7 @@
  * (processes 1, 2 and 4). Written here because the JavaScript decoder of lossless JPEG gives wrong samples of 8 bits, and the
  * WebAssembly builds of libjpeg read 8 bits alone.
  */
-import { WorkError } from '../../errors/errors.ts';
+import { WorkError } from '../../common/errors.ts';
 
 export interface JpegFrame {
   /** n of the frame marker SOFn: 0 and 1 sequential DCT, 2 progressive, 3 lossless. */

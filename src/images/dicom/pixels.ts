@@ -1,5 +1,5 @@
 /** Stored values of a file's frames, one frame at a time. */
-import { WorkError } from '../../errors/errors.ts';
+import { WorkError } from '../../common/errors.ts';
 import { joinBytes } from '../bytes.ts';
 import { decoderOf, type FrameSamples } from './codecs.ts';
 import { readDataSet } from './data-set.ts';

@@ -2,7 +2,7 @@
  * A label map as a DICOM Segmentation object (PS3.3 A.51): one binary frame for every segment and every slice in which it occurs,
  * each with its own position, so that tilted and irregular grids stay exact.
  */
-import { WorkError } from '../../errors/errors.ts';
+import { WorkError } from '../../common/errors.ts';
 import { applyAffine, determinant3, voxelToPhysical } from '../../geometry/affine.ts';
 import type { Volume, Xyz } from '../../geometry/volume.ts';
 import { readDataSet } from './data-set.ts';

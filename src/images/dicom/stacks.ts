@@ -5,7 +5,7 @@
  * interleave or lie beside the grid of the others, by what their headers state (acquisition, time, echo, ...). Afterwards every frame is
  * checked against the grid: a missing slice is interpolated and said, a frame beside the grid is refused. A tilted gantry stays as a shear.
  */
-import { WorkError } from '../../errors/errors.ts';
+import { WorkError } from '../../common/errors.ts';
 import { cross, geometryOf } from '../../geometry/affine.ts';
 import type { Geometry, Matrix3, Xyz } from '../../geometry/volume.ts';
 import { shearNotes } from '../loaded-image.ts';

@@ -1,5 +1,5 @@
 /** The volume of a stack: every frame's stored values times its own slope plus its own intercept, on the stack's grid. */
-import { WorkError } from '../../errors/errors.ts';
+import { WorkError } from '../../common/errors.ts';
 import { applyAlong, interpolationOperator } from '../../geometry/axis-operator.ts';
 import { type VoxelArray, voxelCount } from '../../geometry/volume.ts';
 import { checkedVolume, type LoadedImage, MAX_VOLUME_BYTES } from '../loaded-image.ts';

@@ -1,5 +1,5 @@
 /** Writing DICOM files (PS3.10) with explicit VR, little-endian. */
-import { WorkError } from '../../errors/errors.ts';
+import { WorkError } from '../../common/errors.ts';
 
 /** [tag, VR, value]: text, numbers, bytes, or items of a sequence. An empty value is one of length 0. */
 export type Element = readonly [tag: string, vr: string, value: ElementValue];

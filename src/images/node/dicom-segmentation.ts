@@ -1,8 +1,8 @@
 /** Writing a label map as a DICOM Segmentation object that refers to the series it was made from. */
-import { MachineError, WorkError } from '../../errors/errors.ts';
+import { MachineError, WorkError } from '../../common/errors.ts';
+import { version } from '../../common/version.ts';
 import type { Volume } from '../../geometry/volume.ts';
-import { writeFileAtomic } from '../../node/files.ts';
-import { version } from '../../version.ts';
+import { writeFileAtomic } from '../../platform/node/files.ts';
 import { encodeSegmentation, type Segment } from '../dicom/segmentation.ts';
 import type { DicomSource } from './dicom.ts';
 import { randomAccess } from './file-bytes.ts';

@@ -1,6 +1,6 @@
 /** DICOM on disk: files and folders as stacks of frames, and their volumes. */
 import { dirname, relative, resolve, sep } from 'node:path';
-import { MachineError, WorkError } from '../../errors/errors.ts';
+import { MachineError, WorkError } from '../../common/errors.ts';
 import { withoutCopies } from '../dicom/copies.ts';
 import { looksLikeDicom, SNIFFED_BYTES } from '../dicom/data-set.ts';
 import { type DicomFile, readDicomObject } from '../dicom/frames.ts';

@@ -5,9 +5,9 @@
 import type { Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { crc32, createInflate, createInflateRaw, inflateRawSync } from 'node:zlib';
-import { WorkError } from '../../errors/errors.ts';
-import { fillFrom } from '../../node/files.ts';
-import { isMachineTrouble, machineError, withMachineTrouble } from '../../node/machine.ts';
+import { WorkError } from '../../common/errors.ts';
+import { fillFrom } from '../../platform/node/files.ts';
+import { isMachineTrouble, machineError, withMachineTrouble } from '../../platform/node/machine.ts';
 import { type ByteReader, type ByteSource, headOf, memorySource, readerOf, skipping } from '../bytes.ts';
 import type { RandomAccess } from '../dicom/random-access.ts';
 

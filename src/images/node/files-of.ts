@@ -1,5 +1,5 @@
 /** The files that an image lies in, found as reading it finds them. Nothing is said of what they hold. */
-import { MachineError, WorkError } from '../../errors/errors.ts';
+import { MachineError, WorkError } from '../../common/errors.ts';
 import { headOf } from '../bytes.ts';
 import { recognise } from '../recognise.ts';
 import { fileSource, HEAD_BYTES } from './file-bytes.ts';

@@ -1,7 +1,7 @@
 /** Files that another file names, or that belong to it. */
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
-import { MachineError, WorkError } from '../../errors/errors.ts';
+import { MachineError, WorkError } from '../../common/errors.ts';
 import { openingError } from './file-bytes.ts';
 
 /**

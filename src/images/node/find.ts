@@ -4,8 +4,8 @@
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { MachineError, WorkError } from '../../errors/errors.ts';
-import { isMachineTrouble, machineError } from '../../node/machine.ts';
+import { MachineError, WorkError } from '../../common/errors.ts';
+import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
 import { isVoxelHalf, kindOfName, withoutEnding } from '../recognise.ts';
 import { type DicomSource, dicomSources, isDicomFile, type NotRead } from './dicom.ts';
 import { openingError } from './file-bytes.ts';

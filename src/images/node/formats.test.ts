@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
-import { WorkError } from '../../errors/errors.ts';
+import { WorkError } from '../../common/errors.ts';
 import { cornerDistanceMm } from '../../geometry/affine.ts';
 import type { Geometry, Matrix3, VoxelArray } from '../../geometry/volume.ts';
 import type { LoadedImage, ReadOptions } from '../loaded-image.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
-import { UsageError, WorkError } from '../../errors/errors.ts';
+import { UsageError, WorkError } from '../../common/errors.ts';
 import { cornerDistanceMm } from '../../geometry/affine.ts';
 import { orientationCode, reorientToRas } from '../../geometry/orientation.ts';
 import { statisticsOf } from '../../geometry/statistics.ts';

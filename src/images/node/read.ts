@@ -5,7 +5,7 @@
  * reason. Nothing is ever written beside the input.
  */
 import { stat } from 'node:fs/promises';
-import { MachineError, WorkError } from '../../errors/errors.ts';
+import { MachineError, WorkError } from '../../common/errors.ts';
 import type { Geometry, VoxelArray } from '../../geometry/volume.ts';
 import { headOf } from '../bytes.ts';
 import type { LoadedImage, ReadOptions } from '../loaded-image.ts';

@@ -1,5 +1,5 @@
 /** The bytes that NRRD and MetaImage headers point to: behind them, in another file, or in many. */
-import { WorkError } from '../../errors/errors.ts';
+import { WorkError } from '../../common/errors.ts';
 import { voxelCount } from '../../geometry/volume.ts';
 import { type ByteSource, headOf, joinedSources, readerOf, skipping, sourceFrom } from '../bytes.ts';
 import type { DataPlace } from '../data-place.ts';

@@ -3,9 +3,9 @@
  * memory, and atomically. Equal content gives equal bytes.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { UsageError } from '../../errors/errors.ts';
+import { UsageError } from '../../common/errors.ts';
 import type { Geometry, Volume, VoxelArray } from '../../geometry/volume.ts';
-import { withScratch, writeAt, writeAtomic } from '../../node/files.ts';
+import { withScratch, writeAt, writeAtomic } from '../../platform/node/files.ts';
 import { niftiHeader } from '../nifti-writing.ts';
 import { nrrdHeader } from '../nrrd-writing.ts';
 import { bytesOf, STORED_BYTES, type VoxelType, voxelTypeOf } from '../stored-image.ts';

@@ -1,8 +1,8 @@
 /** A made-up run folder for the report's tests: curves that fall, pairs with landmarks, labels and pictures, and parts left out on demand. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PANELS, pairPicture } from '../../pictures/pair-picture.ts';
-import { encodePng } from '../../pictures/png.ts';
+import { PANELS, pairPicture } from '../../images/pictures/pair-picture.ts';
+import { encodePng } from '../../images/pictures/png.ts';
 
 export interface FakeRun {
   /** Logged every ten; 0 has only the evaluation before training. */

@@ -2,13 +2,13 @@
  * What a method of pre-training is to a study: something that makes a backbone from unlabelled images. A new one is a folder beside the others
  * with a `method.ts`, and a line in registry.ts; how it trains is its own affair, as long as it resumes and leaves a model folder.
  */
-import { WorkError } from '../../errors/errors.ts';
+import { WorkError } from '../../common/errors.ts';
+import type { PretrainConfiguration } from '../../methods/gvsl/configuration.ts';
 import { ALL_HEADS, type Heads } from '../../model/architecture.ts';
-import type { Progress } from '../../node/progress.ts';
-import { readCheckpoint } from '../../training/checkpoint.ts';
-import type { PretrainConfiguration } from '../../training/configuration.ts';
-import { pretrain, pretrainFacts } from '../../training/pretrain.ts';
-import { readRunRecord } from '../../training/run-record.ts';
+import type { Progress } from '../../platform/node/progress.ts';
+import { readCheckpoint } from '../../training/node/checkpoint.ts';
+import { pretrain, pretrainFacts } from '../../training/node/pretrain.ts';
+import { readRunRecord } from '../../training/node/run-record.ts';
 import { requireResult } from '../result.ts';
 
 export interface MethodCall {

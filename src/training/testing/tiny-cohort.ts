@@ -1,11 +1,12 @@
 /** A prepared cohort for tests: a few small subjects with a bright ball, its label, and its centre as landmark. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatCohort, imagePath, labelPath, type Subject } from '../../cohort/cohort.ts';
-import { toHalves } from '../../cohort/float16.ts';
-import { npyHeader } from '../../cohort/npy.ts';
+import { formatCohort, type Subject } from '../../cohort/cohort.ts';
+import { npyHeader } from '../../cohort/node/npy.ts';
+import { imagePath, labelPath } from '../../cohort/node/open-cohort.ts';
+import { toHalves } from '../../common/float16.ts';
+import { randomStream } from '../../common/random.ts';
 import { IDENTITY_3, type Xyz } from '../../geometry/volume.ts';
-import { randomStream } from '../../random/random.ts';
 
 const LABEL = 500;
 

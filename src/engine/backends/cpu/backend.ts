@@ -3,7 +3,7 @@
  *
  * It knows neither Node nor a browser: a `CpuHost` brings the compiled module and starts threads.
  */
-import { UsageError, WorkError } from '../../../errors/errors.ts';
+import { UsageError, WorkError } from '../../../common/errors.ts';
 import type { Backend, KernelTime, Session } from '../../backend.ts';
 import { elementCount, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';

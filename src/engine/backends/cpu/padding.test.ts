@@ -3,7 +3,7 @@
  * squares takes them along, so it must be that of the tensor as it comes out.
  */
 import { describe, expect, it } from 'vitest';
-import { nodeCpuBackend } from '../../../node/cpu-host.ts';
+import { nodeCpuBackend } from '../../../platform/node/cpu-host.ts';
 import { elementCount, Graph, type Program } from '../../graph.ts';
 import { fill, sumOfSquares } from '../../ops/reduce/reduce.ts';
 import { caseProgram, runCase } from '../../testing/case.ts';

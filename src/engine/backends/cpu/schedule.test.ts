@@ -1,9 +1,9 @@
 /** What may run at the same time: never two calls of which one writes what the other touches, whatever is planned where. */
 import { describe, expect, it } from 'vitest';
-import { PAPER_LOSS, trainingProgram } from '../../../method/gvsl.ts';
+import { type RandomStream, randomStream } from '../../../common/random.ts';
+import { PAPER_LOSS, trainingProgram } from '../../../methods/gvsl/program.ts';
 import { scaledArchitecture } from '../../../model/architecture.ts';
-import { nodeCpuBackend, nodeCpuHost } from '../../../node/cpu-host.ts';
-import { type RandomStream, randomStream } from '../../../random/random.ts';
+import { nodeCpuBackend, nodeCpuHost } from '../../../platform/node/cpu-host.ts';
 import { Graph, type Program } from '../../graph.ts';
 import { add, scale } from '../../ops/elementwise/elementwise.ts';
 import { caseProgram } from '../../testing/case.ts';

@@ -1,6 +1,6 @@
 /** A slice is a part of its root's memory, with the root's distance between samples: operations must read it as they read a whole. */
 import { describe, expect, it } from 'vitest';
-import { nodeCpuBackend } from '../../../node/cpu-host.ts';
+import { nodeCpuBackend } from '../../../platform/node/cpu-host.ts';
 import { elementCount, type Graph, type Node, type Shape } from '../../graph.ts';
 import { slice } from '../../ops/concat/concat.ts';
 import { type OperationCase, runCases, type Tensor } from '../../testing/case.ts';

@@ -1,7 +1,7 @@
 /** The CPU backend's promise that the number of threads changes no bit of any result. */
 import { describe, expect, it } from 'vitest';
-import { nodeCpuBackend, runnableBuilds } from '../../../node/cpu-host.ts';
-import { randomStream } from '../../../random/random.ts';
+import { randomStream } from '../../../common/random.ts';
+import { nodeCpuBackend, runnableBuilds } from '../../../platform/node/cpu-host.ts';
 import { Graph, type Program } from '../../graph.ts';
 import { accumulate, adam, adamStep } from '../../ops/adam/adam.ts';
 import { awkwardConvolutions } from '../../ops/conv3d/testing/awkward-cases.ts';

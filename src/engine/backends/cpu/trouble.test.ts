@@ -1,6 +1,6 @@
 /** Threads that fail, end or do not start: always an error in words, never a wait without end. */
 import { describe, expect, it } from 'vitest';
-import { nodeCpuBackend, nodeCpuHost } from '../../../node/cpu-host.ts';
+import { nodeCpuBackend, nodeCpuHost } from '../../../platform/node/cpu-host.ts';
 import type { Session } from '../../backend.ts';
 import { Graph, type Program } from '../../graph.ts';
 import { softmax } from '../../ops/softmax/softmax.ts';

@@ -1,6 +1,6 @@
 /** What the operations' tests do not see: a GPU that goes away, one that is too small, work that must be cut. */
 import { describe, expect, it } from 'vitest';
-import { nodeWebGpuHost } from '../../../node/webgpu-host.ts';
+import { nodeWebGpuHost } from '../../../platform/node/webgpu-host.ts';
 import { Graph } from '../../graph.ts';
 import { conv3d } from '../../ops/conv3d/conv3d.ts';
 import { scale } from '../../ops/elementwise/elementwise.ts';

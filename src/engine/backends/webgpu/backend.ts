@@ -3,8 +3,8 @@
  *
  * It knows neither Node nor a browser: a `WebGpuHost` brings the device.
  */
-import { WorkError } from '../../../errors/errors.ts';
-import { formatBytes } from '../../../errors/format-bytes.ts';
+import { WorkError } from '../../../common/errors.ts';
+import { formatBytes } from '../../../common/format-bytes.ts';
 import type { Backend, KernelTime, Session } from '../../backend.ts';
 import { elementCount, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';

@@ -1,7 +1,7 @@
 /** Features in half precision: every operation that may store them so reads, computes and writes what the reference does, to half precision. */
 import { describe, expect, it } from 'vitest';
-import { nodeWebGpuHost } from '../../../node/webgpu-host.ts';
-import { randomStream } from '../../../random/random.ts';
+import { randomStream } from '../../../common/random.ts';
+import { nodeWebGpuHost } from '../../../platform/node/webgpu-host.ts';
 import { differentiate } from '../../autodiff.ts';
 import { elementCount, Graph, type Node, type Shape } from '../../graph.ts';
 import { concat, slice } from '../../ops/concat/concat.ts';

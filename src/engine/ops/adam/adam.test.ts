@@ -1,6 +1,6 @@
 /** The effects: a step in the head, PyTorch's Adam over three steps, and sums of gradients, on every backend. */
 import { describe, expect } from 'vitest';
-import { randomStream } from '../../../random/random.ts';
+import { randomStream } from '../../../common/random.ts';
 import type { Program } from '../../graph.ts';
 import { Graph } from '../../graph.ts';
 import { itOnEveryBackend } from '../../testing/backends.ts';

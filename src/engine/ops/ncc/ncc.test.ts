@@ -1,6 +1,6 @@
 /** Local NCC: in the head, bounded on any input, against PyTorch, central differences, and between backends. */
 import { describe, expect } from 'vitest';
-import { randomStream } from '../../../random/random.ts';
+import { randomStream } from '../../../common/random.ts';
 import { itOnEveryBackend } from '../../testing/backends.ts';
 import { type Build, runCases, tensor } from '../../testing/case.ts';
 import { itAgreesOnRandomShapes, itGives, itHasItsGradients, itMatchesGolden, itRefuses } from '../../testing/checks.ts';

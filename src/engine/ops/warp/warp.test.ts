@@ -1,6 +1,6 @@
 /** Trilinear sampling: in the head, exactness on a volume, against PyTorch, central differences, and between backends. */
 import { describe, expect } from 'vitest';
-import { randomStream } from '../../../random/random.ts';
+import { randomStream } from '../../../common/random.ts';
 import { referenceBackend } from '../../backends/reference/backend.ts';
 import { itOnEveryBackend } from '../../testing/backends.ts';
 import { type Build, runCases, tensor } from '../../testing/case.ts';

@@ -2,7 +2,7 @@
  * Convolutions that reach every kernel and every way of cutting the work: the kernels of few channels, Winograd with tiles of both depths, pairs of channel
  * blocks, single blocks and blocks that are not full, rows in several pieces, several segments, slabs and parts, few tiles of many weights, and volumes too small for tiles.
  */
-import { randomStream } from '../../../../random/random.ts';
+import { randomStream } from '../../../../common/random.ts';
 import { elementCount, type Shape } from '../../../graph.ts';
 import { type OperationCase, type Tensor, tensor } from '../../../testing/case.ts';
 import { conv3d } from '../conv3d.ts';

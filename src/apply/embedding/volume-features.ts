@@ -1,0 +1,72 @@
+/** The features that a backbone has of a whole image, window by window, and their first three principal components as colours. */
+import type { Session } from '../../engine/backend.ts';
+import { cropPad } from '../../geometry/crop.ts';
+import { toXyz, toZyx, type Volume, type Zyx } from '../../geometry/volume.ts';
+import { percentileOf } from '../../metrics/segmentation.ts';
+import type { Architecture } from '../../model/architecture.ts';
+import { slideWindows } from '../segmentation/sliding-window.ts';
+import { principalComponents, project } from './principal-components.ts';
+
+/** Voxels darker than this are not looked at for the components: air says nothing of anatomy. */
+const FOREGROUND = 0.02;
+
+export interface FeaturesPlan {
+  /** A session of `featuresProgram` at the window's size, with its parameters. */
+  readonly session: Session;
+  readonly architecture: Architecture;
+  /** As the network sees it, values in [0, 1]. */
+  readonly cropped: Volume<Float32Array>;
+  readonly window: Zyx;
+  readonly overlap: number;
+  readonly onWindow: () => void;
+}
+
+export interface VolumeFeatures {
+  /** (channels, D, H, W) */
+  readonly local: Float32Array;
+  /** The bottleneck's feature, averaged over space and windows. */
+  readonly global: Float32Array;
+  /** Red, green and blue of every voxel, 0 to 1 between the 2nd and 98th percentile of the foreground. */
+  readonly colours: readonly [Float32Array, Float32Array, Float32Array];
+  /** Share of the local features' variance that each component explains. */
+  readonly explained: readonly number[];
+}
+
+export async function volumeFeatures({
+  session,
+  architecture,
+  cropped,
+  window,
+  overlap,
+  onWindow,
+}: FeaturesPlan): Promise<VolumeFeatures> {
+  const size = toZyx(cropped.geometry.size);
+  const voxels = size[0] * size[1] * size[2];
+  const channels = architecture.widths[8]!;
+  const local = new Float32Array(channels * voxels);
+  const sums = new Float64Array(architecture.widths[4]!);
+  let windows = 0;
+  const predict = async (start: Zyx): Promise<Float32Array> => {
+    const found = await session.run('features', { image: cropPad(cropped, toXyz(start), toXyz(window), 0).data });
+    const places = found.global!.length / sums.length;
+    for (let c = 0; c < sums.length; c++) for (let k = 0; k < places; k++) sums[c]! += found.global![c * places + k]! / places;
+    windows++;
+    onWindow();
+    return found.local!;
+  };
+  const plane = size[1] * size[2];
+  let z = 0;
+  for await (const values of slideWindows({ size, window, overlap, channels, predict })) {
+    for (let c = 0; c < channels; c++) local.set(values.subarray(c * plane, (c + 1) * plane), c * voxels + z * plane);
+    z++;
+  }
+  const inside = (voxel: number): boolean => cropped.data[voxel]! > FOREGROUND;
+  const components = principalComponents(local, channels, 3, inside);
+  const colours = [0, 1, 2].map((k) => {
+    const values = project(local, components, Math.min(k, components.directions.length - 1));
+    const sorted = values.filter((_, voxel) => inside(voxel)).sort();
+    const [low, high] = sorted.length > 0 ? [percentileOf(sorted, 0.02), percentileOf(sorted, 0.98)] : [0, 1];
+    return values.map((value) => Math.min(1, Math.max(0, (value - low) / (high - low || 1))));
+  }) as [Float32Array, Float32Array, Float32Array];
+  return { local, global: Float32Array.from(sums, (sum) => sum / windows), colours, explained: components.explained };
+}

@@ -1,0 +1,78 @@
+/** Keys of a configuration that have an option of their own on the command line, and how an option's text is read. */
+import { UsageError } from '../common/errors.ts';
+import { type ConfigurationSchema, configurationKeys } from '../training/configuration-reference.ts';
+import type { Override } from '../training/node/read-configuration.ts';
+
+/** An option that sets a key. */
+export interface KeyOption {
+  /** As commander has it: 'foregroundShare' is --foreground-share. */
+  readonly name: string;
+  /** '<n>' */
+  readonly value: string;
+  /** 'data.patch' */
+  readonly path: string;
+  readonly read: (text: string) => unknown;
+}
+
+/** A number where the text is one, else the text, which the schema then refuses by name. */
+export const numberOr = (text: string): unknown => (text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text);
+/** '96', or three as '32,48,32' or '32x48x32' in the order z, y, x. */
+export const readPatch = (text: string): unknown => (/[,x]/.test(text) ? text.split(/[,x]/).map(numberOr) : numberOr(text));
+/** The text itself. */
+export const asText = (text: string): unknown => text;
+/** 'a,b,c' */
+export const readList = (text: string): unknown => text.split(',').map((item) => numberOr(item.trim()));
+
+/** Options of every training. */
+export const COMMON_OPTIONS: readonly KeyOption[] = [
+  { name: 'steps', value: '<n>', path: 'steps', read: numberOr },
+  { name: 'patch', value: '<size>', path: 'data.patch', read: readPatch },
+  { name: 'batch', value: '<n>', path: 'batch', read: numberOr },
+  { name: 'width', value: '<factor>', path: 'model.width', read: numberOr },
+  { name: 'lr', value: '<rate>', path: 'learningRate', read: numberOr },
+  { name: 'seed', value: '<n>', path: 'seed', read: numberOr },
+  { name: 'threads', value: '<n>', path: 'threads', read: numberOr },
+  { name: 'backend', value: '<name>', path: 'backend', read: asText },
+];
+
+const flagOf = (name: string): string => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** For commander's `option`, with the keys' own descriptions and defaults. */
+export function commandOptions(
+  options: readonly KeyOption[],
+  schema?: ConfigurationSchema,
+): readonly { readonly flags: string; readonly path: string; readonly description: string }[] {
+  return options.map(({ name, value, path }) => {
+    const key = configurationKeys(schema).find((known) => known.path === path)!;
+    return { flags: `${flagOf(name)} ${value}`, path, description: `${key.description} Default ${String(key.default)}.` };
+  });
+}
+
+/** What the options of a call set; `given` as commander hands them over, other keys in it are not read. */
+export function overridesBy(options: readonly KeyOption[], given: Readonly<Record<string, unknown>>): Override[] {
+  return options.flatMap(({ name, path, read }): Override[] => {
+    const text = given[name];
+    return text === undefined ? [] : [{ path, option: flagOf(name), value: read(String(text)) }];
+  });
+}
+
+/** Pre-training's; `--without` is apart because it sets one of several keys. */
+export const pretrainOptions = () => commandOptions(COMMON_OPTIONS);
+
+const HEADS = ['affine', 'restoration', 'matching'];
+
+/**
+ * What the options of a call of pre-training set.
+ * @param given as commander hands them over; `without`: one head, or several with commas
+ * @throws UsageError for a head that is not one
+ */
+export function overridesOf(given: Readonly<Record<string, unknown>>): Override[] {
+  const overrides = overridesBy(COMMON_OPTIONS, given);
+  const without = given.without === undefined ? [] : [given.without].flat().flatMap((text) => String(text).split(','));
+  for (const head of without) {
+    if (!HEADS.includes(head))
+      throw new UsageError(`--without: expected ${HEADS.join(', ')} (several with commas); found ${JSON.stringify(head)}`);
+    overrides.push({ path: `model.heads.${head}`, option: '--without', value: false });
+  }
+  return overrides;
+}

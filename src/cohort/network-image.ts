@@ -1,0 +1,51 @@
+/** An image as a trained network wants it: prepared as the cohort was that it learned from. */
+import { WorkError } from '../common/errors.ts';
+import { cropPad } from '../geometry/crop.ts';
+import type { Volume } from '../geometry/volume.ts';
+import type { LoadedImage } from '../images/loaded-image.ts';
+import { type PreparedImage, prepareImage } from './prepare-image.ts';
+import type { PrepareOptions } from './prepare-options.ts';
+
+export interface NetworkImage {
+  readonly path: string;
+  /** As the file stores it, NaN and infinities replaced by `background`. */
+  readonly volume: Volume;
+  /** The value of air: what lies outside the image. */
+  readonly background: number;
+  /** As the network sees it: whole, and cropped. */
+  readonly prepared: PreparedImage;
+  readonly cropped: Volume<Float32Array>;
+}
+
+/** Air in the file's own values: -1024 HU or 0, or the value nearest to it that the image has. */
+function airOf(modality: 'ct' | 'mr', { min, max }: { readonly min: number; readonly max: number }): number {
+  return Math.min(max, Math.max(min, modality === 'ct' ? -1024 : 0));
+}
+
+/**
+ * Prepares an image as the network's cohort was.
+ * @param modalityIsCertain the user named the modality: what a DICOM file says else is then only a remark
+ * @throws WorkError naming the file and why it is refused
+ */
+export function networkImage(loaded: LoadedImage, options: PrepareOptions, modalityIsCertain: boolean): NetworkImage {
+  const { path } = loaded;
+  const stated = loaded.modality?.toLowerCase();
+  if (stated && ['ct', 'mr'].includes(stated) && stated !== options.modality && !modalityIsCertain)
+    throw new WorkError(
+      `${path}: the file says that it is ${loaded.modality}, but the model was trained on ${options.modality}; use a model for ${stated}, or override with --modality ${options.modality}`,
+    );
+  const found = prepareImage(loaded, options);
+  const doubts = new Set(found.doubts.map(({ message }) => message));
+  const problems = found.problems.map((said) =>
+    doubts.has(said) ? `${said}; the model was trained on ${options.modality}` : said,
+  );
+  const prepared: PreparedImage = { ...found, problems };
+  const background = airOf(options.modality, prepared.values);
+  const { geometry, data } = loaded.volume;
+  const volume: Volume =
+    prepared.values.nonFinite === 0
+      ? loaded.volume
+      : { geometry, data: Float32Array.from(data, (value) => (Number.isFinite(value) ? value : background)) };
+  const cropped = cropPad(prepared.whole, prepared.box.start, prepared.box.size, 0);
+  return { path, volume, background, prepared, cropped };
+}

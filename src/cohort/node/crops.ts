@@ -1,0 +1,109 @@
+/**
+ * Reading crops of a prepared cohort without loading whole volumes: only the rows that the crop touches are read.
+ *
+ * Parts of a crop outside the volume are zero. Crops may be read at the same time from one reader.
+ */
+import { WorkError } from '../../common/errors.ts';
+import { HALF_VALUES } from '../../common/float16.ts';
+import { toZyx, type Zyx } from '../../geometry/volume.ts';
+import type { Cohort, Subject } from '../cohort.ts';
+import { NPY_TYPES, type NpyFile, openNpy } from './npy.ts';
+import { imagePath, labelPath } from './open-cohort.ts';
+
+/** What may lie between the parts of two slices that are read together: it is read and left sooner than another read is under way. */
+const GAP_BYTES = 65536;
+
+/** The voxels of a crop as bytes of the file's type, z, y, x in C order, zero outside. */
+async function readBytes(file: NpyFile, start: Zyx, size: Zyx): Promise<Uint8Array<ArrayBuffer>> {
+  const width = NPY_TYPES[file.type];
+  const [depth, height, row] = file.shape;
+  const out = new Uint8Array(size[0] * size[1] * size[2] * width);
+  const low = Math.max(0, start[2]);
+  const high = Math.min(row, start[2] + size[2]);
+  const firstY = Math.max(0, start[1]);
+  const lastY = Math.min(height, start[1] + size[1]);
+  if (low >= high || firstY >= lastY) return out;
+  // of each slice, from the first to the last row that is needed
+  const perSlice = ((lastY - firstY - 1) * row + high - low) * width;
+  const firstZ = Math.max(0, start[0]);
+  const slices = Math.min(depth, start[0] + size[0]) - firstZ;
+  if (slices <= 0) return out;
+  const stride = height * row * width;
+  // in one read, or a read a slice
+  const together = stride - perSlice <= GAP_BYTES ? slices : 1;
+  const buffer = new Uint8Array((together - 1) * stride + perSlice);
+  for (let z = 0; z < slices; z++) {
+    if (z % together === 0) {
+      const position = file.dataOffset + (((firstZ + z) * height + firstY) * row + low) * width;
+      const { bytesRead } = await file.handle.read(buffer, 0, buffer.length, position);
+      if (bytesRead !== buffer.length) throw new WorkError(`${file.path}: truncated while reading; prepare the cohort again`);
+    }
+    for (let y = firstY; y < lastY; y++) {
+      const from = (z % together) * stride + (y - firstY) * row * width;
+      const to = (((firstZ + z - start[0]) * size[1] + y - start[1]) * size[2] + low - start[2]) * width;
+      out.set(buffer.subarray(from, from + (high - low) * width), to);
+    }
+  }
+  return out;
+}
+
+/** Label codes as stored. */
+export type LabelArray = Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array;
+
+const LABEL_VIEWS = {
+  '|u1': Uint8Array,
+  '|i1': Int8Array,
+  '<u2': Uint16Array,
+  '<i2': Int16Array,
+  '<u4': Uint32Array,
+  '<i4': Int32Array,
+} as const;
+
+async function openStored(path: string, subject: Subject, image: boolean): Promise<NpyFile> {
+  const file = await openNpy(path);
+  const expected = toZyx(subject.geometry.size);
+  const typeFits = (file.type === '<f2') === image;
+  if (typeFits && file.shape.every((n, k) => n === expected[k])) return file;
+  await file.handle.close();
+  throw new WorkError(
+    `${path}: expected ${image ? '<f2' : 'whole numbers'} of shape (${expected.join(', ')}), got ${file.type} of shape (${file.shape.join(', ')}); prepare the cohort again`,
+  );
+}
+
+/** Reads `size` voxels from voxel `start` (z, y, x; may reach outside) of a subject's image: intensities in [0, 1]. @throws WorkError naming the file */
+export async function readCrop(cohort: Cohort, subject: Subject, start: Zyx, size: Zyx): Promise<Float32Array<ArrayBuffer>> {
+  const file = await openStored(imagePath(cohort.folder, subject), subject, true);
+  try {
+    const halves = new Uint16Array((await readBytes(file, start, size)).buffer);
+    const out = new Float32Array(halves.length);
+    let sum = 0;
+    for (let i = 0; i < out.length; i++) {
+      out[i] = HALF_VALUES[halves[i]];
+      sum += out[i];
+    }
+    // prepare never writes such values, and one of them spoils whatever is computed from the crop
+    if (!Number.isFinite(sum))
+      throw new WorkError(
+        `${file.path}: holds ${out.find((value) => !Number.isFinite(value))}: the file is damaged; prepare the cohort again`,
+      );
+    return out;
+  } finally {
+    await file.handle.close();
+  }
+}
+
+/** The same for the label map, codes as they are; null if the subject has none. @throws WorkError naming the file */
+export async function readLabelCrop(cohort: Cohort, subject: Subject, start: Zyx, size: Zyx): Promise<LabelArray | null> {
+  if (subject.labelSource === null) return null;
+  const file = await openStored(labelPath(cohort.folder, subject), subject, false);
+  try {
+    const bytes = await readBytes(file, start, size);
+    return new LABEL_VIEWS[file.type as keyof typeof LABEL_VIEWS](bytes.buffer);
+  } finally {
+    await file.handle.close();
+  }
+}
+
+/** The whole stored image. */
+export const readWhole = (cohort: Cohort, subject: Subject): Promise<Float32Array<ArrayBuffer>> =>
+  readCrop(cohort, subject, [0, 0, 0], toZyx(subject.geometry.size));

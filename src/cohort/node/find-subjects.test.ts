@@ -1,0 +1,260 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, relative } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { IDENTITY_3, type Volume, type Xyz } from '../../geometry/volume.ts';
+import { writeImage } from '../../images/node/write.ts';
+import type { Cohort } from '../cohort.ts';
+import type { PrepareOptions } from '../prepare-options.ts';
+import { findSubjects } from './find-subjects.ts';
+import { bidsName, describes, isLabelName, modalityOfName, patientsOf, withoutLabelWords } from './names.ts';
+import { prepareCohort } from './prepare.ts';
+import { EVERYTHING, type Selection } from './selection.ts';
+import type { FoundSubjects } from './subject-task.ts';
+
+let root: string;
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'gvsl-find-'));
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const size: Xyz = [12, 10, 8];
+const grid = { size, spacingMm: [1, 1, 1] as Xyz, originMm: [0, 0, 0] as Xyz, direction: IDENTITY_3 };
+const volume = (data: Volume['data']): Volume => ({ geometry: grid, data });
+/** Positive intensities with a background, as MR has; different for every seed. */
+const mr = (seed: number): Volume =>
+  volume(
+    Int16Array.from({ length: 960 }, (_, i) => (i % 12 < 4 ? (i * 7 + seed) % 5 : 200 + ((i * (37 + 2 * seed) + seed) % 700))),
+  );
+const ct = (seed: number): Volume =>
+  volume(Int16Array.from({ length: 960 }, (_, i) => ((i * (37 + 2 * seed) + seed) % 1500) - 1000));
+const labels = (code = 1): Volume =>
+  volume(Uint8Array.from({ length: 960 }, (_, i) => (i % 12 < 5 ? 0 : i % 12 < 9 ? code : code + 1)));
+
+/** Writes a source of images, by path, and returns its folder. */
+async function source(name: string, files: Readonly<Record<string, Volume>>): Promise<string> {
+  const folder = join(root, name);
+  for (const [path, content] of Object.entries(files)) await writeImage(join(folder, path), content);
+  return folder;
+}
+/** Empty files are enough where nothing is read. */
+function names(name: string, paths: readonly string[]): string {
+  const folder = join(root, name);
+  for (const path of paths) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), 'x'.repeat(200));
+  }
+  return folder;
+}
+const labelsOf = ({ tasks }: FoundSubjects): Record<string, string[]> =>
+  Object.fromEntries(tasks.map((task) => [task.id, task.labels.map((path) => basename(path))]));
+const leftOut = ({ problems }: Pick<FoundSubjects, 'problems'>): string[] =>
+  problems.filter(({ kind }) => kind === 'left-out').map(({ source: path, what }) => `${basename(path)}: ${what}`);
+const choosing = (selection: Partial<Selection>): Selection => ({ ...EVERYTHING, ...selection });
+const OPTIONS: PrepareOptions = { modality: 'mr', spacingMm: [1, 1, 1], size: null, crop: 'none', intensity: 'minmax' };
+const prepare = async (folder: string, selection: Partial<Selection> = {}, modality: 'ct' | 'mr' = 'mr'): Promise<Cohort> =>
+  (
+    await prepareCohort({
+      source: folder,
+      out: `${folder}-${modality}-${JSON.stringify(selection).replace(/\W+/g, '_')}`,
+      options: { ...OPTIONS, modality },
+      selection: choosing(selection),
+    })
+  ).cohort;
+const idsOf = ({ subjects }: Cohort): string[] => subjects.map(({ id }) => id);
+
+describe('names', () => {
+  it('say what is a label map', () => {
+    const label =
+      'a_seg b_dseg c_mask d-label e_labels seg mask label x_label_lung aparc+aseg wmparc a_probseg a_gt t1_labels x.seg Segmentation'.split(
+        ' ',
+      );
+    const image = 'a masked segmental t1 heart-ct labelle a_contrast gtx case_0000 roislin'.split(' ');
+    expect(label.filter((name) => !isLabelName(`${name}.nii.gz`))).toEqual([]);
+    expect(image.filter((name) => isLabelName(`${name}.nii.gz`))).toEqual([]);
+    expect(['BraTS_001_seg', 'seg', 'sub-01_T1w_dseg', 'a_label_1', 'a'].map(withoutLabelWords)).toEqual([
+      'BraTS_001',
+      '',
+      'sub-01_T1w',
+      'a_label_1',
+      'a',
+    ]);
+  });
+
+  it('of BIDS say whose a label map is', () => {
+    const fits = (label: string, image: string): boolean => describes(bidsName(`${label}.nii.gz`)!, bidsName(`${image}.nii.gz`)!);
+    expect(fits('sub-01_ses-1_T1w_dseg', 'sub-01_ses-1_T1w')).toBe(true);
+    expect(fits('sub-01_ses-1_T1w_dseg', 'sub-01_ses-1_T2w')).toBe(false);
+    expect(fits('sub-01_ses-1_dseg', 'sub-01_ses-1_T2w')).toBe(true);
+    expect(fits('sub-01_ses-1_space-orig_desc-brain_mask', 'sub-01_ses-1_T1w')).toBe(true);
+    expect(fits('sub-01_ses-2_dseg', 'sub-01_ses-1_T1w')).toBe(false);
+    expect(fits('sub-01_dseg', 'sub-01_ses-1_T1w')).toBe(false);
+    expect(fits('sub-02_dseg', 'sub-01_T1w')).toBe(false);
+    expect(bidsName('subject-01_T1w.nii.gz')).toBeNull();
+  });
+
+  it('say a modality only where they mean nothing else', () => {
+    const of = (path: string): string | undefined => modalityOfName('/data', `/data/${path}.nii.gz`);
+    expect(
+      ['sub-1_T1w', 'sub-1_bold', 'sub-1_pet', 'p1/SUV', 'p1/CTres', 'p1/PET', 'a_flair', 'T1w/x', 'rtdose'].map(of),
+    ).toEqual(['MR', 'MR', 'PT', 'PT', 'CT', 'PT', 'MR', 'MR', 'RTDOSE']);
+    expect(['a', 'pt_001', 'a_t2', 'ct_001', 'mr_smith', 'pet_ct', 'b/a'].map(of)).toEqual(Array(7).fill(undefined));
+  });
+
+  it('say which images are of one patient', () => {
+    const of = (...paths: string[]): (string | null)[] =>
+      patientsOf(
+        '/d',
+        paths.map((path) => `/d/${path}.nii.gz`),
+      );
+    expect(of('sub-01/ses-1/anat/sub-01_ses-1_T1w', 'x/sub-01_T2w')).toEqual(['sub-01', 'sub-01']);
+    expect(of('B1/B1_t1', 'B1/B1_t2', 'B2/B2_t1')).toEqual(['B1', 'B1', 'B2']);
+    expect(of('train/p1/t1', 'train/p1/t2', 'train/p2/t1')).toEqual(['train/p1', 'train/p1', 'train/p2']);
+    expect(of('p1/s1/t1', 'p1/s2/t1', 'p2/s1/t1')).toEqual(['p1', 'p1', 'p2']);
+    expect(of('P01_t1', 'P01_flair', 'P02_t1', 'P03')).toEqual(['P01', 'P01', null, null]);
+    expect(of('a', 'b', 'site/c', 'site/d')).toEqual([null, null, null, null]);
+    expect(of('siteA/case_01', 'siteA/case_02', 'siteB/case_01')).toEqual([null, null, null]);
+    expect(of('train/01/t1', 'test/01/t1', 'test/01/t2')).toEqual(['train/01', 'test/01', 'test/01']);
+  });
+});
+
+describe('BIDS', () => {
+  const files = [1, 2].flatMap((s) => ['T1w', 'T2w'].map((suffix) => `sub-0${s}/anat/sub-0${s}_${suffix}.nii.gz`));
+  it('derivatives: label maps go to their images, everything else stays out', async () => {
+    const folder = names('bids', [
+      ...files,
+      'derivatives/seg/sub-01/anat/sub-01_T1w_dseg.nii.gz',
+      'derivatives/seg/sub-02/anat/sub-02_dseg.nii.gz',
+      'derivatives/seg/sub-09/anat/sub-09_dseg.nii.gz',
+      'derivatives/fmriprep/sub-01/anat/sub-01_space-MNI_T1w.nii.gz',
+    ]);
+    const found = await findSubjects(folder, 'mr');
+    expect(labelsOf(found)).toEqual({
+      'sub-01_T1w': ['sub-01_T1w_dseg.nii.gz'],
+      'sub-01_T2w': [],
+      'sub-02_T1w': ['sub-02_dseg.nii.gz'],
+      'sub-02_T2w': ['sub-02_dseg.nii.gz'],
+    });
+    expect(found.tasks.map(({ patient, contrast }) => `${patient} ${contrast}`)).toEqual([
+      'sub-01 T1w',
+      'sub-01 T2w',
+      'sub-02 T1w',
+      'sub-02 T2w',
+    ]);
+    expect(leftOut(found).sort()).toEqual(['sub-01_space-MNI_T1w.nii.gz: derivative', 'sub-09_dseg.nii.gz: label map']);
+    const all = await findSubjects(folder, 'mr', choosing({ allow: ['label-maps', 'derived'] }));
+    expect(all.tasks.map(({ id }) => id)).toEqual(expect.arrayContaining(['sub-09_dseg', 'sub-01_space-MNI_T1w']));
+  });
+
+  it('patterns choose images, and their label maps come along', async () => {
+    const folder = join(root, 'bids');
+    const found = await findSubjects(folder, 'mr', choosing({ match: ['*_T1w.nii.gz'], exclude: ['sub-02/**'] }));
+    expect(labelsOf(found)).toEqual({ 'sub-01_T1w': ['sub-01_T1w_dseg.nii.gz'] });
+    expect(found.unmatched).toBe(1);
+    expect((await findSubjects(folder, 'mr', choosing({ match: ['sub-02/**'] }))).tasks.map(({ id }) => id)).toEqual([
+      'sub-02_T1w',
+      'sub-02_T2w',
+    ]);
+    await expect(prepare(folder, { match: ['*.mha'] })).rejects.toThrow('5 that do not fit --match *.mha');
+  });
+
+  it('by its names MR is no CT, unless its values are', async () => {
+    const folder = await source('bids-values', {
+      'sub-1_T1w.nii.gz': mr(1),
+      'sub-2_T1w.nii.gz': ct(1),
+      'sub-3_ct.nii.gz': ct(2),
+    });
+    const cohort = await prepare(folder, {}, 'ct');
+    expect(idsOf(cohort)).toEqual(['sub-2_T1w', 'sub-3_ct']);
+    expect(leftOut(cohort)).toEqual(['sub-1_T1w.nii.gz: MR']);
+    expect(cohort.subjects[0]!.problems).toContain(
+      'its name says that it is MR, not CT, but its values are in Hounsfield units: taken',
+    );
+  });
+});
+
+describe('folders of patients', () => {
+  it('BraTS: the segmentation is that of every image beside it, and contrasts are counted', async () => {
+    const file = (name: string): string => `B1/B1_${name}.nii.gz`;
+    const folder = await source('brats', {
+      ...Object.fromEntries(['t1', 't1ce', 't2', 'flair'].map((name, k) => [file(name), mr(k)])),
+      [file('seg')]: labels(),
+    });
+    const cohort = await prepare(folder);
+    expect(idsOf(cohort)).toEqual(['B1_flair', 'B1_t1', 'B1_t1ce', 'B1_t2']);
+    for (const { labelCodes, patient } of cohort.subjects) expect([labelCodes, patient]).toEqual([[0, 1, 2], 'B1']);
+    expect(cohort.problems.map(({ message }) => message).join()).toContain('several contrasts (1 flair, 1 t1, 1 t1ce, 1 t2)');
+  });
+
+  it('label maps without a name of their own, folders of them, and those that only their content shows', async () => {
+    const folder = await source('mixed', {
+      'p1/imaging.nii.gz': mr(1),
+      'p1/segmentation.nii.gz': labels(),
+      'p2/imaging.nii.gz': mr(2),
+      'p2/segmentations/liver.nii.gz': labels(),
+      'p3/structures.nii.gz': labels(),
+    });
+    const cohort = await prepare(folder);
+    expect(cohort.subjects.map(({ id, labelCodes }) => [id, labelCodes])).toEqual([
+      ['imaging', [0, 1, 2]],
+      ['p2_imaging', null],
+    ]);
+    expect(leftOut(cohort).sort()).toEqual(['liver.nii.gz: label map', 'structures.nii.gz: label map']);
+    expect(idsOf(await prepare(folder, { allow: ['label-maps'] }))).toEqual(['imaging', 'p2_imaging', 'liver', 'structures']);
+  });
+
+  it('are searched quickly, though they hold thousands of files', async () => {
+    const folder = names(
+      'many',
+      Array.from({ length: 3000 }, (_, k) => `case${k}_${k % 2 ? 'seg' : 'x'}.nii.gz`),
+    );
+    expect((await findSubjects(folder, 'mr')).tasks).toHaveLength(1500);
+  }, 30_000);
+
+  it('with links, spaces and other scripts in their names', async () => {
+    const folder = await source('wege und straßen', { 'é ü/Aufnahme 1.nii.gz': mr(1), '患者/画像.nii.gz': mr(2) });
+    symlinkSync(folder, join(root, 'link'));
+    const cohort = await prepare(join(root, 'link'));
+    expect(idsOf(cohort).sort()).toEqual(['Aufnahme 1', '画像']);
+    const fromInside = relative(process.cwd(), folder);
+    expect(idsOf(await prepare(fromInside)).sort()).toEqual(['Aufnahme 1', '画像']);
+  });
+});
+
+describe('data sets with channels', () => {
+  it("nnU-Net 1 lists names without the channels' numbers", async () => {
+    const folder = await source('nnunet1', {
+      'imagesTr/A_0000.nii.gz': mr(1),
+      'imagesTr/A_0001.nii.gz': mr(2),
+      'labelsTr/A.nii.gz': labels(),
+      'imagesTs/B_0000.nii.gz': mr(3),
+      'imagesTs/B_0001.nii.gz': mr(4),
+    });
+    const write = (modality: object): void =>
+      writeFileSync(
+        join(folder, 'dataset.json'),
+        JSON.stringify({
+          modality,
+          training: [{ image: './imagesTr/A.nii.gz', label: './labelsTr/A.nii.gz' }],
+          test: ['./imagesTs/B.nii.gz'],
+        }),
+      );
+    write({ 0: 'T1', 1: 'T2' });
+    const first = await prepare(folder);
+    expect(first.subjects.map(({ id, split, labelCodes }) => [id, split, labelCodes])).toEqual([
+      ['A', 'train', [0, 1, 2]],
+      ['B', 'test', null],
+    ]);
+    expect(first.problems.map(({ message }) => message).join()).toContain('several channels (0 T1, 1 T2): the first is used');
+    const second = await prepare(folder, { channel: 't2' });
+    expect(second.subjects.map(({ source: path }) => basename(path))).toEqual(['A_0001.nii.gz', 'B_0001.nii.gz']);
+    await expect(prepare(folder, { channel: 'FLAIR' })).rejects.toThrow('--channel FLAIR: expected one of 0 T1, 1 T2');
+    write({ 0: 'CT' });
+    await expect(prepare(folder)).rejects.toThrow('2 left out (2 CT)');
+  });
+
+  it('names a folder of label maps that cannot be listed, instead of taking it for an empty one', async () => {
+    const folder = names('unlisted', ['imagesTr/a_0000.nii.gz', 'labelsTr']);
+    await expect(findSubjects(folder)).rejects.toThrow(`${join(folder, 'labelsTr')}: part of this path is a file`);
+  });
+});

@@ -1,0 +1,44 @@
+/** Finding the subjects of a source: which layout it has, and its subjects by that layout. Hidden files (`._*`) are never looked at. */
+import { stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { imageStem } from '../../images/node/find.ts';
+import { isFile } from '../../platform/node/files.ts';
+import { readDataset, readJsonObject } from './layouts/dataset.ts';
+import { fromLists } from './layouts/lists.ts';
+import { fromNnUnet } from './layouts/nnunet.ts';
+import { fromPlain } from './layouts/plain.ts';
+import { EVERYTHING, patternsOf, type Selection } from './selection.ts';
+import type { FoundSubjects, Search } from './subject-task.ts';
+
+/**
+ * @param source a folder, or MONAI's datalist
+ * @param modality what the cohort is to be of; null to find images of any
+ * @throws WorkError if the folder cannot be listed, its dataset.json or the datalist cannot be read, or that has an image twice
+ */
+export async function findSubjects(
+  source: string,
+  modality: 'ct' | 'mr' | null = null,
+  selection: Selection = EVERYTHING,
+): Promise<FoundSubjects> {
+  const isList = /\.json$/i.test(source) && (await isFile(source));
+  const folder = isList ? dirname(source) : source;
+  const search: Search = { modality, selection, patterns: patternsOf(selection) };
+  if (isList) return fromLists(source, await readJsonObject(source, "expected MONAI's datalist"), 'MONAI', search);
+  const isFolder = async (name: string): Promise<boolean> =>
+    (await stat(join(folder, name)).catch(() => undefined))?.isDirectory() ?? false;
+  const dataset = await readDataset(folder);
+  if (Array.isArray(dataset?.training) && !(await listsWithoutChannels(folder, dataset.training)))
+    return fromLists(join(folder, 'dataset.json'), dataset, 'Decathlon', search);
+  if ((await isFolder('imagesTr')) || (await isFolder('imagesTs'))) return fromNnUnet(folder, dataset, search);
+  return fromPlain(folder, search);
+}
+
+/** nnU-Net 1 lists images without the number of a channel that their files have. */
+async function listsWithoutChannels(folder: string, training: readonly unknown[]): Promise<boolean> {
+  const [first] = training;
+  const listed = typeof first === 'string' ? first : (first as { image?: unknown } | undefined)?.image;
+  if (typeof listed !== 'string') return false;
+  const path = resolve(folder, listed);
+  const stem = imageStem(path);
+  return !(await isFile(path)) && (await isFile(join(dirname(path), `${stem}_0000${basename(path).slice(stem.length)}`)));
+}

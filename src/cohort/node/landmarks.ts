@@ -1,0 +1,47 @@
+/** Landmarks from 3D Slicer's markups files (`.mrk.json`): named points beside an image. */
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { WorkError } from '../../common/errors.ts';
+import { parseJson } from '../../common/json.ts';
+import { endsBatch, machineError } from '../../platform/node/machine.ts';
+import type { Landmark } from '../cohort.ts';
+
+const point = z.object({
+  label: z.string(),
+  position: z.tuple([z.number(), z.number(), z.number()]),
+  positionStatus: z.string().optional(),
+});
+const markups = z.object({
+  markups: z.array(
+    z.object({ coordinateSystem: z.string().optional(), coordinateUnits: z.string().optional(), controlPoints: z.array(point) }),
+  ),
+});
+
+/** Reads the points of all markups in the file, in LPS millimetres. @throws WorkError naming the file and what is wrong in it */
+export async function readLandmarks(path: string): Promise<Landmark[]> {
+  let json: unknown;
+  try {
+    json = parseJson(await readFile(path, 'utf8'));
+  } catch (error) {
+    if (endsBatch(error)) throw machineError(path, error);
+    throw new WorkError(`${path}: not a landmark file (${(error as Error).message}); expected 3D Slicer markups JSON`);
+  }
+  const parsed = markups.safeParse(json);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new WorkError(`${path}: ${issue.path.join('.')}: ${issue.message}; expected 3D Slicer markups JSON`);
+  }
+  return parsed.data.markups.flatMap(({ coordinateSystem = 'LPS', coordinateUnits = 'mm', controlPoints }) => {
+    // Slicer wrote numbers for the frames in early versions: 0 RAS, 1 LPS
+    const ras = coordinateSystem === 'RAS' || coordinateSystem === '0';
+    if (!ras && coordinateSystem !== 'LPS' && coordinateSystem !== '1')
+      throw new WorkError(`${path}: coordinateSystem is ${coordinateSystem}, expected LPS or RAS`);
+    if (coordinateUnits !== 'mm') throw new WorkError(`${path}: coordinateUnits is ${coordinateUnits}, expected mm`);
+    return controlPoints
+      .filter((p) => p.positionStatus === undefined || p.positionStatus === 'defined')
+      .map(({ label, position: [x, y, z] }) => ({
+        name: label,
+        positionMm: ras ? ([-x, -y, z] as const) : ([x, y, z] as const),
+      }));
+  });
+}

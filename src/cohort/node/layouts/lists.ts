@@ -1,0 +1,128 @@
+/** Sources whose images a JSON file lists: the Medical Segmentation Decathlon's `dataset.json` and MONAI's datalists. */
+import { stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { WorkError } from '../../../common/errors.ts';
+import { findDicomSeries, type ImageSource, imageStem, isImageName } from '../../../images/node/find.ts';
+import { isFile } from '../../../platform/node/files.ts';
+import type { CohortProblem } from '../../cohort.ts';
+import { otherModality } from '../../fitness.ts';
+import { contrastOf, modalityOfChannel } from '../names.ts';
+import {
+  type Draft,
+  type FoundSubjects,
+  imageStemOf,
+  landmarksOf,
+  named,
+  problemOfMisfit,
+  relativePath,
+  type Search,
+} from '../subject-task.ts';
+import { channelNamesOf, channelOf, type Dataset } from './dataset.ts';
+
+/**
+ * Lists of {"image": path or [paths], "label": path, or a class}, or of image paths: Decathlon's dataset.json and MONAI's datalists.
+ * Paths are relative to the list's folder, and may lead out of it.
+ */
+export async function fromLists(
+  list: string,
+  document: Dataset,
+  layout: 'Decathlon' | 'MONAI',
+  { modality, selection, patterns }: Search,
+): Promise<FoundSubjects> {
+  const sections = { training: 'train', validation: 'train', test: 'test', testing: 'test' } as const;
+  const folder = dirname(list);
+  const problems: CohortProblem[] = [];
+  const draft: Draft[] = [];
+  const seen = new Map<string, string>();
+  const channelNames = channelNamesOf(document);
+  const channel = channelOf(selection, channelNames);
+  const stated = modalityOfChannel(channelNames?.[channel ?? 0]);
+  let unmatched = 0;
+  if (!Object.keys(sections).some((section) => Array.isArray(document[section])))
+    throw new WorkError(
+      `${list}: expected lists named training, validation or test; found ${Object.keys(document).join(', ') || 'nothing'}`,
+    );
+  for (const [section, split] of Object.entries(sections)) {
+    const entries = Array.isArray(document[section]) ? (document[section] as unknown[]) : [];
+    for (const [index, entry] of entries.entries()) {
+      const { image, label } = (typeof entry === 'string' ? { image: entry } : (entry ?? {})) as Record<string, unknown>;
+      const several = Array.isArray(image) && image.length > 1;
+      const listed: unknown = Array.isArray(image) ? image[several ? (channel ?? 0) : 0] : image;
+      if (typeof listed !== 'string') throw new WorkError(`${list}: ${section}[${index}]: expected an "image" with a path`);
+      // macOS lists its own files too
+      if (basename(listed).startsWith('._')) continue;
+      const path = resolve(folder, listed);
+      const before = seen.get(path);
+      if (before !== undefined)
+        throw new WorkError(
+          `${list}: ${listed} is in ${before === section ? `${section} twice` : `${before} and in ${section}`}; a subject may be in one only`,
+        );
+      seen.set(path, section);
+      const note = (kind: CohortProblem['kind'], message: string): void => void problems.push({ source: path, kind, message });
+      const name = relativePath(folder, path);
+      if (patterns.isExcluded(name)) continue;
+      if (!patterns.isMatched(name)) {
+        unmatched++;
+        continue;
+      }
+      if (several && channel === null)
+        note('warning', `${image.length} channels are listed: the first is used; choose with --channel 0 to ${image.length - 1}`);
+      const misfit = modality && stated ? otherModality(stated, modality, `${basename(list)} says`) : null;
+      if (misfit && !selection.allow.includes(misfit.reason)) {
+        problems.push(problemOfMisfit(path, misfit));
+        continue;
+      }
+      const source = await imageAt(path);
+      if (typeof source === 'string') {
+        note('refused', `listed in ${basename(list)}, but ${source}`);
+        continue;
+      }
+      const facts = await labelFacts(folder, label);
+      if ('missing' in facts) {
+        note('refused', `its label ${facts.missing} is listed in ${basename(list)}, but not there`);
+        continue;
+      }
+      if ('odd' in facts) note('warning', facts.odd);
+      const landmarksPath = await landmarksOf(join(folder, split === 'train' ? 'landmarksTr' : 'landmarksTs'), imageStem(path));
+      const { labels = [], ...named } = 'odd' in facts ? {} : facts;
+      draft.push({
+        image: source,
+        labels,
+        labelsAreCertain: true,
+        landmarksPath,
+        split,
+        patient: null,
+        contrast: contrastOf(path),
+        ...(!several && channel !== null && { channel }),
+        ...(channelNames && { channelNames }),
+        ...named,
+      });
+    }
+  }
+  return { layout, tasks: named(folder, draft, imageStemOf), problems, unmatched };
+}
+
+/** The image at a path: a file, or the one DICOM series of a folder; else what is wrong with it. */
+async function imageAt(path: string): Promise<ImageSource | string> {
+  const facts = await stat(path).catch(() => undefined);
+  if (!facts) return 'not there';
+  if (!facts.isDirectory()) return { kind: 'file', path };
+  const { images } = await findDicomSeries(path);
+  return images.length === 1 ? images[0]! : `a folder with ${images.length} DICOM series; expected one`;
+}
+
+/** What a list's "label" says: a label map's file, a class, nothing, or something that cannot be used. */
+async function labelFacts(
+  folder: string,
+  label: unknown,
+): Promise<{ labels?: string[]; class?: string } | { missing: string } | { odd: string }> {
+  const value: unknown = Array.isArray(label) && label.length === 1 ? label[0] : label;
+  if (value === undefined || value === null || value === '') return {};
+  if (typeof value === 'string') {
+    const path = resolve(folder, value);
+    if (await isFile(path)) return { labels: [path] };
+    return isImageName(value) ? { missing: value } : { class: value };
+  }
+  if (typeof value === 'number' || typeof value === 'boolean') return { class: String(value) };
+  return { odd: `without its label ${JSON.stringify(value)}: expected the path of a label map, or one class` };
+}

@@ -1,0 +1,93 @@
+/** nnU-Net's layout: `imagesTr/ID_0000.nii.gz`, `labelsTr/ID.nii.gz`, the same with `Ts` for test cases, and perhaps a `dataset.json`. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { imageStem, isImageName } from '../../../images/node/find.ts';
+import { systemError } from '../../../platform/node/machine.ts';
+import type { CohortProblem } from '../../cohort.ts';
+import { otherModality } from '../../fitness.ts';
+import { modalityOfChannel } from '../names.ts';
+import { type Draft, type FoundSubjects, landmarksOf, named, problemOfMisfit, type Search } from '../subject-task.ts';
+import { channelNamesOf, channelOf, type Dataset, describeChannels } from './dataset.ts';
+
+export async function fromNnUnet(folder: string, dataset: Dataset | null, search: Search): Promise<FoundSubjects> {
+  const { selection, patterns, modality } = search;
+  const problems: CohortProblem[] = [];
+  const draft: Draft[] = [];
+  let unmatched = 0;
+  const listOf = async (name: string): Promise<string[]> => {
+    const path = join(folder, name);
+    const names = await readdir(path).catch((error: NodeJS.ErrnoException): string[] => {
+      // a folder that cannot be listed is not one without label maps
+      if (error.code !== 'ENOENT') throw systemError(error, path) ?? error;
+      return [];
+    });
+    return names.filter((file) => !file.startsWith('.') && isImageName(file)).sort();
+  };
+  const all = [...(await listOf('imagesTr')), ...(await listOf('imagesTs'))];
+  // `_0000` is a channel only where the data set says so, or where every file has one
+  const numbered = /_(\d{4})$/;
+  const hasChannels =
+    (dataset !== null && ('channel_names' in dataset || 'file_ending' in dataset)) ||
+    all.every((f) => numbered.test(imageStem(f)));
+  const subjectOf = (path: string): string => (hasChannels ? imageStem(path).replace(numbered, '') : imageStem(path));
+  const channelNames = channelNamesOf(dataset);
+  const channel = channelOf(selection, channelNames);
+  const wanted = String(channel ?? 0).padStart(4, '0');
+  const stated = modalityOfChannel(channelNames?.[channel ?? 0]);
+  const others = new Set<string>();
+
+  for (const split of ['train', 'test'] as const) {
+    const [images, labels, landmarks] =
+      split === 'train' ? ['imagesTr', 'labelsTr', 'landmarksTr'] : ['imagesTs', 'labelsTs', 'landmarksTs'];
+    const labelFiles = new Map((await listOf(labels)).map((file) => [imageStem(file), join(folder, labels, file)]));
+    const unused = new Set(labelFiles.keys());
+    const found = new Set<string>();
+    const absent = new Map<string, string>();
+    for (const file of await listOf(images)) {
+      const path = join(folder, images, file);
+      if (/\.img(\.gz)?$/i.test(file)) continue;
+      const subject = subjectOf(file);
+      unused.delete(subject);
+      if (patterns.isExcluded(`${images}/${file}`)) continue;
+      const number = hasChannels ? numbered.exec(imageStem(file))?.[1] : undefined;
+      if (number !== undefined && number !== wanted) {
+        others.add(number);
+        absent.set(subject, path);
+        continue;
+      }
+      found.add(subject);
+      if (!patterns.isMatched(`${images}/${file}`)) {
+        unmatched++;
+        continue;
+      }
+      const misfit = modality && stated ? otherModality(stated, modality, 'dataset.json says') : null;
+      if (misfit && !selection.allow.includes(misfit.reason)) {
+        problems.push(problemOfMisfit(path, misfit));
+        continue;
+      }
+      const label = labelFiles.get(subject);
+      draft.push({
+        image: { kind: 'file', path },
+        labels: label ? [label] : [],
+        labelsAreCertain: true,
+        landmarksPath: await landmarksOf(join(folder, landmarks), subject),
+        split,
+        patient: null,
+        contrast: null,
+        ...(!hasChannels && channel !== null && { channel }),
+        ...(channelNames && { channelNames }),
+      });
+    }
+    for (const [subject, path] of absent)
+      if (!found.has(subject))
+        problems.push({ source: path, kind: 'refused', message: `its subject ${subject} has no channel _${wanted}` });
+    for (const stem of unused)
+      problems.push({ source: labelFiles.get(stem)!, kind: 'warning', message: 'a label map without an image' });
+  }
+  if (others.size > 0 && channel === null) {
+    const list = channelNames ? describeChannels(channelNames) : ['0000', ...others].sort().join(', ');
+    const message = `several channels (${list}): the first is used, further files are left out; choose with --channel`;
+    problems.push({ source: 'the cohort', kind: 'warning', message });
+  }
+  return { layout: 'nnU-Net', tasks: named(folder, draft, (source) => subjectOf(source.path)), problems, unmatched };
+}

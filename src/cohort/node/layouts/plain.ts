@@ -1,0 +1,206 @@
+/**
+ * Any folder with images and DICOM series.
+ *
+ * A file named like an image plus something (`heart.nii.gz`, `heart_labels.nii.gz`) may be its label map; whether it is, is seen when it is
+ * read. What is named as a label map (names.ts) is never an image; it is that of the images beside it that its name fits, or by BIDS' rules of
+ * an image elsewhere.
+ */
+import { createHash } from 'node:crypto';
+import { dirname } from 'node:path';
+import { findImages, type ImageSource } from '../../../images/node/find.ts';
+import type { CohortProblem } from '../../cohort.ts';
+import { type Misfit, otherModality } from '../../fitness.ts';
+import {
+  bidsName,
+  contrastOf,
+  describes,
+  isDerivative,
+  isInLabelFolder,
+  isLabelName,
+  modalityOfName,
+  patientsOf,
+  withoutLabelWords,
+} from '../names.ts';
+import type { Selection } from '../selection.ts';
+import {
+  type Draft,
+  type FoundSubjects,
+  imageStemOf,
+  landmarksOf,
+  named,
+  problemOfMisfit,
+  relativePath,
+  type Search,
+} from '../subject-task.ts';
+import { channelOf } from './dataset.ts';
+
+/** The images of a folder's own, by their stems. */
+type Folder = Map<string, ImageSource[]>;
+
+/** The image that a file is named after, with a separator and something more; the shortest such name. */
+function namedAfter(folder: Folder, stem: string, longest = false): ImageSource | undefined {
+  let found: ImageSource | undefined;
+  for (let end = 1; end < stem.length - 1; end++) {
+    if (!/[._-]/.test(stem[end])) continue;
+    const [image] = folder.get(stem.slice(0, end)) ?? [];
+    if (image && !longest) return image;
+    found = image ?? found;
+  }
+  return found;
+}
+
+/** So many images at most share a label map whose name says nothing of them, such as mask.nii.gz. */
+const MOST_SHARING = 16;
+
+export async function fromPlain(folder: string, { modality, selection, patterns }: Search): Promise<FoundSubjects> {
+  const { images: everything, refused, passedOver } = await findImages(folder);
+  const place = new Map(everything.map((image, k) => [image, k]));
+  const problems = [
+    ...refused.map(({ path, reason }): CohortProblem => ({ source: path, kind: 'refused', message: reason })),
+    ...passedOver.map(
+      ({ path, reason }): CohortProblem => ({
+        source: path,
+        kind: 'left-out',
+        what: reason.replace(/ \(.*/, ''),
+        message: `left out: ${reason}`,
+      }),
+    ),
+  ].filter(({ source }) => !patterns.isExcluded(relativePath(folder, source)));
+  const nameOf = (image: ImageSource): string => relativePath(folder, image.path);
+  const present = everything.filter((image) => !patterns.isExcluded(nameOf(image)));
+  const isLabel = ({ kind, path }: ImageSource): boolean =>
+    kind === 'file' && (isLabelName(path) || isInLabelFolder(folder, path));
+  const images = present.filter((image) => !isLabel(image));
+  const labelMaps = present.filter(isLabel);
+  const folders = new Map<string, Folder>();
+  const subjects = new Map<string, ImageSource[]>();
+  const append = <K>(map: Map<K, ImageSource[]>, key: K, image: ImageSource): void => {
+    const list = map.get(key);
+    if (list) list.push(image);
+    else map.set(key, [image]);
+  };
+  for (const image of images) {
+    if (image.kind !== 'file') continue;
+    const own = folders.get(dirname(image.path)) ?? new Map<string, ImageSource[]>();
+    folders.set(dirname(image.path), own);
+    append(own, imageStemOf(image), image);
+    const subject = bidsName(image.path)?.entities.get('sub');
+    if (subject !== undefined) append(subjects, subject, image);
+  }
+
+  /** Label maps, certain by their names or not, of each image. */
+  const labelsOf = new Map<ImageSource, ImageSource[]>();
+  const owned = new Set<ImageSource>();
+  for (const image of images) {
+    if (image.kind !== 'file') continue;
+    const owner = namedAfter(folders.get(dirname(image.path))!, imageStemOf(image));
+    // a pattern that fits it says that it is an image
+    if (!owner || (selection.match.length > 0 && patterns.isMatched(nameOf(image)))) continue;
+    owned.add(image);
+    append(labelsOf, owner, image);
+  }
+  const imagesOfLabel = (label: ImageSource): readonly ImageSource[] => {
+    const own: Folder = folders.get(dirname(label.path)) ?? new Map();
+    const stem = imageStemOf(label);
+    const exact = namedAfter(own, stem, true);
+    if (exact) return [exact];
+    const core = withoutLabelWords(stem);
+    const beside = [...own].flatMap(([other, sources]) =>
+      core === '' || other === core || (other.startsWith(core) && /[._-]/.test(other[core.length])) ? sources : [],
+    );
+    if (beside.length > 0 && (core !== '' || beside.length <= MOST_SHARING)) return beside;
+    const bids = bidsName(label.path);
+    if (!bids) return [];
+    return (subjects.get(bids.entities.get('sub')!) ?? []).filter(
+      ({ path }) => !isDerivative(folder, path) && describes(bids, bidsName(path)!),
+    );
+  };
+  const asImages: ImageSource[] = [];
+  for (const label of labelMaps) {
+    const own = imagesOfLabel(label).filter((image) => !owned.has(image));
+    for (const image of own) append(labelsOf, image, label);
+    if (own.length > 0) continue;
+    const message = isLabelName(label.path)
+      ? 'named like a label map, and no image here has that name'
+      : 'lies in a folder for label maps';
+    if (selection.allow.includes('label-maps')) asImages.push(label);
+    else problems.push(problemOfMisfit(label.path, { reason: 'label-maps', what: 'label map', message }));
+  }
+
+  const candidates = [...images.filter((image) => !owned.has(image)), ...asImages].sort((a, b) => place.get(a)! - place.get(b)!);
+  const patients = patientsOf(
+    folder,
+    candidates.map(({ path }) => path),
+  );
+  const draft: Draft[] = [];
+  let unmatched = 0;
+  for (const [k, image] of candidates.entries()) {
+    if (!patterns.isMatched(nameOf(image))) {
+      unmatched++;
+      continue;
+    }
+    const misfit = misfitOfSource(folder, image, modality, selection);
+    const doubt =
+      image.kind === 'file' && modality ? otherModality(modalityOfName(folder, image.path), modality, 'its name says') : null;
+    if (misfit) {
+      problems.push(problemOfMisfit(image.path, misfit));
+      continue;
+    }
+    if (image.kind === 'dicom' && image.stack.frames.length === 1) {
+      const message = 'left out: a single picture, not a volume';
+      problems.push({ source: image.path, kind: 'left-out', what: 'single picture', message });
+      continue;
+    }
+    draft.push({
+      image,
+      labels: (labelsOf.get(image) ?? []).map(({ path }) => path),
+      labelsAreCertain: false,
+      landmarksPath: await landmarksOf(dirname(image.path), imageStemOf(image)),
+      split: 'train',
+      patient: image.kind === 'file' ? patients[k] : patientOf(image),
+      contrast: image.kind === 'file' ? contrastOf(image.path) : null,
+      ...(selection.channel !== null && { channel: channelOf(selection, null)! }),
+      ...(doubt && { doubt }),
+    });
+  }
+  return { layout: 'plain', tasks: named(folder, draft, imageStemOf), problems, unmatched };
+}
+
+type Dicom = Extract<ImageSource, { kind: 'dicom' }>;
+
+/** Patient IDs that anonymisation leaves for everybody. */
+const NOBODY = /^(anon.*|unknown|none|n\/?a|patient|subject|test|[0x*.\-_ ]*)$/i;
+
+/** A name for the patient of a DICOM image, which does not tell the ID; null if the header states none. */
+function patientOf({ files }: Dicom): string | null {
+  const id = files[0]!.patientId.trim();
+  return NOBODY.test(id) ? null : `dicom-${createHash('sha256').update(id).digest('hex').slice(0, 12)}`;
+}
+
+const SECONDARY_CAPTURE = '1.2.840.10008.5.1.4.1.1.7';
+
+/** What a DICOM stack is if it is no scan but made from one, or planned one. */
+function derivedKind({ files, stack }: Dicom): { what: string; message: string } | null {
+  const { imageType } = stack.frames[0]!;
+  if (/LOCALI[SZ]ER|SCOUT|TOPOGRAM/i.test(imageType))
+    return { what: 'localizer', message: `a localizer (image type ${imageType})` };
+  if (files[0]!.sopClassUid.startsWith(SECONDARY_CAPTURE) || /SCREEN SAVE/i.test(imageType))
+    return { what: 'secondary capture', message: 'a secondary capture: a screenshot, or a picture that was converted' };
+  if (/(^|\\)(M(AX|IN)?_?IP|MAXIMUM|MINIMUM|PROJECTION IMAGE|VOLUME_RENDER\w*)($|\\| )/i.test(imageType))
+    return { what: 'projection', message: `a projection of a volume (image type ${imageType})` };
+  return null;
+}
+
+/** Why an image is left out before it is read: where it lies, what its DICOM header says. */
+function misfitOfSource(folder: string, image: ImageSource, modality: 'ct' | 'mr' | null, { allow }: Selection): Misfit | null {
+  const isAllowed = allow.includes('derived');
+  if (!isAllowed && isDerivative(folder, image.path))
+    return { reason: 'derived', what: 'derivative', message: 'lies in BIDS derivatives: made from the images' };
+  if (image.kind === 'file') return null;
+  const other =
+    modality === null || allow.includes('other-modalities')
+      ? null
+      : otherModality(image.modality, modality, 'its DICOM header says');
+  const derived = isAllowed ? null : derivedKind(image);
+  return other ?? (derived && { reason: 'derived', ...derived });
+}

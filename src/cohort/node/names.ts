@@ -1,0 +1,224 @@
+/**
+ * What names of files and folders say, by the conventions that people use: BIDS (`sub-01_ses-1_T1w.nii.gz`), BraTS (`BraTS20_001_t1ce.nii.gz`
+ * and `_seg`), nnU-Net, 3D Slicer, TotalSegmentator (`ct.nii.gz` and `segmentations/liver.nii.gz`), autoPET (`CTres`, `SUV`, `SEG`).
+ */
+import { basename, dirname, join, relative, sep } from 'node:path';
+import { imageStem } from '../../images/node/find.ts';
+
+const tokensOf = (stem: string): string[] => stem.toLowerCase().split(/[_.\- ]+/);
+
+const LABEL_WORDS = new Set(
+  'seg dseg probseg segs segmentation segmentations mask masks gt groundtruth annotation annotations roi rois aseg wmparc contour contours'.split(
+    ' ',
+  ),
+);
+const isLabelWord = (token: string): boolean =>
+  LABEL_WORDS.has(token) || /^label(s|map|maps|led)?\d*$/.test(token) || /^aparc\b|\+aseg$/.test(token);
+/** Folders of label maps. */
+const LABEL_FOLDER = /^(segmentations?|segs?|labels?|labelmaps?|masks?|labels(tr|ts)|annotations?|gt|rois?)$/i;
+
+/** True if the file is named as a label map is. */
+export const isLabelName = (path: string): boolean => tokensOf(imageStem(path)).some(isLabelWord);
+
+/** True if a file lies in a folder for label maps below `root`. */
+export const isInLabelFolder = (root: string, path: string): boolean =>
+  relative(root, dirname(path))
+    .split(sep)
+    .some((folder) => LABEL_FOLDER.test(folder));
+
+/** What is left of a label map's stem without the words at its end that say so: 'BraTS20_001_seg' gives 'BraTS20_001', 'seg' gives ''. */
+export function withoutLabelWords(stem: string): string {
+  let left = stem;
+  for (
+    let cut = /^(?:(.*)[_.\- ]+)?([^_.\- ]*)$/.exec(left);
+    cut && left !== '';
+    cut = /^(?:(.*)[_.\- ]+)?([^_.\- ]*)$/.exec(left)
+  ) {
+    if (!isLabelWord(cut[2].toLowerCase())) break;
+    left = cut[1] ?? '';
+  }
+  return left;
+}
+
+/** A name as BIDS has it. */
+export interface BidsName {
+  /** 'sub' to '01', 'ses' to '1', ... */
+  readonly entities: ReadonlyMap<string, string>;
+  /** What stands after the entities: 'T1w'; of a derivative perhaps 'T1w_dseg'. */
+  readonly suffix: string;
+}
+
+export function bidsName(path: string): BidsName | null {
+  const parts = imageStem(path).split('_');
+  if (!/^sub-[A-Za-z0-9]+$/.test(parts[0])) return null;
+  const entities = new Map<string, string>();
+  let k = 0;
+  for (; k < parts.length; k++) {
+    const [, key, value] = /^([a-z]+)-([A-Za-z0-9+]+)$/.exec(parts[k]) ?? [];
+    if (key === undefined) break;
+    entities.set(key, value!);
+  }
+  const suffix = parts.slice(k).join('_');
+  return suffix === '' ? null : { entities, suffix };
+}
+
+/** Whether a BIDS name of a label map may be that of an image: what both say must agree. */
+export function describes(label: BidsName, image: BidsName): boolean {
+  for (const [key, value] of image.entities) if (label.entities.has(key) && label.entities.get(key) !== value) return false;
+  if (label.entities.get('sub') !== image.entities.get('sub')) return false;
+  // an image of a session, or run, needs a label map of it
+  if (['ses', 'run', 'acq'].some((key) => image.entities.has(key) !== label.entities.has(key))) return false;
+  const stated = withoutLabelWords(label.suffix);
+  return stated === '' || stated === image.suffix;
+}
+
+/** BIDS derivatives: what was made from the images. */
+export const isDerivative = (root: string, path: string): boolean =>
+  relative(root, path).split(sep).slice(0, -1).includes('derivatives');
+
+const MR_SUFFIX =
+  /^(T1w|T2w|T2star|T2starw|PDw|PDT2|FLAIR|inplaneT1|inplaneT2|angio|T1map|T2map|R1map|R2map|MTw|MEGRE|MESE|MP2RAGE|UNIT1|VFA|dwi|bold|sbref|cbv|asl|m0scan|phase|phase1|phase2|phasediff|magnitude|magnitude1|magnitude2|fieldmap|epi)$/;
+const EXACT: Readonly<Record<string, string>> = {
+  ct: 'CT',
+  cect: 'CT',
+  ctres: 'CT',
+  cta: 'CT',
+  mr: 'MR',
+  mri: 'MR',
+  t1w: 'MR',
+  t2w: 'MR',
+  flair: 'MR',
+  pt: 'PT',
+  pet: 'PT',
+  suv: 'PT',
+  suvbw: 'PT',
+  dose: 'RTDOSE',
+  rtdose: 'RTDOSE',
+};
+/** Words that mean one thing wherever they stand in a name. */
+const ANYWHERE: Readonly<Record<string, string>> = {
+  pet: 'PT',
+  suv: 'PT',
+  suvbw: 'PT',
+  rtdose: 'RTDOSE',
+  t1w: 'MR',
+  t2w: 'MR',
+  flair: 'MR',
+};
+
+/**
+ * The modality that a file's name states: BIDS' suffix; else a word of its name that means nothing else, or the name or its folder as a whole.
+ * Undefined where it states none, or several.
+ */
+export function modalityOfName(root: string, path: string): string | undefined {
+  const bids = bidsName(path);
+  if (bids) {
+    if (MR_SUFFIX.test(bids.suffix)) return 'MR';
+    if (/^pet$/i.test(bids.suffix)) return 'PT';
+    return /^ct$/i.test(bids.suffix) ? 'CT' : undefined;
+  }
+  const stem = imageStem(path).toLowerCase();
+  const whole = EXACT[stem];
+  if (whole) return whole;
+  const stated = new Set(tokensOf(stem).flatMap((token) => ANYWHERE[token] ?? (token === 'ct' ? ['CT'] : [])));
+  if (stated.size > 1) return undefined;
+  const [word] = stated;
+  // 'ct' alone may be anything: a group of controls
+  if (word !== undefined) return word === 'CT' ? undefined : word;
+  const folder = dirname(path) === root ? undefined : EXACT[basename(dirname(path)).toLowerCase()];
+  return folder;
+}
+
+/** The modality that the name of a channel in a dataset.json states. */
+export function modalityOfChannel(name: string | undefined): string | undefined {
+  if (name === undefined) return undefined;
+  const text = name.trim().toLowerCase();
+  if (EXACT[text]) return EXACT[text];
+  return /^(t1|t2|t1c|t1ce|t1gd|t1n|t2f|adc|dwi|swi|dce|mp-?rage|lge)$|(^|[^a-z])(mri?|t1w|t2w|flair)([^a-z]|$)/.test(text)
+    ? 'MR'
+    : undefined;
+}
+
+const CONTRASTS = new Set('t1 t1n t1w t1c t1ce t1gd t1km t2 t2w t2f flair adc dwi pd pdw swi'.split(' '));
+
+/** Which contrast or sequence an image is of, where its name says so: BIDS' suffix, BraTS' last word; else null. */
+export function contrastOf(path: string): string | null {
+  const bids = bidsName(path);
+  if (bids) return bids.suffix;
+  const last = tokensOf(imageStem(path)).at(-1)!;
+  return CONTRASTS.has(last) ? last : null;
+}
+
+/** Names that number patients rather than what is seen of one. */
+const NUMBERS_PATIENTS = /^\d+$|\d{2,}$/;
+/** Folders that part a data set, not a patient's scans. */
+const PARTS_DATA = /^(train(ing)?|test(ing)?|val(idation)?|images?(tr|ts)?|data|raw|nifti|dicom|scans?|site.*|cent(er|re).*)$/i;
+/** More scans, or sessions, are hardly one patient's. */
+const MOST_OF_PATIENT = 16;
+
+/**
+ * Whose image each file of a folder is, by its BIDS subject or its patient's folder; null where that cannot be known. A folder is a
+ * patient's if most of its few files are named after it (`BraTS20_001/BraTS20_001_t1.nii.gz`), or as files of other folders too
+ * (`p1/t1.nii.gz`, `p2/t1.nii.gz`); of `p1/session1/t1.nii.gz`, where other folders have a `session1` too, it is the one above.
+ */
+export function patientsOf(root: string, paths: readonly string[]): (string | null)[] {
+  const relativeTo = (path: string): string => relative(root, dirname(path)).split(sep).join('/');
+  const inFolder = new Map<string, string[]>();
+  const foldersOfStem = new Map<string, Set<string>>();
+  const parentsOfName = new Map<string, Set<string>>();
+  const childrenOf = new Map<string, Set<string>>();
+  const note = (map: Map<string, Set<string>>, key: string, value: string): void => {
+    const values = map.get(key);
+    if (values) values.add(value);
+    else map.set(key, new Set([value]));
+  };
+  for (const path of paths) {
+    const folder = relativeTo(path);
+    const others = inFolder.get(folder);
+    if (others) others.push(imageStem(path));
+    else inFolder.set(folder, [imageStem(path)]);
+    note(foldersOfStem, imageStem(path), folder);
+    const parts = folder.split('/').filter((part) => part !== '');
+    for (const [depth, name] of parts.entries()) {
+      note(parentsOfName, name, parts.slice(0, depth).join('/'));
+      note(childrenOf, parts.slice(0, depth).join('/'), name);
+    }
+  }
+  const isOfPatient = (folder: string): boolean => {
+    const stems = inFolder.get(folder)!;
+    const name = basename(folder).toLowerCase();
+    if (folder === '' || PARTS_DATA.test(name) || stems.length > MOST_OF_PATIENT) return false;
+    const signs = stems.filter(
+      (stem) => stem.toLowerCase().startsWith(name) || (!NUMBERS_PATIENTS.test(stem) && foldersOfStem.get(stem)!.size > 1),
+    );
+    return 2 * signs.length >= stems.length;
+  };
+  const isSession = (name: string): boolean => !NUMBERS_PATIENTS.test(name) && parentsOfName.get(name)!.size > 1;
+  const patientOf = new Map<string, string | null>();
+  for (const folder of inFolder.keys()) {
+    if (!isOfPatient(folder)) {
+      patientOf.set(folder, null);
+      continue;
+    }
+    let parts = folder.split('/');
+    while (parts.length > 1) {
+      const above = parts.slice(0, -1);
+      const siblings = [...childrenOf.get(above.join('/'))!];
+      if (PARTS_DATA.test(above.at(-1)!) || siblings.length > MOST_OF_PATIENT || !siblings.some(isSession)) break;
+      parts = above;
+    }
+    patientOf.set(folder, parts.join('/'));
+  }
+  // P01_t1 and P01_t2 side by side
+  const bases = paths.map((path) =>
+    contrastOf(path) === null ? null : join(relativeTo(path), imageStem(path).replace(/[_.\- ]+[^_.\- ]*$/, '')),
+  );
+  const times = new Map<string, number>();
+  for (const base of bases) if (base !== null) times.set(base, (times.get(base) ?? 0) + 1);
+  return paths.map((path, k) => {
+    const subject = bidsName(path)?.entities.get('sub');
+    if (subject !== undefined) return `sub-${subject}`;
+    const base = bases[k];
+    return patientOf.get(relativeTo(path)) ?? (base !== null && times.get(base)! > 1 ? base.split(sep).join('/') : null);
+  });
+}

@@ -1,0 +1,79 @@
+/**
+ * NumPy's .npy files, version 1.0, C order: what a cohort stores its voxels in, so that numpy can map them into memory.
+ * Format: numpy.lib.format. Only the element types below; anything else is refused by name.
+ */
+import { constants } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { WorkError } from '../../common/errors.ts';
+import type { Zyx } from '../../geometry/volume.ts';
+import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
+
+/** Element types by NumPy's description, with their size in bytes. */
+export const NPY_TYPES = { '<f2': 2, '|u1': 1, '|i1': 1, '<u2': 2, '<i2': 2, '<u4': 4, '<i4': 4 } as const;
+export type NpyType = keyof typeof NPY_TYPES;
+
+const MAGIC = '\x93NUMPY';
+
+/** The bytes before the voxels. Padded so that the data start at a multiple of 64, as the format asks. */
+export function npyHeader(type: NpyType, shape: Zyx): Uint8Array {
+  const text = `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape.join(', ')}), }`;
+  const total = Math.ceil((10 + text.length + 1) / 64) * 64;
+  const header = Buffer.alloc(total, ' ');
+  header.write(MAGIC, 0, 'latin1');
+  header[6] = 1;
+  header[7] = 0;
+  header.writeUInt16LE(total - 10, 8);
+  header.write(text, 10, 'latin1');
+  header[total - 1] = 0x0a;
+  return header;
+}
+
+/** An .npy file opened for reading pieces of it. Close it. */
+export interface NpyFile {
+  readonly path: string;
+  readonly type: NpyType;
+  readonly shape: Zyx;
+  /** Byte offset of the first element. */
+  readonly dataOffset: number;
+  readonly handle: FileHandle;
+}
+
+/** Opens a three-dimensional .npy file and checks its header against the file's length. @throws WorkError naming the file and what is wrong */
+export async function openNpy(path: string): Promise<NpyFile> {
+  const refuse = (why: string): WorkError => new WorkError(`${path}: ${why}; prepare the cohort again`);
+  let handle: FileHandle;
+  try {
+    // opening a pipe would wait for somebody to write into it
+    if (!(await stat(path)).isFile()) throw refuse('not a file');
+    handle = await open(path, constants.O_RDONLY);
+  } catch (error) {
+    if (error instanceof WorkError) throw error;
+    throw isMachineTrouble(error) ? machineError(path, error) : refuse(`cannot be opened (${(error as Error).message})`);
+  }
+  try {
+    const head = Buffer.alloc(1024);
+    const { bytesRead } = await handle.read(head, 0, head.length, 0);
+    if (bytesRead < 10 || head.toString('latin1', 0, 6) !== MAGIC) throw refuse('not an .npy file (its magic bytes are missing)');
+    if (head[6] !== 1) throw refuse(`.npy version ${head[6]}, expected 1`);
+    const dataOffset = 10 + head.readUInt16LE(8);
+    if (dataOffset > bytesRead) throw refuse(`header of ${dataOffset} bytes in ${bytesRead} bytes read`);
+    const text = head.toString('latin1', 10, dataOffset);
+    const type = /'descr':\s*'([^']*)'/.exec(text)?.[1] ?? '?';
+    if (!Object.hasOwn(NPY_TYPES, type))
+      throw refuse(`element type ${type}, expected one of ${Object.keys(NPY_TYPES).join(' ')}`);
+    if (!/'fortran_order':\s*False/.test(text)) throw refuse('Fortran order, expected C order');
+    const shape = (/'shape':\s*\(([^)]*)\)/.exec(text)?.[1] ?? '')
+      .split(',')
+      .flatMap((s) => (s.trim() ? [/^\s*\d+\s*$/.test(s) ? Number(s) : Number.NaN] : []));
+    if (shape.length !== 3 || !shape.every((n) => Number.isSafeInteger(n) && n > 0))
+      throw refuse(`shape (${shape.join(', ')}), expected three sizes (z, y, x)`);
+    const expected = dataOffset + shape[0] * shape[1] * shape[2] * NPY_TYPES[type as NpyType];
+    const { size } = await handle.stat();
+    if (size !== expected)
+      throw refuse(`${size} bytes, but its header says ${expected}: ${size < expected ? 'truncated' : 'too long'}`);
+    return { path, type: type as NpyType, shape: shape as unknown as Zyx, dataOffset, handle };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}

@@ -1,0 +1,277 @@
+/**
+ * Preparing one subject: read, RAS, resample, intensities, crop, store; its label map and landmarks travel along.
+ *
+ * The record in `subjects/ID.json` is written last, so that a subject counts as done only when all of it lies on disk.
+ */
+import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { MachineError, WorkError } from '../../common/errors.ts';
+import { toHalves } from '../../common/float16.ts';
+import { cropPad } from '../../geometry/crop.ts';
+import { orientationCode, reorientToRas } from '../../geometry/orientation.ts';
+import { resampleNearest } from '../../geometry/resample.ts';
+import { type Geometry, toZyx, type Volume, type VoxelArray } from '../../geometry/volume.ts';
+import type { LoadedImage } from '../../images/loaded-image.ts';
+import { filesOf } from '../../images/node/files-of.ts';
+import { readImage } from '../../images/node/read.ts';
+import { contentOf, writeFileAtomic } from '../../platform/node/files.ts';
+import { COHORT_FORMAT, type Subject, subjectSchema } from '../cohort.ts';
+import { distributionOf, isSurelyHounsfield, looksLikeLabelMap } from '../fitness.ts';
+import { gridDifference, MisfitError, type PreparedImage, prepareImage } from '../prepare-image.ts';
+import type { PrepareOptions } from '../prepare-options.ts';
+import { REASONS, type Reason } from '../reasons.ts';
+import type { LabelArray } from './crops.ts';
+import { thumbnailOf } from './duplicates.ts';
+import { type LabelValues, labelValues, smallestInteger } from './label-values.ts';
+import { readLandmarks } from './landmarks.ts';
+import { describeChannels } from './layouts/dataset.ts';
+import { isLabelName } from './names.ts';
+import { npyHeader, openNpy } from './npy.ts';
+import { imagePath, labelPath } from './open-cohort.ts';
+import type { SubjectTask } from './subject-task.ts';
+
+/** What one subject's preparation leaves for the cohort. */
+export interface SubjectRecord {
+  /** Of the sources and options: equal keys give equal results. */
+  readonly key: string;
+  readonly subject: Subject;
+  /** See duplicates.ts; base64 of float32. */
+  readonly thumbnail: string;
+  /** Files beside the image that were taken for its label map but hold an image. */
+  readonly notLabels: readonly string[];
+  /** Reasons for which it was not taken if they were not allowed. */
+  readonly overridden: readonly Reason[];
+}
+
+const recordSchema = z.object({
+  key: z.string(),
+  subject: subjectSchema,
+  thumbnail: z.string(),
+  notLabels: z.array(z.string()),
+  overridden: z.array(z.enum(Object.keys(REASONS) as [Reason, ...Reason[]])),
+});
+
+/** Raised when the same sources and options would be prepared differently. */
+const RECIPE = 2;
+
+const recordPath = (out: string, id: string): string => join(out, 'subjects', `${id}.json`);
+
+/** Identifies the sources (path, size, time of change) and the options. */
+export async function keyOf(task: SubjectTask, options: PrepareOptions): Promise<string> {
+  const labels = await Promise.all(task.labels.map((path) => filesOf({ kind: 'file', path })));
+  const paths = [...(await filesOf(task.image)), ...labels.flat(), ...(task.landmarksPath ? [task.landmarksPath] : [])];
+  const facts = await Promise.all(
+    paths.map((path) =>
+      stat(path).then(
+        ({ size, mtimeMs }) => [path, size, mtimeMs],
+        () => [path],
+      ),
+    ),
+  );
+  return createHash('sha256')
+    .update(JSON.stringify([RECIPE, COHORT_FORMAT, options, task.split, task.channel ?? null, facts]))
+    .digest('hex');
+}
+
+/** The record of an earlier preparation of the same sources with the same options, if its files are whole; else undefined. */
+export async function findRecord(
+  task: SubjectTask,
+  options: PrepareOptions,
+  allow: readonly Reason[],
+  out: string,
+): Promise<SubjectRecord | undefined> {
+  try {
+    const record: SubjectRecord = recordSchema.parse(JSON.parse(await readFile(recordPath(out, task.id), 'utf8')));
+    if (record.key !== (await keyOf(task, options)) || !record.overridden.every((reason) => allow.includes(reason)))
+      return undefined;
+    const paths = [imagePath(out, record.subject), ...(record.subject.labelSource ? [labelPath(out, record.subject)] : [])];
+    for (const path of paths) await (await openNpy(path)).handle.close();
+    return record;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Prepares one subject into the folder `out`.
+ * @param allow reasons for which an image would not be taken, but is
+ * @throws WorkError that names the file and why it is refused, MisfitError for a reason that could be allowed, MachineError
+ */
+export async function prepareSubject(
+  task: SubjectTask,
+  options: PrepareOptions,
+  allow: readonly Reason[],
+  out: string,
+): Promise<SubjectRecord> {
+  const key = await keyOf(task, options);
+  const image = await storedImage(task, options, allow);
+  const { problems, box, halves } = image;
+  const label = await findLabel(task, image.rasGrid, problems);
+  const storedLabel = label.volume ? inBox(resampleNearest(label.volume, image.grid, 0), box) : null;
+  const codes = storedLabel ? labelValues(storedLabel.data, storedLabel.geometry.size).codes : null;
+  const lost = label.codes.filter((code) => !codes?.includes(code));
+  if (lost.length > 0) problems.push(`label codes ${lost.join(', ')} have no voxel left at this spacing and crop`);
+  if (codes?.every((code) => code === 0) && lost.length === 0)
+    problems.push('its label map is empty: a subject without what is labelled (a negative)');
+
+  const shape = toZyx(image.geometry.size);
+  const labels = storedLabel ? smallestInteger(storedLabel.data) : null;
+  const content = createHash('sha256').update(halves);
+  if (labels) content.update(labels.type).update(bytesOf(labels.data));
+  const subject: Subject = {
+    id: task.id,
+    source: task.image.path,
+    labelSource: label.path,
+    sourceGeometry: image.sourceGeometry,
+    sourceOrientation: orientationCode(image.sourceGeometry.direction),
+    geometry: image.geometry,
+    intensity: image.intensity,
+    labelCodes: codes,
+    content: {
+      image: await contentOf(await filesOf(task.image)),
+      label: label.path === null ? null : await contentOf(await filesOf({ kind: 'file', path: label.path })),
+      stored: content.digest('hex'),
+    },
+    // known of the cohort as a whole: see prepare.ts
+    patient: null,
+    class: null,
+    landmarks: task.landmarksPath ? await readLandmarks(task.landmarksPath) : [],
+    split: task.split,
+    problems,
+  };
+  await writeFileAtomic(imagePath(out, subject), npyHeader('<f2', shape), halves);
+  if (labels) await writeFileAtomic(labelPath(out, subject), npyHeader(labels.type, shape), bytesOf(labels.data));
+  const { thumbnail, overridden } = image;
+  const record: SubjectRecord = { key, subject, thumbnail, notLabels: label.notLabels, overridden };
+  await writeFileAtomic(recordPath(out, task.id), `${JSON.stringify(record)}\n`);
+  return record;
+}
+
+const bytesOf = (data: LabelArray): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+/** A box of a volume; the volume itself where that is all of it. */
+const inBox = <Data extends VoxelArray>(volume: Volume<Data>, { start, size }: PreparedImage['box']): Volume<Data> =>
+  start.every((n) => n === 0) && size.every((n, k) => n === volume.geometry.size[k]) ? volume : cropPad(volume, start, size, 0);
+
+/** What is stored of an image, and what its label map must fit. */
+interface StoredImage extends Pick<PreparedImage, 'box' | 'intensity' | 'problems'> {
+  readonly sourceGeometry: Geometry;
+  /** In RAS before resampling; resampled; and of that the box which is stored. */
+  readonly rasGrid: Geometry;
+  readonly grid: Geometry;
+  readonly geometry: Geometry;
+  /** Half-precision voxels. */
+  readonly halves: Uint8Array;
+  readonly thumbnail: string;
+  readonly overridden: readonly Reason[];
+}
+
+/** Reads and prepares the image. A function of its own, so that the voxels are gone before the label map's come. */
+async function storedImage(task: SubjectTask, options: PrepareOptions, allow: readonly Reason[]): Promise<StoredImage> {
+  const loaded = await readChannel(task);
+  const byName = doubtByName(task, loaded, options, allow);
+  const { image, whole, box, intensity, problems, doubts } = prepareImage(loaded, options, allow);
+  if (byName) problems.push(byName);
+  const { data, geometry } = inBox(whole, box);
+  const overridden = doubts.map(({ reason }) => reason);
+  if (task.doubt && allow.includes(task.doubt.reason)) overridden.push(task.doubt.reason);
+  return {
+    sourceGeometry: loaded.volume.geometry,
+    rasGrid: image,
+    grid: whole.geometry,
+    geometry,
+    box,
+    intensity,
+    problems,
+    halves: bytesOf(toHalves(data)),
+    thumbnail: Buffer.from(thumbnailOf(data, geometry.size).buffer as ArrayBuffer).toString('base64'),
+    overridden,
+  };
+}
+
+interface FoundLabel {
+  readonly path: string | null;
+  readonly volume: Volume | null;
+  readonly codes: readonly number[];
+  readonly notLabels: readonly string[];
+}
+
+/**
+ * What is said about an image whose name states another modality.
+ * @throws MisfitError unless that is allowed, or its values are those of CT beyond doubt
+ */
+function doubtByName(
+  { doubt, image }: SubjectTask,
+  { volume }: LoadedImage,
+  { modality }: PrepareOptions,
+  allow: readonly Reason[],
+): string | null {
+  if (!doubt) return null;
+  if (allow.includes(doubt.reason)) return doubt.message;
+  if (modality === 'ct' && isSurelyHounsfield(distributionOf(volume.data)))
+    return `${doubt.message}, but its values are in Hounsfield units: taken`;
+  throw new MisfitError(image.path, doubt);
+}
+
+/** The image, or the channel of it that the task names. */
+async function readChannel({ image, channel, channelNames }: SubjectTask): Promise<LoadedImage> {
+  try {
+    return await readImage(image, channel === undefined ? {} : { channel });
+  } catch (error) {
+    if (!channelNames || !(error instanceof WorkError) || !error.message.includes('--channel N')) throw error;
+    throw new WorkError(`${error.message}: ${describeChannels(channelNames)}`);
+  }
+}
+
+/** The subject's label map in RAS, on the image's grid. Of several possible ones the first that is a label map on that grid. */
+async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: string[]): Promise<FoundLabel> {
+  const notLabels: string[] = [];
+  /** The first, and the paths of the others: their voxels would lie in memory together. */
+  let first: { path: string; volume: Volume; codes: readonly number[] } | undefined;
+  const others: string[] = [];
+  for (const path of task.labels) {
+    // a file that is only named like the image may be another image
+    const mayBeImage = !task.labelsAreCertain && !isLabelName(path) && dirname(path) === dirname(task.image.path);
+    try {
+      const { volume: read } = await readImage(path);
+      if (mayBeImage && !looksLikeLabelMap({ volume: read }, { min: 0 })) {
+        notLabels.push(path);
+        continue;
+      }
+      const { codes, rounded, data } = valuesOf(path, read);
+      const volume = reorientToRas({ geometry: read.geometry, data });
+      const difference = gridDifference(volume.geometry, imageGrid);
+      if (difference)
+        throw new WorkError(
+          `${path}: on another grid than its image ${task.image.path}: ${difference}; resample it to the image`,
+        );
+      if (first) {
+        others.push(path);
+        continue;
+      }
+      first = { path, volume, codes };
+      if (rounded.voxels > 0)
+        problems.push(
+          `label map ${path}: ${rounded.voxels} voxels were not whole numbers, by at most ${+rounded.most.toPrecision(2)}: rounded`,
+        );
+    } catch (error) {
+      if (task.labelsAreCertain || !(error instanceof WorkError) || error instanceof MachineError) throw error;
+      problems.push(`without this label map: ${error.message}`);
+    }
+  }
+  if (!first) return { path: null, volume: null, codes: [], notLabels };
+  if (others.length > 0) problems.push(`several label maps: ${first.path} is used, left out: ${others.join(', ')}`);
+  return { ...first, notLabels };
+}
+
+/** @throws WorkError naming the file and the value that is no code */
+function valuesOf(path: string, { data, geometry }: Volume): LabelValues {
+  try {
+    return labelValues(data, geometry.size);
+  } catch (error) {
+    if (error instanceof WorkError) throw new WorkError(`${path}: ${error.message}`);
+    throw error;
+  }
+}

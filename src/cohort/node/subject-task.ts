@@ -1,0 +1,115 @@
+/** A subject to prepare, before it is read: what every layout of a source (layouts/) gives, and what they share in giving it. */
+import { basename, dirname, join, relative, sep } from 'node:path';
+import { type ImageSource, imageStem } from '../../images/node/find.ts';
+import { isFile } from '../../platform/node/files.ts';
+import type { CohortProblem } from '../cohort.ts';
+import type { Misfit } from '../fitness.ts';
+import { isRefused } from '../reasons.ts';
+import { contrastOf, patientsOf } from './names.ts';
+import type { Patterns, Selection } from './selection.ts';
+
+export interface SubjectTask {
+  /** Unique, and fit for a file name. */
+  readonly id: string;
+  readonly image: ImageSource;
+  /** Files that are (certain) or may be its label map, the likeliest first. */
+  readonly labels: readonly string[];
+  readonly labelsAreCertain: boolean;
+  readonly landmarksPath: string | null;
+  readonly split: 'train' | 'test';
+  /** What the subject is, where its list says so. */
+  readonly class?: string;
+  /** Whose image it is, where that is known. */
+  readonly patient: string | null;
+  /** Which contrast or sequence, where its name says so. */
+  readonly contrast: string | null;
+  /** Of an image with several channels, the one to take (from 0). */
+  readonly channel?: number;
+  /** What its data set calls the channels. */
+  readonly channelNames?: readonly string[];
+  /** What its name says against it; its values may say more. */
+  readonly doubt?: Misfit;
+}
+
+export interface FoundSubjects {
+  readonly layout: 'nnU-Net' | 'Decathlon' | 'MONAI' | 'plain';
+  readonly tasks: readonly SubjectTask[];
+  readonly problems: readonly CohortProblem[];
+  /** Images that no pattern fits. */
+  readonly unmatched: number;
+}
+
+/** What is looked for. */
+export interface Search {
+  /** Null to find everything. */
+  readonly modality: 'ct' | 'mr' | null;
+  readonly selection: Selection;
+  readonly patterns: Patterns;
+}
+
+export type Draft = Omit<SubjectTask, 'id'>;
+
+export const relativePath = (root: string, path: string): string => relative(root, path).split(sep).join('/');
+
+/** An image that is not taken, for the list of problems. */
+export function problemOfMisfit(source: string, { what, reason, message }: Misfit): CohortProblem {
+  const refused = isRefused(reason);
+  return {
+    source,
+    kind: refused ? 'refused' : 'left-out',
+    what,
+    reason,
+    message: `${refused ? '' : 'left out: '}${message}; take it with --allow ${reason}`,
+  };
+}
+
+/** The landmarks of a subject, where its layout has them. */
+export async function landmarksOf(folder: string, stem: string): Promise<string | null> {
+  const path = join(folder, `${stem}.mrk.json`);
+  return (await isFile(path)) ? path : null;
+}
+
+/** A task for a file that was taken for a label map of another image but holds an image. */
+export function asOwnSubject(folder: string, path: string, taken: readonly string[]): SubjectTask {
+  const draft: Draft = {
+    image: { kind: 'file', path },
+    labels: [],
+    labelsAreCertain: false,
+    landmarksPath: null,
+    split: 'train',
+    patient: patientsOf(folder, [path])[0],
+    contrast: contrastOf(path),
+  };
+  return named(folder, [draft], imageStemOf, taken)[0];
+}
+
+export const imageStemOf = (source: ImageSource): string =>
+  source.kind === 'file'
+    ? imageStem(source.path)
+    : source.name
+      ? `${basename(source.path)}-${source.name}`
+      : basename(source.path);
+
+/** Gives every draft an id: its stem; where that is taken, with its folders; where that is taken too, with a number. */
+export function named(
+  folder: string,
+  drafts: readonly Draft[],
+  stem: (source: ImageSource) => string,
+  alreadyTaken: readonly string[] = [],
+): SubjectTask[] {
+  const clean = (text: string): string =>
+    text
+      .normalize('NFC')
+      .replace(/[^\p{L}\p{M}\p{N}_.+ -]/gu, '_')
+      .replace(/^[^\p{L}\p{N}_]+/u, '') || 'image';
+  const taken = new Set(alreadyTaken.map((id) => id.toLowerCase()));
+  return drafts.map((draft) => {
+    const short = clean(stem(draft.image));
+    const folders = relative(folder, dirname(draft.image.path)).split(sep).join('_');
+    const long = clean(folders ? `${folders}_${short}` : short);
+    let id = taken.has(short.toLowerCase()) ? long : short;
+    for (let k = 2; taken.has(id.toLowerCase()); k++) id = `${long}-${k}`;
+    taken.add(id.toLowerCase());
+    return { id, ...draft };
+  });
+}

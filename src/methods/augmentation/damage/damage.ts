@@ -1,0 +1,87 @@
+/**
+ * The damage T of pre-training (docs/method-fidelity.md): what turns a clean patch A into the view of it that both heads work from. In this order:
+ * local shuffling, non-linear intensity, in-painting.
+ *
+ * A plan is drawn first, as plain data that JSON can hold, and then applied: so each augmentation of a run can be logged, and
+ * replayed to the same bits. Geometry is not changed here (spatial/ does that, to all images of a pair alike).
+ */
+
+import { childSeed } from '../../../common/child-seed.ts';
+import type { RandomStream } from '../../../common/random.ts';
+import { checkVoxels } from '../../../geometry/check-voxels.ts';
+import type { Zyx } from '../../../geometry/volume.ts';
+import { sideOfShare } from './box.ts';
+import { type InPaintingPlan, inPaint, sampleInPainting } from './in-painting.ts';
+import { changeIntensity, type IntensityPlan, sampleIntensity } from './intensity-curve.ts';
+import { type ShufflingPlan, shuffleLocally } from './local-shuffling.ts';
+
+/** How much damage is done. A probability of 0 switches its part off. */
+export interface DamageOptions {
+  readonly shufflingProbability: number;
+  readonly shufflingBoxes: number;
+  /** Largest side of a shuffled box as a share of the patch's side; below two voxels it is two. */
+  readonly shufflingShare: number;
+  readonly intensityProbability: number;
+  /** The most boxes that are in-painted, */
+  readonly inPaintingBoxes: number;
+  /** and the probability, before each, that there is one more. */
+  readonly inPaintingProbability: number;
+  /** Least and largest side of an in-painted box as shares of the patch's side. */
+  readonly inPaintingShares: readonly [number, number];
+}
+
+/** The paper's protocol as docs/method-fidelity.md completes it. */
+export const DEFAULT_DAMAGE: DamageOptions = {
+  shufflingProbability: 0.8,
+  shufflingBoxes: 5000,
+  shufflingShare: 1 / 20,
+  intensityProbability: 0.9,
+  inPaintingBoxes: 30,
+  inPaintingProbability: 0.95,
+  inPaintingShares: [1 / 10, 1 / 5],
+};
+
+/** What will be done to one patch; null is: not this time. */
+export interface DamagePlan {
+  readonly shuffling: ShufflingPlan | null;
+  readonly intensity: IntensityPlan | null;
+  readonly inPainting: InPaintingPlan | null;
+}
+
+/** The least side, in voxels, of a box whose shuffling changes anything. */
+const LEAST_SHUFFLED_SIDE = 2;
+
+/** Draws the damage for a patch of `sizeZyx` voxels. Options left out are the paper's. */
+export function sampleDamage(stream: RandomStream, sizeZyx: Zyx, options: Partial<DamageOptions> = {}): DamagePlan {
+  const chosen = { ...DEFAULT_DAMAGE, ...options };
+  const [leastShare, mostShare] = chosen.inPaintingShares;
+  const shuffling = stream.chance(chosen.shufflingProbability)
+    ? {
+        boxes: chosen.shufflingBoxes,
+        least: sideOfShare(sizeZyx, 0, LEAST_SHUFFLED_SIDE),
+        most: sideOfShare(sizeZyx, chosen.shufflingShare, LEAST_SHUFFLED_SIDE),
+        seed: childSeed(stream),
+      }
+    : null;
+  const intensity = stream.chance(chosen.intensityProbability) ? sampleIntensity(stream) : null;
+  const inPainting = sampleInPainting(stream, sizeZyx, {
+    mostBoxes: chosen.inPaintingBoxes,
+    goOn: chosen.inPaintingProbability,
+    sides: { least: sideOfShare(sizeZyx, leastShare, 1), most: sideOfShare(sizeZyx, mostShare, 1) },
+  });
+  return { shuffling, intensity, inPainting: inPainting.boxes.length > 0 ? inPainting : null };
+}
+
+/**
+ * The damaged copy of a patch.
+ * @param image D * H * W intensities in [0, 1]; not changed.
+ * @throws RangeError if the image does not have that size.
+ */
+export function applyDamage(image: Float32Array, sizeZyx: Zyx, plan: DamagePlan): Float32Array {
+  checkVoxels('applyDamage', image, sizeZyx);
+  const damaged = image.slice();
+  if (plan.shuffling) shuffleLocally(damaged, sizeZyx, plan.shuffling);
+  if (plan.intensity) changeIntensity(damaged, plan.intensity);
+  if (plan.inPainting) inPaint(damaged, sizeZyx, plan.inPainting);
+  return damaged;
+}

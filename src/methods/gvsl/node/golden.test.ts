@@ -1,0 +1,207 @@
+/**
+ * Whole training steps against PyTorch: a tiny golden of the project's own (scripts/make-model-golden.py), and, where they are,
+ * larger ones in the folder GVSL_GOLDENS, by default ../shared/goldens beside the repository.
+ */
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WorkError } from '../../../common/errors.ts';
+import { randomStream } from '../../../common/random.ts';
+import type { Backend } from '../../../engine/backend.ts';
+import { referenceBackend } from '../../../engine/backends/reference/backend.ts';
+import { webGpuBackend } from '../../../engine/backends/webgpu/backend.ts';
+import { elementCount } from '../../../engine/graph.ts';
+import { noWebGpu } from '../../../engine/testing/backends.ts';
+import { ALL_HEADS, type Architecture } from '../../../model/architecture.ts';
+import { openSafetensors, readSafetensors, writeSafetensors } from '../../../model/node/safetensors.ts';
+import { type Part, partOf, STATES } from '../../../model/optimizer.ts';
+import { initialParameters, valuesOf } from '../../../model/parameters.ts';
+import { nodeCpuBackend, runnableBuilds } from '../../../platform/node/cpu-host.ts';
+import { nodeWebGpuHost } from '../../../platform/node/webgpu-host.ts';
+import { PAPER_LOSS, trainingProgram } from '../program.ts';
+import { replayGolden } from './golden.ts';
+
+const TINY = fileURLToPath(new URL('../../../../test/goldens/gvsl-tiny.safetensors', import.meta.url));
+const FOLDER = process.env.GVSL_GOLDENS ?? fileURLToPath(new URL('../../../../../shared/goldens', import.meta.url));
+const FOUND = existsSync(FOLDER) ? readdirSync(FOLDER).filter((name) => name.endsWith('.safetensors')) : [];
+/** The folder may hold goldens of other methods of pre-training. */
+const methods = await Promise.all(
+  FOUND.map(async (name) => {
+    const file = await openSafetensors(join(FOLDER, name));
+    await file.close();
+    return file.metadata.method ?? 'gvsl';
+  }),
+);
+const LARGER = FOUND.filter((_, i) => methods[i] === 'gvsl');
+const OTHERS = FOUND.filter((_, i) => methods[i] !== 'gvsl');
+/** The plain backend takes up to a minute for a larger one. */
+const LARGER_TIMEOUT_MS = 600_000;
+
+/** With the relative error that is allowed: the reference rounds once, at the end; the others have the tolerances of the report. */
+const BACKENDS: readonly (readonly [string, () => Backend, number])[] = [
+  ['reference', referenceBackend, 1e-7],
+  ...runnableBuilds().map((build) => [`cpu, ${build}`, () => nodeCpuBackend(2, build), Number.POSITIVE_INFINITY] as const),
+];
+
+describe.each(BACKENDS)('replayGolden (%s)', (_name, open, allowed) => {
+  async function expectPyTorch(path: string): Promise<void> {
+    const { comparisons, passed } = await replayGolden(path, open());
+    const faults = comparisons.filter((each) => !each.passed || each.relativeError > allowed);
+    expect(faults.map(({ name, relativeError }) => `${name}: ${relativeError}`)).toEqual([]);
+    expect(passed).toBe(true);
+    expect(comparisons).toHaveLength(222);
+  }
+
+  it('computes what PyTorch computes: gvsl-tiny', () => expectPyTorch(TINY));
+  it.skipIf(LARGER.length === 0).each(LARGER.length > 0 ? LARGER : ['larger goldens (there are none in GVSL_GOLDENS)'])(
+    'computes what PyTorch computes: %s',
+    { timeout: LARGER_TIMEOUT_MS },
+    (name) => expectPyTorch(join(FOLDER, name)),
+  );
+});
+it.skip.each(OTHERS)('%s is of a method that is not replayed yet', () => {});
+
+/** A driver in software takes minutes for a larger one: gvsl verify FILE --backend webgpu. */
+const software = noWebGpu === undefined && (await nodeWebGpuHost()).software;
+describe.skipIf(noWebGpu !== undefined)(`replayGolden (webgpu${noWebGpu === undefined ? '' : `: ${noWebGpu}`})`, () => {
+  const larger = software ? [] : LARGER.map((name) => join(FOLDER, name));
+  it.each([TINY, ...larger])('computes what PyTorch computes: %s', { timeout: LARGER_TIMEOUT_MS }, async (path) => {
+    const { comparisons, passed } = await replayGolden(path, webGpuBackend(await nodeWebGpuHost()));
+    expect(comparisons.filter((each) => !each.passed).map(({ name, relativeError }) => `${name}: ${relativeError}`)).toEqual([]);
+    expect(passed).toBe(true);
+  });
+});
+
+const STRONG = join(FOLDER, 'gvsl_strong.safetensors');
+describe.skipIf(!existsSync(STRONG))('near-ties of a max-pool (needs gvsl_strong.safetensors in GVSL_GOLDENS)', () => {
+  it('may fall to the other side if all agrees with the reference that takes it too, and only then', {
+    timeout: LARGER_TIMEOUT_MS,
+  }, async () => {
+    // of two voxels 4.6e-8 apart the second gets the gradient, as rounding may have it
+    const rounding = (): Backend => {
+      let seen = 0;
+      return referenceBackend({ ties: { tolerance: 1e-6, takesSecond: () => seen++ === 0 } });
+    };
+    const { passed, ties } = await replayGolden(STRONG, rounding());
+    expect({ passed, gaps: ties?.gaps.map((gap) => gap.toExponential(0)) }).toEqual({ passed: true, gaps: ['5e-8'] });
+    expect(await replayGolden(STRONG, rounding(), 1e-9)).toMatchObject({ passed: false, ties: null });
+  });
+});
+
+describe.each(BACKENDS)('a training step (%s)', (_name, open) => {
+  it('gives every parameter of every head a gradient that is not zero, from the start at the identity', async () => {
+    const architecture: Architecture = { widths: Array(9).fill(8), affineHidden: 8, flowHidden: 8, heads: ALL_HEADS };
+    const options = { architecture, loss: PAPER_LOSS, size: [9, 10, 19], samples: 1, batch: 1 } as const;
+    const { program, table } = trainingProgram(options);
+    const image = (name: string): Float32Array => {
+      const random = randomStream(1, name);
+      return Float32Array.from({ length: elementCount(options.size) }, () => random.uniform(0, 1));
+    };
+    const session = await open().open(program);
+    await session.writeState(STATES.parameters, initialParameters(table, 1));
+    await session.run('gradient', { movingView: image('view'), fixed: image('fixed'), moving: image('moving') });
+    const gradients = await session.readState(STATES.gradients);
+    await session.close();
+
+    const parts = new Set<Part>();
+    for (const parameter of table.parameters) {
+      const norm = Math.hypot(...valuesOf(gradients, parameter));
+      expect(norm, parameter.name).toBeGreaterThan(1e-8);
+      expect(norm, parameter.name).toBeLessThan(1e3);
+      parts.add(partOf(parameter));
+    }
+    expect([...parts].sort()).toEqual(['affine', 'backbone', 'deformable', 'restoration']);
+  });
+});
+
+describe('replayGolden refuses', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'gvsl-golden-'));
+  });
+  afterAll(async () => {
+    await rm(folder, { recursive: true });
+  });
+
+  type Tensors = Awaited<ReturnType<typeof readSafetensors>>['tensors'];
+  /** Replays the tiny golden after a change to it; resolves to the message of the refusal. */
+  async function refusal(change: (tensors: Tensors, metadata: Record<string, string>) => unknown): Promise<string> {
+    const { tensors, metadata } = await readSafetensors(TINY);
+    const changed = { ...metadata };
+    change(tensors, changed);
+    const path = join(folder, 'changed.safetensors');
+    await writeSafetensors(path, tensors.values(), changed);
+    return messageOf(path);
+  }
+  async function messageOf(path: string): Promise<string> {
+    const error: unknown = await replayGolden(path, referenceBackend()).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(WorkError);
+    return (error as Error).message;
+  }
+  const flatten = (tensors: Tensors, name: string): void => {
+    const { data } = tensors.get(name)!;
+    tensors.set(name, { name, shape: [data.length], data });
+  };
+
+  it('a file without one of the parameters', async () => {
+    expect(await refusal((tensors) => tensors.delete('param.fc_rot.bias'))).toMatch(
+      /changed\.safetensors: param\.fc_rot\.bias must be \[3\], got nothing$/,
+    );
+  });
+
+  it('a parameter or an input of another shape', async () => {
+    expect(await refusal((tensors) => flatten(tensors, 'param.out_flow.weight'))).toMatch(
+      /param\.out_flow\.weight must be \[3, 8, 3, 3, 3\], got \[648\]$/,
+    );
+    expect(await refusal((tensors) => flatten(tensors, 'input.moving'))).toMatch(
+      /input\.moving must be \[1, 1, 9, 10, 19\], got \[1710\]$/,
+    );
+    expect(await refusal((tensors) => flatten(tensors, 'input.fixed'))).toMatch(
+      /no golden: input\.fixed must be \(N, 1, D, H, W\), got \[1710\]$/,
+    );
+  });
+
+  it('a result that is missing, of another shape, or nothing that the network computes', async () => {
+    expect(await refusal((tensors) => tensors.delete('grad.fc_rot.bias'))).toMatch(
+      /grad\.fc_rot\.bias must be \[3\], got nothing$/,
+    );
+    expect(await refusal((tensors) => flatten(tensors, 'out.flow'))).toMatch(
+      /out\.flow must be \[1, 3, 9, 10, 19\], got \[5130\]$/,
+    );
+    expect(
+      await refusal((tensors) => tensors.set('out.other', { name: 'out.other', shape: [1], data: new Float32Array(1) })),
+    ).toMatch(/'out\.other' is nothing that this network computes$/);
+  });
+
+  it('metadata that make no network or no number of steps', async () => {
+    expect(await refusal((_, metadata) => Object.assign(metadata, { widths: '[8]' }))).toMatch(
+      /'widths' must be nine multiples of 8, got '\[8\]'$/,
+    );
+    expect(await refusal((_, metadata) => Object.assign(metadata, { f_hidden: '12' }))).toMatch(
+      /'f_hidden' must be a multiple of 8 above 0, got '12'$/,
+    );
+    expect(await refusal((_, metadata) => delete metadata.lr)).toMatch(/'lr' must be a number above 0, got 'nothing'$/);
+    expect(await refusal((_, metadata) => Object.assign(metadata, { steps: '1000000' }))).toMatch(
+      /loss_curve must be \[1000000\], got \[2\]$/,
+    );
+  });
+
+  it('a golden of another method of pre-training', async () => {
+    expect(await refusal((_, metadata) => Object.assign(metadata, { method: 'simclr' }))).toMatch(
+      /a golden of the method 'simclr'; this version replays those of gvsl alone$/,
+    );
+  });
+
+  it('a file cut short, and one that is none', async () => {
+    const bytes = await readFile(TINY);
+    const path = join(folder, 'short.safetensors');
+    await writeFile(path, bytes.subarray(0, bytes.length - 4));
+    expect(await messageOf(path)).toMatch(/short\.safetensors: damaged safetensors file: cut short/);
+    await writeFile(path, bytes.subarray(0, 100));
+    expect(await messageOf(path)).toMatch(/short\.safetensors: not a safetensors file, or cut short/);
+    expect(await messageOf(join(folder, 'absent.safetensors'))).toMatch(/absent\.safetensors: no such file/);
+  });
+});

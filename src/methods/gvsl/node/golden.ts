@@ -1,0 +1,257 @@
+/**
+ * Replays a golden: a file with inputs, parameters, and everything that PyTorch computed from them in double precision.
+ *
+ * Tensors in it: input.{moving_view,fixed,moving}, param.NAME, out.*, loss.*, grad.NAME, after.NAME (after the metadata's number of
+ * Adam steps on the same inputs), loss_curve. Each is compared as a whole, ||got - want|| / ||want||, and by its worst element.
+ */
+
+import { WorkError } from '../../../common/errors.ts';
+import type { Backend, Session } from '../../../engine/backend.ts';
+import { referenceBackend } from '../../../engine/backends/reference/backend.ts';
+import { formatShape, type Program, type Shape, sameShape } from '../../../engine/graph.ts';
+import { adamStep } from '../../../engine/ops/adam/adam.ts';
+import type { Zyx } from '../../../geometry/volume.ts';
+import { ALL_HEADS, type Architecture, GROUP_CHANNELS } from '../../../model/architecture.ts';
+import { INITIAL_LOSS_SCALE, lossScaleInputs } from '../../../model/loss-scaling.ts';
+import { openSafetensors, type SafetensorsFile } from '../../../model/node/safetensors.ts';
+import { STATES } from '../../../model/optimizer.ts';
+import { type ParameterTable, valuesOf } from '../../../model/parameters.ts';
+import { PAPER_LOSS, trainingProgram } from '../program.ts';
+
+/** What a relative error may be: of outputs and losses; of gradients, and of parameters after the steps (Adam divides a gradient by its size). */
+export const OUTPUT_TOLERANCE = 1e-4;
+export const GRADIENT_TOLERANCE = 1e-3;
+
+export interface Comparison {
+  /** The tensor's name in the file. */
+  readonly name: string;
+  /** ||got - want|| / ||want||. */
+  readonly relativeError: number;
+  readonly tolerance: number;
+  readonly passed: boolean;
+  /** The element with the greatest difference. */
+  readonly worst: { readonly index: readonly number[]; readonly got: number; readonly want: number };
+}
+
+export interface GoldenReport {
+  readonly file: string;
+  readonly backend: string;
+  readonly passed: boolean;
+  readonly comparisons: readonly Comparison[];
+  /** Where the backend took other sides of near-ties than PyTorch; then it was compared with the reference that takes them too. */
+  readonly ties: TakenTies | null;
+}
+
+/** Windows of max-pools whose two greatest voxels single precision can hardly tell apart: the gradient may go to either. */
+export interface TakenTies {
+  /** How many there are in the step, and the differences of those whose other side was taken. */
+  readonly windows: number;
+  readonly gaps: readonly number[];
+}
+
+/** Features are of the order of 1, and some layers' rounding of single precision comes to this. */
+const NEAR_TIE = 1e-6;
+/** All ways to take sides are tried: 2^n replays on the reference. */
+const MOST_TIES = 4;
+
+function compare(name: string, got: Float32Array, want: Float32Array, shape: readonly number[], tolerance: number): Comparison {
+  let [squares, differences, worstAt, worstDifference] = [0, 0, 0, -1];
+  for (let i = 0; i < want.length; i++) {
+    const difference = Math.abs(got[i]! - want[i]!);
+    differences += difference ** 2;
+    squares += want[i]! ** 2;
+    if (!(difference <= worstDifference)) [worstAt, worstDifference] = [i, difference];
+  }
+  // a tensor that is zero throughout has no relative error: then the difference itself counts
+  const relativeError = Math.sqrt(squares > 0 ? differences / squares : differences);
+  const index: number[] = [];
+  for (let axis = shape.length - 1, rest = worstAt; axis >= 0; axis--) {
+    index.unshift(rest % shape[axis]!);
+    rest = Math.floor(rest / shape[axis]!);
+  }
+  return {
+    name,
+    relativeError,
+    tolerance,
+    passed: relativeError <= tolerance,
+    worst: { index, got: got[worstAt]!, want: want[worstAt]! },
+  };
+}
+
+/** A number above 0 from the metadata; with `multipleOf`, a whole one. */
+function metadataNumber(file: SafetensorsFile, path: string, key: string, multipleOf?: number): number {
+  const value = Number(file.metadata[key]);
+  if (value > 0 && value < Number.POSITIVE_INFINITY && (multipleOf === undefined || value % multipleOf === 0)) return value;
+  const expected = multipleOf === undefined ? 'a number above 0' : `a multiple of ${multipleOf} above 0`;
+  throw new WorkError(`${path}: the metadata's '${key}' must be ${expected}, got '${file.metadata[key] ?? 'nothing'}'`);
+}
+
+function architectureOf(file: SafetensorsFile, path: string): Architecture {
+  let widths: unknown;
+  try {
+    widths = JSON.parse(file.metadata.widths ?? 'null');
+  } catch {
+    widths = undefined;
+  }
+  const fine =
+    Array.isArray(widths) &&
+    widths.length === 9 &&
+    widths.every((width) => Number.isInteger(width) && width > 0 && width % 8 === 0);
+  if (!fine)
+    throw new WorkError(
+      `${path}: the metadata's 'widths' must be nine multiples of 8, got '${file.metadata.widths ?? 'nothing'}'`,
+    );
+  return {
+    widths: widths as number[],
+    affineHidden: metadataNumber(file, path, 'f_hidden', GROUP_CHANNELS),
+    flowHidden: metadataNumber(file, path, 's_hidden', GROUP_CHANNELS),
+    heads: ALL_HEADS,
+  };
+}
+
+function checkTensor(file: SafetensorsFile, path: string, name: string, shape: Shape): void {
+  const stored = file.tensors.get(name)?.shape;
+  if (!stored || !sameShape(stored, shape))
+    throw new WorkError(`${path}: ${name} must be ${formatShape(shape)}, got ${stored ? formatShape(stored) : 'nothing'}`);
+}
+
+async function readTensor(file: SafetensorsFile, path: string, name: string, shape: Shape): Promise<Float32Array> {
+  checkTensor(file, path, name, shape);
+  return file.read(name);
+}
+
+/** Collects the file's parameters into one flat tensor. */
+async function readParameters(file: SafetensorsFile, path: string, table: ParameterTable): Promise<Float32Array> {
+  const flat = new Float32Array(table.flatLength);
+  for (const parameter of table.parameters)
+    valuesOf(flat, parameter).set(await readTensor(file, path, `param.${parameter.name}`, parameter.shape));
+  return flat;
+}
+
+/** The results that the file holds, in its order: exactly those of the step, so that nothing passes by not being there. */
+function checkResults(file: SafetensorsFile, path: string, program: Program, table: ParameterTable, steps: number): string[] {
+  const shapes = new Map<string, Shape>([['loss_curve', [steps]]]);
+  for (const [name, { shape }] of program.graphs.get('gradient')!.outputs) shapes.set(name, shape.length === 0 ? [1] : shape);
+  for (const { name, shape } of table.parameters) for (const kind of ['grad', 'after']) shapes.set(`${kind}.${name}`, shape);
+  for (const [name, shape] of shapes) checkTensor(file, path, name, shape);
+  const stored = [...file.tensors.keys()].filter((name) => !/^(input|param)\./.test(name));
+  const unknown = stored.find((name) => !shapes.has(name));
+  if (unknown !== undefined) throw new WorkError(`${path}: '${unknown}' is nothing that this network computes`);
+  return stored;
+}
+
+/** Takes the steps; resolves to every result by its name in a golden. */
+async function takeSteps(
+  session: Session,
+  table: ParameterTable,
+  parameters: Float32Array,
+  inputs: Readonly<Record<string, Float32Array>>,
+  steps: number,
+  learningRate: number,
+  onFirst: () => void,
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const results = new Map<string, Float32Array>();
+  const keep = (kind: string, flat: Float32Array): void => {
+    for (const parameter of table.parameters) results.set(`${kind}.${parameter.name}`, valuesOf(flat, parameter));
+  };
+  await session.writeState(STATES.parameters, parameters);
+  const curve: number[] = [];
+  for (let step = 1; step <= steps; step++) {
+    const outputs = await session.run('gradient', inputs, step === 1 ? undefined : ['loss.total']);
+    curve.push(outputs['loss.total']![0]!);
+    if (step === 1) {
+      for (const [name, values] of Object.entries(outputs)) results.set(name, values);
+      keep('grad', await session.readState(STATES.gradients));
+      onFirst();
+    }
+    await session.run('update', { step: adamStep(learningRate, step) });
+  }
+  keep('after', await session.readState(STATES.parameters));
+  results.set('loss_curve', Float32Array.from(curve));
+  return results;
+}
+
+/** The results of the reference with some of the first step's near-ties, by their order, turned; and the gaps of all of them. */
+async function referenceResults(
+  run: (backend: Backend) => Promise<ReadonlyMap<string, Float32Array>>,
+  tolerance: number,
+  turned: (tie: number) => boolean,
+  inFirstStep: () => boolean,
+): Promise<{ results: ReadonlyMap<string, Float32Array>; gaps: readonly number[] }> {
+  const gaps: number[] = [];
+  const takesSecond = (gap: number): boolean => inFirstStep() && turned(gaps.push(gap) - 1);
+  return { results: await run(referenceBackend({ ties: { tolerance, takesSecond } })), gaps };
+}
+
+/**
+ * Computes what the golden holds on a backend, and compares. Where that fails, and the step has a few near-ties in its max-pools, the backend may also
+ * agree, within the same tolerances, with what the reference computes on other sides of them, provided that the reference itself agrees with the golden.
+ * @throws WorkError if the file is no golden
+ */
+export async function replayGolden(path: string, backend: Backend, nearTie = NEAR_TIE): Promise<GoldenReport> {
+  const file = await openSafetensors(path);
+  try {
+    const { method } = file.metadata;
+    if (method !== undefined && method !== 'gvsl')
+      throw new WorkError(`${path}: a golden of the method '${method}'; this version replays those of gvsl alone`);
+    const shape = file.tensors.get('input.fixed')?.shape;
+    if (shape?.length !== 5 || shape[1] !== 1 || shape.includes(0))
+      throw new WorkError(
+        `${path}: no golden: input.fixed must be (N, 1, D, H, W), got ${shape ? formatShape(shape) : 'nothing'}`,
+      );
+    const [batch, , ...size] = shape as [number, number, number, number, number];
+    const architecture = architectureOf(file, path);
+    const options = { architecture, loss: PAPER_LOSS, size: size as Zyx, samples: batch, batch };
+    const { program, table } = trainingProgram(options, true);
+    const steps = metadataNumber(file, path, 'steps', 1);
+    const learningRate = metadataNumber(file, path, 'lr');
+    const inputs = {
+      movingView: await readTensor(file, path, 'input.moving_view', shape),
+      fixed: await readTensor(file, path, 'input.fixed', shape),
+      moving: await readTensor(file, path, 'input.moving', shape),
+    };
+    const parameters = await readParameters(file, path, table);
+    const names = checkResults(file, path, program, table, steps);
+    let firstStep = true;
+    const run = async (on: Backend): Promise<ReadonlyMap<string, Float32Array>> => {
+      const lossScaling = on.half === true;
+      const scaled = lossScaling ? { ...inputs, ...lossScaleInputs(INITIAL_LOSS_SCALE) } : inputs;
+      const session = await on.open(lossScaling ? trainingProgram({ ...options, lossScaling }, true).program : program);
+      firstStep = true;
+      const onFirst = (): void => {
+        firstStep = false;
+      };
+      return takeSteps(session, table, parameters, scaled, steps, learningRate, onFirst).finally(() => session.close());
+    };
+    const wanted = new Map<string, Float32Array>();
+    for (const name of names) wanted.set(name, await file.read(name));
+    const compareAll = (got: ReadonlyMap<string, Float32Array>, want: ReadonlyMap<string, Float32Array>): Comparison[] =>
+      names.map((name) => {
+        const tolerance = /^(grad|after)\./.test(name) ? GRADIENT_TOLERANCE : OUTPUT_TOLERANCE;
+        return compare(name, got.get(name)!, want.get(name)!, file.tensors.get(name)!.shape, tolerance);
+      });
+    const agree = (comparisons: readonly Comparison[]): boolean => comparisons.every(({ passed }) => passed);
+
+    const results = await run(backend);
+    const comparisons = compareAll(results, wanted);
+    const report = { file: path, backend: backend.description };
+    if (agree(comparisons)) return { ...report, passed: true, comparisons, ties: null };
+    const replay = (turned: (tie: number) => boolean) => referenceResults(run, nearTie, turned, () => firstStep);
+    const { results: plain, gaps } = await replay(() => false);
+    const worthTrying = gaps.length > 0 && gaps.length <= MOST_TIES && agree(compareAll(plain, wanted));
+    for (let sides = 1; worthTrying && sides < 2 ** gaps.length; sides++) {
+      const turned = (tie: number): boolean => ((sides >> tie) & 1) === 1;
+      const beside = compareAll(results, (await replay(turned)).results);
+      if (agree(beside))
+        return {
+          ...report,
+          passed: true,
+          comparisons: beside,
+          ties: { windows: gaps.length, gaps: gaps.filter((_, tie) => turned(tie)) },
+        };
+    }
+    return { ...report, passed: false, comparisons, ties: null };
+  } finally {
+    await file.close();
+  }
+}

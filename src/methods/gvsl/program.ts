@@ -1,0 +1,204 @@
+/**
+ * Geometric Visual Similarity Learning as a program: the graphs of one training step, and of applying the trained network.
+ *
+ * A step runs `gradient` once for each part of the batch (which adds to the flat state `gradients`), then `norms`, then `update`.
+ * Losses are means over samples, so a batch in parts is the batch: only memory differs. A and B go through the backbone as one
+ * tensor, so that every weight is read once.
+ */
+
+import type { Graph, Node, Program, Shape } from '../../engine/graph.ts';
+import { Graph as TensorGraph } from '../../engine/graph.ts';
+import { accumulate } from '../../engine/ops/adam/adam.ts';
+import { concat, slice } from '../../engine/ops/concat/concat.ts';
+import { add, scale } from '../../engine/ops/elementwise/elementwise.ts';
+import { mseLoss } from '../../engine/ops/mse/mse.ts';
+import { nccLoss } from '../../engine/ops/ncc/ncc.ts';
+import { view } from '../../engine/ops/shape/shape.ts';
+import { smoothnessLoss } from '../../engine/ops/smoothness/smoothness.ts';
+import { insideMask, warp } from '../../engine/ops/warp/warp.ts';
+import { recomputeCheap } from '../../engine/recompute.ts';
+import type { Zyx } from '../../geometry/volume.ts';
+import type { Architecture } from '../../model/architecture.ts';
+import { type Matching, matchingHead, restorationHead } from '../../model/heads.ts';
+import { gradientsOf } from '../../model/loss-scaling.ts';
+import { normsGraph, STATES, updateGraph } from '../../model/optimizer.ts';
+import { type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from '../../model/parameters.ts';
+import { type Features, unet } from '../../model/unet.ts';
+
+/** Weights of the losses, and the window of the correlation. */
+export interface LossOptions {
+  readonly nccWeight: number;
+  /** Weight of the same correlation of A laid onto B by the affine alone. Not in the paper, whose field is judged as a whole. */
+  readonly affineNccWeight: number;
+  readonly smoothWeight: number;
+  readonly mseWeight: number;
+  readonly nccWindow: number;
+  /**
+   * 'all': every voxel's window counts, what lies outside A as darkness (the paper). 'overlap': windows and voxels whose place in A lies
+   * outside it are left out, so that the edge of the field of view is nothing to be aligned.
+   */
+  readonly nccOver: 'all' | 'overlap';
+}
+/** The paper's losses, 1 : 1 : 1 (equations 7 to 9). */
+export const PAPER_LOSS: LossOptions = {
+  nccWeight: 1,
+  affineNccWeight: 0,
+  smoothWeight: 1,
+  mseWeight: 1,
+  nccWindow: 9,
+  nccOver: 'all',
+};
+
+export interface StepOptions {
+  readonly architecture: Architecture;
+  readonly loss: LossOptions;
+  /** (D, H, W) of a patch. */
+  readonly size: Zyx;
+  /** Samples that one run of `gradient` takes. */
+  readonly samples: number;
+  /** Samples of a batch: gradients are means over it. A multiple of `samples`. */
+  readonly batch: number;
+  /** Whether `gradient` scales its loss, by the inputs of `lossScaleInputs`. */
+  readonly lossScaling?: boolean;
+}
+
+interface Outputs {
+  readonly a: Features;
+  readonly b: Features | undefined;
+  readonly matching: Matching | undefined;
+  readonly warped: Node | undefined;
+  readonly restored: Node | undefined;
+}
+
+/** Everything that the network makes of a pair: moving view and moving image (A), fixed image (B), each (N, 1, D, H, W). */
+function forward(
+  graph: Graph,
+  parameters: ParameterNodes,
+  architecture: Architecture,
+  view: Node,
+  fixed: Node | undefined,
+  moving: Node,
+): Outputs {
+  const { heads } = architecture;
+  const samples = view.shape[0]!;
+  let a: Features;
+  let b: Features | undefined;
+  if (fixed) {
+    const both = unet(graph, parameters, concat(graph, 0, view, fixed));
+    const part = (start: number): Features => ({
+      global: slice(graph, both.global, 0, start, samples),
+      local: slice(graph, both.local, 0, start, samples),
+    });
+    [a, b] = [part(0), part(samples)];
+  } else {
+    a = unet(graph, parameters, view);
+  }
+  const matching = b ? matchingHead(graph, parameters, a, b, heads.affine) : undefined;
+  return {
+    a,
+    b,
+    matching,
+    warped: matching ? warp(graph, moving, matching.displacement) : undefined,
+    restored: heads.restoration ? restorationHead(graph, parameters, a.local) : undefined,
+  };
+}
+
+/** inputs movingView, moving and (with matching) fixed; outputs loss.*, and with `everything` out.*; adds to the gradients. */
+function gradientGraph(options: StepOptions, table: ParameterTable, everything: boolean): Graph {
+  const { architecture, loss, size, samples, batch } = options;
+  const graph = new TensorGraph();
+  const shape: Shape = [samples, 1, ...size];
+  const view_ = graph.input('movingView', shape);
+  const fixed = architecture.heads.matching ? graph.input('fixed', shape) : undefined;
+  const moving = graph.input('moving', shape);
+  const parameters = parameterNodes(graph, STATES.parameters, table);
+  const out = forward(graph, parameters, architecture, view_, fixed, moving);
+
+  const losses: [string, Node, number][] = [];
+  if (out.matching && out.warped && fixed) {
+    const maskOf = (field: Node): Node | undefined => (loss.nccOver === 'overlap' ? insideMask(graph, field) : undefined);
+    losses.push(['ncc', nccLoss(graph, out.warped, fixed, loss.nccWindow, maskOf(out.matching.displacement)), loss.nccWeight]);
+    if (out.matching.affineField && loss.affineNccWeight > 0) {
+      const aligned = warp(graph, moving, out.matching.affineField);
+      const mask = maskOf(out.matching.affineField);
+      losses.push(['affineNcc', nccLoss(graph, aligned, fixed, loss.nccWindow, mask), loss.affineNccWeight]);
+    }
+    losses.push(['smooth', smoothnessLoss(graph, out.matching.flow), loss.smoothWeight]);
+  }
+  if (out.restored) losses.push(['mse', mseLoss(graph, out.restored, moving), loss.mseWeight]);
+  if (losses.length === 0) throw new Error('a network without matching and without restoration has nothing to learn from');
+  const weighted = losses.map(([, node, weight]) => (weight === 1 ? node : scale(graph, node, weight)));
+  const total = weighted.reduce((sum, node) => add(graph, sum, node));
+  for (const [name, node] of losses) graph.output(`loss.${name}`, node);
+  graph.output('loss.total', total);
+  if (everything) {
+    const { a, b, matching, warped, restored } = out;
+    const named = {
+      local_a: a.local,
+      global_a: a.global,
+      local_b: b?.local,
+      global_b: b?.global,
+      affine: matching?.affine,
+      flow: matching?.flow,
+      dvf: matching?.displacement,
+      warped,
+      restored,
+    };
+    for (const [name, node] of Object.entries(named)) if (node) graph.output(`out.${name}`, node);
+  }
+
+  const forwardNodes = graph.nodes.length;
+  const wanted = table.parameters.map(({ name }) => parameters(name));
+  const gradients = gradientsOf(graph, total, wanted, options.lossScaling === true);
+  const flat = graph.state(STATES.gradients, [table.flatLength]);
+  table.parameters.forEach(({ offset, shape: parameterShape }, i) => {
+    accumulate(graph, view(graph, flat, offset, parameterShape), gradients[i]!, samples / batch);
+  });
+  return recomputeCheap(graph, forwardNodes);
+}
+
+/** inputs moving and fixed (1, 1, D, H, W); outputs affine, displacement, warped; with the affine head also affineDisplacement, affineWarped. */
+function matchGraph(architecture: Architecture, size: Zyx, table: ParameterTable): Graph {
+  const graph = new TensorGraph();
+  const moving = graph.input('moving', [1, 1, ...size]);
+  const fixed = graph.input('fixed', [1, 1, ...size]);
+  const parameters = parameterNodes(graph, STATES.parameters, table);
+  const { matching, warped } = forward(
+    graph,
+    parameters,
+    { ...architecture, heads: { ...architecture.heads, restoration: false } },
+    moving,
+    fixed,
+    moving,
+  );
+  graph.output('affine', matching!.affine);
+  graph.output('displacement', matching!.displacement);
+  graph.output('warped', warped!);
+  if (matching!.affineField) {
+    graph.output('affineDisplacement', matching!.affineField);
+    graph.output('affineWarped', warp(graph, moving, matching!.affineField));
+  }
+  return graph;
+}
+
+/** The program of pre-training. Graphs: gradient, norms, update, and match (with the matching head). `everything`: `gradient` also gives out.*. */
+export function trainingProgram(options: StepOptions, everything = false): { program: Program; table: ParameterTable } {
+  if (options.batch % options.samples !== 0)
+    throw new Error(`a batch of ${options.batch} is not made of parts of ${options.samples}`);
+  const table = parameterTable(options.architecture);
+  const graphs = new Map([
+    ['gradient', gradientGraph(options, table, everything)],
+    ['norms', normsGraph(table)],
+    ['update', updateGraph(table)],
+  ]);
+  if (options.architecture.heads.matching) graphs.set('match', matchGraph(options.architecture, options.size, table));
+  const states = new Map(Object.values(STATES).map((name) => [name, [table.flatLength] as Shape]));
+  return { program: { states, graphs }, table };
+}
+
+/** The program that lays one image onto another, with parameters alone. Graph: match. */
+export function matchingProgram(architecture: Architecture, size: Zyx): { program: Program; table: ParameterTable } {
+  const table = parameterTable(architecture);
+  const states = new Map([[STATES.parameters, [table.flatLength] as Shape]]);
+  return { program: { states, graphs: new Map([['match', matchGraph(architecture, size, table)]]) }, table };
+}

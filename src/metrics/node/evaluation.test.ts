@@ -1,0 +1,171 @@
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { registerEvaluate } from '../../cli/commands/evaluate.ts';
+import { IDENTITY_3, type Matrix3, type Xyz } from '../../geometry/volume.ts';
+import { writeImage } from '../../images/node/write.ts';
+import { SILENT } from '../../platform/node/progress.ts';
+import { scoreClassifications } from './classifications.ts';
+import { scoreSegmentations } from './segmentations.ts';
+
+let folder: string;
+const at = (...names: string[]): string => join(folder, ...names);
+
+const SIZE: Xyz = [6, 5, 4];
+const geometry = (spacing = 1, origin = 0, direction: Matrix3 = IDENTITY_3) => ({
+  size: SIZE,
+  spacingMm: [spacing, 1, 2] as Xyz,
+  originMm: [origin, 0, 0] as Xyz,
+  direction,
+});
+const map = (codeAt: (x: number, y: number, z: number) => number) => {
+  const data = new Int16Array(SIZE[0] * SIZE[1] * SIZE[2]);
+  for (let z = 0, i = 0; z < SIZE[2]; z++)
+    for (let y = 0; y < SIZE[1]; y++) for (let x = 0; x < SIZE[0]; x++, i++) data[i] = codeAt(x, y, z);
+  return data;
+};
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gvsl-evaluation-'));
+  const left = map((x) => (x < 3 ? 205 : 0));
+  await writeImage(at('truth', 'a.nii.gz'), { geometry: geometry(), data: left });
+  await writeImage(at('truth', 'b.nii.gz'), { geometry: geometry(), data: map((x, y) => (x < 3 ? 205 : y < 2 ? 850 : 0)) });
+  await writeImage(at('found', 'a_0000.nii.gz'), { geometry: geometry(), data: map((x) => (x < 2 ? 205 : 0)) });
+  await writeImage(at('found', 'b.nii.gz'), { geometry: geometry(), data: left });
+  await writeImage(at('found', 'probabilities', 'b_probability.nii.gz'), { geometry: geometry(), data: left });
+  await writeImage(at('moved', 'a.nii.gz'), { geometry: geometry(1, 3), data: left });
+  await writeImage(at('coarse', 'a.nii.gz'), { geometry: geometry(1.5), data: left });
+  await writeImage(at('grey', 'a.nii.gz'), { geometry: geometry(), data: Float32Array.from(left, (v) => v / 3) });
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+const score = (predictions: string, references: string, changes: object = {}) =>
+  scoreSegmentations({
+    predictions: at(predictions),
+    references: at(references),
+    toleranceMm: 1,
+    skipMissing: false,
+    progress: SILENT,
+    ...changes,
+  });
+
+describe('scoreSegmentations', () => {
+  it('pairs cases by name, scores the codes that occur, and counts what is absent', async () => {
+    const report = await score('found', 'truth');
+    expect(report.cases.map(({ case: name }) => name)).toEqual(['a', 'b']);
+    const [first, second] = report.cases;
+    expect(first!.labels.map(({ label, dice }) => [label, dice])).toEqual([[205, 0.8]]);
+    expect(second!.labels.map(({ label, dice, hd95Mm }) => [label, dice, hd95Mm])).toEqual([
+      [205, 1, 0],
+      [850, 0, null],
+    ]);
+    expect(report.summary.find(({ label }) => label === 850)).toMatchObject({ absentFromBoth: 1, missed: 1, spurious: 0 });
+    expect(report.summary.find(({ label }) => label === 205)!.measures.dice!.mean).toBeCloseTo(0.9, 12);
+    expect(report.mean.dice!.mean).toBeCloseTo((0.8 + 0.5) / 2, 12);
+    expect((await score('found', 'truth', { labels: [205] })).mean.dice!.mean).toBeCloseTo(0.9, 12);
+    expect((await score('found/b.nii.gz', 'truth/a.nii.gz')).cases[0]).toMatchObject({
+      case: 'a',
+      labels: [{ label: 205, dice: 1 }],
+    });
+  });
+
+  it('scores the others where a case of a folder cannot be scored, and says which and why', async () => {
+    await writeImage(at('mixed', 'b.nii.gz'), { geometry: geometry(), data: map((x) => (x < 3 ? 205 : 0)) });
+    await writeFile(at('mixed', 'a.nii.gz'), 'no image');
+    const report = await score('mixed', 'truth');
+    expect(report.cases.map(({ case: name }) => name)).toEqual(['b']);
+    expect(report.failed).toEqual([{ path: at('mixed', 'a.nii.gz'), reason: expect.stringMatching(/./) }]);
+    expect(report.summary.find(({ label }) => label === 205)!.measures.dice!.mean).toBe(1);
+  });
+
+  it.skipIf(process.platform === 'win32')('says what cannot be opened, on both sides too', async () => {
+    const gone = (...names: string[]): Promise<void> => symlink(at('no-such-file'), at(...names));
+    for (const name of ['linked', 'linked-truth']) {
+      await writeImage(at(name, 'b.nii.gz'), { geometry: geometry(), data: map((x) => (x < 3 ? 205 : 0)) });
+      await gone(name, 'a.nii.gz');
+    }
+    const { cases, failed } = await score('linked', 'linked-truth');
+    expect(cases.map(({ case: name }) => name)).toEqual(['b']);
+    expect(failed).toEqual(
+      ['linked', 'linked-truth'].map((name) => ({ path: at(name, 'a.nii.gz'), reason: expect.stringContaining('broken link') })),
+    );
+    await rm(at('linked', 'b.nii.gz'));
+    await expect(score('linked', 'linked-truth')).rejects.toThrow(/no label map in this folder; not read: .*a\.nii\.gz/);
+  });
+
+  it('refuses other grids saying how they differ, maps that are none, and cases on one side', async () => {
+    await expect(score('moved/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('on another grid than its reference');
+    await expect(score('coarse/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('spacing 1.5 x 1 x 2 mm, expected 1 x 1 x 2 mm');
+    await expect(score('grey/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('not a label map: expected whole numbers, found 68.3');
+    await expect(score('moved', 'truth')).rejects.toThrow('b: no prediction');
+    await writeImage(at('other', 'c.nii.gz'), { geometry: geometry(), data: map(() => 205) });
+    await expect(score('other', 'moved')).rejects.toThrow('a: no prediction; c: no reference');
+    await expect(score('nowhere', 'truth')).rejects.toThrow('no such file or folder');
+  });
+});
+
+describe('gvsl evaluate', () => {
+  const evaluate = async (...args: string[]): Promise<void> => {
+    const program = new Command();
+    registerEvaluate(program);
+    await program.parseAsync(['evaluate', ...args], { from: 'user' });
+  };
+
+  it('writes tables as CSV where the file is called so', async () => {
+    const silent = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    try {
+      await evaluate(at('found'), at('truth'), '--out', at('scores.csv'));
+      await writeFile(at('p.csv'), 'case,0,"1, ill"\na,0.9,0.1\nb,0.4,0.6\n');
+      await writeFile(at('r.csv'), 'case,label\na,0\nb,"1, ill"\n');
+      await evaluate(at('p.csv'), at('r.csv'), '--out', at('classes.csv'));
+    } finally {
+      silent.mockRestore();
+    }
+    const [header, first] = (await readFile(at('scores.csv'), 'utf8')).split('\n');
+    expect(header).toBe('case,label,dice,jaccard,hd95Mm,surfaceDistanceMm,surfaceDice,volumeError,predictedMl,referenceMl');
+    expect(first).toMatch(/^a,205,0\.8,/);
+    const lines = (await readFile(at('classes.csv'), 'utf8')).split('\n');
+    expect(lines[0]).toMatch(/^class,auc,aucLow,aucHigh,/);
+    expect(lines[1]).toBe('"1, ill",1,1,1,1,1,1,1,0.5,1,2');
+  });
+});
+
+describe('scoreClassifications', () => {
+  const classify = async (predictions: string, references: string, skipMissing = false) => {
+    await writeFile(at('p.csv'), predictions);
+    await writeFile(at('r.csv'), references);
+    return scoreClassifications(at('p.csv'), at('r.csv'), { threshold: 0.5, skipMissing });
+  };
+  const truth = 'filename,label\na_0000.nii.gz,0\nb.nii.gz,1\nc,1\n';
+
+  it('scores the second of two classes', async () => {
+    const report = await classify('case,0,1,prediction\na,0.9,0.1,0\nb,0.4,0.6,1\nc,0.95,0.05,0\n', truth);
+    expect(report.summary).toHaveLength(1);
+    expect(report.summary[0]).toMatchObject({
+      class: '1',
+      positives: 2,
+      negatives: 1,
+      auc: 0.5,
+      sensitivity: 0.5,
+      specificity: 1,
+    });
+  });
+
+  it('refuses what cannot be scored, naming file and line', async () => {
+    await expect(classify('case,0,1\na,0.9,0.1\n', truth)).rejects.toThrow('b: no prediction');
+    await expect(classify('case,0,1\na,0.9,1.1\nb,0,1\nc,0,1\n', truth)).rejects.toThrow(
+      "p.csv, line 2: 1: expected a probability from 0 to 1; found '1.1'",
+    );
+    await expect(classify('case,0,2\na,0.9,0.1\n', truth)).rejects.toThrow("class '1' has no column");
+    await expect(classify('case,0,1\na,0.9,0.1\na,0.9,0.1\n', truth)).rejects.toThrow('stands there twice');
+    await expect(classify('nothing\n', truth)).rejects.toThrow('expected a header with at least two columns');
+    await expect(classify('case,0,1\na,1,0\n', 'case,label\na,0\na,1\n')).rejects.toThrow(
+      "r.csv, line 3: case 'a' is '1', but was '0' before",
+    );
+    await expect(classify('case,0,1\na,1,0\n', 'name,label\na,0\n')).rejects.toThrow('no column names the case');
+  });
+});

@@ -1,0 +1,188 @@
+/** Scoring predicted label maps against references: files are paired by case, grids are compared, every class of every case is scored. */
+import { stat } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { caseName } from '../../cohort/node/table.ts';
+import { gridDifference } from '../../cohort/prepare-image.ts';
+import { UsageError, WorkError } from '../../common/errors.ts';
+import { rasGeometry } from '../../geometry/orientation.ts';
+import { resampleNearest } from '../../geometry/resample.ts';
+import { labelCodes } from '../../geometry/statistics.ts';
+import { toZyx, type Volume } from '../../geometry/volume.ts';
+import { findImages } from '../../images/node/find.ts';
+import { readImage } from '../../images/node/read.ts';
+import { type Failure, failureOf } from '../../platform/node/batch.ts';
+import { isFile } from '../../platform/node/files.ts';
+import type { Progress } from '../../platform/node/progress.ts';
+import { overlapsOf, type SegmentationScores, segmentationScores } from '../segmentation.ts';
+import { bootstrapMean, type Interval } from '../statistics.ts';
+
+export interface SegmentationsCall {
+  /** A file or a folder of files. */
+  readonly predictions: string;
+  readonly references: string;
+  /** Codes to score; without them all that occur in the references or predictions, but 0. */
+  readonly labels?: readonly number[];
+  readonly ignore?: readonly number[];
+  readonly toleranceMm: number;
+  /** Leaves out cases that only one side has, instead of refusing. */
+  readonly skipMissing: boolean;
+  readonly progress: Progress;
+}
+
+export interface CaseScores {
+  readonly case: string;
+  readonly labels: readonly ({ readonly label: number } & SegmentationScores)[];
+}
+
+/** The measures that are summarised. */
+export const MEASURES = ['dice', 'jaccard', 'hd95Mm', 'surfaceDistanceMm', 'surfaceDice', 'volumeError'] as const;
+export type Measure = (typeof MEASURES)[number];
+
+/** One class over all cases. */
+export interface LabelSummary {
+  readonly label: number;
+  /** Cases where both lack it: in no mean. */
+  readonly absentFromBoth: number;
+  /** Cases where one has it and the other has not: overlap 0, distances in no mean. */
+  readonly missed: number;
+  readonly spurious: number;
+  readonly measures: Readonly<Record<Measure, Interval | null>>;
+}
+
+export interface SegmentationsReport {
+  readonly kind: 'segmentation';
+  readonly toleranceMm: number;
+  readonly cases: readonly CaseScores[];
+  readonly summary: readonly LabelSummary[];
+  /** Over cases, of each case's mean over its classes. */
+  readonly mean: Readonly<Record<Measure, Interval | null>>;
+  readonly skipped: readonly string[];
+  /** Cases that could not be scored, and files and folders that could not be read, and why; they are in no mean. */
+  readonly failed: readonly Failure[];
+}
+
+/** Label maps by case; what cannot be opened or listed, into `failed`. */
+async function labelFiles(path: string, what: string, failed: Failure[]): Promise<Map<string, string>> {
+  const facts = await stat(path).catch(() => undefined);
+  if (!facts) throw new WorkError(`${what} ${path}: no such file or folder`);
+  if (!facts.isDirectory()) return new Map([[caseName(path), path]]);
+  const { images, refused } = await findImages(path);
+  failed.push(...refused);
+  const files = new Map<string, string>();
+  for (const image of images) {
+    // the probabilities that gvsl segment writes beside its label maps are no label maps
+    if (image.kind !== 'file' || /[\\/]probabilities[\\/]/.test(image.path)) continue;
+    const name = caseName(image.path);
+    const other = files.get(name);
+    if (other !== undefined) throw new UsageError(`${what}: ${other} and ${image.path} are the same case '${name}'; keep one`);
+    files.set(name, image.path);
+  }
+  if (files.size === 0) {
+    const [first] = refused;
+    throw new UsageError(
+      `${what} ${path}: no label map in this folder${first ? `; not read: ${first.path}: ${first.reason}` : ''}`,
+    );
+  }
+  return files;
+}
+
+/** @param certain the codes are named, so it need not look like a label map */
+async function readLabels(path: string, certain: boolean): Promise<Volume> {
+  const { volume } = await readImage(path);
+  const { data, geometry } = volume;
+  if (data instanceof Float32Array || data instanceof Float64Array) {
+    const odd = data.find((value) => !Number.isInteger(value));
+    if (odd !== undefined) throw new WorkError(`${path}: not a label map: expected whole numbers, found ${odd}`);
+  }
+  if (!certain && !labelCodes(data, geometry.size))
+    throw new WorkError(
+      `${path}: its values look like an image's, not like a label map's; if they are codes, name them with --labels`,
+    );
+  return volume;
+}
+
+const mean = (values: readonly number[]): number | null =>
+  values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+const known = (values: readonly (number | null)[]): number[] => values.filter((value) => value !== null);
+
+/** Scores every case that both sides have; of folders, cases that cannot be scored are listed in `failed`. @throws UsageError or WorkError naming the file, what was expected and what was found */
+export async function scoreSegmentations(call: SegmentationsCall): Promise<SegmentationsReport> {
+  const { progress, toleranceMm, ignore = [] } = call;
+  const failed: Failure[] = [];
+  const predictions = await labelFiles(call.predictions, 'predictions', failed);
+  const references = await labelFiles(call.references, 'references', failed);
+  // two files that are named are meant for each other, whatever they are called; in folders names decide
+  const pair = (await isFile(call.predictions)) && (await isFile(call.references));
+  const names = pair ? [...references.keys()] : [...references.keys()].filter((name) => predictions.has(name)).sort();
+  const missing = pair
+    ? []
+    : [
+        ...[...references.keys()].filter((name) => !predictions.has(name)).map((name) => `${name}: no prediction`),
+        ...[...predictions.keys()].filter((name) => !references.has(name)).map((name) => `${name}: no reference`),
+      ];
+  if (missing.length > 0 && !call.skipMissing)
+    throw new UsageError(
+      `${call.predictions} and ${call.references}: ${missing.length} cases are on one side only (${missing.slice(0, 5).join('; ')}${missing.length > 5 ? '; ...' : ''}); pair them by name, or leave them out with --skip-missing`,
+    );
+  if (names.length === 0) throw new UsageError(`${call.predictions} and ${call.references} have no case in common`);
+
+  const cases: CaseScores[] = [];
+  const codes = new Set<number>(call.labels ?? []);
+  progress.start(names.length, 'cases');
+  for (const name of names) {
+    const predictedPath = pair ? [...predictions.values()][0]! : predictions.get(name)!;
+    const referencePath = references.get(name)!;
+    try {
+      const [predicted, reference] = [
+        await readLabels(predictedPath, call.labels !== undefined),
+        await readLabels(referencePath, call.labels !== undefined),
+      ];
+      const difference = gridDifference(rasGeometry(predicted.geometry), rasGeometry(reference.geometry));
+      if (difference)
+        throw new WorkError(`${predictedPath}: on another grid than its reference ${referencePath}: ${difference}; resample it`);
+      // the same voxels, perhaps stored in another order of axes
+      const onReference = isDeepStrictEqual(predicted.geometry, reference.geometry)
+        ? predicted.data
+        : resampleNearest(predicted, reference.geometry, 0).data;
+      const size = toZyx(reference.geometry.size);
+      const spacingMm = toZyx(reference.geometry.spacingMm);
+      const overlaps = overlapsOf(onReference, reference.data, size);
+      const wanted =
+        call.labels ?? [...overlaps.keys()].filter((code) => code !== 0 && !ignore.includes(code)).sort((a, b) => a - b);
+      cases.push({
+        case: name,
+        labels: wanted.map((label) => ({
+          label,
+          ...segmentationScores(onReference, reference.data, label, size, spacingMm, toleranceMm, overlaps.get(label)),
+        })),
+      });
+      for (const code of wanted) codes.add(code);
+    } catch (error) {
+      failed.push(failureOf(error, predictedPath));
+    }
+    progress.advance(1, name);
+  }
+  progress.stop();
+  if (pair && failed.length > 0) throw new WorkError(`${failed[0]!.path}: ${failed[0]!.reason}`);
+
+  const ordered = [...codes].sort((a, b) => a - b);
+  const summary = ordered.map((label): LabelSummary => {
+    const found = cases.flatMap(({ labels }) => labels.find((scores) => scores.label === label) ?? []);
+    return {
+      label,
+      absentFromBoth: cases.length - found.filter(({ dice }) => dice !== null).length,
+      missed: found.filter(({ referenceMl, predictedMl }) => referenceMl > 0 && predictedMl === 0).length,
+      spurious: found.filter(({ referenceMl, predictedMl }) => referenceMl === 0 && predictedMl > 0).length,
+      measures: Object.fromEntries(
+        MEASURES.map((measure) => [measure, bootstrapMean(known(found.map((scores) => scores[measure])))]),
+      ) as Record<Measure, Interval | null>,
+    };
+  });
+  const means = Object.fromEntries(
+    MEASURES.map((measure) => [
+      measure,
+      bootstrapMean(known(cases.map(({ labels }) => mean(known(labels.map((scores) => scores[measure])))))),
+    ]),
+  ) as Record<Measure, Interval | null>;
+  return { kind: 'segmentation', toleranceMm, cases, summary, mean: means, skipped: missing, failed };
+}

@@ -1,0 +1,178 @@
+/**
+ * What `config.json` of a model folder says: the network's architecture, the preprocessing that it expects, how it came to be. Read and
+ * written by model-folder.ts; the page in the browser reads it too.
+ */
+import { z } from 'zod';
+import type { PrepareOptions } from '../cohort/prepare-options.ts';
+import { UsageError, WorkError } from '../common/errors.ts';
+import { version } from '../common/version.ts';
+import type { Zyx } from '../geometry/volume.ts';
+import { type Architecture, scaledArchitecture } from './architecture.ts';
+
+export const MODEL_FILE = 'model.safetensors';
+export const CONFIG_FILE = 'config.json';
+/** Raised when a reader of the old form would misread the new. */
+const FORMAT_VERSION = 1;
+const positive = z.number().positive();
+
+/** What the outputs of a segmentation or classification head mean, in their order. */
+export const taskSchema = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('segmentation'),
+    labels: z
+      .array(z.object({ code: z.int().describe('The value in label maps.'), name: z.string() }))
+      .min(2)
+      .describe('Classes; the first is the background.'),
+    patch: z
+      .tuple([z.int().positive(), z.int().positive(), z.int().positive()])
+      .describe('(z, y, x) of the crops it was trained with.'),
+  }),
+  z.object({
+    kind: z.literal('classification'),
+    classes: z.array(z.string()).min(2).describe('With one output: it is the probability of the second.'),
+    patch: z
+      .tuple([z.int().positive(), z.int().positive(), z.int().positive()])
+      .describe('(z, y, x) of the images it was trained with.'),
+  }),
+]);
+
+/** What a network for a task tells apart. */
+export type Task = z.output<typeof taskSchema>;
+
+const HEADS = {
+  affine: z.boolean(),
+  matching: z.boolean(),
+  restoration: z.boolean(),
+  segmentation: z.int().min(2).max(65_536).optional().describe('Classes, the background among them.'),
+  classification: z.int().min(1).max(65_536).optional().describe('Outputs: 1 for two classes.'),
+};
+
+/** What readers know only that want to know it: the configuration of a training, as its version had it. */
+const ofATraining = () => z.record(z.string(), z.unknown()).nullable();
+
+/**
+ * The schema of config.json. What applying a model needs stands at the top level; the configurations of its trainings are for people, and are
+ * not checked. Unknown keys are ignored, so that later versions may add some. Read it by `parseModelConfiguration`.
+ */
+export const modelConfigurationSchema = z.object({
+  format: z.literal('gvsl-model'),
+  formatVersion: z.literal(FORMAT_VERSION),
+  architecture: z
+    .object({
+      width: positive.describe('The factor on the published widths.'),
+      channels: z.array(z.int().positive()).length(5).describe('Channels of the five levels, from full size to the bottleneck.'),
+      heads: z.object(HEADS),
+    })
+    .describe('The network that the parameters belong to.'),
+  preprocessing: z
+    .object({
+      modality: z.enum(['ct', 'mr']),
+      spacingMm: z.tuple([positive, positive, positive]).describe('x, y, z'),
+      intensity: z.enum(['minmax', 'percentile']).describe('How MR intensities came to [0, 1].'),
+      crop: z.enum(['foreground', 'none']).optional().describe('What of each image was kept; foreground if not said.'),
+    })
+    .nullable()
+    .describe('How images were prepared that it learned from; null if that is not known.'),
+  task: taskSchema.nullable().default(null).describe('What a network with a segmentation or classification head tells apart.'),
+  patch: z
+    .tuple([z.int().positive(), z.int().positive(), z.int().positive()])
+    .optional()
+    .describe('(z, y, x) of the crops that it was trained with last; absent if that is not known.'),
+  pretraining: ofATraining().describe('The whole configuration of its run; null for an imported model.'),
+  training: ofATraining().default(null).describe('The whole configuration of its training on a task; null without one.'),
+  backends: z
+    .array(z.string())
+    .optional()
+    .describe(
+      'What computed its steps, in order: equal trainings on one backend give equal parameters, on different ones within rounding.',
+    ),
+  seed: z.int().nonnegative(),
+  step: z.int().nonnegative().describe('Steps trained.'),
+  versions: z.record(z.string(), z.string()).describe('What made it.'),
+});
+
+/** What config.json says. */
+export type ModelConfiguration = z.output<typeof modelConfigurationSchema>;
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Who made a model, as far as it says. */
+function makerOf(document: Record<string, unknown>): string {
+  const made = isRecord(document.versions) ? document.versions.gvsl : undefined;
+  return typeof made === 'string' && made !== version ? `made by gvsl ${made}, this is ${version}` : `this is gvsl ${version}`;
+}
+
+/**
+ * Checks what config.json holds.
+ * @param path names it in messages
+ * @throws WorkError naming the first thing that is wrong, or that a newer version must have written
+ */
+export function parseModelConfiguration(document: unknown, path: string): ModelConfiguration {
+  if (!isRecord(document) || document.format !== 'gvsl-model')
+    throw new WorkError(
+      `${path}: expected "format": "gvsl-model"; found ${isRecord(document) ? JSON.stringify(document.format) : 'no object'}`,
+    );
+  const { formatVersion } = document;
+  if (typeof formatVersion === 'number' && formatVersion > FORMAT_VERSION)
+    throw new WorkError(
+      `${path}: formatVersion ${formatVersion}: made by a newer gvsl (${makerOf(document)}, which reads ${FORMAT_VERSION}); update gvsl`,
+    );
+  const heads = isRecord(document.architecture) ? document.architecture.heads : undefined;
+  const unknown = isRecord(heads)
+    ? Object.keys(heads).filter((name) => !(name in HEADS) && heads[name] !== false && heads[name] !== null)
+    : [];
+  if (unknown.length > 0)
+    throw new WorkError(
+      `${path}: architecture.heads: ${unknown.join(', ')}: no head that this version knows (${Object.keys(HEADS).join(', ')}); ${makerOf(document)}: update gvsl`,
+    );
+  const parsed = modelConfigurationSchema.safeParse(document);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new WorkError(
+    `${path}: ${issue!.path.join('.') || 'the document'}: ${issue!.message}; was it edited, or made by a newer version (${makerOf(document)})?`,
+  );
+}
+
+/** The crops (z, y, x) that a model was trained with; null if it does not say. Models of version 0.1 say it in `pretraining` only. */
+export function trainedPatch({ task, patch, pretraining }: ModelConfiguration): Zyx | null {
+  if (task) return task.patch;
+  if (patch) return patch;
+  const data = pretraining?.data;
+  const side = isRecord(data) ? data.patch : undefined;
+  const isSide = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0;
+  if (isSide(side)) return [side, side, side];
+  return Array.isArray(side) && side.length === 3 && side.every(isSide) ? [side[0], side[1], side[2]] : null;
+}
+
+/** The network that a configuration describes. @throws WorkError naming the folder if its channels are not those of its width */
+export function architectureOf({ architecture: { width, channels, heads } }: ModelConfiguration, folder: string): Architecture {
+  const architecture = scaledArchitecture(width, heads);
+  const expected = architecture.widths.slice(0, channels.length);
+  if (expected.join() !== channels.join())
+    throw new WorkError(
+      `${folder}/${CONFIG_FILE}: width ${width} means channels ${expected.join(', ')}, found ${channels.join(', ')}: a network of another architecture`,
+    );
+  return architecture;
+}
+
+/** How the images of its cohort were prepared. @throws UsageError if the model does not know and nobody says, or both disagree */
+export function preprocessingOf(
+  { preprocessing }: ModelConfiguration,
+  folder: string,
+  modality: 'ct' | 'mr' | undefined,
+): PrepareOptions {
+  if (preprocessing && modality && modality !== preprocessing.modality)
+    throw new UsageError(
+      `--modality ${modality}: the model ${folder} was trained on ${preprocessing.modality}; leave the option out, or use a model trained on ${modality}`,
+    );
+  const known = preprocessing?.modality ?? modality;
+  if (!known) throw new UsageError(`the model ${folder} does not say what it was trained on: add --modality ct or --modality mr`);
+  return {
+    modality: known,
+    spacingMm: preprocessing?.spacingMm ?? [1, 1, 1],
+    intensity: preprocessing?.intensity ?? 'minmax',
+    crop: preprocessing?.crop ?? 'foreground',
+    size: null,
+  };
+}

@@ -1,0 +1,148 @@
+/** Which of our networks a file's tensors are: by their names and shapes alone. */
+import { WorkError } from '../../../common/errors.ts';
+import { formatNames } from '../../../common/format-names.ts';
+import { type Architecture, type Heads, NO_HEADS, scaledArchitecture } from '../../architecture.ts';
+import { parameterTable } from '../../parameters.ts';
+
+/** The factors on the published widths that are tried. */
+const WIDTHS = [1, 0.5, 0.25, 0.125] as const;
+const LEVELS = 5;
+/** As config.json allows. */
+const MAX_OUTPUTS = 65_536;
+/** Every file of ours, of the oracle and of the published code has this tensor, whatever stands before it. */
+const FIRST = 'inc.double_conv.0.weight';
+/** What is inside the U-Net; files of the U-Net alone leave its own name out. */
+const IN_UNET = /^(inc|down[1-4]|up[1-4])\./;
+
+/** What our networks call their parts. */
+const IN_NETWORK = /^(unet|sp_conv|f_conv|res_conv|out_conv|out_flow|fc|fc_(rot|scl|trans|shear))\./;
+
+const HEAD_NAMES = ['affine', 'matching', 'restoration', 'segmentation', 'classification'] as const;
+
+type Shapes = ReadonlyMap<string, { readonly shape: readonly number[] }>;
+
+export interface Matched {
+  /** The factor on the published widths. */
+  readonly width: number;
+  readonly architecture: Architecture;
+  /** The file's name for each parameter, in the table's order. */
+  readonly names: ReadonlyMap<string, string>;
+  /** What stood before every name ('module.'), or ''. */
+  readonly prefix: string;
+  /** True if the file's names lack 'unet.'. */
+  readonly unetAlone: boolean;
+  /** Heads that the file has not. */
+  readonly missingHeads: readonly (typeof HEAD_NAMES)[number][];
+  /** The file's names that belong to no parameter. */
+  readonly unknown: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** Of a tensor's name: whether a network of ours begins with it. */
+export const isFirstTensor = (name: string): boolean => name === FIRST || name.endsWith(`.${FIRST}`);
+/** In names before a network that only follows another one: its running average, or the teacher of self-distillation. */
+const FOLLOWER = /ema|averag|teacher|momentum|shadow|target|swa|_k\./i;
+
+const format = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
+
+/** What stands before the names, by the first tensor of the U-Net. */
+function findPrefix(tensors: Shapes, source: string): { prefix: string; unetAlone: boolean; warnings: string[] } {
+  const all = [...tensors.keys()].filter(isFirstTensor);
+  if (all.length === 0)
+    throw new WorkError(
+      `${source}: no tensor is called ${FIRST}, so it is no U-Net as gvsl knows it; the file holds ${formatNames([...tensors.keys()], 5) || 'no tensors'}`,
+    );
+  const leading = all.filter((name) => !FOLLOWER.test(name));
+  const found = leading.length === 1 ? leading : all;
+  if (found.length > 1)
+    throw new WorkError(`${source}: holds ${found.length} networks (${formatNames(found)}); save the state dict of one`);
+  const before = found[0]!.slice(0, -FIRST.length);
+  const unetAlone = !/(^|\.)unet\.$/.test(before);
+  return {
+    prefix: unetAlone ? before : before.slice(0, -'unet.'.length),
+    unetAlone,
+    warnings:
+      all.length > 1 ? [`the file holds ${all.length} networks (${formatNames(all)}); taken was that of ${found[0]}`] : [],
+  };
+}
+
+/**
+ * Finds the architecture whose parameters these are.
+ * @param refused names that stand for something else than a tensor that can be read, and why
+ * @throws WorkError naming source and tensor: another network, another width, or a shape that does not fit
+ */
+export function matchNetwork(tensors: Shapes, source: string, refused: ReadonlyMap<string, string> = new Map()): Matched {
+  const unreadable = [...refused].find(([name]) => isFirstTensor(name));
+  if (unreadable && ![...tensors.keys()].some(isFirstTensor))
+    throw new WorkError(`${source}: ${unreadable[0]} cannot be read: ${unreadable[1]}`);
+  const { prefix, unetAlone, warnings } = findPrefix(tensors, source);
+  // our name -> the file's
+  const named = new Map<string, string>();
+  for (const name of tensors.keys()) {
+    if (!name.startsWith(prefix)) continue;
+    const own = name.slice(prefix.length);
+    named.set(unetAlone && IN_UNET.test(own) ? `unet.${own}` : own, name);
+  }
+  const shapeOf = (own: string): readonly number[] | undefined => {
+    const name = named.get(own);
+    return name === undefined ? undefined : tensors.get(name)!.shape;
+  };
+
+  // what the network would need must not count as a head that is missing
+  for (const [name, reason] of refused) {
+    const own = name.startsWith(prefix) ? name.slice(prefix.length) : '';
+    if (IN_UNET.test(own) || IN_NETWORK.test(own)) throw new WorkError(`${source}: ${name} cannot be read: ${reason}`);
+  }
+
+  const convolutions = Array.from({ length: LEVELS }, (_, level) =>
+    level === 0 ? `unet.${FIRST}` : `unet.down${level}.maxpool_conv.1.double_conv.0.weight`,
+  );
+  const channels = convolutions.map((name) => shapeOf(name)?.[0]);
+  const absent = convolutions.filter((_, level) => channels[level] === undefined);
+  if (absent.length > 0) throw new WorkError(`${source}: ${absent[0]} is missing: not the whole of a U-Net`);
+  const width = WIDTHS.find((factor) => scaledArchitecture(factor).widths.slice(0, LEVELS).join() === channels.join());
+  if (width === undefined)
+    throw new WorkError(
+      `${source}: channels ${channels.join(', ')}; gvsl has ${WIDTHS.map((factor) => scaledArchitecture(factor).widths.slice(0, LEVELS).join('-')).join(', ')} (widths ${WIDTHS.join(', ')})`,
+    );
+
+  const matching = named.has('sp_conv.double_conv.0.weight');
+  const segmentation = shapeOf('out_conv.weight')?.[0];
+  const classification = shapeOf('fc.weight')?.[0];
+  for (const [name, outputs, least] of [
+    ['out_conv.weight', segmentation, 2],
+    ['fc.weight', classification, 1],
+  ] as const) {
+    if (outputs !== undefined && (outputs < least || outputs > MAX_OUTPUTS))
+      throw new WorkError(`${source}: ${prefix}${name} has ${outputs} outputs; expected ${least} to ${MAX_OUTPUTS}`);
+  }
+  const heads: Heads = {
+    ...NO_HEADS,
+    matching,
+    affine: matching && named.has('f_conv.double_conv.0.weight'),
+    restoration: named.has('res_conv.0.weight'),
+    ...(segmentation === undefined ? {} : { segmentation }),
+    ...(classification === undefined ? {} : { classification }),
+  };
+  const architecture = scaledArchitecture(width, heads);
+  const names = new Map<string, string>();
+  for (const { name, shape } of parameterTable(architecture).parameters) {
+    const found = shapeOf(name);
+    if (found?.join() !== shape.join())
+      throw new WorkError(
+        `${source}: expected ${prefix}${name} ${format(shape)}, found ${found ? format(found) : 'none'}; is it a network of another kind?`,
+      );
+    names.set(name, named.get(name)!);
+  }
+  const used = new Set(names.values());
+  return {
+    width,
+    architecture,
+    names,
+    prefix,
+    unetAlone,
+    missingHeads: HEAD_NAMES.filter((head) => heads[head] === undefined || heads[head] === false),
+    unknown: [...tensors.keys()].filter((name) => !used.has(name)),
+    warnings,
+  };
+}

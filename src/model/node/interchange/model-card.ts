@@ -1,0 +1,127 @@
+/** A model card (README.md of a Hugging Face folder): what the configuration says of a model, how to use it, and what is not known. */
+import { UsageError } from '../../../common/errors.ts';
+import type { ModelConfiguration } from '../../configuration.ts';
+import { usualPart } from './part.ts';
+
+const PIPELINE_TAGS = {
+  segmenter: 'image-segmentation',
+  classifier: 'image-classification',
+  backbone: 'image-feature-extraction',
+} as const;
+const OUTPUTS = {
+  segmenter: 'probabilities = network(image)   # (N, classes, D, H, W)',
+  classifier: 'probabilities = network(image)   # (N, outputs)',
+  backbone: 'global_feature, local_feature = network(image)   # (N, C, D/16, H/16, W/16), (N, C, D, H, W)',
+} as const;
+const INTENSITIES = {
+  ct: 'Hounsfield units plus 1024, clipped to 0 to 2048, divided by 2048',
+  minmax: 'clipped at 0, then minimum to 0 and maximum to 1',
+  percentile: 'from percentiles to [0, 1]',
+} as const;
+
+const list = (items: readonly string[]): string => (items.length === 0 ? 'none' : items.join(', '));
+/** Names come from users: nothing in them may end a table's cell. */
+const cell = (text: string): string => text.replaceAll(/\s+/g, ' ').replaceAll('|', '\\|');
+
+function training({ pretraining, training: task, step, seed }: ModelConfiguration): string[] {
+  const how = [
+    pretraining
+      ? 'Pre-trained without labels by Geometric Visual Similarity Learning (He et al., CVPR 2023, arXiv 2303.00874).'
+      : 'How these weights were pre-trained, and whether they were, is not recorded: they were imported or started from random numbers.',
+    ...(task ? ['Then trained on a task.'] : []),
+    ...(pretraining || task ? [`${step} steps; seed ${seed}. The whole configuration is in \`config.json\`.`] : []),
+  ];
+  return how;
+}
+
+function preprocessing({ preprocessing: known }: ModelConfiguration): string[] {
+  if (!known) return ['How its training images were prepared is not recorded.'];
+  const intensities = known.modality === 'ct' ? INTENSITIES.ct : INTENSITIES[known.intensity];
+  return [
+    `${known.modality.toUpperCase()} images, axes in RAS order, resampled to ${known.spacingMm.join(' x ')} mm (x, y, z); intensities: ${intensities}.`,
+    '`gvsl prepare` makes them so. The network takes (N, 1, D, H, W), the axes being z, y, x.',
+  ];
+}
+
+function classes({ task }: ModelConfiguration): string[] {
+  if (!task) return [];
+  const rows =
+    task.kind === 'segmentation'
+      ? task.labels.map(({ code, name }, channel) => `| ${channel} | ${cell(name)} | ${code} |`)
+      : task.classes.map((name, output) => `| ${output} | ${cell(name)} |`);
+  const head =
+    task.kind === 'segmentation'
+      ? ['| channel | class | label code |', '| --- | --- | --- |']
+      : ['| class | name |', '| --- | --- |'];
+  return ['', '## Classes', '', ...head, ...rows, '', `Trained on images of ${task.patch.join(' x ')} voxels (z, y, x).`];
+}
+
+/** Text for `name`, which is what the model is called. @throws UsageError if the name has a line break */
+export function modelCard(configuration: ModelConfiguration, parameters: number, name: string): string {
+  if (/[\r\n]/.test(name)) throw new UsageError(`the name ${JSON.stringify(name)} of the folder has a line break`);
+  const { architecture, preprocessing: known } = configuration;
+  const { channels, heads } = architecture;
+  const part = usualPart(heads);
+  const standing = Object.entries(heads).flatMap(([head, value]) =>
+    value === false || value === undefined ? [] : [value === true ? head : `${head} (${value})`],
+  );
+  const tags = [
+    'gvsl',
+    'medical-imaging',
+    '3d',
+    'unet',
+    ...(known ? [known.modality] : []),
+    ...(configuration.pretraining ? ['self-supervised-learning'] : []),
+  ];
+  return [
+    '---',
+    'library_name: gvsl',
+    `pipeline_tag: ${PIPELINE_TAGS[part]}`,
+    'tags:',
+    ...tags.map((tag) => `  - ${tag}`),
+    '---',
+    '',
+    `# ${name}`,
+    '',
+    `A 3D U-Net with ${channels.join(', ')} channels from full size to the bottleneck; heads: ${list(standing)}; ${parameters.toLocaleString('en-US')} parameters.`,
+    '',
+    '## Training',
+    '',
+    ...training(configuration),
+    '',
+    '## Images',
+    '',
+    ...preprocessing(configuration),
+    ...classes(configuration),
+    '',
+    '## Use',
+    '',
+    'With gvsl:',
+    '',
+    '```sh',
+    'gvsl import . --out model                 # a model for every command that takes one',
+    ...(heads.matching ? ['gvsl register --model model --moving a.nii.gz --fixed b.nii.gz --out a-on-b'] : []),
+    `gvsl export model --onnx ${part}.onnx     # for onnxruntime`,
+    '```',
+    '',
+    'In PyTorch, with `gvsl_torch.py` from this folder and the package safetensors:',
+    '',
+    '```python',
+    'import torch',
+    'from gvsl_torch import load',
+    '',
+    "network = load('model.safetensors')",
+    'with torch.no_grad():',
+    `    ${OUTPUTS[part]}`,
+    '```',
+    '',
+    '## Intended use and limits',
+    '',
+    'For research: as a start for training on tasks with few labels, or for what its heads were trained to do, on images like those above.',
+    'Images of another modality, body region, spacing or preprocessing are outside what it has learned. Nothing in this folder says how well it',
+    'does on any data: measure that on your own before relying on it. Not for clinical use.',
+    '',
+    'The licence of these weights, and the data behind them, are for whoever publishes them to state here.',
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,44 @@
+/** Part of a network: what one use of it needs, and nothing else. */
+import { WorkError } from '../../../common/errors.ts';
+import { type Heads, hasDecoder, NO_HEADS } from '../../architecture.ts';
+import { architectureOf } from '../../configuration.ts';
+import { flatTensor, namedTensors } from '../../named-parameters.ts';
+import { parameterTable } from '../../parameters.ts';
+import type { Model } from '../model-folder.ts';
+
+export const PARTS = ['segmenter', 'backbone', 'classifier'] as const;
+/** The U-Net with a segmentation head; the U-Net alone; the encoder with a classification head. */
+export type NetworkPart = (typeof PARTS)[number];
+
+/** What a network is for, if nobody says: its task, else the features of its backbone. */
+export const usualPart = ({ segmentation, classification }: Heads): NetworkPart =>
+  segmentation !== undefined ? 'segmenter' : classification !== undefined ? 'classifier' : 'backbone';
+
+/**
+ * A model reduced to a part: its parameters, in the table's order, and a configuration of its own.
+ * @param folder for the errors
+ * @throws WorkError if the network has no such part
+ */
+export function takePart(model: Model, part: NetworkPart, folder: string): Model {
+  const { configuration, parameters } = model;
+  const { width, channels, heads } = configuration.architecture;
+  const absent = (what: string): never => {
+    throw new WorkError(`${folder}: has no ${what}; use --part ${usualPart(heads)}`);
+  };
+  if (part === 'segmenter' && heads.segmentation === undefined) absent('segmentation head');
+  if (part === 'classifier' && heads.classification === undefined) absent('classification head');
+  if (part === 'backbone' && !hasDecoder(heads)) absent('decoder: it is the encoder with a classification head');
+  const taken: Heads = {
+    ...NO_HEADS,
+    ...(part === 'segmenter' ? { segmentation: heads.segmentation } : {}),
+    ...(part === 'classifier' ? { classification: heads.classification } : {}),
+  };
+  const keepsTask = configuration.task !== null && usualPart(heads) === part;
+  const reduced = {
+    ...configuration,
+    architecture: { width, channels, heads: taken },
+    task: keepsTask ? configuration.task : null,
+  };
+  const table = parameterTable(architectureOf(reduced, folder));
+  return { configuration: reduced, parameters: namedTensors(table, flatTensor(table, parameters, folder)) };
+}

@@ -1,0 +1,65 @@
+/** What the CPU backend makes of a part of a network: the numbers that exported files are held to. */
+import { elementCount, Graph, type Node, type Shape } from '../../../../engine/graph.ts';
+import { softmax } from '../../../../engine/ops/softmax/softmax.ts';
+import { nodeCpuBackend } from '../../../../platform/node/cpu-host.ts';
+import { classificationHead, segmentationHead } from '../../../heads.ts';
+import { type ParameterTable, parameterNodes } from '../../../parameters.ts';
+import { encoder, unet } from '../../../unet.ts';
+import type { NetworkPart } from '../part.ts';
+
+export interface Output {
+  readonly shape: Shape;
+  readonly data: Float32Array;
+}
+
+/** Sigmoid for one output, else softmax over the outputs of each sample. */
+function probabilities({ shape, data }: Output): Output {
+  const outputs = shape[1]!;
+  const out = data.map((logit) => (outputs === 1 ? 1 / (1 + Math.exp(-logit)) : Math.exp(logit)));
+  if (outputs > 1)
+    for (let i = 0; i < out.length; i += outputs) {
+      const row = out.subarray(i, i + outputs);
+      const sum = row.reduce((a, b) => a + b, 0);
+      row.forEach((value, j) => {
+        row[j] = value / sum;
+      });
+    }
+  return { shape, data: out };
+}
+
+/** image (batch, 1, D, H, W). */
+export async function runPart(
+  part: NetworkPart,
+  table: ParameterTable,
+  flat: Float32Array,
+  size: readonly [number, number, number],
+  batch: number,
+  image: Float32Array,
+): Promise<Record<string, Output>> {
+  const graph = new Graph();
+  const parameters = parameterNodes(graph, 'parameters', table);
+  const x = graph.input('image', [batch, 1, ...size]);
+  const nodes: Record<string, Node> =
+    part === 'classifier'
+      ? { probabilities: classificationHead(graph, parameters, encoder(graph, parameters, x).at(-1)!) }
+      : part === 'backbone'
+        ? { ...unet(graph, parameters, x) }
+        : { probabilities: softmax(graph, segmentationHead(graph, parameters, unet(graph, parameters, x).local)) };
+  for (const [name, node] of Object.entries(nodes)) graph.output(name, node);
+  const session = await nodeCpuBackend(2).open({
+    states: new Map([['parameters', [table.flatLength]]]),
+    graphs: new Map([['forward', graph]]),
+  });
+  try {
+    await session.writeState('parameters', flat);
+    const results = await session.run('forward', { image });
+    const outputs = Object.entries(nodes).map(([name, { shape }]): [string, Output] => {
+      if (results[name]!.length !== elementCount(shape)) throw new Error(`${name}: ${results[name]!.length} values`);
+      const output = { shape, data: results[name]! };
+      return [name, part === 'classifier' ? probabilities(output) : output];
+    });
+    return Object.fromEntries(outputs);
+  } finally {
+    await session.close();
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * A model folder: `model.safetensors` (parameters under their published names) and `config.json` (what they are: architecture,
+ * the preprocessing they expect, how they came to be). Every command that takes a model takes such a folder, or a run, and then
+ * its best state.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { z } from 'zod';
+import { WorkError } from '../../common/errors.ts';
+import { parseJson } from '../../common/json.ts';
+import { version } from '../../common/version.ts';
+import { findFolder, isFile, writeFileAtomic } from '../../platform/node/files.ts';
+import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
+import {
+  CONFIG_FILE,
+  MODEL_FILE,
+  type ModelConfiguration,
+  modelConfigurationSchema,
+  parseModelConfiguration,
+} from '../configuration.ts';
+import type { NamedTensor } from '../safetensors.ts';
+import { readSafetensors, writeSafetensors } from './safetensors.ts';
+
+/** A configuration is a page of text; the record of a run lists its subjects. */
+const MAX_CONFIG_BYTES = 1_000_000;
+
+/** A network's parameters and what they are. */
+export interface Model {
+  readonly configuration: ModelConfiguration;
+  readonly parameters: ReadonlyMap<string, NamedTensor>;
+}
+
+/** The content of a JSON file. @throws WorkError naming the file */
+export async function readDocument(path: string, maxBytes = MAX_CONFIG_BYTES): Promise<unknown> {
+  try {
+    if ((await stat(path)).size > maxBytes) throw new Error(`more than ${maxBytes} bytes`);
+    return parseJson(await readFile(path, 'utf8'));
+  } catch (error) {
+    if (isMachineTrouble(error)) throw machineError(path, error);
+    throw new WorkError(`${path}: cannot be read as JSON: ${(error as Error).message}`);
+  }
+}
+
+/**
+ * Reads and checks a JSON file by a schema.
+ * @throws WorkError naming the file, and the first key that is wrong
+ */
+export async function readJson<Schema extends z.ZodType>(
+  path: string,
+  schema: Schema,
+  maxBytes?: number,
+): Promise<z.output<Schema>> {
+  const parsed = await readDocument(path, maxBytes);
+  const result = schema.safeParse(parsed);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0]!;
+  const { formatVersion } = parsed as { formatVersion?: unknown };
+  if (issue.path[0] === 'formatVersion' && typeof formatVersion === 'number')
+    throw new WorkError(
+      `${path}: formatVersion ${formatVersion}: made by another version of gvsl than this one (${version}), probably a newer one: update gvsl`,
+    );
+  throw new WorkError(
+    `${path}: ${issue.path.join('.') || 'the document'}: ${issue.message}; was it edited, or made by a newer version?`,
+  );
+}
+
+/** JSON as people read it; equal values give equal bytes. */
+export const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
+/** Writes a model's two files into a folder that exists, or is made. To replace a model whole, write it within `writeFolderAtomic`. */
+export async function writeModel(
+  folder: string,
+  configuration: ModelConfiguration,
+  parameters: Iterable<NamedTensor>,
+): Promise<void> {
+  // What cannot be read back must not be written.
+  const checked = modelConfigurationSchema.parse(configuration);
+  // "pt" is what PyTorch's readers look for: the names and shapes are a state dict's.
+  await writeSafetensors(join(folder, MODEL_FILE), parameters, { format: 'pt' });
+  await writeFileAtomic(join(folder, CONFIG_FILE), jsonText(checked));
+}
+
+/** A network computes with any bytes: what is damaged must not become an empty label map. @throws WorkError naming file and tensor */
+export function requireFinite(tensors: Iterable<NamedTensor>, file: string): void {
+  for (const { name, data } of tensors) {
+    const bad = data.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0)
+      throw new WorkError(`${file}: ${name} holds ${data[bad]} at index ${bad}: the file is damaged; take a copy of it`);
+  }
+}
+
+/**
+ * Reads a model.
+ * @param folder what `resolveModel` returned
+ * @throws WorkError naming the file that is missing or damaged
+ */
+export async function readModel(folder: string): Promise<Model> {
+  const path = join(folder, CONFIG_FILE);
+  const configuration = parseModelConfiguration(await readDocument(path), path);
+  const file = join(folder, MODEL_FILE);
+  const { tensors } = await readSafetensors(file);
+  requireFinite(tensors.values(), file);
+  return { configuration, parameters: tensors };
+}
+
+const isModelFolder = async (folder: string): Promise<boolean> =>
+  (await isFile(join(folder, MODEL_FILE))) && (await isFile(join(folder, CONFIG_FILE)));
+
+/**
+ * The model folder that a user means: the path itself, the folder of a `model.safetensors`, or of a run the best state, else the
+ * last. Nothing on the disk is changed, so a run may be going on.
+ * @throws WorkError that says what was found instead
+ */
+export async function resolveModel(path: string): Promise<string> {
+  const given = basename(path) === MODEL_FILE && (await isFile(path)) ? dirname(path) : path;
+  // RUN/last may lie ready beside its name if the run was killed while it was replaced.
+  const folder = (await findFolder(given)) ?? given;
+  if (await isModelFolder(folder)) return folder;
+  for (const which of ['best', 'last']) {
+    const state = await findFolder(join(folder, which));
+    if (state !== undefined && (await isModelFolder(state))) return state;
+  }
+  const found = await stat(folder).then(
+    (status) => (status.isDirectory() ? 'neither' : 'a file'),
+    () => 'nothing',
+  );
+  if (found === 'nothing') throw new WorkError(`${path}: no such folder; expected a model folder or a run`);
+  if (found === 'a file')
+    throw new WorkError(`${path}: a file; expected a folder with ${MODEL_FILE} and ${CONFIG_FILE}, or a run`);
+  if (await isFile(join(folder, 'metrics.jsonl')))
+    throw new WorkError(`${path}: a run without a checkpoint yet; wait for its first one, or continue it with --resume`);
+  throw new WorkError(
+    `${path}: neither a model folder (${MODEL_FILE} and ${CONFIG_FILE}) nor a run (a folder with best/ or last/)`,
+  );
+}

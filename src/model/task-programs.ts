@@ -1,0 +1,138 @@
+/**
+ * A pre-trained backbone at a task (docs/transfer.md): segmentation (local feature, one 3x3x3 convolution, softmax, Dice loss) and classification
+ * (global feature averaged, one linear layer, sigmoid, cross-entropy), as programs to train and to apply.
+ *
+ * The flat states are pre-training's. *Linear* evaluation freezes the backbone: only the head's gradients are computed, the others stay zero, and
+ * Adam leaves a parameter whose gradient was always zero as it is, bit by bit.
+ */
+import { Graph, type Node, type Program, type Shape } from '../engine/graph.ts';
+import { accumulate } from '../engine/ops/adam/adam.ts';
+import { binaryCrossEntropyLoss, crossEntropyLoss } from '../engine/ops/cross-entropy/cross-entropy.ts';
+import { diceLoss } from '../engine/ops/dice/dice.ts';
+import { add, sigmoid } from '../engine/ops/elementwise/elementwise.ts';
+import { view } from '../engine/ops/shape/shape.ts';
+import { softmax } from '../engine/ops/softmax/softmax.ts';
+import { recomputeCheap } from '../engine/recompute.ts';
+import type { Zyx } from '../geometry/volume.ts';
+import type { Architecture } from './architecture.ts';
+import { classificationHead, segmentationHead } from './heads.ts';
+import { gradientsOf } from './loss-scaling.ts';
+import { normsGraph, partOf, STATES, updateGraph } from './optimizer.ts';
+import { type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from './parameters.ts';
+import { encoder, unet } from './unet.ts';
+
+/** 'dice' is the paper's; 'diceCrossEntropy' adds the voxels' cross-entropy with the same weight, as nnU-Net does. */
+export type SegmentationLoss = 'dice' | 'diceCrossEntropy';
+
+export interface TransferOptions {
+  /** With the head of the task: `heads.segmentation` or `heads.classification`. */
+  readonly architecture: Architecture;
+  /** (D, H, W) of a crop. */
+  readonly size: Zyx;
+  /** Samples of a batch: gradients are means over it; one is computed at a time. */
+  readonly batch: number;
+  /** Linear evaluation: the backbone stays as it is. */
+  readonly frozen: boolean;
+  readonly loss: SegmentationLoss;
+  /** Only with `frozen` segmentation: `gradient` takes the local feature instead of the image. */
+  readonly fromFeatures?: boolean;
+  /** Whether `gradient` scales its loss, by the inputs of `lossScaleInputs`. */
+  readonly lossScaling?: boolean;
+}
+
+/** The head's logits on an image (1, 1, D, H, W). */
+function logitsOf(graph: Graph, parameters: ParameterNodes, { heads }: Architecture, image: Node): Node {
+  if (heads.segmentation !== undefined) return segmentationHead(graph, parameters, unet(graph, parameters, image).local);
+  return classificationHead(graph, parameters, encoder(graph, parameters, image)[4]!);
+}
+
+/** The head's probabilities: softmax over classes, or a sigmoid for each output. */
+const probabilitiesOf = (graph: Graph, { heads }: Architecture, logits: Node): Node =>
+  heads.segmentation === undefined ? sigmoid(graph, logits) : softmax(graph, logits);
+
+/** inputs image (or features) and truth (one-hot (1, K, D, H, W), or (1, outputs)); outputs loss.*; adds to the gradients. */
+function gradientGraph(options: TransferOptions, table: ParameterTable): Graph {
+  const { architecture, size, batch, frozen, loss, fromFeatures = false } = options;
+  const { segmentation, classification } = architecture.heads;
+  const graph = new Graph();
+  const parameters = parameterNodes(graph, STATES.parameters, table);
+  const logits = fromFeatures
+    ? segmentationHead(graph, parameters, graph.input('features', [1, architecture.widths[8]!, ...size]))
+    : logitsOf(graph, parameters, architecture, graph.input('image', [1, 1, ...size]));
+  const losses: [string, Node][] = [];
+  if (segmentation !== undefined) {
+    const truth = graph.input('truth', [1, segmentation, ...size]);
+    losses.push(['dice', diceLoss(graph, softmax(graph, logits), truth)]);
+    if (loss === 'diceCrossEntropy') losses.push(['crossEntropy', crossEntropyLoss(graph, logits, truth)]);
+  } else {
+    losses.push(['crossEntropy', binaryCrossEntropyLoss(graph, logits, graph.input('truth', [1, classification!]))]);
+  }
+  const total = losses.map(([, node]) => node).reduce((sum, node) => add(graph, sum, node));
+  for (const [name, node] of losses) graph.output(`loss.${name}`, node);
+  graph.output('loss.total', total);
+
+  const forwardNodes = graph.nodes.length;
+  const trained = table.parameters.filter((parameter) => !frozen || partOf(parameter) === 'head');
+  const gradients = gradientsOf(
+    graph,
+    total,
+    trained.map(({ name }) => parameters(name)),
+    options.lossScaling === true,
+  );
+  const flat = graph.state(STATES.gradients, [table.flatLength]);
+  trained.forEach(({ offset, shape }, i) => {
+    accumulate(graph, view(graph, flat, offset, shape), gradients[i]!, 1 / batch);
+  });
+  return recomputeCheap(graph, forwardNodes);
+}
+
+/** input image (1, 1, D, H, W); output probabilities (1, K, D, H, W) or (1, outputs). */
+function predictGraph(architecture: Architecture, size: Zyx, table: ParameterTable): Graph {
+  const graph = new Graph();
+  const parameters = parameterNodes(graph, STATES.parameters, table);
+  const logits = logitsOf(graph, parameters, architecture, graph.input('image', [1, 1, ...size]));
+  graph.output('probabilities', probabilitiesOf(graph, architecture, logits));
+  return graph;
+}
+
+/** input image (1, 1, D, H, W); outputs local (1, C, D, H, W) and global (1, C, D/16, H/16, W/16), or one of them. */
+function featuresGraph(size: Zyx, table: ParameterTable, wanted: 'local' | 'both'): Graph {
+  const graph = new Graph();
+  const parameters = parameterNodes(graph, STATES.parameters, table);
+  const { local, global } = unet(graph, parameters, graph.input('image', [1, 1, ...size]));
+  graph.output('local', local);
+  if (wanted === 'both') graph.output('global', global);
+  return graph;
+}
+
+/** The program of training on a task. Graphs: gradient, norms, update, predict; with `fromFeatures` also features (local). */
+export function transferProgram(options: TransferOptions): { program: Program; table: ParameterTable } {
+  const { architecture, size } = options;
+  const table = parameterTable(architecture);
+  const graphs = new Map([
+    ['gradient', gradientGraph(options, table)],
+    ['norms', normsGraph(table)],
+    ['update', updateGraph(table)],
+    ['predict', predictGraph(architecture, size, table)],
+  ]);
+  if (options.fromFeatures) graphs.set('features', featuresGraph(size, table, 'local'));
+  const states = new Map(Object.values(STATES).map((name) => [name, [table.flatLength] as Shape]));
+  return { program: { states, graphs }, table };
+}
+
+const applied = (architecture: Architecture, name: string, graphOf: (table: ParameterTable) => Graph) => {
+  const table = parameterTable(architecture);
+  const program: Program = {
+    states: new Map([[STATES.parameters, [table.flatLength] as Shape]]),
+    graphs: new Map([[name, graphOf(table)]]),
+  };
+  return { program, table };
+};
+
+/** The program that applies a trained task to windows of `size`. Graph: predict. */
+export const predictionProgram = (architecture: Architecture, size: Zyx): { program: Program; table: ParameterTable } =>
+  applied(architecture, 'predict', (table) => predictGraph(architecture, size, table));
+
+/** The program that gives a backbone's features of windows of `size`. Graph: features (local and global). */
+export const featuresProgram = (architecture: Architecture, size: Zyx): { program: Program; table: ParameterTable } =>
+  applied(architecture, 'features', (table) => featuresGraph(size, table, 'both'));

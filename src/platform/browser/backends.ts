@@ -1,0 +1,61 @@
+/** The backends of this browser by name. */
+
+import { WorkError } from '../../common/errors.ts';
+import type { Backend } from '../../engine/backend.ts';
+import { type WebGpuHost, webGpuBackend } from '../../engine/backends/webgpu/backend.ts';
+import { describeAdapter, isSoftware, openDevice } from '../../engine/backends/webgpu/device.ts';
+import { availableThreads, browserCpuBackend } from './cpu-host.ts';
+
+export type BackendName = 'webgpu' | 'cpu';
+
+/** What can compute here. */
+export interface Devices {
+  /** The fastest first. */
+  readonly choices: readonly { readonly name: BackendName; readonly label: string }[];
+  /** Why it is not more, a sentence each. */
+  readonly notes: readonly string[];
+}
+
+const findAdapter = async (): Promise<GPUAdapter | null> =>
+  (await navigator.gpu?.requestAdapter({ powerPreference: 'high-performance' })) ?? null;
+
+export async function describeDevices(): Promise<Devices> {
+  const adapter = await findAdapter();
+  const threads = availableThreads();
+  const cpu = { name: 'cpu', label: `CPU: ${threads} thread${threads === 1 ? '' : 's'}` } as const;
+  const gpu = adapter && ({ name: 'webgpu', label: `GPU: ${describeAdapter(adapter)}` } as const);
+  const software = adapter !== null && isSoftware(adapter);
+  const notes = [
+    ...(navigator.gpu ? [] : ['This browser has no WebGPU, so the CPU computes.']),
+    ...(navigator.gpu && !gpu ? ['WebGPU finds no GPU here, so the CPU computes.'] : []),
+    ...(software ? ['The GPU is emulated in software here: the CPU is faster.'] : []),
+    ...(globalThis.crossOriginIsolated
+      ? []
+      : ['One thread: a server that isolates the page from other origins, as gvsl page does, would allow more.']),
+  ];
+  return { choices: !gpu ? [cpu] : software ? [cpu, gpu] : [gpu, cpu], notes };
+}
+
+let host: Promise<WebGpuHost> | undefined;
+
+async function openHost(): Promise<WebGpuHost> {
+  const adapter = await findAdapter();
+  if (!adapter) throw new WorkError('WebGPU finds no GPU any more; compute on the CPU');
+  const opened = await openDevice(adapter);
+  // the next call asks for a new one
+  opened.device.lost.then(() => {
+    host = undefined;
+  });
+  return opened;
+}
+
+export async function openBackend(name: BackendName): Promise<Backend> {
+  if (name === 'cpu') return browserCpuBackend();
+  host ??= openHost();
+  try {
+    return webGpuBackend(await host);
+  } catch (error) {
+    host = undefined;
+    throw error;
+  }
+}

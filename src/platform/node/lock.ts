@@ -1,0 +1,209 @@
+/**
+ * One writer a folder: a `.lock` file that says which process holds it. A lock whose process is gone (killed, or the machine was
+ * restarted) is taken over; one of another machine cannot be judged from here and is respected.
+ *
+ * A lock appears with its whole content: it is written aside and linked to its name, which fails where there is one (link(2)). A stale lock is
+ * replaced only by whoever holds a second lock, named after the stale one's content, and only while the stale one still stands: so of
+ * several processes that find it stale one succeeds, and none moves what another has made in the meantime.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
+import { WorkError } from '../../common/errors.ts';
+import { asideOf } from './files.ts';
+import { isMachineTrouble, machineError } from './machine.ts';
+
+interface Holder {
+  readonly pid: number;
+  readonly host: string;
+  /** Distinguishes a process from a later one with its number; null where the system does not tell. */
+  readonly startedAt: string | null;
+  /** No two locks are alike, not even one process's. */
+  readonly nonce: string;
+}
+
+/**
+ * Where files cannot be linked (exFAT, some network drives) a lock is made empty and filled in the next instant; one that stays without
+ * content so long belongs to a process that was killed in it.
+ */
+const EMPTY_LOCK_STALE_MS = 10_000;
+/** A takeover is a few calls; whoever meets one waits for it, at most so long. */
+const TAKEOVER_WAIT_MS = 2000;
+/** Codes of link(2) on file systems without it. */
+const NO_LINKS = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'EINVAL', 'UNKNOWN'];
+
+/** Linux: the start of a process in clock ticks since boot, field 22 of its stat line (the name before may contain anything but ')'). */
+function startOf(pid: number): string | null {
+  try {
+    const line = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return line.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function isRunning({ pid, startedAt }: Holder): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    // EPERM: it runs, as another user.
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  return startedAt === null || startOf(pid) === startedAt;
+}
+
+/** The content of a lock file; undefined if it is gone. */
+function contentOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function isStale(content: string, path: string): boolean {
+  try {
+    const holder = JSON.parse(content) as Holder;
+    return holder.host === hostname() && !isRunning(holder);
+  } catch {
+    const madeMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+    return madeMs !== undefined && Date.now() - madeMs > EMPTY_LOCK_STALE_MS;
+  }
+}
+
+/** Makes `path` with `content`, whole from the start. @returns false if there is one already */
+function create(path: string, content: string): boolean {
+  const aside = asideOf(path);
+  try {
+    writeFileSync(aside, content, { flag: 'wx' });
+    linkSync(aside, path);
+    return true;
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return false;
+    if (!NO_LINKS.includes(code)) throw error;
+  } finally {
+    rmSync(aside, { force: true });
+  }
+  try {
+    const file = openSync(path, 'wx');
+    try {
+      writeSync(file, content);
+    } finally {
+      closeSync(file);
+    }
+    return contentOf(path) === content;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+const pause = (milliseconds: number): void => {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+};
+
+/** The lock that a takeover of `path` with this content needs. */
+const takeoverOf = (path: string, content: string): string =>
+  `${path}.${createHash('sha256').update(content).digest('hex').slice(0, 16)}`;
+
+/**
+ * Makes the lock file `path`, in the place of a stale one if need be.
+ * @returns what stands there if another process holds it
+ */
+function acquire(path: string, mine: string): string | undefined {
+  for (;;) {
+    if (create(path, mine)) return undefined;
+    const theirs = contentOf(path);
+    if (theirs === undefined) continue;
+    if (!isStale(theirs, path)) return theirs;
+    const takeover = takeoverOf(path, theirs);
+    const startMs = performance.now();
+    for (let other = acquire(takeover, mine); other !== undefined; other = acquire(takeover, mine)) {
+      if (performance.now() - startMs > TAKEOVER_WAIT_MS) return other;
+      pause(5);
+    }
+    try {
+      // still the one that was judged: whoever else took it over had this second lock too
+      if (contentOf(path) !== theirs || !isStale(theirs, path)) continue;
+      const aside = asideOf(path);
+      writeFileSync(aside, mine, { flag: 'wx' });
+      try {
+        renameSync(aside, path);
+      } catch (error) {
+        rmSync(aside, { force: true });
+        throw error;
+      }
+      return undefined;
+    } finally {
+      rmSync(takeover, { force: true });
+    }
+  }
+}
+
+/**
+ * Removes what processes left that were killed while they made or took over a lock here. Only for whoever holds it: then no takeover that
+ * was under way can succeed any more, since the content that it was for never comes back.
+ */
+function sweep(path: string): void {
+  const name = /^\.lock(?:\.[0-9a-f]{16})*(?:\.[0-9a-f]{8}\.part)?$/;
+  for (const entry of readdirSync(dirname(path)).filter((each) => each !== '.lock' && name.test(each))) {
+    const left = join(dirname(path), entry);
+    const content = contentOf(left);
+    if (content !== undefined && isStale(content, left)) rmSync(left, { force: true });
+  }
+}
+
+/** mkdir with the folders above; Node's own recursive form never returns in file systems that refuse folders, such as /proc. */
+function makeFolderSync(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })) return;
+  if (dirname(path) !== path) makeFolderSync(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
+/**
+ * Locks a folder (made if missing) for this process.
+ * @returns what unlocks it
+ * @throws WorkError naming the holder if another process has it, MachineError naming the folder if no lock can be made there
+ */
+export function lockFolder(folder: string): () => void {
+  const path = join(folder, '.lock');
+  const mine = JSON.stringify({
+    pid: process.pid,
+    host: hostname(),
+    startedAt: startOf(process.pid),
+    nonce: randomBytes(8).toString('hex'),
+  } satisfies Holder);
+  let theirs: string | undefined;
+  try {
+    makeFolderSync(folder);
+    theirs = acquire(path, mine);
+    if (theirs === undefined) sweep(path);
+  } catch (error) {
+    throw isMachineTrouble(error) ? machineError(folder, error) : error;
+  }
+  if (theirs !== undefined)
+    throw new WorkError(
+      `${folder}: another process is writing there (${theirs || 'it is just starting'}); wait for it or stop it. If it is certainly gone, delete ${path}`,
+    );
+  return () => {
+    if (contentOf(path) === mine) rmSync(path, { force: true });
+  };
+}

@@ -1,0 +1,84 @@
+/** The local server of the page: this machine alone, nothing but the built files. */
+import { existsSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import sirv from 'sirv';
+import { WorkError } from '../../common/errors.ts';
+
+/**
+ * Isolation from other origins lets the page's threads share memory. The policy keeps it from talking to anyone but this server, whatever is
+ * in a file; 'wasm-unsafe-eval' compiles WebAssembly and nothing else, so text is never run.
+ */
+const HEADERS = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Content-Security-Policy': [
+    "default-src 'self'",
+    "script-src 'self' 'wasm-unsafe-eval'",
+    "worker-src 'self'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data: blob:",
+    "connect-src 'self' data: blob:",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; '),
+  'X-Content-Type-Options': 'nosniff',
+  'Cache-Control': 'no-cache',
+} as const;
+
+/** A running server; `close` it. */
+export interface PageServer {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** The names that this machine has for itself. A page elsewhere whose own name was made to lead here (DNS rebinding) asks by that name. */
+const isOwnName = (host: string | undefined): boolean => /^(127\.0\.0\.1|localhost)(:\d+)?$/i.test(host ?? '');
+
+/**
+ * Serves a folder on the loopback interface.
+ * @param isolated false leaves out the headers of isolation: the page then computes with one thread
+ * @throws WorkError if the port is taken, or the folder is missing
+ */
+export async function servePage(folder: string, port: number, isolated = true): Promise<PageServer> {
+  if (!existsSync(join(folder, 'index.html')))
+    throw new WorkError(`${folder}: no page in this folder (index.html); build it with npm run build`);
+  const serve = sirv(folder, {
+    etag: true,
+    setHeaders: (response) => {
+      for (const [name, value] of Object.entries(HEADERS))
+        if (isolated || !name.startsWith('Cross-Origin-')) response.setHeader(name, value);
+    },
+  });
+  const server: Server = createServer((request, response) => {
+    if (!isOwnName(request.headers.host)) {
+      response.writeHead(421).end('this server is for this machine alone\n');
+      return;
+    }
+    serve(request, response, () => {
+      response.writeHead(404).end('not found\n');
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new WorkError(`--port ${port}: another program has this port; choose another, or 0 for any that is free`)
+          : error.code === 'EACCES'
+            ? new WorkError(`--port ${port}: this user may not take this port; choose one above 1023`)
+            : error,
+      );
+    });
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

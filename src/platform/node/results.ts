@@ -1,0 +1,107 @@
+/**
+ * A folder of results whose names come from elsewhere (the inputs', fixed ones). A call may replace what an earlier one wrote there, and
+ * nothing else: a label map that somebody made or corrected by hand is not lost to a prediction of the same name.
+ *
+ * The folder's hidden record holds the content hash of every result. A name without a hash was about to be written by a call that was stopped.
+ */
+import { lstat, readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { MachineError, UsageError, WorkError } from '../../common/errors.ts';
+import { formatNames } from '../../common/format-names.ts';
+import { makeFolder, removeLeftOvers, sha256Of, writeFileAtomic } from './files.ts';
+import { refuseReplacing } from './guard.ts';
+import { lockFolder } from './lock.ts';
+import { withMachineTrouble } from './machine.ts';
+
+const RECORD = '.gvsl-results.json';
+
+type Files = Record<string, string | null>;
+
+async function readRecord(folder: string): Promise<Files> {
+  const text = await readFile(join(folder, RECORD), 'utf8').catch(() => '{}');
+  try {
+    const { files } = JSON.parse(text) as { files?: Files };
+    return files ?? {};
+  } catch {
+    return {};
+  }
+}
+
+const PAUSE_MS = 20;
+const PATIENCE_MS = 10_000;
+
+/** Several calls may write into one folder at the same time, each its own names; each waits for the moment that another needs here. */
+async function record(folder: string, changes: Files): Promise<void> {
+  const unlock = await (async () => {
+    for (const startedMs = performance.now(); ; ) {
+      try {
+        return lockFolder(folder);
+      } catch (error) {
+        const isHeld = error instanceof WorkError && !(error instanceof MachineError);
+        if (!isHeld || performance.now() - startedMs > PATIENCE_MS) throw error;
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      }
+    }
+  })();
+  try {
+    const files = { ...(await readRecord(folder)), ...changes };
+    const sorted = Object.fromEntries(Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1)));
+    await writeFileAtomic(join(folder, RECORD), `${JSON.stringify({ format: 1, files: sorted }, null, 2)}\n`);
+  } finally {
+    unlock();
+  }
+}
+
+/** A folder that results are written into. */
+export interface ResultFolder {
+  /** Call it when these results are written. */
+  finish(names: readonly string[]): Promise<void>;
+}
+
+export interface ResultNames {
+  /** Everything that may be written, by path within the folder. */
+  readonly names: readonly string[];
+  /** Replaces what is there, whoever made it (inputs never). */
+  readonly overwrite: boolean;
+  /** What called, for messages: 'gvsl segment'. */
+  readonly by: string;
+}
+
+/**
+ * Makes the folder and sees that `names` may be written there, before anything is computed.
+ * @throws UsageError for a folder that is a file, and for a name that would replace an input or a file that was not written by an earlier call
+ */
+export async function openResults(folder: string, { names, overwrite, by }: ResultNames): Promise<ResultFolder> {
+  const facts = await stat(folder).catch(() => undefined);
+  if (facts && !facts.isDirectory()) throw new UsageError(`--out ${folder}: a file; expected a folder`);
+  await refuseReplacing(...names.map((name) => join(folder, name)));
+  const known = await readRecord(folder);
+  const foreign: string[] = [];
+  for (const name of names) {
+    const path = join(folder, name);
+    const there = await lstat(path).catch(() => undefined);
+    if (there?.isDirectory()) throw new UsageError(`${path}: a folder; a file is to be written there: choose another --out`);
+    if (!there || overwrite || known[name] === null) continue;
+    if (!there.isFile() || known[name] !== (await sha256Of(path))) foreign.push(name);
+  }
+  if (foreign.length > 0) {
+    throw new UsageError(
+      `--out ${folder}: ${formatNames(foreign)} ${foreign.length > 1 ? 'are' : 'is'} there already and ${foreign.length > 1 ? 'were' : 'was'} not written by ${by}, or changed since; choose another folder, or replace with --overwrite`,
+    );
+  }
+  await withMachineTrouble(folder, () => makeFolder(folder));
+  for (const place of new Set([folder, ...names.map((name) => dirname(join(folder, name)))])) await removeLeftOvers(place);
+  await record(folder, Object.fromEntries(names.map((name) => [name, null])));
+  return {
+    finish: async (written) => {
+      const hashes: Files = {};
+      // what another call with the same names has taken away is about to be written by that one
+      for (const name of written)
+        hashes[name] = await sha256Of(join(folder, name)).catch((error: NodeJS.ErrnoException) => {
+          if (error.code !== 'ENOENT') throw error;
+          return null;
+        });
+      await record(folder, hashes);
+    },
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * WebGPU in Node: the optional package `webgpu` (Dawn), loaded when it is asked for. A device is opened once for the whole process.
+ */
+
+import { UsageError } from '../../common/errors.ts';
+import type { WebGpuHost } from '../../engine/backends/webgpu/backend.ts';
+import { describeAdapter, isSoftware, openDevice } from '../../engine/backends/webgpu/device.ts';
+import { adviseVulkan, findVulkan } from './vulkan.ts';
+
+/** Loads the package. @throws UsageError that says how to install it */
+async function loadGpu(): Promise<GPU> {
+  let webgpu: typeof import('webgpu');
+  try {
+    webgpu = await import('webgpu');
+  } catch (error) {
+    throw new UsageError(
+      `--backend webgpu: the optional package webgpu could not be loaded (${(error as Error).message.split('\n')[0]}); install it with npm install webgpu, or use --backend cpu`,
+    );
+  }
+  return webgpu.create([]);
+}
+
+/** What to do where no adapter is found, on this system. */
+const adviseDriver = (): string =>
+  process.platform === 'linux'
+    ? adviseVulkan(findVulkan())
+    : "install the GPU's current driver; in a virtual machine a GPU must be passed through";
+
+/** An adapter, as `gvsl doctor` lists it. */
+export interface AdapterSummary {
+  readonly name: string;
+  /** A driver that computes on the processor. */
+  readonly software: boolean;
+  /** The largest tensor in one binding, and the largest buffer. */
+  readonly maxStorageBufferBindingSize: number;
+  readonly maxBufferSize: number;
+  readonly maxComputeWorkgroupsPerDimension: number;
+  readonly features: readonly string[];
+}
+
+/** Features that gvsl uses, or that its users ask for. */
+const FEATURES = ['timestamp-query', 'shader-f16', 'subgroups'] as const;
+
+/** The adapters that WebGPU offers: the quick one first, the thrifty one where it is another. @throws UsageError as {@link nodeWebGpuHost} */
+export async function listAdapters(): Promise<readonly AdapterSummary[]> {
+  const gpu = await loadGpu();
+  const adapters = [
+    await gpu.requestAdapter({ powerPreference: 'high-performance' }),
+    await gpu.requestAdapter({ powerPreference: 'low-power' }),
+  ];
+  const summaries = adapters.flatMap((adapter) =>
+    adapter
+      ? {
+          name: describeAdapter(adapter),
+          software: isSoftware(adapter),
+          maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
+          maxBufferSize: adapter.limits.maxBufferSize,
+          maxComputeWorkgroupsPerDimension: adapter.limits.maxComputeWorkgroupsPerDimension,
+          features: FEATURES.filter((feature) => adapter.features.has(feature)),
+        }
+      : [],
+  );
+  if (summaries.length === 0) throw new UsageError(`no GPU that WebGPU can use: ${adviseDriver()}`);
+  return summaries.filter(({ name }, i) => summaries.findIndex((other) => other.name === name) === i);
+}
+
+async function openHost(): Promise<WebGpuHost> {
+  const gpu = await loadGpu();
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) throw new UsageError(`--backend webgpu: no GPU that WebGPU can use: ${adviseDriver()}. Or use --backend cpu`);
+  // the process keeps the objects that the device depends on
+  return Object.assign(await openDevice(adapter), { gpu, adapter });
+}
+
+let opened: Promise<WebGpuHost> | undefined;
+
+/** The machine's GPU. @throws UsageError that says what is missing */
+export function nodeWebGpuHost(): Promise<WebGpuHost> {
+  opened ??= openHost().then((host) => {
+    // whoever asks after a loss gets a new one
+    host.device.lost.then(() => {
+      opened = undefined;
+    });
+    return host;
+  });
+  return opened;
+}

@@ -1,0 +1,217 @@
+/**
+ * The loop that every training shares: examples, gradients, Adam, logs, evaluation, checkpoints. What is computed from an example, and
+ * how a state is judged, is the caller's; everything random follows from (seed, step, sample), so a run is the same in one go or resumed.
+ *
+ * The session's program has the flat states of `STATES` and the graphs `norms` and `update` (src/methods/gvsl/program.ts).
+ */
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { WorkError } from '../../common/errors.ts';
+import { withSentence } from '../../common/plain-error.ts';
+import type { Session } from '../../engine/backend.ts';
+import type { LoopConfiguration } from '../../methods/schema-parts.ts';
+import type { ModelConfiguration } from '../../model/configuration.ts';
+import { nextLossScale } from '../../model/loss-scaling.ts';
+import { flatTensor, namedTensors } from '../../model/named-parameters.ts';
+import { STATES } from '../../model/optimizer.ts';
+import { initialParameters, type ParameterTable } from '../../model/parameters.ts';
+import type { ExampleSource } from '../../platform/node/example-source.ts';
+import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
+import type { Progress } from '../../platform/node/progress.ts';
+import { learningRateOf, onlyGradientsOverflowed, type StepTools, trainStep } from '../step.ts';
+import { type Checkpoint, INITIAL_STATE, type Run, type TrainingState } from './checkpoint.ts';
+import { type EventLog, openEventLog } from './log/events.ts';
+import { type MetricsLog, openMetricsLog } from './log/metrics.ts';
+
+/** What an evaluation is told, and where it writes. */
+export interface EvaluationContext {
+  /** Steps done. */
+  readonly step: number;
+  /** Whether pictures are due. */
+  readonly pictures: boolean;
+  readonly metrics: MetricsLog;
+  readonly events: EventLog;
+  /** Seconds, for event records. */
+  readonly now: () => number;
+}
+
+/** A training, as the loop sees it. */
+export interface Training<Images> {
+  readonly out: string;
+  readonly configuration: LoopConfiguration;
+  readonly run: Run;
+  /** Of the run, for its checkpoints (run-record.ts). */
+  readonly identity: string;
+  readonly session: Session;
+  readonly table: ParameterTable;
+  readonly progress: Progress;
+  readonly examples: ExampleSource<Images>;
+  readonly gradient: StepTools<Images>['gradient'];
+  /** Whether `gradient` takes the inputs that scale a loss. */
+  readonly lossScaling: boolean;
+  readonly modelConfiguration: (step: number) => ModelConfiguration;
+  /** Judges the state: a score, the lower the better, or null if there is nothing to judge by. Also called before the first step. */
+  readonly evaluate: (context: EvaluationContext) => Promise<number | null>;
+  /** Aborted: the run ends after the step, with a checkpoint. */
+  readonly signal?: AbortSignal;
+}
+
+export interface TrainingResult {
+  readonly state: TrainingState;
+  /** True if it did all its steps, or stopped because it got no better. */
+  readonly finished: boolean;
+  readonly stoppedEarly: boolean;
+  /** Total loss of the last step that was not skipped. */
+  readonly loss: number | null;
+  /** Share of the time that computing waited for examples. */
+  readonly waitShare: number;
+}
+
+/** Puts a run's state into its session: that of its checkpoint, which is let go of then, or a new one's. */
+export async function restoreState(
+  session: Session,
+  table: ParameterTable,
+  run: Run,
+  start: Float32Array | number,
+): Promise<void> {
+  const { checkpoint, path } = run;
+  if (!checkpoint) {
+    await session.writeState(STATES.parameters, typeof start === 'number' ? initialParameters(table, start) : start);
+    return;
+  }
+  await session.writeState(STATES.parameters, flatTensor(table, checkpoint.parameters, path));
+  await session.writeState(STATES.firstMoment, flatTensor(table, checkpoint.moments.first, path));
+  await session.writeState(STATES.secondMoment, flatTensor(table, checkpoint.moments.second, path));
+  run.release();
+}
+
+/** Trains until the last step, a stop, or no more gain. @throws WorkError if too many steps in a row are not finite */
+export async function runTraining<Images>(training: Training<Images>): Promise<TrainingResult> {
+  const { configuration, out, run, session, table, progress, examples, signal } = training;
+  const { steps, batch, log } = configuration;
+  let state: TrainingState = { ...(run.state ?? INITIAL_STATE), run: training.identity };
+  const firstStep = state.step;
+  const now = (): number => Date.now() / 1000;
+  const metrics = openMetricsLog(join(out, 'metrics.jsonl'), firstStep > 0 ? firstStep : -1);
+  let events: EventLog;
+  try {
+    events = openEventLog(join(out, 'events'), firstStep > 0 ? firstStep : -1, now());
+  } catch (error) {
+    metrics.close();
+    throw error;
+  }
+
+  let loss: number | null = null;
+  let [waitedMs, spentMs] = [0, 0];
+  let savedAtMs = performance.now();
+  let saved = run.state !== undefined;
+
+  const checkpoint = async (): Promise<Checkpoint> => {
+    const flat = (name: string) => session.readState(name).then((values) => namedTensors(table, values));
+    return {
+      configuration: training.modelConfiguration(state.step),
+      parameters: await flat(STATES.parameters),
+      moments: { first: await flat(STATES.firstMoment), second: await flat(STATES.secondMoment) },
+      state,
+    };
+  };
+  const save = async (): Promise<void> => {
+    metrics.sync();
+    await run.save('last', await checkpoint());
+    saved = true;
+    savedAtMs = performance.now();
+  };
+  const evaluate = async (pictures: boolean): Promise<void> => {
+    const score = await training.evaluate({ step: state.step, pictures, metrics, events, now });
+    if (state.step > 0 && score !== null && Number.isFinite(score) && (!state.best || score < state.best.score)) {
+      state = { ...state, best: { step: state.step, score } };
+      await run.save('best', await checkpoint());
+    }
+  };
+  /** Whether so many evaluations in a row were no better. It follows from the state alone, so a resumed run stops at the same step. */
+  const exhausted = (): boolean => {
+    const { earlyStopEvaluations: patience = 0, log: every } = configuration;
+    return patience > 0 && state.best !== null && state.step - state.best.step >= patience * every.evaluateEverySteps;
+  };
+
+  try {
+    if (firstStep === 0) {
+      await save();
+      if (log.evaluateEverySteps > 0) await evaluate(log.picturesEverySteps > 0);
+    }
+    progress.start(steps, 'steps', firstStep);
+    while (state.step < steps && !exhausted() && !signal?.aborted) {
+      const startMs = performance.now();
+      const taken = await Promise.all(Array.from({ length: batch }, (_, sample) => examples.take(state.step, sample)));
+      const waitMs = performance.now() - startMs;
+      const scale = training.lossScaling ? state.lossScale : undefined;
+      const result = await trainStep(training, taken, learningRateOf(configuration, state.step), state.adamSteps, scale);
+      const { loss: losses, gradientNorm, finite } = result;
+      // of no account as long as a smaller scale may help
+      const overflowed = scale !== undefined && scale.factor > 1 && onlyGradientsOverflowed(result);
+      const stepMs = performance.now() - startMs;
+      [waitedMs, spentMs] = [waitedMs + waitMs, spentMs + stepMs];
+      state = {
+        ...state,
+        step: state.step + 1,
+        adamSteps: state.adamSteps + (finite ? 1 : 0),
+        skippedSteps: state.skippedSteps + (finite ? 0 : 1),
+        skippedInRow: finite ? 0 : state.skippedInRow + (overflowed ? 0 : 1),
+        lossScale: scale ? nextLossScale(scale, !finite) : state.lossScale,
+      };
+      const last = state.step === steps;
+      if (finite) loss = losses.total!;
+      else if (overflowed)
+        progress.say(
+          `step ${state.step}: skipped, gradients beyond half precision; the loss is scaled by ${state.lossScale.factor} from now on`,
+        );
+      else
+        progress.say(
+          `step ${state.step}: skipped, ${Object.entries({ ...losses, ...gradientNorm })
+            .filter(([, value]) => !Number.isFinite(value))
+            .map(([name, value]) => `${name} is ${value}`)
+            .join(', ')}`,
+        );
+      if (!finite || last || state.step % log.everySteps === 0) {
+        const learningRate = learningRateOf(configuration, state.step - 1);
+        const timing = { stepSeconds: stepMs / 1000, waitShare: waitMs / stepMs };
+        const record = { loss: losses, gradientNorm, learningRate, ...timing, ...(scale && { lossScale: scale.factor }) };
+        metrics.append({ kind: 'step', step: state.step, ...record, ...(finite ? {} : { skipped: true }) });
+        const scalars: Record<string, number> = { learningRate, stepSeconds: stepMs / 1000 };
+        for (const [name, value] of Object.entries(losses)) scalars[`loss/${name}`] = value;
+        for (const [name, value] of Object.entries(gradientNorm)) scalars[`gradientNorm/${name}`] = value;
+        events.scalars(state.step, scalars, now());
+      }
+      progress.advance(1, `loss ${losses.total?.toFixed(4)}`);
+      if (state.skippedInRow >= configuration.maxNonFiniteSteps) {
+        await save();
+        throw new WorkError(
+          `${state.skippedInRow} steps in a row had a loss or gradient that is not finite; the last good state is kept in ${join(out, 'last')}. Lower the learning rate (--lr), or look for odd images in the cohort`,
+        );
+      }
+      const due = (every: number): boolean => every > 0 && (last || state.step % every === 0);
+      if (due(log.evaluateEverySteps)) await evaluate(due(log.picturesEverySteps));
+      const minutes = (performance.now() - savedAtMs) / 60_000;
+      if (last || due(log.checkpointEverySteps) || (log.checkpointEveryMinutes > 0 && minutes >= log.checkpointEveryMinutes))
+        await save();
+      await nextTurn(); // lets a signal in
+    }
+    if (state.step < steps) await save();
+  } catch (error) {
+    // whatever failed, a step, a judgement or a checkpoint: the one before it is whole
+    if (!saved || !(error instanceof Error) || state.skippedInRow >= configuration.maxNonFiniteSteps) throw error;
+    const known = isMachineTrouble(error) ? machineError((error as NodeJS.ErrnoException).path ?? out, error) : error;
+    throw withSentence(known, `; ${join(out, 'last')} holds the last checkpoint, and --resume goes on from it`);
+  } finally {
+    metrics.close();
+    events.close();
+  }
+  const stoppedEarly = state.step < steps && exhausted();
+  return {
+    state,
+    finished: state.step === steps || stoppedEarly,
+    stoppedEarly,
+    loss,
+    waitShare: spentMs > 0 ? waitedMs / spentMs : 0,
+  };
+}

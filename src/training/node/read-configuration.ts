@@ -1,0 +1,171 @@
+/**
+ * A configuration from a YAML or JSON file and from options, which override it; every problem is said at once, each with where
+ * it stands, what was expected and what was found.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { distance } from 'fastest-levenshtein';
+import { parse as parseYaml, YAMLParseError } from 'yaml';
+import type { z } from 'zod';
+import { UsageError } from '../../common/errors.ts';
+import { parseJson, quoteJson } from '../../common/json.ts';
+import { type PretrainConfiguration, pretrainConfigurationSchema } from '../../methods/gvsl/configuration.ts';
+import { type ConfigurationKind, type ConfigurationSchema, configurationKeys } from '../configuration-reference.ts';
+import { RUN_FILE, RUN_KINDS, readRunRecord } from './run-record.ts';
+
+/** A value that an option gives; it goes before the file's. */
+export interface Override {
+  /** 'data.patch' */
+  readonly path: string;
+  /** '--patch', for messages. */
+  readonly option: string;
+  readonly value: unknown;
+}
+
+/** A configuration is a page of text; more is some other file. */
+const MAX_FILE_BYTES = 1_000_000;
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+async function readDocument(file: string): Promise<unknown> {
+  const sizeBytes = await stat(file).then(
+    (status) => (status.isFile() ? status.size : undefined),
+    () => undefined,
+  );
+  if (sizeBytes === undefined) throw new UsageError(`${file}: no such file; expected a configuration in YAML or JSON`);
+  if (sizeBytes > MAX_FILE_BYTES)
+    throw new UsageError(`${file}: ${sizeBytes} bytes are no configuration; give a YAML or JSON file`);
+  try {
+    const text = await readFile(file, 'utf8');
+    // An empty file is an empty configuration: everything at its default.
+    return (/\.json$/i.test(file) ? parseJson(text) : parseYaml(text)) ?? {};
+  } catch (error) {
+    const what = error instanceof YAMLParseError ? 'YAML' : 'JSON or YAML';
+    throw new UsageError(`${file}: not readable as ${what}: ${(error as Error).message.trim()}`);
+  }
+}
+
+/** A copy of `document` with `value` at `path`; sections on the way that are missing are made. */
+function withValue(document: unknown, path: readonly string[], value: unknown): unknown {
+  const [key, ...rest] = path;
+  if (key === undefined) return value;
+  // What is no section stays as it is, so that the schema can say what is wrong with it.
+  if (document !== undefined && !isRecord(document)) return document;
+  return { ...document, [key]: withValue(document?.[key], rest, value) };
+}
+
+/** The known path nearest to an unknown one: a neighbour, or the same name in another section. */
+function nearest(path: string, schema: ConfigurationSchema): string | undefined {
+  const parent = path.slice(0, path.lastIndexOf('.') + 1);
+  const leaf = (of: string): string => of.slice(of.lastIndexOf('.') + 1);
+  const name = leaf(path).toLowerCase();
+  let best: { path: string; score: number } | undefined;
+  for (const { path: known } of configurationKeys(schema)) {
+    const edits = distance(name, leaf(known).toLowerCase());
+    const neighbour = known.slice(0, known.lastIndexOf('.') + 1) === parent;
+    if (edits > (neighbour ? Math.max(2, name.length / 2) : name.length / 4)) continue;
+    // The very name in another section beats a neighbour that is not quite it.
+    const score = edits + (neighbour ? 0 : 0.5);
+    if (!best || score < best.score) best = { path: known, score };
+  }
+  return best?.path;
+}
+
+/** What stands at `path` in a document, as a message shows it. */
+function found(document: unknown, path: readonly PropertyKey[]): string {
+  const value = path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], document);
+  return typeof value === 'number' ? String(value) : value === undefined ? 'nothing' : quoteJson(value);
+}
+
+const PRETRAIN: ConfigurationKind<typeof pretrainConfigurationSchema> = {
+  schema: pretrainConfigurationSchema,
+  command: 'pretrain',
+};
+
+/**
+ * Checks a document (what a file holds) with its overrides and fills in the defaults.
+ * @param source names the document in messages: the file's path
+ * @throws UsageError with a line for each problem
+ */
+export function parseConfigurationOf<Schema extends ConfigurationSchema>(
+  { schema, command }: ConfigurationKind<Schema>,
+  document: unknown,
+  overrides: readonly Override[] = [],
+  source = 'configuration',
+): z.output<Schema> {
+  const whole = overrides.reduce((before, { path, value }) => withValue(before, path.split('.'), value), document);
+  const result = schema.safeParse(whole);
+  if (result.success) return result.data;
+
+  const lines = result.error.issues.flatMap((issue: z.core.$ZodIssue): string[] => {
+    const names = issue.path.filter((part) => typeof part === 'string');
+    const path = names.join('.');
+    if (issue.code === 'unrecognized_keys')
+      return issue.keys.map((key) => {
+        const unknown = [...names, key].join('.');
+        const known = nearest(unknown, schema);
+        return `${source}: ${unknown}: unknown key${known ? `; did you mean ${known}?` : `; gvsl ${command} --help lists the known ones`}`;
+      });
+    const option = overrides.find((override) => override.path === path)?.option;
+    const where = option ?? (path ? `${source}: ${path}` : source);
+    const expected = configurationKeys(schema).find((key) => key.path === path)?.expected ?? 'sections and keys (a mapping)';
+    return [
+      issue.code === 'custom'
+        ? `${where}: ${issue.message}; found ${found(whole, names)}`
+        : `${where}: expected ${expected}; found ${found(whole, names)}`,
+    ];
+  });
+  throw new UsageError(lines.join('\n'));
+}
+
+/** `parseConfigurationOf` for pre-training. */
+export const parseConfiguration = (document: unknown, overrides?: readonly Override[], source?: string): PretrainConfiguration =>
+  parseConfigurationOf(PRETRAIN, document, overrides, source);
+
+/**
+ * The configuration of a run.
+ * @param file YAML, or JSON where its name says so; without it all defaults
+ * @throws UsageError if the file is missing, no YAML or JSON, or holds what the schema refuses
+ */
+export async function readConfigurationOf<Schema extends ConfigurationSchema>(
+  kind: ConfigurationKind<Schema>,
+  file: string | undefined,
+  overrides: readonly Override[] = [],
+): Promise<z.output<Schema>> {
+  return parseConfigurationOf(kind, file === undefined ? {} : await readDocument(file), overrides, file);
+}
+
+/** `readConfigurationOf` for pre-training. */
+export const readConfiguration = (file: string | undefined, overrides?: readonly Override[]): Promise<PretrainConfiguration> =>
+  readConfigurationOf(PRETRAIN, file, overrides);
+
+/**
+ * The configuration with which a run goes on: its own as it began, with what the options change.
+ * @throws UsageError as above, and if the folder does not say with what a run was begun
+ */
+export async function readRunConfigurationOf<Schema extends ConfigurationSchema>(
+  kind: ConfigurationKind<Schema>,
+  run: string,
+  overrides: readonly Override[] = [],
+): Promise<z.output<Schema>> {
+  const record = await readRunRecord(run);
+  if (!record) {
+    const folder = await stat(run).catch(() => undefined);
+    throw new UsageError(
+      folder
+        ? `--resume: ${join(run, RUN_FILE)} is missing, so it is not known with what the run was begun: give its configuration with --config, or leave --resume out to begin a new run`
+        : `--resume: there is no run at ${run}; leave --resume out to begin one`,
+    );
+  }
+  const expected = RUN_KINDS[kind.command as keyof typeof RUN_KINDS] as string | undefined;
+  if (record.kind !== undefined && record.kind !== expected)
+    throw new UsageError(
+      `--resume: ${run} holds a run of ${record.kind}, which gvsl ${kind.command} cannot continue; give another folder`,
+    );
+  return parseConfigurationOf(kind, record.configuration, overrides, join(run, RUN_FILE));
+}
+
+/** `readRunConfigurationOf` for pre-training. */
+export const readRunConfiguration = (run: string, overrides?: readonly Override[]): Promise<PretrainConfiguration> =>
+  readRunConfigurationOf(PRETRAIN, run, overrides);

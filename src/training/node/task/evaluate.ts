@@ -1,0 +1,153 @@
+/** Judges a network on prepared subjects: overlap of every class for segmentation, probabilities against the truth for classification. */
+
+import { classifyVolume, classOf } from '../../../apply/classification.ts';
+import { slideWindows } from '../../../apply/segmentation/sliding-window.ts';
+import type { Cohort, Subject } from '../../../cohort/cohort.ts';
+import { readCrop, readLabelCrop } from '../../../cohort/node/crops.ts';
+import type { Session } from '../../../engine/backend.ts';
+import { toZyx, type Zyx } from '../../../geometry/volume.ts';
+import { areaUnderCurve } from '../../../metrics/classification.ts';
+import type { Task } from '../../../model/configuration.ts';
+import { classIndices, outputsOf } from './task.ts';
+
+/** One subject's scores. */
+export interface SubjectScores {
+  readonly id: string;
+  /** Segmentation: Dice of each class but the background; null where prediction and truth both lack it. */
+  readonly dice?: readonly (number | null)[];
+  /** Classification: probability of each output, and the true class. */
+  readonly probabilities?: readonly number[];
+  readonly class?: string;
+}
+
+/** What a whole evaluation found. */
+export interface TaskEvaluation {
+  readonly subjects: number;
+  /** Mean over subjects of the mean over their classes; null without segmentation. */
+  readonly dice: number | null;
+  /** Mean over subjects by class, in the task's order without the background; null where no subject has it. */
+  readonly dicePerClass: readonly (number | null)[] | null;
+  /** Mean over outputs of the area under the ROC curve; null without classification, or where one class has no subject. */
+  readonly auc: number | null;
+  /** Share of subjects whose most probable class is the true one; null without classification. */
+  readonly accuracy: number | null;
+}
+
+/** Predicts a stored volume window by window: planes of probabilities. */
+function predictStored(
+  session: Session,
+  cohort: Cohort,
+  subject: Subject,
+  window: Zyx,
+  overlap: number,
+  channels: number,
+): AsyncGenerator<Float32Array> {
+  const predict = async (start: Zyx): Promise<Float32Array> =>
+    (await session.run('predict', { image: await readCrop(cohort, subject, start, window) })).probabilities!;
+  return slideWindows({ size: toZyx(subject.geometry.size), window, overlap, channels, predict });
+}
+
+/** The most probable class of each voxel of a plane (classes, voxels), into `out` from `at` on. */
+function mostProbable(plane: Float32Array, classes: number, out: Uint16Array | Uint8Array, at: number): void {
+  const voxels = plane.length / classes;
+  for (let v = 0; v < voxels; v++) {
+    let best = 0;
+    for (let c = 1; c < classes; c++) if (plane[c * voxels + v]! > plane[best * voxels + v]!) best = c;
+    out[at + v] = best;
+  }
+}
+
+/** Class indices of a stored volume. */
+async function segmentStored(
+  session: Session,
+  cohort: Cohort,
+  subject: Subject,
+  window: Zyx,
+  overlap: number,
+  classes: number,
+): Promise<Uint16Array> {
+  const size = toZyx(subject.geometry.size);
+  const out = new Uint16Array(size[0] * size[1] * size[2]);
+  let at = 0;
+  for await (const plane of predictStored(session, cohort, subject, window, overlap, classes)) {
+    mostProbable(plane, classes, out, at);
+    at += size[1] * size[2];
+  }
+  return out;
+}
+
+const meanOf = (values: readonly (number | null)[]): number | null => {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
+};
+
+/** Dice of each class but the background. */
+export function dicePerClass(predicted: ArrayLike<number>, truth: ArrayLike<number>, classes: number): (number | null)[] {
+  const both = new Float64Array(classes);
+  const sum = new Float64Array(classes);
+  for (let i = 0; i < truth.length; i++) {
+    const [p, t] = [predicted[i]!, truth[i]!];
+    sum[p]!++;
+    sum[t]!++;
+    if (p === t) both[p]!++;
+  }
+  return Array.from({ length: classes - 1 }, (_, i) => (sum[i + 1] === 0 ? null : (2 * both[i + 1]!) / sum[i + 1]!));
+}
+
+/** Evaluates subjects one after another; `show` gets what a picture of each is made from. Needs the program's graph 'predict'. */
+export async function evaluateSubjects(
+  session: Session,
+  cohort: Cohort,
+  subjects: readonly Subject[],
+  task: Task,
+  overlap: number,
+  show: (index: number, size: Zyx, image: Float32Array, truth: Uint16Array, predicted: Uint16Array) => void = () => {},
+  picturesOf = 0,
+): Promise<SubjectScores[]> {
+  const results: SubjectScores[] = [];
+  for (const [index, subject] of subjects.entries()) {
+    const size = toZyx(subject.geometry.size);
+    if (task.kind === 'classification') {
+      const predict = async (start: Zyx): Promise<Float32Array> =>
+        (await session.run('predict', { image: await readCrop(cohort, subject, start, task.patch) })).probabilities!;
+      const probabilities = await classifyVolume(size, task.patch, overlap, predict);
+      results.push({ id: subject.id, probabilities, class: subject.class! });
+      continue;
+    }
+    const predicted = await segmentStored(session, cohort, subject, task.patch, overlap, outputsOf(task));
+    const truth = classIndices((await readLabelCrop(cohort, subject, [0, 0, 0], size))!, task);
+    results.push({ id: subject.id, dice: dicePerClass(predicted, truth, outputsOf(task)) });
+    if (index < picturesOf) show(index, size, await readCrop(cohort, subject, [0, 0, 0], size), truth, predicted);
+  }
+  return results;
+}
+
+/** Means of the subjects' scores. */
+export function summarizeScores(results: readonly SubjectScores[], task: Task): TaskEvaluation {
+  const subjects = results.length;
+  if (task.kind === 'segmentation') {
+    const perClass = task.labels.slice(1).map((_, c) => meanOf(results.map(({ dice }) => dice![c]!)));
+    return {
+      subjects,
+      dice: meanOf(results.map(({ dice }) => meanOf(dice!))),
+      dicePerClass: perClass,
+      auc: null,
+      accuracy: null,
+    };
+  }
+  const positives = outputsOf(task) === 1 ? [task.classes[1]!] : task.classes;
+  const areas = positives.map((name, output) =>
+    areaUnderCurve(
+      results.map(({ probabilities }) => probabilities![output]!),
+      results.map((result) => result.class === name),
+    ),
+  );
+  const right = results.filter((result) => classOf(result.probabilities!, task) === result.class).length;
+  return {
+    subjects,
+    dice: null,
+    dicePerClass: null,
+    auc: areas.some((area) => area === null) ? null : meanOf(areas),
+    accuracy: subjects === 0 ? null : right / subjects,
+  };
+}

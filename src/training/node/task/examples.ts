@@ -1,0 +1,132 @@
+/** The examples of training on a task: a crop of a labelled subject, augmented, and its truth. */
+import type { Cohort, Subject } from '../../../cohort/cohort.ts';
+import { readCrop, readLabelCrop } from '../../../cohort/node/crops.ts';
+import { openCohort } from '../../../cohort/node/open-cohort.ts';
+import { type RandomStream, randomStream } from '../../../common/random.ts';
+import { toZyx, type Zyx } from '../../../geometry/volume.ts';
+import type { Task } from '../../../model/configuration.ts';
+import { type ExampleMaker, type ExampleSource, openExamples } from '../../../platform/node/example-source.ts';
+import { type AugmentPlan, applyAugmentation, NO_AUGMENTATION, sampleAugmentation } from '../../task/augment.ts';
+import { isAugmented, type TransferConfiguration, transferPatch } from '../../task/configuration.ts';
+import { classIndices, classTruth } from './task.ts';
+
+/** What a maker of examples must know; plain data, so that it reaches a worker. */
+export interface TaskJob {
+  readonly cohort: string;
+  /** Ids of the training subjects. */
+  readonly training: readonly string[];
+  readonly configuration: TransferConfiguration;
+  readonly task: Task;
+  /** The image is not needed: features of whole volumes are at hand. */
+  readonly withoutImage: boolean;
+}
+
+export interface TaskExample {
+  /** (D, H, W), intensities in [0, 1]; empty without. */
+  readonly image: Float32Array;
+  /** Of segmentation the class index of each voxel (one-hot would be as many times larger as there are classes); else (outputs). */
+  readonly truth: Float32Array | Uint16Array;
+  /** Where it is from: index of the training subject, start of the crop (z, y, x). */
+  readonly subject: number;
+  readonly start: Zyx;
+}
+
+/** Labelled voxels of a class that a crop can be centred on; so many are remembered for each class of a subject. */
+const REMEMBERED_VOXELS = 512;
+
+/** Some voxels (linear indices) of every class but the background, drawn evenly from all of each. */
+async function labelledVoxels(
+  cohort: Cohort,
+  subject: Subject,
+  task: Extract<Task, { kind: 'segmentation' }>,
+): Promise<readonly (readonly number[])[]> {
+  const size = toZyx(subject.geometry.size);
+  const classes = classIndices((await readLabelCrop(cohort, subject, [0, 0, 0], size))!, task);
+  const found: number[][] = task.labels.map(() => []);
+  const counts = task.labels.map(() => 0);
+  const stream = randomStream(0, 'labelledVoxels', subject.id);
+  // reservoir sampling: each voxel of a class is kept with the same probability
+  classes.forEach((index, at) => {
+    if (index === 0) return;
+    const seen = counts[index]!++;
+    if (seen < REMEMBERED_VOXELS) found[index]!.push(at);
+    else {
+      const place = stream.integer(0, seen + 1);
+      if (place < REMEMBERED_VOXELS) found[index]![place] = at;
+    }
+  });
+  return found.filter((voxels) => voxels.length > 0);
+}
+
+/** A start anywhere in the volume; a volume smaller than the crop lies in its middle. */
+const anywhere = (stream: RandomStream, size: number, side: number): number =>
+  size <= side ? 0 - Math.floor((side - size) / 2) : stream.integer(0, size - side + 1);
+
+/** A start that has `centre` in the crop's middle, as far as the volume allows. */
+const around = (centre: number, size: number, side: number): number =>
+  size <= side ? 0 - Math.floor((side - size) / 2) : Math.min(size - side, Math.max(0, centre - (side >> 1)));
+
+/** Makes examples on this thread. Everything random about one follows from (seed, step, sample). */
+export async function taskMaker({
+  cohort: folder,
+  training,
+  configuration,
+  task,
+  withoutImage,
+}: TaskJob): Promise<ExampleMaker<TaskExample>> {
+  const cohort = await openCohort(folder);
+  const byId = new Map(cohort.subjects.map((subject) => [subject.id, subject]));
+  const subjects = training.map((id): Subject => byId.get(id)!);
+  const patch = transferPatch(configuration);
+  const { seed, data } = configuration;
+  const { augmentation, foregroundShare } = data;
+  const augmented = isAugmented(configuration);
+  const foreground = new Map<Subject, Promise<readonly (readonly number[])[]>>();
+
+  const startIn = async (stream: RandomStream, subject: Subject): Promise<Zyx> => {
+    const size = toZyx(subject.geometry.size);
+    const random = size.map((n, axis) => anywhere(stream, n, patch[axis]!));
+    const wanted = stream.chance(foregroundShare);
+    if (task.kind !== 'segmentation' || !wanted) return random as unknown as Zyx;
+    if (!foreground.has(subject)) foreground.set(subject, labelledVoxels(cohort, subject, task));
+    const classes = await foreground.get(subject)!;
+    if (classes.length === 0) return random as unknown as Zyx;
+    const voxels = classes[stream.integer(0, classes.length)]!;
+    const at = voxels[stream.integer(0, voxels.length)]!;
+    const centre = [Math.floor(at / (size[1] * size[2])), Math.floor(at / size[2]) % size[1], at % size[2]];
+    return centre.map((c, axis) => around(c, size[axis]!, patch[axis]!)) as unknown as Zyx;
+  };
+
+  return async (step, sample) => {
+    const index = randomStream(seed, 'subject', step, sample).integer(0, subjects.length);
+    const subject = subjects[index]!;
+    const start = await startIn(randomStream(seed, 'crop', step, sample), subject);
+    const plan: AugmentPlan = augmented
+      ? sampleAugmentation(randomStream(seed, 'augmentation', step, sample), patch, augmentation)
+      : NO_AUGMENTATION;
+    const image = withoutImage ? new Float32Array(0) : await readCrop(cohort, subject, start, patch);
+    if (task.kind === 'classification')
+      return {
+        image: applyAugmentation(image, null, patch, plan).image,
+        truth: classTruth(subject, task),
+        subject: index,
+        start,
+      };
+    const labels = classIndices((await readLabelCrop(cohort, subject, start, patch))!, task);
+    const changed = withoutImage ? { image, labels } : applyAugmentation(image, labels, patch, plan);
+    return { image: changed.image, truth: changed.labels!, subject: index, start };
+  };
+}
+
+/** Class indices as (classes, voxels) of zeros and ones. */
+export function oneHot(indices: ArrayLike<number>, classes: number, voxels: number): Float32Array {
+  const out = new Float32Array(classes * voxels);
+  for (let i = 0; i < voxels; i++) out[indices[i]! * voxels + i] = 1;
+  return out;
+}
+
+/** The source of a run's examples, from step `firstStep` (0-based) on. */
+export function openTaskExamples(job: TaskJob, firstStep: number): Promise<ExampleSource<TaskExample>> {
+  const { batch, steps } = job.configuration;
+  return openExamples({ worker: new URL('./example-worker.js', import.meta.url), job, make: taskMaker, batch, steps, firstStep });
+}

@@ -1,0 +1,146 @@
+/** Which labelled subjects train, which choose the best state, and which are kept for the end: at the level of patients, from a seed or a file. */
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import type { Cohort, Subject } from '../../../cohort/cohort.ts';
+import { groupedByPatient, takeGroups } from '../../../cohort/patients.ts';
+import { UsageError } from '../../../common/errors.ts';
+import { parseJson } from '../../../common/json.ts';
+import { randomStream } from '../../../common/random.ts';
+import type { TransferConfiguration } from '../../task/configuration.ts';
+
+export interface TaskSplit {
+  readonly training: readonly Subject[];
+  readonly validation: readonly Subject[];
+  readonly test: readonly Subject[];
+}
+
+type SplitOptions = Pick<TransferConfiguration, 'task' | 'seed'> & { readonly data: TransferConfiguration['data'] };
+
+/** Whether a subject has what the task is learnt from. An empty label map says that nothing is there: a negative, which is learnt from too. */
+export const isLabelled = ({ labelCodes, class: name }: Subject, task: TransferConfiguration['task']): boolean =>
+  task === 'segmentation' ? labelCodes !== null : name !== null;
+
+/** Whether a subject's label map holds nothing but background. */
+export const isNegative = ({ labelCodes }: Subject): boolean => labelCodes?.every((code) => code === 0) ?? false;
+
+const splitSchema = z.strictObject({
+  training: z.array(z.string()).min(1),
+  validation: z.array(z.string()).default([]),
+  test: z.array(z.string()).default([]),
+});
+
+async function splitByFile(file: string, cohort: Cohort, task: TransferConfiguration['task']): Promise<TaskSplit> {
+  let document: unknown;
+  try {
+    document = parseJson(await readFile(file, 'utf8'));
+  } catch (error) {
+    throw new UsageError(`data.split ${file}: cannot be read as JSON: ${(error as Error).message}`);
+  }
+  const parsed = splitSchema.safeParse(document);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    throw new UsageError(
+      `data.split ${file}: ${issue.path.join('.') || 'the document'}: ${issue.message}; expected {"training": [ids], "validation": [ids], "test": [ids]}`,
+    );
+  }
+  const byId = new Map(cohort.subjects.map((subject) => [subject.id, subject]));
+  const seen = new Map<string, string>();
+  const subjectsOf = (part: keyof TaskSplit): Subject[] =>
+    parsed.data[part].map((id) => {
+      const subject = byId.get(id);
+      if (!subject) throw new UsageError(`data.split ${file}: ${part}: there is no subject '${id}' in ${cohort.folder}`);
+      const before = seen.get(id);
+      if (before !== undefined)
+        throw new UsageError(
+          `data.split ${file}: subject '${id}' is in ${before === part ? `${part} twice` : `${before} and in ${part}`}; each may be in one part only`,
+        );
+      seen.set(id, part);
+      if (!isLabelled(subject, task))
+        throw new UsageError(
+          `data.split ${file}: ${part}: subject '${id}' has no ${task === 'segmentation' ? 'labels' : 'class'}`,
+        );
+      return subject;
+    });
+  const split = { training: subjectsOf('training'), validation: subjectsOf('validation'), test: subjectsOf('test') };
+  const partOf = new Map<string, { part: string; id: string }>();
+  for (const [part, subjects] of Object.entries(split))
+    for (const { id, patient } of subjects) {
+      const before = patient === null ? undefined : partOf.get(patient);
+      if (before && before.part !== part)
+        throw new UsageError(
+          `data.split ${file}: '${before.id}' in ${before.part} and '${id}' in ${part} are scans of one patient (${patient}); keep a patient's scans in one part`,
+        );
+      if (patient !== null) partOf.set(patient, { part, id });
+    }
+  return split;
+}
+
+/**
+ * Negatives spread evenly among the others, one of which comes first: whatever is taken from the front, or cut out, has its share of both, and
+ * nobody is validated on negatives alone. Without negatives nothing changes.
+ */
+function mixed<Item>(items: readonly Item[], isWithout: (item: Item) => boolean): Item[] {
+  const without = items.filter(isWithout);
+  const others = items.filter((item) => !isWithout(item));
+  const placed = [
+    ...others.map((item, k) => ({ item, at: k / others.length })),
+    ...without.map((item, k) => ({ item, at: (k + 0.5) / without.length })),
+  ];
+  return placed.sort((a, b) => a.at - b.at).map(({ item }) => item);
+}
+
+const howMany = (wanted: number, of: number): number =>
+  wanted === 0 ? 0 : wanted < 1 ? Math.max(1, Math.round(wanted * of)) : wanted;
+
+/**
+ * Splits a cohort's labelled subjects.
+ * @throws UsageError if nobody is left to train with, more labels are asked for than there are, or a file's split is not one
+ */
+export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOptions): Promise<TaskSplit> {
+  const what = task === 'segmentation' ? 'label maps' : 'classes';
+  const labelled = cohort.subjects.filter((subject) => isLabelled(subject, task));
+  if (labelled.length === 0)
+    throw new UsageError(
+      `${cohort.folder}: none of its ${cohort.subjects.length} subjects has ${what === 'classes' ? 'a class; prepare it with --classes FILE.csv' : 'a label map; prepare a folder with labels'}`,
+    );
+  let split: TaskSplit;
+  if (data.split !== null) {
+    split = await splitByFile(data.split, cohort, task);
+  } else {
+    const apart = labelled.filter((subject) => subject.split === 'test');
+    const others = labelled.filter((subject) => subject.split !== 'test');
+    const order = Array.from(randomStream(data.splitSeed, 'split', task).permutation(others.length), (i) => others[i]!);
+    const patients = mixed(groupedByPatient(order), (group) => task === 'segmentation' && group.every(isNegative));
+    const test = takeGroups(patients, howMany(data.test, others.length));
+    const left = patients.reduce((sum, group) => sum + group.length, 0);
+    let validation: Subject[];
+    if (data.folds > 1) {
+      if (data.fold > data.folds) throw new UsageError(`data.fold: expected 1 to ${data.folds} (data.folds); found ${data.fold}`);
+      const bound = (fold: number): number => Math.round((fold * left) / data.folds);
+      // a patient belongs to the fold in which the first of the scans lies
+      let at = 0;
+      const inFold = patients.map((group) => {
+        const start = at;
+        at += group.length;
+        return start >= bound(data.fold - 1) && start < bound(data.fold);
+      });
+      validation = patients.filter((_, k) => inFold[k]).flat();
+      patients.splice(0, patients.length, ...patients.filter((_, k) => !inFold[k]));
+    } else {
+      validation = takeGroups(patients, howMany(data.validation, left));
+    }
+    split = { training: patients.flat(), validation, test: [...apart, ...test] };
+  }
+  const { training } = split;
+  if (training.length === 0)
+    throw new UsageError(
+      `${cohort.folder}: of ${labelled.length} labelled subjects none is left to train with; lower data.validation or data.test`,
+    );
+  if (data.labels === 'all') return split;
+  if (data.labels > training.length)
+    throw new UsageError(`--labels ${data.labels}: only ${training.length} labelled subjects are left to train with`);
+  // by the run's own seed, so that runs of several seeds differ in whom they learn from, and methods of one seed do not
+  const drawn = Array.from(randomStream(seed, 'labels', task).permutation(training.length), (i) => training[i]!);
+  const order = mixed(drawn, (subject) => task === 'segmentation' && isNegative(subject));
+  return { ...split, training: order.slice(0, data.labels) };
+}

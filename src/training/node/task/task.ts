@@ -1,0 +1,60 @@
+/** What the outputs of a task's head stand for: classes from the codes of label maps, or from the subjects' classes. */
+import type { Cohort, Subject } from '../../../cohort/cohort.ts';
+import { readLabelNames } from '../../../cohort/node/label-names.ts';
+import { UsageError } from '../../../common/errors.ts';
+import { type Heads, NO_HEADS } from '../../../model/architecture.ts';
+import type { Task } from '../../../model/configuration.ts';
+import { type TransferConfiguration, transferPatch } from '../../task/configuration.ts';
+import { isLabelled } from './split.ts';
+
+/** The classes of a cohort under a configuration. @throws UsageError if there is nothing to tell apart, or a code that no label map has */
+export async function taskOf(cohort: Cohort, configuration: TransferConfiguration): Promise<Task> {
+  const { task, data } = configuration;
+  const patch = [...transferPatch(configuration)] as [number, number, number];
+  const labelled = cohort.subjects.filter((subject) => isLabelled(subject, task));
+  if (task === 'classification') {
+    const classes = [...new Set(labelled.map((subject) => subject.class!))].sort((a, b) =>
+      a.localeCompare(b, 'en', { numeric: true }),
+    );
+    if (classes.length < 2)
+      throw new UsageError(
+        `${cohort.folder}: its subjects have ${classes.length === 1 ? `one class only ('${classes[0]}')` : 'no class'}; expected at least two`,
+      );
+    return { kind: 'classification', classes, patch };
+  }
+  const present = [...new Set(labelled.flatMap(({ labelCodes }) => labelCodes ?? []))].sort((a, b) => a - b);
+  const wanted = data.labelCodes === 'all' ? present.filter((code) => code !== 0) : [...new Set(data.labelCodes)];
+  if (present.every((code) => code === 0))
+    throw new UsageError(`${cohort.folder}: its ${labelled.length} label maps are all empty: there is nothing to tell apart`);
+  const unknown = wanted.filter((code) => code === 0 || !present.includes(code));
+  if (unknown.length > 0)
+    throw new UsageError(
+      `data.labelCodes: ${unknown.join(', ')}: ${unknown.includes(0) ? '0 is the background and always a class' : `no label map of ${cohort.folder} holds it`}; there are ${present.filter((code) => code !== 0).join(', ')}`,
+    );
+  const names = await readLabelNames(cohort);
+  const named = wanted.map((code) => ({ code, name: names.get(code) ?? `label ${code}` }));
+  const labels = [{ code: 0, name: 'background' }, ...named];
+  return { kind: 'segmentation', labels, patch };
+}
+
+/** Outputs of a task's head: 1 for two classes. */
+export const outputsOf = (task: Task): number =>
+  task.kind === 'segmentation' ? task.labels.length : task.classes.length === 2 ? 1 : task.classes.length;
+
+/** The heads of a network for a task. */
+export const headsOf = (task: Task): Heads => ({
+  ...NO_HEADS,
+  ...(task.kind === 'segmentation' ? { segmentation: outputsOf(task) } : { classification: outputsOf(task) }),
+});
+
+/** Class indices of a label map's codes; codes that are no class are background. */
+export function classIndices(codes: ArrayLike<number>, task: Extract<Task, { kind: 'segmentation' }>): Uint16Array {
+  const index = new Map(task.labels.map(({ code }, i) => [code, i]));
+  return Uint16Array.from(codes, (code) => index.get(code) ?? 0);
+}
+
+/** The truth of a classification: (1, outputs). */
+export function classTruth({ class: name }: Subject, task: Extract<Task, { kind: 'classification' }>): Float32Array {
+  const index = task.classes.indexOf(name!);
+  return outputsOf(task) === 1 ? Float32Array.of(index) : Float32Array.from(task.classes, (_, i) => (i === index ? 1 : 0));
+}

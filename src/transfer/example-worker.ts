@@ -1,5 +1,0 @@
-/** The thread that makes the examples of training on a task. */
-import { serveExamples } from '../training/example-source.ts';
-import { taskMaker } from './examples.ts';
-
-serveExamples(taskMaker);
