@@ -7,7 +7,7 @@ import type { PrepareOptions } from '../cohort/prepare-options.ts';
 import { UsageError, WorkError } from '../common/errors.ts';
 import { version } from '../common/version.ts';
 import type { Zyx } from '../geometry/volume.ts';
-import { type Architecture, scaledArchitecture } from './architecture.ts';
+import { type Architecture, type Heads, scaledArchitecture } from './architecture.ts';
 
 export const MODEL_FILE = 'model.safetensors';
 export const CONFIG_FILE = 'config.json';
@@ -174,5 +174,53 @@ export function preprocessingOf(
     intensity: preprocessing?.intensity ?? 'minmax',
     crop: preprocessing?.crop ?? 'foreground',
     size: null,
+  };
+}
+
+/** What a training says of the model that it is at. */
+export interface ModelState {
+  readonly width: number;
+  readonly heads: Heads;
+  /** How the cohort was prepared. */
+  readonly options: PrepareOptions;
+  readonly task: Task | null;
+  readonly patch: Zyx;
+  /** The configuration of the training, and what kind it is. */
+  readonly kind: 'pretraining' | 'training';
+  readonly configuration: Readonly<Record<string, unknown>>;
+  readonly seed: number;
+  readonly step: number;
+  /** Names of what computed it, in order. */
+  readonly backends: readonly string[];
+}
+
+/** config.json of a model in training. Equal training gives equal files: how long a run goes on, and on what, shapes nothing of the model. */
+export function configurationOf({ width, heads, options, kind, configuration, step, ...state }: ModelState): ModelConfiguration {
+  const { affine, matching, restoration, segmentation, classification } = heads;
+  const { modality, spacingMm, intensity, crop } = options;
+  const trained = { ...configuration, steps: Math.max(1, step), threads: 'auto', backend: 'auto' };
+  return {
+    format: 'gvsl-model',
+    formatVersion: FORMAT_VERSION,
+    architecture: {
+      width,
+      channels: scaledArchitecture(width).widths.slice(0, 5),
+      heads: {
+        affine,
+        matching,
+        restoration,
+        ...(segmentation === undefined ? {} : { segmentation }),
+        ...(classification === undefined ? {} : { classification }),
+      },
+    },
+    preprocessing: { modality, spacingMm: [spacingMm[0], spacingMm[1], spacingMm[2]], intensity, crop },
+    task: state.task,
+    patch: [state.patch[0], state.patch[1], state.patch[2]],
+    pretraining: kind === 'pretraining' ? trained : null,
+    training: kind === 'training' ? trained : null,
+    seed: state.seed,
+    step,
+    backends: [...state.backends],
+    versions: { gvsl: version },
   };
 }

@@ -1,9 +1,9 @@
 /** A study as its file declares it: which methods, on which task, with how many labels, in which modes, with which seeds. */
 import { z } from 'zod';
 import { section } from '../methods/schema-parts.ts';
-import { METHODS } from './methods/registry.ts';
+import { STUDY_METHODS } from './methods.ts';
 
-const METHOD_NAMES = METHODS.map(({ name }) => name) as [string, ...string[]];
+const METHOD_NAMES = STUDY_METHODS.map(({ name }) => name) as [string, ...string[]];
 /** A configuration of its own, checked when it is used. */
 const document = () => z.record(z.string(), z.unknown()).default({});
 

@@ -16,13 +16,13 @@ import { startOf } from '../training/node/task/start.ts';
 import { classIndices, taskOf } from '../training/node/task/task.ts';
 import { transferPatch } from '../training/task/configuration.ts';
 import type { Study } from './configuration.ts';
-import { METHODS } from './methods/registry.ts';
+import { STUDY_METHODS } from './methods.ts';
 import { type Curve, plotCurves, plotScatter, type ScatterPanel } from './plot.ts';
 import { configurationOf, runsOf, type StudyRunResult } from './run.ts';
 import type { StudyRow } from './tables.ts';
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-const titlesOf = (study: Study) => METHODS.filter(({ name }) => study.methods.includes(name));
+const titlesOf = (study: Study) => STUDY_METHODS.filter(({ name }) => study.methods.includes(name));
 
 /** Score against number of labels, a panel for each mode. */
 export function labelsFigure(study: Study, rows: readonly StudyRow[]): string {

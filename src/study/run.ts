@@ -15,12 +15,14 @@ import { readMetrics } from '../training/node/log/metrics.ts';
 import { parseConfiguration, parseConfigurationOf, readConfigurationOf } from '../training/node/read-configuration.ts';
 import { type RunFacts, type RunRecord, readRunRecord } from '../training/node/run-record.ts';
 import type { SubjectScores, TaskEvaluation } from '../training/node/task/evaluate.ts';
+import { trainFacts } from '../training/node/task/facts.ts';
 import { initialModelOf } from '../training/node/task/start.ts';
-import { TEST_FILE, type TestResult, train, trainFacts } from '../training/node/task/train.ts';
+import { TEST_FILE, type TestResult } from '../training/node/task/test-subjects.ts';
+import { train } from '../training/node/task/train.ts';
 import { TRANSFER, type TransferConfiguration } from '../training/task/configuration.ts';
 import { STUDY, type Study } from './configuration.ts';
-import type { PretrainingMethod } from './methods/method.ts';
-import { METHODS } from './methods/registry.ts';
+import { STUDY_METHODS } from './methods.ts';
+import { pretrainMethod } from './pretrain-method.ts';
 import { agreeWithStudy } from './record.ts';
 import { requireResult } from './result.ts';
 
@@ -138,13 +140,14 @@ async function readResult(
 }
 
 /** The model of a method: one that exists, or one that is pre-trained now. */
-async function modelOf({ study, out, progress, signal }: StudyCall, method: PretrainingMethod): Promise<string> {
-  const given = study.pretraining.models[method.name];
+async function modelOf({ study, out, progress, signal }: StudyCall, method: string): Promise<string> {
+  const given = study.pretraining.models[method];
   if (given !== undefined) return given;
   const configuration = parseConfiguration(study.pretraining.configuration, [], 'pretraining.configuration');
-  return method.pretrain({
+  return pretrainMethod({
+    method,
     cohort: study.pretraining.cohort ?? study.cohort,
-    out: join(out, 'pretrained', method.name),
+    out: join(out, 'pretrained', method),
     configuration,
     progress,
     ...(signal ? { signal } : {}),
@@ -166,16 +169,16 @@ export async function runStudy(call: StudyCall): Promise<StudyRunResult[]> {
   const startedMs = performance.now();
   const stopped = (): WorkError =>
     new WorkError(`stopped: ${results.length} of ${runs.length} trainings are done; the same command continues`);
-  for (const method of METHODS.filter(({ name }) => study.methods.includes(name))) {
-    const own = runs.filter((run) => run.method === method.name);
+  for (const { name: method } of STUDY_METHODS.filter(({ name }) => study.methods.includes(name))) {
+    const own = runs.filter((run) => run.method === method);
     if (signal?.aborted) throw stopped();
     // whether its results start from this model is seen by the model alone; one of the study's own that was deleted since is not made again
     // for trainings that are done
     const deleted =
-      study.pretraining.models[method.name] === undefined &&
-      (await findFolder(join(out, 'pretrained', method.name, 'last'))) === undefined &&
+      study.pretraining.models[method] === undefined &&
+      (await findFolder(join(out, 'pretrained', method, 'last'))) === undefined &&
       (await Promise.all(own.map(({ folder }) => findFolder(join(out, folder, TEST_FILE))))).every(Boolean);
-    const init = deleted ? join(out, 'pretrained', method.name) : await modelOf(call, method);
+    const init = deleted ? join(out, 'pretrained', method) : await modelOf(call, method);
     const initialModel = deleted ? undefined : await initialModelOf(init);
     for (const run of own) {
       const configuration = configurationOf(study, run, init);

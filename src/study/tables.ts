@@ -2,7 +2,7 @@
 import { type ClassifiedCase, delongTest } from '../metrics/delong.ts';
 import { bootstrapDifference, holm, type Interval, wilcoxonSignedRank } from '../metrics/statistics.ts';
 import type { Study } from './configuration.ts';
-import { METHODS } from './methods/registry.ts';
+import { STUDY_METHODS } from './methods.ts';
 import type { Mode, StudyRunResult } from './run.ts';
 
 /** One cell: a method in a mode with a number of labels. */
@@ -74,7 +74,7 @@ export function studyRows(study: Study, results: readonly StudyRunResult[]): Stu
   const rows: Omit<StudyRow, 'pHolm'>[] = [];
   for (const mode of study.modes)
     for (const labels of study.labels)
-      for (const { name, title } of METHODS) {
+      for (const { name, title } of STUDY_METHODS) {
         const own = results.filter((run) => run.method === name && run.mode === mode && run.labels === labels);
         if (own.length === 0) continue;
         const scores = own.flatMap(({ summary }) => summary.dice ?? summary.auc ?? []);
@@ -114,7 +114,7 @@ export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
           : `<br>${signed(row.difference.mean)} (${signed(row.difference.low)} to ${signed(row.difference.high)}), p ${pText(row.p)}, Holm ${pText(row.pHolm)}`;
       return `${row.mean.toFixed(3)}${spread}${against}`;
     };
-    const titles = METHODS.filter(({ name }) => study.methods.includes(name));
+    const titles = STUDY_METHODS.filter(({ name }) => study.methods.includes(name));
     const lines = titles.map(
       ({ name, title }) =>
         `| ${title} | ${study.labels.map((labels) => cell(rows.find((row) => row.method === name && row.mode === mode && row.labels === labels))).join(' | ')} |`,

@@ -10,15 +10,16 @@ import { WorkError } from '../../common/errors.ts';
 import type { Session } from '../../engine/backend.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import type { PretrainConfiguration } from '../../methods/gvsl/configuration.ts';
-import { type ExampleImages, openPairExamples, pairMaker } from '../../methods/gvsl/node/examples.ts';
 import { trainingProgram } from '../../methods/gvsl/program.ts';
 import { stepOptions } from '../../methods/gvsl/step-options.ts';
+import type { ExampleTensors } from '../../methods/method.ts';
+import { configurationOf as modelConfigurationOf } from '../../model/configuration.ts';
 import { type CpuBuild, nodeCpuBackend } from '../../platform/node/cpu-host.ts';
-import type { ExampleSource } from '../../platform/node/example-source.ts';
 import type { Progress } from '../../platform/node/progress.ts';
 import { openRun } from '../../training/node/checkpoint.ts';
+import type { ExampleSource } from '../../training/node/data-loader.ts';
 import { restoreState, runTraining } from '../../training/node/loop.ts';
-import { modelConfiguration } from '../../training/node/pretrain.ts';
+import { openPretrainingExamples, pretrainingMaker } from '../../training/node/pretraining-examples.ts';
 import { parseConfiguration } from '../../training/node/read-configuration.ts';
 import { lossesOf, trainStep } from '../../training/step.ts';
 import { median } from './machine.ts';
@@ -131,9 +132,9 @@ export async function measureLoop(request: LoopRequest, progress: Progress, sign
     const { session, spentMs } = timed(opened);
     const run = await openRun(join(out, 'run'), { resume: false });
     await restoreState(session, table, run, first.seed);
-    const make = await pairMaker({ cohort: request.cohort, training, configuration: first });
+    const make = await pretrainingMaker({ cohort: request.cohort, training, configuration: first });
     const images = await Promise.all(Array.from({ length: request.batch }, (_, sample) => make(0, sample)));
-    const gradient = async (given: ExampleImages, scaling: Readonly<Record<string, Float32Array>>) =>
+    const gradient = async (given: ExampleTensors, scaling: Readonly<Record<string, Float32Array>>) =>
       lossesOf(await session.run('gradient', { ...given, ...scaling }));
     let done = 0;
     const bare = async (steps: number): Promise<number> => {
@@ -147,12 +148,12 @@ export async function measureLoop(request: LoopRequest, progress: Progress, sign
     const stepsIn = (seconds: number): number => Math.max(1, Math.round(seconds / roughS));
     const [warmup, part] = [stepsIn(WARMUP_SECONDS), request.steps ?? stepsIn(PART_SECONDS)];
     const configuration = configurationOf(request, warmup + rounds * part);
-    const { source, waitedMs } = waitedFor(await openPairExamples({ cohort: request.cohort, training, configuration }, 0));
+    const { source, waitedMs } = waitedFor(await openPretrainingExamples({ cohort: request.cohort, training, configuration }, 0));
     const results: LoopRound[] = [];
     let before = { ms: 0, waitedMs: 0, spentMs: 0, sleeps: 0, bareS: 0, bareSleeps: 0 };
     progress.start(configuration.steps, 'steps');
     try {
-      await runTraining<ExampleImages>({
+      await runTraining<ExampleTensors>({
         out: run.path,
         configuration,
         run,
@@ -163,7 +164,19 @@ export async function measureLoop(request: LoopRequest, progress: Progress, sign
         examples: source,
         gradient,
         lossScaling: false,
-        modelConfiguration: (step) => modelConfiguration(configuration, cohort, step, ['cpu']),
+        modelConfiguration: (step) =>
+          modelConfigurationOf({
+            width: request.width,
+            heads: configuration.model.heads,
+            options: cohort.options,
+            task: null,
+            patch: request.size,
+            kind: 'pretraining',
+            configuration,
+            seed: configuration.seed,
+            step,
+            backends: ['cpu'],
+          }),
         evaluate: async ({ step }) => {
           const counted = step - warmup;
           if (counted < 0 || counted % part !== 0) return null;

@@ -49,7 +49,8 @@ export async function registerPretrain(program: Command, args: readonly string[]
       const { stringify } = await import('yaml');
       return { json: configuration, text: stringify(configuration).trimEnd() };
     }
-    const { describeEvaluation, pretrain } = await import('../../training/node/pretrain.ts');
+    const { describeEvaluation } = await import('../../methods/gvsl/evaluate.ts');
+    const { pretrain } = await import('../../training/node/pretrain.ts');
     const { createProgress } = await import('../../platform/node/progress.ts');
     const { guardInputs } = await import('../../platform/node/guard.ts');
     const inputs = [

@@ -57,7 +57,8 @@ export async function registerTrain(program: Command, args: readonly string[]): 
       const { stringify } = await import('yaml');
       return { json: configuration, text: stringify(configuration).trimEnd() };
     }
-    const { describeScores, train } = await import('../../training/node/task/train.ts');
+    const { describeScores } = await import('../../training/node/task/evaluate.ts');
+    const { train } = await import('../../training/node/task/train.ts');
     const { createProgress } = await import('../../platform/node/progress.ts');
     const { guardInputs, modelInputs } = await import('../../platform/node/guard.ts');
     const { init, data } = configuration;

@@ -7,6 +7,7 @@ import { WorkError } from '../../common/errors.ts';
 import { HALF_VALUES } from '../../common/float16.ts';
 import { toZyx, type Zyx } from '../../geometry/volume.ts';
 import type { Cohort, Subject } from '../cohort.ts';
+import type { CohortReader, LabelArray } from '../reader.ts';
 import { NPY_TYPES, type NpyFile, openNpy } from './npy.ts';
 import { imagePath, labelPath } from './open-cohort.ts';
 
@@ -46,9 +47,6 @@ async function readBytes(file: NpyFile, start: Zyx, size: Zyx): Promise<Uint8Arr
   }
   return out;
 }
-
-/** Label codes as stored. */
-export type LabelArray = Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array;
 
 const LABEL_VIEWS = {
   '|u1': Uint8Array,
@@ -107,3 +105,9 @@ export async function readLabelCrop(cohort: Cohort, subject: Subject, start: Zyx
 /** The whole stored image. */
 export const readWhole = (cohort: Cohort, subject: Subject): Promise<Float32Array<ArrayBuffer>> =>
   readCrop(cohort, subject, [0, 0, 0], toZyx(subject.geometry.size));
+
+/** Reads a cohort's files. */
+export const cohortReader = (cohort: Cohort): CohortReader => ({
+  readCrop: (subject, start, size) => readCrop(cohort, subject, start, size),
+  readLabelCrop: (subject, start, size) => readLabelCrop(cohort, subject, start, size),
+});

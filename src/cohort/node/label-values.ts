@@ -1,7 +1,7 @@
 /** The codes of a label map: checked, counted, and stored in the smallest type that holds them. */
 import { WorkError } from '../../common/errors.ts';
 import type { VoxelArray, Xyz } from '../../geometry/volume.ts';
-import type { LabelArray } from './crops.ts';
+import type { LabelArray } from '../reader.ts';
 import type { NpyType } from './npy.ts';
 
 /** Codes that can be stored: those of 32-bit numbers, with a sign if any of them is negative. */

@@ -9,34 +9,26 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { WorkError } from '../../common/errors.ts';
 import { withSentence } from '../../common/plain-error.ts';
 import type { Session } from '../../engine/backend.ts';
+import { encodePng } from '../../images/pictures/png.ts';
+import { type EvaluationRecord, type EvaluationRequest, picturePath } from '../../methods/method.ts';
 import type { LoopConfiguration } from '../../methods/schema-parts.ts';
 import type { ModelConfiguration } from '../../model/configuration.ts';
 import { nextLossScale } from '../../model/loss-scaling.ts';
 import { flatTensor, namedTensors } from '../../model/named-parameters.ts';
+import { jsonText } from '../../model/node/model-folder.ts';
 import { STATES } from '../../model/optimizer.ts';
 import { initialParameters, type ParameterTable } from '../../model/parameters.ts';
-import type { ExampleSource } from '../../platform/node/example-source.ts';
+import { writeFileAtomic } from '../../platform/node/files.ts';
 import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
 import type { Progress } from '../../platform/node/progress.ts';
 import { learningRateOf, onlyGradientsOverflowed, type StepTools, trainStep } from '../step.ts';
 import { type Checkpoint, INITIAL_STATE, type Run, type TrainingState } from './checkpoint.ts';
+import type { ExampleSource } from './data-loader.ts';
 import { type EventLog, openEventLog } from './log/events.ts';
-import { type MetricsLog, openMetricsLog } from './log/metrics.ts';
-
-/** What an evaluation is told, and where it writes. */
-export interface EvaluationContext {
-  /** Steps done. */
-  readonly step: number;
-  /** Whether pictures are due. */
-  readonly pictures: boolean;
-  readonly metrics: MetricsLog;
-  readonly events: EventLog;
-  /** Seconds, for event records. */
-  readonly now: () => number;
-}
+import { openMetricsLog } from './log/metrics.ts';
 
 /** A training, as the loop sees it. */
-export interface Training<Images> {
+export interface Training<Images, Summary extends object = object> {
   readonly out: string;
   readonly configuration: LoopConfiguration;
   readonly run: Run;
@@ -50,13 +42,13 @@ export interface Training<Images> {
   /** Whether `gradient` takes the inputs that scale a loss. */
   readonly lossScaling: boolean;
   readonly modelConfiguration: (step: number) => ModelConfiguration;
-  /** Judges the state: a score, the lower the better, or null if there is nothing to judge by. Also called before the first step. */
-  readonly evaluate: (context: EvaluationContext) => Promise<number | null>;
+  /** Judges the state; null if there is nothing to judge by. Also called before the first step. */
+  readonly evaluate: (request: EvaluationRequest) => Promise<EvaluationRecord<Summary> | null>;
   /** Aborted: the run ends after the step, with a checkpoint. */
   readonly signal?: AbortSignal;
 }
 
-export interface TrainingResult {
+export interface TrainingResult<Summary extends object = object> {
   readonly state: TrainingState;
   /** True if it did all its steps, or stopped because it got no better. */
   readonly finished: boolean;
@@ -65,7 +57,12 @@ export interface TrainingResult {
   readonly loss: number | null;
   /** Share of the time that computing waited for examples. */
   readonly waitShare: number;
+  /** The last evaluation of this call, and the steps that were done then; null if there was none. */
+  readonly evaluation: (Summary & { readonly step: number }) | null;
 }
+
+/** Scores of the last evaluation, in a run's folder. */
+const EVALUATION_FILE = 'evaluation.json';
 
 /** Puts a run's state into its session: that of its checkpoint, which is let go of then, or a new one's. */
 export async function restoreState(
@@ -86,7 +83,9 @@ export async function restoreState(
 }
 
 /** Trains until the last step, a stop, or no more gain. @throws WorkError if too many steps in a row are not finite */
-export async function runTraining<Images>(training: Training<Images>): Promise<TrainingResult> {
+export async function runTraining<Images, Summary extends object = object>(
+  training: Training<Images, Summary>,
+): Promise<TrainingResult<Summary>> {
   const { configuration, out, run, session, table, progress, examples, signal } = training;
   const { steps, batch, log } = configuration;
   let state: TrainingState = { ...(run.state ?? INITIAL_STATE), run: training.identity };
@@ -121,8 +120,22 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
     saved = true;
     savedAtMs = performance.now();
   };
+  let evaluation: TrainingResult<Summary>['evaluation'] = null;
   const evaluate = async (pictures: boolean): Promise<void> => {
-    const score = await training.evaluate({ step: state.step, pictures, metrics, events, now });
+    const { step } = state;
+    const record = await training.evaluate({ step, pictures });
+    if (!record) return;
+    const { score, summary, details, scalars, text } = record;
+    const drawn = record.pictures.map(({ tag, picture }) => ({ tag, picture, png: encodePng(picture) }));
+    for (const { tag, picture, png } of drawn) {
+      events.image(step, tag, { png, width: picture.width, height: picture.height }, now());
+      await writeFileAtomic(join(out, picturePath(step, tag)), png);
+    }
+    evaluation = { step, ...summary };
+    metrics.append({ kind: 'evaluation', step, ...summary });
+    events.scalars(step, scalars, now());
+    await writeFileAtomic(join(out, EVALUATION_FILE), jsonText({ step, summary, ...details }));
+    progress.say(text);
     if (state.step > 0 && score !== null && Number.isFinite(score) && (!state.best || score < state.best.score)) {
       state = { ...state, best: { step: state.step, score } };
       await run.save('best', await checkpoint());
@@ -213,5 +226,6 @@ export async function runTraining<Images>(training: Training<Images>): Promise<T
     stoppedEarly,
     loss,
     waitShare: spentMs > 0 ? waitedMs / spentMs : 0,
+    evaluation,
   };
 }

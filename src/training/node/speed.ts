@@ -5,13 +5,12 @@
 import type { Backend } from '../../engine/backend.ts';
 import { elementCount, Graph, type Node, type Shape } from '../../engine/graph.ts';
 import { conv3d } from '../../engine/ops/conv3d/conv3d.ts';
-import { openPairExamples, type PairJob } from '../../methods/gvsl/node/examples.ts';
-import { trainingProgram } from '../../methods/gvsl/program.ts';
-import { stepOptions } from '../../methods/gvsl/step-options.ts';
+import { gvsl } from '../../methods/gvsl/method.ts';
 import { INITIAL_LOSS_SCALE } from '../../model/loss-scaling.ts';
 import { STATES } from '../../model/optimizer.ts';
 import { initialParameters } from '../../model/parameters.ts';
 import { lossesOf, trainStep } from '../step.ts';
+import { openPretrainingExamples, type PretrainingJob } from './pretraining-examples.ts';
 
 /** Multiplications and additions of a graph's convolutions and their adjoints: nearly all of its arithmetic. */
 export function convolutionFlops(graph: Graph): number {
@@ -70,12 +69,12 @@ const WARMUP_MS = 1000;
 const MEASURED_MS = 2000;
 
 /** Seconds of a real step of pre-training: on examples as they are made, in a session that is closed again. Takes some seconds. */
-export async function measureStepSeconds(backend: Backend, job: PairJob, signal?: AbortSignal): Promise<number> {
+export async function measureStepSeconds(backend: Backend, job: PretrainingJob, signal?: AbortSignal): Promise<number> {
   const { configuration } = job;
   const { batch, learningRate, seed } = configuration;
   const lossScaling = backend.half === true;
-  const { program, table } = trainingProgram({ ...stepOptions(configuration), lossScaling });
-  const examples = await openPairExamples(job, 0);
+  const { program, table } = gvsl.program(configuration, { lossScaling });
+  const examples = await openPretrainingExamples(job, 0);
   try {
     const session = await backend.open(program);
     try {

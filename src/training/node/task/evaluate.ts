@@ -6,9 +6,14 @@ import type { Cohort, Subject } from '../../../cohort/cohort.ts';
 import { readCrop, readLabelCrop } from '../../../cohort/node/crops.ts';
 import type { Session } from '../../../engine/backend.ts';
 import { toZyx, type Zyx } from '../../../geometry/volume.ts';
+import { segmentationPicture } from '../../../images/pictures/segmentation-picture.ts';
+import type { EvaluationRecord, EvaluationRequest } from '../../../methods/method.ts';
 import { areaUnderCurve } from '../../../metrics/classification.ts';
 import type { Task } from '../../../model/configuration.ts';
 import { classIndices, outputsOf } from './task.ts';
+
+/** Validation subjects that pictures are made of. */
+const PICTURED_SUBJECTS = 2;
 
 /** One subject's scores. */
 export interface SubjectScores {
@@ -150,4 +155,45 @@ export function summarizeScores(results: readonly SubjectScores[], task: Task): 
     auc: areas.some((area) => area === null) ? null : meanOf(areas),
     accuracy: subjects === 0 ? null : right / subjects,
   };
+}
+
+/** What the best state is chosen by, the lower the better: overlap; area under the curve, accuracy between equal ones. */
+function scoreOfTask({ dice, auc, accuracy }: TaskEvaluation): number | null {
+  if (dice !== null) return 1 - dice;
+  if (accuracy === null) return null;
+  return 1 - (auc ?? 0.5) + 1e-3 * (1 - accuracy);
+}
+
+/** An evaluation in a line. */
+export function describeScores({ dice, dicePerClass, auc, accuracy, subjects }: TaskEvaluation): string {
+  const of = `${subjects} subjects`;
+  if (dicePerClass)
+    return `Dice ${dice?.toFixed(3) ?? '-'} (${dicePerClass.map((value) => value?.toFixed(3) ?? '-').join(', ')}) on ${of}`;
+  return `AUC ${auc?.toFixed(3) ?? '-'}, accuracy ${accuracy?.toFixed(3) ?? '-'} on ${of}`;
+}
+
+/** Evaluates the validation subjects as a training does now and then, with pictures of the first few; null if there are none. */
+export async function evaluateTask(
+  session: Session,
+  cohort: Cohort,
+  validation: readonly Subject[],
+  task: Task,
+  overlap: number,
+  { step, pictures: pictured }: EvaluationRequest,
+): Promise<EvaluationRecord<TaskEvaluation> | null> {
+  if (validation.length === 0) return null;
+  const pictures: EvaluationRecord['pictures'][number][] = [];
+  const show: Parameters<typeof evaluateSubjects>[5] = (index, size, image, truth, predicted) =>
+    void pictures.push({ tag: `subject/${index}`, picture: segmentationPicture({ size, image, truth, predicted }) });
+  const subjects = await evaluateSubjects(session, cohort, validation, task, overlap, show, pictured ? PICTURED_SUBJECTS : 0);
+  const summary = summarizeScores(subjects, task);
+  const scalars: Record<string, number> = {};
+  for (const name of ['dice', 'auc', 'accuracy'] as const)
+    if (summary[name] !== null) scalars[`validation/${name}`] = summary[name];
+  if (task.kind === 'segmentation')
+    summary.dicePerClass!.forEach((dice, c) => {
+      if (dice !== null) scalars[`validation/dice/${task.labels[c + 1]!.name}`] = dice;
+    });
+  const text = `step ${step}: ${describeScores(summary)}`;
+  return { score: scoreOfTask(summary), summary, details: { subjects }, scalars, pictures, text };
 }

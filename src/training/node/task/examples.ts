@@ -3,12 +3,13 @@ import type { Cohort, Subject } from '../../../cohort/cohort.ts';
 import { readCrop, readLabelCrop } from '../../../cohort/node/crops.ts';
 import { openCohort } from '../../../cohort/node/open-cohort.ts';
 import { type RandomStream, randomStream } from '../../../common/random.ts';
-import { toZyx, type Zyx } from '../../../geometry/volume.ts';
+import { toZyx, voxelCount, type Zyx } from '../../../geometry/volume.ts';
+import type { ExampleMaker } from '../../../methods/method.ts';
 import type { Task } from '../../../model/configuration.ts';
-import { type ExampleMaker, type ExampleSource, openExamples } from '../../../platform/node/example-source.ts';
 import { type AugmentPlan, applyAugmentation, NO_AUGMENTATION, sampleAugmentation } from '../../task/augment.ts';
 import { isAugmented, type TransferConfiguration, transferPatch } from '../../task/configuration.ts';
-import { classIndices, classTruth } from './task.ts';
+import { type ExampleSource, examplesHeld, openExamples } from '../data-loader.ts';
+import { classIndices, classTruth, outputsOf } from './task.ts';
 
 /** What a maker of examples must know; plain data, so that it reaches a worker. */
 export interface TaskJob {
@@ -129,4 +130,14 @@ export function oneHot(indices: ArrayLike<number>, classes: number, voxels: numb
 export function openTaskExamples(job: TaskJob, firstStep: number): Promise<ExampleSource<TaskExample>> {
   const { batch, steps } = job.configuration;
   return openExamples({ worker: new URL('./example-worker.js', import.meta.url), job, make: taskMaker, batch, steps, firstStep });
+}
+
+/**
+ * Bytes beside the session: a checkpoint's copies of parameters and moments, the parameters that it starts from, the examples that are made ahead (an image, and the classes of its
+ * voxels in two bytes each), the truth of the one that is computed (one-hot, as the session takes it).
+ */
+export function bytesBeside(flatLength: number, size: Zyx, batch: number, task: Task): number {
+  const voxels = voxelCount(size);
+  const classes = task.kind === 'segmentation' ? outputsOf(task) : 0;
+  return 4 * 4 * flatLength + examplesHeld(batch) * voxels * (4 + 2) + 4 * classes * voxels;
 }

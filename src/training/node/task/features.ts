@@ -5,6 +5,7 @@ import type { Cohort, Subject } from '../../../cohort/cohort.ts';
 import { readCrop } from '../../../cohort/node/crops.ts';
 import type { Session } from '../../../engine/backend.ts';
 import { toZyx, type Zyx } from '../../../geometry/volume.ts';
+import type { Progress } from '../../../platform/node/progress.ts';
 
 /** (channels, D, H, W) of a whole volume. */
 export interface VolumeFeatures {
@@ -53,4 +54,23 @@ export function cropFeatures({ size, channels, data }: VolumeFeatures, start: Zy
         out.set(data.subarray(row + low, row + high), ((c * patch[0] + z) * patch[1] + y) * patch[2] + low - start[2]);
       }
   return out;
+}
+
+/** The frozen backbone's features of several subjects, in their order. */
+export async function trainingFeatures(
+  session: Session,
+  cohort: Cohort,
+  subjects: readonly Subject[],
+  window: Zyx,
+  overlap: number,
+  channels: number,
+  progress: Progress,
+): Promise<VolumeFeatures[]> {
+  const features: VolumeFeatures[] = [];
+  progress.start(subjects.length, 'feature maps');
+  for (const subject of subjects) {
+    features.push(await featuresOf(session, cohort, subject, window, overlap, channels));
+    progress.advance(1, subject.id);
+  }
+  return features;
 }

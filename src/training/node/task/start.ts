@@ -15,8 +15,8 @@ export interface TransferStart {
   readonly width: number;
   /** The flat state of a new run. */
   readonly parameters: Float32Array;
-  /** What is odd about it, for people. */
-  readonly remarks: readonly string[];
+  /** What is unusual about it, for people. */
+  readonly warnings: readonly string[];
 }
 
 /** The model that a training starts from, known by its bytes; null for random numbers. @throws WorkError if it is not there */
@@ -50,7 +50,7 @@ export async function startOf(cohort: Cohort, configuration: TransferConfigurati
   if (init === 'scratch') {
     const width = model.width === 'auto' ? 1 : model.width;
     const architecture = scaledArchitecture(width, heads);
-    return { architecture, width, parameters: initialParameters(parameterTable(architecture), seed), remarks: [] };
+    return { architecture, width, parameters: initialParameters(parameterTable(architecture), seed), warnings: [] };
   }
   const folder = await resolveModel(init);
   const source = await readModel(folder);
@@ -70,5 +70,5 @@ export async function startOf(cohort: Cohort, configuration: TransferConfigurati
       );
     valuesOf(parameters, parameter).set(tensor.data);
   }
-  return { architecture, width, parameters, remarks: differences(cohort, source.configuration.preprocessing) };
+  return { architecture, width, parameters, warnings: differences(cohort, source.configuration.preprocessing) };
 }

@@ -20,11 +20,11 @@ import { writeTinyCohort } from '../../testing/tiny-cohort.ts';
 import { pretrain } from '../pretrain.ts';
 import { parseConfiguration, parseConfigurationOf } from '../read-configuration.ts';
 import { dicePerClass } from './evaluate.ts';
-import { oneHot } from './examples.ts';
+import { bytesBeside, oneHot } from './examples.ts';
 import { cropFeatures } from './features.ts';
 import { splitForTask } from './split.ts';
 import { classIndices, taskOf } from './task.ts';
-import { hostBytes, train } from './train.ts';
+import { train } from './train.ts';
 
 const expectedChannel = 'a further channel of its subject: left out, one channel is used (_0000)';
 
@@ -170,12 +170,12 @@ describe('memory beside the session', () => {
         labels: Array.from({ length: classes }, (_, code) => ({ code, name: `${code}` })),
         patch: [128, 128, 128],
       }) as const;
-    const bytes = (classes: number, batch: number): number => hostBytes(0, [128, 128, 128], batch, task(classes) as never);
+    const bytes = (classes: number, batch: number): number => bytesBeside(0, [128, 128, 128], batch, task(classes) as never);
     expect(bytes(100, 1) - bytes(2, 1)).toBe(4 * 98 * 128 ** 3);
     // more examples cost an image and two bytes a voxel each, whatever the classes
     expect(bytes(100, 3) - bytes(100, 2)).toBe(4 * 6 * 128 ** 3);
     // the parameters that it starts from, and a checkpoint's three copies
-    expect(hostBytes(1000, [16, 16, 16], 1, task(2) as never) - hostBytes(0, [16, 16, 16], 1, task(2) as never)).toBe(16_000);
+    expect(bytesBeside(1000, [16, 16, 16], 1, task(2) as never) - bytesBeside(0, [16, 16, 16], 1, task(2) as never)).toBe(16_000);
   });
 });
 

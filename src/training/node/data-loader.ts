@@ -8,9 +8,7 @@ import { setPriority } from 'node:os';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { WorkError } from '../../common/errors.ts';
 import { errorFrom, type PlainError, plainError } from '../../common/plain-error.ts';
-
-/** Makes the example of a sample of a step; its arrays are handed over whole. */
-export type ExampleMaker<Images> = (step: number, sample: number) => Promise<Images>;
+import type { ExampleMaker } from '../../methods/method.ts';
 
 export interface ExampleSource<Images> {
   /** The example of a sample of a step. Steps are asked for in order. */

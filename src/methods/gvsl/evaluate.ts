@@ -3,16 +3,20 @@
  * after both, with the share of folded voxels; and the correlation beside them, which judges nothing by itself.
  */
 
-import { type Cohort, type Subject, toVoxelZyx } from '../../../cohort/cohort.ts';
-import { type LabelArray, readCrop, readLabelCrop } from '../../../cohort/node/crops.ts';
-import type { Session } from '../../../engine/backend.ts';
-import { toZyx, type Zyx } from '../../../geometry/volume.ts';
-import type { MatchedPair } from '../../../images/pictures/pair-picture.ts';
-import { foldedShare } from '../../../metrics/registration/jacobian.ts';
-import { labelOverlap } from '../../../metrics/registration/label-overlap.ts';
-import { targetRegistrationError } from '../../../metrics/registration/landmark-error.ts';
-import { ncc } from '../../../metrics/registration/ncc.ts';
-import { warpLabels } from '../../../metrics/registration/warp-labels.ts';
+import { type Subject, toVoxelZyx } from '../../cohort/cohort.ts';
+import type { CohortReader, LabelArray } from '../../cohort/reader.ts';
+import type { Session } from '../../engine/backend.ts';
+import { toZyx, type Zyx } from '../../geometry/volume.ts';
+import { type MatchedPair, pairPicture } from '../../images/pictures/pair-picture.ts';
+import { foldedShare } from '../../metrics/registration/jacobian.ts';
+import { labelOverlap } from '../../metrics/registration/label-overlap.ts';
+import { targetRegistrationError } from '../../metrics/registration/landmark-error.ts';
+import { ncc } from '../../metrics/registration/ncc.ts';
+import { warpLabels } from '../../metrics/registration/warp-labels.ts';
+import { type EvaluationRecord, type EvaluationRequest, picturePath } from '../method.ts';
+
+/** Pairs that pictures are made of. */
+const PICTURED_PAIRS = 3;
 
 /** A measure as it stands, after the affine alone (null without an affine head), and after both. */
 export interface Stages {
@@ -74,15 +78,15 @@ export function meanStages(all: readonly Stages[]): Stages | null {
 /** Evaluates one pair, with the picture's material. */
 async function evaluatePair(
   session: Session,
-  cohort: Cohort,
+  reader: CohortReader,
   moving: Subject,
   fixed: Subject,
   patch: Zyx,
 ): Promise<{ evaluation: PairEvaluation; pair: MatchedPair }> {
   const [movingStart, fixedStart] = [centralCrop(moving, patch), centralCrop(fixed, patch)];
   const images = {
-    moving: await readCrop(cohort, moving, movingStart, patch),
-    fixed: await readCrop(cohort, fixed, fixedStart, patch),
+    moving: await reader.readCrop(moving, movingStart, patch),
+    fixed: await reader.readCrop(fixed, fixedStart, patch),
   };
   const out = await session.run('match', images);
   const displacement = out.displacement!;
@@ -102,8 +106,8 @@ async function evaluatePair(
     ).distancesMm;
   const [before, affine, after] = [errors(null), affineField && errors(affineField), errors(displacement)];
 
-  const movingLabels = await readLabelCrop(cohort, moving, movingStart, patch);
-  const fixedLabels = await readLabelCrop(cohort, fixed, fixedStart, patch);
+  const movingLabels = await reader.readLabelCrop(moving, movingStart, patch);
+  const fixedLabels = await reader.readLabelCrop(fixed, fixedStart, patch);
   let labels: PairEvaluation['labels'] = null;
   let warpedLabels: LabelArray | undefined;
   if (movingLabels && fixedLabels) {
@@ -176,19 +180,51 @@ export function scoreOf({ landmarkErrorMm, labelDice, ncc: correlation }: Evalua
   return landmarkErrorMm?.after ?? (labelDice ? 1 - labelDice.after : 1 - correlation.after);
 }
 
-/** Evaluates pairs one after another; `show` gets the material for a picture of each. Needs the program's graph 'match'. */
+/** Evaluates pairs one after another, with pictures of the first few. Needs the program's graph 'match'. */
 export async function evaluatePairs(
   session: Session,
-  cohort: Cohort,
+  reader: CohortReader,
   pairs: readonly (readonly [moving: Subject, fixed: Subject])[],
   patch: Zyx,
-  show: (index: number, pair: MatchedPair) => string | undefined = () => undefined,
-): Promise<PairEvaluation[]> {
+  { step, pictures: pictured }: EvaluationRequest,
+): Promise<EvaluationRecord<Evaluation>> {
   const results: PairEvaluation[] = [];
+  const pictures: EvaluationRecord['pictures'][number][] = [];
   for (const [index, [moving, fixed]] of pairs.entries()) {
-    const { evaluation, pair } = await evaluatePair(session, cohort, moving, fixed, patch);
-    const picture = show(index, pair);
-    results.push(picture === undefined ? evaluation : { ...evaluation, picture });
+    const { evaluation, pair } = await evaluatePair(session, reader, moving, fixed, patch);
+    if (!pictured || index >= PICTURED_PAIRS) {
+      results.push(evaluation);
+      continue;
+    }
+    const tag = `pair/${index}`;
+    const picture = pairPicture(pair, ['moving', 'fixed', 'warped', 'difference', 'grid', 'before', 'after']);
+    pictures.push({ tag, picture });
+    results.push({ ...evaluation, picture: picturePath(step, tag) });
   }
-  return results;
+  const summary = summarize(results);
+  const { ncc: correlation, foldedShare: folded, landmarkErrorMm, labelDice } = summary;
+  return {
+    score: scoreOf(summary),
+    summary,
+    details: { pairs: results },
+    scalars: {
+      'heldOut/ncc': correlation.after,
+      'heldOut/foldedShare': folded.after,
+      ...(landmarkErrorMm && { 'heldOut/landmarkErrorMm': landmarkErrorMm.after }),
+      ...(labelDice && { 'heldOut/labelDice': labelDice.after }),
+    },
+    pictures,
+    text: describeEvaluation(step, summary),
+  };
+}
+
+/** An evaluation in a line: before -> affine -> after. */
+export function describeEvaluation(step: number, { ncc, landmarkErrorMm, labelDice, foldedShare }: Evaluation): string {
+  const arrow = ({ before, affine, after }: { before: number; affine: number | null; after: number }, digits: number): string =>
+    [before, ...(affine === null ? [] : [affine]), after].map((value) => value.toFixed(digits)).join(' -> ');
+  const parts = [`step ${step}: NCC ${arrow(ncc, 3)}`];
+  if (landmarkErrorMm) parts.push(`landmark error ${arrow(landmarkErrorMm, 2)} mm`);
+  if (labelDice) parts.push(`label overlap ${arrow(labelDice, 3)}`);
+  parts.push(`folded ${(100 * foldedShare.after).toFixed(2)} %`);
+  return parts.join(', ');
 }

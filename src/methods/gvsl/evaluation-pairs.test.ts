@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { randomStream } from '../common/random.ts';
-import { evaluationPairs } from './split.ts';
+import { randomStream } from '../../common/random.ts';
+import { evaluationPairs } from './evaluation-pairs.ts';
 
 describe('evaluationPairs', () => {
   it('are those of the whole list, shuffled, while that is short', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { MachineError, UsageError, WorkError } from '../../common/errors.ts';
 import { errorFrom, plainError, withSentence } from '../../common/plain-error.ts';
-import { type ExampleSource, examplesOnWorker } from './example-source.ts';
+import { type ExampleSource, examplesOnWorker } from './data-loader.ts';
 
 /** A worker whose code answers {step, sample} as `body` says. */
 const source = (body: string): ExampleSource<{ values: Float32Array }> =>

@@ -1,0 +1,73 @@
+/**
+ * What a way to pre-train is: what the network is shown, what is computed from it, and how a state is judged. Each is a folder beside this
+ * file that runs anywhere; how a run is kept, logged and resumed is the training's affair (src/training/node/pretrain.ts).
+ */
+import type { Subject } from '../cohort/cohort.ts';
+import type { CohortReader } from '../cohort/reader.ts';
+import type { Session } from '../engine/backend.ts';
+import type { Program } from '../engine/graph.ts';
+import type { Zyx } from '../geometry/volume.ts';
+import type { Picture } from '../images/pictures/picture.ts';
+import type { ParameterTable } from '../model/parameters.ts';
+
+/** Inputs of the graph `gradient` by name: arrays of their own, so that they can be handed over to another thread. */
+export type ExampleTensors = Readonly<Record<string, Float32Array>>;
+
+/** Makes the example of a sample of a step; everything random about it follows from (seed, step, sample). */
+export type ExampleMaker<Images> = (step: number, sample: number) => Promise<Images>;
+
+/** What an evaluation found. The training writes it down: metrics, TensorBoard, evaluation.json, pictures. */
+export interface EvaluationRecord<Summary extends object = object> {
+  /** What the best state is chosen by, the lower the better; null if there is nothing to choose by. */
+  readonly score: number | null;
+  readonly summary: Summary;
+  /** What was found of each pair or subject, under that name, for evaluation.json. */
+  readonly details: Readonly<Record<string, readonly object[]>>;
+  /** For TensorBoard, by tag. */
+  readonly scalars: Readonly<Record<string, number>>;
+  /** By tag: 'pair/0'. */
+  readonly pictures: readonly { readonly tag: string; readonly picture: Picture }[];
+  /** In a line. */
+  readonly text: string;
+}
+
+/** Which evaluation is asked for. */
+export interface EvaluationRequest {
+  /** Steps done. */
+  readonly step: number;
+  /** Whether pictures are wanted. */
+  readonly pictures: boolean;
+}
+
+/** Where the picture of a tag lies inside a run's folder. */
+export const picturePath = (step: number, tag: string): string =>
+  `pictures/step-${String(step).padStart(6, '0')}-${tag.replaceAll('/', '-')}.png`;
+
+/** How a program differs from the one that a configuration asks for: sizes that are tried, half precision. */
+export interface ProgramVariant {
+  readonly patch?: Zyx;
+  readonly width?: number;
+  /** Whether `gradient` takes the inputs that scale the loss. */
+  readonly lossScaling?: boolean;
+}
+
+export interface PretrainingMethod<Configuration, Summary extends object = object> {
+  /** As the command line and run.json name it. */
+  readonly name: string;
+  /** As tables name it. */
+  readonly title: string;
+  /** Arrays of a patch's size that an example holds. */
+  readonly imagesPerExample: number;
+  /** The program of a step: the graphs `gradient`, `norms` and `update`, and what `evaluate` runs. */
+  program(configuration: Configuration, variant?: ProgramVariant): { program: Program; table: ParameterTable };
+  /** What the network is shown of the training subjects. */
+  examples(configuration: Configuration, training: readonly Subject[], reader: CohortReader): ExampleMaker<ExampleTensors>;
+  /** Judges the session's state on held-out subjects; null if there is nothing to judge by. */
+  evaluate(
+    session: Session,
+    configuration: Configuration,
+    heldOut: readonly Subject[],
+    reader: CohortReader,
+    request: EvaluationRequest,
+  ): Promise<EvaluationRecord<Summary> | null>;
+}

@@ -1,0 +1,133 @@
+/**
+ * Opening a training, the same for every kind: its run's folder, agreement with what the run was begun with, memory, what will happen in words,
+ * examples, and a session with the state that it goes on from.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { formatDuration } from '../../common/format-duration.ts';
+import type { Backend, Session } from '../../engine/backend.ts';
+import type { Program } from '../../engine/graph.ts';
+import type { Zyx } from '../../geometry/volume.ts';
+import type { ProgramVariant } from '../../methods/method.ts';
+import type { LoopConfiguration } from '../../methods/schema-parts.ts';
+import type { ParameterTable } from '../../model/parameters.ts';
+import { withMachineTrouble } from '../../platform/node/machine.ts';
+import { availableTo, memoryText, requireMemory } from '../../platform/node/memory.ts';
+import type { Progress } from '../../platform/node/progress.ts';
+import { openRun, type Run } from './checkpoint.ts';
+import type { ExampleSource } from './data-loader.ts';
+import { restoreState } from './loop.ts';
+import { agreeWithRun, type RunFacts, writeRunRecord } from './run-record.ts';
+import { estimateStepSeconds } from './speed.ts';
+
+/** What Node and the code take, and what is not counted one by one. */
+const PROCESS_BYTES = 300 * 2 ** 20;
+
+/** How a training is called, whatever it trains. */
+export interface TrainingCall<Configuration> {
+  /** Folder that `prepare` made. */
+  readonly cohort: string;
+  /** Folder of the run. */
+  readonly out: string;
+  readonly configuration: Configuration;
+  readonly resume: boolean;
+  readonly progress: Progress;
+  /** Aborted: the run ends after the step, with a checkpoint. */
+  readonly signal?: AbortSignal;
+}
+
+/** A training before it is opened. */
+export interface TrainingPlan<Images> {
+  readonly call: TrainingCall<LoopConfiguration>;
+  readonly facts: RunFacts;
+  readonly patch: Zyx;
+  readonly width: number;
+  readonly program: (variant?: ProgramVariant) => { program: Program; table: ParameterTable };
+  /** Bytes beside the session and the process: copies of parameters and moments, examples, truth. */
+  readonly bytesBeside: (table: ParameterTable, patch: Zyx, batch: number, width: number) => number;
+  /** What is said of cohort and start, by name. */
+  readonly about: Readonly<Record<string, string>>;
+  /** What is unusual about the start, for people. */
+  readonly warnings?: readonly string[];
+  /** What a new run starts from: flat parameters, or the seed of random ones. */
+  readonly start: Float32Array | number;
+  /** What run.json says beside the facts. */
+  readonly record?: Readonly<Record<string, unknown>>;
+  readonly examples: (firstStep: number) => Promise<ExampleSource<Images>>;
+  /** Seconds a step takes, where that is known; otherwise it is estimated. */
+  readonly stepSeconds?: number | undefined;
+  /** Called when the run's folder is held and before anything is computed. */
+  readonly prepare?: (run: Run) => Promise<void>;
+}
+
+export interface OpenTraining<Images> {
+  readonly run: Run;
+  readonly identity: string;
+  /** Names of what computed it, in order. */
+  readonly backends: readonly string[];
+  readonly session: Session;
+  readonly table: ParameterTable;
+  readonly lossScaling: boolean;
+  readonly examples: ExampleSource<Images>;
+  close(): Promise<void>;
+}
+
+/** '340 ms', '2.1 s'. */
+const stepText = (seconds: number): string => (seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`);
+
+/** Refuses what does not fit, and says what will happen. @throws WorkError with what would fit */
+async function announce<Images>(plan: TrainingPlan<Images>, backend: Backend, lossScaling: boolean): Promise<void> {
+  const { call, patch, width, about, warnings = [] } = plan;
+  const { batch, steps } = call.configuration;
+  const bytesBeside = (...of: Parameters<typeof plan.bytesBeside>): number => plan.bytesBeside(...of) + PROCESS_BYTES;
+  const neededBytes = (triedPatch: Zyx, triedWidth: number, triedBatch: number): number => {
+    const { program, table } = plan.program({ patch: triedPatch, width: triedWidth });
+    return backend.memoryBytes(program) + bytesBeside(table, triedPatch, triedBatch, triedWidth);
+  };
+  requireMemory({ patch, width, batch, neededBytes }, availableTo(backend));
+  const { program, table } = plan.program({ lossScaling });
+  const seconds = plan.stepSeconds ?? (await estimateStepSeconds(backend, program.graphs.get('gradient')!, batch));
+  const lines = {
+    ...about,
+    network: `${table.count.toLocaleString('en')} parameters (width ${width})`,
+    memory: memoryText(backend, backend.memoryBytes(program), bytesBeside(table, patch, batch, width)),
+    computing: backend.description,
+    time: `about ${stepText(seconds)} a step, ${formatDuration(seconds * steps * 1000)} for ${steps} steps, evaluation apart`,
+  };
+  const named = [...Object.entries(lines), ...warnings.map((warning) => ['warning', warning] as const)];
+  call.progress.say(named.map(([name, text]) => `${name.padEnd(10)} ${text}`).join('\n'));
+}
+
+/**
+ * Opens a training, to be closed by the caller. What was opened is closed again where something fails.
+ * @throws UsageError for what is wrong with the call, WorkError for a run that cannot go on or does not fit
+ */
+export async function openTraining<Images>(plan: TrainingPlan<Images>): Promise<OpenTraining<Images>> {
+  const { out, resume, progress } = plan.call;
+  const closers: (() => unknown)[] = [() => progress.stop()];
+  const close = async (): Promise<void> => {
+    for (const one of closers.splice(0).reverse()) await one();
+  };
+  try {
+    const run = await openRun(out, { resume });
+    closers.push(() => run.close());
+    const agreed = await agreeWithRun(run, plan.facts, progress);
+    const { backend, identity, backends } = agreed;
+    const lossScaling = backend.half === true;
+    await announce(plan, backend, lossScaling);
+    const { program, table } = plan.program({ lossScaling });
+    await withMachineTrouble(out, () => mkdir(join(out, 'pictures'), { recursive: true }));
+    await writeRunRecord(out, agreed, { ...plan.record, parameters: table.count });
+    await plan.prepare?.(run);
+    // first, so that the thread of examples starts while the session opens
+    const examples = await plan.examples(run.state?.step ?? 0);
+    closers.push(() => examples.close());
+    const session = await backend.open(program);
+    closers.push(() => session.close());
+    await restoreState(session, table, run, plan.start);
+    return { run, identity, backends, session, table, lossScaling, examples, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
