@@ -29,7 +29,7 @@ describe('configuration of training on tasks', () => {
   it('has a page in the documentation that says what the schema says (npx vitest run -u renews it)', async () => {
     const page = `# Configuration of training on tasks\n\n\`gvsl train --config FILE\` takes YAML or JSON. Every key may be left out; the defaults are the published protocol.
 Options of the command line go before the file. Written from src/training/task/configuration.ts.\n\n${configurationMarkdown(transferConfigurationSchema)}\n`;
-    await expect(page).toMatchFileSnapshot('../../docs/configuration-train.md');
+    await expect(page).toMatchFileSnapshot('../../../docs/configuration-train.md');
   });
 
   it('says what is wrong with a key, and which one was meant', () => {
