@@ -1,9 +1,8 @@
 /** The options that every command that applies a model has, and how they are read. */
 import { type Command, Option } from 'commander';
 import type { ApplyCall } from '../apply/node/network.ts';
-import { UsageError } from '../common/errors.ts';
 import { BACKENDS, type BackendName } from '../engine/backend.ts';
-import { positiveInteger } from './numbers.ts';
+import { numberIn, wholeNumber } from './numbers.ts';
 
 /** As commander hands them over. */
 export interface ApplyOptions {
@@ -43,16 +42,13 @@ export function addApplyOptions(command: Command, out: string): Command {
 
 /** What they mean. @throws UsageError for a value that is none */
 export async function readApplyOptions({ backend, threads, overlap, channel, ...call }: ApplyOptions): Promise<ApplyCall> {
-  const share = Number(overlap);
-  if (overlap.trim() === '' || !(share >= 0 && share <= 0.9))
-    throw new UsageError(`--overlap ${overlap}: expected a share from 0 to 0.9`);
   const { createBackend } = await import('../platform/node/backends.ts');
   const { createProgress } = await import('../platform/node/progress.ts');
   return {
     ...call,
-    ...(channel === undefined ? {} : { channel: positiveInteger('--channel', channel, 0) }),
-    overlap: share,
-    backend: await createBackend(backend, threads === undefined ? undefined : positiveInteger('--threads', threads)),
+    ...(channel === undefined ? {} : { channel: wholeNumber('--channel', channel, 0) }),
+    overlap: numberIn('--overlap', overlap, 0, 0.9),
+    backend: await createBackend(backend, threads === undefined ? undefined : wholeNumber('--threads', threads)),
     progress: createProgress(),
   };
 }

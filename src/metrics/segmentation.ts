@@ -6,6 +6,7 @@
  */
 import type { Zyx } from '../geometry/volume.ts';
 import { surfaceDistances } from './distance.ts';
+import { diceOf } from './label-overlap.ts';
 
 export interface SegmentationScores {
   /** 2 |P and R| / (|P| + |R|); null if both are empty. */
@@ -148,7 +149,7 @@ export function segmentationScores(
   const [ofPredicted, ofReference, both] = overlap ? [overlap.predicted, overlap.reference, overlap.both] : [0, 0, 0];
   const sum = ofPredicted + ofReference;
   const common = {
-    dice: sum === 0 ? null : (2 * both) / sum,
+    dice: diceOf(both, sum),
     jaccard: sum === 0 ? null : both / (sum - both),
     volumeError: ofReference === 0 ? null : (ofPredicted - ofReference) / ofReference,
     predictedMl: ofPredicted * millilitres,

@@ -1,4 +1,5 @@
 /** A study's scores as a table: means over seeds, and each method against the baseline on the same test subjects. */
+import { csvLine } from '../common/csv.ts';
 import { type ClassifiedCase, delongTest } from '../metrics/delong.ts';
 import { bootstrapDifference, holm, type Interval, wilcoxonSignedRank } from '../metrics/statistics.ts';
 import type { Study } from './configuration.ts';
@@ -141,7 +142,7 @@ export const studyCsv = (rows: readonly StudyRow[]): string =>
   [
     'method,mode,labels,seeds,mean,deviation,difference,low,high,p,pHolm',
     ...rows.map((row) =>
-      [
+      csvLine([
         row.method,
         row.mode,
         row.labels,
@@ -153,7 +154,7 @@ export const studyCsv = (rows: readonly StudyRow[]): string =>
         row.difference?.high ?? '',
         row.p ?? '',
         row.pHolm ?? '',
-      ].join(','),
+      ]),
     ),
     '',
   ].join('\n');

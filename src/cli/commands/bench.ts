@@ -8,6 +8,7 @@ import type { BenchBackend, StepRequest, StepResult } from '../bench/step.ts';
 import type { Table } from '../bench/tables.ts';
 import type { Load } from '../bench/training.ts';
 import { action, type CommandResult } from '../run-command.ts';
+import { stopSignal } from '../stop-signal.ts';
 
 const SUBJECTS = ['step', 'forward', 'train', 'ratios', 'ops', 'data', 'peaks', 'bound', 'all'] as const;
 type Subject = (typeof SUBJECTS)[number];
@@ -114,7 +115,7 @@ export function registerBench(program: Command): void {
 
 async function bench(asked: string | undefined, options: Options): Promise<CommandResult> {
   const { UsageError } = await import('../../common/errors.ts');
-  const { positiveInteger } = await import('../numbers.ts');
+  const { wholeNumber } = await import('../numbers.ts');
   const { availableThreads } = await import('../../platform/node/limits.ts');
   const { bestBuild, runnableBuilds } = await import('../../platform/node/cpu-host.ts');
   // the plan of a whole suite would be one of a step
@@ -133,15 +134,15 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
   const width = Number(options.width ?? 1);
   if (![1, 0.5, 0.25, 0.125].includes(width))
     throw new UsageError(`--width: expected 1, 0.5, 0.25 or 0.125, got '${options.width}'`);
-  const patch = (options.size ?? (what === 'forward' ? '96' : '64')).split(',').map((side) => positiveInteger('--size', side, 8));
+  const patch = (options.size ?? (what === 'forward' ? '96' : '64')).split(',').map((side) => wholeNumber('--size', side, 8));
   if (patch.length !== 1 && !(what === 'train' && patch.length === 3))
     throw new UsageError(`--size: expected one side${what === 'train' ? ' or z,y,x' : ''}, got '${options.size}'`);
   if (patch.some((side) => side > 512)) throw new UsageError(`--size: expected 8 to 512, got '${options.size}'`);
   const size = patch[0]!;
-  const threads = positiveInteger('--threads', options.threads ?? String(availableThreads().threads));
+  const threads = wholeNumber('--threads', options.threads ?? String(availableThreads().threads));
   if (threads > 256) throw new UsageError(`--threads: expected 1 to 256, got '${options.threads}'`);
-  const steps = positiveInteger('--steps', options.steps ?? (what === 'all' ? '6' : '4'));
-  const warmup = positiveInteger('--warmup', options.warmup ?? '1', 0);
+  const steps = wholeNumber('--steps', options.steps ?? (what === 'all' ? '6' : '4'));
+  const warmup = wholeNumber('--warmup', options.warmup ?? '1', 0);
   const build = options.build ?? bestBuild();
   if (!runnableBuilds().includes(build))
     throw new UsageError(`--build ${build}: this Node (${process.version}) does not run it; see \`gvsl doctor\``);
@@ -219,7 +220,7 @@ async function measure(what: Subject, options: Options, request: StepRequest): P
       return { json: { ...head, peaks }, text: [...lines, peaksText(peaks, gpu)].join('\n') };
     }
     const { measureData } = await import('../bench/data.ts');
-    const data = await measureData(size, threads, progress, stopped());
+    const data = await measureData(size, threads, progress, stopSignal('stopping'));
     return { json: { ...head, ...data }, text: [...lines, dataText(data)].join('\n') };
   }
   return one({ ...request, kind, profile: options.profile === true }, await pythonFor(options, progress), progress, options.amp);
@@ -230,20 +231,20 @@ async function training(options: Options, { threads, build }: StepRequest, patch
   const { LOADS, measureTraining, TRAINING_SHAPES } = await import('../bench/training.ts');
   const { trainingText } = await import('../bench/tables.ts');
   const { createProgress } = await import('../../platform/node/progress.ts');
-  const { positiveInteger } = await import('../numbers.ts');
+  const { wholeNumber } = await import('../numbers.ts');
   const { size, width, batch = '1', load, steps, cohort } = options;
   const [z, y = z, x = z] = patch as [number, number?, number?];
-  const named = { size: [z, y, x] as const, width: Number(width ?? 1), batch: positiveInteger('--batch', batch) };
+  const named = { size: [z, y, x] as const, width: Number(width ?? 1), batch: wholeNumber('--batch', batch) };
   const result = await measureTraining({
     shapes: [size, width, options.batch].every((each) => each === undefined) ? TRAINING_SHAPES : [named],
     threads: options.threads === undefined && threads > 1 ? [1, threads] : [threads],
     loads: load === undefined ? LOADS : [load],
     build,
-    steps: steps === undefined ? undefined : positiveInteger('--steps', steps),
+    steps: steps === undefined ? undefined : wholeNumber('--steps', steps),
     cohort,
     command: typed(),
     progress: createProgress(),
-    signal: stopped(),
+    signal: stopSignal('stopping'),
   });
   return { json: result, text: trainingText(result, await drawing(options)) };
 }
@@ -272,13 +273,6 @@ async function drawing({ markdown: asMarkdown }: Options): Promise<(table: Table
   return asMarkdown ? markdown : ({ headings, rows }) => formatTable(headings, rows, numbers(headings));
 }
 
-/** Aborted by Ctrl-C or a kill, so that processes under way end and temporary folders go. */
-function stopped(): AbortSignal {
-  const controller = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => controller.abort());
-  return controller.signal;
-}
-
 /** The Python to measure beside, which is said if there is none. */
 async function pythonFor({ backend, peer, python }: Options, progress: Progress): Promise<string | undefined> {
   if (!peer) return undefined;
@@ -302,7 +296,7 @@ async function one(request: StepRequest, python: string | undefined, progress: P
   if (python === undefined) result = await measureStep(request, progress);
   else {
     if (!gpu) requireBenchMemory(nodeCpuBackend(threads, build), kind, size, width);
-    const turns = { ...request, amp, python, progress, signal: stopped() };
+    const turns = { ...request, amp, python, progress, signal: stopSignal('stopping') };
     const { gvsl, peer } = await measureInTurn({ kind, size, width, rounds: inTwoRounds(steps) }, turns);
     const profiled = request.profile ? await inOwnProcess({ kind, size, width }, turns, 1, true) : undefined;
     result = { ...gvsl[0]!, ...profiled, ...joined(gvsl), peer };
@@ -340,7 +334,7 @@ async function suite(what: 'all' | 'ratios', options: Options, request: StepRequ
   const earlier = options.compare ?? (existsSync(committed) ? committed : undefined);
   const before = earlier === undefined ? undefined : await readResults(earlier);
   const python = await pythonFor(options, progress);
-  const shared = { ...request, python, command: typed(), progress, signal: stopped() };
+  const shared = { ...request, python, command: typed(), progress, signal: stopSignal('stopping') };
   const draw = await drawing(options);
   const measureAll = async () => {
     const result = await runSuite({ ...shared, full: options.full === true });

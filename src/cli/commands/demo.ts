@@ -34,7 +34,7 @@ export function registerDemo(program: Command): void {
     const { askYes } = await import('../ask.ts');
     const { runDemo } = await import('../demo.ts');
     const { UsageError } = await import('../../common/errors.ts');
-    const { positiveInteger } = await import('../numbers.ts');
+    const { wholeNumber } = await import('../numbers.ts');
     const { programName } = await import('../program-name.ts');
     const { stopSignal } = await import('../stop-signal.ts');
     const { createProgress } = await import('../../platform/node/progress.ts');
@@ -43,17 +43,17 @@ export function registerDemo(program: Command): void {
     const startedMs = performance.now();
     const { out } = options;
     if (options.short && options.steps !== undefined) throw new UsageError('--short: has steps of its own; leave --steps out');
-    const steps = options.steps === undefined ? undefined : positiveInteger('--steps', options.steps);
+    const steps = options.steps === undefined ? undefined : wholeNumber('--steps', options.steps);
     const result = await runDemo({
       out,
-      seed: positiveInteger('--seed', options.seed, 0),
+      seed: wholeNumber('--seed', options.seed, 0),
       ...(steps !== undefined && { steps }),
       short: options.short === true,
       ...(process.stdin.isTTY &&
         process.stderr.isTTY && {
           ask: async (choice: string, signal: AbortSignal) => !(await askYes(`${choice}.\nTrain the whole one?`, signal)),
         }),
-      ...(options.threads === undefined ? {} : { threads: positiveInteger('--threads', options.threads) }),
+      ...(options.threads === undefined ? {} : { threads: wholeNumber('--threads', options.threads) }),
       backend: options.backend,
       progress: createProgress(),
       signal: stopSignal(),

@@ -6,6 +6,7 @@ import type { ClassificationsReport } from '../../metrics/node/classifications.t
 import type { Measure, SegmentationsReport } from '../../metrics/node/segmentations.ts';
 import type { Interval } from '../../metrics/statistics.ts';
 import { failedTable } from '../batch-text.ts';
+import { numberIn, numberOf } from '../numbers.ts';
 import { action, type CommandResult } from '../run-command.ts';
 import { formatTable } from '../table.ts';
 
@@ -35,16 +36,9 @@ const intervalText = (interval: Interval | null, digits: number): string =>
 
 function codes(option: string, text: string | undefined): number[] | undefined {
   if (text === undefined) return undefined;
-  const values = text.split(',').map((item) => (item.trim() === '' ? Number.NaN : Number(item)));
+  const values = text.split(',').map(numberOf);
   if (!values.every(Number.isInteger)) throw new UsageError(`${option} ${text}: expected label codes, as in 205,420`);
   return values;
-}
-
-function number(option: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= least && value <= most))
-    throw new UsageError(`${option} ${text}: expected a number from ${least} to ${most}`);
-  return value;
 }
 
 function segmentationText({ cases, summary, mean, toleranceMm, skipped, failed }: SegmentationsReport): string {
@@ -114,7 +108,7 @@ const classificationCsv = ({ cases, threshold, summary }: ClassificationsReport)
 /** One line a case and class. */
 const segmentationCsv = ({ cases }: SegmentationsReport): string =>
   [
-    ['case', 'label', ...COLUMNS.map(([measure]) => measure), 'predictedMl', 'referenceMl'].join(','),
+    csvLine(['case', 'label', ...COLUMNS.map(([measure]) => measure), 'predictedMl', 'referenceMl']),
     ...cases.flatMap(({ case: name, labels }) =>
       labels.map((scores) =>
         csvLine([name, scores.label, ...COLUMNS.map(([measure]) => scores[measure]), scores.predictedMl, scores.referenceMl]),
@@ -150,7 +144,7 @@ async function evaluate(predictions: string, references: string, options: Option
   if (tables.length === 2) {
     const { scoreClassifications } = await import('../../metrics/node/classifications.ts');
     const report = await scoreClassifications(predictions, references, {
-      threshold: number('--threshold', options.threshold, 0, 1),
+      threshold: numberIn('--threshold', options.threshold, 0, 1),
       skipMissing,
       ...(options.classColumn === undefined ? {} : { classColumn: options.classColumn }),
     });
@@ -166,7 +160,7 @@ async function evaluate(predictions: string, references: string, options: Option
     references,
     ...(labels ? { labels } : {}),
     ...(ignore ? { ignore } : {}),
-    toleranceMm: number('--tolerance', options.tolerance, 0, 1000),
+    toleranceMm: numberIn('--tolerance', options.tolerance, 0, 1000),
     skipMissing,
     progress: createProgress(),
   });

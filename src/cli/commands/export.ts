@@ -15,9 +15,9 @@ interface Options {
 
 /** 'D,H,W' in voxels; the network itself pads to multiples of 16. */
 async function parseSize(text: string): Promise<[number, number, number]> {
-  const { positiveInteger } = await import('../numbers.ts');
+  const { wholeNumber } = await import('../numbers.ts');
   const { UsageError } = await import('../../common/errors.ts');
-  const sizes = text.split(',').map((part) => positiveInteger('--size', part.trim()));
+  const sizes = text.split(',').map((part) => wholeNumber('--size', part.trim()));
   if (sizes.length !== 3) throw new UsageError(`--size: expected D,H,W, such as 96,128,128; got '${text}'`);
   return sizes as [number, number, number];
 }

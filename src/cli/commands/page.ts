@@ -12,15 +12,14 @@ export function registerPage(program: Command): void {
     .option('--port <n>', 'port of 127.0.0.1; 0 is any that is free', '8420')
     .addHelpText('after', '\nExample:\n  gvsl page\n\nIt serves until it is stopped with Ctrl-C.');
   action(command, async ({ port }: { port: string }): Promise<CommandResult> => {
-    const { UsageError, WorkError } = await import('../../common/errors.ts');
+    const { WorkError } = await import('../../common/errors.ts');
     const { existsSync } = await import('node:fs');
     const { fileURLToPath } = await import('node:url');
     const { servePage } = await import('../../platform/node/page-server.ts');
     const { createProgress } = await import('../../platform/node/progress.ts');
     const { stopSignal } = await import('../stop-signal.ts');
-    const number = Number(port);
-    if (!Number.isInteger(number) || number < 0 || number > 65_535)
-      throw new UsageError(`--port: expected a whole number from 0 to 65535, got '${port}'`);
+    const { wholeNumber } = await import('../numbers.ts');
+    const number = wholeNumber('--port', port, 0, 65_535);
     const folder = fileURLToPath(new URL('../../page/', import.meta.url));
     if (!existsSync(`${folder}index.html`)) throw new WorkError(`${folder}: the page is not built; run npm run build`);
     const signal = stopSignal('closing');

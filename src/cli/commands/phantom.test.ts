@@ -106,12 +106,12 @@ describe('gvsl phantom', () => {
   it.each([
     [['--kind', 'knee-mr', '--subjects', '2'], 2, 'heart-ct'],
     [['--kind', 'heart-ct'], 2, '--subjects'],
-    [['--kind', 'heart-ct', '--subjects', '0'], 2, '--subjects expects a whole number from 1'],
-    [['--kind', 'heart-ct', '--subjects', '1.5'], 2, '--subjects expects a whole number'],
-    [['--kind', 'heart-ct', '--subjects', 'many'], 2, 'got "many"'],
-    [['--kind', 'heart-ct', '--subjects', '1', '--spacing=-1'], 2, '--spacing expects a number from 0.5 to 8'],
+    [['--kind', 'heart-ct', '--subjects', '0'], 2, '--subjects: expected a whole number from 1'],
+    [['--kind', 'heart-ct', '--subjects', '1.5'], 2, '--subjects: expected a whole number'],
+    [['--kind', 'heart-ct', '--subjects', 'many'], 2, "got 'many'"],
+    [['--kind', 'heart-ct', '--subjects', '1', '--spacing=-1'], 2, '--spacing: expected a number from 0.5 to 8'],
     [['--kind', 'heart-ct', '--subjects', '1', '--spacing', '0.01'], 2, '--spacing'],
-    [['--kind', 'heart-ct', '--subjects', '1', '--seed', 'x'], 2, '--seed expects a whole number'],
+    [['--kind', 'heart-ct', '--subjects', '1', '--seed', 'x'], 2, '--seed: expected a whole number'],
   ])('refuses %j', async (args, exitCode, message) => {
     const out = join(folder, 'refused');
     const result = await phantom(out, ...args);

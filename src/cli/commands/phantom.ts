@@ -2,19 +2,12 @@
 import { type Command, Option } from 'commander';
 import { UsageError } from '../../common/errors.ts';
 import { PHANTOM_KINDS, type PhantomKind } from '../../phantom/kinds.ts';
+import { numberIn, wholeNumber } from '../numbers.ts';
 import { action } from '../run-command.ts';
 
 /** Finer than this a subject would need many gigabytes, coarser than this its vessels are gone. */
-const SPACING_MM = { least: 0.5, most: 8 };
-const MOST_SUBJECTS = 10_000;
-
-/** A number from the command line within bounds. @throws UsageError */
-function numberOption(name: string, least: number, most: number, whole: boolean, text: string): number {
-  const value = text.trim() === '' ? Number.NaN : Number(text);
-  if (!(value >= least && value <= most) || (whole && !Number.isInteger(value)))
-    throw new UsageError(`--${name} expects a ${whole ? 'whole ' : ''}number from ${least} to ${most}, got "${text}"`);
-  return value;
-}
+const SPACING_MM = [0.5, 8] as const;
+const MAX_SUBJECTS = 10_000;
 
 /** Adds `gvsl phantom`. */
 export function registerPhantom(program: Command): void {
@@ -41,14 +34,11 @@ export function registerPhantom(program: Command): void {
       given: { kind: PhantomKind; subjects: string; seed: string; spacing?: string; pose: string; opacities?: string },
     ) => {
       const kind = given.kind;
-      const subjects = numberOption('subjects', 1, MOST_SUBJECTS, true, given.subjects);
-      const seed = numberOption('seed', 0, Number.MAX_SAFE_INTEGER, true, given.seed);
-      const pose = numberOption('pose', 0, 2, false, given.pose);
-      const spacing =
-        given.spacing === undefined
-          ? {}
-          : { spacingMm: numberOption('spacing', SPACING_MM.least, SPACING_MM.most, false, given.spacing) };
-      const disease = given.opacities === undefined ? {} : { opacities: numberOption('opacities', 0, 1, false, given.opacities) };
+      const subjects = wholeNumber('--subjects', given.subjects, 1, MAX_SUBJECTS);
+      const seed = wholeNumber('--seed', given.seed, 0, Number.MAX_SAFE_INTEGER);
+      const pose = numberIn('--pose', given.pose, 0, 2);
+      const spacing = given.spacing === undefined ? {} : { spacingMm: numberIn('--spacing', given.spacing, ...SPACING_MM) };
+      const disease = given.opacities === undefined ? {} : { opacities: numberIn('--opacities', given.opacities, 0, 1) };
       if (given.opacities !== undefined && kind !== 'heart-ct')
         throw new UsageError(`--opacities: only the chests of --kind heart-ct have lungs; found --kind ${kind}`);
       const { createProgress } = await import('../../platform/node/progress.ts');

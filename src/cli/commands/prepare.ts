@@ -4,6 +4,7 @@ import type { PrepareOptions } from '../../cohort/prepare-options.ts';
 import { REASONS } from '../../cohort/reasons.ts';
 import { UsageError } from '../../common/errors.ts';
 import type { Xyz } from '../../geometry/volume.ts';
+import { numberOf, wholeNumber } from '../numbers.ts';
 import { action, type CommandResult } from '../run-command.ts';
 import { collect, describeReasons, selectionOf } from '../selection-options.ts';
 
@@ -24,7 +25,7 @@ interface Flags {
 
 /** `1` or `1,1,2` (x, y, z) as three positive numbers. */
 function three(option: string, text: string, whole: boolean): Xyz {
-  const values = text.split(/[,x]/).map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  const values = text.split(/[,x]/).map((part) => numberOf(part));
   const ok = (v: number): boolean => Number.isFinite(v) && v > 0 && (!whole || (Number.isInteger(v) && v <= 4096));
   if (![1, 3].includes(values.length) || !values.every(ok))
     throw new UsageError(
@@ -53,10 +54,7 @@ function parseFlags(flags: Flags): { options: PrepareOptions; workers?: number }
   if (options.modality === 'ct' && options.intensity === 'percentile')
     throw new UsageError('--intensity percentile is for mr: CT has a fixed scale, (HU + 1024) / 2048');
   if (flags.workers === undefined) return { options };
-  const workers = Number(flags.workers);
-  if (!Number.isInteger(workers) || workers < 1 || workers > 256)
-    throw new UsageError(`--workers ${flags.workers}: expected a whole number from 1 to 256`);
-  return { options, workers };
+  return { options, workers: wholeNumber('--workers', flags.workers, 1, 256) };
 }
 
 async function run(source: string, out: string, flags: Flags): Promise<CommandResult> {

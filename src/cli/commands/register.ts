@@ -38,14 +38,14 @@ async function run(options: Options): Promise<CommandResult> {
   const { createProgress } = await import('../../platform/node/progress.ts');
   const { formatDuration } = await import('../../common/format-duration.ts');
   const { registerImages } = await import('../../apply/node/registration/register.ts');
-  const { positiveInteger } = await import('../numbers.ts');
+  const { wholeNumber } = await import('../numbers.ts');
   const { backend, threads, tile, channel, ...call } = options;
   const startedMs = performance.now();
   const report = await registerImages({
     ...call,
-    ...(channel === undefined ? {} : { channel: positiveInteger('--channel', channel, 0) }),
-    ...(tile === undefined ? {} : { tile: positiveInteger('--tile', tile, 16) }),
-    backend: await createBackend(backend, threads === undefined ? undefined : positiveInteger('--threads', threads)),
+    ...(channel === undefined ? {} : { channel: wholeNumber('--channel', channel, 0) }),
+    ...(tile === undefined ? {} : { tile: wholeNumber('--tile', tile, 16) }),
+    backend: await createBackend(backend, threads === undefined ? undefined : wholeNumber('--threads', threads)),
     progress: createProgress(),
   });
   const timeMs = Math.round(performance.now() - startedMs);

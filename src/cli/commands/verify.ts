@@ -25,10 +25,10 @@ export function registerVerify(program: Command): void {
   action(command, async (files: string[], options: Options) => {
     const { replayGolden } = await import('../../methods/gvsl/node/golden.ts');
     const { createBackend } = await import('../../platform/node/backends.ts');
-    const { positiveInteger } = await import('../numbers.ts');
+    const { wholeNumber } = await import('../numbers.ts');
     const backend = await createBackend(
       options.backend,
-      options.threads === undefined ? undefined : positiveInteger('--threads', options.threads),
+      options.threads === undefined ? undefined : wholeNumber('--threads', options.threads),
     );
     const reports = [];
     for (const file of files) reports.push(await replayGolden(file, backend));

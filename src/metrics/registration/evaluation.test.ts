@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { affineMatrix } from '../../geometry/affine-matrix.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { IDENTITY_SPATIAL } from '../../methods/augmentation/spatial/spatial.ts';
+import { labelOverlap } from '../label-overlap.ts';
 import { affineDisplacement, displacementAt, insideShare } from './displacement.ts';
 import { foldedShare, jacobianDeterminant } from './jacobian.ts';
-import { labelOverlap } from './label-overlap.ts';
 import { targetRegistrationError } from './landmark-error.ts';
 import { warpLabels } from './warp-labels.ts';
 

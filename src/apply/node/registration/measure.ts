@@ -8,7 +8,7 @@ import { emptyLike } from '../../../geometry/empty-like.ts';
 import { Histogram, ValueRange } from '../../../geometry/statistics.ts';
 import { type Geometry, toZyx, type Volume, type VoxelArray, voxelCount, type Xyz } from '../../../geometry/volume.ts';
 import { bytesOf } from '../../../images/stored-image.ts';
-import { type LabelOverlap, OverlapCount } from '../../../metrics/registration/label-overlap.ts';
+import { type LabelOverlap, OverlapCount } from '../../../metrics/label-overlap.ts';
 import { ncc } from '../../../metrics/registration/ncc.ts';
 import { readAt, withScratch } from '../../../platform/node/files.ts';
 import { type MappedRow, mapPoint, type PhysicalMap } from '../../registration/physical-map.ts';

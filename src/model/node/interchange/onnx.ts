@@ -6,6 +6,8 @@
  * is put together from means.
  * Reference: github.com/onnx/onnx, docs/IR.md, docs/Operators.md, onnx/onnx.proto (whose field numbers stand below).
  */
+
+import { bytes, encode, float, int, type Message, message, string } from '../../../common/protobuf.ts';
 import { Graph, type Node, type Shape } from '../../../engine/graph.ts';
 import type { GroupNormAttributes } from '../../../engine/ops/group-norm/group-norm.ts';
 import type { Margins } from '../../../engine/ops/shape/shape.ts';
@@ -15,7 +17,6 @@ import { parameterTable } from '../../parameters.ts';
 import type { NamedTensor } from '../../safetensors.ts';
 import { encoder, unet } from '../../unet.ts';
 import type { NetworkPart } from './part.ts';
-import { bytes, encode, float, int, type Message, message, string } from './protobuf.ts';
 
 export const OPSET = 13;
 /** The file format's version that came with it. */

@@ -5,10 +5,11 @@ import { slideWindows } from '../../../apply/segmentation/sliding-window.ts';
 import type { Cohort, Subject } from '../../../cohort/cohort.ts';
 import { readCrop, readLabelCrop } from '../../../cohort/node/crops.ts';
 import type { Session } from '../../../engine/backend.ts';
-import { toZyx, type Zyx } from '../../../geometry/volume.ts';
+import { toZyx, type VoxelArray, type Zyx } from '../../../geometry/volume.ts';
 import { segmentationPicture } from '../../../images/pictures/segmentation-picture.ts';
 import type { EvaluationRecord, EvaluationRequest } from '../../../methods/method.ts';
 import { areaUnderCurve } from '../../../metrics/classification.ts';
+import { labelOverlap } from '../../../metrics/label-overlap.ts';
 import type { Task } from '../../../model/configuration.ts';
 import { classIndices, outputsOf } from './task.ts';
 
@@ -87,16 +88,9 @@ const meanOf = (values: readonly (number | null)[]): number | null => {
 };
 
 /** Dice of each class but the background. */
-export function dicePerClass(predicted: ArrayLike<number>, truth: ArrayLike<number>, classes: number): (number | null)[] {
-  const both = new Float64Array(classes);
-  const sum = new Float64Array(classes);
-  for (let i = 0; i < truth.length; i++) {
-    const [p, t] = [predicted[i]!, truth[i]!];
-    sum[p]!++;
-    sum[t]!++;
-    if (p === t) both[p]!++;
-  }
-  return Array.from({ length: classes - 1 }, (_, i) => (sum[i + 1] === 0 ? null : (2 * both[i + 1]!) / sum[i + 1]!));
+export function dicePerClass(predicted: VoxelArray, truth: VoxelArray, classes: number): (number | null)[] {
+  const found = new Map(labelOverlap(predicted, truth).labels.map(({ label, dice }) => [label, dice]));
+  return Array.from({ length: classes - 1 }, (_, i) => found.get(i + 1) ?? null);
 }
 
 /** Evaluates subjects one after another; `show` gets what a picture of each is made from. Needs the program's graph 'predict'. */

@@ -138,7 +138,7 @@ describe('taskOf', () => {
     if (task.kind !== 'segmentation') throw new Error('not a segmentation');
     expect([...classIndices([0, 500, 7], task)]).toEqual([0, 1, 0]);
     expect([...oneHot([0, 1], 2, 2)]).toEqual([1, 0, 0, 1]);
-    expect(dicePerClass([0, 1, 1, 2], [0, 1, 2, 2], 4)).toEqual([2 / 3, 2 / 3, null]);
+    expect(dicePerClass(Uint8Array.of(0, 1, 1, 2), Uint8Array.of(0, 1, 2, 2), 4)).toEqual([2 / 3, 2 / 3, null]);
   });
 });
 
@@ -273,8 +273,8 @@ describe('applying a model', () => {
     direction.forEach((d, k) => void expect(d).toBeCloseTo(turned[k]!, 5));
     expect([...new Set(labels.data)].every((code) => code === 0 || code === 500)).toBe(true);
     // the ball is bright and was learnt as such: most of it is found, where it is
-    const wanted = image.data.map((value) => (value > 350 ? 1 : 0));
-    const found = Array.from(labels.data, (code) => (code === 500 ? 1 : 0));
+    const wanted = Uint8Array.from(image.data, (value) => (value > 350 ? 1 : 0));
+    const found = Uint8Array.from(labels.data, (code) => (code === 500 ? 1 : 0));
     expect(dicePerClass(found, wanted, 2)[0]).toBeGreaterThan(0.5);
     const probabilities = (await readImage(at('labels', report.images[0]!.files[2]!))).volume;
     probabilities.data.forEach((p, i) => {

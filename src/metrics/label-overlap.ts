@@ -4,7 +4,10 @@
  * A label that neither map holds has no Dice: it is left out of the mean, and named, not counted as 0 or as 1.
  */
 
-import type { VoxelArray } from '../../geometry/volume.ts';
+import type { VoxelArray } from '../geometry/volume.ts';
+
+/** Dice of two sets: twice the size of what both hold over the sum of their sizes; null if both are empty. */
+export const diceOf = (both: number, sum: number): number | null => (sum === 0 ? null : (2 * both) / sum);
 
 export interface LabelOverlap {
   /** Labels that at least one map holds, in ascending order. */
@@ -51,7 +54,7 @@ export class OverlapCount {
     const judged = [...new Set(asked ?? counts.keys())].filter((label) => label !== 0).sort((first, second) => first - second);
     const labels = judged.flatMap((label) => {
       const found = counts.get(label);
-      return found ? [{ label, dice: (2 * found.both) / found.either }] : [];
+      return found ? [{ label, dice: diceOf(found.both, found.either)! }] : [];
     });
     return {
       labels,

@@ -1,5 +1,5 @@
 /**
- * Protocol Buffers' wire format, writing only: what an ONNX file needs of it. A message is its fields one after the other, each a key
+ * Protocol Buffers' wire format, writing only: what ONNX files and TensorBoard's events need of it. A message is its fields one after the other, each a key
  * (field number and wire type) and a value; large byte strings are not copied but kept as pieces.
  * Reference: protobuf.dev/programming-guides/encoding.
  */
@@ -11,6 +11,7 @@ export interface Message {
 }
 
 const VARINT = 0;
+const FIXED64 = 1;
 const LENGTH_DELIMITED = 2;
 const FIXED32 = 5;
 
@@ -39,6 +40,12 @@ export const int = (field: number, value: number): Message => small([...key(fiel
 export function float(field: number, value: number): Message {
   const bytes = new Uint8Array(Float32Array.of(value).buffer);
   return small([...key(field, FIXED32), ...bytes]);
+}
+
+/** double: 64 bits. */
+export function double(field: number, value: number): Message {
+  const bytes = new Uint8Array(Float64Array.of(value).buffer);
+  return small([...key(field, FIXED64), ...bytes]);
 }
 
 /** bytes. The data are not copied. */
