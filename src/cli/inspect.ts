@@ -9,8 +9,8 @@ import { odditiesOf } from '../cohort/oddities.ts';
 import { isRefused } from '../cohort/reasons.ts';
 import { UsageError, WorkError } from '../common/errors.ts';
 import { orientationCode } from '../geometry/orientation.ts';
-import { type Statistics, statisticsOf } from '../geometry/statistics.ts';
-import type { LoadedImage } from '../images/loaded-image.ts';
+import { RunningStatistics, type Statistics } from '../geometry/statistics.ts';
+import { type LoadedImage, planeOf } from '../images/loaded-image.ts';
 import { findImages, type ImageSource } from '../images/node/find.ts';
 import { readImage } from '../images/node/read.ts';
 import { failureOf } from '../platform/node/batch.ts';
@@ -81,9 +81,13 @@ async function inspectOne(source: ImageSource, asked: Question): Promise<Row> {
   const name = { path: source.path, ...(source.kind === 'dicom' && source.name ? { series: source.name } : {}) };
   try {
     const { channel } = asked.selection;
-    const image = await readImage(source, channel === null ? { firstVolume: true } : { channel: Number(channel) });
+    const running = new RunningStatistics();
+    const image = await readImage(source, {
+      ...(channel === null ? { firstVolume: true } : { channel: Number(channel) }),
+      onPlane: (volume, z) => running.add(planeOf(volume, z)),
+    });
     const { geometry, data } = image.volume;
-    const statistics = statisticsOf(data);
+    const statistics = running.of(data);
     const labels = looksLikeLabelMap(image, statistics);
     return {
       ...name,

@@ -3,7 +3,7 @@ import { WorkError } from '../common/errors.ts';
 import { cropPad } from '../geometry/crop.ts';
 import type { Volume } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
-import { type PreparedImage, prepareImage } from './prepare-image.ts';
+import { type Preparation, type PreparedImage, prepareImage } from './prepare-image.ts';
 import type { PrepareOptions } from './prepare-options.ts';
 
 export interface NetworkImage {
@@ -25,16 +25,22 @@ function airOf(modality: 'ct' | 'mr', { min, max }: { readonly min: number; read
 /**
  * Prepares an image as the network's cohort was.
  * @param modalityIsCertain the user named the modality: what a DICOM file says else is then only a remark
+ * @param begun its preparation, where all planes were added to one while it was read
  * @throws WorkError naming the file and why it is refused
  */
-export function networkImage(loaded: LoadedImage, options: PrepareOptions, modalityIsCertain: boolean): NetworkImage {
+export function networkImage(
+  loaded: LoadedImage,
+  options: PrepareOptions,
+  modalityIsCertain: boolean,
+  begun?: Preparation,
+): NetworkImage {
   const { path } = loaded;
   const stated = loaded.modality?.toLowerCase();
   if (stated && ['ct', 'mr'].includes(stated) && stated !== options.modality && !modalityIsCertain)
     throw new WorkError(
       `${path}: the file says that it is ${loaded.modality}, but the model was trained on ${options.modality}; use a model for ${stated}, or override with --modality ${options.modality}`,
     );
-  const found = prepareImage(loaded, options);
+  const found = begun ? begun.finish(loaded, 'all') : prepareImage(loaded, options);
   const doubts = new Set(found.doubts.map(({ message }) => message));
   const problems = found.problems.map((said) =>
     doubts.has(said) ? `${said}; the model was trained on ${options.modality}` : said,

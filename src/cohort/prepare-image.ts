@@ -8,10 +8,10 @@ import { WorkError } from '../common/errors.ts';
 import { cornerDistanceMm } from '../geometry/affine.ts';
 import { centredStart } from '../geometry/crop.ts';
 import { rasPlanes } from '../geometry/orientation.ts';
-import { gridWithSpacing, resamplePlanes } from '../geometry/resample.ts';
-import { statisticsOf } from '../geometry/statistics.ts';
+import { gridWithSpacing, resamplingSteps } from '../geometry/resample.ts';
+import { RunningStatistics, statisticsOf } from '../geometry/statistics.ts';
 import { type Geometry, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
-import type { LoadedImage } from '../images/loaded-image.ts';
+import { type LoadedImage, planeOf } from '../images/loaded-image.ts';
 import { firstRefusal, type Misfit, misfits, withoutAir } from './fitness.ts';
 import { foregroundBox } from './foreground.ts';
 import { odditiesOf } from './oddities.ts';
@@ -38,49 +38,110 @@ export interface PreparedImage {
 }
 
 /**
- * Prepares an image.
- * @param allowed reasons for which an image would not be taken, but is; with 'all' they are said among its problems alone
- * @throws WorkError that names the file and why it is refused; MisfitError for a reason that could be allowed
+ * Preparing one image, begun while it is read: what is known of its planes so far is counted and resampled. Nothing is refused before all of it
+ * is there.
  */
+export class Preparation {
+  readonly #options: PrepareOptions;
+  readonly #background: number;
+  readonly #statistics = new RunningStatistics();
+  #resampling: Resampling | undefined;
+
+  constructor(options: PrepareOptions) {
+    this.#options = options;
+    this.#background = options.modality === 'ct' ? -1024 : 0;
+  }
+
+  /** Takes plane z of a volume whose planes up to z are there; in order. */
+  add(volume: Volume, z: number): void {
+    this.#statistics.add(planeOf(volume, z));
+    this.#resampling ??= new Resampling(volume, this.#background, this.#options.spacingMm);
+    this.#resampling.advance(z);
+  }
+
+  /**
+   * @param loaded the image whose planes were all added
+   * @param allowed reasons for which an image would not be taken, but is; with 'all' they are said among its problems alone
+   * @throws WorkError that names the file and why it is refused; MisfitError for a reason that could be allowed
+   */
+  finish(loaded: LoadedImage, allowed: readonly Reason[] | 'all'): PreparedImage {
+    const options = this.#options;
+    const refuse = (why: string): WorkError => new WorkError(`${loaded.path}: ${why}`);
+    const statistics = this.#statistics.of(loaded.volume.data);
+    if (Math.min(...loaded.volume.geometry.size) === 1)
+      throw refuse(`its size is ${loaded.volume.geometry.size.join(' x ')}: one voxel along an axis is a picture, not a volume`);
+    if (statistics.min === statistics.max) throw refuse(`every voxel is ${statistics.min}: there is nothing to learn from it`);
+    const doubts = misfits(loaded, statistics, options.modality);
+    const refused = allowed === 'all' ? null : firstRefusal(doubts, allowed);
+    if (refused) throw new MisfitError(loaded.path, refused);
+    const problems = [...odditiesOf(loaded, statistics, this.#background), ...doubts.map(({ message }) => message)];
+    const bare = options.modality === 'ct' && doubts.length === 0 ? withoutAir(statistics) : null;
+    if (bare) problems.push(bare);
+
+    const { image, grid } = this.#resampling!;
+    const whole = this.#resampling!.finish();
+    if (!whole)
+      throw refuse(
+        `at ${options.spacingMm.join(' x ')} mm it would have ${grid.size.join(' x ')} voxels, more than fit; choose a larger --spacing`,
+      );
+    const intensity = windowOf(whole.data, options);
+    if (!(intensity.high > intensity.low))
+      throw refuse(`no value above 0: expected MR intensities, found ${statistics.min} to ${statistics.max}`);
+    normalise(whole.data, intensity);
+    const { min, max, nonFinite } = statistics;
+    return { image, whole, box: cropOf(whole, options), intensity, values: { min, max, nonFinite }, problems, doubts };
+  }
+}
+
+/** Prepares an image that is there: see `Preparation`. */
 export function prepareImage(
   loaded: LoadedImage,
   options: PrepareOptions,
   allowed: readonly Reason[] | 'all' = 'all',
 ): PreparedImage {
-  const refuse = (why: string): WorkError => new WorkError(`${loaded.path}: ${why}`);
-  const statistics = statisticsOf(loaded.volume.data);
-  if (Math.min(...loaded.volume.geometry.size) === 1)
-    throw refuse(`its size is ${loaded.volume.geometry.size.join(' x ')}: one voxel along an axis is a picture, not a volume`);
-  if (statistics.min === statistics.max) throw refuse(`every voxel is ${statistics.min}: there is nothing to learn from it`);
-  const doubts = misfits(loaded, statistics, options.modality);
-  const refused = allowed === 'all' ? null : firstRefusal(doubts, allowed);
-  if (refused) throw new MisfitError(loaded.path, refused);
-  const background = options.modality === 'ct' ? -1024 : 0;
-  const problems = [...odditiesOf(loaded, statistics, background), ...doubts.map(({ message }) => message)];
-  const bare = options.modality === 'ct' && doubts.length === 0 ? withoutAir(statistics) : null;
-  if (bare) problems.push(bare);
+  const preparation = new Preparation(options);
+  for (let z = 0; z < loaded.volume.geometry.size[2]; z++) preparation.add(loaded.volume, z);
+  return preparation.finish(loaded, allowed);
+}
 
-  const image = rasPlanes(loaded.volume, background);
-  const grid = gridWithSpacing(image.geometry, options.spacingMm);
-  if (voxelCount(grid.size) > MAX_VOXELS)
-    throw refuse(
-      `at ${options.spacingMm.join(' x ')} mm it would have ${grid.size.join(' x ')} voxels, more than fit; choose a larger --spacing`,
-    );
-  const whole = resamplePlanes(image.geometry, image.read, grid, background);
-  const intensity = windowOf(whole.data, options);
-  if (!(intensity.high > intensity.low))
-    throw refuse(`no value above 0: expected MR intensities, found ${statistics.min} to ${statistics.max}`);
-  normalise(whole.data, intensity);
-  const { min, max, nonFinite } = statistics;
-  return {
-    image: image.geometry,
-    whole,
-    box: cropOf(whole, options),
-    intensity,
-    values: { min, max, nonFinite },
-    problems,
-    doubts,
-  };
+/** Resampling a volume while its planes come, where they come in the order of RAS; else once they are there. */
+class Resampling {
+  /** The volume's grid in RAS, and the one it is brought to. */
+  readonly image: Geometry;
+  readonly grid: Geometry;
+  readonly #asStored: boolean;
+  /** Undefined for a grid of more voxels than fit. */
+  readonly #steps: ReturnType<typeof resamplingSteps> | undefined;
+  /** The plane that the next step reads. */
+  #wanted = 0;
+  #whole: Volume<Float32Array> | undefined;
+
+  constructor(volume: Volume, background: number, spacingMm: Xyz) {
+    const { geometry, read, asStored } = rasPlanes(volume, background);
+    this.image = geometry;
+    this.grid = gridWithSpacing(geometry, spacingMm);
+    this.#asStored = asStored;
+    if (voxelCount(this.grid.size) <= MAX_VOXELS) this.#steps = resamplingSteps(geometry, read, this.grid, background);
+  }
+
+  /** Goes as far as the planes up to z allow. */
+  advance(z: number): void {
+    if (this.#asStored) this.#stepsTo(z);
+  }
+
+  /** Once all planes are there: the resampled volume, undefined if it has more voxels than fit. */
+  finish(): Volume<Float32Array> | undefined {
+    this.#stepsTo(Number.POSITIVE_INFINITY);
+    return this.#whole;
+  }
+
+  #stepsTo(z: number): void {
+    while (this.#steps && !this.#whole && this.#wanted <= z) {
+      const { done, value } = this.#steps.next();
+      if (done) this.#whole = value;
+      else this.#wanted = value;
+    }
+  }
 }
 
 /** An image that is not taken, for a reason that a user may allow. */

@@ -1,5 +1,5 @@
 /** What every backend offers: it takes a verified program and runs its graphs. Nothing outside a backend knows its layouts or memory. */
-import type { Node, Program } from './graph.ts';
+import type { Node, Program, Shape } from './graph.ts';
 
 /** What a user may choose from: the backends by name, and 'auto', the quickest that the machine has. */
 export const BACKENDS = ['cpu', 'webgpu', 'webgpu-f16', 'auto', 'reference'] as const;
@@ -17,6 +17,26 @@ export interface KernelTime {
   readonly bytes?: number;
 }
 
+/**
+ * Values (1, C, D, H, W) where they lie. Those of channel c at voxel (z, y, x) are
+ * `data[start + floor(c / together) * block + z * plane + y * row + x * together + c % together]`.
+ */
+export interface TensorView {
+  readonly data: Float32Array;
+  /** Channels that lie side by side at each voxel: 1 of dense values. */
+  readonly together: number;
+  readonly start: number;
+  readonly block: number;
+  readonly plane: number;
+  readonly row: number;
+}
+
+/** A view of dense values (1, C, D, H, W) or (C, D, H, W). @param shape ends with D, H, W */
+export function denseView(data: Float32Array, shape: Shape): TensorView {
+  const [depth, height, width] = shape.slice(-3) as [number, number, number];
+  return { data, together: 1, start: 0, block: depth * height * width, plane: height * width, row: width };
+}
+
 /** A program on a device, with its states. It owns memory and threads: `close` gives them back. */
 export interface Session {
   /**
@@ -28,6 +48,11 @@ export interface Session {
     inputs: Readonly<Record<string, Float32Array>>,
     outputs?: readonly string[],
   ): Promise<Record<string, Float32Array>>;
+  /**
+   * Runs one graph like `run` and resolves to one of its outputs, (1, C, D, H, W), where the session has it: it is overwritten when the session
+   * is called again, and not to be written to. Absent: what the session computes must be copied.
+   */
+  view?(graph: string, inputs: Readonly<Record<string, Float32Array>>, output: string): Promise<TensorView>;
   /**
    * Runs one graph like `run`, every kernel call by itself, and resolves to their times in order; effects take place. Absent: the backend
    * cannot time its kernels. The sum is somewhat longer than a run's time: calls start one by one.

@@ -20,12 +20,13 @@ export function guarded(session: Session): Session {
       }
     };
   };
-  const { profile, waits } = session;
+  const { view, profile, waits } = session;
   return {
     memoryBytes: session.memoryBytes,
     run: during((...args) => session.run(...args)),
     readState: during((name) => session.readState(name)),
     writeState: during((name, values) => session.writeState(name, values)),
+    ...(view && { view: during((...args: Parameters<typeof view>) => view.apply(session, args)) }),
     ...(profile && { profile: during((...args: Parameters<typeof profile>) => profile.apply(session, args)) }),
     ...(waits && { waits: during((...args: Parameters<typeof waits>) => waits.apply(session, args)) }),
     close: () => {

@@ -181,11 +181,12 @@ function planeOperation(steps: readonly { op: AxisOperator; axis: 0 | 1 }[], siz
 /**
  * Applies one operator along each axis of a volume, the ones that shrink it most first. The volume is read plane by plane: of what it
  * becomes on the way only as many planes are held as the operator along z has taps.
+ * @returns says before each reading which plane comes next, so that one can wait until it is there
  */
-export function applySeparable(
+export function* separableSteps(
   operators: readonly [AxisOperator, AxisOperator, AxisOperator],
   read: PlaneReader,
-): Float32Array<ArrayBuffer> {
+): Generator<number, Float32Array<ArrayBuffer>, void> {
   const ratio = (axis: number): number => operators[axis].outputs / operators[axis].inputs;
   const order = ([0, 1, 2] as const).toSorted((a, b) => ratio(a) - ratio(b));
   const inPlane = (axes: readonly number[]) =>
@@ -195,21 +196,22 @@ export function applySeparable(
   const before = planeOperation(inPlane(order.slice(0, order.indexOf(2))), size);
   const after = planeOperation(inPlane(order.slice(order.indexOf(2))), size);
 
-  const { taps, outputs } = operators[2];
+  const { taps, outputs, starts, weights } = operators[2];
   const held = Array.from({ length: taps }, () => ({ z: -1, plane: new Float32Array(before.voxels) }));
-  const planeAt = (z: number): Float32Array => {
-    const place = held[z % taps];
-    if (place.z !== z) {
-      read(z, stored);
-      place.plane.set(before.run(stored));
-      place.z = z;
-    }
-    return place.plane;
-  };
+  const planeAt = (z: number): Float32Array => held[z % taps].plane;
   const copies = isIdentity(operators[2]);
   const sum = new Float32Array(before.voxels);
   const out = new Float32Array(after.voxels * outputs);
   for (let k = 0; k < outputs; k++) {
+    for (let t = 0; t < taps; t++) {
+      const z = starts[k] + t;
+      const place = held[z % taps];
+      if (weights[k * taps + t] === 0 || place.z === z) continue;
+      yield z;
+      read(z, stored);
+      place.plane.set(before.run(stored));
+      place.z = z;
+    }
     if (!copies) {
       sum.fill(0);
       addTaps(operators[2], k, sum, (z) => ({ input: planeAt(z), from: 0 }));
@@ -218,6 +220,20 @@ export function applySeparable(
   }
   return out;
 }
+
+/** What steps come to that need not wait. */
+export function resultOf<Result>(steps: Generator<unknown, Result, void>): Result {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** All steps at once. */
+export const applySeparable = (
+  operators: readonly [AxisOperator, AxisOperator, AxisOperator],
+  read: PlaneReader,
+): Float32Array<ArrayBuffer> => resultOf(separableSteps(operators, read));
 
 /** Applies an operator along `axis` (0 = x, 1 = y, 2 = z) of voxels of `size`: new voxels, with that axis replaced by `op.outputs`. */
 export function applyAlong(op: AxisOperator, axis: 0 | 1 | 2, input: Float32Array, size: Xyz): Float32Array<ArrayBuffer> {

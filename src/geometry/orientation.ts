@@ -122,13 +122,19 @@ function copyRun(data: VoxelArray, start: number, step: number, out: Float32Arra
 export function rasPlanes(
   { geometry, data }: Volume,
   background: number,
-): { readonly geometry: Geometry; readonly read: PlaneReader } {
+): {
+  readonly geometry: Geometry;
+  readonly read: PlaneReader;
+  /** Plane z can be read once the first z + 1 planes are stored. */
+  readonly asStored: boolean;
+} {
   const order = rasOrder(geometry);
   const { first, step } = order;
   const [nx, ny] = order.geometry.size;
   const mayBeOdd = data instanceof Float32Array || data instanceof Float64Array;
   return {
     geometry: order.geometry,
+    asStored: step[2] === nx * ny,
     read: (z, out) => {
       const start = first + z * step[2];
       if (Math.abs(step[0]) === 1 && step[1] === step[0] * nx) copyRun(data, start, step[0], out);
@@ -142,30 +148,4 @@ export function rasPlanes(
       if (mayBeOdd) for (let i = 0; i < out.length; i++) if (!Number.isFinite(out[i])) out[i] = background;
     },
   };
-}
-
-/**
- * Stores planes that are in RAS order as a grid has its voxels.
- * @param data all voxels of the grid
- * @returns takes the plane z in RAS order, which it may turn round
- */
-export function rasStore(geometry: Geometry, data: VoxelArray): (z: number, plane: Float64Array) => void {
-  const { geometry: ras, first, step } = rasOrder(geometry);
-  const [nx, ny] = ras.size;
-  return (z, plane) => {
-    const start = first + z * step[2];
-    if (Math.abs(step[0]) !== 1)
-      for (let y = 0, from = 0; y < ny; y++) {
-        let to = start + y * step[1];
-        for (let x = 0; x < nx; x++, to += step[0]) data[to] = plane[from++];
-      }
-    else if (step[1] === step[0] * nx) storeRun(plane, data, start, step[0]);
-    else for (let y = 0; y < ny; y++) storeRun(plane.subarray(y * nx, (y + 1) * nx), data, start + y * step[1], step[0]);
-  };
-}
-
-/** Puts values to neighbouring places from `start` on, forwards or backwards. */
-function storeRun(values: Float64Array, data: VoxelArray, start: number, step: number): void {
-  if (step > 0) data.set(values, start);
-  else data.set(values.reverse(), start - values.length + 1);
 }

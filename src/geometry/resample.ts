@@ -5,8 +5,8 @@
  * parallel are resampled axis by axis (quick), any others voxel by voxel. Positions more than half a voxel outside get the background.
  */
 import { type Affine, applyMatrix3, composeAffine, nearestOrthogonal, physicalToVoxel, voxelToPhysical } from './affine.ts';
-import { type AxisOperator, applySeparable, interpolationOperator } from './axis-operator.ts';
-import { smoothPlanes } from './smooth.ts';
+import { type AxisOperator, interpolationOperator, resultOf, separableSteps } from './axis-operator.ts';
+import { smoothingOperators } from './smooth.ts';
 import { type Geometry, type PlaneReader, planeReader, type Volume, type VoxelArray, type Xyz } from './volume.ts';
 
 /** Directions and positions that agree to this many voxels count as the same: header values are single precision. */
@@ -70,24 +70,32 @@ export const resampleLinear = (volume: Volume, target: Geometry, background: num
   resamplePlanes(volume.geometry, planeReader(volume), target, background);
 
 /** The same for a volume on the grid `source` that is read plane by plane. It is only held whole, in single precision, if the grids are not parallel. */
-export function resamplePlanes(
+export const resamplePlanes = (
   source: Geometry,
   read: PlaneReader,
   target: Geometry,
   background: number,
-): Volume<Float32Array<ArrayBuffer>> {
+): Volume<Float32Array<ArrayBuffer>> => resultOf(resamplingSteps(source, read, target, background));
+
+/** The same in steps: says before each reading which plane comes next, so that one can wait until it is there. */
+export function* resamplingSteps(
+  source: Geometry,
+  read: PlaneReader,
+  target: Geometry,
+  background: number,
+): Generator<number, Volume<Float32Array<ArrayBuffer>>, void> {
   const { map, parallel } = between(source, target);
   // along each source axis, how many source voxels one target voxel spans
   const sigma = [0, 1, 2].map((row) =>
     sigmaBeforeDownsampling(Math.hypot(map.matrix[row * 3], map.matrix[row * 3 + 1], map.matrix[row * 3 + 2])),
   ) as unknown as Xyz;
   if (!parallel) {
-    const smooth = smoothPlanes(source.size, read, sigma);
+    const smooth = yield* separableSteps(smoothingOperators(source.size, sigma), read);
     return { geometry: target, data: sampleLinear(smooth, source.size, map, target.size, background) };
   }
   const positions = [0, 1, 2].map((axis) => axisPositions(map, axis, target.size[axis]));
   const operators = positions.map((p, axis) => interpolationOperator(source.size[axis], p, sigma[axis]));
-  const data = applySeparable(operators as [AxisOperator, AxisOperator, AxisOperator], read);
+  const data = yield* separableSteps(operators as [AxisOperator, AxisOperator, AxisOperator], read);
   fillOutside(data, target.size, positions, source.size, background);
   return { geometry: target, data };
 }

@@ -109,6 +109,41 @@ type CountableArray = Int8Array | Uint8Array | Int16Array | Uint16Array;
 const isCountable = (data: VoxelArray): data is CountableArray =>
   data instanceof Int16Array || data instanceof Uint8Array || data instanceof Uint16Array || data instanceof Int8Array;
 
+/** Counts values of 8 or 16 bits, part by part. */
+class ValueCounter {
+  readonly #kinds: number;
+  readonly #lowest: number;
+  // neighbours are often equal, and one count cannot be raised twice at once: they take turns with two tables
+  readonly #even: Uint32Array;
+  readonly #odd: Uint32Array;
+
+  /** @param like values of their type */
+  constructor(like: CountableArray) {
+    this.#kinds = 2 ** (8 * like.BYTES_PER_ELEMENT);
+    this.#lowest = like instanceof Int8Array || like instanceof Int16Array ? -this.#kinds / 2 : 0;
+    this.#even = new Uint32Array(this.#kinds);
+    this.#odd = new Uint32Array(this.#kinds);
+  }
+
+  add(data: CountableArray): void {
+    const [even, odd, lowest] = [this.#even, this.#odd, this.#lowest];
+    const pairs = data.length - (data.length % 2);
+    for (let i = 0; i < pairs; i += 2) {
+      even[data[i] - lowest]++;
+      odd[data[i + 1] - lowest]++;
+    }
+    if (pairs < data.length) even[data[pairs] - lowest]++;
+  }
+
+  /** Of all that was added, which must be something. */
+  counts(): ValueCounts {
+    return new ValueCounts(
+      this.#even.map((count, k) => count + this.#odd[k]),
+      this.#lowest,
+    );
+  }
+}
+
 /** How often each value of a volume of 8 or 16 bits occurs: one pass over the voxels tells its range, its percentiles and its codes. */
 export class ValueCounts {
   readonly min: number;
@@ -119,24 +154,11 @@ export class ValueCounts {
   /** The value that the first count is of. */
   readonly #lowest: number;
 
-  /** @param data not empty */
-  constructor(data: CountableArray) {
-    const kinds = 2 ** (8 * data.BYTES_PER_ELEMENT);
-    const lowest = data instanceof Int8Array || data instanceof Int16Array ? -kinds / 2 : 0;
-    const counts = new Uint32Array(kinds);
-    // neighbours are often equal, and one count cannot be raised twice at once: they take turns with two tables
-    const others = new Uint32Array(kinds);
-    const even = data.length - (data.length % 2);
-    for (let i = 0; i < even; i += 2) {
-      counts[data[i] - lowest]++;
-      others[data[i + 1] - lowest]++;
-    }
-    if (even < data.length) counts[data[even] - lowest]++;
+  /** @param counts not all 0, of the values from `lowest` on */
+  constructor(counts: Uint32Array, lowest: number) {
     let [first, last, distinct] = [-1, -1, 0];
-    for (let k = 0; k < kinds; k++) {
-      const count = counts[k] + others[k];
-      if (count === 0) continue;
-      counts[k] = count;
+    for (let k = 0; k < counts.length; k++) {
+      if (counts[k] === 0) continue;
       if (first < 0) first = k;
       last = k;
       distinct++;
@@ -170,21 +192,40 @@ function countedStatistics(counts: ValueCounts, voxels: number): Statistics {
   return { min, max, mean: sum / voxels, nonFinite: 0, counts, percentile };
 }
 
+/** Statistics of a volume whose values come in parts, all of one type. */
+export class RunningStatistics {
+  readonly #range = new ValueRange();
+  #counter: ValueCounter | undefined;
+
+  add(data: VoxelArray): void {
+    if (isCountable(data)) {
+      this.#counter ??= new ValueCounter(data);
+      this.#counter.add(data);
+    } else this.#range.add(data);
+  }
+
+  /** @param data all that was added */
+  of(data: VoxelArray): Statistics {
+    if (this.#counter && data.length > 0) return countedStatistics(this.#counter.counts(), data.length);
+    const range = this.#range;
+    const { min, max, finite, nonFinite, sum } = range;
+    if (finite === 0) return { min, max, mean: 0, nonFinite, counts: null, percentile: () => 0 };
+    let histogram: Histogram | undefined;
+    const percentile = (share: number): number => {
+      if (!histogram) {
+        histogram = new Histogram(range, !(data instanceof Float32Array || data instanceof Float64Array));
+        histogram.add(data);
+      }
+      return histogram.percentile(share);
+    };
+    return { min, max, mean: sum / finite, nonFinite, counts: null, percentile };
+  }
+}
+
 export function statisticsOf(data: VoxelArray): Statistics {
-  if (isCountable(data) && data.length > 0) return countedStatistics(new ValueCounts(data), data.length);
-  const range = new ValueRange();
-  range.add(data);
-  const { min, max, finite, nonFinite, sum } = range;
-  if (finite === 0) return { min, max, mean: 0, nonFinite, counts: null, percentile: () => 0 };
-  let histogram: Histogram | undefined;
-  const percentile = (share: number): number => {
-    if (!histogram) {
-      histogram = new Histogram(range, !(data instanceof Float32Array || data instanceof Float64Array));
-      histogram.add(data);
-    }
-    return histogram.percentile(share);
-  };
-  return { min, max, mean: sum / finite, nonFinite, counts: null, percentile };
+  const running = new RunningStatistics();
+  running.add(data);
+  return running.of(data);
 }
 
 /** How many voxels have each value of a label map. */

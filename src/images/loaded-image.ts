@@ -25,6 +25,14 @@ export interface ReadOptions {
   readonly firstVolume?: boolean;
   /** Which one to take, from 0. */
   readonly channel?: number;
+  /** Is given the volume with its planes up to z, once for each: what is done there is done while the next planes are read and decompressed. */
+  readonly onPlane?: (volume: Volume, z: number) => void;
+}
+
+/** A plane of a volume, as it is stored. */
+export function planeOf({ geometry: { size }, data }: Volume, z: number): VoxelArray {
+  const voxels = size[0] * size[1];
+  return data.subarray(z * voxels, (z + 1) * voxels);
 }
 
 /** More than this is refused: a volume and what is computed from it must fit an ordinary machine. */

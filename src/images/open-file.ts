@@ -40,7 +40,7 @@ export async function loadFile(path: string, file: OpenFile, options: ReadOption
   const { image, source, offset, notes } = file;
   const channel = chosenChannel(image, options, notes);
   await checkSize(image, source, offset);
-  const volume = await readVolume(image, source, offset, channel, notes);
+  const volume = await readVolume(image, source, offset, channel, notes, options.onPlane);
   return { ...factsOf(path, file), volume, notes: [...notes] };
 }
 

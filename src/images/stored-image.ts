@@ -272,6 +272,7 @@ export async function readVolume(
   offset: number,
   channel: number,
   notes: Set<string>,
+  onPlane: ReadOptions['onPlane'],
 ): Promise<Volume> {
   const type = valueType(image);
   const length = voxelCount(image.geometry.size);
@@ -284,7 +285,8 @@ export async function readVolume(
       `its ${image.geometry.size.join(' x ')} voxels need ${bytes} of memory, and the system has not so much left`,
     );
   }
-  const planes = readPlanes(image, source, offset, channel, notes, data);
-  while (!(await planes.next()).done);
-  return { geometry: image.geometry, data };
+  const volume = { geometry: image.geometry, data };
+  let z = 0;
+  for await (const _ of readPlanes(image, source, offset, channel, notes, data)) onPlane?.(volume, z++);
+  return volume;
 }

@@ -3,16 +3,18 @@
  * the most probable class is taken there. Planes of probabilities are taken as they are finished, so memory holds a window's depth of them,
  * whatever the length of the scan.
  */
-import type { Session } from '../../engine/backend.ts';
+import type { Session, TensorView } from '../../engine/backend.ts';
 import { composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
 import { cropPad } from '../../geometry/crop.ts';
-import { rasOrder, rasStore } from '../../geometry/orientation.ts';
+import { rasOrder } from '../../geometry/orientation.ts';
 import { nearestPlanes, resampleNearest } from '../../geometry/resample.ts';
 import { type Geometry, toXyz, toZyx, type Volume, voxelCount, type Zyx } from '../../geometry/volume.ts';
 import { slideWindows, type VoxelBox, type WindowPlan } from './sliding-window.ts';
 
+type CodeArray = Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array;
+
 /** The smallest integers that hold every code. */
-function codeArray(codes: readonly number[], length: number): Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array {
+function codeArray(codes: readonly number[], length: number): CodeArray {
   const [low, high] = [Math.min(...codes), Math.max(...codes)];
   if (low >= 0 && high < 2 ** 8) return new Uint8Array(length);
   if (low >= 0 && high < 2 ** 16) return new Uint16Array(length);
@@ -102,93 +104,160 @@ function leaders(probabilities: Float32Array, classes: number, best: Float32Arra
   for (let v = 0; v < voxels; v++) if (!(best[v]! - second[v]! > SURE_LEAD)) out[v] = UNSURE;
 }
 
+/** A plane of probabilities, and which class leads at each of its voxels. */
+interface LedPlane {
+  readonly probabilities: Float32Array;
+  readonly leading: Int32Array;
+}
+
+/** The samples of an axis that is walked the other way. */
+const reversed = ({ low, share }: AxisSamples): AxisSamples => ({ low: low.toReversed(), share: share.toReversed() });
+
 /**
- * Brings planes of class probabilities from a source grid to a target grid with parallel axes, trilinear, and takes the most probable class
- * of each voxel, the first of equal ones; outside the source that is the background. Between four voxels at which one class leads it leads
- * everywhere, so that only where classes meet all of them are interpolated.
- * @param take is given the classes' indices, in the order of z; the array is used again for the next plane
+ * Brings planes of class probabilities from a source grid in RAS to the grid of a file with parallel axes, trilinear, and stores the code of the
+ * most probable class of each voxel, the first of equal ones; outside the source that is the background. Between eight voxels at which one class
+ * leads it leads everywhere, so that only where classes meet they are interpolated.
+ * @param data has the file's voxels
  */
-async function mostProbable(
+async function storeMostProbable(
   planes: AsyncGenerator<Float32Array>,
   source: Geometry,
-  target: Geometry,
-  [alongX, alongY, alongZ]: readonly [AxisSamples, AxisSamples, AxisSamples],
-  classes: number,
-  take: (z: number, indices: Uint16Array) => void,
+  grid: Geometry,
+  samples: readonly [AxisSamples, AxisSamples, AxisSamples],
+  codes: readonly number[],
+  data: CodeArray,
 ): Promise<void> {
+  const { geometry: target, first, step } = rasOrder(grid);
   const [width, height] = source.size;
   const [outWidth, outHeight, outDepth] = target.size;
   const sourceVoxels = width * height;
-  const blended = new Float32Array(classes * sourceVoxels);
-  const [best, second] = [new Float32Array(sourceVoxels), new Float32Array(sourceVoxels)];
-  const leading = new Int32Array(sourceVoxels);
-  /** For each voxel of two neighbouring rows, or of one: the class that leads there and at the voxels to the right. */
-  const between = new Int32Array(width);
-  const [lowX, shareX] = [alongX.low, alongX.share];
-  const indices = new Uint16Array(outWidth * outHeight);
+  const classes = codes.length;
+  // a row that lies backwards in the file is made backwards
+  const backwards = step[0] === -1;
+  const [alongX, alongY, alongZ] = [backwards ? reversed(samples[0]) : samples[0], samples[1], samples[2]];
+  const inOnePiece = Math.abs(step[0]) === 1;
+  const storeRow = (row: CodeArray, y: number, z: number): void => {
+    let to = first + z * step[2] + y * step[1];
+    if (inOnePiece) data.set(row, backwards ? to - outWidth + 1 : to);
+    else for (let x = 0; x < outWidth; x++, to += step[0]) data[to] = row[x]!;
+  };
 
-  const joinRows = (upper: number, lower: number): void => {
-    for (let x = 0; x < width; x++) {
-      const c = leading[upper + x]!;
-      between[x] = c === leading[lower + x]! ? c : UNSURE;
+  const [best, second] = [new Float32Array(sourceVoxels), new Float32Array(sourceVoxels)];
+  const held = new Map<number, LedPlane>();
+  let read = 0;
+  const planeAt = async (z: number): Promise<LedPlane> => {
+    for (; read <= z; read++) {
+      const probabilities = (await planes.next()).value as Float32Array;
+      const leading = new Int32Array(sourceVoxels);
+      leaders(probabilities, classes, best, second, leading);
+      held.set(read, { probabilities, leading });
+    }
+    return held.get(z)!;
+  };
+
+  /** For each voxel of a row: the class that leads between it and all its neighbours to the right, below and behind. */
+  const between = new Int32Array(width);
+  const joinRows = (a: Int32Array, b: Int32Array, upper: number, below: number): void => {
+    for (let x = 0, i = upper; x < width; x++, i++) {
+      const c = a[i]!;
+      between[x] = c === a[i + below]! && c === b[i]! && c === b[i + below]! ? c : UNSURE;
     }
     for (let x = 0; x + 1 < width; x++) if (between[x]! !== between[x + 1]!) between[x] = UNSURE;
   };
-  /** The most probable class at a place between voxel `k` and its neighbours `right` and `below` it. */
-  const decide = (k: number, right: number, share: number, below: number, shareY: number): number => {
-    let [found, most] = [0, 0];
-    for (let c = 0, i = k; c < classes; c++, i += sourceVoxels) {
-      const j = i + below;
-      const upper = blended[i]! + share * (blended[i + right]! - blended[i]!);
-      const lower = blended[j]! + share * (blended[j + right]! - blended[j]!);
-      const value = Math.fround(upper + shareY * (lower - upper));
-      if (c === 0 || value > most) {
-        most = value;
-        found = c;
-      }
-    }
-    return found;
-  };
-  const decideRow = (at: number, row: number, below: number, shareY: number): void => {
+  const row = codeArray(codes, outWidth);
+  /** The places in a row where no class leads between the voxels around them. */
+  const unsure = new Int32Array(outWidth);
+  const { low: lowX, share: shareX } = alongX;
+  /** Fills the row where one class leads; gives how many places it leaves. */
+  const sureRow = (): number => {
+    let left = 0;
     for (let x = 0; x < outWidth; x++) {
       const low = lowX[x]!;
       if (low < 0) continue;
       const c = between[low]!;
-      const share = shareX[x]!;
-      indices[at + x] = c >= 0 ? c : decide(row + low, share > 0 ? 1 : 0, share, below, shareY);
+      if (c >= 0) row[x] = codes[c]!;
+      else unsure[left++] = x;
     }
+    return left;
   };
 
-  const held = new Map<number, Float32Array>();
-  let read = 0;
-  const planeAt = async (z: number): Promise<Float32Array> => {
-    for (; read <= z; read++) held.set(read, (await planes.next()).value as Float32Array);
-    return held.get(z)!;
-  };
+  // what was never touched takes no memory
+  if (codes[0] !== 0) data.fill(codes[0]!);
+  row.fill(codes[0]!);
   // the source's z runs as the target's: both are RAS
   for (let z = 0; z < outDepth; z++) {
-    indices.fill(0);
     const low = alongZ.low[z]!;
-    if (low >= 0) {
-      const share = alongZ.share[z]!;
-      const first = await planeAt(low);
-      const next = share > 0 ? await planeAt(low + 1) : first;
-      for (const key of held.keys()) if (key < low) held.delete(key);
-      for (let i = 0; i < blended.length; i++) blended[i] = first[i]! + share * (next[i]! - first[i]!);
-      leaders(blended, classes, best, second, leading);
-      let [joined, joinedBelow] = [-1, -1];
-      for (let y = 0; y < outHeight; y++) {
-        const row = alongY.low[y]!;
-        if (row < 0) continue;
-        const shareY = alongY.share[y]!;
-        const below = shareY > 0 ? width : 0;
-        if (row !== joined || below !== joinedBelow) joinRows(row * width, row * width + below);
-        [joined, joinedBelow] = [row, below];
-        decideRow(y * outWidth, row * width, below, shareY);
+    if (low < 0) continue;
+    const shareZ = alongZ.share[z]!;
+    const a = await planeAt(low);
+    const b = shareZ > 0 ? await planeAt(low + 1) : a;
+    for (const key of held.keys()) if (key < low) held.delete(key);
+    let [joined, joinedBelow, left] = [-1, -1, 0];
+    for (let y = 0; y < outHeight; y++) {
+      const from = alongY.low[y]!;
+      if (from < 0) continue;
+      const shareY = alongY.share[y]!;
+      const below = shareY > 0 ? width : 0;
+      if (from !== joined || below !== joinedBelow) {
+        joinRows(a.leading, b.leading, from * width, below);
+        left = sureRow();
+        [joined, joinedBelow] = [from, below];
       }
+      for (let k = 0; k < left; k++) {
+        const x = unsure[k]!;
+        const right = shareX[x]! > 0 ? 1 : 0;
+        const i = from * width + lowX[x]!;
+        const c = mostProbable(
+          a.probabilities,
+          b.probabilities,
+          shareZ,
+          i,
+          right,
+          shareX[x]!,
+          below,
+          shareY,
+          classes,
+          sourceVoxels,
+        );
+        row[x] = codes[c]!;
+      }
+      storeRow(row, y, z);
     }
-    take(z, indices);
   }
+}
+
+/**
+ * The most probable class between voxel `i` of plane `a`, its neighbours `right` and `below` it, and the same of plane `b`. Along z first and in
+ * single precision, then along x and y: what `probabilityPlanes` computes.
+ */
+function mostProbable(
+  a: Float32Array,
+  b: Float32Array,
+  shareZ: number,
+  i: number,
+  right: number,
+  shareX: number,
+  below: number,
+  shareY: number,
+  classes: number,
+  stride: number,
+): number {
+  let [found, most] = [0, 0];
+  for (let c = 0, k = i; c < classes; c++, k += stride) {
+    const j = k + below;
+    const p = Math.fround(a[k]! + shareZ * (b[k]! - a[k]!));
+    const q = Math.fround(a[k + right]! + shareZ * (b[k + right]! - a[k + right]!));
+    const r = Math.fround(a[j]! + shareZ * (b[j]! - a[j]!));
+    const s = Math.fround(a[j + right]! + shareZ * (b[j + right]! - a[j + right]!));
+    const upper = p + shareX * (q - p);
+    const lower = r + shareX * (s - r);
+    const value = Math.fround(upper + shareY * (lower - upper));
+    if (c === 0 || value > most) {
+      most = value;
+      found = c;
+    }
+  }
+  return found;
 }
 
 /** An image as segmenting needs it. */
@@ -234,11 +303,12 @@ export async function segmentVolume({
   const classes = codes.length;
   /** What the network says of a window of nothing but 0, once it was asked. */
   let ofNothing: Float32Array | undefined;
-  const predict = async (start: Zyx): Promise<Float32Array> => {
+  const predict = async (start: Zyx): Promise<Float32Array | TensorView> => {
     const part = cropPad(cropped, toXyz(start), toXyz(window), 0).data;
     const isNothing = part.every((value) => value === 0);
-    const probabilities = (isNothing && ofNothing) || (await session.run('predict', { image: part })).probabilities!;
-    if (isNothing) ofNothing = probabilities;
+    const run = async (): Promise<Float32Array> => (await session.run('predict', { image: part })).probabilities!;
+    if (isNothing) ofNothing ??= await run();
+    const probabilities = isNothing ? ofNothing! : await (session.view?.('predict', { image: part }, 'probabilities') ?? run());
     onWindow();
     return probabilities;
   };
@@ -249,17 +319,10 @@ export async function segmentVolume({
     }
   }
   const planes = planesOf();
-  const { geometry: ras } = rasOrder(grid);
-  const samples = axisSamples(cropped.geometry, ras);
+  const samples = axisSamples(cropped.geometry, rasOrder(grid).geometry);
   if (samples) {
     const data = codeArray(codes, voxelCount(grid.size));
-    const store = rasStore(grid, data);
-    const ofClass = Float64Array.from(codes);
-    const plane = new Float64Array(ras.size[0] * ras.size[1]);
-    await mostProbable(planes, cropped.geometry, ras, samples, classes, (z, indices) => {
-      for (let v = 0; v < plane.length; v++) plane[v] = ofClass[indices[v]!]!;
-      store(z, plane);
-    });
+    await storeMostProbable(planes, cropped.geometry, grid, samples, codes, data);
     // windows are run for planes that are needed only; the planes behind the last of them come for `onPlane` alone
     for await (const _ of planes);
     return { labels: { geometry: grid, data }, remarks: [] };

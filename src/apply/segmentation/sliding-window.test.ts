@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { randomStream } from '../../common/random.ts';
+import type { TensorView } from '../../engine/backend.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { slideWindows, windowCount, windowStarts, windowsOf, windowWeights } from './sliding-window.ts';
 
@@ -102,5 +103,36 @@ describe('slideWindows', () => {
             expect(part[i]).toBe(whole[i]);
           }
     }
+  });
+
+  it('takes values where a session has them: the same bits, however the channels lie', async () => {
+    const random = randomStream(3, 'views');
+    for (const channels of [1, 3, 8, 9, 17])
+      for (const together of [1, 3, 8]) {
+        const size: Zyx = [random.integer(1, 12), random.integer(1, 12), random.integer(1, 12)];
+        const window: Zyx = [random.integer(2, 6), random.integer(2, 6), random.integer(2, 6)];
+        const [depth, height, width] = window;
+        const denseOf = (start: Zyx): Float32Array => {
+          const one = randomStream(5, 'window', ...start.map((s) => s + 100));
+          return Float32Array.from({ length: channels * depth * height * width }, () => one.uniform());
+        };
+        // with room around each block, as the CPU's engine has it
+        const row = (width + 2) * together;
+        const plane = (height + 2) * row;
+        const block = (depth + 2) * plane;
+        const start = 5 + plane + row + together;
+        const viewOf = (at: Zyx): TensorView => {
+          const data = new Float32Array(5 + Math.ceil(channels / together) * block).fill(Number.NaN);
+          denseOf(at).forEach((value, i) => {
+            const [x, y, z] = [i % width, Math.floor(i / width) % height, Math.floor(i / (width * height)) % depth];
+            const c = Math.floor(i / (width * height * depth));
+            data[start + Math.floor(c / together) * block + z * plane + y * row + x * together + (c % together)] = value;
+          });
+          return { data, together, start, block, plane, row };
+        };
+        const plan = { size, window, overlap: 0.5, channels };
+        const dense = await collect(slideWindows({ ...plan, predict: async (at) => denseOf(at) }));
+        expect(await collect(slideWindows({ ...plan, predict: async (at) => viewOf(at) }))).toEqual(dense);
+      }
   });
 });

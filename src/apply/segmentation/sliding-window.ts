@@ -4,6 +4,7 @@
  *
  * What is kept at a time is one window's depth of planes: those that no later window reaches are handed out and forgotten.
  */
+import { denseView, type TensorView } from '../../engine/backend.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 
 /** Starts of windows along one axis: every voxel is covered, neighbours share at least `overlap` of their side. */
@@ -39,8 +40,8 @@ export interface WindowPlan {
 
 export interface SlidingWindowRequest extends WindowPlan {
   readonly channels: number;
-  /** (channels, D, H, W) of the window at `start`, which lies outside the volume where that is smaller than the window. */
-  readonly predict: (start: Zyx) => Promise<Float32Array>;
+  /** (channels, D, H, W) of the window at `start`, which lies outside the volume where that is smaller than the window. A view is read before the next call. */
+  readonly predict: (start: Zyx) => Promise<Float32Array | TensorView>;
 }
 
 /** Starts of the windows along z, y and x. */
@@ -68,11 +69,12 @@ export async function* slideWindows(request: SlidingWindowRequest): AsyncGenerat
   const [weightZ, weightY, weightX] = window.map(windowWeights) as [Float64Array, Float64Array, Float64Array];
   const slots = Math.min(wd, depth);
   const planeVoxels = height * width;
+  // all channels of a voxel side by side: they have one weight, and as a rule they come so
   const sums = Array.from({ length: slots }, () => new Float32Array(channels * planeVoxels));
   const weights = Array.from({ length: slots }, () => new Float32Array(planeVoxels));
 
   const rowWeights = new Float64Array(ww);
-  const addWindow = (start: Zyx, values: Float32Array): void => {
+  const addWindow = (start: Zyx, { data, together, start: first, block, plane, row: rowStride }: TensorView): void => {
     const low = Math.max(0, -start[2]);
     const high = Math.min(ww, width - start[2]);
     for (let z = Math.max(0, -start[0]); z < wd && start[0] + z < depth; z++) {
@@ -86,8 +88,12 @@ export async function* slideWindows(request: SlidingWindowRequest): AsyncGenerat
           rowWeights[x] = all;
           weight[row + x]! += all;
         }
-        for (let c = 0; c < channels; c++)
-          addRow(sum, c * planeVoxels + row, rowWeights, values, ((c * wd + z) * wh + y) * ww, low, high);
+        const to = (row + low) * channels;
+        let from = first + z * plane + y * rowStride + low * together;
+        for (let c = 0; c < channels; c += together, from += block) {
+          if (together === 8 && channels - c >= 8) addEight(sum, to + c, channels, rowWeights, data, from, low, high);
+          else addSome(sum, to + c, channels, rowWeights, data, from, together, Math.min(together, channels - c), low, high);
+        }
       }
     }
   };
@@ -99,7 +105,7 @@ export async function* slideWindows(request: SlidingWindowRequest): AsyncGenerat
       const plane = new Float32Array(sum.length);
       for (let c = 0; c < channels; c++)
         for (let v = 0; v < planeVoxels; v++)
-          plane[c * planeVoxels + v] = weight[v]! > 0 ? sum[c * planeVoxels + v]! / weight[v]! : 0;
+          plane[c * planeVoxels + v] = weight[v]! > 0 ? sum[v * channels + c]! / weight[v]! : 0;
       yield plane;
       sum.fill(0);
       weight.fill(0);
@@ -108,20 +114,51 @@ export async function* slideWindows(request: SlidingWindowRequest): AsyncGenerat
   for (const start of windowsOf(request)) {
     // no later window reaches the planes before this one
     yield* finished(Math.min(depth, start[0]));
-    addWindow(start, await predict(start));
+    const values = await predict(start);
+    addWindow(start, values instanceof Float32Array ? denseView(values, window) : values);
   }
   yield* finished(depth);
 }
 
-/** Adds a row's values times their weights. */
-function addRow(
+/** Adds a row's values times their weights, for `count` channels of the `together` that lie side by side. */
+function addSome(
   sum: Float32Array,
   to: number,
+  channels: number,
+  weights: Float64Array,
+  values: Float32Array,
+  from: number,
+  together: number,
+  count: number,
+  low: number,
+  high: number,
+): void {
+  for (let x = low, i = to, j = from; x < high; x++, i += channels, j += together) {
+    const weight = weights[x]!;
+    for (let c = 0; c < count; c++) sum[i + c] = sum[i + c]! + weight * values[j + c]!;
+  }
+}
+
+/** The same for eight of eight channels, the blocks of the CPU's engine: unrolled it takes half of the time. */
+function addEight(
+  sum: Float32Array,
+  to: number,
+  channels: number,
   weights: Float64Array,
   values: Float32Array,
   from: number,
   low: number,
   high: number,
 ): void {
-  for (let x = low; x < high; x++) sum[to + x] = sum[to + x]! + weights[x]! * values[from + x]!;
+  for (let x = low, i = to, j = from; x < high; x++, i += channels, j += 8) {
+    const weight = weights[x]!;
+    sum[i] = sum[i]! + weight * values[j]!;
+    sum[i + 1] = sum[i + 1]! + weight * values[j + 1]!;
+    sum[i + 2] = sum[i + 2]! + weight * values[j + 2]!;
+    sum[i + 3] = sum[i + 3]! + weight * values[j + 3]!;
+    sum[i + 4] = sum[i + 4]! + weight * values[j + 4]!;
+    sum[i + 5] = sum[i + 5]! + weight * values[j + 5]!;
+    sum[i + 6] = sum[i + 6]! + weight * values[j + 6]!;
+    sum[i + 7] = sum[i + 7]! + weight * values[j + 7]!;
+  }
 }

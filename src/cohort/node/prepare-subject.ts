@@ -13,13 +13,13 @@ import { cropPad } from '../../geometry/crop.ts';
 import { orientationCode, reorientToRas } from '../../geometry/orientation.ts';
 import { resampleNearest } from '../../geometry/resample.ts';
 import { type Geometry, toZyx, type Volume, type VoxelArray } from '../../geometry/volume.ts';
-import type { LoadedImage } from '../../images/loaded-image.ts';
+import type { LoadedImage, ReadOptions } from '../../images/loaded-image.ts';
 import { filesOf } from '../../images/node/files-of.ts';
 import { readImage } from '../../images/node/read.ts';
 import { contentOf, writeFileAtomic } from '../../platform/node/files.ts';
 import { COHORT_FORMAT, type Subject, subjectSchema } from '../cohort.ts';
 import { distributionOf, isSurelyHounsfield, looksLikeLabelMap } from '../fitness.ts';
-import { gridDifference, MisfitError, type PreparedImage, prepareImage } from '../prepare-image.ts';
+import { gridDifference, MisfitError, Preparation, type PreparedImage } from '../prepare-image.ts';
 import type { PrepareOptions } from '../prepare-options.ts';
 import type { LabelArray } from '../reader.ts';
 import { REASONS, type Reason } from '../reasons.ts';
@@ -170,9 +170,10 @@ interface StoredImage extends Pick<PreparedImage, 'box' | 'intensity' | 'problem
 
 /** Reads and prepares the image. A function of its own, so that the voxels are gone before the label map's come. */
 async function storedImage(task: SubjectTask, options: PrepareOptions, allow: readonly Reason[]): Promise<StoredImage> {
-  const loaded = await readChannel(task);
+  const preparation = new Preparation(options);
+  const loaded = await readChannel(task, (volume, z) => preparation.add(volume, z));
   const byName = doubtByName(task, loaded, options, allow);
-  const { image, whole, box, intensity, problems, doubts } = prepareImage(loaded, options, allow);
+  const { image, whole, box, intensity, problems, doubts } = preparation.finish(loaded, allow);
   if (byName) problems.push(byName);
   const { data, geometry } = inBox(whole, box);
   const overridden = doubts.map(({ reason }) => reason);
@@ -216,9 +217,12 @@ function doubtByName(
 }
 
 /** The image, or the channel of it that the task names. */
-async function readChannel({ image, channel, channelNames }: SubjectTask): Promise<LoadedImage> {
+async function readChannel(
+  { image, channel, channelNames }: SubjectTask,
+  onPlane: NonNullable<ReadOptions['onPlane']>,
+): Promise<LoadedImage> {
   try {
-    return await readImage(image, channel === undefined ? {} : { channel });
+    return await readImage(image, { onPlane, ...(channel === undefined ? {} : { channel }) });
   } catch (error) {
     if (!channelNames || !(error instanceof WorkError) || !error.message.includes('--channel N')) throw error;
     throw new WorkError(`${error.message}: ${describeChannels(channelNames)}`);

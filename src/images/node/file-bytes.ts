@@ -12,7 +12,8 @@ import { type ByteReader, type ByteSource, headOf, memorySource, readerOf, skipp
 import type { RandomAccess } from '../dicom/random-access.ts';
 
 const PIECE_BYTES = 2 ** 20;
-const INFLATED_BYTES = 2 ** 18;
+/** Enough that the next piece is decompressed, in Node's pool of threads, while something is done with one. */
+const INFLATED_BYTES = 2 ** 20;
 /** Enough to recognise a file, and for most headers. */
 export const HEAD_BYTES = 2 ** 13;
 /** Files of at most so many bytes are read whole at once, and decompressed at once if that gives no more than {@link SMALL_INFLATED_BYTES}. */

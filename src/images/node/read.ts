@@ -8,7 +8,7 @@ import { stat } from 'node:fs/promises';
 import { MachineError, WorkError } from '../../common/errors.ts';
 import type { Geometry, VoxelArray } from '../../geometry/volume.ts';
 import { headOf } from '../bytes.ts';
-import type { LoadedImage, ReadOptions } from '../loaded-image.ts';
+import { type LoadedImage, planeOf, type ReadOptions } from '../loaded-image.ts';
 import { MGH_HEADER_BYTES, parseMgh } from '../mgh.ts';
 import { factsOf, loadFile, type OpenFile, opened, planesOf } from '../open-file.ts';
 import { describeOther, isVoxelHalf, kindOfName, recognise } from '../recognise.ts';
@@ -53,9 +53,12 @@ export async function openImage(source: string | ImageSource, options: ReadOptio
       type: voxelTypeOf(volume.data),
       notes: new Set(notes),
       async *planes() {
-        for (let z = 0; z < size[2]; z++) yield volume.data.subarray(z * size[0] * size[1], (z + 1) * size[0] * size[1]);
+        for (let z = 0; z < size[2]; z++) yield planeOf(volume, z);
       },
-      load: () => Promise.resolve(file),
+      load: async () => {
+        for (let z = 0; options.onPlane && z < size[2]; z++) options.onPlane(volume, z);
+        return file;
+      },
     };
   }
   return {

@@ -4,7 +4,7 @@
  * It knows neither Node nor a browser: a `CpuHost` brings the compiled module and starts threads.
  */
 import { UsageError, WorkError } from '../../../common/errors.ts';
-import type { Backend, KernelTime, Session } from '../../backend.ts';
+import { type Backend, denseView, type KernelTime, type Session, type TensorView } from '../../backend.ts';
 import { elementCount, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
 import { guarded } from '../../session.ts';
@@ -70,20 +70,30 @@ function download(buffer: ArrayBufferLike, tensor: CpuTensor): Float32Array {
 
 function forEachBlockedRow(
   buffer: ArrayBufferLike,
-  { shape, data, batchStrideBytes }: CpuTensor,
+  tensor: CpuTensor,
   visit: (memory: Float32Array, row: number, dense: number, width: number) => void,
 ): void {
-  const [batch, channels, depth, height, width] = shape as readonly [number, number, number, number, number];
-  const memory = new Float32Array(buffer);
+  const [batch, channels, depth, height, width] = tensor.shape as readonly [number, number, number, number, number];
+  const view = viewOf(buffer, tensor);
   for (let n = 0; n < batch; n++)
     for (let c = 0; c < channels; c++) {
-      const block = (data.address + n * batchStrideBytes + Math.floor(c / BLOCK) * blockBytes(shape)) / 4;
+      const first = view.start + (n * tensor.batchStrideBytes) / 4 + Math.floor(c / BLOCK) * view.block + (c % BLOCK);
       for (let z = 0; z < depth; z++)
-        for (let y = 0; y < height; y++) {
-          const row = block + (((z + 1) * (height + 2) + y + 1) * (width + 2) + 1) * BLOCK + (c % BLOCK);
-          visit(memory, row, (((n * channels + c) * depth + z) * height + y) * width, width);
-        }
+        for (let y = 0; y < height; y++)
+          visit(view.data, first + z * view.plane + y * view.row, (((n * channels + c) * depth + z) * height + y) * width, width);
     }
+}
+
+/** The first sample of a tensor where it lies. */
+function viewOf(buffer: ArrayBufferLike, { shape, blocked, data }: CpuTensor): TensorView {
+  const memory = new Float32Array(buffer);
+  const start = data.address / 4;
+  if (!blocked) return { ...denseView(memory, shape), start };
+  const [, , , height, width] = shape as readonly [number, number, number, number, number];
+  const row = (width + 2) * BLOCK;
+  const plane = (height + 2) * row;
+  // behind the halo of one voxel
+  return { data: memory, together: BLOCK, start: start + plane + row + BLOCK, block: blockBytes(shape) / 4, plane, row };
 }
 
 /** How often a thread that waits for others looks whether they still run. */
@@ -186,20 +196,24 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
     for (const [inputName, node] of graph.inputs) upload(buffer, compiledGraph.tensorOf(node), inputs[inputName]!);
     return compiledGraph;
   };
+  /** Runs a graph; gives where each of its outputs lies then. */
+  const computed = (name: string, inputs: Readonly<Record<string, Float32Array>>) => {
+    const { graph, tensorOf, programAddress, calls } = prepare(name, inputs);
+    if (calls.length > 0) run(programAddress, calls.length);
+    const outputOf = (output: string): CpuTensor => {
+      const node = graph.outputs.get(output);
+      if (!node) throw new Error(`graph '${name}' has no output '${output}'`);
+      return tensorOf(node);
+    };
+    return { names: [...graph.outputs.keys()], outputOf };
+  };
   return {
     memoryBytes: compiled.totalBytes,
     run: async (name, inputs, outputs) => {
-      const { graph, tensorOf, programAddress, calls } = prepare(name, inputs);
-      if (calls.length > 0) run(programAddress, calls.length);
-      const wanted = outputs ?? [...graph.outputs.keys()];
-      return Object.fromEntries(
-        wanted.map((output) => {
-          const node = graph.outputs.get(output);
-          if (!node) throw new Error(`graph '${name}' has no output '${output}'`);
-          return [output, download(buffer, tensorOf(node))];
-        }),
-      );
+      const { names, outputOf } = computed(name, inputs);
+      return Object.fromEntries((outputs ?? names).map((output) => [output, download(buffer, outputOf(output))]));
     },
+    view: async (name, inputs, output) => viewOf(buffer, computed(name, inputs).outputOf(output)),
     profile: async (name, inputs) => {
       const { programAddress, calls } = prepare(name, inputs);
       return calls.map(({ kernel, node }, i): KernelTime => {

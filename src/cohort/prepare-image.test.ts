@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { randomStream } from '../common/random.ts';
+import { rasPlanes } from '../geometry/orientation.ts';
+import { gridWithSpacing, resampleLinear } from '../geometry/resample.ts';
+import { IDENTITY_3, type Matrix3, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
+import type { LoadedImage } from '../images/loaded-image.ts';
+import { Preparation, prepareImage } from './prepare-image.ts';
+import type { PrepareOptions } from './prepare-options.ts';
+
+const size: Xyz = [21, 18, 15];
+const random = randomStream(4, 'prepare-image');
+const scan = (direction: Matrix3): Volume => ({
+  geometry: { size, spacingMm: [0.9, 1.1, 1.3], originMm: [-9, 4, 30], direction },
+  data: Int16Array.from({ length: voxelCount(size) }, () => random.integer(-1000, 600)),
+});
+const loadedOf = (volume: Volume): LoadedImage => ({
+  path: 'scan.nii',
+  format: 'NIfTI-1',
+  storedType: 'int16',
+  volume,
+  volumesInFile: 1,
+  notes: [],
+});
+const OPTIONS: PrepareOptions = { modality: 'ct', spacingMm: [2, 2, 2], crop: 'none', intensity: 'minmax', size: null };
+
+describe('preparing while planes come', () => {
+  const GRIDS: [string, Matrix3][] = [
+    ['LPS', IDENTITY_3],
+    ['feet first', [1, 0, 0, 0, 1, 0, 0, 0, -1]],
+    ['sagittal', [0, 0, 1, 1, 0, 0, 0, -1, 0]],
+    ['oblique', [0.36, 0.48, -0.8, -0.8, 0.6, 0, 0.48, 0.64, 0.6]],
+  ];
+  it.each(GRIDS)('reads no plane before it is there, and gives what the whole image gives: %s', (_, direction) => {
+    const volume = scan(direction);
+    const whole = prepareImage(loadedOf(volume), OPTIONS);
+    const ras = rasPlanes(volume, -1024);
+    const inRas = new Float32Array(voxelCount(size));
+    const plane = ras.geometry.size[0] * ras.geometry.size[1];
+    for (let z = 0; z < ras.geometry.size[2]; z++) ras.read(z, inRas.subarray(z * plane, (z + 1) * plane));
+    const grid = gridWithSpacing(ras.geometry, [2, 2, 2]);
+    const resampled = resampleLinear({ geometry: ras.geometry, data: inRas }, grid, -1024);
+    expect(whole.whole.data).toEqual(resampled.data.map((v) => Math.min(1, Math.max(0, (v + 1024) / 2048))));
+
+    const coming: Volume = { geometry: volume.geometry, data: new Int16Array(volume.data.length) };
+    const preparation = new Preparation(OPTIONS);
+    const stored = size[0] * size[1];
+    for (let z = 0; z < size[2]; z++) {
+      coming.data.set(volume.data.subarray(z * stored, (z + 1) * stored), z * stored);
+      preparation.add(coming, z);
+    }
+    expect(preparation.finish(loadedOf(coming), 'all')).toEqual(whole);
+  });
+
+  it('refuses nothing before the whole image is there', () => {
+    const flat: Volume = { ...scan(IDENTITY_3), data: new Int16Array(voxelCount(size)).fill(7) };
+    const preparation = new Preparation({ ...OPTIONS, spacingMm: [1e-3, 1e-3, 1e-3] });
+    for (let z = 0; z < size[2]; z++) preparation.add(flat, z);
+    expect(() => preparation.finish(loadedOf(flat), 'all')).toThrow('scan.nii: every voxel is 7');
+    expect(() => prepareImage(loadedOf(scan(IDENTITY_3)), { ...OPTIONS, spacingMm: [1e-3, 1e-3, 1e-3] })).toThrow(
+      /more than fit; choose a larger --spacing/,
+    );
+  });
+});
