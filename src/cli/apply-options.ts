@@ -19,25 +19,28 @@ export interface ApplyOptions {
 }
 
 export const OVERWRITE =
-  'also replace files of the same names that gvsl did not write there, or that were changed since; inputs are never replaced';
+  'also replace files of the same names that gvsl did not write or that were changed since; inputs are never replaced';
 
-export const CHANNEL = 'of images with several channels (4D) the one to take, from 0';
+export const CHANNEL = 'channel to use of multi-channel (4D) images, from 0';
 
 /** Adds them to a command. */
 export function addApplyOptions(command: Command, out: string): Command {
   return command
-    .requiredOption('--model <model>', 'model folder, or a run (its best state)')
+    .requiredOption('--model <model>', 'model folder, or a run (its best checkpoint)')
     .requiredOption('--out <folder>', out)
     .option('--overwrite', OVERWRITE)
-    .option('--series <which>', 'of a DICOM folder with several series: its number as listed, or its UID')
+    .option('--series <which>', 'series to use of a DICOM folder with several: its number as listed, or its UID')
     .option('--channel <n>', CHANNEL)
     .addOption(
-      new Option('--modality <modality>', 'what the images are; only needed for a model that does not say').choices(['ct', 'mr']),
+      new Option('--modality <modality>', 'modality of the images; only needed if the model does not record it').choices([
+        'ct',
+        'mr',
+      ]),
     )
-    .option('--window <size>', 'voxels that the network sees at a time: one side, or z,y,x (default: the crops of training)')
-    .option('--overlap <share>', 'least share of a side that neighbouring windows have in common', '0.5')
-    .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('cpu'))
-    .option('--threads <n>', 'threads of the CPU backend (default: all cores, or the CPU quota of the container)');
+    .option('--window <size>', 'sliding window size in voxels: one side length, or z,y,x (default: the training patch size)')
+    .option('--overlap <share>', 'minimum overlap of neighbouring windows, as a fraction of the side', '0.5')
+    .addOption(new Option('--backend <name>', 'compute backend').choices(BACKENDS).default('cpu'))
+    .option('--threads <n>', 'number of CPU threads (default: all cores, or the CPU quota of the container)');
 }
 
 /** What they mean. @throws UsageError for a value that is none */

@@ -37,6 +37,9 @@ export const COMMON_OPTIONS: readonly KeyOption[] = [
 
 const flagOf = (name: string): string => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
+/** A key's description in the style of option texts: lower case, no full stop. */
+const asOptionText = (text: string): string => (text.charAt(0).toLowerCase() + text.slice(1)).replace(/\.$/, '');
+
 /** For commander's `option`, with the keys' own descriptions and defaults. */
 export function commandOptions(
   options: readonly KeyOption[],
@@ -44,7 +47,11 @@ export function commandOptions(
 ): readonly { readonly flags: string; readonly path: string; readonly description: string }[] {
   return options.map(({ name, value, path }) => {
     const key = configurationKeys(schema).find((known) => known.path === path)!;
-    return { flags: `${flagOf(name)} ${value}`, path, description: `${key.description} Default ${String(key.default)}.` };
+    return {
+      flags: `${flagOf(name)} ${value}`,
+      path,
+      description: `${asOptionText(key.description)} (default: ${String(key.default)})`,
+    };
   });
 }
 
@@ -71,7 +78,7 @@ export function overridesOf(given: Readonly<Record<string, unknown>>): Override[
   const without = given.without === undefined ? [] : [given.without].flat().flatMap((text) => String(text).split(','));
   for (const head of without) {
     if (!HEADS.includes(head))
-      throw new UsageError(`--without: expected ${HEADS.join(', ')} (several with commas); found ${JSON.stringify(head)}`);
+      throw new UsageError(`--without: expected ${HEADS.join(', ')} (comma-separated); found ${JSON.stringify(head)}`);
     overrides.push({ path: `model.heads.${head}`, option: '--without', value: false });
   }
   return overrides;

@@ -18,12 +18,12 @@ describe('the demo', () => {
   it('is trained whole where that takes minutes, and says how many', async () => {
     const { plan, said } = await chosen(0.1);
     expect(plan).toEqual(WHOLE);
-    expect(said).toBe('a step takes 0.10 s here: about 2 min 45 s for 1500 steps');
+    expect(said).toBe('a step takes 0.10 s on this machine: about 2 min 45 s for 1500 steps');
   });
   it('is short on a slow machine with nobody to ask, and says how it would be whole', async () => {
     const { plan, said } = await chosen(1);
     expect(plan).toEqual(SHORT);
-    expect(said).toMatch(/the whole demo would take about 27 min 30 s .* the short one about 11 min 0 s .* --steps 1500/);
+    expect(said).toMatch(/the full demo would take about 27 min 30 s .* the short one about 11 min 0 s .* --steps 1500/);
   });
   it('asks whoever is there on a slow machine, and nobody on a quick one', async () => {
     const asked: string[] = [];

@@ -86,15 +86,15 @@ export async function newPlan(
 ): Promise<Plan> {
   const lasts = (plan: Plan): number => plan.steps * stepSeconds * BESIDE_STEPS * 1000;
   const text = (plan: Plan): string => `${formatDuration(lasts(plan))} for ${plan.steps} steps`;
-  const measured = `a step takes ${stepSeconds.toPrecision(2)} s here`;
+  const measured = `a step takes ${stepSeconds.toPrecision(2)} s on this machine`;
   const wanted = short ? SHORT : wholePlan(steps);
   if (short || steps !== undefined || lasts(wanted) <= PATIENCE_MS) {
     progress.say(`${measured}: about ${text(wanted)}`);
     return wanted;
   }
-  const choice = `${measured}: the whole demo would take about ${text(wanted)}, the short one about ${text(SHORT)}, with a weaker result`;
+  const choice = `${measured}: the full demo would take about ${text(wanted)}, the short one about ${text(SHORT)}, with a weaker result`;
   if (ask) return (await ask(choice, signal)) ? SHORT : wanted;
-  progress.say(`${choice}. This is the short one; --steps ${wanted.steps} with another --out trains in full`);
+  progress.say(`${choice}. Running the short one; for the full demo use --steps ${wanted.steps} with another --out`);
   return SHORT;
 }
 
@@ -116,13 +116,13 @@ export async function runDemo(call: DemoCall): Promise<DemoResult> {
     );
   const report = join(out, 'report.html');
   if ((await isThere(report)) && !(await isThere(run)))
-    throw new WorkError(`${report}: is there already, and not of a demo; give a new or an empty folder`);
+    throw new WorkError(`${report}: exists already and is not the report of a demo; choose a new or empty folder`);
 
-  progress.say(`1/4 drawing ${phantoms.subjects} synthetic patients: ${images}`);
+  progress.say(`1/4 generating ${phantoms.subjects} synthetic patients: ${images}`);
   await writePhantomCohort(images, { ...phantoms, seed }, progress, signal);
   stopHere();
 
-  progress.say(`2/4 preparing them as a cohort: ${cohort}`);
+  progress.say(`2/4 preparing the cohort: ${cohort}`);
   await prepareCohort({ source: images, out: cohort, options: prepare, progress, signal });
   progress.stop();
   stopHere();
@@ -133,7 +133,7 @@ export async function runDemo(call: DemoCall): Promise<DemoResult> {
   if (record) {
     plan = begunPlan(record, call.steps);
     if (call.short && !isShort(plan))
-      throw new UsageError(`--short: ${run} was begun in full; give another --out, or leave --short out`);
+      throw new UsageError(`--short: ${run} was started as a full demo; choose another --out, or omit --short`);
   } else {
     const configuration = configurationOf(plan);
     const { training: subjects } = await pretrainFacts(cohort, configuration);

@@ -71,7 +71,7 @@ function warningsOf(image: LoadedImage, statistics: Statistics, labels: readonly
   const said = doubts.map(({ reason, message }) =>
     asked.modality === null || allow.includes(reason)
       ? message
-      : `prepare would ${isRefused(reason) ? 'refuse it' : 'leave it out'}: ${message}; take it with --allow ${reason}`,
+      : `gvsl prepare would ${isRefused(reason) ? 'refuse it' : 'skip it'}: ${message}; include it with --allow ${reason}`,
   );
   const bare = modality === 'ct' && doubts.length === 0 && labels === null ? withoutAir(statistics) : null;
   return [...found, ...said, ...(bare ? [bare] : [])];
@@ -162,7 +162,7 @@ function asText(rows: readonly Row[], passedOver: readonly PassedOver[]): string
   const summary = [
     `${count(rows.length - refused, 'image')} read`,
     ...(passedOver.length > 0
-      ? [`${passedOver.length} passed over (${[...kinds].map(([kind, n]) => `${n} ${kind}`).join(', ')})`]
+      ? [`${passedOver.length} skipped (${[...kinds].map(([kind, n]) => `${n} ${kind}`).join(', ')})`]
       : []),
     ...(refused > 0 ? [`${refused} refused`] : []),
     count(warnings, 'warning'),
@@ -171,7 +171,7 @@ function asText(rows: readonly Row[], passedOver: readonly PassedOver[]): string
     table,
     '',
     ...(remarks.length ? ['Warnings and refusals:', ...remarks, ''] : []),
-    ...(others.length ? ['No images, passed over:', ...others, ''] : []),
+    ...(others.length ? ['Skipped, not images:', ...others, ''] : []),
     summary,
   ].join('\n');
 }

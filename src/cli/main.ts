@@ -5,7 +5,7 @@ import { systemError } from '../platform/node/machine.ts';
 // whoever read what was printed may stop reading, as `| head` does; a full disk behind `>` is told
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit();
-  process.stderr.write(`gvsl: what it prints could not be written: ${error.message}\n`);
+  process.stderr.write(`gvsl: cannot write output: ${error.message}\n`);
   process.exit(1);
 });
 process.stderr.on('error', () => {});

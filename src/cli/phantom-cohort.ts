@@ -102,7 +102,7 @@ export async function writePhantomCohort(
   try {
     for (let subject = 0; subject < subjects; subject++) {
       if (signal?.aborted)
-        throw new WorkError(`${out}: stopped after ${subject} of ${subjects} subjects; the same command continues`);
+        throw new WorkError(`${out}: stopped after ${subject} of ${subjects} subjects; run the same command to continue`);
       const id = subjectId(kind, subject);
       if (!(await exists(landmarksPath(out, id)))) {
         await writeSubject(out, id, options, subject);

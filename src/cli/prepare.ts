@@ -24,7 +24,7 @@ export async function prepare(told: Omit<PrepareCall, 'progress' | 'signal'>): P
     return prepareCohort({
       ...told,
       progress: createProgress(),
-      signal: stopSignal('stopping; what is prepared stays (once more: at once)'),
+      signal: stopSignal('stopping; prepared images are kept (press again to stop at once)'),
     });
   });
   const timeMs = Math.round(performance.now() - startedMs);
@@ -78,7 +78,7 @@ function asText({ cohort, kept, layout, unmatched }: PrepareReport, timeMs: numb
       '',
     );
   }
-  const titles = { refused: 'Refused', 'left-out': 'Left out', warning: 'Warnings', duplicate: 'The same image twice' } as const;
+  const titles = { refused: 'Refused', 'left-out': 'Skipped', warning: 'Warnings', duplicate: 'Duplicate images' } as const;
   for (const [kind, title] of Object.entries(titles)) {
     const same = new Map<string, string[]>();
     for (const { source, message } of problems.filter((problem) => problem.kind === kind)) {
@@ -98,7 +98,7 @@ function asText({ cohort, kept, layout, unmatched }: PrepareReport, timeMs: numb
   const empty = subjects.filter((s) => s.labelCodes?.every((code) => code === 0)).length;
   const classes = describeClasses(countClasses(subjects.map((s) => s.class)));
   const facts = [
-    `${count(subjects.length, 'image')} prepared${kept ? ` (${kept} of them before)` : ''}`,
+    `${count(subjects.length, 'image')} prepared${kept ? ` (${kept} of them earlier)` : ''}`,
     ...countedProblems(problems),
     ...(unmatched > 0 ? [`${unmatched} not matched`] : []),
     `${labelled} with labels${empty ? ` (${empty} of them empty: negatives)` : ''}`,

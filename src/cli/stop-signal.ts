@@ -15,7 +15,7 @@ export function endOnSignal(): void {
 }
 
 /** Aborted by the first SIGINT or SIGTERM. @param saying what is told then */
-export function stopSignal(saying = 'stopping after this step (once more: at once)'): AbortSignal {
+export function stopSignal(saying = 'stopping after this step (press again to stop at once)'): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {
     process.stderr.write(`\n${saying}\n`);

@@ -3,9 +3,9 @@ import { UsageError } from '../common/errors.ts';
 
 /** Why an image is not taken. A user may allow each by this name. */
 export const REASONS = {
-  'label-maps': 'label maps, by their names or contents',
-  'other-modalities': 'what the file, its name or its dataset.json says to be of another modality',
-  derived: 'localizers, projections, screenshots, and what lies in BIDS derivatives',
+  'label-maps': 'label maps, by name or content',
+  'other-modalities': 'images of another modality, by file header, name or dataset.json',
+  derived: 'localizers, projections, screenshots, and BIDS derivatives',
   'not-hounsfield': 'ct: values that are not in Hounsfield units',
   'negative-values': 'mr: a large share of negative values',
 } as const;

@@ -39,40 +39,38 @@ export const computingKeys = {
   threads: z
     .union([z.literal('auto'), count(1)])
     .default('auto')
-    .describe('Threads that compute; auto is one for each core. The result does not depend on it.'),
+    .describe('Number of CPU threads; auto uses one per core. Results do not depend on it.'),
   backend: z
     .enum(BACKENDS)
     .default('cpu')
     .describe(
-      'What computes: cpu (WebAssembly), webgpu (any GPU; needs the optional package webgpu), webgpu-f16 (the same with feature maps in half precision: half the memory), auto (a real GPU with the default limits of WebGPU if there is one, else cpu; a run keeps what it began with), reference (plain and slow, for checking).',
+      'Compute backend: cpu (WebAssembly), webgpu (any GPU; needs the optional package webgpu), webgpu-f16 (feature maps in half precision: half the memory), auto (a hardware GPU with at least the default WebGPU limits if there is one, else cpu; a run keeps its first choice), reference (slow, double precision, for verification).',
     ),
   maxNonFiniteSteps: count(1)
     .default(10)
-    .describe('A step whose loss or gradient is not finite is skipped; after so many in a row the run stops.'),
+    .describe('Steps with a non-finite loss or gradient are skipped; stop after this many in a row.'),
 };
 
 export const learningRateDecaySteps = count()
   .default(0)
-  .describe(
-    'Over so many steps the learning rate falls to a twentieth, along half a cosine, and stays there; 0: it stays as it is.',
-  );
+  .describe('Steps of cosine learning-rate decay to one twentieth, constant afterwards; 0 for a constant rate.');
 
 /** The ranges of the random spatial transformation. */
 export const spatialKeys = {
-  rotationRadians: weight().max(Math.PI).default(DEFAULT_SPATIAL.rotationRadians).describe('Largest rotation about each axis.'),
+  rotationRadians: weight().max(Math.PI).default(DEFAULT_SPATIAL.rotationRadians).describe('Maximum rotation about each axis.'),
   scale: range(z.number().positive().max(4))
     .default([...DEFAULT_SPATIAL.scale])
-    .describe('Least and largest scale of each axis.'),
-  shearRadians: weight().max(1).default(DEFAULT_SPATIAL.shearRadians).describe('Largest angle of each shear.'),
+    .describe('Minimum and maximum scale per axis.'),
+  shearRadians: weight().max(1).default(DEFAULT_SPATIAL.shearRadians).describe('Maximum shear angle.'),
   translationShare: probability()
     .default(DEFAULT_SPATIAL.translationShare)
-    .describe('Largest translation along each axis, as a share of its size.'),
+    .describe('Maximum translation per axis, as a fraction of the size.'),
   elasticAlphaVoxels: range(z.number().nonnegative())
     .default([...DEFAULT_SPATIAL.elasticAlphaVoxels])
-    .describe('Least and largest factor on the smoothed noise of the elastic field; [0, 0] is none.'),
+    .describe('Minimum and maximum amplitude of the elastic field (factor on smoothed noise); [0, 0] disables it.'),
   elasticSigmaVoxels: range(z.number().positive().max(100))
     .default([...DEFAULT_SPATIAL.elasticSigmaVoxels])
-    .describe('Least and largest standard deviation of the Gaussian that smooths it.'),
+    .describe('Minimum and maximum standard deviation of the Gaussian that smooths the elastic field.'),
 } satisfies Record<keyof SpatialOptions, z.ZodType>;
 
 /**
@@ -80,11 +78,11 @@ export const spatialKeys = {
  * @param evaluation what an evaluation is, and how often there is one by default
  */
 export const logKeys = (evaluation: { readonly everySteps: number; readonly what: string; readonly picture: string }) => ({
-  everySteps: count(1).default(10).describe('Losses, rate and gradient norms.'),
+  everySteps: count(1).default(10).describe('Losses, learning rate and gradient norms.'),
   evaluateEverySteps: count().default(evaluation.everySteps).describe(`${evaluation.what}; the best state is kept.`),
   picturesEverySteps: count().default(evaluation.everySteps).describe(`Pictures of ${evaluation.picture}.`),
-  checkpointEverySteps: count().default(1000).describe('The state to go on from (also at the end and on Ctrl-C),'),
-  checkpointEveryMinutes: weight().default(10).describe('and after so many minutes, whichever comes first.'),
+  checkpointEverySteps: count().default(1000).describe('Checkpoints (one is always written at the end and on Ctrl-C).'),
+  checkpointEveryMinutes: weight().default(10).describe('Maximum minutes between checkpoints.'),
 });
 
 /** What the training loop reads of a configuration. */

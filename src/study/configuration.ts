@@ -8,45 +8,39 @@ const METHOD_NAMES = STUDY_METHODS.map(({ name }) => name) as [string, ...string
 const document = () => z.record(z.string(), z.unknown()).default({});
 
 export const studySchema = z.strictObject({
-  name: z.string().min(1).default('study').describe('Names the study in its tables.'),
-  cohort: z.string().min(1).describe('The labelled cohort that `gvsl prepare` made.'),
-  task: z.enum(['segmentation', 'classification']).default('segmentation').describe('What is learnt.'),
+  name: z.string().min(1).default('study').describe('Title of the study in its tables.'),
+  cohort: z.string().min(1).describe('Labelled cohort made by `gvsl prepare`.'),
+  task: z.enum(['segmentation', 'classification']).default('segmentation').describe('Task.'),
   methods: z
     .array(z.enum(METHOD_NAMES))
     .min(1)
     .default(METHOD_NAMES)
-    .describe('Methods of pre-training, in the order of the tables.'),
-  baseline: z
-    .enum(METHOD_NAMES)
-    .default('scratch')
-    .describe('The method that the others are tested against; it must be among them.'),
+    .describe('Pre-training methods, in the order of the tables.'),
+  baseline: z.enum(METHOD_NAMES).default('scratch').describe('Baseline method for the paired tests; must be one of `methods`.'),
   modes: z
     .array(z.enum(['linear', 'finetune']))
     .min(1)
     .default(['linear', 'finetune'])
-    .describe('Modes of transfer.'),
+    .describe('Transfer modes.'),
   labels: z
     .array(z.union([z.literal('all'), z.int().min(1)]))
     .min(1)
     .default(['all'])
-    .describe('Numbers of labelled subjects to train with.'),
+    .describe('Numbers of labelled subjects for training.'),
   seeds: z
     .array(z.int().nonnegative())
     .min(1)
     .default([1, 2, 3])
-    .describe('Seeds; each is a run of everything after pre-training.'),
-  pretraining: section('How the methods are pre-trained.', {
-    cohort: z.string().nullable().default(null).describe('The unlabelled cohort; null: the labelled one.'),
-    configuration: document().describe('Configuration of pre-training, as `gvsl pretrain --config` takes it.'),
-    models: z
-      .record(z.string(), z.string())
-      .default({})
-      .describe('Models that exist already, by method: a model folder or a run.'),
+    .describe('Random seeds; each repeats everything after pre-training.'),
+  pretraining: section('Pre-training.', {
+    cohort: z.string().nullable().default(null).describe('Unlabelled cohort; null for the labelled one.'),
+    configuration: document().describe('Pre-training configuration, as for `gvsl pretrain --config`.'),
+    models: z.record(z.string(), z.string()).default({}).describe('Existing models by method: a model folder or a run.'),
   }),
-  transfer: section('How the task is trained; the same budget for every method.', {
-    configuration: document().describe('Configuration of training, as `gvsl train --config` takes it.'),
-    linear: document().describe('What is otherwise for linear evaluation.'),
-    finetune: document().describe('What is otherwise for fine-tuning.'),
+  transfer: section('Training on the task, with the same budget for every method.', {
+    configuration: document().describe('Training configuration, as for `gvsl train --config`.'),
+    linear: document().describe('Overrides for linear evaluation.'),
+    finetune: document().describe('Overrides for fine-tuning.'),
   }),
 });
 

@@ -45,7 +45,7 @@ export async function pretrainMethod({ method, cohort, out, configuration, progr
   });
   if (!result.finished)
     throw new WorkError(
-      `${out}: pre-training was stopped after step ${result.step} of ${configuration.steps}; the same command continues`,
+      `${out}: pre-training was stopped after step ${result.step} of ${configuration.steps}; run the same command to continue`,
     );
   return out;
 }

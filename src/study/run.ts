@@ -168,7 +168,7 @@ export async function runStudy(call: StudyCall): Promise<StudyRunResult[]> {
   const results: StudyRunResult[] = [];
   const startedMs = performance.now();
   const stopped = (): WorkError =>
-    new WorkError(`stopped: ${results.length} of ${runs.length} trainings are done; the same command continues`);
+    new WorkError(`stopped: ${results.length} of ${runs.length} trainings are done; run the same command to continue`);
   for (const { name: method } of STUDY_METHODS.filter(({ name }) => study.methods.includes(name))) {
     const own = runs.filter((run) => run.method === method);
     if (signal?.aborted) throw stopped();

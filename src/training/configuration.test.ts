@@ -93,7 +93,7 @@ Options of the command line go before the file. Written from src/methods/gvsl/co
       'run.yaml: data.damage.shuffleBoxes: unknown key; did you mean data.damage.shufflingBoxes?',
       'run.yaml: data.patchh: unknown key; did you mean data.patch?',
       'run.yaml: log: expected a section with some of the keys everySteps, evaluateEverySteps, picturesEverySteps, checkpointEverySteps, checkpointEveryMinutes, evaluatePairs; found 3',
-      'run.yaml: loss.nccWindow: the window must be odd, so that it has a centre; found 4',
+      'run.yaml: loss.nccWindow: the window must be odd, so that it has a central voxel; found 4',
       'run.yaml: patch: unknown key; did you mean data.patch?',
       'run.yaml: step: unknown key; did you mean steps?',
       'run.yaml: wholly: unknown key; gvsl pretrain --help lists the known ones',
@@ -125,7 +125,7 @@ Options of the command line go before the file. Written from src/methods/gvsl/co
     expect(refused({ steps: 'many' })).toBe('--steps: expected a whole number of at least 1; found "many"');
     expect(refused({ patch: '32,x' })).toMatch(/^--patch: expected .* found \[32,"",""\]$/);
     expect(refused({ without: 'afine' })).toBe(
-      '--without: expected affine, restoration, matching (several with commas); found "afine"',
+      '--without: expected affine, restoration, matching (comma-separated); found "afine"',
     );
     expect(pretrainOptions()[1]!.flags).toBe('--patch <size>');
   });

@@ -33,7 +33,7 @@ export interface ApplyCall {
   readonly channel?: number;
   /** 'z,y,x' or one side; the crops' of training if not said. */
   readonly window?: string;
-  /** Least share of a side that neighbouring windows have in common. Default 0.5. */
+  /** Minimum overlap of neighbouring windows, as a fraction of the side. Default 0.5. */
   readonly overlap?: number;
 }
 

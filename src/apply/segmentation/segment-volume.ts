@@ -276,7 +276,7 @@ export interface SegmentationPlan {
   /** Code of each class in label maps, the background's first. */
   readonly codes: readonly number[];
   readonly window: Zyx;
-  /** Least share of a side that neighbouring windows have in common. */
+  /** Minimum overlap of neighbouring windows, as a fraction of the side. */
   readonly overlap: number;
   /** Takes the planes of probabilities (classes, H, W) on the grid of `image.cropped`, in the order of z: see `probabilityPlanes`. */
   readonly onPlane?: (probabilities: Float32Array) => void | Promise<void>;

@@ -20,7 +20,7 @@ export interface Results {
 export async function readResults(path: string): Promise<Results> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new WorkError(
-      `${path}: ${error.code === 'ENOENT' ? 'no such file' : error.message}; expected results that \`gvsl bench --out\` wrote`,
+      `${path}: ${error.code === 'ENOENT' ? 'no such file' : error.message}; expected results written by \`gvsl bench --out\``,
     );
   });
   try {
@@ -29,7 +29,7 @@ export async function readResults(path: string): Promise<Results> {
   } catch {
     // told below
   }
-  throw new WorkError(`${path}: expected results that \`gvsl bench --out\` wrote, found something else`);
+  throw new WorkError(`${path}: expected results written by \`gvsl bench --out\``);
 }
 
 export interface RatioChange {

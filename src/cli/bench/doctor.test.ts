@@ -67,7 +67,7 @@ describe('gvsl doctor', () => {
       'ok    speed   99 GFLOPS',
       'FAIL  images  no module',
       '              install it',
-      '1 of 4 checks failed: gvsl cannot work here until that is mended',
+      '1 of 4 checks failed: fix these first; gvsl cannot work here without them',
     ]);
     expect(reportOf(checks, 'relaxed')).toEqual({ ok: false, checks, build: 'relaxed', gflops: 99 });
     expect(reportOf(checks.slice(0, 2), 'avx2')).toMatchObject({ ok: true, gflops: null });
@@ -77,15 +77,17 @@ describe('gvsl doctor', () => {
     const run = async (): Promise<never> => {
       throw new Error('broken');
     };
-    expect(await runChecks([{ name: 'it', remedy: 'mend it', run }])).toEqual([
-      { name: 'it', status: 'fail', found: 'broken', advice: 'mend it' },
+    expect(await runChecks([{ name: 'it', remedy: 'fix it', run }])).toEqual([
+      { name: 'it', status: 'fail', found: 'broken', advice: 'fix it' },
     ]);
   });
 
   it('notices a backend that computes wrongly', async () => {
     expect(await agreement(changed((value) => value))).toBe('agrees with the reference to 0.0e+0');
-    await expect(agreement(changed((value) => value * 1.001))).rejects.toThrow('computes wrongly: 1.0e-3');
-    await expect(agreement(changed(() => Number.NaN))).rejects.toThrow('computes wrongly');
+    await expect(agreement(changed((value) => value * 1.001))).rejects.toThrow(
+      'wrong results: differs from the reference by 1.0e-3',
+    );
+    await expect(agreement(changed(() => Number.NaN))).rejects.toThrow('wrong results');
   });
 
   it('judges Node', () => {
@@ -98,8 +100,8 @@ describe('gvsl doctor', () => {
 
   it('judges cores by what the container grants', () => {
     const limit = 'a limit';
-    expect(judgeCores(8, { threads: 8, limit })).toMatchObject({ status: 'ok', found: '8 to compute with (a limit)' });
-    expect(judgeCores(8, { threads: 2, limit })).toMatchObject({ status: 'warn', found: '2 to compute with (a limit), 8 seen' });
+    expect(judgeCores(8, { threads: 8, limit })).toMatchObject({ status: 'ok', found: '8 available (a limit)' });
+    expect(judgeCores(8, { threads: 2, limit })).toMatchObject({ status: 'warn', found: '2 available (a limit) of 8' });
     expect(judgeCores(1, { threads: 1, limit }).status).toBe('warn');
   });
 });

@@ -52,7 +52,7 @@ const FAST_NODE = 24;
 const NEEDED_BYTES = 2 ** 30;
 /** Rounding of single precision over the 432 products of a sum comes to some 1e-7; a kernel that is wrong differs by far more. */
 const TOLERANCE = 1e-5;
-const REPORT_IT = 'please report it, with all that this command prints';
+const REPORT_IT = 'please report it with the full output of this command';
 
 /** Whether a version is new enough, and fast. */
 export function judgeNode(found: string, wideArithmetic: boolean): Finding {
@@ -62,7 +62,7 @@ export function judgeNode(found: string, wideArithmetic: boolean): Finding {
   if (major < FAST_NODE && wideArithmetic) {
     return warn(
       found,
-      `install Node ${FAST_NODE} or newer from nodejs.org: it makes 256-bit arithmetic of the kernels on x64 (docs/benchmarks.md shows what that gains)`,
+      `install Node ${FAST_NODE} or newer from nodejs.org: it runs the kernels with 256-bit arithmetic on x64 (gains: docs/benchmarks.md)`,
     );
   }
   return ok(found);
@@ -71,10 +71,10 @@ export function judgeNode(found: string, wideArithmetic: boolean): Finding {
 /** Whether there are several cores, and what keeps threads from all that are seen. */
 export function judgeCores(seen: number, { threads, limit }: AvailableThreads): Finding {
   if (threads < seen)
-    return warn(`${threads} to compute with (${limit}), ${seen} seen`, "training scales with cores: lift the container's limit");
+    return warn(`${threads} available (${limit}) of ${seen}`, "training scales with cores: lift the container's limit");
   return threads > 1
-    ? ok(`${threads} to compute with (${limit})`)
-    : warn(`1 to compute with (${limit})`, 'training scales with cores: lift the limit of the container if there is one');
+    ? ok(`${threads} available (${limit})`)
+    : warn(`1 available (${limit})`, 'training scales with cores: lift the limit of the container if there is one');
 }
 
 function smallProgram(): Program {
@@ -110,7 +110,7 @@ async function worstDifference(backend: Backend): Promise<number> {
 export async function agreement(backend: Backend): Promise<string> {
   const worst = await worstDifference(backend);
   // a NaN is wrong too
-  if (!(worst <= TOLERANCE)) throw new Error(`computes wrongly: ${worst.toExponential(1)} from the reference`);
+  if (!(worst <= TOLERANCE)) throw new Error(`wrong results: differs from the reference by ${worst.toExponential(1)}`);
   return `agrees with the reference to ${worst.toExponential(1)}`;
 }
 
@@ -131,7 +131,7 @@ async function writeAndRead(own: string): Promise<Finding> {
   await writeImage(path, { geometry, data: written });
   const { data } = (await readImage(path)).volume;
   if (data.length !== written.length || data.some((value, i) => value !== written[i]))
-    throw new Error('an image that was written is read back with other values');
+    throw new Error('an image is read back with other values than were written');
   return ok('NIfTI is written and read back');
 }
 
@@ -161,13 +161,16 @@ async function lookForGpu(): Promise<Finding> {
   try {
     adapters = await listAdapters();
   } catch (error) {
-    return warn('none for --backend webgpu; the CPU does everything', (error as Error).message.replace('--backend webgpu: ', ''));
+    return warn(
+      'none for --backend webgpu; everything runs on the CPU',
+      (error as Error).message.replace('--backend webgpu: ', ''),
+    );
   }
   const close = await agreement(webGpuBackend(await nodeWebGpuHost()));
   const found = `${adapters.map(describeAdapter).join('; ')}; ${close}`;
   const finding = adapters.every(({ software }) => software)
-    ? warn(found, 'it computes on the processor, far slower than --backend cpu: good for tests alone')
-    : ok(`${found}; used where --backend webgpu is given`);
+    ? warn(found, 'it runs on the processor, far slower than --backend cpu: use it for tests only')
+    : ok(`${found}; used with --backend webgpu`);
   return { ...finding, adapters };
 }
 
@@ -198,7 +201,7 @@ export function probesOf(folder = tmpdir()): Probe[] {
         return bytes < 4 * NEEDED_BYTES
           ? warn(
               found,
-              'small patches or a narrow network will fit; `gvsl bench --memory --size N --width W` says how much one takes',
+              'small patches or a narrow network will fit; `gvsl bench --memory --size N --width W` prints how much memory one takes',
             )
           : ok(found);
       },
@@ -208,7 +211,7 @@ export function probesOf(folder = tmpdir()): Probe[] {
         name: `build ${build}`,
         remedy: `if its file is missing, install gvsl again (npm install; in a checkout npm run build); otherwise ${REPORT_IT}`,
         run: async () => {
-          if (!available) return warn(`not here: ${why}`, `the build ${used} is used instead`);
+          if (!available) return warn(`not available: ${why}`, `using build ${used} instead`);
           const close = await agreement(nodeCpuBackend(1, build));
           return ok(`${why}; ${close}${build === used ? '; used' : ''}`);
         },
@@ -283,6 +286,8 @@ export function checksText(checks: readonly Check[]): string {
     ...(advice ? [`${' '.repeat(8 + width)}${advice}`] : []),
   ]);
   const verdict =
-    failed > 0 ? `${failed} of ${checks.length} checks failed: gvsl cannot work here until that is mended` : 'gvsl works here';
+    failed > 0
+      ? `${failed} of ${checks.length} checks failed: fix these first; gvsl cannot work here without them`
+      : 'gvsl works here';
   return [...lines, verdict].join('\n');
 }

@@ -111,7 +111,7 @@ export async function measureInTurn(configuration: Configuration, request: TurnR
       );
     } catch (error) {
       if (!(error instanceof WorkError) || signal.aborted) throw error;
-      progress.say(`PyTorch is left out of ${kind} ${size}^3: ${error.message}`);
+      progress.say(`skipping PyTorch for ${kind} ${size}^3: ${error.message}`);
       theirs = undefined;
     }
   }

@@ -125,14 +125,14 @@ export function memoryText({
     `  ${formatBytes(sizeBytes).padStart(8)}  ${`${from} .. ${to}`.padEnd(12)} ${what} ${shape.join('x')}${layer ? `  (${layer})` : ''}`;
   const rest = tensors.slice(ROWS);
   return [
-    `${kind} at ${size}^3, width ${width}: ${formatBytes(totalBytes)}, of which states ${formatBytes(stateBytes)} and arena ${formatBytes(arenaBytes)}`,
-    `most alive at one time: ${formatBytes(aliveBytes)}, at node ${peak.node} (${peak.what}):`,
+    `${kind} at ${size}^3, width ${width}: ${formatBytes(totalBytes)}, ${formatBytes(stateBytes)} of states and ${formatBytes(arenaBytes)} of arena`,
+    `peak of live tensors: ${formatBytes(aliveBytes)}, at node ${peak.node} (${peak.what}):`,
     ...peak.alive.filter(({ sizeBytes }) => sizeBytes > 0.005 * aliveBytes).map(line),
-    `the largest of ${tensors.length} tensors (bytes, first and last node that uses it):`,
+    `largest of ${tensors.length} tensors (bytes, first and last node that uses them):`,
     ...tensors.slice(0, ROWS).map(line),
     ...(rest.length > 0
       ? [
-          `  and ${rest.length} more, ${formatBytes(rest.reduce((sum, each) => sum + each.sizeBytes, 0))} in all; --json lists them`,
+          `  and ${rest.length} more, ${formatBytes(rest.reduce((sum, each) => sum + each.sizeBytes, 0))} in total; --json lists all`,
         ]
       : []),
   ].join('\n');

@@ -34,7 +34,7 @@ export async function findPython(asked?: string, cuda = false): Promise<string |
   }
   if (asked)
     throw new WorkError(
-      `--python ${asked}: cannot import torch${cuda ? ' or has no CUDA device' : ''}; name a Python that has PyTorch, or leave the peer out with --no-peer`,
+      `--python ${asked}: cannot import torch${cuda ? ' or has no CUDA device' : ''}; name a Python that has PyTorch, or skip PyTorch with --no-peer`,
     );
   return undefined;
 }

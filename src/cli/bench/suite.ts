@@ -96,7 +96,7 @@ export async function runSuite(request: SuiteRequest): Promise<SuiteResult> {
     const [kind, size, width] = each;
     const name = `${kind} ${size}^3, width ${width}`;
     const why = misfit(build, threads, each);
-    progress.say(why ? `${name} is left out: ${why}` : name);
+    progress.say(why ? `skipping ${name}: ${why}` : name);
     if (why) leftOut.push(`${name}: ${why}`);
     if (why) continue;
     const { gvsl, peer } = await measureInTurn({ kind, size, width, rounds: inTwoRounds(steps) }, turns);

@@ -75,7 +75,7 @@ export function markdown({ headings, rows }: Table): string {
 }
 
 export const peaksText = ({ gflopsPerThread, copyGbPerS }: Peaks, gpu = false): string =>
-  `measured peaks: ${gflopsPerThread.toFixed(0)} GFLOPS ${gpu ? '' : 'a thread '}from registers, ${copyGbPerS.toFixed(1)} GB/s read and written${gpu ? '' : ' by all threads'}`;
+  `measured peaks: ${gflopsPerThread.toFixed(0)} GFLOPS ${gpu ? '' : 'per thread '}from registers, ${copyGbPerS.toFixed(1)} GB/s read and written${gpu ? '' : ' by all threads'}`;
 
 /** Multiplications that Winograd saves: F(4x4x4, 3x3x3) on the CPU, 1728 in 216; F(2x2, 3x3) and direct along z on a GPU, 108 in 48. */
 const WINOGRAD_FACTOR = { cpu: 1728 / 216, gpu: 108 / 48 } as const;
@@ -98,7 +98,7 @@ export const resultText = ({ machine, kind, size, width, medianS, seconds: all, 
   ].join('\n');
 
 export const peerText = (peer: Peer, { medianS, peakBytes }: StepResult): string =>
-  `${peer.name} in turn: ${seconds(peer.medianS)} (median of ${peer.seconds.map((each) => each.toPrecision(3)).join(', ')}), peak ${formatBytes(peer.peakBytes)}; gvsl takes ${(medianS / peer.medianS).toFixed(2)} of its time, ${(peakBytes / peer.peakBytes).toFixed(2)} of its memory`;
+  `${peer.name} interleaved: ${seconds(peer.medianS)} (median of ${peer.seconds.map((each) => each.toPrecision(3)).join(', ')}), peak ${formatBytes(peer.peakBytes)}; gvsl takes ${(medianS / peer.medianS).toFixed(2)} of its time, ${(peakBytes / peer.peakBytes).toFixed(2)} of its memory`;
 
 /** A profile: by operation and shape, the bound, by kernel. */
 export function operationsText(
@@ -134,21 +134,23 @@ export function dataText(data: SuiteResult['data']): string {
   if (!data) return '';
   const { prepareVoxelsPerS, subjects, examplesPerS, patch, waitShare, trainingSteps, trainingPatch } = data;
   return [
-    `prepare: ${(prepareVoxelsPerS / 1e6).toFixed(1)} million source voxels a second (${subjects} scans)`,
-    `examples of ${patch}^3, damaged and transformed: ${examplesPerS.toFixed(1)} a second and thread`,
+    `prepare: ${(prepareVoxelsPerS / 1e6).toFixed(1)} million source voxels per second (${subjects} scans)`,
+    `training examples of ${patch}^3 with damage and spatial augmentation: ${examplesPerS.toFixed(1)} per second and thread`,
     `${trainingSteps} training steps at ${trainingPatch}^3, quarter width, batch 2: ${(100 * waitShare).toFixed(2)} % of the time waiting for examples`,
   ].join('\n');
 }
 
 export const ratiosTable = (ratios: readonly Ratio[]): Table => ({
-  headings: ['ratio of times, in turn', 'median', 'least', 'largest'],
+  headings: ['ratio of interleaved timings', 'median', 'least', 'largest'],
   rows: ratios.map(({ what, value, low, high }) => [what, ...[value, low, high].map((each) => each.toFixed(3))]),
 });
 
 /** What changed since: ratios, then times, then what that means. */
 export function comparisonText({ differences, ratios, times, worse }: Comparison, earlier: string): string {
   const taken =
-    differences.length > 0 ? ` (taken ${differences.join(', ')}: ratios may differ by that, and times are not compared)` : '';
+    differences.length > 0
+      ? ` (measured ${differences.join(', ')}: ratios may differ for that reason, and times are not compared)`
+      : '';
   const range = ({ low, high }: Ratio): string => `${low.toFixed(3)} to ${high.toFixed(3)}`;
   const slower = times.filter((each) => each.slower).length;
   const verdict = worse
@@ -158,18 +160,18 @@ export function comparisonText({ differences, ratios, times, worse }: Comparison
       ].join('; ')}`
     : ratios.length === 0
       ? slower > 0
-        ? `${slower} of ${times.length} rows slower, and no ratio in common: a slow day or a slow change, this cannot tell`
-        : 'nothing worse that these results have in common'
+        ? `${slower} of ${times.length} rows slower, and no ratio in common: a slower machine or a slower program, this comparison cannot tell`
+        : 'no regression in what these results have in common'
       : slower > 0
-        ? `no ratio is worse, ${slower} of ${times.length} rows are slower: a slow day`
-        : 'nothing worse';
+        ? `no ratio is worse, ${slower} of ${times.length} rows are slower: probably a slower machine today`
+        : 'no regression';
   return [
     `against ${earlier}${taken}:`,
     ...ratios.map(
       ({ what, now, before, worse: bad }) =>
         `  ${what}: ${now.value.toFixed(3)} (${range(now)}), was ${before.value.toFixed(3)} (${range(before)})${bad ? '  WORSE' : ''}`,
     ),
-    ...(times.length > 0 ? ['  times are partly weather:'] : []),
+    ...(times.length > 0 ? ['  times also depend on the state of the machine:'] : []),
     ...times.map(
       ({ what, time, memory, slower: long, larger }) =>
         `  ${what}: ${time.toFixed(2)} of the time${long ? ' (slower)' : ''}, ${memory.toFixed(2)} of the memory${larger ? '  LARGER' : ''}`,
@@ -225,7 +227,7 @@ export const trainingText = ({ machine, command, rows, leftOut }: TrainingResult
     'Seconds a step, medians of parts measured in turn. bare step: on images that are there already. in the loop: with examples made, logs and progress. speed kept: of the bare step, in the loop.',
     'The shares of the loop: waiting; what its computing takes longer than the bare step (the thread of examples needs a processor too); logs and the rest.',
     'speed of 1 thread: how many times as fast the bare step is as on one thread beside the same load.',
-    ...leftOut.map((each) => `Left out: ${each}`),
+    ...leftOut.map((each) => `Skipped: ${each}`),
   ].join('\n');
 
 /** What the rows are. */
@@ -246,7 +248,7 @@ export function suiteText(result: SuiteResult, draw: (table: Table) => string): 
     draw(stepTable(rows)),
     '',
     LEGEND,
-    ...leftOut.map((each) => `Left out: ${each}`),
+    ...leftOut.map((each) => `Skipped: ${each}`),
     '',
     ...(profiles.length > 0
       ? profiles.flatMap(({ size, width, ...shares }) => [

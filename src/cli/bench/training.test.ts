@@ -101,7 +101,7 @@ describe('the table', () => {
     const text = trainingText(document, markdown);
     expect(text).toContain('command: gvsl bench train');
     expect(text).toContain('2 threads');
-    expect(text).toContain('Left out: more');
+    expect(text).toContain('Skipped: more');
   });
   it('takes medians of the ratios of each round', () => {
     expect(summarizeLoop([round(1, 2), round(4, 5), round(1, 1)]).kept).toBe(0.8);

@@ -125,7 +125,7 @@ export async function measureTraining(request: TrainingRequest): Promise<Trainin
     const leftOut: string[] = [];
     for (const shape of shapes) {
       const why = misfit(request, shape, Math.max(...threads));
-      progress.say(why ? `${shapeText(shape)} is left out: ${why}` : shapeText(shape));
+      progress.say(why ? `skipping ${shapeText(shape)}: ${why}` : shapeText(shape));
       if (why) {
         leftOut.push(`${shapeText(shape)}: ${why}`);
         continue;

@@ -62,53 +62,46 @@ export function registerBench(program: Command): void {
   const command = program
     .command('bench')
     .description(
-      'time training steps, the training loop, the forward pass, every operation and the data path; steps and forward pass in turn with PyTorch where it is installed',
+      'benchmark training steps, the training loop, the forward pass, every operation and data loading, side by side with PyTorch if it is installed',
     )
     .argument(
       '[what]',
-      'step; forward (the backbone on one image); train (the training loop beside the bare step); ratios (of times in turn, to compare with those of another day); ops (every operation of a step alone); data (prepare, examples); peaks (of this machine); bound (the least time of a step on a GPU, from its design alone); all (default)',
+      'step; forward (the backbone on one image); train (the training loop against the bare step); ratios (of interleaved timings, comparable between days); ops (every operation of a step alone); data (prepare, training examples); peaks (of this machine); bound (lower bound of a step on a GPU, from its specification); all (default)',
     )
-    .option('--size <n>', 'side of the cubic patch in voxels (default: 64; forward: 96); train: also z,y,x')
-    .option('--width <w>', 'width of the network: 1, 0.5, 0.25 or 0.125 (default: 1)')
-    .option('--batch <n>', 'train: pairs a step (default: 1)')
+    .option('--size <n>', 'side of the cubic patch in voxels (default: 64; forward: 96); train also takes z,y,x')
+    .option('--width <w>', 'width multiplier of the network: 1, 0.5, 0.25 or 0.125 (default: 1)')
+    .option('--batch <n>', 'train: image pairs per step (default: 1)')
     .addOption(
-      new Option('--load <what>', 'train: on an idle machine, or beside a busy process of its own (default: both)').choices([
+      new Option('--load <what>', 'train: measure on an idle machine, or with a busy process alongside (default: both)').choices([
         'idle',
         'busy',
       ]),
     )
-    .option('--cohort <folder>', 'train: where examples come from (default: drawn for it)')
-    .option('--threads <n>', 'threads (default: all cores, or the CPU quota of the container; train: 1 and all)')
-    .option('--steps <n>', "counted steps (default: 4; all: 6; train: of each part, a second's worth)")
-    .option('--warmup <n>', 'steps before them that are not counted; PyTorch does one more (default: 1)')
+    .option('--cohort <folder>', 'train: cohort to read examples from (default: synthetic patients)')
+    .option('--threads <n>', 'number of threads (default: all cores, or the CPU quota of the container; train: 1 and all)')
+    .option('--steps <n>', 'measured steps (default: 4; all: 6; train: as many as take a second, per part)')
+    .option('--warmup <n>', 'warm-up steps; PyTorch does one more (default: 1)')
     .addOption(
-      new Option('--build <name>', 'build of the kernels (default: the fastest that runs here)').choices([
-        'avx2',
-        'relaxed',
-        'portable',
-      ]),
+      new Option('--build <name>', 'kernel build (default: the fastest available)').choices(['avx2', 'relaxed', 'portable']),
     )
-    .addOption(new Option('--backend <name>', 'what computes').choices(['cpu', 'webgpu', 'webgpu-f16']).default('cpu'))
-    .option('--amp', 'step, forward on webgpu: PyTorch in bfloat16 (default: TF32, as it comes)')
-    .option('--profile', 'step, forward: also the time of every kernel')
-    .option(
-      '--peak-gflops <n>',
-      "bound: the GPU's float32 multiply-adds, two operations each, in thousand millions a second (default: measured)",
-    )
-    .option('--bandwidth <n>', "bound: the GPU's memory bandwidth in GB/s (default: measured)")
-    .option('--memory', 'step (default), forward: print the memory plan instead: which tensor, how long, how much')
-    .option('--full', 'all: also full-width steps at 96^3 (much longer)')
-    .option('--no-peer', 'without PyTorch')
-    .option('--python <path>', 'a Python that has PyTorch (default: python3 if it does)')
-    .option('--out <file>', 'write the JSON document to a file as well')
+    .addOption(new Option('--backend <name>', 'compute backend').choices(['cpu', 'webgpu', 'webgpu-f16']).default('cpu'))
+    .option('--amp', 'step, forward on webgpu: run PyTorch in bfloat16 (default: TF32)')
+    .option('--profile', 'step, forward: also print the time of every kernel')
+    .option('--peak-gflops <n>', 'bound: peak float32 GFLOPS of the GPU (default: measured)')
+    .option('--bandwidth <n>', 'bound: memory bandwidth of the GPU in GB/s (default: measured)')
+    .option('--memory', 'step (default), forward: print the memory plan instead: every tensor with its lifetime and size')
+    .option('--full', 'all: also measure full-width steps at 96^3 (takes much longer)')
+    .option('--no-peer', 'do not run PyTorch')
+    .option('--python <path>', 'Python with PyTorch (default: python3, if it has PyTorch)')
+    .option('--out <file>', 'also write the JSON document to a file')
     .option(
       '--compare <file>',
-      'all, ratios: compare with results that --out wrote before (default: the committed ones); exit code 1 if something became worse than its noise',
+      'all, ratios: compare with earlier results written by --out (default: the committed ones); exit code 1 on a regression beyond the noise',
     )
-    .option('--markdown', 'all, train, ratios, bound: print the tables as Markdown')
+    .option('--markdown', 'all, train, ratios, bound: print tables in Markdown')
     .addHelpText(
       'after',
-      '\nExamples:\n  gvsl bench\n  gvsl bench step --size 64 --width 1 --threads 2 --steps 3 --json\n  gvsl bench train --size 32 --width 0.25 --load idle\n  gvsl bench --memory --size 96\n  gvsl bench step --backend webgpu --size 128 --profile\n  gvsl bench bound --backend webgpu --size 128 --peak-gflops 67000 --bandwidth 4800\n\nSpeeds of convolutions are those of the direct sum (two operations a product), whatever algorithm computes them.',
+      '\nExamples:\n  gvsl bench\n  gvsl bench step --size 64 --width 1 --threads 2 --steps 3 --json\n  gvsl bench train --size 32 --width 0.25 --load idle\n  gvsl bench --memory --size 96\n  gvsl bench step --backend webgpu --size 128 --profile\n  gvsl bench bound --backend webgpu --size 128 --peak-gflops 67000 --bandwidth 4800\n\nGFLOPS of convolutions count the direct algorithm (two operations per multiply-add), whatever algorithm computes them.',
     );
   action(command, async (what: string | undefined, options: Options): Promise<CommandResult> => bench(what, options));
 }
@@ -125,18 +118,18 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
   for (const [name, subjects] of Object.entries(MEANT_FOR))
     if (options[name as keyof Options] !== undefined && !subjects.includes(what))
       throw new UsageError(
-        `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}: means something for ${subjects.join(', ')}, not for ${what}`,
+        `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}: only valid with ${subjects.join(', ')}; got ${what}`,
       );
   if (gpu && !['step', 'forward', 'ops', 'peaks', 'bound'].includes(what))
-    throw new UsageError(`--backend webgpu: means something for step, forward, ops, peaks, bound, not for ${what}`);
-  if (what === 'bound' && !gpu) throw new UsageError('bound: of a GPU; give --backend webgpu or webgpu-f16');
-  if (options.amp && !gpu) throw new UsageError('--amp: means something with --backend webgpu');
+    throw new UsageError(`--backend webgpu: only valid with step, forward, ops, peaks, bound; got ${what}`);
+  if (what === 'bound' && !gpu) throw new UsageError('bound: only valid for a GPU; add --backend webgpu or webgpu-f16');
+  if (options.amp && !gpu) throw new UsageError('--amp: only valid with --backend webgpu');
   const width = Number(options.width ?? 1);
   if (![1, 0.5, 0.25, 0.125].includes(width))
     throw new UsageError(`--width: expected 1, 0.5, 0.25 or 0.125, got '${options.width}'`);
   const patch = (options.size ?? (what === 'forward' ? '96' : '64')).split(',').map((side) => wholeNumber('--size', side, 8));
   if (patch.length !== 1 && !(what === 'train' && patch.length === 3))
-    throw new UsageError(`--size: expected one side${what === 'train' ? ' or z,y,x' : ''}, got '${options.size}'`);
+    throw new UsageError(`--size: expected one side length${what === 'train' ? ' or z,y,x' : ''}, got '${options.size}'`);
   if (patch.some((side) => side > 512)) throw new UsageError(`--size: expected 8 to 512, got '${options.size}'`);
   const size = patch[0]!;
   const threads = wholeNumber('--threads', options.threads ?? String(availableThreads().threads));
@@ -145,7 +138,7 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
   const warmup = wholeNumber('--warmup', options.warmup ?? '1', 0);
   const build = options.build ?? bestBuild();
   if (!runnableBuilds().includes(build))
-    throw new UsageError(`--build ${build}: this Node (${process.version}) does not run it; see \`gvsl doctor\``);
+    throw new UsageError(`--build ${build}: not supported by this Node (${process.version}); see \`gvsl doctor\``);
 
   if (options.out !== undefined) {
     // before the work, not after it
@@ -279,7 +272,7 @@ async function pythonFor({ backend, peer, python }: Options, progress: Progress)
   const { findPython } = await import('../bench/peer.ts');
   const found = await findPython(python, backend !== 'cpu');
   if (found === undefined)
-    progress.say(`no python3 with torch${backend !== 'cpu' ? ' and a CUDA device' : ''} found: gvsl alone`);
+    progress.say(`no python3 with torch${backend !== 'cpu' ? ' and a CUDA device' : ''} found: benchmarking gvsl only`);
   return found;
 }
 
@@ -348,7 +341,7 @@ async function suite(what: 'all' | 'ratios', options: Options, request: StepRequ
   };
   const { result, text } = await (what === 'all' ? measureAll() : measureTheRatios());
   const comparison = before && { with: earlier, ...compareResults(result, before) };
-  const compared = comparison ? comparisonText(comparison, earlier!) : `no committed results of Node ${major} to compare with`;
+  const compared = comparison ? comparisonText(comparison, earlier!) : `no committed results for Node ${major} to compare with`;
   return {
     json: { ...result, ...(comparison && { comparison }) },
     text: [text, compared].join('\n\n'),

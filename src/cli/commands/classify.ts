@@ -33,9 +33,9 @@ export function registerClassify(program: Command): void {
   const command = addApplyOptions(
     program
       .command('classify')
-      .description('class probabilities of scans by a trained network, as CSV and JSON')
-      .argument('<input...>', 'images of any format that gvsl inspect reads, folders of images, DICOM folders'),
-    'folder for classes.csv and classes.json',
+      .description('classify scans with a trained network and write class probabilities as CSV and JSON')
+      .argument('<input...>', 'images in any supported format, folders of images, DICOM folders'),
+    'output folder for classes.csv and classes.json',
   ).addHelpText(
     'after',
     '\nExample:\n  gvsl classify scans --model runs/opacities --out classes\n  gvsl evaluate classes/classes.csv labels.csv',

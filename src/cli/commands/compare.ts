@@ -19,8 +19,8 @@ A study's file (YAML or JSON):
     configuration: { steps: 1000, learningRate: 1e-3, data: { patch: 48, validation: 10, test: 30 } }   # as for gvsl train
     linear: { learningRate: 1e-2 }
 
-Writes table.md, table.csv, study.json and the figures labels.svg, learning.svg, features.svg, correlation.svg. Stopped at any time, the same
-command goes on; a folder that holds another study's results is refused, naming what differs.
+Writes table.md, table.csv, study.json and the figures labels.svg, learning.svg, features.svg, correlation.svg. Run the same command
+again to continue an interrupted study. A folder with the results of another study is refused, with the differences.
 
 Example:
   gvsl compare study.yaml --out studies/hippocampus`;
@@ -40,16 +40,13 @@ function onBackend(study: Study, backend: BackendName | undefined): Study {
 export function registerCompare(program: Command): void {
   const command = program
     .command('compare')
-    .description(
-      'run a declared study: methods of pre-training x modes of transfer x numbers of labels x seeds, with paired tests',
-    )
-    .argument('<study>', 'file that declares the study')
-    .requiredOption('--out <folder>', 'folder of the study')
+    .description('run a study: compare pre-training methods over transfer modes, numbers of labels and seeds, with paired tests')
+    .argument('<study>', 'study file in YAML or JSON')
+    .requiredOption('--out <folder>', 'output folder of the study')
     .addOption(
-      new Option(
-        '--backend <name>',
-        "where every training computes (default: as the study's configurations say, else cpu)",
-      ).choices(BACKENDS),
+      new Option('--backend <name>', 'compute backend of every training (default: as in the study file, else cpu)').choices(
+        BACKENDS,
+      ),
     )
     .addHelpText('after', HELP);
   action(command, async (file: string, { out, backend }: { out: string; backend?: BackendName }) => {

@@ -18,17 +18,17 @@ export function registerDemo(program: Command): void {
   const command = program
     .command('demo')
     .description(
-      'draw synthetic heart CTs, pre-train a small network on them and report how well it matches unseen ones: about five minutes on two cores',
+      'generate synthetic heart CTs, pre-train a small network on them and report how well it aligns held-out ones (about five minutes on two cores)',
     )
-    .option('--out <folder>', 'where everything is written; an interrupted demo continues there', 'demo')
-    .option('--seed <n>', 'names the patients and the training', '1')
-    .option('--steps <n>', 'train for so many steps in all; more than before goes on from there')
+    .option('--out <folder>', 'output folder; an interrupted demo continues there', 'demo')
+    .option('--seed <n>', 'random seed of patients and training', '1')
+    .option('--steps <n>', 'total training steps; a higher number continues an earlier demo')
     .option(
       '--short',
-      '600 steps of training instead of 1500, with a weaker result; taken, or offered on a terminal, where all would take over ten minutes',
+      'train 600 steps instead of 1500, with a weaker result; chosen (on a terminal: offered) where the full demo would take over ten minutes',
     )
-    .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('cpu'))
-    .option('--threads <n>', 'threads that compute (default: all cores, or the CPU quota of the container)')
+    .addOption(new Option('--backend <name>', 'compute backend').choices(BACKENDS).default('cpu'))
+    .option('--threads <n>', 'number of CPU threads (default: all cores, or the CPU quota of the container)')
     .addHelpText('after', '\nExample:\n  gvsl demo --out demo');
   action(command, async (options: Options) => {
     const { askYes } = await import('../ask.ts');
@@ -42,7 +42,8 @@ export function registerDemo(program: Command): void {
     const { word } = await import('../../report/commands.ts');
     const startedMs = performance.now();
     const { out } = options;
-    if (options.short && options.steps !== undefined) throw new UsageError('--short: has steps of its own; leave --steps out');
+    if (options.short && options.steps !== undefined)
+      throw new UsageError('--short sets the number of steps: do not combine it with --steps');
     const steps = options.steps === undefined ? undefined : wholeNumber('--steps', options.steps);
     const result = await runDemo({
       out,
@@ -51,7 +52,7 @@ export function registerDemo(program: Command): void {
       short: options.short === true,
       ...(process.stdin.isTTY &&
         process.stderr.isTTY && {
-          ask: async (choice: string, signal: AbortSignal) => !(await askYes(`${choice}.\nTrain the whole one?`, signal)),
+          ask: async (choice: string, signal: AbortSignal) => !(await askYes(`${choice}.\nRun the full demo?`, signal)),
         }),
       ...(options.threads === undefined ? {} : { threads: wholeNumber('--threads', options.threads) }),
       backend: options.backend,
@@ -88,7 +89,7 @@ export function registerDemo(program: Command): void {
       `report:        ${pathToFileURL(result.report).href}`,
       finished
         ? `train longer:  ${again} --steps ${2 * step}`
-        : `go on:         ${again}${steps === undefined ? '' : ` --steps ${steps}`}`,
+        : `continue:      ${again}${steps === undefined ? '' : ` --steps ${steps}`}`,
     ].join('\n');
     return { json: { ...result, timeMs }, text, exitCode: finished ? 0 : 1 };
   });

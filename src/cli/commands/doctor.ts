@@ -6,10 +6,8 @@ import { action } from '../run-command.ts';
 export function registerDoctor(program: Command): void {
   const command = program
     .command('doctor')
-    .description(
-      'check what this machine offers: Node, processor, builds of the kernels, memory, GPU, image reading; and say what would help',
-    )
-    .addHelpText('after', '\nExample:\n  gvsl doctor\n\nExit code 1 if something is missing that gvsl cannot work without.');
+    .description('check this machine: Node, processor, kernel builds, memory, GPU, image reading; and suggest fixes')
+    .addHelpText('after', '\nExample:\n  gvsl doctor\n\nExit code 1 if a required check fails.');
   action(command, async () => {
     const { bestBuild } = await import('../../platform/node/cpu-host.ts');
     const { checksText, probesOf, reportOf, runChecks } = await import('../bench/doctor.ts');

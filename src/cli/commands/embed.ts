@@ -12,7 +12,7 @@ async function run(input: string, options: ApplyOptions): Promise<CommandResult>
     text: [
       ...warningLines(report.warnings),
       `${report.image}: local features ${report.local.join(' x ')}, global vector of ${report.global}`,
-      `the picture's components explain ${report.explained.map((share) => `${(100 * share).toFixed(0)} %`).join(', ')} of the local features' variance`,
+      `the principal components in the picture explain ${report.explained.map((share) => `${(100 * share).toFixed(0)} %`).join(', ')} of the local features' variance`,
       `${options.out}: ${report.files.join(', ')}`,
     ].join('\n'),
   };
@@ -23,9 +23,9 @@ export function registerEmbed(program: Command): void {
   const command = addApplyOptions(
     program
       .command('embed')
-      .description('local and global features of an image (safetensors), and a picture of them')
-      .argument('<input>', 'an image of any format that gvsl inspect reads'),
-    'folder for features.safetensors and features.png',
+      .description('compute local and global features of an image (safetensors) and a picture of them')
+      .argument('<input>', 'image in any supported format'),
+    'output folder for features.safetensors and features.png',
   ).addHelpText('after', '\nExample:\n  gvsl embed scan.nii.gz --model runs/first --out features');
   action(command, run);
 }

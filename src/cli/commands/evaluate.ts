@@ -58,8 +58,8 @@ function segmentationText({ cases, summary, mean, toleranceMm, skipped, failed }
     ),
     '',
     ...failedTable(failed),
-    `${cases.length} cases${failed.length > 0 ? `, ${failed.length} failed and in no mean` : ''}; means with 95 % bootstrap intervals; surface Dice at ${toleranceMm} mm; a class that both lack counts in no mean`,
-    ...(skipped.length > 0 ? [`left out: ${skipped.join('; ')}`] : []),
+    `${cases.length} cases${failed.length > 0 ? `, ${failed.length} failed and excluded from means` : ''}; means with 95 % bootstrap intervals; surface Dice at ${toleranceMm} mm; a class absent from both is excluded from means`,
+    ...(skipped.length > 0 ? [`skipped: ${skipped.join('; ')}`] : []),
   ].join('\n');
 }
 
@@ -79,7 +79,7 @@ function classificationText({ cases, summary, threshold, skipped }: Classificati
     ),
     '',
     `sensitivity, specificity and accuracy at a probability above ${threshold}`,
-    ...(skipped.length > 0 ? [`left out: ${skipped.join('; ')}`] : []),
+    ...(skipped.length > 0 ? [`skipped: ${skipped.join('; ')}`] : []),
   ].join('\n');
 }
 
@@ -172,16 +172,18 @@ async function evaluate(predictions: string, references: string, options: Option
 export function registerEvaluate(program: Command): void {
   const command = program
     .command('evaluate')
-    .description('score predictions against references: label maps (files or folders, paired by name) or tables of probabilities')
-    .argument('<predictions>', 'a label map, a folder of them, or a CSV table as gvsl classify writes it')
-    .argument('<references>', 'the same of references; for tables the columns case and label')
-    .option('--labels <codes>', 'score these label codes (default: all that occur but 0)')
-    .option('--ignore <codes>', 'leave these label codes out')
-    .option('--tolerance <mm>', 'of the surface Dice', '1')
+    .description(
+      'score predictions against references: label maps (files or folders, paired by name) or tables of class probabilities',
+    )
+    .argument('<predictions>', 'label map, folder of label maps, or CSV table written by gvsl classify')
+    .argument('<references>', 'reference label map or folder; for tables a CSV with columns case and label')
+    .option('--labels <codes>', 'label codes to score (default: all except 0)')
+    .option('--ignore <codes>', 'label codes to ignore')
+    .option('--tolerance <mm>', 'tolerance of the surface Dice', '1')
     .option('--threshold <p>', 'probability above which a case counts as positive', '0.5')
-    .option('--class-column <name>', 'column of the references that holds the class (default: label or class)')
-    .option('--skip-missing', 'leave out cases that only one side has, instead of refusing')
-    .option('--out <file>', 'also write all scores: .json, or .csv with a line for each case and class (tables: for each class)')
+    .option('--class-column <name>', 'class column of the reference table (default: label or class)')
+    .option('--skip-missing', 'skip cases that only one side has, instead of failing')
+    .option('--out <file>', 'also write all scores: .json, or .csv with one row per case and class (tables: per class)')
     .addHelpText(
       'after',
       '\nExamples:\n  gvsl evaluate labels data/labelsTs --out scores.csv\n  gvsl evaluate classes.csv labels.csv',

@@ -48,19 +48,19 @@ function asText({ model, part, parameters, files, onnx }: ExportReport): string[
 export function registerExport(program: Command): void {
   const command = program
     .command('export')
-    .description('write a model for other programs: ONNX, PyTorch, safetensors, a folder for Hugging Face')
-    .argument('<model>', 'model folder, or a run (its best state)')
-    .option('--onnx <file>', 'ONNX, for onnxruntime and others: takes images of any size')
-    .option('--pth <file>', 'state dict for torch.load (weights_only=True will do)')
-    .option('--safetensors <file>', 'state dict as safetensors')
-    .option('--huggingface <folder>', 'model.safetensors, config.json, a model card and the network in PyTorch')
+    .description('export a model to ONNX, PyTorch, safetensors or a Hugging Face folder')
+    .argument('<model>', 'model folder, or a run (its best checkpoint)')
+    .option('--onnx <file>', 'ONNX file; takes images of any size')
+    .option('--pth <file>', 'PyTorch state dict, for torch.load(..., weights_only=True)')
+    .option('--safetensors <file>', 'safetensors file')
+    .option('--huggingface <folder>', 'folder with model.safetensors, config.json, a model card and the network in PyTorch')
     .addOption(
       new Option(
         '--part <part>',
-        "what of the network (default: all; of ONNX, what the network is for: its task, else the backbone's features)",
+        'part of the network to export (default: all; for ONNX the task network, else the backbone)',
       ).choices(['segmenter', 'backbone', 'classifier']),
     )
-    .option('--size <D,H,W>', 'fix the size of the ONNX input, in voxels, and the batch to 1')
+    .option('--size <D,H,W>', 'fixed size of the ONNX input in voxels, with batch size 1')
     .addHelpText(
       'after',
       [

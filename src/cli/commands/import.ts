@@ -35,13 +35,13 @@ function asText(report: ImportReport): string[] {
   ];
   return [
     `${file}: ${format}, ${dtypes.join(' and ')}`,
-    `matched  ${matched} tensors, ${parameters.toLocaleString('en-US')} parameters: the network of width ${width}`,
+    `matched  ${matched} tensors, ${parameters.toLocaleString('en-US')} parameters: network of width ${width}`,
     `heads    ${standing.join(', ') || 'none'}`,
     `missing  ${missingHeads.join(', ') || 'none'}`,
-    `unknown  ${unknown.length === 0 ? 'none' : `${unknown.length} tensors, left out: ${unknown.slice(0, 10).join(', ')}${unknown.length > 10 ? ', ... (--json lists all)' : ''}`}`,
+    `unknown  ${unknown.length === 0 ? 'none' : `${unknown.length} tensors, ignored: ${unknown.slice(0, 10).join(', ')}${unknown.length > 10 ? ', ... (--json lists all)' : ''}`}`,
     ...(classes.length > 0
       ? [
-          `skipped  ${objects} objects beside the tensors, never run: ${classes
+          `skipped  ${objects} non-tensor objects, never executed: ${classes
             .slice(0, 5)
             .map(([name, count]) => (count > 1 ? `${name} (${count})` : name))
             .join(', ')}${classes.length > 5 ? ', ... (--json lists all)' : ''}`,
@@ -55,17 +55,17 @@ function asText(report: ImportReport): string[] {
 export function registerImport(program: Command): void {
   const command = program
     .command('import')
-    .description('make a model folder of weights from PyTorch (.pth, read without Python) or safetensors')
+    .description('import weights from PyTorch (.pth, read without Python) or safetensors into a model folder')
     .argument(
       '<file>',
-      'file of torch.save or safetensors: a state dict, alone or in a checkpoint; the index.json of several; or a folder with one',
+      'state dict or checkpoint saved by torch.save, a safetensors file, the index.json of a sharded model, or a folder with one of these',
     )
-    .requiredOption('--out <model>', 'model folder to make')
+    .requiredOption('--out <model>', 'output model folder')
     .addOption(
-      new Option('--modality <modality>', 'what it was trained on, if known: 1 mm, intensities as in the paper').choices([
-        'ct',
-        'mr',
-      ]),
+      new Option(
+        '--modality <modality>',
+        'training modality, if known; assumes 1 mm spacing and intensities as in the paper',
+      ).choices(['ct', 'mr']),
     )
     .addHelpText(
       'after',
@@ -74,7 +74,7 @@ export function registerImport(program: Command): void {
         'Example:',
         '  gvsl import published-unet.pth --out models/published --modality ct',
         '',
-        'Which network it is follows from names and shapes. Nothing in a file is ever run: see docs/weights.md.',
+        'The architecture is inferred from tensor names and shapes. No code in a file is ever executed: see docs/weights.md.',
       ].join('\n'),
     );
   action(command, run);

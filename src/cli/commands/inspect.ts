@@ -24,16 +24,16 @@ async function run(paths: readonly string[], flags: Flags): Promise<CommandResul
 export function registerInspect(program: Command): void {
   const command = program
     .command('inspect')
-    .description('show what image files hold: size, spacing, orientation, values, and warnings about them')
-    .argument('<paths...>', 'image files, DICOM folders, or folders that are searched for both')
-    .option('--modality <ct|mr>', 'warn of what `gvsl prepare` would leave out or refuse with this modality')
-    .option('--match <pattern>', 'in folders: only images whose file names fit, such as *_T1w.nii.gz', collect)
-    .option('--exclude <pattern>', 'in folders: leave these files alone', collect)
-    .option('--allow <reasons>', `what \`gvsl prepare\` is to take: ${Object.keys(REASONS).join(', ')}`, collect)
-    .option('--channel <n>', 'of images with several channels the one to show: its number, from 0 (default: the first)')
+    .description('show size, spacing, orientation, intensities and warnings of image files')
+    .argument('<paths...>', 'image files, DICOM folders, or folders to search')
+    .option('--modality <ct|mr>', 'also show what `gvsl prepare` would skip or refuse with this modality')
+    .option('--match <pattern>', 'in folders: only images whose file names match, such as *_T1w.nii.gz', collect)
+    .option('--exclude <pattern>', 'in folders: skip matching files', collect)
+    .option('--allow <reasons>', `what \`gvsl prepare\` is told to include: ${Object.keys(REASONS).join(', ')}`, collect)
+    .option('--channel <n>', 'channel to show of multi-channel images, from 0 (default: the first)')
     .addHelpText(
       'after',
-      '\nExit code 1 if any image is refused; the others are still shown.\n\nExamples:\n  gvsl inspect scans/ patient.nii.gz\n  gvsl inspect scans/ --modality ct',
+      '\nExit code 1 if any image is refused; the others are shown.\n\nExamples:\n  gvsl inspect scans/ patient.nii.gz\n  gvsl inspect scans/ --modality ct',
     );
   action(command, run);
 }

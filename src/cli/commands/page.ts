@@ -7,10 +7,10 @@ export function registerPage(program: Command): void {
   const command = program
     .command('page')
     .description(
-      'serve a page that segments, registers, shows features and trains in the browser, on its GPU or CPU: to this machine alone, and nothing is uploaded',
+      'serve a local web page that segments, registers, shows features and trains in the browser, on its GPU or CPU; nothing is uploaded',
     )
-    .option('--port <n>', 'port of 127.0.0.1; 0 is any that is free', '8420')
-    .addHelpText('after', '\nExample:\n  gvsl page\n\nIt serves until it is stopped with Ctrl-C.');
+    .option('--port <n>', 'port on 127.0.0.1; 0 for any free port', '8420')
+    .addHelpText('after', '\nExample:\n  gvsl page\n\nStop it with Ctrl-C.');
   action(command, async ({ port }: { port: string }): Promise<CommandResult> => {
     const { WorkError } = await import('../../common/errors.ts');
     const { existsSync } = await import('node:fs');
@@ -24,7 +24,7 @@ export function registerPage(program: Command): void {
     if (!existsSync(`${folder}index.html`)) throw new WorkError(`${folder}: the page is not built; run npm run build`);
     const signal = stopSignal('closing');
     const server = await servePage(folder, number);
-    createProgress().say(`the page is at ${server.url} (Ctrl-C ends it)`);
+    createProgress().say(`serving the page at ${server.url} (stop with Ctrl-C)`);
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     await server.close();
     return { json: { url: server.url }, text: 'closed' };

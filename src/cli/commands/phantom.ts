@@ -13,18 +13,16 @@ const MAX_SUBJECTS = 10_000;
 export function registerPhantom(program: Command): void {
   const command = program
     .command('phantom')
-    .description(
-      'Write a cohort of synthetic patients (nnU-Net layout) with labels and landmarks. A folder begun with the same options is continued.',
-    )
-    .argument('<out>', 'folder for the cohort')
-    .addOption(new Option('--kind <kind>', 'what to make').choices(PHANTOM_KINDS).makeOptionMandatory())
-    .requiredOption('--subjects <n>', 'how many patients')
-    .option('--seed <n>', 'names the cohort; the same seed gives the same files', '1')
-    .option('--spacing <mm>', 'isotropic voxel size; without it every subject has its own, as real scans do')
-    .option('--pose <factor>', 'how differently patients lie: 1 as scans of several hospitals do, 0 all alike', '1')
+    .description('generate synthetic patients (nnU-Net layout) with labels and landmarks; an interrupted call continues')
+    .argument('<out>', 'output folder')
+    .addOption(new Option('--kind <kind>', 'kind of scans').choices(PHANTOM_KINDS).makeOptionMandatory())
+    .requiredOption('--subjects <n>', 'number of patients')
+    .option('--seed <n>', 'random seed; the same seed gives the same files', '1')
+    .option('--spacing <mm>', 'isotropic spacing (default: varies by subject, as in real scans)')
+    .option('--pose <factor>', 'variation of patient position: 1 as across hospitals, 0 for none', '1')
     .option(
       '--opacities <share>',
-      'heart-ct: this share of the patients has opacities in the lungs; labels.csv says which (a task of classification)',
+      'heart-ct: fraction of patients with lung opacities; labels.csv has their class (a classification task)',
     )
     .addHelpText('after', '\nExample:\n  gvsl phantom patients --kind heart-ct --subjects 20 --seed 1 --spacing 3');
   action(
@@ -40,14 +38,14 @@ export function registerPhantom(program: Command): void {
       const spacing = given.spacing === undefined ? {} : { spacingMm: numberIn('--spacing', given.spacing, ...SPACING_MM) };
       const disease = given.opacities === undefined ? {} : { opacities: numberIn('--opacities', given.opacities, 0, 1) };
       if (given.opacities !== undefined && kind !== 'heart-ct')
-        throw new UsageError(`--opacities: only the chests of --kind heart-ct have lungs; found --kind ${kind}`);
+        throw new UsageError(`--opacities: only valid with --kind heart-ct; found --kind ${kind}`);
       const { createProgress } = await import('../../platform/node/progress.ts');
       const { writePhantomCohort } = await import('../phantom-cohort.ts');
       const { stopSignal } = await import('../stop-signal.ts');
       const wanted = { kind, subjects, seed, pose, ...spacing, ...disease };
-      const stop = stopSignal('stopping after this subject (once more: at once)');
+      const stop = stopSignal('stopping after this subject (press again to stop at once)');
       const report = await writePhantomCohort(out, wanted, createProgress(), stop);
-      const kept = report.kept > 0 ? `, ${report.kept} were there already` : '';
+      const kept = report.kept > 0 ? `, ${report.kept} existed already` : '';
       return {
         json: { out, kind, seed, spacingMm: spacing.spacingMm ?? null, pose, ...disease, subjects, ...report },
         text: [

@@ -52,7 +52,7 @@ function parseFlags(flags: Flags): { options: PrepareOptions; workers?: number }
   if (options.spacingMm.some((s) => s < 0.05 || s > 50))
     throw new UsageError(`--spacing ${flags.spacing}: expected millimetres from 0.05 to 50`);
   if (options.modality === 'ct' && options.intensity === 'percentile')
-    throw new UsageError('--intensity percentile is for mr: CT has a fixed scale, (HU + 1024) / 2048');
+    throw new UsageError('--intensity percentile is only valid for mr: CT has a fixed scale, (HU + 1024) / 2048');
   if (flags.workers === undefined) return { options };
   return { options, workers: wholeNumber('--workers', flags.workers, 1, 256) };
 }
@@ -74,34 +74,34 @@ async function run(source: string, out: string, flags: Flags): Promise<CommandRe
 export function registerPrepare(program: Command): void {
   const command = program
     .command('prepare')
-    .description('prepare a folder of scans as a cohort for training: RAS, resampled, intensities in [0, 1], cropped')
+    .description('prepare a folder of scans as a training cohort: reorient to RAS, resample, scale intensities to [0, 1], crop')
     .argument(
       '<source>',
-      "folder: nnU-Net or Decathlon layout, or any folder with images and DICOM series; or MONAI's datalist in JSON",
+      'folder in nnU-Net or Decathlon layout, any folder with images and DICOM series, or a MONAI datalist in JSON',
     )
-    .argument('<out>', 'folder of the cohort; an interrupted preparation continues there')
+    .argument('<out>', 'output folder of the cohort; an interrupted call continues there')
     .option('--modality <ct|mr>', 'ct: (HU + 1024) / 2048, clipped to [0, 1]; mr: clipped at 0, then see --intensity (required)')
-    .option('--spacing <mm>', 'voxel size, one number or x,y,z', '1')
-    .option('--size <voxels>', 'crop or pad every image about its centre, after --crop; one number or x,y,z')
-    .option('--crop <foreground|none>', 'foreground: the patient with 5 mm around', 'foreground')
-    .option('--intensity <minmax|percentile>', 'mr only: scale from lowest to highest value, or percentile 0.5 to 99.5', 'minmax')
+    .option('--spacing <mm>', 'target spacing, one number or x,y,z', '1')
+    .option('--size <voxels>', 'centre-crop or pad every image to this size, after --crop; one number or x,y,z')
+    .option('--crop <foreground|none>', 'foreground: crop to the patient with a margin of 5 mm', 'foreground')
+    .option('--intensity <minmax|percentile>', 'mr only: scale from minimum to maximum, or from percentile 0.5 to 99.5', 'minmax')
     .option(
       '--classes <file>',
-      'CSV table with the columns case and label: the class of each subject (default: labels.csv in the source)',
+      'CSV table with columns case and label, the class of each subject (default: labels.csv in the source)',
     )
-    .option('--class-column <name>', "the table's column of classes (default: label or class)")
+    .option('--class-column <name>', 'class column of the table (default: label or class)')
     .option(
       '--match <pattern>',
-      'only images whose file names fit, such as *_T1w.nii.gz; with a slash: their paths, such as sub-*/**; may be repeated',
+      'only images whose file names match, such as *_T1w.nii.gz; patterns with a slash match paths, such as sub-*/**; repeatable',
       collect,
     )
-    .option('--exclude <pattern>', 'leave these files alone, label maps too', collect)
-    .option('--allow <reasons>', `take what would be left out or refused: ${Object.keys(REASONS).join(', ')}`, collect)
-    .option('--channel <n>', 'of images with several channels the one to take: its number, from 0, or its name in dataset.json')
-    .option('--workers <n>', 'images at the same time (default: what processors and memory allow)')
+    .option('--exclude <pattern>', 'skip matching files, including label maps; repeatable', collect)
+    .option('--allow <reasons>', `include what would be skipped or refused: ${Object.keys(REASONS).join(', ')}`, collect)
+    .option('--channel <n>', 'channel to use of multi-channel images: its number, from 0, or its name in dataset.json')
+    .option('--workers <n>', 'images to process in parallel (default: as processors and memory allow)')
     .addHelpText(
       'after',
-      `\nLeft out by default, listed at the end, and taken with --allow:\n${describeReasons()}\n\nExit code 1 if a file was refused; the cohort of the others is complete.\n\nExamples:\n  gvsl prepare scans cohort --modality ct --spacing 1.5\n  gvsl prepare bids cohort --modality mr --match '*_T1w.nii.gz'`,
+      `\nSkipped or refused by default and listed at the end; include with --allow:\n${describeReasons()}\n\nExit code 1 if a file was refused; the cohort with the others is complete.\n\nExamples:\n  gvsl prepare scans cohort --modality ct --spacing 1.5\n  gvsl prepare bids cohort --modality mr --match '*_T1w.nii.gz'`,
     );
   action(command, run);
 }

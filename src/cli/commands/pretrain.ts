@@ -11,7 +11,7 @@ interface Options extends Readonly<Record<string, unknown>> {
 }
 
 const HELP = `
-Everything else is set in the file of --config (YAML or JSON; see docs/configuration.md, or --print-config for all keys with their values).
+Set everything else with --config (YAML or JSON; see docs/configuration.md, or --print-config for all keys and values).
 
 Examples:
   gvsl pretrain prepared --out runs/first --patch 64 --width 0.25 --steps 2000 --lr 1e-3
@@ -23,15 +23,12 @@ export async function registerPretrain(program: Command, args: readonly string[]
   const command = program
     .command('pretrain')
     .description('pre-train a network on a prepared cohort')
-    .argument('<cohort>', 'folder that `gvsl prepare` made')
-    .requiredOption('--out <run>', 'folder of the run')
-    .option('--config <file>', 'configuration in YAML or JSON; options given here override it')
-    .option(
-      '--resume',
-      'continue from the last checkpoint in --out, exactly; refused if cohort, split or configuration are not what it began with',
-    )
-    .option('--without <head>', 'leave out affine, restoration or matching (several with commas)')
-    .option('--print-config', 'print the whole configuration that would be used, and stop')
+    .argument('<cohort>', 'cohort made by `gvsl prepare`')
+    .requiredOption('--out <run>', 'output folder of the run')
+    .option('--config <file>', 'configuration in YAML or JSON; command-line options override it')
+    .option('--resume', 'continue exactly from the last checkpoint in --out; refused if cohort, split or configuration changed')
+    .option('--without <head>', 'disable heads: affine, restoration or matching (comma-separated)')
+    .option('--print-config', 'print the full configuration and exit')
     .addHelpText('after', HELP);
   if (args.includes(command.name())) {
     const { pretrainOptions } = await import('../configuration-options.ts');
@@ -70,7 +67,7 @@ export async function registerPretrain(program: Command, args: readonly string[]
     const text = [
       result.finished
         ? `${result.out}: ${result.step} steps done, total loss ${result.loss?.toFixed(4) ?? 'not measured'}`
-        : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; the same command with --resume continues`,
+        : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; continue with --resume`,
       ...(result.evaluation
         ? [
             result.evaluation.step === result.step
@@ -78,7 +75,7 @@ export async function registerPretrain(program: Command, args: readonly string[]
               : `last evaluation: ${describeEvaluation(result.evaluation.step, result.evaluation)}`,
           ]
         : []),
-      ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps were skipped because a loss or gradient was not finite`] : []),
+      ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps skipped (non-finite loss or gradient)`] : []),
     ].join('\n');
     return { json: result, text, exitCode: result.finished ? 0 : 1 };
   });

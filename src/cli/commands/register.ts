@@ -25,10 +25,10 @@ interface Options {
 }
 
 const STAGE_NAMES = {
-  asStored: 'before: as the files stand',
-  centred: 'before: centre on centre',
-  affine: 'after the affine alone',
-  deformable: 'after affine and deformation',
+  asStored: 'before: stored positions',
+  centred: 'before: centres aligned',
+  affine: 'after affine',
+  deformable: 'after affine and deformable',
 } as const;
 
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
@@ -80,14 +80,12 @@ function asText(report: RegistrationReport, formatTable: typeof import('../table
     ...fixed.warnings.map((warning) => `${fixed.path}: ${warning}`),
     ...moving.warnings.map((warning) => `${moving.path}: ${warning}`),
     ...report.warnings,
-    ...(report.unpairedLandmarks?.length
-      ? [`landmarks that only one file names, left out: ${report.unpairedLandmarks.join(', ')}`]
-      : []),
+    ...(report.unpairedLandmarks?.length ? [`landmarks in one file only, ignored: ${report.unpairedLandmarks.join(', ')}`] : []),
   ];
   const { percentile1, percentile99 } = jacobian.determinant;
   const howOften = network.tiles === 1 ? 'at once' : `in ${network.tiles} tiles`;
   return [
-    `${moving.path} onto ${fixed.path}`,
+    `${moving.path} to ${fixed.path}`,
     ...(warnings.length > 0 ? ['', ...warningLines(warnings)] : []),
     `by ${model.folder} (step ${model.step}), ${network.inputSize.join(' x ')} voxels of ${report.preprocessing.spacingMm.join(' x ')} mm ${howOften}`,
     '',
@@ -98,7 +96,7 @@ function asText(report: RegistrationReport, formatTable: typeof import('../table
     ),
     '',
     `folded       ${percent(jacobian.foldedShare)} of the matched region, ${percent(jacobian.foldedShareOfGrid)} of the fixed grid`,
-    `volume       ${percentile1.toFixed(2)} to ${percentile99.toFixed(2)} times (1st to 99th percentile of the Jacobian determinant)`,
+    `volume       ${percentile1.toFixed(2)} to ${percentile99.toFixed(2)} (1st to 99th percentile of the Jacobian determinant)`,
     `deformation  ${deformationMm.mean.toFixed(2)} mm on average, ${deformationMm.max.toFixed(2)} mm at most, beyond the affine`,
   ];
 }
@@ -107,34 +105,37 @@ function asText(report: RegistrationReport, formatTable: typeof import('../table
 export function registerRegister(program: Command): void {
   const command = program
     .command('register')
-    .description("lay a moving image onto a fixed one with a pre-trained network, in the images' own spaces")
-    .requiredOption('--model <model>', 'model folder, or a run (its best state)')
-    .requiredOption('--moving <image>', 'image A, which is moved: any format that gvsl inspect reads')
-    .requiredOption('--fixed <image>', 'image B, on whose grid the results lie')
-    .requiredOption('--out <folder>', 'folder for the results; what an earlier call wrote there under the same names is replaced')
+    .description('register a moving image to a fixed image with a pre-trained network, in physical space')
+    .requiredOption('--model <model>', 'model folder, or a run (its best checkpoint)')
+    .requiredOption('--moving <image>', 'moving image, in any supported format')
+    .requiredOption('--fixed <image>', 'fixed image; results are on its grid')
+    .requiredOption('--out <folder>', 'output folder; results of an earlier call are replaced')
     .option('--overwrite', OVERWRITE)
-    .option('--moving-labels <labels>', "A's label map: also written on B's grid")
-    .option('--fixed-labels <labels>', "B's label map: overlap (Dice) is measured at every stage")
-    .option('--moving-landmarks <points>', "A's landmarks, 3D Slicer markups (.mrk.json)")
-    .option('--fixed-landmarks <points>', "B's landmarks: the error in mm is measured at every stage, points paired by name")
+    .option('--moving-labels <labels>', 'label map of the moving image, warped to the fixed grid')
+    .option('--fixed-labels <labels>', 'label map of the fixed image: report overlap (Dice) after every stage')
+    .option('--moving-landmarks <points>', 'landmarks of the moving image, 3D Slicer markups (.mrk.json)')
+    .option(
+      '--fixed-landmarks <points>',
+      'landmarks of the fixed image, paired by name: report the landmark error (TRE) in mm after every stage',
+    )
     .option('--channel <n>', CHANNEL)
     .addOption(
-      new Option('--modality <modality>', 'what the images are; only needed for a model that does not say').choices(['ct', 'mr']),
+      new Option('--modality <modality>', 'modality of the images; only needed if the model does not record it').choices([
+        'ct',
+        'mr',
+      ]),
     )
     .addOption(
-      new Option(
-        '--start <where>',
-        'matching starts with the centres on one another, or where the files say that the images lie (scans of one frame)',
-      )
+      new Option('--start <where>', 'initial alignment: image centres, or the stored positions (scans in one frame of reference)')
         .choices(['centres', 'stored'])
         .default('centres'),
     )
     .option(
       '--tile <voxels>',
-      'match in overlapping tiles of this side (default: both images whole if memory allows, else tiles as in training)',
+      'match in overlapping tiles of this side (default: whole images if memory allows, else tiles of the training patch size)',
     )
-    .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('cpu'))
-    .option('--threads <n>', 'threads of the CPU backend (default: all cores, or the CPU quota of the container)')
+    .addOption(new Option('--backend <name>', 'compute backend').choices(BACKENDS).default('cpu'))
+    .option('--threads <n>', 'number of CPU threads (default: all cores, or the CPU quota of the container)')
     .addHelpText(
       'after',
       [
@@ -142,9 +143,9 @@ export function registerRegister(program: Command): void {
         'Example:',
         '  gvsl register --model runs/heart --moving a.nii.gz --fixed b.nrrd --out a-on-b',
         '',
-        'Writes warped.nii.gz, displacement.nii.gz (ITK and ANTs: mm, LPS, from fixed to moving points), affine.tfm, jacobian.nii.gz,',
+        'Writes warped.nii.gz, displacement.nii.gz (as in ITK and ANTs: mm, LPS, from fixed to moving points), affine.tfm, jacobian.nii.gz,',
         'warped_labels.nii.gz (with --moving-labels) and register.json.',
-        'For instance: antsApplyTransforms -d 3 -i a.nii.gz -r b.nrrd -t a-on-b/displacement.nii.gz -o again.nii.gz',
+        'Example: antsApplyTransforms -d 3 -i a.nii.gz -r b.nrrd -t a-on-b/displacement.nii.gz -o again.nii.gz',
       ].join('\n'),
     );
   action(command, run);

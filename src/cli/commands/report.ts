@@ -8,13 +8,13 @@ import { action } from '../run-command.ts';
 export function registerReport(program: Command): void {
   const command = program
     .command('report')
-    .description('write a run as one HTML file: figures on held-out subjects, pictures, curves, and how to go on')
-    .argument('<run>', 'folder of a run, finished or not')
-    .option('--out <file>', 'the HTML file (default: report.html in the run)')
-    .option('--title <text>', 'its title')
+    .description('write an HTML report of a run: results on held-out subjects, pictures, curves, next steps')
+    .argument('<run>', 'run folder, finished or not')
+    .option('--out <file>', 'HTML file (default: report.html in the run)')
+    .option('--title <text>', 'title of the report')
     .addHelpText(
       'after',
-      '\nThe file holds everything that it shows and loads nothing: send it, keep it, open it anywhere.\n\nExample:\n  gvsl report runs/first --out first.html',
+      '\nThe file is self-contained and loads nothing from the network.\n\nExample:\n  gvsl report runs/first --out first.html',
     );
   action(command, async (run: string, { out, title }: { out?: string; title?: string }) => {
     const { writeReport } = await import('../../report/write-report.ts');

@@ -48,13 +48,13 @@ export function registerSegment(program: Command): void {
     program
       .command('segment')
       .description(
-        "find a trained network's structures in scans; results lie on each scan's own grid, with the label codes of training",
+        'segment scans with a trained network; label maps are on the grid of each scan, with the label codes of training',
       )
-      .argument('<input...>', 'images of any format that gvsl inspect reads, folders of images, DICOM folders'),
-    'folder for the results; what an earlier call wrote there under the same names is replaced',
+      .argument('<input...>', 'images in any supported format, folders of images, DICOM folders'),
+    'output folder; results of an earlier call are replaced',
   )
-    .option('--probabilities', 'also write the probability of every class')
-    .option('--dicom', 'for DICOM folders also write a DICOM Segmentation object')
+    .option('--probabilities', 'also write class probabilities')
+    .option('--dicom', 'also write a DICOM Segmentation object for DICOM folders')
     .addHelpText(
       'after',
       [
@@ -63,8 +63,8 @@ export function registerSegment(program: Command): void {
         '  gvsl segment scans/case_7.nii.gz --model runs/segment --out labels',
         '  gvsl segment dicom/patient-3 --model runs/segment --out labels --dicom',
         '',
-        'Writes NAME.nii.gz for each image (nnU-Net: case_7_0000.nii.gz gives case_7.nii.gz; names that two images share begin with their folders)',
-        'and segment.json. Images that fail are listed at the end, and the exit code is 1. Score the others with gvsl evaluate.',
+        'Writes NAME.nii.gz for each image (nnU-Net: case_7.nii.gz for case_7_0000.nii.gz; shared names are prefixed with their folders)',
+        'and segment.json. Exit code 1 if an image failed; failures are listed at the end. Score results with gvsl evaluate.',
       ].join('\n'),
     );
   action(command, run);

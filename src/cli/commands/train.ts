@@ -12,8 +12,8 @@ interface Options extends Readonly<Record<string, unknown>> {
 }
 
 const HELP = `
-Everything else is set in the file of --config (YAML or JSON; see docs/configuration-train.md, or --print-config for all keys with their values).
-Defaults are the paper's protocol. The state that validation judges best is RUN/best; test subjects are scored with it in RUN/test.json.
+Set everything else with --config (YAML or JSON; see docs/configuration-train.md, or --print-config for all keys and values).
+The defaults follow the paper. RUN/best is the best checkpoint by validation; its scores on test subjects are in RUN/test.json.
 
 Examples:
   gvsl train segmentation --data prepared --init runs/first --labels 8 --patch 48 --steps 2000 --lr 1e-3 --out runs/segment
@@ -26,15 +26,15 @@ export async function registerTrain(program: Command, args: readonly string[]): 
   const command = program
     .command('train')
     .description('train a network on a task with few labels: fine-tuning, linear evaluation, or from scratch')
-    .addArgument(new Argument('<task>', 'what to learn').choices(['segmentation', 'classification']))
-    .requiredOption('--data <cohort>', 'folder that `gvsl prepare` made, with label maps or classes')
-    .requiredOption('--out <run>', 'folder of the run')
-    .option('--config <file>', 'configuration in YAML or JSON; options given here override it')
+    .addArgument(new Argument('<task>', 'task').choices(['segmentation', 'classification']))
+    .requiredOption('--data <cohort>', 'cohort made by `gvsl prepare`, with label maps or classes')
+    .requiredOption('--out <run>', 'output folder of the run')
+    .option('--config <file>', 'configuration in YAML or JSON; command-line options override it')
     .option(
       '--resume',
-      'continue from the last checkpoint in --out, exactly; refused if cohort, split, model or configuration are not what it began with',
+      'continue exactly from the last checkpoint in --out; refused if cohort, split, initial model or configuration changed',
     )
-    .option('--print-config', 'print the whole configuration that would be used, and stop')
+    .option('--print-config', 'print the full configuration and exit')
     .addHelpText('after', HELP);
   if (args.includes(command.name())) {
     const { commandOptions } = await import('../configuration-options.ts');
@@ -78,15 +78,15 @@ export async function registerTrain(program: Command, args: readonly string[]): 
         signal: stopSignal(),
       }),
     );
-    const ended = result.stoppedEarly ? ` (no gain in ${configuration.earlyStopEvaluations} evaluations)` : '';
+    const ended = result.stoppedEarly ? ` (early stop: no improvement in ${configuration.earlyStopEvaluations} evaluations)` : '';
     const text = [
       result.finished
         ? `${result.out}: ${result.step} steps done${ended}, loss ${result.loss?.toFixed(4) ?? 'not measured'}`
-        : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; the same command with --resume continues`,
+        : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; continue with --resume`,
       ...(result.evaluation ? [`validation  ${describeScores(result.evaluation)} (after step ${result.evaluation.step})`] : []),
       ...(result.best ? [`best        step ${result.best.step}`] : []),
-      ...(result.test ? [`test        ${describeScores(result.test.summary)} (state of step ${result.test.step})`] : []),
-      ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps were skipped because a loss or gradient was not finite`] : []),
+      ...(result.test ? [`test        ${describeScores(result.test.summary)} (checkpoint of step ${result.test.step})`] : []),
+      ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps skipped (non-finite loss or gradient)`] : []),
     ].join('\n');
     return { json: result, text, exitCode: result.finished ? 0 : 1 };
   });

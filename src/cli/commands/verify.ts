@@ -13,14 +13,14 @@ interface Options {
 export function registerVerify(program: Command): void {
   const command = program
     .command('verify')
-    .description('replay golden files made by PyTorch and compare every output, loss, gradient and parameter after the steps')
+    .description('replay PyTorch golden files and compare every output, loss, gradient and updated parameter')
     .argument('<file...>', 'golden files (.safetensors)')
-    .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('cpu'))
-    .option('--threads <n>', 'threads of the CPU backend (default: all cores, or the CPU quota of the container)')
-    .option('--all', 'print every tensor, not only those that fail and the worst of each kind')
+    .addOption(new Option('--backend <name>', 'compute backend').choices(BACKENDS).default('cpu'))
+    .option('--threads <n>', 'number of CPU threads (default: all cores, or the CPU quota of the container)')
+    .option('--all', 'print every tensor, not only failures and the worst of each kind')
     .addHelpText(
       'after',
-      '\nExample:\n  gvsl verify goldens/*.safetensors --backend cpu\n\nExit code 1 if an output or loss differs by more than 1e-4, or a gradient or a parameter after the steps by more than 1e-3 (relative, in norm).',
+      '\nExample:\n  gvsl verify goldens/*.safetensors --backend cpu\n\nExit code 1 if an output or loss differs by more than 1e-4, or a gradient or updated parameter by more than 1e-3 (relative, in norm).',
     );
   action(command, async (files: string[], options: Options) => {
     const { replayGolden } = await import('../../methods/gvsl/node/golden.ts');

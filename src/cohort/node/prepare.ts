@@ -185,7 +185,7 @@ async function prepareFound(
     for (const folder of folders) await removeLeftOvers(folder);
     if (error instanceof MachineError)
       throw new MachineError(
-        `${error.message}. ${records.size} of ${total} images are prepared; the same command continues`,
+        `${error.message}. ${records.size} of ${total} images are prepared; run the same command to continue`,
         error.code,
       );
     throw error;
@@ -196,7 +196,7 @@ async function prepareFound(
   }
   if (signal?.aborted) {
     for (const folder of folders) await removeLeftOvers(folder);
-    throw new WorkError(`stopped: ${records.size} of ${total} images are prepared; the same command continues`);
+    throw new WorkError(`stopped: ${records.size} of ${total} images are prepared; run the same command to continue`);
   }
 
   // in the order of the source, whichever worker was quicker

@@ -24,97 +24,100 @@ import {
 /** The schema itself. Unknown keys are refused. */
 export const pretrainConfigurationSchema = z
   .strictObject({
-    seed: count().default(1).describe('Names every random number of the run; equal seeds give equal runs.'),
-    steps: count(1).default(200_000).describe('Optimiser steps in all, those before a resume included.'),
-    batch: count(1).default(2).describe('Pairs of images a step.'),
-    learningRate: positive().default(1e-4).describe("Adam's learning rate."),
+    seed: count().default(1).describe('Random seed; equal seeds give equal runs.'),
+    steps: count(1).default(200_000).describe('Total number of optimiser steps, including those before a resume.'),
+    batch: count(1).default(2).describe('Image pairs per step (batch size).'),
+    learningRate: positive().default(1e-4).describe('Learning rate of Adam.'),
     learningRateDecaySteps,
     ...computingKeys,
-    model: section('The network.', {
+    model: section('Network architecture.', {
       width: z
         .union([z.literal(1), z.literal(0.5), z.literal(0.25), z.literal(0.125)])
         .default(1)
-        .describe('Scales the channels 32-64-128-256-512 (rounded down to multiples of 8, at least 8).'),
-      heads: section('Which heads are trained beside the U-Net; at least matching or restoration.', {
-        affine: z.boolean().default(true).describe('The affine part of the matching head.'),
-        matching: z.boolean().default(true).describe('The matching head whole: without it there is no affine part either.'),
-        restoration: z.boolean().default(true).describe('The restoration head, the fundament.'),
+        .describe('Width multiplier of the channels 32-64-128-256-512 (rounded down to multiples of 8, at least 8).'),
+      heads: section('Heads trained on top of the U-Net; keep at least matching or restoration.', {
+        affine: z.boolean().default(true).describe('Affine head of Z-matching.'),
+        matching: z.boolean().default(true).describe('Z-matching, affine and deformable; off disables the affine head too.'),
+        restoration: z.boolean().default(true).describe('Restoration head.'),
       }),
     }),
-    data: section('What the network is shown.', {
-      patch: patchSchema.default(96).describe('Size of the random crops in voxels: one side, or [z, y, x].'),
+    data: section('Input data.', {
+      patch: patchSchema.default(96).describe('Size of the random crops in voxels: one side length, or [z, y, x].'),
       heldOut: z
         .number()
         .nonnegative()
-        .refine((value) => value < 1 || Number.isInteger(value), 'a number of subjects (whole) or a share below 1')
+        .refine((value) => value < 1 || Number.isInteger(value), 'a fraction below 1 or a whole number of subjects')
         .default(0.1)
-        .describe('Subjects kept from training for evaluation: a share below 1, or how many; 0 is none.'),
+        .describe('Held-out subjects for evaluation: a fraction below 1, or a number; 0 for none.'),
       jitterVoxels: count()
         .default(4)
-        .describe('How far each crop of a pair is moved from the same relative place of its image, along each axis, either way.'),
+        .describe('Maximum random offset of the two crops of a pair from the same relative position, per axis.'),
       mirroredPairs: z
         .boolean()
         .default(false)
-        .describe(
-          'Every second pair of a batch is the one before it the other way round, so that pose is learnt from the images alone.',
-        ),
-      spatial: section('The random transformation of the images before they are shown.', {
+        .describe('Repeat each pair of a batch with moving and fixed swapped, so that pose is learnt from the images alone.'),
+      spatial: section('Spatial augmentation.', {
         mode: z
           .enum(['shared', 'independent', 'none'])
           .default('shared')
           .describe(
-            'shared: one for both images of a pair; independent: one for each, so that there is a pose to find; none: no transformation.',
+            'shared: the same transform for both images of a pair; independent: a separate transform for each, so that there is a pose to find; none: no transform.',
           ),
         ...spatialKeys,
       }),
-      damage: section('The damage to the moving image that restoration undoes.', {
-        enabled: z.boolean().default(true).describe('Whether there is any.'),
+      damage: section('Damage (appearance transformations) of the moving image, which the restoration head learns to undo.', {
+        enabled: z.boolean().default(true).describe('Apply damage.'),
         shufflingProbability: probability()
           .default(DEFAULT_DAMAGE.shufflingProbability)
-          .describe('That boxes are shuffled inside.'),
-        shufflingBoxes: count().max(1_000_000).default(DEFAULT_DAMAGE.shufflingBoxes).describe('How many boxes.'),
+          .describe('Probability of local shuffling.'),
+        shufflingBoxes: count()
+          .max(1_000_000)
+          .default(DEFAULT_DAMAGE.shufflingBoxes)
+          .describe('Number of boxes for local shuffling.'),
         shufflingShare: share()
           .default(DEFAULT_DAMAGE.shufflingShare)
-          .describe("Their largest side as a share of the patch's (two voxels at the least)."),
+          .describe('Maximum side of a shuffled box, as a fraction of the patch side (at least 2 voxels).'),
         intensityProbability: probability()
           .default(DEFAULT_DAMAGE.intensityProbability)
-          .describe('That intensities go through a random monotone curve.'),
+          .describe('Probability of a random monotone intensity transform (Bezier curve).'),
         inPaintingBoxes: count()
           .max(10_000)
           .default(DEFAULT_DAMAGE.inPaintingBoxes)
-          .describe('The most boxes filled with noise.'),
+          .describe('Maximum number of in-painted boxes (filled with noise).'),
         inPaintingProbability: probability()
           .default(DEFAULT_DAMAGE.inPaintingProbability)
-          .describe('Before each of them, that there is one more.'),
+          .describe('Probability of adding another in-painted box.'),
         inPaintingShares: range(share())
           .default([...DEFAULT_DAMAGE.inPaintingShares])
-          .describe("Least and largest side of such a box as shares of the patch's."),
+          .describe('Minimum and maximum side of an in-painted box, as fractions of the patch side.'),
       } satisfies Record<keyof DamageOptions | 'enabled', z.ZodType>),
     }),
-    loss: section('The weights of the losses.', {
-      ncc: weight().default(1).describe('Local normalised cross-correlation of the warped and the fixed image.'),
+    loss: section('Loss weights.', {
+      ncc: weight()
+        .default(1)
+        .describe('Local normalised cross-correlation (NCC) of the warped moving image and the fixed image.'),
       affineNcc: weight()
         .default(0)
-        .describe('The same correlation after the affine part alone, which teaches that part directly; 0 is the paper.'),
-      smooth: weight().default(1).describe('Smoothness of the flow.'),
+        .describe('NCC after the affine transform alone, a direct training signal for the affine head; 0 as in the paper.'),
+      smooth: weight().default(1).describe('Smoothness of the flow field.'),
       mse: weight().default(1).describe('Mean squared error of the restored image.'),
       nccWindow: z
         .int()
         .min(3)
         .max(31)
-        .refine((value) => value % 2 === 1, 'the window must be odd, so that it has a centre')
+        .refine((value) => value % 2 === 1, 'the window must be odd, so that it has a central voxel')
         .default(9)
-        .describe("Side of the correlation's window in voxels, odd."),
+        .describe('Window side of the NCC in voxels (odd).'),
       nccOver: z
         .enum(['all', 'overlap'])
         .default('all')
         .describe(
-          'all: every window counts, what lies outside the moving image as darkness (the paper); overlap: only where the images overlap.',
+          'all: average over all windows, with zeros outside the moving image (as in the paper); overlap: only where the images overlap.',
         ),
     }),
-    log: section('What the run writes down, and how often. Counts of steps; 0 is never.', {
+    log: section('Logging, evaluation and checkpoint intervals, in steps; 0 disables.', {
       ...logKeys({ everySteps: 1000, what: 'Evaluation on held-out pairs', picture: 'a held-out pair' }),
-      evaluatePairs: count(1).default(10).describe('Held-out pairs an evaluation looks at.'),
+      evaluatePairs: count(1).default(10).describe('Held-out pairs per evaluation.'),
     }),
   })
   .superRefine((configuration, context) => {
@@ -123,7 +126,7 @@ export const pretrainConfigurationSchema = z
       context.addIssue({
         code: 'custom',
         path: ['model', 'heads'],
-        message: 'without matching and without restoration there is nothing to learn; leave one on',
+        message: 'with matching and restoration both off there is nothing to learn; enable one of them',
       });
   });
 

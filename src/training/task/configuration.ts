@@ -23,90 +23,95 @@ const amount = () =>
   z
     .number()
     .nonnegative()
-    .refine((value) => value < 1 || Number.isInteger(value), 'a number of subjects (whole) or a share below 1');
+    .refine((value) => value < 1 || Number.isInteger(value), 'a fraction below 1 or a whole number of subjects');
 
 /** The schema itself. Unknown keys are refused. */
 export const transferConfigurationSchema = z.strictObject({
-  task: z.enum(['segmentation', 'classification']).default('segmentation').describe('What is learnt.'),
+  task: z.enum(['segmentation', 'classification']).default('segmentation').describe('Task.'),
   mode: z
     .enum(['finetune', 'linear'])
     .default('finetune')
-    .describe('finetune: everything is trained; linear: the head alone, on the frozen backbone.'),
-  init: z
-    .string()
-    .min(1)
-    .default('scratch')
-    .describe('The model whose backbone training starts from (a model folder or a run), or scratch.'),
-  seed: count().default(1).describe('Names every random number of the run; equal seeds give equal runs.'),
-  steps: count(1).default(40_000).describe('Optimiser steps in all, those before a resume included.'),
-  batch: count(1).default(1).describe('Crops a step.'),
-  learningRate: positive().default(1e-4).describe("Adam's learning rate."),
+    .describe('finetune: train all parameters; linear: train the head alone on the frozen backbone (linear evaluation).'),
+  init: z.string().min(1).default('scratch').describe('Pre-trained model to start from (a model folder or a run), or scratch.'),
+  seed: count().default(1).describe('Random seed; equal seeds give equal runs.'),
+  steps: count(1).default(40_000).describe('Total number of optimiser steps, including those before a resume.'),
+  batch: count(1).default(1).describe('Crops per step (batch size).'),
+  learningRate: positive().default(1e-4).describe('Learning rate of Adam.'),
   learningRateDecaySteps,
-  earlyStopEvaluations: count().default(0).describe('So many evaluations in a row without gain end the run; 0: never.'),
+  earlyStopEvaluations: count()
+    .default(0)
+    .describe('Early stopping: stop after this many evaluations without improvement; 0 disables.'),
   ...computingKeys,
-  model: section('The network.', {
+  model: section('Network architecture.', {
     width: z
       .union([z.literal('auto'), z.literal(1), z.literal(0.5), z.literal(0.25), z.literal(0.125)])
       .default('auto')
-      .describe('Scales the channels 32-64-128-256-512; auto: those of the model it starts from, 1 from scratch.'),
+      .describe('Width multiplier of the channels 32-64-128-256-512; auto: that of the initial model, or 1 from scratch.'),
   }),
-  data: section('What the network is shown.', {
+  data: section('Input data.', {
     patch: patchSchema
       .default(128)
-      .describe('Size of the random crops, and of the windows of inference: one side, or [z, y, x].'),
+      .describe('Size of the random crops and of the sliding windows at inference: one side length, or [z, y, x].'),
     labels: z
       .union([z.literal('all'), count(1)])
       .default('all')
-      .describe('How many labelled subjects to train with; fewer are drawn from all, and each number contains the smaller ones.'),
+      .describe('Number of labelled subjects to train with; subsets are drawn at random and nested.'),
     validation: amount()
       .default(0.2)
-      .describe('Labelled subjects that the best state is chosen by: a share below 1, or how many.'),
+      .describe('Labelled subjects for validation (selection of the best checkpoint): a fraction below 1, or a number.'),
     test: amount()
       .default(0)
-      .describe(
-        'Labelled subjects kept from everything until the end, beside those that the cohort calls test cases: a share below 1, or how many.',
-      ),
-    folds: count(1).default(1).describe('Above 1: so many folds; the validation subjects are those of `fold`.'),
-    fold: count(1).default(1).describe('Which fold, from 1.'),
-    splitSeed: count().default(1).describe('Names the split, apart from `seed`, so that runs of several seeds share it.'),
+      .describe('Held-out test subjects, in addition to the test cases of the cohort: a fraction below 1, or a number.'),
+    folds: count(1)
+      .default(1)
+      .describe('Number of cross-validation folds; above 1, the subjects of `fold` are the validation subjects.'),
+    fold: count(1).default(1).describe('Index of the fold, from 1.'),
+    splitSeed: count()
+      .default(1)
+      .describe('Random seed of the split, separate from `seed`, so that runs with different seeds share a split.'),
     split: z
       .string()
       .nullable()
       .default(null)
-      .describe('A JSON file with the lists training, validation and test of subject ids, instead of a drawn split.'),
+      .describe('JSON file with lists training, validation and test of subject ids, instead of a random split.'),
     labelCodes: z
       .union([z.literal('all'), z.array(z.int()).min(1)])
       .default('all')
-      .describe(
-        'Codes of the label maps that are classes beside the background (0), for segmentation; others become background.',
-      ),
+      .describe('Label codes to segment, besides the background (0); other codes become background.'),
     foregroundShare: probability()
       .default(0)
-      .describe('Share of the crops that are centred on a labelled voxel of a class drawn at random; the others lie anywhere.'),
-    augmentation: section('Changes of the crops in training.', {
+      .describe('Fraction of crops centred on a voxel of a randomly drawn class (foreground oversampling).'),
+    augmentation: section('Data augmentation.', {
       enabled: z
         .union([z.literal('auto'), z.boolean()])
         .default('auto')
-        .describe('auto: on for finetune, off for linear, whose features are then computed once.'),
-      spatialProbability: probability().default(0.5).describe('That a crop is transformed.'),
-      intensityProbability: probability().default(0.15).describe('Of each change of brightness, contrast, gamma, noise.'),
+        .describe('auto: on for finetune, off for linear (whose features are then computed only once).'),
+      spatialProbability: probability().default(0.5).describe('Probability of a spatial transform.'),
+      intensityProbability: probability()
+        .default(0.15)
+        .describe('Probability of each intensity change (brightness, contrast, gamma, noise).'),
       flips: z
         .array(z.enum(['x', 'y', 'z']))
         .default([])
-        .describe('Axes that are mirrored half of the time; only where anatomy allows it (x exchanges left and right).'),
-      spatial: section('The random transformation.', spatialKeys),
+        .describe('Axes flipped with probability 0.5; only where the anatomy allows it (x swaps left and right).'),
+      spatial: section('Spatial transform.', spatialKeys),
     }),
   }),
-  loss: section('The loss of segmentation.', {
+  loss: section('Segmentation loss.', {
     kind: z
       .enum(['dice', 'diceCrossEntropy'])
       .default('dice')
-      .describe("dice: the paper's; diceCrossEntropy: with the voxels' cross-entropy beside it."),
+      .describe('dice: soft Dice loss as in the paper; diceCrossEntropy: Dice plus voxel-wise cross-entropy.'),
   }),
-  inference: section('How validation and test volumes are predicted.', {
-    overlap: z.number().min(0).max(0.9).default(0.5).describe('Least share of a side that neighbouring windows have in common.'),
+  inference: section('Sliding-window inference on validation and test volumes.', {
+    overlap: z
+      .number()
+      .min(0)
+      .max(0.9)
+      .default(0.5)
+      .describe('Minimum overlap of neighbouring windows, as a fraction of the side.'),
   }),
-  log: section('What the run writes down, and how often. Counts of steps; 0 is never.', {
+  log: section('Logging, evaluation and checkpoint intervals, in steps; 0 disables.', {
     ...logKeys({ everySteps: 200, what: 'Evaluation on the validation subjects', picture: 'a validation subject' }),
   }),
 });
