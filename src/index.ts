@@ -9,6 +9,7 @@ export { openCohort } from './cohort/node/open-cohort.ts';
 export { type PrepareReport, prepareCohort } from './cohort/node/prepare.ts';
 export type { PrepareOptions } from './cohort/prepare-options.ts';
 export { UsageError, WorkError } from './common/errors.ts';
+export { type Progress, type ProgressEvent, type ProgressListener, SILENT, toProgress } from './common/progress.ts';
 export { version } from './common/version.ts';
 export type { LoadedImage } from './images/loaded-image.ts';
 export { type OpenImage, openImage, readImage } from './images/node/read.ts';
@@ -23,7 +24,6 @@ export { type ImportReport, importWeights } from './model/node/interchange/impor
 export { type Model, readModel, resolveModel, writeModel } from './model/node/model-folder.ts';
 export { openSafetensors, readSafetensors, writeSafetensors } from './model/node/safetensors.ts';
 export { createBackend } from './platform/node/backends.ts';
-export { createProgress, type Progress, SILENT } from './platform/node/progress.ts';
 export { compare, type StudyReport } from './study/compare.ts';
 export { readStudy } from './study/run.ts';
 export { type PretrainCall, type PretrainResult, pretrain } from './training/node/pretrain.ts';

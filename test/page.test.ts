@@ -13,6 +13,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { embedImage } from '../src/apply/node/embed.ts';
 import { registerImages } from '../src/apply/node/registration/register.ts';
 import { segmentImages } from '../src/apply/node/segment.ts';
+import { SILENT } from '../src/common/progress.ts';
 import { readImage } from '../src/images/node/read.ts';
 import { writeImage } from '../src/images/node/write.ts';
 import { ALL_HEADS } from '../src/model/architecture.ts';
@@ -22,7 +23,6 @@ import { readSafetensors } from '../src/model/node/safetensors.ts';
 import { renderSubject } from '../src/phantom/subject.ts';
 import { createBackend } from '../src/platform/node/backends.ts';
 import { type PageServer, servePage } from '../src/platform/node/page-server.ts';
-import { SILENT } from '../src/platform/node/progress.ts';
 
 const CHROMIUMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const executablePath = CHROMIUMS.find((path) => path !== undefined && existsSync(path));

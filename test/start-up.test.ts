@@ -63,7 +63,7 @@ describe('a call loads what it uses', () => {
       const modules = loadedBy(...args);
       expect(modules.size).toBeGreaterThan(20);
       const commands = ['cli/main.js', 'cli/program.js', 'cli/commands/', 'cli/run-command.js', 'cli/stop-signal.js'];
-      const parts = ['apply-options', 'selection-options', 'table', 'batch-text', 'numbers', 'program-name'].map(
+      const parts = ['apply-options', 'selection-options', 'table', 'batch-text', 'numbers', 'program-name', 'option-names'].map(
         (n) => `cli/${n}.js`,
       );
       const light = [...LIGHT.slice(1), ...commands, ...parts];

@@ -46,7 +46,7 @@ export function addApplyOptions(command: Command, out: string): Command {
 /** What they mean. @throws UsageError for a value that is none */
 export async function readApplyOptions({ backend, threads, overlap, channel, ...call }: ApplyOptions): Promise<ApplyCall> {
   const { createBackend } = await import('../platform/node/backends.ts');
-  const { createProgress } = await import('../platform/node/progress.ts');
+  const { createProgress } = await import('./progress.ts');
   return {
     ...call,
     ...(channel === undefined ? {} : { channel: wholeNumber('--channel', channel, 0) }),

@@ -1,6 +1,6 @@
 /** The demo's choice between the whole training and the short one. The trainings themselves: test/cli.test.ts, and the rooms' own tests. */
 import { describe, expect, it } from 'vitest';
-import { SILENT } from '../platform/node/progress.ts';
+import { SILENT } from '../common/progress.ts';
 import { begunPlan, newPlan } from './demo.ts';
 
 const signal = new AbortController().signal;

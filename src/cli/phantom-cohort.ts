@@ -7,12 +7,12 @@
 import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WorkError } from '../common/errors.ts';
+import type { Progress } from '../common/progress.ts';
 import { writeImage } from '../images/node/write.ts';
 import { datasetJson, markupsJson, subjectId } from '../phantom/dataset.ts';
 import type { PhantomKind } from '../phantom/kinds.ts';
 import { renderSubject } from '../phantom/subject.ts';
 import { isLeftOver, writeFileAtomic } from '../platform/node/files.ts';
-import type { Progress } from '../platform/node/progress.ts';
 
 /** What the cohort was made from. Its presence marks the folder as ours, which may be continued. */
 const RECIPE = 'phantom.json';

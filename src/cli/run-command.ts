@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { UsageError, WorkError } from '../common/errors.ts';
 import { defectText, systemError } from '../platform/node/machine.ts';
+import { showOptionsOf, withOptionNames } from './option-names.ts';
 import { endOnSignal } from './stop-signal.ts';
 
 /** What a command hands back: a document for `--json`, and the same for people. */
@@ -31,12 +32,14 @@ export function action<Arguments extends unknown[]>(
   return command.option('--json', 'print one JSON document on stdout').action(async (...args: unknown[]) => {
     const json = Boolean(command.opts().json);
     endOnSignal();
+    showOptionsOf(command);
     try {
       const result = await work(...(args as Arguments));
       process.exitCode = result.exitCode ?? 0;
-      process.stdout.write(json ? `${JSON.stringify(result.json, null, 2)}\n` : `${result.text}\n`);
+      process.stdout.write(`${withOptionNames(json ? JSON.stringify(result.json, null, 2) : result.text)}\n`);
     } catch (error) {
-      const { message, exitCode } = describe(error);
+      const { message: said, exitCode } = describe(error);
+      const message = withOptionNames(said);
       process.exitCode = exitCode;
       process.stderr.write(`gvsl ${command.name()}: ${message}\n`);
       if (json) process.stdout.write(`${JSON.stringify({ error: message, exitCode }, null, 2)}\n`);

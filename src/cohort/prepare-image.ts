@@ -82,7 +82,7 @@ export class Preparation {
     const whole = this.#resampling!.finish();
     if (!whole)
       throw refuse(
-        `at ${options.spacingMm.join(' x ')} mm it would have ${grid.size.join(' x ')} voxels, more than fit; choose a larger --spacing`,
+        `at ${options.spacingMm.join(' x ')} mm it would have ${grid.size.join(' x ')} voxels, more than fit; choose a larger \`spacingMm\``,
       );
     const intensity = windowOf(whole.data, options);
     if (!(intensity.high > intensity.low))

@@ -88,7 +88,7 @@ export function chosenChannel(image: StoredImage, options: ReadOptions, notes: S
     if (!Number.isInteger(channel) || channel < 0 || channel >= count)
       throw new WorkError(
         count === 1
-          ? `it holds one volume (${size}), so channel ${channel} is not there: expected 0, or no --channel`
+          ? `it holds one volume (${size}), so channel ${channel} is not there: expected 0, or no \`channel\``
           : `it holds ${count} ${what} (${size}), so channel ${channel} is not there: expected 0 to ${count - 1}`,
       );
     return channel;
@@ -96,7 +96,7 @@ export function chosenChannel(image: StoredImage, options: ReadOptions, notes: S
   if (count === 1) return 0;
   if (!options.firstVolume)
     throw new WorkError(
-      `it holds ${count} ${what} (${size}), expected one${image.inner > 1 ? ': a vector field or colours' : ''}; choose one with --channel N (0 to ${count - 1})`,
+      `it holds ${count} ${what} (${size}), expected one${image.inner > 1 ? ': a vector field or colours' : ''}; choose one with \`channel\` N (0 to ${count - 1})`,
     );
   notes.add(
     image.inner > 1

@@ -164,10 +164,11 @@ export function preprocessingOf(
 ): PrepareOptions {
   if (preprocessing && modality && modality !== preprocessing.modality)
     throw new UsageError(
-      `--modality ${modality}: the model ${folder} was trained on ${preprocessing.modality}; leave the option out, or use a model trained on ${modality}`,
+      `\`modality\` ${modality}: the model ${folder} was trained on ${preprocessing.modality}; leave it out, or use a model trained on ${modality}`,
     );
   const known = preprocessing?.modality ?? modality;
-  if (!known) throw new UsageError(`the model ${folder} does not say what it was trained on: add --modality ct or --modality mr`);
+  if (!known)
+    throw new UsageError(`the model ${folder} does not say what it was trained on: add \`modality\` ct or \`modality\` mr`);
   return {
     modality: known,
     spacingMm: preprocessing?.spacingMm ?? [1, 1, 1],

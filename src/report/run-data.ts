@@ -164,12 +164,11 @@ function json(text: string | undefined): unknown {
  */
 export async function readRun(folder: string): Promise<RunData> {
   const there = await stat(folder).catch(() => undefined);
-  if (!there?.isDirectory())
-    throw new WorkError(`${folder}: no such folder; expected a run, the --out of gvsl pretrain or gvsl train`);
+  if (!there?.isDirectory()) throw new WorkError(`${folder}: no such folder; expected a run of pretrain or train, its \`out\``);
   const metrics = await readIfThere(join(folder, 'metrics.jsonl'));
   if (metrics === undefined)
     throw new WorkError(
-      `${folder}: no metrics.jsonl in it; expected a run, the --out of gvsl pretrain or gvsl train, that has begun to train`,
+      `${folder}: no metrics.jsonl in it; expected a run of pretrain or train, its \`out\`, that has begun to train`,
     );
   const steps: StepRecord[] = [];
   const evaluations: EvaluationRecord[] = [];

@@ -1,8 +1,8 @@
 /** The pre-training of a study's method: made, gone on with, or taken over if it is the one that the study declares. */
 import { WorkError } from '../common/errors.ts';
+import type { Progress } from '../common/progress.ts';
 import type { PretrainConfiguration } from '../methods/gvsl/configuration.ts';
 import { METHODS } from '../methods/registry.ts';
-import type { Progress } from '../platform/node/progress.ts';
 import { readCheckpoint } from '../training/node/checkpoint.ts';
 import { pretrain, pretrainFacts } from '../training/node/pretrain.ts';
 import { readRunRecord } from '../training/node/run-record.ts';

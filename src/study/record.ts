@@ -44,7 +44,7 @@ function changedDeclaration(before: object, now: object): string[] {
     .map((path) => `${path}: was ${old.get(path) ?? 'absent'}, now ${current.get(path) ?? 'absent'}`);
 }
 
-const anew = (out: string): string => `Give another --out, or delete ${out} to begin anew`;
+const anew = (out: string): string => `Give another \`out\`, or delete ${out} to begin anew`;
 
 /**
  * Compares a study with what its folder was begun with, and records it in a new one. The caller holds the folder's lock.

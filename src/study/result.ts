@@ -8,7 +8,7 @@ import { changedError, changedSince, type RunFacts, type RunRecord } from '../tr
  * @throws UsageError naming what differs
  */
 export function requireResult(folder: string, record: RunRecord | undefined, run: string | undefined, facts: RunFacts): void {
-  const again = `Give another --out, or delete ${folder} to train it again`;
+  const again = `Give another \`out\`, or delete ${folder} to train it again`;
   if (record?.identity === undefined)
     throw new UsageError(
       `${folder}: does not say what it was made from (${record ? 'an older version of gvsl made it' : 'its run.json is missing'}), so its result cannot be taken over. ${again}`,

@@ -2,8 +2,8 @@ import { cp, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/prom
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SILENT } from '../common/progress.ts';
 import { lockFolder } from '../platform/node/lock.ts';
-import { SILENT } from '../platform/node/progress.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import { compare } from './compare.ts';
 import { readStudy, runsOf } from './run.ts';
@@ -92,7 +92,7 @@ describe('compare', () => {
       compare({ study: await study({ ...small, ...changes }), out: at(out), progress: SILENT });
     const first = await run({});
     await expect(run({ transfer: other({ steps: 100_000 }) })).rejects.toThrow(
-      /holds another study's results[\s\S]*transfer\.configuration\.steps: was 2, now 100000[\s\S]*Give another --out, or delete/,
+      /holds another study's results[\s\S]*transfer\.configuration\.steps: was 2, now 100000[\s\S]*Give another `out`, or delete/,
     );
     await expect(run({ transfer: other({ backend: 'reference' }) })).rejects.toThrow(
       'transfer.configuration.backend: was absent, now "reference"',

@@ -42,8 +42,8 @@ function ofDicomFolder(
   );
   throw new UsageError(
     series === undefined
-      ? `${path}: holds ${stacks.length} DICOM series; choose one with --series NUMBER or --series UID:\n${list.join('\n')}`
-      : `--series ${series}: ${wanted.length === 0 ? 'no such series' : 'several stacks of that series'} in ${path}; there are:\n${list.join('\n')}`,
+      ? `${path}: holds ${stacks.length} DICOM series; choose one with \`series\` NUMBER or \`series\` UID:\n${list.join('\n')}`
+      : `\`series\` ${series}: ${wanted.length === 0 ? 'no such series' : 'several stacks of that series'} in ${path}; there are:\n${list.join('\n')}`,
   );
 }
 
@@ -55,7 +55,7 @@ async function outside(out: string | undefined, folder: string, images: readonly
   if (out === undefined || !(await isInside(out, folder))) return images;
   if (await isInside(folder, out))
     throw new UsageError(
-      `--out ${out}: results would lie among the images of ${folder}, which is searched for images; choose another folder`,
+      `\`out\` ${out}: results would lie among the images of ${folder}, which is searched for images; choose another folder`,
     );
   const areResults = await Promise.all(images.map(({ path }) => isInside(path, out)));
   return images.filter((_, k) => !areResults[k]);
@@ -118,7 +118,7 @@ function withOwnNames(images: readonly InputImage[]): InputImage[] {
     if (named.every((image) => !isShared(image) || depth > foldersOf(image).length)) {
       const [a, b] = named.filter((image) => folded(image.name) === folded(named.find(isShared)!.name));
       throw new UsageError(
-        `${a!.source.path} and ${b!.source.path}: their results would have the same name; give them one at a time, each its --out`,
+        `${a!.source.path} and ${b!.source.path}: their results would have the same name; give them one at a time, each its \`out\``,
       );
     }
     named = named.map((image) => {

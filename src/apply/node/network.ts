@@ -3,6 +3,7 @@
 import type { PrepareOptions } from '../../cohort/prepare-options.ts';
 import { UsageError, WorkError } from '../../common/errors.ts';
 import { formatBytes } from '../../common/format-bytes.ts';
+import type { Progress } from '../../common/progress.ts';
 import type { Backend, Session } from '../../engine/backend.ts';
 import type { Program } from '../../engine/graph.ts';
 import type { Zyx } from '../../geometry/volume.ts';
@@ -13,7 +14,6 @@ import { type Model, readModel, resolveModel } from '../../model/node/model-fold
 import { STATES } from '../../model/optimizer.ts';
 import { type ParameterTable, parameterTable } from '../../model/parameters.ts';
 import { availableTo } from '../../platform/node/memory.ts';
-import type { Progress } from '../../platform/node/progress.ts';
 
 /** What every command that applies a model is told. */
 export interface ApplyCall {
@@ -78,7 +78,7 @@ export async function openNetwork(
   const [needed, available] = [backend.memoryBytes(program), availableTo(backend)];
   if (needed > available.bytes)
     throw new WorkError(
-      `too little memory: windows of ${window.join(' x ')} need ${formatBytes(needed)}; there are ${formatBytes(available.bytes)} (${available.limit}). Choose smaller windows with --window`,
+      `too little memory: windows of ${window.join(' x ')} need ${formatBytes(needed)}; there are ${formatBytes(available.bytes)} (${available.limit}). Choose smaller windows with \`window\``,
     );
   const session = await backend.open(program);
   await session.writeState(STATES.parameters, parameters);
@@ -90,7 +90,7 @@ export function windowOf(text: string | undefined, otherwise: Zyx): Zyx {
   if (text === undefined) return otherwise;
   const sides = text.split(/[,x]/).map(Number);
   if (![1, 3].includes(sides.length) || sides.some((side) => !Number.isInteger(side) || side < 8 || side > 512))
-    throw new UsageError(`--window ${text}: expected one side from 8 to 512 voxels, or three as z,y,x`);
+    throw new UsageError(`\`window\` ${text}: expected one side from 8 to 512 voxels, or three as z,y,x`);
   const [z, y = z, x = z] = sides as [number, number?, number?];
   return [z, y, x];
 }

@@ -49,6 +49,6 @@ describe('planMatch on a device of small buffers', () => {
 
   it('says so where nothing fits, or tiles that were asked for do not', () => {
     expect(() => plan(0.1)).toThrow(/^too little memory: .*tiles of 32 x 32 x 32 need a tensor larger than the device allows/);
-    expect(() => plan(5, 64)).toThrow(/^--tile 64 needs a tensor larger than the device allows for one: choose smaller tiles/);
+    expect(() => plan(5, 64)).toThrow(/^`tile` 64 needs a tensor larger than the device allows for one: choose smaller tiles/);
   });
 });

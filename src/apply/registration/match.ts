@@ -91,7 +91,7 @@ export function planMatch(
   if (wantedSide !== undefined) {
     const plan = planOf([wantedSide, wantedSide, wantedSide], `tiles of ${wantedSide} were asked for`);
     if (plan.neededBytes <= limitBytes) return plan;
-    throw new WorkError(`--tile ${wantedSide} needs ${needs(plan.neededBytes)}: choose smaller tiles, or leave the option out`);
+    throw new WorkError(`\`tile\` ${wantedSide} needs ${needs(plan.neededBytes)}: choose smaller tiles, or leave it out`);
   }
   const wholeBytes = needed(whole);
   if (wholeBytes <= limitBytes) return { ...planTiles(fixed, moving, whole), neededBytes: wholeBytes, reason: '' };
@@ -105,7 +105,7 @@ export function planMatch(
     if (plan.neededBytes <= limitBytes) return plan;
   }
   throw new WorkError(
-    `too little memory: ${reason}, and tiles of ${text(sizes.at(-1)!)} need ${needs(needed(sizes.at(-1)!))}. Free memory, or use a narrower model (pretrain --width)`,
+    `too little memory: ${reason}, and tiles of ${text(sizes.at(-1)!)} need ${needs(needed(sizes.at(-1)!))}. Free memory, or use a narrower model (one pre-trained with a smaller \`width\`)`,
   );
 }
 

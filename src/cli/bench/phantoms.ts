@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 import { prepareCohort } from '../../cohort/node/prepare.ts';
 import { WorkError } from '../../common/errors.ts';
+import type { Progress } from '../../common/progress.ts';
+import { SILENT } from '../../common/progress.ts';
 import { writeImage } from '../../images/node/write.ts';
 import { renderSubject } from '../../phantom/subject.ts';
-import type { Progress } from '../../platform/node/progress.ts';
-import { SILENT } from '../../platform/node/progress.ts';
 
 export interface Phantoms {
   readonly subjects: number;

@@ -1,7 +1,7 @@
 /** Which ratios are taken, and of what; the processes that would take the times are played. */
 import { describe, expect, it, vi } from 'vitest';
+import { SILENT } from '../../common/progress.ts';
 import { bestBuild } from '../../platform/node/cpu-host.ts';
-import { SILENT } from '../../platform/node/progress.ts';
 
 const THREADED_S = 2;
 const SINGLE_S = 4;

@@ -3,8 +3,9 @@
  * unnoticed: what a second thread brings, what the loop of a training costs, what each build gains, and a step beside arithmetic that no change
  * touches (PyTorch's, and plain multiplications and additions in registers).
  */
+
+import type { Progress } from '../../common/progress.ts';
 import { availableBuilds, type CpuBuild, peakMultiplyAdds } from '../../platform/node/cpu-host.ts';
-import type { Progress } from '../../platform/node/progress.ts';
 import { convolutionFlops } from '../../training/node/speed.ts';
 import { inOwnProcess, optionsOf, ownProcess, type TurnRequest } from './in-turn.ts';
 import { summarizeLoop } from './loop.ts';

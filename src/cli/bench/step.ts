@@ -1,5 +1,6 @@
 /** Whole training steps, and the backbone forward alone, of a network of random weights on random images: what users wait for. */
 
+import type { Progress } from '../../common/progress.ts';
 import { randomStream } from '../../common/random.ts';
 import type { Backend, KernelTime, Session } from '../../engine/backend.ts';
 import { Graph, type Program, type Shape } from '../../engine/graph.ts';
@@ -13,7 +14,6 @@ import { unet } from '../../model/unet.ts';
 import { createBackend } from '../../platform/node/backends.ts';
 import { type CpuBuild, nodeCpuBackend } from '../../platform/node/cpu-host.ts';
 import { availableTo, requireMemory } from '../../platform/node/memory.ts';
-import type { Progress } from '../../platform/node/progress.ts';
 import { describeMachine, type Machine, median } from './machine.ts';
 import { type KernelShare, kernelShares, medianTimes, sharesByKernel } from './profile.ts';
 

@@ -1,7 +1,7 @@
 /** The whole benchmark: rows of configurations in turn with PyTorch, the profile of one step, peaks of the machine, the data path. */
 import { WorkError } from '../../common/errors.ts';
+import type { Progress } from '../../common/progress.ts';
 import { type CpuBuild, nodeCpuBackend } from '../../platform/node/cpu-host.ts';
-import type { Progress } from '../../platform/node/progress.ts';
 import type { DataResult } from './data.ts';
 import { inOwnProcess, inTwoRounds, joined, measureInTurn, type Peer, type Timing } from './in-turn.ts';
 import { describeMachine, type Machine } from './machine.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { SILENT } from '../../platform/node/progress.ts';
+import { SILENT } from '../../common/progress.ts';
 import { writeTinyCohort } from '../../training/testing/tiny-cohort.ts';
 import { besideBusy } from './busy.ts';
 import { type LoopRound, summarizeLoop } from './loop.ts';

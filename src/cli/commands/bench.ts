@@ -1,7 +1,7 @@
 /** `gvsl bench`: how fast, how much memory, where the time goes, and PyTorch on the same machine beside it. */
 import { type Command, Option } from 'commander';
+import type { Progress } from '../../common/progress.ts';
 import type { CpuBuild } from '../../platform/node/cpu-host.ts';
-import type { Progress } from '../../platform/node/progress.ts';
 import type { GpuPeaks } from '../bench/bound.ts';
 import type { Peer } from '../bench/in-turn.ts';
 import type { BenchBackend, StepRequest, StepResult } from '../bench/step.ts';
@@ -196,7 +196,7 @@ async function measure(what: Subject, options: Options, request: StepRequest): P
       text: [`command: ${typed()}`, boundText(bound, await drawing(options))].join('\n'),
     };
   }
-  const { createProgress } = await import('../../platform/node/progress.ts');
+  const { createProgress } = await import('../progress.ts');
   const progress = createProgress();
   if (what === 'all' || what === 'ratios') return suite(what, options, request, progress);
   if (what === 'ops') return one({ ...request, steps: 1, profile: true }, undefined, progress);
@@ -223,7 +223,7 @@ async function measure(what: Subject, options: Options, request: StepRequest): P
 async function training(options: Options, { threads, build }: StepRequest, patch: readonly number[]): Promise<CommandResult> {
   const { LOADS, measureTraining, TRAINING_SHAPES } = await import('../bench/training.ts');
   const { trainingText } = await import('../bench/tables.ts');
-  const { createProgress } = await import('../../platform/node/progress.ts');
+  const { createProgress } = await import('../progress.ts');
   const { wholeNumber } = await import('../numbers.ts');
   const { size, width, batch = '1', load, steps, cohort } = options;
   const [z, y = z, x = z] = patch as [number, number?, number?];

@@ -53,7 +53,7 @@ export function registerCompare(program: Command): void {
     const { readStudy } = await import('../../study/run.ts');
     const { compare, STUDY_FILES } = await import('../../study/compare.ts');
     const { join } = await import('node:path');
-    const { createProgress } = await import('../../platform/node/progress.ts');
+    const { createProgress } = await import('../progress.ts');
     const study = onBackend(await readStudy(file), backend);
     const { guardInputs, modelInputs, refuseReplacing } = await import('../../platform/node/guard.ts');
     const models = await Promise.all(Object.values(study.pretraining.models).map((path) => modelInputs(path)));

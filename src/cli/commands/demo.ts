@@ -37,7 +37,7 @@ export function registerDemo(program: Command): void {
     const { wholeNumber } = await import('../numbers.ts');
     const { programName } = await import('../program-name.ts');
     const { stopSignal } = await import('../stop-signal.ts');
-    const { createProgress } = await import('../../platform/node/progress.ts');
+    const { createProgress } = await import('../progress.ts');
     const { formatDuration } = await import('../../common/format-duration.ts');
     const { word } = await import('../../report/commands.ts');
     const startedMs = performance.now();

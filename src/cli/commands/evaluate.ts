@@ -152,7 +152,7 @@ async function evaluate(predictions: string, references: string, options: Option
     return { json: report, text: classificationText(report) };
   }
   const { scoreSegmentations } = await import('../../metrics/node/segmentations.ts');
-  const { createProgress } = await import('../../platform/node/progress.ts');
+  const { createProgress } = await import('../progress.ts');
   const labels = codes('--labels', options.labels);
   const ignore = codes('--ignore', options.ignore);
   const report = await scoreSegmentations({

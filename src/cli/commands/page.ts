@@ -16,7 +16,7 @@ export function registerPage(program: Command): void {
     const { existsSync } = await import('node:fs');
     const { fileURLToPath } = await import('node:url');
     const { servePage } = await import('../../platform/node/page-server.ts');
-    const { createProgress } = await import('../../platform/node/progress.ts');
+    const { createProgress } = await import('../progress.ts');
     const { stopSignal } = await import('../stop-signal.ts');
     const { wholeNumber } = await import('../numbers.ts');
     const number = wholeNumber('--port', port, 0, 65_535);

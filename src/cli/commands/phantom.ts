@@ -39,7 +39,7 @@ export function registerPhantom(program: Command): void {
       const disease = given.opacities === undefined ? {} : { opacities: numberIn('--opacities', given.opacities, 0, 1) };
       if (given.opacities !== undefined && kind !== 'heart-ct')
         throw new UsageError(`--opacities: only valid with --kind heart-ct; found --kind ${kind}`);
-      const { createProgress } = await import('../../platform/node/progress.ts');
+      const { createProgress } = await import('../progress.ts');
       const { writePhantomCohort } = await import('../phantom-cohort.ts');
       const { stopSignal } = await import('../stop-signal.ts');
       const wanted = { kind, subjects, seed, pose, ...spacing, ...disease };

@@ -48,7 +48,7 @@ export async function registerPretrain(program: Command, args: readonly string[]
     }
     const { describeEvaluation } = await import('../../methods/gvsl/evaluate.ts');
     const { pretrain } = await import('../../training/node/pretrain.ts');
-    const { createProgress } = await import('../../platform/node/progress.ts');
+    const { createProgress } = await import('../progress.ts');
     const { guardInputs } = await import('../../platform/node/guard.ts');
     const inputs = [
       { path: cohort, what: 'the cohort' },

@@ -35,7 +35,7 @@ const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
 
 async function run(options: Options): Promise<CommandResult> {
   const { createBackend } = await import('../../platform/node/backends.ts');
-  const { createProgress } = await import('../../platform/node/progress.ts');
+  const { createProgress } = await import('../progress.ts');
   const { formatDuration } = await import('../../common/format-duration.ts');
   const { registerImages } = await import('../../apply/node/registration/register.ts');
   const { wholeNumber } = await import('../numbers.ts');

@@ -59,7 +59,7 @@ export async function registerTrain(program: Command, args: readonly string[]): 
     }
     const { describeScores } = await import('../../training/node/task/evaluate.ts');
     const { train } = await import('../../training/node/task/train.ts');
-    const { createProgress } = await import('../../platform/node/progress.ts');
+    const { createProgress } = await import('../progress.ts');
     const { guardInputs, modelInputs } = await import('../../platform/node/guard.ts');
     const { init, data } = configuration;
     const inputs = [

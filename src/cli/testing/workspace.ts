@@ -1,13 +1,13 @@
 /** A folder with one small input of every kind that a command takes, made in a second or two. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SILENT } from '../../common/progress.ts';
 import type { Volume } from '../../geometry/volume.ts';
 import { writeImage } from '../../images/node/write.ts';
 import { ALL_HEADS } from '../../model/architecture.ts';
 import type { Task } from '../../model/configuration.ts';
 import { writeTinyModel } from '../../model/node/interchange/testing/tiny-model.ts';
 import { markupsJson } from '../../phantom/dataset.ts';
-import { SILENT } from '../../platform/node/progress.ts';
 import { pretrain } from '../../training/node/pretrain.ts';
 import { parseConfiguration } from '../../training/node/read-configuration.ts';
 import { writeTinyCohort } from '../../training/testing/tiny-cohort.ts';

@@ -68,7 +68,7 @@ describe('classes of subjects', () => {
 
   it('need a table for --class-column, and say how a file is not taken for one', async () => {
     const call = { source: at('maps'), out: at('none'), options: OPTIONS };
-    await expect(prepareCohort({ ...call, classColumn: 'sex' })).rejects.toThrow('--class-column sex: no table of classes');
+    await expect(prepareCohort({ ...call, classColumn: 'sex' })).rejects.toThrow('`classColumn` sex: no table of classes');
     table('maps/classes.csv', 'code,organ\n7,heart\n');
     await expect(prepareCohort(call)).rejects.toThrow('rename it if it is none');
     rmSync(at('maps/classes.csv'));
@@ -171,7 +171,7 @@ describe("MONAI's datalist", () => {
     expect(cohort.problems.filter(({ kind }) => kind !== 'duplicate').map(({ message }) => message)).toEqual([
       'listed in mixed.json, but a folder with 0 DICOM series; expected one',
       'its label maps/gone.nii.gz is listed in mixed.json, but not there',
-      '2 channels are listed: the first is used; choose with --channel 0 to 1',
+      '2 channels are listed: the first is used; choose with `channel` 0 to 1',
       'without its label [0,1]: expected the path of a label map, or one class',
     ]);
   });

@@ -36,7 +36,7 @@ export async function findClassTable(source: string, given?: string, column?: st
     }
   }
   if (column !== undefined)
-    throw new UsageError(`--class-column ${column}: no table of classes: expected --classes FILE, or labels.csv in ${source}`);
+    throw new UsageError(`\`classColumn\` ${column}: no table of classes: expected \`classes\` FILE, or labels.csv in ${source}`);
   return null;
 }
 

@@ -155,7 +155,7 @@ describe('BIDS', () => {
       'sub-02_T1w',
       'sub-02_T2w',
     ]);
-    await expect(prepare(folder, { match: ['*.mha'] })).rejects.toThrow('5 that do not fit --match *.mha');
+    await expect(prepare(folder, { match: ['*.mha'] })).rejects.toThrow('5 that do not fit `match` *.mha');
   });
 
   it('by its names MR is no CT, unless its values are', async () => {
@@ -248,7 +248,7 @@ describe('data sets with channels', () => {
     expect(first.problems.map(({ message }) => message).join()).toContain('several channels (0 T1, 1 T2): the first is used');
     const second = await prepare(folder, { channel: 't2' });
     expect(second.subjects.map(({ source: path }) => basename(path))).toEqual(['A_0001.nii.gz', 'B_0001.nii.gz']);
-    await expect(prepare(folder, { channel: 'FLAIR' })).rejects.toThrow('--channel FLAIR: expected one of 0 T1, 1 T2');
+    await expect(prepare(folder, { channel: 'FLAIR' })).rejects.toThrow('`channel` FLAIR: expected one of 0 T1, 1 T2');
     write({ 0: 'CT' });
     await expect(prepare(folder)).rejects.toThrow('2 left out (2 CT)');
   });

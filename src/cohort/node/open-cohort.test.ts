@@ -245,7 +245,7 @@ describe('other folders', () => {
     expect(said).toMatch(/refused \/broken\.nii\.gz: not NIfTI/);
     expect(said).toMatch(/refused \/constant\.nii: every voxel is 0/);
     expect(said).toMatch(/warning \/nan\.nii: NaN or infinite voxels: 1, set to -1024/);
-    expect(said).toMatch(/refused \/positive\.nii: does not look like CT in Hounsfield units: .*--allow not-hounsfield/);
+    expect(said).toMatch(/refused \/positive\.nii: does not look like CT in Hounsfield units: .*`allow` not-hounsfield/);
     expect(said).toMatch(/warning \/two\.nii: without this label map: .*two_seg\.nii: on another grid .*3\.0 mm away/);
     expect(said).toMatch(/warning \/two_contrast\.nii: named like a label map/);
     expect(said).toMatch(/duplicate \/sub\/one\.nii: shows the same as .*plain\/one\.nii/);

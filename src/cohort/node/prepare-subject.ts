@@ -224,7 +224,7 @@ async function readChannel(
   try {
     return await readImage(image, { onPlane, ...(channel === undefined ? {} : { channel }) });
   } catch (error) {
-    if (!channelNames || !(error instanceof WorkError) || !error.message.includes('--channel N')) throw error;
+    if (!channelNames || !(error instanceof WorkError) || !error.message.includes('`channel` N')) throw error;
     throw new WorkError(`${error.message}: ${describeChannels(channelNames)}`);
   }
 }

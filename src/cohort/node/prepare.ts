@@ -7,12 +7,12 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MachineError, UsageError, WorkError } from '../../common/errors.ts';
+import { type Progress, SILENT } from '../../common/progress.ts';
 import { isLeftOver, makeFolder, removeLeftOvers, writeFileAtomic } from '../../platform/node/files.ts';
 import { isInside } from '../../platform/node/guard.ts';
 import { availableBytes, availableThreads } from '../../platform/node/limits.ts';
 import { lockFolder } from '../../platform/node/lock.ts';
 import { isMachineTrouble, machineError, withMachineTrouble } from '../../platform/node/machine.ts';
-import { type Progress, SILENT } from '../../platform/node/progress.ts';
 import { type Cohort, type CohortProblem, formatCohort } from '../cohort.ts';
 import { MisfitError } from '../prepare-image.ts';
 import type { PrepareOptions } from '../prepare-options.ts';
@@ -74,7 +74,7 @@ export async function prepareCohort(call: PrepareCall): Promise<PrepareReport> {
 
 function nothingFound(source: string, { problems, unmatched }: FoundSubjects, { match }: Selection): WorkError {
   const counts = [
-    ...(unmatched > 0 ? [`${unmatched} that do not fit --match ${match.join(' ')}`] : []),
+    ...(unmatched > 0 ? [`${unmatched} that do not fit \`match\` ${match.join(' ')}`] : []),
     ...countedProblems(problems),
   ];
   const [first] = problems;
@@ -239,7 +239,7 @@ function mixedContrasts(tasks: readonly SubjectTask[], records: ReadonlyMap<stri
     if (contrast !== null && records.has(id)) counts.set(contrast, (counts.get(contrast) ?? 0) + 1);
   if (counts.size < 2) return [];
   const list = [...counts].sort((a, b) => b[1] - a[1]).map(([contrast, n]) => `${n} ${contrast}`);
-  const message = `several contrasts (${list.join(', ')}), each image an example of its own; choose one with --match '*_${[...counts.keys()][0]}.*'`;
+  const message = `several contrasts (${list.join(', ')}), each image an example of its own; choose one with \`match\` '*_${[...counts.keys()][0]}.*'`;
   return [{ source: 'the cohort', kind: 'warning', message }];
 }
 

@@ -82,7 +82,7 @@ export async function readClasses(
   const label = column ?? table.columns.find((name) => ['label', 'class'].includes(name.toLowerCase()));
   if (label === undefined || !table.columns.includes(label))
     throw new UsageError(
-      `${path}: ${column === undefined ? "no column 'label' or 'class'" : `no column '${column}'`}; there are ${table.columns.join(', ')}${column === undefined ? '; name one with --class-column' : ''}`,
+      `${path}: ${column === undefined ? "no column 'label' or 'class'" : `no column '${column}'`}; there are ${table.columns.join(', ')}${column === undefined ? '; name one with `classColumn`' : ''}`,
     );
   const classes = new Map<string, string>();
   for (const { line, values } of table.rows) {

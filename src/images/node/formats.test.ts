@@ -217,8 +217,8 @@ describe('NRRD', () => {
       kinds: 'vector domain domain domain',
       'space directions': 'none (1,0,0) (0,2,0) (0,0,3)',
     };
-    expect(await refusal(nrrd(last))).toMatch(/2 volumes .* choose one with --channel N \(0 to 1\)/);
-    expect(await refusal(nrrd(first))).toMatch(/2 values a voxel .* --channel/);
+    expect(await refusal(nrrd(last))).toMatch(/2 volumes .* choose one with `channel` N \(0 to 1\)/);
+    expect(await refusal(nrrd(first))).toMatch(/2 values a voxel .* `channel`/);
     expect((await readImage(nrrd(last), { channel: 1 })).volume.data).toEqual(values.slice(12));
     expect((await readImage(nrrd(first), { channel: 1 })).volume.data).toEqual(values.filter((_, i) => i % 2 === 1));
     expect(await refusal(nrrd(last), { channel: 2 })).toMatch(/channel 2 is not there: expected 0 to 1/);
@@ -284,7 +284,7 @@ describe('MetaImage', () => {
       expect((await readImage(mha({ BinaryDataByteOrderMSB: null, [tag]: 'True' }, swapped))).volume.data).toEqual(values);
     expect((await readImage(mha({ BinaryData: 'False' }, values.join('\n')))).volume.data).toEqual(values);
     const channels = mha({ DimSize: '2 3 2', ElementNumberOfChannels: '2' });
-    expect(await refusal(channels)).toMatch(/2 values a voxel.*--channel/);
+    expect(await refusal(channels)).toMatch(/2 values a voxel.*`channel`/);
     expect((await readImage(channels, { channel: 1 })).volume.data).toEqual(values.filter((_, i) => i % 2 === 1));
     const four = { NDims: '4', DimSize: '2 3 2 2', ElementSpacing: '1 2 3 1', Offset: '5 -6 7 0' };
     const volumes = mha({ ...four, TransformMatrix: '0 1 0 0 -1 0 0 0 0 0 1 0 0 0 0 1' });
@@ -538,7 +538,7 @@ describe('NIfTI', () => {
 
   it('one of several volumes is chosen by number', async () => {
     const path = put('x.nii.gz', gzipSync(Buffer.concat([made({ dims: [4, 2, 3, 2, 2] }), raw])));
-    expect(await refusal(path)).toMatch(/2 volumes \(2 x 3 x 2 x 2\), expected one; choose one with --channel N \(0 to 1\)/);
+    expect(await refusal(path)).toMatch(/2 volumes \(2 x 3 x 2 x 2\), expected one; choose one with `channel` N \(0 to 1\)/);
     for (const channel of [0, 1]) {
       const image = await readImage(path, { channel });
       expect(image.volume.data).toEqual(values.slice(12 * channel, 12 * channel + 12));

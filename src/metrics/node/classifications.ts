@@ -89,7 +89,7 @@ export async function scoreClassifications(
   ];
   if (skipped.length > 0 && !skipMissing)
     throw new UsageError(
-      `${predictions} and ${references}: ${skipped.length} cases are in one table only (${skipped.slice(0, 5).join('; ')}); leave them out with --skip-missing`,
+      `${predictions} and ${references}: ${skipped.length} cases are in one table only (${skipped.slice(0, 5).join('; ')}); leave them out with \`skipMissing\``,
     );
   if (names.length === 0) throw new UsageError(`${predictions} and ${references} have no case in common`);
   const positives = classes.length === 2 ? [classes[1]!] : classes;

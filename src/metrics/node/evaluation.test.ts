@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { registerEvaluate } from '../../cli/commands/evaluate.ts';
+import { SILENT } from '../../common/progress.ts';
 import { IDENTITY_3, type Matrix3, type Xyz } from '../../geometry/volume.ts';
 import { writeImage } from '../../images/node/write.ts';
-import { SILENT } from '../../platform/node/progress.ts';
 import { scoreClassifications } from './classifications.ts';
 import { scoreSegmentations } from './segmentations.ts';
 

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { caseName } from '../../cohort/node/table.ts';
 import { gridDifference } from '../../cohort/prepare-image.ts';
 import { UsageError, WorkError } from '../../common/errors.ts';
+import type { Progress } from '../../common/progress.ts';
 import { rasGeometry } from '../../geometry/orientation.ts';
 import { resampleNearest } from '../../geometry/resample.ts';
 import { labelCodes } from '../../geometry/statistics.ts';
@@ -12,7 +13,6 @@ import { findImages } from '../../images/node/find.ts';
 import { readImage } from '../../images/node/read.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { isFile } from '../../platform/node/files.ts';
-import type { Progress } from '../../platform/node/progress.ts';
 import { overlapsOf, type SegmentationScores, segmentationScores } from '../segmentation.ts';
 import { bootstrapMean, type Interval } from '../statistics.ts';
 
@@ -96,7 +96,7 @@ async function readLabels(path: string, certain: boolean): Promise<Volume> {
   }
   if (!certain && !labelCodes(data, geometry.size))
     throw new WorkError(
-      `${path}: its values look like an image's, not like a label map's; if they are codes, name them with --labels`,
+      `${path}: its values look like an image's, not like a label map's; if they are codes, name them with \`labels\``,
     );
   return volume;
 }
@@ -122,7 +122,7 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
       ];
   if (missing.length > 0 && !call.skipMissing)
     throw new UsageError(
-      `${call.predictions} and ${call.references}: ${missing.length} cases are on one side only (${missing.slice(0, 5).join('; ')}${missing.length > 5 ? '; ...' : ''}); pair them by name, or leave them out with --skip-missing`,
+      `${call.predictions} and ${call.references}: ${missing.length} cases are on one side only (${missing.slice(0, 5).join('; ')}${missing.length > 5 ? '; ...' : ''}); pair them by name, or leave them out with \`skipMissing\``,
     );
   if (names.length === 0) throw new UsageError(`${call.predictions} and ${call.references} have no case in common`);
 

@@ -128,7 +128,7 @@ export async function resolveModel(path: string): Promise<string> {
   if (found === 'a file')
     throw new WorkError(`${path}: a file; expected a folder with ${MODEL_FILE} and ${CONFIG_FILE}, or a run`);
   if (await isFile(join(folder, 'metrics.jsonl')))
-    throw new WorkError(`${path}: a run without a checkpoint yet; wait for its first one, or continue it with --resume`);
+    throw new WorkError(`${path}: a run without a checkpoint yet; wait for its first one, or continue it with \`resume\``);
   throw new WorkError(
     `${path}: neither a model folder (${MODEL_FILE} and ${CONFIG_FILE}) nor a run (a folder with best/ or last/)`,
   );

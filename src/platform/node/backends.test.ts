@@ -8,7 +8,7 @@ describe('createBackend', () => {
     expect((await createBackend('cpu', 1)).name).toBe('cpu');
     expect((await createBackend('reference')).name).toBe('reference');
     await expect(createBackend('cuda')).rejects.toThrow(
-      "--backend: expected one of cpu, webgpu, webgpu-f16, auto, reference, got 'cuda'",
+      "`backend`: expected one of cpu, webgpu, webgpu-f16, auto, reference, got 'cuda'",
     );
   });
 

@@ -47,6 +47,6 @@ export async function createBackend(name: string, threads: number = availableThr
     case 'reference':
       return referenceBackend();
     default:
-      throw new UsageError(`--backend: expected one of ${BACKENDS.join(', ')}, got '${name}'`);
+      throw new UsageError(`\`backend\`: expected one of ${BACKENDS.join(', ')}, got '${name}'`);
   }
 }

@@ -44,7 +44,7 @@ function fittingPatch({ patch, width, batch, neededBytes }: MemoryRequest, avail
 
 /**
  * Nothing if the request fits.
- * @param sizeOption how the caller's command names the patch
+ * @param sizeOption how the caller names the patch
  * @throws WorkError that says what is needed, what there is and why, and which single change of patch, batch or width would fit
  */
 export function requireMemory(request: MemoryRequest, available: AvailableMemory, sizeOption: 'patch' | 'size' = 'patch'): void {
@@ -67,18 +67,18 @@ export function requireMemory(request: MemoryRequest, available: AvailableMemory
   const changes: string[] = [];
   const offer = (option: string, bytes: number): void => void changes.push(`${option} (${formatBytes(bytes)})`);
   const smaller = fittingPatch({ ...request, neededBytes }, available.bytes);
-  if (smaller) offer(`--${sizeOption} ${patchText(smaller)}`, neededBytes(smaller, width, batch));
+  if (smaller) offer(`\`${sizeOption}\` ${patchText(smaller)}`, neededBytes(smaller, width, batch));
   const fewer = Array.from({ length: batch - 1 }, (_, i) => batch - 1 - i).find(
     (n) => neededBytes(patch, width, n) <= available.bytes,
   );
-  if (fewer !== undefined) offer(`--batch ${fewer}`, neededBytes(patch, width, fewer));
+  if (fewer !== undefined) offer(`\`batch\` ${fewer}`, neededBytes(patch, width, fewer));
   const narrower = WIDTHS.find((w) => w < width && neededBytes(patch, w, batch) <= available.bytes);
-  if (narrower !== undefined) offer(`--width ${narrower}`, neededBytes(patch, narrower, batch));
+  if (narrower !== undefined) offer(`\`width\` ${narrower}`, neededBytes(patch, narrower, batch));
   const least = Math.min(...WIDTHS);
   const advice =
     changes.length > 0
       ? `What would fit: ${changes.join(', or ')}`
-      : `No single change is enough: make several smaller (--${sizeOption} ${PATCH_STEP} --batch 1 --width ${least} needs ${formatBytes(
+      : `No single change is enough: make several smaller (\`${sizeOption}\` ${PATCH_STEP} \`batch\` 1 \`width\` ${least} needs ${formatBytes(
           neededBytes([PATCH_STEP, PATCH_STEP, PATCH_STEP], least, 1),
         )}), or free memory`;
   throw new WorkError(`${reason}. ${advice}`);

@@ -65,9 +65,9 @@ export async function servePage(folder: string, port: number, isolated = true): 
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
         error.code === 'EADDRINUSE'
-          ? new WorkError(`--port ${port}: another program has this port; choose another, or 0 for any that is free`)
+          ? new WorkError(`\`port\` ${port}: another program has this port; choose another, or 0 for any that is free`)
           : error.code === 'EACCES'
-            ? new WorkError(`--port ${port}: this user may not take this port; choose one above 1023`)
+            ? new WorkError(`\`port\` ${port}: this user may not take this port; choose one above 1023`)
             : error,
       );
     });

@@ -14,7 +14,7 @@ async function loadGpu(): Promise<GPU> {
     webgpu = await import('webgpu');
   } catch (error) {
     throw new UsageError(
-      `--backend webgpu: the optional package webgpu could not be loaded (${(error as Error).message.split('\n')[0]}); install it with npm install webgpu, or use --backend cpu`,
+      `\`backend\` webgpu: the optional package webgpu could not be loaded (${(error as Error).message.split('\n')[0]}); install it with npm install webgpu, or use \`backend\` cpu`,
     );
   }
   return webgpu.create([]);
@@ -67,7 +67,7 @@ export async function listAdapters(): Promise<readonly AdapterSummary[]> {
 async function openHost(): Promise<WebGpuHost> {
   const gpu = await loadGpu();
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter) throw new UsageError(`--backend webgpu: no GPU that WebGPU can use: ${adviseDriver()}. Or use --backend cpu`);
+  if (!adapter) throw new UsageError(`\`backend\` webgpu: no GPU that WebGPU can use: ${adviseDriver()}. Or use \`backend\` cpu`);
   // the process keeps the objects that the device depends on
   return Object.assign(await openDevice(adapter), { gpu, adapter });
 }

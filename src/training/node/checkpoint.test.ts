@@ -134,7 +134,7 @@ describe('openRun', () => {
     await first.save('last', checkpointAt(3));
     await expect(openRun(path, { resume: true })).rejects.toThrow('another process is writing there');
     first.close();
-    await expect(openRun(path, { resume: false })).rejects.toThrow('continue it with --resume');
+    await expect(openRun(path, { resume: false })).rejects.toThrow('continue it with `resume`');
     writeFileSync(join(path, 'notes.txt'), '');
     const second = await openRun(path, { resume: true });
     expect(second.checkpoint).toEqual(checkpointAt(3));

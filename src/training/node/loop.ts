@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { WorkError } from '../../common/errors.ts';
 import { withSentence } from '../../common/plain-error.ts';
+import type { Progress } from '../../common/progress.ts';
 import type { Session } from '../../engine/backend.ts';
 import { encodePng } from '../../images/pictures/png.ts';
 import { type EvaluationRecord, type EvaluationRequest, picturePath } from '../../methods/method.ts';
@@ -20,7 +21,6 @@ import { STATES } from '../../model/optimizer.ts';
 import { initialParameters, type ParameterTable } from '../../model/parameters.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
-import type { Progress } from '../../platform/node/progress.ts';
 import { learningRateOf, onlyGradientsOverflowed, type StepTools, trainStep } from '../step.ts';
 import { type Checkpoint, INITIAL_STATE, type Run, type TrainingState } from './checkpoint.ts';
 import type { ExampleSource } from './data-loader.ts';
@@ -199,7 +199,7 @@ export async function runTraining<Images, Summary extends object = object>(
       if (state.skippedInRow >= configuration.maxNonFiniteSteps) {
         await save();
         throw new WorkError(
-          `${state.skippedInRow} steps in a row had a loss or gradient that is not finite; the last good state is kept in ${join(out, 'last')}. Lower the learning rate (--lr), or look for odd images in the cohort`,
+          `${state.skippedInRow} steps in a row had a loss or gradient that is not finite; the last good state is kept in ${join(out, 'last')}. Lower the learning rate (\`learningRate\`), or look for odd images in the cohort`,
         );
       }
       const due = (every: number): boolean => every > 0 && (last || state.step % every === 0);
@@ -214,7 +214,7 @@ export async function runTraining<Images, Summary extends object = object>(
     // whatever failed, a step, a judgement or a checkpoint: the one before it is whole
     if (!saved || !(error instanceof Error) || state.skippedInRow >= configuration.maxNonFiniteSteps) throw error;
     const known = isMachineTrouble(error) ? machineError((error as NodeJS.ErrnoException).path ?? out, error) : error;
-    throw withSentence(known, `; ${join(out, 'last')} holds the last checkpoint, and --resume goes on from it`);
+    throw withSentence(known, `; ${join(out, 'last')} holds the last checkpoint, and \`resume\` goes on from it`);
   } finally {
     metrics.close();
     events.close();

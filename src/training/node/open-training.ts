@@ -5,6 +5,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatDuration } from '../../common/format-duration.ts';
+import type { Progress } from '../../common/progress.ts';
 import type { Backend, Session } from '../../engine/backend.ts';
 import type { Program } from '../../engine/graph.ts';
 import type { Zyx } from '../../geometry/volume.ts';
@@ -13,7 +14,6 @@ import type { LoopConfiguration } from '../../methods/schema-parts.ts';
 import type { ParameterTable } from '../../model/parameters.ts';
 import { withMachineTrouble } from '../../platform/node/machine.ts';
 import { availableTo, memoryText, requireMemory } from '../../platform/node/memory.ts';
-import type { Progress } from '../../platform/node/progress.ts';
 import { openRun, type Run } from './checkpoint.ts';
 import type { ExampleSource } from './data-loader.ts';
 import { restoreState } from './loop.ts';

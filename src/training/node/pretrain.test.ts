@@ -2,10 +2,10 @@ import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SILENT } from '../../common/progress.ts';
 import { noWebGpu } from '../../engine/testing/backends.ts';
 import { DEFAULT_CONFIGURATION, type PretrainConfiguration } from '../../methods/gvsl/configuration.ts';
 import { resolveModel } from '../../model/node/model-folder.ts';
-import { SILENT } from '../../platform/node/progress.ts';
 import { nodeWebGpuHost } from '../../platform/node/webgpu-host.ts';
 import { writeTinyCohort } from '../testing/tiny-cohort.ts';
 import { pretrain } from './pretrain.ts';
@@ -156,7 +156,7 @@ describe('pretrain', () => {
       const quiet = { ...configured().log, evaluateEverySteps: 0, picturesEverySteps: 0, checkpointEverySteps: 1 };
       const configuration = configured({ backend: 'webgpu', steps: 3, batch: 1, log: quiet });
       await expect(pretrain({ cohort: at('cohort'), out: at('lost'), configuration, resume: false, progress })).rejects.toThrow(
-        /the GPU was lost .*last holds the last checkpoint, and --resume goes on from it/,
+        /the GPU was lost .*last holds the last checkpoint, and `resume` goes on from it/,
       );
       // what was done before the loss is there, and goes on elsewhere
       const goesOn = await run('lost', configured({ backend: 'cpu', steps: 3, batch: 1, log: quiet }), true);
@@ -180,14 +180,14 @@ describe('pretrain', () => {
   });
 
   it('refuses a run that is there, a resume under another configuration, too few subjects, and too little memory', async () => {
-    await expect(run('whole', configured())).rejects.toThrow(/already holds a run; continue it with --resume/);
+    await expect(run('whole', configured())).rejects.toThrow(/already holds a run; continue it with `resume`/);
     await expect(run('whole', configured({ learningRate: 1e-4 }), true)).rejects.toThrow(/learningRate: was 0.001, now 0.0001/);
     await expect(run('whole', configured({ steps: 5 }), true)).rejects.toThrow(/has done 6 steps already/);
     await expect(run('new', configured({ data: { patch: 16, heldOut: 5 } }))).rejects.toThrow(
       /leave 1 to train with; at least 2 are needed/,
     );
     await expect(run('large', configured({ model: { width: 1 }, data: { patch: 256, heldOut: 2 } }))).rejects.toThrow(
-      /too little memory: patch 256, batch 2 and width 1 need .* What would fit: --patch \d+|No single change/,
+      /too little memory: patch 256, batch 2 and width 1 need .* What would fit: `patch` \d+|No single change/,
     );
   });
 
@@ -211,7 +211,7 @@ describe('pretrain', () => {
     await writeFile(at('cohort', 'cohort.json'), text.replace('"intensity": "minmax"', '"intensity": "percentile"'));
     const resumed = async (cohort: string) => run(await copyOf('short'), few({ steps: 2 }), true, undefined, cohort);
     await expect(resumed('fewer')).rejects.toThrow(
-      /what the run was begun with has changed:[\s\S]*cohort subjects: were 6, now 5[\s\S]*tiny_5[\s\S]*give another --out, or delete/,
+      /what the run was begun with has changed:[\s\S]*cohort subjects: were 6, now 5[\s\S]*tiny_5[\s\S]*give another `out`, or delete/,
     );
     await expect(resumed('larger')).rejects.toThrow(/cohort subjects .*tiny_0, tiny_1, tiny_2 and 3 more/);
     await expect(resumed('cohort')).rejects.toThrow(/cohort options\.intensity: was "minmax", now "percentile"/);

@@ -17,7 +17,7 @@ import { RUN_FILE, RUN_KINDS, readRunRecord } from './run-record.ts';
 export interface Override {
   /** 'data.patch' */
   readonly path: string;
-  /** '--patch', for messages. */
+  /** How messages name it, such as '--patch'. */
   readonly option: string;
   readonly value: unknown;
 }
@@ -154,14 +154,14 @@ export async function readRunConfigurationOf<Schema extends ConfigurationSchema>
     const folder = await stat(run).catch(() => undefined);
     throw new UsageError(
       folder
-        ? `--resume: ${join(run, RUN_FILE)} is missing, so it is not known with what the run was begun: give its configuration with --config, or leave --resume out to begin a new run`
-        : `--resume: there is no run at ${run}; leave --resume out to begin one`,
+        ? `\`resume\`: ${join(run, RUN_FILE)} is missing, so it is not known with what the run was begun: give its configuration with \`config\`, or leave \`resume\` out to begin a new run`
+        : `\`resume\`: there is no run at ${run}; leave \`resume\` out to begin one`,
     );
   }
   const expected = RUN_KINDS[kind.command as keyof typeof RUN_KINDS] as string | undefined;
   if (record.kind !== undefined && record.kind !== expected)
     throw new UsageError(
-      `--resume: ${run} holds a run of ${record.kind}, which gvsl ${kind.command} cannot continue; give another folder`,
+      `\`resume\`: ${run} holds a run of ${record.kind}, which gvsl ${kind.command} cannot continue; give another folder`,
     );
   return parseConfigurationOf(kind, record.configuration, overrides, join(run, RUN_FILE));
 }

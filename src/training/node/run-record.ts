@@ -13,13 +13,13 @@ import type { Cohort } from '../../cohort/cohort.ts';
 import { compareFingerprints, fingerprintOf, fingerprintSchema } from '../../cohort/node/fingerprint.ts';
 import { UsageError } from '../../common/errors.ts';
 import { formatNames } from '../../common/format-names.ts';
+import type { Progress } from '../../common/progress.ts';
 import { version } from '../../common/version.ts';
 import type { Backend } from '../../engine/backend.ts';
 import type { ModelConfiguration } from '../../model/configuration.ts';
 import { jsonText, readJson } from '../../model/node/model-folder.ts';
 import { createBackend } from '../../platform/node/backends.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
-import type { Progress } from '../../platform/node/progress.ts';
 import { type ConfigurationSchema, configurationKeys } from '../configuration-reference.ts';
 
 export const RUN_FILE = 'run.json';
@@ -173,7 +173,7 @@ async function backendOf({ configuration }: RunFacts, begun: string | undefined,
   } catch (error) {
     if (!(error instanceof UsageError) || begun === undefined || (kept ?? wanted) !== begun) throw error;
     throw new UsageError(
-      `${out}: this run computes on ${begun}${kept ? ", which 'auto' chose when it began" : ''}, and that is not available here: ${error.message}. With another --backend it goes on to the same numbers within rounding, not bit by bit`,
+      `${out}: this run computes on ${begun}${kept ? ", which 'auto' chose when it began" : ''}, and that is not available here: ${error.message}. With another \`backend\` it goes on to the same numbers within rounding, not bit by bit`,
     );
   }
 }
@@ -200,7 +200,7 @@ export async function agreeWithRun(
   progress: Progress,
 ): Promise<AgreedRun> {
   const step = checkpoint?.state.step ?? 0;
-  const anew = `begin anew: give another --out, or delete ${out}`;
+  const anew = `begin anew: give another \`out\`, or delete ${out}`;
   const requireSame = (changed: readonly string[]): void => {
     if (changed.length > 0)
       throw changedError(
@@ -214,7 +214,7 @@ export async function agreeWithRun(
     const wrong = facts.kind === 'pre-training' ? training : pretraining;
     if (wrong)
       throw new UsageError(
-        `--out ${out}: holds a run of ${facts.kind === 'pre-training' ? 'training on a task' : 'pre-training'}; give another folder`,
+        `\`out\` ${out}: holds a run of ${facts.kind === 'pre-training' ? 'training on a task' : 'pre-training'}; give another folder`,
       );
     if (!before && checkpoint.state.run !== undefined)
       throw new UsageError(
@@ -233,7 +233,7 @@ export async function agreeWithRun(
       );
     const { steps } = facts.configuration as { steps?: number };
     if (steps !== undefined && step > steps)
-      throw new UsageError(`--steps: ${out} has done ${step} steps already, expected at least as many, got ${steps}`);
+      throw new UsageError(`\`steps\`: ${out} has done ${step} steps already, expected at least as many, got ${steps}`);
   } else if (before) {
     requireSame(changedSince(before, facts));
   }

@@ -25,7 +25,7 @@ export async function readMatchingNetwork(path: string, modality?: 'ct' | 'mr'):
   const { configuration, parameters } = await readModel(folder);
   if (!configuration.architecture.heads.matching)
     throw new WorkError(
-      `${folder}: this network has no matching head, so it cannot lay one image onto another; use a model that was pre-trained without '--without matching'`,
+      `${folder}: this network has no matching head, so it cannot lay one image onto another; use a model that was pre-trained with it`,
     );
   const architecture = architectureOf(configuration, folder);
   return {

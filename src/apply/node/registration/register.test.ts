@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UsageError, WorkError } from '../../../common/errors.ts';
+import { SILENT } from '../../../common/progress.ts';
 import { applyAffine, physicalToVoxel, voxelToPhysical } from '../../../geometry/affine.ts';
 import { reorientToRas } from '../../../geometry/orientation.ts';
 import { type Geometry, type Matrix3, toZyx, type Volume, voxelCount, type Xyz } from '../../../geometry/volume.ts';
@@ -18,7 +19,6 @@ import { writeModel } from '../../../model/node/model-folder.ts';
 import { STATES } from '../../../model/optimizer.ts';
 import { initialParameters, parameterTable, valuesOf } from '../../../model/parameters.ts';
 import { createBackend } from '../../../platform/node/backends.ts';
-import { SILENT } from '../../../platform/node/progress.ts';
 import { planMatch } from '../../registration/match.ts';
 import { readMatchingNetwork } from './network.ts';
 import { type RegisterCall, type RegistrationReport, registerImages } from './register.ts';
@@ -311,7 +311,7 @@ describe('registration', () => {
     expect(report.stages.map(({ stage }) => stage)).toEqual(['asStored', 'affine', 'deformable']);
     expectNear(report.affine.matrix, [1, 0, 0, 0, 1, 0, 0, 0, 1], 6);
     expectNear(report.affine.offset, [0, 0, 0], 4);
-    await expect(register({ start: 'stored', out: 'stored-out' })).rejects.toThrow(/--start stored: .* share no place; leave/);
+    await expect(register({ start: 'stored', out: 'stored-out' })).rejects.toThrow(/`start` stored: .* share no place; leave/);
   });
 
   it('works without an affine head, and leaves that stage out', async () => {
@@ -388,7 +388,7 @@ describe('wrong input', () => {
   it('is refused with the file or option, the reason, and what to do', async () => {
     await refused({ moving: at('nowhere.nii') }, WorkError, /nowhere\.nii: no such file/);
     await refused({ model: at('nowhere') }, WorkError, /nowhere: no such folder/);
-    await refused({ fixedLabels: fixed }, UsageError, /--fixed-labels needs --moving-labels/);
+    await refused({ fixedLabels: fixed }, UsageError, /`fixedLabels` needs `movingLabels`/);
     await refused({ fixedLandmarks: fixed }, UsageError, /go together/);
     await refused({ movingLabels: moving }, WorkError, /moving\.nii\.gz: not a label map: expected whole numbers/);
     await writeImage(at('other-grid.nii'), { geometry: FIXED, data: new Uint8Array(voxelCount(FIXED.size)) });
@@ -397,14 +397,14 @@ describe('wrong input', () => {
     await refused({ fixed: at('constant.nii') }, WorkError, /constant\.nii: every voxel is 0/);
     writeFileSync(at('file.txt'), 'text');
     await refused({ moving: at('file.txt') }, WorkError, /file\.txt: not a format/);
-    await refused({ modality: 'ct' }, UsageError, /--modality ct: the model .* was trained on mr/);
+    await refused({ modality: 'ct' }, UsageError, /`modality` ct: the model .* was trained on mr/);
   });
 
   it('is refused where a model cannot match, or is not what it says', async () => {
     const noMatching = await makeModel('no-matching', {}, { affine: false, matching: false, restoration: true });
     await refused({ model: noMatching }, WorkError, /no matching head.*use a model/);
     const unknown = await makeModel('unknown', {}, ALL_HEADS, null);
-    await refused({ model: unknown }, UsageError, /does not say what it was trained on: add --modality/);
+    await refused({ model: unknown }, UsageError, /does not say what it was trained on: add `modality`/);
     const config = JSON.parse(readFileSync(join(identityModel, 'config.json'), 'utf8'));
     mkdirSync(at('wide'));
     writeFileSync(at('wide', 'model.safetensors'), readFileSync(join(identityModel, 'model.safetensors')));
@@ -446,7 +446,7 @@ describe('memory', () => {
     expect(smaller.tiles.length).toBeGreaterThan(tiled.tiles.length);
     expect(() => plan(1e6)).toThrow(/too little memory.*tiles of 32 x 32 x 32 need.*narrower model/);
     expect(plan(1e12, 48).size).toEqual([48, 48, 48]);
-    expect(() => plan(1e6, 48)).toThrow(/--tile 48 needs/);
+    expect(() => plan(1e6, 48)).toThrow(/`tile` 48 needs/);
   });
 });
 

@@ -12,6 +12,7 @@ import { readForNetwork } from '../../../cohort/node/read-for-network.ts';
 import type { PrepareOptions } from '../../../cohort/prepare-options.ts';
 import { UsageError, WorkError } from '../../../common/errors.ts';
 import { formatBytes } from '../../../common/format-bytes.ts';
+import type { Progress } from '../../../common/progress.ts';
 import type { Backend } from '../../../engine/backend.ts';
 import { type Affine, applyAffine, physicalToVoxel, voxelToPhysical } from '../../../geometry/affine.ts';
 import { emptyLike } from '../../../geometry/empty-like.ts';
@@ -23,7 +24,6 @@ import { jsonText } from '../../../model/node/model-folder.ts';
 import { writeFileAtomic } from '../../../platform/node/files.ts';
 import { guardInputs, type Input, modelInputs } from '../../../platform/node/guard.ts';
 import { availableTo } from '../../../platform/node/memory.ts';
-import type { Progress } from '../../../platform/node/progress.ts';
 import { openResults } from '../../../platform/node/results.ts';
 import { matchVolumes, planMatch } from '../../registration/match.ts';
 import { displacementPlanes, IDENTITY, jacobianPlanes, mappedRows, type PhysicalMap } from '../../registration/physical-map.ts';
@@ -135,9 +135,9 @@ async function inputsOf({ model, ...call }: RegisterCall): Promise<Input[]> {
 
 function checkPairs(call: RegisterCall): void {
   if (call.fixedLabels !== undefined && call.movingLabels === undefined)
-    throw new UsageError('--fixed-labels needs --moving-labels: overlap is measured between both');
+    throw new UsageError('`fixedLabels` needs `movingLabels`: overlap is measured between both');
   if ((call.fixedLandmarks === undefined) !== (call.movingLandmarks === undefined))
-    throw new UsageError('--moving-landmarks and --fixed-landmarks go together: the error is measured between both');
+    throw new UsageError('`movingLandmarks` and `fixedLandmarks` go together: the error is measured between both');
 }
 
 function deformationOf({ residual }: PhysicalMap): { mean: number; max: number } {
@@ -188,7 +188,7 @@ function whereStored(moving: ReadImage & MovingImage, fixed: ReadImage): Volume<
   const grid = fixed.cropped.geometry;
   if (coveredShare(moving.grid, identity, grid) === 0)
     throw new WorkError(
-      `--start stored: as their files say, ${moving.path} and ${fixed.path} lie apart and share no place; leave the option out to start centre on centre`,
+      `\`start\` stored: as their files say, ${moving.path} and ${fixed.path} lie apart and share no place; leave it out to start centre on centre`,
     );
   return warpImage(moving.prepared, identity, grid, 0);
 }
@@ -291,7 +291,7 @@ async function registerWith(
   const turnedDeg = angleBetweenDeg(fixedGrid, movingGrid);
   if (turnedDeg > TURNED_DEG)
     warnings.push(
-      `the scans' axes are turned by ${turnedDeg.toFixed(0)} degrees against each other; matching starts axis on axis, as training did (--start stored: as the files say)`,
+      `the scans' axes are turned by ${turnedDeg.toFixed(0)} degrees against each other; matching starts axis on axis, as training did (\`start\` stored: as the files say)`,
     );
   const plan = planMatch(network, backend, fixedGrid.size, movingGrid.size, availableTo(backend), call.tile);
   if (plan.reason) progress.say(`${plan.reason}: matched in ${plan.tiles.length} tiles of ${plan.size.join(' x ')} voxels`);

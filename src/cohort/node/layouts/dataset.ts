@@ -48,6 +48,6 @@ export function channelOf({ channel }: Selection, names: readonly string[] | nul
   const number = Number(channel);
   if (/^\d+$/.test(channel) && (names === null || number < names.length)) return number;
   throw new UsageError(
-    `--channel ${channel}: ${names ? `expected one of ${describeChannels(names)}` : 'expected a number from 0 on: no dataset.json names the channels'}`,
+    `\`channel\` ${channel}: ${names ? `expected one of ${describeChannels(names)}` : 'expected a number from 0 on: no dataset.json names the channels'}`,
   );
 }

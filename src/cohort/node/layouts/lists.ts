@@ -66,7 +66,10 @@ export async function fromLists(
         continue;
       }
       if (several && channel === null)
-        note('warning', `${image.length} channels are listed: the first is used; choose with --channel 0 to ${image.length - 1}`);
+        note(
+          'warning',
+          `${image.length} channels are listed: the first is used; choose with \`channel\` 0 to ${image.length - 1}`,
+        );
       const misfit = modality && stated ? otherModality(stated, modality, `${basename(list)} says`) : null;
       if (misfit && !selection.allow.includes(misfit.reason)) {
         problems.push(problemOfMisfit(path, misfit));

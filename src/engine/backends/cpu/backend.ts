@@ -131,7 +131,7 @@ async function startThreads(host: CpuHost, options: readonly ThreadOptions[]): P
   if (!failed) return running;
   await Promise.all(running.map((thread) => thread.stop()));
   throw new WorkError(
-    `the system does not give ${options.length + 1} threads (${(failed.reason as Error).message}); use fewer (--threads)`,
+    `the system does not give ${options.length + 1} threads (${(failed.reason as Error).message}); use fewer (\`threads\`)`,
   );
 }
 

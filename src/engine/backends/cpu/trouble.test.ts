@@ -72,7 +72,7 @@ describe('a thread of the CPU backend', () => {
       },
     };
     await expect(cpuBackend(failing, 4).open(program())).rejects.toThrow(
-      'the system does not give 4 threads (no more threads); use fewer (--threads)',
+      'the system does not give 4 threads (no more threads); use fewer (`threads`)',
     );
     expect(started.map((thread) => thread.failure())).toEqual(['it was ended, code 1', 'it was ended, code 1']);
   });

@@ -252,7 +252,7 @@ class WebGpuSession implements Session {
     const shortage = await device.popErrorScope();
     if (shortage)
       throw new WorkError(
-        `the GPU does not give the ${formatBytes(compiled.totalBytes)} that this needs (${firstLine(shortage.message)}): use a smaller patch, a narrower network${this.half ? '' : ' or --backend webgpu-f16, which needs about half'}`,
+        `the GPU does not give the ${formatBytes(compiled.totalBytes)} that this needs (${firstLine(shortage.message)}): use a smaller patch, a narrower network${this.half ? '' : ' or the backend webgpu-f16, which needs about half'}`,
       );
 
     const cache = pipelinesOf(device);

@@ -92,7 +92,7 @@ async function readParameters(
 export async function importWeights({ file: path, out, modality }: ImportCall): Promise<ImportReport> {
   const taken = await stat(out).catch(() => undefined);
   if (taken && (!taken.isDirectory() || (await readdir(out)).length > 0))
-    throw new UsageError(`--out ${out}: exists already; name a folder that does not`);
+    throw new UsageError(`\`out\` ${out}: exists already; name a folder that does not`);
   const file = await findWeights(path);
   const weights = await openWeights(file, isFirstTensor);
   try {
@@ -144,7 +144,7 @@ export async function importWeights({ file: path, out, modality }: ImportCall): 
           : []),
         ...(preprocessing
           ? []
-          : ['how its training images were prepared is not known: commands that read images will ask for --modality']),
+          : ['how its training images were prepared is not known: commands that read images will ask for `modality`']),
         ...(dtypes.some((dtype) => dtype === 'F64') ? ['double precision was rounded to 32-bit floats'] : []),
       ],
     };

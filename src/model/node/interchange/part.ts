@@ -23,7 +23,7 @@ export function takePart(model: Model, part: NetworkPart, folder: string): Model
   const { configuration, parameters } = model;
   const { width, channels, heads } = configuration.architecture;
   const absent = (what: string): never => {
-    throw new WorkError(`${folder}: has no ${what}; use --part ${usualPart(heads)}`);
+    throw new WorkError(`${folder}: has no ${what}; use \`part\` ${usualPart(heads)}`);
   };
   if (part === 'segmenter' && heads.segmentation === undefined) absent('segmentation head');
   if (part === 'classifier' && heads.classification === undefined) absent('classification head');

@@ -123,7 +123,7 @@ describe('export and import', () => {
   it('says what is missing or does not go together', async () => {
     await writeTinyModel(at('made'));
     await expect(exportModel({ model: at('made') })).rejects.toThrow('say what to write');
-    await expect(exportModel({ model: at('made'), pth: at('x'), size: [8, 8, 8] })).rejects.toThrow('--size');
+    await expect(exportModel({ model: at('made'), pth: at('x'), size: [8, 8, 8] })).rejects.toThrow('`size`');
     await expect(exportModel({ model: at('made'), pth: folder })).rejects.toThrow('name a file');
     await expect(importWeights({ file: at('made'), out: at('made') })).rejects.toThrow('exists already');
     expect(await failure(importWeights({ file: at('none.pth'), out: at('out') }))).toContain('no such file');

@@ -3,9 +3,9 @@
 import { slideWindows } from '../../../apply/segmentation/sliding-window.ts';
 import type { Cohort, Subject } from '../../../cohort/cohort.ts';
 import { readCrop } from '../../../cohort/node/crops.ts';
+import type { Progress } from '../../../common/progress.ts';
 import type { Session } from '../../../engine/backend.ts';
 import { toZyx, type Zyx } from '../../../geometry/volume.ts';
-import type { Progress } from '../../../platform/node/progress.ts';
 
 /** (channels, D, H, W) of a whole volume. */
 export interface VolumeFeatures {

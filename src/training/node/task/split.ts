@@ -101,7 +101,7 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
   const labelled = cohort.subjects.filter((subject) => isLabelled(subject, task));
   if (labelled.length === 0)
     throw new UsageError(
-      `${cohort.folder}: none of its ${cohort.subjects.length} subjects has ${what === 'classes' ? 'a class; prepare it with --classes FILE.csv' : 'a label map; prepare a folder with labels'}`,
+      `${cohort.folder}: none of its ${cohort.subjects.length} subjects has ${what === 'classes' ? 'a class; prepare it with the table `classes`' : 'a label map; prepare a folder with labels'}`,
     );
   let split: TaskSplit;
   if (data.split !== null) {
@@ -138,7 +138,7 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
     );
   if (data.labels === 'all') return split;
   if (data.labels > training.length)
-    throw new UsageError(`--labels ${data.labels}: only ${training.length} labelled subjects are left to train with`);
+    throw new UsageError(`\`data.labels\` ${data.labels}: only ${training.length} labelled subjects are left to train with`);
   // by the run's own seed, so that runs of several seeds differ in whom they learn from, and methods of one seed do not
   const drawn = Array.from(randomStream(seed, 'labels', task).permutation(training.length), (i) => training[i]!);
   const order = mixed(drawn, (subject) => task === 'segmentation' && isNegative(subject));

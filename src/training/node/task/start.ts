@@ -57,7 +57,7 @@ export async function startOf(cohort: Cohort, configuration: TransferConfigurati
   const { width } = source.configuration.architecture;
   architectureOf(source.configuration, folder);
   if (model.width !== 'auto' && model.width !== width)
-    throw new UsageError(`--width ${model.width}: the model ${folder} has width ${width}; leave the option out`);
+    throw new UsageError(`\`model.width\` ${model.width}: the model ${folder} has width ${width}; leave it out`);
   const architecture = scaledArchitecture(width, heads);
   const table = parameterTable(architecture);
   const parameters = initialParameters(table, seed);

@@ -1,20 +1,8 @@
 /** Progress on stderr: a bar with rate and time left on a terminal, plain lines otherwise. Results belong on stdout, never here. */
 import { type Options, SingleBar } from 'cli-progress';
-import { formatDuration } from '../../common/format-duration.ts';
-
-/** What long work reports to. `advance` may be called often; it prints seldom. */
-export interface Progress {
-  /** Starts (or restarts) counting to `total` things, named in the plural: 'images', 'steps'. */
-  start(total: number, unit: string, done?: number): void;
-  /** `note` is shown behind the bar, or in the plain line. */
-  advance(by?: number, note?: string): void;
-  /** A line for the user above the bar. */
-  say(line: string): void;
-  stop(): void;
-}
-
-/** Reports nowhere: for tests and library callers. */
-export const SILENT: Progress = { start: () => {}, advance: () => {}, say: () => {}, stop: () => {} };
+import { formatDuration } from '../common/format-duration.ts';
+import type { Progress } from '../common/progress.ts';
+import { withOptionNames } from './option-names.ts';
 
 const PLAIN_LINE_EVERY_MS = 10_000;
 
@@ -38,7 +26,7 @@ function plain(stream: NodeJS.WriteStream): Progress {
       done += by;
       if (done >= total || performance.now() - printedMs > PLAIN_LINE_EVERY_MS) print(note);
     },
-    say: (line) => void stream.write(`${line}\n`),
+    say: (line) => void stream.write(`${withOptionNames(line)}\n`),
     stop: () => {},
   };
 }
@@ -80,7 +68,7 @@ function bar(stream: NodeJS.WriteStream): Progress {
       });
     },
     say: (line) => {
-      stream.write(`\r\u001b[K${line}\n`);
+      stream.write(`\r\u001b[K${withOptionNames(line)}\n`);
     },
     stop,
   };
