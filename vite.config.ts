@@ -6,6 +6,7 @@ import { defineConfig } from 'vite';
 export default defineConfig({
   root: 'src/page',
   base: './',
+  resolve: { alias: { zarrita: fileURLToPath(new URL('src/page/no-zarr.ts', import.meta.url)) } },
   build: {
     outDir: fileURLToPath(new URL('dist/page/', import.meta.url)),
     emptyOutDir: true,

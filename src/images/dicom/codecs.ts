@@ -87,7 +87,12 @@ function emscripten(
 ): FrameDecoder {
   let module: Promise<EmscriptenDecoders> | undefined;
   return async (bytes, shape) => {
-    module ??= load().then(({ default: factory }) => (typeof factory === 'function' ? factory : factory.default)(quiet()));
+    module ??= load().then(
+      ({ default: factory }) => (typeof factory === 'function' ? factory : factory.default)(quiet()),
+      (error) => {
+        throw new WorkError(`the decoder of its compressed frames cannot be loaded${reasonOf(error)}: install gvsl again`);
+      },
+    );
     let decoder: EmscriptenDecoder | undefined;
     try {
       decoder = new (await module)[name]();

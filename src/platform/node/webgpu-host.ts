@@ -1,23 +1,17 @@
 /**
- * WebGPU in Node: the optional package `webgpu` (Dawn), loaded when it is asked for. A device is opened once for the whole process.
+ * WebGPU in Node: the package `webgpu` (Dawn), an optional peer that is loaded when it is asked for. A device is opened once for the whole process.
  */
 
 import { UsageError } from '../../common/errors.ts';
 import type { WebGpuHost } from '../../engine/backends/webgpu/backend.ts';
 import { describeAdapter, isSoftware, openDevice } from '../../engine/backends/webgpu/device.ts';
+import { loadOptionalPackage } from './optional-packages.ts';
 import { adviseVulkan, findVulkan } from './vulkan.ts';
 
-/** Loads the package. @throws UsageError that says how to install it */
+/** @throws UsageError that says how to install the package */
 async function loadGpu(): Promise<GPU> {
-  let webgpu: typeof import('webgpu');
-  try {
-    webgpu = await import('webgpu');
-  } catch (error) {
-    throw new UsageError(
-      `\`backend\` webgpu: the optional package webgpu could not be loaded (${(error as Error).message.split('\n')[0]}); install it with npm install webgpu, or use \`backend\` cpu`,
-    );
-  }
-  return webgpu.create([]);
+  const { create } = await loadOptionalPackage('webgpu', () => import('webgpu'), '`backend` webgpu', 'use `backend` cpu');
+  return create([]);
 }
 
 /** What to do where no adapter is found, on this system. */
