@@ -1,11 +1,13 @@
 /**
- * Compiles the kernels to WebAssembly, once for each kind of machine: 'avx2' for engines that join two 128-bit operations into one of
- * 256 (WIDE: tiles of 16 channels), 'relaxed' (fused multiply-add), and 'portable'.
+ * Compiles the engine's kernels to WebAssembly, once for each kind of machine: 'avx2' for engines that join two 128-bit operations into one of
+ * 256 (WIDE: tiles of 16 channels), 'relaxed' (fused multiply-add), and 'portable'. The few sums of resampling are kept as text in a module,
+ * src/geometry/axis-kernels.ts, so that they are at hand wherever volumes are resampled; commit it when its source changes.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
+import { axisKernels } from './axis-kernels.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const entry = 'src/engine/backends/cpu/kernels.as.ts';
@@ -30,13 +32,19 @@ const builds = {
   avx2: ['--use', 'WIDE=1', '--enable', 'relaxed-simd'],
 };
 
+function fail(stderr, error) {
+  process.stderr.write(`${stderr.toString()}\n${error.message}\n`);
+  process.exit(1);
+}
+
 mkdirSync(join(root, 'wasm'), { recursive: true });
 for (const [name, extra] of Object.entries(builds)) {
   const output = `wasm/kernels-${name}.wasm`;
   const { error, stderr } = await asc.main([entry, '--baseDir', root, '--outFile', output, ...shared, ...extra], {});
-  if (error) {
-    process.stderr.write(`${stderr.toString()}\n${error.message}\n`);
-    process.exit(1);
-  }
+  if (error) fail(stderr, error);
   process.stdout.write(`${output}\n`);
 }
+
+const { bytes, text } = await axisKernels(root);
+writeFileSync(join(root, 'src/geometry/axis-kernels.ts'), text);
+process.stdout.write(`src/geometry/axis-kernels.ts (${bytes} bytes)\n`);

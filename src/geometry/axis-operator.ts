@@ -3,6 +3,7 @@
  * output position. A separable operation is three of them, which is what makes resampling between parallel grids quick: the work per
  * voxel is a few multiplications along contiguous memory.
  */
+import { AXIS_KERNELS } from './axis-kernels.ts';
 import { type PlaneReader, planeReader, type Xyz } from './volume.ts';
 
 /** Output k is the sum over t of `weights[k * taps + t] * input[starts[k] + t]`. */
@@ -66,121 +67,79 @@ export function interpolationOperator(inputs: number, positions: ArrayLike<numbe
 const isIdentity = (op: AxisOperator): boolean =>
   op.inputs === op.outputs && op.starts.every((start, k) => op.taps === 1 && start === k && op.weights[k] === 1);
 
-/**
- * Applies an operator along x (axis 0) or y (axis 1) of a plane of `size` (x, y); the result, of `size` with that axis replaced by
- * `op.outputs`, goes into `out`.
- */
-function applyInPlane(
-  op: AxisOperator,
-  axis: 0 | 1,
-  input: Float32Array,
-  [nx, ny]: readonly [number, number],
-  out: Float32Array,
-): void {
-  const { taps, starts, weights, outputs } = op;
-  if (axis === 0) {
-    let y = 0;
-    // four rows side by side: one sum alone would wait for each of its additions
-    for (; y + 4 <= ny; y += 4) {
-      const [row0, row1, row2, row3] = [y * nx, (y + 1) * nx, (y + 2) * nx, (y + 3) * nx];
-      for (let k = 0, at = y * outputs; k < outputs; k++, at++) {
-        const start = starts[k];
-        const first = k * taps;
-        let [sum0, sum1, sum2, sum3] = [0, 0, 0, 0];
-        for (let t = 0; t < taps; t++) {
-          const weight = weights[first + t];
-          const from = start + t;
-          sum0 += weight * input[row0 + from];
-          sum1 += weight * input[row1 + from];
-          sum2 += weight * input[row2 + from];
-          sum3 += weight * input[row3 + from];
-        }
-        out[at] = sum0;
-        out[at + outputs] = sum1;
-        out[at + 2 * outputs] = sum2;
-        out[at + 3 * outputs] = sum3;
-      }
-    }
-    for (; y < ny; y++) {
-      for (let k = 0; k < outputs; k++) {
-        const from = y * nx + starts[k];
-        let sum = 0;
-        for (let t = 0; t < taps; t++) sum += weights[k * taps + t] * input[from + t];
-        out[y * outputs + k] = sum;
-      }
-    }
-    return;
-  }
-  for (let k = 0; k < outputs; k++) {
-    const row = out.subarray(k * nx, (k + 1) * nx).fill(0);
-    addTaps(op, k, row, (place) => ({ input, from: place * nx }));
-  }
+/** The sums of axis-operator.as.ts; numbers that are not said to be anything else are addresses. */
+interface Kernels {
+  alongX(
+    input: number,
+    out: number,
+    width: number,
+    height: number,
+    outputs: number,
+    taps: number,
+    starts: number,
+    weights: number,
+    strip: number,
+  ): void;
+  weightedSum(out: number, length: number, count: number, inputs: number, weights: number): void;
 }
 
-/** Values that begin somewhere in an array. */
-interface Place {
-  readonly input: Float32Array;
-  readonly from: number;
-}
-interface WeightedPlace {
-  readonly place: Place;
-  readonly weight: number;
+let compiled: WebAssembly.Module | undefined;
+
+/** Memory for the kernels: first every place is said, then all of it is taken at once. */
+class Arena {
+  #bytes = 0;
+  #memory: WebAssembly.Memory | undefined;
+
+  /** @returns its address; kernels may write up to 28 bytes more */
+  place(bytes: number): number {
+    const address = this.#bytes;
+    this.#bytes += 32 * Math.ceil(bytes / 32) + 32;
+    return address;
+  }
+
+  take(): Kernels {
+    compiled ??= new WebAssembly.Module(Uint8Array.from(AXIS_KERNELS.match(/../g)!, (digits) => Number.parseInt(digits, 16)));
+    this.#memory = new WebAssembly.Memory({ initial: Math.ceil(this.#bytes / 65536) });
+    return new WebAssembly.Instance(compiled, { env: { memory: this.#memory } }).exports as unknown as Kernels;
+  }
+
+  /** Once it is taken. */
+  get buffer(): ArrayBuffer {
+    return this.#memory!.buffer as ArrayBuffer;
+  }
+  floats = (address: number, length: number): Float32Array<ArrayBuffer> => new Float32Array(this.buffer, address, length);
 }
 
-/** Adds to `sum` the inputs of output `k` times their weights, one after the other, each rounded to single precision; weights of 0 are left out. */
-function addTaps({ taps, starts, weights }: AxisOperator, k: number, sum: Float32Array, placeOf: (input: number) => Place): void {
-  const used: WeightedPlace[] = [];
-  for (let t = 0; t < taps; t++) {
-    const weight = weights[k * taps + t];
-    if (weight !== 0) used.push({ place: placeOf(starts[k] + t), weight });
-  }
-  let t = 0;
-  // four at a time, so that sums are loaded and stored once for all of them
-  for (; t + 4 <= used.length; t += 4) addFour(sum, used[t], used[t + 1], used[t + 2], used[t + 3]);
-  for (; t < used.length; t++) {
-    const { place, weight } = used[t];
-    const { input, from } = place;
-    for (let i = 0; i < sum.length; i++) sum[i] += weight * input[from + i];
-  }
-}
-
-function addFour(sum: Float32Array, a: WeightedPlace, b: WeightedPlace, c: WeightedPlace, d: WeightedPlace): void {
-  const [inputA, inputB, inputC, inputD] = [a.place.input, b.place.input, c.place.input, d.place.input];
-  const [fromA, fromB, fromC, fromD] = [a.place.from, b.place.from, c.place.from, d.place.from];
-  const [weightA, weightB, weightC, weightD] = [a.weight, b.weight, c.weight, d.weight];
-  for (let i = 0; i < sum.length; i++) {
-    const withA = Math.fround(sum[i] + weightA * inputA[fromA + i]);
-    const withB = Math.fround(withA + weightB * inputB[fromB + i]);
-    const withC = Math.fround(withB + weightC * inputC[fromC + i]);
-    sum[i] = withC + weightD * inputD[fromD + i];
-  }
+/** One operator along x (axis 0) or y (axis 1) of a plane. */
+interface Stage {
+  readonly op: AxisOperator;
+  readonly axis: 0 | 1;
+  /** The plane that it is applied to. */
+  readonly width: number;
+  readonly height: number;
+  readonly out: number;
 }
 
 /** Some operators along x and y, one after the other, on planes of one size. */
-function planeOperation(steps: readonly { op: AxisOperator; axis: 0 | 1 }[], size: [number, number]) {
+function stagesOf(
+  steps: readonly { op: AxisOperator; axis: 0 | 1 }[],
+  size: [number, number],
+  arena: Arena,
+): { readonly stages: readonly Stage[]; readonly voxels: number } {
   const stages = steps
     .filter(({ op }) => !isIdentity(op))
-    .map(({ op, axis }) => {
-      const from: readonly [number, number] = [...size];
+    .map(({ op, axis }): Stage => {
+      const [width, height] = size;
       size[axis] = op.outputs;
-      return { op, axis, from, out: new Float32Array(size[0] * size[1]) };
+      return { op, axis, width, height, out: arena.place(4 * size[0] * size[1]) };
     });
-  return {
-    /** The result for a plane; the plane itself if there is nothing to do, else an array that is used again. */
-    run: (plane: Float32Array): Float32Array => {
-      for (const { op, axis, from, out } of stages) {
-        applyInPlane(op, axis, plane, from, out);
-        plane = out;
-      }
-      return plane;
-    },
-    voxels: size[0] * size[1],
-  };
+  return { stages, voxels: size[0] * size[1] };
 }
 
 /**
  * Applies one operator along each axis of a volume, the ones that shrink it most first. The volume is read plane by plane: of what it
- * becomes on the way only as many planes are held as the operator along z has taps.
+ * becomes on the way only as many planes are held as the operator along z has taps. Sums along x are rounded to single precision once, sums along
+ * y and z after each of their terms; weights of 0 are left out there.
  * @returns says before each reading which plane comes next, so that one can wait until it is there
  */
 export function* separableSteps(
@@ -192,33 +151,65 @@ export function* separableSteps(
   const inPlane = (axes: readonly number[]) =>
     axes.flatMap((axis) => (axis === 2 ? [] : [{ op: operators[axis], axis: axis as 0 | 1 }]));
   const size: [number, number] = [operators[0].inputs, operators[1].inputs];
-  const stored = new Float32Array(size[0] * size[1]);
-  const before = planeOperation(inPlane(order.slice(0, order.indexOf(2))), size);
-  const after = planeOperation(inPlane(order.slice(order.indexOf(2))), size);
+  const [alongX, , alongZ] = operators;
+  const { taps, outputs, starts, weights } = alongZ;
 
-  const { taps, outputs, starts, weights } = operators[2];
-  const held = Array.from({ length: taps }, () => ({ z: -1, plane: new Float32Array(before.voxels) }));
-  const planeAt = (z: number): Float32Array => held[z % taps].plane;
-  const copies = isIdentity(operators[2]);
-  const sum = new Float32Array(before.voxels);
-  const out = new Float32Array(after.voxels * outputs);
+  const arena = new Arena();
+  const stored = arena.place(4 * size[0] * size[1]);
+  const inputVoxels = size[0] * size[1];
+  const before = stagesOf(inPlane(order.slice(0, order.indexOf(2))), size, arena);
+  const sum = arena.place(4 * before.voxels);
+  const held = Array.from({ length: taps }, () => ({ z: -1, plane: arena.place(4 * before.voxels) }));
+  const after = stagesOf(inPlane(order.slice(order.indexOf(2))), size, arena);
+  const startsX = arena.place(4 * alongX.outputs);
+  const weightsX = arena.place(8 * alongX.weights.length);
+  const strip = arena.place(8 * 8 * alongX.inputs);
+  const most = Math.max(...operators.map((op) => op.taps));
+  const [terms, termWeights] = [arena.place(4 * most), arena.place(8 * most)];
+  const kernels = arena.take();
+  new Int32Array(arena.buffer, startsX, alongX.outputs).set(alongX.starts);
+  new Float64Array(arena.buffer, weightsX, alongX.weights.length).set(alongX.weights);
+  const termList = new Uint32Array(arena.buffer, terms, most);
+  const weightList = new Float64Array(arena.buffer, termWeights, most);
+
+  /** Output k of an operator on whole rows or planes, of which `addressOf` tells where they lie. */
+  const weighted = (op: AxisOperator, k: number, out: number, length: number, addressOf: (input: number) => number): void => {
+    let count = 0;
+    for (let t = 0; t < op.taps; t++) {
+      const weight = op.weights[k * op.taps + t];
+      if (weight === 0) continue;
+      termList[count] = addressOf(op.starts[k] + t);
+      weightList[count++] = weight;
+    }
+    kernels.weightedSum(out, length, count, terms, termWeights);
+  };
+  const run = (stages: readonly Stage[], plane: number): number => {
+    for (const { op, axis, width, height, out } of stages) {
+      const input = plane;
+      if (axis === 0) kernels.alongX(input, out, width, height, op.outputs, op.taps, startsX, weightsX, strip);
+      else for (let k = 0; k < op.outputs; k++) weighted(op, k, out + 4 * k * width, width, (row) => input + 4 * row * width);
+      plane = out;
+    }
+    return plane;
+  };
+
+  const storedPlane = arena.floats(stored, inputVoxels);
+  const copies = isIdentity(alongZ);
+  const result = new Float32Array(after.voxels * outputs);
   for (let k = 0; k < outputs; k++) {
     for (let t = 0; t < taps; t++) {
       const z = starts[k] + t;
       const place = held[z % taps];
       if (weights[k * taps + t] === 0 || place.z === z) continue;
       yield z;
-      read(z, stored);
-      place.plane.set(before.run(stored));
+      read(z, storedPlane);
+      arena.floats(place.plane, before.voxels).set(arena.floats(run(before.stages, stored), before.voxels));
       place.z = z;
     }
-    if (!copies) {
-      sum.fill(0);
-      addTaps(operators[2], k, sum, (z) => ({ input: planeAt(z), from: 0 }));
-    }
-    out.set(after.run(copies ? planeAt(k) : sum), k * after.voxels);
+    if (!copies) weighted(alongZ, k, sum, before.voxels, (z) => held[z % taps].plane);
+    result.set(arena.floats(run(after.stages, copies ? held[k % taps].plane : sum), after.voxels), k * after.voxels);
   }
-  return out;
+  return result;
 }
 
 /** What steps come to that need not wait. */

@@ -1,5 +1,5 @@
 /**
- * The parts of the WebAssembly API that the engine uses. TypeScript declares it only with the whole DOM, which environment-neutral rooms must not see.
+ * The parts of the WebAssembly API that are used. TypeScript declares it only with the whole DOM, which environment-neutral rooms must not see.
  */
 declare namespace WebAssembly {
   type Exports = Record<string, unknown>;
@@ -7,7 +7,7 @@ declare namespace WebAssembly {
     constructor(bytes: Uint8Array);
   }
   class Memory {
-    constructor(descriptor: { initial: number; maximum: number; shared: boolean });
+    constructor(descriptor: { initial: number; maximum?: number; shared?: boolean });
     readonly buffer: ArrayBufferLike;
   }
   class Table {
