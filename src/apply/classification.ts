@@ -1,7 +1,20 @@
 /** Classifying a volume: the probabilities of its windows, averaged, and the class that they speak for. */
-import type { Zyx } from '../geometry/volume.ts';
+import { stoppableSession } from '../engine/stoppable.ts';
+import { cropPad } from '../geometry/crop.ts';
+import { toXyz, toZyx, type Volume, type Zyx } from '../geometry/volume.ts';
 import type { Task } from '../model/configuration.ts';
-import { windowsOf } from './segmentation/sliding-window.ts';
+import { type OpenNetwork, taskOfNetwork, type WindowPlace } from './network.ts';
+import { windowCount, windowsOf } from './segmentation/sliding-window.ts';
+import { counting, type WorkOptions } from './work.ts';
+
+export interface ClassifyResult {
+  /** By class. Of two classes they add up to 1; of more each is a judgement of its own. */
+  readonly probabilities: Readonly<Record<string, number>>;
+  /** The most probable class. */
+  readonly prediction: string;
+  readonly windows: number;
+  readonly warnings: readonly string[];
+}
 
 /** The mean of the windows' probabilities for each output. */
 export async function classifyVolume(
@@ -22,4 +35,30 @@ export async function classifyVolume(
 export function classOf(probabilities: readonly number[], task: Extract<Task, { kind: 'classification' }>): string {
   if (probabilities.length === 1) return task.classes[probabilities[0]! > 0.5 ? 1 : 0]!;
   return task.classes[probabilities.indexOf(Math.max(...probabilities))]!;
+}
+
+/** Classifies a prepared image. */
+export async function classifyPrepared(
+  open: OpenNetwork,
+  cropped: Volume<Float32Array>,
+  { window, overlap }: WindowPlace,
+  { progress, signal }: WorkOptions,
+): Promise<Omit<ClassifyResult, 'warnings'>> {
+  const task = taskOfNetwork(open.network, 'classification');
+  const session = stoppableSession(await open.session('predict', window), signal);
+  const size = toZyx(cropped.geometry.size);
+  const windows = windowCount({ size, window, overlap });
+  const outputs = await counting(progress, windows, 'windows', (onWindow) =>
+    classifyVolume(size, window, overlap, async (start) => {
+      const { probabilities } = await session.run('predict', { image: cropPad(cropped, toXyz(start), toXyz(window), 0).data });
+      onWindow();
+      return probabilities!;
+    }),
+  );
+  const all = outputs.length === 1 ? [1 - outputs[0]!, outputs[0]!] : outputs;
+  return {
+    probabilities: Object.fromEntries(task.classes.map((label, i) => [label, all[i]!])),
+    prediction: classOf(outputs, task),
+    windows,
+  };
 }

@@ -2,7 +2,8 @@
 import { type Command, Option } from 'commander';
 import type { ApplyCall } from '../apply/node/network.ts';
 import { BACKENDS, type BackendName } from '../engine/backend.ts';
-import { numberIn, wholeNumber } from './numbers.ts';
+import type { Zyx } from '../geometry/volume.ts';
+import { numberIn, numberOf, wholeNumber } from './numbers.ts';
 
 /** As commander hands them over. */
 export interface ApplyOptions {
@@ -43,13 +44,27 @@ export function addApplyOptions(command: Command, out: string): Command {
     .option('--threads <n>', 'number of CPU threads (default: all cores, or the CPU quota of the container)');
 }
 
+/** One side, or three as z,y,x; what is none is refused by its meaning. */
+function readWindow(text: string): Zyx {
+  const sides = text.split(/[,x]/).map(numberOf);
+  return (sides.length === 1 ? [sides[0], sides[0], sides[0]] : sides) as unknown as Zyx;
+}
+
 /** What they mean. @throws UsageError for a value that is none */
-export async function readApplyOptions({ backend, threads, overlap, channel, ...call }: ApplyOptions): Promise<ApplyCall> {
+export async function readApplyOptions({
+  backend,
+  threads,
+  window,
+  overlap,
+  channel,
+  ...call
+}: ApplyOptions): Promise<ApplyCall> {
   const { createBackend } = await import('../platform/node/backends.ts');
   const { createProgress } = await import('./progress.ts');
   return {
     ...call,
     ...(channel === undefined ? {} : { channel: wholeNumber('--channel', channel, 0) }),
+    ...(window === undefined ? {} : { window: readWindow(window) }),
     overlap: numberIn('--overlap', overlap, 0, 0.9),
     backend: await createBackend(backend, threads === undefined ? undefined : wholeNumber('--threads', threads)),
     progress: createProgress(),

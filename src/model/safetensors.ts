@@ -212,6 +212,26 @@ export function decodeTensor(dtype: SafetensorsDtype, bytes: Uint8Array): Float3
   }
 }
 
+/** A network computes with any bytes: what is damaged must not become an empty label map. @throws WorkError naming file and tensor */
+export function requireFinite(tensors: Iterable<NamedTensor>, file: string): void {
+  for (const { name, data } of tensors) {
+    const bad = data.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0)
+      throw new WorkError(`${file}: ${name} holds ${data[bad]} at index ${bad}: the file is damaged; take a copy of it`);
+  }
+}
+
+/** Every tensor of a file in memory. @throws WorkError naming `source` and what is wrong with it */
+export function readTensors(bytes: Uint8Array, source: string): Map<string, NamedTensor> {
+  const headerBytes = readHeaderLength(bytes.subarray(0, LENGTH_BYTES), bytes.length, source);
+  const { tensors } = parseHeader(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + headerBytes), bytes.length, source);
+  const read = new Map<string, NamedTensor>();
+  for (const [name, { dtype, shape, offset, sizeBytes }] of tensors)
+    read.set(name, { name, shape, data: decodeTensor(dtype, bytes.slice(offset, offset + sizeBytes)) });
+  requireFinite(read.values(), source);
+  return read;
+}
+
 /**
  * The start of a file that holds these tensors as F32, one after the other in the given order: length and header, padded with
  * spaces to 8 bytes. Equal arguments give equal bytes.

@@ -5,6 +5,7 @@
 
 import { prepareImage } from '../cohort/prepare-image.ts';
 import type { Backend } from '../engine/backend.ts';
+import { listen, stoppable } from '../engine/stoppable.ts';
 import { cropPad } from '../geometry/crop.ts';
 import { toXyz, toZyx, type Volume } from '../geometry/volume.ts';
 import { pretrainConfigurationSchema } from '../methods/gvsl/configuration.ts';
@@ -16,7 +17,6 @@ import { initialParameters } from '../model/parameters.ts';
 import { renderSubject } from '../phantom/subject.ts';
 import { DEMO_SETTINGS } from '../training/demo-settings.ts';
 import { learningRateOf, lossesOf, trainStep } from '../training/step.ts';
-import { listen, stoppable } from './stoppable.ts';
 
 export interface DemoTraining {
   readonly backend: Backend;

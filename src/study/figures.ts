@@ -1,7 +1,7 @@
 /** A study's figures: score against number of labels, learning curves, t-SNE of local features, and the correlation in pre-training. */
 import { join } from 'node:path';
 import { tsne } from '../apply/embedding/tsne.ts';
-import { openNetwork } from '../apply/node/network.ts';
+import { openSession } from '../apply/network.ts';
 import { readLabelCrop } from '../cohort/node/crops.ts';
 import { openCohort } from '../cohort/node/open-cohort.ts';
 import { randomStream } from '../common/random.ts';
@@ -9,6 +9,7 @@ import { toZyx } from '../geometry/volume.ts';
 import { featuresProgram } from '../model/task-programs.ts';
 import { createBackend } from '../platform/node/backends.ts';
 import { findFolder, isFile } from '../platform/node/files.ts';
+import { availableTo } from '../platform/node/memory.ts';
 import { readMetrics } from '../training/node/log/metrics.ts';
 import { featuresOf } from '../training/node/task/features.ts';
 import { splitForTask } from '../training/node/task/split.ts';
@@ -118,7 +119,13 @@ export async function featuresFigure(study: Study, out: string): Promise<string 
     const { test } = await splitForTask(cohort, configuration);
     const { architecture, parameters } = await startOf(cohort, configuration, task);
     const window = transferPatch(configuration);
-    const session = await openNetwork({ parameters }, backend, featuresProgram(architecture, window), window);
+    const session = await openSession(
+      parameters,
+      backend,
+      featuresProgram(architecture, window).program,
+      window,
+      availableTo(backend),
+    );
     const points: Float32Array[] = [];
     const labels: number[] = [];
     try {

@@ -2,19 +2,17 @@
 import { join } from 'node:path';
 import { readForNetwork } from '../../cohort/node/read-for-network.ts';
 import { csvLine } from '../../common/csv.ts';
-import { cropPad } from '../../geometry/crop.ts';
-import { toXyz, toZyx, type Zyx } from '../../geometry/volume.ts';
-import type { Task } from '../../model/configuration.ts';
+import type { Progress } from '../../common/progress.ts';
+import type { Zyx } from '../../geometry/volume.ts';
 import { jsonText } from '../../model/node/model-folder.ts';
-import { predictionProgram } from '../../model/task-programs.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { guardInputs, modelInputs } from '../../platform/node/guard.ts';
 import { openResults } from '../../platform/node/results.ts';
-import { classifyVolume, classOf } from '../classification.ts';
-import { windowCount } from '../segmentation/sliding-window.ts';
+import { classifyPrepared } from '../classification.ts';
+import { type OpenNetwork, taskOfNetwork, windowsFor } from '../network.ts';
 import { filesOf, inputImages, leftOut } from './inputs.ts';
-import { type ApplyCall, openNetwork, readNetwork, windowOf } from './network.ts';
+import { type ApplyCall, modelOf, withNetwork } from './network.ts';
 
 export interface ClassifyCall extends ApplyCall {
   readonly inputs: readonly string[];
@@ -49,24 +47,27 @@ const REPORT = 'classes.json';
  * @throws UsageError before anything is computed; WorkError if the model cannot be used, or nothing more can be computed or written
  */
 export async function classifyImages(call: ClassifyCall): Promise<ClassifyReport> {
-  const { out, backend, progress, overlap = 0.5, overwrite = false } = call;
-  const network = await readNetwork(call.model, call.modality, 'classification');
-  const task = network.configuration.task as Extract<Task, { kind: 'classification' }>;
-  const window = windowOf(call.window, task.patch);
+  return withNetwork(call, (open, progress) => classifyWith(open, progress, call));
+}
+
+async function classifyWith(open: OpenNetwork, progress: Progress, call: ClassifyCall): Promise<ClassifyReport> {
+  const { out, signal, overwrite = false } = call;
+  const { network } = open;
+  const task = taskOfNetwork(network, 'classification');
+  const { window, overlap } = windowsFor(network, call);
   const inputs = await inputImages(call.inputs, { series: call.series });
-  return guardInputs([...filesOf(inputs.images), ...(await modelInputs(call.model))], async () => {
+  return guardInputs([...filesOf(inputs.images), ...(await modelInputs(modelOf(call)))], async () => {
     const results = await openResults(out, { names: [TABLE, REPORT], overwrite, by: 'gvsl classify' });
     const images: ClassifiedImage[] = [];
     const failed = [...inputs.failed];
     const warnings = [...inputs.warnings];
-    const session = await openNetwork(network, backend, predictionProgram(network.architecture, window), window);
     try {
       progress.start(inputs.images.length, 'images');
       for (const input of inputs.images) {
+        signal?.throwIfAborted();
         const { name, source } = input;
-        const certain = call.modality !== undefined;
-        const image = await readForNetwork(source, network.preprocessing, certain, call.channel).catch((error: unknown) =>
-          failureOf(error, source.path),
+        const image = await readForNetwork(source, network.preprocessing, network.modalityIsCertain, call.channel).catch(
+          (error: unknown) => failureOf(error, source.path),
         );
         if ('reason' in image) {
           failed.push(image);
@@ -81,25 +82,12 @@ export async function classifyImages(call: ClassifyCall): Promise<ClassifyReport
           progress.advance(1, name);
           continue;
         }
-        const size = toZyx(cropped.geometry.size);
-        const outputs = await classifyVolume(size, window, overlap, async (start) => {
-          const { probabilities } = await session.run('predict', {
-            image: cropPad(cropped, toXyz(start), toXyz(window), 0).data,
-          });
-          return probabilities!;
-        });
-        const all = outputs.length === 1 ? [1 - outputs[0]!, outputs[0]!] : outputs;
-        images.push({
-          case: name,
-          path: source.path,
-          probabilities: Object.fromEntries(task.classes.map((label, i) => [label, all[i]!])),
-          prediction: classOf(outputs, task),
-          warnings: prepared.problems,
-        });
-        progress.advance(1, `${name} (${windowCount({ size, window, overlap })} windows)`);
+        const found = await classifyPrepared(open, cropped, { window, overlap }, signal ? { signal } : {});
+        const { probabilities, prediction, windows } = found;
+        images.push({ case: name, path: source.path, probabilities, prediction, warnings: prepared.problems });
+        progress.advance(1, `${name} (${windows} windows)`);
       }
     } finally {
-      await session.close();
       progress.stop();
     }
     const report: ClassifyReport = {

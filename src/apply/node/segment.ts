@@ -6,7 +6,9 @@ import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NetworkImage } from '../../cohort/network-image.ts';
 import { readForNetwork } from '../../cohort/node/read-for-network.ts';
+import type { Progress } from '../../common/progress.ts';
 import type { Session } from '../../engine/backend.ts';
+import { stoppableSession } from '../../engine/stoppable.ts';
 import { countVoxels } from '../../geometry/statistics.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { type Segment, writeDicomSegmentation } from '../../images/node/dicom-segmentation.ts';
@@ -15,12 +17,12 @@ import { labelColour } from '../../images/pictures/pair-picture.ts';
 import { bytesOf } from '../../images/stored-image.ts';
 import type { Task } from '../../model/configuration.ts';
 import { jsonText } from '../../model/node/model-folder.ts';
-import { predictionProgram } from '../../model/task-programs.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { allDone, readAt, withScratch, writeAt, writeFileAtomic } from '../../platform/node/files.ts';
 import { guardInputs, modelInputs } from '../../platform/node/guard.ts';
 import { isMachineTrouble } from '../../platform/node/machine.ts';
 import { openResults } from '../../platform/node/results.ts';
+import { type OpenNetwork, type TrainedNetwork, taskOfNetwork, windowsFor } from '../network.ts';
 import {
   type ImageToSegment,
   probabilityPlanes,
@@ -30,7 +32,7 @@ import {
 } from '../segmentation/segment-volume.ts';
 import { windowCount } from '../segmentation/sliding-window.ts';
 import { filesOf, type InputImage, inputImages, leftOut } from './inputs.ts';
-import { type ApplyCall, openNetwork, readNetwork, windowOf } from './network.ts';
+import { type ApplyCall, modelOf, withNetwork } from './network.ts';
 
 type SegmentationTask = Extract<Task, { kind: 'segmentation' }>;
 
@@ -82,28 +84,33 @@ const probabilityName = (image: string, { code, name }: SegmentationTask['labels
  * @throws UsageError before anything is computed; WorkError if the model cannot be used, or nothing more can be computed or written
  */
 export async function segmentImages(call: SegmentCall): Promise<SegmentReport> {
-  const { out, backend, progress, overlap = 0.5, probabilities = false, dicom = false, overwrite = false } = call;
-  const network = await readNetwork(call.model, call.modality, 'segmentation');
-  const task = network.configuration.task as SegmentationTask;
-  const window = windowOf(call.window, task.patch);
+  return withNetwork(call, (open, progress) => segmentWith(open, progress, call));
+}
+
+async function segmentWith(open: OpenNetwork, progress: Progress, call: SegmentCall): Promise<SegmentReport> {
+  const { out, probabilities = false, dicom = false, overwrite = false } = call;
+  const { network, backend } = open;
+  const task = taskOfNetwork(network, 'segmentation');
+  const { window, overlap } = windowsFor(network, call);
   const inputs = await inputImages(call.inputs, { series: call.series, out });
   const names = inputs.images.flatMap(({ name, source }) => [
     labelsName(name),
     ...(probabilities ? task.labels.map((label) => probabilityName(name, label)) : []),
     ...(dicom && source.kind === 'dicom' ? [dicomName(name)] : []),
   ]);
-  return guardInputs([...filesOf(inputs.images), ...(await modelInputs(call.model))], async () => {
+  return guardInputs([...filesOf(inputs.images), ...(await modelInputs(modelOf(call)))], async () => {
     const results = await openResults(out, { names: [...names, REPORT], overwrite, by: 'gvsl segment' });
     const images: SegmentedImage[] = [];
     const failed = [...inputs.failed];
     const warnings = [...inputs.warnings];
-    const session = await openNetwork(network, backend, predictionProgram(network.architecture, window), window);
     try {
+      const session = stoppableSession(await open.session('predict', window), call.signal);
       progress.say(
         `${inputs.images.length} ${inputs.images.length === 1 ? 'image' : 'images'}, windows of ${window.join(' x ')} voxels of ${network.preprocessing.spacingMm.join(' x ')} mm; computing ${backend.description}`,
       );
       for (const input of inputs.images) {
-        const result = await segmentOne(call, input, session, task, window, overlap, network.preprocessing);
+        call.signal?.throwIfAborted();
+        const result = await segmentOne(call, input, session, task, window, overlap, network, progress);
         if (typeof result === 'string') warnings.push(result);
         else if ('reason' in result) {
           failed.push(result);
@@ -114,7 +121,6 @@ export async function segmentImages(call: SegmentCall): Promise<SegmentReport> {
         }
       }
     } finally {
-      await session.close();
       progress.stop();
     }
     const report: SegmentReport = {
@@ -136,16 +142,17 @@ export async function segmentImages(call: SegmentCall): Promise<SegmentReport> {
  * @throws what ends the whole batch: trouble while computing, and the machine's
  */
 async function segmentOne(
-  { out, progress, modality, channel, probabilities = false, dicom = false }: SegmentCall,
+  { out, channel, probabilities = false, dicom = false }: SegmentCall,
   input: InputImage,
   session: Session,
   task: SegmentationTask,
   window: Zyx,
   overlap: number,
-  preprocessing: Parameters<typeof readForNetwork>[1],
+  { preprocessing, modalityIsCertain }: TrainedNetwork,
+  progress: Progress,
 ): Promise<SegmentedImage | Failure | string> {
   const { name, source } = input;
-  const image = await readForSegmentation(source, preprocessing, modality !== undefined, channel).catch((error: unknown) =>
+  const image = await readForSegmentation(source, preprocessing, modalityIsCertain, channel).catch((error: unknown) =>
     failureOf(error, source.path),
   );
   if ('reason' in image) return image;

@@ -123,6 +123,13 @@ export function sampleNearest({ geometry, data }: Volume, { x: xs, y: ys, z: zs 
   }
 }
 
+/** A label map on `grid`, all of it: see `sampleNearest`. */
+export function warpLabelMap(labels: Volume, map: PhysicalMap, grid: Geometry): Volume {
+  const data = emptyLike(labels.data, voxelCount(grid.size));
+  forEachRow(map, grid, physicalToVoxel(labels.geometry), (row, at) => sampleNearest(labels, row, data, at));
+  return { geometry: grid, data };
+}
+
 /** How many of the places, in voxels of an image of this size, lie inside it. */
 export function countInside([nx, ny, nz]: Xyz, { x: xs, y: ys, z: zs }: MappedRow): number {
   let count = 0;

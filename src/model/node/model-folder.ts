@@ -18,7 +18,7 @@ import {
   modelConfigurationSchema,
   parseModelConfiguration,
 } from '../configuration.ts';
-import type { NamedTensor } from '../safetensors.ts';
+import { type NamedTensor, requireFinite } from '../safetensors.ts';
 import { readSafetensors, writeSafetensors } from './safetensors.ts';
 
 /** A configuration is a page of text; the record of a run lists its subjects. */
@@ -78,15 +78,6 @@ export async function writeModel(
   // "pt" is what PyTorch's readers look for: the names and shapes are a state dict's.
   await writeSafetensors(join(folder, MODEL_FILE), parameters, { format: 'pt' });
   await writeFileAtomic(join(folder, CONFIG_FILE), jsonText(checked));
-}
-
-/** A network computes with any bytes: what is damaged must not become an empty label map. @throws WorkError naming file and tensor */
-export function requireFinite(tensors: Iterable<NamedTensor>, file: string): void {
-  for (const { name, data } of tensors) {
-    const bad = data.findIndex((value) => !Number.isFinite(value));
-    if (bad >= 0)
-      throw new WorkError(`${file}: ${name} holds ${data[bad]} at index ${bad}: the file is damaged; take a copy of it`);
-  }
 }
 
 /**

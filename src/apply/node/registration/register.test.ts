@@ -20,7 +20,7 @@ import { STATES } from '../../../model/optimizer.ts';
 import { initialParameters, parameterTable, valuesOf } from '../../../model/parameters.ts';
 import { createBackend } from '../../../platform/node/backends.ts';
 import { planMatch } from '../../registration/match.ts';
-import { readMatchingNetwork } from './network.ts';
+import { readNetwork } from '../network.ts';
 import { type RegisterCall, type RegistrationReport, registerImages } from './register.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gvsl-register-'));
@@ -257,7 +257,7 @@ describe('registration', () => {
     expect(report.deformationMm.max).toBeGreaterThan(0.5);
     const { data: ours } = (await readImage(at('random-out', 'warped.nii.gz'))).volume;
 
-    const { architecture, parameters } = await readMatchingNetwork(model);
+    const { architecture, parameters } = await readNetwork(model);
     const session = await backend.open(matchingProgram(architecture, toZyx(size)).program);
     await session.writeState(STATES.parameters, parameters);
     const scaled = ({ data }: Volume<Float32Array>): Float32Array => {
@@ -433,7 +433,7 @@ describe('wrong input', () => {
 
 describe('memory', () => {
   it('decides: both images whole, tiles as in training, smaller ones, or a refusal with advice', async () => {
-    const network = { ...(await readMatchingNetwork(identityModel)), trainedPatch: [48, 64, 64] as const };
+    const network = { ...(await readNetwork(identityModel)), trainedPatch: [48, 64, 64] as const };
     const plan = (bytes: number, tile?: number) =>
       planMatch(network, backend, [150, 100, 80], [120, 110, 90], { bytes, limit: 'a test' }, tile);
     const whole = plan(1e12);

@@ -10,10 +10,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readForNetwork } from '../../../cohort/node/read-for-network.ts';
 import type { PrepareOptions } from '../../../cohort/prepare-options.ts';
-import { UsageError, WorkError } from '../../../common/errors.ts';
+import { UsageError } from '../../../common/errors.ts';
 import { formatBytes } from '../../../common/format-bytes.ts';
 import type { Progress } from '../../../common/progress.ts';
-import type { Backend } from '../../../engine/backend.ts';
 import { type Affine, applyAffine, physicalToVoxel, voxelToPhysical } from '../../../geometry/affine.ts';
 import { emptyLike } from '../../../geometry/empty-like.ts';
 import { orientationCode } from '../../../geometry/orientation.ts';
@@ -23,12 +22,13 @@ import { voxelTypeOf } from '../../../images/stored-image.ts';
 import { jsonText } from '../../../model/node/model-folder.ts';
 import { writeFileAtomic } from '../../../platform/node/files.ts';
 import { guardInputs, type Input, modelInputs } from '../../../platform/node/guard.ts';
-import { availableTo } from '../../../platform/node/memory.ts';
 import { openResults } from '../../../platform/node/results.ts';
-import { matchVolumes, planMatch } from '../../registration/match.ts';
-import { displacementPlanes, IDENTITY, jacobianPlanes, mappedRows, type PhysicalMap } from '../../registration/physical-map.ts';
-import { centreOf, stagesOf } from '../../registration/stages.ts';
-import { coveredShare, rowWarper, sampleNearest, warpImage } from '../../registration/warp.ts';
+import { matchingNetwork, type OpenNetwork } from '../../network.ts';
+import { displacementPlanes, jacobianPlanes, mappedRows, type PhysicalMap } from '../../registration/physical-map.ts';
+import { registerPrepared, type Start } from '../../registration/register.ts';
+import { centreOf } from '../../registration/stages.ts';
+import { rowWarper, sampleNearest } from '../../registration/warp.ts';
+import { type ApplyCall, modelOf, withNetwork } from '../network.ts';
 import { type ImageGrids, readLabelsOf, readLandmarkPairs } from './inputs.ts';
 import {
   type FixedImage,
@@ -40,7 +40,6 @@ import {
   measuringJacobian,
   type StageMeasures,
 } from './measure.ts';
-import { readMatchingNetwork } from './network.ts';
 import { itkAffineText } from './transform-file.ts';
 
 /** The files of a registration, in its folder. */
@@ -53,27 +52,17 @@ const REGISTRATION_FILES = {
   report: 'register.json',
 } as const;
 
-export interface RegisterCall {
-  /** A model folder or a run. */
-  readonly model: string;
+export interface RegisterCall extends Omit<ApplyCall, 'series' | 'window' | 'overlap'> {
   readonly moving: string;
   readonly fixed: string;
-  readonly out: string;
-  /** Replaces files of the results' names that no earlier call wrote (or that were changed since); inputs never. */
-  readonly overwrite?: boolean;
   readonly movingLabels?: string;
   readonly fixedLabels?: string;
   readonly movingLandmarks?: string;
   readonly fixedLandmarks?: string;
-  readonly modality?: 'ct' | 'mr';
-  /** Of images with several channels (4D), the one to take of both, from 0. */
-  readonly channel?: number;
   /** Where matching starts: the centres on one another (default), or where the files say that the images lie. */
-  readonly start?: 'centres' | 'stored';
+  readonly start?: Start;
   /** Side of tiles in voxels; by default both images whole if memory allows. */
   readonly tile?: number;
-  readonly backend: Backend;
-  readonly progress: Progress;
 }
 
 interface ImageFacts {
@@ -120,7 +109,7 @@ export interface RegistrationReport {
 }
 
 /** The files that the call reads, and the model's. */
-async function inputsOf({ model, ...call }: RegisterCall): Promise<Input[]> {
+async function inputsOf(call: RegisterCall): Promise<Input[]> {
   const given = {
     'the moving image': call.moving,
     'the fixed image': call.fixed,
@@ -130,7 +119,7 @@ async function inputsOf({ model, ...call }: RegisterCall): Promise<Input[]> {
     'the landmarks of the fixed image': call.fixedLandmarks,
   };
   const named = Object.entries(given).flatMap(([what, path]) => (path === undefined ? [] : [{ what, path }]));
-  return [...named, ...(await modelInputs(model))];
+  return [...named, ...(await modelInputs(modelOf(call)))];
 }
 
 function checkPairs(call: RegisterCall): void {
@@ -181,26 +170,6 @@ async function readFixed(...image: Parameters<typeof readMoving>): Promise<ReadI
   const { path, grid, ras, problems, cropped } = await readMoving(...image);
   return { path, grid, ras, problems, cropped };
 }
-
-/** The moving image as the network sees it, on the fixed image's prepared grid. @throws WorkError if nothing of it lies there */
-function whereStored(moving: ReadImage & MovingImage, fixed: ReadImage): Volume<Float32Array> {
-  const identity: PhysicalMap = { affine: IDENTITY, residual: null };
-  const grid = fixed.cropped.geometry;
-  if (coveredShare(moving.grid, identity, grid) === 0)
-    throw new WorkError(
-      `\`start\` stored: as their files say, ${moving.path} and ${fixed.path} lie apart and share no place; leave it out to start centre on centre`,
-    );
-  return warpImage(moving.prepared, identity, grid, 0);
-}
-
-/** By how many degrees the prepared grids are turned against each other. */
-function angleBetweenDeg({ direction: a }: Geometry, { direction: b }: Geometry): number {
-  // the trace of a^T b, a rotation
-  const trace = a.reduce((sum, value, i) => sum + value * b[i], 0);
-  return (Math.acos(Math.max(-1, Math.min(1, (trace - 1) / 2))) * 180) / Math.PI;
-}
-/** Less is a scan's ordinary tilt. */
-const TURNED_DEG = 10;
 
 /**
  * Writes everything that lies on the fixed image's grid, plane by plane: each file is compressed in threads of its own while the next planes are
@@ -259,18 +228,16 @@ function writeFields(
  */
 export async function registerImages(call: RegisterCall): Promise<RegistrationReport> {
   checkPairs(call);
-  const network = await readMatchingNetwork(call.model, call.modality);
-  return guardInputs(await inputsOf(call), () => registerWith(network, call));
+  return withNetwork(call, async (open, progress) => {
+    matchingNetwork(open.network);
+    return guardInputs(await inputsOf(call), () => registerWith(open, progress, call));
+  });
 }
 
-async function registerWith(
-  network: Awaited<ReturnType<typeof readMatchingNetwork>>,
-  call: RegisterCall,
-): Promise<RegistrationReport> {
-  const { out, backend, progress, overwrite = false } = call;
+async function registerWith(open: OpenNetwork, progress: Progress, call: RegisterCall): Promise<RegistrationReport> {
+  const { out, signal, overwrite = false } = call;
+  const { folder, configuration, preprocessing: options, modalityIsCertain: certain } = open.network;
   const results = await openResults(out, { names: Object.values(REGISTRATION_FILES), overwrite, by: 'gvsl register' });
-  const options = network.preprocessing;
-  const certain = call.modality !== undefined;
   const fixed = await readFixed(call.fixed, options, certain, call.channel);
   const moving = await readMoving(call.moving, options, certain, call.channel);
   const readLabels = async () => {
@@ -286,22 +253,22 @@ async function registerWith(
       : { pairs: [], unpaired: [] };
 
   const start = call.start ?? 'centres';
-  const seen = start === 'stored' ? whereStored(moving, fixed) : moving.cropped;
-  const [fixedGrid, movingGrid] = [fixed.cropped.geometry, seen.geometry];
-  const turnedDeg = angleBetweenDeg(fixedGrid, movingGrid);
-  if (turnedDeg > TURNED_DEG)
-    warnings.push(
-      `the scans' axes are turned by ${turnedDeg.toFixed(0)} degrees against each other; matching starts axis on axis, as training did (\`start\` stored: as the files say)`,
-    );
-  const plan = planMatch(network, backend, fixedGrid.size, movingGrid.size, availableTo(backend), call.tile);
-  if (plan.reason) progress.say(`${plan.reason}: matched in ${plan.tiles.length} tiles of ${plan.size.join(' x ')} voxels`);
-  progress.say(`computing  ${backend.description}, ${formatBytes(plan.neededBytes)}`);
-  if (plan.tiles.length > 1) progress.start(plan.tiles.length, 'tiles');
-  const match = await matchVolumes(network, backend, plan, seen, fixed.cropped, () => {
-    if (plan.tiles.length > 1) progress.advance();
+  const matched = await registerPrepared(open, {
+    moving,
+    fixed,
+    start,
+    tile: call.tile,
+    signal,
+    onPlan: ({ reason, tiles, size, neededBytes }) => {
+      if (reason) progress.say(`${reason}: matched in ${tiles.length} tiles of ${size.join(' x ')} voxels`);
+      progress.say(`computing  ${open.backend.description}, ${formatBytes(neededBytes)}`);
+      if (tiles.length > 1) progress.start(tiles.length, 'tiles');
+    },
+    onTile: () => progress.advance(),
   }).finally(() => progress.stop());
-
-  const stages = stagesOf(match, fixedGrid, movingGrid, network.architecture.heads.affine, start);
+  const { plan, stages } = matched;
+  warnings.push(...matched.warnings);
+  const fixedGrid = fixed.cropped.geometry;
   const map = stages.at(-1)![1];
   const { movingLabels, fixedLabels } = await readLabels();
   const labels = movingLabels &&
@@ -330,7 +297,7 @@ async function registerWith(
   const { modality, spacingMm, intensity, crop } = options;
   const { report: _report, warpedLabels, ...always } = files;
   const report: RegistrationReport = {
-    model: { folder: network.folder, step: network.step },
+    model: { folder, step: configuration.step },
     moving: factsOf(moving),
     fixed: factsOf(fixed),
     preprocessing: { modality, spacingMm, intensity, crop },

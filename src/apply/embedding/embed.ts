@@ -1,0 +1,58 @@
+/** The features that a network has of a prepared image. */
+import { WorkError } from '../../common/errors.ts';
+import { formatBytes } from '../../common/format-bytes.ts';
+import { stoppableSession } from '../../engine/stoppable.ts';
+import { type Geometry, toZyx, type Volume, voxelCount } from '../../geometry/volume.ts';
+import type { OpenNetwork, WindowPlace } from '../network.ts';
+import { windowCount } from '../segmentation/sliding-window.ts';
+import { counting, type WorkOptions } from '../work.ts';
+import { type VolumeFeatures, volumeFeatures } from './volume-features.ts';
+
+export interface EmbedResult {
+  /** The features of every voxel: (channels, D, H, W) on the grid of `geometry`. */
+  readonly local: { readonly data: Float32Array; readonly shape: readonly [number, number, number, number] };
+  /** The feature of the whole image: the bottleneck's, averaged over space. */
+  readonly global: Float32Array;
+  /** Red, green and blue of every voxel, 0 to 1: the first three principal components of the local features. */
+  readonly colours: VolumeFeatures['colours'];
+  /** Share of the local features' variance that each component explains. */
+  readonly explained: readonly number[];
+  /** What the network saw: the prepared image's grid, and its values in [0, 1]. */
+  readonly geometry: Geometry;
+  readonly seen: Float32Array;
+  readonly windows: number;
+  readonly warnings: readonly string[];
+}
+
+/** The features of a prepared image. @param name for messages */
+export async function embedPrepared(
+  open: OpenNetwork,
+  name: string,
+  cropped: Volume<Float32Array>,
+  { window, overlap }: WindowPlace,
+  { progress, signal }: WorkOptions,
+): Promise<Omit<EmbedResult, 'warnings'>> {
+  const { architecture } = open.network;
+  const size = toZyx(cropped.geometry.size);
+  const channels = architecture.widths[8]!;
+  const bytes = 4 * voxelCount(size) * (channels + 4);
+  const available = open.memory.results();
+  if (bytes > available.bytes)
+    throw new WorkError(
+      `${name}: its local features need ${formatBytes(bytes)}; there are ${formatBytes(available.bytes)} (${available.limit}): crop the image`,
+    );
+  const session = stoppableSession(await open.session('features', window), signal);
+  const windows = windowCount({ size, window, overlap });
+  const { local, global, colours, explained } = await counting(progress, windows, 'windows', (onWindow) =>
+    volumeFeatures({ session, architecture, cropped, window, overlap, onWindow }),
+  );
+  return {
+    local: { data: local, shape: [channels, size[0], size[1], size[2]] },
+    global,
+    colours,
+    explained,
+    geometry: cropped.geometry,
+    seen: cropped.data,
+    windows,
+  };
+}

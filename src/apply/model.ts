@@ -1,0 +1,277 @@
+/**
+ * A trained model on a backend: volumes in, volumes and numbers out, all in memory. Runs anywhere; `load` of `gvsl` opens one in Node, where
+ * images may be files too.
+ *
+ * Positions are in millimetres in ITK's and DICOM's frame, LPS.
+ */
+import { type NetworkImage, networkImage } from '../cohort/network-image.ts';
+import { WorkError } from '../common/errors.ts';
+import { toProgress } from '../common/progress.ts';
+import type { Backend } from '../engine/backend.ts';
+import { stoppableSession } from '../engine/stoppable.ts';
+import type { Affine } from '../geometry/affine.ts';
+import { countVoxels } from '../geometry/statistics.ts';
+import { type Geometry, toZyx, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
+import { checkedVolume } from '../images/loaded-image.ts';
+import { ncc } from '../metrics/registration/ncc.ts';
+import { type ClassifyResult, classifyPrepared } from './classification.ts';
+import { type EmbedResult, embedPrepared } from './embedding/embed.ts';
+import {
+  type MemoryLimits,
+  OpenNetwork,
+  requireDecoder,
+  type TrainedNetwork,
+  taskOfNetwork,
+  type WindowOptions,
+  windowsFor,
+} from './network.ts';
+import { displacementPlanes, jacobianPlanes, mapPoint, type PhysicalMap, type VectorField } from './registration/physical-map.ts';
+import { registerPrepared, type Start } from './registration/register.ts';
+import type { StageName } from './registration/stages.ts';
+import { warpImage, warpLabelMap } from './registration/warp.ts';
+import { probabilityPlanes, segmentationWindows, segmentVolume } from './segmentation/segment-volume.ts';
+import { windowCount } from './segmentation/sliding-window.ts';
+import { counting, type WorkOptions } from './work.ts';
+
+/** How an image goes through the network. */
+export interface ImageOptions extends WorkOptions, WindowOptions {}
+
+export interface SegmentOptions extends ImageOptions {
+  /** Also give the probability of every class: 4 bytes a voxel and class. */
+  readonly probabilities?: boolean;
+}
+
+/** A structure that was looked for. */
+export interface Structure {
+  /** Its value in label maps. */
+  readonly code: number;
+  readonly name: string;
+  readonly voxels: number;
+  readonly volumeMl: number;
+}
+
+export interface SegmentResult {
+  /** Codes, on the image's own grid. */
+  readonly labels: Volume;
+  /** Every structure that the model knows, found or not; the background is none. */
+  readonly structures: readonly Structure[];
+  /** Of each class, the background first, on the image's own grid, 0 to 1; null if they were not asked for. */
+  readonly probabilities: readonly Volume<Float32Array>[] | null;
+  /** Windows that were computed. */
+  readonly windows: number;
+  /** What is unusual about the image. */
+  readonly warnings: readonly string[];
+}
+
+export interface RegisterOptions extends WorkOptions {
+  /** Where matching starts: the centres on one another (default), or where the geometries place the images (scans of one frame). */
+  readonly start?: Start;
+  /** Side of tiles in voxels; by default both images whole if memory allows, else tiles as in training. */
+  readonly tile?: number;
+}
+
+/** The map that registers a moving image to a fixed one: from points of the fixed image to points of the moving one. */
+export interface RegisterResult {
+  /** Its affine part: fixed to moving, mm, LPS. */
+  readonly affine: Affine;
+  /** The moving image on the fixed one's grid, in its own number type. */
+  readonly warped: Volume;
+  /**
+   * Local correlation in [0, 1] of the images as the network sees them, over the fixed image's foreground: as stored, centre on centre, after the
+   * affine, after the deformable part. Correlation alone does not show that anatomy lies on anatomy.
+   */
+  readonly ncc: readonly { readonly stage: StageName; readonly value: number }[];
+  /** What the network saw at once (x, y, z), and how often. */
+  readonly network: { readonly inputSize: Xyz; readonly tiles: number; readonly reason: string };
+  readonly warnings: readonly string[];
+  /** Where a point (mm, LPS) of the fixed image lies in the moving one. */
+  mapPoint(point: Xyz): Xyz;
+  /** The displacement of every voxel of the fixed image, where the map brings it minus where it is, mm, LPS: ITK's and ANTs' field. */
+  displacement(): VectorField;
+  /** The map's Jacobian determinant at every voxel of the fixed image: 1 keeps volume, 0 or less is a fold. */
+  jacobian(): Volume<Float32Array>;
+  /** Another image of the moving patient's on the fixed image's grid, trilinear. @param background value of what lies outside it */
+  warp(image: Volume, background?: number): Volume;
+  /** A label map of the moving image on the fixed image's grid: the nearest voxel's code, 0 outside. */
+  warpLabels(labels: Volume): Volume;
+}
+
+/** Reads an image that a call is given, and prepares it as the network's cohort was. */
+export type PrepareImage<Image> = (image: Image, network: TrainedNetwork, name: string) => Promise<NetworkImage>;
+
+/** Prepares a volume in memory. @throws WorkError naming it and why it is refused */
+export const prepareVolume: PrepareImage<Volume> = async ({ geometry, data }, { preprocessing }, name) => {
+  let volume: Volume;
+  try {
+    volume = checkedVolume(geometry, data);
+  } catch (error) {
+    throw error instanceof WorkError ? new WorkError(`${name}: ${error.message}`) : error;
+  }
+  const storedType = data.constructor.name.replace('Array', '').toLowerCase();
+  const loaded = { path: name, format: 'memory', storedType, volume, volumesInFile: 1, notes: [] };
+  return networkImage(loaded, preprocessing, true);
+};
+
+/** A model that is ready to be applied. Calls run one after another; `close` gives memory and threads back. */
+export class Model<Image = Volume> extends OpenNetwork {
+  private readonly prepare: PrepareImage<Image>;
+
+  constructor(network: TrainedNetwork, backend: Backend, memory: MemoryLimits, prepare: PrepareImage<Image>) {
+    super(network, backend, memory);
+    this.prepare = prepare;
+  }
+
+  /** What it was trained for. `register` needs a matching head, `embed` a decoder. */
+  get can(): { readonly segment: boolean; readonly classify: boolean; readonly embed: boolean; readonly register: boolean } {
+    const { heads } = this.network.architecture;
+    const { segmentation, classification } = heads;
+    return {
+      segment: segmentation !== undefined,
+      classify: classification !== undefined,
+      embed: classification === undefined,
+      register: heads.matching,
+    };
+  }
+
+  /**
+   * Segments an image.
+   * @throws WorkError for a model that does not segment, an image that cannot be used, too little memory; the signal's reason
+   */
+  async segment(image: Image, options: SegmentOptions = {}): Promise<SegmentResult> {
+    const task = taskOfNetwork(this.network, 'segmentation');
+    const plan = windowsFor(this.network, options);
+    return this.exclusive(async () => {
+      const { cropped, volume, prepared } = await this.prepare(image, this.network, 'the image');
+      const toSegment = { cropped, grid: volume.geometry };
+      const session = stoppableSession(await this.session('predict', plan.window), options.signal);
+      const windows = windowCount(segmentationWindows(toSegment, plan.window, plan.overlap));
+      const seen: Float32Array[] = [];
+      const { labels, remarks } = await counting(options.progress, windows, 'windows', (onWindow) =>
+        segmentVolume({
+          session,
+          image: toSegment,
+          codes: task.labels.map(({ code }) => code),
+          ...plan,
+          ...(options.probabilities ? { onPlane: (plane) => void seen.push(plane) } : {}),
+          onWindow,
+        }),
+      );
+      const found = countVoxels(labels.data);
+      const [x, y, z] = labels.geometry.spacingMm;
+      return {
+        labels,
+        structures: task.labels.slice(1).map(({ code, name }) => {
+          const voxels = found.get(code) ?? 0;
+          return { code, name, voxels, volumeMl: (voxels * x * y * z) / 1000 };
+        }),
+        probabilities: options.probabilities
+          ? task.labels.map((_, c) => probabilitiesOf(c, seen, cropped.geometry, labels.geometry))
+          : null,
+        windows,
+        warnings: [...prepared.problems, ...remarks],
+      };
+    });
+  }
+
+  /**
+   * Classifies an image: the mean of its windows' probabilities.
+   * @throws WorkError for a model that does not classify, an image that cannot be used, too little memory; the signal's reason
+   */
+  async classify(image: Image, options: ImageOptions = {}): Promise<ClassifyResult> {
+    taskOfNetwork(this.network, 'classification');
+    const plan = windowsFor(this.network, options);
+    return this.exclusive(async () => {
+      const { cropped, prepared } = await this.prepare(image, this.network, 'the image');
+      return { ...(await classifyPrepared(this, cropped, plan, options)), warnings: prepared.problems };
+    });
+  }
+
+  /**
+   * The backbone's features of an image.
+   * @throws UsageError for a classifier, which has no local features; WorkError for an image that cannot be used, too little memory; the signal's
+   * reason
+   */
+  async embed(image: Image, options: ImageOptions = {}): Promise<EmbedResult> {
+    requireDecoder(this.network);
+    const plan = windowsFor(this.network, options);
+    return this.exclusive(async () => {
+      const { cropped, prepared, path } = await this.prepare(image, this.network, 'the image');
+      return { ...(await embedPrepared(this, path, cropped, plan, options)), warnings: prepared.problems };
+    });
+  }
+
+  /**
+   * Registers a moving image to a fixed one.
+   * @throws WorkError for a model without a matching head, images that cannot be used or lie apart, too little memory; the signal's reason
+   */
+  async register(moving: Image, fixed: Image, options: RegisterOptions = {}): Promise<RegisterResult> {
+    return this.exclusive(async () => {
+      const still = await this.prepare(fixed, this.network, 'the fixed image');
+      const moved = await this.prepare(moving, this.network, 'the moving image');
+      const progress = toProgress(options.progress);
+      const { plan, stages, warnings } = await registerPrepared(this, {
+        moving: {
+          path: moved.path,
+          grid: moved.volume.geometry,
+          cropped: moved.cropped,
+          prepared: moved.prepared.whole,
+        },
+        fixed: { path: still.path, grid: still.volume.geometry, cropped: still.cropped },
+        start: options.start ?? 'centres',
+        tile: options.tile,
+        signal: options.signal,
+        onPlan: ({ tiles }) => progress.start(tiles.length, 'tiles'),
+        onTile: () => progress.advance(),
+      }).finally(() => progress.stop());
+      const map = stages.at(-1)![1];
+      const seen = still.cropped;
+      const similarity = (stage: PhysicalMap): number =>
+        ncc(warpImage(moved.prepared.whole, stage, seen.geometry, 0).data, seen.data, toZyx(seen.geometry.size));
+      return {
+        ...registered(map, still.volume.geometry, moved),
+        ncc: stages.map(([stage, one]) => ({ stage, value: similarity(one) })),
+        network: { inputSize: plan.size, tiles: plan.tiles.length, reason: plan.reason },
+        warnings: [...still.prepared.problems, ...moved.prepared.problems, ...warnings],
+      };
+    });
+  }
+}
+
+/** One class's probabilities on the image's own grid. @param planes (classes, H, W) on the grid `source`, in the order of z */
+function probabilitiesOf(c: number, planes: readonly Float32Array[], source: Geometry, grid: Geometry): Volume<Float32Array> {
+  const inPlane = source.size[0] * source.size[1];
+  const data = new Float32Array(voxelCount(source.size));
+  for (const [z, plane] of planes.entries()) data.set(plane.subarray(c * inPlane, (c + 1) * inPlane), z * inPlane);
+  return planesTogether(grid, probabilityPlanes({ geometry: source, data }, grid, c === 0 ? 1 : 0));
+}
+
+/** A volume of its planes. */
+function planesTogether(geometry: Geometry, plane: (z: number) => Float32Array): Volume<Float32Array> {
+  const data = new Float32Array(voxelCount(geometry.size));
+  const inPlane = geometry.size[0] * geometry.size[1];
+  for (let z = 0; z < geometry.size[2]; z++) data.set(plane(z), z * inPlane);
+  return { geometry, data };
+}
+
+/** What a map can be asked for. */
+function registered(
+  map: PhysicalMap,
+  grid: Geometry,
+  { volume, background }: Pick<NetworkImage, 'volume' | 'background'>,
+): Omit<RegisterResult, 'ncc' | 'network' | 'warnings'> {
+  return {
+    affine: map.affine,
+    warped: warpImage(volume, map, grid, background),
+    mapPoint: (point) => mapPoint(map, point),
+    displacement: () => {
+      const data = new Float32Array(3 * voxelCount(grid.size));
+      const planes = displacementPlanes(map, grid);
+      const inPlane = 3 * grid.size[0] * grid.size[1];
+      for (let z = 0; z < grid.size[2]; z++) data.set(planes(z), z * inPlane);
+      return { geometry: grid, data };
+    },
+    jacobian: () => planesTogether(grid, jacobianPlanes(grid, displacementPlanes(map, grid))),
+    warp: (image, outside = 0) => warpImage(image, map, grid, outside),
+    warpLabels: (labels) => warpLabelMap(labels, map, grid),
+  };
+}

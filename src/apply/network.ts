@@ -1,0 +1,242 @@
+/**
+ * A trained network in memory, and open on a backend: what everything that applies one stands on, in Node and in a browser. Reading it from a
+ * folder is `node/network.ts`.
+ */
+import type { PrepareOptions } from '../cohort/prepare-options.ts';
+import { UsageError, WorkError } from '../common/errors.ts';
+import { formatBytes } from '../common/format-bytes.ts';
+import { parseJson } from '../common/json.ts';
+import type { Backend, Session } from '../engine/backend.ts';
+import type { Program } from '../engine/graph.ts';
+import type { Zyx } from '../geometry/volume.ts';
+import { type Architecture, hasDecoder } from '../model/architecture.ts';
+import {
+  architectureOf,
+  CONFIG_FILE,
+  MODEL_FILE,
+  type ModelConfiguration,
+  parseModelConfiguration,
+  preprocessingOf,
+  type Task,
+  trainedPatch,
+} from '../model/configuration.ts';
+import { flatTensor } from '../model/named-parameters.ts';
+import { STATES } from '../model/optimizer.ts';
+import { parameterTable } from '../model/parameters.ts';
+import { type NamedTensor, readTensors } from '../model/safetensors.ts';
+import { featuresProgram, predictionProgram } from '../model/task-programs.ts';
+import type { MatchingNetwork } from './registration/match.ts';
+
+export type Modality = 'ct' | 'mr';
+
+export interface TrainedNetwork {
+  /** The folder that it was read from, or another name of it: for messages and reports. */
+  readonly folder: string;
+  readonly configuration: ModelConfiguration;
+  readonly architecture: Architecture;
+  /** The flat state 'parameters' of its programs. */
+  readonly parameters: Float32Array;
+  /** How images must be prepared for it. */
+  readonly preprocessing: PrepareOptions;
+  /** Whether the caller said what the images are: what a file says else is then a warning alone. */
+  readonly modalityIsCertain: boolean;
+}
+
+/**
+ * A network of its configuration and named parameters.
+ * @param modality what the images are, for a model that does not say
+ * @throws WorkError for parameters that are not its architecture's; UsageError if the modality is missing or another than its own
+ */
+export function trainedNetwork(
+  folder: string,
+  configuration: ModelConfiguration,
+  tensors: ReadonlyMap<string, NamedTensor>,
+  modality?: Modality,
+): TrainedNetwork {
+  const architecture = architectureOf(configuration, folder);
+  return {
+    folder,
+    configuration,
+    architecture,
+    parameters: flatTensor(parameterTable(architecture), tensors, folder),
+    preprocessing: preprocessingOf(configuration, folder, modality),
+    modalityIsCertain: modality !== undefined,
+  };
+}
+
+/** The contents of the two files of a model folder (docs/file-formats.md). */
+export interface ModelFiles {
+  /** The folder's name, for messages. */
+  readonly name: string;
+  /** config.json */
+  readonly config: string;
+  /** model.safetensors */
+  readonly weights: ArrayBuffer;
+}
+
+/** A network of the contents of its two files. @throws WorkError or UsageError naming the file and what is wrong with it */
+export function networkOfFiles({ name, config, weights }: ModelFiles, modality?: Modality): TrainedNetwork {
+  let document: unknown;
+  try {
+    document = parseJson(config);
+  } catch (error) {
+    throw new WorkError(`${name}/${CONFIG_FILE}: cannot be read as JSON: ${(error as Error).message}`);
+  }
+  const configuration = parseModelConfiguration(document, `${name}/${CONFIG_FILE}`);
+  return trainedNetwork(name, configuration, readTensors(new Uint8Array(weights), `${name}/${MODEL_FILE}`), modality);
+}
+
+type TaskOf<Kind extends Task['kind']> = Extract<Task, { kind: Kind }>;
+
+/** What the network tells apart. @throws WorkError if it was not trained for that */
+export function taskOfNetwork<Kind extends Task['kind']>({ folder, configuration }: TrainedNetwork, kind: Kind): TaskOf<Kind> {
+  const { task } = configuration;
+  if (task?.kind !== kind)
+    throw new WorkError(
+      `${folder}: ${task ? `a network for ${task.kind}` : 'a network without a head for a task'}; expected one for ${kind}: train it with gvsl train ${kind} --init ${folder}`,
+    );
+  return task as TaskOf<Kind>;
+}
+
+/** The network as what matches images. @throws WorkError if it has no matching head */
+export function matchingNetwork({ folder, configuration, architecture, parameters }: TrainedNetwork): MatchingNetwork {
+  if (!architecture.heads.matching)
+    throw new WorkError(
+      `${folder}: this network has no matching head, so it cannot register one image to another; use a model that was pre-trained with it`,
+    );
+  return { architecture, parameters, trainedPatch: trainedPatch(configuration) };
+}
+
+/** @throws UsageError for a network without local features */
+export function requireDecoder({ folder, architecture }: TrainedNetwork): void {
+  if (!hasDecoder(architecture.heads))
+    throw new UsageError(`${folder}: a classifier has no decoder, so no local features; give a pre-trained model or a segmenter`);
+}
+
+/** Voxels that the network sees at a time: (z, y, x), or one side for all three. */
+export type Window = number | Zyx;
+
+const [MIN_SIDE, MAX_SIDE] = [8, 512];
+/** Sides of the window if the model does not say what it was trained with. */
+const DEFAULT_SIDE = 64;
+const DEFAULT_OVERLAP = 0.5;
+const MAX_OVERLAP = 0.9;
+
+/** How a network goes over an image. */
+export interface WindowOptions {
+  /** Default: the crops of training. */
+  readonly window?: Window;
+  /** Minimum overlap of neighbouring windows, as a fraction of the side, 0 to 0.9. Default 0.5. */
+  readonly overlap?: number;
+}
+
+/** How windows lie: their size (z, y, x), and the minimum overlap of neighbours. */
+export interface WindowPlace {
+  readonly window: Zyx;
+  readonly overlap: number;
+}
+
+/** The windows of a network. @throws UsageError for sizes that are none */
+export function windowsFor({ configuration }: TrainedNetwork, { window, overlap = DEFAULT_OVERLAP }: WindowOptions): WindowPlace {
+  if (!(overlap >= 0 && overlap <= MAX_OVERLAP))
+    throw new UsageError(`\`overlap\` ${overlap}: expected a share from 0 to ${MAX_OVERLAP}`);
+  if (window === undefined) return { window: trainedPatch(configuration) ?? [DEFAULT_SIDE, DEFAULT_SIDE, DEFAULT_SIDE], overlap };
+  const sides: Zyx = typeof window === 'number' ? [window, window, window] : window;
+  if (sides.length !== 3 || sides.some((side) => !Number.isInteger(side) || side < MIN_SIDE || side > MAX_SIDE))
+    throw new UsageError(
+      `\`window\` ${new Set(sides).size === 1 ? sides[0] : sides.join(',')}: expected one side from ${MIN_SIDE} to ${MAX_SIDE} voxels, or three as z,y,x`,
+    );
+  return { window: sides, overlap };
+}
+
+export interface AvailableMemory {
+  readonly bytes: number;
+  /** What limits it, in words. */
+  readonly limit: string;
+}
+
+/** How much memory may be taken now, by a session of the backend and by results. */
+export interface MemoryLimits {
+  session(): AvailableMemory;
+  results(): AvailableMemory;
+}
+
+/** Opens a session of a program with these parameters. @throws WorkError if it does not fit into memory */
+export async function openSession(
+  parameters: Float32Array,
+  backend: Backend,
+  program: Program,
+  window: Zyx,
+  available: AvailableMemory,
+): Promise<Session> {
+  const needed = backend.memoryBytes(program);
+  const limit =
+    available.bytes <= backend.memoryLimitBytes
+      ? available
+      : { bytes: backend.memoryLimitBytes, limit: `the most that the backend ${backend.name} can address` };
+  if (needed > limit.bytes)
+    throw new WorkError(
+      `too little memory: windows of ${window.join(' x ')} need ${formatBytes(needed)}; there are ${formatBytes(limit.bytes)} (${limit.limit}). Choose smaller windows with \`window\``,
+    );
+  const session = await backend.open(program);
+  await session.writeState(STATES.parameters, parameters);
+  return session;
+}
+
+const PROGRAMS = { predict: predictionProgram, features: featuresProgram };
+
+/** A network open on a backend. It owns the backend's memory that it takes: `close` gives it back. */
+export class OpenNetwork {
+  readonly network: TrainedNetwork;
+  readonly backend: Backend;
+  readonly memory: MemoryLimits;
+  private held: { readonly key: string; readonly session: Session } | undefined;
+  private last: Promise<unknown> = Promise.resolve();
+  private isClosed = false;
+
+  constructor(network: TrainedNetwork, backend: Backend, memory: MemoryLimits) {
+    this.network = network;
+    this.backend = backend;
+    this.memory = memory;
+  }
+
+  /**
+   * A session of the program with the graph `predict` (a task's probabilities) or `features`. The last one is kept for the next image; what was
+   * another's is closed.
+   */
+  async session(graph: keyof typeof PROGRAMS, window: Zyx): Promise<Session> {
+    const key = [graph, ...window].join();
+    if (this.held?.key === key) return this.held.session;
+    await this.release();
+    const { architecture, parameters } = this.network;
+    const { program } = PROGRAMS[graph](architecture, window);
+    const session = await openSession(parameters, this.backend, program, window, this.memory.session());
+    this.held = { key, session };
+    return session;
+  }
+
+  /** Gives the session's memory back; the next image opens another. */
+  async release(): Promise<void> {
+    const { held } = this;
+    this.held = undefined;
+    await held?.session.close();
+  }
+
+  /** Calls on one network run one after another. @throws Error once it is closed */
+  async exclusive<Result>(work: () => Promise<Result>): Promise<Result> {
+    const before = this.last;
+    const mine = before.then(() => {
+      if (this.isClosed) throw new Error(`${this.network.folder}: the model is closed`);
+      return work();
+    });
+    this.last = mine.catch(() => {});
+    return mine;
+  }
+
+  /** Waits for what was begun, and gives all memory back. */
+  async close(): Promise<void> {
+    if (this.isClosed) return;
+    await this.exclusive(() => this.release());
+    this.isClosed = true;
+  }
+}

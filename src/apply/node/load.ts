@@ -1,0 +1,52 @@
+/** Loading a trained model: images of its calls are files as well as volumes in memory. */
+import type { NetworkImage } from '../../cohort/network-image.ts';
+import { readForNetwork } from '../../cohort/node/read-for-network.ts';
+import { UsageError, WorkError } from '../../common/errors.ts';
+import type { Volume } from '../../geometry/volume.ts';
+import type { ImageSource } from '../../images/node/find.ts';
+import { Model, prepareVolume } from '../model.ts';
+import type { TrainedNetwork } from '../network.ts';
+import { inputImages } from './inputs.ts';
+import { memoryFor, type OpenOptions, openBackend, readNetwork } from './network.ts';
+
+/** An image of a call: a file or a folder of one DICOM series, with what chooses among several; or a volume in memory. */
+export type ImageInput =
+  | string
+  | Volume
+  | {
+      readonly path: string;
+      /** Of a DICOM folder with several series: its number as listed, or its UID. */
+      readonly series?: string;
+      /** Of images with several channels (4D, several values a voxel), the one to take, from 0. */
+      readonly channel?: number;
+    };
+
+async function sourceOf(path: string, series: string | undefined): Promise<ImageSource> {
+  const { images, failed } = await inputImages([path], { series });
+  if (failed.length > 0) throw new WorkError(`${failed[0]!.path}: ${failed[0]!.reason}`);
+  if (images.length > 1) throw new UsageError(`${path}: holds ${images.length} images; give one`);
+  return images[0]!.source;
+}
+
+async function prepareImage(image: ImageInput, network: TrainedNetwork, name: string): Promise<NetworkImage> {
+  if (typeof image === 'object' && 'data' in image) return prepareVolume(image, network, name);
+  const { path, series, channel } = typeof image === 'string' ? { path: image } : image;
+  return readForNetwork(await sourceOf(path, series), network.preprocessing, network.modalityIsCertain, channel);
+}
+
+/**
+ * Loads a model, to be closed by the caller.
+ * @param pathOrRun a model folder, or a run of pre-training or training (its best state)
+ * @throws WorkError for a model that is missing or damaged; UsageError for a backend that is not there, a modality that is missing or another
+ * than the model's
+ * @example
+ * const model = await load('runs/segment');
+ * const { labels, structures } = await model.segment('scan.nii.gz');
+ * await writeImage('labels.nii.gz', labels);
+ * await model.close();
+ */
+export async function load(pathOrRun: string, options: OpenOptions = {}): Promise<Model<ImageInput>> {
+  const network = await readNetwork(pathOrRun, options.modality);
+  const backend = await openBackend(options);
+  return new Model(network, backend, memoryFor(backend), prepareImage);
+}
