@@ -35,7 +35,7 @@ const inNode = {
   training: [...neutral.training, 'platform'],
 };
 const everyRoom = [...Object.keys(neutral), 'platform'];
-const wholeRooms = { study: everyRoom, report: everyRoom, 'cli/bench': everyRoom };
+const wholeRooms = { study: everyRoom, report: everyRoom, 'cli/bench': everyRoom, 'cli/doctor': [...everyRoom, 'cli/bench'] };
 
 /** A rule: these files import their own room and the named ones alone. */
 const layer = (room, others, from) => ({

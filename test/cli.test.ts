@@ -161,8 +161,9 @@ describe('gvsl', () => {
       env: { ...process.env, TMPDIR: at('missing') },
     });
     expect(status).toBe(1);
-    const { ok, checks, build, gflops } = JSON.parse(stdout);
+    const { ok, environment, checks, build, gflops } = JSON.parse(stdout);
     expect(ok).toBe(false);
+    expect(environment).toMatchObject({ node: process.version, platform: process.platform });
     expect(build).toMatch(/^(avx2|relaxed|portable)$/);
     expect(gflops).toBeGreaterThan(0);
     expect(checks).toContainEqual({

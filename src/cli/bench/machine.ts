@@ -3,7 +3,8 @@ import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { version } from '../../common/version.ts';
 import { type CpuBuild, describeBuilds } from '../../platform/node/cpu-host.ts';
 
-export interface Machine {
+/** Versions and hardware, whatever is measured. */
+export interface System {
   readonly gvsl: string;
   readonly node: string;
   readonly v8: string;
@@ -11,6 +12,9 @@ export interface Machine {
   readonly cpu: string;
   readonly cores: number;
   readonly memoryBytes: number;
+}
+
+export interface Machine extends System {
   /** Which build of the kernels was measured. */
   readonly build: CpuBuild;
   /** What that build uses here, in words. */
@@ -21,15 +25,19 @@ export interface Machine {
   readonly date: string;
 }
 
+export const describeSystem = (): System => ({
+  gvsl: version,
+  node: process.version,
+  v8: process.versions.v8,
+  system: `${type()} ${release()} ${process.arch}`,
+  cpu: cpus()[0]?.model.trim() ?? 'unknown processor',
+  cores: availableParallelism(),
+  memoryBytes: totalmem(),
+});
+
 export function describeMachine(build: CpuBuild, threads: number, gpu?: string): Machine {
   return {
-    gvsl: version,
-    node: process.version,
-    v8: process.versions.v8,
-    system: `${type()} ${release()} ${process.arch}`,
-    cpu: cpus()[0]?.model.trim() ?? 'unknown processor',
-    cores: availableParallelism(),
-    memoryBytes: totalmem(),
+    ...describeSystem(),
     build,
     buildWhy: describeBuilds().find((each) => each.build === build)!.why,
     threads,

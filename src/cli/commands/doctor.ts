@@ -1,4 +1,4 @@
-/** `gvsl doctor`: what does this machine offer, and what would one gain? */
+/** `gvsl doctor`: what does this machine offer, and what would help? */
 import type { Command } from 'commander';
 import { action } from '../run-command.ts';
 
@@ -7,10 +7,15 @@ export function registerDoctor(program: Command): void {
   const command = program
     .command('doctor')
     .description('check this machine: Node, processor, kernel builds, memory, GPU, image reading; and suggest fixes')
-    .addHelpText('after', '\nExample:\n  gvsl doctor\n\nExit code 1 if a required check fails.');
+    .addHelpText(
+      'after',
+      '\nExamples:\n  gvsl doctor\n  gvsl doctor --json > doctor.json   # to attach to a report of a problem\n\nExit code 1 if a required check fails.',
+    );
   action(command, async () => {
     const { bestBuild } = await import('../../platform/node/cpu-host.ts');
-    const { checksText, probesOf, reportOf, runChecks } = await import('../bench/doctor.ts');
+    const { checksText, runChecks } = await import('../doctor/check.ts');
+    const { probesOf } = await import('../doctor/probes.ts');
+    const { reportOf } = await import('../doctor/report.ts');
     const checks = await runChecks(probesOf());
     const report = reportOf(checks, bestBuild());
     return { json: report, text: checksText(checks), exitCode: report.ok ? 0 : 1 };

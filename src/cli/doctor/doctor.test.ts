@@ -1,11 +1,18 @@
 /** The doctor's checks on this machine, and how a failure is told. */
+import { availableParallelism, totalmem } from 'node:os';
 import { describe, expect, it } from 'vitest';
+import { version } from '../../common/version.ts';
 import type { Backend } from '../../engine/backend.ts';
 import { referenceBackend } from '../../engine/backends/reference/backend.ts';
-import { bestBuild } from '../../platform/node/cpu-host.ts';
-import { agreement, type Check, checksText, judgeCores, judgeNode, probesOf, reportOf, runChecks } from './doctor.ts';
+import { bestBuild, CPU_BUILDS } from '../../platform/node/cpu-host.ts';
+import { installedVersion } from '../../platform/node/optional-packages.ts';
+import { agreement } from './agreement.ts';
+import { type Check, checksText, runChecks } from './check.ts';
+import { judgeCores, judgeNode, probesOf } from './probes.ts';
+import { reportOf } from './report.ts';
 
 const NAMES = [
+  'gvsl',
   'Node',
   'V8',
   'system',
@@ -69,8 +76,28 @@ describe('gvsl doctor', () => {
       '              install it',
       '1 of 4 checks failed: fix these first; gvsl cannot work here without them',
     ]);
-    expect(reportOf(checks, 'relaxed')).toEqual({ ok: false, checks, build: 'relaxed', gflops: 99 });
+    expect(reportOf(checks, 'relaxed')).toMatchObject({ ok: false, checks, build: 'relaxed', gflops: 99 });
     expect(reportOf(checks.slice(0, 2), 'avx2')).toMatchObject({ ok: true, gflops: null });
+  });
+
+  it('reports what somebody who helps would ask for', () => {
+    const gpu: Check = { name: 'GPU', status: 'warn', found: 'none', advice: 'get one', adapters: [] };
+    expect(reportOf([gpu], 'portable').environment).toEqual({
+      gvsl: version,
+      node: process.version,
+      v8: process.versions.v8,
+      system: expect.stringContaining(process.arch),
+      platform: process.platform,
+      arch: process.arch,
+      cpu: expect.any(String),
+      cores: availableParallelism(),
+      usableThreads: { threads: expect.any(Number), limit: expect.any(String) },
+      memoryBytes: totalmem(),
+      availableMemory: { bytes: expect.any(Number), limit: expect.any(String) },
+      builds: CPU_BUILDS.map((build) => ({ build, available: expect.any(Boolean), why: expect.any(String) })),
+      packages: { webgpu: installedVersion('webgpu') },
+      webgpu: { adapters: [], state: 'none: get one' },
+    });
   });
 
   it('makes of what a probe throws a failure with its remedy', async () => {

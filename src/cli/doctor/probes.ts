@@ -1,58 +1,26 @@
-/** What this machine offers gvsl, what it uses of it, and what one would gain: a list of checks, each with plain advice. */
+/** What this machine offers gvsl, what it uses of it, and what would help: each check with plain advice. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, cpus, release, tmpdir, totalmem, type } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatBytes } from '../../common/format-bytes.ts';
-import { randomStream } from '../../common/random.ts';
-import type { Backend } from '../../engine/backend.ts';
-import { referenceBackend } from '../../engine/backends/reference/backend.ts';
 import { webGpuBackend } from '../../engine/backends/webgpu/backend.ts';
-import { elementCount, Graph, type Program } from '../../engine/graph.ts';
-import { conv3d } from '../../engine/ops/conv3d/conv3d.ts';
 import { IDENTITY_3 } from '../../geometry/volume.ts';
 import { readImage } from '../../images/node/read.ts';
 import { writeImage } from '../../images/node/write.ts';
-import { bestBuild, type CpuBuild, describeBuilds, hasAvx2, nodeCpuBackend } from '../../platform/node/cpu-host.ts';
+import { bestBuild, describeBuilds, hasAvx2, nodeCpuBackend } from '../../platform/node/cpu-host.ts';
 import { type AvailableThreads, availableBytes, availableThreads } from '../../platform/node/limits.ts';
 import { type AdapterSummary, listAdapters, nodeWebGpuHost } from '../../platform/node/webgpu-host.ts';
 import { measureConvolution } from '../../training/node/speed.ts';
-
-export type Status = 'ok' | 'warn' | 'fail';
-
-export interface Check {
-  readonly name: string;
-  readonly status: Status;
-  /** What was found. */
-  readonly found: string;
-  /** What to do about it; null if there is nothing to do. */
-  readonly advice: string | null;
-  /** Thousand millions of floating-point operations a second; only of a check that measures them. */
-  readonly gflops?: number;
-  /** Of the check of GPUs. */
-  readonly adapters?: readonly AdapterSummary[];
-}
-
-/** What a check finds out; its probe knows its name. */
-type Finding = Omit<Check, 'name'>;
-
-/** One thing to look at. What it throws is a failure, told with `remedy`. */
-export interface Probe {
-  readonly name: string;
-  readonly remedy: string;
-  readonly run: () => Promise<Finding>;
-}
-
-const ok = (found: string): Finding => ({ status: 'ok', found, advice: null });
-const warn = (found: string, advice: string): Finding => ({ status: 'warn', found, advice });
+import { describeSystem } from '../bench/machine.ts';
+import { agreement } from './agreement.ts';
+import { type Finding, ok, type Probe, warn } from './check.ts';
 
 const NEEDED_NODE: readonly [number, number] = [20, 19];
 /** Where V8 makes 256-bit arithmetic of the kernels. */
 const FAST_NODE = 24;
 /** Below this the demo does not fit. */
 const NEEDED_BYTES = 2 ** 30;
-/** Rounding of single precision over the 432 products of a sum comes to some 1e-7; a kernel that is wrong differs by far more. */
-const TOLERANCE = 1e-5;
-const REPORT_IT = 'please report it with the full output of this command';
+const REPORT_IT = 'please report it with the output of gvsl doctor --json';
 
 /** Whether a version is new enough, and fast. */
 export function judgeNode(found: string, wideArithmetic: boolean): Finding {
@@ -75,43 +43,6 @@ export function judgeCores(seen: number, { threads, limit }: AvailableThreads): 
   return threads > 1
     ? ok(`${threads} available (${limit})`)
     : warn(`1 available (${limit})`, 'training scales with cores: lift the limit of the container if there is one');
-}
-
-function smallProgram(): Program {
-  const graph = new Graph();
-  graph.output('y', conv3d(graph, graph.input('x', [2, 16, 6, 7, 8]), graph.input('weight', [24, 16, 3, 3, 3])));
-  return { states: new Map(), graphs: new Map([['main', graph]]) };
-}
-
-/** The worst difference from the reference backend, relative to the largest value. */
-async function worstDifference(backend: Backend): Promise<number> {
-  const program = smallProgram();
-  const random = randomStream(1, 'doctor');
-  const inputs = Object.fromEntries(
-    [...program.graphs.get('main')!.inputs].map(([name, { shape }]) => [
-      name,
-      Float32Array.from({ length: elementCount(shape) }, () => random.normal()),
-    ]),
-  );
-  const run = async (each: Backend): Promise<Float32Array> => {
-    const session = await each.open(program);
-    try {
-      return (await session.run('main', inputs)).y!;
-    } finally {
-      await session.close();
-    }
-  };
-  const [got, want] = [await run(backend), await run(referenceBackend())];
-  const largest = want.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return got.reduce((most, value, i) => Math.max(most, Math.abs(value - want[i]!)), 0) / largest;
-}
-
-/** How far a backend is from the reference. @throws Error if that is more than rounding */
-export async function agreement(backend: Backend): Promise<string> {
-  const worst = await worstDifference(backend);
-  // a NaN is wrong too
-  if (!(worst <= TOLERANCE)) throw new Error(`wrong results: differs from the reference by ${worst.toExponential(1)}`);
-  return `agrees with the reference to ${worst.toExponential(1)}`;
 }
 
 /** Does the work in a temporary folder of its own. */
@@ -161,10 +92,7 @@ async function lookForGpu(): Promise<Finding> {
   try {
     adapters = await listAdapters();
   } catch (error) {
-    return warn(
-      'none for --backend webgpu; everything runs on the CPU',
-      (error as Error).message.replace('--backend webgpu: ', ''),
-    );
+    return warn('none is used; everything runs on the CPU', (error as Error).message.replaceAll('`backend`', '--backend'));
   }
   const close = await agreement(webGpuBackend(await nodeWebGpuHost()));
   const found = `${adapters.map(describeAdapter).join('; ')}; ${close}`;
@@ -177,25 +105,19 @@ async function lookForGpu(): Promise<Finding> {
 /** The checks of this machine. `folder` is for temporary files. */
 export function probesOf(folder = tmpdir()): Probe[] {
   const used = bestBuild();
+  const { gvsl, node, v8, system, cpu, cores, memoryBytes } = describeSystem();
   return [
-    { name: 'Node', remedy: REPORT_IT, run: async () => judgeNode(process.version, process.arch === 'x64' && hasAvx2()) },
-    { name: 'V8', remedy: REPORT_IT, run: async () => ok(process.versions.v8) },
-    {
-      name: 'system',
-      remedy: REPORT_IT,
-      run: async () => ok(`${type()} ${release()} ${process.arch}, ${cpus()[0]?.model.trim() ?? 'unknown processor'}`),
-    },
-    {
-      name: 'cores',
-      remedy: REPORT_IT,
-      run: async () => judgeCores(availableParallelism(), availableThreads()),
-    },
+    { name: 'gvsl', remedy: REPORT_IT, run: async () => ok(gvsl) },
+    { name: 'Node', remedy: REPORT_IT, run: async () => judgeNode(node, process.arch === 'x64' && hasAvx2()) },
+    { name: 'V8', remedy: REPORT_IT, run: async () => ok(v8) },
+    { name: 'system', remedy: REPORT_IT, run: async () => ok(`${system}, ${cpu}`) },
+    { name: 'cores', remedy: REPORT_IT, run: async () => judgeCores(cores, availableThreads()) },
     {
       name: 'memory',
       remedy: REPORT_IT,
       run: async () => {
         const { bytes, limit } = availableBytes();
-        const found = `${formatBytes(bytes)} available (${limit}) of ${formatBytes(totalmem())}`;
+        const found = `${formatBytes(bytes)} available (${limit}) of ${formatBytes(memoryBytes)}`;
         if (bytes < NEEDED_BYTES)
           return { status: 'fail', found, advice: `free memory: the demo needs about ${formatBytes(NEEDED_BYTES)}` };
         return bytes < 4 * NEEDED_BYTES
@@ -239,55 +161,4 @@ export function probesOf(folder = tmpdir()): Probe[] {
       run: () => inFolder(folder, writeAndRead),
     },
   ];
-}
-
-/** Runs the checks one after the other; one that throws has failed, and the others go on. */
-export async function runChecks(probes: readonly Probe[]): Promise<Check[]> {
-  const checks: Check[] = [];
-  for (const { name, remedy, run } of probes) {
-    try {
-      checks.push({ name, ...(await run()) });
-    } catch (error) {
-      checks.push({ name, status: 'fail', found: (error as Error).message, advice: remedy });
-    }
-  }
-  return checks;
-}
-
-/** What `--json` prints. */
-export interface DoctorReport {
-  /** Whether gvsl works here: no check failed. */
-  readonly ok: boolean;
-  readonly checks: readonly Check[];
-  /** The build of the kernels that is used. */
-  readonly build: CpuBuild;
-  /** The highest speed measured; null if that failed. */
-  readonly gflops: number | null;
-}
-
-export function reportOf(checks: readonly Check[], build: CpuBuild): DoctorReport {
-  const speeds = checks.flatMap(({ gflops }) => gflops ?? []);
-  return {
-    ok: checks.every(({ status }) => status !== 'fail'),
-    checks,
-    build,
-    gflops: speeds.length > 0 ? Math.max(...speeds) : null,
-  };
-}
-
-const MARKS: Record<Status, string> = { ok: 'ok  ', warn: 'note', fail: 'FAIL' };
-
-/** One line a check, its advice below it, and the verdict last. */
-export function checksText(checks: readonly Check[]): string {
-  const width = Math.max(...checks.map(({ name }) => name.length));
-  const failed = checks.filter(({ status }) => status === 'fail').length;
-  const lines = checks.flatMap(({ name, status, found, advice }) => [
-    `${MARKS[status]}  ${name.padEnd(width)}  ${found}`,
-    ...(advice ? [`${' '.repeat(8 + width)}${advice}`] : []),
-  ]);
-  const verdict =
-    failed > 0
-      ? `${failed} of ${checks.length} checks failed: fix these first; gvsl cannot work here without them`
-      : 'gvsl works here';
-  return [...lines, verdict].join('\n');
 }
