@@ -5,10 +5,9 @@
  */
 import type { Session, TensorView } from '../../engine/backend.ts';
 import { composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
-import { cropPad } from '../../geometry/crop.ts';
 import { rasOrder } from '../../geometry/orientation.ts';
 import { nearestPlanes, resampleNearest } from '../../geometry/resample.ts';
-import { type Geometry, toXyz, toZyx, type Volume, voxelCount, type Zyx } from '../../geometry/volume.ts';
+import { type Geometry, toZyx, type Volume, voxelCount, type Zyx } from '../../geometry/volume.ts';
 import { slideWindows, type VoxelBox, type WindowPlan } from './sliding-window.ts';
 
 type CodeArray = Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array;
@@ -289,6 +288,31 @@ export interface Segmentation {
   readonly remarks: string[];
 }
 
+/** Cuts out the window at `start`, 0 beyond the image; tells whether it holds anything but 0. */
+function cutWindow(
+  { geometry, data }: Volume<Float32Array>,
+  start: Zyx,
+  [depth, height, width]: Zyx,
+  out: Float32Array,
+): boolean {
+  const [nx, ny, nz] = geometry.size;
+  const low = Math.max(0, -start[2]);
+  const high = Math.min(width, nx - start[2]);
+  let something = false;
+  out.fill(0);
+  for (let z = Math.max(0, -start[0]); z < depth && z + start[0] < nz; z++)
+    for (let y = Math.max(0, -start[1]); y < height && y + start[1] < ny; y++) {
+      const from = ((z + start[0]) * ny + y + start[1]) * nx + start[2];
+      const to = (z * height + y) * width;
+      for (let x = low; x < high; x++) {
+        const value = data[from + x]!;
+        out[to + x] = value;
+        something ||= value !== 0;
+      }
+    }
+  return something;
+}
+
 /** Segments one prepared image: codes on the image's own grid. */
 export async function segmentVolume({
   session,
@@ -303,9 +327,9 @@ export async function segmentVolume({
   const classes = codes.length;
   /** What the network says of a window of nothing but 0, once it was asked. */
   let ofNothing: Float32Array | undefined;
+  const part = new Float32Array(voxelCount(window));
   const predict = async (start: Zyx): Promise<Float32Array | TensorView> => {
-    const part = cropPad(cropped, toXyz(start), toXyz(window), 0).data;
-    const isNothing = part.every((value) => value === 0);
+    const isNothing = !cutWindow(cropped, start, window, part);
     const run = async (): Promise<Float32Array> => (await session.run('predict', { image: part })).probabilities!;
     if (isNothing) ofNothing ??= await run();
     const probabilities = isNothing ? ofNothing! : await (session.view?.('predict', { image: part }, 'probabilities') ?? run());

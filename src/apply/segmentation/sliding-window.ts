@@ -103,9 +103,10 @@ export async function* slideWindows(request: SlidingWindowRequest): AsyncGenerat
     for (; handedOut < until; handedOut++) {
       const [sum, weight] = [sums[handedOut % slots]!, weights[handedOut % slots]!];
       const plane = new Float32Array(sum.length);
-      for (let c = 0; c < channels; c++)
-        for (let v = 0; v < planeVoxels; v++)
-          plane[c * planeVoxels + v] = weight[v]! > 0 ? sum[v * channels + c]! / weight[v]! : 0;
+      for (let v = 0, i = 0; v < planeVoxels; v++) {
+        const all = weight[v]!;
+        for (let c = 0, to = v; c < channels; c++, i++, to += planeVoxels) plane[to] = all > 0 ? sum[i]! / all : 0;
+      }
       yield plane;
       sum.fill(0);
       weight.fill(0);
