@@ -75,7 +75,13 @@ module.exports = {
       // no-zarr.ts stands in for a package: vite.config.ts
       from: {
         orphan: true,
-        pathNot: ['\\.d\\.ts$', '^src/(index|core)\\.ts$', '^src/page/no-zarr\\.ts$', '\\.as\\.ts$', '\\.test\\.ts$'],
+        pathNot: [
+          '\\.d\\.ts$',
+          '^src/(index|engine|apply|images|methods|metrics)\\.ts$',
+          '^src/page/no-zarr\\.ts$',
+          '\\.as\\.ts$',
+          '\\.test\\.ts$',
+        ],
       },
       to: {},
     },

@@ -1,31 +1,63 @@
-/** `gvsl`: the library in Node. What also runs in browsers is in `gvsl/core`. */
+/**
+ * `gvsl`: the library in Node. Files and folders, trained models on them, cohorts, training, comparisons, reports.
+ *
+ * Runs in Node alone (20.19 or newer). What also runs in browsers: `gvsl/engine`, `gvsl/apply`, `gvsl/images`, `gvsl/methods`, `gvsl/metrics`.
+ *
+ * Errors: `UsageError` for arguments that cannot be meant (named in back-quotes in its message), `WorkError` for inputs that cannot be used, of
+ * which `MachineError` is the machine's trouble (disk full, no permission). Calls that take a `signal` stop where they can go on from or leave
+ * nothing half written; those that take `progress` tell a function how far they are.
+ */
 
-export { type ClassifyReport, classifyImages } from './apply/node/classify.ts';
-export { type EmbedReport, embedImage } from './apply/node/embed.ts';
-export { type SegmentReport, segmentImages } from './apply/node/segment.ts';
-export type { Cohort, Landmark, Subject } from './cohort/cohort.ts';
-export { readCrop, readLabelCrop, readWhole } from './cohort/node/crops.ts';
+export type { ClassifyResult } from './apply/classification.ts';
+export type { EmbedResult } from './apply/embedding/embed.ts';
+export {
+  type ImageOptions,
+  Model,
+  type RegisterOptions,
+  type RegisterResult,
+  type SegmentOptions,
+  type SegmentResult,
+  type Structure,
+} from './apply/model.ts';
+export type { MemoryLimits, Modality, OpenNetwork, TrainedNetwork, Window, WindowOptions } from './apply/network.ts';
+export { type ClassifiedImage, type ClassifyCall, type ClassifyReport, classifyImages } from './apply/node/classify.ts';
+export { type EmbedCall, type EmbedReport, embedImage } from './apply/node/embed.ts';
+export { type ImageInput, load } from './apply/node/load.ts';
+export type { ApplyCall, OpenOptions } from './apply/node/network.ts';
+export { type RegisterCall, type RegistrationReport, registerImages } from './apply/node/registration/register.ts';
+export { type SegmentCall, type SegmentedImage, type SegmentReport, segmentImages } from './apply/node/segment.ts';
+export type { Start as RegistrationStart } from './apply/registration/register.ts';
+export type { WorkOptions } from './apply/work.ts';
+export type { Cohort, CohortProblem, Landmark, Subject } from './cohort/cohort.ts';
+export { cohortReader, readCrop, readLabelCrop, readWhole } from './cohort/node/crops.ts';
 export { openCohort } from './cohort/node/open-cohort.ts';
-export { type PrepareReport, prepareCohort } from './cohort/node/prepare.ts';
+export { type PrepareCall, type PrepareReport, prepareCohort } from './cohort/node/prepare.ts';
+export type { Selection } from './cohort/node/selection.ts';
 export type { PrepareOptions } from './cohort/prepare-options.ts';
-export { UsageError, WorkError } from './common/errors.ts';
+export { MachineError, UsageError, WorkError } from './common/errors.ts';
 export { type Progress, type ProgressEvent, type ProgressListener, SILENT, toProgress } from './common/progress.ts';
 export { version } from './common/version.ts';
-export type { LoadedImage } from './images/loaded-image.ts';
+export type { Backend, BackendName, Session } from './engine/backend.ts';
+export type { Geometry, Matrix3, Volume, VoxelArray, Xyz, Zyx } from './geometry/volume.ts';
+export type { LoadedImage, ReadOptions } from './images/loaded-image.ts';
+export { type Found, findImages, type ImageSource } from './images/node/find.ts';
 export { type OpenImage, openImage, readImage } from './images/node/read.ts';
 export { type PlanesToWrite, writeImage, writePlanes, writeVectorImage } from './images/node/write.ts';
-export { DEFAULT_CONFIGURATION, type PretrainConfiguration } from './methods/gvsl/configuration.ts';
 export { type Comparison, type GoldenReport, replayGolden } from './methods/gvsl/node/golden.ts';
 export { type ClassificationsReport, scoreClassifications } from './metrics/node/classifications.ts';
-export { type SegmentationsReport, scoreSegmentations } from './metrics/node/segmentations.ts';
+export { type SegmentationsCall, type SegmentationsReport, scoreSegmentations } from './metrics/node/segmentations.ts';
 export type { ModelConfiguration } from './model/configuration.ts';
 export { type ExportReport, exportModel } from './model/node/interchange/export.ts';
 export { type ImportReport, importWeights } from './model/node/interchange/import.ts';
-export { type Model, readModel, resolveModel, writeModel } from './model/node/model-folder.ts';
-export { openSafetensors, readSafetensors, writeSafetensors } from './model/node/safetensors.ts';
+export { type Model as StoredModel, readModel, resolveModel, writeModel } from './model/node/model-folder.ts';
+export { openSafetensors, readSafetensors, type SafetensorsFile, writeSafetensors } from './model/node/safetensors.ts';
+export type { NamedTensor } from './model/safetensors.ts';
 export { createBackend } from './platform/node/backends.ts';
+export { type ReportCall, type ReportResult, writeReport } from './report/write-report.ts';
 export { compare, type StudyReport } from './study/compare.ts';
-export { readStudy } from './study/run.ts';
+export type { Study } from './study/configuration.ts';
+export { readStudy, type StudyCall } from './study/run.ts';
+export type { TrainingCall } from './training/node/open-training.ts';
 export { type PretrainCall, type PretrainResult, pretrain } from './training/node/pretrain.ts';
 export {
   parseConfiguration,
@@ -33,5 +65,5 @@ export {
   readConfiguration,
   readConfigurationOf,
 } from './training/node/read-configuration.ts';
-export { type TrainResult, train } from './training/node/task/train.ts';
+export { type TrainCall, type TrainResult, train } from './training/node/task/train.ts';
 export { TRANSFER, type TransferConfiguration } from './training/task/configuration.ts';

@@ -275,3 +275,12 @@ function registered(
     warpLabels: (labels) => warpLabelMap(labels, map, grid),
   };
 }
+
+/**
+ * Opens a model for volumes in memory, to be closed by the caller.
+ * @param memory how much may be taken; by default what the backend can address
+ */
+export function openModel(network: TrainedNetwork, backend: Backend, memory?: MemoryLimits): Model {
+  const all = { bytes: backend.memoryLimitBytes, limit: `the most that the backend ${backend.name} can address` };
+  return new Model(network, backend, memory ?? { session: () => all, results: () => all }, prepareVolume);
+}

@@ -26,10 +26,10 @@ const PARTS = {
 } as const;
 export type Part = keyof typeof PARTS;
 
-/** Which part a parameter belongs to. */
+/** Which part a parameter belongs to; one of a network of the caller's own is its head's. */
 export function partOf({ name }: Pick<Parameter, 'name'>): Part {
   for (const [part, pattern] of Object.entries(PARTS)) if (pattern.test(name)) return part as Part;
-  throw new Error(`parameter '${name}' belongs to no part`);
+  return 'head';
 }
 
 /** outputs: for each part the squared norm of its gradient. */

@@ -9,10 +9,14 @@ import { elementCount, type Graph, type Node, type Shape } from '../engine/graph
 import { view } from '../engine/ops/shape/shape.ts';
 import { type Architecture, hasDecoder, RESTORATION_HIDDEN } from './architecture.ts';
 
-type Start =
+/** What training starts from. */
+export type Start =
   | { readonly kind: 'normal'; readonly deviation: number }
   | { readonly kind: 'uniform'; readonly bound: number }
   | { readonly kind: 'constant'; readonly value: number };
+
+/** A parameter before it has its place. */
+export type ParameterDraft = Omit<Parameter, 'offset'>;
 
 export interface Parameter {
   /** As in a PyTorch state dict. */
@@ -36,12 +40,10 @@ const LINE = 16;
 /** Standard deviation of the affine layers' start: matching begins at the identity (docs/method-fidelity.md). */
 const AFFINE_DEVIATION = 1e-3;
 
-type Draft = Omit<Parameter, 'offset'>;
-
 /** PyTorch's default for a layer's bias, and for the weights of convolutions outside the backbone: uniform in +-1 / sqrt(fan in). */
 const torchDefault = (fanIn: number): Start => ({ kind: 'uniform', bound: 1 / Math.sqrt(fanIn) });
 
-function convolution(name: string, channelsIn: number, channelsOut: number, kernel: number, backbone: boolean): Draft[] {
+function convolution(name: string, channelsIn: number, channelsOut: number, kernel: number, backbone: boolean): ParameterDraft[] {
   const fanIn = channelsIn * kernel ** 3;
   const start: Start = backbone ? { kind: 'normal', deviation: Math.sqrt(2 / fanIn) } : torchDefault(fanIn);
   return [
@@ -50,12 +52,12 @@ function convolution(name: string, channelsIn: number, channelsOut: number, kern
   ];
 }
 
-const normalization = (name: string, channels: number): Draft[] => [
+const normalization = (name: string, channels: number): ParameterDraft[] => [
   { name: `${name}.weight`, shape: [channels], start: { kind: 'constant', value: 1 } },
   { name: `${name}.bias`, shape: [channels], start: { kind: 'constant', value: 0 } },
 ];
 
-const block = (name: string, channelsIn: number, channelsOut: number, backbone: boolean): Draft[] => [
+const block = (name: string, channelsIn: number, channelsOut: number, backbone: boolean): ParameterDraft[] => [
   ...convolution(`${name}.double_conv.0`, channelsIn, channelsOut, 3, backbone),
   ...normalization(`${name}.double_conv.1`, channelsOut),
   ...convolution(`${name}.double_conv.3`, channelsOut, channelsOut, 3, backbone),
@@ -67,7 +69,7 @@ export function upInputs(widths: readonly number[]): readonly number[] {
   return [1, 2, 3, 4].map((level) => widths[4 - level]! + widths[3 + level]!);
 }
 
-function drafts({ widths, affineHidden, flowHidden, heads }: Architecture): Draft[] {
+function drafts({ widths, affineHidden, flowHidden, heads }: Architecture): ParameterDraft[] {
   const list = [...block('unet.inc', 1, widths[0]!, true)];
   for (let level = 1; level <= 4; level++)
     list.push(...block(`unet.down${level}.maxpool_conv.1`, widths[level - 1]!, widths[level]!, true));
@@ -108,10 +110,13 @@ function drafts({ widths, affineHidden, flowHidden, heads }: Architecture): Draf
 }
 
 /** Every parameter of an architecture, in PyTorch's order. */
-export function parameterTable(architecture: Architecture): ParameterTable {
+export const parameterTable = (architecture: Architecture): ParameterTable => tableOf(drafts(architecture));
+
+/** Gives parameters their places, in their order: of an architecture, or of a network of one's own. Each name is there once. */
+export function tableOf(wanted: readonly ParameterDraft[]): ParameterTable {
   let offset = 0;
   let count = 0;
-  const parameters = drafts(architecture).map((draft): Parameter => {
+  const parameters = wanted.map((draft): Parameter => {
     const at = offset;
     const elements = elementCount(draft.shape);
     count += elements;

@@ -9,10 +9,10 @@ import { WorkError } from '../common/errors.ts';
 import type { Program } from '../engine/graph.ts';
 import { voxelCount } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
+import { readNiftiFile, writeNiftiFile } from '../images/nifti-file.ts';
 import { hasDecoder } from '../model/architecture.ts';
 import { type BackendName, type Devices, describeDevices, openBackend } from '../platform/browser/backends.ts';
 import { type DemoTraining, trainDemo } from './demo-training.ts';
-import { readNiftiFile, writeNiftiFile } from './nifti-files.ts';
 
 /** Of the model, for people. */
 export interface ModelSummary {

@@ -1,14 +1,14 @@
-/** NIfTI files in the browser, read and written by the code that the command line has. */
+/** NIfTI files as bytes in memory, read and written anywhere: a page has no other files. */
 import { WorkError } from '../common/errors.ts';
 import { type Geometry, type VoxelArray, voxelCount } from '../geometry/volume.ts';
-import { type ByteSource, headOf, memorySource, skipping } from '../images/bytes.ts';
-import type { LoadedImage } from '../images/loaded-image.ts';
-import { niftiImage } from '../images/nifti.ts';
-import { NIFTI_HEADER_BYTES, parseNiftiHeader } from '../images/nifti-header.ts';
-import { niftiHeader } from '../images/nifti-writing.ts';
-import { loadFile, opened } from '../images/open-file.ts';
-import { recognise } from '../images/recognise.ts';
-import { bytesOf, voxelTypeOf } from '../images/stored-image.ts';
+import { type ByteSource, headOf, memorySource, skipping } from './bytes.ts';
+import type { LoadedImage } from './loaded-image.ts';
+import { niftiImage } from './nifti.ts';
+import { NIFTI_HEADER_BYTES, parseNiftiHeader } from './nifti-header.ts';
+import { niftiHeader } from './nifti-writing.ts';
+import { loadFile, opened } from './open-file.ts';
+import { recognise } from './recognise.ts';
+import { bytesOf, voxelTypeOf } from './stored-image.ts';
 
 /** What decompressing gives; browsers say no more of a damaged stream than that it is damaged. */
 const unzipped = (bytes: Uint8Array<ArrayBuffer>): ByteSource => ({
@@ -37,8 +37,7 @@ export async function readNiftiFile(name: string, buffer: ArrayBuffer): Promise<
     const bytes = new Uint8Array(buffer);
     const source = bytes[0] === 0x1f && bytes[1] === 0x8b ? unzipped(bytes) : memorySource(bytes);
     const head = await headOf(source, NIFTI_HEADER_BYTES);
-    if (recognise(head) === 'DICOM')
-      throw new WorkError('it is DICOM, and this page reads NIfTI; gvsl segment reads folders of DICOM');
+    if (recognise(head) === 'DICOM') throw new WorkError('it is DICOM, expected NIfTI; gvsl segment reads folders of DICOM');
     const header = parseNiftiHeader(head, false);
     if (header.pair) throw new WorkError('its voxels are in another file (.img): save it as one .nii file');
     return await loadFile(name, opened(niftiImage(header), source, header.voxOffset), {});

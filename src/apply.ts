@@ -1,0 +1,38 @@
+/**
+ * `gvsl/apply`: a trained model on volumes in memory: segment, classify, embed, register.
+ *
+ * Runs anywhere: Node, browsers, workers. Nothing here imports Node or the DOM. A model is made of the contents of its two files
+ * (`networkOfFiles`) and a backend of `gvsl/engine`; in Node, `load` of `gvsl` reads a folder, and takes files as images too.
+ */
+
+export type { ClassifyResult } from './apply/classification.ts';
+export type { EmbedResult } from './apply/embedding/embed.ts';
+export { type PrincipalComponents, principalComponents } from './apply/embedding/principal-components.ts';
+export { tsne } from './apply/embedding/tsne.ts';
+export {
+  type ImageOptions,
+  Model,
+  openModel,
+  type PrepareImage,
+  type RegisterOptions,
+  type RegisterResult,
+  type SegmentOptions,
+  type SegmentResult,
+  type Structure,
+} from './apply/model.ts';
+export {
+  type AvailableMemory,
+  type MemoryLimits,
+  type Modality,
+  type ModelFiles,
+  networkOfFiles,
+  OpenNetwork,
+  type TrainedNetwork,
+  trainedNetwork,
+  type Window,
+  type WindowOptions,
+} from './apply/network.ts';
+export { type SlidingWindowRequest, slideWindows } from './apply/segmentation/sliding-window.ts';
+export type { WorkOptions } from './apply/work.ts';
+export { UsageError, WorkError } from './common/errors.ts';
+export { type Progress, type ProgressEvent, type ProgressListener, SILENT, toProgress } from './common/progress.ts';

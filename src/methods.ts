@@ -1,0 +1,48 @@
+/**
+ * `gvsl/methods`: ways to pre-train, and what a new one is made of: the network, its parameters, augmentations, schemas of configurations.
+ *
+ * Runs anywhere: Node, browsers, workers. Nothing here imports Node or the DOM. A method is trained by `pretrain` of `gvsl` in Node
+ * (`PretrainingMethod` says what it must offer).
+ */
+
+export type { Cohort, Landmark, Subject } from './cohort/cohort.ts';
+export type { CohortReader } from './cohort/reader.ts';
+export {
+  applyDamage,
+  type DamageOptions,
+  type DamagePlan,
+  DEFAULT_DAMAGE,
+  sampleDamage,
+} from './methods/augmentation/damage/damage.ts';
+export {
+  applySpatial,
+  DEFAULT_SPATIAL,
+  type SpatialOptions,
+  type SpatialPlan,
+  sampleSpatial,
+} from './methods/augmentation/spatial/spatial.ts';
+export {
+  DEFAULT_CONFIGURATION,
+  type PretrainConfiguration,
+  patchSize,
+  pretrainConfigurationSchema,
+} from './methods/gvsl/configuration.ts';
+export { gvsl } from './methods/gvsl/method.ts';
+export { type LossOptions, matchingProgram, PAPER_LOSS, type StepOptions, trainingProgram } from './methods/gvsl/program.ts';
+export type {
+  EvaluationRecord,
+  EvaluationRequest,
+  ExampleMaker,
+  ExampleTensors,
+  PretrainingMethod,
+  ProgramVariant,
+} from './methods/method.ts';
+export { METHODS, type NamedMethod } from './methods/registry.ts';
+export * as schemaParts from './methods/schema-parts.ts';
+export { ALL_HEADS, type Architecture, type Heads, NO_HEADS, PAPER_WIDTHS, scaledArchitecture } from './model/architecture.ts';
+export { classificationHead, type Matching, matchingHead, restorationHead, segmentationHead } from './model/heads.ts';
+export { gradientsOf } from './model/loss-scaling.ts';
+export { parameterTable } from './model/parameters.ts';
+export { featuresProgram, predictionProgram, type TransferOptions, transferProgram } from './model/task-programs.ts';
+export { encoder, type Features, unet } from './model/unet.ts';
+export { learningRateOf, lossesOf, trainStep } from './training/step.ts';
