@@ -52,6 +52,8 @@ export class KernelNames {
 interface Placed extends PlacedForm {
   readonly root: Node;
   readonly offsetBytes: number;
+  /** What computes the root has computed it. */
+  readonly alias: boolean;
 }
 
 /** A call of a kernel. */
@@ -113,6 +115,7 @@ function place(graph: Graph): Map<Node, Placed> {
       blocked,
       root: node,
       offsetBytes: 0,
+      alias: false,
       batchStrideBytes: batchStrideOf({ shape, blocked }),
     });
     switch (node.op.name) {
@@ -129,6 +132,7 @@ function place(graph: Graph): Map<Node, Placed> {
           ...own(false),
           root: base.root,
           offsetBytes: base.offsetBytes + 4 * attributeOf<number>(node, 'offset'),
+          alias: true,
         });
         break;
       }
@@ -141,11 +145,38 @@ function place(graph: Graph): Map<Node, Placed> {
         const part =
           inputs[0]?.root.op.name === 'state' ? undefined : kernel.aliasOffsetBytes?.(inputs[0]!, shape, node.attributes);
         const { root, offsetBytes, batchStrideBytes, blocked } = inputs[0] ?? form;
-        placed.set(node, part === undefined ? form : { shape, blocked, root, offsetBytes: offsetBytes + part, batchStrideBytes });
+        const seen = { shape, blocked, root, offsetBytes: offsetBytes + (part ?? 0), alias: true, batchStrideBytes };
+        placed.set(node, part === undefined ? form : seen);
       }
     }
   }
+  placeParts(graph, placed);
   return placed;
+}
+
+/** Where each input of a node can lie in the node's own memory: see `partOffsets`. */
+function partOffsets(node: Node, placed: ReadonlyMap<Node, Placed>): readonly (number | undefined)[] {
+  const where = placed.get(node)!;
+  const inputs = node.inputs.map((each) => placed.get(each)!);
+  // kernels take tensors of other layouts by their first byte alone, and would not see the distance between samples
+  return (where.blocked && !where.alias && kernelOf(node)?.partOffsets?.(inputs, where, node.attributes)) || [];
+}
+
+/**
+ * Lets what is joined be written where it will be joined. The last join goes first: a part of it may itself be joined of parts. What others are seen
+ * in, what belongs to two joins, and what no kernel computes is copied.
+ */
+function placeParts(graph: Graph, placed: Map<Node, Placed>): void {
+  const seenIn = new Set([...placed.values()].filter(({ alias }) => alias).map(({ root }) => root));
+  for (const node of graph.nodes.toReversed()) {
+    partOffsets(node, placed).forEach((offset, i) => {
+      const { root, offsetBytes, batchStrideBytes } = placed.get(node)!;
+      const part = node.inputs[i]!;
+      const form = placed.get(part)!;
+      if (offset === undefined || form.root !== part || !form.blocked || seenIn.has(part) || !kernelOf(part)) return;
+      placed.set(part, { ...form, root, offsetBytes: offsetBytes + offset, batchStrideBytes });
+    });
+  }
 }
 
 /** Words of a call in a program: see scheduler.as.ts. */
@@ -223,7 +254,7 @@ function lower(
   for (const node of graph.nodes) {
     tensorOf(node);
     const kernel = kernelOf(node);
-    if (!kernel || placed.get(node)!.root !== node) continue;
+    if (!kernel || placed.get(node)!.alias) continue;
     let used = 0;
     const scratch = (sizeBytes: number): Place => {
       const address = scratchOf(node) + used;
@@ -268,7 +299,13 @@ function lower(
       toBlocked: (tensor) => convert(tensor, true),
       toPlain: (tensor) => convert(tensor, false),
     };
-    kernel.lower({ inputs: node.inputs.map(tensorOf), out: tensorOf(node), attributes: node.attributes }, emitter);
+    const own = placed.get(node)!;
+    const offsets = partOffsets(node, placed);
+    const inPlace = node.inputs.map((each, i) => {
+      const { root, offsetBytes } = placed.get(each)!;
+      return root === own.root && offsetBytes === own.offsetBytes + (offsets[i] ?? Number.NaN);
+    });
+    kernel.lower({ inputs: node.inputs.map(tensorOf), out: tensorOf(node), attributes: node.attributes, inPlace }, emitter);
     scratchBytes.set(node, used);
   }
   return { words, scratchBytes, threadScratchBytes, calls, tensorOf };

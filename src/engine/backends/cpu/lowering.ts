@@ -66,6 +66,8 @@ export interface CpuCall<Attributes> {
   /** For an effect: a tensor without memory. */
   readonly out: CpuTensor;
   readonly attributes: Attributes;
+  /** For each input whether it is where `partOffsets` wants it, because what computes it wrote it there. */
+  readonly inPlace: readonly boolean[];
 }
 
 export interface CpuKernel<Attributes> {
@@ -76,6 +78,15 @@ export interface CpuKernel<Attributes> {
    * distance between samples; undefined if it must be computed.
    */
   readonly aliasOffsetBytes?: (input: PlacedForm, shape: Shape, attributes: Attributes) => number | undefined;
+  /**
+   * For each input the bytes from the result's start to where it can lie as a part of the result's memory, in the same layout and with the
+   * same distance between samples, instead of being copied there; undefined where it cannot, or if none can.
+   */
+  readonly partOffsets?: (
+    inputs: readonly TensorForm[],
+    out: PlacedForm,
+    attributes: Attributes,
+  ) => readonly (number | undefined)[];
   readonly lower: (call: CpuCall<Attributes>, emitter: Emitter) => void;
 }
 

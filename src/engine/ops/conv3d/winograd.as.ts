@@ -48,19 +48,6 @@ class Piece {
   tiles: i32;
 }
 
-/** A weighted sum of up to four planes: their distance from the tile's first, and the factors. */
-@unmanaged
-class Blend {
-  count: i32;
-  plane0: i32;
-  plane1: i32;
-  plane2: i32;
-  plane3: i32;
-  scale1: f32;
-  scale2: f32;
-  scale3: f32;
-}
-
 /** How the tiles of a volume are cut; words 4 to 10 of the kernels' arguments. */
 @unmanaged
 class Cut {
@@ -79,7 +66,7 @@ class Cut {
 
 // Kernels hold no static data: a thread's scratch begins with what they look up.
 const PIECE: usize = 0;
-const BLEND: usize = 64;
+const WEIGHTS: usize = 64;
 /** The numbers of F(4, 3), in this order: a, b, 1/2, 2, 5/2, a/2, 2b, -2/3, -2/3 a, 1/6, 1/6 b. Loaded, since a constant of 128 bits costs several instructions wherever it is used. */
 const NUMBERS: usize = 128;
 const BUFFER: usize = 192;
@@ -463,80 +450,116 @@ export function winogradCollectWeights(args: usize, share: i32, shares: i32): vo
   }
 }
 
-// ---- input
+// ---- first indices, two by two
+//
+// Rows for a and -a (b and -b) have the same even part and odd parts that differ in sign: what is read along z for one is read for both. Pairs come in
+// this order: (a, -a), which gives every plane of results its first part, (0, infinity), (b, -b).
 
-/** Row i of the B^T along z. The first plane's factor is 1. */
-function inputBlend(depth: i32, i: i32, blend: Blend): void {
-  if (depth == 2) {
-    blend.count = 2;
-    blend.plane0 = i;
-    blend.plane1 = i < 2 ? 2 : 1;
-    blend.scale1 = i == 1 ? 1 : -1;
-    return;
-  }
-  if (i == 0 || i == 5) {
-    blend.count = 3;
-    blend.plane0 = i == 0 ? 4 : 5;
-    blend.plane1 = i == 0 ? 0 : 1;
-    blend.scale1 = 1;
-    blend.plane2 = blend.plane1 + 2;
-    blend.scale2 = -2.5;
-    return;
-  }
-  const square: f32 = i < 3 ? 2 : 0.5;
-  const point: f32 = i == 1 ? A : i == 2 ? -A : i == 3 ? B : -B;
-  blend.count = 4;
-  blend.plane0 = 4;
-  blend.plane1 = 2;
-  blend.scale1 = -square;
-  blend.plane2 = 3;
-  blend.scale2 = point;
-  blend.plane3 = 1;
-  blend.scale3 = -point * square;
+/** Pairs of first indices. */
+@inline
+function pairsOf(depth: i32): i32 {
+  return (depth >> 1) + 1;
+}
+/** The pair's first indices, counted as the rows of the matrices above are. */
+@inline
+function firstOf(pair: i32): i32 {
+  return pair == 0 ? 1 : pair == 1 ? 0 : 3;
+}
+@inline
+function secondOf(pair: i32, depth: i32): i32 {
+  return pair == 0 ? 2 : pair == 1 ? depth + 1 : 4;
 }
 
-/** The weighted sum of the planes at `bytes` bytes from row (z, y) of a block on, to `to`. Planes and rows beyond the halo are the halo's, zeros. */
+/** x = even + odd and y = even - odd with even = p + square r, odd = point (q + square s), for voxels of 8 channels. */
 @inline
-function blendRow(t: Tensor, n: i32, block: i32, z: i32, y: i32, offset: usize, blend: Blend, to: usize, bytes: usize): void {
+function joinFour(p: usize, q: usize, r: usize, s: usize, square: v128, point: v128, x: usize, y: usize, bytes: usize): void {
+  const end = x + bytes;
+  while (x < end) {
+    const even = fma(v128.load(r), square, v128.load(p));
+    const evenh = fma(v128.load(r, 16), square, v128.load(p, 16));
+    const odd = fma(v128.load(s), square, v128.load(q));
+    const oddh = fma(v128.load(s, 16), square, v128.load(q, 16));
+    v128.store(x, fma(odd, point, even));
+    v128.store(x, fma(oddh, point, evenh), 16);
+    v128.store(y, fnma(odd, point, even));
+    v128.store(y, fnma(oddh, point, evenh), 16);
+    p += VOXEL;
+    q += VOXEL;
+    r += VOXEL;
+    s += VOXEL;
+    x += VOXEL;
+    y += VOXEL;
+  }
+}
+/** x = p + q and y = p - q. */
+@inline
+function joinTwo(p: usize, q: usize, x: usize, y: usize, bytes: usize): void {
+  const end = x + bytes;
+  while (x < end) {
+    const even = v128.load(p);
+    const evenh = v128.load(p, 16);
+    const odd = v128.load(q);
+    const oddh = v128.load(q, 16);
+    v128.store(x, f32x4.add(even, odd));
+    v128.store(x, f32x4.add(evenh, oddh), 16);
+    v128.store(y, f32x4.sub(even, odd));
+    v128.store(y, f32x4.sub(evenh, oddh), 16);
+    p += VOXEL;
+    q += VOXEL;
+    x += VOXEL;
+    y += VOXEL;
+  }
+}
+/** x = p - 5/2 q + r. */
+@inline
+function joinEnd(p: usize, q: usize, r: usize, x: usize, bytes: usize): void {
+  const sum = constant(4);
+  const end = x + bytes;
+  while (x < end) {
+    v128.store(x, fnma(v128.load(q), sum, f32x4.add(v128.load(p), v128.load(r))));
+    v128.store(x, fnma(v128.load(q, 16), sum, f32x4.add(v128.load(p, 16), v128.load(r, 16))), 16);
+    p += VOXEL;
+    q += VOXEL;
+    r += VOXEL;
+    x += VOXEL;
+  }
+}
+/** x = p - q. */
+@inline
+function difference(p: usize, q: usize, x: usize, bytes: usize): void {
+  const end = x + bytes;
+  while (x < end) {
+    v128.store(x, f32x4.sub(v128.load(p), v128.load(q)));
+    v128.store(x, f32x4.sub(v128.load(p, 16), v128.load(q, 16)), 16);
+    p += VOXEL;
+    q += VOXEL;
+    x += VOXEL;
+  }
+}
+
+// ---- input
+
+/** Both rows of a pair of the B^T along z at `bytes` bytes from row (z, y) of a block on, to x and y. Planes and rows beyond the halo are the halo's, zeros. */
+function joinInput(t: Tensor, n: i32, block: i32, z: i32, y: i32, offset: usize, depth: i32, pair: i32, first: usize, second: usize, bytes: usize): void {
   const row = min(y, t.h);
-  let at0 = blockedRow(t, n, block, min(z + blend.plane0, t.d), row) + offset;
-  const end = to + bytes;
-  if (blend.count == 1) {
-    memory.copy(to, at0, bytes);
-    return;
-  }
-  let at1 = blockedRow(t, n, block, min(z + blend.plane1, t.d), row) + offset;
-  const scale1 = f32x4.splat(blend.scale1);
-  if (blend.count == 2) {
-    for (; to < end; to += VOXEL) {
-      v128.store(to, fma(v128.load(at1), scale1, v128.load(at0)));
-      v128.store(to, fma(v128.load(at1, 16), scale1, v128.load(at0, 16)), 16);
-      at0 += VOXEL;
-      at1 += VOXEL;
+  const p1 = blockedRow(t, n, block, min(z + 1, t.d), row) + offset;
+  const p2 = blockedRow(t, n, block, min(z + 2, t.d), row) + offset;
+  const p3 = blockedRow(t, n, block, min(z + 3, t.d), row) + offset;
+  if (depth == 2) {
+    if (pair == 0) {
+      joinTwo(p2, p1, first, second, bytes);
+    } else {
+      difference(blockedRow(t, n, block, z, row) + offset, p2, first, bytes);
+      difference(p3, p1, second, bytes);
     }
     return;
   }
-  let at2 = blockedRow(t, n, block, min(z + blend.plane2, t.d), row) + offset;
-  const scale2 = f32x4.splat(blend.scale2);
-  if (blend.count == 3) {
-    for (; to < end; to += VOXEL) {
-      v128.store(to, fma(v128.load(at2), scale2, fma(v128.load(at1), scale1, v128.load(at0))));
-      v128.store(to, fma(v128.load(at2, 16), scale2, fma(v128.load(at1, 16), scale1, v128.load(at0, 16))), 16);
-      at0 += VOXEL;
-      at1 += VOXEL;
-      at2 += VOXEL;
-    }
-    return;
-  }
-  let at3 = blockedRow(t, n, block, min(z + blend.plane3, t.d), row) + offset;
-  const scale3 = f32x4.splat(blend.scale3);
-  for (; to < end; to += VOXEL) {
-    v128.store(to, fma(v128.load(at3), scale3, fma(v128.load(at2), scale2, fma(v128.load(at1), scale1, v128.load(at0)))));
-    v128.store(to, fma(v128.load(at3, 16), scale3, fma(v128.load(at2, 16), scale2, fma(v128.load(at1, 16), scale1, v128.load(at0, 16)))), 16);
-    at0 += VOXEL;
-    at1 += VOXEL;
-    at2 += VOXEL;
-    at3 += VOXEL;
+  const p4 = blockedRow(t, n, block, min(z + 4, t.d), row) + offset;
+  if (pair == 1) {
+    joinEnd(blockedRow(t, n, block, z, row) + offset, p2, p4, first, bytes);
+    joinEnd(p1, p3, blockedRow(t, n, block, min(z + 5, t.d), row) + offset, second, bytes);
+  } else {
+    joinFour(p4, p3, p2, p1, f32x4.splat(pair == 0 ? -2 : -0.5), constant(pair == 0 ? 0 : 1), first, second, bytes);
   }
 }
 
@@ -581,10 +604,10 @@ function sixOfSix(from: usize, step: usize, to: usize, toStep: usize, a: v128, b
 }
 
 /**
- * B^T x B of a piece for the first index that `blend` stands for, all channel blocks, to `to` (the piece's first tile): along z plane by plane into
- * six lines, along y in place, along x tile by tile.
+ * B^T x B of a piece for a pair of first indices, all channel blocks, to `first` and `second` (the piece's first tile): along z plane by plane into
+ * twice six lines, along y in place, along x tile by tile.
  */
-function transformInput(x: Tensor, piece: Piece, depth: i32, blend: Blend, to: usize, place: usize, block: usize, lines: usize): void {
+function transformInput(x: Tensor, piece: Piece, depth: i32, pair: i32, first: usize, second: usize, place: usize, block: usize, lines: usize): void {
   const a = constant(0);
   const b = constant(1);
   const half = constant(2);
@@ -595,22 +618,28 @@ function transformInput(x: Tensor, piece: Piece, depth: i32, blend: Blend, to: u
   const stored = <usize>(min(columns, x.w + 2 - TILE * piece.x) * 32);
   const line = <usize>(columns * 32);
   const offset = <usize>(TILE * piece.x) * VOXEL - VOXEL;
+  const others = <usize>READ * line;
   for (let channels = 0; channels < x.blocks; channels++) {
     for (let j = 0; j < READ; j++) {
       const at = lines + <usize>j * line;
-      blendRow(x, piece.n, channels, depth * piece.z - 1, TILE * piece.y - 1 + j, offset, blend, at, stored);
-      if (stored < line) memory.fill(at + stored, 0, line - stored);
-    }
-    for (let at = lines; at < lines + line; at += VOXEL) sixOfSix(at, line, at, line, a, b, half, two, sum);
-    let out = to + <usize>channels * block;
-    for (let j: usize = 0; j < <usize>READ; j++) {
-      let from = lines + j * line;
-      const end = out + <usize>(piece.tiles * 32);
-      for (let at = out; at < end; at += VOXEL) {
-        sixOfSix(from, VOXEL, at, place, a, b, half, two, sum);
-        from += <usize>TILE * VOXEL;
+      joinInput(x, piece.n, channels, depth * piece.z - 1, TILE * piece.y - 1 + j, offset, depth, pair, at, at + others, stored);
+      if (stored < line) {
+        memory.fill(at + stored, 0, line - stored);
+        memory.fill(at + others + stored, 0, line - stored);
       }
-      out += <usize>READ * place;
+    }
+    for (let from = lines; from <= lines + others; from += others) {
+      for (let at = from; at < from + line; at += VOXEL) sixOfSix(at, line, at, line, a, b, half, two, sum);
+      let out = (from == lines ? first : second) + <usize>channels * block;
+      for (let j: usize = 0; j < <usize>READ; j++) {
+        let at = from + j * line;
+        const end = out + <usize>(piece.tiles * 32);
+        for (let to = out; to < end; to += VOXEL) {
+          sixOfSix(at, VOXEL, to, place, a, b, half, two, sum);
+          at += <usize>TILE * VOXEL;
+        }
+        out += <usize>READ * place;
+      }
     }
   }
 }
@@ -816,67 +845,154 @@ function fourOfSix(from: usize, step: usize, to: usize, toStep: usize, a: v128, 
   v128.store(to + 3 * toStep, fma(oddAh, a3, fma(oddBh, b3, h5)), 16);
 }
 
-/** Entry (k, i) of the A^T along z. */
-function resultScale(depth: i32, k: i32, i: i32): f32 {
-  if (i == 0) return k == 0 ? 1 : 0;
-  if (i == depth + 1) return k == depth - 1 ? 1 : 0;
-  const square: f32 = depth == 2 ? 1 : i < 3 ? 0.5 : 2;
-  const size: f32 = depth == 2 ? 1 : i < 3 ? A : B;
-  const even: f32 = k < 2 ? 1 : square;
-  return (k & 1) == 0 ? even : even * (i & 1 ? size : -size);
-}
+/** Rows of the results' planes of a tile, and what is added to them, for voxels of 8 channels. */
 
-/** to = from * scale + (what stood there, or the bias), for voxels of 8 channels. */
+/** to = from + (what stood there, or the bias). */
 @inline
-function addRow(to: usize, from: usize, bytes: usize, scale: v128, first: bool, bias: usize): void {
+function addRow(to: usize, from: usize, bytes: usize): void {
   const end = from + bytes;
-  if (first) {
-    const low = v128.load(bias);
-    const high = v128.load(bias, 16);
-    for (; from < end; from += VOXEL) {
-      v128.store(to, fma(v128.load(from), scale, low));
-      v128.store(to, fma(v128.load(from, 16), scale, high), 16);
-      to += VOXEL;
-    }
-  } else {
-    for (; from < end; from += VOXEL) {
-      v128.store(to, fma(v128.load(from), scale, v128.load(to)));
-      v128.store(to, fma(v128.load(from, 16), scale, v128.load(to, 16)), 16);
-      to += VOXEL;
-    }
+  for (; from < end; from += VOXEL) {
+    v128.store(to, f32x4.add(v128.load(from), v128.load(to)));
+    v128.store(to, f32x4.add(v128.load(from, 16), v128.load(to, 16)), 16);
+    to += VOXEL;
   }
 }
 
-/** A^T m of a piece for first index i, blocks first to last, added to y, which starts with the bias. Along y and x into four lines, along z into y. */
-function transformResult(y: Tensor, piece: Piece, depth: i32, i: i32, first: i32, last: i32, from: usize, place: usize, block: usize, bias: usize, buffer: usize): void {
+/** A^T of a pair +-point along z, added to the rows y0 to y3 of four planes, which start with the bias if it is not 0. */
+@inline
+function addFour(y0: usize, y1: usize, y2: usize, y3: usize, from: usize, second: usize, bytes: usize, point: v128, square: v128, cube: v128, bias: usize): void {
+  const end = from + bytes;
+  if (bias) {
+    const low = v128.load(bias);
+    const high = v128.load(bias, 16);
+    while (from < end) {
+      const l = v128.load(from);
+      const h = v128.load(from, 16);
+      const ls = v128.load(second);
+      const hs = v128.load(second, 16);
+      const even = f32x4.add(l, ls);
+      const evenh = f32x4.add(h, hs);
+      const odd = f32x4.sub(l, ls);
+      const oddh = f32x4.sub(h, hs);
+      v128.store(y0, f32x4.add(even, low));
+      v128.store(y0, f32x4.add(evenh, high), 16);
+      v128.store(y1, fma(odd, point, low));
+      v128.store(y1, fma(oddh, point, high), 16);
+      v128.store(y2, fma(even, square, low));
+      v128.store(y2, fma(evenh, square, high), 16);
+      v128.store(y3, fma(odd, cube, low));
+      v128.store(y3, fma(oddh, cube, high), 16);
+      from += VOXEL;
+      second += VOXEL;
+      y0 += VOXEL;
+      y1 += VOXEL;
+      y2 += VOXEL;
+      y3 += VOXEL;
+    }
+    return;
+  }
+  while (from < end) {
+    const l = v128.load(from);
+    const h = v128.load(from, 16);
+    const ls = v128.load(second);
+    const hs = v128.load(second, 16);
+    const even = f32x4.add(l, ls);
+    const evenh = f32x4.add(h, hs);
+    const odd = f32x4.sub(l, ls);
+    const oddh = f32x4.sub(h, hs);
+    v128.store(y0, f32x4.add(even, v128.load(y0)));
+    v128.store(y0, f32x4.add(evenh, v128.load(y0, 16)), 16);
+    v128.store(y1, fma(odd, point, v128.load(y1)));
+    v128.store(y1, fma(oddh, point, v128.load(y1, 16)), 16);
+    v128.store(y2, fma(even, square, v128.load(y2)));
+    v128.store(y2, fma(evenh, square, v128.load(y2, 16)), 16);
+    v128.store(y3, fma(odd, cube, v128.load(y3)));
+    v128.store(y3, fma(oddh, cube, v128.load(y3, 16)), 16);
+    from += VOXEL;
+    second += VOXEL;
+    y0 += VOXEL;
+    y1 += VOXEL;
+    y2 += VOXEL;
+    y3 += VOXEL;
+  }
+}
+
+/** The same for two planes and +-1, the first to be added: they start with the bias. */
+@inline
+function addTwo(y0: usize, y1: usize, from: usize, second: usize, bytes: usize, bias: usize): void {
+  const low = v128.load(bias);
+  const high = v128.load(bias, 16);
+  const end = from + bytes;
+  while (from < end) {
+    const l = v128.load(from);
+    const h = v128.load(from, 16);
+    const ls = v128.load(second);
+    const hs = v128.load(second, 16);
+    v128.store(y0, f32x4.add(f32x4.add(l, ls), low));
+    v128.store(y0, f32x4.add(f32x4.add(h, hs), high), 16);
+    v128.store(y1, f32x4.add(f32x4.sub(l, ls), low));
+    v128.store(y1, f32x4.add(f32x4.sub(h, hs), high), 16);
+    from += VOXEL;
+    second += VOXEL;
+    y0 += VOXEL;
+    y1 += VOXEL;
+  }
+}
+
+/** A^T m along y and x of one block of a piece: four lines. `tile` has room for 24 voxels. */
+@inline
+function resultLines(m: usize, place: usize, tiles: i32, tile: usize, lines: usize, line: usize): void {
   const a = constant(0);
   const b = constant(1);
   const half = constant(2);
   const two = constant(3);
   const a3 = constant(5);
   const b3 = constant(6);
+  let at = lines;
+  for (let t = 0; t < tiles; t++) {
+    for (let k: usize = 0; k < <usize>READ; k++) fourOfSix(m + k * place, <usize>READ * place, tile + k * VOXEL, <usize>READ * VOXEL, a, b, half, two, a3, b3);
+    for (let r: usize = 0; r < <usize>TILE; r++) fourOfSix(tile + r * <usize>READ * VOXEL, VOXEL, at + r * line, VOXEL, a, b, half, two, a3, b3);
+    m += VOXEL;
+    at += <usize>TILE * VOXEL;
+  }
+}
+
+/**
+ * A^T m of a piece for a pair of first indices, blocks first to last, added to y, which starts with the bias. Along y and x into twice four lines,
+ * along z into y. Rows of planes beyond the volume go to a line that nobody reads.
+ */
+function transformResult(y: Tensor, piece: Piece, depth: i32, pair: i32, first: i32, last: i32, from: usize, second: usize, place: usize, block: usize, bias: usize, buffer: usize): void {
   // six places along x for each of the four rows of a tile
   const tile = buffer;
   const lines = buffer + 24 * VOXEL;
   const line = <usize>(TILE * piece.tiles) * VOXEL;
+  const others = lines + <usize>TILE * line;
+  const nowhere = others + <usize>TILE * line;
   const bytes = min(line, <usize>(y.w - TILE * piece.x) * VOXEL);
   const rows = min(TILE, y.h - TILE * piece.y);
   const planes = min(depth, y.d - depth * piece.z);
+  const plane = planePitch(y);
   for (let channels = first; channels < last; channels++) {
-    let m = from + <usize>(channels - first) * block;
-    let at = lines;
-    for (let t = 0; t < piece.tiles; t++) {
-      for (let k: usize = 0; k < <usize>READ; k++) fourOfSix(m + k * place, <usize>READ * place, tile + k * VOXEL, <usize>READ * VOXEL, a, b, half, two, a3, b3);
-      for (let r: usize = 0; r < <usize>TILE; r++) fourOfSix(tile + r * <usize>READ * VOXEL, VOXEL, at + r * line, VOXEL, a, b, half, two, a3, b3);
-      m += VOXEL;
-      at += <usize>TILE * VOXEL;
-    }
-    for (let k = 0; k < planes; k++) {
-      const scale = resultScale(depth, k, i);
-      if (scale == 0) continue;
-      for (let r = 0; r < rows; r++) {
-        const to = blockedRow(y, piece.n, channels, depth * piece.z + k, TILE * piece.y + r) + <usize>(TILE * piece.x) * VOXEL;
-        addRow(to, lines + <usize>r * line, bytes, f32x4.splat(scale), i == (k == 0 ? 0 : 1), bias + <usize>channels * VOXEL);
+    const skipped = <usize>(channels - first) * block;
+    resultLines(from + skipped, place, piece.tiles, tile, lines, line);
+    resultLines(second + skipped, place, piece.tiles, tile, others, line);
+    const biasAt = pair == 0 ? bias + <usize>channels * VOXEL : 0;
+    for (let r = 0; r < rows; r++) {
+      const left = lines + <usize>r * line;
+      const right = others + <usize>r * line;
+      const y0 = blockedRow(y, piece.n, channels, depth * piece.z, TILE * piece.y + r) + <usize>(TILE * piece.x) * VOXEL;
+      const y1 = planes > 1 ? y0 + plane : nowhere;
+      if (pair == 1) {
+        addRow(y0, left, bytes);
+        if (planes == depth) addRow(y0 + <usize>(depth - 1) * plane, right, bytes);
+      } else if (depth == 2) {
+        addTwo(y0, y1, left, right, bytes, biasAt);
+      } else {
+        const y2 = planes > 2 ? y0 + 2 * plane : nowhere;
+        const y3 = planes > 3 ? y0 + 3 * plane : nowhere;
+        // powers of the point
+        if (pair == 0) addFour(y0, y1, y2, y3, left, right, bytes, constant(0), constant(2), constant(5), biasAt);
+        else addFour(y0, y1, y2, y3, left, right, bytes, constant(1), constant(3), constant(6), 0);
       }
     }
   }
@@ -895,16 +1011,18 @@ export function winograd(args: usize, share: i32, shares: i32): void {
   const weightPlace = address(args, 11);
   writeNumbers();
   const piece = changetype<Piece>(threadScratch + PIECE);
-  const blend = changetype<Blend>(threadScratch + BLEND);
   const buffer = threadScratch + BUFFER;
   const depth = cut.depth;
   const tiles = (cut.pieceTiles * cut.segmentPieces + 3) & ~3;
   const block = <usize>(tiles * 32);
   const partBlocks = partLength(y.blocks, cut.parts);
   const inputPlace = <usize>x.blocks * block + CACHE_LINE;
-  const resultPlace = <usize>partBlocks * block + CACHE_LINE;
+  const resultPlace = 2 * block + CACHE_LINE;
+  // of both indices of a pair, one after the other
   const input = cut.scratch + <usize>threadIndex * cut.scratchBytes;
-  const result = input + <usize>PLACES * inputPlace;
+  const result = input + <usize>(2 * PLACES) * inputPlace;
+  const secondInput = <usize>PLACES * inputPlace;
+  const secondResult = <usize>PLACES * resultPlace;
   const pieces = piecesOf(y, cut);
   const segments = (pieces + cut.segmentPieces - 1) / cut.segmentPieces;
   const units = segments * cut.parts;
@@ -914,21 +1032,26 @@ export function winograd(args: usize, share: i32, shares: i32): void {
     const end = min(first + partBlocks, y.blocks);
     const firstPiece = (unit % segments) * cut.segmentPieces;
     const lastPiece = min(firstPiece + cut.segmentPieces, pieces);
-    for (let i = 0; i < depth + 2; i++) {
-      inputBlend(depth, i, blend);
+    for (let pair = 0; pair < pairsOf(depth); pair++) {
       let at: usize = 0;
       for (let index = firstPiece; index < lastPiece; index++) {
         locate(x, cut, index, piece);
-        transformInput(x, piece, depth, blend, input + at, inputPlace, block, buffer);
+        transformInput(x, piece, depth, pair, input + at, input + at + secondInput, inputPlace, block, buffer);
         at += <usize>(piece.tiles * 32);
       }
       const used = ((<i32>(at >> 5)) + 3) & ~3;
-      multiply(input, inputPlace, weights + <usize>(PLACES * i) * weightPlace, weightPlace, result, resultPlace, PLACES, x.blocks, y.blocks, first, end, used, block, false);
-      at = 0;
-      for (let index = firstPiece; index < lastPiece; index++) {
-        locate(y, cut, index, piece);
-        transformResult(y, piece, depth, i, first, end, result + at, resultPlace, block, bias, buffer);
-        at += <usize>(piece.tiles * 32);
+      const left = weights + <usize>(PLACES * firstOf(pair)) * weightPlace;
+      const right = weights + <usize>(PLACES * secondOf(pair, depth)) * weightPlace;
+      for (let o = first; o < end; o += 2) {
+        const next = min(o + 2, end);
+        multiply(input, inputPlace, left, weightPlace, result, resultPlace, PLACES, x.blocks, y.blocks, o, next, used, block, false);
+        multiply(input + secondInput, inputPlace, right, weightPlace, result + secondResult, resultPlace, PLACES, x.blocks, y.blocks, o, next, used, block, false);
+        at = result;
+        for (let index = firstPiece; index < lastPiece; index++) {
+          locate(y, cut, index, piece);
+          transformResult(y, piece, depth, pair, o, next, at, at + secondResult, resultPlace, block, bias, buffer);
+          at += <usize>(piece.tiles * 32);
+        }
       }
     }
   }
@@ -942,21 +1065,23 @@ function partLength(blocks: i32, parts: i32): i32 {
 
 // ---- gradient of the weights
 
-/** Row i of the A along z. The first plane's factor is 1. */
-function gradientBlend(depth: i32, i: i32, blend: Blend): void {
-  if (i == 0 || i == depth + 1) {
-    blend.count = 1;
-    blend.plane0 = i == 0 ? 0 : depth - 1;
+/** Both rows of a pair of the A along z at `bytes` bytes from row (z, y) of a block on. What lies beyond the volume is its halo, zero. */
+function joinGradient(t: Tensor, n: i32, block: i32, z: i32, y: i32, offset: usize, depth: i32, pair: i32, first: usize, second: usize, bytes: usize): void {
+  const row = min(y, t.h);
+  const p0 = blockedRow(t, n, block, z, row) + offset;
+  const p1 = blockedRow(t, n, block, min(z + 1, t.d), row) + offset;
+  if (pair == 1) {
+    memory.copy(first, p0, bytes);
+    memory.copy(second, depth == 2 ? p1 : blockedRow(t, n, block, min(z + 3, t.d), row) + offset, bytes);
     return;
   }
-  blend.count = depth;
-  blend.plane0 = 0;
-  blend.plane1 = 1;
-  blend.scale1 = resultScale(depth, 1, i);
-  blend.plane2 = 2;
-  blend.scale2 = resultScale(depth, 2, i);
-  blend.plane3 = 3;
-  blend.scale3 = resultScale(depth, 3, i);
+  if (depth == 2) {
+    joinTwo(p0, p1, first, second, bytes);
+    return;
+  }
+  const p2 = blockedRow(t, n, block, min(z + 2, t.d), row) + offset;
+  const p3 = blockedRow(t, n, block, min(z + 3, t.d), row) + offset;
+  joinFour(p0, p1, p2, p3, constant(pair == 0 ? 2 : 3), constant(pair == 0 ? 0 : 1), first, second, bytes);
 }
 
 /** A of F(4, 3) for 8 channels: four values, `step` bytes from one to the next, to six places. */
@@ -992,8 +1117,8 @@ function sixOfFour(from: usize, step: usize, to: usize, toStep: usize, a: v128, 
   v128.store(to + 5 * toStep, h3, 16);
 }
 
-/** A dy A^T of a piece for the first index that `blend` stands for, blocks first to last. What lies beyond the volume is its halo, zero. */
-function transformGradient(dy: Tensor, piece: Piece, depth: i32, blend: Blend, first: i32, last: i32, to: usize, place: usize, block: usize, buffer: usize): void {
+/** A dy A^T of a piece for a pair of first indices, blocks first to last, to `to` and `toSecond`. */
+function transformGradient(dy: Tensor, piece: Piece, depth: i32, pair: i32, first: i32, last: i32, to: usize, toSecond: usize, place: usize, block: usize, buffer: usize): void {
   const a = constant(0);
   const b = constant(1);
   const half = constant(2);
@@ -1001,22 +1126,28 @@ function transformGradient(dy: Tensor, piece: Piece, depth: i32, blend: Blend, f
   const line = <usize>(TILE * piece.tiles) * VOXEL;
   const stored = min(line, <usize>(dy.w + 1 - TILE * piece.x) * VOXEL);
   const joined = buffer + <usize>READ * line;
+  const others = <usize>TILE * line;
   for (let channels = first; channels < last; channels++) {
     for (let j = 0; j < TILE; j++) {
       const at = joined + <usize>j * line;
-      blendRow(dy, piece.n, channels, depth * piece.z, TILE * piece.y + j, <usize>(TILE * piece.x) * VOXEL, blend, at, stored);
-      if (stored < line) memory.fill(at + stored, 0, line - stored);
-    }
-    for (let at: usize = 0; at < line; at += VOXEL) sixOfFour(joined + at, line, buffer + at, line, a, b, half, two);
-    let out = to + <usize>(channels - first) * block;
-    for (let j: usize = 0; j < <usize>READ; j++) {
-      let from = buffer + j * line;
-      const end = out + <usize>(piece.tiles * 32);
-      for (let at = out; at < end; at += VOXEL) {
-        sixOfFour(from, VOXEL, at, place, a, b, half, two);
-        from += <usize>TILE * VOXEL;
+      joinGradient(dy, piece.n, channels, depth * piece.z, TILE * piece.y + j, <usize>(TILE * piece.x) * VOXEL, depth, pair, at, at + others, stored);
+      if (stored < line) {
+        memory.fill(at + stored, 0, line - stored);
+        memory.fill(at + others + stored, 0, line - stored);
       }
-      out += <usize>READ * place;
+    }
+    for (let from = joined; from <= joined + others; from += others) {
+      for (let at: usize = 0; at < line; at += VOXEL) sixOfFour(from + at, line, buffer + at, line, a, b, half, two);
+      let out = (from == joined ? to : toSecond) + <usize>(channels - first) * block;
+      for (let j: usize = 0; j < <usize>READ; j++) {
+        let at = buffer + j * line;
+        const end = out + <usize>(piece.tiles * 32);
+        for (let tile = out; tile < end; tile += VOXEL) {
+          sixOfFour(at, VOXEL, tile, place, a, b, half, two);
+          at += <usize>TILE * VOXEL;
+        }
+        out += <usize>READ * place;
+      }
     }
   }
 }
@@ -1158,7 +1289,7 @@ function multiplyOuter(input: usize, inputPlace: usize, gradient: usize, gradien
 
 /**
  * args: x blocked, dy blocked, sums [slab][i][place] in the transformed weights' layout, slabs, cut, bytes of a place of the sums. A unit is a slab of
- * segments, a part of the output channels, and one first index.
+ * segments, a part of the output channels, and a pair of first indices.
  */
 export function winogradWeightGradient(args: usize, share: i32, shares: i32): void {
   const x = tensor(args, 0);
@@ -1169,29 +1300,35 @@ export function winogradWeightGradient(args: usize, share: i32, shares: i32): vo
   const sumPlace = address(args, 11);
   writeNumbers();
   const piece = changetype<Piece>(threadScratch + PIECE);
-  const blend = changetype<Blend>(threadScratch + BLEND);
   const buffer = threadScratch + BUFFER;
   const depth = cut.depth;
-  const indices = depth + 2;
+  const pairs = pairsOf(depth);
   const tiles = (cut.pieceTiles * cut.segmentPieces + 3) & ~3;
   const block = <usize>(tiles * 32);
   const partBlocks = partLength(dy.blocks, cut.parts);
   const inputPlace = <usize>x.blocks * block + CACHE_LINE;
   const gradientPlace = <usize>partBlocks * block + CACHE_LINE;
   const input = cut.scratch + <usize>threadIndex * cut.scratchBytes;
-  const gradient = input + <usize>PLACES * inputPlace;
+  const secondInput = <usize>PLACES * inputPlace;
+  const gradient = input + 2 * secondInput;
+  const secondGradient = <usize>PLACES * gradientPlace;
   const pieces = piecesOf(x, cut);
   const segments = (pieces + cut.segmentPieces - 1) / cut.segmentPieces;
-  const units = slabs * cut.parts * indices;
+  const units = slabs * cut.parts * pairs;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
-    const i = unit % indices;
-    const first = ((unit / indices) % cut.parts) * partBlocks;
+    const pair = unit % pairs;
+    const first = ((unit / pairs) % cut.parts) * partBlocks;
     const end = min(first + partBlocks, dy.blocks);
-    const slab = unit / (indices * cut.parts);
-    const total = sums + <usize>(PLACES * (indices * slab + i)) * sumPlace;
+    const slab = unit / (pairs * cut.parts);
+    const slabSums = sums + <usize>(PLACES * (depth + 2) * slab) * sumPlace;
+    const left = slabSums + <usize>(PLACES * firstOf(pair)) * sumPlace;
+    const right = slabSums + <usize>(PLACES * secondOf(pair, depth)) * sumPlace;
     const size = panelAt(0, end - first, x.blocks);
-    for (let p: usize = 0; p < <usize>PLACES; p++) memory.fill(panelAt(total + p * sumPlace, first, x.blocks), 0, size);
+    for (let p: usize = 0; p < <usize>PLACES; p++) {
+      memory.fill(panelAt(left + p * sumPlace, first, x.blocks), 0, size);
+      memory.fill(panelAt(right + p * sumPlace, first, x.blocks), 0, size);
+    }
     const lastSegment = shareStart(segments, slab + 1, slabs);
     for (let segment = shareStart(segments, slab, slabs); segment < lastSegment; segment++) {
       const firstPiece = segment * cut.segmentPieces;
@@ -1199,14 +1336,13 @@ export function winogradWeightGradient(args: usize, share: i32, shares: i32): vo
       let at: usize = 0;
       for (let index = firstPiece; index < lastPiece; index++) {
         locate(x, cut, index, piece);
-        inputBlend(depth, i, blend);
-        transformInput(x, piece, depth, blend, input + at, inputPlace, block, buffer);
-        gradientBlend(depth, i, blend);
-        transformGradient(dy, piece, depth, blend, first, end, gradient + at, gradientPlace, block, buffer);
+        transformInput(x, piece, depth, pair, input + at, input + at + secondInput, inputPlace, block, buffer);
+        transformGradient(dy, piece, depth, pair, first, end, gradient + at, gradient + at + secondGradient, gradientPlace, block, buffer);
         at += <usize>(piece.tiles * 32);
       }
       const used = <i32>(at >> 5);
-      multiplyOuter(input, inputPlace, gradient, gradientPlace, total, sumPlace, PLACES, x.blocks, dy.blocks, first, end, used, block);
+      multiplyOuter(input, inputPlace, gradient, gradientPlace, left, sumPlace, PLACES, x.blocks, dy.blocks, first, end, used, block);
+      multiplyOuter(input + secondInput, inputPlace, gradient + secondGradient, gradientPlace, right, sumPlace, PLACES, x.blocks, dy.blocks, first, end, used, block);
     }
   }
 }
@@ -1226,7 +1362,7 @@ function tilesOf(t: Tensor, cut: Cut): i32 {
   return piecesOf(t, cut) * cut.pieceTiles;
 }
 
-/** args: x or dy blocked, transformed tiles, gradient, -, cut. B^T x B, or A dy A^T if `gradient`. A unit is a piece and a first index; a row is one piece. */
+/** args: x or dy blocked, transformed tiles, gradient, -, cut. B^T x B, or A dy A^T if `gradient`. A unit is a piece and a pair of first indices; a row is one piece. */
 export function winogradTiles(args: usize, share: i32, shares: i32): void {
   const t = tensor(args, 0);
   const to = address(args, 1);
@@ -1237,22 +1373,19 @@ export function winogradTiles(args: usize, share: i32, shares: i32): void {
   const place = <usize>t.blocks * block + CACHE_LINE;
   writeNumbers();
   const piece = changetype<Piece>(threadScratch + PIECE);
-  const blend = changetype<Blend>(threadScratch + BLEND);
   const buffer = threadScratch + BUFFER;
-  const units = piecesOf(t, cut) * (depth + 2);
+  const pairs = pairsOf(depth);
+  const units = piecesOf(t, cut) * pairs;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
-    const i = unit % (depth + 2);
-    const index = unit / (depth + 2);
+    const pair = unit % pairs;
+    const index = unit / pairs;
     locate(t, cut, index, piece);
-    const at = to + <usize>(PLACES * i) * place + <usize>(index * cut.pieceTiles) * VOXEL;
-    if (gradient) {
-      gradientBlend(depth, i, blend);
-      transformGradient(t, piece, depth, blend, 0, t.blocks, at, place, block, buffer);
-    } else {
-      inputBlend(depth, i, blend);
-      transformInput(t, piece, depth, blend, at, place, block, buffer);
-    }
+    const at = to + <usize>(index * cut.pieceTiles) * VOXEL;
+    const first = at + <usize>(PLACES * firstOf(pair)) * place;
+    const second = at + <usize>(PLACES * secondOf(pair, depth)) * place;
+    if (gradient) transformGradient(t, piece, depth, pair, 0, t.blocks, first, second, place, block, buffer);
+    else transformInput(t, piece, depth, pair, first, second, place, block, buffer);
   }
 }
 
@@ -1264,7 +1397,7 @@ export function winogradFew(args: usize, share: i32, shares: i32): void {
   const inBlocks = word(args, 3);
   const cut = changetype<Cut>(args + 16);
   const piece = changetype<Piece>(threadScratch + PIECE);
-  const weights = changetype<Weights>(threadScratch + BLEND);
+  const weights = changetype<Weights>(threadScratch + WEIGHTS);
   weightsAt(args, 11, weights);
   writeNumbers();
   const buffer = threadScratch + BUFFER;
@@ -1293,10 +1426,13 @@ export function winogradFew(args: usize, share: i32, shares: i32): void {
       }
       multiply(input + <usize>from * block, inputPlace, panels, panelPlace, result, resultPlace, places, chunk, blocks, 0, blocks, tiles, block, from > 0);
     }
-    for (let i = 0; i < depth + 2; i++) {
+    for (let pair = 0; pair < pairsOf(depth); pair++) {
+      const left = result + <usize>(PLACES * firstOf(pair)) * resultPlace;
+      const right = result + <usize>(PLACES * secondOf(pair, depth)) * resultPlace;
       for (let index = 0; index < piecesOf(y, cut); index++) {
         locate(y, cut, index, piece);
-        transformResult(y, piece, depth, i, first, first + blocks, result + <usize>(PLACES * i) * resultPlace + <usize>(index * cut.pieceTiles) * VOXEL, resultPlace, block, bias, buffer);
+        const at = <usize>(index * cut.pieceTiles) * VOXEL;
+        transformResult(y, piece, depth, pair, first, first + blocks, left + at, right + at, resultPlace, block, bias, buffer);
       }
     }
   }
@@ -1312,7 +1448,7 @@ export function winogradFewWeightGradient(args: usize, share: i32, shares: i32):
   const outBlocks = word(args, 3);
   const cut = changetype<Cut>(args + 16);
   const tiles = word(args, 15);
-  const weights = changetype<Weights>(threadScratch + BLEND);
+  const weights = changetype<Weights>(threadScratch + WEIGHTS);
   weightsAt(args, 11, weights);
   writeNumbers();
   const depth = cut.depth;

@@ -40,7 +40,7 @@ const tilesOf = ([n, , d, h, w]: Shape, depth: number): number =>
   n! * Math.ceil(d! / depth) * Math.ceil(h! / TILE) * Math.ceil(w! / TILE);
 
 /** Tiles whose products take as long as transforming the weights does. */
-const TILES_OF_WEIGHTS = 32;
+const TILES_OF_WEIGHTS = 24;
 
 /** The tiles that take the least time: deep ones, unless they are few and their more places cost more than their fewer products save. */
 function depthOf(shape: Shape): 2 | 4 {
@@ -76,13 +76,14 @@ export function cutOf(shape: Shape, inBlocks: number, outBlocks: number, kind: '
   if (kind === 'weights') {
     const slabBytes = placesOf(depth) * placeBytes(inBlocks, outBlocks);
     slabs = Math.max(1, Math.min(segments, Math.floor(MAX_SLAB_BYTES / slabBytes), UNITS_WANTED));
-    units = (depth + 2) * slabs;
+    units = (depth / 2 + 1) * slabs;
   }
   const wanted = Math.min(pairs, Math.max(1, Math.ceil(UNITS_WANTED / units)));
   const length = partBlocks(outBlocks, wanted);
   const parts = Math.ceil(outBlocks / length);
   const blockBytes = Math.ceil((pieceTiles * segmentPieces) / 4) * 4 * VOXEL_BYTES;
-  const transformed = PLACES * (inBlocks + length) * blockBytes + 2 * PLACES * CACHE_LINE_BYTES;
+  // results are made for two blocks at a time
+  const transformed = 2 * PLACES * ((inBlocks + (kind === 'result' ? 2 : length)) * blockBytes + 2 * CACHE_LINE_BYTES);
   return { depth, pieceTiles, rowPieces, segmentPieces, parts, slabs, threadBytes: align(transformed) };
 }
 
