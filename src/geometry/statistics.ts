@@ -149,10 +149,11 @@ class ValueCounter {
     const kinds = this.#kinds;
     const lowest = this.#signed ? -kinds / 2 : 0;
     const [a, b, c, d] = this.#tables;
-    const counts = Uint32Array.from({ length: kinds }, (_, k) => {
+    const counts = new Uint32Array(kinds);
+    for (let k = 0; k < kinds; k++) {
       const bits = (k + lowest) & (kinds - 1);
-      return a[bits] + b[bits] + c[bits] + d[bits];
-    });
+      counts[k] = a[bits] + b[bits] + c[bits] + d[bits];
+    }
     return new ValueCounts(counts, lowest);
   }
 }
