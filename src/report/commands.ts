@@ -19,8 +19,14 @@ export interface CommandContext {
   readonly pair: { readonly moving: string; readonly fixed: string } | undefined;
 }
 
-/** A word for the shell, quoted where it must be. */
-export const word = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+/**
+ * A word for the shell, quoted where it must be. On Windows for both of its shells: PowerShell takes commas for lists, and no file's name has a
+ * double quote.
+ */
+export function word(text: string, platform: NodeJS.Platform = process.platform): string {
+  if (platform === 'win32') return /^[\w+=:./\\-]+$/.test(text) ? text : `"${text}"`;
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
 
 /** The value at 'data.patch' in a configuration. */
 export const valueAt = (configuration: RunRecord['configuration'], path: string): unknown =>

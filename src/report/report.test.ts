@@ -203,7 +203,16 @@ describe('its parts', () => {
   });
 
   it('quote words for the shell', () => {
-    expect([word('a/b-1.nii.gz'), word("it's here")]).toEqual(['a/b-1.nii.gz', "'it'\\''s here'"]);
+    expect(['a/b-1.nii.gz', '24,32,32', "it's here"].map((text) => word(text, 'linux'))).toEqual([
+      'a/b-1.nii.gz',
+      '24,32,32',
+      "'it'\\''s here'",
+    ]);
+    expect(['C:\\a\\b-1.nii.gz', '24,32,32', "it's here"].map((text) => word(text, 'win32'))).toEqual([
+      'C:\\a\\b-1.nii.gz',
+      '"24,32,32"',
+      '"it\'s here"',
+    ]);
   });
 });
 

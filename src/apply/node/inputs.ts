@@ -108,6 +108,8 @@ function withOwnNames(images: readonly InputImage[]): InputImage[] {
   const foldersOf = ({ source }: InputImage): string[] =>
     dirname(resolve(source.path))
       .split(sep)
+      // without the root: '', on Windows a drive
+      .slice(1)
       .filter((part) => part !== '');
   let named = [...images];
   for (let depth = 1; ; depth++) {

@@ -1,12 +1,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, posix, win32 } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { IDENTITY_3, type Volume, type Xyz } from '../../geometry/volume.ts';
 import { writeImage } from '../../images/node/write.ts';
 import type { Cohort } from '../cohort.ts';
 import type { PrepareOptions } from '../prepare-options.ts';
-import { assignClasses, countClasses, describeClasses } from './classes.ts';
+import { assignClasses, countClasses, describeClasses, foldersAbove } from './classes.ts';
 import { openCohort } from './open-cohort.ts';
 import { prepareCohort } from './prepare.ts';
 import { caseName, casePath, readClasses } from './table.ts';
@@ -204,5 +204,19 @@ describe("MONAI's datalist", () => {
     await expect(prepare(table('broken.json', '{'))).rejects.toThrow('not JSON');
     const deep = `{"channel_names": [${'['.repeat(20_000)}${']'.repeat(20_000)}]}`;
     await expect(prepare(table('deep.json', deep))).rejects.toThrow('more than 64 deep');
+  });
+});
+
+describe('foldersAbove', () => {
+  it.each([
+    [posix, '/data', '/data/site/p1/image.nii', ['site/p1', 'site']],
+    [posix, '/', '/p1/image.nii', ['p1']],
+    [posix, '/data', '/data/image.nii', []],
+    [posix, '/data', '/data2/p1/image.nii', []],
+    [win32, 'C:\\data', 'C:\\data\\site\\p1\\image.nii', ['site/p1', 'site']],
+    [win32, 'C:\\', 'C:\\p1\\image.nii', ['p1']],
+    [win32, 'C:\\data', 'D:\\data\\p1\\image.nii', []],
+  ])('%#: those in the root, nearest first', (system, root, path, folders) => {
+    expect(foldersAbove(root, path, system)).toEqual(folders);
   });
 });

@@ -4,7 +4,7 @@
  * A table may name a case by its subject's id, by its file (with as many of its folders as tell it apart), or by a folder above it, as
  * tables of patients do. What could mean two images is left out and said.
  */
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import nodePath, { join, type PlatformPath, resolve } from 'node:path';
 import { UsageError } from '../../common/errors.ts';
 import { isFile } from '../../platform/node/files.ts';
 import type { CohortProblem } from '../cohort.ts';
@@ -53,9 +53,11 @@ function* tails(path: string): Generator<string> {
   for (let k = 0; k < parts.length; k++) yield parts.slice(k).join('/');
 }
 
-/** The folders above a file, nearest first, that lie in `root`. */
-function* foldersAbove(root: string, path: string): Generator<string> {
-  for (let folder = dirname(path); folder.startsWith(root + sep); folder = dirname(folder)) yield relative(root, folder);
+/** The folders above a file, nearest first, that lie in `root`: as seen from there. @param system whose paths they are; for tests */
+export function foldersAbove(root: string, path: string, system: PlatformPath = nodePath): string[] {
+  const way = system.relative(root, system.dirname(path));
+  const parts = way === '' || system.isAbsolute(way) ? [] : way.split(system.sep);
+  return parts[0] === '..' ? [] : parts.map((_, k) => parts.slice(0, parts.length - k).join('/'));
 }
 
 /**
