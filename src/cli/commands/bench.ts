@@ -96,7 +96,7 @@ export function registerBench(program: Command): void {
     .option('--out <file>', 'also write the JSON document to a file')
     .option(
       '--compare <file>',
-      'all, ratios: compare with earlier results written by --out (default: the committed ones); exit code 1 on a regression beyond the noise',
+      'all, ratios: compare with earlier results written by --out (default: in a checkout, those in docs/benchmarks); exit code 1 on a regression beyond the noise',
     )
     .option('--markdown', 'all, train, ratios, bound: print tables in Markdown')
     .addHelpText(
@@ -341,7 +341,9 @@ async function suite(what: 'all' | 'ratios', options: Options, request: StepRequ
   };
   const { result, text } = await (what === 'all' ? measureAll() : measureTheRatios());
   const comparison = before && { with: earlier, ...compareResults(result, before) };
-  const compared = comparison ? comparisonText(comparison, earlier!) : `no committed results for Node ${major} to compare with`;
+  const compared = comparison
+    ? comparisonText(comparison, earlier!)
+    : `no earlier results of Node ${major} to compare with: give --compare FILE`;
   return {
     json: { ...result, ...(comparison && { comparison }) },
     text: [text, compared].join('\n\n'),
