@@ -145,7 +145,7 @@ describe('gvsl', () => {
   it('bench refuses what does not fit before it starts, with what would', () => {
     const { status, stdout, stderr } = gvsl('bench', 'step', '--size', '256', '--no-peer', '--json');
     expect(status).toBe(1);
-    expect(stderr).toMatch(/too little memory: size 256.*What would fit: --size \d+/);
+    expect(stderr).toMatch(/not enough memory: size 256.*These would fit: --size \d+/);
     expect(JSON.parse(stdout)).toMatchObject({ exitCode: 1 });
   });
 
@@ -207,7 +207,7 @@ describe('gvsl', () => {
     for (const id of [0, 1, 2, 3, 4, 5]) await truncate(at('cohort', 'images', `tiny_${id}.npy`), 3000);
     const damaged = gvsl('pretrain', at('cohort'), ...args, '--resume', '--steps', '4');
     expect(damaged.stderr).toMatch(
-      /tiny_\d\.npy: .*prepare the cohort again; .*last holds the last checkpoint, and --resume goes on from it/,
+      /tiny_\d\.npy: .*prepare the cohort again; .*the last checkpoint is in .*last; continue from it with --resume/,
     );
     expect(damaged.stderr).not.toContain('internal error');
     expect(damaged.status).toBe(1);
@@ -226,7 +226,7 @@ describe('gvsl', () => {
     expect(gvsl('compare', at('study.yaml'), '--out', at('study')).status).toBe(0);
     await study(100_000);
     const { status, stderr } = gvsl('compare', at('study.yaml'), '--out', at('study'));
-    expect(stderr).toMatch(/holds another study's results[\s\S]*transfer\.configuration\.steps: was 1, now 100000/);
+    expect(stderr).toMatch(/contains the results of a different study[\s\S]*transfer\.configuration\.steps: was 1, now 100000/);
     expect(status).toBe(2);
   });
 

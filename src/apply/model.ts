@@ -281,6 +281,6 @@ function registered(
  * @param memory how much may be taken; by default what the backend can address
  */
 export function openModel(network: TrainedNetwork, backend: Backend, memory?: MemoryLimits): Model {
-  const all = { bytes: backend.memoryLimitBytes, limit: `the most that the backend ${backend.name} can address` };
+  const all = { bytes: backend.memoryLimitBytes, limit: `the maximum that the backend ${backend.name} can address` };
   return new Model(network, backend, memory ?? { session: () => all, results: () => all }, prepareVolume);
 }

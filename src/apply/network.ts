@@ -110,7 +110,9 @@ export function matchingNetwork({ folder, configuration, architecture, parameter
 /** @throws UsageError for a network without local features */
 export function requireDecoder({ folder, architecture }: TrainedNetwork): void {
   if (!hasDecoder(architecture.heads))
-    throw new UsageError(`${folder}: a classifier has no decoder, so no local features; give a pre-trained model or a segmenter`);
+    throw new UsageError(
+      `${folder}: a classifier has no decoder and so no local features; use a pre-trained model or a segmentation model`,
+    );
 }
 
 /** Voxels that the network sees at a time: (z, y, x), or one side for all three. */
@@ -173,10 +175,10 @@ export async function openSession(
   const limit =
     available.bytes <= backend.memoryLimitBytes
       ? available
-      : { bytes: backend.memoryLimitBytes, limit: `the most that the backend ${backend.name} can address` };
+      : { bytes: backend.memoryLimitBytes, limit: `the maximum that the backend ${backend.name} can address` };
   if (needed > limit.bytes)
     throw new WorkError(
-      `too little memory: windows of ${window.join(' x ')} need ${formatBytes(needed)}; there are ${formatBytes(limit.bytes)} (${limit.limit}). Choose smaller windows with \`window\``,
+      `not enough memory: windows of ${window.join(' x ')} need ${formatBytes(needed)}; available: ${formatBytes(limit.bytes)} (${limit.limit}). Choose smaller windows with \`window\``,
     );
   const session = await backend.open(program);
   await session.writeState(STATES.parameters, parameters);

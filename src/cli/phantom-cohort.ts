@@ -50,17 +50,16 @@ const exists = (path: string): Promise<boolean> =>
 async function openCohort(out: string, recipe: string): Promise<void> {
   const entries: string[] = await readdir(out).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
-    if (error.code === 'ENOTDIR')
-      throw new WorkError(`${out}: expected a folder, found a file; give another folder for the cohort`);
+    if (error.code === 'ENOTDIR') throw new WorkError(`${out}: expected a folder, found a file; choose another folder`);
     throw error;
   });
   if (entries.every(isLeftOver)) return writeFileAtomic(join(out, RECIPE), recipe);
   const found = await readFile(join(out, RECIPE), 'utf8').catch(() => undefined);
   if (found === undefined)
-    throw new WorkError(`${out}: the folder is not empty and holds no phantom cohort; give a new or an empty folder`);
+    throw new WorkError(`${out}: the folder is not empty and is not a phantom cohort; choose a new or empty folder`);
   if (found !== recipe)
     throw new WorkError(
-      `${out}: holds a phantom cohort made with other options (${found.replaceAll(/\s+/g, ' ').trim()}); give a new folder, or the same options to continue it`,
+      `${out}: is a phantom cohort made with other options (${found.replaceAll(/\s+/g, ' ').trim()}); choose a new folder, or use the same options to continue`,
     );
 }
 

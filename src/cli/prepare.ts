@@ -82,7 +82,7 @@ function asText({ cohort, kept, layout, unmatched }: PrepareReport, timeMs: numb
   for (const [kind, title] of Object.entries(titles)) {
     const same = new Map<string, string[]>();
     for (const { source, message } of problems.filter((problem) => problem.kind === kind)) {
-      const text = kind === 'left-out' ? message.replace(/^left out: /, '') : message;
+      const text = kind === 'left-out' ? message.replace(/^skipped: /, '') : message;
       same.set(text, [...(same.get(text) ?? []), source]);
     }
     if (same.size === 0) continue;

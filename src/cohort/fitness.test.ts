@@ -200,7 +200,7 @@ describe('values of MR', () => {
         map(brain, (v) => (v < 10 ? 0 : (v - 300) / 60)),
         'mr',
       )?.message,
-    ).toMatch(/% of those that are not near 0/);
+    ).toMatch(/% of the values not near 0/);
     expect(verdict(mixture(BODY), 'mr')?.message).toMatch(/CT in Hounsfield units/);
   });
 });

@@ -126,26 +126,26 @@ function notHounsfield(
   const range = `values from ${short(min)} to ${short(max)}`;
   if (p999 - p01 < LEAST_SPREAD_HU)
     return `${range}, nearly all of them within ${short(p999 - p01)}: normalised (z-scores, 0 to 1 or the like)`;
-  if (/^u?int8$/.test(storedType)) return `${range} in 8 bits: a picture of a window, not a CT`;
+  if (/^u?int8$/.test(storedType)) return `${range} in 8 bits: a windowed picture, not a CT`;
   if (min >= 0) {
     if (isShifted(d))
       return `${range}, air at 0 and soft tissue near 1024: shifted by 1024 (stored unsigned); subtract 1024 from every voxel`;
-    if (min === 0 && max === 255) return `${range}: a picture of a window in 8 bits, not a CT`;
+    if (min === 0 && max === 255) return `${range}: a windowed picture in 8 bits, not a CT`;
     if (!isStated && d.upTo(0.02 * p99) >= BACKGROUND_SHARE)
       return `${range}: no value below 0, and a background near 0 instead of air at -1000`;
     // a crop of soft tissue has a low median, one of bone nothing near 0
     if (!isStated && median > 300 && p1 < 100)
-      return `${range}, half of them above ${short(median)}: no value below 0, and more than bone alone`;
+      return `${range}, half of them above ${short(median)}: no value below 0, and more than bone`;
   }
-  if (p99 > HIGHEST_HU) return `${range}: a hundredth of the voxels is above ${HIGHEST_HU}, denser than metal`;
+  if (p99 > HIGHEST_HU) return `${range}: 1 % of the voxels are above ${HIGHEST_HU}, denser than metal`;
   const below = d.below(LOWEST_HU);
   const padding = d.mostCommonShare(Number.NEGATIVE_INFINITY, LOWEST_HU, PADDING_VALUES);
   if (below - padding > UNDERSHOOTING_SHARE)
-    return `${range}: ${Math.round(100 * (below - padding))} % of the voxels spread below ${LOWEST_HU}, where the scale has ended`;
+    return `${range}: ${Math.round(100 * (below - padding))} % of the voxels are spread below ${LOWEST_HU}, the end of the scale`;
   const dense = 1 - d.upTo(-800);
   const tissue = d.upTo(600) - d.below(-250);
   if (below > 0.02 && tissue < 0.02 * dense)
-    return `${range}: nothing where fat, water and soft tissue lie (-250 to 600): shifted down, perhaps by 1024 twice`;
+    return `${range}: no values in the range of fat, water and soft tissue (-250 to 600): shifted down, perhaps by 1024 twice`;
   return null;
 }
 
@@ -156,7 +156,7 @@ export const isSurelyHounsfield = (d: Distribution): boolean =>
 /** What is unusual about values that can be Hounsfield units: a word to whoever looks, not a reason to refuse. */
 export const withoutAir = ({ min, max }: Pick<Statistics, 'min' | 'max'>): string | null =>
   min >= 0
-    ? `no value below 0 (${short(min)} to ${short(max)}): expected of a crop without air and fat; otherwise these are not Hounsfield units`
+    ? `no value below 0 (${short(min)} to ${short(max)}): normal for a crop without air and fat; otherwise these are not Hounsfield units`
     : null;
 
 /** Smaller than this part of the 99th percentile, negative values are ringing of an interpolation. */
@@ -175,7 +175,7 @@ function tooNegative(distribution: Distribution, { min, max }: Pick<Statistics, 
   const air = d.upTo(-900) - d.below(-1100);
   const guess =
     air > 0.02 && max > 100 ? 'air at -1000: CT in Hounsfield units?' : 'normalised (z-scores), a phase or a difference image?';
-  return `values from ${short(min)} to ${short(max)}, ${Math.round(100 * share)} % of those that are not near 0 are negative and would be clipped at 0: ${guess}`;
+  return `values from ${short(min)} to ${short(max)}, ${Math.round(100 * share)} % of the values not near 0 are negative and would be clipped at 0: ${guess}`;
 }
 
 /** What DICOM's modalities are called where they are counted; of those that can become a cohort. */
@@ -188,7 +188,7 @@ const OPEN_MODALITIES = ['', 'OT', 'SC'];
 export function otherModality(stated: string | undefined, wanted: 'ct' | 'mr', by = 'the file says'): Misfit | null {
   const name = stated?.trim().toUpperCase() ?? '';
   if (OPEN_MODALITIES.includes(name) || name === MODALITY_NAMES[wanted]) return null;
-  return { reason: 'other-modalities', what: name, message: `${by} that it is ${name}, not ${MODALITY_NAMES[wanted]}` };
+  return { reason: 'other-modalities', what: name, message: `${by} it is ${name}, not ${MODALITY_NAMES[wanted]}` };
 }
 
 /** Almost nothing but 0: marked points. */

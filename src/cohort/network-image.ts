@@ -38,7 +38,7 @@ export function networkImage(
   const stated = loaded.modality?.toLowerCase();
   if (stated && ['ct', 'mr'].includes(stated) && stated !== options.modality && !modalityIsCertain)
     throw new WorkError(
-      `${path}: the file says that it is ${loaded.modality}, but the model was trained on ${options.modality}; use a model for ${stated}, or override with \`modality\` ${options.modality}`,
+      `${path}: the file says it is ${loaded.modality}, but the model was trained on ${options.modality}; use a model for ${stated}, or override with \`modality\` ${options.modality}`,
     );
   const found = begun ? begun.finish(loaded, 'all') : prepareImage(loaded, options);
   const doubts = new Set(found.doubts.map(({ message }) => message));

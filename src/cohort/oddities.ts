@@ -19,7 +19,7 @@ export function odditiesOf(image: LoadedImage, statistics: Statistics, setTo?: n
   if (oblique > OBLIQUE_DEG) odd.push(`oblique by ${oblique.toFixed(0)} degrees`);
   const [thin, thick] = [Math.min(...spacingMm), Math.max(...spacingMm)];
   if (thick > THICK_MM || thin < THIN_MM || thick / thin > ANISOTROPY)
-    odd.push(`odd spacing: ${spacingMm.map((s) => +s.toPrecision(4)).join(' x ')} mm`);
+    odd.push(`unusual spacing: ${spacingMm.map((s) => +s.toPrecision(4)).join(' x ')} mm`);
   if (Math.min(...size) === 1) odd.push(`only one voxel along an axis (${size.join(' x ')}): not a volume`);
   if (statistics.nonFinite > 0)
     odd.push(`NaN or infinite voxels: ${statistics.nonFinite}${setTo === undefined ? '' : `, set to ${setTo}`}`);

@@ -57,7 +57,7 @@ describe('preparing while planes come', () => {
     for (let z = 0; z < size[2]; z++) preparation.add(flat, z);
     expect(() => preparation.finish(loadedOf(flat), 'all')).toThrow('scan.nii: every voxel is 7');
     expect(() => prepareImage(loadedOf(scan(IDENTITY_3)), { ...OPTIONS, spacingMm: [1e-3, 1e-3, 1e-3] })).toThrow(
-      /more than fit; choose a larger/,
+      /more than supported; choose a larger/,
     );
   });
 });

@@ -70,7 +70,7 @@ export class Preparation {
     const statistics = this.#statistics.of(loaded.volume.data);
     if (Math.min(...loaded.volume.geometry.size) === 1)
       throw refuse(`its size is ${loaded.volume.geometry.size.join(' x ')}: one voxel along an axis is a picture, not a volume`);
-    if (statistics.min === statistics.max) throw refuse(`every voxel is ${statistics.min}: there is nothing to learn from it`);
+    if (statistics.min === statistics.max) throw refuse(`every voxel is ${statistics.min}: it carries no information`);
     const doubts = misfits(loaded, statistics, options.modality);
     const refused = allowed === 'all' ? null : firstRefusal(doubts, allowed);
     if (refused) throw new MisfitError(loaded.path, refused);
@@ -82,7 +82,7 @@ export class Preparation {
     const whole = this.#resampling!.finish();
     if (!whole)
       throw refuse(
-        `at ${options.spacingMm.join(' x ')} mm it would have ${grid.size.join(' x ')} voxels, more than fit; choose a larger \`spacingMm\``,
+        `at ${options.spacingMm.join(' x ')} mm it would have ${grid.size.join(' x ')} voxels, more than supported; choose a larger \`spacingMm\``,
       );
     const intensity = windowOf(whole.data, options);
     if (!(intensity.high > intensity.low))
@@ -185,5 +185,5 @@ export function gridDifference(label: Geometry, image: Geometry): string {
   if (distance <= 0.1 * Math.min(...image.spacingMm)) return '';
   if (label.spacingMm.some((s, k) => Math.abs(s - image.spacingMm[k]) > 1e-3 * s))
     return `spacing ${mm(label.spacingMm)} mm, expected ${mm(image.spacingMm)} mm`;
-  return `its corners lie up to ${distance.toFixed(1)} mm away (origin ${mm(label.originMm)}, expected ${mm(image.originMm)}, or another direction)`;
+  return `its corners are up to ${distance.toFixed(1)} mm away (origin ${mm(label.originMm)}, expected ${mm(image.originMm)}, or a different direction)`;
 }

@@ -6,7 +6,7 @@ export const REASONS = {
   'label-maps': 'label maps, by name or content',
   'other-modalities': 'images of another modality, by file header, name or dataset.json',
   derived: 'localizers, projections, screenshots, and BIDS derivatives',
-  'not-hounsfield': 'ct: values that are not in Hounsfield units',
+  'not-hounsfield': 'ct: values not in Hounsfield units',
   'negative-values': 'mr: a large share of negative values',
 } as const;
 export type Reason = keyof typeof REASONS;
@@ -19,8 +19,6 @@ export function parseReasons(option: string, texts: readonly string[]): Reason[]
   const words = texts.flatMap((text) => text.split(',')).map((word) => word.trim());
   const unknown = words.find((word) => !Object.hasOwn(REASONS, word));
   if (unknown !== undefined)
-    throw new UsageError(
-      `${option} ${unknown}: expected one or more, with commas between them, of ${Object.keys(REASONS).join(', ')}`,
-    );
+    throw new UsageError(`${option} ${unknown}: expected one or more (comma-separated) of ${Object.keys(REASONS).join(', ')}`);
   return [...new Set(words as Reason[])];
 }

@@ -9,12 +9,12 @@ describe('parseJson', () => {
   });
 
   it.each<[string, string]>([
-    ['more than 64 deep', '['.repeat(1_000_000)],
-    ['more than 64 deep', `${'{"a":'.repeat(65)}1${'}'.repeat(65)}`],
+    ['nested more than 64 deep', '['.repeat(1_000_000)],
+    ['nested more than 64 deep', `${'{"a":'.repeat(65)}1${'}'.repeat(65)}`],
     ['more than 1000000 values', `[${'0,'.repeat(1_000_000)}0]`],
     ['more than 1000000 values', `[${'{},'.repeat(500_000)}0]`],
-    ['the name "a" stands in it more than once', '{"a":1,"b":{"a":1},"\\u0061":2}'],
-    ['the name "a" stands in it more than once', '{"b":[{"a":1 ,"a" : 1}]}'],
+    ['the name "a" occurs more than once', '{"a":1,"b":{"a":1},"\\u0061":2}'],
+    ['the name "a" occurs more than once', '{"b":[{"a":1 ,"a" : 1}]}'],
     ['"__proto__"', '{"a":{"__proto__":{"b":1}}}'],
     ['JSON', '{"a":'],
     ['JSON', ''],

@@ -23,7 +23,7 @@ function checkSize(text: string, depth: number, values: number): void {
     const c = text[i];
     if (c === '"') i = stringEnd(text, i);
     else if (c === '{' || c === '[') {
-      if (++open > depth) throw new Error(`objects and lists within each other, more than ${depth} deep`);
+      if (++open > depth) throw new Error(`objects and lists nested more than ${depth} deep`);
       count++;
     } else if (c === '}' || c === ']') open--;
     else if (c === ',') count++;
@@ -45,9 +45,9 @@ function checkNames(text: string): void {
       while (next < text.length && /\s/.test(text[next]!)) next++;
       if (text[next] !== ':') continue;
       const name: string = JSON.parse(text.slice(start, i + 1));
-      if (name === '__proto__') throw new Error('the name "__proto__" means something else to many programs');
+      if (name === '__proto__') throw new Error('the name "__proto__" is not allowed (many programs misread it)');
       const names = open.at(-1)!;
-      if (names.has(name)) throw new Error(`the name "${name}" stands in it more than once`);
+      if (names.has(name)) throw new Error(`the name "${name}" occurs more than once`);
       names.add(name);
     }
   }

@@ -53,7 +53,7 @@ export function parseMetaImage(bytes: Uint8Array): { readonly image: StoredImage
     throw new WorkError(`its NDims is ${tag('NDims')}, but DimSize is ${dims.join(' x ')}: damaged`);
   const typeText = required('ElementType').replace(/_ARRAY$/i, '');
   const type = TYPES[typeText.toUpperCase()];
-  if (!type) throw new WorkError(`its voxel type is ${typeText}, which cannot be read here`);
+  if (!type) throw new WorkError(`its voxel type is ${typeText}, which is not supported`);
   const channels = Number(tag('ElementNumberOfChannels') ?? 1);
   if (!(Number.isSafeInteger(channels) && channels > 0))
     throw new WorkError(`its ElementNumberOfChannels is ${channels}: damaged`);
@@ -87,7 +87,7 @@ export function parseMetaImage(bytes: Uint8Array): { readonly image: StoredImage
   const skip = Number(tag('HeaderSize') ?? 0);
   if (!(Number.isSafeInteger(skip) && skip >= -1))
     throw new WorkError(`its HeaderSize is ${tag('HeaderSize')}: expected -1 or more`);
-  if (skip === -1 && (compressed || !binary)) throw new WorkError('its HeaderSize is -1, which goes with raw data alone');
+  if (skip === -1 && (compressed || !binary)) throw new WorkError('its HeaderSize is -1, which is only valid for raw data');
   const files = filesOf(required('ElementDataFile'), bytes, header.bytes);
   if (!files && skip > 0 && skip < header.bytes)
     throw new WorkError(`its HeaderSize is ${skip}, but its header has ${header.bytes} bytes: damaged`);
@@ -113,7 +113,7 @@ function filesOf(text: string, bytes: Uint8Array, headerBytes: number): readonly
     .split(/\r?\n/)
     .map((line) => utf8(line.trim()))
     .filter((line) => line !== '');
-  if (names.length === 0) throw new WorkError('its "ElementDataFile = LIST" is followed by no names');
+  if (names.length === 0) throw new WorkError('its "ElementDataFile = LIST" is not followed by file names');
   return names;
 }
 
@@ -136,11 +136,11 @@ function gridOf(
     [0, 1, 2].map((k) => (k < rank ? found[k] : rest)) as unknown as Xyz;
   const units = tag('DistanceUnits');
   const mm = units === undefined || units === '?' ? 1 : mmOf(units, notes);
-  if (mm !== 1) notes.push(`its distances are in ${units}: converted to mm, which ITK does not do`);
+  if (mm !== 1) notes.push(`its distances are in ${units}: converted to mm (ITK does not convert them)`);
   const spacing = values(['ElementSpacing'], rank) ?? values(['ElementSize'], rank);
-  if (!spacing) notes.push('no voxel size in its header ("ElementSpacing"): 1 mm is taken');
+  if (!spacing) notes.push('no voxel size in its header ("ElementSpacing"): assuming 1 mm');
   const axes = values(['TransformMatrix', 'Rotation', 'Orientation'], rank * rank);
-  if (!axes) notes.push('no orientation in its header ("TransformMatrix"): axes taken as LPS; left and right may be swapped');
+  if (!axes) notes.push('no orientation in its header ("TransformMatrix"): axes assumed LPS; left and right may be swapped');
   // each axis's direction stands together in the file, so the file's rows are our columns
   const direction = IDENTITY_3.map((one, i) => {
     const [row, column] = [Math.floor(i / 3), i % 3];
@@ -156,7 +156,7 @@ function gridOf(
   // positions stay: what an axis is longer, its voxels are longer
   const geometry = longest < 1e-3 ? grid : geometryOf(voxelToPhysical(grid), grid.size);
   if (geometry !== grid)
-    notes.push('its TransformMatrix has axes that are not of length 1: the voxel size was multiplied by their length');
+    notes.push('its TransformMatrix has axes of length other than 1: the voxel size was multiplied by their length');
   notes.push(...shearNotes(geometry));
   return geometry;
 }

@@ -39,7 +39,7 @@ export function parseMgh(bytes: Uint8Array): StoredImage {
   // setDirectionCosine(MRI_CORONAL) in FreeSurfer's mriio.cpp; nibabel has the same nine numbers transposed
   if (!stated)
     notes.push(
-      'no orientation in its header (goodRASFlag 0): FreeSurfer’s default is taken, LIA with voxels of 1 mm (nibabel takes LSP)',
+      'no orientation in its header (goodRASFlag 0): assuming the FreeSurfer default, LIA with 1 mm voxels (nibabel assumes LSP)',
     );
   const spacing = stated ? floats(30, 3) : [1, 1, 1];
   const axes = stated ? floats(42, 9) : [-1, 0, 0, 0, 0, -1, 0, 1, 0];

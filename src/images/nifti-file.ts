@@ -21,7 +21,7 @@ async function* inflated(bytes: Uint8Array<ArrayBuffer>): AsyncGenerator<Uint8Ar
   const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip')).getReader();
   const next = (): ReturnType<typeof reader.read> =>
     reader.read().catch(() => {
-      throw new WorkError('its compressed stream is damaged or truncated, or other bytes follow it');
+      throw new WorkError('its compressed stream is damaged, truncated or followed by other bytes');
     });
   try {
     for (let part = await next(); !part.done; part = await next()) yield part.value;

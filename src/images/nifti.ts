@@ -43,10 +43,9 @@ function gridOf(header: NiftiHeader, size: Xyz, notes: string[]): Geometry {
   const grid = sform ?? qform;
   if (badPixdim) {
     const stored = pixdim.join(' x ');
-    if (!grid)
-      throw new WorkError(`its voxel size is ${stored} mm and it has no sform to take it from: correct pixdim in its header`);
+    if (!grid) throw new WorkError(`its voxel size is ${stored} mm and it has no sform to use instead: fix pixdim in its header`);
     notes.push(
-      `its voxel size field is ${stored} mm; ${grid.spacingMm.map((s) => +s.toFixed(4)).join(' x ')} mm is taken from its sform`,
+      `its voxel size field is ${stored} mm; ${grid.spacingMm.map((s) => +s.toFixed(4)).join(' x ')} mm from its sform is used`,
     );
   }
   if (!grid) {
@@ -54,7 +53,7 @@ function gridOf(header: NiftiHeader, size: Xyz, notes: string[]): Geometry {
       header.sform || header.qform
         ? 'no usable orientation in its header'
         : 'no orientation in its header (qform and sform codes 0)';
-    notes.push(`${why}: axes taken as LPS as ITK does; left and right may be swapped`);
+    notes.push(`${why}: axes assumed LPS as ITK does; left and right may be swapped`);
     return { size, spacingMm: pixdim as unknown as Xyz, originMm: [0, 0, 0], direction: IDENTITY_3 };
   }
   if (sform && qform) {
@@ -64,7 +63,7 @@ function gridOf(header: NiftiHeader, size: Xyz, notes: string[]): Geometry {
   }
   if (sform && !badPixdim && sform.spacingMm.some((s, k) => Math.abs(s - pixdim[k]) > 0.01 * s))
     notes.push(
-      `its voxel size field (${pixdim.map((s) => +s.toFixed(4)).join(' x ')} mm) is not its sform's (${sform.spacingMm.map((s) => +s.toFixed(4)).join(' x ')} mm), which is used`,
+      `its voxel size field (${pixdim.map((s) => +s.toFixed(4)).join(' x ')} mm) differs from its sform's (${sform.spacingMm.map((s) => +s.toFixed(4)).join(' x ')} mm), which is used`,
     );
   notes.push(...shearNotes(grid));
   return grid;

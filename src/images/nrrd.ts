@@ -47,7 +47,7 @@ const MM: readonly (readonly [RegExp, number])[] = [
 /** Millimetres in a unit of length; what is not known is taken as mm and said. */
 export function mmOf(unit: string, notes: string[]): number {
   const known = MM.find(([pattern]) => pattern.test(unit.trim()));
-  if (!known) notes.push(`its unit of length is "${unit}", which is not known here: taken as mm`);
+  if (!known) notes.push(`its unit of length is "${unit}", which is unknown: assuming mm`);
   return known?.[1] ?? 1;
 }
 
@@ -87,7 +87,7 @@ export function parseNrrd(bytes: Uint8Array): { readonly image: StoredImage; rea
     throw new WorkError(`its dimension is ${field('dimension')}, but it states ${sizes.length} sizes: damaged`);
   const typeText = field('type').toLowerCase();
   const type = TYPES.find(([pattern]) => pattern.test(typeText))?.[1];
-  if (!type) throw new WorkError(`its voxel type is ${field('type')}, which cannot be read here`);
+  if (!type) throw new WorkError(`its voxel type is ${field('type')}, which is not supported`);
 
   const axes = axesOf(fields, sizes);
   const geometry = gridOf(fields, sizes, axes, notes);
@@ -96,7 +96,7 @@ export function parseNrrd(bytes: Uint8Array): { readonly image: StoredImage; rea
   const needsEndian = !/8$/.test(type) && place.encoding !== 'ascii';
   if (needsEndian && endian !== 'little' && endian !== 'big') {
     if (endian !== undefined) throw new WorkError(`its endian is "${endian}", expected little or big`);
-    notes.push('no byte order in its header ("endian"): little is taken');
+    notes.push('no byte order in its header ("endian"): assuming little');
   }
   const product = (from: number, to: number): number => sizes.slice(from, to).reduce((a, b) => a * b, 1);
   const image: StoredImage = {
@@ -141,7 +141,7 @@ function axesOf(fields: ReadonlyMap<string, string>, sizes: readonly number[]): 
   if (axes.length < 2) throw new WorkError(`it has ${axes.length} spatial axes (sizes ${sizes.join(' x ')}), expected 3`);
   if (axes.some((axis, i) => axis !== axes[0] + i))
     throw new WorkError(
-      `its axes (kinds ${kinds.join(', ') || 'not stated'}) have values between those of space: expected them first or last; permute them`,
+      `its axes (kinds ${kinds.join(', ') || 'not stated'}) have a non-spatial axis between the spatial ones: expected first or last; permute the axes`,
     );
   return axes;
 }
@@ -156,16 +156,16 @@ function gridOf(
   const space = fields.get('space')?.toLowerCase();
   const signs = space === undefined ? undefined : PATIENT_SPACES[space];
   if (space !== undefined && !signs) {
-    if (!OTHER_SPACES.test(space)) throw new WorkError(`its space is "${space}", which NRRD does not know`);
-    notes.push(`its space is "${space}", which names no axes of the patient: taken as LPS; left and right may be swapped`);
+    if (!OTHER_SPACES.test(space)) throw new WorkError(`its space is "${space}", which NRRD does not define`);
+    notes.push(`its space is "${space}", which does not define anatomical axes: assuming LPS; left and right may be swapped`);
   } else if (!signs && !fields.has('spacedimension'))
-    notes.push('no orientation in its header (no "space"): axes taken as LPS as ITK does; left and right may be swapped');
+    notes.push('no orientation in its header (no "space"): axes assumed LPS as ITK does; left and right may be swapped');
   else if (!signs)
-    notes.push('its header does not say which way its space lies ("space dimension" alone): taken as LPS as ITK does');
+    notes.push('its header does not define the orientation of its space (only "space dimension"): assuming LPS as ITK does');
   const text = fields.get('spacedirections');
   if (signs && text === undefined)
     notes.push(
-      `its space is "${space}", but no "space directions" say how its axes run in it: taken as LPS, as without a space; left and right may be swapped`,
+      `its space is "${space}", but no "space directions" orient its axes in it: assuming LPS, as without a space; left and right may be swapped`,
     );
   return text === undefined
     ? spacedGrid(fields, size, axes, notes)
@@ -192,7 +192,7 @@ function directedGrid(
   }
   const originText = fields.get('spaceorigin');
   const origin = originText === undefined ? undefined : vectors(originText)[0];
-  if (!origin) notes.push('no origin in its header ("space origin"): 0 is taken');
+  if (!origin) notes.push('no origin in its header ("space origin"): assuming 0');
   const matrix = [0, 1, 2].flatMap((r) => columns.map((column) => column[r])) as unknown as Matrix3;
   const geometry = checkedGeometry(geometryOf({ matrix, offset: toLps(origin ?? [0, 0, 0]) }, size));
   notes.push(...shearNotes(geometry));
@@ -221,7 +221,7 @@ function spacedGrid(fields: ReadonlyMap<string, string>, size: Xyz, axes: readon
     const first = min === undefined ? 0 : node ? min : min + spacing / 2;
     return { spacing: Math.abs(spacing) * mm, sign: spacing < 0 ? -1 : 1, origin: first * mm };
   });
-  if (guessed) notes.push('no voxel size in its header ("space directions" or "spacings"): 1 mm is taken');
+  if (guessed) notes.push('no voxel size in its header ("space directions" or "spacings"): assuming 1 mm');
   return {
     size,
     spacingMm: grid.map(({ spacing }) => spacing) as unknown as Xyz,
@@ -248,7 +248,7 @@ function placeOf(
           : undefined;
   if (!encoding)
     throw new WorkError(
-      `its encoding is ${encodingText}, which is not read here: expected raw, gzip, ascii or hex; save it anew with one of these`,
+      `its encoding is ${encodingText}, which is not supported; expected raw, gzip, ascii or hex; save it again with one of these`,
     );
   const count = (field: string): number => {
     const value = Number(fields.get(field) ?? 0);
@@ -263,7 +263,7 @@ function placeOf(
     );
   const file = fields.get('datafile');
   const files = file === undefined ? null : /^LIST\b/.test(file) ? listed : (numberedFiles(utf8(file)) ?? [utf8(file)]);
-  if (files?.length === 0) throw new WorkError('its "data file: LIST" names no files');
+  if (files?.length === 0) throw new WorkError('its "data file: LIST" is empty');
   const start = bytes === -1 ? 'end' : files ? 0 : dataAt;
   return { files, start, lines, bytes: Math.max(0, bytes), encoding, compressedBytes: null };
 }

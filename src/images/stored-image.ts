@@ -82,14 +82,14 @@ export function describeStored({ type, slope, intercept, littleEndian }: StoredI
 export function chosenChannel(image: StoredImage, options: ReadOptions, notes: Set<string>): number {
   const count = channelsOf(image);
   const { channel } = options;
-  const what = image.inner > 1 ? 'values a voxel' : 'volumes';
+  const what = image.inner > 1 ? 'values per voxel' : 'volumes';
   const size = image.dims.join(' x ');
   if (channel !== undefined) {
     if (!Number.isInteger(channel) || channel < 0 || channel >= count)
       throw new WorkError(
         count === 1
-          ? `it holds one volume (${size}), so channel ${channel} is not there: expected 0, or no \`channel\``
-          : `it holds ${count} ${what} (${size}), so channel ${channel} is not there: expected 0 to ${count - 1}`,
+          ? `it holds one volume (${size}), so channel ${channel} does not exist: expected 0, or omit \`channel\``
+          : `it holds ${count} ${what} (${size}), so channel ${channel} does not exist: expected 0 to ${count - 1}`,
       );
     return channel;
   }
@@ -100,8 +100,8 @@ export function chosenChannel(image: StoredImage, options: ReadOptions, notes: S
     );
   notes.add(
     image.inner > 1
-      ? `${count} values a voxel (${size}): the first is described`
-      : `${image.dims.length} dimensions (${size}): ${count} volumes, the first is described`,
+      ? `${count} values per voxel (${size}): showing the first`
+      : `${image.dims.length} dimensions (${size}): ${count} volumes, showing the first`,
   );
   return 0;
 }
@@ -167,18 +167,17 @@ const needed = (image: StoredImage): number => voxelCount(image.geometry.size) *
 
 const tooShort = (image: StoredImage, there: number, { name }: ByteSource): WorkError =>
   new WorkError(
-    `its header announces ${image.dims.join(' x ')} voxels of ${STORED_BYTES[image.type] * image.inner} bytes (${needed(image)} bytes), but ${there} are there${name ? ` in ${name}` : ''}: truncated or damaged`,
+    `its header states ${image.dims.join(' x ')} voxels of ${STORED_BYTES[image.type] * image.inner} bytes (${needed(image)} bytes), but ${there} are present${name ? ` in ${name}` : ''}: truncated or damaged`,
   );
 
 /** Compressed files may claim this much more than 4 times their size before what they hold is counted. */
 const TRUSTED_BYTES = 200 * 2 ** 20;
 
-/** Checks that the file can hold what its header announces, before memory is taken for it. @throws WorkError */
+/** Checks that the file can hold what its header states, before memory is taken for it. @throws WorkError */
 export async function checkSize(image: StoredImage, source: ByteSource, offset: number): Promise<void> {
   checkedGeometry(image.geometry);
   const volumeBytes = voxelCount(image.geometry.size) * Math.max(STORED_BYTES[image.type], STORED_BYTES[valueType(image)]);
-  if (!(volumeBytes <= MAX_VOLUME_BYTES))
-    throw new WorkError(`its size ${image.geometry.size.join(' x ')} is more than can be read here`);
+  if (!(volumeBytes <= MAX_VOLUME_BYTES)) throw new WorkError(`its size ${image.geometry.size.join(' x ')} is too large`);
   if (source.sizeBytes !== null) {
     const there = Math.max(0, source.sizeBytes - offset);
     if (there < needed(image)) throw tooShort(image, there, source);
@@ -242,7 +241,7 @@ export async function* readPlanes(
       yield values;
     }
     await checkRest(image, source, offset, reader, there, notes);
-    if (inexact > 0) notes.add(`${inexact} of its ${type} values lie beyond 2^53 and are rounded to the nearest double`);
+    if (inexact > 0) notes.add(`${inexact} of its ${type} values exceed 2^53 and are rounded to the nearest double`);
   } finally {
     await reader.close();
   }
@@ -261,7 +260,7 @@ async function checkRest(
   if (there < needed(image)) throw tooShort(image, there, source);
   if (there > needed(image) && !image.mayGoOn)
     notes.add(
-      `its header announces ${needed(image)} bytes of voxels, and ${there} are there: the ${there - needed(image)} behind them were left out`,
+      `its header states ${needed(image)} bytes of voxels, but ${there} are present: the extra ${there - needed(image)} were ignored`,
     );
 }
 
@@ -281,9 +280,7 @@ export async function readVolume(
     data = voxelArray(type, length);
   } catch {
     const bytes = formatBytes(length * STORED_BYTES[type]);
-    throw new WorkError(
-      `its ${image.geometry.size.join(' x ')} voxels need ${bytes} of memory, and the system has not so much left`,
-    );
+    throw new WorkError(`its ${image.geometry.size.join(' x ')} voxels need ${bytes} of memory, more than is available`);
   }
   const volume = { geometry: image.geometry, data };
   let z = 0;

@@ -17,7 +17,7 @@ const textSource = (source: ByteSource, read: () => AsyncGenerator<Uint8Array>):
 export const numbersSource = (source: ByteSource, type: StoredType): ByteSource =>
   textSource(source, async function* () {
     if (type === 'int64' || type === 'uint64')
-      throw new WorkError(`its voxels are ${type} written as text, which is not read here: save them in binary`);
+      throw new WorkError(`its voxels are ${type} written as text, which is not supported; save them in binary`);
     let token = '';
     for await (const piece of source.pieces(0)) {
       const numbers: number[] = [];

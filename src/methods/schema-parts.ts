@@ -79,7 +79,7 @@ export const spatialKeys = {
  */
 export const logKeys = (evaluation: { readonly everySteps: number; readonly what: string; readonly picture: string }) => ({
   everySteps: count(1).default(10).describe('Losses, learning rate and gradient norms.'),
-  evaluateEverySteps: count().default(evaluation.everySteps).describe(`${evaluation.what}; the best state is kept.`),
+  evaluateEverySteps: count().default(evaluation.everySteps).describe(`${evaluation.what}; the best checkpoint is kept.`),
   picturesEverySteps: count().default(evaluation.everySteps).describe(`Pictures of ${evaluation.picture}.`),
   checkpointEverySteps: count().default(1000).describe('Checkpoints (one is always written at the end and on Ctrl-C).'),
   checkpointEveryMinutes: weight().default(10).describe('Maximum minutes between checkpoints.'),

@@ -57,7 +57,7 @@ describe('a model of another version', () => {
     [
       'a head that is not known',
       heads({ detection: 3 }),
-      /architecture\.heads: detection: no head that this version knows \(affine, .*made by gvsl 99\.1\.0.*update gvsl/,
+      /architecture\.heads: detection: unknown heads; this version supports affine, .*made by gvsl 99\.1\.0.*update gvsl/,
     ],
     [
       'a modality that is not known',

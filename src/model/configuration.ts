@@ -20,19 +20,15 @@ export const taskSchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('segmentation'),
     labels: z
-      .array(z.object({ code: z.int().describe('The value in label maps.'), name: z.string() }))
+      .array(z.object({ code: z.int().describe('Label code.'), name: z.string() }))
       .min(2)
       .describe('Classes; the first is the background.'),
-    patch: z
-      .tuple([z.int().positive(), z.int().positive(), z.int().positive()])
-      .describe('(z, y, x) of the crops it was trained with.'),
+    patch: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]).describe('Training patch size (z, y, x).'),
   }),
   z.object({
     kind: z.literal('classification'),
-    classes: z.array(z.string()).min(2).describe('With one output: it is the probability of the second.'),
-    patch: z
-      .tuple([z.int().positive(), z.int().positive(), z.int().positive()])
-      .describe('(z, y, x) of the images it was trained with.'),
+    classes: z.array(z.string()).min(2).describe('Class names; a single output is the probability of the second.'),
+    patch: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]).describe('Training image size (z, y, x).'),
   }),
 ]);
 
@@ -43,8 +39,8 @@ const HEADS = {
   affine: z.boolean(),
   matching: z.boolean(),
   restoration: z.boolean(),
-  segmentation: z.int().min(2).max(65_536).optional().describe('Classes, the background among them.'),
-  classification: z.int().min(1).max(65_536).optional().describe('Outputs: 1 for two classes.'),
+  segmentation: z.int().min(2).max(65_536).optional().describe('Number of classes, including the background.'),
+  classification: z.int().min(1).max(65_536).optional().describe('Number of outputs; 1 for two classes.'),
 };
 
 /** What readers know only that want to know it: the configuration of a training, as its version had it. */
@@ -59,36 +55,39 @@ export const modelConfigurationSchema = z.object({
   formatVersion: z.literal(FORMAT_VERSION),
   architecture: z
     .object({
-      width: positive.describe('The factor on the published widths.'),
-      channels: z.array(z.int().positive()).length(5).describe('Channels of the five levels, from full size to the bottleneck.'),
+      width: positive.describe('Width multiplier.'),
+      channels: z
+        .array(z.int().positive())
+        .length(5)
+        .describe('Channels of the five levels, from full resolution to the bottleneck.'),
       heads: z.object(HEADS),
     })
-    .describe('The network that the parameters belong to.'),
+    .describe('Network architecture.'),
   preprocessing: z
     .object({
       modality: z.enum(['ct', 'mr']),
       spacingMm: z.tuple([positive, positive, positive]).describe('x, y, z'),
-      intensity: z.enum(['minmax', 'percentile']).describe('How MR intensities came to [0, 1].'),
-      crop: z.enum(['foreground', 'none']).optional().describe('What of each image was kept; foreground if not said.'),
+      intensity: z.enum(['minmax', 'percentile']).describe('Scaling of MR intensities to [0, 1].'),
+      crop: z.enum(['foreground', 'none']).optional().describe('Cropping; foreground if absent.'),
     })
     .nullable()
-    .describe('How images were prepared that it learned from; null if that is not known.'),
-  task: taskSchema.nullable().default(null).describe('What a network with a segmentation or classification head tells apart.'),
+    .describe('Preprocessing of the training images; null if unknown.'),
+  task: taskSchema.nullable().default(null).describe('Task of a segmentation or classification head.'),
   patch: z
     .tuple([z.int().positive(), z.int().positive(), z.int().positive()])
     .optional()
-    .describe('(z, y, x) of the crops that it was trained with last; absent if that is not known.'),
-  pretraining: ofATraining().describe('The whole configuration of its run; null for an imported model.'),
-  training: ofATraining().default(null).describe('The whole configuration of its training on a task; null without one.'),
+    .describe('Last training patch size (z, y, x); absent if unknown.'),
+  pretraining: ofATraining().describe('Full pre-training configuration; null for an imported model.'),
+  training: ofATraining().default(null).describe('Full configuration of the training on a task; null without one.'),
   backends: z
     .array(z.string())
     .optional()
     .describe(
-      'What computed its steps, in order: equal trainings on one backend give equal parameters, on different ones within rounding.',
+      'Backends that computed its steps, in order. Equal trainings give bit-identical parameters on one backend, and equal up to rounding across backends.',
     ),
   seed: z.int().nonnegative(),
-  step: z.int().nonnegative().describe('Steps trained.'),
-  versions: z.record(z.string(), z.string()).describe('What made it.'),
+  step: z.int().nonnegative().describe('Training steps.'),
+  versions: z.record(z.string(), z.string()).describe('Software versions.'),
 });
 
 /** What config.json says. */
@@ -124,7 +123,7 @@ export function parseModelConfiguration(document: unknown, path: string): ModelC
     : [];
   if (unknown.length > 0)
     throw new WorkError(
-      `${path}: architecture.heads: ${unknown.join(', ')}: no head that this version knows (${Object.keys(HEADS).join(', ')}); ${makerOf(document)}: update gvsl`,
+      `${path}: architecture.heads: ${unknown.join(', ')}: unknown heads; this version supports ${Object.keys(HEADS).join(', ')} (${makerOf(document)}): update gvsl`,
     );
   const parsed = modelConfigurationSchema.safeParse(document);
   if (parsed.success) return parsed.data;
@@ -151,7 +150,7 @@ export function architectureOf({ architecture: { width, channels, heads } }: Mod
   const expected = architecture.widths.slice(0, channels.length);
   if (expected.join() !== channels.join())
     throw new WorkError(
-      `${folder}/${CONFIG_FILE}: width ${width} means channels ${expected.join(', ')}, found ${channels.join(', ')}: a network of another architecture`,
+      `${folder}/${CONFIG_FILE}: width ${width} means channels ${expected.join(', ')}, found ${channels.join(', ')}: a different architecture`,
     );
   return architecture;
 }
@@ -164,11 +163,11 @@ export function preprocessingOf(
 ): PrepareOptions {
   if (preprocessing && modality && modality !== preprocessing.modality)
     throw new UsageError(
-      `\`modality\` ${modality}: the model ${folder} was trained on ${preprocessing.modality}; leave it out, or use a model trained on ${modality}`,
+      `\`modality\` ${modality}: the model ${folder} was trained on ${preprocessing.modality}; omit it, or use a model trained on ${modality}`,
     );
   const known = preprocessing?.modality ?? modality;
   if (!known)
-    throw new UsageError(`the model ${folder} does not say what it was trained on: add \`modality\` ct or \`modality\` mr`);
+    throw new UsageError(`the model ${folder} does not record its training modality: add \`modality\` ct or \`modality\` mr`);
   return {
     modality: known,
     spacingMm: preprocessing?.spacingMm ?? [1, 1, 1],

@@ -20,7 +20,7 @@ export function flatTensor(table: ParameterTable, tensors: ReadonlyMap<string, N
     const tensor = tensors.get(parameter.name);
     if (tensor?.shape.join() !== parameter.shape.join()) {
       throw new WorkError(
-        `${source}: expected ${parameter.name} [${parameter.shape.join(', ')}], found ${tensor ? `[${tensor.shape.join(', ')}]` : 'none'}; is it a model of another architecture?`,
+        `${source}: expected ${parameter.name} [${parameter.shape.join(', ')}], found ${tensor ? `[${tensor.shape.join(', ')}]` : 'none'}; is it a different architecture?`,
       );
     }
     valuesOf(flat, parameter).set(tensor.data);

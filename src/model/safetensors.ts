@@ -77,7 +77,7 @@ export function readHeaderLength(start: Uint8Array, fileSizeBytes: number, sourc
   const length = new DataView(start.buffer, start.byteOffset).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES) || length > BigInt(fileSizeBytes - LENGTH_BYTES))
     throw new WorkError(
-      `${source}: not a safetensors file, or cut short: it announces a header of ${length} bytes, the file has ${fileSizeBytes}`,
+      `${source}: not a safetensors file, or truncated: it states a header of ${length} bytes, the file has ${fileSizeBytes}`,
     );
   return Number(length);
 }
@@ -114,7 +114,7 @@ export function parseHeader(json: Uint8Array, fileSizeBytes: number, source: str
   try {
     parsed = parseJson(text, { depth: MAX_DEPTH, values: MAX_VALUES });
   } catch (error) {
-    return refuse(`its header is not the JSON of one (${(error as Error).message})`);
+    return refuse(`its header is not valid JSON (${(error as Error).message})`);
   }
   if (!isObject(parsed)) return refuse('its header is not a JSON object');
   if (text[0] !== '{') refuse("its header does not start with '{'");
@@ -125,7 +125,7 @@ export function parseHeader(json: Uint8Array, fileSizeBytes: number, source: str
     if (name === METADATA_NAME) continue;
     const { dtype, shape, data_offsets: range } = isObject(entry) ? entry : {};
     if (!isDtype(dtype))
-      return refuse(`tensor "${name}" has type ${quoteJson(dtype)}; understood are ${Object.keys(ELEMENT_BITS).join(', ')}`);
+      return refuse(`tensor "${name}" has type ${quoteJson(dtype)}; supported: ${Object.keys(ELEMENT_BITS).join(', ')}`);
     if (!Array.isArray(shape) || shape.length > MAX_AXES || !shape.every(isSize))
       return refuse(`tensor "${name}" has the shape ${quoteJson(shape)}`);
     if (!Array.isArray(range) || range.length !== 2 || !range.every(isSize) || range[0] > range[1])
@@ -142,11 +142,11 @@ export function parseHeader(json: Uint8Array, fileSizeBytes: number, source: str
   entries.sort(([, a], [, b]) => a.offset - b.offset || a.sizeBytes - b.sizeBytes);
   for (const [name, { offset, sizeBytes }] of entries) {
     if (offset < covered) refuse(`tensor "${name}" overlaps the one before it`);
-    if (offset > covered) refuse(`${offset - covered} bytes before tensor "${name}" belong to none`);
+    if (offset > covered) refuse(`${offset - covered} bytes before tensor "${name}" belong to no tensor`);
     covered = offset + sizeBytes;
   }
-  if (covered > fileSizeBytes) refuse(`cut short: ${covered} bytes are described, the file has ${fileSizeBytes}`);
-  if (covered < fileSizeBytes) refuse(`${fileSizeBytes - covered} bytes after the last tensor belong to none`);
+  if (covered > fileSizeBytes) refuse(`truncated: ${covered} bytes are described, the file has ${fileSizeBytes}`);
+  if (covered < fileSizeBytes) refuse(`${fileSizeBytes - covered} bytes after the last tensor belong to no tensor`);
   return { metadata: readMetadata(parsed[METADATA_NAME], refuse), tensors: new Map(entries) };
 }
 
@@ -217,7 +217,7 @@ export function requireFinite(tensors: Iterable<NamedTensor>, file: string): voi
   for (const { name, data } of tensors) {
     const bad = data.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0)
-      throw new WorkError(`${file}: ${name} holds ${data[bad]} at index ${bad}: the file is damaged; take a copy of it`);
+      throw new WorkError(`${file}: ${name} holds ${data[bad]} at index ${bad}: the file is damaged; restore it from a copy`);
   }
 }
 
@@ -242,7 +242,7 @@ export function encodeHeader(tensors: readonly NamedTensor[], metadata: Readonly
   const names = new Set([METADATA_NAME]);
   let offset = 0;
   for (const { name, shape, data } of tensors) {
-    if (names.has(name)) throw new Error(`safetensors: the name "${name}" is taken`);
+    if (names.has(name)) throw new Error(`safetensors: duplicate name "${name}"`);
     const count = shape.reduce((product, size) => product * size, 1);
     if (count !== data.length)
       throw new Error(`safetensors: "${name}" has shape [${shape.join(', ')}] but ${data.length} values`);

@@ -56,13 +56,13 @@ export interface Registered extends ImageResult {
 export type OnProgress = (done: number, of: number, memoryBytes: number) => void;
 
 /** A browser does not say how much there is: a matching of more is done in tiles, features of more are refused. */
-const PAGE_MEMORY = { bytes: 2 * 2 ** 30, limit: 'what a page may take' };
+const PAGE_MEMORY = { bytes: 2 * 2 ** 30, limit: 'memory limit of a page' };
 const MEMORY: MemoryLimits = { session: () => PAGE_MEMORY, results: () => PAGE_MEMORY };
 
 class Compute {
   private network: TrainedNetwork | undefined;
   private image: LoadedImage | undefined;
-  /** Another patient's, to be laid onto `image`. */
+  /** Another patient's, to be registered to `image`. */
   private moving: LoadedImage | undefined;
   private aborter = new AbortController();
 
@@ -87,7 +87,7 @@ class Compute {
       description: [
         `${task ? `trained for ${task.kind}` : 'pre-trained'}, width ${architecture.width}, ${step} steps`,
         `${modality.toUpperCase()} at ${spacingMm.join(' x ')} mm`,
-        does.join(', ') || 'it does nothing that this page shows: use gvsl classify',
+        does.join(', ') || 'not supported by this page: use gvsl classify',
       ].join('; '),
       canSegment,
       hasFeatures,

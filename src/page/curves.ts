@@ -9,7 +9,7 @@ const HEIGHT = 320;
 const CURVES: Readonly<Record<string, { readonly label: string; readonly stroke: string }>> = {
   total: { label: 'total', stroke: '--text' },
   ncc: { label: '1 \u2212 NCC', stroke: '--blue' },
-  affineNcc: { label: '1 \u2212 NCC, affine alone', stroke: '--green' },
+  affineNcc: { label: '1 \u2212 NCC, affine only', stroke: '--green' },
   smooth: { label: 'smoothness of the flow', stroke: '--orange' },
   mse: { label: 'restoration (MSE)', stroke: '--pink' },
 };

@@ -21,7 +21,7 @@ const applying = new Activity(element('apply'), () => void compute.stop());
 const training = new Activity(element('training'), () => void compute.stop());
 const backendName = (): BackendName => element<HTMLSelectElement>('backend').value as BackendName;
 
-worker.onerror = ({ message }) => applying.say(`the page's worker failed: ${message}`, true);
+worker.onerror = ({ message }) => applying.say(`the worker of the page failed: ${message}`, true);
 
 let model: ModelSummary | undefined;
 /** Names of the images that are open. */
@@ -183,9 +183,9 @@ button('features').onclick = () =>
 
 const STAGES = {
   asStored: 'as stored',
-  centred: 'centre on centre',
-  affine: 'after the affine',
-  deformable: 'after the deformation',
+  centred: 'centres aligned',
+  affine: 'after affine',
+  deformable: 'after deformable',
 } as const;
 
 button('register').onclick = () =>
@@ -226,10 +226,10 @@ element('training-form').onsubmit = (event) => {
         backendName(),
         request,
         Comlink.proxy((memoryBytes: number) =>
-          training.say(`${formatBytes(memoryBytes)} of memory; drawing ${subjects} patients`),
+          training.say(`${formatBytes(memoryBytes)} of memory; generating ${subjects} patients`),
         ),
         Comlink.proxy((subject: number) => {
-          training.say(`drawing patients: ${subject} of ${subjects}`);
+          training.say(`generating patients: ${subject} of ${subjects}`);
           startedMs = performance.now();
         }),
         Comlink.proxy((step: number, loss: Readonly<Record<string, number>>) => {
@@ -252,7 +252,7 @@ const { choices, notes } = await compute.devices();
 element('backend').append(...choices.map(({ name, label }) => new Option(label, name)));
 element('notes').textContent = notes.join(' ');
 if (!(await viewer.attach(element<HTMLCanvasElement>('viewer'), element('viewer-text'), element('place'))))
-  element('viewer-text').textContent = 'This browser has no WebGL 2: images are not shown, but results can be saved.';
+  element('viewer-text').textContent = 'This browser has no WebGL 2: images cannot be shown, but results can be saved.';
 
 /** For scripts and the tests. */
 Object.assign(globalThis, { gvsl: { compute, Comlink, losses } });

@@ -75,7 +75,7 @@ function stepChart(
     if (!span(values)) return [];
     const colour = `--series-${k + 1}`;
     return [
-      { label: `${label}, as logged`, colour, values, faint: true },
+      { label: `${label}, logged`, colour, values, faint: true },
       { label, colour, values: runningMean(values) },
     ];
   });
@@ -149,7 +149,7 @@ export function chartsOf({ run, steps, evaluations }: RunData): { readonly evalu
   const large = {
     total: 'total',
     ncc: '1 \u2212 NCC',
-    affineNcc: '1 \u2212 NCC, affine alone',
+    affineNcc: '1 \u2212 NCC, affine only',
     ...(run.task ? { dice: '1 \u2212 Dice', crossEntropy: 'cross-entropy' } : {}),
   };
   const small = { mse: 'restoration (MSE)', smooth: 'smoothness of the flow' };
@@ -158,7 +158,7 @@ export function chartsOf({ run, steps, evaluations }: RunData): { readonly evalu
     affine: 'affine head',
     deformable: 'deformable head',
     restoration: 'restoration head',
-    head: 'head of the task',
+    head: 'task head',
   };
   const moreLosses = others(
     steps.map((record) => record.loss),
@@ -173,7 +173,7 @@ export function chartsOf({ run, steps, evaluations }: RunData): { readonly evalu
     evaluation: run.task ? taskCharts(evaluations, run.task) : evaluationCharts(evaluations),
     training: [
       stepChart(steps, 'Loss', large, loss, false),
-      stepChart(steps, 'Smaller parts of the loss', { ...small, ...moreLosses }, loss, true),
+      stepChart(steps, 'Smaller loss terms', { ...small, ...moreLosses }, loss, true),
       stepChart(steps, 'Gradient norms', { ...parts, ...moreParts }, norm, true),
       // A constant rate is said among the facts; a straight line would say no more.
       rates.size > 1 ? stepChart(steps, 'Learning rate', { rate: 'learning rate' }, (r) => r.learningRate, true) : undefined,

@@ -51,18 +51,18 @@ function taskCommands(task: TaskRecord, { program, folder, run, step }: CommandC
   return [
     task.kind === 'segmentation'
       ? {
-          title: 'Segment images, and score the result',
-          text: 'SCANS is a folder of images, REFERENCES one of label maps of the same names. The best state is used.',
+          title: 'Segment images and evaluate',
+          text: 'SCANS is a folder of images, REFERENCES one of label maps of the same names. Uses the best checkpoint.',
           command: `${program} segment SCANS --model ${model} --out labels\n${program} evaluate labels REFERENCES`,
         }
       : {
-          title: 'Classify images, and score the result',
-          text: 'SCANS is a folder of images, labels.csv a table of their classes. The best state is used.',
+          title: 'Classify images and evaluate',
+          text: 'SCANS is a folder of images, labels.csv a table of their classes. Uses the best checkpoint.',
           command: `${program} classify SCANS --model ${model} --out classes\n${program} evaluate classes/classes.csv labels.csv`,
         },
     {
-      title: 'Train on',
-      text: 'Goes on exactly where this run stopped: the same weights, moments, random numbers and log.',
+      title: 'Continue training',
+      text: 'Continues exactly where this run stopped, with the same weights, optimiser state, random numbers and log.',
       command: `${program} train ${task.kind} --data ${word(run.cohort?.folder ?? 'COHORT')} --out ${model} --resume --steps ${more || 'N'}`,
     },
   ];
@@ -83,13 +83,13 @@ export function nextCommands(context: CommandContext): NextCommand[] {
     .join('');
   return [
     {
-      title: 'Train on',
-      text: 'Goes on exactly where this run stopped: the same weights, moments, random numbers and log.',
+      title: 'Continue training',
+      text: 'Continues exactly where this run stopped, with the same weights, optimiser state, random numbers and log.',
       command: `${program} pretrain ${word(cohort?.folder ?? 'COHORT')} --out ${word(folder)} --resume --steps ${more || 'N'}`,
     },
     {
-      title: 'Match two images',
-      text: 'Writes the warped image, the displacement field, the affine and the Jacobian determinant.',
+      title: 'Register two images',
+      text: 'Writes the warped image, the displacement field, the affine transform and the Jacobian determinant.',
       command: `${program} register --model ${word(folder)} --moving ${word(pair?.moving ?? 'A.nii.gz')} --fixed ${word(pair?.fixed ?? 'B.nii.gz')} --out registered`,
     },
     {

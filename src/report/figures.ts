@@ -1,7 +1,7 @@
 /** Numbers as the report writes them, and what it computes from the records: means over pairs, changes, counts. Pure functions. */
 import type { EvaluationDetails, EvaluationRecord, PairRecord, Stages } from './run-data.ts';
 
-/** What is judged on held-out pairs, best witness first. */
+/** What is judged on held-out pairs, most reliable measure first. */
 export type MeasureName = 'landmarkErrorMm' | 'labelDice' | 'ncc' | 'foldedShare';
 
 export interface Measure {

@@ -63,7 +63,7 @@ function facts({ run, steps }: RunData): Html {
   const heads = ['affine', 'matching', 'restoration'].filter((head) => at(`model.heads.${head}`) === true);
   const split = [
     isNumber(cohort?.training) && `${grouped(cohort.training)} for training`,
-    isNumber(cohort?.heldOut) && `${grouped(cohort.heldOut)} ${run.task ? 'to validate' : 'held out'}`,
+    isNumber(cohort?.heldOut) && `${grouped(cohort.heldOut)} ${run.task ? 'for validation' : 'held out'}`,
   ].filter(Boolean);
   const rows: [string, string | false | undefined][] = [
     ['Cohort', cohort?.folder],
@@ -87,13 +87,14 @@ function facts({ run, steps }: RunData): Html {
     ['Heads', heads.join(', ')],
     [
       'Start',
-      typeof at('init') === 'string' && `${at('init')}, ${at('mode') === 'linear' ? 'backbone frozen' : 'everything trained'}`,
+      typeof at('init') === 'string' &&
+        `${at('init')}, ${at('mode') === 'linear' ? 'backbone frozen' : 'all parameters trained'}`,
     ],
     [
       'Steps',
       `${grouped(done)}${isNumber(at('steps')) ? ` of ${grouped(at('steps') as number)}` : ''}${isNumber(at('batch')) ? `, batch ${at('batch')}` : ''}`,
     ],
-    ['Steps skipped', skipped > 0 && `${grouped(skipped)} (loss or gradient not finite)`],
+    ['Skipped steps', skipped > 0 && `${grouped(skipped)} (non-finite loss or gradient)`],
     [
       'Learning rate',
       rates.length > 1
@@ -104,7 +105,7 @@ function facts({ run, steps }: RunData): Html {
     [
       'Time',
       isNumber(typicalSeconds) &&
-        `${+typicalSeconds.toPrecision(2)} s a step, about ${formatDuration(typicalSeconds * done * 1000)}${waiting === null ? '' : `; ${decimals(100 * waiting, 1)}\u202f% waiting for input`}`,
+        `${+typicalSeconds.toPrecision(2)} s per step, about ${formatDuration(typicalSeconds * done * 1000)}${waiting === null ? '' : `; ${decimals(100 * waiting, 1)}\u202f% waiting for input`}`,
     ],
     [
       'Machine',
@@ -176,11 +177,11 @@ function improved(details: EvaluationDetails | undefined, { name, better }: Meas
   return pairs.length === 0 ? undefined : { better: pairs.filter(Boolean).length, of: pairs.length };
 }
 
-/** The main finding in words, from the best witness there is. */
+/** The main finding in words, from the most reliable measure available. */
 function verdict(evaluation: EvaluationRecord, details: EvaluationDetails | undefined): string {
-  if (evaluation.step === 0) return 'This evaluation was made before the first step: nothing has been learned yet.';
+  if (evaluation.step === 0) return 'This evaluation is from before the first step: the network is untrained.';
   const measure = MEASURES.find(({ name }) => evaluation[name] && change(evaluation[name]) !== null);
-  if (!measure) return 'No held-out pair could be judged.';
+  if (!measure) return 'No held-out pair could be evaluated.';
   const stages = evaluation[measure.name]!;
   const by = change(stages)!;
   const pairs = improved(details, measure);
@@ -191,20 +192,20 @@ function verdict(evaluation: EvaluationRecord, details: EvaluationDetails | unde
   switch (measure.name) {
     case 'landmarkErrorMm':
       return isBetter
-        ? `Corresponding landmarks of unseen subjects come from ${from}\u202fmm to ${to}\u202fmm of each other: ${size} closer${count}.`
-        : `Matching did not bring corresponding landmarks closer: ${from}\u202fmm before, ${to}\u202fmm after${count}.`;
+        ? `Landmark error on held-out subjects decreases from ${from}\u202fmm to ${to}\u202fmm (${size})${count}.`
+        : `Matching did not reduce the landmark error: ${from}\u202fmm before, ${to}\u202fmm after${count}.`;
     case 'labelDice':
       return isBetter
-        ? `Label overlap on unseen subjects rises from ${from} to ${to} (Dice)${count}.`
-        : `Matching did not raise label overlap: ${from} before, ${to} after (Dice)${count}.`;
+        ? `Label overlap (Dice) on held-out subjects increases from ${from} to ${to}${count}.`
+        : `Matching did not increase label overlap (Dice): ${from} before, ${to} after${count}.`;
     default:
-      return `Image similarity (local NCC) goes from ${from} to ${to}${count}. These pairs have neither landmarks nor labels, and similar images alone do not show that anatomy is matched.`;
+      return `Image similarity (local NCC) changes from ${from} to ${to}${count}. These pairs have no landmarks or labels; image similarity alone does not show that anatomy is aligned.`;
   }
 }
 
 function headline(evaluation: EvaluationRecord | undefined, details: EvaluationDetails | undefined): Html {
   if (!evaluation)
-    return html`<section><h2>Held-out pairs</h2><p class="lead">No evaluation yet: either it comes later in the run, or no subjects were held out.</p></section>`;
+    return html`<section><h2>Held-out pairs</h2><p class="lead">No evaluation yet: it is later in the run, or no subjects are held out.</p></section>`;
   const measures = MEASURES.filter(({ name }) => evaluation[name] !== null);
   const withAffine = measures.some(({ name }) => isNumber(evaluation[name]!.affine));
   const unit = (measure: Measure): Content => measure.name !== 'foldedShare' && html` <span class="unit">${measure.unit}</span>`;
@@ -219,7 +220,7 @@ function headline(evaluation: EvaluationRecord | undefined, details: EvaluationD
     const count = improved(details, measure);
     return html`<tr><th scope="row">${measure.title}${unit(measure)}</th>${cell(stages.before, measure)}${withAffine && cell(stages.affine, measure)}${cell(stages.after, measure, ' final')}${changeCell(stages, measure)}<td class="n">${count ? `${count.better} of ${count.of}` : DASH}</td></tr>`;
   })}</tbody></table></div>
-<p class="note">Two subjects that training never saw are laid onto each other, first by an affine transformation, then voxel by voxel. Distances between the same anatomical points and the overlap of the same structures tell whether anatomy was matched; image similarity and folding are checks, not goals.</p>
+<p class="note">Pairs of held-out subjects are registered, first by an affine and then by a deformable transform. Landmark error and label overlap are the most reliable measures of anatomical alignment; image similarity and folding are sanity checks.</p>
 </section>`;
 }
 
@@ -245,11 +246,11 @@ function pairsSection(details: EvaluationDetails | undefined, shown: readonly Sh
   });
   const overlays = panels.includes('before') || panels.includes('after');
   return html`<section>
-<h2>What the matching looks like</h2>
+<h2>Registration examples</h2>
 ${
   figures.length > 0
-    ? html`<p class="note">Middle slices: axial, coronal, sagittal, the patient\u2019s right on the left. Coloured outlines are labelled structures; after a good match they lie in the warped picture as in the fixed one. The difference is black where both agree, orange where the warped image is brighter and blue where it is darker; the grid shows how the moving image was bent, red where it folds.${overlays && ' Overlays lay the fixed image in green over the other in magenta: grey is agreement.'}</p>${figures}`
-    : html`<p class="note">No pictures were kept of these pairs.</p>`
+    ? html`<p class="note">Middle slices: axial, coronal, sagittal, the patient\u2019s right on the left. Coloured outlines are labelled structures; after a good registration they coincide in the warped and the fixed image. Difference images are black where both agree, orange where the warped image is brighter and blue where it is darker. The grid shows the deformation, red where it folds.${overlays && ' Overlays show the fixed image in green and the other in magenta: grey is agreement.'}</p>${figures}`
+    : html`<p class="note">No pictures of these pairs were saved.</p>`
 }
 <h3>All ${details.pairs.length} pairs, before \u2192 after</h3>
 <div class="scroll"><table><thead><tr><th scope="col">Moving</th><th scope="col">Fixed</th>${measures.map(({ name, title, unit }) => html`<th scope="col" class="n">${title}${name !== 'foldedShare' && `, ${unit}`}</th>`)}</tr></thead>
@@ -294,8 +295,8 @@ function landmarksSection(details: EvaluationDetails | undefined): Html | null {
   );
   const most = Math.max(...groups.flatMap(({ stages }) => [stages.before ?? 0, stages.affine ?? 0, stages.after ?? 0]), 1e-6);
   return structures(
-    'Landmark by landmark',
-    `Distance in millimetres between the same anatomical point of both subjects, mean over the pairs. Lower is better; the scale runs from 0 to ${decimals(most, 1)}\u202fmm.`,
+    'Results by landmark',
+    `Distance in millimetres between corresponding landmarks, mean over pairs. Lower is better; the scale is 0 to ${decimals(most, 1)}\u202fmm.`,
     'Landmark',
     MEASURES[0]!,
     groups,
@@ -309,8 +310,8 @@ function labelsSection(details: EvaluationDetails | undefined, names: ReadonlyMa
     ({ label }) => (names.has(label) ? `${readable(names.get(label)!)} (${label})` : `label ${label}`),
   );
   return structures(
-    'Structure by structure',
-    'Dice overlap of the same labelled structure in both subjects, mean over the pairs that have it. Higher is better; the scale runs from 0, no common voxel, to 1, the same shape at the same place.',
+    'Results by structure',
+    'Dice overlap of each structure, mean over the pairs that have it. Higher is better; the scale is 0 (disjoint) to 1 (identical).',
     'Structure',
     MEASURES[1]!,
     groups,
@@ -350,7 +351,7 @@ export function renderPage(content: PageContent): string {
   const { task } = data.run;
   const charts = chartsOf(data);
   const all = [...charts.evaluation, ...charts.training];
-  const once = data.evaluations.length === 1 ? ' There was one evaluation so far, so it has no curves.' : '';
+  const once = data.evaluations.length === 1 ? ' There are no evaluation curves after a single evaluation.' : '';
   const noCurves = all.length === 0;
   // Scripts and styles of the page itself and pictures inside it; no address at all.
   const policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
@@ -373,25 +374,25 @@ ${facts(data)}
 </header>
 ${task ? taskSections(content, task) : pairSections(content)}
 <section>
-<h2>How training went</h2>
+<h2>Training curves</h2>
 ${
   noCurves
-    ? html`<p class="note">Nothing to draw yet: the log has fewer than two entries.</p>`
-    : html`<p class="note">Horizontally, optimiser steps. Thin lines are what was logged, thick ones their running mean; drag over a chart to look closer, double-click to go back.${once}</p>
-<noscript><p class="note">The curves need JavaScript; below each stand its first and last value.</p></noscript>`
+    ? html`<p class="note">No curves yet: the log has fewer than two entries.</p>`
+    : html`<p class="note">The x axis shows optimiser steps. Thin lines are logged values, thick lines their running mean. Drag over a chart to zoom in, double-click to reset.${once}</p>
+<noscript><p class="note">The curves need JavaScript; the first and last values are below each.</p></noscript>`
 }
 ${charts.evaluation.length > 0 && html`<h3>On ${task ? 'validation subjects' : 'held-out pairs'}</h3>${chartFigures(charts.evaluation, 0)}`}
-${charts.training.length > 0 && html`<h3>On training ${task ? 'subjects' : 'pairs'}</h3><p class="note">${task ? 'The loss is what is minimised.' : 'The loss is what is minimised: one minus the local correlation of warped and fixed image, the roughness of the flow, and the error of the restored image.'} The gradient norm of ${list(['the U-Net', 'each head'])} shows that every part learns; one that falls to zero does not.</p>${chartFigures(charts.training, charts.evaluation.length)}`}
+${charts.training.length > 0 && html`<h3>On training ${task ? 'subjects' : 'pairs'}</h3><p class="note">${task ? 'The loss is minimised.' : 'The loss is the sum of 1 \u2212 local NCC of warped and fixed image, the smoothness penalty of the flow, and the mean squared error of the restored image.'} The gradient norms of ${list(['the U-Net', 'each head'])} show whether every part is training; a part whose norm falls to zero is not.</p>${chartFigures(charts.training, charts.evaluation.length)}`}
 </section>
 <section>
-<h2>How to go on</h2>
+<h2>Next steps</h2>
 ${commands.map(({ title: name, text, command }) => html`<h3>${name}</h3><p class="note">${text}</p><pre><code>${command}</code></pre>`)}
 </section>
 ${
   data.run.configuration &&
-  html`<section><h2>Configuration</h2><details><summary>Every key of this run, as gvsl ${task ? 'train' : 'pretrain'} --config reads it</summary><pre><code>${JSON.stringify(data.run.configuration, null, 2)}</code></pre></details></section>`
+  html`<section><h2>Configuration</h2><details><summary>Full configuration of this run, for gvsl ${task ? 'train' : 'pretrain'} --config</summary><pre><code>${JSON.stringify(data.run.configuration, null, 2)}</code></pre></details></section>`
 }
-<footer>Written by gvsl ${version} from ${data.folder}. This file is complete in itself and loads nothing.</footer>
+<footer>Written by gvsl ${version} from ${data.folder}. This file is self-contained and loads nothing.</footer>
 </main>
 ${
   !noCurves &&

@@ -58,7 +58,7 @@ export async function shownPairs(run: string, { pairs }: EvaluationDetails): Pro
   const by = `of ${pictured.length} by ${measure.title.toLowerCase()} after matching`;
   return [
     { ...ranked[0]!, why: `the best ${by}` },
-    { ...ranked[ranked.length >> 1]!, why: `the middle ${by}` },
+    { ...ranked[ranked.length >> 1]!, why: `the median ${by}` },
     { ...ranked.at(-1)!, why: `the worst ${by}` },
   ];
 }

@@ -52,9 +52,9 @@ describe('the report', () => {
       'width 0.25, 2 032 211 parameters',
       'affine, matching, restoration',
       '600 of 600, batch 2',
-      '1 (loss or gradient not finite)',
+      '1 (non-finite loss or gradient)',
       '0.001',
-      '0.42 s a step, about 4 min 12 s; 1.3 % waiting for input',
+      '0.42 s per step, about 4 min 12 s; 1.3 % waiting for input',
       'Some processor, Node 20.19.1, WebAssembly, relaxed SIMD, 2 threads',
     ])
       expect(text).toContain(fact);
@@ -63,7 +63,7 @@ describe('the report', () => {
     expect(text).toMatch(/Label overlap Dice 0\.500 0\.567 0\.700 \+40 % 3 of 3/);
     expect(text).toMatch(/Image similarity local NCC 0\.250 0\.333 0\.500 \+100 % 3 of 3/);
     expect(text).toMatch(/Folded voxels – 0\.00 % 0\.42 %/);
-    expect(text).toContain('come from 12.50 mm to 7.50 mm of each other: 40 % closer, better in 3 of 3 pairs.');
+    expect(text).toContain('decreases from 12.50 mm to 7.50 mm (40 %), better in 3 of 3 pairs.');
     // The mean over pairs k = 0, 1, 2 of 6 + k, and a landmark that gets worse.
     expect(text).toMatch(/mitral valve 7\.00 6\.07 4\.20 −40 %/);
     expect(text).toMatch(/apex 11\.40 11\.59 11\.97 \+5\.0 %/);
@@ -121,16 +121,16 @@ describe('the report', () => {
   });
 
   it.each<[string, FakeRun, string[], string[]]>([
-    ['no landmarks', { landmarks: false }, ['rises from 0.500 to 0.700'], ['Landmark error', 'Landmark by landmark']],
+    ['no landmarks', { landmarks: false }, ['increases from 0.500 to 0.700'], ['Landmark error', 'Results by landmark']],
     [
       'neither landmarks nor labels',
       { landmarks: false, labels: false },
-      ['similar images alone do not show'],
-      ['Structure by structure', 'Label overlap'],
+      ['image similarity alone does not show'],
+      ['Results by structure', 'Label overlap'],
     ],
     ['no affine head', { affine: false }, ['after matching'], ['after affine', 'affine head']],
-    ['no evaluation yet', { evaluations: false }, ['No evaluation yet', 'How training went'], ['Landmark error', 'NaN']],
-    ['the evaluation before training only', { steps: 0 }, ['nothing has been learned yet', 'Nothing to draw yet'], ['NaN']],
+    ['no evaluation yet', { evaluations: false }, ['No evaluation yet', 'Training curves'], ['Landmark error', 'NaN']],
+    ['the evaluation before training only', { steps: 0 }, ['the network is untrained', 'No curves yet'], ['NaN']],
   ])('stands with %s', async (_, fake, there, absent) => {
     const text = textOf(await reportOf(fake));
     for (const part of there) expect(text).toContain(part);
@@ -146,7 +146,7 @@ describe('the report', () => {
     const { out, evaluation } = await writeReport({ run: folder });
     expect(evaluation?.landmarkErrorMm?.after).toBe(11);
     expect(textOf(readFileSync(out, 'utf8'))).toContain(
-      'Matching did not bring corresponding landmarks closer: 10.00 mm before, 11.00 mm after.',
+      'Matching did not reduce the landmark error: 10.00 mm before, 11.00 mm after.',
     );
   });
 
@@ -265,7 +265,7 @@ describe('the report of a training on a task', () => {
     });
     const { page, text } = await pageOf();
     expect(text).toContain('report of a training on a task');
-    expect(text).toContain('Dice on 1 test subjects, which chose nothing: 0.555.');
+    expect(text).toContain('Dice on 1 held-out test subjects (not used for selection): 0.555.');
     expect(text).toMatch(/Mean Dice 0\.700 0\.650 0\.555/);
     expect(text).toMatch(/aorta \(9\) 0\.600 – 0\.510/);
     expect(text).toContain('one 0.610 0.610 –');
@@ -285,6 +285,6 @@ describe('the report of a training on a task', () => {
     expect(text).toContain('Area under the ROC curve on 2 validation subjects: 0.750 at best.');
     expect(text).toContain('one 1 0.250');
     write('metrics.jsonl', step(10, 0.6));
-    expect((await pageOf()).text).toContain('No evaluation after the first step yet');
+    expect((await pageOf()).text).toContain('No evaluation yet');
   });
 });

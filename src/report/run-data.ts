@@ -168,7 +168,7 @@ export async function readRun(folder: string): Promise<RunData> {
   const metrics = await readIfThere(join(folder, 'metrics.jsonl'));
   if (metrics === undefined)
     throw new WorkError(
-      `${folder}: no metrics.jsonl in it; expected a run of pretrain or train, its \`out\`, that has begun to train`,
+      `${folder}: no metrics.jsonl in it; expected a run of pretrain or train, its \`out\`, that has started training`,
     );
   const steps: StepRecord[] = [];
   const evaluations: EvaluationRecord[] = [];

@@ -28,12 +28,12 @@ export function taskHeadline({ run, evaluations, test }: RunData): Html {
   const best = bestOf(task, evaluations);
   const last = evaluations.at(-1);
   if (!best || !last)
-    return html`<section><h2>Validation</h2><p class="lead">No evaluation after the first step yet: either it comes later in the run, or no subjects validate.</p></section>`;
+    return html`<section><h2>Validation</h2><p class="lead">No evaluation yet: it is later in the run, or there are no validation subjects.</p></section>`;
   const { title, of } = mainScore(task);
   const tested = test?.summary;
   const lead = tested
-    ? `${title} on ${grouped(tested.subjects ?? 0)} test subjects, which chose nothing: ${score(of(tested))}.`
-    : `${title} on ${grouped(best.subjects ?? 0)} validation subjects: ${score(of(best))} at best. They chose the state, so unseen subjects will score somewhat lower.`;
+    ? `${title} on ${grouped(tested.subjects ?? 0)} held-out test subjects (not used for selection): ${score(of(tested))}.`
+    : `${title} on ${grouped(best.subjects ?? 0)} validation subjects: ${score(of(best))} at best. These subjects selected the checkpoint, so expect slightly lower scores on unseen subjects.`;
   const columns = [
     { name: `best, step ${grouped(best.step)}`, evaluation: best },
     ...(last.step !== best.step ? [{ name: `last, step ${grouped(last.step)}`, evaluation: last }] : []),
@@ -62,8 +62,8 @@ export function taskHeadline({ run, evaluations, test }: RunData): Html {
 <tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}</th>${columns.map(({ evaluation }) => number(value(evaluation)))}</tr>`)}</tbody></table></div>
 <p class="note">${
     task.kind === 'segmentation'
-      ? 'Dice overlap of prediction and reference on the network\u2019s grid: 0, nothing in common, to 1, the same. The mean is over subjects of the mean over their classes; a class absent from both counts nowhere. A dash: no subject has it. gvsl evaluate judges on the images\u2019 own grids, with distances.'
-      : 'The area under the ROC curve is the chance that a subject of a class gets a higher probability of it than one that is not: 0.5 is guessing. Accuracy takes the most probable class.'
+      ? 'Dice overlap of prediction and reference on the grid of the network, from 0 (disjoint) to 1 (identical). Mean over subjects of the mean over classes; classes absent from both are excluded. A dash means that no subject has the class. gvsl evaluate scores on the original image grids, with surface distances.'
+      : 'The area under the ROC curve is the probability that a subject of a class gets a higher score for it than a subject of another class; 0.5 is chance level. Accuracy uses the most probable class.'
   }</p>
 </section>`;
 }
@@ -93,8 +93,8 @@ export function taskSubjects(task: TaskRecord, title: string, details: TaskDetai
 export function taskPictures(shown: readonly ShownSubject[]): Html | null {
   if (shown.length === 0) return null;
   return html`<section>
-<h2>What the segmentation looks like</h2>
-<p class="note">The fullest slices: axial, coronal, sagittal, the patient\u2019s right on the left. The image, the reference, the prediction.</p>
+<h2>Segmentation examples</h2>
+<p class="note">Slices with the most labelled voxels: axial, coronal, sagittal, the patient\u2019s right on the left. Image, reference and prediction.</p>
 ${shown.map(
   ({ id, picture }) => html`<figure class="pair"><h3>${id}</h3>
 <div class="scroll"><div class="panels"><span>Image</span><span>Reference</span><span>Prediction</span></div>

@@ -50,9 +50,7 @@ export async function writeReport({ run: folder, program = 'gvsl', ...call }: Re
   const data = await readRun(folder);
   const out = call.out ?? join(folder, 'report.html');
   if ((await stat(out).catch(() => undefined))?.isDirectory())
-    throw new UsageError(
-      `\`out\` ${out}: expected a file for the report, found a folder; give for example ${join(out, 'report.html')}`,
-    );
+    throw new UsageError(`\`out\` ${out}: expected a file, found a folder; for example ${join(out, 'report.html')}`);
   const { run, details } = data;
   const evaluation = details && details.step !== data.evaluations.at(-1)?.step ? summed(details) : data.evaluations.at(-1);
   const step = Math.max(data.steps.at(-1)?.step ?? 0, evaluation?.step ?? 0);

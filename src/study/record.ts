@@ -44,7 +44,7 @@ function changedDeclaration(before: object, now: object): string[] {
     .map((path) => `${path}: was ${old.get(path) ?? 'absent'}, now ${current.get(path) ?? 'absent'}`);
 }
 
-const anew = (out: string): string => `Give another \`out\`, or delete ${out} to begin anew`;
+const anew = (out: string): string => `Choose another \`out\`, or delete ${out} to start again`;
 
 /**
  * Compares a study with what its folder was begun with, and records it in a new one. The caller holds the folder's lock.
@@ -60,7 +60,7 @@ export async function agreeWithStudy(study: Study, out: string): Promise<void> {
     for (const name of older)
       if ((await findFolder(join(out, name))) !== undefined)
         throw new UsageError(
-          `${out}: holds a study (${name}) without ${FILE}: an older version of gvsl made it and did not record from what, so its results cannot be taken over. ${anew(out)}`,
+          `${out}: holds a study (${name}) without ${FILE}: it was made by an older version of gvsl that did not record its inputs, so its results cannot be reused. ${anew(out)}`,
         );
     await writeFileAtomic(path, jsonText({ formatVersion: 1, study, cohort, pretrainingCohort, versions: { gvsl: version } }));
     return;
@@ -75,5 +75,5 @@ export async function agreeWithStudy(study: Study, out: string): Promise<void> {
       .map((line) => `pretraining.cohort ${line}`),
   ];
   if (changed.length > 0)
-    throw changedError(`${out}: holds another study's results; what it was begun with has changed`, changed, anew(out));
+    throw changedError(`${out}: contains the results of a different study; these differ`, changed, anew(out));
 }

@@ -8,14 +8,13 @@ import { changedError, changedSince, type RunFacts, type RunRecord } from '../tr
  * @throws UsageError naming what differs
  */
 export function requireResult(folder: string, record: RunRecord | undefined, run: string | undefined, facts: RunFacts): void {
-  const again = `Give another \`out\`, or delete ${folder} to train it again`;
+  const again = `Choose another \`out\`, or delete ${folder} to train again`;
   if (record?.identity === undefined)
     throw new UsageError(
-      `${folder}: does not say what it was made from (${record ? 'an older version of gvsl made it' : 'its run.json is missing'}), so its result cannot be taken over. ${again}`,
+      `${folder}: does not record its inputs (${record ? 'an older version of gvsl made it' : 'its run.json is missing'}), so its result cannot be reused. ${again}`,
     );
-  if (run !== record.identity)
-    throw new UsageError(`${folder}: its result and its run.json are of different trainings. ${again}`);
+  if (run !== record.identity) throw new UsageError(`${folder}: its result and run.json belong to different trainings. ${again}`);
   const changed = changedSince(record, facts, { result: true });
   if (changed.length > 0)
-    throw changedError(`${folder}: holds another training's result; what it was made from has changed`, changed, again);
+    throw changedError(`${folder}: contains the result of a different training; these differ`, changed, again);
 }

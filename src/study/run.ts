@@ -201,7 +201,9 @@ export async function runStudy(call: StudyCall): Promise<StudyRunResult[]> {
         });
         if (!trained.finished) throw stopped();
         if (!trained.test)
-          throw new UsageError('the study has no test subjects: set transfer.configuration.data.test, or a split with some');
+          throw new UsageError(
+            'the study has no test subjects: set transfer.configuration.data.test, or a split with test subjects',
+          );
         result = (await readResult(out, run, facts))!;
       }
       results.push(result);
@@ -214,7 +216,7 @@ export async function runStudy(call: StudyCall): Promise<StudyRunResult[]> {
   const older = results.filter((result) => result.version !== version);
   if (older.length > 0)
     progress.say(
-      `warning: ${older.length} of ${results.length} trainings were made by gvsl ${[...new Set(older.map((result) => result.version))].join(', ')}, this is ${version}`,
+      `warning: ${older.length} of ${results.length} trainings were made with gvsl ${[...new Set(older.map((result) => result.version))].join(', ')}, this is ${version}`,
     );
   return results;
 }

@@ -92,14 +92,14 @@ describe('compare', () => {
       compare({ study: await study({ ...small, ...changes }), out: at(out), progress: SILENT });
     const first = await run({});
     await expect(run({ transfer: other({ steps: 100_000 }) })).rejects.toThrow(
-      /holds another study's results[\s\S]*transfer\.configuration\.steps: was 2, now 100000[\s\S]*Give another `out`, or delete/,
+      /contains the results of a different study[\s\S]*transfer\.configuration\.steps: was 2, now 100000[\s\S]*Choose another `out`, or delete/,
     );
     await expect(run({ transfer: other({ backend: 'reference' }) })).rejects.toThrow(
       'transfer.configuration.backend: was absent, now "reference"',
     );
     await expect(run({ task: 'classification' })).rejects.toThrow('task: was "segmentation", now "classification"');
     await writeTinyCohort(at('fewer'), 7);
-    await expect(run({ cohort: at('fewer') })).rejects.toThrow(/cohort subjects: were 8, now 7/);
+    await expect(run({ cohort: at('fewer') })).rejects.toThrow(/cohort subjects: was 8, now 7/);
     await writeTinyCohort(at('larger'), 8, 20);
     await expect(run({ cohort: at('larger') })).rejects.toThrow(/cohort subjects .*tiny_0/);
     // what shapes nothing may change, and the cohort may move
@@ -118,14 +118,16 @@ describe('compare', () => {
     weights[weights.length - 2] ^= 1;
     await writeFile(at('given', 'model.safetensors'), weights);
     await expect(run(given)).rejects.toThrow(
-      /restoration-only-finetune-all-seed1: holds another training's result[\s\S]*init: was .*given \(SHA-256 .*now .*given \(SHA-256/,
+      /restoration-only-finetune-all-seed1: contains the result of a different training[\s\S]*init: was .*given \(SHA-256 .*now .*given \(SHA-256/,
     );
 
     // a result that was put there from elsewhere, and one that an older version made
     const scratch = at('small', 'runs', 'scratch-finetune-all-seed1');
     await rm(scratch, { recursive: true });
     await cp(at('out', 'runs', 'scratch-finetune-all-seed2'), scratch, { recursive: true });
-    await expect(run({})).rejects.toThrow(/scratch-finetune-all-seed1: holds another training's result[\s\S]*seed: was 2, now 1/);
+    await expect(run({})).rejects.toThrow(
+      /scratch-finetune-all-seed1: contains the result of a different training[\s\S]*seed: was 2, now 1/,
+    );
     const record = JSON.parse(await readFile(join(scratch, 'run.json'), 'utf8'));
     await writeFile(join(scratch, 'run.json'), JSON.stringify({ ...record, identity: undefined }));
     await expect(run({})).rejects.toThrow(/an older version of gvsl made it/);

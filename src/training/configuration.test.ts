@@ -96,7 +96,7 @@ Options of the command line go before the file. Written from src/methods/gvsl/co
       'run.yaml: loss.nccWindow: the window must be odd, so that it has a central voxel; found 4',
       'run.yaml: patch: unknown key; did you mean data.patch?',
       'run.yaml: step: unknown key; did you mean steps?',
-      'run.yaml: wholly: unknown key; gvsl pretrain --help lists the known ones',
+      'run.yaml: wholly: unknown key; gvsl pretrain --print-config lists all keys',
     ]);
   });
 
@@ -110,7 +110,7 @@ Options of the command line go before the file. Written from src/methods/gvsl/co
     ],
     [{ model: { width: 0.3 } }, 'x: model.width: expected one of 1, 0.5, 0.25, 0.125; found 0.3'],
     [{ data: { spatial: { scale: [2, 1] } } }, 'x: data.spatial.scale: the first number must not exceed the second; found [2,1]'],
-    [{ data: { heldOut: 2.5 } }, 'x: data.heldOut: a number of subjects (whole) or a share below 1; found 2.5'],
+    [{ data: { heldOut: 2.5 } }, 'x: data.heldOut: a fraction below 1 or a whole number of subjects; found 2.5'],
     [{ model: { heads: { matching: false, restoration: false } } }, 'nothing to learn'],
     [[1], 'x: expected sections and keys (a mapping); found [1]'],
     ['text', 'x: expected sections and keys (a mapping); found "text"'],
@@ -158,14 +158,14 @@ Options of the command line go before the file. Written from src/methods/gvsl/co
     await expect(readRunConfiguration(folder)).rejects.toThrow('run.json: cannot be read as JSON');
     await file('run.json', `{"configuration": ${'['.repeat(20_000)}${']'.repeat(20_000)}}`);
     await expect(readRunConfiguration(folder)).rejects.toThrow(
-      /run.json: cannot be read as JSON: objects and lists within each other, more than 64 deep/,
+      /run.json: cannot be read as JSON: objects and lists nested more than 64 deep/,
     );
     await file('run.json', JSON.stringify({ formatVersion: 2 }));
-    await expect(readRunConfiguration(folder)).rejects.toThrow('formatVersion 2: made by another version of gvsl');
-    await rm(join(folder, 'run.json'));
     await expect(readRunConfiguration(folder)).rejects.toThrow(
-      'run.json is missing, so it is not known with what the run was begun',
+      'formatVersion 2: made by a different, probably newer version of gvsl',
     );
+    await rm(join(folder, 'run.json'));
+    await expect(readRunConfiguration(folder)).rejects.toThrow('run.json is missing, so the configuration of the run is unknown');
     await expect(readRunConfiguration(join(folder, 'nowhere'))).rejects.toThrow('there is no run at');
   });
 

@@ -24,7 +24,7 @@ export function splitCohort({ subjects, folder }: Pick<Cohort, 'subjects' | 'fol
   const wanted = heldOut === 0 ? 0 : Math.max(2, heldOut < 1 ? Math.round(heldOut * subjects.length) : heldOut);
   if (subjects.length - wanted < 2) {
     throw new UsageError(
-      `${folder}: ${subjects.length} subjects, ${wanted} of them held out, leave ${Math.max(0, subjects.length - wanted)} to train with; at least 2 are needed: prepare more, or hold out fewer (data.heldOut)`,
+      `${folder}: ${subjects.length} subjects, ${wanted} of them held out, leave ${Math.max(0, subjects.length - wanted)} for training; at least 2 are needed: prepare more, or hold out fewer (data.heldOut)`,
     );
   }
   const order = [...randomStream(seed, 'heldOut').permutation(subjects.length)];
@@ -33,7 +33,7 @@ export function splitCohort({ subjects, folder }: Pick<Cohort, 'subjects' | 'fol
   const kept = new Set(takeGroups(patients, wanted).map(({ i }) => i));
   if (subjects.length - kept.size < 2)
     throw new UsageError(
-      `${folder}: its ${subjects.length} scans are of so few patients that ${subjects.length - kept.size} are left to train with when all scans of a patient stay together; at least 2 are needed: prepare more, or hold out fewer (data.heldOut)`,
+      `${folder}: its ${subjects.length} scans are of so few patients that ${subjects.length - kept.size} are left for training when scans of a patient stay together; at least 2 are needed: prepare more, or hold out fewer (data.heldOut)`,
     );
   return { training: subjects.filter((_, i) => !kept.has(i)), heldOut: subjects.filter((_, i) => kept.has(i)) };
 }

@@ -39,7 +39,7 @@ export async function embedPrepared(
   const available = open.memory.results();
   if (bytes > available.bytes)
     throw new WorkError(
-      `${name}: its local features need ${formatBytes(bytes)}; there are ${formatBytes(available.bytes)} (${available.limit}): crop the image`,
+      `${name}: its local features need ${formatBytes(bytes)}; available: ${formatBytes(available.bytes)} (${available.limit}). Crop the image`,
     );
   const session = stoppableSession(await open.session('features', window), signal);
   const windows = windowCount({ size, window, overlap });

@@ -45,7 +45,7 @@ export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
     const plan = windowsFor(open.network, call);
     const { images, failed, warnings } = await inputImages([call.input], { series: call.series });
     if (failed.length > 0) throw new WorkError(`${failed[0]!.path}: ${failed[0]!.reason}`);
-    if (images.length > 1) throw new UsageError(`${call.input}: holds ${images.length} images; give one`);
+    if (images.length > 1) throw new UsageError(`${call.input}: contains ${images.length} images; expected one`);
     return guardInputs([...filesOf(images), ...(await modelInputs(modelOf(call)))], () =>
       embedOne(call, open, progress, images[0]!, plan, warnings),
     );

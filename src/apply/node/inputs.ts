@@ -43,7 +43,7 @@ function ofDicomFolder(
   throw new UsageError(
     series === undefined
       ? `${path}: holds ${stacks.length} DICOM series; choose one with \`series\` NUMBER or \`series\` UID:\n${list.join('\n')}`
-      : `\`series\` ${series}: ${wanted.length === 0 ? 'no such series' : 'several stacks of that series'} in ${path}; there are:\n${list.join('\n')}`,
+      : `\`series\` ${series}: ${wanted.length === 0 ? 'no such series' : 'several stacks of that series'} in ${path}; available:\n${list.join('\n')}`,
   );
 }
 
@@ -54,9 +54,7 @@ function ofDicomFolder(
 async function outside(out: string | undefined, folder: string, images: readonly ImageSource[]): Promise<readonly ImageSource[]> {
   if (out === undefined || !(await isInside(out, folder))) return images;
   if (await isInside(folder, out))
-    throw new UsageError(
-      `\`out\` ${out}: results would lie among the images of ${folder}, which is searched for images; choose another folder`,
-    );
+    throw new UsageError(`\`out\` ${out}: results would be written into the image folder ${folder}; choose another folder`);
   const areResults = await Promise.all(images.map(({ path }) => isInside(path, out)));
   return images.filter((_, k) => !areResults[k]);
 }
@@ -69,13 +67,13 @@ async function ofPath(path: string, { series, out }: InputOptions): Promise<Foun
   // hidden files are nobody's scans; DICOM objects beside the images are worth a word
   const warnings = passedOver
     .filter((file) => !basename(file.path).startsWith('.'))
-    .map((file) => `${file.path}: ${file.reason}: left out`);
+    .map((file) => `${file.path}: skipped: ${file.reason}`);
   const images = await outside(out, path, all);
   const direct = images.filter((image) => image.kind === 'dicom').filter((image) => resolve(image.path) === resolve(path));
   // a folder that holds nothing but one patient's DICOM files
   if (direct.length > 0 && direct.length === images.length)
     return { images: [ofDicomFolder(path, direct, series)], failed: refused, warnings };
-  if (images.length + refused.length === 0) throw new WorkError(`${path}: no image in this folder`);
+  if (images.length + refused.length === 0) throw new WorkError(`${path}: no images in this folder`);
   return {
     images: images.map((source) => {
       const stem = basename(resolve(source.path));
@@ -98,7 +96,7 @@ function withoutFurtherChannels(images: readonly InputImage[], warnings: string[
     if (image.source.kind !== 'file') return true;
     const [suffix, number] = CHANNEL.exec(stemOf(image)) ?? [];
     if (suffix === undefined || number === '0000' || !stems.has(`${stemOf(image).slice(0, -suffix.length)}_0000`)) return true;
-    warnings.push(`${image.source.path}: a further channel of its subject: left out, one channel is used (_0000)`);
+    warnings.push(`${image.source.path}: skipped: another channel of its subject; one channel is used (_0000)`);
     return false;
   });
 }
@@ -120,7 +118,7 @@ function withOwnNames(images: readonly InputImage[]): InputImage[] {
     if (named.every((image) => !isShared(image) || depth > foldersOf(image).length)) {
       const [a, b] = named.filter((image) => folded(image.name) === folded(named.find(isShared)!.name));
       throw new UsageError(
-        `${a!.source.path} and ${b!.source.path}: their results would have the same name; give them one at a time, each its \`out\``,
+        `${a!.source.path} and ${b!.source.path}: their results would have the same name; run them separately, each with its own \`out\``,
       );
     }
     named = named.map((image) => {
@@ -176,5 +174,5 @@ export const filesOf = (images: readonly InputImage[]): Input[] =>
  */
 export function leftOut({ isNamed, source }: InputImage, doubts: readonly Misfit[]): string | undefined {
   const misfit = isNamed ? undefined : doubts.find(({ reason }) => !isRefused(reason));
-  return misfit && `${source.path}: ${misfit.message}: left out (to have it done, name the file itself)`;
+  return misfit && `${source.path}: skipped: ${misfit.message} (to process it anyway, name the file itself)`;
 }

@@ -24,7 +24,7 @@ export type ImageInput =
 async function sourceOf(path: string, series: string | undefined): Promise<ImageSource> {
   const { images, failed } = await inputImages([path], { series });
   if (failed.length > 0) throw new WorkError(`${failed[0]!.path}: ${failed[0]!.reason}`);
-  if (images.length > 1) throw new UsageError(`${path}: holds ${images.length} images; give one`);
+  if (images.length > 1) throw new UsageError(`${path}: contains ${images.length} images; expected one`);
   return images[0]!.source;
 }
 

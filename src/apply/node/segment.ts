@@ -209,7 +209,7 @@ async function segmentOne(
         return failureOf(error, source.path);
       }
       files.push(dicomName(name));
-    } else warnings.push('nothing was found, so there is no DICOM SEG');
+    } else warnings.push('no structure found, so no DICOM SEG was written');
   }
   const { spacingMm } = image.grid;
   const voxelMl = (spacingMm[0] * spacingMm[1] * spacingMm[2]) / 1000;

@@ -29,12 +29,12 @@ const plan = (mebibytes: number, tile?: number) =>
     gpu(mebibytes * 2 ** 20),
     [150, 100, 80],
     [120, 110, 90],
-    { bytes: Number.MAX_SAFE_INTEGER, limit: 'memory of the GPU' },
+    { bytes: Number.MAX_SAFE_INTEGER, limit: 'GPU memory' },
     tile,
   );
 
 describe('planMatch on a device of small buffers', () => {
-  it('takes both images whole where each tensor fits', () => {
+  it('takes whole images where each tensor fits', () => {
     expect(plan(4096)).toMatchObject({ size: [150, 110, 90], reason: '' });
   });
 
@@ -42,13 +42,13 @@ describe('planMatch on a device of small buffers', () => {
     const tiled = plan(32);
     expect(tiled.size).toEqual([64, 64, 48]);
     expect(tiled.tiles.length).toBeGreaterThan(1);
-    expect(tiled.reason).toBe('both images whole (150 x 110 x 90 voxels) need a tensor larger than the device allows for one');
+    expect(tiled.reason).toBe('whole images (150 x 110 x 90 voxels) need a tensor larger than the device allows');
     const sizes = [32, 28, 24, 20, 16, 12].map((mebibytes) => plan(mebibytes).size.join(' x '));
     expect([...new Set(sizes)]).toEqual(['64 x 64 x 48', '48 x 48 x 48', '32 x 32 x 32']);
   });
 
   it('says so where nothing fits, or tiles that were asked for do not', () => {
-    expect(() => plan(0.1)).toThrow(/^too little memory: .*tiles of 32 x 32 x 32 need a tensor larger than the device allows/);
-    expect(() => plan(5, 64)).toThrow(/^`tile` 64 needs a tensor larger than the device allows for one: choose smaller tiles/);
+    expect(() => plan(0.1)).toThrow(/^not enough memory: .*tiles of 32 x 32 x 32 need a tensor larger than the device allows/);
+    expect(() => plan(5, 64)).toThrow(/^`tile` 64 needs a tensor larger than the device allows: choose smaller tiles/);
   });
 });

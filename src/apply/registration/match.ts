@@ -68,7 +68,7 @@ export function planMatch(
   const [limitBytes, limit] =
     available.bytes < backend.memoryLimitBytes
       ? [available.bytes, available.limit]
-      : [backend.memoryLimitBytes, `the most that the backend ${backend.name} can address`];
+      : [backend.memoryLimitBytes, `the maximum that the backend ${backend.name} can address`];
   // one tensor alone may be more than a device allows for one: then no memory is enough
   const needed = (size: Xyz): number => {
     const { program } = matchingProgram(network.architecture, toZyx(size));
@@ -81,21 +81,21 @@ export function planMatch(
   };
   const needs = (bytes: number): string =>
     Number.isFinite(bytes)
-      ? `${formatBytes(bytes)}; there are ${formatBytes(limitBytes)} (${limit})`
-      : 'a tensor larger than the device allows for one';
+      ? `${formatBytes(bytes)}; available: ${formatBytes(limitBytes)} (${limit})`
+      : 'a tensor larger than the device allows';
   const planOf = (size: Xyz, reason: string): MatchPlan => {
     const tiling = planTiles(fixed, moving, size);
     return { ...tiling, neededBytes: needed(tiling.size), reason };
   };
   const whole = wholeSize(fixed, moving);
   if (wantedSide !== undefined) {
-    const plan = planOf([wantedSide, wantedSide, wantedSide], `tiles of ${wantedSide} were asked for`);
+    const plan = planOf([wantedSide, wantedSide, wantedSide], `tiles of ${wantedSide} requested`);
     if (plan.neededBytes <= limitBytes) return plan;
-    throw new WorkError(`\`tile\` ${wantedSide} needs ${needs(plan.neededBytes)}: choose smaller tiles, or leave it out`);
+    throw new WorkError(`\`tile\` ${wantedSide} needs ${needs(plan.neededBytes)}: choose smaller tiles, or omit it`);
   }
   const wholeBytes = needed(whole);
   if (wholeBytes <= limitBytes) return { ...planTiles(fixed, moving, whole), neededBytes: wholeBytes, reason: '' };
-  const reason = `both images whole (${text(whole)} voxels) need ${needs(wholeBytes)}`;
+  const reason = `whole images (${text(whole)} voxels) need ${needs(wholeBytes)}`;
   const trained = network.trainedPatch ? toXyz(network.trainedPatch) : USUAL_PATCH;
   const sizes = [trained];
   for (let side = Math.max(...trained) - SIDE_STEP; side >= LEAST_SIDE; side -= SIDE_STEP)
@@ -105,7 +105,7 @@ export function planMatch(
     if (plan.neededBytes <= limitBytes) return plan;
   }
   throw new WorkError(
-    `too little memory: ${reason}, and tiles of ${text(sizes.at(-1)!)} need ${needs(needed(sizes.at(-1)!))}. Free memory, or use a narrower model (one pre-trained with a smaller \`width\`)`,
+    `not enough memory: ${reason}, and tiles of ${text(sizes.at(-1)!)} need ${needs(needed(sizes.at(-1)!))}. Free memory, or use a narrower model (one pre-trained with a smaller \`width\`)`,
   );
 }
 

@@ -52,7 +52,7 @@ function whereStored({ moving, fixed }: RegistrationRequest): Volume<Float32Arra
   const grid = fixed.cropped.geometry;
   if (coveredShare(moving.grid, identity, grid) === 0)
     throw new WorkError(
-      `\`start\` stored: as their files say, ${moving.path} and ${fixed.path} lie apart and share no place; leave it out to start centre on centre`,
+      `\`start\` stored: at their stored positions, ${moving.path} and ${fixed.path} do not overlap; omit it to start with aligned centres`,
     );
   return warpImage(moving.prepared, identity, grid, 0);
 }
@@ -76,7 +76,7 @@ export async function registerPrepared(open: OpenNetwork, request: RegistrationR
   const warnings =
     turnedDeg > TURNED_DEG
       ? [
-          `the scans' axes are turned by ${turnedDeg.toFixed(0)} degrees against each other; matching starts axis on axis, as training did (\`start\` stored: as the files say)`,
+          `the axes of the scans differ by a rotation of ${turnedDeg.toFixed(0)} degrees; matching starts with aligned axes, as in training (\`start\` stored: use stored orientations)`,
         ]
       : [];
   await open.release();

@@ -364,7 +364,7 @@ export async function segmentVolume({
   }
   return {
     labels: resampleNearest({ geometry: cropped.geometry, data }, grid, 0),
-    remarks: ['its axes are sheared: classes were decided on perpendicular axes and brought back voxel by voxel'],
+    remarks: ['its axes are sheared: it was segmented on perpendicular axes and the labels were mapped back voxel by voxel'],
   };
 }
 

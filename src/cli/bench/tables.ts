@@ -224,9 +224,9 @@ export const trainingText = ({ machine, command, rows, leftOut }: TrainingResult
     '',
     draw(trainingTable(rows)),
     '',
-    'Seconds a step, medians of parts measured in turn. bare step: on images that are there already. in the loop: with examples made, logs and progress. speed kept: of the bare step, in the loop.',
-    'The shares of the loop: waiting; what its computing takes longer than the bare step (the thread of examples needs a processor too); logs and the rest.',
-    'speed of 1 thread: how many times as fast the bare step is as on one thread beside the same load.',
+    'Seconds per step, medians of interleaved measurements. bare step: on fixed images. in the loop: with data loading, logs and progress. speed kept: bare step over step in the loop.',
+    'Shares of the loop: waiting for examples; computing slower than the bare step (the data loader thread needs a processor too); logs and the rest.',
+    'speed of 1 thread: speed of the bare step relative to one thread under the same load.',
     ...leftOut.map((each) => `Skipped: ${each}`),
   ].join('\n');
 

@@ -68,7 +68,7 @@ describe('measureTraining', () => {
     const request = { shapes: [{ ...SHAPE, size: [400, 400, 400] as const }], threads: [1], loads: ['idle'] as const };
     const rest = { build: 'portable', steps: 1, cohort, command: '', progress: SILENT } as const;
     await expect(measureTraining({ ...request, ...rest, signal: new AbortController().signal })).rejects.toThrow(
-      /400\^3, width 0\.125, batch 2: too little memory/,
+      /400\^3, width 0\.125, batch 2: not enough memory/,
     );
   });
 });

@@ -1,4 +1,4 @@
-/** `gvsl register`: lay one image onto another with a pre-trained network. */
+/** `gvsl register`: register a moving image to a fixed one with a pre-trained network. */
 import { type Command, Option } from 'commander';
 import type { RegistrationReport } from '../../apply/node/registration/register.ts';
 import { BACKENDS } from '../../engine/backend.ts';

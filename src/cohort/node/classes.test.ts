@@ -44,7 +44,7 @@ describe('classes of subjects', () => {
     expect(cohort.problems).toContainEqual({
       source: `${at('scans/labels.csv')}: case 'x'`,
       kind: 'warning',
-      message: 'a class, but no such image',
+      message: 'has a class, but there is no such image',
     });
     const other = table('other.csv', 'id,age,outcome\na,40,1\nb,50,\nc,60,2\n');
     const again = await prepareCohort({
@@ -70,13 +70,13 @@ describe('classes of subjects', () => {
     const call = { source: at('maps'), out: at('none'), options: OPTIONS };
     await expect(prepareCohort({ ...call, classColumn: 'sex' })).rejects.toThrow('`classColumn` sex: no table of classes');
     table('maps/classes.csv', 'code,organ\n7,heart\n');
-    await expect(prepareCohort(call)).rejects.toThrow('rename it if it is none');
+    await expect(prepareCohort(call)).rejects.toThrow('rename it if it is something else');
     rmSync(at('maps/classes.csv'));
   });
 
   it('are refused by file and line where they contradict themselves', async () => {
     await expect(readClasses(table('t.csv', 'case,label\na,1\na,2\n'))).rejects.toThrow(
-      "t.csv, line 3: case 'a' is '2', but was '1' before",
+      "t.csv, line 3: case 'a' is '2', but was '1' earlier",
     );
     await expect(readClasses(table('t.csv', 'case,age\na,1\n'))).rejects.toThrow(
       "no column 'label' or 'class'; there are case, age",
@@ -171,7 +171,7 @@ describe("MONAI's datalist", () => {
     expect(cohort.problems.filter(({ kind }) => kind !== 'duplicate').map(({ message }) => message)).toEqual([
       'listed in mixed.json, but a folder with 0 DICOM series; expected one',
       'its label maps/gone.nii.gz is listed in mixed.json, but not there',
-      '2 channels are listed: the first is used; choose with `channel` 0 to 1',
+      '2 channels are listed: using the first; choose another with `channel` 0 to 1',
       'without its label [0,1]: expected the path of a label map, or one class',
     ]);
   });
@@ -203,7 +203,7 @@ describe("MONAI's datalist", () => {
     );
     await expect(prepare(table('broken.json', '{'))).rejects.toThrow('not JSON');
     const deep = `{"channel_names": [${'['.repeat(20_000)}${']'.repeat(20_000)}]}`;
-    await expect(prepare(table('deep.json', deep))).rejects.toThrow('more than 64 deep');
+    await expect(prepare(table('deep.json', deep))).rejects.toThrow('nested more than 64 deep');
   });
 });
 

@@ -32,7 +32,9 @@ export async function findClassTable(source: string, given?: string, column?: st
       return { path, classes: await readClasses(path, column, casePath) };
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      throw new UsageError(`${error.message}. A file of this name is read as the table of classes; rename it if it is none`);
+      throw new UsageError(
+        `${error.message}. A file of this name is read as the table of classes; rename it if it is something else`,
+      );
     }
   }
   if (column !== undefined)
@@ -102,9 +104,9 @@ export function assignClasses(
   const isAmbiguous = (name: string): boolean => (sources.get(name)?.size ?? 0) > 1;
   const problems = [...classes.keys()].flatMap((name): CohortProblem[] => {
     const source = `${table}: case '${name}'`;
-    if (!used.has(name)) return [{ source, kind: 'warning', message: 'a class, but no such image' }];
+    if (!used.has(name)) return [{ source, kind: 'warning', message: 'has a class, but there is no such image' }];
     if (!isAmbiguous(name)) return [];
-    const message = `a name that several images have (${[...sources.get(name)!].slice(0, 2).join(', ')}): none has its class; add their folders`;
+    const message = `ambiguous: several images have this name (${[...sources.get(name)!].slice(0, 2).join(', ')}), so none gets its class; add their folders`;
     return [{ source, kind: 'warning', message }];
   });
   const assigned = found.filter(({ name }) => !isAmbiguous(name)).map(({ id, name }) => [id, classes.get(name)!] as const);

@@ -155,7 +155,7 @@ describe('BIDS', () => {
       'sub-02_T1w',
       'sub-02_T2w',
     ]);
-    await expect(prepare(folder, { match: ['*.mha'] })).rejects.toThrow('5 that do not fit `match` *.mha');
+    await expect(prepare(folder, { match: ['*.mha'] })).rejects.toThrow('5 that do not match `match` *.mha');
   });
 
   it('by its names MR is no CT, unless its values are', async () => {
@@ -168,7 +168,7 @@ describe('BIDS', () => {
     expect(idsOf(cohort)).toEqual(['sub-2_T1w', 'sub-3_ct']);
     expect(leftOut(cohort)).toEqual(['sub-1_T1w.nii.gz: MR']);
     expect(cohort.subjects[0]!.problems).toContain(
-      'its name says that it is MR, not CT, but its values are in Hounsfield units: taken',
+      'its name says it is MR, not CT, but its values are in Hounsfield units: included',
     );
   });
 });
@@ -245,12 +245,12 @@ describe('data sets with channels', () => {
       ['A', 'train', [0, 1, 2]],
       ['B', 'test', null],
     ]);
-    expect(first.problems.map(({ message }) => message).join()).toContain('several channels (0 T1, 1 T2): the first is used');
+    expect(first.problems.map(({ message }) => message).join()).toContain('several channels (0 T1, 1 T2): using the first');
     const second = await prepare(folder, { channel: 't2' });
     expect(second.subjects.map(({ source: path }) => basename(path))).toEqual(['A_0001.nii.gz', 'B_0001.nii.gz']);
     await expect(prepare(folder, { channel: 'FLAIR' })).rejects.toThrow('`channel` FLAIR: expected one of 0 T1, 1 T2');
     write({ 0: 'CT' });
-    await expect(prepare(folder)).rejects.toThrow('2 left out (2 CT)');
+    await expect(prepare(folder)).rejects.toThrow('2 skipped (2 CT)');
   });
 
   it('names a folder of label maps that cannot be listed, instead of taking it for an empty one', async () => {

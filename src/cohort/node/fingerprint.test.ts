@@ -66,8 +66,8 @@ describe('the fingerprint of a cohort', () => {
 
   it('names subjects added, removed and renamed', async () => {
     const added = await changed((folder) => writeImage(join(folder, 'imagesTr', 'd_0000.nii.gz'), scan(7)));
-    expect(compareFingerprints(first, added)).toEqual(['subjects: were 3, now 4', 'subjects added: d']);
-    expect(compareFingerprints(added, first)).toEqual(['subjects: were 4, now 3', 'subjects removed: d']);
+    expect(compareFingerprints(first, added)).toEqual(['subjects: was 3, now 4', 'subjects added: d']);
+    expect(compareFingerprints(added, first)).toEqual(['subjects: was 4, now 3', 'subjects removed: d']);
     const renamed = await changed((folder) =>
       renameSync(join(folder, 'imagesTr', 'b_0000.nii.gz'), join(folder, 'imagesTr', 'x_0000.nii.gz')),
     );
@@ -79,7 +79,7 @@ describe('the fingerprint of a cohort', () => {
       await writeImage(join(folder, 'imagesTr', 'a_0000.nii.gz'), scan(9));
       await writeImage(join(folder, 'labelsTr', 'c.nii.gz'), labels(4));
     });
-    expect(compareFingerprints(first, other)).toEqual(['subjects made from other files: a, c']);
+    expect(compareFingerprints(first, other)).toEqual(['subjects made from different files: a, c']);
     const finer = await changed(() => {}, { spacingMm: [1, 1, 2] });
     expect(compareFingerprints(first, finer)).toEqual([
       'options.spacingMm: was [1,1,1], now [1,1,2]',
@@ -113,7 +113,7 @@ describe('the fingerprint of a cohort', () => {
       expect(cohort.subjects[0]!.content?.image.sizeBytes).toBe(header.join('\n').length + 240);
       return fingerprintOf(cohort);
     };
-    expect(compareFingerprints(await prepared(1), await prepared(2))).toEqual(['subjects made from other files: x']);
+    expect(compareFingerprints(await prepared(1), await prepared(2))).toEqual(['subjects made from different files: x']);
   });
 
   it('names a few of many, and tells another order', async () => {
@@ -122,7 +122,9 @@ describe('the fingerprint of a cohort', () => {
       fingerprintOf({ options, subjects: Array.from({ length: count }, (_, k) => ({ ...subjects[0]!, id: `s${k}` })) });
     expect(compareFingerprints(many(1), many(10))[1]).toBe('subjects added: s1, s2, s3 and 6 more');
     const [x, y, z] = subjects;
-    expect(compareFingerprints(first, fingerprintOf({ options, subjects: [x!, z!, y!] }))).toEqual(['subjects in another order']);
+    expect(compareFingerprints(first, fingerprintOf({ options, subjects: [x!, z!, y!] }))).toEqual([
+      'subjects in a different order',
+    ]);
     const large = many(100_000);
     expect(JSON.stringify(large).length).toBeLessThan(4e6);
   });
@@ -133,7 +135,7 @@ describe('the fingerprint of a cohort', () => {
     const other = { options, subjects: subjects.map((subject) => ({ ...subject, class: 'well' })) };
     expect(compareFingerprints(first, fingerprintOf(withClass))).toEqual([]);
     const learnt = (cohort: typeof other) => fingerprintOf(cohort, { withClasses: true });
-    expect(compareFingerprints(learnt(withClass), learnt(other))).toEqual(['subjects of another class: b']);
+    expect(compareFingerprints(learnt(withClass), learnt(other))).toEqual(['subjects with a different class: b']);
   });
 
   it('exists for cohorts of older versions, which do not know their sources', async () => {
@@ -147,6 +149,6 @@ describe('the fingerprint of a cohort', () => {
     writeFileSync(join(folder, 'cohort.json'), JSON.stringify(document));
     const older = fingerprintOf(await openCohort(folder));
     expect(compareFingerprints(older, fingerprintOf(await openCohort(folder)))).toEqual([]);
-    expect(compareFingerprints(older, first)).toEqual(['subjects made from other files: a, b, c']);
+    expect(compareFingerprints(older, first)).toEqual(['subjects made from different files: a, b, c']);
   });
 });

@@ -96,7 +96,7 @@ export function compareFingerprints(before: CohortFingerprint, now: CohortFinger
     if (text(before.options[key]) !== text(now.options[key]))
       found.push(`options.${key}: was ${text(before.options[key])}, now ${text(now.options[key])}`);
   const [old, current] = [partsOf(before), partsOf(now)];
-  if (old.size !== current.size) found.push(`subjects: were ${old.size}, now ${current.size}`);
+  if (old.size !== current.size) found.push(`subjects: was ${old.size}, now ${current.size}`);
   const [oldIds, ids] = [[...old.keys()], [...current.keys()]];
   const say = (what: string, which: readonly string[]): void => {
     if (which.length > 0) found.push(`${what}: ${formatNames(which)}`);
@@ -112,14 +112,14 @@ export function compareFingerprints(before: CohortFingerprint, now: CohortFinger
     oldIds.filter((id) => !current.has(id)),
   );
   const sources = differing('source');
-  say('subjects made from other files', sources);
+  say('subjects made from different files', sources);
   const changed = new Set(sources);
   say(
     'subjects prepared differently from the same files',
     differing('stored').filter((id) => !changed.has(id)),
   );
-  say('subjects of another class', differing('class'));
+  say('subjects with a different class', differing('class'));
   const commonBefore = oldIds.filter((id) => current.has(id));
-  if (common.some((id, k) => id !== commonBefore[k])) found.push('subjects in another order');
-  return found.length > 0 ? found : ['its subjects: the same ids, but other content'];
+  if (common.some((id, k) => id !== commonBefore[k])) found.push('subjects in a different order');
+  return found.length > 0 ? found : ['subjects: same ids, different content'];
 }

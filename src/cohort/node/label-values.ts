@@ -69,7 +69,7 @@ export function labelValues(data: VoxelArray, size: Xyz): LabelValues {
   const [low = 0, high = 0] = [codes[0], codes.at(-1)];
   if (low < 0 && high > HIGHEST_SIGNED)
     throw new WorkError(
-      `the label codes ${low} and ${high} (${placesOf(data, (v) => v > HIGHEST_SIGNED, size)}) cannot be stored together; with negative codes up to ${HIGHEST_SIGNED}`,
+      `the label codes ${low} and ${high} (${placesOf(data, (v) => v > HIGHEST_SIGNED, size)}) cannot be stored together; with negative codes, the maximum is ${HIGHEST_SIGNED}`,
     );
   if (isWhole) return { codes, rounded: { voxels: 0, most: 0 }, data };
   const whole = data.slice() as VoxelArray;

@@ -246,7 +246,9 @@ describe('other folders', () => {
     expect(said).toMatch(/refused \/constant\.nii: every voxel is 0/);
     expect(said).toMatch(/warning \/nan\.nii: NaN or infinite voxels: 1, set to -1024/);
     expect(said).toMatch(/refused \/positive\.nii: does not look like CT in Hounsfield units: .*`allow` not-hounsfield/);
-    expect(said).toMatch(/warning \/two\.nii: without this label map: .*two_seg\.nii: on another grid .*3\.0 mm away/);
+    expect(said).toMatch(
+      /warning \/two\.nii: prepared without its label map: .*two_seg\.nii: on a different grid .*3\.0 mm away/,
+    );
     expect(said).toMatch(/warning \/two_contrast\.nii: named like a label map/);
     expect(said).toMatch(/duplicate \/sub\/one\.nii: shows the same as .*plain\/one\.nii/);
     expect(said).toMatch(/mixed orientations \(5 RAS, 1 LPS\)/);
@@ -271,7 +273,7 @@ describe('other folders', () => {
       ['x_0001', 'train', 1],
       ['y', 'test', 0],
     ]);
-    expect(found.problems.map((p) => p.message)).toEqual(['listed in dataset.json, but not there']);
+    expect(found.problems.map((p) => p.message)).toEqual(['listed in dataset.json, but does not exist']);
     writeFileSync(join(source, 'dataset.json'), '{');
     await expect(findSubjects(source)).rejects.toThrow(/dataset\.json: not JSON/);
   });
@@ -285,8 +287,8 @@ describe('other folders', () => {
     writeFileSync(join(foreign, 'thesis.tex'), '');
     await expect(call(join(root, 'absent'), join(root, 'o1'))).rejects.toThrow(/no such folder/);
     await expect(call(join(foreign, 'thesis.tex'), join(root, 'o1'))).rejects.toThrow(/a file; expected a folder/);
-    await expect(call(empty, join(empty, 'out'))).rejects.toThrow(/lies in the source folder/);
-    await expect(call(empty, foreign)).rejects.toThrow(/holds something else than a cohort \(thesis\.tex\)/);
+    await expect(call(empty, join(empty, 'out'))).rejects.toThrow(/is inside the source folder/);
+    await expect(call(empty, foreign)).rejects.toThrow(/is not empty and not a cohort \(found thesis\.tex\)/);
     await expect(call(empty, join(root, 'o2'))).rejects.toThrow(/no images to prepare in this folder/);
     expect(readdirSync(foreign)).toEqual(['thesis.tex']);
     expect(existsSync(join(root, 'o1'))).toBe(false);

@@ -112,9 +112,9 @@ export async function prepareSubject(
   const storedLabel = label.volume ? inBox(resampleNearest(label.volume, image.grid, 0), box) : null;
   const codes = storedLabel ? labelValues(storedLabel.data, storedLabel.geometry.size).codes : null;
   const lost = label.codes.filter((code) => !codes?.includes(code));
-  if (lost.length > 0) problems.push(`label codes ${lost.join(', ')} have no voxel left at this spacing and crop`);
+  if (lost.length > 0) problems.push(`label codes ${lost.join(', ')} have no voxels left at this spacing and crop`);
   if (codes?.every((code) => code === 0) && lost.length === 0)
-    problems.push('its label map is empty: a subject without what is labelled (a negative)');
+    problems.push('its label map is empty: kept as a negative subject');
 
   const shape = toZyx(image.geometry.size);
   const labels = storedLabel ? smallestInteger(storedLabel.data) : null;
@@ -212,7 +212,7 @@ function doubtByName(
   if (!doubt) return null;
   if (allow.includes(doubt.reason)) return doubt.message;
   if (modality === 'ct' && isSurelyHounsfield(distributionOf(volume.data)))
-    return `${doubt.message}, but its values are in Hounsfield units: taken`;
+    return `${doubt.message}, but its values are in Hounsfield units: included`;
   throw new MisfitError(image.path, doubt);
 }
 
@@ -249,7 +249,7 @@ async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: strin
       const difference = gridDifference(volume.geometry, imageGrid);
       if (difference)
         throw new WorkError(
-          `${path}: on another grid than its image ${task.image.path}: ${difference}; resample it to the image`,
+          `${path}: on a different grid than its image ${task.image.path}: ${difference}; resample it to the image`,
         );
       if (first) {
         others.push(path);
@@ -258,15 +258,15 @@ async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: strin
       first = { path, volume, codes };
       if (rounded.voxels > 0)
         problems.push(
-          `label map ${path}: ${rounded.voxels} voxels were not whole numbers, by at most ${+rounded.most.toPrecision(2)}: rounded`,
+          `label map ${path}: ${rounded.voxels} voxels were not whole numbers (off by at most ${+rounded.most.toPrecision(2)}): rounded`,
         );
     } catch (error) {
       if (task.labelsAreCertain || !(error instanceof WorkError) || error instanceof MachineError) throw error;
-      problems.push(`without this label map: ${error.message}`);
+      problems.push(`prepared without its label map: ${error.message}`);
     }
   }
   if (!first) return { path: null, volume: null, codes: [], notLabels };
-  if (others.length > 0) problems.push(`several label maps: ${first.path} is used, left out: ${others.join(', ')}`);
+  if (others.length > 0) problems.push(`several label maps: using ${first.path}, skipping ${others.join(', ')}`);
   return { ...first, notLabels };
 }
 

@@ -74,7 +74,7 @@ export async function prepareCohort(call: PrepareCall): Promise<PrepareReport> {
 
 function nothingFound(source: string, { problems, unmatched }: FoundSubjects, { match }: Selection): WorkError {
   const counts = [
-    ...(unmatched > 0 ? [`${unmatched} that do not fit \`match\` ${match.join(' ')}`] : []),
+    ...(unmatched > 0 ? [`${unmatched} that do not match \`match\` ${match.join(' ')}`] : []),
     ...countedProblems(problems),
   ];
   const [first] = problems;
@@ -92,7 +92,7 @@ export function countedProblems(problems: readonly CohortProblem[]): string[] {
   const kinds = [...whats].map(([what, n]) => `${n} ${n > 1 && /^[a-z]/.test(what) ? `${what}s` : what}`);
   const refused = of('refused').length;
   return [
-    ...(left.length > 0 ? [`${left.length} left out (${kinds.join(', ')})`] : []),
+    ...(left.length > 0 ? [`${left.length} skipped (${kinds.join(', ')})`] : []),
     ...(refused > 0 ? [`${refused} refused`] : []),
   ];
 }
@@ -125,7 +125,7 @@ async function prepareFound(
       const patient = patients.get(id) ?? id;
       patients.set(id, patient);
       patients.set(own.id, patient);
-      const message = `named like a label map of ${record.subject.source}, but holds an image: a subject of its own`;
+      const message = `named like a label map of ${record.subject.source}, but contains an image: prepared as a separate subject`;
       problems.push({ source: path, kind: 'warning', message });
     }
   };
@@ -239,7 +239,7 @@ function mixedContrasts(tasks: readonly SubjectTask[], records: ReadonlyMap<stri
     if (contrast !== null && records.has(id)) counts.set(contrast, (counts.get(contrast) ?? 0) + 1);
   if (counts.size < 2) return [];
   const list = [...counts].sort((a, b) => b[1] - a[1]).map(([contrast, n]) => `${n} ${contrast}`);
-  const message = `several contrasts (${list.join(', ')}), each image an example of its own; choose one with \`match\` '*_${[...counts.keys()][0]}.*'`;
+  const message = `several contrasts (${list.join(', ')}), each image treated as a separate example; choose one with \`match\` '*_${[...counts.keys()][0]}.*'`;
   return [{ source: 'the cohort', kind: 'warning', message }];
 }
 
@@ -249,22 +249,22 @@ async function checkFolders(source: string, out: string): Promise<void> {
   const isList = /\.json$/i.test(source) && facts.isFile();
   if (!facts.isDirectory() && !isList)
     throw new UsageError(
-      `${source}: a file; expected a folder of images, or MONAI's datalist in JSON (gvsl inspect shows single files)`,
+      `${source}: is a file; expected a folder of images, or a MONAI datalist in JSON (gvsl inspect shows single files)`,
     );
   if (!isList && (await isInside(out, source)))
     throw new UsageError(
-      `${out}: lies in the source folder ${source}, where its files would be found as images; choose another place`,
+      `${out}: is inside the source folder ${source}, where its files would be found as images; choose another folder`,
     );
   const names: string[] = await readdir(out).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [] as string[];
-    if (error.code === 'ENOTDIR') throw new UsageError(`${out}: a file, or lies below one; choose a new folder`);
+    if (error.code === 'ENOTDIR') throw new UsageError(`${out}: is a file or inside one; choose a new folder`);
     throw isMachineTrouble(error) ? machineError(out, error) : error;
   });
   const isOurs = (name: string): boolean =>
     isLeftOver(name) || name.startsWith('.lock') || ['cohort.json', 'images', 'labels', 'subjects'].includes(name);
   const foreign = names.filter((name) => !isOurs(name));
   if (foreign.length > 0 || (names.some((name) => !name.startsWith('.')) && !names.includes('subjects')))
-    throw new UsageError(`${out}: holds something else than a cohort (${foreign[0] ?? names[0]}); choose a new folder`);
+    throw new UsageError(`${out}: is not empty and not a cohort (found ${foreign[0] ?? names[0]}); choose a new folder`);
 }
 
 /** Problems of the prepared subjects, and of the cohort as a whole. */
@@ -277,7 +277,7 @@ function problemsOf(records: readonly SubjectRecord[]): CohortProblem[] {
     return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
   });
   for (const { index, of, correlation } of findDuplicates(thumbnails)) {
-    const message = `shows the same as ${records[of].subject.source} (correlation ${correlation.toFixed(4)}): keep one of them`;
+    const message = `duplicate of ${records[of].subject.source} (correlation ${correlation.toFixed(4)}): keep one of them`;
     problems.push({ source: records[index].subject.source, kind: 'duplicate', message });
   }
   const counts = new Map<string, number>();
@@ -287,7 +287,7 @@ function problemsOf(records: readonly SubjectRecord[]): CohortProblem[] {
     problems.push({
       source: 'the cohort',
       kind: 'warning',
-      message: `mixed orientations (${list.join(', ')}), all brought to RAS`,
+      message: `mixed orientations (${list.join(', ')}), all reoriented to RAS`,
     });
   }
   return problems;

@@ -59,7 +59,7 @@ export function problemOfMisfit(source: string, { what, reason, message }: Misfi
     kind: refused ? 'refused' : 'left-out',
     what,
     reason,
-    message: `${refused ? '' : 'left out: '}${message}; take it with \`allow\` ${reason}`,
+    message: `${refused ? '' : 'skipped: '}${message}; include it with \`allow\` ${reason}`,
   };
 }
 

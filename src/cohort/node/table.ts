@@ -82,7 +82,7 @@ export async function readClasses(
   const label = column ?? table.columns.find((name) => ['label', 'class'].includes(name.toLowerCase()));
   if (label === undefined || !table.columns.includes(label))
     throw new UsageError(
-      `${path}: ${column === undefined ? "no column 'label' or 'class'" : `no column '${column}'`}; there are ${table.columns.join(', ')}${column === undefined ? '; name one with `classColumn`' : ''}`,
+      `${path}: ${column === undefined ? "no column 'label' or 'class'" : `no column '${column}'`}; available: ${table.columns.join(', ')}${column === undefined ? '; choose one with `classColumn`' : ''}`,
     );
   const classes = new Map<string, string>();
   for (const { line, values } of table.rows) {
@@ -91,7 +91,7 @@ export async function readClasses(
     if (value === '') continue;
     const before = classes.get(name);
     if (before !== undefined && before !== value)
-      throw new UsageError(`${path}, line ${line}: case '${name}' is '${value}', but was '${before}' before`);
+      throw new UsageError(`${path}, line ${line}: case '${name}' is '${value}', but was '${before}' earlier`);
     classes.set(name, value);
   }
   if (classes.size === 0) throw new UsageError(`${path}: no case has a label`);

@@ -54,7 +54,7 @@ describe('trouble while preparing', () => {
       const error = await prepare(at('small', 'cohort')).catch((reason: unknown) => reason);
       expect(error).toBeInstanceOf(MachineError);
       expect(String(error)).toMatch(
-        /s\d\.npy: no space left on the disk.*\d of 4 images are prepared; the same command continues/,
+        /s\d\.npy: no space left on the disk.*\d of 4 images are prepared; run the same command to continue/,
       );
       expect(Object.keys(filesOf(at('small', 'cohort'))).filter((name) => /part$|lock|cohort\.json/.test(name))).toEqual([]);
       rmSync(at('small', 'fill'));

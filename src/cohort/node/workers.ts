@@ -55,7 +55,7 @@ export function startWorker(options: PrepareOptions, allow: readonly Reason[], o
           settle();
         };
         const timer = setTimeout(
-          () => finish(() => reject(failed(`not prepared after ${TIME_LIMIT_MS / 60_000} minutes: given up`)), false),
+          () => finish(() => reject(failed(`not prepared after ${TIME_LIMIT_MS / 60_000} minutes: stopped`)), false),
           TIME_LIMIT_MS,
         );
         const onMessage = (answer: ChildAnswer): void => {
@@ -67,7 +67,7 @@ export function startWorker(options: PrepareOptions, allow: readonly Reason[], o
         };
         const onError = (error: Error): void => finish(() => reject(failed(error.message)), false);
         const onExit = (code: number | null, signal: NodeJS.Signals | null): void =>
-          finish(() => reject(failed(`its process ended (${signal ?? `exit code ${code}`}): too little memory?`)), false);
+          finish(() => reject(failed(`its process ended (${signal ?? `exit code ${code}`}): not enough memory?`)), false);
         current.on('message', onMessage).on('error', onError).on('exit', onExit);
         current.send({ task, options, allow, out } satisfies ChildTask);
       });

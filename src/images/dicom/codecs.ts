@@ -53,7 +53,7 @@ export function decoderOf(transferSyntax: string): FrameDecoder {
   if (decoder) return transferSyntax.startsWith(JPEG) ? whole(decoder) : decoder;
   const name = REFUSED.find(([pattern]) => pattern.test(transferSyntax))?.[1];
   throw new WorkError(
-    `its pixels are compressed in a way that is not read here (transfer syntax ${transferSyntax}${name ? `: ${name}` : ''}); decompress it first, with gdcmconv --raw for example`,
+    `its pixel compression is not supported (transfer syntax ${transferSyntax}${name ? `: ${name}` : ''}); decompress it first, for example with gdcmconv --raw`,
   );
 }
 
@@ -138,7 +138,7 @@ async function decodeJpeg(bytes: Uint8Array, shape: FrameShape): Promise<FrameSa
   if (process === 3 || (process <= 1 && precision === 12)) return decodeJpegFrame(bytes);
   if (precision === 8 && process <= 2) return libjpeg(bytes, shape);
   throw new WorkError(
-    `a JPEG frame of process ${process} with ${precision} bits, which is not read here; decompress it first, with gdcmconv --raw for example`,
+    `a JPEG frame of process ${process} with ${precision} bits, which is not supported; decompress it first, for example with gdcmconv --raw`,
   );
 }
 

@@ -165,7 +165,7 @@ function parse(bytes: Uint8Array, start: number, encoding: Encoding): Parsed {
     return { damage: reasonOf(error) };
   }
   const overrun = elementBeyond(data, bytes.length);
-  if (overrun) return { damage: `the element ${overrun} does not end within the file` };
+  if (overrun) return { damage: `the element ${overrun} extends beyond the end of the file` };
   for (const tag of PIXEL_TAGS) {
     const element = data.elements[tag];
     if (!element) continue;
@@ -187,7 +187,7 @@ function inflate(deflated: Uint8Array): Uint8Array {
   try {
     for (let at = 0; at < deflated.length && !done; at += 65536) {
       stream.push(deflated.subarray(at, at + 65536), at + 65536 >= deflated.length);
-      if (length > MAX_INFLATED_BYTES) throw new WorkError('its deflated content is more than can be read here');
+      if (length > MAX_INFLATED_BYTES) throw new WorkError('its deflated content is too large');
     }
   } catch (error) {
     if (error instanceof WorkError) throw error;

@@ -191,7 +191,7 @@ describe('values', () => {
     const inverted = Array.from({ length: PIXELS }, (_, i) =>
       i % COLUMNS > 1 && i % COLUMNS < 5 && i > 11 && i < 24 ? 1000 : 3000,
     );
-    expect(await refusal(volumes(six(() => ({ stored: inverted, intercept: -1024, changes }))))).toMatch(/no Hounsfield units/);
+    expect(await refusal(volumes(six(() => ({ stored: inverted, intercept: -1024, changes }))))).toMatch(/not Hounsfield units/);
   });
 
   it('that are padding are counted, those of a modality table looked up, colours refused', async () => {
@@ -297,14 +297,14 @@ describe('stacks', () => {
   it('with a slice shifted in plane, a wide gap, or copies that nothing tells apart are refused by name', async () => {
     const shifted = six((k) => ({ positionMm: [k === 3 ? -5 : -10, -20, 30 + 2 * k] }));
     expect(await refusal(volumes(shifted))).toMatch(
-      /one of its 6 slices lies up to 5\.00 mm beside the others in plane \(slice-3\)/,
+      /one of its 6 slices lies up to 5\.00 mm off the others in plane \(slice-3\)/,
     );
     const far = six((k) => ({ positionMm: [-10, -20, k === 5 ? 300 : 30 + 2 * k] }));
     expect(await refusal(volumes(far))).toMatch(/one gap is 262\.0 mm/);
     const inTurns = six((k) => ({ positionMm: [-10, -20, 30 + 2 * k + (k % 2 ? -0.8 : 0)] }));
-    expect(await refusal(volumes(inTurns))).toMatch(/1\.20 and 2\.80 mm apart in turn: two interleaved volumes/);
+    expect(await refusal(volumes(inTurns))).toMatch(/1\.20 and 2\.80 mm apart alternately: two interleaved volumes/);
     const twice = [...six(() => ({})), ...six((k) => ({ instance: k + 21, stored: storedOf(k + 50) }))];
-    expect(await refusal(volumes(twice))).toMatch(/same position.*about 2 volumes that nothing in the headers tells apart/);
+    expect(await refusal(volumes(twice))).toMatch(/same position.*about 2 volumes that the headers do not distinguish/);
     const sameUid = [...six(() => ({})), slice(facts(2, { stored: storedOf(99) }))];
     expect(await refusal(volumes(sameUid))).toMatch(/same SOP Instance UID/);
   });
@@ -424,13 +424,15 @@ describe('files', () => {
 
   it('that are cut or no images are refused with the reason', async () => {
     const bytes = slice(facts(0));
-    expect(await refusal(volumes([bytes.subarray(0, -10)]))).toMatch(/announces 60 bytes of pixels, but 50 are there: truncated/);
+    expect(await refusal(volumes([bytes.subarray(0, -10)]))).toMatch(/states 60 bytes of pixels, but 50 are present: truncated/);
     expect(await refusal(volumes([bytes.subarray(0, 400)]))).toMatch(/damaged|truncated/);
     const implicit = Buffer.from(
       '\x08\x00\x05\x00\x0a\x00\x00\x00ISO_IR 100\x08\x00\x16\x00\x00\x00\x00\x801.2.840.10008',
       'latin1',
     );
-    expect(await refusal(volumes([implicit]))).toMatch(/damaged \(the element \(0008,0016\) does not end within the file\)/);
+    expect(await refusal(volumes([implicit]))).toMatch(
+      /damaged \(the element \(0008,0016\) extends beyond the end of the file\)/,
+    );
     expect(await refusal(volumes([Uint8Array.from({ length: 500 }, () => 65)]))).toMatch(/not DICOM/);
     const cut = fragmented(sliceElements(facts(0)), '1.2.840.10008.1.2.5', [], [rle(storedOf(1))]);
     expect(await refusal(volumes([cut.subarray(0, -40)]))).toMatch(/truncated/);
@@ -468,7 +470,7 @@ describe('files', () => {
     const twice = Int16Array.from([...storedOf(1), ...storedOf(2)]);
     const long = await volume([slice(facts(0, { changes: { '7fe00010': ['OW', new Uint8Array(twice.buffer)] } }))]);
     expect(planeOf(long, 0)).toEqual(planeOf(await volume([slice(facts(0))]), 0));
-    expect(long.notes.join()).toMatch(new RegExp(`${2 * PIXELS} bytes of pixels more than the ${COLUMNS} x ${ROWS} x 1`));
+    expect(long.notes.join()).toMatch(new RegExp(`${2 * PIXELS} more bytes of pixels than the ${COLUMNS} x ${ROWS} x 1`));
     const streams = [0, 1].map(() => Uint8Array.of(0xff, 0xd8, 0xff, 0xd9));
     const single = fragmented(sliceElements(facts(0)), '1.2.840.10008.1.2.4.70', [], streams);
     expect(await refusal(volumes([single]))).toMatch(/states 1 frame, but its pixels are 2 streams/);

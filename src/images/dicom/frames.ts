@@ -170,7 +170,7 @@ function surplusOf(
   const there = size - pixels.offset;
   const needed = Math.max(pixels.length, expected);
   if (there < needed)
-    throw new WorkError(`its header announces ${needed} bytes of pixels, but ${Math.max(0, there)} are there: truncated`);
+    throw new WorkError(`its header states ${needed} bytes of pixels, but ${Math.max(0, there)} are present: truncated`);
   if (pixels.length < expected)
     throw new WorkError(
       `${columns} x ${rows} x ${frames} pixels of ${bitsAllocated} bits take ${expected} bytes, but its pixel data has ${pixels.length}: damaged`,

@@ -68,7 +68,7 @@ class Bits {
   code(table: HuffmanTable): number {
     this.fill();
     const entry = table[(this.held >>> (this.count - 16)) & 0xffff];
-    if (entry === 0) throw new WorkError('a JPEG frame has a code that is in no table: damaged');
+    if (entry === 0) throw new WorkError('a JPEG frame has an undefined Huffman code: damaged');
     this.count -= entry >> 8;
     return entry & 0xff;
   }

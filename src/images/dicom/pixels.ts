@@ -160,11 +160,9 @@ function fragmentsOf(bytes: Uint8Array): { fragments: Fragment[]; basicOffsets: 
     const length = view.getUint32(at + 4, true);
     if (tag === SEQUENCE_END) break;
     if (tag !== ITEM || length === UNKNOWN_LENGTH)
-      throw new WorkError('its compressed pixels are damaged (no fragment where one must begin)');
+      throw new WorkError('its compressed pixels are damaged (a fragment is missing)');
     if (at + 8 + length > bytes.length)
-      throw new WorkError(
-        `a fragment of its pixels announces ${length} bytes, but ${bytes.length - at - 8} are there: truncated`,
-      );
+      throw new WorkError(`a fragment of its pixels states ${length} bytes, but ${bytes.length - at - 8} are present: truncated`);
     if (!basicOffsets) {
       basicOffsets = Array.from({ length: length >> 2 }, (_, k) => view.getUint32(at + 8 + 4 * k, true));
       firstItem = at + 8 + length;
@@ -173,7 +171,7 @@ function fragmentsOf(bytes: Uint8Array): { fragments: Fragment[]; basicOffsets: 
     }
     at += 8 + length;
   }
-  if (fragments.length === 0) throw new WorkError('it has no pixel data in its fragments: truncated?');
+  if (fragments.length === 0) throw new WorkError('its pixel data fragments are empty: truncated?');
   return { fragments, basicOffsets: basicOffsets ?? [] };
 }
 

@@ -93,7 +93,7 @@ export async function encodeSegmentation(
   const [nx, ny, nz] = geometry.size;
   const planeCodes = Array.from({ length: nz }, (_, z) => new Set(data.subarray(z * nx * ny, (z + 1) * nx * ny)));
   const kept = segments.filter((segment) => planeCodes.some((codes) => codes.has(segment.code)));
-  if (kept.length === 0) throw new WorkError('nothing was found to be written as DICOM SEG: every voxel is background');
+  if (kept.length === 0) throw new WorkError('nothing to write as DICOM SEG: every voxel is background');
   if (kept.length > MAX_SEGMENTS) throw new WorkError(`DICOM SEG takes ${MAX_SEGMENTS} segments, not ${kept.length}`);
   const segFrames: SegFrame[] = kept.flatMap((segment, k) =>
     planeCodes.flatMap((codes, plane) => (codes.has(segment.code) ? [{ segment: k + 1, plane }] : [])),

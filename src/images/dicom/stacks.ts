@@ -347,16 +347,16 @@ export function gridOf({ frames }: DicomStack): StackGrid {
       throw new WorkError(
         `it has ${frames.length} frames without positions (0020,0032): pages, views or time steps, not slices of a volume`,
       );
-    if (lost) throw new WorkError(`${lost.file.path} states no slice position (0020,0032): the slices cannot be put in order`);
+    if (lost) throw new WorkError(`${lost.file.path} states no slice position (0020,0032): the slices cannot be sorted`);
   }
   const placed = place(frames);
   const gaps = gapsOf(placed);
   refuseCollisions(placed, gaps);
   refuseBeside(placed);
-  if (!first.hasOrientation) notes.push('no orientation in its header: axes taken as LPS; left and right may be swapped');
-  if (!first.positionMm) notes.push('no slice position in its header (0020,0032): its origin is taken as 0');
-  if (!first.spacingMm) notes.push('no pixel spacing in its header: 1 mm is taken');
-  if (gaps.length === 0 && !first.sliceSpacingMm) notes.push('no slice spacing in its header: 1 mm is taken');
+  if (!first.hasOrientation) notes.push('no orientation in its header: axes assumed LPS; left and right may be swapped');
+  if (!first.positionMm) notes.push('no slice position in its header (0020,0032): assuming origin 0');
+  if (!first.spacingMm) notes.push('no pixel spacing in its header: assuming 1 mm');
+  if (gaps.length === 0 && !first.sliceSpacingMm) notes.push('no slice spacing in its header: assuming 1 mm');
 
   const n = placed.length;
   const total = placed[n - 1].along - placed[0].along;
@@ -366,11 +366,11 @@ export function gridOf({ frames }: DicomStack): StackGrid {
     const widest = Math.max(...gaps);
     if (widest > MAX_GAP * usual)
       throw new WorkError(
-        `its slices lie ${usual.toFixed(2)} mm apart, but one gap is ${widest.toFixed(1)} mm: two stacks, or a slice that does not belong to it (${nameOf(placed[gaps.indexOf(widest)].frame)} and ${nameOf(placed[gaps.indexOf(widest) + 1].frame)})`,
+        `its slices lie ${usual.toFixed(2)} mm apart, but one gap is ${widest.toFixed(1)} mm: two stacks, or a slice from elsewhere (${nameOf(placed[gaps.indexOf(widest)].frame)} and ${nameOf(placed[gaps.indexOf(widest) + 1].frame)})`,
       );
     if (isInterleaved(gaps))
       throw new WorkError(
-        `its ${n} slices lie ${gaps[0].toFixed(2)} and ${gaps[1].toFixed(2)} mm apart in turn: two interleaved volumes that nothing in the headers tells apart (acquisition, time, echo, ...); keep one of them`,
+        `its ${n} slices lie ${gaps[0].toFixed(2)} and ${gaps[1].toFixed(2)} mm apart alternately: two interleaved volumes that the headers do not distinguish (acquisition, time, echo, ...); keep one of them`,
       );
     planes = evenPlanes(gaps, total, usual);
     const missing = Math.round(total / usual) + 1 - n;
@@ -406,11 +406,11 @@ function refuseCollisions(placed: readonly Placed[], gaps: readonly number[]): v
   const [a, b] = [placed[copy].frame, placed[copy + 1].frame];
   if (a.file !== b.file && a.file.sopInstanceUid !== '' && a.file.sopInstanceUid === b.file.sopInstanceUid)
     throw new WorkError(
-      `${a.file.path} and ${b.file.path} lie at the same position and have the same SOP Instance UID (${a.file.sopInstanceUid}), but not the same pixels: which one is meant cannot be known; remove one`,
+      `${a.file.path} and ${b.file.path} lie at the same position and have the same SOP Instance UID (${a.file.sopInstanceUid}), but different pixels: ambiguous; remove one`,
     );
   const volumes = Math.round(placed.length / (placed.length - gaps.filter((gap) => gap < near).length));
   throw new WorkError(
-    `two of its ${placed.length} slices lie at the same position (${nameOf(a)} and ${nameOf(b)}): ${volumes > 1 ? `about ${volumes} volumes` : 'copies or several volumes'} that nothing in the headers tells apart (acquisition, time, echo, ...); keep one slice a position`,
+    `two of its ${placed.length} slices lie at the same position (${nameOf(a)} and ${nameOf(b)}): ${volumes > 1 ? `about ${volumes} volumes` : 'copies or several volumes'} that the headers do not distinguish (acquisition, time, echo, ...); keep one slice per position`,
   );
 }
 
@@ -421,7 +421,7 @@ function refuseBeside(placed: readonly Placed[]): void {
   if (worst <= gridToleranceMm(placed[0].frame)) return;
   const off = beside.filter((mm) => mm > gridToleranceMm(placed[0].frame)).length;
   throw new WorkError(
-    `${off === 1 ? 'one' : off} of its ${placed.length} slices ${off === 1 ? 'lies' : 'lie'} up to ${worst.toFixed(2)} mm beside the others in plane (${nameOf(placed[beside.indexOf(worst)].frame)}): they form no grid`,
+    `${off === 1 ? 'one' : off} of its ${placed.length} slices ${off === 1 ? 'lies' : 'lie'} up to ${worst.toFixed(2)} mm off the others in plane (${nameOf(placed[beside.indexOf(worst)].frame)}): not a regular grid`,
   );
 }
 

@@ -21,7 +21,7 @@ export async function readStack(
   const { geometry, planes, notes } = gridOf(stack);
   const size = [first.columns, first.rows, frames.length] as const;
   if (voxelCount(size) * 4 > MAX_VOLUME_BYTES || voxelCount(geometry.size) * 4 > MAX_VOLUME_BYTES)
-    throw new WorkError(`its size ${geometry.size.join(' x ')} is more than can be read here`);
+    throw new WorkError(`its size ${geometry.size.join(' x ')} is too large`);
   const { data, remarks } = await valuesOf(frames, open);
   refuseInverted(first, data, frames.length);
   const regular = planes
@@ -49,7 +49,7 @@ function withRealWorldValues(frames: readonly DicomFrame[]): { frames: readonly 
     const isPlain = mapping[0] === 1 && mapping[1] === 0;
     return {
       frames,
-      remark: isPlain ? [] : [`a real world value mapping (x ${mapping[0]} + ${mapping[1]}) is stated and was not applied`],
+      remark: isPlain ? [] : [`a real world value mapping (x ${mapping[0]} + ${mapping[1]}) is present and was not applied`],
     };
   }
   return {
@@ -61,9 +61,9 @@ function withRealWorldValues(frames: readonly DicomFrame[]): { frames: readonly 
 /** Why a file's pixels are no slice of intensities; null if they are. */
 export function noIntensities({ samplesPerPixel, photometric, frames: [{ imageType }] }: DicomFile): string | null {
   if (/(^|\\)MOSAIC(\\|$)/.test(imageType))
-    return 'a Siemens mosaic (all slices of a volume as tiles of one picture), which is not read here; convert it with dcm2niix';
+    return 'a Siemens mosaic (all slices of a volume as tiles of one picture), which is not supported; convert it with dcm2niix';
   if (samplesPerPixel === 1 && /^MONOCHROME[12]$/.test(photometric)) return null;
-  return `colours (${photometric}, ${samplesPerPixel} value${samplesPerPixel === 1 ? '' : 's'} a pixel), not intensities: a screenshot, photograph or colour map`;
+  return `colours (${photometric}, ${samplesPerPixel} value${samplesPerPixel === 1 ? '' : 's'} per pixel), not intensities: a screenshot, photograph or colour map`;
 }
 
 /**
@@ -86,7 +86,7 @@ function refuseInverted({ photometric, modality, rows, columns }: DicomFile, dat
   const [outside, inside] = [median(corners), median(middle)];
   if (outside > 200 && outside > inside + 500)
     throw new WorkError(
-      `its photometric interpretation is MONOCHROME1 and its values rise towards air (${outside} in its corners, ${inside} in its middle): they are no Hounsfield units; invert them first`,
+      `its photometric interpretation is MONOCHROME1 and its values rise towards air (${outside} in its corners, ${inside} in its middle): not Hounsfield units; invert them first`,
     );
 }
 
@@ -211,7 +211,7 @@ function remarksOf(frames: readonly DicomFrame[], padded: number, oddities: Stor
   const longer = frames.find(({ file }) => file.surplusBytes > 1)?.file;
   if (longer)
     remarks.push(
-      `${longer.path} has ${longer.surplusBytes} bytes of pixels more than the ${longer.columns} x ${longer.rows} x ${longer.frames.length} that its header states: left out`,
+      `${longer.path} has ${longer.surplusBytes} more bytes of pixels than the ${longer.columns} x ${longer.rows} x ${longer.frames.length} that its header states: ignored`,
     );
   if (frames.some(({ file }) => file.modalityTable)) remarks.push('its modality LUT (0028,3000) was applied');
   return remarks;

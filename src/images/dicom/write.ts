@@ -75,7 +75,7 @@ function header(tag: string, length: number, vr?: string): Uint8Array {
   const long = vr !== undefined && LONG_VRS.has(vr);
   const most = vr === undefined || long ? 0xfffffffe : 0xfffe;
   if (length > most)
-    throw new WorkError(`its element (${tag.slice(0, 4)},${tag.slice(4)}) takes ${length} bytes, and DICOM allows ${most}`);
+    throw new WorkError(`its element (${tag.slice(0, 4)},${tag.slice(4)}) has ${length} bytes; DICOM allows ${most}`);
   const bytes = new Uint8Array(long ? 12 : 8);
   const view = new DataView(bytes.buffer);
   writeTag(view, tag);

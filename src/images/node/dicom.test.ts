@@ -93,7 +93,7 @@ describe('DICOM files in folders', () => {
     ]);
   });
 
-  it('of other kinds are passed over by name, and explained when they are asked for', async () => {
+  it('of other kinds are skipped by name, and explained when they are asked for', async () => {
     const other = (sopClass: string, modality: string): Uint8Array =>
       slice(facts(9, { changes: { '00080016': ['UI', `1.2.840.10008.5.1.4.1.1.${sopClass}`], '00080060': ['CS', modality] } }));
     const colours: Changes = {
@@ -133,7 +133,7 @@ describe('DICOM files in folders', () => {
     // a backup beside the original
     const backup = folderOf('backup', { ...series((k) => `a/${k}`), ...series((k) => `z/${k}`) });
     expect((await only(backup)).path).toBe(join(backup, 'a'));
-    expect((await readImage(await only(backup))).notes.join()).toMatch(/6 identical copies of its files counted once/);
+    expect((await readImage(await only(backup))).notes.join()).toMatch(/6 identical copies of its files ignored/);
   });
 
   it('that are phases of one series are named and chosen apart', async () => {
@@ -163,7 +163,7 @@ describe('DICOM files in folders', () => {
     );
     const image = await readImage(await only(folder));
     expect(image.volume.geometry.size[2]).toBe(6);
-    expect(image.notes.join()).toMatch(/6 different files of it state SOP Instance UIDs that others state too/);
+    expect(image.notes.join()).toMatch(/6 different files of it share SOP Instance UIDs with others/);
   });
 
   it('read by relative and linked paths, and are refused one by one without permission', async () => {
@@ -384,7 +384,7 @@ describe('DICOM SEG', () => {
     const empty: Volume = { geometry, data: new Uint8Array(5 * COLUMNS * ROWS) };
     await expect(
       writeDicomSegmentation(join(root, 'none.dcm'), empty, [{ code: 1, name: 'a', colour: [1, 1, 1] }], source),
-    ).rejects.toThrow(/none\.dcm: nothing was found/);
+    ).rejects.toThrow(/none\.dcm: nothing to write/);
     expect(existsSync(join(root, 'none.dcm'))).toBe(false);
   });
 

@@ -41,7 +41,7 @@ export async function readDicomFile(path: string): Promise<LoadedImage> {
   const stacks = stacksOf([object.file]);
   if (stacks.length > 1)
     throw new WorkError(
-      `it holds ${stacks.length} volumes, expected one: ${stacks.map(describeStack).join('; ')}. Give the folder that it lies in to choose one of them`,
+      `it holds ${stacks.length} volumes, expected one: ${stacks.map(describeStack).join('; ')}. Pass its folder to choose one of them`,
     );
   const image = await readStack(stacks[0], path, randomAccess);
   return object.file.frames.length > 1 ? image : { ...image, format: 'DICOM file' };
@@ -147,11 +147,10 @@ async function stacksWithoutCopies(all: readonly DicomFile[]): Promise<DicomStac
     const notes = [...stack.notes];
     if (left.length > 0)
       notes.push(
-        `${left.length} identical ${left.length === 1 ? 'copy' : 'copies'} of its files counted once (${left[0]}${left.length > 1 ? ', ...' : ''})`,
+        `${left.length} identical ${left.length === 1 ? 'copy' : 'copies'} of its files ignored (${left[0]}${left.length > 1 ? ', ...' : ''})`,
       );
     const shared = own.length - new Set(own.map((file) => file.sopInstanceUid || file)).size;
-    if (shared > 0)
-      notes.push(`${shared + 1} different files of it state SOP Instance UIDs that others state too (a faulty anonymiser?)`);
+    if (shared > 0) notes.push(`${shared + 1} different files of it share SOP Instance UIDs with others (a faulty anonymiser?)`);
     if (siblings.length > 1) {
       const others = siblings.filter((other) => other !== stack).map(describeStack);
       const named = others.length > 5 ? [...others.slice(0, 4), `${others.length - 4} more`] : others;

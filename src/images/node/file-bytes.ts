@@ -140,10 +140,9 @@ async function* inflated(source: ByteSource, notes: Set<string>, stored: number 
     if (!isGzip(start)) used = yield* inflateOnce(reader, 'zlib', () => {});
     else used = yield* inflateMembers(reader);
     const rest = await reader.skip(Number.POSITIVE_INFINITY);
-    if (rest > 0 && stored === null)
-      notes.add(`${rest} bytes that do not belong to it follow its compressed stream; they were left out`);
+    if (rest > 0 && stored === null) notes.add(`${rest} extra bytes after its compressed stream were ignored`);
     if (stored !== null && stored !== used)
-      notes.add(`its header announces ${stored} bytes of compressed voxels, and the stream has ${used}; it was read to its end`);
+      notes.add(`its header states ${stored} bytes of compressed voxels, but the stream has ${used}; it was read to its end`);
   } finally {
     await reader.close();
   }

@@ -97,7 +97,7 @@ export async function findImages(folder: string): Promise<Found> {
   } catch (error) {
     if (error instanceof WorkError) throw error;
     if (isMachineTrouble(error) && !isForbidden(error)) throw machineError(folder, error);
-    throw new WorkError(`${folder}: cannot be listed (${(error as Error).message})`);
+    throw new WorkError(`${folder}: cannot list folder (${(error as Error).message})`);
   }
   const series = await dicomSources(dicom);
   const images = [...files, ...series.images];

@@ -116,7 +116,7 @@ describe('damaged files', () => {
       data: Int16Array.from({ length: 60 }, (_, i) => values(i)),
     });
     const nifti = readFileSync(join(folder, 'good.nii'));
-    expect(await damaged('cut.nii', nifti.subarray(0, 400))).toMatch(/120 bytes\), but 48 are there/);
+    expect(await damaged('cut.nii', nifti.subarray(0, 400))).toMatch(/120 bytes\), but 48 are present/);
     expect(await damaged('cut-header.nii', nifti.subarray(0, 100))).toMatch(/100 bytes, expected a header/);
     expect(await damaged('cut.nii.gz', gzipSync(nifti).subarray(0, 60))).toMatch(/truncated/);
     expect(await damaged('empty.nii.gz', new Uint8Array())).toMatch(/empty/);
@@ -127,7 +127,7 @@ describe('damaged files', () => {
     expect(await damaged('cut.nrrd', readFileSync(join(folder, 'good.nrrd')).subarray(0, -12))).toMatch(/truncated/);
     const huge = Buffer.from('NRRD0004\ntype: short\ndimension: 3\nsizes: 60000 60000 60000\nencoding: raw\nendian: little\n\n');
     expect(await damaged('huge.nrrd', huge)).toMatch(/more than can be read/);
-    expect(await damaged('image.xyz', Buffer.alloc(500, 'junk'))).toMatch(/not a format that is read here/);
+    expect(await damaged('image.xyz', Buffer.alloc(500, 'junk'))).toMatch(/not a supported format/);
     expect(await refusal(join(folder, 'absent.nii'))).toMatch(/no such file/);
   });
 });

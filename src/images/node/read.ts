@@ -46,7 +46,7 @@ export async function openImage(source: string | ImageSource, options: ReadOptio
     const { volume, notes, ...facts } = file;
     const { size } = volume.geometry;
     if (options.channel !== undefined && options.channel !== 0)
-      throw new WorkError(`${path}: it is one volume (${file.format}), so channel ${options.channel} is not there: expected 0`);
+      throw new WorkError(`${path}: it is one volume (${file.format}), so channel ${options.channel} does not exist: expected 0`);
     return {
       ...facts,
       geometry: volume.geometry,
@@ -117,7 +117,7 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
   const named = kindOfName(path);
   const kind = isVoxelHalf(path) && content !== 'DICOM' ? 'NIfTI' : (content ?? named);
   if (content !== null && named !== null && kind !== named)
-    notes.add(`its name says ${named}, and its content is ${content}: it is read as that`);
+    notes.add(`its name says ${named}, but its content is ${content}: read as the latter`);
   if (kind === 'NIfTI' || kind === 'MGH') noteCompression(path, stored.gzipped, notes);
   switch (kind) {
     case 'NIfTI':
@@ -133,7 +133,7 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
       return readDicomFile(path);
   }
   const other = describeOther(head);
-  throw new WorkError(`${other ? `it is ${other}, ` : ''}not a format that is read here: expected ${READABLE}`);
+  throw new WorkError(`${other ? `it is ${other}, ` : ''}not a supported format: expected ${READABLE}`);
 }
 
 /** Other programs go by the name. */
@@ -141,7 +141,7 @@ function noteCompression(path: string, gzipped: boolean, notes: Set<string>): vo
   if (/\.(gz|mgz)$/i.test(path) === gzipped) return;
   notes.add(
     gzipped
-      ? 'it is compressed with gzip, which its name does not say: other programs may refuse it'
+      ? 'it is compressed with gzip, but its name does not say so: other programs may refuse it'
       : 'it is not compressed, although its name says so: other programs may refuse it',
   );
 }
@@ -155,7 +155,7 @@ async function readFolder(path: string): Promise<LoadedImage> {
   if (stacks.length === 0) {
     const others = found.passedOver.slice(0, 3).map(({ path: other, reason }) => `${other}: ${reason}`);
     throw new WorkError(
-      `no DICOM slices in this folder; expected ${READABLE}${others.length > 0 ? `. Passed over: ${others.join('; ')}` : ''}`,
+      `no DICOM slices in this folder; expected ${READABLE}${others.length > 0 ? `. Skipped: ${others.join('; ')}` : ''}`,
     );
   }
   const [largest, second] = stacks;
@@ -165,6 +165,6 @@ async function readFolder(path: string): Promise<LoadedImage> {
   if (own.images.length === 0 || second.stack.frames.length === largest.stack.frames.length)
     throw new WorkError(`it holds ${stacks.length} volumes, expected one: ${stacks.map(name).join('; ')}`);
   const loaded = await readDicomSource(largest);
-  const note = `${stacks.length} DICOM series in the folder: the one with most slices (${largest.stack.frames.length}) is read; left out: ${stacks.slice(1).map(name).join(', ')}`;
+  const note = `${stacks.length} DICOM series in the folder: using the one with most slices (${largest.stack.frames.length}); skipped: ${stacks.slice(1).map(name).join(', ')}`;
   return { ...loaded, notes: [note, ...loaded.notes] };
 }

@@ -27,7 +27,7 @@ export async function voxelData(
   const share = whole / place.files.length;
   if (!Number.isInteger(share))
     throw new WorkError(
-      `its ${whole} bytes of voxels cannot lie in ${place.files.length} files of equal length, as its header says`,
+      `its ${whole} bytes of voxels cannot be split into ${place.files.length} files of equal length, as its header says`,
     );
   const sources: ByteSource[] = [];
   for (const file of place.files) {
@@ -58,7 +58,7 @@ async function decoded(
 ): Promise<ByteSource> {
   const at = start === 'end' ? Math.max(0, (source.sizeBytes ?? 0) - length) : start;
   if (start === 'end' && source.sizeBytes === null)
-    throw new WorkError('its voxels are the last bytes of a compressed file: not read here');
+    throw new WorkError('its voxels are the last bytes of a compressed file: not supported');
   const stored = await passLines(sourceFrom(source, at), lines);
   if (encoding === 'raw') return sourceFrom(stored, bytes);
   if (encoding === 'deflate') return sourceFrom(inflatedSource(stored, notes, compressedBytes), bytes);
@@ -93,7 +93,7 @@ async function* shareOf(source: ByteSource, share: number, name: string, notes: 
     }
     if (given < share)
       throw new WorkError(`its data file ${name} holds ${given} bytes of voxels, expected ${share}: truncated or damaged`);
-    if (given > share) notes.add(`${name} holds ${given} bytes of voxels, expected ${share}: the rest was left out`);
+    if (given > share) notes.add(`${name} holds ${given} bytes of voxels, expected ${share}: extra bytes were ignored`);
   } finally {
     await reader.close();
   }

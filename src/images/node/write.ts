@@ -66,7 +66,7 @@ export const writePlanes = (path: string, { plane, ...image }: PlanesToWrite): P
 export async function writingPlanes(path: string, image: ImageToWrite, work: GivePlanes): Promise<void> {
   const nifti = /\.nii(\.gz)?$/i.test(path);
   if (!nifti && !/\.nrrd$/i.test(path))
-    throw new UsageError(`${path}: images are written as .nii, .nii.gz or .nrrd; give the file one of these endings`);
+    throw new UsageError(`${path}: unsupported extension for writing; expected .nii, .nii.gz or .nrrd`);
   const { geometry, type, components = 1 } = image;
   const vectors = nifti && components === 3;
   const header = nifti

@@ -58,7 +58,7 @@ function samplePairOfSubjects(stream: RandomStream, count: number): [number, num
  */
 export function samplePair({ seed, step, sample, sizes, patch, jitterVoxels = 0 }: PairRequest): PairPlace {
   if (sizes.length < 2) {
-    throw new WorkError(`matching needs pairs of different subjects: expected at least 2 subjects, found ${sizes.length}`);
+    throw new WorkError(`Z-matching needs pairs of different subjects: expected at least 2 subjects, found ${sizes.length}`);
   }
   const stream = randomStream(seed, 'pair', step, sample);
   const [moving, fixed] = samplePairOfSubjects(stream, sizes.length);

@@ -28,7 +28,7 @@ import { type Features, unet } from '../../model/unet.ts';
 /** Weights of the losses, and the window of the correlation. */
 export interface LossOptions {
   readonly nccWeight: number;
-  /** Weight of the same correlation of A laid onto B by the affine alone. Not in the paper, whose field is judged as a whole. */
+  /** Weight of the NCC of A registered to B by the affine transform alone. Not in the paper, whose field is judged as a whole. */
   readonly affineNccWeight: number;
   readonly smoothWeight: number;
   readonly mseWeight: number;
@@ -126,7 +126,7 @@ function gradientGraph(options: StepOptions, table: ParameterTable, everything: 
     losses.push(['smooth', smoothnessLoss(graph, out.matching.flow), loss.smoothWeight]);
   }
   if (out.restored) losses.push(['mse', mseLoss(graph, out.restored, moving), loss.mseWeight]);
-  if (losses.length === 0) throw new Error('a network without matching and without restoration has nothing to learn from');
+  if (losses.length === 0) throw new Error('a network without matching and restoration has nothing to learn');
   const weighted = losses.map(([, node, weight]) => (weight === 1 ? node : scale(graph, node, weight)));
   const total = weighted.reduce((sum, node) => add(graph, sum, node));
   for (const [name, node] of losses) graph.output(`loss.${name}`, node);
@@ -184,7 +184,7 @@ function matchGraph(architecture: Architecture, size: Zyx, table: ParameterTable
 /** The program of pre-training. Graphs: gradient, norms, update, and match (with the matching head). `everything`: `gradient` also gives out.*. */
 export function trainingProgram(options: StepOptions, everything = false): { program: Program; table: ParameterTable } {
   if (options.batch % options.samples !== 0)
-    throw new Error(`a batch of ${options.batch} is not made of parts of ${options.samples}`);
+    throw new Error(`a batch of ${options.batch} is not divisible into micro-batches of ${options.samples}`);
   const table = parameterTable(options.architecture);
   const graphs = new Map([
     ['gradient', gradientGraph(options, table, everything)],

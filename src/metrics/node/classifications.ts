@@ -69,7 +69,7 @@ export async function scoreClassifications(
   const rows = new Map<string, readonly number[]>();
   for (const { line, values } of table.rows) {
     const name = caseName(values[cases]!);
-    if (rows.has(name)) throw new UsageError(`${predictions}, line ${line}: case '${name}' stands there twice`);
+    if (rows.has(name)) throw new UsageError(`${predictions}, line ${line}: duplicate case '${name}'`);
     rows.set(
       name,
       classes.map((column) => {
@@ -89,7 +89,7 @@ export async function scoreClassifications(
   ];
   if (skipped.length > 0 && !skipMissing)
     throw new UsageError(
-      `${predictions} and ${references}: ${skipped.length} cases are in one table only (${skipped.slice(0, 5).join('; ')}); leave them out with \`skipMissing\``,
+      `${predictions} and ${references}: ${skipped.length} cases are in one table only (${skipped.slice(0, 5).join('; ')}); skip them with \`skipMissing\``,
     );
   if (names.length === 0) throw new UsageError(`${predictions} and ${references} have no case in common`);
   const positives = classes.length === 2 ? [classes[1]!] : classes;

@@ -98,7 +98,7 @@ describe('scoreSegmentations', () => {
   });
 
   it('refuses other grids saying how they differ, maps that are none, and cases on one side', async () => {
-    await expect(score('moved/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('on another grid than its reference');
+    await expect(score('moved/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('on a different grid than its reference');
     await expect(score('coarse/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('spacing 1.5 x 1 x 2 mm, expected 1 x 1 x 2 mm');
     await expect(score('grey/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('not a label map: expected whole numbers, found 68.3');
     await expect(score('moved', 'truth')).rejects.toThrow('b: no prediction');
@@ -161,10 +161,10 @@ describe('scoreClassifications', () => {
       "p.csv, line 2: 1: expected a probability from 0 to 1; found '1.1'",
     );
     await expect(classify('case,0,2\na,0.9,0.1\n', truth)).rejects.toThrow("class '1' has no column");
-    await expect(classify('case,0,1\na,0.9,0.1\na,0.9,0.1\n', truth)).rejects.toThrow('stands there twice');
+    await expect(classify('case,0,1\na,0.9,0.1\na,0.9,0.1\n', truth)).rejects.toThrow('duplicate case');
     await expect(classify('nothing\n', truth)).rejects.toThrow('expected a header with at least two columns');
     await expect(classify('case,0,1\na,1,0\n', 'case,label\na,0\na,1\n')).rejects.toThrow(
-      "r.csv, line 3: case 'a' is '1', but was '0' before",
+      "r.csv, line 3: case 'a' is '1', but was '0' earlier",
     );
     await expect(classify('case,0,1\na,1,0\n', 'name,label\na,0\n')).rejects.toThrow('no column names the case');
   });

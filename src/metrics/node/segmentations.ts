@@ -74,7 +74,7 @@ async function labelFiles(path: string, what: string, failed: Failure[]): Promis
     if (image.kind !== 'file' || /[\\/]probabilities[\\/]/.test(image.path)) continue;
     const name = caseName(image.path);
     const other = files.get(name);
-    if (other !== undefined) throw new UsageError(`${what}: ${other} and ${image.path} are the same case '${name}'; keep one`);
+    if (other !== undefined) throw new UsageError(`${what}: ${other} and ${image.path} are the same case '${name}'; remove one`);
     files.set(name, image.path);
   }
   if (files.size === 0) {
@@ -96,7 +96,7 @@ async function readLabels(path: string, certain: boolean): Promise<Volume> {
   }
   if (!certain && !labelCodes(data, geometry.size))
     throw new WorkError(
-      `${path}: its values look like an image's, not like a label map's; if they are codes, name them with \`labels\``,
+      `${path}: its values look like an image, not a label map; if they are label codes, list them with \`labels\``,
     );
   return volume;
 }
@@ -122,7 +122,7 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
       ];
   if (missing.length > 0 && !call.skipMissing)
     throw new UsageError(
-      `${call.predictions} and ${call.references}: ${missing.length} cases are on one side only (${missing.slice(0, 5).join('; ')}${missing.length > 5 ? '; ...' : ''}); pair them by name, or leave them out with \`skipMissing\``,
+      `${call.predictions} and ${call.references}: ${missing.length} cases are on one side only (${missing.slice(0, 5).join('; ')}${missing.length > 5 ? '; ...' : ''}); pair them by name, or skip them with \`skipMissing\``,
     );
   if (names.length === 0) throw new UsageError(`${call.predictions} and ${call.references} have no case in common`);
 
@@ -139,7 +139,9 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
       ];
       const difference = gridDifference(rasGeometry(predicted.geometry), rasGeometry(reference.geometry));
       if (difference)
-        throw new WorkError(`${predictedPath}: on another grid than its reference ${referencePath}: ${difference}; resample it`);
+        throw new WorkError(
+          `${predictedPath}: on a different grid than its reference ${referencePath}: ${difference}; resample it to the reference`,
+        );
       // the same voxels, perhaps stored in another order of axes
       const onReference = isDeepStrictEqual(predicted.geometry, reference.geometry)
         ? predicted.data

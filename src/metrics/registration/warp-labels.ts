@@ -1,5 +1,5 @@
 /**
- * Moving labels laid onto the fixed image: each voxel takes the nearest label, since labels cannot be mixed.
+ * Moving labels warped to the fixed image: each voxel takes the nearest label, since labels cannot be mixed.
  */
 
 import { checkVoxels } from '../../geometry/check-voxels.ts';

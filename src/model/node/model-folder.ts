@@ -57,7 +57,7 @@ export async function readJson<Schema extends z.ZodType>(
   const { formatVersion } = parsed as { formatVersion?: unknown };
   if (issue.path[0] === 'formatVersion' && typeof formatVersion === 'number')
     throw new WorkError(
-      `${path}: formatVersion ${formatVersion}: made by another version of gvsl than this one (${version}), probably a newer one: update gvsl`,
+      `${path}: formatVersion ${formatVersion}: made by a different, probably newer version of gvsl than this one (${version}): update gvsl`,
     );
   throw new WorkError(
     `${path}: ${issue.path.join('.') || 'the document'}: ${issue.message}; was it edited, or made by a newer version?`,
@@ -117,9 +117,9 @@ export async function resolveModel(path: string): Promise<string> {
   );
   if (found === 'nothing') throw new WorkError(`${path}: no such folder; expected a model folder or a run`);
   if (found === 'a file')
-    throw new WorkError(`${path}: a file; expected a folder with ${MODEL_FILE} and ${CONFIG_FILE}, or a run`);
+    throw new WorkError(`${path}: is a file; expected a folder with ${MODEL_FILE} and ${CONFIG_FILE}, or a run`);
   if (await isFile(join(folder, 'metrics.jsonl')))
-    throw new WorkError(`${path}: a run without a checkpoint yet; wait for its first one, or continue it with \`resume\``);
+    throw new WorkError(`${path}: a run without a checkpoint; wait for the first one, or continue it with \`resume\``);
   throw new WorkError(
     `${path}: neither a model folder (${MODEL_FILE} and ${CONFIG_FILE}) nor a run (a folder with best/ or last/)`,
   );

@@ -72,17 +72,17 @@ describe('safetensors', () => {
 
   it.each<[string, string, number, number?]>([
     ['too few for a header', '', 0, 2],
-    ['cut short', '{}', 0, 1000],
-    ['cut short', '{}', 0, 2 ** 52],
-    ['not the JSON of one', '{"a":', 0],
+    ['truncated', '{}', 0, 1000],
+    ['truncated', '{}', 0, 2 ** 52],
+    ['not valid JSON', '{"a":', 0],
     ['more than 8 deep', '['.repeat(100_000), 0],
     ['more than 8 deep', `{"a":{"dtype":"F32","shape":${'['.repeat(20_000)}${']'.repeat(20_000)},"data_offsets":[0,4]}}`, 4],
     ['more than 500000 values', `{"a":[${'1,'.repeat(500_000)}1]}`, 0],
 
     ["start with '{'", ' {}', 0],
-    ['not the JSON of one', '\ufeff{}', 0],
-    ['not the JSON of one', '{"__metadata__":{"loss":NaN}}', 0],
-    ['means something else', `{"__proto__":${entry('F32', [1], [0, 4])}}`, 4],
+    ['not valid JSON', '\ufeff{}', 0],
+    ['not valid JSON', '{"__metadata__":{"loss":NaN}}', 0],
+    ['many programs misread it', `{"__proto__":${entry('F32', [1], [0, 4])}}`, 4],
     ['more than once', `{"a":{"dtype":"F32","dtype":"F64","shape":[1],"data_offsets":[0,4]}}`, 4],
     ['so 1.5 bytes', `{"a":${entry('F4', [3], [0, 2])}}`, 2],
     ['not a JSON object', '[]', 0],
@@ -100,9 +100,9 @@ describe('safetensors', () => {
     ['has the offsets', `{"a":${entry('F32', [1], [4, 0])}}`, 4],
     ['has the offsets', `{"a":${entry('F32', [1], [0])}}`, 4],
     ['overlaps', `{"a":${entry('F32', [2], [0, 8])},"b":${entry('F32', [1], [4, 8])}}`, 8],
-    ['belong to none', `{"a":${entry('F32', [1], [4, 8])}}`, 8],
+    ['belong to no tensor', `{"a":${entry('F32', [1], [4, 8])}}`, 8],
     ['after the last tensor', `{"a":${entry('F32', [1], [0, 4])}}`, 5],
-    ['cut short', `{"a":${entry('F32', [2], [0, 8])}}`, 7],
+    ['truncated', `{"a":${entry('F32', [2], [0, 8])}}`, 7],
     ['must map names to strings', '{"__metadata__":{"a":1}}', 0],
   ])('refuses by name and reason: %s', async (reason, header, dataBytes, announced) => {
     const path = await make(header, new Uint8Array(dataBytes), announced);
@@ -116,13 +116,13 @@ describe('safetensors', () => {
     await expect(openSafetensors(join(folder, 'none'))).rejects.toThrow('no such file');
     await expect(openSafetensors(folder)).rejects.toThrow(WorkError);
     const file = await openSafetensors(await make('{}'));
-    await expect(file.read('a')).rejects.toThrow('holds no tensor "a"');
+    await expect(file.read('a')).rejects.toThrow('has no tensor "a"');
     await file.close();
   });
 
   it('writes nothing for a shape that disagrees or a repeated name', async () => {
     const one = { name: 'a', shape: [1], data: new Float32Array(1) };
-    await expect(writeSafetensors(join(folder, 'x'), [one, one])).rejects.toThrow('taken');
+    await expect(writeSafetensors(join(folder, 'x'), [one, one])).rejects.toThrow('duplicate name');
     await expect(writeSafetensors(join(folder, 'x'), [{ ...one, shape: [2] }])).rejects.toThrow('1 values');
     expect(readdirSync(folder)).toEqual([]);
   });

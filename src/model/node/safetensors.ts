@@ -44,10 +44,10 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
         if (!entry) {
           const some = [...tensors.keys()].slice(0, 5).join(', ');
           throw new WorkError(
-            `${path}: holds no tensor "${name}" (it holds ${tensors.size}: ${some}${tensors.size > 5 ? ', ...' : ''})`,
+            `${path}: has no tensor "${name}" (it has ${tensors.size}: ${some}${tensors.size > 5 ? ', ...' : ''})`,
           );
         }
-        if (!isReadable(entry.dtype)) throw new WorkError(`${path}: ${name} holds ${entry.dtype}, which is not read here`);
+        if (!isReadable(entry.dtype)) throw new WorkError(`${path}: ${name} has type ${entry.dtype}, which is not supported`);
         return decodeTensor(entry.dtype, await file.read(entry.offset, entry.sizeBytes));
       },
       close: () => file.close(),

@@ -26,12 +26,12 @@ export async function describeDevices(): Promise<Devices> {
   const gpu = adapter && ({ name: 'webgpu', label: `GPU: ${describeAdapter(adapter)}` } as const);
   const software = adapter !== null && isSoftware(adapter);
   const notes = [
-    ...(navigator.gpu ? [] : ['This browser has no WebGPU, so the CPU computes.']),
-    ...(navigator.gpu && !gpu ? ['WebGPU finds no GPU here, so the CPU computes.'] : []),
-    ...(software ? ['The GPU is emulated in software here: the CPU is faster.'] : []),
+    ...(navigator.gpu ? [] : ['This browser has no WebGPU; using the CPU.']),
+    ...(navigator.gpu && !gpu ? ['WebGPU found no GPU; using the CPU.'] : []),
+    ...(software ? ['The GPU is emulated in software; the CPU is faster.'] : []),
     ...(globalThis.crossOriginIsolated
       ? []
-      : ['One thread: a server that isolates the page from other origins, as gvsl page does, would allow more.']),
+      : ['Single-threaded: a server with cross-origin isolation, such as gvsl page, allows more threads.']),
   ];
   return { choices: !gpu ? [cpu] : software ? [cpu, gpu] : [gpu, cpu], notes };
 }
@@ -40,7 +40,7 @@ let host: Promise<WebGpuHost> | undefined;
 
 async function openHost(): Promise<WebGpuHost> {
   const adapter = await findAdapter();
-  if (!adapter) throw new WorkError('WebGPU finds no GPU any more; compute on the CPU');
+  if (!adapter) throw new WorkError('WebGPU no longer finds a GPU; use the CPU');
   const opened = await openDevice(adapter);
   // the next call asks for a new one
   opened.device.lost.then(() => {

@@ -17,7 +17,7 @@ async function startThread(options: ThreadOptions): Promise<KernelThread> {
     worker.onmessage = () => resolve();
     worker.onerror = (event) => {
       failure ??= event.message;
-      reject(new WorkError(`a thread did not start (${event.message})`));
+      reject(new WorkError(`cannot start a thread (${event.message})`));
     };
     worker.postMessage(options);
   });

@@ -59,7 +59,7 @@ export function describeBuilds(): BuildReport[] {
         ? 'fused multiply-add of 128 bits (relaxed SIMD)'
         : `needs relaxed SIMD, which Node ${process.version} lacks: use Node 20 or newer`,
     },
-    { build: 'portable', available: true, why: 'SIMD of 128 bits as every engine has it' },
+    { build: 'portable', available: true, why: 'baseline 128-bit SIMD' },
   ];
 }
 
@@ -106,7 +106,7 @@ function startThread(options: ThreadOptions): Promise<KernelThread> {
       reject(new Error(why));
     };
     worker.on('error', (error: Error) => fail(error.message));
-    worker.once('exit', (code) => fail(`it was ended, code ${code}`));
+    worker.once('exit', (code) => fail(`exited with code ${code}`));
     worker.once('message', () => {
       resolve({
         failure: () => failure,

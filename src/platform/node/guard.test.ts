@@ -42,7 +42,7 @@ describe('guardInputs', () => {
         : writeFileAtomic(at(write), 'new'),
     );
     await expect(attempt).rejects.toThrow(UsageError);
-    await expect(attempt).rejects.toThrow(/would replace .*the scan, which is read/);
+    await expect(attempt).rejects.toThrow(/would replace .*the scan, which is an input/);
     expect(await readFile(at('data', 'scan'), 'utf8')).toBe('scan');
     expect(await readFile(at('data', 'deep', 'other'), 'utf8')).toBe('other');
   });

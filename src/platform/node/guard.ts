@@ -105,7 +105,7 @@ export async function refuseReplacing(...outputs: readonly string[]): Promise<vo
     const kept = await replacedBy(output, guard);
     if (kept)
       throw new UsageError(
-        `${output}: would replace ${kept.isFolder ? `what is in ${kept.path}` : kept.path}, ${kept.what}, which is read; choose another place for the output`,
+        `${output}: would replace ${kept.isFolder ? `what is in ${kept.path}` : kept.path}, ${kept.what}, which is an input; choose another output`,
       );
   }
 }

@@ -201,7 +201,7 @@ export function lockFolder(folder: string): () => void {
   }
   if (theirs !== undefined)
     throw new WorkError(
-      `${folder}: another process is writing there (${theirs || 'it is just starting'}); wait for it or stop it. If it is certainly gone, delete ${path}`,
+      `${folder}: another process is writing there (${theirs || 'just starting'}); wait for it or stop it. If no such process exists, delete ${path}`,
     );
   return () => {
     if (contentOf(path) === mine) rmSync(path, { force: true });

@@ -3,11 +3,11 @@ import { MachineError, WorkError } from '../../common/errors.ts';
 
 /** What Node's codes mean to a user, and what to do about it (errno(3)). */
 const TROUBLES: Readonly<Record<string, string>> = {
-  ENOSPC: 'no space left on the disk; free some, or choose another place',
-  EDQUOT: 'the disk quota is used up; free some space, or choose another place',
-  EACCES: 'no permission; change the permissions, or choose another place',
-  EPERM: 'not permitted by the system; change the permissions, or choose another place',
-  EROFS: 'the file system is read-only; choose another place',
+  ENOSPC: 'no space left on the disk; free some space, or choose another location',
+  EDQUOT: 'the disk quota is used up; free some space, or choose another location',
+  EACCES: 'no permission; change the permissions, or choose another location',
+  EPERM: 'not permitted by the system; change the permissions, or choose another location',
+  EROFS: 'the file system is read-only; choose another location',
   EMFILE: 'too many open files; raise the limit (ulimit -n)',
   ENFILE: 'too many open files on this machine; close some programs',
   EIO: 'the disk or network drive reported an input/output error',
@@ -24,17 +24,17 @@ const WRONG_PATHS: Readonly<Record<string, string>> = {
   ENOENT: 'no such file or folder',
   ENOTDIR: 'part of this path is a file; expected a folder',
   EISDIR: 'a folder; expected a file',
-  ELOOP: 'its links lead in a circle',
-  EEXIST: 'is there already',
+  ELOOP: 'circular symbolic links',
+  EEXIST: 'exists already',
   ENOTEMPTY: 'a folder that is not empty',
-  EINVAL: 'the file system does not take this name, or this kind of access',
-  EADDRINUSE: 'another program has this address',
+  EINVAL: 'not supported by the file system (name or kind of access)',
+  EADDRINUSE: 'the address is in use by another program',
 };
 
 /** A defect of ours in words; with GVSL_DEBUG set, with the place where it showed. */
 export function defectText(error: unknown): string {
   const text = error instanceof Error ? (process.env.GVSL_DEBUG ? error.stack : error.message) : String(error);
-  return `internal error: ${text} (a defect of gvsl; set GVSL_DEBUG=1 for where)`;
+  return `internal error: ${text} (a bug in gvsl; set GVSL_DEBUG=1 for a stack trace)`;
 }
 
 /** Whether an error is the machine's trouble: not the input's, not ours. */

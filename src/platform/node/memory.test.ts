@@ -38,17 +38,17 @@ describe('requireMemory', () => {
 
   it('names what would fit, the largest of each', () => {
     expect(refusal(request, 1e9)).toBe(
-      'too little memory: patch 96, batch 2 and width 1 need 1.65 GiB; there are 954 MiB (address space of WebAssembly). ' +
-        'What would fit: `patch` 64 (500 MiB), or `batch` 1 (844 MiB), or `width` 0.5 (844 MiB)',
+      'not enough memory: patch 96, batch 2 and width 1 need 1.65 GiB; available: 954 MiB (address space of WebAssembly). ' +
+        'These would fit: `patch` 64 (500 MiB), or `batch` 1 (844 MiB), or `width` 0.5 (844 MiB)',
     );
     expect(refusal({ ...request, patch: [32, 96, 64], width: 0.125, batch: 1 }, 1e7)).toContain(
-      'What would fit: `patch` 16,64,48',
+      'These would fit: `patch` 16,64,48',
     );
   });
 
   it('says so when no single change is enough', () => {
     expect(refusal(request, 4e6)).toContain(
-      'No single change is enough: make several smaller (`patch` 16 `batch` 1 `width` 0.125 needs 500 KiB)',
+      'No single change is enough: combine several (`patch` 16 `batch` 1 `width` 0.125 needs 500 KiB)',
     );
   });
 });

@@ -8,12 +8,12 @@ import { type AvailableMemory, availableBytes } from './limits.ts';
 
 /** What sessions of a backend can have. A GPU's own memory is not known before it refuses. */
 export const availableTo = ({ name, ownMemory = false }: Backend): AvailableMemory =>
-  ownMemory ? { bytes: Number.MAX_SAFE_INTEGER, limit: 'memory of the GPU' } : availableBytes({ wasm32: name === 'cpu' });
+  ownMemory ? { bytes: Number.MAX_SAFE_INTEGER, limit: 'GPU memory' } : availableBytes({ wasm32: name === 'cpu' });
 
 /** What a session takes, and beside it the process, of what there is, in words. */
 export const memoryText = (backend: Backend, sessionBytes: number, hostBytes: number): string =>
   backend.ownMemory
-    ? `${formatBytes(sessionBytes)} on the GPU, which says no if it has less`
+    ? `${formatBytes(sessionBytes)} on the GPU (GPU memory is checked on allocation)`
     : `${formatBytes(sessionBytes + hostBytes)} of ${formatBytes(availableBytes().bytes)}`;
 
 /** What a training step would need. */
@@ -62,8 +62,8 @@ export function requireMemory(request: MemoryRequest, available: AvailableMemory
   if (needed <= available.bytes) return;
   const tried = `${sizeOption} ${patchText(patch)}, batch ${batch} and width ${width}`;
   const reason = Number.isFinite(needed)
-    ? `too little memory: ${tried} need ${formatBytes(needed)}; there are ${formatBytes(available.bytes)} (${available.limit})`
-    : `too little memory: ${tried} have a tensor larger than the device allows for one`;
+    ? `not enough memory: ${tried} need ${formatBytes(needed)}; available: ${formatBytes(available.bytes)} (${available.limit})`
+    : `not enough memory: ${tried} have a tensor larger than the device allows`;
   const changes: string[] = [];
   const offer = (option: string, bytes: number): void => void changes.push(`${option} (${formatBytes(bytes)})`);
   const smaller = fittingPatch({ ...request, neededBytes }, available.bytes);
@@ -77,8 +77,8 @@ export function requireMemory(request: MemoryRequest, available: AvailableMemory
   const least = Math.min(...WIDTHS);
   const advice =
     changes.length > 0
-      ? `What would fit: ${changes.join(', or ')}`
-      : `No single change is enough: make several smaller (\`${sizeOption}\` ${PATCH_STEP} \`batch\` 1 \`width\` ${least} needs ${formatBytes(
+      ? `These would fit: ${changes.join(', or ')}`
+      : `No single change is enough: combine several (\`${sizeOption}\` ${PATCH_STEP} \`batch\` 1 \`width\` ${least} needs ${formatBytes(
           neededBytes([PATCH_STEP, PATCH_STEP, PATCH_STEP], least, 1),
         )}), or free memory`;
   throw new WorkError(`${reason}. ${advice}`);

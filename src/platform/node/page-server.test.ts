@@ -64,7 +64,7 @@ describe('servePage', () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => taken.once('listening', resolve));
     const { port } = taken.address() as AddressInfo;
-    await expect(servePage(folder, port)).rejects.toThrow(/another program has this port/);
+    await expect(servePage(folder, port)).rejects.toThrow(/the port is in use/);
     await new Promise((resolve) => taken.close(resolve));
     await expect(servePage(join(folder, 'none'), 0)).rejects.toThrow(WorkError);
     await expect(servePage(tmpdir(), 0)).rejects.toThrow('no page in this folder');

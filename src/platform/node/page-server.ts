@@ -54,7 +54,7 @@ export async function servePage(folder: string, port: number, isolated = true): 
   });
   const server: Server = createServer((request, response) => {
     if (!isOwnName(request.headers.host)) {
-      response.writeHead(421).end('this server is for this machine alone\n');
+      response.writeHead(421).end('this server accepts requests from this machine only\n');
       return;
     }
     serve(request, response, () => {
@@ -65,9 +65,9 @@ export async function servePage(folder: string, port: number, isolated = true): 
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
         error.code === 'EADDRINUSE'
-          ? new WorkError(`\`port\` ${port}: another program has this port; choose another, or 0 for any that is free`)
+          ? new WorkError(`\`port\` ${port}: the port is in use; choose another, or 0 for any free port`)
           : error.code === 'EACCES'
-            ? new WorkError(`\`port\` ${port}: this user may not take this port; choose one above 1023`)
+            ? new WorkError(`\`port\` ${port}: no permission for this port; choose one above 1023`)
             : error,
       );
     });

@@ -19,10 +19,10 @@ async function readAt(file: FileHandle, path: string, offset: number, sizeBytes:
   try {
     out = new Uint8Array(sizeBytes);
   } catch {
-    throw new WorkError(`${path}: a piece of it takes ${formatBytes(sizeBytes)}, which is more than this machine gives`);
+    throw new WorkError(`${path}: reading ${formatBytes(sizeBytes)} at once needs more memory than available`);
   }
   const done = await fillFrom(file, out, offset);
-  if (done < sizeBytes) throw new WorkError(`${path}: ended at byte ${offset + done} while it was read; was it replaced?`);
+  if (done < sizeBytes) throw new WorkError(`${path}: ended at byte ${offset + done} while being read; was it replaced?`);
   return out;
 }
 
@@ -49,7 +49,7 @@ export async function openRandomAccess(path: string, expected: string): Promise<
           const bytes = await readAt(file, path, offset, sizeBytes);
           const { size, mtimeMs } = await file.stat();
           if (size !== status.size || mtimeMs !== status.mtimeMs)
-            throw new WorkError(`${path}: changed while it was read; wait until whoever writes it has finished`);
+            throw new WorkError(`${path}: changed while being read; wait until it is fully written`);
           return bytes;
         }),
       close: () => file.close(),

@@ -30,7 +30,7 @@ describe('openResults', () => {
     await (await open(['a', 'b', 'd'], true)).finish(['a', 'b', 'd']);
     await writeFile(at('out', 'a'), 'by hand');
     await expect(open(['a', 'b', 'd'])).rejects.toThrow(
-      /a is there already and was not written by gvsl segment, or changed since/,
+      /a is already there and was not written by gvsl segment, or changed since/,
     );
   });
 
@@ -38,7 +38,7 @@ describe('openResults', () => {
     await writeFile(at('file'), '');
     await expect(open([], false, 'file')).rejects.toThrow(UsageError);
     await mkdir(at('out', 'a'), { recursive: true });
-    await expect(open(['a'], true)).rejects.toThrow('a folder; a file is to be written there');
+    await expect(open(['a'], true)).rejects.toThrow('is a folder, but a file would be written there');
     await expect(open(['a'], false, 'file/deep')).rejects.toThrow('part of this path is a file');
   });
 

@@ -73,20 +73,21 @@ export interface ResultNames {
  */
 export async function openResults(folder: string, { names, overwrite, by }: ResultNames): Promise<ResultFolder> {
   const facts = await stat(folder).catch(() => undefined);
-  if (facts && !facts.isDirectory()) throw new UsageError(`\`out\` ${folder}: a file; expected a folder`);
+  if (facts && !facts.isDirectory()) throw new UsageError(`\`out\` ${folder}: is a file; expected a folder`);
   await refuseReplacing(...names.map((name) => join(folder, name)));
   const known = await readRecord(folder);
   const foreign: string[] = [];
   for (const name of names) {
     const path = join(folder, name);
     const there = await lstat(path).catch(() => undefined);
-    if (there?.isDirectory()) throw new UsageError(`${path}: a folder; a file is to be written there: choose another \`out\``);
+    if (there?.isDirectory())
+      throw new UsageError(`${path}: is a folder, but a file would be written there; choose another \`out\``);
     if (!there || overwrite || known[name] === null) continue;
     if (!there.isFile() || known[name] !== (await sha256Of(path))) foreign.push(name);
   }
   if (foreign.length > 0) {
     throw new UsageError(
-      `\`out\` ${folder}: ${formatNames(foreign)} ${foreign.length > 1 ? 'are' : 'is'} there already and ${foreign.length > 1 ? 'were' : 'was'} not written by ${by}, or changed since; choose another folder, or replace with \`overwrite\``,
+      `\`out\` ${folder}: ${formatNames(foreign)} ${foreign.length > 1 ? 'are' : 'is'} already there and ${foreign.length > 1 ? 'were' : 'was'} not written by ${by}, or changed since; choose another folder, or add \`overwrite\``,
     );
   }
   await withMachineTrouble(folder, () => makeFolder(folder));

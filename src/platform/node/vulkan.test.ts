@@ -41,7 +41,7 @@ describe('what a machine has of Vulkan', () => {
     const there = put('own/driver.json');
     const found = findVulkan(root, { VK_DRIVER_FILES: `${there}:/nowhere/driver.json` });
     expect(found).toEqual({ loader: true, drivers: [there], missing: ['/nowhere/driver.json'] });
-    expect(adviseVulkan(found)).toContain('names /nowhere/driver.json, which is not there');
+    expect(adviseVulkan(found)).toContain('names /nowhere/driver.json, which does not exist');
   });
 
   it('a loader that LD_LIBRARY_PATH leads to counts', () => {

@@ -49,8 +49,8 @@ export function findVulkan(root = '/', environment: Readonly<Record<string, stri
 export function adviseVulkan({ loader, drivers, missing }: Vulkan): string {
   if (!loader) return `install the Vulkan loader, ${LOADER} (Debian and Ubuntu: libvulkan1; Fedora: vulkan-loader)`;
   if (missing.length > 0)
-    return `VK_DRIVER_FILES or VK_ICD_FILENAMES names ${missing.join(', ')}, which is not there: fix or unset it`;
+    return `VK_DRIVER_FILES or VK_ICD_FILENAMES names ${missing.join(', ')}, which does not exist: fix or unset it`;
   if (drivers.length === 0)
-    return `the Vulkan loader is there, but no driver has a file in /${DRIVER_FOLDERS[0]}: install the GPU's (NVIDIA: the driver's own package with its Vulkan part, in containers NVIDIA_DRIVER_CAPABILITIES=graphics,compute; AMD and Intel on Debian: mesa-vulkan-drivers)`;
-  return `the Vulkan loader and the drivers ${drivers.join(', ')} are there, but none gives a GPU: see that this user may open /dev/dri or /dev/nvidia*, and what vulkaninfo says`;
+    return `the Vulkan loader is installed, but there is no driver manifest in /${DRIVER_FOLDERS[0]}: install the driver of the GPU (NVIDIA: the driver package with Vulkan, in containers NVIDIA_DRIVER_CAPABILITIES=graphics,compute; AMD and Intel on Debian: mesa-vulkan-drivers)`;
+  return `the Vulkan loader and the drivers ${drivers.join(', ')} are installed, but none provides a GPU: check that this user can open /dev/dri or /dev/nvidia*, and the output of vulkaninfo`;
 }

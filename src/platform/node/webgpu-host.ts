@@ -18,7 +18,7 @@ async function loadGpu(): Promise<GPU> {
 const adviseDriver = (): string =>
   process.platform === 'linux'
     ? adviseVulkan(findVulkan())
-    : "install the GPU's current driver; in a virtual machine a GPU must be passed through";
+    : 'install the current GPU driver; a virtual machine needs GPU passthrough';
 
 /** An adapter, as `gvsl doctor` lists it. */
 export interface AdapterSummary {
@@ -54,14 +54,14 @@ export async function listAdapters(): Promise<readonly AdapterSummary[]> {
         }
       : [],
   );
-  if (summaries.length === 0) throw new UsageError(`no GPU that WebGPU can use: ${adviseDriver()}`);
+  if (summaries.length === 0) throw new UsageError(`no GPU usable by WebGPU: ${adviseDriver()}`);
   return summaries.filter(({ name }, i) => summaries.findIndex((other) => other.name === name) === i);
 }
 
 async function openHost(): Promise<WebGpuHost> {
   const gpu = await loadGpu();
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (!adapter) throw new UsageError(`\`backend\` webgpu: no GPU that WebGPU can use: ${adviseDriver()}. Or use \`backend\` cpu`);
+  if (!adapter) throw new UsageError(`\`backend\` webgpu: no GPU usable by WebGPU: ${adviseDriver()}. Or use \`backend\` cpu`);
   // the process keeps the objects that the device depends on
   return Object.assign(await openDevice(adapter), { gpu, adapter });
 }

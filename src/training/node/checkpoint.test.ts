@@ -67,14 +67,18 @@ describe('checkpoint', () => {
     };
     await writeCheckpoint(folder, 'best', checkpointAt(8));
     await spoil('model.safetensors', undefined, /last\/model.safetensors: no such file/);
-    await spoil('model.safetensors', readFileSync(join(folder, 'best', 'model.safetensors')).subarray(0, -4), /cut short/);
+    await spoil('model.safetensors', readFileSync(join(folder, 'best', 'model.safetensors')).subarray(0, -4), /truncated/);
     await spoil('config.json', '{', /last\/config.json: cannot be read as JSON/);
     await spoil(
       'config.json',
       '{"format":"gvsl-model","formatVersion":2}',
       /config.json: formatVersion 2: made by a newer gvsl \(this is gvsl .*, which reads 1\); update gvsl/,
     );
-    await spoil('state.json', readFileSync(join(folder, 'best', 'state.json')), /state.json is of step 8, config.json of step 7/);
+    await spoil(
+      'state.json',
+      readFileSync(join(folder, 'best', 'state.json')),
+      /state.json is of step 8, but config.json of step 7/,
+    );
     await spoil(
       'state.safetensors',
       readFileSync(join(last, 'model.safetensors')),
@@ -121,8 +125,8 @@ describe('resolveModel', () => {
     await expect(resolveModel(join(folder, 'none'))).rejects.toThrow('none: no such folder');
     await expect(resolveModel(folder)).rejects.toThrow('neither a model folder');
     writeFileSync(join(folder, 'metrics.jsonl'), '');
-    await expect(resolveModel(folder)).rejects.toThrow('a run without a checkpoint yet');
-    await expect(resolveModel(join(folder, 'metrics.jsonl'))).rejects.toThrow('metrics.jsonl: a file; expected a folder');
+    await expect(resolveModel(folder)).rejects.toThrow('a run without a checkpoint');
+    await expect(resolveModel(join(folder, 'metrics.jsonl'))).rejects.toThrow('metrics.jsonl: is a file; expected a folder');
   });
 });
 

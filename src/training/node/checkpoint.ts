@@ -92,7 +92,7 @@ export async function readCheckpoint(run: string, which: 'last' | 'best'): Promi
   const { formatVersion: _, ...state } = await readJson(join(folder, STATE_FILE), stateSchema);
   if (state.step !== configuration.step)
     throw new WorkError(
-      `${folder}: ${STATE_FILE} is of step ${state.step}, config.json of step ${configuration.step}; copied together?`,
+      `${folder}: ${STATE_FILE} is of step ${state.step}, but config.json of step ${configuration.step}; were they copied together?`,
     );
   const path = join(folder, MOMENTS_FILE);
   const { tensors } = await readSafetensors(path);
@@ -141,25 +141,23 @@ const OF_A_RUN = /^(metrics\.jsonl|run\.json|evaluation\.json|report\.html|event
 export async function openRun(path: string, { resume }: { readonly resume: boolean }): Promise<Run> {
   const names = await readdir(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
-    if (error.code === 'ENOTDIR')
-      throw new UsageError(`\`out\` ${path}: a file, or lies below one; expected a folder for the run`);
+    if (error.code === 'ENOTDIR') throw new UsageError(`\`out\` ${path}: is a file or inside one; expected a folder for the run`);
     throw systemError(error, path) ?? error;
   });
-  if (resume && names === undefined)
-    throw new UsageError(`\`resume\`: there is no run at ${path}; leave \`resume\` out to begin one`);
+  if (resume && names === undefined) throw new UsageError(`\`resume\`: there is no run at ${path}; omit \`resume\` to start one`);
   if (resume && !names!.some((name) => [RUN_FILE, 'last', '.last.ready'].includes(name)))
     throw new UsageError(
-      `\`resume\`: there is no run at ${path} (no ${RUN_FILE} and no checkpoint in it); leave \`resume\` out to begin one`,
+      `\`resume\`: there is no run at ${path} (no ${RUN_FILE} and no checkpoint in it); omit \`resume\` to start one`,
     );
   // A finished run may hold whatever its user put there; a new one does not begin among other things.
   const foreign = resume || names?.includes('last') ? undefined : names?.find((name) => !OF_A_RUN.test(name));
-  if (foreign !== undefined) throw new UsageError(`\`out\` ${path}: holds other things (${foreign}); give a new or empty folder`);
+  if (foreign !== undefined) throw new UsageError(`\`out\` ${path}: is not empty (${foreign}); choose a new or empty folder`);
   const unlock = lockFolder(path);
   try {
     for (const which of ['last', 'best']) await withMachineTrouble(path, () => repairFolder(join(path, which)));
     const hasLast = (await findFolder(join(path, 'last'))) !== undefined;
     if (hasLast && !resume)
-      throw new UsageError(`\`out\` ${path}: already holds a run; continue it with \`resume\`, or give another folder`);
+      throw new UsageError(`\`out\` ${path}: already contains a run; continue it with \`resume\`, or choose another folder`);
     let checkpoint = hasLast ? await readCheckpoint(path, 'last') : undefined;
     return {
       path,

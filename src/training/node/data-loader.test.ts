@@ -26,7 +26,7 @@ describe('examples on a thread', () => {
   });
 
   it.each([
-    ['ends by itself', 'process.exit(3)', /thread that makes examples ended \(exit code 3\)/],
+    ['ends by itself', 'process.exit(3)', /data loader thread exited \(code 3\)/],
     ['throws', "throw new Error('out of order')", /out of order/],
   ])('reject what is waited for, and all later ones, when the thread %s', async (_, end, message) => {
     // the thread is asked for steps 0 to 3 at first: an error may overtake answers that are under way

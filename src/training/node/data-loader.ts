@@ -112,13 +112,13 @@ export function examplesOnWorker<Job, Images>({
   worker.on('error', (error: NodeJS.ErrnoException) =>
     fail(
       error.code === 'ERR_WORKER_OUT_OF_MEMORY'
-        ? new WorkError('the thread that makes examples ran out of memory: make the patch or the batch smaller')
+        ? new WorkError('the data loader thread ran out of memory: use a smaller patch or batch')
         : error,
     ),
   );
   worker.on('messageerror', fail);
   // also without an error: whoever waits for an example must not wait for ever
-  worker.on('exit', (code) => fail(new WorkError(`the thread that makes examples ended (exit code ${code})`)));
+  worker.on('exit', (code) => fail(new WorkError(`the data loader thread exited (code ${code})`)));
   let asked = firstStep * batch;
   const order = (until: number): void => {
     for (; asked < until; asked++) {

@@ -176,7 +176,7 @@ export async function runTraining<Images, Summary extends object = object>(
       if (finite) loss = losses.total!;
       else if (overflowed)
         progress.say(
-          `step ${state.step}: skipped, gradients beyond half precision; the loss is scaled by ${state.lossScale.factor} from now on`,
+          `step ${state.step}: skipped, gradients overflow half precision; loss scale is now ${state.lossScale.factor}`,
         );
       else
         progress.say(
@@ -199,7 +199,7 @@ export async function runTraining<Images, Summary extends object = object>(
       if (state.skippedInRow >= configuration.maxNonFiniteSteps) {
         await save();
         throw new WorkError(
-          `${state.skippedInRow} steps in a row had a loss or gradient that is not finite; the last good state is kept in ${join(out, 'last')}. Lower the learning rate (\`learningRate\`), or look for odd images in the cohort`,
+          `${state.skippedInRow} steps in a row had a non-finite loss or gradient; the last good checkpoint is in ${join(out, 'last')}. Lower the learning rate (\`learningRate\`), or check the cohort for unusual images`,
         );
       }
       const due = (every: number): boolean => every > 0 && (last || state.step % every === 0);
@@ -214,7 +214,7 @@ export async function runTraining<Images, Summary extends object = object>(
     // whatever failed, a step, a judgement or a checkpoint: the one before it is whole
     if (!saved || !(error instanceof Error) || state.skippedInRow >= configuration.maxNonFiniteSteps) throw error;
     const known = isMachineTrouble(error) ? machineError((error as NodeJS.ErrnoException).path ?? out, error) : error;
-    throw withSentence(known, `; ${join(out, 'last')} holds the last checkpoint, and \`resume\` goes on from it`);
+    throw withSentence(known, `; the last checkpoint is in ${join(out, 'last')}; continue from it with \`resume\``);
   } finally {
     metrics.close();
     events.close();

@@ -92,7 +92,7 @@ async function announce<Images>(plan: TrainingPlan<Images>, backend: Backend, lo
     network: `${table.count.toLocaleString('en')} parameters (width ${width})`,
     memory: memoryText(backend, backend.memoryBytes(program), bytesBeside(table, patch, batch, width)),
     computing: backend.description,
-    time: `about ${stepText(seconds)} a step, ${formatDuration(seconds * steps * 1000)} for ${steps} steps, evaluation apart`,
+    time: `about ${stepText(seconds)} per step, ${formatDuration(seconds * steps * 1000)} for ${steps} steps without evaluation`,
   };
   const named = [...Object.entries(lines), ...warnings.map((warning) => ['warning', warning] as const)];
   call.progress.say(named.map(([name, text]) => `${name.padEnd(10)} ${text}`).join('\n'));

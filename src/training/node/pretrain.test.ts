@@ -156,7 +156,7 @@ describe('pretrain', () => {
       const quiet = { ...configured().log, evaluateEverySteps: 0, picturesEverySteps: 0, checkpointEverySteps: 1 };
       const configuration = configured({ backend: 'webgpu', steps: 3, batch: 1, log: quiet });
       await expect(pretrain({ cohort: at('cohort'), out: at('lost'), configuration, resume: false, progress })).rejects.toThrow(
-        /the GPU was lost .*last holds the last checkpoint, and `resume` goes on from it/,
+        /the GPU was lost .*the last checkpoint is in .*last; continue from it with `resume`/,
       );
       // what was done before the loss is there, and goes on elsewhere
       const goesOn = await run('lost', configured({ backend: 'cpu', steps: 3, batch: 1, log: quiet }), true);
@@ -167,7 +167,7 @@ describe('pretrain', () => {
   it('skips steps that are not finite, says so, and stops after too many with the last good state kept', async () => {
     await expect(
       run('diverged', configured({ learningRate: 1e30, log: { ...configured().log, evaluateEverySteps: 0 } })),
-    ).rejects.toThrow(/2 steps in a row had a loss or gradient that is not finite; the last good state is kept/);
+    ).rejects.toThrow(/2 steps in a row had a non-finite loss or gradient; the last good checkpoint is in/);
     expect(await lines('diverged')).toMatchObject([{ step: 1 }, { step: 2, skipped: true }, { step: 3, skipped: true }]);
     const { skippedSteps } = JSON.parse(await readFile(at('diverged', 'last', 'state.json'), 'utf8'));
     expect(skippedSteps).toBe(2);
@@ -179,15 +179,15 @@ describe('pretrain', () => {
     );
   });
 
-  it('refuses a run that is there, a resume under another configuration, too few subjects, and too little memory', async () => {
-    await expect(run('whole', configured())).rejects.toThrow(/already holds a run; continue it with `resume`/);
+  it('refuses a run that is there, a resume under another configuration, too few subjects, and not enough memory', async () => {
+    await expect(run('whole', configured())).rejects.toThrow(/already contains a run; continue it with `resume`/);
     await expect(run('whole', configured({ learningRate: 1e-4 }), true)).rejects.toThrow(/learningRate: was 0.001, now 0.0001/);
-    await expect(run('whole', configured({ steps: 5 }), true)).rejects.toThrow(/has done 6 steps already/);
+    await expect(run('whole', configured({ steps: 5 }), true)).rejects.toThrow(/has already done 6 steps/);
     await expect(run('new', configured({ data: { patch: 16, heldOut: 5 } }))).rejects.toThrow(
-      /leave 1 to train with; at least 2 are needed/,
+      /leave 1 for training; at least 2 are needed/,
     );
     await expect(run('large', configured({ model: { width: 1 }, data: { patch: 256, heldOut: 2 } }))).rejects.toThrow(
-      /too little memory: patch 256, batch 2 and width 1 need .* What would fit: `patch` \d+|No single change/,
+      /not enough memory: patch 256, batch 2 and width 1 need .* These would fit: `patch` \d+|No single change/,
     );
   });
 
@@ -211,7 +211,7 @@ describe('pretrain', () => {
     await writeFile(at('cohort', 'cohort.json'), text.replace('"intensity": "minmax"', '"intensity": "percentile"'));
     const resumed = async (cohort: string) => run(await copyOf('short'), few({ steps: 2 }), true, undefined, cohort);
     await expect(resumed('fewer')).rejects.toThrow(
-      /what the run was begun with has changed:[\s\S]*cohort subjects: were 6, now 5[\s\S]*tiny_5[\s\S]*give another `out`, or delete/,
+      /the inputs of the run changed:[\s\S]*cohort subjects: was 6, now 5[\s\S]*tiny_5[\s\S]*choose another `out`, or delete/,
     );
     await expect(resumed('larger')).rejects.toThrow(/cohort subjects .*tiny_0, tiny_1, tiny_2 and 3 more/);
     await expect(resumed('cohort')).rejects.toThrow(/cohort options\.intensity: was "minmax", now "percentile"/);
@@ -226,7 +226,7 @@ describe('pretrain', () => {
     const configuration = await readRunConfiguration(at(killed));
     expect(configuration).toEqual(few());
     await expect(run(killed, few({ learningRate: 1 }), true)).rejects.toThrow('learningRate: was 0.001, now 1');
-    await expect(run(killed, few(), true, undefined, 'spoilt')).rejects.toThrow('cohort subjects: were 6, now 4');
+    await expect(run(killed, few(), true, undefined, 'spoilt')).rejects.toThrow('cohort subjects: was 6, now 4');
     expect(await run(killed, configuration, true)).toMatchObject({ step: 1, finished: true });
     for (const name of ['model.safetensors', 'config.json', 'state.safetensors', 'state.json'])
       expect((await readFile(at(killed, 'last', name))).equals(await readFile(at('short', 'last', name))), name).toBe(true);
@@ -236,9 +236,9 @@ describe('pretrain', () => {
     await run('other', few({ seed: 2 }));
     const mixed = await copyOf('short');
     await cp(at('other', 'run.json'), at(mixed, 'run.json'));
-    await expect(run(mixed, few({ seed: 2 }), true)).rejects.toThrow('are of different runs');
+    await expect(run(mixed, few({ seed: 2 }), true)).rejects.toThrow('belong to different runs');
     await rm(at(mixed, 'run.json'));
-    await expect(run(mixed, few(), true)).rejects.toThrow('run.json: missing, so it cannot be checked');
+    await expect(run(mixed, few(), true)).rejects.toThrow('run.json: missing, so the inputs of the run cannot be checked');
     await rm(at(mixed, 'last'), { recursive: true });
     await expect(run(mixed, few(), true)).rejects.toThrow('no run.json and no checkpoint in it');
   });
@@ -254,9 +254,7 @@ describe('pretrain', () => {
     await writeFile(at(old, 'run.json'), JSON.stringify(asThen));
     const { run: _, ...state } = JSON.parse(await readFile(at(old, 'last', 'state.json'), 'utf8'));
     await writeFile(at(old, 'last', 'state.json'), JSON.stringify(state));
-    await expect(run(old, few({ steps: 2, seed: 3 }), true)).rejects.toThrow(
-      /seed: was 1, now 3[\s\S]*heldOut subjects: now also/,
-    );
+    await expect(run(old, few({ steps: 2, seed: 3 }), true)).rejects.toThrow(/seed: was 1, now 3[\s\S]*heldOut subjects: added/);
     const said: string[] = [];
     const progress = { ...SILENT, say: (text: string) => void said.push(text) };
     await pretrain({ cohort: at('cohort'), out: at(old), configuration: few({ steps: 2 }), resume: true, progress });
@@ -284,7 +282,7 @@ describe('pretrain', () => {
       JSON.stringify({ ...(await record(gone)), backends: [{ fromStep: 0, backend: 'npu' }] }),
     );
     await expect(run(gone, few({ steps: 2, backend: 'auto' }), true)).rejects.toThrow(
-      /this run computes on npu, which 'auto' chose when it began, and that is not available here/,
+      /this run uses the backend npu, chosen by 'auto' at its start, which is not available/,
     );
   });
 });

@@ -78,7 +78,7 @@ export async function pretrain(call: PretrainCall): Promise<PretrainResult> {
     bytesBeside: (table, size, batch) =>
       3 * 4 * table.flatLength + 4 * method.imagesPerExample * voxelCount(size) * examplesHeld(batch),
     about: {
-      cohort: `${call.cohort}: ${training.length} subjects to train with, ${heldOut.length} held out`,
+      cohort: `${call.cohort}: ${training.length} training subjects, ${heldOut.length} held out`,
     },
     start: configuration.seed,
     examples: (firstStep) => openPretrainingExamples(job, firstStep),

@@ -35,7 +35,7 @@ async function readDocument(file: string): Promise<unknown> {
   );
   if (sizeBytes === undefined) throw new UsageError(`${file}: no such file; expected a configuration in YAML or JSON`);
   if (sizeBytes > MAX_FILE_BYTES)
-    throw new UsageError(`${file}: ${sizeBytes} bytes are no configuration; give a YAML or JSON file`);
+    throw new UsageError(`${file}: ${sizeBytes} bytes is too large for a configuration; expected a YAML or JSON file`);
   try {
     const text = await readFile(file, 'utf8');
     // An empty file is an empty configuration: everything at its default.
@@ -105,7 +105,7 @@ export function parseConfigurationOf<Schema extends ConfigurationSchema>(
       return issue.keys.map((key) => {
         const unknown = [...names, key].join('.');
         const known = nearest(unknown, schema);
-        return `${source}: ${unknown}: unknown key${known ? `; did you mean ${known}?` : `; gvsl ${command} --help lists the known ones`}`;
+        return `${source}: ${unknown}: unknown key${known ? `; did you mean ${known}?` : `; gvsl ${command} --print-config lists all keys`}`;
       });
     const option = overrides.find((override) => override.path === path)?.option;
     const where = option ?? (path ? `${source}: ${path}` : source);
@@ -154,14 +154,14 @@ export async function readRunConfigurationOf<Schema extends ConfigurationSchema>
     const folder = await stat(run).catch(() => undefined);
     throw new UsageError(
       folder
-        ? `\`resume\`: ${join(run, RUN_FILE)} is missing, so it is not known with what the run was begun: give its configuration with \`config\`, or leave \`resume\` out to begin a new run`
-        : `\`resume\`: there is no run at ${run}; leave \`resume\` out to begin one`,
+        ? `\`resume\`: ${join(run, RUN_FILE)} is missing, so the configuration of the run is unknown: pass it with \`config\`, or omit \`resume\` to start a new run`
+        : `\`resume\`: there is no run at ${run}; omit \`resume\` to start one`,
     );
   }
   const expected = RUN_KINDS[kind.command as keyof typeof RUN_KINDS] as string | undefined;
   if (record.kind !== undefined && record.kind !== expected)
     throw new UsageError(
-      `\`resume\`: ${run} holds a run of ${record.kind}, which gvsl ${kind.command} cannot continue; give another folder`,
+      `\`resume\`: ${run} contains a run of ${record.kind}, which gvsl ${kind.command} cannot continue; choose another folder`,
     );
   return parseConfigurationOf(kind, record.configuration, overrides, join(run, RUN_FILE));
 }

@@ -104,10 +104,10 @@ function changedSplit(before: RunRecord, now: RunFacts['split']): string[] {
     const [was, is] = [new Set(old[part]), new Set(now[part] ?? [])];
     const [more, fewer] = [[...is].filter((id) => !was.has(id)), [...was].filter((id) => !is.has(id))];
     if (more.length === 0 && fewer.length === 0)
-      return text(old[part]) === text(now[part] ?? []) ? [] : [`${part} subjects: in another order`];
+      return text(old[part]) === text(now[part] ?? []) ? [] : [`${part} subjects: in a different order`];
     const parts = [
-      ...(more.length > 0 ? [`now also ${formatNames(more)}`] : []),
-      ...(fewer.length > 0 ? [`no longer ${formatNames(fewer)}`] : []),
+      ...(more.length > 0 ? [`added ${formatNames(more)}`] : []),
+      ...(fewer.length > 0 ? [`removed ${formatNames(fewer)}`] : []),
     ];
     return [`${part} subjects: ${parts.join('; ')}`];
   });
@@ -173,7 +173,7 @@ async function backendOf({ configuration }: RunFacts, begun: string | undefined,
   } catch (error) {
     if (!(error instanceof UsageError) || begun === undefined || (kept ?? wanted) !== begun) throw error;
     throw new UsageError(
-      `${out}: this run computes on ${begun}${kept ? ", which 'auto' chose when it began" : ''}, and that is not available here: ${error.message}. With another \`backend\` it goes on to the same numbers within rounding, not bit by bit`,
+      `${out}: this run uses the backend ${begun}${kept ? ", chosen by 'auto' at its start" : ''}, which is not available: ${error.message}. With another \`backend\`, results agree up to rounding, but not bit by bit`,
     );
   }
 }
@@ -200,40 +200,34 @@ export async function agreeWithRun(
   progress: Progress,
 ): Promise<AgreedRun> {
   const step = checkpoint?.state.step ?? 0;
-  const anew = `begin anew: give another \`out\`, or delete ${out}`;
+  const anew = `start again: choose another \`out\`, or delete ${out}`;
   const requireSame = (changed: readonly string[]): void => {
     if (changed.length > 0)
-      throw changedError(
-        `${out}: cannot go on, because what the run was begun with has changed`,
-        changed,
-        `Leave these as they were, or ${anew}`,
-      );
+      throw changedError(`${out}: cannot resume, because the inputs of the run changed`, changed, `Restore these, or ${anew}`);
   };
   if (checkpoint) {
     const { pretraining, training } = checkpoint.configuration;
     const wrong = facts.kind === 'pre-training' ? training : pretraining;
     if (wrong)
       throw new UsageError(
-        `\`out\` ${out}: holds a run of ${facts.kind === 'pre-training' ? 'training on a task' : 'pre-training'}; give another folder`,
+        `\`out\` ${out}: contains a run of ${facts.kind === 'pre-training' ? 'training on a task' : 'pre-training'}; choose another folder`,
       );
     if (!before && checkpoint.state.run !== undefined)
-      throw new UsageError(
-        `${join(out, RUN_FILE)}: missing, so it cannot be checked what the run was begun with; put it back, or ${anew}`,
-      );
+      throw new UsageError(`${join(out, RUN_FILE)}: missing, so the inputs of the run cannot be checked; restore it, or ${anew}`);
     // a checkpoint of version 0.1 carries no identity, also where its run was recorded since
     if (before && checkpoint.state.run !== undefined && checkpoint.state.run !== before.identity)
       throw new UsageError(
-        `${out}: ${RUN_FILE} and the checkpoint in last/ are of different runs; put back the one that belongs to it, or ${anew}`,
+        `${out}: ${RUN_FILE} and the checkpoint in last/ belong to different runs; restore the right one, or ${anew}`,
       );
     const configured = before?.configuration ?? pretraining ?? training;
     requireSame(before ? changedSince(before, facts) : changedKeys(configured, facts.configuration, facts.schema));
     if (before?.cohort.fingerprint === undefined)
       progress.say(
-        `warning: ${out} was begun by a version of gvsl that did not record its cohort: only its configuration${before ? ' and its split' : ''} could be compared. From now on it is recorded`,
+        `warning: ${out} was started by a version of gvsl that did not record its cohort: only the configuration${before ? ' and the split' : ''} could be compared. The cohort is now recorded`,
       );
     const { steps } = facts.configuration as { steps?: number };
     if (steps !== undefined && step > steps)
-      throw new UsageError(`\`steps\`: ${out} has done ${step} steps already, expected at least as many, got ${steps}`);
+      throw new UsageError(`\`steps\`: ${out} has already done ${step} steps; expected at least as many, got ${steps}`);
   } else if (before) {
     requireSame(changedSince(before, facts));
   }
@@ -242,7 +236,7 @@ export async function agreeWithRun(
   const backend = await backendOf(facts, begun, out);
   if (begun !== undefined && begun !== backend.name && step > 0)
     progress.say(
-      `computing goes on on ${backend.name}; it was ${begun} up to step ${step}: the same within rounding, not bit by bit`,
+      `backend: was ${begun} up to step ${step}, now ${backend.name}: results agree up to rounding, but not bit by bit`,
     );
   const kept = step > 0 ? history : [];
   const backends = kept.at(-1)?.backend === backend.name ? kept : [...kept, { fromStep: step, backend: backend.name }];

@@ -36,7 +36,7 @@ Options of the command line go before the file. Written from src/training/task/c
     expect(() => read({ data: { label: 4 } })).toThrow('run.yaml: data.label: unknown key; did you mean data.labels?');
     expect(() => read({ mode: 'probe' })).toThrow('mode: expected one of finetune, linear; found "probe"');
     expect(() => read({ data: { labelCodes: [] } })).toThrow('data.labelCodes: expected');
-    expect(() => read({ nonsense: 1 })).toThrow('gvsl train --help lists the known ones');
+    expect(() => read({ nonsense: 1 })).toThrow('gvsl train --print-config lists all keys');
   });
 
   it('has options for what is set most often', () => {

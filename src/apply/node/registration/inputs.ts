@@ -27,13 +27,13 @@ export interface LabelsOfImage {
 export async function readLabelsOf(path: string, image: ImageGrids): Promise<LabelsOfImage> {
   const { volume } = await readImage(path);
   const codes = wholeNumbers(volume.data);
-  if (!codes) throw new WorkError(`${path}: not a label map: expected whole numbers, of at most ${MAX_CODES} values`);
+  if (!codes) throw new WorkError(`${path}: not a label map: expected whole numbers with at most ${MAX_CODES} different values`);
   const difference = gridDifference(rasGeometry(volume.geometry), image.ras);
   if (difference)
-    throw new WorkError(`${path}: on another grid than its image ${image.path}: ${difference}; resample it to the image`);
+    throw new WorkError(`${path}: on a different grid than its image ${image.path}: ${difference}; resample it to the image`);
   const warnings = labelCodes(volume.data, volume.geometry.size)
     ? []
-    : [`${path}: taken for a label map, but its values look like an image's`];
+    : [`${path}: expected a label map, but the values look like an image`];
   // the same voxels, perhaps stored in another order of axes
   const inOrder = orientationCode(volume.geometry.direction) === orientationCode(image.grid.direction);
   const onGrid: Volume = inOrder ? { geometry: image.grid, data: volume.data } : resampleNearest(volume, image.grid, 0);
@@ -70,7 +70,7 @@ function byName(path: string, landmarks: readonly Landmark[]): Map<string, Xyz> 
   const found = new Map<string, Xyz>();
   for (const { name, positionMm } of landmarks) {
     if (found.has(name))
-      throw new WorkError(`${path}: two landmarks are named '${name}'; landmarks are paired by name, so give each its own`);
+      throw new WorkError(`${path}: two landmarks are named '${name}'; landmarks are paired by name, so names must be unique`);
     found.set(name, positionMm);
   }
   return found;
@@ -86,7 +86,7 @@ export async function readLandmarkPairs(fixedPath: string, movingPath: string): 
   });
   if (pairs.length === 0)
     throw new WorkError(
-      `${fixedPath} (${fixed.size} points) and ${movingPath} (${moving.size} points) have no landmark of the same name; landmarks are paired by name`,
+      `${fixedPath} (${fixed.size} points) and ${movingPath} (${moving.size} points) have no landmark name in common; landmarks are paired by name`,
     );
   const unpaired = [...new Set([...fixed.keys(), ...moving.keys()])].filter((name) => !(fixed.has(name) && moving.has(name)));
   return { pairs, unpaired };

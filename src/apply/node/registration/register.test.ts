@@ -241,7 +241,7 @@ describe('registration', () => {
     const report = await register({ moving: at('turned.nii'), out: 'turned-out' });
     // the fixed image's right is the moving image's right, 20 degrees off
     expectNear(report.affine.matrix, [C, -S, 0, S, C, 0, 0, 0, 1], 4);
-    expect(report.warnings.join()).toMatch(/turned by 20 degrees/);
+    expect(report.warnings.join()).toMatch(/rotation of 20 degrees/);
   });
 
   it('is what the network computed: its warped image is ours, and ours is the moving image where the field points', async () => {
@@ -311,7 +311,7 @@ describe('registration', () => {
     expect(report.stages.map(({ stage }) => stage)).toEqual(['asStored', 'affine', 'deformable']);
     expectNear(report.affine.matrix, [1, 0, 0, 0, 1, 0, 0, 0, 1], 6);
     expectNear(report.affine.offset, [0, 0, 0], 4);
-    await expect(register({ start: 'stored', out: 'stored-out' })).rejects.toThrow(/`start` stored: .* share no place; leave/);
+    await expect(register({ start: 'stored', out: 'stored-out' })).rejects.toThrow(/`start` stored: .* do not overlap; omit/);
   });
 
   it('works without an affine head, and leaves that stage out', async () => {
@@ -392,11 +392,11 @@ describe('wrong input', () => {
     await refused({ fixedLandmarks: fixed }, UsageError, /go together/);
     await refused({ movingLabels: moving }, WorkError, /moving\.nii\.gz: not a label map: expected whole numbers/);
     await writeImage(at('other-grid.nii'), { geometry: FIXED, data: new Uint8Array(voxelCount(FIXED.size)) });
-    await refused({ movingLabels: at('other-grid.nii') }, WorkError, /other-grid\.nii: on another grid than its image/);
+    await refused({ movingLabels: at('other-grid.nii') }, WorkError, /other-grid\.nii: on a different grid than its image/);
     await writeImage(at('constant.nii'), { geometry: FIXED, data: new Uint8Array(voxelCount(FIXED.size)) });
     await refused({ fixed: at('constant.nii') }, WorkError, /constant\.nii: every voxel is 0/);
     writeFileSync(at('file.txt'), 'text');
-    await refused({ moving: at('file.txt') }, WorkError, /file\.txt: not a format/);
+    await refused({ moving: at('file.txt') }, WorkError, /file\.txt: not a supported format/);
     await refused({ modality: 'ct' }, UsageError, /`modality` ct: the model .* was trained on mr/);
   });
 
@@ -404,7 +404,7 @@ describe('wrong input', () => {
     const noMatching = await makeModel('no-matching', {}, { affine: false, matching: false, restoration: true });
     await refused({ model: noMatching }, WorkError, /no matching head.*use a model/);
     const unknown = await makeModel('unknown', {}, ALL_HEADS, null);
-    await refused({ model: unknown }, UsageError, /does not say what it was trained on: add `modality`/);
+    await refused({ model: unknown }, UsageError, /does not record its training modality: add `modality`/);
     const config = JSON.parse(readFileSync(join(identityModel, 'config.json'), 'utf8'));
     mkdirSync(at('wide'));
     writeFileSync(at('wide', 'model.safetensors'), readFileSync(join(identityModel, 'model.safetensors')));
@@ -414,13 +414,13 @@ describe('wrong input', () => {
         JSON.stringify({ ...config, architecture: { ...config.architecture, ...architecture } }),
       );
     write({ channels: [8, 8, 16, 32, 128] });
-    await refused({ model: at('wide') }, WorkError, /another architecture/);
+    await refused({ model: at('wide') }, WorkError, /a different architecture/);
     write({ width: 0.25, channels: scaledArchitecture(0.25).widths.slice(0, 5) });
-    await refused({ model: at('wide') }, WorkError, /another architecture/);
+    await refused({ model: at('wide') }, WorkError, /a different architecture/);
   });
 
   it('is refused where results cannot be put', async () => {
-    await refused({ out: 'file.txt' }, UsageError, /file\.txt: a file; expected a folder/);
+    await refused({ out: 'file.txt' }, UsageError, /file\.txt: is a file; expected a folder/);
     mkdirSync(at('in-out'));
     await writeImage(at('in-out', 'warped.nii.gz'), image(MOVING));
     await refused(
@@ -432,7 +432,7 @@ describe('wrong input', () => {
 });
 
 describe('memory', () => {
-  it('decides: both images whole, tiles as in training, smaller ones, or a refusal with advice', async () => {
+  it('decides: whole images, tiles as in training, smaller ones, or a refusal with advice', async () => {
     const network = { ...(await readNetwork(identityModel)), trainedPatch: [48, 64, 64] as const };
     const plan = (bytes: number, tile?: number) =>
       planMatch(network, backend, [150, 100, 80], [120, 110, 90], { bytes, limit: 'a test' }, tile);
@@ -440,11 +440,11 @@ describe('memory', () => {
     expect(whole).toMatchObject({ size: [150, 110, 90], reason: '' });
     const tiled = plan(whole.neededBytes - 1);
     expect(tiled.size).toEqual([64, 64, 48]);
-    expect(tiled.reason).toMatch(/150 x 110 x 90 voxels\) need .* there are .* \(a test\)/);
+    expect(tiled.reason).toMatch(/150 x 110 x 90 voxels\) need .* available: .* \(a test\)/);
     const smaller = plan(tiled.neededBytes - 1);
     expect(smaller.size).toEqual([48, 48, 48]);
     expect(smaller.tiles.length).toBeGreaterThan(tiled.tiles.length);
-    expect(() => plan(1e6)).toThrow(/too little memory.*tiles of 32 x 32 x 32 need.*narrower model/);
+    expect(() => plan(1e6)).toThrow(/not enough memory.*tiles of 32 x 32 x 32 need.*narrower model/);
     expect(plan(1e12, 48).size).toEqual([48, 48, 48]);
     expect(() => plan(1e6, 48)).toThrow(/`tile` 48 needs/);
   });

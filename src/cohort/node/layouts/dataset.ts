@@ -11,7 +11,7 @@ export type Dataset = Record<string, unknown> & { training?: unknown; test?: unk
 
 export async function readDataset(folder: string): Promise<Dataset | null> {
   const path = join(folder, 'dataset.json');
-  return (await isFile(path)) ? readJsonObject(path, 'correct it, or remove it to have the folder searched') : null;
+  return (await isFile(path)) ? readJsonObject(path, 'fix it, or remove it to search the folder instead') : null;
 }
 
 /** A list of a hundred thousand images has some hundred thousand values. */

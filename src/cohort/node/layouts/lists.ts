@@ -55,7 +55,7 @@ export async function fromLists(
       const before = seen.get(path);
       if (before !== undefined)
         throw new WorkError(
-          `${list}: ${listed} is in ${before === section ? `${section} twice` : `${before} and in ${section}`}; a subject may be in one only`,
+          `${list}: ${listed} is in ${before === section ? `${section} twice` : `${before} and in ${section}`}; each subject may be in one list only`,
         );
       seen.set(path, section);
       const note = (kind: CohortProblem['kind'], message: string): void => void problems.push({ source: path, kind, message });
@@ -68,7 +68,7 @@ export async function fromLists(
       if (several && channel === null)
         note(
           'warning',
-          `${image.length} channels are listed: the first is used; choose with \`channel\` 0 to ${image.length - 1}`,
+          `${image.length} channels are listed: using the first; choose another with \`channel\` 0 to ${image.length - 1}`,
         );
       const misfit = modality && stated ? otherModality(stated, modality, `${basename(list)} says`) : null;
       if (misfit && !selection.allow.includes(misfit.reason)) {
@@ -82,7 +82,7 @@ export async function fromLists(
       }
       const facts = await labelFacts(folder, label);
       if ('missing' in facts) {
-        note('refused', `its label ${facts.missing} is listed in ${basename(list)}, but not there`);
+        note('refused', `its label ${facts.missing} is listed in ${basename(list)}, but does not exist`);
         continue;
       }
       if ('odd' in facts) note('warning', facts.odd);
@@ -108,7 +108,7 @@ export async function fromLists(
 /** The image at a path: a file, or the one DICOM series of a folder; else what is wrong with it. */
 async function imageAt(path: string): Promise<ImageSource | string> {
   const facts = await stat(path).catch(() => undefined);
-  if (!facts) return 'not there';
+  if (!facts) return 'does not exist';
   if (!facts.isDirectory()) return { kind: 'file', path };
   const { images } = await findDicomSeries(path);
   return images.length === 1 ? images[0]! : `a folder with ${images.length} DICOM series; expected one`;

@@ -86,7 +86,7 @@ export async function fromNnUnet(folder: string, dataset: Dataset | null, search
   }
   if (others.size > 0 && channel === null) {
     const list = channelNames ? describeChannels(channelNames) : ['0000', ...others].sort().join(', ');
-    const message = `several channels (${list}): the first is used, further files are left out; choose with \`channel\``;
+    const message = `several channels (${list}): using the first, skipping the other files; choose another with \`channel\``;
     problems.push({ source: 'the cohort', kind: 'warning', message });
   }
   return { layout: 'nnU-Net', tasks: named(folder, draft, (source) => subjectOf(source.path)), problems, unmatched };

@@ -62,7 +62,7 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
         source: path,
         kind: 'left-out',
         what: reason.replace(/ \(.*/, ''),
-        message: `left out: ${reason}`,
+        message: `skipped: ${reason}`,
       }),
     ),
   ].filter(({ source }) => !patterns.isExcluded(relativePath(folder, source)));
@@ -121,8 +121,8 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
     for (const image of own) append(labelsOf, image, label);
     if (own.length > 0) continue;
     const message = isLabelName(label.path)
-      ? 'named like a label map, and no image here has that name'
-      : 'lies in a folder for label maps';
+      ? 'named like a label map, but no image here has that name'
+      : 'is in a folder for label maps';
     if (selection.allow.includes('label-maps')) asImages.push(label);
     else problems.push(problemOfMisfit(label.path, { reason: 'label-maps', what: 'label map', message }));
   }
@@ -147,7 +147,7 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
       continue;
     }
     if (image.kind === 'dicom' && image.stack.frames.length === 1) {
-      const message = 'left out: a single picture, not a volume';
+      const message = 'skipped: a single picture, not a volume';
       problems.push({ source: image.path, kind: 'left-out', what: 'single picture', message });
       continue;
     }
@@ -185,7 +185,7 @@ function derivedKind({ files, stack }: Dicom): { what: string; message: string }
   if (/LOCALI[SZ]ER|SCOUT|TOPOGRAM/i.test(imageType))
     return { what: 'localizer', message: `a localizer (image type ${imageType})` };
   if (files[0]!.sopClassUid.startsWith(SECONDARY_CAPTURE) || /SCREEN SAVE/i.test(imageType))
-    return { what: 'secondary capture', message: 'a secondary capture: a screenshot, or a picture that was converted' };
+    return { what: 'secondary capture', message: 'a secondary capture: a screenshot or converted picture' };
   if (/(^|\\)(M(AX|IN)?_?IP|MAXIMUM|MINIMUM|PROJECTION IMAGE|VOLUME_RENDER\w*)($|\\| )/i.test(imageType))
     return { what: 'projection', message: `a projection of a volume (image type ${imageType})` };
   return null;
@@ -195,7 +195,7 @@ function derivedKind({ files, stack }: Dicom): { what: string; message: string }
 function misfitOfSource(folder: string, image: ImageSource, modality: 'ct' | 'mr' | null, { allow }: Selection): Misfit | null {
   const isAllowed = allow.includes('derived');
   if (!isAllowed && isDerivative(folder, image.path))
-    return { reason: 'derived', what: 'derivative', message: 'lies in BIDS derivatives: made from the images' };
+    return { reason: 'derived', what: 'derivative', message: 'is in BIDS derivatives: computed from other images' };
   if (image.kind === 'file') return null;
   const other =
     modality === null || allow.includes('other-modalities')

@@ -160,7 +160,7 @@ describe('replayGolden refuses', () => {
       /input\.moving must be \[1, 1, 9, 10, 19\], got \[1710\]$/,
     );
     expect(await refusal((tensors) => flatten(tensors, 'input.fixed'))).toMatch(
-      /no golden: input\.fixed must be \(N, 1, D, H, W\), got \[1710\]$/,
+      /not a golden file: input\.fixed must be \(N, 1, D, H, W\), got \[1710\]$/,
     );
   });
 
@@ -173,7 +173,7 @@ describe('replayGolden refuses', () => {
     );
     expect(
       await refusal((tensors) => tensors.set('out.other', { name: 'out.other', shape: [1], data: new Float32Array(1) })),
-    ).toMatch(/'out\.other' is nothing that this network computes$/);
+    ).toMatch(/'out\.other' is not a tensor of this network$/);
   });
 
   it('metadata that make no network or no number of steps', async () => {
@@ -191,7 +191,7 @@ describe('replayGolden refuses', () => {
 
   it('a golden of another method of pre-training', async () => {
     expect(await refusal((_, metadata) => Object.assign(metadata, { method: 'simclr' }))).toMatch(
-      /a golden of the method 'simclr'; this version replays those of gvsl alone$/,
+      /golden file of the method 'simclr'; this version replays only those of gvsl$/,
     );
   });
 
@@ -199,9 +199,9 @@ describe('replayGolden refuses', () => {
     const bytes = await readFile(TINY);
     const path = join(folder, 'short.safetensors');
     await writeFile(path, bytes.subarray(0, bytes.length - 4));
-    expect(await messageOf(path)).toMatch(/short\.safetensors: damaged safetensors file: cut short/);
+    expect(await messageOf(path)).toMatch(/short\.safetensors: damaged safetensors file: truncated/);
     await writeFile(path, bytes.subarray(0, 100));
-    expect(await messageOf(path)).toMatch(/short\.safetensors: not a safetensors file, or cut short/);
+    expect(await messageOf(path)).toMatch(/short\.safetensors: not a safetensors file, or truncated/);
     expect(await messageOf(join(folder, 'absent.safetensors'))).toMatch(/absent\.safetensors: no such file/);
   });
 });

@@ -136,7 +136,7 @@ function checkResults(file: SafetensorsFile, path: string, program: Program, tab
   for (const [name, shape] of shapes) checkTensor(file, path, name, shape);
   const stored = [...file.tensors.keys()].filter((name) => !/^(input|param)\./.test(name));
   const unknown = stored.find((name) => !shapes.has(name));
-  if (unknown !== undefined) throw new WorkError(`${path}: '${unknown}' is nothing that this network computes`);
+  if (unknown !== undefined) throw new WorkError(`${path}: '${unknown}' is not a tensor of this network`);
   return stored;
 }
 
@@ -193,11 +193,11 @@ export async function replayGolden(path: string, backend: Backend, nearTie = NEA
   try {
     const { method } = file.metadata;
     if (method !== undefined && method !== 'gvsl')
-      throw new WorkError(`${path}: a golden of the method '${method}'; this version replays those of gvsl alone`);
+      throw new WorkError(`${path}: golden file of the method '${method}'; this version replays only those of gvsl`);
     const shape = file.tensors.get('input.fixed')?.shape;
     if (shape?.length !== 5 || shape[1] !== 1 || shape.includes(0))
       throw new WorkError(
-        `${path}: no golden: input.fixed must be (N, 1, D, H, W), got ${shape ? formatShape(shape) : 'nothing'}`,
+        `${path}: not a golden file: input.fixed must be (N, 1, D, H, W), got ${shape ? formatShape(shape) : 'nothing'}`,
       );
     const [batch, , ...size] = shape as [number, number, number, number, number];
     const architecture = architectureOf(file, path);

@@ -103,7 +103,7 @@ export async function exportModel(call: ExportCall): Promise<ExportReport> {
   const { onnx, pth, safetensors, huggingface, part, size } = call;
   const files = [onnx, pth, safetensors, huggingface].filter((path) => path !== undefined);
   const twice = files.find((path, k) => files.slice(0, k).some((other) => resolve(other) === resolve(path)));
-  if (twice !== undefined) throw new UsageError(`${twice}: named for two formats; give each a file of its own`);
+  if (twice !== undefined) throw new UsageError(`${twice}: used for two formats; choose separate files`);
   if (files.length === 0)
     throw new UsageError('say what to write: the file `onnx`, `pth` or `safetensors`, or the folder `huggingface`');
   if (size && onnx === undefined) throw new UsageError('`size`: only an ONNX file has a size; add the file `onnx`');
@@ -111,10 +111,10 @@ export async function exportModel(call: ExportCall): Promise<ExportReport> {
     const taken = path === undefined ? undefined : await stat(path).catch(() => undefined);
     if (taken?.isDirectory() && (option !== 'huggingface' || (await readdir(path!)).length > 0))
       throw new UsageError(
-        `\`${option}\` ${path}: ${option === 'huggingface' ? 'not empty; name a folder that does not exist' : 'a folder; name a file'}`,
+        `\`${option}\` ${path}: ${option === 'huggingface' ? 'not empty; choose a folder that does not exist' : 'is a folder; expected a file'}`,
       );
     if (taken && !taken.isDirectory() && option === 'huggingface')
-      throw new UsageError(`\`huggingface\` ${path}: a file; name a folder`);
+      throw new UsageError(`\`huggingface\` ${path}: is a file; expected a folder`);
   }
   const folder = await resolveModel(call.model);
   const whole = complete(await readModel(folder), folder);

@@ -78,7 +78,7 @@ async function readParameters(
     const bad = data.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0)
       throw new WorkError(
-        `${source}: ${names.get(name)} holds ${data[bad]} at index ${bad}: a damaged file, or training that diverged; take an earlier checkpoint`,
+        `${source}: ${names.get(name)} holds ${data[bad]} at index ${bad}: a damaged file, or diverged training; use an earlier checkpoint`,
       );
     parameters.push({ name, shape, data });
   }
@@ -92,7 +92,7 @@ async function readParameters(
 export async function importWeights({ file: path, out, modality }: ImportCall): Promise<ImportReport> {
   const taken = await stat(out).catch(() => undefined);
   if (taken && (!taken.isDirectory() || (await readdir(out)).length > 0))
-    throw new UsageError(`\`out\` ${out}: exists already; name a folder that does not`);
+    throw new UsageError(`\`out\` ${out}: exists already; choose a folder that does not exist`);
   const file = await findWeights(path);
   const weights = await openWeights(file, isFirstTensor);
   try {
@@ -139,12 +139,10 @@ export async function importWeights({ file: path, out, modality }: ImportCall): 
         ...matched.warnings,
         ...(suspicious.length > 0
           ? [
-              `the file names ${suspicious.join(', ')}, which no checkpoint needs: it may be made to attack PyTorch. Nothing of it was run`,
+              `the file names ${suspicious.join(', ')}, which no checkpoint needs: it may be an attack on PyTorch. None of it was executed`,
             ]
           : []),
-        ...(preprocessing
-          ? []
-          : ['how its training images were prepared is not known: commands that read images will ask for `modality`']),
+        ...(preprocessing ? [] : ['its preprocessing is unknown: commands that read images will need `modality`']),
         ...(dtypes.some((dtype) => dtype === 'F64') ? ['double precision was rounded to 32-bit floats'] : []),
       ],
     };

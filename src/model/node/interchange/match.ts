@@ -50,19 +50,18 @@ function findPrefix(tensors: Shapes, source: string): { prefix: string; unetAlon
   const all = [...tensors.keys()].filter(isFirstTensor);
   if (all.length === 0)
     throw new WorkError(
-      `${source}: no tensor is called ${FIRST}, so it is no U-Net as gvsl knows it; the file holds ${formatNames([...tensors.keys()], 5) || 'no tensors'}`,
+      `${source}: no tensor named ${FIRST}, so it is not a U-Net that gvsl supports; the file contains ${formatNames([...tensors.keys()], 5) || 'no tensors'}`,
     );
   const leading = all.filter((name) => !FOLLOWER.test(name));
   const found = leading.length === 1 ? leading : all;
   if (found.length > 1)
-    throw new WorkError(`${source}: holds ${found.length} networks (${formatNames(found)}); save the state dict of one`);
+    throw new WorkError(`${source}: contains ${found.length} networks (${formatNames(found)}); save the state dict of one`);
   const before = found[0]!.slice(0, -FIRST.length);
   const unetAlone = !/(^|\.)unet\.$/.test(before);
   return {
     prefix: unetAlone ? before : before.slice(0, -'unet.'.length),
     unetAlone,
-    warnings:
-      all.length > 1 ? [`the file holds ${all.length} networks (${formatNames(all)}); taken was that of ${found[0]}`] : [],
+    warnings: all.length > 1 ? [`the file contains ${all.length} networks (${formatNames(all)}); using that of ${found[0]}`] : [],
   };
 }
 
@@ -99,7 +98,7 @@ export function matchNetwork(tensors: Shapes, source: string, refused: ReadonlyM
   );
   const channels = convolutions.map((name) => shapeOf(name)?.[0]);
   const absent = convolutions.filter((_, level) => channels[level] === undefined);
-  if (absent.length > 0) throw new WorkError(`${source}: ${absent[0]} is missing: not the whole of a U-Net`);
+  if (absent.length > 0) throw new WorkError(`${source}: ${absent[0]} is missing: incomplete U-Net`);
   const width = WIDTHS.find((factor) => scaledArchitecture(factor).widths.slice(0, LEVELS).join() === channels.join());
   if (width === undefined)
     throw new WorkError(
@@ -130,7 +129,7 @@ export function matchNetwork(tensors: Shapes, source: string, refused: ReadonlyM
     const found = shapeOf(name);
     if (found?.join() !== shape.join())
       throw new WorkError(
-        `${source}: expected ${prefix}${name} ${format(shape)}, found ${found ? format(found) : 'none'}; is it a network of another kind?`,
+        `${source}: expected ${prefix}${name} ${format(shape)}, found ${found ? format(found) : 'none'}; is it a different kind of network?`,
       );
     names.set(name, named.get(name)!);
   }

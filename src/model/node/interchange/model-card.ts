@@ -27,19 +27,19 @@ function training({ pretraining, training: task, step, seed }: ModelConfiguratio
   const how = [
     pretraining
       ? 'Pre-trained without labels by Geometric Visual Similarity Learning (He et al., CVPR 2023, arXiv 2303.00874).'
-      : 'How these weights were pre-trained, and whether they were, is not recorded: they were imported or started from random numbers.',
+      : 'Pre-training is not recorded: the weights were imported or randomly initialised.',
     ...(task ? ['Then trained on a task.'] : []),
-    ...(pretraining || task ? [`${step} steps; seed ${seed}. The whole configuration is in \`config.json\`.`] : []),
+    ...(pretraining || task ? [`${step} steps; seed ${seed}. The full configuration is in \`config.json\`.`] : []),
   ];
   return how;
 }
 
 function preprocessing({ preprocessing: known }: ModelConfiguration): string[] {
-  if (!known) return ['How its training images were prepared is not recorded.'];
+  if (!known) return ['The preprocessing of the training images is not recorded.'];
   const intensities = known.modality === 'ct' ? INTENSITIES.ct : INTENSITIES[known.intensity];
   return [
     `${known.modality.toUpperCase()} images, axes in RAS order, resampled to ${known.spacingMm.join(' x ')} mm (x, y, z); intensities: ${intensities}.`,
-    '`gvsl prepare` makes them so. The network takes (N, 1, D, H, W), the axes being z, y, x.',
+    '`gvsl prepare` does this. The network takes (N, 1, D, H, W) tensors with axes z, y, x.',
   ];
 }
 
@@ -83,7 +83,7 @@ export function modelCard(configuration: ModelConfiguration, parameters: number,
     '',
     `# ${name}`,
     '',
-    `A 3D U-Net with ${channels.join(', ')} channels from full size to the bottleneck; heads: ${list(standing)}; ${parameters.toLocaleString('en-US')} parameters.`,
+    `A 3D U-Net with ${channels.join(', ')} channels from full resolution to the bottleneck; heads: ${list(standing)}; ${parameters.toLocaleString('en-US')} parameters.`,
     '',
     '## Training',
     '',
@@ -99,7 +99,7 @@ export function modelCard(configuration: ModelConfiguration, parameters: number,
     'With gvsl:',
     '',
     '```sh',
-    'gvsl import . --out model                 # a model for every command that takes one',
+    'gvsl import . --out model                 # make a model folder for the other commands',
     ...(heads.matching ? ['gvsl register --model model --moving a.nii.gz --fixed b.nii.gz --out a-on-b'] : []),
     `gvsl export model --onnx ${part}.onnx     # for onnxruntime`,
     '```',
@@ -117,11 +117,11 @@ export function modelCard(configuration: ModelConfiguration, parameters: number,
     '',
     '## Intended use and limits',
     '',
-    'For research: as a start for training on tasks with few labels, or for what its heads were trained to do, on images like those above.',
-    'Images of another modality, body region, spacing or preprocessing are outside what it has learned. Nothing in this folder says how well it',
-    'does on any data: measure that on your own before relying on it. Not for clinical use.',
+    'For research: as initial weights for training on tasks with few labels, or for the tasks of its heads, on images like those above.',
+    'Images of another modality, body region, spacing or preprocessing are out of distribution. This folder does not state how well the model',
+    'performs: evaluate it on your own data before relying on it. Not for clinical use.',
     '',
-    'The licence of these weights, and the data behind them, are for whoever publishes them to state here.',
+    'State the licence of these weights and the training data here before publishing.',
     '',
   ].join('\n');
 }

@@ -41,7 +41,7 @@ async function openOne(path: string): Promise<StoredWeights> {
 /** Which file of an index holds which tensor: {"weight_map": {"tensor": "model-00001-of-00002.safetensors"}}. */
 async function readIndex(path: string): Promise<Map<string, string>> {
   const refuse = (reason: string): never => {
-    throw new WorkError(`${path}: not an index of files of weights: ${reason}`);
+    throw new WorkError(`${path}: not an index of sharded weights: ${reason}`);
   };
   const parsed = await readDocument(path, MAX_INDEX_BYTES);
   const map = typeof parsed === 'object' && parsed !== null && 'weight_map' in parsed ? parsed.weight_map : undefined;
@@ -49,7 +49,7 @@ async function readIndex(path: string): Promise<Map<string, string>> {
   const entries = Object.entries(map);
   for (const [name, shard] of entries)
     if (typeof shard !== 'string' || shard === '' || shard === '.' || shard === '..' || /[\\/\0]/.test(shard))
-      refuse(`${name} is in ${quoteJson(shard)}; expected the name of a file in the same folder`);
+      refuse(`${name} is in ${quoteJson(shard)}; expected a file name in the same folder`);
   const index = entries.find(([, shard]) => (shard as string).endsWith('.index.json'));
   if (index) refuse(`${index[0]} is in ${quoteJson(index[1])}, another index`);
   return new Map(entries as [string, string][]);
@@ -63,7 +63,7 @@ async function openShards(path: string, isWanted: (name: string) => boolean): Pr
   for (const shard of shards) if (!(await isFile(join(dirname(path), shard)))) missing.push(shard);
   if (missing.length > 0)
     throw new WorkError(
-      `${path}: ${missing.length} of its ${shards.length} files of weights are missing: ${formatNames(missing, 5)}; put them into the same folder`,
+      `${path}: ${missing.length} of its ${shards.length} shards are missing: ${formatNames(missing, 5)}; put them into the same folder`,
     );
   const opened: StoredWeights[] = [];
   const close = async (): Promise<void> => void (await Promise.all(opened.map((each) => each.close())));
@@ -78,11 +78,13 @@ async function openShards(path: string, isWanted: (name: string) => boolean): Pr
       opened.push(weights);
       for (const [name, tensor] of weights.tensors) {
         const first = holders.get(name);
-        if (first !== undefined) throw new WorkError(`${path}: ${name} stands in two of its files: ${first} and ${shard}`);
+        if (first !== undefined) throw new WorkError(`${path}: ${name} occurs in two of its shards: ${first} and ${shard}`);
         holders.set(name, shard);
         const expected = index.get(name);
         if (expected !== undefined && expected !== shard)
-          throw new WorkError(`${path}: ${name} should be in ${expected}, but is in ${shard}; were files of two models mixed?`);
+          throw new WorkError(
+            `${path}: ${name} should be in ${expected}, but is in ${shard}; are these shards of different models?`,
+          );
         tensors.set(name, tensor);
       }
       for (const [name, count] of weights.opaque) opaque.set(name, (opaque.get(name) ?? 0) + count);
@@ -90,12 +92,14 @@ async function openShards(path: string, isWanted: (name: string) => boolean): Pr
     }
     for (const [name, shard] of index)
       if (!tensors.has(name))
-        throw new WorkError(`${path}: ${name} should be in ${shard}, which does not hold it; were files of two models mixed?`);
+        throw new WorkError(
+          `${path}: ${name} should be in ${shard}, which does not hold it; are these shards of different models?`,
+        );
     const unlisted = [...tensors.keys()].filter((name) => !index.has(name));
     if (unlisted.length > 0)
-      warnings.push(`${basename(path)} does not list ${unlisted.length} tensors of its files: ${formatNames(unlisted, 5)}`);
+      warnings.push(`${basename(path)} does not list ${unlisted.length} tensors of its shards: ${formatNames(unlisted, 5)}`);
     const refused = new Map(opened.flatMap((each) => [...each.refused]));
-    return { format: `${opened[0]?.format ?? 'no format'}, ${shards.length} files`, tensors, refused, opaque, warnings, close };
+    return { format: `${opened[0]?.format ?? 'no format'}, ${shards.length} shards`, tensors, refused, opaque, warnings, close };
   } catch (error) {
     await close();
     throw error;
@@ -109,10 +113,10 @@ async function openShards(path: string, isWanted: (name: string) => boolean): Pr
  */
 export async function openWeights(path: string, isWanted: (name: string) => boolean): Promise<StoredWeights> {
   if (path.endsWith('.index.json')) return openShards(path, isWanted);
-  const file = await openRandomAccess(path, 'a file of weights (.pth or .safetensors)');
+  const file = await openRandomAccess(path, 'a weights file (.pth or .safetensors)');
   const start = await file.read(0, Math.min(file.sizeBytes, 32)).finally(() => file.close());
   if (new TextDecoder().decode(start).startsWith('version https://git-lfs'))
-    throw new WorkError(`${path}: a Git LFS pointer, not the file that it stands for; fetch that with 'git lfs pull'`);
+    throw new WorkError(`${path}: a Git LFS pointer; fetch the file with 'git lfs pull'`);
   // A safetensors file starts with the length of its JSON header, whatever its name is.
   return start[8] === 0x7b || path.endsWith('.safetensors') ? openOne(path) : openPyTorch(path, isWanted);
 }

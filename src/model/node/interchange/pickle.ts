@@ -91,7 +91,7 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
     return container;
   };
   const take = (length: number): number => {
-    if (length > bytes.length - at) refuse(`it announces ${length} bytes where ${bytes.length - at} are left; cut short?`);
+    if (length > bytes.length - at) refuse(`it states ${length} bytes where ${bytes.length - at} are left; truncated?`);
     at += length;
     return at - length;
   };
@@ -113,7 +113,7 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
   };
   const line = (): string => {
     const end = bytes.indexOf(0x0a, at);
-    if (end < 0) refuse('a line without an end; cut short?');
+    if (end < 0) refuse('a line without an end; truncated?');
     const found = text(end - at);
     at = end + 1;
     return found;
@@ -173,9 +173,9 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
   const isGlobal = (value: unknown): value is Global =>
     typeof value === 'object' && value !== null && rules.globals.get((value as Global).name) === value;
   const call = (callee: unknown, args: unknown): unknown => {
-    if (!Array.isArray(args)) return refuse('a call whose arguments are no tuple');
+    if (!Array.isArray(args)) return refuse('a call whose arguments are not a tuple');
     if (callee instanceof Opaque) return make(callee.name);
-    if (!isGlobal(callee)) return refuse('it calls what is no function');
+    if (!isGlobal(callee)) return refuse('a call of a non-function');
     if (!callee.call) return make(callee.name);
     return contain(attempt(callee.name, () => callee.call!(args)));
   };
@@ -183,13 +183,13 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
     const list = top();
     if (list instanceof Opaque) return;
     if (Array.isArray(list)) for (const item of items) list.push(item);
-    else refuse('APPEND to what is no list');
+    else refuse('APPEND to a non-list');
   };
   const setItems = (items: readonly unknown[]): void => {
     const target = top();
     if (target instanceof Opaque) target.items ??= new Map();
     const dict = target instanceof Opaque ? target.items : target;
-    if (!(dict instanceof Map) || items.length % 2 !== 0) refuse('SETITEM on what is no dict');
+    if (!(dict instanceof Map) || items.length % 2 !== 0) refuse('SETITEM on a non-dict');
     else for (let i = 0; i < items.length; i += 2) dict.set(items[i], items[i + 1]);
   };
   const remember = (index: number): void => void memo.set(index, top());
@@ -199,7 +199,7 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
   };
   const place = (): number => {
     const digits = line();
-    return /^\d{1,15}$/.test(digits) ? Number(digits) : refuse('a memo index that is no number');
+    return /^\d{1,15}$/.test(digits) ? Number(digits) : refuse('a memo index that is not a number');
   };
 
   for (let opcodes = 0; ; opcodes++) {
@@ -209,7 +209,7 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
     switch (opcode) {
       case 0x80: {
         const protocol = uint8();
-        if (protocol > 5) refuse(`protocol ${protocol}; known are 0 to 5`);
+        if (protocol > 5) refuse(`protocol ${protocol}; supported: 0 to 5`);
         break;
       }
       case 0x95: // FRAME: how much could be read ahead
@@ -370,7 +370,7 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
       }
       case 0x93: {
         const [name, module] = [pop(), pop()];
-        if (typeof name !== 'string' || typeof module !== 'string') return refuse('STACK_GLOBAL of what is no name');
+        if (typeof name !== 'string' || typeof module !== 'string') return refuse('STACK_GLOBAL of a non-name');
         stack.push(global(module, name));
         break;
       }
@@ -411,7 +411,8 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
       case 0x62: {
         // BUILD: attributes of what is known are of no use
         const [state, target] = [pop(), top()];
-        if (typeof target !== 'object' || target === null || Array.isArray(target)) refuse('BUILD on what takes no attributes');
+        if (typeof target !== 'object' || target === null || Array.isArray(target))
+          refuse('BUILD on an object without attributes');
         if (target instanceof Opaque && named.get(target.name) !== target) target.state = state;
         break;
       }
@@ -422,7 +423,7 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
         break;
       }
       default:
-        refuse(`opcode 0x${opcode.toString(16)}, which no checkpoint has; is it a file of torch.save?`);
+        refuse(`opcode 0x${opcode.toString(16)}, which no checkpoint has; was it saved by torch.save?`);
     }
   }
 }

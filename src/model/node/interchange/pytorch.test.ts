@@ -153,7 +153,7 @@ describe('files of torch.save', () => {
       ]);
     const { tensors } = await open(torchZip(dict(['wide', typed('uint16')]), [bytes]));
     expect(tensors.wide).toMatchObject({ dtype: 'U16', values: [1, 65535] });
-    expect(await failure(torchZip(dict(['narrow', typed('float8_e4m3fn')]), [bytes]))).toContain('narrow holds float8_e4m3fn');
+    expect(await failure(torchZip(dict(['narrow', typed('float8_e4m3fn')]), [bytes]))).toContain('narrow has type float8_e4m3fn');
     const { refused } = await open(torchZip(dict(['w', tensorOf(W)], ['odd', typed('uint16')], ['new', typed('float3')]), [W]));
     expect(refused).toEqual({ odd: 'the storage 0 in two types or lengths', new: 'a tensor of type torch.float3' });
   });
@@ -260,7 +260,7 @@ describe('what a checkpoint holds beside the tensors', () => {
     const { tensors, refused } = await open(torchZip(value, [W]));
     expect(Object.keys(tensors)).toEqual(['w']);
     expect(refused).toEqual({
-      sparse: 'it is made by torch._utils._rebuild_sparse_tensor, which is not known here and is never run',
+      sparse: 'it is made by torch._utils._rebuild_sparse_tensor, which is unknown and was not executed',
       outside: 'a tensor [7] with strides [1] at 0 of a storage of 6 elements',
       quantised: 'a storage of type torch.MysteryStorage',
     });
@@ -300,7 +300,7 @@ describe('where the state dict is', () => {
       isWanted,
     );
     expect(tensors).toEqual({ 'net.w': WANTED });
-    expect(warnings).toEqual(['the file holds these names also under ema; taken were those under state_dict']);
+    expect(warnings).toEqual(['the file has these names also under ema; using those under state_dict']);
   });
 
   it('in a module that was saved whole', async () => {
@@ -346,10 +346,10 @@ describe('files made to do harm', () => {
     ['containers without end', 'more than 1000000 dicts', raw(`](${'}'.repeat(1_000_001)}e.`)],
     ['opcodes without end', 'more than 4000000 opcodes', raw(`${'N0'.repeat(2_000_001)}N.`)],
     ['an argument list of a million', 'a state dict', raw(`cproject\nThing\n(${'N'.repeat(1_000_000)}tR.`)],
-    ['a huge string', 'announces 4294967295 bytes', raw('X\xff\xff\xff\xff.')],
+    ['a huge string', 'states 4294967295 bytes', raw('X\xff\xff\xff\xff.')],
     [
       'modules that hold each other twice',
-      'modules within modules',
+      'modules nested deeper',
       (() => {
         let text = 'cproject\nM\n)R}(X\x08\0\0\0_modules}ubq\x01';
         for (let level = 1; level < 60; level++) {
@@ -362,7 +362,7 @@ describe('files made to do harm', () => {
     ['a dict that holds itself', 'a state dict', raw('}q\x01X\x01\0\0\0ah\x01s.')],
     [
       'a module that holds itself',
-      'modules within modules',
+      'modules nested deeper',
       raw('cproject\nM\n)Rq\x01}(X\x08\0\0\0_modules}X\x01\0\0\0ah\x01sub.'),
     ],
   ])('%s', async (_, reason, bytes) => {
@@ -371,7 +371,7 @@ describe('files made to do harm', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(4 * bytes.length + 500e6);
   });
 
-  it('a pickle, but not of torch.save', async () => {
-    expect(await failure(pickleByHand(plain, 4))).toContain('a pickle, but not of torch.save');
+  it('a pickle, but not saved by torch.save', async () => {
+    expect(await failure(pickleByHand(plain, 4))).toContain('a pickle, but not saved by torch.save');
   });
 });

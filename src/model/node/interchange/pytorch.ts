@@ -122,7 +122,7 @@ function tensorOf(stored: unknown, offset: unknown, shape: unknown, strides: unk
   const part = stored instanceof Storage ? new StoragePart(stored, 0, stored.count) : stored;
   if (!(part instanceof StoragePart)) throw new Error('a tensor without a storage');
   if (!isCount(offset) || !isCounts(shape) || !isCounts(strides) || shape.length !== strides.length)
-    throw new Error('a tensor whose offset, size and strides are no such numbers');
+    throw new Error('a tensor with an invalid offset, size or strides');
   const { storage } = part;
   const elements = type ?? storage.type;
   const count = Math.floor((part.count * storage.type.bytes) / elements.bytes);
@@ -166,11 +166,11 @@ const reconstructed = ([type, , state]: readonly unknown[]): Opaque => {
 /** Bytes as protocols before 3 write them. */
 const encoded = ([text]: readonly unknown[]): unknown => text;
 const collected = ([items]: readonly unknown[]): unknown => {
-  if (items !== undefined && !Array.isArray(items)) throw new Error('a collection of what is no list');
+  if (items !== undefined && !Array.isArray(items)) throw new Error('a collection of a non-list');
   return items ?? [];
 };
 const size = ([sizes]: readonly unknown[]): readonly number[] => {
-  if (!isCounts(sizes)) throw new Error('a torch.Size of what are no sizes');
+  if (!isCounts(sizes)) throw new Error('a torch.Size of invalid sizes');
   return sizes;
 };
 
@@ -211,7 +211,7 @@ function rulesFor(storages: Map<string, Storage>): PickleRules {
       copied += items?.size ?? 0;
     } else {
       if (!Array.isArray(items) || !items.every((pair) => Array.isArray(pair) && pair.length === 2))
-        throw new Error('an OrderedDict of what are no pairs');
+        throw new Error('an OrderedDict of non-pairs');
       copied += items.length;
     }
     if (copied > MAX_COPIED_PAIRS)
@@ -278,8 +278,7 @@ interface StateDict {
 
 const entriesOf = (value: unknown): Map<unknown, unknown> | undefined =>
   value instanceof Map ? value : value instanceof Opaque ? value.items : undefined;
-const reasonOf = ({ name, reason }: Opaque): string =>
-  reason ?? `it is made by ${name}, which is not known here and is never run`;
+const reasonOf = ({ name, reason }: Opaque): string => reason ?? `it is made by ${name}, which is unknown and was not executed`;
 
 /** Every set of tensors within reach of the top, and of modules that were saved whole. */
 function findStateDicts(value: unknown, path: string): StateDict[] {
@@ -298,8 +297,7 @@ function findStateDicts(value: unknown, path: string): StateDict[] {
       const own = entriesOf(state.get(kind)) ?? [];
       looks += 1 + ('size' in own ? own.size : 0);
       // one module that holds another twice, and that a third twice, and so on: more names than memory
-      if (depth > MAX_DEPTH || looks > MAX_LOOKS)
-        throw new WorkError(`${path}: modules within modules, more than any network has`);
+      if (depth > MAX_DEPTH || looks > MAX_LOOKS) throw new WorkError(`${path}: modules nested deeper than in any network`);
       for (const [name, each] of own) add(dict, `${prefix}${String(name)}`, each);
     }
     for (const [name, each] of entriesOf(state.get('_modules')) ?? [])
@@ -345,7 +343,7 @@ function findStateDict(
     : value instanceof Tensor
       ? 'one tensor'
       : value instanceof Opaque
-        ? `one object of ${value.name}${value.reason === undefined ? '' : ` (${value.reason})`}, which is not known here and is never run`
+        ? `one object of ${value.name}${value.reason === undefined ? '' : ` (${value.reason})`}, which is unknown and was not executed`
         : 'something else';
   throw new WorkError(
     `${path}: expected a state dict, alone or under a name as ${WRAPPINGS.slice(0, 4).join(', ')}; found ${found}. Save model.state_dict() with torch.save`,
@@ -358,7 +356,7 @@ function valuesOf(
   bytes: Uint8Array,
   refuse: (reason: string) => never,
 ): Float32Array {
-  if (!dtype) return refuse(`holds ${name}, which is not read here`);
+  if (!dtype) return refuse(`contains ${name}, which is not supported`);
   const count = product(shape);
   if (count === 0) return new Float32Array();
   // elements from the first to the last that belong to it
@@ -403,7 +401,7 @@ async function readZip(file: RandomAccessFile): Promise<Contents> {
   const archive = await openZip(file);
   const pickles = [...archive.entries.keys()].filter((name) => /^([^/]+\/)?data\.pkl$/.test(name));
   if (pickles.length !== 1)
-    return refuse(`a zip file, but not one of torch.save: expected one entry NAME/data.pkl, found ${pickles.length}`);
+    return refuse(`a zip file, but not saved by torch.save: expected one entry NAME/data.pkl, found ${pickles.length}`);
   const root = pickles[0]!.slice(0, -'data.pkl'.length);
   if (archive.entries.has(`${root}constants.pkl`))
     refuse('a TorchScript program; expected a state dict. Save torch.jit.load(FILE).state_dict() with torch.save');
@@ -452,20 +450,22 @@ async function readStream(file: RandomAccessFile): Promise<Contents> {
   next();
   const { value: protocol } = next();
   if (protocol !== STREAM_PROTOCOL)
-    refuse(`version ${typeof protocol === 'number' ? protocol : 'unknown'} of torch.save's format; known is ${STREAM_PROTOCOL}`);
+    refuse(
+      `version ${typeof protocol === 'number' ? protocol : 'unknown'} of torch.save's format; supported: ${STREAM_PROTOCOL}`,
+    );
   // About the machine that wrote it. Whatever that was, the storages are little-endian (torch/csrc/serialization.cpp).
   next();
   const { value, opaque } = next();
   const { value: keys } = next();
-  if (!Array.isArray(keys) || keys.length !== storages.size) return refuse('damaged: its list of storages does not fit');
+  if (!Array.isArray(keys) || keys.length !== storages.size) return refuse('damaged: inconsistent list of storages');
   const places = new Map<Storage, number>();
   for (const key of keys) {
     const storage = storages.get(key as string);
-    if (!storage || places.has(storage)) return refuse('damaged: its list of storages does not fit');
-    if (at + 8 + storage.sizeBytes > file.sizeBytes) refuse(`cut short: the storage ${key} ends after the file`);
+    if (!storage || places.has(storage)) return refuse('damaged: inconsistent list of storages');
+    if (at + 8 + storage.sizeBytes > file.sizeBytes) refuse(`truncated: the storage ${key} ends after the file`);
     const length = await file.read(at, 8);
     if (new DataView(length.buffer).getBigInt64(0, true) !== BigInt(storage.count))
-      refuse(`damaged: the storage ${key} has another length than its tensors say`);
+      refuse(`damaged: the storage ${key} differs in length from what its tensors need`);
     places.set(storage, at + 8);
     at += 8 + storage.sizeBytes;
   }
@@ -491,8 +491,8 @@ function describeOther(start: Uint8Array): string {
   if (new TextDecoder().decode(start.subarray(257, 262)) === 'ustar')
     return 'a tar file, as PyTorch before 0.1.10 saved them; load it in PyTorch and save its state dict again';
   if (start[0] === 0x80 && start[1]! <= 5)
-    return 'a pickle, but not of torch.save; load it in a program that trusts it and save model.state_dict() with torch.save';
-  return 'not a file of torch.save (neither a zip nor the format of before 1.6); expected .pth or .safetensors';
+    return 'a pickle, but not saved by torch.save; load it in a program that trusts it and save model.state_dict() with torch.save';
+  return 'not saved by torch.save (neither a zip nor the format before PyTorch 1.6); expected .pth or .safetensors';
 }
 
 /**
@@ -501,7 +501,7 @@ function describeOther(start: Uint8Array): string {
  * @throws WorkError naming file and reason: no such file, another or a damaged one, or no tensors in it
  */
 export async function openPyTorch(path: string, isWanted: (name: string) => boolean = () => true): Promise<StoredWeights> {
-  const file = await openRandomAccess(path, 'a file of torch.save');
+  const file = await openRandomAccess(path, 'a file saved by torch.save');
   try {
     const start = await file.read(0, Math.min(file.sizeBytes, 4096));
     const isZip = start[0] === 0x50 && start[1] === 0x4b;
@@ -530,7 +530,7 @@ export async function openPyTorch(path: string, isWanted: (name: string) => bool
       opaque,
       warnings: others.map(
         (other) =>
-          `the file holds these names also under ${other.path.join('.') || 'its top'}; taken were those under ${dict.path.join('.') || 'its top'}`,
+          `the file has these names also under ${other.path.join('.') || 'its top level'}; using those under ${dict.path.join('.') || 'its top level'}`,
       ),
       close: () => file.close(),
     };

@@ -122,9 +122,9 @@ describe('export and import', () => {
 
   it('says what is missing or does not go together', async () => {
     await writeTinyModel(at('made'));
-    await expect(exportModel({ model: at('made') })).rejects.toThrow('say what to write');
+    await expect(exportModel({ model: at('made') })).rejects.toThrow('no output chosen');
     await expect(exportModel({ model: at('made'), pth: at('x'), size: [8, 8, 8] })).rejects.toThrow('`size`');
-    await expect(exportModel({ model: at('made'), pth: folder })).rejects.toThrow('name a file');
+    await expect(exportModel({ model: at('made'), pth: folder })).rejects.toThrow('is a folder; expected a file');
     await expect(importWeights({ file: at('made'), out: at('made') })).rejects.toThrow('exists already');
     expect(await failure(importWeights({ file: at('none.pth'), out: at('out') }))).toContain('no such file');
     expect(await readdir(folder)).toEqual(['made']);
@@ -159,7 +159,7 @@ describe('weights in several files', () => {
     const index = await shards(kind);
     for (const file of [index, at('shards')]) {
       const report = await importWeights({ file, out: at('back') });
-      expect(report.format).toMatch(/, 2 files$/);
+      expect(report.format).toMatch(/, 2 shards$/);
       expect(report.file).toBe(index);
       const made = await readModel(at('made'));
       expect(sameTensors((await readModel(at('back'))).parameters.values(), made.parameters.values())).toBe(true);
@@ -168,7 +168,7 @@ describe('weights in several files', () => {
   });
 
   it.each<[string, (index: { weight_map: Record<string, unknown> }) => unknown]>([
-    ['1 of its 2 files of weights are missing: model-2.safetensors', () => rm(at('shards/model-2.safetensors'))],
+    ['1 of its 2 shards are missing: model-2.safetensors', () => rm(at('shards/model-2.safetensors'))],
     [
       `${LAST} should be in model-1.safetensors, but is in model-2.safetensors`,
       ({ weight_map: map }) => {
@@ -182,26 +182,26 @@ describe('weights in several files', () => {
       },
     ],
     [
-      'stands in two of its files: model-1.safetensors and model-3.safetensors',
+      'occurs in two of its shards: model-1.safetensors and model-3.safetensors',
       async ({ weight_map: map }) => {
         await cp(at('shards/model-1.safetensors'), at('shards/model-3.safetensors'));
         map.other = 'model-3.safetensors';
       },
     ],
     [
-      'expected the name of a file in the same folder',
+      'expected a file name in the same folder',
       ({ weight_map: map }) => {
         map[LAST] = '../made/model.safetensors';
       },
     ],
     [
-      'expected the name of a file in the same folder',
+      'expected a file name in the same folder',
       ({ weight_map: map }) => {
         map[LAST] = '..\\x';
       },
     ],
     [
-      'is in 7; expected the name',
+      'is in 7; expected a file name',
       ({ weight_map: map }) => {
         map[LAST] = 7;
       },
@@ -232,7 +232,7 @@ describe('weights in several files', () => {
   it('an index that is no JSON, and a tensor that it does not list', async () => {
     const file = await shards('safetensors', ({ weight_map: map }) => void delete map[LAST]);
     expect((await importWeights({ file, out: at('out') })).warnings[0]).toBe(
-      `model.safetensors.index.json does not list 1 tensors of its files: ${LAST}`,
+      `model.safetensors.index.json does not list 1 tensors of its shards: ${LAST}`,
     );
     await writeFile(file, '{"weight_map": ');
     expect(await failure(importWeights({ file, out: at('other') }))).toContain(
@@ -270,7 +270,7 @@ describe('import refuses', () => {
         tensors.set('b', { name: tensors.get('unet.inc.double_conv.0.bias')!.name, shape: [7], data: new Float32Array(7) }) &&
         tensors.delete('unet.inc.double_conv.0.bias'),
     ],
-    ['no tensor is called inc.double_conv.0.weight', (tensors) => tensors.clear()],
+    ['no tensor named inc.double_conv.0.weight', (tensors) => tensors.clear()],
     [
       'unet.down3.maxpool_conv.1.double_conv.0.weight is missing',
       (tensors) => tensors.delete('unet.down3.maxpool_conv.1.double_conv.0.weight'),
@@ -279,7 +279,7 @@ describe('import refuses', () => {
       'channels 24, 8, 16, 32, 64; gvsl has 32-64-128-256-512',
       (tensors) => tensors.set(FIRST, { name: FIRST, shape: [24, 1, 1, 1, 1], data: new Float32Array(24) }),
     ],
-    ['holds 2 networks', (tensors) => tensors.set('t', { ...tensors.get(FIRST)!, name: `other.${FIRST}` })],
+    ['contains 2 networks', (tensors) => tensors.set('t', { ...tensors.get(FIRST)!, name: `other.${FIRST}` })],
     ['fc.weight has 0 outputs', (tensors) => tensors.set('fc', { name: 'fc.weight', shape: [0, 64], data: new Float32Array() })],
   ])('%s', async (reason, change) => {
     expect(await reading(await changed(change))).toContain(reason);
@@ -291,7 +291,7 @@ describe('import refuses', () => {
     });
     const { warnings, prefix } = await importWeights({ file, out: at('out') });
     expect(prefix).toBe('');
-    expect(warnings[0]).toMatch(/holds 2 networks .*; taken was that of unet\.inc/);
+    expect(warnings[0]).toMatch(/contains 2 networks .*; using that of unet\.inc/);
   });
 
   it('nothing that is merely unknown: it is listed', async () => {
@@ -312,7 +312,7 @@ describe('import refuses', () => {
     await writeFile(at('lfs.pth'), 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n');
     expect(await reading(at('lfs.pth'))).toContain('Git LFS pointer');
     await writeFile(at('page.pth'), '<!doctype html>');
-    expect(await reading(at('page.pth'))).toContain('not a file of torch.save');
+    expect(await reading(at('page.pth'))).toContain('not saved by torch.save');
     await mkdir(at('empty'));
     expect(await reading(at('empty'))).toContain('neither a model folder');
   });
@@ -372,8 +372,8 @@ describe('import refuses', () => {
       'a tensor [2000000000, 2000000000]',
       () => withPickle(dict(tensor(storage(4), 0, [2e9, 2e9], [0, 0])), { 0: new Uint8Array(16) }),
     ],
-    ['no such numbers', () => withPickle(dict(tensor(storage(4), -1, [4], [1])), { 0: new Uint8Array(16) })],
-    ['no such numbers', () => withPickle(dict(tensor(storage(4), 0, [4], [1, 1])), { 0: new Uint8Array(16) })],
+    ['invalid offset, size or strides', () => withPickle(dict(tensor(storage(4), -1, [4], [1])), { 0: new Uint8Array(16) })],
+    ['invalid offset, size or strides', () => withPickle(dict(tensor(storage(4), 0, [4], [1, 1])), { 0: new Uint8Array(16) })],
     ['a tensor without a storage', () => withPickle(dict(tensor('N', 0, [4], [1])))],
     ['a persistent id that names no storage', () => withPickle(dict(tensor(storage(-4), 0, [4], [1])))],
     [
@@ -384,7 +384,7 @@ describe('import refuses', () => {
           { 0: new Uint8Array(16) },
         ),
     ],
-    ['an OrderedDict of what are no pairs', () => withPickle(`ccollections\nOrderedDict\n${tuple(`(${int(1)}l`)}R.`)],
+    ['an OrderedDict of non-pairs', () => withPickle(`ccollections\nOrderedDict\n${tuple(`(${int(1)}l`)}R.`)],
     ['expected a state dict', () => withPickle('}.')],
     ['found a dict with optimizer', () => withPickle(`}${text('optimizer')}}s.`)],
   ])('a pickle that %s', async (reason, make) => {

@@ -61,12 +61,12 @@ describe('zip', () => {
     ['is compressed (method 77)', [{ name: 'a', data: DATA, method: 77 }]],
     ['is encrypted', [{ name: 'a', data: DATA, flags: 1 }]],
     ['is encrypted', [{ name: 'a', data: DATA, method: 99 }]],
-    ['stands in it twice', [...entries, { name: 'a/one', data: DATA }]],
+    ['duplicate entry', [...entries, { name: 'a/one', data: DATA }]],
     ['CRC-32', [{ name: 'a', data: DATA, crc: 7 }]],
     ['stored as 5', [{ name: 'a', data: DATA, sizeBytes: 4_000_000_000 }]],
     ['outside the file', [{ name: 'a', data: DATA, sizeBytes: 4_000_000_000, storedBytes: 4_000_000_000 }]],
     ['outside the file', [{ name: 'a', data: DATA, offset: 1000 }]],
-    ['not where the directory says', [{ name: 'a', data: new Uint8Array(100), offset: 1, sizeBytes: 5, storedBytes: 5 }]],
+    ['not at its position in the directory', [{ name: 'a', data: new Uint8Array(100), offset: 1, sizeBytes: 5, storedBytes: 5 }]],
     [
       'overlap',
       [
@@ -81,18 +81,18 @@ describe('zip', () => {
         { name: 'b', data: DATA, offset: 0 },
       ],
     ],
-    ['another name where its data stand', [{ name: 'a', data: DATA, localName: 'b' }]],
+    ['a different name at its data', [{ name: 'a', data: DATA, localName: 'b' }]],
     ['leaves its folder', [{ name: '../a', data: DATA }]],
     ['leaves its folder', [{ name: '/a', data: DATA }]],
     ['leaves its folder', [{ name: 'C:a', data: DATA }]],
     ['leaves its folder', [{ name: 'a\\b', data: DATA }]],
     ['leaves its folder', [{ name: 'a\0b', data: DATA }]],
     ['not UTF-8', [{ name: Buffer.of(0xff, 0xfe), data: DATA }]],
-    ['announces 3 entries and holds 2', entries, { count: 3 }],
+    ['states 3 entries and contains 2', entries, { count: 3 }],
     ['outside the file', entries, { directoryBytes: 4_000_000 }],
     ['more than any network needs', entries, { directoryBytes: 4_000_000_000 }],
     ['outside the file', entries, { directoryOffset: 4_000_000 }],
-    ['announces 2 entries and holds 0', entries, { directoryOffset: 0 }],
+    ['states 2 entries and contains 0', entries, { directoryOffset: 0 }],
   ])('refuses by name and reason: %s', async (reason, made, end) => {
     const failure = await readAll(zipByHand(made, end)).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(WorkError);

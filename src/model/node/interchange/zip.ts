@@ -52,7 +52,7 @@ async function findDirectory(
   let at = tailBytes - END_BYTES;
   // The record ends with a comment of the length that it says, and the file with the comment.
   while (at >= 0 && !(tail.getUint32(at, true) === END && tail.getUint16(at + 20, true) === tailBytes - at - END_BYTES)) at--;
-  if (at < 0) return refuse('it has no directory at its end; cut short?');
+  if (at < 0) return refuse('it has no directory at its end; truncated?');
   const locator = at - END_64_LOCATOR_BYTES;
   if (locator < 0 || tail.getUint32(locator, true) !== END_64_LOCATOR)
     return {
@@ -61,7 +61,7 @@ async function findDirectory(
       offset: tail.getUint32(at + 16, true),
     };
   const end64 = uint64(tail, locator + 8);
-  if (end64 > file.sizeBytes - END_64_BYTES) refuse('its zip64 record lies outside the file; cut short?');
+  if (end64 > file.sizeBytes - END_64_BYTES) refuse('its zip64 record lies outside the file; truncated?');
   const record = viewOf(await file.read(end64, END_64_BYTES));
   if (record.getUint32(0, true) !== END_64) refuse('its zip64 record is damaged');
   return { count: uint64(record, 32), sizeBytes: uint64(record, 40), offset: uint64(record, 48) };
@@ -107,11 +107,11 @@ export async function openZip(file: RandomAccessFile): Promise<ZipArchive> {
   const refuse = (reason: string): never => {
     throw new WorkError(`${file.path}: damaged zip file: ${reason}`);
   };
-  if (file.sizeBytes < END_BYTES) refuse(`${file.sizeBytes} bytes are too few`);
+  if (file.sizeBytes < END_BYTES) refuse(`too small (${file.sizeBytes} bytes)`);
   const directory = await findDirectory(file, refuse);
   if (directory.sizeBytes > MAX_DIRECTORY_BYTES)
     refuse(`its directory takes ${directory.sizeBytes} bytes, more than any network needs`);
-  if (directory.offset + directory.sizeBytes > file.sizeBytes) refuse('its directory lies outside the file; cut short?');
+  if (directory.offset + directory.sizeBytes > file.sizeBytes) refuse('its directory lies outside the file; truncated?');
   const bytes = await file.read(directory.offset, directory.sizeBytes);
   const view = viewOf(bytes);
   const entries = new Map<string, ZipEntry>();
@@ -119,7 +119,7 @@ export async function openZip(file: RandomAccessFile): Promise<ZipArchive> {
   let at = 0;
   for (let i = 0; i < directory.count; i++) {
     if (at + DIRECTORY_ENTRY_BYTES > bytes.length || view.getUint32(at, true) !== DIRECTORY_ENTRY)
-      refuse(`its directory announces ${directory.count} entries and holds ${i}`);
+      refuse(`its directory states ${directory.count} entries and contains ${i}`);
     const [nameBytes, extraBytes, commentBytes] = [28, 30, 32].map((field) => view.getUint16(at + field, true)) as [
       number,
       number,
@@ -127,14 +127,14 @@ export async function openZip(file: RandomAccessFile): Promise<ZipArchive> {
     ];
     const nameAt = at + DIRECTORY_ENTRY_BYTES;
     const end = nameAt + nameBytes + extraBytes + commentBytes;
-    if (end > bytes.length) refuse('its directory is cut short');
+    if (end > bytes.length) refuse('its directory is truncated');
     const name = nameOf(bytes.subarray(nameAt, nameAt + nameBytes)) ?? refuse(`entry ${i + 1} has a name that is not UTF-8`);
     if (/^\/|^[A-Za-z]:|\\|\0|(^|\/)\.\.(\/|$)/.test(name))
       refuse(`the entry ${quoteJson(name)} has a name that leaves its folder`);
     const [flags, method] = [view.getUint16(at + 8, true), view.getUint16(at + 10, true)];
     const refusal =
       (flags & 1) !== 0 || method === 99
-        ? 'encrypted; expected a file as torch.save writes it'
+        ? 'encrypted; expected a file written by torch.save'
         : method !== 0
           ? `compressed (${METHODS[method] ?? `method ${method}`}), which torch.save never does; save the file with torch.save again`
           : undefined;
@@ -145,8 +145,8 @@ export async function openZip(file: RandomAccessFile): Promise<ZipArchive> {
     if (refusal === undefined && sizeBytes !== storedBytes)
       refuse(`the entry ${name} has ${sizeBytes} bytes, stored as ${storedBytes}`);
     if (offset + LOCAL_HEADER_BYTES + nameBytes + storedBytes > directory.offset)
-      refuse(`the entry ${name} lies outside the file; cut short?`);
-    if (entries.has(name)) refuse(`the entry ${name} stands in it twice`);
+      refuse(`the entry ${name} lies outside the file; truncated?`);
+    if (entries.has(name)) refuse(`duplicate entry ${name}`);
     entries.set(name, { name, sizeBytes, crc: view.getUint32(at + 16, true), offset, refusal });
     ranges.push({ name, offset, end: offset + LOCAL_HEADER_BYTES + nameBytes + storedBytes });
     at = end;
@@ -162,9 +162,9 @@ export async function openZip(file: RandomAccessFile): Promise<ZipArchive> {
       const nameBytes = header.getUint16(26, true);
       const start = offset + LOCAL_HEADER_BYTES + nameBytes + header.getUint16(28, true);
       if (header.getUint32(0, true) !== LOCAL_HEADER || start + sizeBytes > directory.offset)
-        refuse(`the entry ${name} is not where the directory says`);
+        refuse(`the entry ${name} is not at its position in the directory`);
       if (nameOf(await file.read(offset + LOCAL_HEADER_BYTES, nameBytes)) !== name)
-        refuse(`the entry ${name} has another name where its data stand`);
+        refuse(`the entry ${name} has a different name at its data`);
       const data = await file.read(start, sizeBytes);
       const found = crc32(data);
       if (found !== crc) refuse(`the entry ${name} has the CRC-32 ${found.toString(16)}, the directory says ${crc.toString(16)}`);

@@ -7,7 +7,7 @@ import { isNegative, splitForTask, type TaskSplit } from './split.ts';
 /** '5 subjects', '5 subjects (2 of them negatives)'. */
 export function counted(subjects: readonly Subject[]): string {
   const negatives = subjects.filter(isNegative).length;
-  return `${subjects.length} subjects${negatives > 0 ? ` (${negatives} of them without any label: negatives)` : ''}`;
+  return `${subjects.length} subjects${negatives > 0 ? ` (${negatives} of them negative, without any label)` : ''}`;
 }
 
 /** What a training is made of. @throws UsageError for a cohort without such labels, or a split that is none */

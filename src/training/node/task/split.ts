@@ -52,7 +52,7 @@ async function splitByFile(file: string, cohort: Cohort, task: TransferConfigura
       const before = seen.get(id);
       if (before !== undefined)
         throw new UsageError(
-          `data.split ${file}: subject '${id}' is in ${before === part ? `${part} twice` : `${before} and in ${part}`}; each may be in one part only`,
+          `data.split ${file}: subject '${id}' is in ${before === part ? `${part} twice` : `${before} and in ${part}`}; each subject may be in one part only`,
         );
       seen.set(id, part);
       if (!isLabelled(subject, task))
@@ -134,11 +134,11 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
   const { training } = split;
   if (training.length === 0)
     throw new UsageError(
-      `${cohort.folder}: of ${labelled.length} labelled subjects none is left to train with; lower data.validation or data.test`,
+      `${cohort.folder}: no training subjects left of ${labelled.length} labelled ones; lower data.validation or data.test`,
     );
   if (data.labels === 'all') return split;
   if (data.labels > training.length)
-    throw new UsageError(`\`data.labels\` ${data.labels}: only ${training.length} labelled subjects are left to train with`);
+    throw new UsageError(`\`data.labels\` ${data.labels}: only ${training.length} labelled subjects are left for training`);
   // by the run's own seed, so that runs of several seeds differ in whom they learn from, and methods of one seed do not
   const drawn = Array.from(randomStream(seed, 'labels', task).permutation(training.length), (i) => training[i]!);
   const order = mixed(drawn, (subject) => task === 'segmentation' && isNegative(subject));

@@ -32,12 +32,12 @@ function differences(
   if (!preprocessing) return [];
   const { modality, spacingMm, intensity } = cohort.options;
   const found: string[] = [];
-  if (preprocessing.modality !== modality) found.push(`it learned from ${preprocessing.modality}, the cohort is ${modality}`);
+  if (preprocessing.modality !== modality) found.push(`it was trained on ${preprocessing.modality}, the cohort is ${modality}`);
   if (preprocessing.spacingMm.some((mm, k) => Math.abs(mm - spacingMm[k]!) > 1e-3))
-    found.push(`it learned at ${preprocessing.spacingMm.join(' x ')} mm, the cohort is at ${spacingMm.join(' x ')} mm`);
+    found.push(`it was trained at ${preprocessing.spacingMm.join(' x ')} mm, the cohort is at ${spacingMm.join(' x ')} mm`);
   if (modality === 'mr' && preprocessing.intensity !== intensity)
     found.push(`intensities were scaled by ${preprocessing.intensity}, the cohort's by ${intensity}`);
-  return found.map((difference) => `the model it starts from: ${difference}`);
+  return found.map((difference) => `initial model: ${difference}`);
 }
 
 /**
@@ -57,7 +57,7 @@ export async function startOf(cohort: Cohort, configuration: TransferConfigurati
   const { width } = source.configuration.architecture;
   architectureOf(source.configuration, folder);
   if (model.width !== 'auto' && model.width !== width)
-    throw new UsageError(`\`model.width\` ${model.width}: the model ${folder} has width ${width}; leave it out`);
+    throw new UsageError(`\`model.width\` ${model.width}: the model ${folder} has width ${width}; omit it`);
   const architecture = scaledArchitecture(width, heads);
   const table = parameterTable(architecture);
   const parameters = initialParameters(table, seed);
@@ -66,7 +66,7 @@ export async function startOf(cohort: Cohort, configuration: TransferConfigurati
     const tensor = source.parameters.get(parameter.name);
     if (tensor?.shape.join() !== parameter.shape.join())
       throw new WorkError(
-        `${folder}: expected ${parameter.name} [${parameter.shape.join(', ')}], found ${tensor ? `[${tensor.shape.join(', ')}]` : 'none'}: its backbone cannot serve this task${task.kind === 'segmentation' && source.configuration.architecture.heads.classification !== undefined ? ' (a classifier has no decoder)' : ''}`,
+        `${folder}: expected ${parameter.name} [${parameter.shape.join(', ')}], found ${tensor ? `[${tensor.shape.join(', ')}]` : 'none'}: its backbone cannot be used for this task${task.kind === 'segmentation' && source.configuration.architecture.heads.classification !== undefined ? ' (a classifier has no decoder)' : ''}`,
       );
     valuesOf(parameters, parameter).set(tensor.data);
   }

@@ -25,11 +25,11 @@ export async function taskOf(cohort: Cohort, configuration: TransferConfiguratio
   const present = [...new Set(labelled.flatMap(({ labelCodes }) => labelCodes ?? []))].sort((a, b) => a - b);
   const wanted = data.labelCodes === 'all' ? present.filter((code) => code !== 0) : [...new Set(data.labelCodes)];
   if (present.every((code) => code === 0))
-    throw new UsageError(`${cohort.folder}: its ${labelled.length} label maps are all empty: there is nothing to tell apart`);
+    throw new UsageError(`${cohort.folder}: all of its ${labelled.length} label maps are empty: there are no classes to learn`);
   const unknown = wanted.filter((code) => code === 0 || !present.includes(code));
   if (unknown.length > 0)
     throw new UsageError(
-      `data.labelCodes: ${unknown.join(', ')}: ${unknown.includes(0) ? '0 is the background and always a class' : `no label map of ${cohort.folder} holds it`}; there are ${present.filter((code) => code !== 0).join(', ')}`,
+      `data.labelCodes: ${unknown.join(', ')}: ${unknown.includes(0) ? '0 is the background, which is always a class' : `not in any label map of ${cohort.folder}`}; available: ${present.filter((code) => code !== 0).join(', ')}`,
     );
   const names = await readLabelNames(cohort);
   const named = wanted.map((code) => ({ code, name: names.get(code) ?? `label ${code}` }));

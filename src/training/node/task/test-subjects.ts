@@ -32,7 +32,7 @@ export async function testBest(
 ): Promise<TestResult> {
   const state = (await readCheckpoint(out, 'best')) ?? (await readCheckpoint(out, 'last'))!;
   await session.writeState(STATES.parameters, flatTensor(table, state.parameters, out));
-  progress.say(`testing the state of step ${state.state.step} on ${tested.length} subjects`);
+  progress.say(`testing the checkpoint of step ${state.state.step} on ${tested.length} subjects`);
   const subjects = await evaluateSubjects(session, cohort, tested, task, configuration.inference.overlap);
   const result: TestResult = { step: state.state.step, summary: summarizeScores(subjects, task), subjects };
   await writeFileAtomic(join(out, TEST_FILE), jsonText({ run: identity, task, ...result }));

@@ -83,9 +83,9 @@ export async function train(call: TrainCall): Promise<TrainResult> {
       bytesBeside(flatLength, size, samples, task) +
       (fromFeatures ? featureBytes(split.training, scaledArchitecture(width, heads).widths[8]!) : 0),
     about: {
-      cohort: `${call.cohort}: ${counted(split.training)} to train with, ${counted(split.validation)} to validate, ${counted(split.test)} to test`,
+      cohort: `${call.cohort}: ${counted(split.training)} for training, ${counted(split.validation)} for validation, ${counted(split.test)} for testing`,
       classes: classes.join(', '),
-      start: `${configuration.init}, ${frozen ? 'backbone frozen' : 'everything trained'}`,
+      start: `${configuration.init}, ${frozen ? 'backbone frozen' : 'all parameters trained'}`,
     },
     warnings: start.warnings,
     start: start.parameters,

@@ -26,7 +26,7 @@ import { splitForTask } from './split.ts';
 import { classIndices, taskOf } from './task.ts';
 import { train } from './train.ts';
 
-const expectedChannel = 'a further channel of its subject: left out, one channel is used (_0000)';
+const expectedChannel = 'skipped: another channel of its subject; one channel is used (_0000)';
 
 let folder: string;
 const at = (...names: string[]): string => join(folder, ...names);
@@ -112,7 +112,7 @@ describe('splitForTask', () => {
   it('refuses more labels than there are, a subject in two parts, and subjects that are not there', async () => {
     const cohort = await openCohort(at('cohort'));
     await expect(splitForTask(cohort, data({ labels: 5 }))).rejects.toThrow('only 4 labelled subjects');
-    await expect(splitForTask(cohort, data({ validation: 6, test: 2 }))).rejects.toThrow('none is left to train with');
+    await expect(splitForTask(cohort, data({ validation: 6, test: 2 }))).rejects.toThrow('no training subjects left');
     const file = at('split.json');
     const withFile = (document: unknown) =>
       writeFile(file, JSON.stringify(document)).then(() => splitForTask(cohort, data({ split: file })));
@@ -122,7 +122,7 @@ describe('splitForTask', () => {
     await expect(withFile({ training: ['nobody'] })).rejects.toThrow("there is no subject 'nobody'");
     await expect(withFile({ training: [] })).rejects.toThrow('expected {"training"');
     await writeFile(file, '{"training": ["tiny_0"], "training": ["tiny_1"]}');
-    await expect(splitForTask(cohort, data({ split: file }))).rejects.toThrow('"training" stands in it more than once');
+    await expect(splitForTask(cohort, data({ split: file }))).rejects.toThrow('"training" occurs more than once');
     expect((await withFile({ training: ['tiny_0'], test: ['tiny_1'] })).test.map(({ id }) => id)).toEqual(['tiny_1']);
   });
 });
@@ -132,7 +132,7 @@ describe('taskOf', () => {
     const cohort = await openCohort(at('cohort'));
     const task = await taskOf(cohort, configured());
     expect(task).toMatchObject({ kind: 'segmentation', labels: [{ code: 0 }, { code: 500, name: 'label 500' }] });
-    await expect(taskOf(cohort, configured({}, { labelCodes: [420] }))).rejects.toThrow('no label map of');
+    await expect(taskOf(cohort, configured({}, { labelCodes: [420] }))).rejects.toThrow('not in any label map of');
     await expect(taskOf(cohort, configured({}, { labelCodes: [0] }))).rejects.toThrow('0 is the background');
     expect(await taskOf(cohort, configured({ task: 'classification' }))).toMatchObject({ classes: ['healthy', 'ill'] });
     if (task.kind !== 'segmentation') throw new Error('not a segmentation');
@@ -348,11 +348,11 @@ describe('applying a model', () => {
     const report = await segmenting(['bids'], 'bids-labels');
     expect(report).toMatchObject({ images: [{ name: 'p' }], failed: [] });
     expect(report.warnings).toEqual([
-      expect.stringMatching(/p_seg\.nii\.gz: .*label map.*: left out \(to have it done, name the file itself\)/),
+      expect.stringMatching(/p_seg\.nii\.gz: skipped: .*label map.*\(to process it anyway, name the file itself\)/),
     ]);
     expect((await segmenting(['bids/p_seg.nii.gz'], 'bids-labels')).images[0]).toMatchObject({ name: 'p_seg' });
     expect((await segmenting(['bids/p.nii.gz'], 'bids-labels', { channel: 1 })).failed[0]!.reason).toContain(
-      'channel 1 is not there',
+      'channel 1 does not exist',
     );
     expect((await segmenting(['bids/p.nii.gz'], 'bids-labels', { channel: 0 })).images).toHaveLength(1);
   });
@@ -366,7 +366,7 @@ describe('applying a model', () => {
     await symlink(at('own', 'p.nii.gz'), at('linked', 'p.nii.gz'));
     await mkdir(at('hard'));
     await link(at('own', 'p.nii.gz'), at('hard', 'p.nii.gz'));
-    await expect(segmenting(['own'], 'own')).rejects.toThrow(/own: results would lie among the images/);
+    await expect(segmenting(['own'], 'own')).rejects.toThrow(/own: results would be written into the image folder/);
     for (const [input, out] of [
       ['own/p.nii.gz', 'own'],
       ['own/p.nii.gz', 'own/../own-link/'],
@@ -384,11 +384,11 @@ describe('applying a model', () => {
 
     await mkdir(at('truth'));
     await writeFile(at('truth', 'p.nii.gz'), 'drawn by hand');
-    await expect(segmenting(['own'], 'truth')).rejects.toThrow(/p\.nii\.gz is there already and was not written by gvsl segment/);
+    await expect(segmenting(['own'], 'truth')).rejects.toThrow(/p\.nii\.gz is already there and was not written by gvsl segment/);
     expect(await readdir(at('truth'))).toEqual(['p.nii.gz']);
     await segmenting(['own'], 'truth', { overwrite: true });
     await writeFile(at('truth', 'q.nii.gz'), 'corrected by hand');
-    await expect(segmenting(['own'], 'truth')).rejects.toThrow(/q\.nii\.gz is there already .* or changed since/);
+    await expect(segmenting(['own'], 'truth')).rejects.toThrow(/q\.nii\.gz is already there .* or changed since/);
     await segmenting(['own/p.nii.gz'], 'truth');
   });
 });
