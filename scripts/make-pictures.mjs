@@ -1,0 +1,104 @@
+/**
+ * The pictures of README.md, from generated data: the demo's report, and the page with a segmentation.
+ *
+ *   npm run build && node scripts/make-pictures.mjs [DEMO]
+ *
+ * DEMO is a folder of a finished `gvsl demo`; without it one is made (minutes). Needs Chromium (or CHROMIUM, its path).
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { decode, encode } from 'fast-png';
+import { chromium } from 'playwright-core';
+import { servePage } from '../dist/platform/node/page-server.js';
+
+const MAX_BYTES = 300_000;
+const root = fileURLToPath(new URL('..', import.meta.url));
+const pictures = join(root, 'docs', 'pictures');
+const temporary = mkdtempSync(join(tmpdir(), 'gvsl-pictures-'));
+const gvsl = (...words) => {
+  console.log(`gvsl ${words.join(' ')}`);
+  execFileSync(process.execPath, [join(root, 'dist', 'cli', 'main.js'), ...words], { stdio: ['ignore', 'inherit', 'inherit'] });
+};
+
+/** Saves a screenshot with few colours, which keeps it small: six bits a channel, as PNG compresses well. */
+function save(name, screenshot) {
+  const image = decode(screenshot);
+  for (let i = 0; i < image.data.length; i++) image.data[i] = (Math.round((image.data[i] / 255) * 63) * 255) / 63;
+  const bytes = encode(image, { zlib: { level: 9 } });
+  if (bytes.length > MAX_BYTES) throw new Error(`${name}: ${bytes.length} bytes, expected at most ${MAX_BYTES}`);
+  mkdirSync(pictures, { recursive: true });
+  writeFileSync(join(pictures, name), bytes);
+  console.log(`docs/pictures/${name}: ${image.width} x ${image.height}, ${bytes.length} bytes`);
+}
+
+const demo = process.argv[2] ?? join(temporary, 'demo');
+if (!process.argv[2]) gvsl('demo', '--out', demo);
+gvsl('report', join(demo, 'run'), '--out', join(temporary, 'report.html'), '--title', 'Matching hearts in 24 synthetic CTs');
+
+// a segmentation model from the demo's network, and a patient whom neither training has seen
+const cohort = join(demo, 'cohort');
+const train = '--mode finetune --labels 16 --validation 4 --patch 24,32,32 --lr 1e-3 --steps 300'.split(' ');
+gvsl('train', 'segmentation', '--data', cohort, '--init', join(demo, 'run'), ...train, '--out', join(temporary, 'segmenter'));
+gvsl(
+  'phantom',
+  join(temporary, 'patient'),
+  '--kind',
+  'heart-ct',
+  '--subjects',
+  '1',
+  '--seed',
+  '99',
+  '--spacing',
+  '2',
+  '--pose',
+  '0.3',
+);
+const images = join(temporary, 'patient', 'imagesTr');
+const scan = join(images, readdirSync(images)[0]);
+
+const executablePath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+  (path) => path && existsSync(path),
+);
+const args = ['--no-sandbox', '--enable-unsafe-swiftshader', '--use-angle=swiftshader'];
+const browser = await chromium.launch({ executablePath, args });
+const server = await servePage(join(root, 'dist', 'page'), 0);
+try {
+  const viewport = { width: 1180, height: 800 };
+  const report = await browser.newPage({ viewport, colorScheme: 'light' });
+  await report.goto(pathToFileURL(join(temporary, 'report.html')).href);
+  // the figures, and the first pair below them
+  const pair = report.locator('.pair').first();
+  const box = await pair.boundingBox();
+  await report.setViewportSize({ width: 1180, height: Math.ceil(box.y + box.height) + 16 });
+  save('report.png', await report.screenshot());
+
+  const page = await browser.newPage({ viewport, colorScheme: 'dark' });
+  await page.goto(server.url);
+  await page.locator('#backend option').first().waitFor({ state: 'attached' });
+  const says = async (id, pattern) => {
+    await page.waitForFunction(
+      ([name, text]) => new RegExp(text).test(document.getElementById(name).textContent),
+      [id, pattern],
+      {
+        timeout: 600_000,
+      },
+    );
+  };
+  await page.setInputFiles('#model', join(temporary, 'segmenter'));
+  await says('model-text', 'segments \\d+ structures');
+  await page.setInputFiles('#image', scan);
+  await says('image-text', 'voxels of');
+  await page.selectOption('#backend', 'cpu');
+  await page.click('#segment');
+  await says('apply-status', 'done in');
+  await page.waitForTimeout(2000);
+  save('page.png', await page.screenshot());
+} finally {
+  await server.close();
+  await browser.close();
+  rmSync(temporary, { recursive: true, force: true });
+}
+for (const name of readdirSync(pictures)) console.log(name, statSync(join(pictures, name)).size);
