@@ -55,11 +55,11 @@ const allZero = (values) => {
 /** One image or several of a path, each judged. */
 async function image(path) {
   const loaded = await readImage(path);
-  const { volume, notes } = loaded;
+  const { volume, warnings } = loaded;
   return {
     implausible: implausible(volume),
     zero: allZero(volume.data),
-    warnings: notes.length,
+    warnings: warnings.length,
     what: `${loaded.format} ${volume.geometry.size.join('x')}`,
   };
 }

@@ -108,7 +108,7 @@ export const prepareVolume: PrepareImage<Volume> = async ({ geometry, data }, { 
     throw error instanceof WorkError ? new WorkError(`${name}: ${error.message}`) : error;
   }
   const storedType = data.constructor.name.replace('Array', '').toLowerCase();
-  const loaded = { path: name, format: 'memory', storedType, volume, volumesInFile: 1, notes: [] };
+  const loaded = { path: name, format: 'memory', storedType, volume, volumesInFile: 1, warnings: [] };
   return networkImage(loaded, preprocessing, true);
 };
 

@@ -2,10 +2,10 @@
 import { stat } from 'node:fs/promises';
 import { relative, sep } from 'node:path';
 import { looksLikeLabelMap, misfits, unusualValues, withoutAir } from '../cohort/fitness.ts';
+import { imageWarnings } from '../cohort/image-warnings.ts';
 import { assignClasses, countClasses, describeClasses, findClassTable } from '../cohort/node/classes.ts';
 import { findSubjects } from '../cohort/node/find-subjects.ts';
 import { type Patterns, patternsOf, type Selection } from '../cohort/node/selection.ts';
-import { odditiesOf } from '../cohort/oddities.ts';
 import { isRefused } from '../cohort/reasons.ts';
 import { UsageError, WorkError } from '../common/errors.ts';
 import { orientationCode } from '../geometry/orientation.ts';
@@ -56,7 +56,7 @@ interface Question {
 
 /** What is unusual about an image. Of which modality it is to be, the call says, or else its own header. */
 function warningsOf(image: LoadedImage, statistics: Statistics, labels: readonly number[] | null, asked: Question): string[] {
-  const found = odditiesOf(image, statistics);
+  const found = imageWarnings(image, statistics);
   const stated = image.modality?.toLowerCase();
   const modality = asked.modality ?? (stated === 'ct' || stated === 'mr' ? stated : null);
   if (modality === null || statistics.min === statistics.max) {

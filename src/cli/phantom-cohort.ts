@@ -12,7 +12,7 @@ import { writeImage } from '../images/node/write.ts';
 import { datasetJson, markupsJson, subjectId } from '../phantom/dataset.ts';
 import type { PhantomKind } from '../phantom/kinds.ts';
 import { renderSubject } from '../phantom/subject.ts';
-import { isLeftOver, writeFileAtomic } from '../platform/node/files.ts';
+import { isStaleTemp, writeFileAtomic } from '../platform/node/files.ts';
 
 /** What the cohort was made from. Its presence marks the folder as ours, which may be continued. */
 const RECIPE = 'phantom.json';
@@ -53,7 +53,7 @@ async function openCohort(out: string, recipe: string): Promise<void> {
     if (error.code === 'ENOTDIR') throw new WorkError(`${out}: expected a folder, found a file; choose another folder`);
     throw error;
   });
-  if (entries.every(isLeftOver)) return writeFileAtomic(join(out, RECIPE), recipe);
+  if (entries.every(isStaleTemp)) return writeFileAtomic(join(out, RECIPE), recipe);
   const found = await readFile(join(out, RECIPE), 'utf8').catch(() => undefined);
   if (found === undefined)
     throw new WorkError(`${out}: the folder is not empty and is not a phantom cohort; choose a new or empty folder`);

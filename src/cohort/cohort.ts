@@ -49,7 +49,7 @@ export interface Subject {
   readonly landmarks: readonly Landmark[];
   /** 'train' unless the source's layout says that the subject is a test case (imagesTs). */
   readonly split: 'train' | 'test';
-  /** What was odd about it, for people. */
+  /** Warnings about it. */
   readonly problems: readonly string[];
 }
 

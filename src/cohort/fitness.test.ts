@@ -19,7 +19,7 @@ const image = (data: VoxelArray, storedType = 'int16', modality?: string): Loade
   ...(modality === undefined ? {} : { modality }),
   volume: { geometry: { size, spacingMm: [1, 1, 1], originMm: [0, 0, 0], direction: IDENTITY_3 }, data },
   volumesInFile: 1,
-  notes: [],
+  warnings: [],
 });
 
 const random = randomStream(5, 'fitness');

@@ -81,7 +81,7 @@ export function distributionOf(data: VoxelArray): Distribution {
 }
 
 /** Hounsfield units of a scan spread over more than this: noise alone does. Normalised values (z-scores, 0 to 1) do not. */
-const LEAST_SPREAD_HU = 50;
+const MIN_SPREAD_HU = 50;
 /** Metal goes further, but not in a hundredth of a scan, even on the extended scale. */
 const HIGHEST_HU = 8000;
 /** Below the scale's end at -1024 there is padding: a few single values. Reconstructions undershoot beside metal, in few voxels. */
@@ -124,7 +124,7 @@ function notHounsfield(
   const d = distribution;
   const [p01, p1, median, p99, p999] = [0.001, 0.01, 0.5, 0.99, 0.999].map((share) => d.percentile(share));
   const range = `values from ${short(min)} to ${short(max)}`;
-  if (p999 - p01 < LEAST_SPREAD_HU)
+  if (p999 - p01 < MIN_SPREAD_HU)
     return `${range}, nearly all of them within ${short(p999 - p01)}: normalised (z-scores, 0 to 1 or the like)`;
   if (/^u?int8$/.test(storedType)) return `${range} in 8 bits: a windowed picture, not a CT`;
   if (min >= 0) {
@@ -193,7 +193,7 @@ export function otherModality(stated: string | undefined, wanted: 'ct' | 'mr', b
 
 /** Almost nothing but 0: marked points. */
 const POINTS_ZERO_SHARE = 0.99;
-const MOST_POINTS_CODES = 100;
+const MAX_POINTS_CODES = 100;
 
 /** Whether values are those of a label map: few whole numbers, none of them far below 0, in connected regions or at single points. */
 export function looksLikeLabelMap(
@@ -205,7 +205,7 @@ export function looksLikeLabelMap(
   if (codes) return codes;
   if (counts) {
     const zeros = counts.of(0);
-    if (counts.distinct - (zeros > 0 ? 1 : 0) > MOST_POINTS_CODES || zeros < POINTS_ZERO_SHARE * data.length) return null;
+    if (counts.distinct - (zeros > 0 ? 1 : 0) > MAX_POINTS_CODES || zeros < POINTS_ZERO_SHARE * data.length) return null;
     return counts.values();
   }
   const points = new Set<number>();
@@ -213,7 +213,7 @@ export function looksLikeLabelMap(
   for (let i = 0; i < data.length; i++) {
     const value = data[i];
     if (value === 0) zeros++;
-    else if (!Number.isInteger(value) || points.add(value).size > MOST_POINTS_CODES) return null;
+    else if (!Number.isInteger(value) || points.add(value).size > MAX_POINTS_CODES) return null;
   }
   return zeros >= POINTS_ZERO_SHARE * data.length ? [0, ...[...points].sort((a, b) => a - b)] : null;
 }

@@ -19,7 +19,7 @@ const loadedOf = (volume: Volume): LoadedImage => ({
   storedType: 'int16',
   volume,
   volumesInFile: 1,
-  notes: [],
+  warnings: [],
 });
 const OPTIONS: PrepareOptions = { modality: 'ct', spacingMm: [2, 2, 2], crop: 'none', intensity: 'minmax', size: null };
 

@@ -14,7 +14,7 @@ import { type Geometry, type Volume, voxelCount, type Xyz } from '../geometry/vo
 import { type LoadedImage, planeOf } from '../images/loaded-image.ts';
 import { firstRefusal, type Misfit, misfits, withoutAir } from './fitness.ts';
 import { foregroundBox } from './foreground.ts';
-import { odditiesOf } from './oddities.ts';
+import { imageWarnings } from './image-warnings.ts';
 import type { IntensityWindow, PrepareOptions } from './prepare-options.ts';
 import type { Reason } from './reasons.ts';
 
@@ -74,7 +74,7 @@ export class Preparation {
     const doubts = misfits(loaded, statistics, options.modality);
     const refused = allowed === 'all' ? null : firstRefusal(doubts, allowed);
     if (refused) throw new MisfitError(loaded.path, refused);
-    const problems = [...odditiesOf(loaded, statistics, this.#background), ...doubts.map(({ message }) => message)];
+    const problems = [...imageWarnings(loaded, statistics, this.#background), ...doubts.map(({ message }) => message)];
     const bare = options.modality === 'ct' && doubts.length === 0 ? withoutAir(statistics) : null;
     if (bare) problems.push(bare);
 

@@ -16,8 +16,8 @@ export interface LoadedImage {
   readonly volume: Volume;
   /** Volumes in the file; more than 1 only if the caller asked for the first of several. */
   readonly volumesInFile: number;
-  /** What is odd about the file and what was done about it, a sentence each. */
-  readonly notes: readonly string[];
+  /** Warnings about the file and what was done about it, a sentence each. */
+  readonly warnings: readonly string[];
 }
 
 export interface ReadOptions {
@@ -54,7 +54,7 @@ export function checkedGeometry(geometry: Geometry): Geometry {
 const SHEAR_DEG = 0.5;
 
 /** What is to be said of axes that are not perpendicular, if they are so. @param cause why they may be */
-export function shearNotes({ direction }: Geometry, cause = ''): string[] {
+export function shearWarnings({ direction }: Geometry, cause = ''): string[] {
   const shear = shearAngleDeg(direction);
   return shear > SHEAR_DEG ? [`its axes are sheared by ${shear.toFixed(1)} degrees (${cause}kept: positions are exact)`] : [];
 }

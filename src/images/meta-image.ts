@@ -3,7 +3,7 @@ import { WorkError } from '../common/errors.ts';
 import { geometryOf, voxelToPhysical } from '../geometry/affine.ts';
 import { type Geometry, IDENTITY_3, type Matrix3, type Xyz } from '../geometry/volume.ts';
 import { type DataPlace, headerText, latin1, numberedFiles, utf8 } from './data-place.ts';
-import { checkedGeometry, shearNotes } from './loaded-image.ts';
+import { checkedGeometry, shearWarnings } from './loaded-image.ts';
 import { mmOf } from './nrrd.ts';
 import type { StoredImage, StoredType } from './stored-image.ts';
 
@@ -28,7 +28,7 @@ export const META_END = /^ElementDataFile[ \t]*=[^\n]*(?:\n|$)/im;
 export function parseMetaImage(bytes: Uint8Array): { readonly image: StoredImage; readonly place: DataPlace } {
   const header = headerText(bytes, META_END);
   if (!header) throw new WorkError('not MetaImage: no line "ElementDataFile = ..."');
-  const notes: string[] = [];
+  const warnings: string[] = [];
   const tags = new Map<string, string>();
   for (const line of header.text.split(/\r?\n/)) {
     const match = /^\s*(\w+)\s*=\s*(.*?)\s*$/.exec(line);
@@ -66,13 +66,13 @@ export function parseMetaImage(bytes: Uint8Array): { readonly image: StoredImage
     Number(tag('ElementToIntensityFunctionOffset') ?? 0),
   ];
   if (slope !== 1 || intercept !== 0)
-    notes.push(
+    warnings.push(
       `its header has ElementToIntensityFunctionSlope ${slope} and Offset ${intercept}: not applied, as in ITK; values are as stored`,
     );
   const modality = /^MET_MOD_(CT|MR|NM|US)$/i.exec(tag('Modality') ?? '')?.[1].toUpperCase();
   const image: StoredImage = {
     format: 'MetaImage',
-    geometry: gridOf(tag, numbers, dims, notes),
+    geometry: gridOf(tag, numbers, dims, warnings),
     dims,
     type,
     littleEndian: !(bigEndian && binary),
@@ -81,7 +81,7 @@ export function parseMetaImage(bytes: Uint8Array): { readonly image: StoredImage
     inner: channels,
     outer: dims.slice(3).reduce((a, b) => a * b, 1),
     ...(modality ? { modality } : {}),
-    notes,
+    warnings,
   };
 
   const skip = Number(tag('HeaderSize') ?? 0);
@@ -121,7 +121,7 @@ function gridOf(
   tag: (...names: readonly string[]) => string | undefined,
   numbers: (text: string) => number[],
   dims: readonly number[],
-  notes: string[],
+  warnings: string[],
 ): Geometry {
   const rank = dims.length;
   const values = (names: readonly string[], count: number): number[] | undefined => {
@@ -135,12 +135,12 @@ function gridOf(
   const three = (found: readonly number[], rest: number): Xyz =>
     [0, 1, 2].map((k) => (k < rank ? found[k] : rest)) as unknown as Xyz;
   const units = tag('DistanceUnits');
-  const mm = units === undefined || units === '?' ? 1 : mmOf(units, notes);
-  if (mm !== 1) notes.push(`its distances are in ${units}: converted to mm (ITK does not convert them)`);
+  const mm = units === undefined || units === '?' ? 1 : mmOf(units, warnings);
+  if (mm !== 1) warnings.push(`its distances are in ${units}: converted to mm (ITK does not convert them)`);
   const spacing = values(['ElementSpacing'], rank) ?? values(['ElementSize'], rank);
-  if (!spacing) notes.push('no voxel size in its header ("ElementSpacing"): assuming 1 mm');
+  if (!spacing) warnings.push('no voxel size in its header ("ElementSpacing"): assuming 1 mm');
   const axes = values(['TransformMatrix', 'Rotation', 'Orientation'], rank * rank);
-  if (!axes) notes.push('no orientation in its header ("TransformMatrix"): axes assumed LPS; left and right may be swapped');
+  if (!axes) warnings.push('no orientation in its header ("TransformMatrix"): axes assumed LPS; left and right may be swapped');
   // each axis's direction stands together in the file, so the file's rows are our columns
   const direction = IDENTITY_3.map((one, i) => {
     const [row, column] = [Math.floor(i / 3), i % 3];
@@ -156,7 +156,7 @@ function gridOf(
   // positions stay: what an axis is longer, its voxels are longer
   const geometry = longest < 1e-3 ? grid : geometryOf(voxelToPhysical(grid), grid.size);
   if (geometry !== grid)
-    notes.push('its TransformMatrix has axes of length other than 1: the voxel size was multiplied by their length');
-  notes.push(...shearNotes(geometry));
+    warnings.push('its TransformMatrix has axes of length other than 1: the voxel size was multiplied by their length');
+  warnings.push(...shearWarnings(geometry));
   return geometry;
 }

@@ -33,12 +33,12 @@ export function parseMgh(bytes: Uint8Array): StoredImage {
     throw new WorkError(
       `its voxels are ${OTHER_TYPES[code] ?? `of type number ${code}`}, expected MRI_UCHAR, MRI_SHORT, MRI_USHRT, MRI_INT or MRI_FLOAT`,
     );
-  const notes: string[] = [];
+  const warnings: string[] = [];
   const floats = (at: number, count: number): number[] => Array.from({ length: count }, (_, k) => view.getFloat32(at + 4 * k));
   const stated = view.getInt16(28) > 0;
   // setDirectionCosine(MRI_CORONAL) in FreeSurfer's mriio.cpp; nibabel has the same nine numbers transposed
   if (!stated)
-    notes.push(
+    warnings.push(
       'no orientation in its header (goodRASFlag 0): assuming the FreeSurfer default, LIA with 1 mm voxels (nibabel assumes LSP)',
     );
   const spacing = stated ? floats(30, 3) : [1, 1, 1];
@@ -61,6 +61,6 @@ export function parseMgh(bytes: Uint8Array): StoredImage {
     inner: 1,
     outer: frames,
     mayGoOn: true,
-    notes,
+    warnings,
   };
 }

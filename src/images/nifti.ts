@@ -2,20 +2,20 @@
 import { WorkError } from '../common/errors.ts';
 import { type Affine, cornerDistanceMm, flipRasLps, geometryOf, isFlat } from '../geometry/affine.ts';
 import { type Geometry, IDENTITY_3, type Xyz } from '../geometry/volume.ts';
-import { shearNotes, withStatedSpacing } from './loaded-image.ts';
+import { shearWarnings, withStatedSpacing } from './loaded-image.ts';
 import type { NiftiHeader } from './nifti-header.ts';
 import type { StoredImage } from './stored-image.ts';
 
 /** @throws WorkError with the reason, without the file's name */
 export function niftiImage(header: NiftiHeader): StoredImage {
-  const notes: string[] = [];
+  const warnings: string[] = [];
   const { format, dims, type, littleEndian, slope, intercept } = header;
   const size = [0, 1, 2].map((k) => dims[k] ?? 1) as unknown as Xyz;
   if (format === 'Analyze 7.5' && slope !== 1)
-    notes.push(`values are multiplied by ${+slope.toPrecision(6)}, SPM's factor in its Analyze header`);
+    warnings.push(`values are multiplied by ${+slope.toPrecision(6)}, SPM's factor in its Analyze header`);
   return {
     format,
-    geometry: gridOf(header, size, notes),
+    geometry: gridOf(header, size, warnings),
     dims,
     type,
     littleEndian,
@@ -23,12 +23,12 @@ export function niftiImage(header: NiftiHeader): StoredImage {
     intercept,
     inner: 1,
     outer: dims.slice(3).reduce((a, b) => a * b, 1),
-    notes,
+    warnings,
   };
 }
 
-/** The grid in LPS that the header describes, with what is odd about it added to `notes`. */
-function gridOf(header: NiftiHeader, size: Xyz, notes: string[]): Geometry {
+/** The grid in LPS that the header describes, adding to `warnings` what is unusual. */
+function gridOf(header: NiftiHeader, size: Xyz, warnings: string[]): Geometry {
   const { pixdimMm: pixdim } = header;
   const badPixdim = !pixdim.every((s) => Number.isFinite(s) && s > 0);
   const usable = (affine: Affine | null): affine is Affine =>
@@ -36,15 +36,15 @@ function gridOf(header: NiftiHeader, size: Xyz, notes: string[]): Geometry {
   const toLps = (affine: Affine): Geometry => withStatedSpacing(geometryOf(flipRasLps(affine), size), pixdim);
   const sform = usable(header.sform) ? toLps(header.sform) : null;
   const qform = usable(header.qform) && !badPixdim ? toLps(header.qform) : null;
-  if (header.sform && !sform) notes.push('its sform is not invertible and was ignored');
+  if (header.sform && !sform) warnings.push('its sform is not invertible and was ignored');
   if (header.qform && !usable(header.qform) && !badPixdim)
-    notes.push('its qform holds values that are not numbers and was ignored');
+    warnings.push('its qform holds values that are not numbers and was ignored');
 
   const grid = sform ?? qform;
   if (badPixdim) {
     const stored = pixdim.join(' x ');
     if (!grid) throw new WorkError(`its voxel size is ${stored} mm and it has no sform to use instead: fix pixdim in its header`);
-    notes.push(
+    warnings.push(
       `its voxel size field is ${stored} mm; ${grid.spacingMm.map((s) => +s.toFixed(4)).join(' x ')} mm from its sform is used`,
     );
   }
@@ -53,18 +53,18 @@ function gridOf(header: NiftiHeader, size: Xyz, notes: string[]): Geometry {
       header.sform || header.qform
         ? 'no usable orientation in its header'
         : 'no orientation in its header (qform and sform codes 0)';
-    notes.push(`${why}: axes assumed LPS as ITK does; left and right may be swapped`);
+    warnings.push(`${why}: axes assumed LPS as ITK does; left and right may be swapped`);
     return { size, spacingMm: pixdim as unknown as Xyz, originMm: [0, 0, 0], direction: IDENTITY_3 };
   }
   if (sform && qform) {
     const distance = cornerDistanceMm(sform, qform);
     if (distance > 0.1 * Math.min(...sform.spacingMm))
-      notes.push(`its qform and sform disagree by up to ${distance.toFixed(1)} mm; the sform is used`);
+      warnings.push(`its qform and sform disagree by up to ${distance.toFixed(1)} mm; the sform is used`);
   }
   if (sform && !badPixdim && sform.spacingMm.some((s, k) => Math.abs(s - pixdim[k]) > 0.01 * s))
-    notes.push(
+    warnings.push(
       `its voxel size field (${pixdim.map((s) => +s.toFixed(4)).join(' x ')} mm) differs from its sform's (${sform.spacingMm.map((s) => +s.toFixed(4)).join(' x ')} mm), which is used`,
     );
-  notes.push(...shearNotes(grid));
+  warnings.push(...shearWarnings(grid));
   return grid;
 }

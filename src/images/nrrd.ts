@@ -3,7 +3,7 @@ import { WorkError } from '../common/errors.ts';
 import { cross, geometryOf } from '../geometry/affine.ts';
 import type { Geometry, Matrix3, Xyz } from '../geometry/volume.ts';
 import { type DataPlace, headerText, latin1, numberedFiles, utf8 } from './data-place.ts';
-import { checkedGeometry, shearNotes } from './loaded-image.ts';
+import { checkedGeometry, shearWarnings } from './loaded-image.ts';
 import type { StoredImage, StoredType } from './stored-image.ts';
 
 const TYPES: readonly (readonly [RegExp, StoredType])[] = [
@@ -45,9 +45,9 @@ const MM: readonly (readonly [RegExp, number])[] = [
 ];
 
 /** Millimetres in a unit of length; what is not known is taken as mm and said. */
-export function mmOf(unit: string, notes: string[]): number {
+export function mmOf(unit: string, warnings: string[]): number {
   const known = MM.find(([pattern]) => pattern.test(unit.trim()));
-  if (!known) notes.push(`its unit of length is "${unit}", which is unknown: assuming mm`);
+  if (!known) warnings.push(`its unit of length is "${unit}", which is unknown: assuming mm`);
   return known?.[1] ?? 1;
 }
 
@@ -60,7 +60,7 @@ export const NRRD_END = /\r?\n\r?\n/;
 export function parseNrrd(bytes: Uint8Array): { readonly image: StoredImage; readonly place: DataPlace } {
   const header = headerText(bytes, NRRD_END) ?? { text: latin1(bytes), bytes: bytes.length };
   if (!/^NRRD000\d/.test(header.text)) throw new WorkError('not NRRD: its first line does not begin with NRRD000');
-  const notes: string[] = [];
+  const warnings: string[] = [];
   const fields = new Map<string, string>();
   const listed: string[] = [];
   let listing = false;
@@ -90,13 +90,13 @@ export function parseNrrd(bytes: Uint8Array): { readonly image: StoredImage; rea
   if (!type) throw new WorkError(`its voxel type is ${field('type')}, which is not supported`);
 
   const axes = axesOf(fields, sizes);
-  const geometry = gridOf(fields, sizes, axes, notes);
+  const geometry = gridOf(fields, sizes, axes, warnings);
   const place = placeOf(field('encoding'), fields, listed, header.bytes);
   const endian = fields.get('endian')?.toLowerCase();
   const needsEndian = !/8$/.test(type) && place.encoding !== 'ascii';
   if (needsEndian && endian !== 'little' && endian !== 'big') {
     if (endian !== undefined) throw new WorkError(`its endian is "${endian}", expected little or big`);
-    notes.push('no byte order in its header ("endian"): assuming little');
+    warnings.push('no byte order in its header ("endian"): assuming little');
   }
   const product = (from: number, to: number): number => sizes.slice(from, to).reduce((a, b) => a * b, 1);
   const image: StoredImage = {
@@ -109,7 +109,7 @@ export function parseNrrd(bytes: Uint8Array): { readonly image: StoredImage; rea
     intercept: 0,
     inner: product(0, axes[0]),
     outer: product(axes[axes.length - 1] + 1, sizes.length),
-    notes,
+    warnings,
   };
   return { image, place };
 }
@@ -150,26 +150,26 @@ function gridOf(
   fields: ReadonlyMap<string, string>,
   sizes: readonly number[],
   axes: readonly number[],
-  notes: string[],
+  warnings: string[],
 ): Geometry {
   const size = [0, 1, 2].map((k) => (k < axes.length ? sizes[axes[k]] : 1)) as unknown as Xyz;
   const space = fields.get('space')?.toLowerCase();
   const signs = space === undefined ? undefined : PATIENT_SPACES[space];
   if (space !== undefined && !signs) {
     if (!OTHER_SPACES.test(space)) throw new WorkError(`its space is "${space}", which NRRD does not define`);
-    notes.push(`its space is "${space}", which does not define anatomical axes: assuming LPS; left and right may be swapped`);
+    warnings.push(`its space is "${space}", which does not define anatomical axes: assuming LPS; left and right may be swapped`);
   } else if (!signs && !fields.has('spacedimension'))
-    notes.push('no orientation in its header (no "space"): axes assumed LPS as ITK does; left and right may be swapped');
+    warnings.push('no orientation in its header (no "space"): axes assumed LPS as ITK does; left and right may be swapped');
   else if (!signs)
-    notes.push('its header does not define the orientation of its space (only "space dimension"): assuming LPS as ITK does');
+    warnings.push('its header does not define the orientation of its space (only "space dimension"): assuming LPS as ITK does');
   const text = fields.get('spacedirections');
   if (signs && text === undefined)
-    notes.push(
+    warnings.push(
       `its space is "${space}", but no "space directions" orient its axes in it: assuming LPS, as without a space; left and right may be swapped`,
     );
   return text === undefined
-    ? spacedGrid(fields, size, axes, notes)
-    : directedGrid(fields, vectors(text), size, axes, signs ?? [1, 1, 1], notes);
+    ? spacedGrid(fields, size, axes, warnings)
+    : directedGrid(fields, vectors(text), size, axes, signs ?? [1, 1, 1], warnings);
 }
 
 /** Axes with directions in a space. */
@@ -179,10 +179,10 @@ function directedGrid(
   size: Xyz,
   axes: readonly number[],
   signs: Xyz,
-  notes: string[],
+  warnings: string[],
 ): Geometry {
   const units = strings(fields.get('spaceunits'));
-  const row = [0, 1, 2].map((k) => signs[k] * mmOf(units[k] ?? '', notes));
+  const row = [0, 1, 2].map((k) => signs[k] * mmOf(units[k] ?? '', warnings));
   const toLps = (vector: readonly number[]): Xyz => row.map((factor, k) => (vector[k] ?? 0) * factor + 0) as unknown as Xyz;
   const columns = axes.map((axis) => toLps(directions[axis]!));
   if (columns.length === 2) {
@@ -192,15 +192,15 @@ function directedGrid(
   }
   const originText = fields.get('spaceorigin');
   const origin = originText === undefined ? undefined : vectors(originText)[0];
-  if (!origin) notes.push('no origin in its header ("space origin"): assuming 0');
+  if (!origin) warnings.push('no origin in its header ("space origin"): assuming 0');
   const matrix = [0, 1, 2].flatMap((r) => columns.map((column) => column[r])) as unknown as Matrix3;
   const geometry = checkedGeometry(geometryOf({ matrix, offset: toLps(origin ?? [0, 0, 0]) }, size));
-  notes.push(...shearNotes(geometry));
+  warnings.push(...shearWarnings(geometry));
   return geometry;
 }
 
 /** Axes with distances alone. */
-function spacedGrid(fields: ReadonlyMap<string, string>, size: Xyz, axes: readonly number[], notes: string[]): Geometry {
+function spacedGrid(fields: ReadonlyMap<string, string>, size: Xyz, axes: readonly number[], warnings: string[]): Geometry {
   const perAxis = (name: string): (number | undefined)[] => {
     const text = fields.get(name);
     const values = text === undefined ? [] : words(text).map(Number);
@@ -211,7 +211,7 @@ function spacedGrid(fields: ReadonlyMap<string, string>, size: Xyz, axes: readon
   const units = strings(fields.get('units'));
   let guessed = false;
   const grid = [0, 1, 2].map((k) => {
-    const mm = mmOf(units[axes[k]] ?? '', notes);
+    const mm = mmOf(units[axes[k]] ?? '', warnings);
     const node = centers[axes[k]]?.toLowerCase() === 'node';
     const [min, max] = [mins[k], maxs[k]];
     const steps = node ? size[k] - 1 : size[k];
@@ -221,7 +221,7 @@ function spacedGrid(fields: ReadonlyMap<string, string>, size: Xyz, axes: readon
     const first = min === undefined ? 0 : node ? min : min + spacing / 2;
     return { spacing: Math.abs(spacing) * mm, sign: spacing < 0 ? -1 : 1, origin: first * mm };
   });
-  if (guessed) notes.push('no voxel size in its header ("space directions" or "spacings"): assuming 1 mm');
+  if (guessed) warnings.push('no voxel size in its header ("space directions" or "spacings"): assuming 1 mm');
   return {
     size,
     spacingMm: grid.map(({ spacing }) => spacing) as unknown as Xyz,

@@ -18,16 +18,16 @@ export interface OpenFile {
   /** Where in `source` the voxels begin. */
   readonly offset: number;
   /** What is odd about the file; reading the voxels may find more. */
-  readonly notes: Set<string>;
+  readonly warnings: Set<string>;
 }
 
-export function opened(image: StoredImage, source: ByteSource, offset: number, notes = new Set<string>()): OpenFile {
-  for (const note of image.notes) notes.add(note);
-  return { image, source, offset, notes };
+export function opened(image: StoredImage, source: ByteSource, offset: number, warnings = new Set<string>()): OpenFile {
+  for (const note of image.warnings) warnings.add(note);
+  return { image, source, offset, warnings };
 }
 
 /** What the header says of the image at `path`. */
-export const factsOf = (path: string, { image }: OpenFile): Omit<LoadedImage, 'volume' | 'notes'> => ({
+export const factsOf = (path: string, { image }: OpenFile): Omit<LoadedImage, 'volume' | 'warnings'> => ({
   path,
   format: image.format,
   storedType: describeStored(image),
@@ -37,16 +37,16 @@ export const factsOf = (path: string, { image }: OpenFile): Omit<LoadedImage, 'v
 
 /** Reads the voxels. @throws WorkError with the reason, without the file's name */
 export async function loadFile(path: string, file: OpenFile, options: ReadOptions): Promise<LoadedImage> {
-  const { image, source, offset, notes } = file;
-  const channel = chosenChannel(image, options, notes);
+  const { image, source, offset, warnings } = file;
+  const channel = chosenChannel(image, options, warnings);
   await checkSize(image, source, offset);
-  const volume = await readVolume(image, source, offset, channel, notes, options.onPlane);
-  return { ...factsOf(path, file), volume, notes: [...notes] };
+  const volume = await readVolume(image, source, offset, channel, warnings, options.onPlane);
+  return { ...factsOf(path, file), volume, warnings: [...warnings] };
 }
 
 /** Reads the voxels plane by plane, into one array. @throws WorkError with the reason, without the file's name */
-export async function* planesOf({ image, source, offset, notes }: OpenFile, options: ReadOptions): AsyncGenerator<VoxelArray> {
-  const channel = chosenChannel(image, options, notes);
+export async function* planesOf({ image, source, offset, warnings }: OpenFile, options: ReadOptions): AsyncGenerator<VoxelArray> {
+  const channel = chosenChannel(image, options, warnings);
   await checkSize(image, source, offset);
-  yield* readPlanes(image, source, offset, channel, notes);
+  yield* readPlanes(image, source, offset, channel, warnings);
 }

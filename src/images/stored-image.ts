@@ -64,7 +64,7 @@ export interface StoredImage {
   /** The format lets other things follow the voxels. */
   readonly mayGoOn?: boolean;
   /** What is odd about the file, a sentence each. */
-  readonly notes: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 export const channelsOf = ({ inner, outer }: StoredImage): number => inner * outer;
@@ -79,7 +79,7 @@ export function describeStored({ type, slope, intercept, littleEndian }: StoredI
  * Which of the image's channels is meant; of several one must be chosen.
  * @throws WorkError that says how to choose
  */
-export function chosenChannel(image: StoredImage, options: ReadOptions, notes: Set<string>): number {
+export function chosenChannel(image: StoredImage, options: ReadOptions, warnings: Set<string>): number {
   const count = channelsOf(image);
   const { channel } = options;
   const what = image.inner > 1 ? 'values per voxel' : 'volumes';
@@ -98,7 +98,7 @@ export function chosenChannel(image: StoredImage, options: ReadOptions, notes: S
     throw new WorkError(
       `it holds ${count} ${what} (${size}), expected one${image.inner > 1 ? ': a vector field or colours' : ''}; choose one with \`channel\` N (0 to ${count - 1})`,
     );
-  notes.add(
+  warnings.add(
     image.inner > 1
       ? `${count} values per voxel (${size}): showing the first`
       : `${image.dims.length} dimensions (${size}): ${count} volumes, showing the first`,
@@ -196,7 +196,7 @@ export async function checkSize(image: StoredImage, source: ByteSource, offset: 
 /**
  * The planes of one channel, z = 0 first, as {@link valueType} says; parts of `into`, or else one array that is filled anew for each.
  * @param offset where in `source` the voxels begin
- * @param notes is told of what follows the voxels and of numbers that were rounded
+ * @param warnings is told of what follows the voxels and of numbers that were rounded
  * @param into room for all planes
  * @throws WorkError if the voxels are not all there
  */
@@ -205,7 +205,7 @@ export async function* readPlanes(
   source: ByteSource,
   offset: number,
   channel: number,
-  notes: Set<string>,
+  warnings: Set<string>,
   into?: VoxelArray,
 ): AsyncGenerator<VoxelArray> {
   const { type, inner, slope, intercept, geometry } = image;
@@ -240,8 +240,8 @@ export async function* readPlanes(
       else if (inner > 1) for (let i = 0, at = of; i < values.length; i++, at += inner) values[i] = stored[at];
       yield values;
     }
-    await checkRest(image, source, offset, reader, there, notes);
-    if (inexact > 0) notes.add(`${inexact} of its ${type} values exceed 2^53 and are rounded to the nearest double`);
+    await checkRest(image, source, offset, reader, there, warnings);
+    if (inexact > 0) warnings.add(`${inexact} of its ${type} values exceed 2^53 and are rounded to the nearest double`);
   } finally {
     await reader.close();
   }
@@ -254,12 +254,12 @@ async function checkRest(
   offset: number,
   reader: ByteReader,
   taken: number,
-  notes: Set<string>,
+  warnings: Set<string>,
 ): Promise<void> {
   const there = source.sizeBytes === null ? taken + (await reader.skip(Number.POSITIVE_INFINITY)) : source.sizeBytes - offset;
   if (there < needed(image)) throw tooShort(image, there, source);
   if (there > needed(image) && !image.mayGoOn)
-    notes.add(
+    warnings.add(
       `its header states ${needed(image)} bytes of voxels, but ${there} are present: the extra ${there - needed(image)} were ignored`,
     );
 }
@@ -270,7 +270,7 @@ export async function readVolume(
   source: ByteSource,
   offset: number,
   channel: number,
-  notes: Set<string>,
+  warnings: Set<string>,
   onPlane: ReadOptions['onPlane'],
 ): Promise<Volume> {
   const type = valueType(image);
@@ -284,6 +284,6 @@ export async function readVolume(
   }
   const volume = { geometry: image.geometry, data };
   let z = 0;
-  for await (const _ of readPlanes(image, source, offset, channel, notes, data)) onPlane?.(volume, z++);
+  for await (const _ of readPlanes(image, source, offset, channel, warnings, data)) onPlane?.(volume, z++);
   return volume;
 }

@@ -101,7 +101,7 @@ class Compute {
     this[which] = image;
     const { size, spacingMm } = image.volume.geometry;
     const mm = spacingMm.map((side) => +side.toFixed(3)).join(' x ');
-    return { description: `${size.join(' x ')} voxels of ${mm} mm, ${image.storedType}`, remarks: image.notes };
+    return { description: `${size.join(' x ')} voxels of ${mm} mm, ${image.storedType}`, remarks: image.warnings };
   }
 
   /** Applies the model to the images on a backend, and closes it whatever happens. */

@@ -43,7 +43,7 @@ async function patients({ subjects, seed, onSubject, signal }: DemoTraining): Pr
       storedType: 'int16',
       volume: image,
       volumesInFile: 1,
-      notes: [],
+      warnings: [],
     };
     volumes.push(prepareImage(loaded, DEMO_SETTINGS.prepare).whole);
     await onSubject(subject + 1);

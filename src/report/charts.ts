@@ -26,13 +26,13 @@ export interface Chart {
 }
 
 /** More points than this no screen shows. */
-const MOST_POINTS = 500;
+const MAX_POINTS = 500;
 /** Colours of the style sheet for series of equal rank. */
 const SERIES_COLOURS = 6;
 /** The running mean looks at this share of the points. */
 const SMOOTHING = 1 / 15;
 
-/** Means of equal numbers of neighbours, so that at most MOST_POINTS are left. */
+/** Means of equal numbers of neighbours, so that at most MAX_POINTS are left. */
 function thin(values: readonly (number | null)[], group: number): (number | null)[] {
   return Array.from({ length: Math.ceil(values.length / group) }, (_, k) => mean(values.slice(k * group, (k + 1) * group)));
 }
@@ -64,7 +64,7 @@ function stepChart(
   of: (record: StepRecord, name: string) => number | null | undefined,
   logarithmic: boolean,
 ): Chart | undefined {
-  const group = Math.ceil(steps.length / MOST_POINTS);
+  const group = Math.ceil(steps.length / MAX_POINTS);
   const series = Object.entries(labels).flatMap(([name, label], k): Series[] => {
     const logged = steps.map((record) => {
       const value = of(record, name) ?? null;

@@ -25,7 +25,7 @@ export interface ShownSubject {
 }
 
 /** Up to so many, all are shown. */
-const MOST_SHOWN = 4;
+const MAX_SHOWN = 4;
 const PNG_START = Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]);
 
 /** Reads a picture of the run; undefined where it is not there, is no PNG, or lies outside the run's folder. */
@@ -49,8 +49,8 @@ export async function shownPairs(run: string, { pairs }: EvaluationDetails): Pro
     if (picture) pictured.push({ pair, picture });
   }
   const measure = MEASURES.find(({ name }) => pictured.some(({ pair }) => typeof ofPair(pair, name)?.after === 'number'));
-  if (pictured.length <= MOST_SHOWN || !measure)
-    return pictured.slice(0, MOST_SHOWN).map((shown) => ({ ...shown, why: undefined }));
+  if (pictured.length <= MAX_SHOWN || !measure)
+    return pictured.slice(0, MAX_SHOWN).map((shown) => ({ ...shown, why: undefined }));
   const sign = measure.better === 'lower' ? 1 : -1;
   const rank = ({ pair }: { pair: PairRecord }): number =>
     sign * (ofPair(pair, measure.name)?.after ?? sign * Number.POSITIVE_INFINITY);

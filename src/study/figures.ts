@@ -13,7 +13,7 @@ import { availableTo } from '../platform/node/memory.ts';
 import { readMetrics } from '../training/node/log/metrics.ts';
 import { featuresOf } from '../training/node/task/features.ts';
 import { splitForTask } from '../training/node/task/split.ts';
-import { startOf } from '../training/node/task/start.ts';
+import { initialWeights } from '../training/node/task/start.ts';
 import { classIndices, taskOf } from '../training/node/task/task.ts';
 import { transferPatch } from '../training/task/configuration.ts';
 import type { Study } from './configuration.ts';
@@ -117,7 +117,7 @@ export async function featuresFigure(study: Study, out: string): Promise<string 
     const task = await taskOf(cohort, configuration);
     if (task.kind !== 'segmentation') return undefined;
     const { test } = await splitForTask(cohort, configuration);
-    const { architecture, parameters } = await startOf(cohort, configuration, task);
+    const { architecture, parameters } = await initialWeights(cohort, configuration, task);
     const window = transferPatch(configuration);
     const session = await openSession(
       parameters,

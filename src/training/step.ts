@@ -6,7 +6,7 @@ import { type LossScale, lossScaleInputs } from '../model/loss-scaling.ts';
 import { STATES } from '../model/optimizer.ts';
 
 /** The share of the learning rate at which a decay ends. */
-const LEAST_RATE = 0.05;
+const MIN_RATE = 0.05;
 
 /** The learning rate of a step (from 0). It depends on nothing else of the run, so a resumed run has the same. */
 export function learningRateOf(
@@ -15,7 +15,7 @@ export function learningRateOf(
 ): number {
   if (learningRateDecaySteps === 0) return learningRate;
   const passed = Math.min(1, step / learningRateDecaySteps);
-  return learningRate * (LEAST_RATE + (1 - LEAST_RATE) * 0.5 * (1 + Math.cos(Math.PI * passed)));
+  return learningRate * (MIN_RATE + (1 - MIN_RATE) * 0.5 * (1 + Math.cos(Math.PI * passed)));
 }
 
 /** A gradient graph's outputs 'loss.NAME' as losses by name. */

@@ -46,7 +46,7 @@ export interface MatchPlan {
 /** Assumed of a model that does not say with which crops it was trained: the default of pre-training. */
 const USUAL_PATCH: Xyz = [96, 96, 96];
 /** Below this, the bottleneck sees two voxels: no matching comes of it. */
-const LEAST_SIDE = 32;
+const MIN_SIDE = 32;
 const SIDE_STEP = 16;
 
 const text = (size: Xyz): string => size.join(' x ');
@@ -98,7 +98,7 @@ export function planMatch(
   const reason = `whole images (${text(whole)} voxels) need ${needs(wholeBytes)}`;
   const trained = network.trainedPatch ? toXyz(network.trainedPatch) : USUAL_PATCH;
   const sizes = [trained];
-  for (let side = Math.max(...trained) - SIDE_STEP; side >= LEAST_SIDE; side -= SIDE_STEP)
+  for (let side = Math.max(...trained) - SIDE_STEP; side >= MIN_SIDE; side -= SIDE_STEP)
     sizes.push(trained.map((n) => Math.min(n, side)) as unknown as Xyz);
   for (const size of sizes) {
     const plan = planOf(size, reason);

@@ -12,7 +12,7 @@ const HIGHEST_SIGNED = 2 ** 31 - 1;
 const TOLERANCE = 1e-5;
 const ROUNDING = 1e-6;
 /** No segmentation, of instances neither, has more. */
-const MOST_CODES = 2 ** 20;
+const MAX_CODES = 2 ** 20;
 
 export interface LabelValues {
   /** Ascending. */
@@ -62,8 +62,7 @@ export function labelValues(data: VoxelArray, size: Xyz): LabelValues {
       );
     if (near !== value) isWhole = false;
     values.add(value);
-    if (values.size > MOST_CODES)
-      throw new WorkError(`not a label map: more than ${MOST_CODES} different values, as images have`);
+    if (values.size > MAX_CODES) throw new WorkError(`not a label map: more than ${MAX_CODES} different values, as images have`);
   }
   const codes = [...new Set([...values].map((value) => Math.round(value) + 0))].sort((a, b) => a - b);
   const [low = 0, high = 0] = [codes[0], codes.at(-1)];

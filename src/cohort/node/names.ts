@@ -154,7 +154,7 @@ const NUMBERS_PATIENTS = /^\d+$|\d{2,}$/;
 /** Folders that part a data set, not a patient's scans. */
 const PARTS_DATA = /^(train(ing)?|test(ing)?|val(idation)?|images?(tr|ts)?|data|raw|nifti|dicom|scans?|site.*|cent(er|re).*)$/i;
 /** More scans, or sessions, are hardly one patient's. */
-const MOST_OF_PATIENT = 16;
+const MAX_PER_PATIENT = 16;
 
 /**
  * Whose image each file of a folder is, by its BIDS subject or its patient's folder; null where that cannot be known. A folder is a
@@ -187,7 +187,7 @@ export function patientsOf(root: string, paths: readonly string[]): (string | nu
   const isOfPatient = (folder: string): boolean => {
     const stems = inFolder.get(folder)!;
     const name = basename(folder).toLowerCase();
-    if (folder === '' || PARTS_DATA.test(name) || stems.length > MOST_OF_PATIENT) return false;
+    if (folder === '' || PARTS_DATA.test(name) || stems.length > MAX_PER_PATIENT) return false;
     const signs = stems.filter(
       (stem) => stem.toLowerCase().startsWith(name) || (!NUMBERS_PATIENTS.test(stem) && foldersOfStem.get(stem)!.size > 1),
     );
@@ -204,7 +204,7 @@ export function patientsOf(root: string, paths: readonly string[]): (string | nu
     while (parts.length > 1) {
       const above = parts.slice(0, -1);
       const siblings = [...childrenOf.get(above.join('/'))!];
-      if (PARTS_DATA.test(above.at(-1)!) || siblings.length > MOST_OF_PATIENT || !siblings.some(isSession)) break;
+      if (PARTS_DATA.test(above.at(-1)!) || siblings.length > MAX_PER_PATIENT || !siblings.some(isSession)) break;
       parts = above;
     }
     patientOf.set(folder, parts.join('/'));

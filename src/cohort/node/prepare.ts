@@ -8,7 +8,7 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MachineError, UsageError, WorkError } from '../../common/errors.ts';
 import { type Progress, SILENT } from '../../common/progress.ts';
-import { isLeftOver, makeFolder, removeLeftOvers, writeFileAtomic } from '../../platform/node/files.ts';
+import { isStaleTemp, makeFolder, removeLeftOvers, writeFileAtomic } from '../../platform/node/files.ts';
 import { isInside } from '../../platform/node/guard.ts';
 import { availableBytes, availableThreads } from '../../platform/node/limits.ts';
 import { lockFolder } from '../../platform/node/lock.ts';
@@ -261,7 +261,7 @@ async function checkFolders(source: string, out: string): Promise<void> {
     throw isMachineTrouble(error) ? machineError(out, error) : error;
   });
   const isOurs = (name: string): boolean =>
-    isLeftOver(name) || name.startsWith('.lock') || ['cohort.json', 'images', 'labels', 'subjects'].includes(name);
+    isStaleTemp(name) || name.startsWith('.lock') || ['cohort.json', 'images', 'labels', 'subjects'].includes(name);
   const foreign = names.filter((name) => !isOurs(name));
   if (foreign.length > 0 || (names.some((name) => !name.startsWith('.')) && !names.includes('subjects')))
     throw new UsageError(`${out}: is not empty and not a cohort (found ${foreign[0] ?? names[0]}); choose a new folder`);

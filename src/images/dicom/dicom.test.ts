@@ -138,7 +138,7 @@ describe('random stacks', () => {
       for (const image of images) {
         const { geometry } = image.volume;
         expect(geometry.size[2]).toBe(n);
-        expect(image.notes.some((note) => /1 missing/.test(note))).toBe(missing >= 0);
+        expect(image.warnings.some((note) => /1 missing/.test(note))).toBe(missing >= 0);
         const toPhysical = voxelToPhysical(geometry);
         for (let z = 0; z < n; z++) {
           const at = applyAffine(toPhysical, [0, 0, z]);
@@ -180,14 +180,14 @@ describe('values', () => {
     const changes: Changes = { '00280101': ['US', 12], '00280102': ['US', 13] };
     const image = await volume([slice(facts(0, { stored: cells, changes }))]);
     expect(planeOf(image, 0)).toEqual(stored);
-    expect(image.notes.join()).toMatch(/bits set outside the 12 bits stored/);
+    expect(image.warnings.join()).toMatch(/bits set outside the 12 bits stored/);
   });
 
   it('of a CT in MONOCHROME1 are not inverted, and that is said; those that rise towards air are refused', async () => {
     const changes: Changes = { '00280004': ['CS', 'MONOCHROME1'] };
     const image = await volume(six(() => ({ intercept: -1024, changes })));
     expect(planeOf(image, 0)).toEqual(storedOf(1).map((v) => v - 1024));
-    expect(image.notes.join()).toMatch(/MONOCHROME1/);
+    expect(image.warnings.join()).toMatch(/MONOCHROME1/);
     const inverted = Array.from({ length: PIXELS }, (_, i) =>
       i % COLUMNS > 1 && i % COLUMNS < 5 && i > 11 && i < 24 ? 1000 : 3000,
     );
@@ -197,7 +197,7 @@ describe('values', () => {
   it('that are padding are counted, those of a modality table looked up, colours refused', async () => {
     const stored = storedOf(1).fill(-2000, 0, 10);
     const padded = await volume([slice(facts(0, { stored, intercept: -1024, changes: { '00280120': ['SS', -2000] } }))]);
-    expect(padded.notes.join()).toMatch(/33 % of its voxels hold the pixel padding value \(-2000 stored, -3024 rescaled\)/);
+    expect(padded.warnings.join()).toMatch(/33 % of its voxels hold the pixel padding value \(-2000 stored, -3024 rescaled\)/);
     const table = Uint16Array.from({ length: 1000 }, (_, k) => 3 * k);
     const lut: Changes = {
       '00281052': null,
@@ -291,7 +291,7 @@ describe('stacks', () => {
       },
     }));
     expect(await distinctions(wobble)).toEqual([['', 6]]);
-    expect((await volume(wobble)).notes).toEqual([]);
+    expect((await volume(wobble)).warnings).toEqual([]);
   });
 
   it('with a slice shifted in plane, a wide gap, or copies that nothing tells apart are refused by name', async () => {
@@ -311,11 +311,11 @@ describe('stacks', () => {
 
   it('with slices missing or unevenly spaced are interpolated, and that is said', async () => {
     const gap = await volume(six(() => ({})).filter((_, k) => k !== 2));
-    expect(gap.notes.join()).toMatch(/2\.00 to 4\.00 mm apart \(1 missing\): interpolated to 2\.00 mm/);
+    expect(gap.warnings.join()).toMatch(/2\.00 to 4\.00 mm apart \(1 missing\): interpolated to 2\.00 mm/);
     expect(gap.volume.geometry.size).toEqual([COLUMNS, ROWS, 6]);
     expect(planeOf(gap, 2)).toEqual(storedOf(2).map((v, i) => (v + storedOf(4)[i]) / 2));
     const uneven = await volume(six((k) => ({ positionMm: [0, 0, k * k + 2 * k] })));
-    expect(uneven.notes.join()).toMatch(/uneven spacing/);
+    expect(uneven.warnings.join()).toMatch(/uneven spacing/);
   });
 
   it('count identical copies once, whatever their transfer syntax', async () => {
@@ -463,14 +463,14 @@ describe('files', () => {
       expect(message).toContain(`(${tag.slice(0, 4)},${tag.slice(4)}) is "${value}", expected numbers`);
     }
     const bare = await volume([slice(facts(0, { changes: { '00200032': null } }))]);
-    expect(bare.notes.join()).toMatch(/no slice position/);
+    expect(bare.warnings.join()).toMatch(/no slice position/);
   });
 
   it('that hold more pixels than their header states say so, or are refused', async () => {
     const twice = Int16Array.from([...storedOf(1), ...storedOf(2)]);
     const long = await volume([slice(facts(0, { changes: { '7fe00010': ['OW', new Uint8Array(twice.buffer)] } }))]);
     expect(planeOf(long, 0)).toEqual(planeOf(await volume([slice(facts(0))]), 0));
-    expect(long.notes.join()).toMatch(new RegExp(`${2 * PIXELS} more bytes of pixels than the ${COLUMNS} x ${ROWS} x 1`));
+    expect(long.warnings.join()).toMatch(new RegExp(`${2 * PIXELS} more bytes of pixels than the ${COLUMNS} x ${ROWS} x 1`));
     const streams = [0, 1].map(() => Uint8Array.of(0xff, 0xd8, 0xff, 0xd9));
     const single = fragmented(sliceElements(facts(0)), '1.2.840.10008.1.2.4.70', [], streams);
     expect(await refusal(volumes([single]))).toMatch(/states 1 frame, but its pixels are 2 streams/);

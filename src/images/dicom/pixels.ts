@@ -13,8 +13,8 @@ const UNKNOWN_LENGTH = 0xffffffff;
 const ITEM = 0xfffee000;
 const SEQUENCE_END = 0xfffee0dd;
 
-/** What is odd about stored values. */
-export interface StoredOddities {
+/** Bits set outside those stored. */
+export interface StrayBits {
   /** Pixels with bits set outside those stored (an overlay, or a wrong header). */
   strayBits: number;
 }
@@ -26,7 +26,7 @@ export type StoredFrames = (index: number) => Promise<StoredValues>;
 export async function storedFrames(
   file: DicomFile,
   source: RandomAccess,
-  oddities: StoredOddities = { strayBits: 0 },
+  found: StrayBits = { strayBits: 0 },
 ): Promise<StoredFrames> {
   // an inflated file is in memory; any other is read again where its pixels are
   const content = file.pixels.encapsulated || !DEFLATED.test(file.transferSyntax) ? source : (await readDataSet(source)).source;
@@ -39,7 +39,7 @@ export async function storedFrames(
       throw new WorkError(`a frame decodes to ${samples.length} pixels, expected ${count}: damaged or truncated`);
     if (isFloat(samples)) return samples;
     scratch ??= new Int32Array(count);
-    return storedOf(samples, file, scratch, oddities);
+    return storedOf(samples, file, scratch, found);
   };
 }
 
@@ -55,7 +55,7 @@ function storedOf(
   samples: FrameSamples,
   { bitsStored, highBit, signed, bitsAllocated, pixels }: DicomFile,
   out: Int32Array,
-  oddities: StoredOddities,
+  found: StrayBits,
 ): Int32Array | Float64Array {
   const n = out.length;
   if (bitsStored === 32 && !signed) return Float64Array.from({ length: n }, (_, i) => samples[i] >>> 0);
@@ -76,7 +76,7 @@ function storedOf(
     if (clamps) out[i] = Math.max(least, Math.min(most, signed ? (sample << unallocated) >> unallocated : sample));
     else stray++;
   }
-  oddities.strayBits += stray;
+  found.strayBits += stray;
   return out;
 }
 

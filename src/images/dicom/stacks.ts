@@ -8,7 +8,7 @@
 import { WorkError } from '../../common/errors.ts';
 import { cross, geometryOf } from '../../geometry/affine.ts';
 import type { Geometry, Matrix3, Xyz } from '../../geometry/volume.ts';
-import { shearNotes } from '../loaded-image.ts';
+import { shearWarnings } from '../loaded-image.ts';
 import type { DicomFile, DicomFrame } from './frames.ts';
 
 /** Frames of one volume, sorted along the slice normal. */
@@ -16,7 +16,7 @@ export interface DicomStack {
   readonly frames: readonly DicomFrame[];
   /** What tells it from other stacks of its series: 'acquisition number 2'; empty if nothing had to. */
   readonly distinction: string;
-  readonly notes: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 const dot = (a: Xyz, b: Xyz): number => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
@@ -322,7 +322,7 @@ function partsOf(placed: readonly Placed[]): { parts: Part[]; tag: string } | nu
 function separate(frames: readonly DicomFrame[], labels: readonly string[]): DicomStack[] {
   const placed = place(frames);
   const split = frames.length > 1 && frames[0].positionMm ? partsOf(placed) : null;
-  if (!split) return [{ frames: placed.map(({ frame }) => frame), distinction: labels.join(', '), notes: [] }];
+  if (!split) return [{ frames: placed.map(({ frame }) => frame), distinction: labels.join(', '), warnings: [] }];
   return split.parts.flatMap((part) => separate(part.frames, [...labels, part.label]));
 }
 
@@ -331,7 +331,7 @@ export interface StackGrid {
   readonly geometry: Geometry;
   /** In slices of the stack, fractions allowed: where each plane of the grid lies; null if every slice is a plane. */
   readonly planes: readonly number[] | null;
-  readonly notes: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 const nameOf = ({ file, index }: DicomFrame): string =>
@@ -340,7 +340,7 @@ const nameOf = ({ file, index }: DicomFrame): string =>
 /** The grid on which the frames of a stack lie. @throws WorkError if they form no volume, without the image's name */
 export function gridOf({ frames }: DicomStack): StackGrid {
   const first = frames[0];
-  const notes: string[] = [];
+  const warnings: string[] = [];
   if (frames.length > 1) {
     const lost = frames.find((frame) => !frame.positionMm);
     if (lost && lost.file.frames.length > 1)
@@ -353,10 +353,10 @@ export function gridOf({ frames }: DicomStack): StackGrid {
   const gaps = gapsOf(placed);
   refuseCollisions(placed, gaps);
   refuseBeside(placed);
-  if (!first.hasOrientation) notes.push('no orientation in its header: axes assumed LPS; left and right may be swapped');
-  if (!first.positionMm) notes.push('no slice position in its header (0020,0032): assuming origin 0');
-  if (!first.spacingMm) notes.push('no pixel spacing in its header: assuming 1 mm');
-  if (gaps.length === 0 && !first.sliceSpacingMm) notes.push('no slice spacing in its header: assuming 1 mm');
+  if (!first.hasOrientation) warnings.push('no orientation in its header: axes assumed LPS; left and right may be swapped');
+  if (!first.positionMm) warnings.push('no slice position in its header (0020,0032): assuming origin 0');
+  if (!first.spacingMm) warnings.push('no pixel spacing in its header: assuming 1 mm');
+  if (gaps.length === 0 && !first.sliceSpacingMm) warnings.push('no slice spacing in its header: assuming 1 mm');
 
   const n = placed.length;
   const total = placed[n - 1].along - placed[0].along;
@@ -375,7 +375,7 @@ export function gridOf({ frames }: DicomStack): StackGrid {
     planes = evenPlanes(gaps, total, usual);
     const missing = Math.round(total / usual) + 1 - n;
     const are = gaps.every((gap) => Math.abs(gap / usual - Math.round(gap / usual)) <= SPACING_TOLERANCE);
-    notes.push(
+    warnings.push(
       `its slices lie ${Math.min(...gaps).toFixed(2)} to ${widest.toFixed(2)} mm apart (${are ? `${missing} missing` : 'uneven spacing'}): interpolated to ${usual.toFixed(2)} mm`,
     );
   }
@@ -388,8 +388,8 @@ export function gridOf({ frames }: DicomStack): StackGrid {
     : cross(r, c).map((v) => v * (first.sliceSpacingMm ?? 1))) as unknown as Xyz;
   const matrix = [0, 1, 2].flatMap((row) => [r[row] * dx + 0, c[row] * dy + 0, step[row] + 0]) as unknown as Matrix3;
   const geometry = geometryOf({ matrix, offset: start }, [first.file.columns, first.file.rows, count]);
-  notes.push(...shearNotes(geometry, 'tilted gantry; '));
-  return { geometry, planes, notes };
+  warnings.push(...shearWarnings(geometry, 'tilted gantry; '));
+  return { geometry, planes, warnings };
 }
 
 /** True if two distances take turns, as where two volumes were laid into one another. */

@@ -4,7 +4,7 @@ import { applyAlong, interpolationOperator } from '../../geometry/axis-operator.
 import { type VoxelArray, voxelCount } from '../../geometry/volume.ts';
 import { checkedVolume, type LoadedImage, MAX_VOLUME_BYTES } from '../loaded-image.ts';
 import type { DicomFile, DicomFrame } from './frames.ts';
-import { type StoredOddities, type StoredValues, storedFrames } from './pixels.ts';
+import { type StoredValues, type StrayBits, storedFrames } from './pixels.ts';
 import type { RandomAccess } from './random-access.ts';
 import { type DicomStack, gridOf } from './stacks.ts';
 
@@ -14,15 +14,15 @@ export async function readStack(
   path: string,
   open: (path: string) => Promise<RandomAccess>,
 ): Promise<LoadedImage> {
-  const { frames, remark } = withRealWorldValues(stack.frames);
+  const { frames, mappingWarnings } = withRealWorldValues(stack.frames);
   const first = frames[0].file;
   const other = frames.map(({ file }) => noIntensities(file)).find((reason) => reason !== null);
   if (other) throw new WorkError(`it holds ${other}`);
-  const { geometry, planes, notes } = gridOf(stack);
+  const { geometry, planes, warnings } = gridOf(stack);
   const size = [first.columns, first.rows, frames.length] as const;
   if (voxelCount(size) * 4 > MAX_VOLUME_BYTES || voxelCount(geometry.size) * 4 > MAX_VOLUME_BYTES)
     throw new WorkError(`its size ${geometry.size.join(' x ')} is too large`);
-  const { data, remarks } = await valuesOf(frames, open);
+  const { data, pixelWarnings } = await valuesOf(frames, open);
   refuseInverted(first, data, frames.length);
   const regular = planes
     ? applyAlong(interpolationOperator(frames.length, planes, 0), 2, Float32Array.from(data), [...size])
@@ -34,7 +34,7 @@ export async function readStack(
     ...(first.modality ? { modality: first.modality } : {}),
     volumesInFile: 1,
     volume: checkedVolume(geometry, regular),
-    notes: [...stack.notes, ...notes, ...remarks, ...remark],
+    warnings: [...stack.warnings, ...warnings, ...pixelWarnings, ...mappingWarnings],
   };
 }
 
@@ -42,19 +42,21 @@ export async function readStack(
  * Real world value mappings (PS3.3 C.7.6.16.2.11) count where nothing else makes the frames comparable: values are else those that the
  * modality's rescaling gives, as other readers have them.
  */
-function withRealWorldValues(frames: readonly DicomFrame[]): { frames: readonly DicomFrame[]; remark: string[] } {
+function withRealWorldValues(frames: readonly DicomFrame[]): { frames: readonly DicomFrame[]; mappingWarnings: string[] } {
   const mapping = frames[0].realWorld;
-  if (!mapping || frames.some((frame) => frame.isRescaled || !frame.realWorld)) return { frames, remark: [] };
+  if (!mapping || frames.some((frame) => frame.isRescaled || !frame.realWorld)) return { frames, mappingWarnings: [] };
   if (frames.every(({ realWorld }) => realWorld![0] === mapping[0] && realWorld![1] === mapping[1])) {
     const isPlain = mapping[0] === 1 && mapping[1] === 0;
     return {
       frames,
-      remark: isPlain ? [] : [`a real world value mapping (x ${mapping[0]} + ${mapping[1]}) is present and was not applied`],
+      mappingWarnings: isPlain
+        ? []
+        : [`a real world value mapping (x ${mapping[0]} + ${mapping[1]}) is present and was not applied`],
     };
   }
   return {
     frames: frames.map((frame) => ({ ...frame, slope: frame.realWorld![0], intercept: frame.realWorld![1] })),
-    remark: ['its slices have different real world value mappings and no rescaling: these mappings were applied'],
+    mappingWarnings: ['its slices have different real world value mappings and no rescaling: these mappings were applied'],
   };
 }
 
@@ -115,7 +117,7 @@ const FLOAT32_STEPS = 2 ** 23;
 async function valuesOf(
   frames: readonly DicomFrame[],
   open: (path: string) => Promise<RandomAccess>,
-): Promise<{ data: VoxelArray; remarks: string[] }> {
+): Promise<{ data: VoxelArray; pixelWarnings: string[] }> {
   const { rows, columns } = frames[0].file;
   const pixels = rows * columns;
   const whole = frames.every(
@@ -134,11 +136,11 @@ async function valuesOf(
     if (own) own.push(slot);
     else slots.set(frame.file, [slot]);
   });
-  const oddities: StoredOddities = { strayBits: 0 };
+  const found: StrayBits = { strayBits: 0 };
   let padded = 0;
   for (const [file, own] of slots) {
     try {
-      const storedOf = await storedFrames(file, await open(file.path), oddities);
+      const storedOf = await storedFrames(file, await open(file.path), found);
       for (const slot of own) {
         const { index, slope, intercept } = frames[slot];
         const stored = await storedOf(index);
@@ -164,7 +166,7 @@ async function valuesOf(
       throw error;
     }
   }
-  return { data: data!, remarks: remarksOf(frames, padded, oddities, pixels * frames.length) };
+  return { data: data!, pixelWarnings: warningsOfPixels(frames, padded, found, pixels * frames.length) };
 }
 
 function rangeOf(values: StoredValues): [number, number] {
@@ -189,30 +191,30 @@ function countPadding({ padding }: DicomFile, stored: StoredValues): number {
   return count;
 }
 
-function remarksOf(frames: readonly DicomFrame[], padded: number, oddities: StoredOddities, voxels: number): string[] {
-  const remarks: string[] = [];
+function warningsOfPixels(frames: readonly DicomFrame[], padded: number, found: StrayBits, voxels: number): string[] {
+  const warnings: string[] = [];
   const first = frames[0];
   const percent = (count: number): string => `${count < voxels / 100 ? '<1' : Math.round((100 * count) / voxels)} %`;
   if (frames.some(({ file }) => file.photometric === 'MONOCHROME1'))
-    remarks.push(
+    warnings.push(
       'photometric interpretation MONOCHROME1: shown inverted by viewers; values are stored x slope + intercept as the header says, not inverted. Check that air is dark in them',
     );
   if (padded > 0) {
     const { padding } = first.file;
     const value = padding![0] * first.slope + first.intercept;
-    remarks.push(
+    warnings.push(
       `${percent(padded)} of its voxels hold the pixel padding value (${padding![0] === padding![1] ? padding![0] : `${padding![0]} to ${padding![1]}`} stored, ${value} rescaled): outside the field of view, not measured`,
     );
   }
-  if (oddities.strayBits > 0)
-    remarks.push(
-      `${percent(oddities.strayBits)} of its pixels have bits set outside the ${first.file.bitsStored} bits stored (an overlay, or a wrong header): these bits are ignored`,
+  if (found.strayBits > 0)
+    warnings.push(
+      `${percent(found.strayBits)} of its pixels have bits set outside the ${first.file.bitsStored} bits stored (an overlay, or a wrong header): these bits are ignored`,
     );
   const longer = frames.find(({ file }) => file.surplusBytes > 1)?.file;
   if (longer)
-    remarks.push(
+    warnings.push(
       `${longer.path} has ${longer.surplusBytes} more bytes of pixels than the ${longer.columns} x ${longer.rows} x ${longer.frames.length} that its header states: ignored`,
     );
-  if (frames.some(({ file }) => file.modalityTable)) remarks.push('its modality LUT (0028,3000) was applied');
-  return remarks;
+  if (frames.some(({ file }) => file.modalityTable)) warnings.push('its modality LUT (0028,3000) was applied');
+  return warnings;
 }

@@ -76,7 +76,7 @@ describe('DICOM files in folders', () => {
     expect((await only(folderOf('bare', bare))).files).toHaveLength(3);
   });
 
-  it('stand beside resource forks, indexes, notes and hidden files', async () => {
+  it('stand beside resource forks, indexes, warnings and hidden files', async () => {
     const folder = folderOf('litter', {
       ...series((k) => `${k}.dcm`),
       '._0.dcm': 'AppleDouble',
@@ -133,7 +133,7 @@ describe('DICOM files in folders', () => {
     // a backup beside the original
     const backup = folderOf('backup', { ...series((k) => `a/${k}`), ...series((k) => `z/${k}`) });
     expect((await only(backup)).path).toBe(join(backup, 'a'));
-    expect((await readImage(await only(backup))).notes.join()).toMatch(/6 identical copies of its files ignored/);
+    expect((await readImage(await only(backup))).warnings.join()).toMatch(/6 identical copies of its files ignored/);
   });
 
   it('that are phases of one series are named and chosen apart', async () => {
@@ -152,7 +152,7 @@ describe('DICOM files in folders', () => {
       ['series-1', 'acquisition number 1'],
       ['series-2', 'acquisition number 2'],
     ]);
-    expect((await readImage(images[0])).notes.join()).toMatch(/one of 2 volumes of its series: acquisition number 1/);
+    expect((await readImage(images[0])).warnings.join()).toMatch(/one of 2 volumes of its series: acquisition number 1/);
     await expect(readImage(folder)).rejects.toThrow(/acquisition number 1 \(4 slices\)/);
   });
 
@@ -163,7 +163,7 @@ describe('DICOM files in folders', () => {
     );
     const image = await readImage(await only(folder));
     expect(image.volume.geometry.size[2]).toBe(6);
-    expect(image.notes.join()).toMatch(/6 different files of it share SOP Instance UIDs with others/);
+    expect(image.warnings.join()).toMatch(/6 different files of it share SOP Instance UIDs with others/);
   });
 
   it('read by relative and linked paths, and are refused one by one without permission', async () => {

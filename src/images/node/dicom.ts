@@ -144,20 +144,21 @@ async function stacksWithoutCopies(all: readonly DicomFile[]): Promise<DicomStac
     const own = [...new Set(stack.frames.map(({ file }) => file))];
     const left = own.flatMap((file) => copies.get(file) ?? []);
     const siblings = stacks.filter((other) => other.frames[0].file.seriesUid === own[0].seriesUid);
-    const notes = [...stack.notes];
+    const warnings = [...stack.warnings];
     if (left.length > 0)
-      notes.push(
+      warnings.push(
         `${left.length} identical ${left.length === 1 ? 'copy' : 'copies'} of its files ignored (${left[0]}${left.length > 1 ? ', ...' : ''})`,
       );
     const shared = own.length - new Set(own.map((file) => file.sopInstanceUid || file)).size;
-    if (shared > 0) notes.push(`${shared + 1} different files of it share SOP Instance UIDs with others (a faulty anonymiser?)`);
+    if (shared > 0)
+      warnings.push(`${shared + 1} different files of it share SOP Instance UIDs with others (a faulty anonymiser?)`);
     if (siblings.length > 1) {
       const others = siblings.filter((other) => other !== stack).map(describeStack);
       const named = others.length > 5 ? [...others.slice(0, 4), `${others.length - 4} more`] : others;
       const own = stack.distinction ? `: ${stack.distinction}` : '';
-      notes.push(`one of ${siblings.length} volumes of its series${own}; the others: ${named.join('; ')}`);
+      warnings.push(`one of ${siblings.length} volumes of its series${own}; the others: ${named.join('; ')}`);
     }
-    return { ...stack, notes };
+    return { ...stack, warnings };
   });
 }
 

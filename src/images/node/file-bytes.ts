@@ -87,16 +87,16 @@ const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] ===
 
 /**
  * What decompressing `source` gives, gzip with any number of members or zlib.
- * @param notes is told of what lies behind the stream, and `stored`, if known, is compared with the stream's length
+ * @param warnings is told of what lies behind the stream, and `stored`, if known, is compared with the stream's length
  */
-export const inflatedSource = (source: ByteSource, notes: Set<string>, stored: number | null = null): ByteSource => ({
+export const inflatedSource = (source: ByteSource, warnings: Set<string>, stored: number | null = null): ByteSource => ({
   sizeBytes: null,
   storedBytes: source.storedBytes,
-  pieces: (start) => skipping(inflated(source, notes, stored), start),
+  pieces: (start) => skipping(inflated(source, warnings, stored), start),
 });
 
 /** A file, decompressed if it begins as gzip does; its beginning is at hand unless it is a large compressed one. @throws WorkError without its name */
-export async function maybeGzipped(path: string, notes: Set<string>): Promise<ByteSource & { readonly gzipped: boolean }> {
+export async function maybeGzipped(path: string, warnings: Set<string>): Promise<ByteSource & { readonly gzipped: boolean }> {
   const file = await fileSource(path);
   if (file.storedBytes === 0) throw new WorkError('it is empty (0 bytes)');
   const head = await headOf(file, file.storedBytes <= SMALL_BYTES ? file.storedBytes : HEAD_BYTES);
@@ -104,7 +104,7 @@ export async function maybeGzipped(path: string, notes: Set<string>): Promise<By
   if (!isGzip(head)) return { ...source, gzipped: false };
   const whole = head.length === file.storedBytes ? inflatedAtOnce(head) : null;
   if (whole) return { ...memorySource(whole), storedBytes: file.storedBytes, head: whole, gzipped: true };
-  return { ...inflatedSource(source, notes), gzipped: true };
+  return { ...inflatedSource(source, warnings), gzipped: true };
 }
 
 /** What a small gzip file of one member holds; null for any other, and for one with any damage or anything odd, which is told while it is read in order. */
@@ -129,7 +129,7 @@ function inflatedAtOnce(file: Uint8Array): Uint8Array | null {
   }
 }
 
-async function* inflated(source: ByteSource, notes: Set<string>, stored: number | null): AsyncGenerator<Uint8Array> {
+async function* inflated(source: ByteSource, warnings: Set<string>, stored: number | null): AsyncGenerator<Uint8Array> {
   const reader = readerOf(source.pieces(0));
   try {
     const start = new Uint8Array(2);
@@ -140,9 +140,9 @@ async function* inflated(source: ByteSource, notes: Set<string>, stored: number 
     if (!isGzip(start)) used = yield* inflateOnce(reader, 'zlib', () => {});
     else used = yield* inflateMembers(reader);
     const rest = await reader.skip(Number.POSITIVE_INFINITY);
-    if (rest > 0 && stored === null) notes.add(`${rest} extra bytes after its compressed stream were ignored`);
+    if (rest > 0 && stored === null) warnings.add(`${rest} extra bytes after its compressed stream were ignored`);
     if (stored !== null && stored !== used)
-      notes.add(`its header states ${stored} bytes of compressed voxels, but the stream has ${used}; it was read to its end`);
+      warnings.add(`its header states ${stored} bytes of compressed voxels, but the stream has ${used}; it was read to its end`);
   } finally {
     await reader.close();
   }

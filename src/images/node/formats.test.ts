@@ -79,7 +79,7 @@ describe('NRRD', () => {
     const image = await readImage(nrrd({ space }));
     expectGrid(image, [1, 2, 3], [5 * x, -6 * y, 7], [x, 0, 0, 0, y, 0, 0, 0, 1]);
     expect(image.volume.data).toEqual(values);
-    expect(image.notes).toEqual([]);
+    expect(image.warnings).toEqual([]);
   });
 
   it('spaces that name no axes of the patient, and axes without directions in one, are said', async () => {
@@ -89,7 +89,7 @@ describe('NRRD', () => {
       { space: null, 'space directions': null },
       { space: 'right-anterior-superior', 'space directions': null, 'space origin': null, spacings: '1 2 3' },
     ])
-      expect((await readImage(nrrd(changes))).notes.join()).toMatch(/LPS.*; left and right|LPS as ITK does/);
+      expect((await readImage(nrrd(changes))).warnings.join()).toMatch(/LPS.*; left and right|LPS as ITK does/);
     expect(await refusal(nrrd({ space: 'upside-down' }))).toMatch(/space is "upside-down"/);
   });
 
@@ -107,7 +107,7 @@ describe('NRRD', () => {
     expectGrid(image, [mm, 2 * mm, 3 * mm], [5 * mm, -6 * mm, 7 * mm], IDENTITY);
   });
   it('an unknown unit is said', async () => {
-    expect((await readImage(nrrd({ 'space units': '"ell" "ell" "ell"' }))).notes.join()).toMatch(/"ell"/);
+    expect((await readImage(nrrd({ 'space units': '"ell" "ell" "ell"' }))).warnings.join()).toMatch(/"ell"/);
   });
 
   it('spacings, axis minima and centres give the grid where there are no directions', async () => {
@@ -135,7 +135,7 @@ describe('NRRD', () => {
     for (const [encoding, body] of bodies) {
       const image = await readImage(nrrd({ encoding }, body));
       expect(image.volume.data).toEqual(values);
-      expect(image.notes).toEqual([]);
+      expect(image.warnings).toEqual([]);
     }
     for (const encoding of ['bzip2', 'zrl', 'zstd'])
       expect(await refusal(nrrd({ encoding }))).toContain(`encoding is ${encoding}`);
@@ -153,12 +153,12 @@ describe('NRRD', () => {
     expect((await readImage(nrrd({ 'byte skip': '-1' }, Buffer.concat([Buffer.from('whatever'), raw])))).volume.data).toEqual(
       values,
     );
-    expect((await readImage(nrrd({ endian: null }))).notes.join()).toMatch(/byte order/);
+    expect((await readImage(nrrd({ endian: null }))).warnings.join()).toMatch(/byte order/);
   });
 
   it('too few bytes are refused, more are said, damage is named', async () => {
     expect(await refusal(nrrd({}, raw.subarray(1)))).toMatch(/48 bytes\), but 47 are present/);
-    expect((await readImage(nrrd({}, Buffer.concat([raw, raw])))).notes.join()).toMatch(/extra 48 were ignored/);
+    expect((await readImage(nrrd({}, Buffer.concat([raw, raw])))).warnings.join()).toMatch(/extra 48 were ignored/);
     const zipped = gzipSync(raw);
     expect(await refusal(nrrd({ encoding: 'gzip' }, zipped.subarray(0, -9)))).toMatch(/truncated/);
     const damaged = Buffer.from(zipped);
@@ -263,17 +263,17 @@ describe('MetaImage', () => {
             mha({ ...tags, [offset]: BASE.Offset, [matrix]: BASE.TransformMatrix, [spacing]: BASE.ElementSpacing }),
           );
           expectGrid(image, [1, 2, 3], [5, -6, 7], direction);
-          expect(image.notes).toEqual([]);
+          expect(image.warnings).toEqual([]);
           expect(image.volume.data).toEqual(values);
         }
     expectGrid(await readImage(mha({ ElementSize: '9 9 9' })), [1, 2, 3], [5, -6, 7], direction);
     const um = await readImage(mha({ DistanceUnits: 'um' }));
     expectGrid(um, [1e-3, 2e-3, 3e-3], [5e-3, -6e-3, 7e-3], direction);
-    expect(um.notes.join()).toMatch(/um: converted/);
-    expect((await readImage(mha({ TransformMatrix: null }))).notes.join()).toMatch(/no orientation/);
+    expect(um.warnings.join()).toMatch(/um: converted/);
+    expect((await readImage(mha({ TransformMatrix: null }))).warnings.join()).toMatch(/no orientation/);
     const long = await readImage(mha({ TransformMatrix: '0 2 0 -1 0 0 0 0 1' }));
     expectGrid(long, [2, 2, 3], [5, -6, 7], direction);
-    expect(long.notes.join()).toMatch(/of length other than 1/);
+    expect(long.warnings.join()).toMatch(/of length other than 1/);
     expect(await refusal(mha({ TransformMatrix: '1 0 0 1' }))).toMatch(/expected 9 numbers/);
     expect(await refusal(mha({ TransformMatrix: '1 0 0 1 0 0 0 0 1' }))).toMatch(/one plane/);
     expect(await refusal(mha({ ElementSpacing: '1 -2 3' }))).toMatch(/1 x -2 x 3 mm/);
@@ -294,7 +294,7 @@ describe('MetaImage', () => {
     const facts = await readImage(mha({ Modality: 'MET_MOD_CT', ElementToIntensityFunctionSlope: '2' }));
     expect(facts.modality).toBe('CT');
     expect(facts.volume.data).toEqual(values);
-    expect(facts.notes.join()).toMatch(/Slope 2 .*not applied/);
+    expect(facts.warnings.join()).toMatch(/Slope 2 .*not applied/);
   });
 
   it('compressed: with its size, without it, with a wrong one; damage is refused, in other files too', async () => {
@@ -304,9 +304,9 @@ describe('MetaImage', () => {
     for (const changes of [compressed, sized]) {
       const image = await readImage(mha(changes, zipped));
       expect(image.volume.data).toEqual(values);
-      expect(image.notes).toEqual([]);
+      expect(image.warnings).toEqual([]);
     }
-    expect((await readImage(mha({ ...compressed, CompressedDataSize: '7' }, zipped))).notes.join()).toMatch(/states 7 bytes/);
+    expect((await readImage(mha({ ...compressed, CompressedDataSize: '7' }, zipped))).warnings.join()).toMatch(/states 7 bytes/);
     expect((await readImage(mha(compressed, gzipSync(raw)))).volume.data).toEqual(values);
     expect(await refusal(mha(sized, zipped.subarray(0, -4)))).toMatch(/truncated/);
     const long = Buffer.from(deflateSync(Buffer.from(Array.from({ length: 48 }, (_, i) => (i * i * 37) % 251))));
@@ -329,7 +329,7 @@ describe('MetaImage', () => {
     put('meta/long.raw', 'something else', raw);
     expect((await readImage(put('meta/z.mhd', header({ HeaderSize: '-1' }, 'long.raw')))).volume.data).toEqual(values);
     expect((await readImage(put('meta/z.mhd', header({ HeaderSize: '14' }, 'long.raw')))).volume.data).toEqual(values);
-    expect((await readImage(put('meta/z.mhd', header({}, 'long.raw')))).notes.join()).toMatch(/extra 14 were ignored/);
+    expect((await readImage(put('meta/z.mhd', header({}, 'long.raw')))).warnings.join()).toMatch(/extra 14 were ignored/);
     expect(await refusal(put('meta/z.mhd', header({}, 'gone.raw')))).toContain(join(folder, 'meta', 'gone.raw'));
     put('meta/short.raw', raw.subarray(8));
     expect(await refusal(put('meta/z.mhd', header({}, 'short.raw')))).toMatch(/40 are present in .*short\.raw/);
@@ -360,7 +360,7 @@ describe('MGH', () => {
       expect(image.volume.data).toEqual(values);
       // origin: 10, 20, 30 less half of 4 x -1, 2 x 3 and 3 x -2, in RAS
       expectGrid(image, [1, 2, 3], [-12, -17, 33], [1, 0, 0, 0, 0, -1, 0, -1, 0]);
-      expect(image.notes).toEqual([]);
+      expect(image.warnings).toEqual([]);
     }
   });
 
@@ -372,7 +372,7 @@ describe('MGH', () => {
       ),
     );
     expectGrid(image, [1, 1, 1], [-2, 1, 1.5], [1, 0, 0, 0, 0, -1, 0, -1, 0]);
-    expect(image.notes.join()).toMatch(/no orientation/);
+    expect(image.warnings.join()).toMatch(/no orientation/);
   });
 
   it('types, frames and damage', async () => {
@@ -511,7 +511,9 @@ describe('NIfTI', () => {
     header.writeInt16LE(1, 254);
     header.writeFloatLE(Number.NaN, 256);
     const image = await readImage(put('x.nii', header, raw));
-    expect(image.notes.join()).toMatch(/sform is not invertible.*qform holds values that are not numbers.*no usable orientation/);
+    expect(image.warnings.join()).toMatch(
+      /sform is not invertible.*qform holds values that are not numbers.*no usable orientation/,
+    );
   });
 
   it('keeps NaN and infinities, and says which 64-bit numbers are rounded', async () => {
@@ -521,7 +523,7 @@ describe('NIfTI', () => {
     const large = new BigInt64Array([2n ** 53n + 1n, 2n ** 60n, -(2n ** 62n) - 1n, ...numbers.slice(3).map(BigInt)]);
     const image = await readImage(put('x.nii', made({ code: 1024 }), new Uint8Array(large.buffer)));
     expect([...image.volume.data.subarray(0, 3)]).toEqual([2 ** 53, 2 ** 60, -(2 ** 62)]);
-    expect(image.notes.join()).toMatch(/2 of its int64 values exceed 2\^53/);
+    expect(image.warnings.join()).toMatch(/2 of its int64 values exceed 2\^53/);
   });
 
   it('sizes of 0 beyond the third are 1; elsewhere they are damage', async () => {
@@ -542,7 +544,7 @@ describe('NIfTI', () => {
     for (const channel of [0, 1]) {
       const image = await readImage(path, { channel });
       expect(image.volume.data).toEqual(values.slice(12 * channel, 12 * channel + 12));
-      expect([image.volumesInFile, image.notes.join()]).toEqual([
+      expect([image.volumesInFile, image.warnings.join()]).toEqual([
         2,
         expect.stringMatching(/^no orientation[^;]*; left and right may be swapped$/),
       ]);
@@ -558,7 +560,7 @@ describe('NIfTI', () => {
     expect((await readImage(put('x.nii', made({ offset: 400 }), new Uint8Array(48), raw))).volume.data).toEqual(values);
     for (const offset of [Number.NaN, -8, 352.5])
       expect(await refusal(put('x.nii', made({ offset }), raw))).toMatch(/vox_offset/);
-    expect((await readImage(put('x.nii', made({}), raw, 'more'))).notes.join()).toMatch(/the extra 4 were ignored/);
+    expect((await readImage(put('x.nii', made({}), raw, 'more'))).warnings.join()).toMatch(/the extra 4 were ignored/);
   });
 
   it('gzip: members one after another, padding, other bytes behind it, and every damage by its name', async () => {
@@ -574,9 +576,9 @@ describe('NIfTI', () => {
     expect(members.volume.data).toEqual(values);
     const padded = await readImage(put('x.nii.gz', zipped, new Uint8Array(5000)));
     const followed = await readImage(put('x.nii.gz', zipped, 'not gzip'));
-    for (const image of [members, padded]) expect(image.notes.join()).not.toMatch(/ignored/);
+    for (const image of [members, padded]) expect(image.warnings.join()).not.toMatch(/ignored/);
     expect(followed.volume.data).toEqual(values);
-    expect(followed.notes.join()).toMatch(/8 extra bytes after its compressed stream were ignored/);
+    expect(followed.warnings.join()).toMatch(/8 extra bytes after its compressed stream were ignored/);
     const change = (at: number): Uint8Array => {
       const copy = Buffer.from(zipped);
       copy[copy.length + at] ^= 1;
@@ -609,7 +611,7 @@ describe('NIfTI', () => {
     const large = gzipSync(Buffer.concat([made({ dims }), new Uint8Array(noise.buffer)]));
     expect(large.length).toBeGreaterThan(2 ** 20);
     const image = await readImage(put('x.nii.gz', large));
-    expect([image.volume.data, image.notes]).toEqual([noise, expect.not.arrayContaining([expect.stringMatching(/ignored/)])]);
+    expect([image.volume.data, image.warnings]).toEqual([noise, expect.not.arrayContaining([expect.stringMatching(/ignored/)])]);
     expect(await refusal(put('x.nii.gz', large.subarray(0, -9)))).toMatch(/truncated/);
     const damaged = Buffer.from(large);
     damaged[damaged.length - 8] ^= 1;
@@ -652,7 +654,7 @@ describe('NIfTI', () => {
     put('spm.img', raw);
     const image = await readImage(join(folder, 'spm.img'));
     expect(image.volume.data[1]).toBe(values[1] / 2);
-    expect(image.notes.join()).toMatch(/SPM/);
+    expect(image.warnings.join()).toMatch(/SPM/);
   });
 });
 
@@ -674,14 +676,14 @@ describe('names that lie', () => {
       const image = await readImage(put(name, bytes(ending)));
       expect(image.volume.data).toEqual(values);
       expect(cornerDistanceMm(image.volume.geometry, geometry)).toBeLessThan(1e-5);
-      expect(image.notes.join()).toMatch(note);
+      expect(image.warnings.join()).toMatch(note);
     }
   });
 
   it('what is no image that is read here is named', async () => {
     expect(await refusal(put('scan.zip', 'PK\x03\x04', new Uint8Array(600)))).toMatch(/zip archive/);
     expect(await refusal(put('scan.png', Buffer.from('\x89PNG\r\n', 'latin1'), new Uint8Array(600)))).toMatch(/PNG picture/);
-    expect(await refusal(put('notes.txt', 'hello'))).toMatch(/not a supported format/);
+    expect(await refusal(put('warnings.txt', 'hello'))).toMatch(/not a supported format/);
     expect(await refusal(put('empty.mha'))).toMatch(/empty/);
     expect(await refusal(put('junk.mgz', gzipSync('junk')))).toMatch(/not MGH/);
   });
@@ -731,8 +733,8 @@ describe('writing', () => {
         const back = await readImage(path);
         expect(back.volume.data).toEqual(data);
         expect(cornerDistanceMm(back.volume.geometry, geometry)).toBeLessThan(2e-3);
-        expect(back.notes.filter((note) => !/sheared/.test(note))).toEqual([]);
-        expect(back.notes.length).toBe(k % 5 === 0 ? 1 : 0);
+        expect(back.warnings.filter((note) => !/sheared/.test(note))).toEqual([]);
+        expect(back.warnings.length).toBe(k % 5 === 0 ? 1 : 0);
       }
       if (path.endsWith('.nii')) expect(readFileSync(path).readInt16LE(252)).toBe(k % 5 === 0 ? 0 : 1);
     }
@@ -795,7 +797,7 @@ describe('folders', () => {
   it('give every file whose name promises a format that is read, compressed or not, and of a pair its header', async () => {
     const alone = ['nii', 'nii.gz', 'NRRD', 'nrrd.gz', 'nhdr', 'mha', 'mha.gz', 'mhd', 'mgh', 'mgz', 'mgh.gz', 'img'];
     for (const [k, ending] of alone.entries()) put(`found/${k + 10}.${ending}`, 'x');
-    for (const name of ['pair.hdr', 'pair.IMG', 'zipped.hdr.gz', 'zipped.img.gz', 'notes.txt', 'voxels.raw.gz'])
+    for (const name of ['pair.hdr', 'pair.IMG', 'zipped.hdr.gz', 'zipped.img.gz', 'warnings.txt', 'voxels.raw.gz'])
       put(`found/${name}`, 'x');
     const { images, refused } = await findImages(join(folder, 'found'));
     expect(images.map(({ path }) => relative(join(folder, 'found'), path))).toEqual([

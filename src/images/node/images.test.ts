@@ -55,7 +55,7 @@ describe('writing and reading back', () => {
       const volume: Volume = { geometry: grid(direction), data: Float32Array.from({ length: 60 }, (_, i) => values(i) / 7) };
       await writeImage(path, volume);
       const back = await readImage(path);
-      expect(back.notes).toEqual([]);
+      expect(back.warnings).toEqual([]);
       expect(back.volume.data).toEqual(volume.data);
       expect(back.volume.geometry.size).toEqual(volume.geometry.size);
       expect(cornerDistanceMm(back.volume.geometry, volume.geometry)).toBeLessThan(1e-4);
@@ -78,7 +78,7 @@ describe('writing and reading back', () => {
     await writeImage(join(folder, 'shear.nii'), { geometry, data: new Uint8Array(60) });
     const back = await readImage(join(folder, 'shear.nii'));
     expect(cornerDistanceMm(back.volume.geometry, geometry)).toBeLessThan(1e-4);
-    expect(back.notes.join()).toMatch(/sheared by 11\.5 degrees/);
+    expect(back.warnings.join()).toMatch(/sheared by 11\.5 degrees/);
   });
 
   it('writes a displacement field as a NIfTI vector image: 5 dimensions, vector intent, LPS components in planes', async () => {
@@ -179,9 +179,9 @@ describe.skipIf(noData)('real files (needs GVSL_DATA)', () => {
   });
 
   it('reads what is only incomplete, and says so', async () => {
-    expect((await readImage(odd('corrupt', 'derived_no_q_no_sform.nii.gz'))).notes.join()).toMatch(/no orientation/);
+    expect((await readImage(odd('corrupt', 'derived_no_q_no_sform.nii.gz'))).warnings.join()).toMatch(/no orientation/);
     const zero = await readImage(odd('corrupt', 'derived_zero_pixdim.nii.gz'));
-    expect(zero.notes.join()).toMatch(/voxel size field is 0/);
+    expect(zero.warnings.join()).toMatch(/voxel size field is 0/);
     expect(zero.volume.geometry.spacingMm).toEqual([1, 1, 1]);
     const nan = await readImage(odd('corrupt', 'derived_nan_inf_voxels.nii.gz'));
     expect(statisticsOf(nan.volume.data).nonFinite).toBe(3);
@@ -212,7 +212,7 @@ describe.skipIf(noData)('real files (needs GVSL_DATA)', () => {
     }
     const { images } = await findImages(odd('dicom', 'single'));
     const copies = images.find((image) => image.kind === 'dicom' && image.modality === 'CT' && image.files[0].rows === 512);
-    expect((await readImage(copies!)).notes.join()).toMatch(/2 identical copies/);
+    expect((await readImage(copies!)).warnings.join()).toMatch(/2 identical copies/);
   });
 
   it('puts a series with missing slices on a regular grid, and names several series of a folder', async () => {
@@ -223,13 +223,13 @@ describe.skipIf(noData)('real files (needs GVSL_DATA)', () => {
     for (const name of readdirSync(odd('dicom', 'tiny-17')))
       if (!name.includes('0006')) copyFileSync(odd('dicom', 'tiny-17', name), join(target, name));
     const gap = await readImage(target);
-    expect(gap.notes.join()).toMatch(/2\.00 to 4\.00 mm apart/);
+    expect(gap.warnings.join()).toMatch(/2\.00 to 4\.00 mm apart/);
     expect(gap.volume.geometry.size).toEqual([88, 128, 17]);
     expect(cornerDistanceMm(gap.volume.geometry, whole.volume.geometry)).toBeLessThan(1e-3);
     const slice = 88 * 128;
     expect(firstDifference(gap.volume.data.subarray(0, 5 * slice), whole.volume.data.subarray(0, 5 * slice))).toBe(-1);
     copyFileSync(join(odd('dicom', 'chest-16'), '000012.dcm'), join(target, 'other.dcm'));
-    expect((await readImage(target)).notes[0]).toMatch(/2 DICOM series/);
+    expect((await readImage(target)).warnings[0]).toMatch(/2 DICOM series/);
     expect((await findImages(target)).images).toHaveLength(2);
   });
 });

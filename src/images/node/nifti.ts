@@ -29,15 +29,15 @@ export async function otherHalf(path: string): Promise<string | null> {
  * @param file the bytes of `path`
  * @throws WorkError with the reason, without the file's name
  */
-export async function openNifti(path: string, file: ByteSource, notes: Set<string>): Promise<OpenFile> {
+export async function openNifti(path: string, file: ByteSource, warnings: Set<string>): Promise<OpenFile> {
   const partner = async (ending: 'hdr' | 'img'): Promise<ByteSource> => {
     const found = await findHalf(path, ending);
-    return { ...(await maybeGzipped(found, notes)), name: found };
+    return { ...(await maybeGzipped(found, warnings)), name: found };
   };
   const first = await headOf(file, NIFTI_HEADER_BYTES);
   const voxelsFirst = isVoxelHalf(path) && recognise(first) !== 'NIfTI';
   const head = voxelsFirst ? await headOf(await partner('hdr'), NIFTI_HEADER_BYTES) : first;
   const header = parseNiftiHeader(head, HALF.test(path));
   const source = !header.pair || voxelsFirst ? file : await partner('img');
-  return opened(niftiImage(header), source, header.voxOffset, notes);
+  return opened(niftiImage(header), source, header.voxOffset, warnings);
 }

@@ -1,7 +1,7 @@
 /**
  * Reading any image: NIfTI-1 and -2, Analyze, NRRD, MetaImage, MGH and DICOM, as a volume in LPS millimetres.
  *
- * One way in for every format; what a file lacks or what is odd about it is said in `notes`, what cannot be right is refused with the
+ * One way in for every format; what a file lacks or is unusual about it is said in `warnings`, what cannot be right is refused with the
  * reason. Nothing is ever written beside the input.
  */
 import { stat } from 'node:fs/promises';
@@ -22,12 +22,12 @@ import { textHeader, voxelData } from './voxel-data.ts';
 const READABLE = '.nii, .nii.gz, .hdr/.img, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz, a DICOM file or a folder with a DICOM series';
 
 /** An image whose header is read: its voxels can be had whole, or plane by plane. */
-export interface OpenImage extends Omit<LoadedImage, 'volume' | 'notes'> {
+export interface OpenImage extends Omit<LoadedImage, 'volume' | 'warnings'> {
   readonly geometry: Geometry;
   /** The type of its values, slope and intercept applied. */
   readonly type: VoxelType;
   /** What is odd about the file, a sentence each; reading the voxels may find more. */
-  readonly notes: ReadonlySet<string>;
+  readonly warnings: ReadonlySet<string>;
   /** The planes, z = 0 first; the array may be filled anew for the next one. @throws WorkError that names the file */
   planes(): AsyncIterable<VoxelArray>;
   /** @throws WorkError that names the file */
@@ -43,7 +43,7 @@ export async function openImage(source: string | ImageSource, options: ReadOptio
   const named = <T>(work: () => Promise<T>): Promise<T> => withName(path, work);
   const file = await named(() => openSource(source));
   if ('volume' in file) {
-    const { volume, notes, ...facts } = file;
+    const { volume, warnings, ...facts } = file;
     const { size } = volume.geometry;
     if (options.channel !== undefined && options.channel !== 0)
       throw new WorkError(`${path}: it is one volume (${file.format}), so channel ${options.channel} does not exist: expected 0`);
@@ -51,7 +51,7 @@ export async function openImage(source: string | ImageSource, options: ReadOptio
       ...facts,
       geometry: volume.geometry,
       type: voxelTypeOf(volume.data),
-      notes: new Set(notes),
+      warnings: new Set(warnings),
       async *planes() {
         for (let z = 0; z < size[2]; z++) yield planeOf(volume, z);
       },
@@ -65,7 +65,7 @@ export async function openImage(source: string | ImageSource, options: ReadOptio
     ...factsOf(path, file),
     geometry: file.image.geometry,
     type: valueType(file.image),
-    notes: file.notes,
+    warnings: file.warnings,
     async *planes() {
       const planes = planesOf(file, options);
       try {
@@ -80,7 +80,7 @@ export async function openImage(source: string | ImageSource, options: ReadOptio
 
 /**
  * Reads an image file, or the DICOM series of a folder. Of a folder with several series the one with most slices is read and the others
- * are named in `notes`.
+ * are named in `warnings`.
  * @throws WorkError that names the file and why it cannot be read
  */
 export const readImage = async (source: string | ImageSource, options: ReadOptions = {}): Promise<LoadedImage> =>
@@ -105,8 +105,8 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
     throw openingError(path, error);
   });
   if (facts.isDirectory()) return readFolder(path);
-  const notes = new Set<string>();
-  const stored = await maybeGzipped(path, notes);
+  const warnings = new Set<string>();
+  const stored = await maybeGzipped(path, warnings);
   const head = await headOf(stored, HEAD_BYTES).catch((error: unknown) => {
     if (error instanceof MachineError || !(error instanceof WorkError)) throw error;
     // a damaged stream is named by the reader that its name calls for
@@ -117,18 +117,18 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
   const named = kindOfName(path);
   const kind = isVoxelHalf(path) && content !== 'DICOM' ? 'NIfTI' : (content ?? named);
   if (content !== null && named !== null && kind !== named)
-    notes.add(`its name says ${named}, but its content is ${content}: read as the latter`);
-  if (kind === 'NIfTI' || kind === 'MGH') noteCompression(path, stored.gzipped, notes);
+    warnings.add(`its name says ${named}, but its content is ${content}: read as the latter`);
+  if (kind === 'NIfTI' || kind === 'MGH') warnOfCompression(path, stored.gzipped, warnings);
   switch (kind) {
     case 'NIfTI':
-      return openNifti(path, source, notes);
+      return openNifti(path, source, warnings);
     case 'NRRD':
     case 'MetaImage': {
       const { image, place } = await textHeader(kind, source);
-      return opened(image, await voxelData(path, source, image, place, notes), 0, notes);
+      return opened(image, await voxelData(path, source, image, place, warnings), 0, warnings);
     }
     case 'MGH':
-      return opened(parseMgh(await headOf(source, MGH_HEADER_BYTES)), source, MGH_HEADER_BYTES, notes);
+      return opened(parseMgh(await headOf(source, MGH_HEADER_BYTES)), source, MGH_HEADER_BYTES, warnings);
     case 'DICOM':
       return readDicomFile(path);
   }
@@ -137,9 +137,9 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
 }
 
 /** Other programs go by the name. */
-function noteCompression(path: string, gzipped: boolean, notes: Set<string>): void {
+function warnOfCompression(path: string, gzipped: boolean, warnings: Set<string>): void {
   if (/\.(gz|mgz)$/i.test(path) === gzipped) return;
-  notes.add(
+  warnings.add(
     gzipped
       ? 'it is compressed with gzip, but its name does not say so: other programs may refuse it'
       : 'it is not compressed, although its name says so: other programs may refuse it',
@@ -166,5 +166,5 @@ async function readFolder(path: string): Promise<LoadedImage> {
     throw new WorkError(`it holds ${stacks.length} volumes, expected one: ${stacks.map(name).join('; ')}`);
   const loaded = await readDicomSource(largest);
   const note = `${stacks.length} DICOM series in the folder: using the one with most slices (${largest.stack.frames.length}); skipped: ${stacks.slice(1).map(name).join(', ')}`;
-  return { ...loaded, notes: [note, ...loaded.notes] };
+  return { ...loaded, warnings: [note, ...loaded.warnings] };
 }

@@ -20,10 +20,10 @@ export async function voxelData(
   header: ByteSource,
   image: StoredImage,
   place: DataPlace,
-  notes: Set<string>,
+  warnings: Set<string>,
 ): Promise<ByteSource> {
   const whole = voxelCount(image.geometry.size) * channelsOf(image) * STORED_BYTES[image.type];
-  if (place.files === null) return decoded(header, image, place, whole, notes);
+  if (place.files === null) return decoded(header, image, place, whole, warnings);
   const share = whole / place.files.length;
   if (!Number.isInteger(share))
     throw new WorkError(
@@ -35,8 +35,8 @@ export async function voxelData(
     const source = await fileSource(found).catch((error: unknown) => {
       throw error instanceof WorkError ? new WorkError(`its data file ${found}: ${error.message}`) : error;
     });
-    const voxels = await decoded(source, image, place, share, notes);
-    sources.push({ ...(place.files.length > 1 ? exactly(voxels, share, found, notes) : voxels), name: found });
+    const voxels = await decoded(source, image, place, share, warnings);
+    sources.push({ ...(place.files.length > 1 ? exactly(voxels, share, found, warnings) : voxels), name: found });
   }
   return sources.length === 1 ? sources[0] : joinedSources(sources);
 }
@@ -54,14 +54,14 @@ async function decoded(
   image: StoredImage,
   { start, lines, bytes, encoding, compressedBytes }: DataPlace,
   length: number,
-  notes: Set<string>,
+  warnings: Set<string>,
 ): Promise<ByteSource> {
   const at = start === 'end' ? Math.max(0, (source.sizeBytes ?? 0) - length) : start;
   if (start === 'end' && source.sizeBytes === null)
     throw new WorkError('its voxels are the last bytes of a compressed file: not supported');
   const stored = await passLines(sourceFrom(source, at), lines);
   if (encoding === 'raw') return sourceFrom(stored, bytes);
-  if (encoding === 'deflate') return sourceFrom(inflatedSource(stored, notes, compressedBytes), bytes);
+  if (encoding === 'deflate') return sourceFrom(inflatedSource(stored, warnings, compressedBytes), bytes);
   const text = sourceFrom(stored, bytes);
   return encoding === 'hex' ? hexSource(text) : numbersSource(text, image.type);
 }
@@ -77,13 +77,13 @@ async function passLines(source: ByteSource, lines: number): Promise<ByteSource>
 }
 
 /** One of several files: it must hold its share, and what follows that is left out. */
-const exactly = (source: ByteSource, share: number, name: string, notes: Set<string>): ByteSource => ({
+const exactly = (source: ByteSource, share: number, name: string, warnings: Set<string>): ByteSource => ({
   sizeBytes: share,
   storedBytes: source.storedBytes,
-  pieces: (start) => skipping(shareOf(source, share, name, notes), start),
+  pieces: (start) => skipping(shareOf(source, share, name, warnings), start),
 });
 
-async function* shareOf(source: ByteSource, share: number, name: string, notes: Set<string>): AsyncGenerator<Uint8Array> {
+async function* shareOf(source: ByteSource, share: number, name: string, warnings: Set<string>): AsyncGenerator<Uint8Array> {
   const reader = readerOf(source.pieces(0));
   try {
     let given = 0;
@@ -93,7 +93,7 @@ async function* shareOf(source: ByteSource, share: number, name: string, notes: 
     }
     if (given < share)
       throw new WorkError(`its data file ${name} holds ${given} bytes of voxels, expected ${share}: truncated or damaged`);
-    if (given > share) notes.add(`${name} holds ${given} bytes of voxels, expected ${share}: extra bytes were ignored`);
+    if (given > share) warnings.add(`${name} holds ${given} bytes of voxels, expected ${share}: extra bytes were ignored`);
   } finally {
     await reader.close();
   }

@@ -40,7 +40,7 @@ export interface PairRequest {
 /** How far from the middle, as a share of the axis, the centre of a crop can lie. */
 const reach = (size: number, patch: number): number => Math.max(0, (1 - patch / size) / 2);
 
-function startOf(size: number, patch: number, centre: number, jitter: number): number {
+function cropStart(size: number, patch: number, centre: number, jitter: number): number {
   if (size <= patch) return -Math.floor((patch - size) / 2);
   return Math.min(size - patch, Math.max(0, Math.round(centre * size - patch / 2) + jitter));
 }
@@ -69,8 +69,8 @@ export function samplePair({ seed, step, sample, sizes, patch, jitterVoxels = 0 
     const limit = Math.min(reach(movingSize, side), reach(fixedSize, side));
     const centre = stream.uniform(0.5 - limit, 0.5 + limit);
     const jitter = (): number => stream.integer(-jitterVoxels, jitterVoxels + 1);
-    movingStart[axis] = startOf(movingSize, side, centre, jitter());
-    fixedStart[axis] = startOf(fixedSize, side, centre, jitter());
+    movingStart[axis] = cropStart(movingSize, side, centre, jitter());
+    fixedStart[axis] = cropStart(fixedSize, side, centre, jitter());
   }
   return { moving: { subject: moving, start: movingStart }, fixed: { subject: fixed, start: fixedStart } };
 }

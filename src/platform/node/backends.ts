@@ -9,7 +9,7 @@ import { availableThreads } from './limits.ts';
 import { nodeWebGpuHost } from './webgpu-host.ts';
 
 /** What every WebGPU device has by default (W3C WebGPU, "limits"); a device below is one of the compatibility mode, which is not enough. */
-const LEAST_LIMITS = {
+const MIN_LIMITS = {
   maxStorageBufferBindingSize: 2 ** 27,
   maxBufferSize: 2 ** 28,
   maxStorageBuffersPerShaderStage: 8,
@@ -23,9 +23,7 @@ async function realGpu(): Promise<WebGpuHost | undefined> {
   const host = await nodeWebGpuHost().catch(() => undefined);
   if (!host || host.software) return undefined;
   const { limits } = host.device;
-  return Object.entries(LEAST_LIMITS).every(([name, least]) => limits[name as keyof typeof LEAST_LIMITS] >= least)
-    ? host
-    : undefined;
+  return Object.entries(MIN_LIMITS).every(([name, least]) => limits[name as keyof typeof MIN_LIMITS] >= least) ? host : undefined;
 }
 
 /**

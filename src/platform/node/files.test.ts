@@ -5,7 +5,15 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { asideOf, findFolder, isLeftOver, repairFolder, writeFileAtomic, writeFolderAtomic, writeNewFolder } from './files.ts';
+import {
+  findFolder,
+  isStaleTemp,
+  repairFolder,
+  tempPathFor,
+  writeFileAtomic,
+  writeFolderAtomic,
+  writeNewFolder,
+} from './files.ts';
 
 /** Calls that change the disk, counted; from `killAt` on they never come back and do nothing, as after kill -9. */
 const disk = vi.hoisted(() => ({ calls: 0, killAt: Number.POSITIVE_INFINITY, onKill: () => {} }));
@@ -118,9 +126,9 @@ describe('writeNewFolder', () => {
 
 describe('writeFileAtomic', () => {
   it('clears away what a killed process left in the folder, not what another is writing', async () => {
-    const mine = basename(asideOf(join(folder, 'a')));
+    const mine = basename(tempPathFor(join(folder, 'a')));
     const gone = spawnSync(process.execPath, ['-e', '']).pid.toString(16).padStart(8, '0');
-    const theirs = basename(asideOf(join(folder, 'b'))).replace(process.pid.toString(16).padStart(8, '0'), gone);
+    const theirs = basename(tempPathFor(join(folder, 'b'))).replace(process.pid.toString(16).padStart(8, '0'), gone);
     await writeFile(join(folder, mine), '');
     await writeFile(join(folder, theirs), '');
     await writeFileAtomic(join(folder, 'c'), 'text');
@@ -132,6 +140,6 @@ describe('writeFileAtomic', () => {
     expect(readFileSync(join(folder, 'new', 'x'), 'utf8')).toBe('ab');
     await expect(writeFileAtomic(join(folder, 'new'), 'a')).rejects.toThrow();
     expect(readdirSync(folder)).toEqual(['new']);
-    expect(isLeftOver('.last.0123abcd.part')).toBe(true);
+    expect(isStaleTemp('.last.0123abcd.part')).toBe(true);
   });
 });

@@ -57,14 +57,14 @@ export async function makeFolder(path: string): Promise<void> {
 
 const HOST = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
 
-/** A name beside `path`, hidden and unique, which `isLeftOver` recognises: it says which process of which machine writes there. */
-export function asideOf(path: string): string {
+/** A name beside `path`, hidden and unique, which `isStaleTemp` recognises: it says which process of which machine writes there. */
+export function tempPathFor(path: string): string {
   const pid = process.pid.toString(16).padStart(8, '0');
   return join(dirname(path), `.${basename(path)}.${HOST}${pid}${randomBytes(4).toString('hex')}.part`);
 }
 
-/** True for a name that `asideOf` made: what a killed process may have left. */
-export function isLeftOver(name: string): boolean {
+/** True for a name that `tempPathFor` made: what a killed process may have left. */
+export function isStaleTemp(name: string): boolean {
   return /^\..+\.([0-9a-f]{8}|[0-9a-f]{24})\.part$/.test(name);
 }
 
@@ -84,7 +84,7 @@ function isAbandoned(name: string): boolean {
 export async function removeLeftOvers(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   for (const name of names)
-    if (isLeftOver(name) && isAbandoned(name)) await rm(join(folder, name), { recursive: true, force: true });
+    if (isStaleTemp(name) && isAbandoned(name)) await rm(join(folder, name), { recursive: true, force: true });
 }
 
 /** Folders in which this process has looked already. */
@@ -112,7 +112,7 @@ export async function writeAtomic(path: string, write: (file: FileHandle) => Pro
     await refuseReplacing(path);
     await makeFolder(dirname(path));
     await sweepOnce(dirname(path));
-    const aside = asideOf(path);
+    const aside = tempPathFor(path);
     unfinished.add(aside);
     try {
       const file = await open(aside, 'wx');
@@ -166,7 +166,7 @@ export async function writeFolderAtomic(path: string, write: (aside: string) => 
 async function writeFolder(path: string, write: (aside: string) => Promise<void>): Promise<void> {
   await makeFolder(dirname(path));
   await repairFolder(path);
-  const aside = asideOf(path);
+  const aside = tempPathFor(path);
   await writeAside(path, aside, async () => {
     await write(aside);
     await syncFolder(aside);
@@ -205,7 +205,7 @@ export async function writeNewFolder(path: string, write: (aside: string) => Pro
     await refuseReplacing(path);
     await makeFolder(dirname(path));
     await removeLeftOvers(dirname(path));
-    const aside = asideOf(path);
+    const aside = tempPathFor(path);
     await writeAside(path, aside, write);
     await rename(aside, path).catch(async (error: unknown) => {
       await rm(aside, { recursive: true, force: true }).catch(() => {});
@@ -229,7 +229,7 @@ export async function repairFolder(path: string): Promise<void> {
   }
   await rm(old, { recursive: true, force: true });
   const beside = await readdir(dirname(path)).catch(() => []);
-  const mine = beside.filter((name) => isLeftOver(name) && name.startsWith(`.${basename(path)}.`));
+  const mine = beside.filter((name) => isStaleTemp(name) && name.startsWith(`.${basename(path)}.`));
   for (const name of mine) await rm(join(dirname(path), name), { recursive: true, force: true });
   await syncFolder(dirname(path));
 }
@@ -245,7 +245,7 @@ export async function findFolder(path: string): Promise<string | undefined> {
  * killed. @throws MachineError naming `path`, and what `work` throws
  */
 export async function withScratch<Result>(path: string, work: (scratch: FileHandle) => Promise<Result>): Promise<Result> {
-  const name = asideOf(path);
+  const name = tempPathFor(path);
   return withMachineTrouble(path, async () => {
     await makeFolder(dirname(path));
     const scratch = await open(name, 'wx+');

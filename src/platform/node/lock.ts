@@ -23,7 +23,7 @@ import {
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { WorkError } from '../../common/errors.ts';
-import { asideOf } from './files.ts';
+import { tempPathFor } from './files.ts';
 import { isMachineTrouble, machineError } from './machine.ts';
 
 interface Holder {
@@ -46,7 +46,7 @@ const TAKEOVER_WAIT_MS = 2000;
 const NO_LINKS = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'EINVAL', 'UNKNOWN'];
 
 /** Linux: the start of a process in clock ticks since boot, field 22 of its stat line (the name before may contain anything but ')'). */
-function startOf(pid: number): string | null {
+function processStartTime(pid: number): string | null {
   try {
     const line = readFileSync(`/proc/${pid}/stat`, 'utf8');
     return line.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? null;
@@ -62,7 +62,7 @@ function isRunning({ pid, startedAt }: Holder): boolean {
     // EPERM: it runs, as another user.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
-  return startedAt === null || startOf(pid) === startedAt;
+  return startedAt === null || processStartTime(pid) === startedAt;
 }
 
 /** The content of a lock file; undefined if it is gone. */
@@ -86,7 +86,7 @@ function isStale(content: string, path: string): boolean {
 
 /** Makes `path` with `content`, whole from the start. @returns false if there is one already */
 function create(path: string, content: string): boolean {
-  const aside = asideOf(path);
+  const aside = tempPathFor(path);
   try {
     writeFileSync(aside, content, { flag: 'wx' });
     linkSync(aside, path);
@@ -139,7 +139,7 @@ function acquire(path: string, mine: string): string | undefined {
     try {
       // still the one that was judged: whoever else took it over had this second lock too
       if (contentOf(path) !== theirs || !isStale(theirs, path)) continue;
-      const aside = asideOf(path);
+      const aside = tempPathFor(path);
       writeFileSync(aside, mine, { flag: 'wx' });
       try {
         renameSync(aside, path);
@@ -188,7 +188,7 @@ export function lockFolder(folder: string): () => void {
   const mine = JSON.stringify({
     pid: process.pid,
     host: hostname(),
-    startedAt: startOf(process.pid),
+    startedAt: processStartTime(process.pid),
     nonce: randomBytes(8).toString('hex'),
   } satisfies Holder);
   let theirs: string | undefined;

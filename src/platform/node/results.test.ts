@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UsageError } from '../../common/errors.ts';
-import { asideOf } from './files.ts';
+import { tempPathFor } from './files.ts';
 import { openResults } from './results.ts';
 
 let folder = '';
@@ -65,7 +65,7 @@ describe('openResults', () => {
   });
 
   it('clears away what a killed process left, not what another is writing', async () => {
-    const mine = basename(asideOf(at('out', 'x')));
+    const mine = basename(tempPathFor(at('out', 'x')));
     const gone = spawnSync(process.execPath, ['-e', '']).pid.toString(16).padStart(8, '0');
     const theirs = mine.replace(process.pid.toString(16).padStart(8, '0'), gone);
     await mkdir(at('out', 'inner'), { recursive: true });

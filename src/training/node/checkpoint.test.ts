@@ -139,7 +139,7 @@ describe('openRun', () => {
     await expect(openRun(path, { resume: true })).rejects.toThrow('another process is writing there');
     first.close();
     await expect(openRun(path, { resume: false })).rejects.toThrow('continue it with `resume`');
-    writeFileSync(join(path, 'notes.txt'), '');
+    writeFileSync(join(path, 'warnings.txt'), '');
     const second = await openRun(path, { resume: true });
     expect(second.checkpoint).toEqual(checkpointAt(3));
     expect(second.state).toEqual(checkpointAt(3).state);

@@ -366,10 +366,10 @@ describe('labels and landmarks', () => {
     expect((await readImage(at('labels-out', 'warped.nii.gz'))).volume.data).toBeInstanceOf(Int16Array);
 
     // a later registration without labels must not leave the earlier ones' labels behind; what is not ours stays
-    writeFileSync(at('labels-out', 'notes.txt'), 'mine');
+    writeFileSync(at('labels-out', 'warnings.txt'), 'mine');
     await register({ out: 'labels-out' });
     expect(existsSync(at('labels-out', 'warped_labels.nii.gz'))).toBe(false);
-    expect(readFileSync(at('labels-out', 'notes.txt'), 'utf8')).toBe('mine');
+    expect(readFileSync(at('labels-out', 'warnings.txt'), 'utf8')).toBe('mine');
   });
 });
 

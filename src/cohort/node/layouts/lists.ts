@@ -85,9 +85,9 @@ export async function fromLists(
         note('refused', `its label ${facts.missing} is listed in ${basename(list)}, but does not exist`);
         continue;
       }
-      if ('odd' in facts) note('warning', facts.odd);
+      if ('warning' in facts) note('warning', facts.warning);
       const landmarksPath = await landmarksOf(join(folder, split === 'train' ? 'landmarksTr' : 'landmarksTs'), imageStem(path));
-      const { labels = [], ...named } = 'odd' in facts ? {} : facts;
+      const { labels = [], ...named } = 'warning' in facts ? {} : facts;
       draft.push({
         image: source,
         labels,
@@ -118,7 +118,7 @@ async function imageAt(path: string): Promise<ImageSource | string> {
 async function labelFacts(
   folder: string,
   label: unknown,
-): Promise<{ labels?: string[]; class?: string } | { missing: string } | { odd: string }> {
+): Promise<{ labels?: string[]; class?: string } | { missing: string } | { warning: string }> {
   const value: unknown = Array.isArray(label) && label.length === 1 ? label[0] : label;
   if (value === undefined || value === null || value === '') return {};
   if (typeof value === 'string') {
@@ -127,5 +127,5 @@ async function labelFacts(
     return isImageName(value) ? { missing: value } : { class: value };
   }
   if (typeof value === 'number' || typeof value === 'boolean') return { class: String(value) };
-  return { odd: `without its label ${JSON.stringify(value)}: expected the path of a label map, or one class` };
+  return { warning: `without its label ${JSON.stringify(value)}: expected the path of a label map, or one class` };
 }

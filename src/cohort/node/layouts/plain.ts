@@ -50,7 +50,7 @@ function namedAfter(folder: Folder, stem: string, longest = false): ImageSource 
 }
 
 /** So many images at most share a label map whose name says nothing of them, such as mask.nii.gz. */
-const MOST_SHARING = 16;
+const MAX_SHARING = 16;
 
 export async function fromPlain(folder: string, { modality, selection, patterns }: Search): Promise<FoundSubjects> {
   const { images: everything, refused, passedOver } = await findImages(folder);
@@ -108,7 +108,7 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
     const beside = [...own].flatMap(([other, sources]) =>
       core === '' || other === core || (other.startsWith(core) && /[._-]/.test(other[core.length])) ? sources : [],
     );
-    if (beside.length > 0 && (core !== '' || beside.length <= MOST_SHARING)) return beside;
+    if (beside.length > 0 && (core !== '' || beside.length <= MAX_SHARING)) return beside;
     const bids = bidsName(label.path);
     if (!bids) return [];
     return (subjects.get(bids.entities.get('sub')!) ?? []).filter(

@@ -49,7 +49,7 @@ export interface DamagePlan {
 }
 
 /** The least side, in voxels, of a box whose shuffling changes anything. */
-const LEAST_SHUFFLED_SIDE = 2;
+const MIN_SHUFFLED_SIDE = 2;
 
 /** Draws the damage for a patch of `sizeZyx` voxels. Options left out are the paper's. */
 export function sampleDamage(stream: RandomStream, sizeZyx: Zyx, options: Partial<DamageOptions> = {}): DamagePlan {
@@ -58,8 +58,8 @@ export function sampleDamage(stream: RandomStream, sizeZyx: Zyx, options: Partia
   const shuffling = stream.chance(chosen.shufflingProbability)
     ? {
         boxes: chosen.shufflingBoxes,
-        least: sideOfShare(sizeZyx, 0, LEAST_SHUFFLED_SIDE),
-        most: sideOfShare(sizeZyx, chosen.shufflingShare, LEAST_SHUFFLED_SIDE),
+        least: sideOfShare(sizeZyx, 0, MIN_SHUFFLED_SIDE),
+        most: sideOfShare(sizeZyx, chosen.shufflingShare, MIN_SHUFFLED_SIDE),
         seed: childSeed(stream),
       }
     : null;

@@ -52,7 +52,7 @@ export interface TakenTies {
 /** Features are of the order of 1, and some layers' rounding of single precision comes to this. */
 const NEAR_TIE = 1e-6;
 /** All ways to take sides are tried: 2^n replays on the reference. */
-const MOST_TIES = 4;
+const MAX_TIES = 4;
 
 function compare(name: string, got: Float32Array, want: Float32Array, shape: readonly number[], tolerance: number): Comparison {
   let [squares, differences, worstAt, worstDifference] = [0, 0, 0, -1];
@@ -238,7 +238,7 @@ export async function replayGolden(path: string, backend: Backend, nearTie = NEA
     if (agree(comparisons)) return { ...report, passed: true, comparisons, ties: null };
     const replay = (turned: (tie: number) => boolean) => referenceResults(run, nearTie, turned, () => firstStep);
     const { results: plain, gaps } = await replay(() => false);
-    const worthTrying = gaps.length > 0 && gaps.length <= MOST_TIES && agree(compareAll(plain, wanted));
+    const worthTrying = gaps.length > 0 && gaps.length <= MAX_TIES && agree(compareAll(plain, wanted));
     for (let sides = 1; worthTrying && sides < 2 ** gaps.length; sides++) {
       const turned = (tie: number): boolean => ((sides >> tie) & 1) === 1;
       const beside = compareAll(results, (await replay(turned)).results);

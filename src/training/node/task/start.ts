@@ -44,7 +44,7 @@ function differences(
  * The parameters that a new run starts from.
  * @throws UsageError for a width that is not the model's, WorkError for a model that is missing, damaged or of another architecture
  */
-export async function startOf(cohort: Cohort, configuration: TransferConfiguration, task: Task): Promise<TransferStart> {
+export async function initialWeights(cohort: Cohort, configuration: TransferConfiguration, task: Task): Promise<TransferStart> {
   const { init, seed, model } = configuration;
   const heads = headsOf(task);
   if (init === 'scratch') {

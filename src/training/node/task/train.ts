@@ -18,7 +18,7 @@ import { evaluateTask, type TaskEvaluation } from './evaluate.ts';
 import { bytesBeside, oneHot, openTaskExamples, type TaskExample } from './examples.ts';
 import { counted, trainFacts } from './facts.ts';
 import { cropFeatures, featureBytes, trainingFeatures } from './features.ts';
-import { initialModelOf, startOf } from './start.ts';
+import { initialModelOf, initialWeights } from './start.ts';
 import { outputsOf, taskOf } from './task.ts';
 import { TEST_FILE, type TestResult, testBest } from './test-subjects.ts';
 
@@ -52,7 +52,7 @@ export async function train(call: TrainCall): Promise<TrainResult> {
   const cohort = await openCohort(call.cohort);
   const { facts, split } = await trainFacts(cohort, configuration, await initialModelOf(configuration.init));
   const task = await taskOf(cohort, configuration);
-  const start = await startOf(cohort, configuration, task);
+  const start = await initialWeights(cohort, configuration, task);
   const { heads, widths } = start.architecture;
   const frozen = configuration.mode === 'linear';
   const fromFeatures =
