@@ -1,4 +1,4 @@
-/** The heads on the backbone: Z-matching G_xi, affine and then deformable, and restoration R_iota. */
+/** The heads on the backbone (docs/method.md, sections 4 and 5): Z-matching G_xi, affine and then deformable, and restoration R_iota. */
 import type { Graph, Node } from '../engine/graph.ts';
 import { affineDisplacement, affineMatrix } from '../engine/ops/affine/affine.ts';
 import { concat } from '../engine/ops/concat/concat.ts';

@@ -37,7 +37,7 @@ export interface ParameterTable {
 
 /** Values in a cache line. */
 const LINE = 16;
-/** Standard deviation of the affine layers' start: matching begins at the identity (docs/method-fidelity.md). */
+/** Standard deviation of the affine layers' start: matching begins at the identity (docs/method.md, section 4). */
 const AFFINE_DEVIATION = 1e-3;
 
 /** PyTorch's default for a layer's bias, and for the weights of convolutions outside the backbone: uniform in +-1 / sqrt(fan in). */

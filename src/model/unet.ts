@@ -1,4 +1,4 @@
-/** The backbone N_theta: a 3D U-Net that gives one global and one local feature. */
+/** The backbone N_theta (docs/method.md, section 3): a 3D U-Net that gives one global and one local feature. */
 import type { Graph, Node } from '../engine/graph.ts';
 import { concat } from '../engine/ops/concat/concat.ts';
 import { conv3d } from '../engine/ops/conv3d/conv3d.ts';

@@ -75,7 +75,7 @@ export function learningFigure(study: Study, results: readonly StudyRunResult[])
 const pretrainedAt = (study: Study, out: string, method: string): string | undefined =>
   method === 'scratch' ? undefined : (study.pretraining.models[method] ?? join(out, 'pretrained', method));
 
-/** NCC loss in pre-training with and without the fundament (the paper's figure 8); undefined if no run's log is at hand. */
+/** NCC loss in pre-training with and without restoration (the paper's figure 8); undefined if no run's log is at hand. */
 export async function correlationFigure(study: Study, out: string): Promise<string | undefined> {
   const curves: Curve[] = [];
   for (const { name, title } of titlesOf(study)) {

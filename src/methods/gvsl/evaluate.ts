@@ -1,5 +1,5 @@
 /**
- * Judges a matching network on held-out pairs by anatomy (docs/method-fidelity.md): landmark error and label overlap before, after the affine alone, and
+ * Judges a matching network on held-out pairs by anatomy (docs/method.md, section 10): landmark error and label overlap before, after the affine alone, and
  * after both, with the share of folded voxels; and the correlation beside them, which judges nothing by itself.
  */
 

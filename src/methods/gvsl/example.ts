@@ -1,10 +1,10 @@
 /**
  * One training example: the moving patch (clean A), the damaged view of it that both heads work from, and the fixed patch (B),
- * from two different subjects (docs/method-fidelity.md).
+ * from two different subjects (docs/method.md, section 7).
  *
  * A is damaged first, then one spatial transformation is applied alike to clean A, damaged A and B: so the damage is turned and
  * stretched with the anatomy, and the difference in pose between A and B stays what it was. With `spatial: 'independent'` A and
- * B are transformed each in its own way, so that there is a pose to find (docs/method-fidelity.md).
+ * B are transformed each in its own way, so that there is a pose to find (docs/method.md, section 7).
  *
  * The example follows from (seed, step, sample), each part from a stream of its own: switching one part off leaves the others'
  * random numbers as they were. The plans come with it, for a log or a replay. Where voxels come from is the caller's affair.

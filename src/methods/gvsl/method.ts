@@ -1,4 +1,4 @@
-/** Geometric visual similarity learning (docs/method-fidelity.md), and its ablations by leaving heads out. */
+/** Geometric visual similarity learning (docs/method.md), and its ablations by leaving heads out. */
 import { toZyx } from '../../geometry/volume.ts';
 import type { PretrainingMethod } from '../method.ts';
 import { type PretrainConfiguration, patchSize } from './configuration.ts';

@@ -39,7 +39,7 @@ export interface LossOptions {
    */
   readonly nccOver: 'all' | 'overlap';
 }
-/** The paper's losses, 1 : 1 : 1 (equations 7 to 9). */
+/** The paper's losses, 1 : 1 : 1 (equations 7 to 9; docs/method.md, section 6). */
 export const PAPER_LOSS: LossOptions = {
   nccWeight: 1,
   affineNccWeight: 0,

@@ -1,6 +1,6 @@
 /**
  * Displacement fields as plain arrays: (3, D, H, W) in voxels, components z, y, x, so that the fixed image's voxel p
- * corresponds to the moving image's position p + psi(p) (docs/method-fidelity.md).
+ * corresponds to the moving image's position p + psi(p) (docs/method.md, section 4).
  */
 
 import type { AffineMatrix } from '../../geometry/affine-matrix.ts';

@@ -1,7 +1,7 @@
 /**
  * Local normalised cross-correlation as a measure: the mean, over all voxels, of the squared correlation of two volumes in a
  * cubic window. It is 1 minus the loss of the paper's equation 7, in double precision and without the engine, for held-out pairs and
- * whole images. It says how alike the intensities are, not whether the anatomy is matched (docs/method-fidelity.md).
+ * whole images. It says how alike the intensities are, not whether the anatomy is matched (docs/method.md, section 10).
  *
  * With sums over a window of n voxels (zero padded at the border) of a, b, a^2, b^2 and ab,
  *   cross = S_ab - S_a S_b / n,  var = S_aa - S_a^2 / n,  result = mean of cross^2 / (var_a var_b + 1e-5).

@@ -1,6 +1,6 @@
 /**
  * Everything that training on a task can be told, in one schema: what a key means, what it may be, and what it is when nobody says
- * (the paper's transfer protocol, docs/transfer.md).
+ * (the paper's transfer protocol: docs/method.md, section 9).
  */
 import { z } from 'zod';
 import type { Zyx } from '../../geometry/volume.ts';

@@ -1,5 +1,5 @@
 /**
- * The damage T of pre-training (docs/method-fidelity.md): what turns a clean patch A into the view of it that both heads work from. In this order:
+ * The damage T of pre-training (docs/method.md, section 7): what turns a clean patch A into the view of it that both heads work from. In this order:
  * local shuffling, non-linear intensity, in-painting.
  *
  * A plan is drawn first, as plain data that JSON can hold, and then applied: so each augmentation of a run can be logged, and
@@ -30,7 +30,7 @@ export interface DamageOptions {
   readonly inPaintingShares: readonly [number, number];
 }
 
-/** The paper's protocol as docs/method-fidelity.md completes it. */
+/** The paper's protocol as docs/method.md, section 7 completes it. */
 export const DEFAULT_DAMAGE: DamageOptions = {
   shufflingProbability: 0.8,
   shufflingBoxes: 5000,

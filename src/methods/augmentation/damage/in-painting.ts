@@ -1,6 +1,6 @@
 /**
  * In-painting: boxes of the image are replaced by uniform noise in [0, 1], for the network to fill in from what lies around
- * (docs/method-fidelity.md). The plan lists its boxes, at most thirty, and names the noise by a seed.
+ * (docs/method.md, section 7). The plan lists its boxes, at most thirty, and names the noise by a seed.
  */
 
 import { childSeed } from '../../../common/child-seed.ts';

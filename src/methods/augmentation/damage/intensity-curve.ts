@@ -1,6 +1,6 @@
 /**
  * Non-linear intensity: every value of [0, 1] goes through one monotone cubic Bezier curve from (0, 0) to (1, 1) with two
- * random control points in the unit square (docs/method-fidelity.md).
+ * random control points in the unit square (docs/method.md, section 7).
  *
  * Such a curve never turns back, so nothing has to be sorted: with control abscissae a and b in [0, 1] the derivative of x is
  * the Bernstein quadratic with coefficients a, b - a, 1 - b, which is >= 0 as soon as a - b <= sqrt(a (1 - b)); and with

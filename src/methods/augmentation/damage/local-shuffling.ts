@@ -1,6 +1,6 @@
 /**
  * Local shuffling: the voxels inside each of many small boxes are permuted, so that fine texture is lost while the coarse
- * anatomy stays (docs/method-fidelity.md; the idea is Models Genesis', Zhou et al., MICCAI 2019).
+ * anatomy stays (docs/method.md, section 7; the idea is Models Genesis', Zhou et al., MICCAI 2019).
  *
  * Every box has a permutation of its own. Boxes are worked on one after another, in place, so where they overlap their
  * permutations compose: the whole volume keeps exactly the values that it had. The plan holds a seed instead of thousands of

@@ -1,5 +1,5 @@
 /**
- * A smooth random displacement: uniform noise in [-1, 1] at every voxel, smoothed by a Gaussian, times alpha (docs/method-fidelity.md). With sigma 10 to 13 voxels the smoothed noise has a standard deviation of 0.002 to 0.003, so that alpha up to
+ * A smooth random displacement: uniform noise in [-1, 1] at every voxel, smoothed by a Gaussian, times alpha (docs/method.md, section 7). With sigma 10 to 13 voxels the smoothed noise has a standard deviation of 0.002 to 0.003, so that alpha up to
  * 512 moves voxels by up to about one and a half (one standard deviation).
  *
  * What is drawn here is that field's distribution, not that computation. Smoothing white noise of variance 1/3 a voxel gives

@@ -2,7 +2,7 @@
  * Reading volumes at a row of positions: where the eight neighbours lie is worked out once a row and used for every volume
  * that is read there, which makes transforming three images cost little more than transforming one.
  *
- * Trilinear between the eight neighbours, zero outside (docs/method-fidelity.md). Positions whose neighbours all lie inside take
+ * Trilinear between the eight neighbours, zero outside (docs/method.md, section 2). Positions whose neighbours all lie inside take
  * the fast path; only those at the border ask neighbour by neighbour.
  */
 

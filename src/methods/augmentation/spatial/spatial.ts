@@ -1,5 +1,5 @@
 /**
- * The spatial augmentation of pre-training (docs/method-fidelity.md): one random affine and elastic transformation, applied alike to as many
+ * The spatial augmentation of pre-training (docs/method.md, section 7): one random affine and elastic transformation, applied alike to as many
  * images as are given (clean A, damaged A and B, or one of them if a caller samples two plans).
  *
  * The new image at p is the old one at Affine(p + elastic(p)), the same composition as the matching head's fused field, read
@@ -32,7 +32,7 @@ export interface SpatialOptions {
   readonly elasticSigmaVoxels: readonly [number, number];
 }
 
-/** The paper's protocol as docs/method-fidelity.md completes it. */
+/** The paper's protocol as docs/method.md, section 7 completes it. */
 export const DEFAULT_SPATIAL: SpatialOptions = {
   rotationRadians: Math.PI / 9,
   scale: [0.75, 1.25],
