@@ -154,8 +154,8 @@ describe.skipIf(skipped !== '')(`the installed package${skipped === '' ? '' : `:
     );
     writeFileSync(
       at('use.cjs'),
-      `Promise.all(${names}.map((name) => import(name))).then(([{ version }]) => console.log(version));
-      if (process.features.require_module) for (const name of ${names}) require(name);`,
+      `if (process.features.require_module) for (const name of ${names}) require(name);
+      Promise.all(${names}.map((name) => import(name))).then(([{ version }]) => console.log(version));`,
     );
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
     for (const script of ['use.mjs', 'use.cjs']) {
