@@ -1,13 +1,15 @@
 /**
  * Compiles the engine's kernels to WebAssembly, once for each kind of machine: 'avx2' for engines that join two 128-bit operations into one of
- * 256 (WIDE: tiles of 16 channels), 'relaxed' (fused multiply-add), and 'portable'. The few sums of resampling are kept as text in a module,
- * src/geometry/axis-kernels.ts, so that they are at hand wherever volumes are resampled; commit it when its source changes.
+ * 256 (WIDE: tiles of 16 channels), 'relaxed' (fused multiply-add), and 'portable'. What their arguments are called goes to
+ * src/engine/backends/cpu/kernel-interface.ts. The few sums of resampling are kept as text in a module, src/geometry/axis-kernels.ts, so that they
+ * are at hand wherever volumes are resampled. Commit both when their sources change.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
 import { axisKernels } from './axis-kernels.mjs';
+import { kernelInterface } from './kernel-interface.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const entry = 'src/engine/backends/cpu/kernels.as.ts';
@@ -37,6 +39,7 @@ function fail(stderr, error) {
   process.exit(1);
 }
 
+writeFileSync(join(root, 'src/engine/backends/cpu/kernel-interface.ts'), kernelInterface(root));
 mkdirSync(join(root, 'wasm'), { recursive: true });
 for (const [name, extra] of Object.entries(builds)) {
   const output = `wasm/kernels-${name}.wasm`;

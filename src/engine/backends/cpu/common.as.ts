@@ -5,11 +5,17 @@
  * around every block's volume: (N, blocks, D + 2, H + 2, W + 2, 8). So a 3x3x3 kernel needs no border cases and three neighbouring
  * voxels' eight channels are 24 floats in a row. Who writes a blocked tensor writes its halo (`zeroHalo`) and zeros in padding channels.
  *
- * A kernel is `export function name(args: usize, share: i32, shares: i32): void`; `args` points to its words, in the order in which
- * the lowering emitted them. `share` of `shares` says which of its parts is asked for. Work is split by units whose number depends on shapes alone,
- * and every sum is taken in an order that does too: the same bits whatever the shares and whoever computes them. Kernels hold no static data, since the memory belongs to the session; its
- * first page is the module's, for the tables of Math.exp and the like, which are the same in every thread.
+ * A kernel is `export function name(args: NameArguments, share: i32, shares: i32): void`. Its arguments are an unmanaged class of 32-bit fields
+ * (Tensor, Address, usize, i32, f32), which the lowering fills by their names: scripts/kernel-interface.mjs reads the classes and writes
+ * kernel-interface.ts. `share` of `shares` says which of its parts is asked for. Work is split by units whose number depends on shapes alone,
+ * and every sum is taken in an order that does too: the same bits whatever the shares and whoever computes them. Kernels hold no static data,
+ * since the memory belongs to the session; its first page is the module's, for the tables of Math.exp and the like, which are the same in every thread.
  */
+
+/** Where a piece of the session's memory begins, as an argument of a kernel: a `Place` of the lowering. */
+export type Address = usize;
+/** The same, or 0: there is none. */
+export type OptionalAddress = usize;
 
 /** A tensor of up to five axes, as compile.ts writes it. Missing axes are 1. */
 @unmanaged

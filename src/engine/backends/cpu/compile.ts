@@ -7,6 +7,7 @@
  */
 import { elementCount, type Graph, type Node, type Program, type Shape } from '../../graph.ts';
 import { align, type MemoryPlan, planMemory } from '../../plan.ts';
+import { KERNEL_ARGUMENTS } from './kernel-interface.ts';
 import { CPU_KERNELS } from './kernels.ts';
 import {
   type Argument,
@@ -15,6 +16,7 @@ import {
   type CpuKernel,
   type CpuTensor,
   type Emitter,
+  type KernelName,
   type Place,
   type PlacedForm,
   type TensorForm,
@@ -208,6 +210,20 @@ function callWords(calls: readonly ScheduledCall[], names: KernelNames): number[
   });
 }
 
+type NamedArguments = Readonly<Record<string, Argument | undefined>>;
+const isNamed = (given: unknown): boolean =>
+  typeof given === 'object' && given !== null && !('descriptor' in given) && !('address' in given);
+
+/** The bits of a float as a word of arguments. */
+const floatBits = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0]!;
+
+/** A kernel's arguments in the order of its fields, floats as their bits, and 0 for what is not there. */
+const inOrder = (kernel: KernelName, args: NamedArguments): Argument[] =>
+  Object.entries(KERNEL_ARGUMENTS[kernel]).map(([name, type]) => {
+    const value = args[name] ?? 0;
+    return type === 'f32' ? floatBits(value as number) : value;
+  });
+
 /** Collects words and scratch while operations are lowered. Addresses of tensors come from `addressOf`. */
 function lower(
   graph: Graph,
@@ -265,7 +281,11 @@ function lower(
       describe({ shape, blocked }, scratch(tensorBytes({ shape, blocked })).address, batchStrideOf({ shape, blocked }));
     // what an effect writes comes first among its inputs; scratch is written by one call and read by another
     const readOnly = new Set(node.inputs.slice(node.op.writes ?? 0).map((each) => tensorOf(each).data));
-    const append = (kernel: string, args: readonly Argument[], { whole = false, besideLast = false } = {}): void => {
+    const append = (kernel: string, given: readonly unknown[], { whole = false, besideLast = false } = {}): void => {
+      const args =
+        kernel in KERNEL_ARGUMENTS && isNamed(given[0])
+          ? inOrder(kernel as KernelName, given[0] as NamedArguments)
+          : (given as readonly Argument[]);
       const places = args.filter((each) => typeof each !== 'number').map((each) => ('descriptor' in each ? each.data : each));
       const regions = (some: readonly Place[]) =>
         some.map(({ address, sizeBytes }) => ({ from: address, to: address + sizeBytes }));
@@ -279,17 +299,17 @@ function lower(
         ...args.map((each) => (typeof each === 'number' ? each : 'descriptor' in each ? each.descriptor : each.address)),
       );
     };
-    const emit = (kernel: string, ...args: readonly Argument[]): void => append(kernel, args);
+    const emit = (kernel: string, ...args: readonly unknown[]): void => append(kernel, args);
     const convert = (tensor: CpuTensor, blocked: boolean): CpuTensor => {
       if (tensor.blocked === blocked) return tensor;
       const copy = scratchTensor(tensor.shape, blocked);
-      emit(blocked ? 'toBlocked' : 'toPlain', tensor, copy);
+      emit(blocked ? 'toBlocked' : 'toPlain', { from: tensor, to: copy });
       return copy;
     };
     const emitter: Emitter = {
       emit,
-      emitWhole: (kernel, ...args) => append(kernel, args, { whole: true }),
-      emitBeside: (kernel, ...args) => append(kernel, args, { besideLast: true }),
+      emitWhole: (kernel: string, ...args: readonly unknown[]) => append(kernel, args, { whole: true }),
+      emitBeside: (kernel: string, ...args: readonly unknown[]) => append(kernel, args, { besideLast: true }),
       scratch,
       scratchOfThreads: (sizeBytes) => scratch(threads * sizeBytes),
       threadScratch: (sizeBytes) => {

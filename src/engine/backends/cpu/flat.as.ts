@@ -4,7 +4,7 @@
  *
  * A sample is cut into chunks of a fixed length; chunks are the units of work and of partial sums (lowering.ts counts them too).
  */
-import { address, blockPitch, shareStart, Tensor, word } from "./common.as";
+import { Address, blockPitch, Tensor } from "./common.as";
 
 /** Floats of a chunk: two of them stay in the first-level cache. The same as CHUNK_FLOATS of lowering.ts. */
 export const CHUNK: i32 = 4096;
@@ -63,11 +63,20 @@ export function squaredDifferences(a: usize, b: usize, count: i32): f64 {
   return sum;
 }
 
-/** args: partial sums as f64, their number, scalar result, divisor (whole). Adds them in order. */
-export function finishSum(args: usize, share: i32, shares: i32): void {
-  const partial = address(args, 0);
-  const count = word(args, 1);
+@unmanaged
+class FinishSumArguments {
+  /** As f64. */
+  partial: Address;
+  count: i32;
+  /** A scalar. */
+  out: Address;
+  divisor: i32;
+}
+/** Adds partial sums in order, and divides. */
+export function finishSum(args: FinishSumArguments, share: i32, shares: i32): void {
+  const partial = args.partial;
+  const count = args.count;
   let sum: f64 = 0;
   for (let i = 0; i < count; i++) sum += load<f64>(partial + (<usize>i << 3));
-  store<f32>(address(args, 2), <f32>(sum / <f64>word(args, 3)));
+  store<f32>(args.out, <f32>(sum / <f64>args.divisor));
 }

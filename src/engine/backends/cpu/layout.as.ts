@@ -1,11 +1,16 @@
 /** From one layout to the other, copies of parts, and zeros. */
-import { address, blockedRow, channelRow, plainRow, shareStart, tensor, VOXEL, voxelStep, word, zeroHalo } from "./common.as";
+import { blockedRow, channelRow, plainRow, shareStart, Tensor, VOXEL, voxelStep, zeroHalo } from "./common.as";
 import { CHUNK, chunkAt, chunkBytes, chunksOf } from "./flat.as";
 
-/** args: from plain, to blocked. Padding channels and the halo become zeros. */
-export function toBlocked(args: usize, share: i32, shares: i32): void {
-  const from = tensor(args, 0);
-  const to = tensor(args, 1);
+@unmanaged
+class RelayoutArguments {
+  from: Tensor;
+  to: Tensor;
+}
+/** From plain to blocked. Padding channels and the halo become zeros. */
+export function toBlocked(args: RelayoutArguments, share: i32, shares: i32): void {
+  const from = args.from;
+  const to = args.to;
   const units = to.n * to.blocks * to.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
@@ -29,10 +34,10 @@ export function toBlocked(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: from blocked, to plain. */
-export function toPlain(args: usize, share: i32, shares: i32): void {
-  const from = tensor(args, 0);
-  const to = tensor(args, 1);
+/** From blocked to plain. */
+export function toPlain(args: RelayoutArguments, share: i32, shares: i32): void {
+  const from = args.from;
+  const to = args.to;
   const units = to.n * to.c * to.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
@@ -47,9 +52,13 @@ export function toPlain(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: tensor. Everything of it becomes zero, in either layout. */
-export function zero(args: usize, share: i32, shares: i32): void {
-  const t = tensor(args, 0);
+@unmanaged
+class TensorArguments {
+  tensor: Tensor;
+}
+/** Everything of the tensor becomes zero, in either layout. */
+export function zero(args: TensorArguments, share: i32, shares: i32): void {
+  const t = args.tensor;
   const perSample = chunksOf(t);
   const last = shareStart(t.n * perSample, share + 1, shares);
   for (let unit = shareStart(t.n * perSample, share, shares); unit < last; unit++) {
@@ -57,17 +66,17 @@ export function zero(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: blocked tensor. The halo becomes zeros; the rest stays. */
-export function clearHalo(args: usize, share: i32, shares: i32): void {
-  const t = tensor(args, 0);
+/** The halo of a blocked tensor becomes zeros; the rest stays. */
+export function clearHalo(args: TensorArguments, share: i32, shares: i32): void {
+  const t = args.tensor;
   const units = t.n * t.blocks * t.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) zeroHalo(t, unit / (t.d * t.blocks), (unit / t.d) % t.blocks, unit % t.d);
 }
 
-/** args: blocked tensor. The halo and the padding channels become zeros; the rest stays. */
-export function clearPadding(args: usize, share: i32, shares: i32): void {
-  const t = tensor(args, 0);
+/** The halo and the padding channels of a blocked tensor become zeros; the rest stays. */
+export function clearPadding(args: TensorArguments, share: i32, shares: i32): void {
+  const t = args.tensor;
   const units = t.n * t.blocks * t.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
@@ -87,11 +96,18 @@ export function clearPadding(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: from, to, offset in bytes. Every sample of `from`, as it lies, to the same sample of `to` at an offset. One layout for both. */
-export function copySamples(args: usize, share: i32, shares: i32): void {
-  const from = tensor(args, 0);
-  const to = tensor(args, 1);
-  const start = to.data + address(args, 2);
+@unmanaged
+class CopySamplesArguments {
+  from: Tensor;
+  to: Tensor;
+  /** In bytes. */
+  offset: usize;
+}
+/** Every sample of `from`, as it lies, to the same sample of `to` at an offset. One layout for both. */
+export function copySamples(args: CopySamplesArguments, share: i32, shares: i32): void {
+  const from = args.from;
+  const to = args.to;
+  const start = to.data + args.offset;
   const perSample = chunksOf(from);
   const last = shareStart(from.n * perSample, share + 1, shares);
   for (let unit = shareStart(from.n * perSample, share, shares); unit < last; unit++) {
@@ -100,27 +116,49 @@ export function copySamples(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/**
- * args: from, to, the box's size (N, C, D, H, W), where it starts in `from`, where in `to`, whole. Copies a box in any layouts; writes nothing
- * beside it. whole: both are blocked and the box is of whole blocks, the channels beyond it being padding in both.
- */
-export function copyBox(args: usize, share: i32, shares: i32): void {
-  const from = tensor(args, 0);
-  const to = tensor(args, 1);
-  const whole = word(args, 17);
-  const depth = word(args, 4);
-  const height = word(args, 5);
-  const width = word(args, 6);
-  const channels = whole ? (word(args, 3) + 7) >> 3 : word(args, 3);
-  const units = word(args, 2) * channels * depth;
+@unmanaged
+class CopyBoxArguments {
+  from: Tensor;
+  to: Tensor;
+  /** The box's size. */
+  n: i32;
+  c: i32;
+  d: i32;
+  h: i32;
+  w: i32;
+  /** Where it starts in `from`. */
+  fromN: i32;
+  fromC: i32;
+  fromD: i32;
+  fromH: i32;
+  fromW: i32;
+  /** Where it starts in `to`. */
+  toN: i32;
+  toC: i32;
+  toD: i32;
+  toH: i32;
+  toW: i32;
+  /** Not 0: both are blocked and the box is of whole blocks, the channels beyond it being padding in both. */
+  whole: i32;
+}
+/** Copies a box in any layouts; writes nothing beside it. */
+export function copyBox(args: CopyBoxArguments, share: i32, shares: i32): void {
+  const from = args.from;
+  const to = args.to;
+  const whole = args.whole;
+  const depth = args.d;
+  const height = args.h;
+  const width = args.w;
+  const channels = whole ? (args.c + 7) >> 3 : args.c;
+  const units = args.n * channels * depth;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const z = unit % depth;
     const channel = ((unit / depth) % channels) << (whole ? 3 : 0);
     const n = unit / (depth * channels);
     for (let y = 0; y < height; y++) {
-      let left = channelRow(from, n + word(args, 7), channel + word(args, 8), z + word(args, 9), y + word(args, 10)) + <usize>word(args, 11) * voxelStep(from);
-      let right = channelRow(to, n + word(args, 12), channel + word(args, 13), z + word(args, 14), y + word(args, 15)) + <usize>word(args, 16) * voxelStep(to);
+      let left = channelRow(from, n + args.fromN, channel + args.fromC, z + args.fromD, y + args.fromH) + <usize>args.fromW * voxelStep(from);
+      let right = channelRow(to, n + args.toN, channel + args.toC, z + args.toD, y + args.toH) + <usize>args.toW * voxelStep(to);
       if (whole || from.blocks + to.blocks == 0) {
         memory.copy(right, left, <usize>width * voxelStep(to));
       } else {

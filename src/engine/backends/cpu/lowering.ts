@@ -3,6 +3,7 @@
  * run with which arguments; compile.ts gives it addresses. See common.as.ts for the two layouts.
  */
 import { elementCount, type Shape } from '../../graph.ts';
+import type { KERNEL_ARGUMENTS } from './kernel-interface.ts';
 
 /** What is known of a tensor before it has an address. */
 export interface TensorForm {
@@ -37,15 +38,37 @@ export interface CpuTensor extends PlacedForm {
 /** A word of a kernel's arguments: a whole number; a piece of memory, by its address; a tensor, by its descriptor. */
 export type Argument = number | Place | CpuTensor;
 
+/** What the lowering gives for an argument of a kernel, by the type that it has there. */
+interface ArgumentTypes {
+  readonly Tensor: CpuTensor;
+  readonly 'Tensor | null': CpuTensor | undefined;
+  readonly Address: Place;
+  readonly OptionalAddress: Place | undefined;
+  readonly usize: number;
+  readonly i32: number;
+  readonly f32: number;
+}
+
+/** An export of kernels.as.ts that takes arguments. */
+export type KernelName = keyof typeof KERNEL_ARGUMENTS;
+
+/** Every kernel's arguments by their names: the fields of its class in its *.as.ts. */
+export type KernelArguments = {
+  readonly [Kernel in KernelName]: {
+    readonly [Name in keyof (typeof KERNEL_ARGUMENTS)[Kernel]]: ArgumentTypes[(typeof KERNEL_ARGUMENTS)[Kernel][Name] &
+      keyof ArgumentTypes];
+  };
+};
+
 export interface Emitter {
-  /**
-   * Appends one kernel call. `kernel` is the name of an export of kernels.as.ts. Calls that touch the same memory run in the order in which they
-   * are emitted; others may run at the same time.
-   */
+  /** Appends one kernel call. Calls that touch the same memory run in the order in which they are emitted; others may run at the same time. */
+  emit<Kernel extends KernelName>(kernel: Kernel, args: KernelArguments[Kernel]): void;
   emit(kernel: string, ...args: readonly Argument[]): void;
   /** Appends a call that may run at the same time as the one before it: where both touch the same tensor, they touch other bytes. */
+  emitBeside<Kernel extends KernelName>(kernel: Kernel, args: KernelArguments[Kernel]): void;
   emitBeside(kernel: string, ...args: readonly Argument[]): void;
   /** Appends a call that is not worth cutting into shares, or cannot be: it runs as one. */
+  emitWhole<Kernel extends KernelName>(kernel: Kernel, args: KernelArguments[Kernel]): void;
   emitWhole(kernel: string, ...args: readonly Argument[]): void;
   /** Memory that is this node's own while it runs. */
   scratch(sizeBytes: number): Place;
@@ -124,7 +147,7 @@ export const inLayoutOf = ({ blocked }: TensorForm, tensor: CpuTensor, emitter: 
 export function inOnePiece(tensor: CpuTensor, emitter: Emitter): CpuTensor {
   if (tensor.batchStrideBytes === batchStrideOf(tensor)) return tensor;
   const copy = emitter.scratchTensor(tensor.shape, tensor.blocked);
-  emitter.emit('copySamples', tensor, copy, 0);
+  emitter.emit('copySamples', { from: tensor, to: copy, offset: 0 });
   return copy;
 }
 
@@ -138,21 +161,17 @@ const CHUNK_FLOATS = 4096;
 export const chunkCount = (form: TensorForm): number =>
   (form.shape.length < 2 ? 1 : form.shape[0]!) * Math.ceil(batchStrideOf(form) / (4 * CHUNK_FLOATS));
 
-/**
- * Emits a sum: `kernel` fills one double for each of `count` units, which are then added in order, divided by `divisor` and stored.
- * The kernel's arguments are `args` and the address of the doubles.
- */
+/** Emits a sum: what `emitPartial` emits fills one double for each of `count` units, which are then added in order, divided by `divisor` and stored. */
 export function emitSum(
   emitter: Emitter,
-  kernel: string,
-  args: readonly Argument[],
   count: number,
   out: CpuTensor,
   divisor: number,
+  emitPartial: (partial: Place) => void,
 ): void {
   const partial = emitter.scratch(8 * count);
-  emitter.emit(kernel, ...args, partial);
-  emitter.emitWhole('finishSum', partial, count, out.data, divisor);
+  emitPartial(partial);
+  emitter.emitWhole('finishSum', { partial, count, out: out.data, divisor });
 }
 
 /** The bits of a float as a word of arguments. */

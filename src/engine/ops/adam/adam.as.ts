@@ -1,12 +1,18 @@
 /** The effects: one pass over flat states. The last few elements go through the same arithmetic as the others, one at a time. */
-import { address, fma, number, shareStart, tensor } from "../../backends/cpu/common.as";
+import { Address, fma, shareStart, Tensor } from "../../backends/cpu/common.as";
 import { chunkAt, chunkBytes, chunksOf } from "../../backends/cpu/flat.as";
 
-/** args: target, values (plain), scale. target += scale values. */
-export function accumulate(args: usize, share: i32, shares: i32): void {
-  const target = tensor(args, 0);
-  const values = tensor(args, 1);
-  const scale = f32x4.splat(number(args, 2));
+@unmanaged
+class AccumulateArguments {
+  target: Tensor;
+  values: Tensor;
+  scale: f32;
+}
+/** target += scale values, both plain. */
+export function accumulate(args: AccumulateArguments, share: i32, shares: i32): void {
+  const target = args.target;
+  const values = args.values;
+  const scale = f32x4.splat(args.scale);
   const perSample = chunksOf(target);
   const units = target.n * perSample;
   const last = shareStart(units, share + 1, shares);
@@ -36,25 +42,39 @@ function update(parameter: v128, first: v128, second: v128, rate: v128, correcti
   return f32x4.sub(parameter, f32x4.div(f32x4.mul(rate, first), f32x4.add(f32x4.div(f32x4.sqrt(second), correction), eps)));
 }
 
-/** args: parameters, first, second moment, gradients, step (2 floats), b1, 1 - b1, b2, 1 - b2, eps. */
-export function adam(args: usize, share: i32, shares: i32): void {
-  const parameters = tensor(args, 0);
-  const step = address(args, 4);
+@unmanaged
+class AdamArguments {
+  parameters: Tensor;
+  first: Tensor;
+  second: Tensor;
+  gradients: Tensor;
+  /** The rate and the square root of the second correction. */
+  step: Address;
+  beta1: f32;
+  /** 1 - beta1, rounded once. */
+  rest1: f32;
+  beta2: f32;
+  rest2: f32;
+  eps: f32;
+}
+export function adam(args: AdamArguments, share: i32, shares: i32): void {
+  const parameters = args.parameters;
+  const step = args.step;
   const rate = v128.load32_splat(step);
   const correction = v128.load32_splat(step, 4);
-  const beta1 = f32x4.splat(number(args, 5));
-  const rest1 = f32x4.splat(number(args, 6));
-  const beta2 = f32x4.splat(number(args, 7));
-  const rest2 = f32x4.splat(number(args, 8));
-  const eps = f32x4.splat(number(args, 9));
+  const beta1 = f32x4.splat(args.beta1);
+  const rest1 = f32x4.splat(args.rest1);
+  const beta2 = f32x4.splat(args.beta2);
+  const rest2 = f32x4.splat(args.rest2);
+  const eps = f32x4.splat(args.eps);
   const perSample = chunksOf(parameters);
   const units = parameters.n * perSample;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     let p = chunkAt(parameters, unit, perSample);
-    let m = chunkAt(tensor(args, 1), unit, perSample);
-    let v = chunkAt(tensor(args, 2), unit, perSample);
-    let g = chunkAt(tensor(args, 3), unit, perSample);
+    let m = chunkAt(args.first, unit, perSample);
+    let v = chunkAt(args.second, unit, perSample);
+    let g = chunkAt(args.gradients, unit, perSample);
     const end = p + chunkBytes(parameters, unit, perSample);
     for (; p + 16 <= end; p += 16) {
       const gradient = v128.load(g);

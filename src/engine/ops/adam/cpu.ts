@@ -1,16 +1,16 @@
 /** The effects on the CPU: states are plain, so values come plain too. */
-import { type CpuKernel, floatWord } from '../../backends/cpu/lowering.ts';
+import type { CpuKernel } from '../../backends/cpu/lowering.ts';
 import type { AdamAttributes } from './adam.ts';
 
 export const accumulate: CpuKernel<{ readonly scale: number }> = {
   lower: ({ inputs: [target, values], attributes: { scale } }, emitter) => {
-    emitter.emit('accumulate', target, emitter.toPlain(values), floatWord(scale));
+    emitter.emit('accumulate', { target, values: emitter.toPlain(values), scale });
   },
 };
 
 export const adam: CpuKernel<AdamAttributes> = {
   lower: ({ inputs: [parameters, first, second, gradients, step], attributes: { beta1, beta2, eps } }, emitter) => {
-    const numbers = [beta1, 1 - beta1, beta2, 1 - beta2, eps].map(floatWord);
-    emitter.emit('adam', parameters, first, second, gradients, step.data, ...numbers);
+    const betas = { beta1, rest1: 1 - beta1, beta2, rest2: 1 - beta2 };
+    emitter.emit('adam', { parameters, first, second, gradients, step: step.data, ...betas, eps });
   },
 };

@@ -2,7 +2,7 @@
  * The affine matrix, its displacement field, and their gradients, as the formulas in affine.ts say. The matrix is a few numbers in double
  * precision in one piece; fields are rows of 4 voxels at once; sums over a field run in double precision, by plane, planes added in order.
  */
-import { address, plainRow, shareStart, Tensor, tensor, threadScratch, word } from "../../backends/cpu/common.as";
+import { Address, plainRow, shareStart, Tensor, threadScratch } from "../../backends/cpu/common.as";
 
 // 3x3 matrices of doubles, rows first, in thread scratch.
 const MATRIX: usize = 72;
@@ -72,18 +72,26 @@ function shearMatrix(shear: Tensor, n: i32, out: usize): void {
   for (let i = 0; i < 6; i++) store<f64>(out + (<usize>shearPlace(i) << 3), Math.tan(load<f32>(valueAt(shear, n, i))));
 }
 
-/** args: rotation, scale, translation, shear, matrix (N, 3, 4). */
-export function affineMatrix(args: usize, share: i32, shares: i32): void {
-  const rotation = tensor(args, 0);
-  const translation = tensor(args, 2);
-  const out = tensor(args, 4);
+@unmanaged
+class AffineMatrixArguments {
+  rotation: Tensor;
+  scale: Tensor;
+  translation: Tensor;
+  shear: Tensor;
+  /** (N, 3, 4). */
+  out: Tensor;
+}
+export function affineMatrix(args: AffineMatrixArguments, share: i32, shares: i32): void {
+  const rotation = args.rotation;
+  const translation = args.translation;
+  const out = args.out;
   const scaled = threadScratch;
   const sheared = scaled + MATRIX;
   const a = sheared + MATRIX; // two matrices long while the rotation is made
   for (let n = 0; n < out.n; n++) {
     rotationMatrix(rotation, n, -1, scaled, a);
-    scaleColumns(scaled, tensor(args, 1), n);
-    shearMatrix(tensor(args, 3), n, sheared);
+    scaleColumns(scaled, args.scale, n);
+    shearMatrix(args.shear, n, sheared);
     multiplyMatrices(scaled, sheared, a);
     for (let i = 0; i < 3; i++) {
       let moved: f64 = 0;
@@ -96,15 +104,25 @@ export function affineMatrix(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: rotation, scale, translation, shear, d matrix, out, which input `out` is the gradient of (0..3). */
-export function affineMatrixGradient(args: usize, share: i32, shares: i32): void {
-  const rotation = tensor(args, 0);
-  const scale = tensor(args, 1);
-  const translation = tensor(args, 2);
-  const shear = tensor(args, 3);
-  const dMatrix = tensor(args, 4);
-  const out = tensor(args, 5);
-  const which = word(args, 6);
+@unmanaged
+class AffineMatrixGradientArguments {
+  rotation: Tensor;
+  scale: Tensor;
+  translation: Tensor;
+  shear: Tensor;
+  dMatrix: Tensor;
+  out: Tensor;
+  /** Which input `out` is the gradient of: 0 to 3. */
+  of: i32;
+}
+export function affineMatrixGradient(args: AffineMatrixGradientArguments, share: i32, shares: i32): void {
+  const rotation = args.rotation;
+  const scale = args.scale;
+  const translation = args.translation;
+  const shear = args.shear;
+  const dMatrix = args.dMatrix;
+  const out = args.out;
+  const which = args.of;
   const scaled = threadScratch;
   const sheared = scaled + MATRIX;
   const dA = sheared + MATRIX;
@@ -161,21 +179,28 @@ export function affineMatrixGradient(args: usize, share: i32, shares: i32): void
   }
 }
 
-/** args: matrix (N, 3, 4), flow or 0, out (N, 3, D, H, W). out = (A - I) (p - c) + A flow + A t: exactly zero for the identity. */
-export function affineDisplacement(args: usize, share: i32, shares: i32): void {
-  const matrix = tensor(args, 0);
-  const flow = tensor(args, 1);
-  const out = tensor(args, 2);
-  const given = address(args, 1) != 0;
+@unmanaged
+class AffineDisplacementArguments {
+  /** (N, 3, 4). */
+  matrix: Tensor;
+  flow: Tensor | null;
+  /** (N, 3, D, H, W). */
+  out: Tensor;
+}
+/** out = (A - I) (p - c) + A flow + A t: exactly zero for the identity. */
+export function affineDisplacement(args: AffineDisplacementArguments, share: i32, shares: i32): void {
+  const matrix = args.matrix;
+  const flow = args.flow;
+  const out = args.out;
   const units = out.n * out.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const n = unit / out.d;
     const z = unit % out.d;
     for (let y = 0; y < out.h; y++) {
-      const flowX = given ? plainRow(flow, n, 2, z, y) : 0;
-      const flowY = given ? plainRow(flow, n, 1, z, y) : 0;
-      const flowZ = given ? plainRow(flow, n, 0, z, y) : 0;
+      const flowX = flow ? plainRow(flow, n, 2, z, y) : 0;
+      const flowY = flow ? plainRow(flow, n, 1, z, y) : 0;
+      const flowZ = flow ? plainRow(flow, n, 0, z, y) : 0;
       for (let row = 0; row < 3; row++) {
         const mx = load<f32>(valueAt(matrix, n, 4 * row));
         const my = load<f32>(valueAt(matrix, n, 4 * row + 1));
@@ -193,7 +218,7 @@ export function affineDisplacement(args: usize, share: i32, shares: i32): void {
         for (; x + 4 <= out.w; x += 4) {
           const i = <usize>x << 2;
           let value = f32x4.add(f32x4.mul(places, f32x4.splat(<f32>step)), f32x4.splat(<f32>first));
-          if (given) {
+          if (flow) {
             value = f32x4.add(value, f32x4.mul(f32x4.splat(mx), v128.load(flowX + i)));
             value = f32x4.add(value, f32x4.mul(f32x4.splat(my), v128.load(flowY + i)));
             value = f32x4.add(value, f32x4.mul(f32x4.splat(mz), v128.load(flowZ + i)));
@@ -204,7 +229,7 @@ export function affineDisplacement(args: usize, share: i32, shares: i32): void {
         for (; x < out.w; x++) {
           const i = <usize>x << 2;
           let value = <f32>x * <f32>step + <f32>first;
-          if (given) value = value + mx * load<f32>(flowX + i) + my * load<f32>(flowY + i) + mz * load<f32>(flowZ + i);
+          if (flow) value = value + mx * load<f32>(flowX + i) + my * load<f32>(flowY + i) + mz * load<f32>(flowZ + i);
           store<f32>(to + i, value);
         }
       }
@@ -212,11 +237,18 @@ export function affineDisplacement(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: matrix (N, 3, 4), d psi, d flow (N, 3, D, H, W). d flow = A^T d psi. */
-export function affineDisplacementFlowGradient(args: usize, share: i32, shares: i32): void {
-  const matrix = tensor(args, 0);
-  const dPsi = tensor(args, 1);
-  const dFlow = tensor(args, 2);
+@unmanaged
+class AffineDisplacementFlowGradientArguments {
+  /** (N, 3, 4). */
+  matrix: Tensor;
+  dPsi: Tensor;
+  dFlow: Tensor;
+}
+/** d flow = A^T d psi. */
+export function affineDisplacementFlowGradient(args: AffineDisplacementFlowGradientArguments, share: i32, shares: i32): void {
+  const matrix = args.matrix;
+  const dPsi = args.dPsi;
+  const dFlow = args.dFlow;
   const bytes = <usize>(dFlow.h * dFlow.w) << 2;
   const units = dFlow.n * dFlow.d;
   const last = shareStart(units, share + 1, shares);
@@ -256,12 +288,19 @@ function lanes(v: v128): f64 {
   return f64x2.extract_lane(v, 0) + f64x2.extract_lane(v, 1);
 }
 
-/** args: d psi (N, 3, D, H, W), flow or 0, partial sums [n][z][3][4] as f64: those of d matrix, by plane. */
-export function affineDisplacementMatrixSums(args: usize, share: i32, shares: i32): void {
-  const dPsi = tensor(args, 0);
-  const flow = tensor(args, 1);
-  const partial = address(args, 2);
-  const given = address(args, 1) != 0;
+@unmanaged
+class AffineDisplacementMatrixSumsArguments {
+  /** (N, 3, D, H, W). */
+  dPsi: Tensor;
+  flow: Tensor | null;
+  /** [n][z][3][4] as f64. */
+  partial: Address;
+}
+/** Sums of d matrix, by plane. */
+export function affineDisplacementMatrixSums(args: AffineDisplacementMatrixSumsArguments, share: i32, shares: i32): void {
+  const dPsi = args.dPsi;
+  const flow = args.flow;
+  const partial = args.partial;
   const units = dPsi.n * dPsi.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
@@ -275,9 +314,9 @@ export function affineDisplacementMatrixSums(args: usize, share: i32, shares: i3
       let sum = f64x2.splat(0);
       for (let y = 0; y < dPsi.h; y++) {
         const from = plainRow(dPsi, n, 2 - row, z, y);
-        const flowX = given ? plainRow(flow, n, 2, z, y) : 0;
-        const flowY = given ? plainRow(flow, n, 1, z, y) : 0;
-        const flowZ = given ? plainRow(flow, n, 0, z, y) : 0;
+        const flowX = flow ? plainRow(flow, n, 2, z, y) : 0;
+        const flowY = flow ? plainRow(flow, n, 1, z, y) : 0;
+        const flowZ = flow ? plainRow(flow, n, 0, z, y) : 0;
         const atY = f64x2.splat(<f64>y - 0.5 * <f64>(dPsi.h - 1));
         const firstX = 0.5 - 0.5 * <f64>dPsi.w;
         let atX = f64x2.add(f64x2(0, 1), f64x2.splat(firstX));
@@ -288,7 +327,7 @@ export function affineDisplacementMatrixSums(args: usize, share: i32, shares: i3
           let movedX = atX;
           let movedY = atY;
           let movedZ = atZ;
-          if (given) {
+          if (flow) {
             movedX = f64x2.add(movedX, pair(flowX + i, single));
             movedY = f64x2.add(movedY, pair(flowY + i, single));
             movedZ = f64x2.add(movedZ, pair(flowZ + i, single));
@@ -309,11 +348,19 @@ export function affineDisplacementMatrixSums(args: usize, share: i32, shares: i3
   }
 }
 
-/** args: partial sums, d matrix (N, 3, 4), planes of a sample. */
-export function affineDisplacementMatrixGradient(args: usize, share: i32, shares: i32): void {
-  const partial = address(args, 0);
-  const out = tensor(args, 1);
-  const planes = word(args, 2);
+@unmanaged
+class AffineDisplacementMatrixGradientArguments {
+  /** What `affineDisplacementMatrixSums` wrote. */
+  partial: Address;
+  /** (N, 3, 4). */
+  dMatrix: Tensor;
+  /** Of a sample. */
+  planes: i32;
+}
+export function affineDisplacementMatrixGradient(args: AffineDisplacementMatrixGradientArguments, share: i32, shares: i32): void {
+  const partial = args.partial;
+  const out = args.dMatrix;
+  const planes = args.planes;
   for (let n = 0; n < out.n; n++) {
     for (let i = 0; i < 12; i++) {
       let sum: f64 = 0;

@@ -8,25 +8,27 @@ const PLANE_SUMS_BYTES = 96;
 
 export const affineMatrix: CpuKernel<undefined> = {
   blocked: alwaysPlain,
-  lower: ({ inputs, out }, emitter) => emitter.emitWhole('affineMatrix', ...inputs, out),
+  lower: ({ inputs: [rotation, scale, translation, shear], out }, emitter) =>
+    emitter.emitWhole('affineMatrix', { rotation, scale, translation, shear, out }),
 };
 
 export const affineMatrixGradient: CpuKernel<{ readonly of: 0 | 1 | 2 | 3 }> = {
   blocked: alwaysPlain,
-  lower: ({ inputs, out, attributes: { of } }, emitter) => emitter.emitWhole('affineMatrixGradient', ...inputs, out, of),
+  lower: ({ inputs: [rotation, scale, translation, shear, dMatrix], out, attributes: { of } }, emitter) =>
+    emitter.emitWhole('affineMatrixGradient', { rotation, scale, translation, shear, dMatrix, out, of }),
 };
 
 export const affineDisplacement: CpuKernel<Size> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [matrix, flow], out }, emitter) => {
-    emitter.emit('affineDisplacement', matrix, flow ? emitter.toPlain(flow) : 0, out);
+    emitter.emit('affineDisplacement', { matrix, flow: flow && emitter.toPlain(flow), out });
   },
 };
 
 export const affineDisplacementFlowGradient: CpuKernel<Size> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [matrix, dOut], out }, emitter) => {
-    emitter.emit('affineDisplacementFlowGradient', matrix, emitter.toPlain(dOut), out);
+    emitter.emit('affineDisplacementFlowGradient', { matrix, dPsi: emitter.toPlain(dOut), dFlow: out });
   },
 };
 
@@ -35,7 +37,8 @@ export const affineDisplacementMatrixGradient: CpuKernel<Size> = {
   lower: ({ inputs: [dOut, flow], out }, emitter) => {
     const [batch, , depth] = dOut.shape as [number, number, number];
     const partial = emitter.scratch(batch * depth * PLANE_SUMS_BYTES);
-    emitter.emit('affineDisplacementMatrixSums', emitter.toPlain(dOut), flow ? emitter.toPlain(flow) : 0, partial);
-    emitter.emitWhole('affineDisplacementMatrixGradient', partial, out, depth);
+    const fields = { dPsi: emitter.toPlain(dOut), flow: flow && emitter.toPlain(flow) };
+    emitter.emit('affineDisplacementMatrixSums', { ...fields, partial });
+    emitter.emitWhole('affineDisplacementMatrixGradient', { partial, dMatrix: out, planes: depth });
   },
 };

@@ -7,15 +7,17 @@ export const crossEntropy: CpuKernel<undefined> = {
   lower: ({ inputs: [logits, truth], out }, emitter) => {
     needRowTables(logits, emitter);
     const [batch, channels, depth] = logits.shape;
-    emitSum(emitter, 'crossEntropy', [logits, truth], batch * depth, out, elementCount(logits.shape) / channels);
+    emitSum(emitter, batch * depth, out, elementCount(logits.shape) / channels, (partial) =>
+      emitter.emit('crossEntropy', { logits, truth, partial }),
+    );
   },
 };
 
 export const crossEntropyGradient: CpuKernel<undefined> = {
   lower: ({ inputs: [logits, truth, dOut], out }, emitter) => {
     needRowTables(logits, emitter);
-    emitter.emit('crossEntropyGradient', logits, truth, dOut.data, out);
-    if (out.blocked) emitter.emit('clearPadding', out);
+    emitter.emit('crossEntropyGradient', { logits, truth, dOut: dOut.data, out });
+    if (out.blocked) emitter.emit('clearPadding', { tensor: out });
   },
 };
 
@@ -23,14 +25,16 @@ export const binaryCrossEntropy: CpuKernel<undefined> = {
   blocked: alwaysPlain,
   lower: ({ inputs, out }, emitter) => {
     const [logits, truth] = inputs.map(emitter.toPlain);
-    emitSum(emitter, 'binaryCrossEntropy', [logits, truth], chunkCount(logits), out, elementCount(logits.shape));
+    emitSum(emitter, chunkCount(logits), out, elementCount(logits.shape), (partial) =>
+      emitter.emit('binaryCrossEntropy', { logits, truth, partial }),
+    );
   },
 };
 
 export const binaryCrossEntropyGradient: CpuKernel<undefined> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [logits, truth, dOut], out }, emitter) => {
-    const [x, g] = [logits, truth].map(emitter.toPlain);
-    emitter.emit('binaryCrossEntropyGradient', x, g, dOut.data, out, elementCount(out.shape));
+    const plain = { logits: emitter.toPlain(logits), truth: emitter.toPlain(truth) };
+    emitter.emit('binaryCrossEntropyGradient', { ...plain, dOut: dOut.data, out, elements: elementCount(out.shape) });
   },
 };

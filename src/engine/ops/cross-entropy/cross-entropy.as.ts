@@ -1,5 +1,5 @@
 /** Both cross-entropies, exponentials and logarithms in double precision. The one over channels works in either layout. */
-import { address, channelRows, inRow, shareStart, tensor, threadScratch, voxelStep, word } from "../../backends/cpu/common.as";
+import { Address, channelRows, inRow, shareStart, Tensor, threadScratch, voxelStep } from "../../backends/cpu/common.as";
 import { chunkAt, chunkBytes, chunksOf } from "../../backends/cpu/flat.as";
 
 /** log sum over the channels of exp(x), at one voxel of their rows; the greatest value is taken out first. */
@@ -11,11 +11,17 @@ function logSumExp(rows: usize, channels: i32, offset: usize): f64 {
   return <f64>greatest + Math.log(sum);
 }
 
-/** args: logits, truth, partial sums (one f64 for each plane of each sample). */
-export function crossEntropy(args: usize, share: i32, shares: i32): void {
-  const logits = tensor(args, 0);
-  const truth = tensor(args, 1);
-  const partial = address(args, 2);
+@unmanaged
+class CrossEntropyArguments {
+  logits: Tensor;
+  truth: Tensor;
+  /** One f64 for each plane of each sample. */
+  partial: Address;
+}
+export function crossEntropy(args: CrossEntropyArguments, share: i32, shares: i32): void {
+  const logits = args.logits;
+  const truth = args.truth;
+  const partial = args.partial;
   const logitRows = threadScratch;
   const truthRows = logitRows + (<usize>logits.c << 2);
   const units = logits.n * logits.d;
@@ -41,12 +47,20 @@ export function crossEntropy(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: logits, truth, address of dOut, out. Touches real channels only. */
-export function crossEntropyGradient(args: usize, share: i32, shares: i32): void {
-  const logits = tensor(args, 0);
-  const truth = tensor(args, 1);
-  const out = tensor(args, 3);
-  const scale = <f64>load<f32>(address(args, 2)) / (<f64>out.n * <f64>out.d * <f64>out.h * <f64>out.w);
+@unmanaged
+class CrossEntropyGradientArguments {
+  logits: Tensor;
+  truth: Tensor;
+  /** A scalar. */
+  dOut: Address;
+  out: Tensor;
+}
+/** Touches real channels only. */
+export function crossEntropyGradient(args: CrossEntropyGradientArguments, share: i32, shares: i32): void {
+  const logits = args.logits;
+  const truth = args.truth;
+  const out = args.out;
+  const scale = <f64>load<f32>(args.dOut) / (<f64>out.n * <f64>out.d * <f64>out.h * <f64>out.w);
   const logitRows = threadScratch;
   const truthRows = logitRows + (<usize>logits.c << 2);
   const outRows = truthRows + (<usize>logits.c << 2);
@@ -76,11 +90,18 @@ export function crossEntropyGradient(args: usize, share: i32, shares: i32): void
   }
 }
 
-/** args: logits, truth (plain), partial sums (one f64 a chunk). */
-export function binaryCrossEntropy(args: usize, share: i32, shares: i32): void {
-  const logits = tensor(args, 0);
-  const truth = tensor(args, 1);
-  const partial = address(args, 2);
+@unmanaged
+class BinaryCrossEntropyArguments {
+  logits: Tensor;
+  truth: Tensor;
+  /** One f64 a chunk. */
+  partial: Address;
+}
+/** All plain. */
+export function binaryCrossEntropy(args: BinaryCrossEntropyArguments, share: i32, shares: i32): void {
+  const logits = args.logits;
+  const truth = args.truth;
+  const partial = args.partial;
   const perSample = chunksOf(logits);
   const last = shareStart(logits.n * perSample, share + 1, shares);
   for (let unit = shareStart(logits.n * perSample, share, shares); unit < last; unit++) {
@@ -96,12 +117,21 @@ export function binaryCrossEntropy(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: logits, truth, address of dOut, out (all plain), elements. */
-export function binaryCrossEntropyGradient(args: usize, share: i32, shares: i32): void {
-  const logits = tensor(args, 0);
-  const truth = tensor(args, 1);
-  const out = tensor(args, 3);
-  const scale = <f64>load<f32>(address(args, 2)) / <f64>word(args, 4);
+@unmanaged
+class BinaryCrossEntropyGradientArguments {
+  logits: Tensor;
+  truth: Tensor;
+  /** A scalar. */
+  dOut: Address;
+  out: Tensor;
+  elements: i32;
+}
+/** All plain. */
+export function binaryCrossEntropyGradient(args: BinaryCrossEntropyGradientArguments, share: i32, shares: i32): void {
+  const logits = args.logits;
+  const truth = args.truth;
+  const out = args.out;
+  const scale = <f64>load<f32>(args.dOut) / <f64>args.elements;
   const perSample = chunksOf(out);
   const last = shareStart(out.n * perSample, share + 1, shares);
   for (let unit = shareStart(out.n * perSample, share, shares); unit < last; unit++) {

@@ -7,8 +7,8 @@ function classSums(probabilities: CpuTensor, truth: CpuTensor, emitter: Emitter)
   const count = batch * classes;
   const partial = emitter.scratch(16 * count * depth);
   const sums = emitter.scratch(16 * count);
-  emitter.emit('dicePlaneSums', probabilities, truth, partial);
-  emitter.emit('diceSums', partial, count, depth, sums);
+  emitter.emit('dicePlaneSums', { probabilities, truth, partial });
+  emitter.emit('diceSums', { partial, count, planes: depth, sums });
   return { sums, count };
 }
 
@@ -16,14 +16,14 @@ export const dice: CpuKernel<undefined> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [probabilities, truth], out }, emitter) => {
     const { sums, count } = classSums(probabilities, truth, emitter);
-    emitter.emitWhole('dice', sums, count, out.data);
+    emitter.emitWhole('dice', { sums, count, out: out.data });
   },
 };
 
 export const diceGradient: CpuKernel<undefined> = {
   lower: ({ inputs: [probabilities, truth, dOut], out }, emitter) => {
     const { sums } = classSums(probabilities, truth, emitter);
-    emitter.emit('diceGradient', probabilities, truth, sums, dOut.data, out);
-    if (out.blocked) emitter.emit('clearPadding', out);
+    emitter.emit('diceGradient', { probabilities, truth, sums, dOut: dOut.data, out });
+    if (out.blocked) emitter.emit('clearPadding', { tensor: out });
   },
 };

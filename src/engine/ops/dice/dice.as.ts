@@ -1,11 +1,17 @@
 /** Soft Dice in either layout: sums of each plane in double precision, then of each class, then the loss or its gradient. */
-import { address, channelRow, shareStart, tensor, voxelStep, word } from "../../backends/cpu/common.as";
+import { Address, channelRow, shareStart, Tensor, voxelStep } from "../../backends/cpu/common.as";
 
-/** args: probabilities, truth, planes' sums [n][class][plane][2] as f64: of p g, of p^2 + g^2. */
-export function dicePlaneSums(args: usize, share: i32, shares: i32): void {
-  const probabilities = tensor(args, 0);
-  const truth = tensor(args, 1);
-  const partial = address(args, 2);
+@unmanaged
+class DicePlaneSumsArguments {
+  probabilities: Tensor;
+  truth: Tensor;
+  /** [n][class][plane][2] as f64: sums of p g, of p^2 + g^2. */
+  partial: Address;
+}
+export function dicePlaneSums(args: DicePlaneSumsArguments, share: i32, shares: i32): void {
+  const probabilities = args.probabilities;
+  const truth = args.truth;
+  const partial = args.partial;
   const units = truth.n * truth.c * truth.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
@@ -31,13 +37,22 @@ export function dicePlaneSums(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: planes' sums, classes of all samples, planes, sums [n][class][2] as f64: 2 I + 1, P + G + 1. */
-export function diceSums(args: usize, share: i32, shares: i32): void {
-  const partial = address(args, 0);
-  const planes = word(args, 2);
-  const out = address(args, 3);
-  const last = shareStart(word(args, 1), share + 1, shares);
-  for (let unit = shareStart(word(args, 1), share, shares); unit < last; unit++) {
+@unmanaged
+class DiceSumsArguments {
+  /** What `dicePlaneSums` wrote. */
+  partial: Address;
+  /** Classes of all samples. */
+  count: i32;
+  planes: i32;
+  /** [n][class][2] as f64: 2 I + 1, P + G + 1. */
+  sums: Address;
+}
+export function diceSums(args: DiceSumsArguments, share: i32, shares: i32): void {
+  const partial = args.partial;
+  const planes = args.planes;
+  const out = args.sums;
+  const last = shareStart(args.count, share + 1, shares);
+  for (let unit = shareStart(args.count, share, shares); unit < last; unit++) {
     let overlap: f64 = 0;
     let total: f64 = 0;
     for (let z = 0; z < planes; z++) {
@@ -49,22 +64,40 @@ export function diceSums(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: sums [n][class][2], classes of all samples, scalar result. */
-export function dice(args: usize, share: i32, shares: i32): void {
-  const sums = address(args, 0);
-  const count = word(args, 1);
+@unmanaged
+class DiceArguments {
+  /** What `diceSums` wrote. */
+  sums: Address;
+  /** Classes of all samples. */
+  count: i32;
+  /** A scalar. */
+  out: Address;
+}
+export function dice(args: DiceArguments, share: i32, shares: i32): void {
+  const sums = args.sums;
+  const count = args.count;
   let score: f64 = 0;
   for (let i = 0; i < count; i++) score += load<f64>(sums + (<usize>i << 4)) / load<f64>(sums + (<usize>i << 4), 8);
-  store<f32>(address(args, 2), <f32>(1 - score / <f64>count));
+  store<f32>(args.out, <f32>(1 - score / <f64>count));
 }
 
-/** args: probabilities, truth, sums [n][class][2], address of dOut, out. Touches real channels only. */
-export function diceGradient(args: usize, share: i32, shares: i32): void {
-  const probabilities = tensor(args, 0);
-  const truth = tensor(args, 1);
-  const sums = address(args, 2);
-  const out = tensor(args, 4);
-  const scale = -2 * <f64>load<f32>(address(args, 3)) / <f64>(out.n * out.c);
+@unmanaged
+class DiceGradientArguments {
+  probabilities: Tensor;
+  truth: Tensor;
+  /** What `diceSums` wrote. */
+  sums: Address;
+  /** A scalar. */
+  dOut: Address;
+  out: Tensor;
+}
+/** Touches real channels only. */
+export function diceGradient(args: DiceGradientArguments, share: i32, shares: i32): void {
+  const probabilities = args.probabilities;
+  const truth = args.truth;
+  const sums = args.sums;
+  const out = args.out;
+  const scale = -2 * <f64>load<f32>(args.dOut) / <f64>(out.n * out.c);
   const units = out.n * out.c * out.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {

@@ -1,5 +1,5 @@
 /** Element by element, on either layout as it lies: see flat.as.ts. What does not keep zeros is followed by `clearPadding`. */
-import { address, fma, number, shareStart, tensor, word } from "../../backends/cpu/common.as";
+import { Address, fma, shareStart, Tensor } from "../../backends/cpu/common.as";
 import { chunkAt, chunkBytes, chunksOf } from "../../backends/cpu/flat.as";
 
 const SUM = 0;
@@ -14,13 +14,18 @@ function pair(operation: i32, a: v128, b: v128, parameter: v128): v128 {
   return v128.bitselect(b, f32x4.mul(b, parameter), f32x4.gt(a, f32x4.splat(0)));
 }
 
-/** args: a, b, out, and for LEAKY_GRADIENT the slope. */
+@unmanaged
+class PairArguments {
+  a: Tensor;
+  b: Tensor;
+  out: Tensor;
+}
 @inline
-function pairs(operation: i32, args: usize, share: i32, shares: i32): void {
-  const a = tensor(args, 0);
-  const b = tensor(args, 1);
-  const out = tensor(args, 2);
-  const parameter = f32x4.splat(operation == LEAKY_GRADIENT ? number(args, 3) : 0);
+function pairs(operation: i32, args: PairArguments, factor: f32, share: i32, shares: i32): void {
+  const a = args.a;
+  const b = args.b;
+  const out = args.out;
+  const parameter = f32x4.splat(factor);
   const perSample = chunksOf(out);
   const last = shareStart(out.n * perSample, share + 1, shares);
   for (let unit = shareStart(out.n * perSample, share, shares); unit < last; unit++) {
@@ -41,15 +46,20 @@ function pairs(operation: i32, args: usize, share: i32, shares: i32): void {
   }
 }
 
-export function add(args: usize, share: i32, shares: i32): void {
-  pairs(SUM, args, share, shares);
+export function add(args: PairArguments, share: i32, shares: i32): void {
+  pairs(SUM, args, 0, share, shares);
 }
-export function multiply(args: usize, share: i32, shares: i32): void {
-  pairs(PRODUCT, args, share, shares);
+export function multiply(args: PairArguments, share: i32, shares: i32): void {
+  pairs(PRODUCT, args, 0, share, shares);
 }
-/** args: y, dOut, out, slope. */
-export function leakyReluGradient(args: usize, share: i32, shares: i32): void {
-  pairs(LEAKY_GRADIENT, args, share, shares);
+
+/** Of the result `a` and its gradient `b`. */
+@unmanaged
+class LeakyReluGradientArguments extends PairArguments {
+  slope: f32;
+}
+export function leakyReluGradient(args: LeakyReluGradientArguments, share: i32, shares: i32): void {
+  pairs(LEAKY_GRADIENT, args, args.slope, share, shares);
 }
 
 const LINE = 0;
@@ -61,10 +71,15 @@ function single(operation: i32, x: v128, factor: v128, shift: v128): v128 {
   return v128.bitselect(x, f32x4.mul(x, factor), f32x4.gt(x, f32x4.splat(0)));
 }
 
+@unmanaged
+class SingleArguments {
+  x: Tensor;
+  out: Tensor;
+}
 @inline
-function singles(operation: i32, args: usize, factor: f32, shift: f32, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const out = tensor(args, 1);
+function singles(operation: i32, args: SingleArguments, factor: f32, shift: f32, share: i32, shares: i32): void {
+  const x = args.x;
+  const out = args.out;
   const factors = f32x4.splat(factor);
   const shifts = f32x4.splat(shift);
   const perSample = chunksOf(out);
@@ -84,24 +99,41 @@ function singles(operation: i32, args: usize, factor: f32, shift: f32, share: i3
   }
 }
 
-/** args: x, out, factor, shift. */
-export function scale(args: usize, share: i32, shares: i32): void {
-  singles(LINE, args, number(args, 2), number(args, 3), share, shares);
+@unmanaged
+class ScaleArguments extends SingleArguments {
+  factor: f32;
+  shift: f32;
 }
-/** args: x, out, address of the scalar. */
-export function multiplyByScalar(args: usize, share: i32, shares: i32): void {
-  singles(LINE, args, load<f32>(address(args, 2)), 0, share, shares);
-}
-/** args: x, out, slope. */
-export function leakyRelu(args: usize, share: i32, shares: i32): void {
-  singles(LEAKY, args, number(args, 2), 0, share, shares);
+export function scale(args: ScaleArguments, share: i32, shares: i32): void {
+  singles(LINE, args, args.factor, args.shift, share, shares);
 }
 
-/** args: x, out, 0 tanh or 1 sigmoid. For small tensors: one value at a time, in double precision. */
-export function unary(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const out = tensor(args, 1);
-  const sigmoid = word(args, 2);
+@unmanaged
+class MultiplyByScalarArguments extends SingleArguments {
+  scalar: Address;
+}
+export function multiplyByScalar(args: MultiplyByScalarArguments, share: i32, shares: i32): void {
+  singles(LINE, args, load<f32>(args.scalar), 0, share, shares);
+}
+
+@unmanaged
+class LeakyReluArguments extends SingleArguments {
+  slope: f32;
+}
+export function leakyRelu(args: LeakyReluArguments, share: i32, shares: i32): void {
+  singles(LEAKY, args, args.slope, 0, share, shares);
+}
+
+@unmanaged
+class UnaryArguments extends SingleArguments {
+  /** 0: tanh, 1: sigmoid. */
+  sigmoid: i32;
+}
+/** For small tensors: one value at a time, in double precision. */
+export function unary(args: UnaryArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const out = args.out;
+  const sigmoid = args.sigmoid;
   const perSample = chunksOf(out);
   const last = shareStart(out.n * perSample, share + 1, shares);
   for (let unit = shareStart(out.n * perSample, share, shares); unit < last; unit++) {
@@ -116,12 +148,19 @@ export function unary(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: y, dOut, out, 0 tanh or 1 sigmoid. */
-export function unaryGradient(args: usize, share: i32, shares: i32): void {
-  const y = tensor(args, 0);
-  const dOut = tensor(args, 1);
-  const out = tensor(args, 2);
-  const sigmoid = word(args, 3);
+@unmanaged
+class UnaryGradientArguments {
+  y: Tensor;
+  dOut: Tensor;
+  out: Tensor;
+  /** 0: tanh, 1: sigmoid. */
+  sigmoid: i32;
+}
+export function unaryGradient(args: UnaryGradientArguments, share: i32, shares: i32): void {
+  const y = args.y;
+  const dOut = args.dOut;
+  const out = args.out;
+  const sigmoid = args.sigmoid;
   const perSample = chunksOf(out);
   const last = shareStart(out.n * perSample, share + 1, shares);
   for (let unit = shareStart(out.n * perSample, share, shares); unit < last; unit++) {

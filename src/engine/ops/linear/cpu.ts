@@ -4,21 +4,21 @@ import { alwaysPlain, type CpuKernel, inOnePiece } from '../../backends/cpu/lowe
 export const linear: CpuKernel<undefined> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [x, weight, bias], out }, emitter) =>
-    emitter.emit('linear', x, inOnePiece(weight, emitter).data, bias.data, out),
+    emitter.emit('linear', { x, weight: inOnePiece(weight, emitter).data, bias: bias.data, out }),
 };
 
 export const linearInputGradient: CpuKernel<undefined> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [dOut, weight], out }, emitter) =>
-    emitter.emit('linearInputGradient', dOut, inOnePiece(weight, emitter).data, out),
+    emitter.emit('linearInputGradient', { dOut, weight: inOnePiece(weight, emitter).data, out }),
 };
 
 export const linearWeightGradient: CpuKernel<undefined> = {
   blocked: alwaysPlain,
-  lower: ({ inputs: [dOut, x], out }, emitter) => emitter.emit('linearWeightGradient', dOut, x, out),
+  lower: ({ inputs: [dOut, x], out }, emitter) => emitter.emit('linearWeightGradient', { dOut, x, out }),
 };
 
 export const batchSum: CpuKernel<undefined> = {
   blocked: alwaysPlain,
-  lower: ({ inputs: [x], out }, emitter) => emitter.emit('batchSum', x, out.data),
+  lower: ({ inputs: [x], out }, emitter) => emitter.emit('batchSum', { x, out: out.data }),
 };

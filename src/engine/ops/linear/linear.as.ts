@@ -1,12 +1,22 @@
 /** A linear layer on small matrices: double-precision sums, one element of the result a unit. */
-import { address, shareStart, tensor } from "../../backends/cpu/common.as";
+import { Address, shareStart, Tensor } from "../../backends/cpu/common.as";
 
-/** args: x (N, I), weight (O, I), bias (O), out (N, O). */
-export function linear(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const weight = address(args, 1);
-  const bias = address(args, 2);
-  const out = tensor(args, 3);
+@unmanaged
+class LinearArguments {
+  /** (N, I). */
+  x: Tensor;
+  /** (O, I). */
+  weight: Address;
+  /** (O). */
+  bias: Address;
+  /** (N, O). */
+  out: Tensor;
+}
+export function linear(args: LinearArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const weight = args.weight;
+  const bias = args.bias;
+  const out = args.out;
   const units = out.n * out.c;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
@@ -19,11 +29,19 @@ export function linear(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: dy (N, O), weight (O, I), dx (N, I). */
-export function linearInputGradient(args: usize, share: i32, shares: i32): void {
-  const dOut = tensor(args, 0);
-  const weight = address(args, 1);
-  const out = tensor(args, 2);
+@unmanaged
+class LinearInputGradientArguments {
+  /** (N, O). */
+  dOut: Tensor;
+  /** (O, I). */
+  weight: Address;
+  /** (N, I). */
+  out: Tensor;
+}
+export function linearInputGradient(args: LinearInputGradientArguments, share: i32, shares: i32): void {
+  const dOut = args.dOut;
+  const weight = args.weight;
+  const out = args.out;
   const units = out.n * out.c;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
@@ -38,11 +56,19 @@ export function linearInputGradient(args: usize, share: i32, shares: i32): void 
   }
 }
 
-/** args: dy (N, O), x (N, I), dweight (O, I). */
-export function linearWeightGradient(args: usize, share: i32, shares: i32): void {
-  const dOut = tensor(args, 0);
-  const x = tensor(args, 1);
-  const out = tensor(args, 2);
+@unmanaged
+class LinearWeightGradientArguments {
+  /** (N, O). */
+  dOut: Tensor;
+  /** (N, I). */
+  x: Tensor;
+  /** (O, I). */
+  out: Tensor;
+}
+export function linearWeightGradient(args: LinearWeightGradientArguments, share: i32, shares: i32): void {
+  const dOut = args.dOut;
+  const x = args.x;
+  const out = args.out;
   const units = out.n * out.c;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
@@ -58,10 +84,16 @@ export function linearWeightGradient(args: usize, share: i32, shares: i32): void
   }
 }
 
-/** args: x (N, O), out (O). */
-export function batchSum(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const out = address(args, 1);
+@unmanaged
+class BatchSumArguments {
+  /** (N, O). */
+  x: Tensor;
+  /** (O). */
+  out: Address;
+}
+export function batchSum(args: BatchSumArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const out = args.out;
   const last = shareStart(x.c, share + 1, shares);
   for (let o = shareStart(x.c, share, shares); o < last; o++) {
     let sum: f64 = 0;

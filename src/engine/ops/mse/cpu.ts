@@ -4,13 +4,15 @@ import { elementCount } from '../../graph.ts';
 
 export const mse: CpuKernel<undefined> = {
   blocked: alwaysPlain,
-  lower: ({ inputs: [a, b], out }, emitter) =>
-    emitSum(emitter, 'mse', [a, inLayoutOf(a, b, emitter)], chunkCount(a), out, elementCount(a.shape)),
+  lower: ({ inputs: [a, other], out }, emitter) => {
+    const b = inLayoutOf(a, other, emitter);
+    emitSum(emitter, chunkCount(a), out, elementCount(a.shape), (partial) => emitter.emit('mse', { a, b, partial }));
+  },
 };
 
 export const mseGradient: CpuKernel<undefined> = {
-  lower: ({ inputs: [a, b, dOut], out }, emitter) => {
-    const [left, right] = [a, b].map((each) => inLayoutOf(out, each, emitter));
-    emitter.emit('mseGradient', left, right, dOut.data, out, elementCount(out.shape));
+  lower: ({ inputs: [left, right, dOut], out }, emitter) => {
+    const [a, b] = [left, right].map((each) => inLayoutOf(out, each, emitter));
+    emitter.emit('mseGradient', { a, b, dOut: dOut.data, out, elements: elementCount(out.shape) });
   },
 };

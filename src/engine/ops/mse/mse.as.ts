@@ -1,12 +1,18 @@
 /** Mean squared error, on either layout as it lies: halo and padding add zeros. */
-import { address, shareStart, tensor, word } from "../../backends/cpu/common.as";
+import { Address, shareStart, Tensor } from "../../backends/cpu/common.as";
 import { chunkAt, chunkBytes, chunksOf, squaredDifferences } from "../../backends/cpu/flat.as";
 
-/** args: a, b, partial sums (one f64 a chunk). */
-export function mse(args: usize, share: i32, shares: i32): void {
-  const a = tensor(args, 0);
-  const b = tensor(args, 1);
-  const partial = address(args, 2);
+@unmanaged
+class MseArguments {
+  a: Tensor;
+  b: Tensor;
+  /** One f64 a chunk. */
+  partial: Address;
+}
+export function mse(args: MseArguments, share: i32, shares: i32): void {
+  const a = args.a;
+  const b = args.b;
+  const partial = args.partial;
   const perSample = chunksOf(a);
   const last = shareStart(a.n * perSample, share + 1, shares);
   for (let unit = shareStart(a.n * perSample, share, shares); unit < last; unit++) {
@@ -15,12 +21,20 @@ export function mse(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: a, b, address of dOut, out, elements. */
-export function mseGradient(args: usize, share: i32, shares: i32): void {
-  const a = tensor(args, 0);
-  const b = tensor(args, 1);
-  const out = tensor(args, 3);
-  const factor = f32x4.splat(<f32>((2 * <f64>load<f32>(address(args, 2))) / <f64>word(args, 4)));
+@unmanaged
+class MseGradientArguments {
+  a: Tensor;
+  b: Tensor;
+  /** A scalar. */
+  dOut: Address;
+  out: Tensor;
+  elements: i32;
+}
+export function mseGradient(args: MseGradientArguments, share: i32, shares: i32): void {
+  const a = args.a;
+  const b = args.b;
+  const out = args.out;
+  const factor = f32x4.splat(<f32>((2 * <f64>load<f32>(args.dOut)) / <f64>args.elements));
   const perSample = chunksOf(out);
   const last = shareStart(out.n * perSample, share + 1, shares);
   for (let unit = shareStart(out.n * perSample, share, shares); unit < last; unit++) {

@@ -18,8 +18,9 @@ export const ncc: CpuKernel<NccAttributes> = {
     const units = batch * depth;
     const partial = emitter.scratch(8 * 2 * units);
     const scratch = emitter.scratch(units * unitBytes(width, window, windowFields(mask !== undefined)));
-    emitter.emit('nccWindows', a, b, scratch, partial, window, 0, batch, 0, mask ?? 0);
-    emitter.emitWhole('nccLoss', partial, units, out.data);
+    const samples = { firstSample: 0, samples: batch };
+    emitter.emit('nccWindows', { a, b, scratch, result: partial, window, ...samples, gradient: 0, mask });
+    emitter.emitWhole('nccLoss', { partial, count: units, out: out.data });
   },
 };
 
@@ -31,10 +32,11 @@ export const nccGradient: CpuKernel<NccAttributes> = {
     const fields = emitter.scratch(8 * GRADIENT_FIELDS * depth * height * paddedWidth(width));
     const scratch = emitter.scratch(depth * unitBytes(width, window, windowFields(mask !== undefined)));
     const count = emitter.scratch(8);
-    emitter.emitWhole('nccCount', a, mask ?? 0, count);
+    emitter.emitWhole('nccCount', { a, mask, count });
     for (let sample = 0; sample < batch; sample++) {
-      emitter.emit('nccWindows', a, b, scratch, fields, window, sample, 1, 1, mask ?? 0);
-      emitter.emit('nccGradient', a, b, dOut.data, fields, scratch, out, window, sample, mask ?? 0, count);
+      const samples = { firstSample: sample, samples: 1 };
+      emitter.emit('nccWindows', { a, b, scratch, result: fields, window, ...samples, gradient: 1, mask });
+      emitter.emit('nccGradient', { a, b, dOut: dOut.data, fields, scratch, dA: out, window, sample, mask, count });
     }
   },
 };

@@ -5,7 +5,7 @@
  * Every sum is added up anew from its own window: a running sum would carry the rounding error of a bright region into a dark one,
  * and the variance floor would take it for contrast. Sums run in the reference's order. Two voxels at once.
  */
-import { address, plainRow, shareStart, tensor, word } from "../../backends/cpu/common.as";
+import { Address, plainRow, shareStart, Tensor } from "../../backends/cpu/common.as";
 
 const EPSILON: f64 = 1e-5;
 /** As NCC_VARIANCE_FLOOR. */
@@ -155,25 +155,38 @@ function variance(sum: v128, squares: v128, n: v128): v128 {
   return v128.and(difference, f64x2.gt(difference, f64x2.mul(f64x2.splat(VARIANCE_FLOOR), squares)));
 }
 
+@unmanaged
+class NccWindowsArguments {
+  a: Tensor;
+  b: Tensor;
+  /** `unitBytes` for each unit. */
+  scratch: Address;
+  result: Address;
+  window: i32;
+  firstSample: i32;
+  samples: i32;
+  gradient: i32;
+  mask: Tensor | null;
+}
 /**
  * args: a, b, scratch of the units, result, window, first sample, samples, gradient, mask (or 0).
  * gradient 0: result is partial sums [n][z][2] as f64, of c over a plane and of the windows that count. 1: it is the fields [z][field][y][x] as f64 of that one sample.
  */
-export function nccWindows(args: usize, share: i32, shares: i32): void {
-  const a = tensor(args, 0);
-  const b = tensor(args, 1);
-  const scratch = address(args, 2);
-  const result = address(args, 3);
-  const window = word(args, 4);
-  const firstSample = word(args, 5);
-  const samples = word(args, 6);
-  const gradient = word(args, 7);
+export function nccWindows(args: NccWindowsArguments, share: i32, shares: i32): void {
+  const a = args.a;
+  const b = args.b;
+  const scratch = args.scratch;
+  const result = args.result;
+  const window = args.window;
+  const firstSample = args.firstSample;
+  const samples = args.samples;
+  const gradient = args.gradient;
   const half = window >> 1;
   const width = a.w;
   const pitch = <usize>paddedWidth(width) << 3;
   const line = lineBytes(width, window);
   const plane = <usize>(a.h * a.w) << 2;
-  const mask = address(args, 8);
+  const mask = args.mask;
   const fieldCount = mask ? MASKED_FIELDS : WINDOW_FIELDS;
   const one = f64x2.splat(1);
   let n = f64x2.splat(<f64>window * <f64>window * <f64>window);
@@ -194,11 +207,11 @@ export function nccWindows(args: usize, share: i32, shares: i32): void {
       const lastRow = min(a.h - 1, y + half);
       for (; ready <= lastRow; ready++) {
         const slot = ring + <usize>((ready % window) * fieldCount) * pitch;
-        const maskRow = mask ? plainRow(tensor(args, 8), sample, 0, fromZ, ready) : 0;
+        const maskRow = mask ? plainRow(mask, sample, 0, fromZ, ready) : 0;
         productSums(plainRow(a, sample, 0, fromZ, ready), plainRow(b, sample, 0, fromZ, ready), maskRow, planes, plane, width, slot);
       }
       ringSums(ring, lines, max(0, y - half), lastRow, width, window, fieldCount);
-      const centre = mask ? plainRow(tensor(args, 8), sample, 0, z, y) : 0;
+      const centre = mask ? plainRow(mask, sample, 0, z, y) : 0;
       const out = result + <usize>((z * GRADIENT_FIELDS * a.h) + y) * pitch;
       const field = <usize>a.h * pitch;
       let sum = f64x2.splat(0);
@@ -253,51 +266,83 @@ export function nccWindows(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: partial sums, how many, out (scalar). */
-export function nccLoss(args: usize, share: i32, shares: i32): void {
-  const partial = address(args, 0);
-  const count = word(args, 1);
+@unmanaged
+class NccLossArguments {
+  /** What `nccWindows` wrote. */
+  partial: Address;
+  count: i32;
+  /** A scalar. */
+  out: Address;
+}
+export function nccLoss(args: NccLossArguments, share: i32, shares: i32): void {
+  const partial = args.partial;
+  const count = args.count;
   let sum: f64 = 0;
   let counted: f64 = 0;
   for (let i = 0; i < count; i++) {
     sum += load<f64>(partial + (<usize>i << 4));
     counted += load<f64>(partial + (<usize>i << 4), 8);
   }
-  store<f32>(address(args, 2), <f32>max<f64>(0, 1 - sum / max<f64>(1, counted)));
+  store<f32>(args.out, <f32>max<f64>(0, 1 - sum / max<f64>(1, counted)));
 }
 
-/** args: a (for its shape), mask (or 0), out as f64: how many windows the mean runs over. */
-export function nccCount(args: usize, share: i32, shares: i32): void {
-  const a = tensor(args, 0);
+@unmanaged
+class NccCountArguments {
+  /** For its shape. */
+  a: Tensor;
+  mask: Tensor | null;
+  /** As f64. */
+  count: Address;
+}
+/** How many windows the mean runs over. */
+export function nccCount(args: NccCountArguments, share: i32, shares: i32): void {
+  const a = args.a;
   const voxels = a.d * a.h * a.w;
   let sum: f64 = 0;
-  if (address(args, 1)) {
+  const mask = args.mask;
+  if (mask) {
     for (let n = 0; n < a.n; n++) {
-      const from = plainRow(tensor(args, 1), n, 0, 0, 0);
+      const from = plainRow(mask, n, 0, 0, 0);
       for (let i = 0; i < voxels; i++) sum += <f64>load<f32>(from + (<usize>i << 2));
     }
   } else {
     sum = <f64>a.n * <f64>voxels;
   }
-  store<f64>(address(args, 2), max<f64>(1, sum));
+  store<f64>(args.count, max<f64>(1, sum));
 }
 
-/** args: a, b, dOut, fields of one sample, scratch of the units, d a, window, sample, mask (or 0), count of the windows. */
-export function nccGradient(args: usize, share: i32, shares: i32): void {
-  const a = tensor(args, 0);
-  const b = tensor(args, 1);
-  const fields = address(args, 3);
-  const scratch = address(args, 4);
-  const dA = tensor(args, 5);
-  const window = word(args, 6);
-  const sample = word(args, 7);
+@unmanaged
+class NccGradientArguments {
+  a: Tensor;
+  b: Tensor;
+  /** A scalar. */
+  dOut: Address;
+  /** Of that sample: see `nccWindows`. */
+  fields: Address;
+  /** `unitBytes` for each plane. */
+  scratch: Address;
+  dA: Tensor;
+  window: i32;
+  sample: i32;
+  mask: Tensor | null;
+  /** What `nccCount` wrote. */
+  count: Address;
+}
+export function nccGradient(args: NccGradientArguments, share: i32, shares: i32): void {
+  const a = args.a;
+  const b = args.b;
+  const fields = args.fields;
+  const scratch = args.scratch;
+  const dA = args.dA;
+  const window = args.window;
+  const sample = args.sample;
   const half = window >> 1;
   const width = a.w;
   const pitch = <usize>paddedWidth(width) << 3;
   const line = lineBytes(width, window);
   const plane = <usize>(GRADIENT_FIELDS * a.h) * pitch;
-  const mask = address(args, 8);
-  const factor = f64x2.splat(-(<f64>load<f32>(address(args, 2))) / load<f64>(address(args, 9)));
+  const mask = args.mask;
+  const factor = f64x2.splat(-(<f64>load<f32>(args.dOut)) / load<f64>(args.count));
   const last = shareStart(a.d, share + 1, shares);
   for (let z = shareStart(a.d, share, shares); z < last; z++) {
     const fromZ = max(0, z - half);
@@ -318,7 +363,7 @@ export function nccGradient(args: usize, share: i32, shares: i32): void {
       const rowA = plainRow(a, sample, 0, z, y);
       const rowB = plainRow(b, sample, 0, z, y);
       const out = plainRow(dA, sample, 0, z, y);
-      const centre = mask ? plainRow(tensor(args, 8), sample, 0, z, y) : 0;
+      const centre = mask ? plainRow(mask, sample, 0, z, y) : 0;
       for (let x = 0; x < width; x += 2) {
         const single = x + 1 == width;
         const at = lines + (<usize>x << 3);

@@ -3,12 +3,12 @@ import { type CpuKernel, inLayoutOf } from '../../backends/cpu/lowering.ts';
 
 export const maxPool: CpuKernel<undefined> = {
   lower: ({ inputs: [x], out }, emitter) => {
-    emitter.emit('maxPool', inLayoutOf(out, x, emitter), out);
+    emitter.emit('maxPool', { x: inLayoutOf(out, x, emitter), y: out });
   },
 };
 
 export const maxPoolGradient: CpuKernel<undefined> = {
   lower: ({ inputs: [x, dOut], out }, emitter) => {
-    emitter.emit('maxPoolGradient', inLayoutOf(out, x, emitter), inLayoutOf(out, dOut, emitter), out);
+    emitter.emit('maxPoolGradient', { x: inLayoutOf(out, x, emitter), dy: inLayoutOf(out, dOut, emitter), dx: out });
   },
 };

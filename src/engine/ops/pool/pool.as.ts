@@ -2,12 +2,17 @@
  * Max-pooling by 2 and its gradient. A voxel of a window replaces the greatest so far only if it is greater, in (z, y, x) order: so the
  * first of equal voxels wins, and what a NaN does is what the reference does. Blocked: four channels at once; plain: one by one.
  */
-import { blockedRow, planePitch, plainRow, rowPitch, shareStart, Tensor, tensor, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
+import { blockedRow, plainRow, planePitch, rowPitch, shareStart, Tensor, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
 
-/** args: x, y, both blocked or both plain. */
-export function maxPool(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const y = tensor(args, 1);
+@unmanaged
+class MaxPoolArguments {
+  x: Tensor;
+  y: Tensor;
+}
+/** Both blocked or both plain. */
+export function maxPool(args: MaxPoolArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const y = args.y;
   const groups = y.blocks ? y.blocks : y.c;
   const units = y.n * groups * y.d;
   const last = shareStart(units, share + 1, shares);
@@ -59,11 +64,17 @@ function poolPlainRow(from: usize, row: usize, plane: usize, to: usize, width: i
   }
 }
 
-/** args: x, dy, dx, all blocked or all plain. A unit is two planes of dx, or a last odd one, which is zeros. */
-export function maxPoolGradient(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const dy = tensor(args, 1);
-  const dx = tensor(args, 2);
+@unmanaged
+class MaxPoolGradientArguments {
+  x: Tensor;
+  dy: Tensor;
+  dx: Tensor;
+}
+/** All blocked or all plain. A unit is two planes of dx, or a last odd one, which is zeros. */
+export function maxPoolGradient(args: MaxPoolGradientArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const dy = args.dy;
+  const dx = args.dx;
   const groups = dx.blocks ? dx.blocks : dx.c;
   const pairs = (dx.d + 1) >> 1;
   const units = dx.n * groups * pairs;

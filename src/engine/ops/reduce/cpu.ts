@@ -9,7 +9,6 @@ import {
   chunkCount,
   type Emitter,
   emitSum,
-  floatWord,
   type Place,
 } from '../../backends/cpu/lowering.ts';
 import { elementCount } from '../../graph.ts';
@@ -18,42 +17,44 @@ import { elementCount } from '../../graph.ts';
 function planeSums(x: CpuTensor, emitter: Emitter): Place {
   const [batch, channels, depth] = x.shape;
   const partial = emitter.scratch(8 * batch * depth * (x.blocked ? blockCount(channels) * BLOCK : channels));
-  emitter.emit('planeSums', x, partial);
+  emitter.emit('planeSums', { x, partial });
   return partial;
 }
 
 export const channelSum: CpuKernel<undefined> = {
   blocked: alwaysPlain,
-  lower: ({ inputs: [x], out }, emitter) => emitter.emit('channelSum', x, planeSums(x, emitter), out.data),
+  lower: ({ inputs: [x], out }, emitter) => emitter.emit('channelSum', { x, partial: planeSums(x, emitter), out: out.data }),
 };
 
 export const globalAverage: CpuKernel<undefined> = {
   blocked: alwaysPlain,
-  lower: ({ inputs: [x], out }, emitter) => emitter.emit('globalAverage', x, planeSums(x, emitter), out.data),
+  lower: ({ inputs: [x], out }, emitter) => emitter.emit('globalAverage', { x, partial: planeSums(x, emitter), out: out.data }),
 };
 
 export const spatialBroadcast: CpuKernel<{ readonly size: readonly [number, number, number]; readonly scale: number }> = {
   blocked: blockedByChannels,
   lower: ({ inputs: [x], out, attributes: { scale } }, emitter) => {
-    emitter.emit('spatialBroadcast', x, out, floatWord(scale));
-    if (out.blocked) emitter.emit('clearPadding', out);
+    emitter.emit('spatialBroadcast', { x, out, scale });
+    if (out.blocked) emitter.emit('clearPadding', { tensor: out });
   },
 };
 
 export const sumOfSquares: CpuKernel<undefined> = {
   blocked: alwaysPlain,
-  lower: ({ inputs: [x], out }, emitter) => emitSum(emitter, 'squareSums', [x], chunkCount(x), out, 1),
+  lower: ({ inputs: [x], out }, emitter) =>
+    emitSum(emitter, chunkCount(x), out, 1, (partial) => emitter.emit('squareSums', { x, partial })),
 };
 
 export const mean: CpuKernel<undefined> = {
   blocked: alwaysPlain,
-  lower: ({ inputs: [x], out }, emitter) => emitSum(emitter, 'elementSums', [x], chunkCount(x), out, elementCount(x.shape)),
+  lower: ({ inputs: [x], out }, emitter) =>
+    emitSum(emitter, chunkCount(x), out, elementCount(x.shape), (partial) => emitter.emit('elementSums', { x, partial })),
 };
 
 export const fill: CpuKernel<{ readonly shape: readonly number[]; readonly scale: number }> = {
   blocked: blockedByChannels,
   lower: ({ inputs: [value], out, attributes: { scale } }, emitter) => {
-    emitter.emit('fill', value.data, out, floatWord(scale));
-    if (out.blocked) emitter.emit('clearPadding', out);
+    emitter.emit('fill', { value: value.data, out, scale });
+    if (out.blocked) emitter.emit('clearPadding', { tensor: out });
   },
 };

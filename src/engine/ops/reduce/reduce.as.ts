@@ -1,11 +1,17 @@
 /** Sums in double precision over parts whose bounds depend on the shape alone, and the broadcasts that are their adjoints. */
-import { address, blockedRow, number, plainRow, shareStart, tensor, VOXEL } from "../../backends/cpu/common.as";
+import { Address, blockedRow, plainRow, shareStart, Tensor, VOXEL } from "../../backends/cpu/common.as";
 import { chunkAt, chunkBytes, chunksOf, lanesSum, promoteHigh } from "../../backends/cpu/flat.as";
 
-/** args: x, partial sums as f64 [n][channel][plane], channels in whole blocks if x is blocked. Each plane's sum. */
-export function planeSums(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const partial = address(args, 1);
+@unmanaged
+class PlaneSumsArguments {
+  x: Tensor;
+  /** As f64 [n][channel][plane], channels in whole blocks if x is blocked. */
+  partial: Address;
+}
+/** Each plane's sum. */
+export function planeSums(args: PlaneSumsArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const partial = args.partial;
   const parts = x.blocks ? x.blocks : x.c;
   const units = x.n * parts * x.d;
   const last = shareStart(units, share + 1, shares);
@@ -50,11 +56,20 @@ export function planeSums(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: x (for its shape), planes' sums, out (C). Adds planes and samples. */
-export function channelSum(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const partial = address(args, 1);
-  const out = address(args, 2);
+@unmanaged
+class PlaneSumsOfArguments {
+  /** For its shape. */
+  x: Tensor;
+  /** What `planeSums` wrote. */
+  partial: Address;
+  /** (C), or (N, C). */
+  out: Address;
+}
+/** Adds planes and samples. */
+export function channelSum(args: PlaneSumsOfArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const partial = args.partial;
+  const out = args.out;
   const stored = x.blocks ? x.blocks * 8 : x.c;
   const last = shareStart(x.c, share + 1, shares);
   for (let channel = shareStart(x.c, share, shares); channel < last; channel++) {
@@ -66,11 +81,11 @@ export function channelSum(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: x (for its shape), planes' sums, out (N, C). Adds planes and divides by the voxels. */
-export function globalAverage(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const partial = address(args, 1);
-  const out = address(args, 2);
+/** Adds planes and divides by the voxels. */
+export function globalAverage(args: PlaneSumsOfArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const partial = args.partial;
+  const out = args.out;
   const stored = x.blocks ? x.blocks * 8 : x.c;
   const voxels = <f64>x.d * <f64>x.h * <f64>x.w;
   const last = shareStart(x.n * x.c, share + 1, shares);
@@ -82,11 +97,18 @@ export function globalAverage(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: x (N, C), out, scale. Writes whole rows; a blocked result needs `clearPadding`. */
-export function spatialBroadcast(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const out = tensor(args, 1);
-  const scale = number(args, 2);
+@unmanaged
+class SpatialBroadcastArguments {
+  /** (N, C). */
+  x: Tensor;
+  out: Tensor;
+  scale: f32;
+}
+/** Writes whole rows; a blocked result needs `clearPadding`. */
+export function spatialBroadcast(args: SpatialBroadcastArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const out = args.out;
+  const scale = args.scale;
   const parts = out.blocks ? out.blocks : out.c;
   const units = out.n * parts * out.d;
   const last = shareStart(units, share + 1, shares);
@@ -112,10 +134,16 @@ export function spatialBroadcast(args: usize, share: i32, shares: i32): void {
   }
 }
 
+@unmanaged
+class ChunkSumsArguments {
+  x: Tensor;
+  /** One f64 a chunk. */
+  partial: Address;
+}
 @inline
-function chunkSums(squares: bool, args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const partial = address(args, 1);
+function chunkSums(squares: bool, args: ChunkSumsArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const partial = args.partial;
   const perSample = chunksOf(x);
   const last = shareStart(x.n * perSample, share + 1, shares);
   for (let unit = shareStart(x.n * perSample, share, shares); unit < last; unit++) {
@@ -139,19 +167,24 @@ function chunkSums(squares: bool, args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: x, partial sums (one f64 a chunk). */
-export function elementSums(args: usize, share: i32, shares: i32): void {
+export function elementSums(args: ChunkSumsArguments, share: i32, shares: i32): void {
   chunkSums(false, args, share, shares);
 }
-/** args: x, partial sums of squares (one f64 a chunk). */
-export function squareSums(args: usize, share: i32, shares: i32): void {
+export function squareSums(args: ChunkSumsArguments, share: i32, shares: i32): void {
   chunkSums(true, args, share, shares);
 }
 
-/** args: address of the scalar, out, scale. A blocked result needs `clearPadding`. */
-export function fill(args: usize, share: i32, shares: i32): void {
-  const out = tensor(args, 1);
-  const value = load<f32>(address(args, 0)) * number(args, 2);
+@unmanaged
+class FillArguments {
+  /** A scalar. */
+  value: Address;
+  out: Tensor;
+  scale: f32;
+}
+/** A blocked result needs `clearPadding`. */
+export function fill(args: FillArguments, share: i32, shares: i32): void {
+  const out = args.out;
+  const value = load<f32>(args.value) * args.scale;
   const perSample = chunksOf(out);
   const last = shareStart(out.n * perSample, share + 1, shares);
   for (let unit = shareStart(out.n * perSample, share, shares); unit < last; unit++) {

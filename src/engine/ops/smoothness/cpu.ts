@@ -3,13 +3,15 @@ import { alwaysPlain, type CpuKernel, emitSum } from '../../backends/cpu/lowerin
 
 export const smoothness: CpuKernel<undefined> = {
   blocked: alwaysPlain,
-  lower: ({ inputs: [flow], out }, emitter) => {
+  lower: ({ inputs: [given], out }, emitter) => {
+    const flow = emitter.toPlain(given);
     const [batch, channels, depth] = flow.shape;
-    emitSum(emitter, 'smoothness', [emitter.toPlain(flow)], batch * channels * depth, out, 1);
+    emitSum(emitter, batch * channels * depth, out, 1, (partial) => emitter.emit('smoothness', { flow, partial }));
   },
 };
 
 export const smoothnessGradient: CpuKernel<undefined> = {
   blocked: alwaysPlain,
-  lower: ({ inputs: [flow, dOut], out }, emitter) => emitter.emit('smoothnessGradient', emitter.toPlain(flow), dOut.data, out),
+  lower: ({ inputs: [flow, dOut], out }, emitter) =>
+    emitter.emit('smoothnessGradient', { flow: emitter.toPlain(flow), dOut: dOut.data, out }),
 };

@@ -1,5 +1,5 @@
 /** Smoothness of a plain flow: neighbours along each axis are runs of floats at a fixed distance, so rows and planes are taken whole. */
-import { address, fma, plainRow, shareStart, Tensor, tensor } from "../../backends/cpu/common.as";
+import { Address, fma, plainRow, shareStart, Tensor } from "../../backends/cpu/common.as";
 import { squaredDifferences } from "../../backends/cpu/flat.as";
 
 /** 1 / (3 M) of an axis of `size` voxels, M its differences in the whole tensor; 0 for an axis of one voxel. */
@@ -8,10 +8,15 @@ function weightOf(flow: Tensor, size: i32): f64 {
   return size > 1 ? <f64>size / (3 * count * <f64>(size - 1)) : 0;
 }
 
-/** args: flow, partial sums (one f64 for each plane of each channel). */
-export function smoothness(args: usize, share: i32, shares: i32): void {
-  const flow = tensor(args, 0);
-  const partial = address(args, 1);
+@unmanaged
+class SmoothnessArguments {
+  flow: Tensor;
+  /** One f64 for each plane of each channel. */
+  partial: Address;
+}
+export function smoothness(args: SmoothnessArguments, share: i32, shares: i32): void {
+  const flow = args.flow;
+  const partial = args.partial;
   const row = <usize>flow.w << 2;
   const plane = row * <usize>flow.h;
   const units = flow.n * flow.c * flow.d;
@@ -46,11 +51,18 @@ function addDifferences(out: usize, f: usize, neighbour: usize, count: i32, fact
   }
 }
 
-/** args: flow, address of dOut, out (plain). Each voxel's difference from its up to six neighbours, times its axis' factor. */
-export function smoothnessGradient(args: usize, share: i32, shares: i32): void {
-  const flow = tensor(args, 0);
-  const dOut = <f64>load<f32>(address(args, 1));
-  const out = tensor(args, 2);
+@unmanaged
+class SmoothnessGradientArguments {
+  flow: Tensor;
+  /** A scalar. */
+  dOut: Address;
+  out: Tensor;
+}
+/** Each voxel's difference from its up to six neighbours, times its axis' factor. All plain. */
+export function smoothnessGradient(args: SmoothnessGradientArguments, share: i32, shares: i32): void {
+  const flow = args.flow;
+  const dOut = <f64>load<f32>(args.dOut);
+  const out = args.out;
   const factorX = <f32>(2 * dOut * weightOf(flow, flow.w));
   const factorY = <f32>(2 * dOut * weightOf(flow, flow.h));
   const factorZ = <f32>(2 * dOut * weightOf(flow, flow.d));

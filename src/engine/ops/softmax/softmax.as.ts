@@ -2,12 +2,16 @@
  * Softmax over the channels in either layout, one voxel at a time: exponentials and sums in double precision. Only real channels are
  * touched; the lowering clears a blocked result's padding.
  */
-import { channelRows, inRow, shareStart, tensor, threadScratch, voxelStep } from "../../backends/cpu/common.as";
+import { channelRows, inRow, shareStart, Tensor, threadScratch, voxelStep } from "../../backends/cpu/common.as";
 
-/** args: x, out. */
-export function softmax(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const out = tensor(args, 1);
+@unmanaged
+class SoftmaxArguments {
+  x: Tensor;
+  out: Tensor;
+}
+export function softmax(args: SoftmaxArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const out = args.out;
   const xRows = threadScratch;
   const outRows = xRows + (<usize>x.c << 2);
   const units = out.n * out.d;
@@ -38,11 +42,16 @@ export function softmax(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: y, dy, out. */
-export function softmaxGradient(args: usize, share: i32, shares: i32): void {
-  const result = tensor(args, 0);
-  const dOut = tensor(args, 1);
-  const out = tensor(args, 2);
+@unmanaged
+class SoftmaxGradientArguments {
+  y: Tensor;
+  dy: Tensor;
+  out: Tensor;
+}
+export function softmaxGradient(args: SoftmaxGradientArguments, share: i32, shares: i32): void {
+  const result = args.y;
+  const dOut = args.dy;
+  const out = args.out;
   const resultRows = threadScratch;
   const dOutRows = resultRows + (<usize>out.c << 2);
   const outRows = dOutRows + (<usize>out.c << 2);

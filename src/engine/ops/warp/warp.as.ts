@@ -6,7 +6,7 @@
  * digits. A neighbour outside the volume has weight 0 and the address of one inside, a displacement that is no number likewise: nothing
  * outside is ever read or written, whatever the displacement.
  */
-import { blockedRow, blockPitch, fma, planePitch, plainRow, rowPitch, shareStart, Tensor, tensor, threadScratch, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
+import { blockedRow, blockPitch, fma, plainRow, planePitch, rowPitch, shareStart, Tensor, threadScratch, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
 
 /** Voxels of a row that are tabled at once: the table stays in the first-level cache. */
 const CHUNK = 64;
@@ -103,11 +103,18 @@ function weight(at: usize, k: usize): f32 {
   return load<f32>(at + k * ROW, CORNER);
 }
 
-/** args: image, displacement (plain), y; image and y both blocked or both plain. A unit is one row of all channels. */
-export function warp(args: usize, share: i32, shares: i32): void {
-  const image = tensor(args, 0);
-  const displacement = tensor(args, 1);
-  const y = tensor(args, 2);
+@unmanaged
+class WarpArguments {
+  image: Tensor;
+  /** Plain. */
+  displacement: Tensor;
+  y: Tensor;
+}
+/** Image and y both blocked or both plain. A unit is one row of all channels. */
+export function warp(args: WarpArguments, share: i32, shares: i32): void {
+  const image = args.image;
+  const displacement = args.displacement;
+  const y = args.y;
   const table = threadScratch;
   const groups = y.blocks ? y.blocks : y.c;
   const plane = y.blocks ? <i32>planePitch(image) : (image.h * image.w) << 2;
@@ -188,14 +195,21 @@ function samplePlain(table: usize, count: i32, image: usize, to: usize): void {
   }
 }
 
+@unmanaged
+class WarpImageGradientArguments {
+  /** Plain. */
+  displacement: Tensor;
+  dy: Tensor;
+  dImage: Tensor;
+}
 /**
  * args: displacement (plain), dy, d image; both blocked or both plain. A unit is a channel block (or channel) of a sample: its scatter
  * writes nothing of another's, in the order of the voxels.
  */
-export function warpImageGradient(args: usize, share: i32, shares: i32): void {
-  const displacement = tensor(args, 0);
-  const dy = tensor(args, 1);
-  const image = tensor(args, 2);
+export function warpImageGradient(args: WarpImageGradientArguments, share: i32, shares: i32): void {
+  const displacement = args.displacement;
+  const dy = args.dy;
+  const image = args.dImage;
   const table = threadScratch;
   const groups = image.blocks ? image.blocks : image.c;
   const plane = image.blocks ? <i32>planePitch(image) : (image.h * image.w) << 2;
@@ -265,12 +279,21 @@ function scatterPlain(table: usize, count: i32, image: usize, from: usize): void
   }
 }
 
-/** args: image, displacement (plain), dy, d displacement (plain); image and dy both blocked or both plain. A unit is one row. */
-export function warpDisplacementGradient(args: usize, share: i32, shares: i32): void {
-  const image = tensor(args, 0);
-  const displacement = tensor(args, 1);
-  const dy = tensor(args, 2);
-  const out = tensor(args, 3);
+@unmanaged
+class WarpDisplacementGradientArguments {
+  image: Tensor;
+  /** Plain. */
+  displacement: Tensor;
+  dy: Tensor;
+  /** Plain. */
+  dDisplacement: Tensor;
+}
+/** Image and dy both blocked or both plain. A unit is one row. */
+export function warpDisplacementGradient(args: WarpDisplacementGradientArguments, share: i32, shares: i32): void {
+  const image = args.image;
+  const displacement = args.displacement;
+  const dy = args.dy;
+  const out = args.dDisplacement;
   const table = threadScratch;
   const plane = image.blocks ? <i32>planePitch(image) : (image.h * image.w) << 2;
   const row = image.blocks ? <i32>rowPitch(image) : image.w << 2;
@@ -414,10 +437,17 @@ function slopes(table: usize, count: i32, axis: usize, to: usize): void {
   }
 }
 
-/** args: displacement plain, mask (N, 1, D, H, W). A position that is no number is not inside. */
-export function insideMask(args: usize, share: i32, shares: i32): void {
-  const displacement = tensor(args, 0);
-  const mask = tensor(args, 1);
+@unmanaged
+class InsideMaskArguments {
+  /** Plain. */
+  displacement: Tensor;
+  /** (N, 1, D, H, W). */
+  mask: Tensor;
+}
+/** A position that is no number is not inside. */
+export function insideMask(args: InsideMaskArguments, share: i32, shares: i32): void {
+  const displacement = args.displacement;
+  const mask = args.mask;
   const units = mask.n * mask.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
