@@ -220,7 +220,7 @@ function headline(evaluation: EvaluationRecord | undefined, details: EvaluationD
     const count = improved(details, measure);
     return html`<tr><th scope="row">${measure.title}${unit(measure)}</th>${cell(stages.before, measure)}${withAffine && cell(stages.affine, measure)}${cell(stages.after, measure, ' final')}${changeCell(stages, measure)}<td class="n">${count ? `${count.better} of ${count.of}` : DASH}</td></tr>`;
   })}</tbody></table></div>
-<p class="note">Pairs of held-out subjects are registered, first by an affine and then by a deformable transform. Landmark error and label overlap are the most reliable measures of anatomical alignment; image similarity and folding are sanity checks.</p>
+<p class="note">Pairs of held-out subjects are registered, first by an affine and then by a deformable transform. Landmarks and labels are the most reliable measures of anatomical alignment; image similarity and folding are sanity checks.</p>
 </section>`;
 }
 

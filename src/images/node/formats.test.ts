@@ -164,7 +164,7 @@ describe('NRRD', () => {
     const damaged = Buffer.from(zipped);
     damaged[damaged.length - 6] ^= 1;
     expect(await refusal(nrrd({ encoding: 'gzip' }, damaged))).toMatch(/checksum/);
-    expect(await refusal(nrrd({ encoding: 'gzip' }, gzipSync(raw.subarray(2))))).toMatch(/46 are there/);
+    expect(await refusal(nrrd({ encoding: 'gzip' }, gzipSync(raw.subarray(2))))).toMatch(/46 are present/);
     expect(await refusal(nrrd({ sizes: '4 3' }))).toMatch(/dimension is 3, but it states 2 sizes/);
     expect(await refusal(nrrd({ type: 'block' }))).toMatch(/voxel type is block/);
   });

@@ -105,8 +105,8 @@ export async function exportModel(call: ExportCall): Promise<ExportReport> {
   const twice = files.find((path, k) => files.slice(0, k).some((other) => resolve(other) === resolve(path)));
   if (twice !== undefined) throw new UsageError(`${twice}: used for two formats; choose separate files`);
   if (files.length === 0)
-    throw new UsageError('say what to write: the file `onnx`, `pth` or `safetensors`, or the folder `huggingface`');
-  if (size && onnx === undefined) throw new UsageError('`size`: only an ONNX file has a size; add the file `onnx`');
+    throw new UsageError('no output chosen: add the file `onnx`, `pth` or `safetensors`, or the folder `huggingface`');
+  if (size && onnx === undefined) throw new UsageError('`size`: only valid with the file `onnx`');
   for (const [option, path] of Object.entries({ onnx, pth, safetensors, huggingface })) {
     const taken = path === undefined ? undefined : await stat(path).catch(() => undefined);
     if (taken?.isDirectory() && (option !== 'huggingface' || (await readdir(path!)).length > 0))

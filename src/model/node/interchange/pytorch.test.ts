@@ -153,7 +153,7 @@ describe('files of torch.save', () => {
       ]);
     const { tensors } = await open(torchZip(dict(['wide', typed('uint16')]), [bytes]));
     expect(tensors.wide).toMatchObject({ dtype: 'U16', values: [1, 65535] });
-    expect(await failure(torchZip(dict(['narrow', typed('float8_e4m3fn')]), [bytes]))).toContain('narrow has type float8_e4m3fn');
+    expect(await failure(torchZip(dict(['narrow', typed('float8_e4m3fn')]), [bytes]))).toContain('narrow contains float8_e4m3fn');
     const { refused } = await open(torchZip(dict(['w', tensorOf(W)], ['odd', typed('uint16')], ['new', typed('float3')]), [W]));
     expect(refused).toEqual({ odd: 'the storage 0 in two types or lengths', new: 'a tensor of type torch.float3' });
   });
