@@ -7,6 +7,14 @@
 
 export type { Cohort, Landmark, Subject } from './cohort/cohort.ts';
 export type { CohortReader } from './cohort/reader.ts';
+export { sampleCropStart } from './methods/augmentation/crop-start.ts';
+export {
+  applyCubeMask,
+  type CubeMaskOptions,
+  type CubeMaskPlan,
+  DEFAULT_CUBE_MASK,
+  sampleCubeMask,
+} from './methods/augmentation/cube-mask.ts';
 export {
   applyDamage,
   type DamageOptions,
@@ -14,6 +22,25 @@ export {
   DEFAULT_DAMAGE,
   sampleDamage,
 } from './methods/augmentation/damage/damage.ts';
+export { type Flip, flipAxes, NO_FLIP, sampleFlip } from './methods/augmentation/flips.ts';
+export { applyHoles, DEFAULT_HOLES, type HoleOptions, type Holes, sampleHoles } from './methods/augmentation/holes.ts';
+export {
+  applyIntensity,
+  blur,
+  type IntensityChange,
+  lowerResolution,
+  SAME_INTENSITY,
+} from './methods/augmentation/intensity.ts';
+export {
+  applyModelsGenesis,
+  DEFAULT_MODELS_GENESIS,
+  type ModelsGenesisExample,
+  type ModelsGenesisOptions,
+  type ModelsGenesisPlan,
+  sampleModelsGenesis,
+} from './methods/augmentation/models-genesis.ts';
+export { addNoise, DEFAULT_NOISE, type NoiseOptions, type NoisePlan, sampleNoise } from './methods/augmentation/noise.ts';
+export { applyRotation, ROTATIONS, type Rotation, type RotationPlan, sampleRotation } from './methods/augmentation/rotation.ts';
 export {
   applySpatial,
   DEFAULT_SPATIAL,
@@ -21,6 +48,25 @@ export {
   type SpatialPlan,
   sampleSpatial,
 } from './methods/augmentation/spatial/spatial.ts';
+export {
+  applyView,
+  DEFAULT_VIEW,
+  sampleOverlappingStarts,
+  sampleView,
+  sampleViews,
+  type ViewOptions,
+  type ViewPlan,
+  type ViewsPlan,
+} from './methods/augmentation/views.ts';
+export {
+  applyFusion,
+  DEFAULT_FUSION,
+  type FusedBox,
+  type Fusion,
+  type FusionOptions,
+  type FusionPlan,
+  sampleFusion,
+} from './methods/augmentation/volume-fusion.ts';
 export {
   DEFAULT_CONFIGURATION,
   type PretrainConfiguration,

@@ -3,9 +3,11 @@
  * anatomy allows it, and changes of intensity that keep what is anatomy: brightness, contrast, gamma, noise. A plan is plain data.
  */
 
-import { childSeed } from '../../common/child-seed.ts';
-import { type RandomStream, randomStream } from '../../common/random.ts';
-import { voxelCount, type Zyx } from '../../geometry/volume.ts';
+import type { RandomStream } from '../../common/random.ts';
+import type { Zyx } from '../../geometry/volume.ts';
+import { type Flip, flipAxes, NO_FLIP } from '../../methods/augmentation/flips.ts';
+import { applyIntensity, CONTRAST, GAMMA, type IntensityChange, SAME_INTENSITY } from '../../methods/augmentation/intensity.ts';
+import { sampleNoise } from '../../methods/augmentation/noise.ts';
 import {
   applySpatial,
   type SpatialOptions,
@@ -25,20 +27,13 @@ export interface AugmentOptions {
 
 export interface AugmentPlan {
   readonly spatial: SpatialPlan | null;
-  /** z, y, x. */
-  readonly flip: readonly [boolean, boolean, boolean];
-  /** value' = ((value ^ gamma) - 1/2) * contrast + 1/2 + brightness + noise, clipped to [0, 1]. */
-  readonly gamma: number;
-  readonly contrast: number;
-  readonly brightness: number;
-  readonly noise: { readonly deviation: number; readonly seed: number } | null;
+  readonly flip: Flip;
+  readonly intensity: IntensityChange;
 }
 
-/** Ranges of the changes of intensity, for values in [0, 1]. */
-const GAMMA: readonly [number, number] = [0.7, 1.5];
-const CONTRAST: readonly [number, number] = [0.75, 1.25];
+/** Ranges of the changes that only training on tasks makes, for values in [0, 1]. */
 const BRIGHTNESS = 0.1;
-const NOISE = 0.05;
+const NOISE: readonly [number, number] = [0, 0.05];
 
 /** Draws a plan for crops of `size`. */
 export function sampleAugmentation(stream: RandomStream, size: Zyx, options: AugmentOptions): AugmentPlan {
@@ -51,36 +46,18 @@ export function sampleAugmentation(stream: RandomStream, size: Zyx, options: Aug
   return {
     spatial: transformed ? plan : null,
     flip: flip as [boolean, boolean, boolean],
-    gamma: maybe(stream.uniform(...GAMMA), 1),
-    contrast: maybe(stream.uniform(...CONTRAST), 1),
-    brightness: maybe(stream.uniform(-BRIGHTNESS, BRIGHTNESS), 0),
-    noise: maybe<AugmentPlan['noise']>({ deviation: stream.uniform(0, NOISE), seed: childSeed(stream) }, null),
+    intensity: {
+      ...SAME_INTENSITY,
+      gamma: maybe(stream.uniform(...GAMMA), 1),
+      contrast: maybe(stream.uniform(...CONTRAST), 1),
+      brightness: maybe(stream.uniform(-BRIGHTNESS, BRIGHTNESS), 0),
+      noise: maybe<IntensityChange['noise']>(sampleNoise(stream, { deviation: NOISE }), null),
+    },
   };
 }
 
 /** Changes nothing. */
-export const NO_AUGMENTATION: AugmentPlan = {
-  spatial: null,
-  flip: [false, false, false],
-  gamma: 1,
-  contrast: 1,
-  brightness: 0,
-  noise: null,
-};
-
-/** A copy with some axes mirrored. */
-function mirrored<Data extends Float32Array | Uint16Array>(data: Data, size: Zyx, flip: AugmentPlan['flip']): Data {
-  const out = data.slice() as Data;
-  const [depth, height, width] = size;
-  const along = (mirror: boolean, i: number, n: number): number => (mirror ? n - 1 - i : i);
-  for (let z = 0; z < depth; z++)
-    for (let y = 0; y < height; y++) {
-      const from = (along(flip[0], z, depth) * height + along(flip[1], y, height)) * width;
-      const to = (z * height + y) * width;
-      for (let x = 0; x < width; x++) out[to + x] = data[from + along(flip[2], x, width)]!;
-    }
-  return out;
-}
+export const NO_AUGMENTATION: AugmentPlan = { spatial: null, flip: NO_FLIP, intensity: SAME_INTENSITY };
 
 /** Applies a plan to an image in [0, 1] and, alike where it is spatial, to its label map (class indices; 0 outside). */
 export function applyAugmentation(
@@ -94,14 +71,6 @@ export function applyAugmentation(
     const moved = applySpatial([pixels], size, plan.spatial, map ? { labels: [map] } : {});
     [pixels, map] = [moved.images[0]!, (moved.labels[0] as Uint16Array | undefined) ?? null];
   }
-  if (plan.flip.includes(true)) [pixels, map] = [mirrored(pixels, size, plan.flip), map && mirrored(map, size, plan.flip)];
-  const { gamma, contrast, brightness, noise } = plan;
-  if (gamma === 1 && contrast === 1 && brightness === 0 && !noise) return { image: pixels, labels: map };
-  const stream = noise ? randomStream(noise.seed, 'noise') : undefined;
-  const out = new Float32Array(voxelCount(size));
-  for (let i = 0; i < out.length; i++) {
-    const value = (pixels[i]! ** gamma - 0.5) * contrast + 0.5 + brightness;
-    out[i] = Math.min(1, Math.max(0, stream ? value + stream.normal(0, noise!.deviation) : value));
-  }
-  return { image: out, labels: map };
+  if (plan.flip.includes(true)) [pixels, map] = [flipAxes(pixels, size, plan.flip), map && flipAxes(map, size, plan.flip)];
+  return { image: applyIntensity(pixels, plan.intensity), labels: map };
 }

@@ -6,14 +6,13 @@
  * replayed to the same bits. Geometry is not changed here (spatial/ does that, to all images of a pair alike).
  */
 
-import { childSeed } from '../../../common/child-seed.ts';
 import type { RandomStream } from '../../../common/random.ts';
 import { checkVoxels } from '../../../geometry/check-voxels.ts';
 import type { Zyx } from '../../../geometry/volume.ts';
 import { sideOfShare } from './box.ts';
 import { type InPaintingPlan, inPaint, sampleInPainting } from './in-painting.ts';
 import { changeIntensity, type IntensityPlan, sampleIntensity } from './intensity-curve.ts';
-import { type ShufflingPlan, shuffleLocally } from './local-shuffling.ts';
+import { type ShufflingPlan, sampleShuffling, shuffleLocally } from './local-shuffling.ts';
 
 /** How much damage is done. A probability of 0 switches its part off. */
 export interface DamageOptions {
@@ -48,20 +47,12 @@ export interface DamagePlan {
   readonly inPainting: InPaintingPlan | null;
 }
 
-/** The least side, in voxels, of a box whose shuffling changes anything. */
-const MIN_SHUFFLED_SIDE = 2;
-
 /** Draws the damage for a patch of `sizeZyx` voxels. Options left out are the paper's. */
 export function sampleDamage(stream: RandomStream, sizeZyx: Zyx, options: Partial<DamageOptions> = {}): DamagePlan {
   const chosen = { ...DEFAULT_DAMAGE, ...options };
   const [leastShare, mostShare] = chosen.inPaintingShares;
   const shuffling = stream.chance(chosen.shufflingProbability)
-    ? {
-        boxes: chosen.shufflingBoxes,
-        least: sideOfShare(sizeZyx, 0, MIN_SHUFFLED_SIDE),
-        most: sideOfShare(sizeZyx, chosen.shufflingShare, MIN_SHUFFLED_SIDE),
-        seed: childSeed(stream),
-      }
+    ? sampleShuffling(stream, sizeZyx, { boxes: chosen.shufflingBoxes, share: chosen.shufflingShare })
     : null;
   const intensity = stream.chance(chosen.intensityProbability) ? sampleIntensity(stream) : null;
   const inPainting = sampleInPainting(stream, sizeZyx, {

@@ -6,7 +6,7 @@
 import { childSeed } from '../../../common/child-seed.ts';
 import { type RandomStream, randomStream } from '../../../common/random.ts';
 import type { Zyx } from '../../../geometry/volume.ts';
-import { type Box, type BoxSides, sampleBox } from './box.ts';
+import { type Box, type BoxSides, sampleBox, visitBox } from './box.ts';
 
 export interface InPaintingPlan {
   readonly boxes: readonly Box[];
@@ -28,13 +28,9 @@ export function sampleInPainting(
 /** Fills the plan's boxes of `image` (D * H * W, changed in place) with noise. */
 export function inPaint(image: Float32Array, sizeZyx: Zyx, plan: InPaintingPlan): void {
   const stream = randomStream(plan.seed, 'in-painting');
-  const [, rows, columns] = sizeZyx;
-  for (const { start, size } of plan.boxes) {
-    for (let z = start[0]; z < start[0] + size[0]; z++) {
-      for (let y = start[1]; y < start[1] + size[1]; y++) {
-        const row = (z * rows + y) * columns;
-        for (let x = start[2]; x < start[2] + size[2]; x++) image[row + x] = stream.uniform();
-      }
-    }
+  for (const box of plan.boxes) {
+    visitBox(sizeZyx, box, (voxel) => {
+      image[voxel] = stream.uniform();
+    });
   }
 }

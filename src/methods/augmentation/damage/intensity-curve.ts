@@ -8,6 +8,8 @@
  *
  * The curve is evaluated once, densely, into a table over x; images then cost one interpolated look-up a voxel. Values outside
  * [0, 1] take the curve's end values.
+ *
+ * Models Genesis has curves that fall in half of all cases: such a one is 1 minus a rising one.
  */
 
 import type { RandomStream } from '../../../common/random.ts';
@@ -15,6 +17,8 @@ import type { RandomStream } from '../../../common/random.ts';
 /** The inner control points, each (input intensity, output intensity) in [0, 1]. */
 export interface IntensityPlan {
   readonly points: readonly [readonly [number, number], readonly [number, number]];
+  /** The curve falls from (0, 1) to (1, 0): 1 minus the one with these points. */
+  readonly descending?: true;
 }
 
 /** Steps of the table in x: finer than the 4096 levels of a CT in the paper's window have any use for. */
@@ -22,13 +26,13 @@ const TABLE_STEPS = 4096;
 /** Steps in the curve's parameter: more than the table's, since x runs at up to three times the parameter's pace. */
 const CURVE_STEPS = 4 * TABLE_STEPS;
 
-/** Two uniform points of the unit square. */
-export const sampleIntensity = (stream: RandomStream): IntensityPlan => ({
-  points: [
-    [stream.uniform(), stream.uniform()],
-    [stream.uniform(), stream.uniform()],
-  ],
-});
+/** Two uniform points of the unit square. The curve falls with the given probability, by default never. */
+export function sampleIntensity(stream: RandomStream, descendingProbability = 0): IntensityPlan {
+  const point = (): readonly [number, number] => [stream.uniform(), stream.uniform()];
+  const points = [point(), point()] as const;
+  // nothing is drawn where no curve falls, so that GVSL's plans of a seed stay what they are
+  return descendingProbability > 0 && stream.chance(descendingProbability) ? { points, descending: true } : { points };
+}
 
 /** y at x = i / (length - 2); the last entry repeats, so that interpolation at x = 1 has a right neighbour. */
 export function intensityTable(plan: IntensityPlan): Float64Array {
@@ -52,7 +56,7 @@ export function intensityTable(plan: IntensityPlan): Float64Array {
     x = Math.max(x, nextX);
     y = nextY;
   }
-  return table;
+  return plan.descending ? table.map((value) => 1 - value) : table;
 }
 
 /** Puts every voxel of `image` (changed in place) through the curve. */

@@ -7,15 +7,31 @@
  * boxes: it stays small enough to be logged with every sample, and replays to the same voxels.
  */
 
+import { childSeed } from '../../../common/child-seed.ts';
 import { type RandomStream, randomStream } from '../../../common/random.ts';
 import type { Zyx } from '../../../geometry/volume.ts';
-import { type Box, type BoxSides, sampleBox } from './box.ts';
+import { type Box, type BoxSides, sampleBox, sideOfShare } from './box.ts';
 
 export interface ShufflingPlan extends BoxSides {
   readonly boxes: number;
   /** Names the boxes and their permutations. */
   readonly seed: number;
 }
+
+/** The least side, in voxels, of a box whose shuffling changes anything. */
+const MIN_SIDE = 2;
+
+/** Draws the shuffling of a number of boxes whose sides are at most this share of the patch's. */
+export const sampleShuffling = (
+  stream: RandomStream,
+  sizeZyx: Zyx,
+  options: { readonly boxes: number; readonly share: number },
+): ShufflingPlan => ({
+  boxes: options.boxes,
+  least: sideOfShare(sizeZyx, 0, MIN_SIDE),
+  most: sideOfShare(sizeZyx, options.share, MIN_SIDE),
+  seed: childSeed(stream),
+});
 
 /** Permutes the voxels of one box in place (Fisher-Yates on the box's own numbering of its voxels). */
 export function shuffleBox(stream: RandomStream, image: Float32Array, sizeZyx: Zyx, box: Box): void {

@@ -4,6 +4,7 @@ import { readCrop, readLabelCrop } from '../../../cohort/node/crops.ts';
 import { openCohort } from '../../../cohort/node/open-cohort.ts';
 import { type RandomStream, randomStream } from '../../../common/random.ts';
 import { toZyx, voxelCount, type Zyx } from '../../../geometry/volume.ts';
+import { sampleCropStart } from '../../../methods/augmentation/crop-start.ts';
 import type { ExampleMaker } from '../../../methods/method.ts';
 import type { Task } from '../../../model/configuration.ts';
 import { type AugmentPlan, applyAugmentation, NO_AUGMENTATION, sampleAugmentation } from '../../task/augment.ts';
@@ -59,10 +60,6 @@ async function labelledVoxels(
   return found.filter((voxels) => voxels.length > 0);
 }
 
-/** A start anywhere in the volume; a volume smaller than the crop lies in its middle. */
-const anywhere = (stream: RandomStream, size: number, side: number): number =>
-  size <= side ? 0 - Math.floor((side - size) / 2) : stream.integer(0, size - side + 1);
-
 /** A start that has `centre` in the crop's middle, as far as the volume allows. */
 const around = (centre: number, size: number, side: number): number =>
   size <= side ? 0 - Math.floor((side - size) / 2) : Math.min(size - side, Math.max(0, centre - (side >> 1)));
@@ -86,12 +83,12 @@ export async function taskMaker({
 
   const startIn = async (stream: RandomStream, subject: Subject): Promise<Zyx> => {
     const size = toZyx(subject.geometry.size);
-    const random = size.map((n, axis) => anywhere(stream, n, patch[axis]!));
+    const random = sampleCropStart(stream, size, patch);
     const wanted = stream.chance(foregroundShare);
-    if (task.kind !== 'segmentation' || !wanted) return random as unknown as Zyx;
+    if (task.kind !== 'segmentation' || !wanted) return random;
     if (!foreground.has(subject)) foreground.set(subject, labelledVoxels(cohort, subject, task));
     const classes = await foreground.get(subject)!;
-    if (classes.length === 0) return random as unknown as Zyx;
+    if (classes.length === 0) return random;
     const voxels = classes[stream.integer(0, classes.length)]!;
     const at = voxels[stream.integer(0, voxels.length)]!;
     const centre = [Math.floor(at / (size[1] * size[2])), Math.floor(at / size[2]) % size[1], at % size[2]];
