@@ -34,5 +34,5 @@ export {
 } from './apply/network.ts';
 export { type SlidingWindowRequest, slideWindows } from './apply/segmentation/sliding-window.ts';
 export type { WorkOptions } from './apply/work.ts';
-export { UsageError, WorkError } from './common/errors.ts';
+export { RunError, UsageError } from './common/errors.ts';
 export { type Progress, type ProgressEvent, type ProgressListener, SILENT, toProgress } from './common/progress.ts';

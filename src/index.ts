@@ -3,7 +3,7 @@
  *
  * Runs in Node alone (20.19 or newer). What also runs in browsers: `gvsl/engine`, `gvsl/apply`, `gvsl/images`, `gvsl/methods`, `gvsl/metrics`.
  *
- * Errors: `UsageError` for arguments that cannot be meant (named in back-quotes in its message), `WorkError` for inputs that cannot be used, of
+ * Errors: `UsageError` for arguments that cannot be meant (named in back-quotes in its message), `RunError` for inputs that cannot be used, of
  * which `MachineError` is the machine's trouble (disk full, no permission). Calls that take a `signal` stop where they can go on from or leave
  * nothing half written; those that take `progress` tell a function how far they are.
  */
@@ -34,7 +34,7 @@ export { openCohort } from './cohort/node/open-cohort.ts';
 export { type PrepareCall, type PrepareReport, prepareCohort } from './cohort/node/prepare.ts';
 export type { Selection } from './cohort/node/selection.ts';
 export type { PrepareOptions } from './cohort/prepare-options.ts';
-export { MachineError, UsageError, WorkError } from './common/errors.ts';
+export { MachineError, RunError, UsageError } from './common/errors.ts';
 export { type Progress, type ProgressEvent, type ProgressListener, SILENT, toProgress } from './common/progress.ts';
 export { version } from './common/version.ts';
 export type { Backend, BackendName, Session } from './engine/backend.ts';

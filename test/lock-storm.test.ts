@@ -19,7 +19,7 @@ let taken = 0;
 for (let round = 0; round < ${ROUNDS};) {
   let unlock;
   try { unlock = lockFolder(folder); } catch (error) {
-    if (error.name !== 'WorkError') throw error;
+    if (error.name !== 'RunError') throw error;
     continue;
   }
   // who is alone here makes this file; a second one would find it

@@ -159,7 +159,7 @@ process.on('message', async ({ reader, path }) => {
   try {
     answer = { outcome: 'read', ...(await READERS[reader](path)) };
   } catch (error) {
-    const user = ['UsageError', 'WorkError', 'MachineError'].includes(error?.name);
+    const user = ['UsageError', 'RunError', 'MachineError'].includes(error?.name);
     const system = error instanceof Error && 'code' in error && 'syscall' in error;
     answer = {
       outcome: user || system ? 'refused' : 'internal error',

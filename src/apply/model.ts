@@ -5,7 +5,7 @@
  * Positions are in millimetres in ITK's and DICOM's frame, LPS.
  */
 import { type NetworkImage, networkImage } from '../cohort/network-image.ts';
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import { toProgress } from '../common/progress.ts';
 import type { Backend } from '../engine/backend.ts';
 import { stoppableSession } from '../engine/stoppable.ts';
@@ -99,13 +99,13 @@ export interface RegisterResult {
 /** Reads an image that a call is given, and prepares it as the network's cohort was. */
 export type PrepareImage<Image> = (image: Image, network: TrainedNetwork, name: string) => Promise<NetworkImage>;
 
-/** Prepares a volume in memory. @throws WorkError naming it and why it is refused */
+/** Prepares a volume in memory. @throws RunError naming it and why it is refused */
 export const prepareVolume: PrepareImage<Volume> = async ({ geometry, data }, { preprocessing }, name) => {
   let volume: Volume;
   try {
     volume = checkedVolume(geometry, data);
   } catch (error) {
-    throw error instanceof WorkError ? new WorkError(`${name}: ${error.message}`) : error;
+    throw error instanceof RunError ? new RunError(`${name}: ${error.message}`) : error;
   }
   const storedType = data.constructor.name.replace('Array', '').toLowerCase();
   const loaded = { path: name, format: 'memory', storedType, volume, volumesInFile: 1, warnings: [] };
@@ -135,7 +135,7 @@ export class Model<Image = Volume> extends OpenNetwork {
 
   /**
    * Segments an image.
-   * @throws WorkError for a model that does not segment, an image that cannot be used, too little memory; the signal's reason
+   * @throws RunError for a model that does not segment, an image that cannot be used, too little memory; the signal's reason
    */
   async segment(image: Image, options: SegmentOptions = {}): Promise<SegmentResult> {
     const task = taskOfNetwork(this.network, 'segmentation');
@@ -175,7 +175,7 @@ export class Model<Image = Volume> extends OpenNetwork {
 
   /**
    * Classifies an image: the mean of its windows' probabilities.
-   * @throws WorkError for a model that does not classify, an image that cannot be used, too little memory; the signal's reason
+   * @throws RunError for a model that does not classify, an image that cannot be used, too little memory; the signal's reason
    */
   async classify(image: Image, options: ImageOptions = {}): Promise<ClassifyResult> {
     taskOfNetwork(this.network, 'classification');
@@ -188,7 +188,7 @@ export class Model<Image = Volume> extends OpenNetwork {
 
   /**
    * The backbone's features of an image.
-   * @throws UsageError for a classifier, which has no local features; WorkError for an image that cannot be used, too little memory; the signal's
+   * @throws UsageError for a classifier, which has no local features; RunError for an image that cannot be used, too little memory; the signal's
    * reason
    */
   async embed(image: Image, options: ImageOptions = {}): Promise<EmbedResult> {
@@ -202,7 +202,7 @@ export class Model<Image = Volume> extends OpenNetwork {
 
   /**
    * Registers a moving image to a fixed one.
-   * @throws WorkError for a model without a matching head, images that cannot be used or lie apart, too little memory; the signal's reason
+   * @throws RunError for a model without a matching head, images that cannot be used or lie apart, too little memory; the signal's reason
    */
   async register(moving: Image, fixed: Image, options: RegisterOptions = {}): Promise<RegisterResult> {
     return this.exclusive(async () => {

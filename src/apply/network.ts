@@ -3,7 +3,7 @@
  * folder is `node/network.ts`.
  */
 import type { PrepareOptions } from '../cohort/prepare-options.ts';
-import { UsageError, WorkError } from '../common/errors.ts';
+import { RunError, UsageError } from '../common/errors.ts';
 import { formatBytes } from '../common/format-bytes.ts';
 import { parseJson } from '../common/json.ts';
 import type { Backend, Session } from '../engine/backend.ts';
@@ -45,7 +45,7 @@ export interface TrainedNetwork {
 /**
  * A network of its configuration and named parameters.
  * @param modality what the images are, for a model that does not say
- * @throws WorkError for parameters that are not its architecture's; UsageError if the modality is missing or another than its own
+ * @throws RunError for parameters that are not its architecture's; UsageError if the modality is missing or another than its own
  */
 export function trainedNetwork(
   folder: string,
@@ -74,13 +74,13 @@ export interface ModelFiles {
   readonly weights: ArrayBuffer;
 }
 
-/** A network of the contents of its two files. @throws WorkError or UsageError naming the file and what is wrong with it */
+/** A network of the contents of its two files. @throws RunError or UsageError naming the file and what is wrong with it */
 export function networkOfFiles({ name, config, weights }: ModelFiles, modality?: Modality): TrainedNetwork {
   let document: unknown;
   try {
     document = parseJson(config);
   } catch (error) {
-    throw new WorkError(`${name}/${CONFIG_FILE}: cannot be read as JSON: ${(error as Error).message}`);
+    throw new RunError(`${name}/${CONFIG_FILE}: cannot be read as JSON: ${(error as Error).message}`);
   }
   const configuration = parseModelConfiguration(document, `${name}/${CONFIG_FILE}`);
   return trainedNetwork(name, configuration, readTensors(new Uint8Array(weights), `${name}/${MODEL_FILE}`), modality);
@@ -88,20 +88,20 @@ export function networkOfFiles({ name, config, weights }: ModelFiles, modality?:
 
 type TaskOf<Kind extends Task['kind']> = Extract<Task, { kind: Kind }>;
 
-/** What the network tells apart. @throws WorkError if it was not trained for that */
+/** What the network tells apart. @throws RunError if it was not trained for that */
 export function taskOfNetwork<Kind extends Task['kind']>({ folder, configuration }: TrainedNetwork, kind: Kind): TaskOf<Kind> {
   const { task } = configuration;
   if (task?.kind !== kind)
-    throw new WorkError(
+    throw new RunError(
       `${folder}: ${task ? `a network for ${task.kind}` : 'a network without a head for a task'}; expected one for ${kind}: train it with gvsl train ${kind} --init ${folder}`,
     );
   return task as TaskOf<Kind>;
 }
 
-/** The network as what matches images. @throws WorkError if it has no matching head */
+/** The network as what matches images. @throws RunError if it has no matching head */
 export function matchingNetwork({ folder, configuration, architecture, parameters }: TrainedNetwork): MatchingNetwork {
   if (!architecture.heads.matching)
-    throw new WorkError(
+    throw new RunError(
       `${folder}: this network has no matching head, so it cannot register one image to another; use a model that was pre-trained with it`,
     );
   return { architecture, parameters, trainedPatch: trainedPatch(configuration) };
@@ -163,7 +163,7 @@ export interface MemoryLimits {
   results(): AvailableMemory;
 }
 
-/** Opens a session of a program with these parameters. @throws WorkError if it does not fit into memory */
+/** Opens a session of a program with these parameters. @throws RunError if it does not fit into memory */
 export async function openSession(
   parameters: Float32Array,
   backend: Backend,
@@ -177,7 +177,7 @@ export async function openSession(
       ? available
       : { bytes: backend.memoryLimitBytes, limit: `the maximum that the backend ${backend.name} can address` };
   if (needed > limit.bytes)
-    throw new WorkError(
+    throw new RunError(
       `not enough memory: windows of ${window.join(' x ')} need ${formatBytes(needed)}; available: ${formatBytes(limit.bytes)} (${limit.limit}). Choose smaller windows with \`window\``,
     );
   const session = await backend.open(program);

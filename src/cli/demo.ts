@@ -8,7 +8,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { prepareCohort } from '../cohort/node/prepare.ts';
-import { UsageError, WorkError } from '../common/errors.ts';
+import { RunError, UsageError } from '../common/errors.ts';
 import { formatDuration } from '../common/format-duration.ts';
 import type { Progress } from '../common/progress.ts';
 import type { BackendName } from '../engine/backend.ts';
@@ -98,7 +98,7 @@ export async function newPlan(
   return SHORT;
 }
 
-/** @throws WorkError if it is stopped before training, or `out` holds another demo */
+/** @throws RunError if it is stopped before training, or `out` holds another demo */
 export async function runDemo(call: DemoCall): Promise<DemoResult> {
   const { out, seed, threads, backend, progress, signal, program } = call;
   const { phantoms, prepare, pretrain: training } = DEMO_SETTINGS;
@@ -106,7 +106,7 @@ export async function runDemo(call: DemoCall): Promise<DemoResult> {
     parseConfiguration({ ...training, ...plan, seed, threads: threads ?? 'auto', backend }, [], 'the settings of the demo');
   const [images, cohort, run] = ['images', 'cohort', 'run'].map((name) => join(out, name)) as [string, string, string];
   const stopHere = (): void => {
-    if (signal.aborted) throw new WorkError(`stopped; the same command continues in ${out}`);
+    if (signal.aborted) throw new RunError(`stopped; the same command continues in ${out}`);
   };
 
   const isThere = (path: string): Promise<boolean> =>
@@ -116,7 +116,7 @@ export async function runDemo(call: DemoCall): Promise<DemoResult> {
     );
   const report = join(out, 'report.html');
   if ((await isThere(report)) && !(await isThere(run)))
-    throw new WorkError(`${report}: exists already and is not the report of a demo; choose a new or empty folder`);
+    throw new RunError(`${report}: exists already and is not the report of a demo; choose a new or empty folder`);
 
   progress.say(`1/4 generating ${phantoms.subjects} synthetic patients: ${images}`);
   await writePhantomCohort(images, { ...phantoms, seed }, progress, signal);

@@ -7,7 +7,7 @@ import { assignClasses, countClasses, describeClasses, findClassTable } from '..
 import { findSubjects } from '../cohort/node/find-subjects.ts';
 import { type Patterns, patternsOf, type Selection } from '../cohort/node/selection.ts';
 import { isRefused } from '../cohort/reasons.ts';
-import { UsageError, WorkError } from '../common/errors.ts';
+import { RunError, UsageError } from '../common/errors.ts';
 import { orientationCode } from '../geometry/orientation.ts';
 import { RunningStatistics, type Statistics } from '../geometry/statistics.ts';
 import { type LoadedImage, planeOf } from '../images/loaded-image.ts';
@@ -192,7 +192,7 @@ async function inspectClasses(folder: string): Promise<FolderClasses | null> {
     const { classes, without } = countClasses(subjects.map(({ id }) => known.get(id) ?? null));
     return { table: table.path, classes, withoutClass: without };
   } catch (error) {
-    if (!(error instanceof UsageError || error instanceof WorkError)) throw error;
+    if (!(error instanceof UsageError || error instanceof RunError)) throw error;
     return { refused: error.message };
   }
 }

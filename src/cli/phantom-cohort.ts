@@ -6,7 +6,7 @@
  */
 import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import type { Progress } from '../common/progress.ts';
 import { writeImage } from '../images/node/write.ts';
 import { datasetJson, markupsJson, subjectId } from '../phantom/dataset.ts';
@@ -46,19 +46,19 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** Starts the folder, or finds that it is the same cohort begun before. @throws WorkError for a folder of something else */
+/** Starts the folder, or finds that it is the same cohort begun before. @throws RunError for a folder of something else */
 async function openCohort(out: string, recipe: string): Promise<void> {
   const entries: string[] = await readdir(out).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
-    if (error.code === 'ENOTDIR') throw new WorkError(`${out}: expected a folder, found a file; choose another folder`);
+    if (error.code === 'ENOTDIR') throw new RunError(`${out}: expected a folder, found a file; choose another folder`);
     throw error;
   });
   if (entries.every(isStaleTemp)) return writeFileAtomic(join(out, RECIPE), recipe);
   const found = await readFile(join(out, RECIPE), 'utf8').catch(() => undefined);
   if (found === undefined)
-    throw new WorkError(`${out}: the folder is not empty and is not a phantom cohort; choose a new or empty folder`);
+    throw new RunError(`${out}: the folder is not empty and is not a phantom cohort; choose a new or empty folder`);
   if (found !== recipe)
-    throw new WorkError(
+    throw new RunError(
       `${out}: is a phantom cohort made with other options (${found.replaceAll(/\s+/g, ' ').trim()}); choose a new folder, or use the same options to continue`,
     );
 }
@@ -83,7 +83,7 @@ const landmarksPath = (out: string, id: string): string => join(out, 'landmarksT
 /**
  * Writes the cohort into the folder `out`, or what is missing of it.
  * @param signal stops between subjects; what is written stays
- * @throws WorkError where `out` holds something else, or when stopped
+ * @throws RunError where `out` holds something else, or when stopped
  */
 export async function writePhantomCohort(
   out: string,
@@ -101,7 +101,7 @@ export async function writePhantomCohort(
   try {
     for (let subject = 0; subject < subjects; subject++) {
       if (signal?.aborted)
-        throw new WorkError(`${out}: stopped after ${subject} of ${subjects} subjects; run the same command to continue`);
+        throw new RunError(`${out}: stopped after ${subject} of ${subjects} subjects; run the same command to continue`);
       const id = subjectId(kind, subject);
       if (!(await exists(landmarksPath(out, id)))) {
         await writeSubject(out, id, options, subject);

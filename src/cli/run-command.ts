@@ -1,6 +1,6 @@
 /** What every command shares: `--json`, exit codes, and errors without stack traces. */
 import type { Command } from 'commander';
-import { UsageError, WorkError } from '../common/errors.ts';
+import { RunError, UsageError } from '../common/errors.ts';
 import { defectText, systemError } from '../platform/node/machine.ts';
 import { showOptionsOf, withOptionNames } from './option-names.ts';
 import { endOnSignal } from './stop-signal.ts';
@@ -18,7 +18,7 @@ export interface CommandResult {
 /** The message for a person: the user's errors and the system's own (ENOENT, ENOSPC, ...) need no stack. */
 function describe(error: unknown): { message: string; exitCode: 1 | 2 } {
   if (error instanceof UsageError) return { message: error.message, exitCode: 2 };
-  if (error instanceof WorkError) return { message: error.message, exitCode: 1 };
+  if (error instanceof RunError) return { message: error.message, exitCode: 1 };
   const system = systemError(error);
   if (system) return { message: system.message, exitCode: 1 };
   return { message: defectText(error), exitCode: 1 };

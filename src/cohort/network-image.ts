@@ -1,5 +1,5 @@
 /** An image as a trained network wants it: prepared as the cohort was that it learned from. */
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import { cropPad } from '../geometry/crop.ts';
 import type { Volume } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
@@ -26,7 +26,7 @@ function airOf(modality: 'ct' | 'mr', { min, max }: { readonly min: number; read
  * Prepares an image as the network's cohort was.
  * @param modalityIsCertain the user named the modality: what a DICOM file says else is then only a remark
  * @param begun its preparation, where all planes were added to one while it was read
- * @throws WorkError naming the file and why it is refused
+ * @throws RunError naming the file and why it is refused
  */
 export function networkImage(
   loaded: LoadedImage,
@@ -37,7 +37,7 @@ export function networkImage(
   const { path } = loaded;
   const stated = loaded.modality?.toLowerCase();
   if (stated && ['ct', 'mr'].includes(stated) && stated !== options.modality && !modalityIsCertain)
-    throw new WorkError(
+    throw new RunError(
       `${path}: the file says it is ${loaded.modality}, but the model was trained on ${options.modality}; use a model for ${stated}, or override with \`modality\` ${options.modality}`,
     );
   const found = begun ? begun.finish(loaded, 'all') : prepareImage(loaded, options);

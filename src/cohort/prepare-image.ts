@@ -4,7 +4,7 @@
  * Shared by everything that shows images to a network, so that a trained one meets at its work what it met in training. Reads and writes
  * nothing.
  */
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import { cornerDistanceMm } from '../geometry/affine.ts';
 import { centredStart } from '../geometry/crop.ts';
 import { rasPlanes } from '../geometry/orientation.ts';
@@ -62,11 +62,11 @@ export class Preparation {
   /**
    * @param loaded the image whose planes were all added
    * @param allowed reasons for which an image would not be taken, but is; with 'all' they are said among its problems alone
-   * @throws WorkError that names the file and why it is refused; MisfitError for a reason that could be allowed
+   * @throws RunError that names the file and why it is refused; MisfitError for a reason that could be allowed
    */
   finish(loaded: LoadedImage, allowed: readonly Reason[] | 'all'): PreparedImage {
     const options = this.#options;
-    const refuse = (why: string): WorkError => new WorkError(`${loaded.path}: ${why}`);
+    const refuse = (why: string): RunError => new RunError(`${loaded.path}: ${why}`);
     const statistics = this.#statistics.of(loaded.volume.data);
     if (Math.min(...loaded.volume.geometry.size) === 1)
       throw refuse(`its size is ${loaded.volume.geometry.size.join(' x ')}: one voxel along an axis is a picture, not a volume`);
@@ -145,7 +145,7 @@ class Resampling {
 }
 
 /** An image that is not taken, for a reason that a user may allow. */
-export class MisfitError extends WorkError {
+export class MisfitError extends RunError {
   override readonly name: string = 'MisfitError';
   readonly misfit: Misfit;
 

@@ -16,8 +16,8 @@ const readable = (message: string): string =>
     .join('\n');
 
 /** The work could not be done with this input (exit code 1): an unreadable file, too little memory, a diverged run. */
-export class WorkError extends Error {
-  override readonly name: string = 'WorkError';
+export class RunError extends Error {
+  override readonly name: string = 'RunError';
 
   constructor(message: string) {
     super(readable(message));
@@ -28,7 +28,7 @@ export class WorkError extends Error {
  * The machine would not let the work be done (exit code 1): disk full, no permission, a read-only file system, too many open files.
  * Never the fault of one image, so a batch that meets it while it writes stops instead of counting the image as bad.
  */
-export class MachineError extends WorkError {
+export class MachineError extends RunError {
   override readonly name: string = 'MachineError';
 
   /** The system's, such as ENOSPC (errno(3)). */

@@ -5,7 +5,7 @@
  * the largest tensors first, each at the lowest offset at which nothing that lives at the same time stands. This knows nothing of
  * layouts: a backend says how many bytes a tensor takes and which scratch a node wants.
  */
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import { formatBytes } from '../common/format-bytes.ts';
 import type { Graph, Node } from './graph.ts';
 
@@ -117,7 +117,7 @@ export function planMemory(
         ? from
         : Math.ceil(from / pageBytes) * pageBytes;
     if (request.sizeBytes > pageBytes)
-      throw new WorkError(
+      throw new RunError(
         `a tensor (${request.label}) takes ${formatBytes(request.sizeBytes)}, and this device allows ${formatBytes(pageBytes)} for one`,
       );
     const slack = slackOf(request.sizeBytes);

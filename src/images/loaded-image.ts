@@ -1,5 +1,5 @@
 /** What reading an image gives, whatever its format. */
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import { isFlat } from '../geometry/affine.ts';
 import { shearAngleDeg } from '../geometry/orientation.ts';
 import { type Geometry, type Volume, type VoxelArray, voxelCount, type Xyz } from '../geometry/volume.ts';
@@ -38,15 +38,15 @@ export function planeOf({ geometry: { size }, data }: Volume, z: number): VoxelA
 /** More than this is refused: a volume and what is computed from it must fit an ordinary machine. */
 export const MAX_VOLUME_BYTES = 4 * 2 ** 30;
 
-/** Checks the grid that a header describes. @throws WorkError */
+/** Checks the grid that a header describes. @throws RunError */
 export function checkedGeometry(geometry: Geometry): Geometry {
   const { size, spacingMm, originMm, direction } = geometry;
-  if (!size.every((n) => Number.isSafeInteger(n) && n > 0)) throw new WorkError(`its size is ${size.join(' x ')}: damaged`);
+  if (!size.every((n) => Number.isSafeInteger(n) && n > 0)) throw new RunError(`its size is ${size.join(' x ')}: damaged`);
   if (!spacingMm.every((s) => Number.isFinite(s) && s > 0))
-    throw new WorkError(`its voxel size is ${spacingMm.join(' x ')} mm, expected positive numbers`);
+    throw new RunError(`its voxel size is ${spacingMm.join(' x ')} mm, expected positive numbers`);
   if (![...originMm, ...direction].every(Number.isFinite))
-    throw new WorkError('its orientation holds values that are not numbers');
-  if (isFlat(direction)) throw new WorkError('its axes lie in one plane, expected three that span space');
+    throw new RunError('its orientation holds values that are not numbers');
+  if (isFlat(direction)) throw new RunError('its axes lie in one plane, expected three that span space');
   return geometry;
 }
 
@@ -65,10 +65,10 @@ export const withStatedSpacing = (grid: Geometry, statedMm: readonly number[]): 
   spacingMm: grid.spacingMm.map((s, k) => (Math.abs(s - statedMm[k]) < 1e-5 * s ? statedMm[k] : s)) as unknown as Xyz,
 });
 
-/** Checks what every format must give before anything is computed with it. @throws WorkError */
+/** Checks what every format must give before anything is computed with it. @throws RunError */
 export function checkedVolume(geometry: Geometry, data: VoxelArray): Volume {
   const { size } = checkedGeometry(geometry);
   if (data.length !== voxelCount(size))
-    throw new WorkError(`it holds ${data.length} voxels, expected ${voxelCount(size)} (${size.join(' x ')}): truncated`);
+    throw new RunError(`it holds ${data.length} voxels, expected ${voxelCount(size)} (${size.join(' x ')}): truncated`);
   return { geometry, data };
 }

@@ -1,5 +1,5 @@
 /** MetaImage headers (.mha, .mhd): the tags of Kitware's MetaIO, as ITK understands them. */
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import { geometryOf, voxelToPhysical } from '../geometry/affine.ts';
 import { type Geometry, IDENTITY_3, type Matrix3, type Xyz } from '../geometry/volume.ts';
 import { type DataPlace, headerText, latin1, numberedFiles, utf8 } from './data-place.ts';
@@ -24,10 +24,10 @@ const TYPES: Readonly<Record<string, StoredType>> = {
 /** The last tag of a header; of LOCAL data the next byte is the first. */
 export const META_END = /^ElementDataFile[ \t]*=[^\n]*(?:\n|$)/im;
 
-/** @param bytes the header, and whatever of the file follows it. @throws WorkError with the reason, without the file's name */
+/** @param bytes the header, and whatever of the file follows it. @throws RunError with the reason, without the file's name */
 export function parseMetaImage(bytes: Uint8Array): { readonly image: StoredImage; readonly place: DataPlace } {
   const header = headerText(bytes, META_END);
-  if (!header) throw new WorkError('not MetaImage: no line "ElementDataFile = ..."');
+  if (!header) throw new RunError('not MetaImage: no line "ElementDataFile = ..."');
   const warnings: string[] = [];
   const tags = new Map<string, string>();
   for (const line of header.text.split(/\r?\n/)) {
@@ -38,25 +38,25 @@ export function parseMetaImage(bytes: Uint8Array): { readonly image: StoredImage
     names.map((name) => tags.get(name.toLowerCase())).find((value) => value !== undefined);
   const required = (name: string): string => {
     const value = tag(name);
-    if (value === undefined) throw new WorkError(`its header has no "${name}"`);
+    if (value === undefined) throw new RunError(`its header has no "${name}"`);
     return value;
   };
   const numbers = (text: string): number[] => text.split(/\s+/).map(Number);
   const yes = (text: string | undefined): boolean => /^(true|1)$/i.test(text ?? '');
 
   const kind = tag('ObjectType');
-  if (kind !== undefined && !/^image$/i.test(kind)) throw new WorkError(`it is a MetaIO ${kind}, expected an Image`);
+  if (kind !== undefined && !/^image$/i.test(kind)) throw new RunError(`it is a MetaIO ${kind}, expected an Image`);
   const dims = numbers(required('DimSize'));
-  if (!dims.every((n) => Number.isSafeInteger(n) && n > 0)) throw new WorkError(`its size is ${dims.join(' x ')}: damaged`);
+  if (!dims.every((n) => Number.isSafeInteger(n) && n > 0)) throw new RunError(`its size is ${dims.join(' x ')}: damaged`);
   const rank = Number(tag('NDims') ?? dims.length);
   if (rank !== dims.length || rank < 2)
-    throw new WorkError(`its NDims is ${tag('NDims')}, but DimSize is ${dims.join(' x ')}: damaged`);
+    throw new RunError(`its NDims is ${tag('NDims')}, but DimSize is ${dims.join(' x ')}: damaged`);
   const typeText = required('ElementType').replace(/_ARRAY$/i, '');
   const type = TYPES[typeText.toUpperCase()];
-  if (!type) throw new WorkError(`its voxel type is ${typeText}, which is not supported`);
+  if (!type) throw new RunError(`its voxel type is ${typeText}, which is not supported`);
   const channels = Number(tag('ElementNumberOfChannels') ?? 1);
   if (!(Number.isSafeInteger(channels) && channels > 0))
-    throw new WorkError(`its ElementNumberOfChannels is ${channels}: damaged`);
+    throw new RunError(`its ElementNumberOfChannels is ${channels}: damaged`);
 
   const binary = !/^(false|0)$/i.test(tag('BinaryData') ?? 'true');
   const compressed = yes(tag('CompressedData'));
@@ -86,11 +86,11 @@ export function parseMetaImage(bytes: Uint8Array): { readonly image: StoredImage
 
   const skip = Number(tag('HeaderSize') ?? 0);
   if (!(Number.isSafeInteger(skip) && skip >= -1))
-    throw new WorkError(`its HeaderSize is ${tag('HeaderSize')}: expected -1 or more`);
-  if (skip === -1 && (compressed || !binary)) throw new WorkError('its HeaderSize is -1, which is only valid for raw data');
+    throw new RunError(`its HeaderSize is ${tag('HeaderSize')}: expected -1 or more`);
+  if (skip === -1 && (compressed || !binary)) throw new RunError('its HeaderSize is -1, which is only valid for raw data');
   const files = filesOf(required('ElementDataFile'), bytes, header.bytes);
   if (!files && skip > 0 && skip < header.bytes)
-    throw new WorkError(`its HeaderSize is ${skip}, but its header has ${header.bytes} bytes: damaged`);
+    throw new RunError(`its HeaderSize is ${skip}, but its header has ${header.bytes} bytes: damaged`);
   const size = tag('CompressedDataSize');
   return {
     image,
@@ -113,7 +113,7 @@ function filesOf(text: string, bytes: Uint8Array, headerBytes: number): readonly
     .split(/\r?\n/)
     .map((line) => utf8(line.trim()))
     .filter((line) => line !== '');
-  if (names.length === 0) throw new WorkError('its "ElementDataFile = LIST" is not followed by file names');
+  if (names.length === 0) throw new RunError('its "ElementDataFile = LIST" is not followed by file names');
   return names;
 }
 
@@ -129,7 +129,7 @@ function gridOf(
     if (text === undefined) return undefined;
     const found = numbers(text);
     if (found.length !== count || !found.every(Number.isFinite))
-      throw new WorkError(`its ${names[0]} is "${text}", expected ${count} numbers`);
+      throw new RunError(`its ${names[0]} is "${text}", expected ${count} numbers`);
     return found;
   };
   const three = (found: readonly number[], rest: number): Xyz =>

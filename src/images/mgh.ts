@@ -1,5 +1,5 @@
 /** FreeSurfer's MGH headers (.mgh, .mgz): surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat, big-endian. */
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import { applyMatrix3, flipRasLps, geometryOf } from '../geometry/affine.ts';
 import type { Matrix3, Xyz } from '../geometry/volume.ts';
 import { checkedGeometry, withStatedSpacing } from './loaded-image.ts';
@@ -18,19 +18,19 @@ const OTHER_TYPES: Readonly<Record<number, string>> = {
   9: 'MRI_RGB',
 };
 
-/** @throws WorkError with the reason, without the file's name */
+/** @throws RunError with the reason, without the file's name */
 export function parseMgh(bytes: Uint8Array): StoredImage {
   if (bytes.length < MGH_HEADER_BYTES)
-    throw new WorkError(`not MGH: ${bytes.length} bytes, expected a header of ${MGH_HEADER_BYTES}`);
+    throw new RunError(`not MGH: ${bytes.length} bytes, expected a header of ${MGH_HEADER_BYTES}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const [version, nx, ny, nz, frames, code] = [0, 4, 8, 12, 16, 20].map((at) => view.getInt32(at));
   // newer versions of FreeSurfer keep an intent in the upper bytes
-  if ((version & 0xff) !== 1 || version < 0) throw new WorkError(`not MGH: its version field is ${version}, expected 1`);
+  if ((version & 0xff) !== 1 || version < 0) throw new RunError(`not MGH: its version field is ${version}, expected 1`);
   const dims = frames > 1 ? [nx, ny, nz, frames] : [nx, ny, nz];
-  if (![nx, ny, nz, frames].every((n) => n > 0)) throw new WorkError(`its size is ${[nx, ny, nz, frames].join(' x ')}: damaged`);
+  if (![nx, ny, nz, frames].every((n) => n > 0)) throw new RunError(`its size is ${[nx, ny, nz, frames].join(' x ')}: damaged`);
   const type = TYPES[code];
   if (!type)
-    throw new WorkError(
+    throw new RunError(
       `its voxels are ${OTHER_TYPES[code] ?? `of type number ${code}`}, expected MRI_UCHAR, MRI_SHORT, MRI_USHRT, MRI_INT or MRI_FLOAT`,
     );
   const warnings: string[] = [];

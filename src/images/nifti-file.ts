@@ -1,5 +1,5 @@
 /** NIfTI files as bytes in memory, read and written anywhere: a page has no other files. */
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import { type Geometry, type VoxelArray, voxelCount } from '../geometry/volume.ts';
 import { type ByteSource, headOf, memorySource, skipping } from './bytes.ts';
 import type { LoadedImage } from './loaded-image.ts';
@@ -21,7 +21,7 @@ async function* inflated(bytes: Uint8Array<ArrayBuffer>): AsyncGenerator<Uint8Ar
   const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip')).getReader();
   const next = (): ReturnType<typeof reader.read> =>
     reader.read().catch(() => {
-      throw new WorkError('its compressed stream is damaged, truncated or followed by other bytes');
+      throw new RunError('its compressed stream is damaged, truncated or followed by other bytes');
     });
   try {
     for (let part = await next(); !part.done; part = await next()) yield part.value;
@@ -30,19 +30,19 @@ async function* inflated(bytes: Uint8Array<ArrayBuffer>): AsyncGenerator<Uint8Ar
   }
 }
 
-/** Reads a .nii or .nii.gz file. @throws WorkError naming it and what is wrong with it */
+/** Reads a .nii or .nii.gz file. @throws RunError naming it and what is wrong with it */
 export async function readNiftiFile(name: string, buffer: ArrayBuffer): Promise<LoadedImage> {
   try {
-    if (buffer.byteLength === 0) throw new WorkError('it is empty (0 bytes)');
+    if (buffer.byteLength === 0) throw new RunError('it is empty (0 bytes)');
     const bytes = new Uint8Array(buffer);
     const source = bytes[0] === 0x1f && bytes[1] === 0x8b ? unzipped(bytes) : memorySource(bytes);
     const head = await headOf(source, NIFTI_HEADER_BYTES);
-    if (recognise(head) === 'DICOM') throw new WorkError('it is DICOM, expected NIfTI; gvsl segment reads folders of DICOM');
+    if (recognise(head) === 'DICOM') throw new RunError('it is DICOM, expected NIfTI; gvsl segment reads folders of DICOM');
     const header = parseNiftiHeader(head, false);
-    if (header.pair) throw new WorkError('its voxels are in another file (.img): save it as one .nii file');
+    if (header.pair) throw new RunError('its voxels are in another file (.img): save it as one .nii file');
     return await loadFile(name, opened(niftiImage(header), source, header.voxOffset), {});
   } catch (error) {
-    if (error instanceof WorkError) throw new WorkError(`${name}: ${error.message}`);
+    if (error instanceof RunError) throw new RunError(`${name}: ${error.message}`);
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 /** The header of NIfTI-1, NIfTI-2 and Analyze 7.5 files, field by field, checked. Layouts: nifti1.h and nifti2.h. */
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import type { Affine } from '../geometry/affine.ts';
 import type { Matrix3 } from '../geometry/volume.ts';
 import type { StoredType } from './stored-image.ts';
@@ -52,22 +52,22 @@ const OTHER_TYPES: Readonly<Record<number, string>> = {
 /** A longer header is never needed: NIfTI-2's. */
 export const NIFTI_HEADER_BYTES = 540;
 
-/** Parses and checks a header. @throws WorkError with the reason, without the file's name */
+/** Parses and checks a header. @throws RunError with the reason, without the file's name */
 export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): NiftiHeader {
-  if (bytes.length < 348) throw new WorkError(`not NIfTI: ${bytes.length} bytes, expected a header of at least 348`);
+  if (bytes.length < 348) throw new RunError(`not NIfTI: ${bytes.length} bytes, expected a header of at least 348`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const sizes = [view.getInt32(0, true), view.getInt32(0, false)];
   const littleEndian = sizes[0] === 348 || sizes[0] === 540;
   const headerBytes = littleEndian ? sizes[0] : sizes[1];
   if (headerBytes !== 348 && headerBytes !== 540)
-    throw new WorkError(`not NIfTI: its header size field is ${sizes[0]}, expected 348 (NIfTI-1) or 540 (NIfTI-2)`);
-  if (bytes.length < headerBytes) throw new WorkError(`truncated: ${bytes.length} bytes, expected a header of ${headerBytes}`);
+    throw new RunError(`not NIfTI: its header size field is ${sizes[0]}, expected 348 (NIfTI-1) or 540 (NIfTI-2)`);
+  if (bytes.length < headerBytes) throw new RunError(`truncated: ${bytes.length} bytes, expected a header of ${headerBytes}`);
   const two = headerBytes === 540;
   const magic = String.fromCharCode(...bytes.subarray(two ? 4 : 344, two ? 8 : 348));
   const known = two ? ['n+2\0', 'ni2\0'] : ['n+1\0', 'ni1\0'];
   const analyze = !two && !known.includes(magic);
   if (analyze && !(hasOwnVoxelFile && magic.startsWith('\0')))
-    throw new WorkError(`not NIfTI: its magic is ${JSON.stringify(magic)}, expected "n+1" or "ni1"`);
+    throw new RunError(`not NIfTI: its magic is ${JSON.stringify(magic)}, expected "n+1" or "ni1"`);
 
   const i16 = (at: number): number => view.getInt16(at, littleEndian);
   const i32 = (at: number): number => view.getInt32(at, littleEndian);
@@ -77,15 +77,15 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
   const real = (at1: number, at2: number, k = 0): number => (two ? f64(at2 + 8 * k) : f32(at1 + 4 * k));
 
   const rank = two ? i64(16) : i16(40);
-  if (!(rank >= 1 && rank <= 7)) throw new WorkError(`its number of dimensions is ${rank}, expected 1 to 7: damaged`);
+  if (!(rank >= 1 && rank <= 7)) throw new RunError(`its number of dimensions is ${rank}, expected 1 to 7: damaged`);
   // 0 beyond the third is common and means 1, as nifti_clib and ITK take it
   const dims = Array.from({ length: rank }, (_, k) => (two ? i64(24 + 8 * k) : i16(42 + 2 * k))).map((n, k) =>
     n === 0 && k >= 3 ? 1 : n,
   );
-  if (!dims.every((n) => Number.isSafeInteger(n) && n > 0)) throw new WorkError(`its size is ${dims.join(' x ')}: damaged`);
+  if (!dims.every((n) => Number.isSafeInteger(n) && n > 0)) throw new RunError(`its size is ${dims.join(' x ')}: damaged`);
   const datatype = two ? i16(12) : i16(70);
   if (!(datatype in TYPES))
-    throw new WorkError(`its voxels are ${OTHER_TYPES[datatype] ?? `of unknown type ${datatype}`}, expected real numbers`);
+    throw new RunError(`its voxels are ${OTHER_TYPES[datatype] ?? `of unknown type ${datatype}`}, expected real numbers`);
 
   // units: 1 metres, 2 millimetres, 3 micrometres
   const unit = (two ? i32(500) : bytes[123]) & 7;
@@ -103,7 +103,7 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
   const pair = analyze || magic.startsWith('ni');
   const voxOffset = two ? i64(168) : f32(108);
   if (!(voxOffset >= 0 && Number.isInteger(voxOffset)))
-    throw new WorkError(`its voxels begin at byte ${voxOffset} (vox_offset): damaged`);
+    throw new RunError(`its voxels begin at byte ${voxOffset} (vox_offset): damaged`);
   return {
     format: two ? 'NIfTI-2' : analyze ? 'Analyze 7.5' : 'NIfTI-1',
     pair,
@@ -125,11 +125,11 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
   };
 }
 
-/** Slope 0, or none (NaN), means that values are stored as they are. @throws WorkError for what only damage can be, as nibabel does */
+/** Slope 0, or none (NaN), means that values are stored as they are. @throws RunError for what only damage can be, as nibabel does */
 function scaling(slope: number, intercept: number): { slope: number; intercept: number } {
   if (slope === 0 || Number.isNaN(slope)) return { slope: 1, intercept: 0 };
   if (!Number.isFinite(slope) || !Number.isFinite(intercept))
-    throw new WorkError(`its slope is ${slope} and its intercept ${intercept} (scl_slope, scl_inter): damaged`);
+    throw new RunError(`its slope is ${slope} and its intercept ${intercept} (scl_slope, scl_inter): damaged`);
   return { slope, intercept };
 }
 

@@ -1,12 +1,12 @@
 /** NIfTI-1, NIfTI-2 and Analyze 7.5: what the header says of the voxels and of their grid (sform if there is one, else qform, as nibabel does). */
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import { type Affine, cornerDistanceMm, flipRasLps, geometryOf, isFlat } from '../geometry/affine.ts';
 import { type Geometry, IDENTITY_3, type Xyz } from '../geometry/volume.ts';
 import { shearWarnings, withStatedSpacing } from './loaded-image.ts';
 import type { NiftiHeader } from './nifti-header.ts';
 import type { StoredImage } from './stored-image.ts';
 
-/** @throws WorkError with the reason, without the file's name */
+/** @throws RunError with the reason, without the file's name */
 export function niftiImage(header: NiftiHeader): StoredImage {
   const warnings: string[] = [];
   const { format, dims, type, littleEndian, slope, intercept } = header;
@@ -43,7 +43,7 @@ function gridOf(header: NiftiHeader, size: Xyz, warnings: string[]): Geometry {
   const grid = sform ?? qform;
   if (badPixdim) {
     const stored = pixdim.join(' x ');
-    if (!grid) throw new WorkError(`its voxel size is ${stored} mm and it has no sform to use instead: fix pixdim in its header`);
+    if (!grid) throw new RunError(`its voxel size is ${stored} mm and it has no sform to use instead: fix pixdim in its header`);
     warnings.push(
       `its voxel size field is ${stored} mm; ${grid.spacingMm.map((s) => +s.toFixed(4)).join(' x ')} mm from its sform is used`,
     );

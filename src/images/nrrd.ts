@@ -1,5 +1,5 @@
 /** NRRD headers (.nrrd, .nhdr): teem.sourceforge.net/nrrd/format.html. */
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import { cross, geometryOf } from '../geometry/affine.ts';
 import type { Geometry, Matrix3, Xyz } from '../geometry/volume.ts';
 import { type DataPlace, headerText, latin1, numberedFiles, utf8 } from './data-place.ts';
@@ -56,10 +56,10 @@ const SPATIAL_KINDS = /^(domain|space|\?\?\?|none|)$/;
 /** Where the header ends: a blank line. Absent in a .nhdr, which may be nothing else. */
 export const NRRD_END = /\r?\n\r?\n/;
 
-/** @param bytes the header, and whatever of the file follows it. @throws WorkError with the reason, without the file's name */
+/** @param bytes the header, and whatever of the file follows it. @throws RunError with the reason, without the file's name */
 export function parseNrrd(bytes: Uint8Array): { readonly image: StoredImage; readonly place: DataPlace } {
   const header = headerText(bytes, NRRD_END) ?? { text: latin1(bytes), bytes: bytes.length };
-  if (!/^NRRD000\d/.test(header.text)) throw new WorkError('not NRRD: its first line does not begin with NRRD000');
+  if (!/^NRRD000\d/.test(header.text)) throw new RunError('not NRRD: its first line does not begin with NRRD000');
   const warnings: string[] = [];
   const fields = new Map<string, string>();
   const listed: string[] = [];
@@ -77,17 +77,17 @@ export function parseNrrd(bytes: Uint8Array): { readonly image: StoredImage; rea
   }
   const field = (name: string): string => {
     const value = fields.get(name.replaceAll(' ', ''));
-    if (value === undefined) throw new WorkError(`its header has no "${name}"`);
+    if (value === undefined) throw new RunError(`its header has no "${name}"`);
     return value;
   };
 
   const sizes = words(field('sizes')).map(Number);
-  if (!sizes.every((n) => Number.isSafeInteger(n) && n > 0)) throw new WorkError(`its size is ${sizes.join(' x ')}: damaged`);
+  if (!sizes.every((n) => Number.isSafeInteger(n) && n > 0)) throw new RunError(`its size is ${sizes.join(' x ')}: damaged`);
   if (Number(field('dimension')) !== sizes.length)
-    throw new WorkError(`its dimension is ${field('dimension')}, but it states ${sizes.length} sizes: damaged`);
+    throw new RunError(`its dimension is ${field('dimension')}, but it states ${sizes.length} sizes: damaged`);
   const typeText = field('type').toLowerCase();
   const type = TYPES.find(([pattern]) => pattern.test(typeText))?.[1];
-  if (!type) throw new WorkError(`its voxel type is ${field('type')}, which is not supported`);
+  if (!type) throw new RunError(`its voxel type is ${field('type')}, which is not supported`);
 
   const axes = axesOf(fields, sizes);
   const geometry = gridOf(fields, sizes, axes, warnings);
@@ -95,7 +95,7 @@ export function parseNrrd(bytes: Uint8Array): { readonly image: StoredImage; rea
   const endian = fields.get('endian')?.toLowerCase();
   const needsEndian = !/8$/.test(type) && place.encoding !== 'ascii';
   if (needsEndian && endian !== 'little' && endian !== 'big') {
-    if (endian !== undefined) throw new WorkError(`its endian is "${endian}", expected little or big`);
+    if (endian !== undefined) throw new RunError(`its endian is "${endian}", expected little or big`);
     warnings.push('no byte order in its header ("endian"): assuming little');
   }
   const product = (from: number, to: number): number => sizes.slice(from, to).reduce((a, b) => a * b, 1);
@@ -132,15 +132,15 @@ function axesOf(fields: ReadonlyMap<string, string>, sizes: readonly number[]): 
   const text = fields.get('spacedirections');
   const directions = text === undefined ? null : vectors(text);
   if (directions && directions.length !== sizes.length)
-    throw new WorkError(`it has ${sizes.length} axes, but ${directions.length} space directions: damaged`);
+    throw new RunError(`it has ${sizes.length} axes, but ${directions.length} space directions: damaged`);
   const all = sizes.map((_, k) => k);
   const spatial = all.filter((k) =>
     directions ? directions[k]?.slice(0, 3).some((v) => v !== 0) : SPATIAL_KINDS.test(kinds[k] ?? ''),
   );
   const axes = spatial.slice(0, 3);
-  if (axes.length < 2) throw new WorkError(`it has ${axes.length} spatial axes (sizes ${sizes.join(' x ')}), expected 3`);
+  if (axes.length < 2) throw new RunError(`it has ${axes.length} spatial axes (sizes ${sizes.join(' x ')}), expected 3`);
   if (axes.some((axis, i) => axis !== axes[0] + i))
-    throw new WorkError(
+    throw new RunError(
       `its axes (kinds ${kinds.join(', ') || 'not stated'}) have a non-spatial axis between the spatial ones: expected first or last; permute the axes`,
     );
   return axes;
@@ -156,7 +156,7 @@ function gridOf(
   const space = fields.get('space')?.toLowerCase();
   const signs = space === undefined ? undefined : PATIENT_SPACES[space];
   if (space !== undefined && !signs) {
-    if (!OTHER_SPACES.test(space)) throw new WorkError(`its space is "${space}", which NRRD does not define`);
+    if (!OTHER_SPACES.test(space)) throw new RunError(`its space is "${space}", which NRRD does not define`);
     warnings.push(`its space is "${space}", which does not define anatomical axes: assuming LPS; left and right may be swapped`);
   } else if (!signs && !fields.has('spacedimension'))
     warnings.push('no orientation in its header (no "space"): axes assumed LPS as ITK does; left and right may be swapped');
@@ -247,23 +247,23 @@ function placeOf(
           ? 'hex'
           : undefined;
   if (!encoding)
-    throw new WorkError(
+    throw new RunError(
       `its encoding is ${encodingText}, which is not supported; expected raw, gzip, ascii or hex; save it again with one of these`,
     );
   const count = (field: string): number => {
     const value = Number(fields.get(field) ?? 0);
-    if (!Number.isSafeInteger(value)) throw new WorkError(`its "${field}" is ${fields.get(field)}, expected a whole number`);
+    if (!Number.isSafeInteger(value)) throw new RunError(`its "${field}" is ${fields.get(field)}, expected a whole number`);
     return value;
   };
   const [lines, bytes] = [count('lineskip'), count('byteskip')];
-  if (lines < 0) throw new WorkError(`its "line skip" is ${lines}, expected 0 or more`);
+  if (lines < 0) throw new RunError(`its "line skip" is ${lines}, expected 0 or more`);
   if (bytes < -1 || (bytes === -1 && encoding !== 'raw'))
-    throw new WorkError(
+    throw new RunError(
       `its "byte skip" is ${bytes}, expected 0 or more${encoding === 'raw' ? ', or -1' : ` for encoding ${name}`}`,
     );
   const file = fields.get('datafile');
   const files = file === undefined ? null : /^LIST\b/.test(file) ? listed : (numberedFiles(utf8(file)) ?? [utf8(file)]);
-  if (files?.length === 0) throw new WorkError('its "data file: LIST" is empty');
+  if (files?.length === 0) throw new RunError('its "data file: LIST" is empty');
   const start = bytes === -1 ? 'end' : files ? 0 : dataAt;
   return { files, start, lines, bytes: Math.max(0, bytes), encoding, compressedBytes: null };
 }

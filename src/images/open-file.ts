@@ -35,7 +35,7 @@ export const factsOf = (path: string, { image }: OpenFile): Omit<LoadedImage, 'v
   volumesInFile: channelsOf(image),
 });
 
-/** Reads the voxels. @throws WorkError with the reason, without the file's name */
+/** Reads the voxels. @throws RunError with the reason, without the file's name */
 export async function loadFile(path: string, file: OpenFile, options: ReadOptions): Promise<LoadedImage> {
   const { image, source, offset, warnings } = file;
   const channel = chosenChannel(image, options, warnings);
@@ -44,7 +44,7 @@ export async function loadFile(path: string, file: OpenFile, options: ReadOption
   return { ...factsOf(path, file), volume, warnings: [...warnings] };
 }
 
-/** Reads the voxels plane by plane, into one array. @throws WorkError with the reason, without the file's name */
+/** Reads the voxels plane by plane, into one array. @throws RunError with the reason, without the file's name */
 export async function* planesOf({ image, source, offset, warnings }: OpenFile, options: ReadOptions): AsyncGenerator<VoxelArray> {
   const channel = chosenChannel(image, options, warnings);
   await checkSize(image, source, offset);

@@ -3,7 +3,7 @@
  *
  * Every byte is accounted for: too few are refused, too many are said, and nothing is allocated that the file cannot fill.
  */
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import { formatBytes } from '../common/format-bytes.ts';
 import { type Geometry, type Volume, type VoxelArray, voxelCount } from '../geometry/volume.ts';
 import { type ByteReader, type ByteSource, readerOf } from './bytes.ts';
@@ -77,7 +77,7 @@ export function describeStored({ type, slope, intercept, littleEndian }: StoredI
 
 /**
  * Which of the image's channels is meant; of several one must be chosen.
- * @throws WorkError that says how to choose
+ * @throws RunError that says how to choose
  */
 export function chosenChannel(image: StoredImage, options: ReadOptions, warnings: Set<string>): number {
   const count = channelsOf(image);
@@ -86,7 +86,7 @@ export function chosenChannel(image: StoredImage, options: ReadOptions, warnings
   const size = image.dims.join(' x ');
   if (channel !== undefined) {
     if (!Number.isInteger(channel) || channel < 0 || channel >= count)
-      throw new WorkError(
+      throw new RunError(
         count === 1
           ? `it holds one volume (${size}), so channel ${channel} does not exist: expected 0, or omit \`channel\``
           : `it holds ${count} ${what} (${size}), so channel ${channel} does not exist: expected 0 to ${count - 1}`,
@@ -95,7 +95,7 @@ export function chosenChannel(image: StoredImage, options: ReadOptions, warnings
   }
   if (count === 1) return 0;
   if (!options.firstVolume)
-    throw new WorkError(
+    throw new RunError(
       `it holds ${count} ${what} (${size}), expected one${image.inner > 1 ? ': a vector field or colours' : ''}; choose one with \`channel\` N (0 to ${count - 1})`,
     );
   warnings.add(
@@ -165,19 +165,19 @@ function doublesOf(bytes: Uint8Array, signed: boolean, into: Float64Array): numb
 /** Bytes of all voxels in the file. */
 const needed = (image: StoredImage): number => voxelCount(image.geometry.size) * channelsOf(image) * STORED_BYTES[image.type];
 
-const tooShort = (image: StoredImage, there: number, { name }: ByteSource): WorkError =>
-  new WorkError(
+const tooShort = (image: StoredImage, there: number, { name }: ByteSource): RunError =>
+  new RunError(
     `its header states ${image.dims.join(' x ')} voxels of ${STORED_BYTES[image.type] * image.inner} bytes (${needed(image)} bytes), but ${there} are present${name ? ` in ${name}` : ''}: truncated or damaged`,
   );
 
 /** Compressed files may claim this much more than 4 times their size before what they hold is counted. */
 const TRUSTED_BYTES = 200 * 2 ** 20;
 
-/** Checks that the file can hold what its header states, before memory is taken for it. @throws WorkError */
+/** Checks that the file can hold what its header states, before memory is taken for it. @throws RunError */
 export async function checkSize(image: StoredImage, source: ByteSource, offset: number): Promise<void> {
   checkedGeometry(image.geometry);
   const volumeBytes = voxelCount(image.geometry.size) * Math.max(STORED_BYTES[image.type], STORED_BYTES[valueType(image)]);
-  if (!(volumeBytes <= MAX_VOLUME_BYTES)) throw new WorkError(`its size ${image.geometry.size.join(' x ')} is too large`);
+  if (!(volumeBytes <= MAX_VOLUME_BYTES)) throw new RunError(`its size ${image.geometry.size.join(' x ')} is too large`);
   if (source.sizeBytes !== null) {
     const there = Math.max(0, source.sizeBytes - offset);
     if (there < needed(image)) throw tooShort(image, there, source);
@@ -198,7 +198,7 @@ export async function checkSize(image: StoredImage, source: ByteSource, offset: 
  * @param offset where in `source` the voxels begin
  * @param warnings is told of what follows the voxels and of numbers that were rounded
  * @param into room for all planes
- * @throws WorkError if the voxels are not all there
+ * @throws RunError if the voxels are not all there
  */
 export async function* readPlanes(
   image: StoredImage,
@@ -264,7 +264,7 @@ async function checkRest(
     );
 }
 
-/** All planes of one channel as a volume: one array of its type, and no copy of the file. @throws WorkError */
+/** All planes of one channel as a volume: one array of its type, and no copy of the file. @throws RunError */
 export async function readVolume(
   image: StoredImage,
   source: ByteSource,
@@ -280,7 +280,7 @@ export async function readVolume(
     data = voxelArray(type, length);
   } catch {
     const bytes = formatBytes(length * STORED_BYTES[type]);
-    throw new WorkError(`its ${image.geometry.size.join(' x ')} voxels need ${bytes} of memory, more than is available`);
+    throw new RunError(`its ${image.geometry.size.join(' x ')} voxels need ${bytes} of memory, more than is available`);
   }
   const volume = { geometry: image.geometry, data };
   let z = 0;

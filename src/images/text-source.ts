@@ -1,5 +1,5 @@
 /** Voxels written as text: numbers, or hexadecimal digits. */
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import { type ByteSource, skipping } from './bytes.ts';
 import { bytesOf, type StoredType, type VoxelType, voxelArray } from './stored-image.ts';
 
@@ -17,7 +17,7 @@ const textSource = (source: ByteSource, read: () => AsyncGenerator<Uint8Array>):
 export const numbersSource = (source: ByteSource, type: StoredType): ByteSource =>
   textSource(source, async function* () {
     if (type === 'int64' || type === 'uint64')
-      throw new WorkError(`its voxels are ${type} written as text, which is not supported; save them in binary`);
+      throw new RunError(`its voxels are ${type} written as text, which is not supported; save them in binary`);
     let token = '';
     for await (const piece of source.pieces(0)) {
       const numbers: number[] = [];
@@ -41,8 +41,8 @@ function encoded(numbers: readonly number[], type: VoxelType): Uint8Array {
   return bytesOf(values);
 }
 
-const notNumber = (token: string, type: VoxelType): WorkError =>
-  new WorkError(`its voxels hold "${token.slice(0, 40)}", expected ${type} numbers`);
+const notNumber = (token: string, type: VoxelType): RunError =>
+  new RunError(`its voxels hold "${token.slice(0, 40)}", expected ${type} numbers`);
 
 function numberOf(token: string, type: VoxelType): number {
   const special = /^([+-]?)(nan|inf(?:inity)?)$/i.exec(token);
@@ -62,7 +62,7 @@ export const hexSource = (source: ByteSource): ByteSource =>
         if (code <= 32) continue;
         const digit = Number.parseInt(String.fromCharCode(code), 16);
         if (Number.isNaN(digit))
-          throw new WorkError(`its voxels hold "${String.fromCharCode(code)}", expected hexadecimal digits`);
+          throw new RunError(`its voxels hold "${String.fromCharCode(code)}", expected hexadecimal digits`);
         if (half < 0) half = digit;
         else {
           bytes.push(half * 16 + digit);

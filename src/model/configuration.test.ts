@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import { version } from '../common/version.ts';
 import { DEFAULT_CONFIGURATION } from '../methods/gvsl/configuration.ts';
 import { parseModelConfiguration, trainedPatch } from './configuration.ts';
@@ -68,7 +68,7 @@ describe('a model of another version', () => {
     ['something else', { format: 'onnx' }, /expected "format": "gvsl-model"; found "onnx"/],
   ])('with %s is refused, naming it', (_, changes, message) => {
     const error = failure(() => read(changes));
-    expect(error).toBeInstanceOf(WorkError);
+    expect(error).toBeInstanceOf(RunError);
     expect(error.message).toMatch(message);
     expect(error.message).toMatch(/^m\/config\.json: /);
   });

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import type { PrepareOptions } from '../cohort/prepare-options.ts';
-import { UsageError, WorkError } from '../common/errors.ts';
+import { RunError, UsageError } from '../common/errors.ts';
 import { version } from '../common/version.ts';
 import type { Zyx } from '../geometry/volume.ts';
 import { type Architecture, type Heads, scaledArchitecture } from './architecture.ts';
@@ -105,16 +105,16 @@ function makerOf(document: Record<string, unknown>): string {
 /**
  * Checks what config.json holds.
  * @param path names it in messages
- * @throws WorkError naming the first thing that is wrong, or that a newer version must have written
+ * @throws RunError naming the first thing that is wrong, or that a newer version must have written
  */
 export function parseModelConfiguration(document: unknown, path: string): ModelConfiguration {
   if (!isRecord(document) || document.format !== 'gvsl-model')
-    throw new WorkError(
+    throw new RunError(
       `${path}: expected "format": "gvsl-model"; found ${isRecord(document) ? JSON.stringify(document.format) : 'no object'}`,
     );
   const { formatVersion } = document;
   if (typeof formatVersion === 'number' && formatVersion > FORMAT_VERSION)
-    throw new WorkError(
+    throw new RunError(
       `${path}: formatVersion ${formatVersion}: made by a newer gvsl (${makerOf(document)}, which reads ${FORMAT_VERSION}); update gvsl`,
     );
   const heads = isRecord(document.architecture) ? document.architecture.heads : undefined;
@@ -122,13 +122,13 @@ export function parseModelConfiguration(document: unknown, path: string): ModelC
     ? Object.keys(heads).filter((name) => !(name in HEADS) && heads[name] !== false && heads[name] !== null)
     : [];
   if (unknown.length > 0)
-    throw new WorkError(
+    throw new RunError(
       `${path}: architecture.heads: ${unknown.join(', ')}: unknown heads; this version supports ${Object.keys(HEADS).join(', ')} (${makerOf(document)}): update gvsl`,
     );
   const parsed = modelConfigurationSchema.safeParse(document);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  throw new WorkError(
+  throw new RunError(
     `${path}: ${issue!.path.join('.') || 'the document'}: ${issue!.message}; was it edited, or made by a newer version (${makerOf(document)})?`,
   );
 }
@@ -144,12 +144,12 @@ export function trainedPatch({ task, patch, pretraining }: ModelConfiguration): 
   return Array.isArray(side) && side.length === 3 && side.every(isSide) ? [side[0], side[1], side[2]] : null;
 }
 
-/** The network that a configuration describes. @throws WorkError naming the folder if its channels are not those of its width */
+/** The network that a configuration describes. @throws RunError naming the folder if its channels are not those of its width */
 export function architectureOf({ architecture: { width, channels, heads } }: ModelConfiguration, folder: string): Architecture {
   const architecture = scaledArchitecture(width, heads);
   const expected = architecture.widths.slice(0, channels.length);
   if (expected.join() !== channels.join())
-    throw new WorkError(
+    throw new RunError(
       `${folder}/${CONFIG_FILE}: width ${width} means channels ${expected.join(', ')}, found ${channels.join(', ')}: a different architecture`,
     );
   return architecture;

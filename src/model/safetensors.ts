@@ -5,7 +5,7 @@
  * describe the file exactly is refused. Nothing here touches a file (src/model/node/safetensors.ts does), and only F32 is written.
  * Bytes are taken as little-endian, as the format and WebAssembly's memory have them.
  */
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import { parseJson, quoteJson } from '../common/json.ts';
 
 /** Bits an element of each type of the format. */
@@ -69,14 +69,14 @@ const MAX_VALUES = 500_000;
 
 /**
  * The header's length, from the first 8 bytes of a file of `fileSizeBytes`.
- * @throws WorkError naming `source` if they cannot be the start of a safetensors file.
+ * @throws RunError naming `source` if they cannot be the start of a safetensors file.
  */
 export function readHeaderLength(start: Uint8Array, fileSizeBytes: number, source: string): number {
   if (fileSizeBytes < LENGTH_BYTES + 2 || start.length < LENGTH_BYTES)
-    throw new WorkError(`${source}: not a safetensors file: ${fileSizeBytes} bytes are too few for a header`);
+    throw new RunError(`${source}: not a safetensors file: ${fileSizeBytes} bytes are too few for a header`);
   const length = new DataView(start.buffer, start.byteOffset).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES) || length > BigInt(fileSizeBytes - LENGTH_BYTES))
-    throw new WorkError(
+    throw new RunError(
       `${source}: not a safetensors file, or truncated: it states a header of ${length} bytes, the file has ${fileSizeBytes}`,
     );
   return Number(length);
@@ -97,12 +97,12 @@ function readMetadata(value: unknown, refuse: (reason: string) => never): Record
 /**
  * Checks a header against the file it stands in.
  * @param json the bytes between the length and the tensors
- * @throws WorkError naming `source` and the reason: bad JSON, a repeated name, an unknown type, a shape that disagrees with its
+ * @throws RunError naming `source` and the reason: bad JSON, a repeated name, an unknown type, a shape that disagrees with its
  *   bytes, ranges that overlap, leave a gap or do not end with the file.
  */
 export function parseHeader(json: Uint8Array, fileSizeBytes: number, source: string): SafetensorsHeader {
   const refuse = (reason: string): never => {
-    throw new WorkError(`${source}: damaged safetensors file: ${reason}`);
+    throw new RunError(`${source}: damaged safetensors file: ${reason}`);
   };
   let text = '';
   let parsed: unknown;
@@ -212,16 +212,16 @@ export function decodeTensor(dtype: SafetensorsDtype, bytes: Uint8Array): Float3
   }
 }
 
-/** A network computes with any bytes: what is damaged must not become an empty label map. @throws WorkError naming file and tensor */
+/** A network computes with any bytes: what is damaged must not become an empty label map. @throws RunError naming file and tensor */
 export function requireFinite(tensors: Iterable<NamedTensor>, file: string): void {
   for (const { name, data } of tensors) {
     const bad = data.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0)
-      throw new WorkError(`${file}: ${name} holds ${data[bad]} at index ${bad}: the file is damaged; restore it from a copy`);
+      throw new RunError(`${file}: ${name} holds ${data[bad]} at index ${bad}: the file is damaged; restore it from a copy`);
   }
 }
 
-/** Every tensor of a file in memory. @throws WorkError naming `source` and what is wrong with it */
+/** Every tensor of a file in memory. @throws RunError naming `source` and what is wrong with it */
 export function readTensors(bytes: Uint8Array, source: string): Map<string, NamedTensor> {
   const headerBytes = readHeaderLength(bytes.subarray(0, LENGTH_BYTES), bytes.length, source);
   const { tensors } = parseHeader(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + headerBytes), bytes.length, source);

@@ -5,7 +5,7 @@ import { type MemoryLimits, type ModelFiles, networkOfFiles, type TrainedNetwork
 import type { StageName } from '../apply/registration/stages.ts';
 import type { WorkOptions } from '../apply/work.ts';
 import { networkImage } from '../cohort/network-image.ts';
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import type { Program } from '../engine/graph.ts';
 import { voxelCount } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
@@ -111,8 +111,8 @@ class Compute {
     work: (model: Model<LoadedImage>, image: LoadedImage, options: WorkOptions) => Promise<Result>,
   ): Promise<Result & { seconds: number; backend: string }> {
     const { network, image } = this;
-    if (!network) throw new WorkError('no model yet: choose a model folder');
-    if (!image) throw new WorkError('no image yet: choose a NIfTI file');
+    if (!network) throw new RunError('no model yet: choose a model folder');
+    if (!image) throw new RunError('no image yet: choose a NIfTI file');
     this.aborter = new AbortController();
     const backend = await openBackend(name);
     const start = performance.now();
@@ -164,7 +164,7 @@ class Compute {
   /** Registers the second image to the first: centre on centre, affine, then deformable; the result is it on the first one's own grid. */
   async register(name: BackendName, onProgress: OnProgress): Promise<Registered> {
     const { moving } = this;
-    if (!moving) throw new WorkError('no second image yet: choose the NIfTI file to be registered to the first');
+    if (!moving) throw new RunError('no second image yet: choose the NIfTI file to be registered to the first');
     return this.applying(name, onProgress, async (model, fixed, options) => {
       const { warped, ncc, network } = await model.register(moving, fixed, options);
       return {

@@ -52,7 +52,7 @@ async function patients({ subjects, seed, onSubject, signal }: DemoTraining): Pr
   return volumes;
 }
 
-/** @throws WorkError where the backend fails, and the signal's reason once that aborts */
+/** @throws RunError where the backend fails, and the signal's reason once that aborts */
 export async function trainDemo(training: DemoTraining): Promise<void> {
   const { steps, width, seed, onStart, onStep, signal } = training;
   const backend = stoppable(training.backend, signal);

@@ -7,7 +7,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 
 const number = z.number().nullable().catch(null);
 const named = z.record(z.string(), number).catch({});
@@ -160,14 +160,14 @@ function json(text: string | undefined): unknown {
 
 /**
  * Reads the run in `folder`.
- * @throws WorkError where there is none
+ * @throws RunError where there is none
  */
 export async function readRun(folder: string): Promise<RunData> {
   const there = await stat(folder).catch(() => undefined);
-  if (!there?.isDirectory()) throw new WorkError(`${folder}: no such folder; expected a run of pretrain or train, its \`out\``);
+  if (!there?.isDirectory()) throw new RunError(`${folder}: no such folder; expected a run of pretrain or train, its \`out\``);
   const metrics = await readIfThere(join(folder, 'metrics.jsonl'));
   if (metrics === undefined)
-    throw new WorkError(
+    throw new RunError(
       `${folder}: no metrics.jsonl in it; expected a run of pretrain or train, its \`out\`, that has started training`,
     );
   const steps: StepRecord[] = [];

@@ -44,7 +44,7 @@ async function plotFiles(): Promise<{ plotScript: string; plotStyle: string }> {
 
 /**
  * Writes the report of a run; a report that is there is replaced.
- * @throws WorkError where there is no run, UsageError if `out` is a folder
+ * @throws RunError where there is no run, UsageError if `out` is a folder
  */
 export async function writeReport({ run: folder, program = 'gvsl', ...call }: ReportCall): Promise<ReportResult> {
   const data = await readRun(folder);

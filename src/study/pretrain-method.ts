@@ -1,5 +1,5 @@
 /** The pre-training of a study's method: made, gone on with, or taken over if it is the one that the study declares. */
-import { WorkError } from '../common/errors.ts';
+import { RunError } from '../common/errors.ts';
 import type { Progress } from '../common/progress.ts';
 import type { PretrainConfiguration } from '../methods/gvsl/configuration.ts';
 import { METHODS } from '../methods/registry.ts';
@@ -44,7 +44,7 @@ export async function pretrainMethod({ method, cohort, out, configuration, progr
     ...(signal ? { signal } : {}),
   });
   if (!result.finished)
-    throw new WorkError(
+    throw new RunError(
       `${out}: pre-training was stopped after step ${result.step} of ${configuration.steps}; run the same command to continue`,
     );
   return out;

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openCohort } from '../cohort/node/open-cohort.ts';
-import { UsageError, WorkError } from '../common/errors.ts';
+import { RunError, UsageError } from '../common/errors.ts';
 import { type Progress, SILENT } from '../common/progress.ts';
 import { version } from '../common/version.ts';
 import type { Task } from '../model/configuration.ts';
@@ -127,7 +127,7 @@ async function readResult(
   try {
     result = JSON.parse(text) as typeof result;
   } catch (error) {
-    throw new WorkError(`${join(folder, TEST_FILE)}: not JSON (${(error as Error).message}); delete ${folder} to train it again`);
+    throw new RunError(`${join(folder, TEST_FILE)}: not JSON (${(error as Error).message}); delete ${folder} to train it again`);
   }
   const { task, summary, subjects } = result;
   const record = await readRunRecord(folder);
@@ -156,7 +156,7 @@ async function modelOf({ study, out, progress, signal }: StudyCall, method: stri
 
 /**
  * Runs what is not done yet, in a folder that the caller has locked.
- * @throws UsageError if the folder holds another study's results; UsageError or WorkError of the first training that cannot go on; what is done
+ * @throws UsageError if the folder holds another study's results; UsageError or RunError of the first training that cannot go on; what is done
  *   stays done
  */
 export async function runStudy(call: StudyCall): Promise<StudyRunResult[]> {
@@ -167,8 +167,8 @@ export async function runStudy(call: StudyCall): Promise<StudyRunResult[]> {
   const cohort = await openCohort(study.cohort);
   const results: StudyRunResult[] = [];
   const startedMs = performance.now();
-  const stopped = (): WorkError =>
-    new WorkError(`stopped: ${results.length} of ${runs.length} trainings are done; run the same command to continue`);
+  const stopped = (): RunError =>
+    new RunError(`stopped: ${results.length} of ${runs.length} trainings are done; run the same command to continue`);
   for (const { name: method } of STUDY_METHODS.filter(({ name }) => study.methods.includes(name))) {
     const own = runs.filter((run) => run.method === method);
     if (signal?.aborted) throw stopped();

@@ -1,5 +1,5 @@
 /** The features that a network has of a prepared image. */
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { formatBytes } from '../../common/format-bytes.ts';
 import { stoppableSession } from '../../engine/stoppable.ts';
 import { type Geometry, toZyx, type Volume, voxelCount } from '../../geometry/volume.ts';
@@ -38,7 +38,7 @@ export async function embedPrepared(
   const bytes = 4 * voxelCount(size) * (channels + 4);
   const available = open.memory.results();
   if (bytes > available.bytes)
-    throw new WorkError(
+    throw new RunError(
       `${name}: its local features need ${formatBytes(bytes)}; available: ${formatBytes(available.bytes)} (${available.limit}). Crop the image`,
     );
   const session = stoppableSession(await open.session('features', window), signal);

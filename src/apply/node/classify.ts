@@ -44,7 +44,7 @@ const REPORT = 'classes.json';
 /**
  * Classifies images and writes classes.csv and classes.json. An image that cannot be read or prepared is listed in `failed`, and the others are
  * done.
- * @throws UsageError before anything is computed; WorkError if the model cannot be used, or nothing more can be computed or written
+ * @throws UsageError before anything is computed; RunError if the model cannot be used, or nothing more can be computed or written
  */
 export async function classifyImages(call: ClassifyCall): Promise<ClassifyReport> {
   return withNetwork(call, (open, progress) => classifyWith(open, progress, call));

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { readForNetwork } from '../../cohort/node/read-for-network.ts';
-import { UsageError, WorkError } from '../../common/errors.ts';
+import { RunError, UsageError } from '../../common/errors.ts';
 import type { Progress } from '../../common/progress.ts';
 import { toZyx } from '../../geometry/volume.ts';
 import { featurePicture } from '../../images/pictures/feature-picture.ts';
@@ -38,13 +38,13 @@ export interface EmbedReport {
 
 const FILES = ['features.safetensors', 'features.png'] as const;
 
-/** Writes features.safetensors and features.png. @throws UsageError or WorkError naming the input and why */
+/** Writes features.safetensors and features.png. @throws UsageError or RunError naming the input and why */
 export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
   return withNetwork(call, async (open, progress) => {
     requireDecoder(open.network);
     const plan = windowsFor(open.network, call);
     const { images, failed, warnings } = await inputImages([call.input], { series: call.series });
-    if (failed.length > 0) throw new WorkError(`${failed[0]!.path}: ${failed[0]!.reason}`);
+    if (failed.length > 0) throw new RunError(`${failed[0]!.path}: ${failed[0]!.reason}`);
     if (images.length > 1) throw new UsageError(`${call.input}: contains ${images.length} images; expected one`);
     return guardInputs([...filesOf(images), ...(await modelInputs(modelOf(call)))], () =>
       embedOne(call, open, progress, images[0]!, plan, warnings),

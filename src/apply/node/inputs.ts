@@ -4,7 +4,7 @@ import { basename, dirname, resolve, sep } from 'node:path';
 import type { Misfit } from '../../cohort/fitness.ts';
 import { caseName } from '../../cohort/node/table.ts';
 import { isRefused } from '../../cohort/reasons.ts';
-import { UsageError, WorkError } from '../../common/errors.ts';
+import { RunError, UsageError } from '../../common/errors.ts';
 import { findImages, type ImageSource, imageStem } from '../../images/node/find.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { type Input, isInside } from '../../platform/node/guard.ts';
@@ -73,7 +73,7 @@ async function ofPath(path: string, { series, out }: InputOptions): Promise<Foun
   // a folder that holds nothing but one patient's DICOM files
   if (direct.length > 0 && direct.length === images.length)
     return { images: [ofDicomFolder(path, direct, series)], failed: refused, warnings };
-  if (images.length + refused.length === 0) throw new WorkError(`${path}: no images in this folder`);
+  if (images.length + refused.length === 0) throw new RunError(`${path}: no images in this folder`);
   return {
     images: images.map((source) => {
       const stem = basename(resolve(source.path));

@@ -1,7 +1,7 @@
 /** Loading a trained model: images of its calls are files as well as volumes in memory. */
 import type { NetworkImage } from '../../cohort/network-image.ts';
 import { readForNetwork } from '../../cohort/node/read-for-network.ts';
-import { UsageError, WorkError } from '../../common/errors.ts';
+import { RunError, UsageError } from '../../common/errors.ts';
 import type { Volume } from '../../geometry/volume.ts';
 import type { ImageSource } from '../../images/node/find.ts';
 import { Model, prepareVolume } from '../model.ts';
@@ -23,7 +23,7 @@ export type ImageInput =
 
 async function sourceOf(path: string, series: string | undefined): Promise<ImageSource> {
   const { images, failed } = await inputImages([path], { series });
-  if (failed.length > 0) throw new WorkError(`${failed[0]!.path}: ${failed[0]!.reason}`);
+  if (failed.length > 0) throw new RunError(`${failed[0]!.path}: ${failed[0]!.reason}`);
   if (images.length > 1) throw new UsageError(`${path}: contains ${images.length} images; expected one`);
   return images[0]!.source;
 }
@@ -37,7 +37,7 @@ async function prepareImage(image: ImageInput, network: TrainedNetwork, name: st
 /**
  * Loads a model, to be closed by the caller.
  * @param pathOrRun a model folder, or a run of pre-training or training (its best state)
- * @throws WorkError for a model that is missing or damaged; UsageError for a backend that is not there, a modality that is missing or another
+ * @throws RunError for a model that is missing or damaged; UsageError for a backend that is not there, a modality that is missing or another
  * than the model's
  * @example
  * const model = await load('runs/segment');

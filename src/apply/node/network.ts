@@ -44,7 +44,7 @@ export interface ApplyCall extends OpenOptions, WindowOptions {
 
 /**
  * Reads the network of a folder or run.
- * @throws WorkError for a model that is missing or damaged; UsageError if the modality is missing or another than its own
+ * @throws RunError for a model that is missing or damaged; UsageError if the modality is missing or another than its own
  */
 export async function readNetwork(path: string, modality?: Modality): Promise<TrainedNetwork> {
   const folder = await resolveModel(path);

@@ -81,7 +81,7 @@ const probabilityName = (image: string, { code, name }: SegmentationTask['labels
 
 /**
  * Segments images. One that cannot be read, prepared or written in a format is listed in `failed`, and the others are done.
- * @throws UsageError before anything is computed; WorkError if the model cannot be used, or nothing more can be computed or written
+ * @throws UsageError before anything is computed; RunError if the model cannot be used, or nothing more can be computed or written
  */
 export async function segmentImages(call: SegmentCall): Promise<SegmentReport> {
   return withNetwork(call, (open, progress) => segmentWith(open, progress, call));

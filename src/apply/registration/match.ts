@@ -6,7 +6,7 @@
  * of a size that it never saw. Only if memory is too small even for that, smaller tiles.
  */
 
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { formatBytes } from '../../common/format-bytes.ts';
 import type { Backend } from '../../engine/backend.ts';
 import { type Affine, applyAffine } from '../../geometry/affine.ts';
@@ -55,7 +55,7 @@ const text = (size: Xyz): string => size.join(' x ');
  * Chooses how to run the network on volumes of these sizes.
  * @param available memory that may be taken, and what limits it
  * @param wantedSide side of tiles that the user asks for
- * @throws WorkError if nothing fits into memory, with what to do
+ * @throws RunError if nothing fits into memory, with what to do
  */
 export function planMatch(
   network: MatchingNetwork,
@@ -75,7 +75,7 @@ export function planMatch(
     try {
       return backend.memoryBytes(program);
     } catch (error) {
-      if (error instanceof WorkError) return Number.POSITIVE_INFINITY;
+      if (error instanceof RunError) return Number.POSITIVE_INFINITY;
       throw error;
     }
   };
@@ -91,7 +91,7 @@ export function planMatch(
   if (wantedSide !== undefined) {
     const plan = planOf([wantedSide, wantedSide, wantedSide], `tiles of ${wantedSide} requested`);
     if (plan.neededBytes <= limitBytes) return plan;
-    throw new WorkError(`\`tile\` ${wantedSide} needs ${needs(plan.neededBytes)}: choose smaller tiles, or omit it`);
+    throw new RunError(`\`tile\` ${wantedSide} needs ${needs(plan.neededBytes)}: choose smaller tiles, or omit it`);
   }
   const wholeBytes = needed(whole);
   if (wholeBytes <= limitBytes) return { ...planTiles(fixed, moving, whole), neededBytes: wholeBytes, reason: '' };
@@ -104,7 +104,7 @@ export function planMatch(
     const plan = planOf(size, reason);
     if (plan.neededBytes <= limitBytes) return plan;
   }
-  throw new WorkError(
+  throw new RunError(
     `not enough memory: ${reason}, and tiles of ${text(sizes.at(-1)!)} need ${needs(needed(sizes.at(-1)!))}. Free memory, or use a narrower model (one pre-trained with a smaller \`width\`)`,
   );
 }

@@ -5,7 +5,7 @@
  * foreground boxes on one another, since that is how training laid them. For scans of one frame (a follow-up, another sequence) it can start
  * from where the files say that the images lie.
  */
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { stoppable } from '../../engine/stoppable.ts';
 import type { Geometry, Volume } from '../../geometry/volume.ts';
 import { matchingNetwork, type OpenNetwork } from '../network.ts';
@@ -46,12 +46,12 @@ export interface MatchedImages {
   readonly warnings: readonly string[];
 }
 
-/** The moving image as the network sees it, on the fixed image's prepared grid. @throws WorkError if nothing of it lies there */
+/** The moving image as the network sees it, on the fixed image's prepared grid. @throws RunError if nothing of it lies there */
 function whereStored({ moving, fixed }: RegistrationRequest): Volume<Float32Array> {
   const identity: PhysicalMap = { affine: IDENTITY, residual: null };
   const grid = fixed.cropped.geometry;
   if (coveredShare(moving.grid, identity, grid) === 0)
-    throw new WorkError(
+    throw new RunError(
       `\`start\` stored: at their stored positions, ${moving.path} and ${fixed.path} do not overlap; omit it to start with aligned centres`,
     );
   return warpImage(moving.prepared, identity, grid, 0);
@@ -66,7 +66,7 @@ function angleBetweenDeg({ direction: a }: Geometry, { direction: b }: Geometry)
 /** Less is a scan's ordinary tilt. */
 const TURNED_DEG = 10;
 
-/** Matches two prepared images. @throws WorkError for images that lie apart, a network that cannot match, too little memory */
+/** Matches two prepared images. @throws RunError for images that lie apart, a network that cannot match, too little memory */
 export async function registerPrepared(open: OpenNetwork, request: RegistrationRequest): Promise<MatchedImages> {
   const { moving, fixed, start, tile, signal, onPlan, onTile } = request;
   const network = matchingNetwork(open.network);

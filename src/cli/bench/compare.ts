@@ -3,7 +3,7 @@
  * build and threads are the same, and even there they are partly weather.
  */
 import { readFile } from 'node:fs/promises';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import type { Machine } from './machine.ts';
 import type { Ratio } from './ratios.ts';
 import type { SuiteRow } from './suite.ts';
@@ -16,10 +16,10 @@ export interface Results {
   readonly ratios?: readonly Ratio[];
 }
 
-/** Earlier results. @throws WorkError for a file that holds none */
+/** Earlier results. @throws RunError for a file that holds none */
 export async function readResults(path: string): Promise<Results> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new WorkError(
+    throw new RunError(
       `${path}: ${error.code === 'ENOENT' ? 'no such file' : error.message}; expected results written by \`gvsl bench --out\``,
     );
   });
@@ -29,7 +29,7 @@ export async function readResults(path: string): Promise<Results> {
   } catch {
     // told below
   }
-  throw new WorkError(`${path}: expected results written by \`gvsl bench --out\``);
+  throw new RunError(`${path}: expected results written by \`gvsl bench --out\``);
 }
 
 export interface RatioChange {

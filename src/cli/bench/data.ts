@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import type { Progress } from '../../common/progress.ts';
 import { SILENT } from '../../common/progress.ts';
 import { randomStream } from '../../common/random.ts';
@@ -74,7 +74,7 @@ export async function measureData(patch: number, threads: number, progress: Prog
       progress: SILENT,
       signal,
     });
-    if (signal.aborted) throw new WorkError('stopped');
+    if (signal.aborted) throw new RunError('stopped');
     return { prepareVoxelsPerS, subjects: PHANTOMS.subjects, examplesPerS, patch, waitShare, trainingSteps, trainingPatch };
   } finally {
     await rm(folder, { recursive: true });

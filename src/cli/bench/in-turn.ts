@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import type { Progress } from '../../common/progress.ts';
 import type { CpuBuild } from '../../platform/node/cpu-host.ts';
 import { median } from './machine.ts';
@@ -56,7 +56,7 @@ export interface InTurn {
 /** `total` steps in two rounds, so that a machine that slows down slows both sides; one step is one round. */
 export const inTwoRounds = (total: number): number[] => [Math.ceil(total / 2), Math.floor(total / 2)].filter((n) => n > 0);
 
-/** What a subject of `gvsl bench`, run in a process of its own, measures. @throws WorkError with what it said last, if it fails or is stopped */
+/** What a subject of `gvsl bench`, run in a process of its own, measures. @throws RunError with what it said last, if it fails or is stopped */
 export async function ownProcess<Result>(what: string, args: readonly string[], signal: AbortSignal): Promise<Result> {
   try {
     const { stdout } = await run(process.execPath, [...process.execArgv, MAIN, 'bench', ...args, '--json'], {
@@ -65,9 +65,9 @@ export async function ownProcess<Result>(what: string, args: readonly string[], 
     });
     return JSON.parse(stdout) as Result;
   } catch (error) {
-    if (signal.aborted) throw new WorkError('stopped');
+    if (signal.aborted) throw new RunError('stopped');
     const { stderr = '' } = error as { stderr?: string };
-    throw new WorkError(
+    throw new RunError(
       `measuring ${what}: ${stderr.trim().split('\n').at(-1)?.replace('gvsl bench: ', '') || (error as Error).message}`,
     );
   }
@@ -110,7 +110,7 @@ export async function measureInTurn(configuration: Configuration, request: TurnR
         await measurePeer(python!, { kind, size, width, threads, steps, warmup: warmup + 1, device, amp: request.amp }, signal),
       );
     } catch (error) {
-      if (!(error instanceof WorkError) || signal.aborted) throw error;
+      if (!(error instanceof RunError) || signal.aborted) throw error;
       progress.say(`skipping PyTorch for ${kind} ${size}^3: ${error.message}`);
       theirs = undefined;
     }

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openCohort } from '../../cohort/node/open-cohort.ts';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import type { Progress } from '../../common/progress.ts';
 import type { Session } from '../../engine/backend.ts';
 import type { Zyx } from '../../geometry/volume.ts';
@@ -203,7 +203,7 @@ export async function measureLoop(request: LoopRequest, progress: Progress, sign
         },
         signal,
       });
-      if (signal.aborted) throw new WorkError('stopped');
+      if (signal.aborted) throw new RunError('stopped');
       return results;
     } finally {
       progress.stop();

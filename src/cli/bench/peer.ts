@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { elementCount } from '../../engine/graph.ts';
 import { scaledArchitecture } from '../../model/architecture.ts';
 import { parameterTable } from '../../model/parameters.ts';
@@ -33,16 +33,16 @@ export async function findPython(asked?: string, cuda = false): Promise<string |
     }
   }
   if (asked)
-    throw new WorkError(
+    throw new RunError(
       `--python ${asked}: cannot import torch${cuda ? ' or has no CUDA device' : ''}; name a Python that has PyTorch, or skip PyTorch with --no-peer`,
     );
   return undefined;
 }
 
-/** @throws WorkError if the peer is not the same network, by its number of parameters */
+/** @throws RunError if the peer is not the same network, by its number of parameters */
 export function checkPeer({ parameters }: Pick<PeerResult, 'parameters'>, width: number): void {
   const ours = parameterTable(scaledArchitecture(width)).parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  if (parameters !== ours) throw new WorkError(`${PEER_SCRIPT}: expected a network of ${ours} parameters, got ${parameters}`);
+  if (parameters !== ours) throw new RunError(`${PEER_SCRIPT}: expected a network of ${ours} parameters, got ${parameters}`);
 }
 
 export interface PeerRequest {
@@ -71,7 +71,7 @@ const environment = (threads: number): NodeJS.ProcessEnv => ({
 /** Windows that its forward pass takes at a time, their time shared: of one alone its convolutions may take a much slower way. */
 const WINDOWS = 2;
 
-/** One process of PyTorch. @throws WorkError with what it said last */
+/** One process of PyTorch. @throws RunError with what it said last */
 export async function measurePeer(python: string, request: PeerRequest, signal: AbortSignal): Promise<PeerResult> {
   const { kind, size, width, threads, steps, warmup, device, amp } = request;
   const numbers = { size, width, threads, steps, warmup, device };
@@ -93,9 +93,9 @@ export async function measurePeer(python: string, request: PeerRequest, signal: 
     );
     result = JSON.parse(stdout) as PeerResult;
   } catch (error) {
-    if (signal.aborted) throw new WorkError('stopped');
+    if (signal.aborted) throw new RunError('stopped');
     const { stderr = '' } = error as { stderr?: string };
-    throw new WorkError(`${python} ${PEER_SCRIPT} failed: ${stderr.trim().split('\n').at(-1) || (error as Error).message}`);
+    throw new RunError(`${python} ${PEER_SCRIPT} failed: ${stderr.trim().split('\n').at(-1) || (error as Error).message}`);
   }
   checkPeer(result, width);
   return result;

@@ -1,7 +1,7 @@
 /** Scans and a cohort to measure on, drawn for it. */
 import { join } from 'node:path';
 import { prepareCohort } from '../../cohort/node/prepare.ts';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import type { Progress } from '../../common/progress.ts';
 import { SILENT } from '../../common/progress.ts';
 import { writeImage } from '../../images/node/write.ts';
@@ -22,7 +22,7 @@ export async function drawScans(
   progress.say(`drawing ${subjects} scans`);
   let voxels = 0;
   for (let subject = 0; subject < subjects; subject++) {
-    if (signal.aborted) throw new WorkError('stopped');
+    if (signal.aborted) throw new RunError('stopped');
     const { image } = renderSubject({ kind: 'heart-ct', seed: 1, subject, spacingMm });
     voxels += image.data.length;
     await writeImage(join(folder, `scan_${subject}.nii.gz`), image);

@@ -88,7 +88,7 @@ export const programOf = (
         lossScaling,
       });
 
-/** @throws WorkError if it does not fit into memory, with what would */
+/** @throws RunError if it does not fit into memory, with what would */
 export function requireBenchMemory(backend: Backend, kind: Kind, size: number, width: number): void {
   const neededBytes = (patch: readonly number[], narrower: number): number =>
     backend.memoryBytes(programOf(kind, Math.max(...patch), narrower).program);

@@ -1,5 +1,5 @@
 /** The whole benchmark: rows of configurations in turn with PyTorch, the profile of one step, peaks of the machine, the data path. */
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import type { Progress } from '../../common/progress.ts';
 import { type CpuBuild, nodeCpuBackend } from '../../platform/node/cpu-host.ts';
 import type { DataResult } from './data.ts';
@@ -82,7 +82,7 @@ function misfit(build: CpuBuild, threads: number, [kind, size, width]: Plan[numb
     requireBenchMemory(nodeCpuBackend(threads, build), kind, size, width);
     return undefined;
   } catch (error) {
-    if (error instanceof WorkError) return error.message;
+    if (error instanceof RunError) return error.message;
     throw error;
   }
 }

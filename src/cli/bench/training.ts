@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openCohort } from '../../cohort/node/open-cohort.ts';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import type { Progress } from '../../common/progress.ts';
 import { trainingProgram } from '../../methods/gvsl/program.ts';
 import { stepOptions } from '../../methods/gvsl/step-options.ts';
@@ -84,7 +84,7 @@ function misfit({ build }: TrainingRequest, shape: LoopShape, threads: number): 
     );
     return undefined;
   } catch (error) {
-    if (error instanceof WorkError) return error.message;
+    if (error instanceof RunError) return error.message;
     throw error;
   }
 }
@@ -136,7 +136,7 @@ export async function measureTraining(request: TrainingRequest): Promise<Trainin
         for (const [i, place] of places.entries()) rounds[i]!.push(...(await measureOne(request, place, alone)));
       rows.push(...places.map(({ load, threads: count }, i) => ({ ...shape, threads: count, load, rounds: rounds[i]! })));
     }
-    if (alone && leftOut.length > 0) throw new WorkError(leftOut[0]!);
+    if (alone && leftOut.length > 0) throw new RunError(leftOut[0]!);
     const machine = describeMachine(build, Math.max(...threads));
     return { format: 'gvsl-bench-train', machine, command, rows, leftOut };
   } finally {

@@ -12,7 +12,7 @@ export function registerPage(program: Command): void {
     .option('--port <n>', 'port on 127.0.0.1; 0 for any free port', '8420')
     .addHelpText('after', '\nExample:\n  gvsl page\n\nStop it with Ctrl-C.');
   action(command, async ({ port }: { port: string }): Promise<CommandResult> => {
-    const { WorkError } = await import('../../common/errors.ts');
+    const { RunError } = await import('../../common/errors.ts');
     const { existsSync } = await import('node:fs');
     const { fileURLToPath } = await import('node:url');
     const { servePage } = await import('../../platform/node/page-server.ts');
@@ -21,7 +21,7 @@ export function registerPage(program: Command): void {
     const { wholeNumber } = await import('../numbers.ts');
     const number = wholeNumber('--port', port, 0, 65_535);
     const folder = fileURLToPath(new URL('../../page/', import.meta.url));
-    if (!existsSync(`${folder}index.html`)) throw new WorkError(`${folder}: the page is not built; run npm run build`);
+    if (!existsSync(`${folder}index.html`)) throw new RunError(`${folder}: the page is not built; run npm run build`);
     const signal = stopSignal('closing');
     const server = await servePage(folder, number);
     createProgress().say(`serving the page at ${server.url} (stop with Ctrl-C)`);

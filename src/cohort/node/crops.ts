@@ -3,7 +3,7 @@
  *
  * Parts of a crop outside the volume are zero. Crops may be read at the same time from one reader.
  */
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { HALF_VALUES } from '../../common/float16.ts';
 import { toZyx, type Zyx } from '../../geometry/volume.ts';
 import type { Cohort, Subject } from '../cohort.ts';
@@ -37,7 +37,7 @@ async function readBytes(file: NpyFile, start: Zyx, size: Zyx): Promise<Uint8Arr
     if (z % together === 0) {
       const position = file.dataOffset + (((firstZ + z) * height + firstY) * row + low) * width;
       const { bytesRead } = await file.handle.read(buffer, 0, buffer.length, position);
-      if (bytesRead !== buffer.length) throw new WorkError(`${file.path}: truncated while reading; prepare the cohort again`);
+      if (bytesRead !== buffer.length) throw new RunError(`${file.path}: truncated while reading; prepare the cohort again`);
     }
     for (let y = firstY; y < lastY; y++) {
       const from = (z % together) * stride + (y - firstY) * row * width;
@@ -63,12 +63,12 @@ async function openStored(path: string, subject: Subject, image: boolean): Promi
   const typeFits = (file.type === '<f2') === image;
   if (typeFits && file.shape.every((n, k) => n === expected[k])) return file;
   await file.handle.close();
-  throw new WorkError(
+  throw new RunError(
     `${path}: expected ${image ? '<f2' : 'whole numbers'} of shape (${expected.join(', ')}), got ${file.type} of shape (${file.shape.join(', ')}); prepare the cohort again`,
   );
 }
 
-/** Reads `size` voxels from voxel `start` (z, y, x; may reach outside) of a subject's image: intensities in [0, 1]. @throws WorkError naming the file */
+/** Reads `size` voxels from voxel `start` (z, y, x; may reach outside) of a subject's image: intensities in [0, 1]. @throws RunError naming the file */
 export async function readCrop(cohort: Cohort, subject: Subject, start: Zyx, size: Zyx): Promise<Float32Array<ArrayBuffer>> {
   const file = await openStored(imagePath(cohort.folder, subject), subject, true);
   try {
@@ -81,7 +81,7 @@ export async function readCrop(cohort: Cohort, subject: Subject, start: Zyx, siz
     }
     // prepare never writes such values, and one of them spoils whatever is computed from the crop
     if (!Number.isFinite(sum))
-      throw new WorkError(
+      throw new RunError(
         `${file.path}: holds ${out.find((value) => !Number.isFinite(value))}: the file is damaged; prepare the cohort again`,
       );
     return out;
@@ -90,7 +90,7 @@ export async function readCrop(cohort: Cohort, subject: Subject, start: Zyx, siz
   }
 }
 
-/** The same for the label map, codes as they are; null if the subject has none. @throws WorkError naming the file */
+/** The same for the label map, codes as they are; null if the subject has none. @throws RunError naming the file */
 export async function readLabelCrop(cohort: Cohort, subject: Subject, start: Zyx, size: Zyx): Promise<LabelArray | null> {
   if (subject.labelSource === null) return null;
   const file = await openStored(labelPath(cohort.folder, subject), subject, false);

@@ -13,7 +13,7 @@ import type { FoundSubjects, Search } from './subject-task.ts';
 /**
  * @param source a folder, or MONAI's datalist
  * @param modality what the cohort is to be of; null to find images of any
- * @throws WorkError if the folder cannot be listed, its dataset.json or the datalist cannot be read, or that has an image twice
+ * @throws RunError if the folder cannot be listed, its dataset.json or the datalist cannot be read, or that has an image twice
  */
 export async function findSubjects(
   source: string,

@@ -1,5 +1,5 @@
 /** The codes of a label map: checked, counted, and stored in the smallest type that holds them. */
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import type { VoxelArray, Xyz } from '../../geometry/volume.ts';
 import type { LabelArray } from '../reader.ts';
 import type { NpyType } from './npy.ts';
@@ -38,7 +38,7 @@ function placesOf(data: VoxelArray, bad: (value: number) => boolean, size: Xyz):
 
 /**
  * Checks the values of a label map.
- * @throws WorkError, without the file's name, that says which value is no code, in how many voxels and where the first is
+ * @throws RunError, without the file's name, that says which value is no code, in how many voxels and where the first is
  */
 export function labelValues(data: VoxelArray, size: Xyz): LabelValues {
   const values = new Set<number>();
@@ -53,21 +53,21 @@ export function labelValues(data: VoxelArray, size: Xyz): LabelValues {
     const near = Math.round(value);
     const most = Math.min(0.01, Math.max(TOLERANCE, ROUNDING * Math.abs(value)));
     if (!(Math.abs(value - near) <= most))
-      throw new WorkError(
+      throw new RunError(
         `not a label map: the value ${data instanceof Float32Array ? +value.toPrecision(7) : value} (${placesOf(data, (v) => Object.is(v, value), size)}); expected whole numbers (to ${TOLERANCE})`,
       );
     if (near < LOWEST || near > HIGHEST)
-      throw new WorkError(
+      throw new RunError(
         `the label code ${value} (${placesOf(data, (v) => v === value, size)}) cannot be stored; expected codes from ${LOWEST} to ${HIGHEST}`,
       );
     if (near !== value) isWhole = false;
     values.add(value);
-    if (values.size > MAX_CODES) throw new WorkError(`not a label map: more than ${MAX_CODES} different values, as images have`);
+    if (values.size > MAX_CODES) throw new RunError(`not a label map: more than ${MAX_CODES} different values, as images have`);
   }
   const codes = [...new Set([...values].map((value) => Math.round(value) + 0))].sort((a, b) => a - b);
   const [low = 0, high = 0] = [codes[0], codes.at(-1)];
   if (low < 0 && high > HIGHEST_SIGNED)
-    throw new WorkError(
+    throw new RunError(
       `the label codes ${low} and ${high} (${placesOf(data, (v) => v > HIGHEST_SIGNED, size)}) cannot be stored together; with negative codes, the maximum is ${HIGHEST_SIGNED}`,
     );
   if (isWhole) return { codes, rounded: { voxels: 0, most: 0 }, data };

@@ -1,7 +1,7 @@
 /** Landmarks from 3D Slicer's markups files (`.mrk.json`): named points beside an image. */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { parseJson } from '../../common/json.ts';
 import { endsBatch, machineError } from '../../platform/node/machine.ts';
 import type { Landmark } from '../cohort.ts';
@@ -17,26 +17,26 @@ const markups = z.object({
   ),
 });
 
-/** Reads the points of all markups in the file, in LPS millimetres. @throws WorkError naming the file and what is wrong in it */
+/** Reads the points of all markups in the file, in LPS millimetres. @throws RunError naming the file and what is wrong in it */
 export async function readLandmarks(path: string): Promise<Landmark[]> {
   let json: unknown;
   try {
     json = parseJson(await readFile(path, 'utf8'));
   } catch (error) {
     if (endsBatch(error)) throw machineError(path, error);
-    throw new WorkError(`${path}: not a landmark file (${(error as Error).message}); expected 3D Slicer markups JSON`);
+    throw new RunError(`${path}: not a landmark file (${(error as Error).message}); expected 3D Slicer markups JSON`);
   }
   const parsed = markups.safeParse(json);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    throw new WorkError(`${path}: ${issue.path.join('.')}: ${issue.message}; expected 3D Slicer markups JSON`);
+    throw new RunError(`${path}: ${issue.path.join('.')}: ${issue.message}; expected 3D Slicer markups JSON`);
   }
   return parsed.data.markups.flatMap(({ coordinateSystem = 'LPS', coordinateUnits = 'mm', controlPoints }) => {
     // Slicer wrote numbers for the frames in early versions: 0 RAS, 1 LPS
     const ras = coordinateSystem === 'RAS' || coordinateSystem === '0';
     if (!ras && coordinateSystem !== 'LPS' && coordinateSystem !== '1')
-      throw new WorkError(`${path}: coordinateSystem is ${coordinateSystem}, expected LPS or RAS`);
-    if (coordinateUnits !== 'mm') throw new WorkError(`${path}: coordinateUnits is ${coordinateUnits}, expected mm`);
+      throw new RunError(`${path}: coordinateSystem is ${coordinateSystem}, expected LPS or RAS`);
+    if (coordinateUnits !== 'mm') throw new RunError(`${path}: coordinateUnits is ${coordinateUnits}, expected mm`);
     return controlPoints
       .filter((p) => p.positionStatus === undefined || p.positionStatus === 'defined')
       .map(({ label, position: [x, y, z] }) => ({

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { npyHeader, openNpy } from './npy.ts';
 
 let folder = '';
@@ -60,7 +60,7 @@ describe('npy', () => {
     const path = join(folder, 'a.npy');
     await writeFile(path, bytes);
     const failure = await openNpy(path).catch((error: unknown) => error);
-    expect(failure).toBeInstanceOf(WorkError);
+    expect(failure).toBeInstanceOf(RunError);
     expect((failure as Error).message).toContain(path);
     expect((failure as Error).message).toContain(reason);
   });

@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
 
@@ -38,16 +38,16 @@ export interface NpyFile {
   readonly handle: FileHandle;
 }
 
-/** Opens a three-dimensional .npy file and checks its header against the file's length. @throws WorkError naming the file and what is wrong */
+/** Opens a three-dimensional .npy file and checks its header against the file's length. @throws RunError naming the file and what is wrong */
 export async function openNpy(path: string): Promise<NpyFile> {
-  const refuse = (why: string): WorkError => new WorkError(`${path}: ${why}; prepare the cohort again`);
+  const refuse = (why: string): RunError => new RunError(`${path}: ${why}; prepare the cohort again`);
   let handle: FileHandle;
   try {
     // opening a pipe would wait for somebody to write into it
     if (!(await stat(path)).isFile()) throw refuse('not a file');
     handle = await open(path, constants.O_RDONLY);
   } catch (error) {
-    if (error instanceof WorkError) throw error;
+    if (error instanceof RunError) throw error;
     throw isMachineTrouble(error) ? machineError(path, error) : refuse(`cannot be opened (${(error as Error).message})`);
   }
   try {

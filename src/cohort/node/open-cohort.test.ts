@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { cornerDistanceMm } from '../../geometry/affine.ts';
 import type { Geometry, Volume, Xyz, Zyx } from '../../geometry/volume.ts';
 import { writeImage } from '../../images/node/write.ts';
@@ -197,7 +197,7 @@ describe('an nnU-Net folder', () => {
     truncateSync(imagePath(damaged, a), 1000);
     await expect(readWhole(opened, a)).rejects.toThrow(/a\.npy: 1000 bytes, but its header says .*truncated/);
     writeFileSync(imagePath(damaged, b), 'junk');
-    await expect(readWhole(opened, b)).rejects.toThrow(WorkError);
+    await expect(readWhole(opened, b)).rejects.toThrow(RunError);
     rmSync(imagePath(damaged, c));
     await expect(readWhole(opened, c)).rejects.toThrow(/c\.npy: cannot be opened/);
     mkdirSync(imagePath(damaged, c));

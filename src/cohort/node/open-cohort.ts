@@ -1,28 +1,28 @@
 /** Opening a prepared cohort, and where its files lie. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { type Cohort, cohortSchema, type Subject } from '../cohort.ts';
 
-/** Opens the cohort in `folder`. @throws WorkError naming cohort.json and the first thing in it that is wrong */
+/** Opens the cohort in `folder`. @throws RunError naming cohort.json and the first thing in it that is wrong */
 export async function openCohort(folder: string): Promise<Cohort> {
   const path = join(folder, 'cohort.json');
   const there = await stat(folder).catch(() => undefined);
-  if (!there?.isDirectory()) throw new WorkError(`${folder}: no such folder; expected a cohort made by gvsl prepare`);
+  if (!there?.isDirectory()) throw new RunError(`${folder}: no such folder; expected a cohort made by gvsl prepare`);
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
-    throw new WorkError(`${folder}: no cohort.json in it; make the cohort with gvsl prepare SOURCE ${folder} --modality ct|mr`);
+    throw new RunError(`${folder}: no cohort.json in it; make the cohort with gvsl prepare SOURCE ${folder} --modality ct|mr`);
   });
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new WorkError(`${path}: not JSON (${(error as Error).message}); prepare the cohort again`);
+    throw new RunError(`${path}: not JSON (${(error as Error).message}); prepare the cohort again`);
   }
   const parsed = cohortSchema.safeParse(json);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    throw new WorkError(`${path}: ${issue.path.join('.') || 'document'}: ${issue.message}; prepare the cohort again`);
+    throw new RunError(`${path}: ${issue.path.join('.') || 'document'}: ${issue.message}; prepare the cohort again`);
   }
   const { options, subjects, problems } = parsed.data;
   return { folder, options, subjects, problems };

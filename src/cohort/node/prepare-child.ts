@@ -1,5 +1,5 @@
 /** A process that prepares subjects for `prepare`: it gets a task, answers with a record or with what is wrong, and waits for the next. */
-import { MachineError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError } from '../../common/errors.ts';
 import { defectText, systemError } from '../../platform/node/machine.ts';
 import type { Misfit } from '../fitness.ts';
 import { MisfitError } from '../prepare-image.ts';
@@ -40,7 +40,7 @@ process.on('message', async ({ task, options, allow, out }: ChildTask) => {
 function answerFor(error: unknown, path: string): ChildAnswer {
   if (error instanceof MisfitError) return { misfit: error.misfit };
   if (error instanceof MachineError) return { machine: error.message, code: error.code };
-  if (error instanceof WorkError) return { refused: error.message };
+  if (error instanceof RunError) return { refused: error.message };
   const known = systemError(error, path);
   if (known) return known instanceof MachineError ? { machine: known.message, code: known.code } : { refused: known.message };
   return { failed: defectText(error) };

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { MachineError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError } from '../../common/errors.ts';
 import { toHalves } from '../../common/float16.ts';
 import { cropPad } from '../../geometry/crop.ts';
 import { orientationCode, reorientToRas } from '../../geometry/orientation.ts';
@@ -97,7 +97,7 @@ export async function findRecord(
 /**
  * Prepares one subject into the folder `out`.
  * @param allow reasons for which an image would not be taken, but is
- * @throws WorkError that names the file and why it is refused, MisfitError for a reason that could be allowed, MachineError
+ * @throws RunError that names the file and why it is refused, MisfitError for a reason that could be allowed, MachineError
  */
 export async function prepareSubject(
   task: SubjectTask,
@@ -224,8 +224,8 @@ async function readChannel(
   try {
     return await readImage(image, { onPlane, ...(channel === undefined ? {} : { channel }) });
   } catch (error) {
-    if (!channelNames || !(error instanceof WorkError) || !error.message.includes('`channel` N')) throw error;
-    throw new WorkError(`${error.message}: ${describeChannels(channelNames)}`);
+    if (!channelNames || !(error instanceof RunError) || !error.message.includes('`channel` N')) throw error;
+    throw new RunError(`${error.message}: ${describeChannels(channelNames)}`);
   }
 }
 
@@ -248,7 +248,7 @@ async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: strin
       const volume = reorientToRas({ geometry: read.geometry, data });
       const difference = gridDifference(volume.geometry, imageGrid);
       if (difference)
-        throw new WorkError(
+        throw new RunError(
           `${path}: on a different grid than its image ${task.image.path}: ${difference}; resample it to the image`,
         );
       if (first) {
@@ -261,7 +261,7 @@ async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: strin
           `label map ${path}: ${rounded.voxels} voxels were not whole numbers (off by at most ${+rounded.most.toPrecision(2)}): rounded`,
         );
     } catch (error) {
-      if (task.labelsAreCertain || !(error instanceof WorkError) || error instanceof MachineError) throw error;
+      if (task.labelsAreCertain || !(error instanceof RunError) || error instanceof MachineError) throw error;
       problems.push(`prepared without its label map: ${error.message}`);
     }
   }
@@ -270,12 +270,12 @@ async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: strin
   return { ...first, notLabels };
 }
 
-/** @throws WorkError naming the file and the value that is no code */
+/** @throws RunError naming the file and the value that is no code */
 function valuesOf(path: string, { data, geometry }: Volume): LabelValues {
   try {
     return labelValues(data, geometry.size);
   } catch (error) {
-    if (error instanceof WorkError) throw new WorkError(`${path}: ${error.message}`);
+    if (error instanceof RunError) throw new RunError(`${path}: ${error.message}`);
     throw error;
   }
 }

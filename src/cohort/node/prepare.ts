@@ -6,7 +6,7 @@
  */
 import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { MachineError, UsageError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError, UsageError } from '../../common/errors.ts';
 import { type Progress, SILENT } from '../../common/progress.ts';
 import { isStaleTemp, makeFolder, removeLeftOvers, writeFileAtomic } from '../../platform/node/files.ts';
 import { isInside } from '../../platform/node/guard.ts';
@@ -55,7 +55,7 @@ const BYTES_PER_WORKER = 3 * 2 ** 30;
 
 /**
  * Prepares every image of `source` into the folder `out`. One call at a time: `out` is locked.
- * @throws UsageError for folders that cannot be meant, WorkError if there is no image, another process prepares there or the call was
+ * @throws UsageError for folders that cannot be meant, RunError if there is no image, another process prepares there or the call was
  * stopped, MachineError if the disk is full or the like: what is prepared by then stays, and the same call goes on from there
  */
 export async function prepareCohort(call: PrepareCall): Promise<PrepareReport> {
@@ -72,13 +72,13 @@ export async function prepareCohort(call: PrepareCall): Promise<PrepareReport> {
   }
 }
 
-function nothingFound(source: string, { problems, unmatched }: FoundSubjects, { match }: Selection): WorkError {
+function nothingFound(source: string, { problems, unmatched }: FoundSubjects, { match }: Selection): RunError {
   const counts = [
     ...(unmatched > 0 ? [`${unmatched} that do not match \`match\` ${match.join(' ')}`] : []),
     ...countedProblems(problems),
   ];
   const [first] = problems;
-  return new WorkError(
+  return new RunError(
     `${source}: no images to prepare${counts.length > 0 ? `: ${counts.join(', ')}` : ' in this folder'}${first ? `; the first: ${first.source}: ${first.message}` : ''}`,
   );
 }
@@ -170,7 +170,7 @@ async function prepareFound(
             progress.advance(1, task.id);
           } catch (error) {
             if (stopped) return;
-            if (!(error instanceof WorkError) || error instanceof MachineError) throw error;
+            if (!(error instanceof RunError) || error instanceof MachineError) throw error;
             const problem = problemOf(task.image.path, error);
             finished++;
             problems.push(problem);
@@ -196,7 +196,7 @@ async function prepareFound(
   }
   if (signal?.aborted) {
     for (const folder of folders) await removeLeftOvers(folder);
-    throw new WorkError(`stopped: ${records.size} of ${total} images are prepared; run the same command to continue`);
+    throw new RunError(`stopped: ${records.size} of ${total} images are prepared; run the same command to continue`);
   }
 
   // in the order of the source, whichever worker was quicker
@@ -227,7 +227,7 @@ async function prepareFound(
 }
 
 /** A source that could not be prepared. */
-function problemOf(source: string, error: WorkError): CohortProblem {
+function problemOf(source: string, error: RunError): CohortProblem {
   if (error instanceof MisfitError) return problemOfMisfit(source, error.misfit);
   return { source, kind: 'refused', message: error.message.replace(`${source}: `, '') };
 }
@@ -245,7 +245,7 @@ function mixedContrasts(tasks: readonly SubjectTask[], records: ReadonlyMap<stri
 
 async function checkFolders(source: string, out: string): Promise<void> {
   const facts = await stat(source).catch(() => undefined);
-  if (!facts) throw new WorkError(`${source}: no such folder; expected a folder of images`);
+  if (!facts) throw new RunError(`${source}: no such folder; expected a folder of images`);
   const isList = /\.json$/i.test(source) && facts.isFile();
   if (!facts.isDirectory() && !isList)
     throw new UsageError(

@@ -6,7 +6,7 @@ import { type NetworkImage, networkImage } from '../network-image.ts';
 import { Preparation } from '../prepare-image.ts';
 import type { PrepareOptions } from '../prepare-options.ts';
 
-/** Reads and prepares an image, of several channels the one that is named (from 0): see `networkImage`. @throws WorkError naming the file and why it is refused */
+/** Reads and prepares an image, of several channels the one that is named (from 0): see `networkImage`. @throws RunError naming the file and why it is refused */
 export async function readForNetwork(
   source: string | ImageSource,
   options: PrepareOptions,

@@ -15,7 +15,7 @@ export interface Table {
   readonly rows: readonly TableRow[];
 }
 
-/** Reads a CSV file. @throws UsageError naming the file and what is wrong with it; WorkError if it cannot be read */
+/** Reads a CSV file. @throws UsageError naming the file and what is wrong with it; RunError if it cannot be read */
 export async function readTable(path: string): Promise<Table> {
   let text: string;
   try {

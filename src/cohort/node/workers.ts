@@ -7,7 +7,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { MachineError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError } from '../../common/errors.ts';
 
 import { MisfitError } from '../prepare-image.ts';
 import type { PrepareOptions } from '../prepare-options.ts';
@@ -17,7 +17,7 @@ import { prepareSubject, type SubjectRecord } from './prepare-subject.ts';
 import type { SubjectTask } from './subject-task.ts';
 
 export interface SubjectWorker {
-  /** @throws WorkError that names the file and why it is refused, MisfitError, MachineError */
+  /** @throws RunError that names the file and why it is refused, MisfitError, MachineError */
   prepare(task: SubjectTask): Promise<SubjectRecord>;
   /** Ends its process; resolves when it is gone. */
   stop(): Promise<void>;
@@ -42,7 +42,7 @@ export function startWorker(options: PrepareOptions, allow: readonly Reason[], o
         child.on('error', () => {});
       }
       const current = child;
-      const failed = (why: string): WorkError => new WorkError(`${task.image.path}: ${why}`);
+      const failed = (why: string): RunError => new RunError(`${task.image.path}: ${why}`);
       return new Promise<SubjectRecord>((resolve, reject) => {
         const finish = (settle: () => void, alive: boolean): void => {
           clearTimeout(timer);
@@ -60,7 +60,7 @@ export function startWorker(options: PrepareOptions, allow: readonly Reason[], o
         );
         const onMessage = (answer: ChildAnswer): void => {
           if ('record' in answer) finish(() => resolve(answer.record), true);
-          else if ('refused' in answer) finish(() => reject(new WorkError(answer.refused)), true);
+          else if ('refused' in answer) finish(() => reject(new RunError(answer.refused)), true);
           else if ('misfit' in answer) finish(() => reject(new MisfitError(task.image.path, answer.misfit)), true);
           else if ('machine' in answer) finish(() => reject(new MachineError(answer.machine, answer.code)), true);
           else finish(() => reject(failed(answer.failed)), true);

@@ -4,7 +4,7 @@
  * RLE, lossless and 12-bit JPEG (jpeg.ts) are written here; JPEG of 8 bits, JPEG-LS, JPEG 2000 and HTJ2K are WebAssembly builds of
  * libjpeg-turbo, CharLS, OpenJPEG and OpenJPH, each loaded when the first frame needs it.
  */
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { decodeJpegFrame, jpegFrame } from './jpeg.ts';
 
 /** What a frame must decode to. */
@@ -47,12 +47,12 @@ const REFUSED: readonly (readonly [RegExp, string])[] = [
   [/^1\.2\.840\.10008\.1\.2\.4\.(5[2-6]|5[89]|6\d)$/, 'a retired form of JPEG'],
 ];
 
-/** The decoder of a transfer syntax. @throws WorkError for one that is not read here */
+/** The decoder of a transfer syntax. @throws RunError for one that is not read here */
 export function decoderOf(transferSyntax: string): FrameDecoder {
   const decoder = DECODERS[transferSyntax];
   if (decoder) return transferSyntax.startsWith(JPEG) ? whole(decoder) : decoder;
   const name = REFUSED.find(([pattern]) => pattern.test(transferSyntax))?.[1];
-  throw new WorkError(
+  throw new RunError(
     `its pixel compression is not supported (transfer syntax ${transferSyntax}${name ? `: ${name}` : ''}); decompress it first, for example with gdcmconv --raw`,
   );
 }
@@ -69,7 +69,7 @@ const whole =
     if (bytes.length > 24 && view.getUint32(0) === 0xff4fff51) {
       const [width, height] = [view.getUint32(8) - view.getUint32(16), view.getUint32(12) - view.getUint32(20)];
       if (width !== shape.columns || height !== shape.rows)
-        throw new WorkError(
+        throw new RunError(
           `a JPEG 2000 frame has ${width} x ${height} pixels, its header states ${shape.columns} x ${shape.rows}: damaged`,
         );
     }
@@ -77,7 +77,7 @@ const whole =
       if (bytes[at] === 0xff && bytes[at + 1] === 0xd9) return decode(bytes, shape);
       if (bytes[at + 1] !== 0 && bytes[at + 1] !== 0xff) break;
     }
-    throw new WorkError('a compressed frame has no end marker: truncated');
+    throw new RunError('a compressed frame has no end marker: truncated');
   };
 
 /** A decoder of the family that cornerstone builds: one module, made again after a failure (an aborted one answers no more). */
@@ -90,7 +90,7 @@ function emscripten(
     module ??= load().then(
       ({ default: factory }) => (typeof factory === 'function' ? factory : factory.default)(quiet()),
       (error) => {
-        throw new WorkError(`the decoder of its compressed frames cannot be loaded${reasonOf(error)}: install gvsl again`);
+        throw new RunError(`the decoder of its compressed frames cannot be loaded${reasonOf(error)}: install gvsl again`);
       },
     );
     let decoder: EmscriptenDecoder | undefined;
@@ -100,7 +100,7 @@ function emscripten(
       decoder.decode();
       const { width, height, bitsPerSample, componentCount } = decoder.getFrameInfo();
       if (width !== shape.columns || height !== shape.rows || componentCount !== 1)
-        throw new WorkError(
+        throw new RunError(
           `a compressed frame has ${width} x ${height} pixels of ${componentCount} values, its header states ${shape.columns} x ${shape.rows} of 1`,
         );
       // a view of the module's memory, which the next frame reuses
@@ -108,9 +108,9 @@ function emscripten(
       if (bitsPerSample <= 8) return decoded;
       return bitsPerSample <= 16 ? new Uint16Array(decoded.buffer) : new Uint32Array(decoded.buffer);
     } catch (error) {
-      if (error instanceof WorkError) throw error;
+      if (error instanceof RunError) throw error;
       module = undefined;
-      throw new WorkError(`a compressed frame cannot be decoded: damaged or truncated${reasonOf(error)}`);
+      throw new RunError(`a compressed frame cannot be decoded: damaged or truncated${reasonOf(error)}`);
     } finally {
       try {
         decoder?.delete();
@@ -132,12 +132,12 @@ const libjpeg = emscripten('JPEGDecoder', () => import('@cornerstonejs/codec-lib
 async function decodeJpeg(bytes: Uint8Array, shape: FrameShape): Promise<FrameSamples> {
   const { process, precision, width, height, components } = jpegFrame(bytes);
   if (width !== shape.columns || height !== shape.rows || components !== 1)
-    throw new WorkError(
+    throw new RunError(
       `a JPEG frame has ${width} x ${height} pixels of ${components} values, its header states ${shape.columns} x ${shape.rows} of 1`,
     );
   if (process === 3 || (process <= 1 && precision === 12)) return decodeJpegFrame(bytes);
   if (precision === 8 && process <= 2) return libjpeg(bytes, shape);
-  throw new WorkError(
+  throw new RunError(
     `a JPEG frame of process ${process} with ${precision} bits, which is not supported; decompress it first, for example with gdcmconv --raw`,
   );
 }
@@ -145,20 +145,20 @@ async function decodeJpeg(bytes: Uint8Array, shape: FrameShape): Promise<FrameSa
 /** RLE of PS3.5 annex G: one PackBits segment a byte plane, the most significant first. */
 function decodeRle(bytes: Uint8Array, { rows, columns, bitsAllocated }: FrameShape): FrameSamples {
   const width = bitsAllocated / 8;
-  if (width !== 1 && width !== 2 && width !== 4) throw new WorkError(`RLE of ${bitsAllocated} bits, expected 8, 16 or 32`);
-  if (bytes.length < 64) throw new WorkError('an RLE frame is shorter than its header: truncated');
+  if (width !== 1 && width !== 2 && width !== 4) throw new RunError(`RLE of ${bitsAllocated} bits, expected 8, 16 or 32`);
+  if (bytes.length < 64) throw new RunError('an RLE frame is shorter than its header: truncated');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const segments = view.getUint32(0, true);
-  if (segments !== width) throw new WorkError(`an RLE frame has ${segments} segments, expected ${width}: damaged`);
+  if (segments !== width) throw new RunError(`an RLE frame has ${segments} segments, expected ${width}: damaged`);
   const pixels = rows * columns;
   // two bytes give at most 128
   if (pixels * width > bytes.length * 64)
-    throw new WorkError(`an RLE frame of ${bytes.length} bytes cannot hold ${pixels} pixels: truncated`);
+    throw new RunError(`an RLE frame of ${bytes.length} bytes cannot hold ${pixels} pixels: truncated`);
   const out = new Uint8Array(pixels * width);
   for (let segment = 0; segment < segments; segment++) {
     const begin = view.getUint32(4 + 4 * segment, true);
     const end = segment + 1 < segments ? view.getUint32(8 + 4 * segment, true) : bytes.length;
-    if (begin < 64 || end > bytes.length || begin > end) throw new WorkError('an RLE frame points outside itself: damaged');
+    if (begin < 64 || end > bytes.length || begin > end) throw new RunError('an RLE frame points outside itself: damaged');
     // little-endian samples: the most significant byte is the last
     let to = width - 1 - segment;
     let at = begin;
@@ -173,7 +173,7 @@ function decodeRle(bytes: Uint8Array, { rows, columns, bitsAllocated }: FrameSha
       at += code < 128 ? code + 1 : 1;
       written += count;
     }
-    if (written < pixels) throw new WorkError(`an RLE frame holds ${written} of ${pixels} pixels: truncated`);
+    if (written < pixels) throw new RunError(`an RLE frame holds ${written} of ${pixels} pixels: truncated`);
   }
   return width === 1 ? out : width === 2 ? new Uint16Array(out.buffer) : new Uint32Array(out.buffer);
 }

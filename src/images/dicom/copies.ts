@@ -1,5 +1,5 @@
 /** Files that are copies of one another count once. */
-import { MachineError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError } from '../../common/errors.ts';
 import type { DicomFile } from './frames.ts';
 import { storedFrames } from './pixels.ts';
 import type { RandomAccess } from './random-access.ts';
@@ -39,7 +39,7 @@ async function areCopies(a: DicomFile, b: DicomFile, open: Open): Promise<boolea
     return await haveSamePixels(a, b, open);
   } catch (error) {
     // what cannot be decoded is said when it is read
-    if (error instanceof WorkError && !(error instanceof MachineError)) return false;
+    if (error instanceof RunError && !(error instanceof MachineError)) return false;
     throw error;
   }
 }

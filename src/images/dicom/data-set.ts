@@ -6,7 +6,7 @@
  */
 import dicomParser, { type ByteArrayParser, type ByteStream, type DataSet } from 'dicom-parser';
 import { Inflate } from 'fflate';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { joinBytes } from '../bytes.ts';
 import { inMemory, type RandomAccess } from './random-access.ts';
 
@@ -79,9 +79,9 @@ function encodingAt(bytes: Uint8Array, at: number): Encoding | null {
 /** True if a file that begins with these bytes (SNIFFED_BYTES of them) is DICOM, by its preamble or, without one, by its first element. */
 export const looksLikeDicom = (bytes: Uint8Array): boolean => hasPreamble(bytes) || encodingAt(bytes, 0) !== null;
 
-/** @throws WorkError with the reason, without the file's name */
+/** @throws RunError with the reason, without the file's name */
 export async function readDataSet(source: RandomAccess): Promise<DicomDataSet> {
-  if (source.size === 0) throw new WorkError('it is empty (0 bytes)');
+  if (source.size === 0) throw new RunError('it is empty (0 bytes)');
   for (let length = FIRST_READ_BYTES; ; length *= 8) {
     const bytes = await source.read(0, Math.min(length, source.size));
     const whole = length >= source.size;
@@ -90,7 +90,7 @@ export async function readDataSet(source: RandomAccess): Promise<DicomDataSet> {
       const all = await source.read(0, source.size);
       const inner = inMemory(source.path, inflate(all.subarray(meta.end)));
       const parsed = parse(await inner.read(0, inner.size), 0, { explicit: true, bigEndian: false });
-      if ('damage' in parsed) throw new WorkError(`not DICOM, or damaged (${parsed.damage})`);
+      if ('damage' in parsed) throw new RunError(`not DICOM, or damaged (${parsed.damage})`);
       return { ...parsed, transferSyntax: DEFLATED, bigEndian: false, source: inner };
     }
     // a wrong statement about implicit and explicit is common, and the first element shows which holds
@@ -99,7 +99,7 @@ export async function readDataSet(source: RandomAccess): Promise<DicomDataSet> {
     const transferSyntax = meta.transferSyntax ?? (encoding.bigEndian ? BIG_ENDIAN : encoding.explicit ? EXPLICIT : IMPLICIT);
     const parsed = parse(bytes, meta.end, encoding);
     if (('damage' in parsed || !parsed.pixels) && !whole) continue;
-    if ('damage' in parsed) throw new WorkError(`not DICOM, or damaged (${parsed.damage})`);
+    if ('damage' in parsed) throw new RunError(`not DICOM, or damaged (${parsed.damage})`);
     return { ...parsed, transferSyntax, bigEndian: encoding.bigEndian, source };
   }
 }
@@ -114,7 +114,7 @@ function reasonOf(error: unknown): string {
 function readMeta(bytes: Uint8Array): { readonly end: number; readonly transferSyntax: string | undefined } {
   let at = hasPreamble(bytes) ? 132 : 0;
   if (at === 0 && !encodingAt(bytes, 0))
-    throw new WorkError('not DICOM, or damaged (neither "DICM" nor a DICOM element at its start)');
+    throw new RunError('not DICOM, or damaged (neither "DICM" nor a DICOM element at its start)');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let transferSyntax: string | undefined;
   while (at + 8 <= bytes.length && view.getUint16(at, true) === 2) {
@@ -187,11 +187,11 @@ function inflate(deflated: Uint8Array): Uint8Array {
   try {
     for (let at = 0; at < deflated.length && !done; at += 65536) {
       stream.push(deflated.subarray(at, at + 65536), at + 65536 >= deflated.length);
-      if (length > MAX_INFLATED_BYTES) throw new WorkError('its deflated content is too large');
+      if (length > MAX_INFLATED_BYTES) throw new RunError('its deflated content is too large');
     }
   } catch (error) {
-    if (error instanceof WorkError) throw error;
-    throw new WorkError(`its deflated content is damaged or truncated (${reasonOf(error)})`);
+    if (error instanceof RunError) throw error;
+    throw new RunError(`its deflated content is damaged or truncated (${reasonOf(error)})`);
   }
   return joinBytes(pieces);
 }

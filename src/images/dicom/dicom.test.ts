@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { applyAffine, voxelToPhysical } from '../../geometry/affine.ts';
 import type { LoadedImage } from '../loaded-image.ts';
 import {
@@ -84,7 +84,7 @@ const refusal = async (work: Promise<unknown>): Promise<string> => {
     () => undefined,
     (reason: unknown) => reason,
   );
-  expect(error).toBeInstanceOf(WorkError);
+  expect(error).toBeInstanceOf(RunError);
   return (error as Error).message;
 };
 const six = (changes: (k: number) => Partial<SliceFacts>): Uint8Array[] =>
@@ -498,8 +498,8 @@ describe('files', () => {
       try {
         await volumes([mutated]);
       } catch (error) {
-        if (error instanceof Error && !(error instanceof WorkError) && /^DICOM/.test(error.message)) continue;
-        expect(error, `seed 7, file ${n}`).toBeInstanceOf(WorkError);
+        if (error instanceof Error && !(error instanceof RunError) && /^DICOM/.test(error.message)) continue;
+        expect(error, `seed 7, file ${n}`).toBeInstanceOf(RunError);
       }
     }
   });

@@ -1,6 +1,6 @@
 /** What the elements of a data set say: numbers, codes, text in its character set, items of sequences. */
 import type { DataSet } from 'dicom-parser';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 
 /** Numbers of a textual or binary element, null if it is absent or not all are numbers. */
 export function numbersOf(data: DataSet, tag: string): number[] | null {
@@ -23,13 +23,13 @@ export function numbersOf(data: DataSet, tag: string): number[] | null {
 
 /**
  * Numbers without which values or places would be wrong: null only if the file does not state them.
- * @throws WorkError if what it states are no numbers (a decimal comma, say)
+ * @throws RunError if what it states are no numbers (a decimal comma, say)
  */
 export function statedNumbers(data: DataSet, tag: string): number[] | null {
   const numbers = numbersOf(data, tag);
   const stated = text(data, tag);
   if (numbers || stated === '') return numbers;
-  throw new WorkError(`its element (${tag.slice(1, 5)},${tag.slice(5)}) is "${stated.slice(0, 40)}", expected numbers: damaged`);
+  throw new RunError(`its element (${tag.slice(1, 5)},${tag.slice(5)}) is "${stated.slice(0, 40)}", expected numbers: damaged`);
 }
 
 /** Binary elements that are read here: without the VR (implicit transfer syntax) their kind must be known. */

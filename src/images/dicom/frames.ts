@@ -5,7 +5,7 @@
  * (PS3.3 C.7.6.16); nuclear medicine has vectors instead (C.8.4.8). Nothing here knows of other files: see stacks.ts.
  */
 import type { DataSet } from 'dicom-parser';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { cross } from '../../geometry/affine.ts';
 import type { Xyz } from '../../geometry/volume.ts';
 import { type PixelElement, readDataSet } from './data-set.ts';
@@ -93,7 +93,7 @@ const MAX_FRAMES = 1_000_000;
 
 /**
  * Reads the header of a DICOM file and checks that its pixels are whole; the pixels are not decoded.
- * @throws WorkError with the reason, without the file's name
+ * @throws RunError with the reason, without the file's name
  */
 export async function readDicomObject(source: RandomAccess): Promise<DicomObject> {
   const { data, transferSyntax, bigEndian, pixels, source: content } = await readDataSet(source);
@@ -104,22 +104,22 @@ export async function readDicomObject(source: RandomAccess): Promise<DicomObject
   const rows = data.uint16('x00280010') ?? 0;
   const columns = data.uint16('x00280011') ?? 0;
   if (rows === 0 || columns === 0) {
-    if (pixels) throw new WorkError(`its header states ${columns} columns and ${rows} rows: damaged`);
+    if (pixels) throw new RunError(`its header states ${columns} columns and ${rows} rows: damaged`);
     return { kind: 'other', what: `DICOM ${modality || 'object'} without an image` };
   }
-  if (!pixels) throw new WorkError('it has no pixel data: truncated?');
+  if (!pixels) throw new RunError('it has no pixel data: truncated?');
   const bitsAllocated = data.uint16('x00280100') ?? 16;
   const bitsStored = data.uint16('x00280101') ?? bitsAllocated;
   const highBit = data.uint16('x00280102') ?? bitsStored - 1;
   const signed = data.uint16('x00280103') === 1;
   const samplesPerPixel = data.uint16('x00280002') ?? 1;
   const count = statedNumbers(data, 'x00280008')?.[0] ?? 1;
-  if (!Number.isInteger(count) || count < 1 || count > MAX_FRAMES) throw new WorkError(`its header states ${count} frames`);
+  if (!Number.isInteger(count) || count < 1 || count > MAX_FRAMES) throw new RunError(`its header states ${count} frames`);
   if (bitsStored < 1 || bitsStored > bitsAllocated || highBit >= bitsAllocated || highBit + 1 < bitsStored)
-    throw new WorkError(`its header states ${bitsStored} bits stored of ${bitsAllocated} with high bit ${highBit}: damaged`);
+    throw new RunError(`its header states ${bitsStored} bits stored of ${bitsAllocated} with high bit ${highBit}: damaged`);
   // every frame takes at least the head of a fragment
   if (pixels.encapsulated && count * 8 > content.size)
-    throw new WorkError(`its header states ${count} frames, but the file has ${content.size} bytes: truncated or damaged`);
+    throw new RunError(`its header states ${count} frames, but the file has ${content.size} bytes: truncated or damaged`);
   const surplusBytes = pixels.encapsulated
     ? 0
     : surplusOf(pixels, content.size, rows, columns, count, samplesPerPixel, bitsAllocated);
@@ -156,7 +156,7 @@ export async function readDicomObject(source: RandomAccess): Promise<DicomObject
   return { kind: 'image', file };
 }
 
-/** How much longer native pixels are than the header states. @throws WorkError if they are shorter */
+/** How much longer native pixels are than the header states. @throws RunError if they are shorter */
 function surplusOf(
   pixels: PixelElement,
   size: number,
@@ -170,9 +170,9 @@ function surplusOf(
   const there = size - pixels.offset;
   const needed = Math.max(pixels.length, expected);
   if (there < needed)
-    throw new WorkError(`its header states ${needed} bytes of pixels, but ${Math.max(0, there)} are present: truncated`);
+    throw new RunError(`its header states ${needed} bytes of pixels, but ${Math.max(0, there)} are present: truncated`);
   if (pixels.length < expected)
-    throw new WorkError(
+    throw new RunError(
       `${columns} x ${rows} x ${frames} pixels of ${bitsAllocated} bits take ${expected} bytes, but its pixel data has ${pixels.length}: damaged`,
     );
   return pixels.length - expected;
@@ -198,11 +198,11 @@ function modalityTableOf(data: DataSet, signed: boolean, bigEndian: boolean): Mo
   const first = (signed ? lut.int16('x00283002', 1) : lut.uint16('x00283002', 1)) ?? 0;
   const element = lut.elements.x00283006;
   const entries = length === 0 ? 65536 : length;
-  if (!element || (bits !== 8 && bits !== 16)) throw new WorkError('its modality LUT is damaged');
+  if (!element || (bits !== 8 && bits !== 16)) throw new RunError('its modality LUT is damaged');
   const bytes = (lut.byteArray as Uint8Array).subarray(element.dataOffset, element.dataOffset + element.length);
   // 8-bit entries may be packed in bytes or stand in words
   const packed = bytes.length < entries * 2;
-  if (bytes.length < entries) throw new WorkError(`its modality LUT has ${bytes.length} bytes for ${entries} entries: damaged`);
+  if (bytes.length < entries) throw new RunError(`its modality LUT has ${bytes.length} bytes for ${entries} entries: damaged`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return {
     first,
@@ -285,7 +285,7 @@ function framesOf(data: DataSet, file: DicomFile, count: number): DicomFrame[] {
   const shared = item(data, 'x52009229');
   const perFrame = data.elements.x52009230?.items ?? [];
   if (perFrame.length > 0 && perFrame.length !== count)
-    throw new WorkError(`it states ${count} frames but describes ${perFrame.length}: damaged`);
+    throw new RunError(`it states ${count} frames but describes ${perFrame.length}: damaged`);
   // slice locations of an old multi-frame file (PS3.3 C.8.6.3)
   const locations = perFrame.length === 0 && count > 1 ? numbersOf(data, 'x00182005') : null;
   return Array.from({ length: count }, (_, index) => {
@@ -367,7 +367,7 @@ function rescaleOf(
     if (!set) continue;
     const [slope, intercept] = ['x00281053', 'x00281052'].map((tag) => statedNumbers(set, tag)?.[0]);
     if (slope === undefined && intercept === undefined) continue;
-    if (slope === 0) throw new WorkError('its rescale slope is 0: every voxel would have one value');
+    if (slope === 0) throw new RunError('its rescale slope is 0: every voxel would have one value');
     return { slope: slope ?? 1, intercept: intercept ?? 0, isRescaled: true, realWorld };
   }
   if (realWorld && file.sopClassUid === PARAMETRIC_MAP)
@@ -389,7 +389,7 @@ const NUCLEAR_VECTORS: Readonly<Record<string, string>> = {
 function nuclearFrames(data: DataSet, file: DicomFile, count: number): DicomFrame[] {
   const imageType = text(data, 'x00080008');
   if (!/RECON/i.test(imageType))
-    throw new WorkError(
+    throw new RunError(
       `nuclear medicine of type ${imageType || 'not stated'}: projections or planar views, not slices of a volume`,
     );
   const detector = item(data, 'x00540022');
@@ -397,7 +397,7 @@ function nuclearFrames(data: DataSet, file: DicomFile, count: number): DicomFram
   const spacing = numbersOf(data, 'x00180088')?.[0] ?? first.sliceSpacingMm;
   const slices = numbersOf(data, 'x00540080');
   if (!first.positionMm || !spacing)
-    throw new WorkError(
+    throw new RunError(
       'nuclear medicine without the position of its first slice (0054,0022) or the spacing of slices (0018,0088)',
     );
   const vectors = Object.entries(NUCLEAR_VECTORS).map(([tag, name]) => [name, numbersOf(data, tag)] as const);

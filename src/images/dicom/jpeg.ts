@@ -3,7 +3,7 @@
  * (processes 1, 2 and 4). Written here because the JavaScript decoder of lossless JPEG gives wrong samples of 8 bits, and the
  * WebAssembly builds of libjpeg read 8 bits alone.
  */
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 
 export interface JpegFrame {
   /** n of the frame marker SOFn: 0 and 1 sequential DCT, 2 progressive, 3 lossless. */
@@ -22,7 +22,7 @@ interface Header extends JpegFrame {
 /** A code's length in bits and its value, by the next 16 bits: length << 8 | value; 0 where there is no such code. */
 type HuffmanTable = Uint16Array;
 
-/** Annex F.2.2.3, C. @throws WorkError */
+/** Annex F.2.2.3, C. @throws RunError */
 function huffmanTable(bytes: Uint8Array, at: number, end: number): { table: HuffmanTable; next: number } {
   const table = new Uint16Array(65536);
   let code = 0;
@@ -30,7 +30,7 @@ function huffmanTable(bytes: Uint8Array, at: number, end: number): { table: Huff
   for (let length = 1; length <= 16; length++, code <<= 1) {
     for (let k = 0; k < bytes[at + length - 1]; k++, code++) {
       const from = code << (16 - length);
-      if (value >= end || from >= 65536) throw new WorkError('a JPEG frame has a damaged Huffman table');
+      if (value >= end || from >= 65536) throw new RunError('a JPEG frame has a damaged Huffman table');
       table.fill((length << 8) | bytes[value++], from, from + (1 << (16 - length)));
     }
   }
@@ -55,7 +55,7 @@ class Bits {
     while (this.count <= 16) {
       let byte = 0;
       if (this.at >= this.bytes.length || (this.bytes[this.at] === 0xff && this.bytes[this.at + 1] !== 0)) {
-        if (++this.beyond > 8) throw new WorkError('a JPEG frame ends before its last pixel: truncated or damaged');
+        if (++this.beyond > 8) throw new RunError('a JPEG frame ends before its last pixel: truncated or damaged');
       } else {
         byte = this.bytes[this.at];
         this.at += byte === 0xff ? 2 : 1;
@@ -68,7 +68,7 @@ class Bits {
   code(table: HuffmanTable): number {
     this.fill();
     const entry = table[(this.held >>> (this.count - 16)) & 0xffff];
-    if (entry === 0) throw new WorkError('a JPEG frame has an undefined Huffman code: damaged');
+    if (entry === 0) throw new RunError('a JPEG frame has an undefined Huffman code: damaged');
     this.count -= entry >> 8;
     return entry & 0xff;
   }
@@ -77,7 +77,7 @@ class Bits {
   difference(size: number): number {
     if (size === 0) return 0;
     if (size === 16) return 32768;
-    if (size > 16) throw new WorkError('a JPEG frame has a difference of more than 16 bits: damaged');
+    if (size > 16) throw new RunError('a JPEG frame has a difference of more than 16 bits: damaged');
     this.fill();
     this.count -= size;
     const value = (this.held >>> this.count) & ((1 << size) - 1);
@@ -106,10 +106,10 @@ interface Scan {
   readonly quantisation: Int32Array;
 }
 
-/** What a JPEG stream says of its frame. @throws WorkError if it says nothing */
+/** What a JPEG stream says of its frame. @throws RunError if it says nothing */
 export const jpegFrame = (bytes: Uint8Array): JpegFrame => readMarkers(bytes, false).header;
 
-/** The samples of a stream of process 0, 1 or 3 with one component. @throws WorkError */
+/** The samples of a stream of process 0, 1 or 3 with one component. @throws RunError */
 export function decodeJpegFrame(bytes: Uint8Array): Uint8Array | Uint16Array {
   const { header, scan } = readMarkers(bytes, true);
   const { width, height, precision, process } = header;
@@ -126,7 +126,7 @@ function readMarkers(bytes: Uint8Array, withScan: boolean): { header: Header; sc
   let header: Header | undefined;
   let restartInterval = 0;
   if (bytes.length < 4 || view.getUint16(0) !== 0xffd8)
-    throw new WorkError('a frame is not JPEG, as its transfer syntax says: damaged');
+    throw new RunError('a frame is not JPEG, as its transfer syntax says: damaged');
   for (let at = 2; at + 4 <= bytes.length && bytes[at] === 0xff; ) {
     const marker = bytes[at + 1];
     if (marker === 0xff) {
@@ -169,7 +169,7 @@ function readMarkers(bytes: Uint8Array, withScan: boolean): { header: Header; sc
       const ac = huffman.get(0x10 | (tables & 15));
       const quantisation = quantisations.get(header.quantisation);
       if (bytes[p] !== 1 || !dc || (header.process !== 3 && !(ac && quantisation)))
-        throw new WorkError('a JPEG frame lacks a table that its scan needs, or has several components: damaged');
+        throw new RunError('a JPEG frame lacks a table that its scan needs, or has several components: damaged');
       const [start, low] = [bytes[p + 3], bytes[p + 5] & 15];
       const none = new Uint16Array();
       const scan = { bits: new Bits(bytes, end), restartInterval, start, low, dc, ac: ac ?? none };
@@ -177,13 +177,13 @@ function readMarkers(bytes: Uint8Array, withScan: boolean): { header: Header; sc
     }
     at = end;
   }
-  throw new WorkError(`a JPEG frame has no ${header ? 'scan' : 'frame header'}: truncated or damaged`);
+  throw new RunError(`a JPEG frame has no ${header ? 'scan' : 'frame header'}: truncated or damaged`);
 }
 
 /** Annex H.1. */
 function lossless({ width, height, precision }: Header, scan: Scan, out: Uint8Array | Uint16Array): void {
   const { bits, dc, start: predictor, low: shift, restartInterval } = scan;
-  if (predictor < 1 || predictor > 7) throw new WorkError(`a lossless JPEG frame has predictor ${predictor}, expected 1 to 7`);
+  if (predictor < 1 || predictor > 7) throw new RunError(`a lossless JPEG frame has predictor ${predictor}, expected 1 to 7`);
   const initial = 1 << (precision - shift - 1);
   // lines without the point transform, as predictions take them
   let above = new Int32Array(width);

@@ -1,5 +1,5 @@
 /** Stored values of a file's frames, one frame at a time. */
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { joinBytes } from '../bytes.ts';
 import { decoderOf, type FrameSamples } from './codecs.ts';
 import { readDataSet } from './data-set.ts';
@@ -19,10 +19,10 @@ export interface StrayBits {
   strayBits: number;
 }
 
-/** Gives a frame by its index; the array is filled anew for the next one. @throws WorkError without the file's name */
+/** Gives a frame by its index; the array is filled anew for the next one. @throws RunError without the file's name */
 export type StoredFrames = (index: number) => Promise<StoredValues>;
 
-/** Opens the pixels of `file`, whose bytes are `source`: what is compressed is read and inflated once, for all frames. @throws WorkError */
+/** Opens the pixels of `file`, whose bytes are `source`: what is compressed is read and inflated once, for all frames. @throws RunError */
 export async function storedFrames(
   file: DicomFile,
   source: RandomAccess,
@@ -36,7 +36,7 @@ export async function storedFrames(
   return async (index) => {
     const samples = await samplesOf(index);
     if (samples.length < count)
-      throw new WorkError(`a frame decodes to ${samples.length} pixels, expected ${count}: damaged or truncated`);
+      throw new RunError(`a frame decodes to ${samples.length} pixels, expected ${count}: damaged or truncated`);
     if (isFloat(samples)) return samples;
     scratch ??= new Int32Array(count);
     return storedOf(samples, file, scratch, found);
@@ -85,10 +85,9 @@ type FrameReader = (index: number) => Promise<FrameSamples | Float32Array | Floa
 function nativeFrames(file: DicomFile, source: RandomAccess): FrameReader {
   const { rows, columns, bitsAllocated, bigEndian, pixels } = file;
   const count = rows * columns;
-  if (![1, 8, 16, 32, 64].includes(bitsAllocated))
-    throw new WorkError(`pixels of ${bitsAllocated} bits, expected 1, 8, 16 or 32`);
+  if (![1, 8, 16, 32, 64].includes(bitsAllocated)) throw new RunError(`pixels of ${bitsAllocated} bits, expected 1, 8, 16 or 32`);
   const isFloating = pixels.tag !== 'x7fe00010';
-  if (bitsAllocated === 64 && !isFloating) throw new WorkError('whole numbers of 64 bits, expected at most 32');
+  if (bitsAllocated === 64 && !isFloating) throw new RunError('whole numbers of 64 bits, expected at most 32');
   return async (index) => {
     const firstBit = index * count * bitsAllocated;
     const start = pixels.offset + Math.floor(firstBit / 8);
@@ -99,7 +98,7 @@ function nativeFrames(file: DicomFile, source: RandomAccess): FrameReader {
     const stored = await source.read(start - half, swapped ? end + 1 : end);
     const bytes = swapped ? swapPairs(stored, half) : stored;
     if (bytes.length < Math.ceil((count * bitsAllocated) / 8))
-      throw new WorkError(`frame ${index + 1} has ${bytes.length} bytes: truncated`);
+      throw new RunError(`frame ${index + 1} has ${bytes.length} bytes: truncated`);
     if (bitsAllocated === 8) return bytes;
     if (bitsAllocated === 1) {
       const skip = firstBit % 8;
@@ -133,7 +132,7 @@ async function compressedFrames(file: DicomFile, source: RandomAccess): Promise<
   const shape = { rows: file.rows, columns: file.columns, bitsAllocated: file.bitsAllocated };
   return async (index) => {
     const own = fragments.slice(starts[index], index + 1 < count ? starts[index + 1] : undefined).map(({ data }) => data);
-    if (own.length === 0) throw new WorkError(`frame ${index + 1} has no fragment: truncated`);
+    if (own.length === 0) throw new RunError(`frame ${index + 1} has no fragment: truncated`);
     const frame = own.length === 1 ? own[0] : joinBytes(own);
     return decode(frame, shape);
   };
@@ -154,15 +153,15 @@ function fragmentsOf(bytes: Uint8Array): { fragments: Fragment[]; basicOffsets: 
     if (at + 8 > bytes.length) {
       // a missing end is forgiven where nothing else is missing: every frame is decoded and counted
       if (fragments.length > 0 && at === bytes.length) break;
-      throw new WorkError('its compressed pixels end in the middle: truncated');
+      throw new RunError('its compressed pixels end in the middle: truncated');
     }
     const tag = view.getUint16(at, true) * 65536 + view.getUint16(at + 2, true);
     const length = view.getUint32(at + 4, true);
     if (tag === SEQUENCE_END) break;
     if (tag !== ITEM || length === UNKNOWN_LENGTH)
-      throw new WorkError('its compressed pixels are damaged (a fragment is missing)');
+      throw new RunError('its compressed pixels are damaged (a fragment is missing)');
     if (at + 8 + length > bytes.length)
-      throw new WorkError(`a fragment of its pixels states ${length} bytes, but ${bytes.length - at - 8} are present: truncated`);
+      throw new RunError(`a fragment of its pixels states ${length} bytes, but ${bytes.length - at - 8} are present: truncated`);
     if (!basicOffsets) {
       basicOffsets = Array.from({ length: length >> 2 }, (_, k) => view.getUint32(at + 8 + 4 * k, true));
       firstItem = at + 8 + length;
@@ -171,7 +170,7 @@ function fragmentsOf(bytes: Uint8Array): { fragments: Fragment[]; basicOffsets: 
     }
     at += 8 + length;
   }
-  if (fragments.length === 0) throw new WorkError('its pixel data fragments are empty: truncated?');
+  if (fragments.length === 0) throw new RunError('its pixel data fragments are empty: truncated?');
   return { fragments, basicOffsets: basicOffsets ?? [] };
 }
 
@@ -181,7 +180,7 @@ function startsOf(file: DicomFile, fragments: readonly Fragment[], basicOffsets:
   // a frame begins where a stream begins: JPEG and JPEG-LS, JPEG 2000 (T.800 A.4.1)
   const begins = fragments.flatMap(({ data }, k) => (isStreamStart(data) ? [k] : []));
   if (begins.length > count)
-    throw new WorkError(
+    throw new RunError(
       `its header states ${count} frame${count === 1 ? '' : 's'}, but its pixels are ${begins.length} streams: damaged`,
     );
   if (count === 1) return [0];
@@ -192,7 +191,7 @@ function startsOf(file: DicomFile, fragments: readonly Fragment[], basicOffsets:
   }
   if (fragments.length === count) return Array.from({ length: count }, (_, k) => k);
   if (begins.length === count) return begins;
-  throw new WorkError(
+  throw new RunError(
     `it has ${count} frames in ${fragments.length} fragments and no offset table that tells them apart: truncated or damaged`,
   );
 }

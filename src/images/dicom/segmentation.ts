@@ -2,7 +2,7 @@
  * A label map as a DICOM Segmentation object (PS3.3 A.51): one binary frame for every segment and every slice in which it occurs,
  * each with its own position, so that tilted and irregular grids stay exact.
  */
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { applyAffine, determinant3, voxelToPhysical } from '../../geometry/affine.ts';
 import type { Volume, Xyz } from '../../geometry/volume.ts';
 import { readDataSet } from './data-set.ts';
@@ -80,7 +80,7 @@ interface SegFrame {
  * @param labels on the series' grid
  * @param frames the slices that `labels` belongs to
  * @param source the file of one of them
- * @throws WorkError if no segment has a voxel
+ * @throws RunError if no segment has a voxel
  */
 export async function encodeSegmentation(
   labels: Volume,
@@ -93,8 +93,8 @@ export async function encodeSegmentation(
   const [nx, ny, nz] = geometry.size;
   const planeCodes = Array.from({ length: nz }, (_, z) => new Set(data.subarray(z * nx * ny, (z + 1) * nx * ny)));
   const kept = segments.filter((segment) => planeCodes.some((codes) => codes.has(segment.code)));
-  if (kept.length === 0) throw new WorkError('nothing to write as DICOM SEG: every voxel is background');
-  if (kept.length > MAX_SEGMENTS) throw new WorkError(`DICOM SEG takes ${MAX_SEGMENTS} segments, not ${kept.length}`);
+  if (kept.length === 0) throw new RunError('nothing to write as DICOM SEG: every voxel is background');
+  if (kept.length > MAX_SEGMENTS) throw new RunError(`DICOM SEG takes ${MAX_SEGMENTS} segments, not ${kept.length}`);
   const segFrames: SegFrame[] = kept.flatMap((segment, k) =>
     planeCodes.flatMap((codes, plane) => (codes.has(segment.code) ? [{ segment: k + 1, plane }] : [])),
   );
@@ -103,7 +103,7 @@ export async function encodeSegmentation(
   const copied = COPIED.flatMap(([tag, vr]): Element[] => {
     const value = textOf(header, `x${tag}`);
     if (tag === '00200052' && value === '') return [[tag, vr, newUid()]];
-    if (tag === '0020000d' && value === '') throw new WorkError('its series has no Study Instance UID, which DICOM SEG needs');
+    if (tag === '0020000d' && value === '') throw new RunError('its series has no Study Instance UID, which DICOM SEG needs');
     return value === '' && OPTIONAL.has(tag) ? [] : [[tag, vr, value]];
   });
 

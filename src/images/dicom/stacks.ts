@@ -5,7 +5,7 @@
  * interleave or lie beside the grid of the others, by what their headers state (acquisition, time, echo, ...). Afterwards every frame is
  * checked against the grid: a missing slice is interpolated and said, a frame beside the grid is refused. A tilted gantry stays as a shear.
  */
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { cross, geometryOf } from '../../geometry/affine.ts';
 import type { Geometry, Matrix3, Xyz } from '../../geometry/volume.ts';
 import { shearWarnings } from '../loaded-image.ts';
@@ -337,17 +337,17 @@ export interface StackGrid {
 const nameOf = ({ file, index }: DicomFrame): string =>
   file.frames.length > 1 ? `frame ${index + 1} of ${file.path}` : file.path;
 
-/** The grid on which the frames of a stack lie. @throws WorkError if they form no volume, without the image's name */
+/** The grid on which the frames of a stack lie. @throws RunError if they form no volume, without the image's name */
 export function gridOf({ frames }: DicomStack): StackGrid {
   const first = frames[0];
   const warnings: string[] = [];
   if (frames.length > 1) {
     const lost = frames.find((frame) => !frame.positionMm);
     if (lost && lost.file.frames.length > 1)
-      throw new WorkError(
+      throw new RunError(
         `it has ${frames.length} frames without positions (0020,0032): pages, views or time steps, not slices of a volume`,
       );
-    if (lost) throw new WorkError(`${lost.file.path} states no slice position (0020,0032): the slices cannot be sorted`);
+    if (lost) throw new RunError(`${lost.file.path} states no slice position (0020,0032): the slices cannot be sorted`);
   }
   const placed = place(frames);
   const gaps = gapsOf(placed);
@@ -365,11 +365,11 @@ export function gridOf({ frames }: DicomStack): StackGrid {
   if (!isEven(placed)) {
     const widest = Math.max(...gaps);
     if (widest > MAX_GAP * usual)
-      throw new WorkError(
+      throw new RunError(
         `its slices lie ${usual.toFixed(2)} mm apart, but one gap is ${widest.toFixed(1)} mm: two stacks, or a slice from elsewhere (${nameOf(placed[gaps.indexOf(widest)].frame)} and ${nameOf(placed[gaps.indexOf(widest) + 1].frame)})`,
       );
     if (isInterleaved(gaps))
-      throw new WorkError(
+      throw new RunError(
         `its ${n} slices lie ${gaps[0].toFixed(2)} and ${gaps[1].toFixed(2)} mm apart alternately: two interleaved volumes that the headers do not distinguish (acquisition, time, echo, ...); keep one of them`,
       );
     planes = evenPlanes(gaps, total, usual);
@@ -405,11 +405,11 @@ function refuseCollisions(placed: readonly Placed[], gaps: readonly number[]): v
   if (copy < 0) return;
   const [a, b] = [placed[copy].frame, placed[copy + 1].frame];
   if (a.file !== b.file && a.file.sopInstanceUid !== '' && a.file.sopInstanceUid === b.file.sopInstanceUid)
-    throw new WorkError(
+    throw new RunError(
       `${a.file.path} and ${b.file.path} lie at the same position and have the same SOP Instance UID (${a.file.sopInstanceUid}), but different pixels: ambiguous; remove one`,
     );
   const volumes = Math.round(placed.length / (placed.length - gaps.filter((gap) => gap < near).length));
-  throw new WorkError(
+  throw new RunError(
     `two of its ${placed.length} slices lie at the same position (${nameOf(a)} and ${nameOf(b)}): ${volumes > 1 ? `about ${volumes} volumes` : 'copies or several volumes'} that the headers do not distinguish (acquisition, time, echo, ...); keep one slice per position`,
   );
 }
@@ -420,7 +420,7 @@ function refuseBeside(placed: readonly Placed[]): void {
   const worst = Math.max(...beside);
   if (worst <= gridToleranceMm(placed[0].frame)) return;
   const off = beside.filter((mm) => mm > gridToleranceMm(placed[0].frame)).length;
-  throw new WorkError(
+  throw new RunError(
     `${off === 1 ? 'one' : off} of its ${placed.length} slices ${off === 1 ? 'lies' : 'lie'} up to ${worst.toFixed(2)} mm off the others in plane (${nameOf(placed[beside.indexOf(worst)].frame)}): not a regular grid`,
   );
 }

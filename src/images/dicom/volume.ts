@@ -1,5 +1,5 @@
 /** The volume of a stack: every frame's stored values times its own slope plus its own intercept, on the stack's grid. */
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { applyAlong, interpolationOperator } from '../../geometry/axis-operator.ts';
 import { type VoxelArray, voxelCount } from '../../geometry/volume.ts';
 import { checkedVolume, type LoadedImage, MAX_VOLUME_BYTES } from '../loaded-image.ts';
@@ -8,7 +8,7 @@ import { type StoredValues, type StrayBits, storedFrames } from './pixels.ts';
 import type { RandomAccess } from './random-access.ts';
 import { type DicomStack, gridOf } from './stacks.ts';
 
-/** @throws WorkError if the frames form no volume or cannot be decoded, without the image's name */
+/** @throws RunError if the frames form no volume or cannot be decoded, without the image's name */
 export async function readStack(
   stack: DicomStack,
   path: string,
@@ -17,11 +17,11 @@ export async function readStack(
   const { frames, mappingWarnings } = withRealWorldValues(stack.frames);
   const first = frames[0].file;
   const other = frames.map(({ file }) => noIntensities(file)).find((reason) => reason !== null);
-  if (other) throw new WorkError(`it holds ${other}`);
+  if (other) throw new RunError(`it holds ${other}`);
   const { geometry, planes, warnings } = gridOf(stack);
   const size = [first.columns, first.rows, frames.length] as const;
   if (voxelCount(size) * 4 > MAX_VOLUME_BYTES || voxelCount(geometry.size) * 4 > MAX_VOLUME_BYTES)
-    throw new WorkError(`its size ${geometry.size.join(' x ')} is too large`);
+    throw new RunError(`its size ${geometry.size.join(' x ')} is too large`);
   const { data, pixelWarnings } = await valuesOf(frames, open);
   refuseInverted(first, data, frames.length);
   const regular = planes
@@ -70,7 +70,7 @@ export function noIntensities({ samplesPerPixel, photometric, frames: [{ imageTy
 
 /**
  * Refuses a CT whose values rise towards air: MONOCHROME1 says how to show values, not what they mean, but some devices store inverted ones.
- * @throws WorkError
+ * @throws RunError
  */
 function refuseInverted({ photometric, modality, rows, columns }: DicomFile, data: VoxelArray, slices: number): void {
   if (photometric !== 'MONOCHROME1' || modality !== 'CT') return;
@@ -87,7 +87,7 @@ function refuseInverted({ photometric, modality, rows, columns }: DicomFile, dat
   const median = (values: readonly number[]): number => Float64Array.from(values).sort()[values.length >> 1];
   const [outside, inside] = [median(corners), median(middle)];
   if (outside > 200 && outside > inside + 500)
-    throw new WorkError(
+    throw new RunError(
       `its photometric interpretation is MONOCHROME1 and its values rise towards air (${outside} in its corners, ${inside} in its middle): not Hounsfield units; invert them first`,
     );
 }
@@ -161,8 +161,8 @@ async function valuesOf(
         for (let i = 0; i < pixels; i++) out[i] = values[i] * slope + intercept;
       }
     } catch (error) {
-      if (error instanceof WorkError)
-        throw new WorkError(error.message.includes(file.path) ? error.message : `${file.path}: ${error.message}`);
+      if (error instanceof RunError)
+        throw new RunError(error.message.includes(file.path) ? error.message : `${file.path}: ${error.message}`);
       throw error;
     }
   }

@@ -1,5 +1,5 @@
 /** Writing DICOM files (PS3.10) with explicit VR, little-endian. */
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 
 /** [tag, VR, value]: text, numbers, bytes, or items of a sequence. An empty value is one of length 0. */
 export type Element = readonly [tag: string, vr: string, value: ElementValue];
@@ -70,12 +70,12 @@ function writeTag(view: DataView, tag: string): void {
   view.setUint16(2, Number.parseInt(tag.slice(4), 16), true);
 }
 
-/** Of an item (no VR), or of an element. @throws WorkError if its length has no place in it: it would wrap */
+/** Of an item (no VR), or of an element. @throws RunError if its length has no place in it: it would wrap */
 function header(tag: string, length: number, vr?: string): Uint8Array {
   const long = vr !== undefined && LONG_VRS.has(vr);
   const most = vr === undefined || long ? 0xfffffffe : 0xfffe;
   if (length > most)
-    throw new WorkError(`its element (${tag.slice(0, 4)},${tag.slice(4)}) has ${length} bytes; DICOM allows ${most}`);
+    throw new RunError(`its element (${tag.slice(0, 4)},${tag.slice(4)}) has ${length} bytes; DICOM allows ${most}`);
   const bytes = new Uint8Array(long ? 12 : 8);
   const view = new DataView(bytes.buffer);
   writeTag(view, tag);

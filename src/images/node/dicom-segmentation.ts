@@ -1,5 +1,5 @@
 /** Writing a label map as a DICOM Segmentation object that refers to the series it was made from. */
-import { MachineError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError } from '../../common/errors.ts';
 import { version } from '../../common/version.ts';
 import type { Volume } from '../../geometry/volume.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
@@ -13,7 +13,7 @@ export type { Segment } from '../dicom/segmentation.ts';
  * Writes a DICOM SEG file. Segments without a voxel are left out.
  * @param labels on the series' own grid
  * @param source the series that `labels` belongs to
- * @throws WorkError if there is nothing to write, or the series lacks what the standard asks for
+ * @throws RunError if there is nothing to write, or the series lacks what the standard asks for
  */
 export async function writeDicomSegmentation(
   path: string,
@@ -26,7 +26,7 @@ export async function writeDicomSegmentation(
     const pieces = await encodeSegmentation(labels, segments, source.stack.frames, file, `gvsl ${version}`);
     await writeFileAtomic(path, ...pieces);
   } catch (error) {
-    if (error instanceof WorkError && !(error instanceof MachineError)) throw new WorkError(`${path}: ${error.message}`);
+    if (error instanceof RunError && !(error instanceof MachineError)) throw new RunError(`${path}: ${error.message}`);
     throw error;
   }
 }

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import type { Volume } from '../../geometry/volume.ts';
 import { readDicomObject } from '../dicom/frames.ts';
 import { inMemory } from '../dicom/random-access.ts';
@@ -300,7 +300,7 @@ describe('compressed frames', () => {
           await readDicomFile(packed);
           read++;
         } catch (error) {
-          expect(error).toBeInstanceOf(WorkError);
+          expect(error).toBeInstanceOf(RunError);
           refused++;
         }
       }

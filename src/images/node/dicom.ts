@@ -1,6 +1,6 @@
 /** DICOM on disk: files and folders as stacks of frames, and their volumes. */
 import { dirname, relative, resolve, sep } from 'node:path';
-import { MachineError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError } from '../../common/errors.ts';
 import { withoutCopies } from '../dicom/copies.ts';
 import { looksLikeDicom, SNIFFED_BYTES } from '../dicom/data-set.ts';
 import { type DicomFile, readDicomObject } from '../dicom/frames.ts';
@@ -34,13 +34,13 @@ export async function isDicomFile(path: string): Promise<boolean> {
   return looksLikeDicom(await bytesAt(path, 0, SNIFFED_BYTES));
 }
 
-/** One file as a volume. @throws WorkError without the file's name */
+/** One file as a volume. @throws RunError without the file's name */
 export async function readDicomFile(path: string): Promise<LoadedImage> {
   const object = await readDicomObject(await randomAccess(path));
-  if (object.kind === 'other') throw new WorkError(`${object.what}: not an image with intensities`);
+  if (object.kind === 'other') throw new RunError(`${object.what}: not an image with intensities`);
   const stacks = stacksOf([object.file]);
   if (stacks.length > 1)
-    throw new WorkError(
+    throw new RunError(
       `it holds ${stacks.length} volumes, expected one: ${stacks.map(describeStack).join('; ')}. Pass its folder to choose one of them`,
     );
   const image = await readStack(stacks[0], path, randomAccess);
@@ -51,7 +51,7 @@ export async function readDicomFile(path: string): Promise<LoadedImage> {
 export const describeStack = ({ frames, distinction }: DicomStack): string =>
   `${distinction || frames[0].file.description || 'a further stack'} (${frames.length} slice${frames.length === 1 ? '' : 's'})`;
 
-/** The volume of one stack. @throws WorkError without the image's name */
+/** The volume of one stack. @throws RunError without the image's name */
 export const readDicomSource = ({ stack, path }: DicomSource): Promise<LoadedImage> => readStack(stack, path, randomAccess);
 
 /**
@@ -76,7 +76,7 @@ export async function dicomSources(
       if (others) others.push(file);
       else series.set(key, [file]);
     } catch (error) {
-      if (!(error instanceof WorkError) || error instanceof MachineError) throw error;
+      if (!(error instanceof RunError) || error instanceof MachineError) throw error;
       refused.push({ path, reason: error.message });
     }
   }
@@ -126,7 +126,7 @@ function isVolume(stack: DicomStack): boolean {
     gridOf(stack);
     return true;
   } catch (error) {
-    if (error instanceof WorkError) return false;
+    if (error instanceof RunError) return false;
     throw error;
   }
 }

@@ -5,7 +5,7 @@
 import type { Stats } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { crc32, createInflate, createInflateRaw, inflateRawSync } from 'node:zlib';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { fillFrom } from '../../platform/node/files.ts';
 import { isMachineTrouble, machineError, withMachineTrouble } from '../../platform/node/machine.ts';
 import { type ByteReader, type ByteSource, headOf, memorySource, readerOf, skipping } from '../bytes.ts';
@@ -20,11 +20,11 @@ export const HEAD_BYTES = 2 ** 13;
 const SMALL_BYTES = 2 ** 20;
 const SMALL_INFLATED_BYTES = 2 ** 24;
 
-/** A file as it is. @throws WorkError without its name, MachineError */
+/** A file as it is. @throws RunError without its name, MachineError */
 export async function fileSource(path: string): Promise<ByteSource> {
   const facts = await statOf(path);
   if (!facts.isFile())
-    throw new WorkError(`it is ${facts.isDirectory() ? 'a folder' : 'neither a file nor a folder'}, expected a file`);
+    throw new RunError(`it is ${facts.isDirectory() ? 'a folder' : 'neither a file nor a folder'}, expected a file`);
   const { size } = facts;
   return {
     sizeBytes: size,
@@ -47,13 +47,13 @@ export async function fileSource(path: string): Promise<ByteSource> {
   };
 }
 
-/** A file's parts. @throws WorkError without its name, MachineError */
+/** A file's parts. @throws RunError without its name, MachineError */
 export async function randomAccess(path: string): Promise<RandomAccess> {
   const { size } = await statOf(path);
   return { path, size, read: (start, end) => bytesAt(path, start, Math.max(0, Math.min(end, size) - start)) };
 }
 
-/** A file's bytes from `start`, up to `count` of them. @throws WorkError without its name, MachineError */
+/** A file's bytes from `start`, up to `count` of them. @throws RunError without its name, MachineError */
 export async function bytesAt(path: string, start: number, count: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(count);
   const file = await opened(path);
@@ -76,10 +76,10 @@ const opened = (path: string): Promise<FileHandle> =>
 
 /** Why a file could not be opened: one that is not there or not ours to read is a matter of that file alone. */
 export function openingError(path: string, error: NodeJS.ErrnoException): Error {
-  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return new WorkError('no such file or folder');
+  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return new RunError('no such file or folder');
   if (error.code === 'EACCES' || error.code === 'EPERM')
-    return new WorkError(`no permission to read it (${error.code}): change its permissions`);
-  return isMachineTrouble(error) ? machineError(path, error) : new WorkError(`cannot be opened (${error.code ?? error.message})`);
+    return new RunError(`no permission to read it (${error.code}): change its permissions`);
+  return isMachineTrouble(error) ? machineError(path, error) : new RunError(`cannot be opened (${error.code ?? error.message})`);
 }
 
 /** What a compressed stream begins with: gzip (RFC 1952), or zlib (RFC 1950). */
@@ -95,10 +95,10 @@ export const inflatedSource = (source: ByteSource, warnings: Set<string>, stored
   pieces: (start) => skipping(inflated(source, warnings, stored), start),
 });
 
-/** A file, decompressed if it begins as gzip does; its beginning is at hand unless it is a large compressed one. @throws WorkError without its name */
+/** A file, decompressed if it begins as gzip does; its beginning is at hand unless it is a large compressed one. @throws RunError without its name */
 export async function maybeGzipped(path: string, warnings: Set<string>): Promise<ByteSource & { readonly gzipped: boolean }> {
   const file = await fileSource(path);
-  if (file.storedBytes === 0) throw new WorkError('it is empty (0 bytes)');
+  if (file.storedBytes === 0) throw new RunError('it is empty (0 bytes)');
   const head = await headOf(file, file.storedBytes <= SMALL_BYTES ? file.storedBytes : HEAD_BYTES);
   const source = head.length === file.storedBytes ? { ...memorySource(head), head } : { ...file, head };
   if (!isGzip(head)) return { ...source, gzipped: false };
@@ -134,7 +134,7 @@ async function* inflated(source: ByteSource, warnings: Set<string>, stored: numb
   try {
     const start = new Uint8Array(2);
     const length = await reader.fill(start);
-    if (length === 0) throw new WorkError('its compressed stream is empty');
+    if (length === 0) throw new RunError('its compressed stream is empty');
     reader.unread(start.subarray(0, length));
     let used = 0;
     if (!isGzip(start)) used = yield* inflateOnce(reader, 'zlib', () => {});
@@ -159,11 +159,11 @@ async function* inflateMembers(reader: ByteReader): AsyncGenerator<Uint8Array, n
       length = (length + piece.length) % 2 ** 32;
     });
     const trailer = new Uint8Array(8);
-    if ((await reader.fill(trailer)) < 8) throw new WorkError('its gzip stream is truncated: its checksum is missing');
+    if ((await reader.fill(trailer)) < 8) throw new RunError('its gzip stream is truncated: its checksum is missing');
     used += 8;
     const view = new DataView(trailer.buffer);
-    if (view.getUint32(0, true) !== sum) throw new WorkError('its gzip checksum does not match: voxels are damaged');
-    if (view.getUint32(4, true) !== length) throw new WorkError('its gzip length does not match: voxels are damaged');
+    if (view.getUint32(0, true) !== sum) throw new RunError('its gzip checksum does not match: voxels are damaged');
+    if (view.getUint32(4, true) !== length) throw new RunError('its gzip length does not match: voxels are damaged');
     const start = new Uint8Array(2);
     const more = start.subarray(0, await reader.fill(start));
     reader.unread(more);
@@ -177,14 +177,14 @@ async function* inflateMembers(reader: ByteReader): AsyncGenerator<Uint8Array, n
 async function passMemberHeader(reader: ByteReader): Promise<number> {
   const take = async (count: number): Promise<Uint8Array> => {
     const bytes = new Uint8Array(count);
-    if ((await reader.fill(bytes)) < count) throw new WorkError('its gzip stream is truncated: its header is not complete');
+    if ((await reader.fill(bytes)) < count) throw new RunError('its gzip stream is truncated: its header is not complete');
     return bytes;
   };
   const passText = async (): Promise<number> => {
     for (let length = 1; ; length++) if ((await take(1))[0] === 0) return length;
   };
   const [, , method, flags] = await take(10);
-  if (method !== 8) throw new WorkError(`its compressed stream is damaged (gzip method ${method}, expected 8)`);
+  if (method !== 8) throw new RunError(`its compressed stream is damaged (gzip method ${method}, expected 8)`);
   let length = 10;
   if (flags & 4) {
     const [low, high] = await take(2);
@@ -251,7 +251,7 @@ async function* inflateOnce(
     return engine.bytesWritten;
   } catch (error) {
     if (failed !== undefined) throw failed;
-    throw isZlibError(error) ? new WorkError(describeZlib(error)) : error;
+    throw isZlibError(error) ? new RunError(describeZlib(error)) : error;
   } finally {
     stopped = true;
     engine.destroy();

@@ -1,5 +1,5 @@
 /** The files that an image lies in, found as reading it finds them. Nothing is said of what they hold. */
-import { MachineError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError } from '../../common/errors.ts';
 import { headOf } from '../bytes.ts';
 import { recognise } from '../recognise.ts';
 import { fileSource, HEAD_BYTES } from './file-bytes.ts';
@@ -33,7 +33,7 @@ async function filesBeside(path: string): Promise<readonly string[]> {
     for (const name of place.files ?? []) found.push(await findDataFile(path, name));
     return found;
   } catch (error) {
-    if (error instanceof MachineError || !(error instanceof WorkError)) throw error;
+    if (error instanceof MachineError || !(error instanceof RunError)) throw error;
     return [];
   }
 }

@@ -1,7 +1,7 @@
 /** Files that another file names, or that belong to it. */
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
-import { MachineError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError } from '../../common/errors.ts';
 import { openingError } from './file-bytes.ts';
 
 /**
@@ -22,11 +22,11 @@ export async function findBeside(
       const facts = await stat(candidate).catch((error: NodeJS.ErrnoException) => {
         if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
         const trouble = openingError(candidate, error);
-        throw trouble instanceof MachineError ? trouble : new WorkError(`${candidate}: ${trouble.message}`);
+        throw trouble instanceof MachineError ? trouble : new RunError(`${candidate}: ${trouble.message}`);
       });
       if (facts) return candidate;
       tried.push(candidate);
     }
   }
-  throw new WorkError(missing(tried));
+  throw new RunError(missing(tried));
 }

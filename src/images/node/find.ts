@@ -4,7 +4,7 @@
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { MachineError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError } from '../../common/errors.ts';
 import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
 import { isVoxelHalf, kindOfName, withoutEnding } from '../recognise.ts';
 import { type DicomSource, dicomSources, isDicomFile, type NotRead } from './dicom.ts';
@@ -36,7 +36,7 @@ export const isImageName = (path: string): boolean => ![null, 'DICOM'].includes(
 
 const isForbidden = (error: unknown): boolean => ['EACCES', 'EPERM'].includes(String((error as NodeJS.ErrnoException).code));
 
-/** Every image below `folder`, sorted by path. @throws WorkError if the folder cannot be listed */
+/** Every image below `folder`, sorted by path. @throws RunError if the folder cannot be listed */
 export async function findImages(folder: string): Promise<Found> {
   const files: ImageSource[] = [];
   const dicom: string[] = [];
@@ -47,7 +47,7 @@ export async function findImages(folder: string): Promise<Found> {
   async function look(name: string, path: string, names: readonly string[]): Promise<void> {
     if (LITTER.test(name)) return;
     const isDicom = await isDicomFile(path).catch((error) => {
-      if (error instanceof MachineError || !(error instanceof WorkError)) throw error;
+      if (error instanceof MachineError || !(error instanceof RunError)) throw error;
       // what cannot be opened is refused as what its name says it is; without an ending it may be a slice
       if (!isImageName(name) && !/\.[a-z]\w{1,4}$/i.test(name)) refused.push({ path, reason: error.message });
       return false;
@@ -72,7 +72,7 @@ export async function findImages(folder: string): Promise<Found> {
       const facts = await stat(child).catch((error: NodeJS.ErrnoException) => {
         const trouble = openingError(child, error);
         if (trouble instanceof MachineError) throw trouble;
-        return error.code === 'ENOENT' ? new WorkError('cannot be opened (a broken link?)') : trouble;
+        return error.code === 'ENOENT' ? new RunError('cannot be opened (a broken link?)') : trouble;
       });
       if (facts instanceof Error) {
         if (!name.startsWith('.')) refused.push({ path: child, reason: facts.message });
@@ -86,7 +86,7 @@ export async function findImages(folder: string): Promise<Found> {
         await visit(child);
       } catch (error) {
         // a folder that is not ours to list ends no search
-        if (error instanceof WorkError || !isForbidden(error)) throw error;
+        if (error instanceof RunError || !isForbidden(error)) throw error;
         refused.push({ path: child, reason: 'a folder that cannot be listed: no permission' });
       }
     }
@@ -95,9 +95,9 @@ export async function findImages(folder: string): Promise<Found> {
   try {
     await visit(folder);
   } catch (error) {
-    if (error instanceof WorkError) throw error;
+    if (error instanceof RunError) throw error;
     if (isMachineTrouble(error) && !isForbidden(error)) throw machineError(folder, error);
-    throw new WorkError(`${folder}: cannot list folder (${(error as Error).message})`);
+    throw new RunError(`${folder}: cannot list folder (${(error as Error).message})`);
   }
   const series = await dicomSources(dicom);
   const images = [...files, ...series.images];

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { cornerDistanceMm } from '../../geometry/affine.ts';
 import type { Geometry, Matrix3, VoxelArray } from '../../geometry/volume.ts';
 import type { LoadedImage, ReadOptions } from '../loaded-image.ts';
@@ -24,7 +24,7 @@ const refusal = async (path: string, options?: ReadOptions): Promise<string> => 
   try {
     await readImage(path, options);
   } catch (error) {
-    expect(error).toBeInstanceOf(WorkError);
+    expect(error).toBeInstanceOf(RunError);
     expect((error as Error).message).toContain(path);
     return (error as Error).message;
   }
@@ -777,7 +777,7 @@ describe('writing', () => {
       for (const components of [1, 3] as const) {
         const target = join(folder, 'failing', name);
         const failing = (z: number): VoxelArray => {
-          if (z === 2) throw new WorkError('no more');
+          if (z === 2) throw new RunError('no more');
           return new Float32Array(4 * components);
         };
         await expect(writePlanes(target, { geometry, type: 'float32', components, plane: failing })).rejects.toThrow('no more');

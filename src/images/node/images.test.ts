@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
-import { UsageError, WorkError } from '../../common/errors.ts';
+import { RunError, UsageError } from '../../common/errors.ts';
 import { cornerDistanceMm } from '../../geometry/affine.ts';
 import { orientationCode, reorientToRas } from '../../geometry/orientation.ts';
 import { statisticsOf } from '../../geometry/statistics.ts';
@@ -36,7 +36,7 @@ const refusal = async (path: string): Promise<string> => {
   try {
     await readImage(path);
   } catch (error) {
-    expect(error).toBeInstanceOf(WorkError);
+    expect(error).toBeInstanceOf(RunError);
     expect((error as Error).message).toContain(path);
     return (error as Error).message;
   }

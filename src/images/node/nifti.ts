@@ -10,7 +10,7 @@ import { findBeside } from './find-beside.ts';
 const HALF = /\.(hdr|img)(\.gz)?$/i;
 const PAIR = /\.(nii|hdr|img)(\.gz)?$/i;
 
-/** Where the other half of a pair lies. @throws WorkError if it is missing */
+/** Where the other half of a pair lies. @throws RunError if it is missing */
 const findHalf = (path: string, ending: 'hdr' | 'img'): Promise<string> =>
   findBeside(
     path,
@@ -18,7 +18,7 @@ const findHalf = (path: string, ending: 'hdr' | 'img'): Promise<string> =>
     ([first]) => `its other half is missing: looked for ${first}[.gz]`,
   );
 
-/** The other half of a `.hdr` or `.img` file; null for any other. @throws WorkError if it is missing */
+/** The other half of a `.hdr` or `.img` file; null for any other. @throws RunError if it is missing */
 export async function otherHalf(path: string): Promise<string | null> {
   const [, ending] = HALF.exec(path) ?? [];
   return ending === undefined ? null : findHalf(path, ending.toLowerCase() === 'hdr' ? 'img' : 'hdr');
@@ -27,7 +27,7 @@ export async function otherHalf(path: string): Promise<string | null> {
 /**
  * Opens a `.nii`, `.hdr` or `.img` file, or those with `.gz`; of a pair either.
  * @param file the bytes of `path`
- * @throws WorkError with the reason, without the file's name
+ * @throws RunError with the reason, without the file's name
  */
 export async function openNifti(path: string, file: ByteSource, warnings: Set<string>): Promise<OpenFile> {
   const partner = async (ending: 'hdr' | 'img'): Promise<ByteSource> => {

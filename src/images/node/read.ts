@@ -5,7 +5,7 @@
  * reason. Nothing is ever written beside the input.
  */
 import { stat } from 'node:fs/promises';
-import { MachineError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError } from '../../common/errors.ts';
 import type { Geometry, VoxelArray } from '../../geometry/volume.ts';
 import { headOf } from '../bytes.ts';
 import { type LoadedImage, planeOf, type ReadOptions } from '../loaded-image.ts';
@@ -28,15 +28,15 @@ export interface OpenImage extends Omit<LoadedImage, 'volume' | 'warnings'> {
   readonly type: VoxelType;
   /** What is odd about the file, a sentence each; reading the voxels may find more. */
   readonly warnings: ReadonlySet<string>;
-  /** The planes, z = 0 first; the array may be filled anew for the next one. @throws WorkError that names the file */
+  /** The planes, z = 0 first; the array may be filled anew for the next one. @throws RunError that names the file */
   planes(): AsyncIterable<VoxelArray>;
-  /** @throws WorkError that names the file */
+  /** @throws RunError that names the file */
   load(): Promise<LoadedImage>;
 }
 
 /**
  * Opens an image file, or the DICOM series of a folder, without reading more than its header where the format allows that.
- * @throws WorkError that names the file and why it cannot be read
+ * @throws RunError that names the file and why it cannot be read
  */
 export async function openImage(source: string | ImageSource, options: ReadOptions = {}): Promise<OpenImage> {
   const path = typeof source === 'string' ? source : source.path;
@@ -46,7 +46,7 @@ export async function openImage(source: string | ImageSource, options: ReadOptio
     const { volume, warnings, ...facts } = file;
     const { size } = volume.geometry;
     if (options.channel !== undefined && options.channel !== 0)
-      throw new WorkError(`${path}: it is one volume (${file.format}), so channel ${options.channel} does not exist: expected 0`);
+      throw new RunError(`${path}: it is one volume (${file.format}), so channel ${options.channel} does not exist: expected 0`);
     return {
       ...facts,
       geometry: volume.geometry,
@@ -81,7 +81,7 @@ export async function openImage(source: string | ImageSource, options: ReadOptio
 /**
  * Reads an image file, or the DICOM series of a folder. Of a folder with several series the one with most slices is read and the others
  * are named in `warnings`.
- * @throws WorkError that names the file and why it cannot be read
+ * @throws RunError that names the file and why it cannot be read
  */
 export const readImage = async (source: string | ImageSource, options: ReadOptions = {}): Promise<LoadedImage> =>
   (await openImage(source, options)).load();
@@ -90,8 +90,8 @@ async function withName<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof WorkError) || error instanceof MachineError) throw error;
-    throw new WorkError(`${path}: ${error.message}`);
+    if (!(error instanceof RunError) || error instanceof MachineError) throw error;
+    throw new RunError(`${path}: ${error.message}`);
   }
 }
 
@@ -108,7 +108,7 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
   const warnings = new Set<string>();
   const stored = await maybeGzipped(path, warnings);
   const head = await headOf(stored, HEAD_BYTES).catch((error: unknown) => {
-    if (error instanceof MachineError || !(error instanceof WorkError)) throw error;
+    if (error instanceof MachineError || !(error instanceof RunError)) throw error;
     // a damaged stream is named by the reader that its name calls for
     return new Uint8Array();
   });
@@ -133,7 +133,7 @@ async function openPath(path: string): Promise<OpenFile | LoadedImage> {
       return readDicomFile(path);
   }
   const other = describeOther(head);
-  throw new WorkError(`${other ? `it is ${other}, ` : ''}not a supported format: expected ${READABLE}`);
+  throw new RunError(`${other ? `it is ${other}, ` : ''}not a supported format: expected ${READABLE}`);
 }
 
 /** Other programs go by the name. */
@@ -150,11 +150,11 @@ function warnOfCompression(path: string, gzipped: boolean, warnings: Set<string>
 async function readFolder(path: string): Promise<LoadedImage> {
   const found = await findImages(path);
   const own = seriesOfFolder(path, found);
-  if (own.refused.length > 0) throw new WorkError(`its slice ${own.refused[0].path}: ${own.refused[0].reason}`);
+  if (own.refused.length > 0) throw new RunError(`its slice ${own.refused[0].path}: ${own.refused[0].reason}`);
   const stacks = (own.images.length > 0 ? own : found).images.filter((image) => image.kind === 'dicom');
   if (stacks.length === 0) {
     const others = found.passedOver.slice(0, 3).map(({ path: other, reason }) => `${other}: ${reason}`);
-    throw new WorkError(
+    throw new RunError(
       `no DICOM slices in this folder; expected ${READABLE}${others.length > 0 ? `. Skipped: ${others.join('; ')}` : ''}`,
     );
   }
@@ -163,7 +163,7 @@ async function readFolder(path: string): Promise<LoadedImage> {
   const name = ({ stack, description, modality }: (typeof stacks)[number]): string =>
     `${modality} ${stack.distinction ? describeStack(stack) : `${stack.frames.length} slices${description ? ` "${description}"` : ''}`}`;
   if (own.images.length === 0 || second.stack.frames.length === largest.stack.frames.length)
-    throw new WorkError(`it holds ${stacks.length} volumes, expected one: ${stacks.map(name).join('; ')}`);
+    throw new RunError(`it holds ${stacks.length} volumes, expected one: ${stacks.map(name).join('; ')}`);
   const loaded = await readDicomSource(largest);
   const note = `${stacks.length} DICOM series in the folder: using the one with most slices (${largest.stack.frames.length}); skipped: ${stacks.slice(1).map(name).join(', ')}`;
   return { ...loaded, warnings: [note, ...loaded.warnings] };

@@ -1,5 +1,5 @@
 /** The bytes that NRRD and MetaImage headers point to: behind them, in another file, or in many. */
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { voxelCount } from '../../geometry/volume.ts';
 import { type ByteSource, headOf, joinedSources, readerOf, skipping, sourceFrom } from '../bytes.ts';
 import type { DataPlace } from '../data-place.ts';
@@ -13,7 +13,7 @@ import { findBeside } from './find-beside.ts';
 /**
  * @param path the header's file, and `header` its bytes
  * @returns bytes of which the first are the voxels' first
- * @throws WorkError that names a file which is missing
+ * @throws RunError that names a file which is missing
  */
 export async function voxelData(
   path: string,
@@ -26,14 +26,14 @@ export async function voxelData(
   if (place.files === null) return decoded(header, image, place, whole, warnings);
   const share = whole / place.files.length;
   if (!Number.isInteger(share))
-    throw new WorkError(
+    throw new RunError(
       `its ${whole} bytes of voxels cannot be split into ${place.files.length} files of equal length, as its header says`,
     );
   const sources: ByteSource[] = [];
   for (const file of place.files) {
     const found = await findDataFile(path, file);
     const source = await fileSource(found).catch((error: unknown) => {
-      throw error instanceof WorkError ? new WorkError(`its data file ${found}: ${error.message}`) : error;
+      throw error instanceof RunError ? new RunError(`its data file ${found}: ${error.message}`) : error;
     });
     const voxels = await decoded(source, image, place, share, warnings);
     sources.push({ ...(place.files.length > 1 ? exactly(voxels, share, found, warnings) : voxels), name: found });
@@ -41,7 +41,7 @@ export async function voxelData(
   return sources.length === 1 ? sources[0] : joinedSources(sources);
 }
 
-/** Where a file lies that the header `path` names for its voxels. @throws WorkError if it is missing */
+/** Where a file lies that the header `path` names for its voxels. @throws RunError if it is missing */
 export const findDataFile = (path: string, file: string): Promise<string> =>
   findBeside(
     path,
@@ -58,7 +58,7 @@ async function decoded(
 ): Promise<ByteSource> {
   const at = start === 'end' ? Math.max(0, (source.sizeBytes ?? 0) - length) : start;
   if (start === 'end' && source.sizeBytes === null)
-    throw new WorkError('its voxels are the last bytes of a compressed file: not supported');
+    throw new RunError('its voxels are the last bytes of a compressed file: not supported');
   const stored = await passLines(sourceFrom(source, at), lines);
   if (encoding === 'raw') return sourceFrom(stored, bytes);
   if (encoding === 'deflate') return sourceFrom(inflatedSource(stored, warnings, compressedBytes), bytes);
@@ -73,7 +73,7 @@ async function passLines(source: ByteSource, lines: number): Promise<ByteSource>
     for (let i = 0; i < piece.length; i++) if (piece[i] === 10 && --left === 0) return sourceFrom(source, passed + i + 1);
     passed += piece.length;
   }
-  throw new WorkError(`it has ${lines - left} lines before its voxels, and its header says ${lines}`);
+  throw new RunError(`it has ${lines - left} lines before its voxels, and its header says ${lines}`);
 }
 
 /** One of several files: it must hold its share, and what follows that is left out. */
@@ -92,14 +92,14 @@ async function* shareOf(source: ByteSource, share: number, name: string, warning
       given += piece.length;
     }
     if (given < share)
-      throw new WorkError(`its data file ${name} holds ${given} bytes of voxels, expected ${share}: truncated or damaged`);
+      throw new RunError(`its data file ${name} holds ${given} bytes of voxels, expected ${share}: truncated or damaged`);
     if (given > share) warnings.add(`${name} holds ${given} bytes of voxels, expected ${share}: extra bytes were ignored`);
   } finally {
     await reader.close();
   }
 }
 
-/** Reads the header of a format whose header is text. @throws WorkError without the file's name */
+/** Reads the header of a format whose header is text. @throws RunError without the file's name */
 export const textHeader = async (
   kind: 'NRRD' | 'MetaImage',
   source: ByteSource,

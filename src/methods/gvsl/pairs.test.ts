@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { type CropPlace, type PairPlace, type PairRequest, samplePair } from './pairs.ts';
 
@@ -69,6 +69,6 @@ describe('samplePair', () => {
   });
 
   it('refuses a cohort of one', () => {
-    expect(() => samplePair({ seed: 1, step: 0, sample: 0, sizes: [cube(9)], patch: cube(8) })).toThrow(WorkError);
+    expect(() => samplePair({ seed: 1, step: 0, sample: 0, sizes: [cube(9)], patch: cube(8) })).toThrow(RunError);
   });
 });

@@ -9,7 +9,7 @@
  * middle. An independent jitter of a few voxels keeps the network from learning that matching voxels have matching indices.
  */
 
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { type RandomStream, randomStream } from '../../common/random.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 
@@ -54,11 +54,11 @@ function samplePairOfSubjects(stream: RandomStream, count: number): [number, num
 
 /**
  * The pair and the crops of one sample of one step.
- * @throws WorkError if there are fewer than two subjects.
+ * @throws RunError if there are fewer than two subjects.
  */
 export function samplePair({ seed, step, sample, sizes, patch, jitterVoxels = 0 }: PairRequest): PairPlace {
   if (sizes.length < 2) {
-    throw new WorkError(`Z-matching needs pairs of different subjects: expected at least 2 subjects, found ${sizes.length}`);
+    throw new RunError(`Z-matching needs pairs of different subjects: expected at least 2 subjects, found ${sizes.length}`);
   }
   const stream = randomStream(seed, 'pair', step, sample);
   const [moving, fixed] = samplePairOfSubjects(stream, sizes.length);

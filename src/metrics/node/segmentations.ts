@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { caseName } from '../../cohort/node/table.ts';
 import { gridDifference } from '../../cohort/prepare-image.ts';
-import { UsageError, WorkError } from '../../common/errors.ts';
+import { RunError, UsageError } from '../../common/errors.ts';
 import type { Progress } from '../../common/progress.ts';
 import { rasGeometry } from '../../geometry/orientation.ts';
 import { resampleNearest } from '../../geometry/resample.ts';
@@ -64,7 +64,7 @@ export interface SegmentationsReport {
 /** Label maps by case; what cannot be opened or listed, into `failed`. */
 async function labelFiles(path: string, what: string, failed: Failure[]): Promise<Map<string, string>> {
   const facts = await stat(path).catch(() => undefined);
-  if (!facts) throw new WorkError(`${what} ${path}: no such file or folder`);
+  if (!facts) throw new RunError(`${what} ${path}: no such file or folder`);
   if (!facts.isDirectory()) return new Map([[caseName(path), path]]);
   const { images, refused } = await findImages(path);
   failed.push(...refused);
@@ -92,10 +92,10 @@ async function readLabels(path: string, certain: boolean): Promise<Volume> {
   const { data, geometry } = volume;
   if (data instanceof Float32Array || data instanceof Float64Array) {
     const odd = data.find((value) => !Number.isInteger(value));
-    if (odd !== undefined) throw new WorkError(`${path}: not a label map: expected whole numbers, found ${odd}`);
+    if (odd !== undefined) throw new RunError(`${path}: not a label map: expected whole numbers, found ${odd}`);
   }
   if (!certain && !labelCodes(data, geometry.size))
-    throw new WorkError(
+    throw new RunError(
       `${path}: its values look like an image, not a label map; if they are label codes, list them with \`labels\``,
     );
   return volume;
@@ -105,7 +105,7 @@ const mean = (values: readonly number[]): number | null =>
   values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 const known = (values: readonly (number | null)[]): number[] => values.filter((value) => value !== null);
 
-/** Scores every case that both sides have; of folders, cases that cannot be scored are listed in `failed`. @throws UsageError or WorkError naming the file, what was expected and what was found */
+/** Scores every case that both sides have; of folders, cases that cannot be scored are listed in `failed`. @throws UsageError or RunError naming the file, what was expected and what was found */
 export async function scoreSegmentations(call: SegmentationsCall): Promise<SegmentationsReport> {
   const { progress, toleranceMm, ignore = [] } = call;
   const failed: Failure[] = [];
@@ -139,7 +139,7 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
       ];
       const difference = gridDifference(rasGeometry(predicted.geometry), rasGeometry(reference.geometry));
       if (difference)
-        throw new WorkError(
+        throw new RunError(
           `${predictedPath}: on a different grid than its reference ${referencePath}: ${difference}; resample it to the reference`,
         );
       // the same voxels, perhaps stored in another order of axes
@@ -165,7 +165,7 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
     progress.advance(1, name);
   }
   progress.stop();
-  if (pair && failed.length > 0) throw new WorkError(`${failed[0]!.path}: ${failed[0]!.reason}`);
+  if (pair && failed.length > 0) throw new RunError(`${failed[0]!.path}: ${failed[0]!.reason}`);
 
   const ordered = [...codes].sort((a, b) => a - b);
   const summary = ordered.map((label): LabelSummary => {

@@ -6,7 +6,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { z } from 'zod';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { parseJson } from '../../common/json.ts';
 import { version } from '../../common/version.ts';
 import { findFolder, isFile, writeFileAtomic } from '../../platform/node/files.ts';
@@ -30,20 +30,20 @@ export interface Model {
   readonly parameters: ReadonlyMap<string, NamedTensor>;
 }
 
-/** The content of a JSON file. @throws WorkError naming the file */
+/** The content of a JSON file. @throws RunError naming the file */
 export async function readDocument(path: string, maxBytes = MAX_CONFIG_BYTES): Promise<unknown> {
   try {
     if ((await stat(path)).size > maxBytes) throw new Error(`more than ${maxBytes} bytes`);
     return parseJson(await readFile(path, 'utf8'));
   } catch (error) {
     if (isMachineTrouble(error)) throw machineError(path, error);
-    throw new WorkError(`${path}: cannot be read as JSON: ${(error as Error).message}`);
+    throw new RunError(`${path}: cannot be read as JSON: ${(error as Error).message}`);
   }
 }
 
 /**
  * Reads and checks a JSON file by a schema.
- * @throws WorkError naming the file, and the first key that is wrong
+ * @throws RunError naming the file, and the first key that is wrong
  */
 export async function readJson<Schema extends z.ZodType>(
   path: string,
@@ -56,10 +56,10 @@ export async function readJson<Schema extends z.ZodType>(
   const issue = result.error.issues[0]!;
   const { formatVersion } = parsed as { formatVersion?: unknown };
   if (issue.path[0] === 'formatVersion' && typeof formatVersion === 'number')
-    throw new WorkError(
+    throw new RunError(
       `${path}: formatVersion ${formatVersion}: made by a different, probably newer version of gvsl than this one (${version}): update gvsl`,
     );
-  throw new WorkError(
+  throw new RunError(
     `${path}: ${issue.path.join('.') || 'the document'}: ${issue.message}; was it edited, or made by a newer version?`,
   );
 }
@@ -83,7 +83,7 @@ export async function writeModel(
 /**
  * Reads a model.
  * @param folder what `resolveModel` returned
- * @throws WorkError naming the file that is missing or damaged
+ * @throws RunError naming the file that is missing or damaged
  */
 export async function readModel(folder: string): Promise<Model> {
   const path = join(folder, CONFIG_FILE);
@@ -100,7 +100,7 @@ const isModelFolder = async (folder: string): Promise<boolean> =>
 /**
  * The model folder that a user means: the path itself, the folder of a `model.safetensors`, or of a run the best state, else the
  * last. Nothing on the disk is changed, so a run may be going on.
- * @throws WorkError that says what was found instead
+ * @throws RunError that says what was found instead
  */
 export async function resolveModel(path: string): Promise<string> {
   const given = basename(path) === MODEL_FILE && (await isFile(path)) ? dirname(path) : path;
@@ -115,12 +115,12 @@ export async function resolveModel(path: string): Promise<string> {
     (status) => (status.isDirectory() ? 'neither' : 'a file'),
     () => 'nothing',
   );
-  if (found === 'nothing') throw new WorkError(`${path}: no such folder; expected a model folder or a run`);
+  if (found === 'nothing') throw new RunError(`${path}: no such folder; expected a model folder or a run`);
   if (found === 'a file')
-    throw new WorkError(`${path}: is a file; expected a folder with ${MODEL_FILE} and ${CONFIG_FILE}, or a run`);
+    throw new RunError(`${path}: is a file; expected a folder with ${MODEL_FILE} and ${CONFIG_FILE}, or a run`);
   if (await isFile(join(folder, 'metrics.jsonl')))
-    throw new WorkError(`${path}: a run without a checkpoint; wait for the first one, or continue it with \`resume\``);
-  throw new WorkError(
+    throw new RunError(`${path}: a run without a checkpoint; wait for the first one, or continue it with \`resume\``);
+  throw new RunError(
     `${path}: neither a model folder (${MODEL_FILE} and ${CONFIG_FILE}) nor a run (a folder with best/ or last/)`,
   );
 }

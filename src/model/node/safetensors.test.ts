@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { openSafetensors, readSafetensors, writeSafetensors } from './safetensors.ts';
 
 let folder = '';
@@ -107,14 +107,14 @@ describe('safetensors', () => {
   ])('refuses by name and reason: %s', async (reason, header, dataBytes, announced) => {
     const path = await make(header, new Uint8Array(dataBytes), announced);
     const failure = await openSafetensors(path).catch((error: unknown) => error);
-    expect(failure).toBeInstanceOf(WorkError);
+    expect(failure).toBeInstanceOf(RunError);
     expect((failure as Error).message).toContain(path);
     expect((failure as Error).message).toContain(reason);
   });
 
   it('says so when there is no file, a folder, or no such tensor', async () => {
     await expect(openSafetensors(join(folder, 'none'))).rejects.toThrow('no such file');
-    await expect(openSafetensors(folder)).rejects.toThrow(WorkError);
+    await expect(openSafetensors(folder)).rejects.toThrow(RunError);
     const file = await openSafetensors(await make('{}'));
     await expect(file.read('a')).rejects.toThrow('has no tensor "a"');
     await file.close();

@@ -2,7 +2,7 @@
  * Safetensors files: the header is read and checked at once, a tensor's bytes only when it is asked for, so that a file of
  * gigabytes costs what is taken from it. Format and limits: src/formats/safetensors.ts.
  */
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { openRandomAccess } from '../../platform/node/random-access.ts';
 import {
@@ -23,13 +23,13 @@ export interface SafetensorsFile {
   readonly tensors: ReadonlyMap<string, { readonly dtype: SafetensorsDtype; readonly shape: readonly number[] }>;
   /**
    * One tensor as 32-bit floats (`decodeTensor` says which types are exact).
-   * @throws WorkError if there is none of that name, or the file became shorter.
+   * @throws RunError if there is none of that name, or the file became shorter.
    */
   read(name: string): Promise<Float32Array>;
   close(): Promise<void>;
 }
 
-/** @throws WorkError naming the file and the reason if it is missing, no safetensors file, or damaged. */
+/** @throws RunError naming the file and the reason if it is missing, no safetensors file, or damaged. */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   const file = await openRandomAccess(path, 'a safetensors file');
   try {
@@ -43,11 +43,11 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
         const entry = tensors.get(name);
         if (!entry) {
           const some = [...tensors.keys()].slice(0, 5).join(', ');
-          throw new WorkError(
+          throw new RunError(
             `${path}: has no tensor "${name}" (it has ${tensors.size}: ${some}${tensors.size > 5 ? ', ...' : ''})`,
           );
         }
-        if (!isReadable(entry.dtype)) throw new WorkError(`${path}: ${name} has type ${entry.dtype}, which is not supported`);
+        if (!isReadable(entry.dtype)) throw new RunError(`${path}: ${name} has type ${entry.dtype}, which is not supported`);
         return decodeTensor(entry.dtype, await file.read(entry.offset, entry.sizeBytes));
       },
       close: () => file.close(),

@@ -1,6 +1,6 @@
 /** The backends of this browser by name. */
 
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import type { Backend } from '../../engine/backend.ts';
 import { type WebGpuHost, webGpuBackend } from '../../engine/backends/webgpu/backend.ts';
 import { describeAdapter, isSoftware, openDevice } from '../../engine/backends/webgpu/device.ts';
@@ -40,7 +40,7 @@ let host: Promise<WebGpuHost> | undefined;
 
 async function openHost(): Promise<WebGpuHost> {
   const adapter = await findAdapter();
-  if (!adapter) throw new WorkError('WebGPU no longer finds a GPU; use the CPU');
+  if (!adapter) throw new RunError('WebGPU no longer finds a GPU; use the CPU');
   const opened = await openDevice(adapter);
   // the next call asks for a new one
   opened.device.lost.then(() => {

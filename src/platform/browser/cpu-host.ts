@@ -4,7 +4,7 @@
  */
 import portableUrl from '../../../wasm/kernels-portable.wasm?url';
 import relaxedUrl from '../../../wasm/kernels-relaxed.wasm?url';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import type { Backend } from '../../engine/backend.ts';
 import { type CpuHost, cpuBackend } from '../../engine/backends/cpu/backend.ts';
 import { understandsRelaxedSimd } from '../../engine/backends/cpu/relaxed-simd.ts';
@@ -17,7 +17,7 @@ async function startThread(options: ThreadOptions): Promise<KernelThread> {
     worker.onmessage = () => resolve();
     worker.onerror = (event) => {
       failure ??= event.message;
-      reject(new WorkError(`cannot start a thread (${event.message})`));
+      reject(new RunError(`cannot start a thread (${event.message})`));
     };
     worker.postMessage(options);
   });

@@ -1,5 +1,5 @@
 /** Batches: what one input failed of is listed, and the others are done. */
-import { UsageError, WorkError } from '../../common/errors.ts';
+import { RunError, UsageError } from '../../common/errors.ts';
 import { defectText, endsBatch, systemError } from './machine.ts';
 
 /** An input without a result. */
@@ -16,5 +16,5 @@ export function failureOf(error: unknown, path: string): Failure {
   const known = systemError(error, path) ?? error;
   if (endsBatch(known) || known instanceof UsageError || !(known instanceof Error)) throw known;
   // a defect of ours that one odd file brings out need not cost the others their results
-  return { path, reason: known instanceof WorkError ? known.message.replace(`${path}: `, '') : defectText(known) };
+  return { path, reason: known instanceof RunError ? known.message.replace(`${path}: `, '') : defectText(known) };
 }

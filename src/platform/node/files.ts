@@ -198,7 +198,7 @@ async function writeAside(path: string, aside: string, write: (aside: string) =>
 /**
  * Runs `write` on a fresh folder aside, then gives it the name `path`, which must not be there, or be an empty folder. Several may try at once: one
  * has its way, the others fail.
- * @throws MachineError, or WorkError if there is something by now, naming `path`
+ * @throws MachineError, or RunError if there is something by now, naming `path`
  */
 export async function writeNewFolder(path: string, write: (aside: string) => Promise<void>): Promise<void> {
   await withMachineTrouble(path, async () => {

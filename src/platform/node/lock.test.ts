@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { MachineError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError } from '../../common/errors.ts';
 import { lockFolder } from './lock.ts';
 
 let folder = '';
@@ -22,7 +22,7 @@ const gone = (): number => spawnSync(process.execPath, ['-e', '']).pid;
 describe('lockFolder', () => {
   it('locks once, and again after it was unlocked', () => {
     const unlock = lockFolder(join(folder, 'new'));
-    expect(() => lockFolder(join(folder, 'new'))).toThrow(WorkError);
+    expect(() => lockFolder(join(folder, 'new'))).toThrow(RunError);
     expect(() => lockFolder(join(folder, 'new'))).toThrow(`"pid":${process.pid}`);
     unlock();
     lockFolder(join(folder, 'new'))();

@@ -22,7 +22,7 @@ import {
 } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { tempPathFor } from './files.ts';
 import { isMachineTrouble, machineError } from './machine.ts';
 
@@ -181,7 +181,7 @@ function makeFolderSync(path: string): void {
 /**
  * Locks a folder (made if missing) for this process.
  * @returns what unlocks it
- * @throws WorkError naming the holder if another process has it, MachineError naming the folder if no lock can be made there
+ * @throws RunError naming the holder if another process has it, MachineError naming the folder if no lock can be made there
  */
 export function lockFolder(folder: string): () => void {
   const path = join(folder, '.lock');
@@ -200,7 +200,7 @@ export function lockFolder(folder: string): () => void {
     throw isMachineTrouble(error) ? machineError(folder, error) : error;
   }
   if (theirs !== undefined)
-    throw new WorkError(
+    throw new RunError(
       `${folder}: another process is writing there (${theirs || 'just starting'}); wait for it or stop it. If no such process exists, delete ${path}`,
     );
   return () => {

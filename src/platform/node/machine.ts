@@ -1,5 +1,5 @@
 /** Trouble of the machine told apart from bad input and from defects of ours, and put into words. */
-import { MachineError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError } from '../../common/errors.ts';
 
 /** What Node's codes mean to a user, and what to do about it (errno(3)). */
 const TROUBLES: Readonly<Record<string, string>> = {
@@ -49,14 +49,14 @@ export function machineError(path: string, error: unknown): MachineError {
 }
 
 /** A system's own error in words, with the path that it names, or else `path`; undefined for any other error. */
-export function systemError(error: unknown, path?: string): WorkError | undefined {
-  if (!(error instanceof Error && 'code' in error && 'syscall' in error) || error instanceof WorkError) return undefined;
+export function systemError(error: unknown, path?: string): RunError | undefined {
+  if (!(error instanceof Error && 'code' in error && 'syscall' in error) || error instanceof RunError) return undefined;
   const { code, path: own } = error as NodeJS.ErrnoException;
   const where = path ?? own;
-  if (where === undefined) return isMachineTrouble(error) ? machineError('the machine', error) : new WorkError(error.message);
+  if (where === undefined) return isMachineTrouble(error) ? machineError('the machine', error) : new RunError(error.message);
   if (isMachineTrouble(error)) return machineError(where, error);
   const words = WRONG_PATHS[String(code)];
-  return new WorkError(words ? `${where}: ${words}` : `${where}: ${error.message}`);
+  return new RunError(words ? `${where}: ${words}` : `${where}: ${error.message}`);
 }
 
 /**

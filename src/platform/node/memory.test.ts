@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { formatBytes } from '../../common/format-bytes.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { type MemoryRequest, requireMemory } from './memory.ts';
@@ -26,7 +26,7 @@ describe('requireMemory', () => {
     try {
       requireMemory(of, { bytes, limit: 'address space of WebAssembly' });
     } catch (error) {
-      expect(error).toBeInstanceOf(WorkError);
+      expect(error).toBeInstanceOf(RunError);
       return (error as Error).message;
     }
     return '';

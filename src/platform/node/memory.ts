@@ -1,6 +1,6 @@
 /** Whether the work fits into memory, before it begins: a refusal with what would fit, instead of a crash hours later. */
 
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { formatBytes } from '../../common/format-bytes.ts';
 import type { Backend } from '../../engine/backend.ts';
 import type { Zyx } from '../../geometry/volume.ts';
@@ -45,7 +45,7 @@ function fittingPatch({ patch, width, batch, neededBytes }: MemoryRequest, avail
 /**
  * Nothing if the request fits.
  * @param sizeOption how the caller names the patch
- * @throws WorkError that says what is needed, what there is and why, and which single change of patch, batch or width would fit
+ * @throws RunError that says what is needed, what there is and why, and which single change of patch, batch or width would fit
  */
 export function requireMemory(request: MemoryRequest, available: AvailableMemory, sizeOption: 'patch' | 'size' = 'patch'): void {
   const { patch, width, batch } = request;
@@ -54,7 +54,7 @@ export function requireMemory(request: MemoryRequest, available: AvailableMemory
     try {
       return request.neededBytes(...of);
     } catch (error) {
-      if (error instanceof WorkError) return Number.POSITIVE_INFINITY;
+      if (error instanceof RunError) return Number.POSITIVE_INFINITY;
       throw error;
     }
   };
@@ -81,5 +81,5 @@ export function requireMemory(request: MemoryRequest, available: AvailableMemory
       : `No single change is enough: combine several (\`${sizeOption}\` ${PATCH_STEP} \`batch\` 1 \`width\` ${least} needs ${formatBytes(
           neededBytes([PATCH_STEP, PATCH_STEP, PATCH_STEP], least, 1),
         )}), or free memory`;
-  throw new WorkError(`${reason}. ${advice}`);
+  throw new RunError(`${reason}. ${advice}`);
 }

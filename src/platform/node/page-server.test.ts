@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { type PageServer, servePage } from './page-server.ts';
 
 let folder = '';
@@ -66,7 +66,7 @@ describe('servePage', () => {
     const { port } = taken.address() as AddressInfo;
     await expect(servePage(folder, port)).rejects.toThrow(/the port is in use/);
     await new Promise((resolve) => taken.close(resolve));
-    await expect(servePage(join(folder, 'none'), 0)).rejects.toThrow(WorkError);
+    await expect(servePage(join(folder, 'none'), 0)).rejects.toThrow(RunError);
     await expect(servePage(tmpdir(), 0)).rejects.toThrow('no page in this folder');
   });
 });

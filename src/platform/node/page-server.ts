@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import sirv from 'sirv';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 
 /**
  * Isolation from other origins lets the page's threads share memory. The policy keeps it from talking to anyone but this server, whatever is
@@ -40,11 +40,11 @@ const isOwnName = (host: string | undefined): boolean => /^(127\.0\.0\.1|localho
 /**
  * Serves a folder on the loopback interface.
  * @param isolated false leaves out the headers of isolation: the page then computes with one thread
- * @throws WorkError if the port is taken, or the folder is missing
+ * @throws RunError if the port is taken, or the folder is missing
  */
 export async function servePage(folder: string, port: number, isolated = true): Promise<PageServer> {
   if (!existsSync(join(folder, 'index.html')))
-    throw new WorkError(`${folder}: no page in this folder (index.html); build it with npm run build`);
+    throw new RunError(`${folder}: no page in this folder (index.html); build it with npm run build`);
   const serve = sirv(folder, {
     etag: true,
     setHeaders: (response) => {
@@ -65,9 +65,9 @@ export async function servePage(folder: string, port: number, isolated = true): 
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
         error.code === 'EADDRINUSE'
-          ? new WorkError(`\`port\` ${port}: the port is in use; choose another, or 0 for any free port`)
+          ? new RunError(`\`port\` ${port}: the port is in use; choose another, or 0 for any free port`)
           : error.code === 'EACCES'
-            ? new WorkError(`\`port\` ${port}: no permission for this port; choose one above 1023`)
+            ? new RunError(`\`port\` ${port}: no permission for this port; choose one above 1023`)
             : error,
       );
     });

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { MachineError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError } from '../../common/errors.ts';
 import { openRandomAccess } from './random-access.ts';
 
 let folder = '';
@@ -38,13 +38,13 @@ describe('a file that is read in pieces', () => {
 
   it('says what it cannot open', async () => {
     const failure = (name: string) =>
-      openRandomAccess(at(name), 'a file of weights').catch((error: unknown) => error as WorkError) as Promise<WorkError>;
+      openRandomAccess(at(name), 'a file of weights').catch((error: unknown) => error as RunError) as Promise<RunError>;
     expect((await failure('none')).message).toBe(`${at('none')}: no such file; expected a file of weights`);
     mkdirSync(at('folder'));
     expect((await failure('folder')).message).toBe(`${at('folder')}: not a file; expected a file of weights`);
     writeFileSync(at('a'), '');
     expect((await failure('a/b')).message).toContain('no such file');
-    expect(await failure('x'.repeat(300))).toBeInstanceOf(WorkError);
+    expect(await failure('x'.repeat(300))).toBeInstanceOf(RunError);
   });
 
   it.skipIf(process.platform === 'win32')('does not wait for a pipe', async () => {

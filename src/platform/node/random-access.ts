@@ -1,6 +1,6 @@
 /** A file that stays open and is read in pieces, wherever they lie: weights. Files of images: images/node/file-bytes.ts. */
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { formatBytes } from '../../common/format-bytes.ts';
 import { fillFrom } from './files.ts';
 import { isMachineTrouble, machineError, withMachineTrouble } from './machine.ts';
@@ -9,7 +9,7 @@ import { isMachineTrouble, machineError, withMachineTrouble } from './machine.ts
 export interface RandomAccessFile {
   readonly path: string;
   readonly sizeBytes: number;
-  /** Exactly these bytes, which must lie inside the file. @throws WorkError if the file was changed meanwhile */
+  /** Exactly these bytes, which must lie inside the file. @throws RunError if the file was changed meanwhile */
   read(offset: number, sizeBytes: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }
@@ -19,25 +19,25 @@ async function readAt(file: FileHandle, path: string, offset: number, sizeBytes:
   try {
     out = new Uint8Array(sizeBytes);
   } catch {
-    throw new WorkError(`${path}: reading ${formatBytes(sizeBytes)} at once needs more memory than available`);
+    throw new RunError(`${path}: reading ${formatBytes(sizeBytes)} at once needs more memory than available`);
   }
   const done = await fillFrom(file, out, offset);
-  if (done < sizeBytes) throw new WorkError(`${path}: ended at byte ${offset + done} while being read; was it replaced?`);
+  if (done < sizeBytes) throw new RunError(`${path}: ended at byte ${offset + done} while being read; was it replaced?`);
   return out;
 }
 
 /**
- * @throws WorkError naming the path, and `expected` ('a safetensors file'), if there is no such file or it is none; MachineError for
+ * @throws RunError naming the path, and `expected` ('a safetensors file'), if there is no such file or it is none; MachineError for
  *   trouble of the machine
  */
 export async function openRandomAccess(path: string, expected: string): Promise<RandomAccessFile> {
   const trouble = (error: NodeJS.ErrnoException): never => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') throw new WorkError(`${path}: no such file; expected ${expected}`);
-    throw isMachineTrouble(error) ? machineError(path, error) : new WorkError(`${path}: ${error.message}`);
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') throw new RunError(`${path}: no such file; expected ${expected}`);
+    throw isMachineTrouble(error) ? machineError(path, error) : new RunError(`${path}: ${error.message}`);
   };
   // opening a pipe would wait for somebody to write into it
   const before = await stat(path).catch(trouble);
-  if (!before.isFile()) throw new WorkError(`${path}: not a file; expected ${expected}`);
+  if (!before.isFile()) throw new RunError(`${path}: not a file; expected ${expected}`);
   const file = await open(path, 'r').catch(trouble);
   try {
     const status = await file.stat();
@@ -49,7 +49,7 @@ export async function openRandomAccess(path: string, expected: string): Promise<
           const bytes = await readAt(file, path, offset, sizeBytes);
           const { size, mtimeMs } = await file.stat();
           if (size !== status.size || mtimeMs !== status.mtimeMs)
-            throw new WorkError(`${path}: changed while being read; wait until it is fully written`);
+            throw new RunError(`${path}: changed while being read; wait until it is fully written`);
           return bytes;
         }),
       close: () => file.close(),

@@ -6,7 +6,7 @@
  */
 import { lstat, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { MachineError, UsageError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError, UsageError } from '../../common/errors.ts';
 import { formatNames } from '../../common/format-names.ts';
 import { makeFolder, removeLeftOvers, sha256Of, writeFileAtomic } from './files.ts';
 import { refuseReplacing } from './guard.ts';
@@ -37,7 +37,7 @@ async function record(folder: string, changes: Files): Promise<void> {
       try {
         return lockFolder(folder);
       } catch (error) {
-        const isHeld = error instanceof WorkError && !(error instanceof MachineError);
+        const isHeld = error instanceof RunError && !(error instanceof MachineError);
         if (!isHeld || performance.now() - startedMs > PATIENCE_MS) throw error;
         await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
       }

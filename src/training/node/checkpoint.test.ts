@@ -3,7 +3,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { UsageError, WorkError } from '../../common/errors.ts';
+import { RunError, UsageError } from '../../common/errors.ts';
 import { DEFAULT_CONFIGURATION } from '../../methods/gvsl/configuration.ts';
 import { readModel, resolveModel } from '../../model/node/model-folder.ts';
 import { type Checkpoint, INITIAL_STATE, openRun, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
@@ -62,7 +62,7 @@ describe('checkpoint', () => {
       if (content === undefined) await rm(join(last, file));
       else writeFileSync(join(last, file), content);
       const failure = await readCheckpoint(folder, 'last').catch((error: unknown) => error);
-      expect(failure).toBeInstanceOf(WorkError);
+      expect(failure).toBeInstanceOf(RunError);
       expect((failure as Error).message).toMatch(message);
     };
     await writeCheckpoint(folder, 'best', checkpointAt(8));

@@ -9,7 +9,7 @@ import { readdirSync, rmdirSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { UsageError, WorkError } from '../../common/errors.ts';
+import { RunError, UsageError } from '../../common/errors.ts';
 import { INITIAL_LOSS_SCALE } from '../../model/loss-scaling.ts';
 import { jsonText, type Model, readJson, readModel, writeModel } from '../../model/node/model-folder.ts';
 import { readSafetensors, writeSafetensors } from '../../model/node/safetensors.ts';
@@ -83,7 +83,7 @@ export async function writeCheckpoint(run: string, which: 'last' | 'best', check
 
 /**
  * Reads RUN/last or RUN/best; undefined if the run has none.
- * @throws WorkError naming the file if one is missing or damaged, or if the parts do not belong together
+ * @throws RunError naming the file if one is missing or damaged, or if the parts do not belong together
  */
 export async function readCheckpoint(run: string, which: 'last' | 'best'): Promise<Checkpoint | undefined> {
   const folder = await findFolder(join(run, which));
@@ -91,7 +91,7 @@ export async function readCheckpoint(run: string, which: 'last' | 'best'): Promi
   const { configuration, parameters } = await readModel(folder);
   const { formatVersion: _, ...state } = await readJson(join(folder, STATE_FILE), stateSchema);
   if (state.step !== configuration.step)
-    throw new WorkError(
+    throw new RunError(
       `${folder}: ${STATE_FILE} is of step ${state.step}, but config.json of step ${configuration.step}; were they copied together?`,
     );
   const path = join(folder, MOMENTS_FILE);
@@ -102,7 +102,7 @@ export async function readCheckpoint(run: string, which: 'last' | 'best'): Promi
     for (const [name, { shape }] of parameters) {
       const moment = tensors.get(`${prefix}.${name}`);
       if (moment?.shape.join() !== shape.join())
-        throw new WorkError(
+        throw new RunError(
           `${path}: expected ${prefix}.${name} [${shape.join(', ')}]; found ${moment ? `[${moment.shape.join(', ')}]` : 'none'}`,
         );
       moments.set(name, { ...moment, name });
@@ -136,7 +136,7 @@ const OF_A_RUN = /^(metrics\.jsonl|run\.json|evaluation\.json|report\.html|event
  * @param resume whether to go on: from RUN/last, or from the beginning where the run was killed before its first checkpoint; without it
  *   the folder must hold no checkpoint
  * @throws UsageError if `resume` and the folder do not fit together
- * @throws WorkError if another process is writing there, or the checkpoint is damaged
+ * @throws RunError if another process is writing there, or the checkpoint is damaged
  */
 export async function openRun(path: string, { resume }: { readonly resume: boolean }): Promise<Run> {
   const names = await readdir(path).catch((error: NodeJS.ErrnoException) => {

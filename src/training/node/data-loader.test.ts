@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MachineError, UsageError, WorkError } from '../../common/errors.ts';
+import { MachineError, RunError, UsageError } from '../../common/errors.ts';
 import { errorFrom, plainError, withSentence } from '../../common/plain-error.ts';
 import { type ExampleSource, examplesOnWorker } from './data-loader.ts';
 
@@ -43,15 +43,15 @@ describe('examples on a thread', () => {
     const examples = source('');
     const taken = examples.take(0, 0);
     await examples.close();
-    await expect(taken).rejects.toThrow(WorkError);
+    await expect(taken).rejects.toThrow(RunError);
   });
 
   it('keep the class of what went wrong', async () => {
     const plain = (error: Error): string => JSON.stringify(plainError(error));
     const examples = source(
-      `parentPort.postMessage({ key, failed: sample === 0 ? ${plain(new WorkError('a.npy: truncated'))} : ${plain(new MachineError('/data: no space'))} });`,
+      `parentPort.postMessage({ key, failed: sample === 0 ? ${plain(new RunError('a.npy: truncated'))} : ${plain(new MachineError('/data: no space'))} });`,
     );
-    await expect(examples.take(0, 0)).rejects.toThrow(new WorkError('a.npy: truncated'));
+    await expect(examples.take(0, 0)).rejects.toThrow(new RunError('a.npy: truncated'));
     expect(await examples.take(0, 1).catch((error: unknown) => error)).toBeInstanceOf(MachineError);
     await examples.close();
   });
@@ -59,7 +59,7 @@ describe('examples on a thread', () => {
 
 describe('plain errors', () => {
   it("come back in their class, the system's with their code", () => {
-    for (const Class of [WorkError, MachineError, UsageError]) {
+    for (const Class of [RunError, MachineError, UsageError]) {
       const back = errorFrom(structuredClone(plainError(new Class('why'))));
       expect(back).toBeInstanceOf(Class);
       expect(back).toMatchObject({ message: 'why', name: Class.name });

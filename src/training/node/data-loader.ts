@@ -6,7 +6,7 @@
  */
 import { setPriority } from 'node:os';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { errorFrom, type PlainError, plainError } from '../../common/plain-error.ts';
 import type { ExampleMaker } from '../../methods/method.ts';
 
@@ -112,13 +112,13 @@ export function examplesOnWorker<Job, Images>({
   worker.on('error', (error: NodeJS.ErrnoException) =>
     fail(
       error.code === 'ERR_WORKER_OUT_OF_MEMORY'
-        ? new WorkError('the data loader thread ran out of memory: use a smaller patch or batch')
+        ? new RunError('the data loader thread ran out of memory: use a smaller patch or batch')
         : error,
     ),
   );
   worker.on('messageerror', fail);
   // also without an error: whoever waits for an example must not wait for ever
-  worker.on('exit', (code) => fail(new WorkError(`the data loader thread exited (code ${code})`)));
+  worker.on('exit', (code) => fail(new RunError(`the data loader thread exited (code ${code})`)));
   let asked = firstStep * batch;
   const order = (until: number): void => {
     for (; asked < until; asked++) {

@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { WorkError } from '../../common/errors.ts';
+import { RunError } from '../../common/errors.ts';
 import { withSentence } from '../../common/plain-error.ts';
 import type { Progress } from '../../common/progress.ts';
 import type { Session } from '../../engine/backend.ts';
@@ -82,7 +82,7 @@ export async function restoreState(
   run.release();
 }
 
-/** Trains until the last step, a stop, or no more gain. @throws WorkError if too many steps in a row are not finite */
+/** Trains until the last step, a stop, or no more gain. @throws RunError if too many steps in a row are not finite */
 export async function runTraining<Images, Summary extends object = object>(
   training: Training<Images, Summary>,
 ): Promise<TrainingResult<Summary>> {
@@ -198,7 +198,7 @@ export async function runTraining<Images, Summary extends object = object>(
       progress.advance(1, `loss ${losses.total?.toFixed(4)}`);
       if (state.skippedInRow >= configuration.maxNonFiniteSteps) {
         await save();
-        throw new WorkError(
+        throw new RunError(
           `${state.skippedInRow} steps in a row had a non-finite loss or gradient; the last good checkpoint is in ${join(out, 'last')}. Lower the learning rate (\`learningRate\`), or check the cohort for unusual images`,
         );
       }

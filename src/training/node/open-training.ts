@@ -75,7 +75,7 @@ export interface OpenTraining<Images> {
 /** '340 ms', '2.1 s'. */
 const stepText = (seconds: number): string => (seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`);
 
-/** Refuses what does not fit, and says what will happen. @throws WorkError with what would fit */
+/** Refuses what does not fit, and says what will happen. @throws RunError with what would fit */
 async function announce<Images>(plan: TrainingPlan<Images>, backend: Backend, lossScaling: boolean): Promise<void> {
   const { call, patch, width, about, warnings = [] } = plan;
   const { batch, steps } = call.configuration;
@@ -100,7 +100,7 @@ async function announce<Images>(plan: TrainingPlan<Images>, backend: Backend, lo
 
 /**
  * Opens a training, to be closed by the caller. What was opened is closed again where something fails.
- * @throws UsageError for what is wrong with the call, WorkError for a run that cannot go on or does not fit
+ * @throws UsageError for what is wrong with the call, RunError for a run that cannot go on or does not fit
  */
 export async function openTraining<Images>(plan: TrainingPlan<Images>): Promise<OpenTraining<Images>> {
   const { out, resume, progress } = plan.call;

@@ -60,7 +60,7 @@ export async function pretrainFacts(folder: string, configuration: PretrainConfi
   return { facts, cohort, training, heldOut };
 }
 
-/** Trains. @throws UsageError for what is wrong with the call, WorkError for a run that cannot go on */
+/** Trains. @throws UsageError for what is wrong with the call, RunError for a run that cannot go on */
 export async function pretrain(call: PretrainCall): Promise<PretrainResult> {
   const { configuration, out, progress, signal } = call;
   const method = gvsl;

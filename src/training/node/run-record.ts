@@ -67,7 +67,7 @@ const recordSchema = z.looseObject({
 export const RUN_KINDS = { pretrain: 'pre-training', train: 'training on a task' } as const;
 export type RunRecord = z.output<typeof recordSchema>;
 
-/** The record of the run in a folder; undefined if there is none. @throws WorkError naming the file if it is damaged */
+/** The record of the run in a folder; undefined if there is none. @throws RunError naming the file if it is damaged */
 export async function readRunRecord(out: string): Promise<RunRecord | undefined> {
   const path = join(out, RUN_FILE);
   const there = await stat(path).catch((error: NodeJS.ErrnoException) => {

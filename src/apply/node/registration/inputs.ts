@@ -2,7 +2,7 @@
 import type { Landmark } from '../../../cohort/cohort.ts';
 import { readLandmarks } from '../../../cohort/node/landmarks.ts';
 import { gridDifference } from '../../../cohort/prepare-image.ts';
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import { orientationCode, rasGeometry } from '../../../geometry/orientation.ts';
 import { resampleNearest } from '../../../geometry/resample.ts';
 import { labelCodes } from '../../../geometry/statistics.ts';
@@ -23,14 +23,14 @@ export interface LabelsOfImage {
   readonly warnings: readonly string[];
 }
 
-/** Reads the label map of an image. @throws WorkError if it is no label map, or lies on another grid */
+/** Reads the label map of an image. @throws RunError if it is no label map, or lies on another grid */
 export async function readLabelsOf(path: string, image: ImageGrids): Promise<LabelsOfImage> {
   const { volume } = await readImage(path);
   const codes = wholeNumbers(volume.data);
-  if (!codes) throw new WorkError(`${path}: not a label map: expected whole numbers with at most ${MAX_CODES} different values`);
+  if (!codes) throw new RunError(`${path}: not a label map: expected whole numbers with at most ${MAX_CODES} different values`);
   const difference = gridDifference(rasGeometry(volume.geometry), image.ras);
   if (difference)
-    throw new WorkError(`${path}: on a different grid than its image ${image.path}: ${difference}; resample it to the image`);
+    throw new RunError(`${path}: on a different grid than its image ${image.path}: ${difference}; resample it to the image`);
   const warnings = labelCodes(volume.data, volume.geometry.size)
     ? []
     : [`${path}: expected a label map, but the values look like an image`];
@@ -70,13 +70,13 @@ function byName(path: string, landmarks: readonly Landmark[]): Map<string, Xyz> 
   const found = new Map<string, Xyz>();
   for (const { name, positionMm } of landmarks) {
     if (found.has(name))
-      throw new WorkError(`${path}: two landmarks are named '${name}'; landmarks are paired by name, so names must be unique`);
+      throw new RunError(`${path}: two landmarks are named '${name}'; landmarks are paired by name, so names must be unique`);
     found.set(name, positionMm);
   }
   return found;
 }
 
-/** The landmarks that both files name. @throws WorkError if there is none */
+/** The landmarks that both files name. @throws RunError if there is none */
 export async function readLandmarkPairs(fixedPath: string, movingPath: string): Promise<LandmarkPairs> {
   const fixed = byName(fixedPath, await readLandmarks(fixedPath));
   const moving = byName(movingPath, await readLandmarks(movingPath));
@@ -85,7 +85,7 @@ export async function readLandmarkPairs(fixedPath: string, movingPath: string): 
     return movingMm ? [{ name, fixedMm, movingMm }] : [];
   });
   if (pairs.length === 0)
-    throw new WorkError(
+    throw new RunError(
       `${fixedPath} (${fixed.size} points) and ${movingPath} (${moving.size} points) have no landmark name in common; landmarks are paired by name`,
     );
   const unpaired = [...new Set([...fixed.keys(), ...moving.keys()])].filter((name) => !(fixed.has(name) && moving.has(name)));

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { UsageError, WorkError } from '../../../common/errors.ts';
+import { RunError, UsageError } from '../../../common/errors.ts';
 import { SILENT } from '../../../common/progress.ts';
 import { applyAffine, physicalToVoxel, voxelToPhysical } from '../../../geometry/affine.ts';
 import { reorientToRas } from '../../../geometry/orientation.ts';
@@ -376,7 +376,7 @@ describe('labels and landmarks', () => {
 describe('wrong input', () => {
   const refused = async (
     call: Partial<RegisterCall>,
-    kind: typeof UsageError | typeof WorkError,
+    kind: typeof UsageError | typeof RunError,
     message: RegExp,
   ): Promise<void> => {
     const error = await register({ out: 'refused', ...call }).catch((reason: unknown) => reason);
@@ -386,23 +386,23 @@ describe('wrong input', () => {
   };
 
   it('is refused with the file or option, the reason, and what to do', async () => {
-    await refused({ moving: at('nowhere.nii') }, WorkError, /nowhere\.nii: no such file/);
-    await refused({ model: at('nowhere') }, WorkError, /nowhere: no such folder/);
+    await refused({ moving: at('nowhere.nii') }, RunError, /nowhere\.nii: no such file/);
+    await refused({ model: at('nowhere') }, RunError, /nowhere: no such folder/);
     await refused({ fixedLabels: fixed }, UsageError, /`fixedLabels` needs `movingLabels`/);
     await refused({ fixedLandmarks: fixed }, UsageError, /go together/);
-    await refused({ movingLabels: moving }, WorkError, /moving\.nii\.gz: not a label map: expected whole numbers/);
+    await refused({ movingLabels: moving }, RunError, /moving\.nii\.gz: not a label map: expected whole numbers/);
     await writeImage(at('other-grid.nii'), { geometry: FIXED, data: new Uint8Array(voxelCount(FIXED.size)) });
-    await refused({ movingLabels: at('other-grid.nii') }, WorkError, /other-grid\.nii: on a different grid than its image/);
+    await refused({ movingLabels: at('other-grid.nii') }, RunError, /other-grid\.nii: on a different grid than its image/);
     await writeImage(at('constant.nii'), { geometry: FIXED, data: new Uint8Array(voxelCount(FIXED.size)) });
-    await refused({ fixed: at('constant.nii') }, WorkError, /constant\.nii: every voxel is 0/);
+    await refused({ fixed: at('constant.nii') }, RunError, /constant\.nii: every voxel is 0/);
     writeFileSync(at('file.txt'), 'text');
-    await refused({ moving: at('file.txt') }, WorkError, /file\.txt: not a supported format/);
+    await refused({ moving: at('file.txt') }, RunError, /file\.txt: not a supported format/);
     await refused({ modality: 'ct' }, UsageError, /`modality` ct: the model .* was trained on mr/);
   });
 
   it('is refused where a model cannot match, or is not what it says', async () => {
     const noMatching = await makeModel('no-matching', {}, { affine: false, matching: false, restoration: true });
-    await refused({ model: noMatching }, WorkError, /no matching head.*use a model/);
+    await refused({ model: noMatching }, RunError, /no matching head.*use a model/);
     const unknown = await makeModel('unknown', {}, ALL_HEADS, null);
     await refused({ model: unknown }, UsageError, /does not record its training modality: add `modality`/);
     const config = JSON.parse(readFileSync(join(identityModel, 'config.json'), 'utf8'));
@@ -414,9 +414,9 @@ describe('wrong input', () => {
         JSON.stringify({ ...config, architecture: { ...config.architecture, ...architecture } }),
       );
     write({ channels: [8, 8, 16, 32, 128] });
-    await refused({ model: at('wide') }, WorkError, /a different architecture/);
+    await refused({ model: at('wide') }, RunError, /a different architecture/);
     write({ width: 0.25, channels: scaledArchitecture(0.25).widths.slice(0, 5) });
-    await refused({ model: at('wide') }, WorkError, /a different architecture/);
+    await refused({ model: at('wide') }, RunError, /a different architecture/);
   });
 
   it('is refused where results cannot be put', async () => {

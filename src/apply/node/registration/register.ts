@@ -224,7 +224,7 @@ function writeFields(
 
 /**
  * Registers two images and writes the result into the folder `out`; register.json comes last.
- * @throws UsageError for options that cannot be meant, WorkError for inputs that cannot be used, each with what to do
+ * @throws UsageError for options that cannot be meant, RunError for inputs that cannot be used, each with what to do
  */
 export async function registerImages(call: RegisterCall): Promise<RegistrationReport> {
   checkPairs(call);

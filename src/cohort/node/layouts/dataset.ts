@@ -1,7 +1,7 @@
 /** JSON files that describe a data set: `dataset.json` of nnU-Net and the Decathlon, MONAI's datalists. What it says of channels. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UsageError, WorkError } from '../../../common/errors.ts';
+import { RunError, UsageError } from '../../../common/errors.ts';
 import { parseJson } from '../../../common/json.ts';
 import { isFile } from '../../../platform/node/files.ts';
 import { isMachineTrouble, machineError } from '../../../platform/node/machine.ts';
@@ -23,9 +23,9 @@ export async function readJsonObject(path: string, advice: string): Promise<Data
     parsed = parseJson(await readFile(path, 'utf8'), { values: MAX_VALUES });
   } catch (error) {
     if (isMachineTrouble(error)) throw machineError(path, error);
-    throw new WorkError(`${path}: not JSON (${(error as Error).message}); ${advice}`);
+    throw new RunError(`${path}: not JSON (${(error as Error).message}); ${advice}`);
   }
-  if (typeof parsed !== 'object' || parsed === null) throw new WorkError(`${path}: expected a JSON object; ${advice}`);
+  if (typeof parsed !== 'object' || parsed === null) throw new RunError(`${path}: expected a JSON object; ${advice}`);
   return parsed as Dataset;
 }
 

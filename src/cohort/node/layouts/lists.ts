@@ -1,7 +1,7 @@
 /** Sources whose images a JSON file lists: the Medical Segmentation Decathlon's `dataset.json` and MONAI's datalists. */
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import { findDicomSeries, type ImageSource, imageStem, isImageName } from '../../../images/node/find.ts';
 import { isFile } from '../../../platform/node/files.ts';
 import type { CohortProblem } from '../../cohort.ts';
@@ -39,7 +39,7 @@ export async function fromLists(
   const stated = modalityOfChannel(channelNames?.[channel ?? 0]);
   let unmatched = 0;
   if (!Object.keys(sections).some((section) => Array.isArray(document[section])))
-    throw new WorkError(
+    throw new RunError(
       `${list}: expected lists named training, validation or test; found ${Object.keys(document).join(', ') || 'nothing'}`,
     );
   for (const [section, split] of Object.entries(sections)) {
@@ -48,13 +48,13 @@ export async function fromLists(
       const { image, label } = (typeof entry === 'string' ? { image: entry } : (entry ?? {})) as Record<string, unknown>;
       const several = Array.isArray(image) && image.length > 1;
       const listed: unknown = Array.isArray(image) ? image[several ? (channel ?? 0) : 0] : image;
-      if (typeof listed !== 'string') throw new WorkError(`${list}: ${section}[${index}]: expected an "image" with a path`);
+      if (typeof listed !== 'string') throw new RunError(`${list}: ${section}[${index}]: expected an "image" with a path`);
       // macOS lists its own files too
       if (basename(listed).startsWith('._')) continue;
       const path = resolve(folder, listed);
       const before = seen.get(path);
       if (before !== undefined)
-        throw new WorkError(
+        throw new RunError(
           `${list}: ${listed} is in ${before === section ? `${section} twice` : `${before} and in ${section}`}; each subject may be in one list only`,
         );
       seen.set(path, section);

@@ -3,7 +3,7 @@
  *
  * It knows neither Node nor a browser: a `CpuHost` brings the compiled module and starts threads.
  */
-import { UsageError, WorkError } from '../../../common/errors.ts';
+import { RunError, UsageError } from '../../../common/errors.ts';
 import { type Backend, denseView, type KernelTime, type Session, type TensorView } from '../../backend.ts';
 import { elementCount, type Program } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
@@ -123,14 +123,14 @@ export function bindModule(
   return exports;
 }
 
-/** Starts all threads but the first. @throws WorkError if one does not start; then none is left */
+/** Starts all threads but the first. @throws RunError if one does not start; then none is left */
 async function startThreads(host: CpuHost, options: readonly ThreadOptions[]): Promise<KernelThread[]> {
   const started = await Promise.allSettled(options.map((each) => host.startThread(each)));
   const running = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
   const failed = started.find((each) => each.status === 'rejected');
   if (!failed) return running;
   await Promise.all(running.map((thread) => thread.stop()));
-  throw new WorkError(
+  throw new RunError(
     `the system does not give ${options.length + 1} threads (${(failed.reason as Error).message}); use fewer (\`threads\`)`,
   );
 }
@@ -141,7 +141,7 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
   try {
     memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   } catch (error) {
-    throw new WorkError(
+    throw new RunError(
       `the system does not give ${Math.round(compiled.totalBytes / 2 ** 20)} MiB of memory (${(error as Error).message})`,
     );
   }
@@ -270,7 +270,7 @@ export function cpuBackend(host: CpuHost, threads: number): Backend {
       verifyProgram(program);
       const compiled = compileProgram(program, threads);
       if (compiled.totalBytes > WASM_LIMIT_BYTES) {
-        throw new WorkError(
+        throw new RunError(
           `this needs ${(compiled.totalBytes / 2 ** 30).toFixed(1)} GiB, and WebAssembly addresses 4 GiB: use a smaller patch or a narrower network`,
         );
       }

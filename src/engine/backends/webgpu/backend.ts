@@ -3,7 +3,7 @@
  *
  * It knows neither Node nor a browser: a `WebGpuHost` brings the device.
  */
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import { formatBytes } from '../../../common/format-bytes.ts';
 import type { Backend, KernelTime, Session } from '../../backend.ts';
 import { elementCount, type Program } from '../../graph.ts';
@@ -59,7 +59,7 @@ const pageBytesOf = ({ limits }: GPUDevice): number =>
 const firstLine = (message: string): string => message.split('\n')[0]!.trim();
 
 interface Watch {
-  /** @throws WorkError if something went wrong since the watch began */
+  /** @throws RunError if something went wrong since the watch began */
   check(): void;
   end(): void;
 }
@@ -89,7 +89,7 @@ function watch(device: GPUDevice): Watch {
   return {
     check: () => {
       const found = loss.reason ?? fault;
-      if (found !== undefined) throw new WorkError(`WebGPU: ${found}`);
+      if (found !== undefined) throw new RunError(`WebGPU: ${found}`);
     },
     end: () => device.removeEventListener('uncapturederror', onError),
   };
@@ -157,7 +157,7 @@ class Pipelines {
     return layout;
   }
 
-  /** @throws WorkError (asynchronously) where the driver refuses the kernel */
+  /** @throws RunError (asynchronously) where the driver refuses the kernel */
   pipeline(code: string, label: string, regions: number): Promise<GPUComputePipeline> {
     const known = this.byCode.get(code);
     if (known) return known;
@@ -167,7 +167,7 @@ class Pipelines {
     const pipeline = this.device.createComputePipelineAsync({ label, layout, compute }).catch(async (error: Error) => {
       this.byCode.delete(code);
       const messages = (await module.getCompilationInfo()).messages.map(({ lineNum, message }) => `line ${lineNum}: ${message}`);
-      throw new WorkError(`WebGPU: the driver refuses the kernel ${label}: ${messages.join('; ') || error.message}`);
+      throw new RunError(`WebGPU: the driver refuses the kernel ${label}: ${messages.join('; ') || error.message}`);
     });
     // awaited later, in the order of use; another's failure must not leave this one unheard
     pipeline.catch(() => {});
@@ -212,7 +212,7 @@ class WebGpuSession implements Session {
     const { device, compiled, pageBytes } = this;
     for (const [name, bytes] of compiled.stateBytes)
       if (bytes > pageBytes)
-        throw new WorkError(
+        throw new RunError(
           `the state ${name} takes ${formatBytes(bytes)}, and this GPU allows ${formatBytes(pageBytes)} for one: use a narrower network`,
         );
     device.pushErrorScope('out-of-memory');
@@ -251,7 +251,7 @@ class WebGpuSession implements Session {
     });
     const shortage = await device.popErrorScope();
     if (shortage)
-      throw new WorkError(
+      throw new RunError(
         `the GPU does not give the ${formatBytes(compiled.totalBytes)} that this needs (${firstLine(shortage.message)}): use a smaller patch, a narrower network${this.half ? '' : ' or the backend webgpu-f16, which needs about half'}`,
       );
 
@@ -325,7 +325,7 @@ class WebGpuSession implements Session {
         // that the device is lost is told a little later
         await this.device.queue.onSubmittedWorkDone().catch(() => {});
         this.faults.check();
-        throw new WorkError(`WebGPU: ${firstLine(error.message)}`);
+        throw new RunError(`WebGPU: ${firstLine(error.message)}`);
       });
       this.faults.check();
       const mapped = staging.getMappedRange();

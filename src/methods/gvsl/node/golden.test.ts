@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import { randomStream } from '../../../common/random.ts';
 import type { Backend } from '../../../engine/backend.ts';
 import { referenceBackend } from '../../../engine/backends/reference/backend.ts';
@@ -138,7 +138,7 @@ describe('replayGolden refuses', () => {
   }
   async function messageOf(path: string): Promise<string> {
     const error: unknown = await replayGolden(path, referenceBackend()).catch((caught: unknown) => caught);
-    expect(error).toBeInstanceOf(WorkError);
+    expect(error).toBeInstanceOf(RunError);
     return (error as Error).message;
   }
   const flatten = (tensors: Tensors, name: string): void => {

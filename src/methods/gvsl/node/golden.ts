@@ -5,7 +5,7 @@
  * Adam steps on the same inputs), loss_curve. Each is compared as a whole, ||got - want|| / ||want||, and by its worst element.
  */
 
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import type { Backend, Session } from '../../../engine/backend.ts';
 import { referenceBackend } from '../../../engine/backends/reference/backend.ts';
 import { formatShape, type Program, type Shape, sameShape } from '../../../engine/graph.ts';
@@ -83,7 +83,7 @@ function metadataNumber(file: SafetensorsFile, path: string, key: string, multip
   const value = Number(file.metadata[key]);
   if (value > 0 && value < Number.POSITIVE_INFINITY && (multipleOf === undefined || value % multipleOf === 0)) return value;
   const expected = multipleOf === undefined ? 'a number above 0' : `a multiple of ${multipleOf} above 0`;
-  throw new WorkError(`${path}: the metadata's '${key}' must be ${expected}, got '${file.metadata[key] ?? 'nothing'}'`);
+  throw new RunError(`${path}: the metadata's '${key}' must be ${expected}, got '${file.metadata[key] ?? 'nothing'}'`);
 }
 
 function architectureOf(file: SafetensorsFile, path: string): Architecture {
@@ -98,7 +98,7 @@ function architectureOf(file: SafetensorsFile, path: string): Architecture {
     widths.length === 9 &&
     widths.every((width) => Number.isInteger(width) && width > 0 && width % 8 === 0);
   if (!fine)
-    throw new WorkError(
+    throw new RunError(
       `${path}: the metadata's 'widths' must be nine multiples of 8, got '${file.metadata.widths ?? 'nothing'}'`,
     );
   return {
@@ -112,7 +112,7 @@ function architectureOf(file: SafetensorsFile, path: string): Architecture {
 function checkTensor(file: SafetensorsFile, path: string, name: string, shape: Shape): void {
   const stored = file.tensors.get(name)?.shape;
   if (!stored || !sameShape(stored, shape))
-    throw new WorkError(`${path}: ${name} must be ${formatShape(shape)}, got ${stored ? formatShape(stored) : 'nothing'}`);
+    throw new RunError(`${path}: ${name} must be ${formatShape(shape)}, got ${stored ? formatShape(stored) : 'nothing'}`);
 }
 
 async function readTensor(file: SafetensorsFile, path: string, name: string, shape: Shape): Promise<Float32Array> {
@@ -136,7 +136,7 @@ function checkResults(file: SafetensorsFile, path: string, program: Program, tab
   for (const [name, shape] of shapes) checkTensor(file, path, name, shape);
   const stored = [...file.tensors.keys()].filter((name) => !/^(input|param)\./.test(name));
   const unknown = stored.find((name) => !shapes.has(name));
-  if (unknown !== undefined) throw new WorkError(`${path}: '${unknown}' is not a tensor of this network`);
+  if (unknown !== undefined) throw new RunError(`${path}: '${unknown}' is not a tensor of this network`);
   return stored;
 }
 
@@ -186,17 +186,17 @@ async function referenceResults(
 /**
  * Computes what the golden holds on a backend, and compares. Where that fails, and the step has a few near-ties in its max-pools, the backend may also
  * agree, within the same tolerances, with what the reference computes on other sides of them, provided that the reference itself agrees with the golden.
- * @throws WorkError if the file is no golden
+ * @throws RunError if the file is no golden
  */
 export async function replayGolden(path: string, backend: Backend, nearTie = NEAR_TIE): Promise<GoldenReport> {
   const file = await openSafetensors(path);
   try {
     const { method } = file.metadata;
     if (method !== undefined && method !== 'gvsl')
-      throw new WorkError(`${path}: golden file of the method '${method}'; this version replays only those of gvsl`);
+      throw new RunError(`${path}: golden file of the method '${method}'; this version replays only those of gvsl`);
     const shape = file.tensors.get('input.fixed')?.shape;
     if (shape?.length !== 5 || shape[1] !== 1 || shape.includes(0))
-      throw new WorkError(
+      throw new RunError(
         `${path}: not a golden file: input.fixed must be (N, 1, D, H, W), got ${shape ? formatShape(shape) : 'nothing'}`,
       );
     const [batch, , ...size] = shape as [number, number, number, number, number];

@@ -97,7 +97,7 @@ async function writeHuggingFace(path: string, { configuration, parameters }: Mod
 
 /**
  * Writes what is asked for; files of those names are replaced, a folder must be new.
- * @throws UsageError if nothing is asked for, or what does not go together; WorkError for a model that is damaged or has no such part
+ * @throws UsageError if nothing is asked for, or what does not go together; RunError for a model that is damaged or has no such part
  */
 export async function exportModel(call: ExportCall): Promise<ExportReport> {
   const { onnx, pth, safetensors, huggingface, part, size } = call;

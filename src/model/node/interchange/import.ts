@@ -1,7 +1,7 @@
 /** Foreign weights become a model folder: which network they are is told by names and shapes, and every value is checked. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { UsageError, WorkError } from '../../../common/errors.ts';
+import { RunError, UsageError } from '../../../common/errors.ts';
 import { version } from '../../../common/version.ts';
 import { isFile, writeNewFolder } from '../../../platform/node/files.ts';
 import type { Architecture } from '../../architecture.ts';
@@ -72,12 +72,12 @@ async function readParameters(
   for (const { name, shape } of parameterTable(architecture).parameters) {
     const stored = weights.tensors.get(names.get(name)!)!;
     if (!FLOATS.includes(stored.dtype))
-      throw new WorkError(`${source}: ${names.get(name)} holds ${stored.dtype}; expected floating point (${FLOATS.join(', ')})`);
+      throw new RunError(`${source}: ${names.get(name)} holds ${stored.dtype}; expected floating point (${FLOATS.join(', ')})`);
     dtypes.add(stored.dtype);
     const data = await stored.read();
     const bad = data.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0)
-      throw new WorkError(
+      throw new RunError(
         `${source}: ${names.get(name)} holds ${data[bad]} at index ${bad}: a damaged file, or diverged training; use an earlier checkpoint`,
       );
     parameters.push({ name, shape, data });
@@ -87,7 +87,7 @@ async function readParameters(
 
 /**
  * Reads weights and writes a model folder.
- * @throws WorkError naming file and reason if they cannot be read, or are no network of ours; UsageError if `out` is taken or the modality contradicts
+ * @throws RunError naming file and reason if they cannot be read, or are no network of ours; UsageError if `out` is taken or the modality contradicts
  */
 export async function importWeights({ file: path, out, modality }: ImportCall): Promise<ImportReport> {
   const taken = await stat(out).catch(() => undefined);
@@ -101,7 +101,7 @@ export async function importWeights({ file: path, out, modality }: ImportCall): 
     const network = { width, channels: architecture.widths.slice(0, 5), heads: architecture.heads };
     const known = await configurationBeside(file);
     if (known && describe(known.architecture) !== describe(network))
-      throw new WorkError(
+      throw new RunError(
         `${dirname(file)}: ${CONFIG_FILE} describes ${describe(known.architecture)}, ${basename(file)} is ${describe(network)}; were they copied together?`,
       );
     const prepared = modality && preprocessingOf(known ?? unknownConfiguration(network), file, modality);

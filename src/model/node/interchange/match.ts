@@ -1,5 +1,5 @@
 /** Which of our networks a file's tensors are: by their names and shapes alone. */
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import { formatNames } from '../../../common/format-names.ts';
 import { type Architecture, type Heads, NO_HEADS, scaledArchitecture } from '../../architecture.ts';
 import { parameterTable } from '../../parameters.ts';
@@ -49,13 +49,13 @@ const format = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
 function findPrefix(tensors: Shapes, source: string): { prefix: string; unetAlone: boolean; warnings: string[] } {
   const all = [...tensors.keys()].filter(isFirstTensor);
   if (all.length === 0)
-    throw new WorkError(
+    throw new RunError(
       `${source}: no tensor named ${FIRST}, so it is not a U-Net that gvsl supports; the file contains ${formatNames([...tensors.keys()], 5) || 'no tensors'}`,
     );
   const leading = all.filter((name) => !FOLLOWER.test(name));
   const found = leading.length === 1 ? leading : all;
   if (found.length > 1)
-    throw new WorkError(`${source}: contains ${found.length} networks (${formatNames(found)}); save the state dict of one`);
+    throw new RunError(`${source}: contains ${found.length} networks (${formatNames(found)}); save the state dict of one`);
   const before = found[0]!.slice(0, -FIRST.length);
   const unetAlone = !/(^|\.)unet\.$/.test(before);
   return {
@@ -68,12 +68,12 @@ function findPrefix(tensors: Shapes, source: string): { prefix: string; unetAlon
 /**
  * Finds the architecture whose parameters these are.
  * @param refused names that stand for something else than a tensor that can be read, and why
- * @throws WorkError naming source and tensor: another network, another width, or a shape that does not fit
+ * @throws RunError naming source and tensor: another network, another width, or a shape that does not fit
  */
 export function matchNetwork(tensors: Shapes, source: string, refused: ReadonlyMap<string, string> = new Map()): Matched {
   const unreadable = [...refused].find(([name]) => isFirstTensor(name));
   if (unreadable && ![...tensors.keys()].some(isFirstTensor))
-    throw new WorkError(`${source}: ${unreadable[0]} cannot be read: ${unreadable[1]}`);
+    throw new RunError(`${source}: ${unreadable[0]} cannot be read: ${unreadable[1]}`);
   const { prefix, unetAlone, warnings } = findPrefix(tensors, source);
   // our name -> the file's
   const named = new Map<string, string>();
@@ -90,7 +90,7 @@ export function matchNetwork(tensors: Shapes, source: string, refused: ReadonlyM
   // what the network would need must not count as a head that is missing
   for (const [name, reason] of refused) {
     const own = name.startsWith(prefix) ? name.slice(prefix.length) : '';
-    if (IN_UNET.test(own) || IN_NETWORK.test(own)) throw new WorkError(`${source}: ${name} cannot be read: ${reason}`);
+    if (IN_UNET.test(own) || IN_NETWORK.test(own)) throw new RunError(`${source}: ${name} cannot be read: ${reason}`);
   }
 
   const convolutions = Array.from({ length: LEVELS }, (_, level) =>
@@ -98,10 +98,10 @@ export function matchNetwork(tensors: Shapes, source: string, refused: ReadonlyM
   );
   const channels = convolutions.map((name) => shapeOf(name)?.[0]);
   const absent = convolutions.filter((_, level) => channels[level] === undefined);
-  if (absent.length > 0) throw new WorkError(`${source}: ${absent[0]} is missing: incomplete U-Net`);
+  if (absent.length > 0) throw new RunError(`${source}: ${absent[0]} is missing: incomplete U-Net`);
   const width = WIDTHS.find((factor) => scaledArchitecture(factor).widths.slice(0, LEVELS).join() === channels.join());
   if (width === undefined)
-    throw new WorkError(
+    throw new RunError(
       `${source}: channels ${channels.join(', ')}; gvsl has ${WIDTHS.map((factor) => scaledArchitecture(factor).widths.slice(0, LEVELS).join('-')).join(', ')} (widths ${WIDTHS.join(', ')})`,
     );
 
@@ -113,7 +113,7 @@ export function matchNetwork(tensors: Shapes, source: string, refused: ReadonlyM
     ['fc.weight', classification, 1],
   ] as const) {
     if (outputs !== undefined && (outputs < least || outputs > MAX_OUTPUTS))
-      throw new WorkError(`${source}: ${prefix}${name} has ${outputs} outputs; expected ${least} to ${MAX_OUTPUTS}`);
+      throw new RunError(`${source}: ${prefix}${name} has ${outputs} outputs; expected ${least} to ${MAX_OUTPUTS}`);
   }
   const heads: Heads = {
     ...NO_HEADS,
@@ -128,7 +128,7 @@ export function matchNetwork(tensors: Shapes, source: string, refused: ReadonlyM
   for (const { name, shape } of parameterTable(architecture).parameters) {
     const found = shapeOf(name);
     if (found?.join() !== shape.join())
-      throw new WorkError(
+      throw new RunError(
         `${source}: expected ${prefix}${name} ${format(shape)}, found ${found ? format(found) : 'none'}; is it a different kind of network?`,
       );
     names.set(name, named.get(name)!);

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { npyHeader, openNpy } from '../../../cohort/node/npy.ts';
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import { type RandomStream, randomStream } from '../../../common/random.ts';
 import { openRandomAccess } from '../../../platform/node/random-access.ts';
 import { encodeHeader } from '../../safetensors.ts';
@@ -206,7 +206,7 @@ async function attempt(title: string, path: string, sizeBytes: number, read: () 
   );
   const seconds = (performance.now() - start) / 1000;
   if (error) {
-    expect(error, `${title}: ${error.stack}`).toBeInstanceOf(WorkError);
+    expect(error, `${title}: ${error.stack}`).toBeInstanceOf(RunError);
     expect(error.message, title).toContain(dirname(path));
     expect(error.message.length, `${title}: ${error.message}`).toBeLessThan(2000);
   }

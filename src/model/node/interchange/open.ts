@@ -1,7 +1,7 @@
 /** Opens a file of weights whatever its format: torch.save, safetensors, or the index of either in several files. */
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import { formatNames } from '../../../common/format-names.ts';
 import { quoteJson } from '../../../common/json.ts';
 import { isFile } from '../../../platform/node/files.ts';
@@ -41,7 +41,7 @@ async function openOne(path: string): Promise<StoredWeights> {
 /** Which file of an index holds which tensor: {"weight_map": {"tensor": "model-00001-of-00002.safetensors"}}. */
 async function readIndex(path: string): Promise<Map<string, string>> {
   const refuse = (reason: string): never => {
-    throw new WorkError(`${path}: not an index of sharded weights: ${reason}`);
+    throw new RunError(`${path}: not an index of sharded weights: ${reason}`);
   };
   const parsed = await readDocument(path, MAX_INDEX_BYTES);
   const map = typeof parsed === 'object' && parsed !== null && 'weight_map' in parsed ? parsed.weight_map : undefined;
@@ -62,7 +62,7 @@ async function openShards(path: string, isWanted: (name: string) => boolean): Pr
   const missing: string[] = [];
   for (const shard of shards) if (!(await isFile(join(dirname(path), shard)))) missing.push(shard);
   if (missing.length > 0)
-    throw new WorkError(
+    throw new RunError(
       `${path}: ${missing.length} of its ${shards.length} shards are missing: ${formatNames(missing, 5)}; put them into the same folder`,
     );
   const opened: StoredWeights[] = [];
@@ -78,11 +78,11 @@ async function openShards(path: string, isWanted: (name: string) => boolean): Pr
       opened.push(weights);
       for (const [name, tensor] of weights.tensors) {
         const first = holders.get(name);
-        if (first !== undefined) throw new WorkError(`${path}: ${name} occurs in two of its shards: ${first} and ${shard}`);
+        if (first !== undefined) throw new RunError(`${path}: ${name} occurs in two of its shards: ${first} and ${shard}`);
         holders.set(name, shard);
         const expected = index.get(name);
         if (expected !== undefined && expected !== shard)
-          throw new WorkError(
+          throw new RunError(
             `${path}: ${name} should be in ${expected}, but is in ${shard}; are these shards of different models?`,
           );
         tensors.set(name, tensor);
@@ -92,7 +92,7 @@ async function openShards(path: string, isWanted: (name: string) => boolean): Pr
     }
     for (const [name, shard] of index)
       if (!tensors.has(name))
-        throw new WorkError(
+        throw new RunError(
           `${path}: ${name} should be in ${shard}, which does not hold it; are these shards of different models?`,
         );
     const unlisted = [...tensors.keys()].filter((name) => !index.has(name));
@@ -109,14 +109,14 @@ async function openShards(path: string, isWanted: (name: string) => boolean): Pr
 /**
  * Opens what is at `path`; `close` it.
  * @param isWanted of a tensor's name: tells which of several state dicts of one file is meant
- * @throws WorkError naming file and reason
+ * @throws RunError naming file and reason
  */
 export async function openWeights(path: string, isWanted: (name: string) => boolean): Promise<StoredWeights> {
   if (path.endsWith('.index.json')) return openShards(path, isWanted);
   const file = await openRandomAccess(path, 'a weights file (.pth or .safetensors)');
   const start = await file.read(0, Math.min(file.sizeBytes, 32)).finally(() => file.close());
   if (new TextDecoder().decode(start).startsWith('version https://git-lfs'))
-    throw new WorkError(`${path}: a Git LFS pointer; fetch the file with 'git lfs pull'`);
+    throw new RunError(`${path}: a Git LFS pointer; fetch the file with 'git lfs pull'`);
   // A safetensors file starts with the length of its JSON header, whatever its name is.
   return start[8] === 0x7b || path.endsWith('.safetensors') ? openOne(path) : openPyTorch(path, isWanted);
 }

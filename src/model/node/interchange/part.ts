@@ -1,5 +1,5 @@
 /** Part of a network: what one use of it needs, and nothing else. */
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import { type Heads, hasDecoder, NO_HEADS } from '../../architecture.ts';
 import { architectureOf } from '../../configuration.ts';
 import { flatTensor, namedTensors } from '../../named-parameters.ts';
@@ -17,13 +17,13 @@ export const usualPart = ({ segmentation, classification }: Heads): NetworkPart 
 /**
  * A model reduced to a part: its parameters, in the table's order, and a configuration of its own.
  * @param folder for the errors
- * @throws WorkError if the network has no such part
+ * @throws RunError if the network has no such part
  */
 export function takePart(model: Model, part: NetworkPart, folder: string): Model {
   const { configuration, parameters } = model;
   const { width, channels, heads } = configuration.architecture;
   const absent = (what: string): never => {
-    throw new WorkError(`${folder}: has no ${what}; use \`part\` ${usualPart(heads)}`);
+    throw new RunError(`${folder}: has no ${what}; use \`part\` ${usualPart(heads)}`);
   };
   if (part === 'segmenter' && heads.segmentation === undefined) absent('segmentation head');
   if (part === 'classifier' && heads.classification === undefined) absent('classification head');

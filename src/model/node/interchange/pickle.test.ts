@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import { Opaque, type PickleRules, readPickle } from './pickle.ts';
 
 /** A pickle from pieces: text, single bytes, or bytes. */
@@ -126,7 +126,7 @@ describe('pickle', () => {
     ['more than 1000000 dicts', pickle(PROTO, ']'.repeat(1_000_001), '.')],
     ['more than 4000000 opcodes', pickle(PROTO, 'N0'.repeat(2_000_001), '.')],
   ])('refuses: %s', (reason, bytes) => {
-    expect(() => read(bytes)).toThrow(WorkError);
+    expect(() => read(bytes)).toThrow(RunError);
     expect(() => read(bytes)).toThrow(reason);
     expect(() => read(bytes)).toThrow(/^made\.pkl: pickle refused at byte \d+/);
   });
@@ -135,6 +135,6 @@ describe('pickle', () => {
     const whole = pickle(PROTO, 'callowed\nmake\n(X', uint32(3), 'abcK', 7, ']tRq', 1, '}b.');
     expect(read(whole)).toEqual({ args: ['abc', 7, []] });
     for (let length = 0; length < whole.length; length++)
-      expect(() => read(whole.subarray(0, length)), `${length} bytes`).toThrow(WorkError);
+      expect(() => read(whole.subarray(0, length)), `${length} bytes`).toThrow(RunError);
   });
 });

@@ -9,13 +9,13 @@
  * All opcodes of the protocols 0 to 5 are known but NEXT_BUFFER, whose data lie outside the file.
  * Reference: Python's Lib/pickletools.py.
  */
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 
 /** Something that a pickle may name and is known. Without `call` it may only be passed on. */
 export interface Global {
   /** 'module.name'. */
   readonly name: string;
-  /** What calling it makes. @throws Error that says what is wrong with the arguments; WorkError to refuse the whole pickle */
+  /** What calling it makes. @throws Error that says what is wrong with the arguments; RunError to refuse the whole pickle */
   readonly call?: (args: readonly unknown[]) => unknown;
 }
 
@@ -68,7 +68,7 @@ const textOfAscii = (line: string): string =>
 /**
  * Runs the pickle that starts at `start`.
  * @param source what the errors name: a path
- * @throws WorkError naming source, byte and reason: a stack that does not fit, an early end, more than a checkpoint can need
+ * @throws RunError naming source, byte and reason: a stack that does not fit, an early end, more than a checkpoint can need
  */
 export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules, start = 0): Pickled {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -84,7 +84,7 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
   let containers = 0;
 
   const refuse: (reason: string) => never = (reason) => {
-    throw new WorkError(`${source}: pickle refused at byte ${opcodeAt}: ${reason}`);
+    throw new RunError(`${source}: pickle refused at byte ${opcodeAt}: ${reason}`);
   };
   const contain = <Container>(container: Container): Container => {
     if (++containers > MAX_CONTAINERS) refuse(`more than ${MAX_CONTAINERS} dicts, lists and objects, which no checkpoint needs`);
@@ -157,7 +157,7 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
     try {
       return work();
     } catch (error) {
-      if (error instanceof WorkError) return refuse(error.message);
+      if (error instanceof RunError) return refuse(error.message);
       return make(name, (error as Error).message);
     }
   };

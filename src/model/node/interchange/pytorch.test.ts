@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import { openPyTorch } from './pytorch.ts';
 import {
   call,
@@ -41,7 +41,7 @@ async function open(bytes: Uint8Array, isWanted?: (name: string) => boolean) {
 }
 const failure = async (bytes: Uint8Array): Promise<string> => {
   const error = await open(bytes).catch((reason: unknown) => reason);
-  expect(error).toBeInstanceOf(WorkError);
+  expect(error).toBeInstanceOf(RunError);
   expect((error as Error).message).toContain('made.pth');
   return (error as Error).message;
 };

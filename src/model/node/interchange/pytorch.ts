@@ -6,7 +6,7 @@
  * object, the storages' keys), then for each storage its length and its bytes. Storages are read when a tensor is asked for.
  * References: torch/serialization.py, torch/_utils.py.
  */
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import { openRandomAccess, type RandomAccessFile } from '../../../platform/node/random-access.ts';
 import { decodeTensor, type SafetensorsDtype } from '../../safetensors.ts';
 import { type Global, Opaque, type Pickled, type PickleRules, readPickle } from './pickle.ts';
@@ -215,7 +215,7 @@ function rulesFor(storages: Map<string, Storage>): PickleRules {
       copied += items.length;
     }
     if (copied > MAX_COPIED_PAIRS)
-      throw new WorkError(`its dicts copy more than ${MAX_COPIED_PAIRS} entries, which no checkpoint needs`);
+      throw new RunError(`its dicts copy more than ${MAX_COPIED_PAIRS} entries, which no checkpoint needs`);
     return new Map(items as Iterable<[unknown, unknown]> | undefined);
   };
   const dicts = ['collections.OrderedDict', 'collections.defaultdict', 'builtins.dict', '__builtin__.dict'];
@@ -297,7 +297,7 @@ function findStateDicts(value: unknown, path: string): StateDict[] {
       const own = entriesOf(state.get(kind)) ?? [];
       looks += 1 + ('size' in own ? own.size : 0);
       // one module that holds another twice, and that a third twice, and so on: more names than memory
-      if (depth > MAX_DEPTH || looks > MAX_LOOKS) throw new WorkError(`${path}: modules nested deeper than in any network`);
+      if (depth > MAX_DEPTH || looks > MAX_LOOKS) throw new RunError(`${path}: modules nested deeper than in any network`);
       for (const [name, each] of own) add(dict, `${prefix}${String(name)}`, each);
     }
     for (const [name, each] of entriesOf(state.get('_modules')) ?? [])
@@ -345,7 +345,7 @@ function findStateDict(
       : value instanceof Opaque
         ? `one object of ${value.name}${value.reason === undefined ? '' : ` (${value.reason})`}, which is unknown and was not executed`
         : 'something else';
-  throw new WorkError(
+  throw new RunError(
     `${path}: expected a state dict, alone or under a name as ${WRAPPINGS.slice(0, 4).join(', ')}; found ${found}. Save model.state_dict() with torch.save`,
   );
 }
@@ -396,7 +396,7 @@ function swapped(bytes: Uint8Array, { name, bytes: size }: ElementType): Uint8Ar
 
 async function readZip(file: RandomAccessFile): Promise<Contents> {
   const refuse = (reason: string): never => {
-    throw new WorkError(`${file.path}: ${reason}`);
+    throw new RunError(`${file.path}: ${reason}`);
   };
   const archive = await openZip(file);
   const pickles = [...archive.entries.keys()].filter((name) => /^([^/]+\/)?data\.pkl$/.test(name));
@@ -445,7 +445,7 @@ async function readStream(file: RandomAccessFile): Promise<Contents> {
     return pickled;
   };
   const refuse = (reason: string): never => {
-    throw new WorkError(`${file.path}: ${reason}`);
+    throw new RunError(`${file.path}: ${reason}`);
   };
   next();
   const { value: protocol } = next();
@@ -498,14 +498,14 @@ function describeOther(start: Uint8Array): string {
 /**
  * Opens a file of torch.save that holds a state dict, alone or in a checkpoint, or a module that was saved whole.
  * @param isWanted of a tensor's name: tells which of several state dicts is meant
- * @throws WorkError naming file and reason: no such file, another or a damaged one, or no tensors in it
+ * @throws RunError naming file and reason: no such file, another or a damaged one, or no tensors in it
  */
 export async function openPyTorch(path: string, isWanted: (name: string) => boolean = () => true): Promise<StoredWeights> {
   const file = await openRandomAccess(path, 'a file saved by torch.save');
   try {
     const start = await file.read(0, Math.min(file.sizeBytes, 4096));
     const isZip = start[0] === 0x50 && start[1] === 0x4b;
-    if (!isZip && !startsStream(start.subarray(0, STREAM_MAGIC_BYTES))) throw new WorkError(`${path}: ${describeOther(start)}`);
+    if (!isZip && !startsStream(start.subarray(0, STREAM_MAGIC_BYTES))) throw new RunError(`${path}: ${describeOther(start)}`);
     const { format, value, opaque, readStorage } = isZip ? await readZip(file) : await readStream(file);
     const { dict, others } = findStateDict(value, path, isWanted);
     const read = new Map<Storage, Promise<Uint8Array>>();
@@ -518,7 +518,7 @@ export async function openPyTorch(path: string, isWanted: (name: string) => bool
         read: async () => {
           if (!read.has(storage)) read.set(storage, readStorage(storage));
           return valuesOf(tensor, await read.get(storage)!, (reason) => {
-            throw new WorkError(`${path}: ${name} ${reason}`);
+            throw new RunError(`${path}: ${name} ${reason}`);
           });
         },
       });

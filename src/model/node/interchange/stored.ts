@@ -5,7 +5,7 @@ export interface StoredTensor {
   readonly shape: readonly number[];
   /** As safetensors call it, or PyTorch's name of a type whose values cannot be read ('complex64'). */
   readonly dtype: SafetensorsDtype | (string & {});
-  /** The values as 32-bit floats, dense. @throws WorkError for a damaged file or a type that cannot be read */
+  /** The values as 32-bit floats, dense. @throws RunError for a damaged file or a type that cannot be read */
   read(): Promise<Float32Array>;
 }
 

@@ -4,7 +4,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { UsageError, WorkError } from '../../../common/errors.ts';
+import { RunError, UsageError } from '../../../common/errors.ts';
 import type { ModelConfiguration } from '../../configuration.ts';
 import type { NamedTensor } from '../../safetensors.ts';
 import { readModel } from '../model-folder.ts';
@@ -40,7 +40,7 @@ const failure = async (work: Promise<unknown>): Promise<string> => {
     () => undefined,
     (reason: unknown) => reason,
   );
-  expect(error).toBeInstanceOf(WorkError);
+  expect(error).toBeInstanceOf(RunError);
   return (error as Error).message;
 };
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import { openRandomAccess } from '../../../platform/node/random-access.ts';
 import { type End, type Entry, zipByHand } from './testing/zip-by-hand.ts';
 import { openZip, zipStored } from './zip.ts';
@@ -95,7 +95,7 @@ describe('zip', () => {
     ['states 2 entries and contains 0', entries, { directoryOffset: 0 }],
   ])('refuses by name and reason: %s', async (reason, made, end) => {
     const failure = await readAll(zipByHand(made, end)).catch((error: unknown) => error);
-    expect(failure).toBeInstanceOf(WorkError);
+    expect(failure).toBeInstanceOf(RunError);
     expect((failure as Error).message).toContain('made.zip');
     expect((failure as Error).message).toContain(reason);
   });
@@ -103,7 +103,7 @@ describe('zip', () => {
   it('refuses every shorter part of a file', async () => {
     const bytes = zipByHand(entries);
     for (let length = 0; length < bytes.length; length++)
-      await expect(readAll(bytes.subarray(0, length)), `${length} bytes`).rejects.toThrow(WorkError);
+      await expect(readAll(bytes.subarray(0, length)), `${length} bytes`).rejects.toThrow(RunError);
   });
 
   it('writes stored entries, each at a multiple of 64 bytes, equal bytes for equal entries', async () => {

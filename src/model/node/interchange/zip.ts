@@ -6,7 +6,7 @@
  * Format: APPNOTE.TXT 6.3.10 of PKWARE, sections 4.3 and 4.5.3 (zip64).
  */
 import { crc32 } from 'node:zlib';
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import { quoteJson } from '../../../common/json.ts';
 import type { RandomAccessFile } from '../../../platform/node/random-access.ts';
 
@@ -94,18 +94,18 @@ function nameOf(bytes: Uint8Array): string | undefined {
 /** An archive's entries by name. */
 export interface ZipArchive {
   readonly entries: ReadonlyMap<string, ZipEntry>;
-  /** An entry's bytes. @throws WorkError naming file and entry if they are compressed, encrypted or damaged */
+  /** An entry's bytes. @throws RunError naming file and entry if they are compressed, encrypted or damaged */
   read(entry: ZipEntry): Promise<Uint8Array>;
 }
 
 /**
  * Reads an archive's directory. `file` stays open, and the caller's.
- * @throws WorkError naming the file, and the entry: a directory that is missing or does not describe the file, an entry that stands
+ * @throws RunError naming the file, and the entry: a directory that is missing or does not describe the file, an entry that stands
  *   there twice
  */
 export async function openZip(file: RandomAccessFile): Promise<ZipArchive> {
   const refuse = (reason: string): never => {
-    throw new WorkError(`${file.path}: damaged zip file: ${reason}`);
+    throw new RunError(`${file.path}: damaged zip file: ${reason}`);
   };
   if (file.sizeBytes < END_BYTES) refuse(`too small (${file.sizeBytes} bytes)`);
   const directory = await findDirectory(file, refuse);
@@ -157,7 +157,7 @@ export async function openZip(file: RandomAccessFile): Promise<ZipArchive> {
   return {
     entries,
     read: async ({ name, sizeBytes, crc, offset, refusal }) => {
-      if (refusal !== undefined) throw new WorkError(`${file.path}: the entry ${name} is ${refusal}`);
+      if (refusal !== undefined) throw new RunError(`${file.path}: the entry ${name} is ${refusal}`);
       const header = viewOf(await file.read(offset, LOCAL_HEADER_BYTES));
       const nameBytes = header.getUint16(26, true);
       const start = offset + LOCAL_HEADER_BYTES + nameBytes + header.getUint16(28, true);
@@ -184,7 +184,7 @@ const MAX_ARCHIVE_BYTES = 0xffff_ffff;
 
 /**
  * An archive of stored entries in the given order, as pieces to be written one after the other; the data are not copied.
- * @throws WorkError if it were larger than 4 GiB
+ * @throws RunError if it were larger than 4 GiB
  */
 export function zipStored(entries: readonly { readonly name: string; readonly data: Uint8Array }[]): Uint8Array[] {
   const pieces: Uint8Array[] = [];
@@ -224,7 +224,7 @@ export function zipStored(entries: readonly { readonly name: string; readonly da
     pieces.push(local, data);
     directory.push(central);
     offset += local.length + data.length;
-    if (offset > MAX_ARCHIVE_BYTES) throw new WorkError('a zip file of more than 4 GiB; export the model as safetensors');
+    if (offset > MAX_ARCHIVE_BYTES) throw new RunError('a zip file of more than 4 GiB; export the model as safetensors');
   }
   const directoryBytes = directory.reduce((sum, { length }) => sum + length, 0);
   const end = new Uint8Array(END_BYTES);

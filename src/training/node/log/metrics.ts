@@ -6,7 +6,7 @@
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { WorkError } from '../../../common/errors.ts';
+import { RunError } from '../../../common/errors.ts';
 import { withMachineTrouble, withMachineTroubleSync } from '../../../platform/node/machine.ts';
 
 /** One line. A number that is not finite becomes null: JSON has no word for it. */
@@ -96,7 +96,7 @@ export function openMetricsLog(path: string, resumedStep = -1): MetricsLog {
 
 /**
  * All lines of a log, which may still be written.
- * @throws WorkError naming the file, and the line that is damaged
+ * @throws RunError naming the file, and the line that is damaged
  */
 export async function readMetrics(path: string): Promise<MetricsRecord[]> {
   const text = await withMachineTrouble(path, () => readFile(path, 'utf8'));
@@ -106,7 +106,7 @@ export async function readMetrics(path: string): Promise<MetricsRecord[]> {
     try {
       return JSON.parse(line) as MetricsRecord;
     } catch {
-      throw new WorkError(`${path}: line ${i + 1} is damaged: ${line.slice(0, 80)}`);
+      throw new RunError(`${path}: line ${i + 1} is damaged: ${line.slice(0, 80)}`);
     }
   });
 }

@@ -1,7 +1,7 @@
 /** Where training on a task starts: a pre-trained backbone with a new head, or random numbers. */
 import { join } from 'node:path';
 import type { Cohort } from '../../../cohort/cohort.ts';
-import { UsageError, WorkError } from '../../../common/errors.ts';
+import { RunError, UsageError } from '../../../common/errors.ts';
 import { type Architecture, scaledArchitecture } from '../../../model/architecture.ts';
 import { architectureOf, MODEL_FILE, type Task } from '../../../model/configuration.ts';
 import { readModel, resolveModel } from '../../../model/node/model-folder.ts';
@@ -19,7 +19,7 @@ export interface TransferStart {
   readonly warnings: readonly string[];
 }
 
-/** The model that a training starts from, known by its bytes; null for random numbers. @throws WorkError if it is not there */
+/** The model that a training starts from, known by its bytes; null for random numbers. @throws RunError if it is not there */
 export async function initialModelOf(init: string): Promise<{ readonly path: string; readonly sha256: string } | null> {
   return init === 'scratch' ? null : { path: init, sha256: await sha256Of(join(await resolveModel(init), MODEL_FILE)) };
 }
@@ -42,7 +42,7 @@ function differences(
 
 /**
  * The parameters that a new run starts from.
- * @throws UsageError for a width that is not the model's, WorkError for a model that is missing, damaged or of another architecture
+ * @throws UsageError for a width that is not the model's, RunError for a model that is missing, damaged or of another architecture
  */
 export async function initialWeights(cohort: Cohort, configuration: TransferConfiguration, task: Task): Promise<TransferStart> {
   const { init, seed, model } = configuration;
@@ -65,7 +65,7 @@ export async function initialWeights(cohort: Cohort, configuration: TransferConf
     if (!parameter.name.startsWith('unet.')) continue;
     const tensor = source.parameters.get(parameter.name);
     if (tensor?.shape.join() !== parameter.shape.join())
-      throw new WorkError(
+      throw new RunError(
         `${folder}: expected ${parameter.name} [${parameter.shape.join(', ')}], found ${tensor ? `[${tensor.shape.join(', ')}]` : 'none'}: its backbone cannot be used for this task${task.kind === 'segmentation' && source.configuration.architecture.heads.classification !== undefined ? ' (a classifier has no decoder)' : ''}`,
       );
     valuesOf(parameters, parameter).set(tensor.data);

@@ -46,7 +46,7 @@ export interface TrainResult {
 /** Features of whole volumes may take this part of the memory that can be had. */
 const FEATURES_SHARE = 0.25;
 
-/** Trains on a task. @throws UsageError for what is wrong with the call, WorkError for a run that cannot go on */
+/** Trains on a task. @throws UsageError for what is wrong with the call, RunError for a run that cannot go on */
 export async function train(call: TrainCall): Promise<TrainResult> {
   const { configuration, out, progress, signal } = call;
   const cohort = await openCohort(call.cohort);
