@@ -40,6 +40,10 @@ export interface Operation<Attributes = unknown> {
   readonly alias?: boolean;
 }
 
+/** Whether a node is of an operation: then its attributes are known. */
+export const isOp = <Attributes>(node: Node, op: Operation<Attributes>): node is Node<Attributes> =>
+  node.op === (op as Operation);
+
 /** A shape that an operation cannot take: a defect of the caller, told as `op: expected, got`. */
 export class ShapeError extends Error {
   override readonly name: string = 'ShapeError';
@@ -55,19 +59,19 @@ export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length 
 export const formatShape = (shape: Shape): string => `[${shape.join(', ')}]`;
 
 /** A tensor given at every run. */
-export const input: Operation<{ readonly name: string; readonly shape: Shape }> = {
+export const inputOp: Operation<{ readonly name: string; readonly shape: Shape }> = {
   name: 'input',
   shape: (_inputs, attributes) => attributes.shape,
 };
 
 /** A persistent tensor of the program, by name. */
-export const state: Operation<{ readonly name: string; readonly shape: Shape }> = {
+export const stateOp: Operation<{ readonly name: string; readonly shape: Shape }> = {
   name: 'state',
   shape: (_inputs, attributes) => attributes.shape,
 };
 
 /** A tensor of the graph's own with fixed values (small: it is kept once for each backend). */
-export const constant: Operation<{ readonly values: Float32Array; readonly shape: Shape }> = {
+export const constantOp: Operation<{ readonly values: Float32Array; readonly shape: Shape }> = {
   name: 'constant',
   shape: (_inputs, { values, shape }) => {
     checkShape(
@@ -103,7 +107,7 @@ export class Graph {
   /** Declares an input; a name may be used once. */
   input(name: string, shape: Shape): Node {
     if (this.inputs.has(name)) throw new Error(`input '${name}' is declared twice`);
-    const node = this.apply(input, [], { name, shape });
+    const node = this.apply(inputOp, [], { name, shape });
     this.inputs.set(name, node);
     return node;
   }
@@ -116,13 +120,13 @@ export class Graph {
         throw new Error(`state '${name}' is ${formatShape(known.shape)} and ${formatShape(shape)}`);
       return known;
     }
-    const node = this.apply(state, [], { name, shape });
+    const node = this.apply(stateOp, [], { name, shape });
     this.states.set(name, node);
     return node;
   }
 
   constant(values: readonly number[] | Float32Array, shape: Shape): Node {
-    return this.apply(constant, [], { values: Float32Array.from(values), shape });
+    return this.apply(constantOp, [], { values: Float32Array.from(values), shape });
   }
 
   /** Marks a node as wanted from outside under a name. */

@@ -7,7 +7,7 @@
  */
 import { RunError } from '../common/errors.ts';
 import { formatBytes } from '../common/format-bytes.ts';
-import type { Graph, Node } from './graph.ts';
+import { type Graph, inputOp, isOp, type Node } from './graph.ts';
 
 /** Every tensor starts at a multiple of this: a cache line, and enough for any vector. */
 export const ALIGNMENT_BYTES = 64;
@@ -79,7 +79,7 @@ export function planMemory(
       const request = requests.get(root.id);
       if (request) request.to = node.id;
       else if (sizeBytes > 0) {
-        const from = node.op.name === 'input' ? 0 : node.id;
+        const from = isOp(node, inputOp) ? 0 : node.id;
         requests.set(root.id, { key: root.id, kind: 'tensor', sizeBytes, from, to: node.id, label: root.op.name });
       }
     }

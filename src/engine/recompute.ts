@@ -5,7 +5,7 @@
  *
  * A graph transformation like differentiation: the copies are ordinary nodes, and they give the same bits as the originals.
  */
-import { Graph, type Node } from './graph.ts';
+import { Graph, inputOp, isOp, type Node, stateOp } from './graph.ts';
 
 /** A result that was used so few nodes ago is used once more instead of computed again. */
 const STILL_THERE = 12;
@@ -20,9 +20,8 @@ export function recomputeCheap(graph: Graph, forwardNodes: number): Graph {
   const copies = new Map<Node, { node: Node; usedAt: number }>();
 
   const emit = (node: Node, inputs: readonly Node[]): Node => {
-    const declared = node.attributes as { name: string; shape: readonly number[] };
-    if (node.op.name === 'input') return result.input(declared.name, declared.shape);
-    if (node.op.name === 'state') return result.state(declared.name, declared.shape);
+    if (isOp(node, inputOp)) return result.input(node.attributes.name, node.shape);
+    if (isOp(node, stateOp)) return result.state(node.attributes.name, node.shape);
     return result.apply(node.op, inputs, node.attributes);
   };
   /** The node in the new graph, for a use in the forward part or in the backward part. */
@@ -60,7 +59,7 @@ export function recomputeCheap(graph: Graph, forwardNodes: number): Graph {
 
 /** Effects that may move, by the node after which they can run. */
 function earlyEffects(graph: Graph, forwardNodes: number): Map<Node, Node[]> {
-  const isState = (node: Node): boolean => node.op.name === 'state' || (node.op.alias === true && isState(node.inputs[0]!));
+  const isState = (node: Node): boolean => isOp(node, stateOp) || (node.op.alias === true && isState(node.inputs[0]!));
   const rootOf = (node: Node): Node => (node.op.alias ? rootOf(node.inputs[0]!) : node);
   const effects = graph.nodes.filter(({ op }) => op.writes);
   const targets = effects.flatMap(({ op, inputs }) => inputs.slice(0, op.writes));

@@ -2,13 +2,13 @@
  * The verifier: checks every node of a program before a backend sees it, so that a wrong graph is an error at once and by name,
  * not a wrong number later. It trusts nothing that the builder did.
  */
-import { elementCount, formatShape, type Graph, type Node, type Program, sameShape } from './graph.ts';
+import { elementCount, formatShape, type Graph, isOp, type Node, type Program, sameShape, stateOp } from './graph.ts';
 
 /** The state behind a node, through views; undefined for a computed tensor. */
 export function stateOf(node: Node): string | undefined {
   let root = node;
   while (root.op.alias) root = root.inputs[0]!;
-  return root.op.name === 'state' ? (root.attributes as { name: string }).name : undefined;
+  return isOp(root, stateOp) ? root.attributes.name : undefined;
 }
 
 function verifyGraph(name: string, graph: Graph, program: Program): void {
@@ -30,8 +30,8 @@ function verifyGraph(name: string, graph: Graph, program: Program): void {
     if (!sameShape(shape, node.shape)) fail(node, `its shape rule says ${formatShape(shape)}`);
     if (!node.shape.every((size) => Number.isInteger(size) && size > 0)) fail(node, 'sizes must be whole numbers above 0');
     if (elementCount(node.shape) * 4 > 2 ** 32) fail(node, 'is larger than 4 GiB');
-    if (node.op.name === 'state') {
-      const { name: stateName } = node.attributes as { name: string };
+    if (isOp(node, stateOp)) {
+      const stateName = node.attributes.name;
       const declared = program.states.get(stateName);
       if (!declared) fail(node, `state '${stateName}' is not declared by the program`);
       else if (!sameShape(declared, node.shape)) fail(node, `state '${stateName}' is declared ${formatShape(declared)}`);

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { SILENT } from '../../common/progress.ts';
 import { Graph } from '../../engine/graph.ts';
-import { conv3d, convolutionWeightGradient } from '../../engine/ops/conv3d/conv3d.ts';
+import { conv3d, conv3dWeightGradientOp } from '../../engine/ops/conv3d/conv3d.ts';
 import { tanh } from '../../engine/ops/elementwise/elementwise.ts';
 import { planMemory } from '../../engine/plan.ts';
 import { noWebGpu } from '../../engine/testing/backends.ts';
@@ -92,7 +92,7 @@ describe('kernelShares', () => {
     ]);
     expect(shares[1]!.gbPerS).toBeCloseTo((2 * 4 * 2 * 16 * 120) / 0.1 / 1e9, 6);
     expect(shares[0]!.share + shares[1]!.share).toBeCloseTo(1);
-    expect(directFlops(graph.apply(convolutionWeightGradient, [x, y], { kernel: 3 }))).toBe(2 * products);
+    expect(directFlops(graph.apply(conv3dWeightGradientOp, [x, y], { kernel: 3 }))).toBe(2 * products);
   });
 });
 

@@ -2,106 +2,99 @@
  * Every operation there is, by name. A backend's kernels are a table over these names, so the compiler refuses a backend that
  * lacks one. Nothing else lists operations.
  */
-import { constant, input, type Operation, state } from '../graph.ts';
-import { accumulation, adamOperation } from './adam/adam.ts';
+import { constantOp, inputOp, type Operation, stateOp } from '../graph.ts';
+import { accumulateOp, adamOp } from './adam/adam.ts';
 import {
-  affineDisplacementFlowGradient,
-  affineDisplacementMatrixGradient,
-  affineDisplacementOperation,
-  affineMatrixGradient,
-  affineMatrixOperation,
+  affineDisplacementFlowGradientOp,
+  affineDisplacementMatrixGradientOp,
+  affineDisplacementOp,
+  affineMatrixGradientOp,
+  affineMatrixOp,
 } from './affine/affine.ts';
-import { concatenation, slicing } from './concat/concat.ts';
-import { convolution, convolutionInputGradient, convolutionWeightGradient } from './conv3d/conv3d.ts';
+import { concatOp, sliceOp } from './concat/concat.ts';
+import { conv3dInputGradientOp, conv3dOp, conv3dWeightGradientOp } from './conv3d/conv3d.ts';
 import {
-  binaryCrossEntropyGradient,
-  binaryCrossEntropyOperation,
-  crossEntropyGradient,
-  crossEntropyOperation,
+  binaryCrossEntropyGradientOp,
+  binaryCrossEntropyOp,
+  crossEntropyGradientOp,
+  crossEntropyOp,
 } from './cross-entropy/cross-entropy.ts';
-import { diceGradient, diceOperation } from './dice/dice.ts';
-import { addition, multiplication, scalarProduct, scaling, unaryGradient, unaryOperation } from './elementwise/elementwise.ts';
-import { groupNormalization, groupNormInputGradient, groupNormSums, groupStatistics, sumPick } from './group-norm/group-norm.ts';
-import { batchSum, linearInputGradient, linearOperation, linearWeightGradient } from './linear/linear.ts';
-import { mseGradient, mseOperation } from './mse/mse.ts';
-import { nccGradient, nccOperation } from './ncc/ncc.ts';
-import { maxPoolGradient, maxPoolOperation } from './pool/pool.ts';
-import {
-  channelSumOperation,
-  fill,
-  globalAverageOperation,
-  meanOperation,
-  spatialBroadcast,
-  sumOfSquaresOperation,
-} from './reduce/reduce.ts';
-import { upsampleGradient, upsampleOperation } from './resize/resize.ts';
-import { cropping, padding, viewing } from './shape/shape.ts';
-import { smoothnessGradient, smoothnessOperation } from './smoothness/smoothness.ts';
-import { softmaxGradient, softmaxOperation } from './softmax/softmax.ts';
-import { insideMaskOperation, warpDisplacementGradient, warpImageGradient, warpOperation } from './warp/warp.ts';
+import { diceGradientOp, diceOp } from './dice/dice.ts';
+import { addOp, multiplyByScalarOp, multiplyOp, scaleOp, unaryGradientOp, unaryOp } from './elementwise/elementwise.ts';
+import { groupNormInputGradientOp, groupNormOp, groupNormSumsOp, groupStatisticsOp, sumPickOp } from './group-norm/group-norm.ts';
+import { batchSumOp, linearInputGradientOp, linearOp, linearWeightGradientOp } from './linear/linear.ts';
+import { mseGradientOp, mseOp } from './mse/mse.ts';
+import { nccGradientOp, nccOp } from './ncc/ncc.ts';
+import { maxPoolGradientOp, maxPoolOp } from './pool/pool.ts';
+import { channelSumOp, fillOp, globalAverageOp, meanOp, spatialBroadcastOp, sumOfSquaresOp } from './reduce/reduce.ts';
+import { upsampleGradientOp, upsampleOp } from './resize/resize.ts';
+import { cropOp, padOp, viewOp } from './shape/shape.ts';
+import { smoothnessGradientOp, smoothnessOp } from './smoothness/smoothness.ts';
+import { softmaxGradientOp, softmaxOp } from './softmax/softmax.ts';
+import { insideMaskOp, warpDisplacementGradientOp, warpImageGradientOp, warpOp } from './warp/warp.ts';
 
 /** Needs no kernel: given, kept or seen. */
-export const SOURCES = { input, state, constant, view: viewing };
+export const SOURCES = { input: inputOp, state: stateOp, constant: constantOp, view: viewOp };
 
 /** Needs a kernel in every backend. */
 export const OPERATIONS = {
-  accumulate: accumulation,
-  adam: adamOperation,
-  add: addition,
-  affineDisplacement: affineDisplacementOperation,
-  affineDisplacementFlowGradient,
-  affineDisplacementMatrixGradient,
-  affineMatrix: affineMatrixOperation,
-  affineMatrixGradient,
-  batchSum,
-  binaryCrossEntropy: binaryCrossEntropyOperation,
-  binaryCrossEntropyGradient,
-  channelSum: channelSumOperation,
-  concat: concatenation,
-  conv3d: convolution,
-  conv3dInputGradient: convolutionInputGradient,
-  conv3dWeightGradient: convolutionWeightGradient,
-  crop: cropping,
-  crossEntropy: crossEntropyOperation,
-  crossEntropyGradient,
-  dice: diceOperation,
-  diceGradient,
-  fill,
-  globalAverage: globalAverageOperation,
-  groupNorm: groupNormalization,
-  groupNormInputGradient,
-  groupNormSums,
-  groupStatistics,
-  insideMask: insideMaskOperation,
-  linear: linearOperation,
-  linearInputGradient,
-  linearWeightGradient,
-  maxPool: maxPoolOperation,
-  maxPoolGradient,
-  mean: meanOperation,
-  mse: mseOperation,
-  mseGradient,
-  multiply: multiplication,
-  multiplyByScalar: scalarProduct,
-  ncc: nccOperation,
-  nccGradient,
-  pad: padding,
-  scale: scaling,
-  slice: slicing,
-  smoothness: smoothnessOperation,
-  smoothnessGradient,
-  softmax: softmaxOperation,
-  softmaxGradient,
-  spatialBroadcast,
-  sumOfSquares: sumOfSquaresOperation,
-  sumPick,
-  unary: unaryOperation,
-  unaryGradient,
-  upsample: upsampleOperation,
-  upsampleGradient,
-  warp: warpOperation,
-  warpDisplacementGradient,
-  warpImageGradient,
+  accumulate: accumulateOp,
+  adam: adamOp,
+  add: addOp,
+  affineDisplacement: affineDisplacementOp,
+  affineDisplacementFlowGradient: affineDisplacementFlowGradientOp,
+  affineDisplacementMatrixGradient: affineDisplacementMatrixGradientOp,
+  affineMatrix: affineMatrixOp,
+  affineMatrixGradient: affineMatrixGradientOp,
+  batchSum: batchSumOp,
+  binaryCrossEntropy: binaryCrossEntropyOp,
+  binaryCrossEntropyGradient: binaryCrossEntropyGradientOp,
+  channelSum: channelSumOp,
+  concat: concatOp,
+  conv3d: conv3dOp,
+  conv3dInputGradient: conv3dInputGradientOp,
+  conv3dWeightGradient: conv3dWeightGradientOp,
+  crop: cropOp,
+  crossEntropy: crossEntropyOp,
+  crossEntropyGradient: crossEntropyGradientOp,
+  dice: diceOp,
+  diceGradient: diceGradientOp,
+  fill: fillOp,
+  globalAverage: globalAverageOp,
+  groupNorm: groupNormOp,
+  groupNormInputGradient: groupNormInputGradientOp,
+  groupNormSums: groupNormSumsOp,
+  groupStatistics: groupStatisticsOp,
+  insideMask: insideMaskOp,
+  linear: linearOp,
+  linearInputGradient: linearInputGradientOp,
+  linearWeightGradient: linearWeightGradientOp,
+  maxPool: maxPoolOp,
+  maxPoolGradient: maxPoolGradientOp,
+  mean: meanOp,
+  mse: mseOp,
+  mseGradient: mseGradientOp,
+  multiply: multiplyOp,
+  multiplyByScalar: multiplyByScalarOp,
+  ncc: nccOp,
+  nccGradient: nccGradientOp,
+  pad: padOp,
+  scale: scaleOp,
+  slice: sliceOp,
+  smoothness: smoothnessOp,
+  smoothnessGradient: smoothnessGradientOp,
+  softmax: softmaxOp,
+  softmaxGradient: softmaxGradientOp,
+  spatialBroadcast: spatialBroadcastOp,
+  sumOfSquares: sumOfSquaresOp,
+  sumPick: sumPickOp,
+  unary: unaryOp,
+  unaryGradient: unaryGradientOp,
+  upsample: upsampleOp,
+  upsampleGradient: upsampleGradientOp,
+  warp: warpOp,
+  warpDisplacementGradient: warpDisplacementGradientOp,
+  warpImageGradient: warpImageGradientOp,
 };
 
 export type OperationName = keyof typeof OPERATIONS;

@@ -12,11 +12,11 @@ import { binaryCrossEntropyLoss, crossEntropyLoss } from '../ops/cross-entropy/c
 import { diceLoss } from '../ops/dice/dice.ts';
 import { add, leakyRelu, multiply, multiplyByScalar, scale, sigmoid, tanh } from '../ops/elementwise/elementwise.ts';
 import { groupNorm } from '../ops/group-norm/group-norm.ts';
-import { batchSum, linear } from '../ops/linear/linear.ts';
+import { batchSumOp, linear } from '../ops/linear/linear.ts';
 import { mseLoss } from '../ops/mse/mse.ts';
 import { nccLoss } from '../ops/ncc/ncc.ts';
 import { maxPool } from '../ops/pool/pool.ts';
-import { channelSum, fill, globalAverage, mean, spatialBroadcast, sumOfSquares } from '../ops/reduce/reduce.ts';
+import { channelSum, fillOp, globalAverage, mean, spatialBroadcastOp, sumOfSquares } from '../ops/reduce/reduce.ts';
 import type { OperationName } from '../ops/registry.ts';
 import { upsample } from '../ops/resize/resize.ts';
 import { crop, pad } from '../ops/shape/shape.ts';
@@ -243,7 +243,7 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
   batchSum: (draw) => ({
     inputs: { x: draw.normal([draw.batch(), draw.random.integer(1, 40)]) },
     wanted: [],
-    build: (graph, { x }) => graph.apply(batchSum, [x], undefined),
+    build: (graph, { x }) => graph.apply(batchSumOp, [x], undefined),
   }),
   channelSum: (draw) => ({ inputs: { x: draw.normal(draw.shape()) }, wanted: [], build: (graph, { x }) => channelSum(graph, x) }),
   globalAverage: (draw) => ({ inputs: { x: draw.normal(draw.shape()) }, build: (graph, { x }) => globalAverage(graph, x) }),
@@ -252,7 +252,7 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
     return {
       inputs: { x: draw.normal([draw.batch(), draw.channels()]) },
       wanted: [],
-      build: (graph, { x }) => graph.apply(spatialBroadcast, [x], attributes),
+      build: (graph, { x }) => graph.apply(spatialBroadcastOp, [x], attributes),
     };
   },
   sumOfSquares: (draw) => ({
@@ -266,7 +266,7 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
     return {
       inputs: { value: draw.normal([]) },
       wanted: [],
-      build: (graph, { value }) => graph.apply(fill, [value], attributes),
+      build: (graph, { value }) => graph.apply(fillOp, [value], attributes),
     };
   },
   affineMatrix: (draw) => {

@@ -3,8 +3,8 @@
  * backend, or measured on real steps.
  */
 import type { Backend } from '../../engine/backend.ts';
-import { elementCount, Graph, type Node, type Shape } from '../../engine/graph.ts';
-import { conv3d } from '../../engine/ops/conv3d/conv3d.ts';
+import { elementCount, Graph, isOp, type Node, type Shape } from '../../engine/graph.ts';
+import { conv3d, conv3dInputGradientOp, conv3dOp, conv3dWeightGradientOp } from '../../engine/ops/conv3d/conv3d.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
 import { INITIAL_LOSS_SCALE } from '../../model/loss-scaling.ts';
 import { STATES } from '../../model/optimizer.ts';
@@ -15,10 +15,11 @@ import { openPretrainingExamples, type PretrainingJob } from './pretraining-exam
 /** Multiplications and additions of a graph's convolutions and their adjoints: nearly all of its arithmetic. */
 export function convolutionFlops(graph: Graph): number {
   let flops = 0;
-  for (const { op, inputs, shape } of graph.nodes) {
-    if (op.name === 'conv3d') flops += 2 * elementCount(shape) * elementCount(inputs[1]!.shape.slice(1));
-    else if (op.name === 'conv3dInputGradient') flops += (2 * elementCount(shape) * elementCount(inputs[1]!.shape)) / shape[1]!;
-    else if (op.name === 'conv3dWeightGradient')
+  for (const node of graph.nodes) {
+    const { inputs, shape } = node;
+    if (isOp(node, conv3dOp)) flops += 2 * elementCount(shape) * elementCount(inputs[1]!.shape.slice(1));
+    else if (isOp(node, conv3dInputGradientOp)) flops += (2 * elementCount(shape) * elementCount(inputs[1]!.shape)) / shape[1]!;
+    else if (isOp(node, conv3dWeightGradientOp))
       flops += 2 * elementCount(shape) * elementCount([inputs[1]!.shape[0]!, ...inputs[1]!.shape.slice(2)]);
   }
   return flops;
@@ -58,7 +59,7 @@ export async function measureConvolution(
 export async function estimateStepSeconds(backend: Backend, gradient: Graph, runs: number): Promise<number> {
   const work = ({ inputs, shape }: Node): number => elementCount(shape) * elementCount(inputs[1]!.shape.slice(1));
   const largest = gradient.nodes
-    .filter(({ op }) => op.name === 'conv3d')
+    .filter((node) => isOp(node, conv3dOp))
     .reduce((most, node) => (work(node) > work(most) ? node : most));
   const rate = await measureConvolution(backend, largest.inputs[0]!.shape, largest.shape[1]!);
   return (OTHER_WORK * runs * convolutionFlops(gradient)) / rate;

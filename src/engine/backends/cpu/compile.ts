@@ -5,7 +5,19 @@
  * and constants of every graph; then one arena, shared by the graphs since they run one after another. Lowering runs twice: first to
  * learn how much scratch and how many words it wants, then with the real addresses.
  */
-import { elementCount, type Graph, type Node, type Program, type Shape } from '../../graph.ts';
+
+import {
+  constantOp,
+  elementCount,
+  type Graph,
+  inputOp,
+  isOp,
+  type Node,
+  type Program,
+  type Shape,
+  stateOp,
+} from '../../graph.ts';
+import { viewOp } from '../../ops/shape/shape.ts';
 import { align, type MemoryPlan, planMemory } from '../../plan.ts';
 import { KERNEL_ARGUMENTS } from './kernel-interface.ts';
 import { CPU_KERNELS } from './kernels.ts';
@@ -102,7 +114,6 @@ export interface CompiledProgram {
 
 const kernelOf = (node: Node): CpuKernel<unknown> | undefined =>
   (CPU_KERNELS as Readonly<Record<string, CpuKernel<unknown>>>)[node.op.name];
-const attributeOf = <T>(node: Node, name: string): T => (node.attributes as Record<string, T>)[name]!;
 
 const defaultBlocked = (inputs: readonly TensorForm[], shape: Shape): boolean =>
   inputs[0]?.blocked === true && shape.length === 5 && shape[1]! >= 8;
@@ -120,36 +131,22 @@ function place(graph: Graph): Map<Node, Placed> {
       alias: false,
       batchStrideBytes: batchStrideOf({ shape, blocked }),
     });
-    switch (node.op.name) {
-      case 'input':
-        placed.set(node, own(shape.length === 5 && shape[1]! >= 8));
-        break;
-      case 'state':
-      case 'constant':
-        placed.set(node, own(false));
-        break;
-      case 'view': {
-        const base = placed.get(node.inputs[0]!)!;
-        placed.set(node, {
-          ...own(false),
-          root: base.root,
-          offsetBytes: base.offsetBytes + 4 * attributeOf<number>(node, 'offset'),
-          alias: true,
-        });
-        break;
-      }
-      default: {
-        const kernel = kernelOf(node);
-        if (!kernel) throw new Error(`the CPU backend has no kernel for ${node.op.name}`);
-        const inputs = node.inputs.map((each) => placed.get(each)!);
-        const form = own((kernel.blocked ?? defaultBlocked)(inputs, shape, node.attributes));
-        // a part of a state is copied: an effect may change the state before the part is read
-        const part =
-          inputs[0]?.root.op.name === 'state' ? undefined : kernel.aliasOffsetBytes?.(inputs[0]!, shape, node.attributes);
-        const { root, offsetBytes, batchStrideBytes, blocked } = inputs[0] ?? form;
-        const seen = { shape, blocked, root, offsetBytes: offsetBytes + (part ?? 0), alias: true, batchStrideBytes };
-        placed.set(node, part === undefined ? form : seen);
-      }
+    if (isOp(node, inputOp)) placed.set(node, own(shape.length === 5 && shape[1]! >= 8));
+    else if (isOp(node, stateOp) || isOp(node, constantOp)) placed.set(node, own(false));
+    else if (isOp(node, viewOp)) {
+      const { root, offsetBytes } = placed.get(node.inputs[0]!)!;
+      placed.set(node, { ...own(false), root, offsetBytes: offsetBytes + 4 * node.attributes.offset, alias: true });
+    } else {
+      const kernel = kernelOf(node);
+      if (!kernel) throw new Error(`the CPU backend has no kernel for ${node.op.name}`);
+      const inputs = node.inputs.map((each) => placed.get(each)!);
+      const form = own((kernel.blocked ?? defaultBlocked)(inputs, shape, node.attributes));
+      // a part of a state is copied: an effect may change the state before the part is read
+      const part =
+        inputs[0] && isOp(inputs[0].root, stateOp) ? undefined : kernel.aliasOffsetBytes?.(inputs[0]!, shape, node.attributes);
+      const { root, offsetBytes, batchStrideBytes, blocked } = inputs[0] ?? form;
+      const seen = { shape, blocked, root, offsetBytes: offsetBytes + (part ?? 0), alias: true, batchStrideBytes };
+      placed.set(node, part === undefined ? form : seen);
     }
   }
   placeParts(graph, placed);
@@ -362,7 +359,7 @@ export function planProgram(program: Program, threads: number) {
   const drafts = dryRuns.map(({ name, graph, placed, dry }) => {
     const ownBytes = (node: Node): number => {
       const where = placed.get(node)!;
-      const kept = node.op.name === 'state' || node.op.name === 'constant' || where.root !== node;
+      const kept = isOp(node, stateOp) || isOp(node, constantOp) || where.root !== node;
       return kept ? 0 : tensorBytes(where);
     };
     const plan = planMemory(
@@ -375,9 +372,9 @@ export function planProgram(program: Program, threads: number) {
     const imageAddress = at;
     at += align(4 * (dry.words.length + CALL_WORDS * dry.calls.length));
     const constants = graph.nodes
-      .filter((node) => node.op.name === 'constant')
+      .filter((node) => isOp(node, constantOp))
       .map((node) => {
-        const values = attributeOf<Float32Array>(node, 'values');
+        const { values } = node.attributes;
         const address = at;
         at += align(4 * values.length);
         return { node, address, values };
@@ -396,9 +393,9 @@ export function compileProgram(program: Program, threads: number): CompiledProgr
   const names = new KernelNames();
   const graphs = new Map<string, CompiledGraph>();
   for (const { name, graph, placed, plan, imageAddress, constants } of drafts) {
-    const constantAt = new Map(constants.map(({ node, address }) => [node, address]));
+    const constantAt = new Map<Node, number>(constants.map(({ node, address }) => [node, address]));
     const addressOf = (root: Node): number => {
-      if (root.op.name === 'state') return states.get(attributeOf<string>(root, 'name'))!.address;
+      if (isOp(root, stateOp)) return states.get(root.attributes.name)!.address;
       return constantAt.get(root) ?? arena + (plan.tensors.get(root.id)?.offset ?? 0);
     };
     const scratchOf = (node: Node): number => arena + (plan.scratch.get(node.id)?.offset ?? 0);

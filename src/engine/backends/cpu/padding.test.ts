@@ -5,14 +5,14 @@
 import { describe, expect, it } from 'vitest';
 import { nodeCpuBackend } from '../../../platform/node/cpu-host.ts';
 import { elementCount, Graph, type Program } from '../../graph.ts';
-import { fill, sumOfSquares } from '../../ops/reduce/reduce.ts';
+import { fillOp, sumOfSquares } from '../../ops/reduce/reduce.ts';
 import { caseProgram, runCase } from '../../testing/case.ts';
 import { randomCases, TESTED_OPERATIONS } from '../../testing/random-cases.ts';
 
 /** A graph that writes 7 all over the arena. */
 function dirt(floats: number): Graph {
   const graph = new Graph();
-  graph.output('dirt', graph.apply(fill, [graph.constant([7], [])], { shape: [floats], scale: 1 }));
+  graph.output('dirt', graph.apply(fillOp, [graph.constant([7], [])], { shape: [floats], scale: 1 }));
   return graph;
 }
 

@@ -2,9 +2,11 @@
  * The plain backend: dense arrays, one kernel after another, in the graph's order. It is there to be read and to be compared with:
  * everything inside a session, states included, is double precision, and only what comes out is rounded to single.
  */
+
 import type { Backend, Session } from '../../backend.ts';
-import { elementCount, type Graph, type Node, type Program } from '../../graph.ts';
+import { constantOp, elementCount, type Graph, inputOp, isOp, type Node, type Program, stateOp } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
+import { viewOp } from '../../ops/shape/shape.ts';
 import { guarded } from '../../session.ts';
 import { verifyProgram } from '../../verify.ts';
 import type { NearTies, ReferenceKernel } from './kernel.ts';
@@ -24,31 +26,21 @@ function runGraph(
   const values = new Map<Node, Float64Array>();
   const tensorOf = (node: Node): Float64Array => values.get(node)!;
   for (const node of graph.nodes) {
-    const { op, attributes, shape } = node as Node<never>;
-    switch (op.name) {
-      case 'input':
-        values.set(node, Float64Array.from(given[(attributes as { name: string }).name]!));
-        break;
-      case 'state':
-        values.set(node, states.get((attributes as { name: string }).name)!);
-        break;
-      case 'constant':
-        values.set(node, Float64Array.from((attributes as { values: Float32Array }).values));
-        break;
-      case 'view': {
-        const { offset } = attributes as { offset: number };
-        values.set(node, tensorOf(node.inputs[0]!).subarray(offset, offset + elementCount(shape)));
-        break;
-      }
-      default: {
-        const kernel = (REFERENCE_KERNELS as Record<string, ReferenceKernel<never>>)[op.name];
-        if (!kernel) throw new Error(`the reference backend has no kernel for ${op.name}`);
-        const out = new Float64Array(op.writes ? 0 : elementCount(shape));
-        const inputs = node.inputs.map(tensorOf);
-        const inputShapes = node.inputs.map((each) => each.shape);
-        kernel({ inputs, inputShapes, out, shape, attributes, ...(ties && { ties }) });
-        values.set(node, out);
-      }
+    if (isOp(node, inputOp)) values.set(node, Float64Array.from(given[node.attributes.name]!));
+    else if (isOp(node, stateOp)) values.set(node, states.get(node.attributes.name)!);
+    else if (isOp(node, constantOp)) values.set(node, Float64Array.from(node.attributes.values));
+    else if (isOp(node, viewOp)) {
+      const { offset } = node.attributes;
+      values.set(node, tensorOf(node.inputs[0]!).subarray(offset, offset + elementCount(node.shape)));
+    } else {
+      const { op, attributes, shape } = node;
+      const kernel = (REFERENCE_KERNELS as Readonly<Record<string, ReferenceKernel<unknown>>>)[op.name];
+      if (!kernel) throw new Error(`the reference backend has no kernel for ${op.name}`);
+      const out = new Float64Array(op.writes ? 0 : elementCount(shape));
+      const inputs = node.inputs.map(tensorOf);
+      const inputShapes = node.inputs.map((each) => each.shape);
+      kernel({ inputs, inputShapes, out, shape, attributes, ...(ties && { ties }) });
+      values.set(node, out);
     }
   }
   return values;

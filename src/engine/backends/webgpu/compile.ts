@@ -2,7 +2,19 @@
  * From a program to dispatches and memory: every node is lowered once, with symbolic places; then the memory plan says where tensors and
  * scratch lie. The arena is cut into pages, since one binding may not be larger than the adapter allows: no tensor straddles two.
  */
-import { elementCount, type Graph, type Node, type Program, type Shape } from '../../graph.ts';
+
+import {
+  constantOp,
+  elementCount,
+  type Graph,
+  inputOp,
+  isOp,
+  type Node,
+  type Program,
+  type Shape,
+  stateOp,
+} from '../../graph.ts';
+import { viewOp } from '../../ops/shape/shape.ts';
 import { type MemoryPlan, planMemory, storageRoot } from '../../plan.ts';
 import { halvedNodes } from './half.ts';
 import { bytesOf, type Dispatch, type WebGpuKernel, type WebGpuTensor } from './kernel.ts';
@@ -41,8 +53,6 @@ export interface CompiledProgram {
   readonly totalBytes: number;
 }
 
-const attributeOf = <T>(node: Node, name: string): T => (node.attributes as Record<string, T>)[name]!;
-
 function compileGraph(graph: Graph, { pageBytes, half }: CompileOptions, constants: Constants): CompiledGraph {
   const halved = half ? halvedNodes(graph) : new Set<Node>();
   const parts = partsOf(graph, (node) => halved.has(node));
@@ -58,52 +68,44 @@ function compileGraph(graph: Graph, { pageBytes, half }: CompileOptions, constan
     const at = (place: WebGpuTensor['place']): void => {
       tensors.set(node, { shape, elements: elementCount(shape), place, half: halved.has(node) });
     };
-    switch (op.name) {
-      case 'state':
-        at({ kind: 'state', name: attributeOf<string>(node, 'name'), offset: 0 });
-        break;
-      case 'constant':
-        at({ kind: 'constant', offset: constants.place(attributeOf<Float32Array>(node, 'values')) });
-        break;
-      case 'view': {
-        const { place } = tensors.get(node.inputs[0]!)!;
-        at({ ...place, offset: place.offset + attributeOf<number>(node, 'offset') });
-        break;
-      }
-      default: {
-        const part = parts.get(node);
-        if (part) {
-          const { whole, offset, pieces } = part;
-          tensors.set(node, {
-            shape,
-            elements: elementCount(shape),
-            place: { kind: 'node', id: whole.id, offset },
-            half: halved.has(node),
-            ...(pieces && { pieces }),
-          });
-          // cut out of what is there; but a slice that is joined with others is copied to where it belongs
-          if (whole === node.inputs[0]) break;
-        } else at({ kind: 'node', id: node.id, offset: 0 });
-        if (op.name === 'input') break;
-        const kernel = (WEBGPU_KERNELS as Readonly<Record<string, WebGpuKernel<unknown>>>)[op.name];
-        if (!kernel) throw new Error(`the WebGPU backend has no kernel for ${op.name}`);
-        let used = 0;
-        const scratch = (of: Shape): WebGpuTensor => {
-          const offset = used / 4;
-          used += alignBinding(4 * elementCount(of));
-          return { shape: of, elements: elementCount(of), place: { kind: 'scratch', id: node.id, offset } };
-        };
-        kernel(
-          { inputs: node.inputs.map((each) => tensors.get(each)!), out: tensors.get(node)!, attributes: node.attributes },
-          { dispatch: (dispatch) => calls.push({ dispatch, node }), scratch },
-        );
-        scratchBytes.set(node.id, used);
-      }
+    if (isOp(node, stateOp)) at({ kind: 'state', name: node.attributes.name, offset: 0 });
+    else if (isOp(node, constantOp)) at({ kind: 'constant', offset: constants.place(node.attributes.values) });
+    else if (isOp(node, viewOp)) {
+      const { place } = tensors.get(node.inputs[0]!)!;
+      at({ ...place, offset: place.offset + node.attributes.offset });
+    } else {
+      const part = parts.get(node);
+      if (part) {
+        const { whole, offset, pieces } = part;
+        tensors.set(node, {
+          shape,
+          elements: elementCount(shape),
+          place: { kind: 'node', id: whole.id, offset },
+          half: halved.has(node),
+          ...(pieces && { pieces }),
+        });
+        // cut out of what is there; but a slice that is joined with others is copied to where it belongs
+        if (whole === node.inputs[0]) continue;
+      } else at({ kind: 'node', id: node.id, offset: 0 });
+      if (isOp(node, inputOp)) continue;
+      const kernel = (WEBGPU_KERNELS as Readonly<Record<string, WebGpuKernel<unknown>>>)[op.name];
+      if (!kernel) throw new Error(`the WebGPU backend has no kernel for ${op.name}`);
+      let used = 0;
+      const scratch = (of: Shape): WebGpuTensor => {
+        const offset = used / 4;
+        used += alignBinding(4 * elementCount(of));
+        return { shape: of, elements: elementCount(of), place: { kind: 'scratch', id: node.id, offset } };
+      };
+      kernel(
+        { inputs: node.inputs.map((each) => tensors.get(each)!), out: tensors.get(node)!, attributes: node.attributes },
+        { dispatch: (dispatch) => calls.push({ dispatch, node }), scratch },
+      );
+      scratchBytes.set(node.id, used);
     }
   }
   const plan = planMemory(
     graph,
-    (node) => (node.op.name === 'state' || node.op.name === 'constant' ? 0 : alignBinding(bytesOf(tensors.get(node)!))),
+    (node) => (isOp(node, stateOp) || isOp(node, constantOp) ? 0 : alignBinding(bytesOf(tensors.get(node)!))),
     (node) => scratchBytes.get(node.id) ?? 0,
     rootOf,
     { pageBytes },

@@ -1,6 +1,8 @@
 /** Which nodes need no memory of their own, because they are parts of others. */
-import { elementCount, type Graph, type Node } from '../../graph.ts';
-import type { SliceAttributes } from '../../ops/concat/concat.ts';
+
+import { constantOp, elementCount, type Graph, inputOp, isOp, type Node, stateOp } from '../../graph.ts';
+import { concatOp, type SliceAttributes, sliceOp } from '../../ops/concat/concat.ts';
+import { viewOp } from '../../ops/shape/shape.ts';
 
 /** How far from each other nodes may be for one to lie in the other's memory: it keeps the whole alive as long as the part. */
 const NEAR = 8;
@@ -22,7 +24,7 @@ function partOf(whole: Node, { axis, start, length }: SliceAttributes): Part {
   return elementCount(whole.shape.slice(0, axis)) === 1 ? { whole, offset } : { whole, offset, pieces };
 }
 
-const ownsMemory = ({ op }: Node): boolean => !['state', 'constant', 'view'].includes(op.name);
+const ownsMemory = (node: Node): boolean => !isOp(node, stateOp) && !isOp(node, constantOp) && !isOp(node, viewOp);
 
 /**
  * What needs no copy: a slice lies where it is cut from, and what is joined is computed where it belongs in the whole. Only where the part
@@ -39,7 +41,7 @@ export function partsOf(graph: Graph, isHalf: (node: Node) => boolean): Readonly
     wholes.add(part.whole);
   };
   for (const node of graph.nodes) {
-    if (node.op.name === 'slice') {
+    if (isOp(node, sliceOp)) {
       const whole = node.inputs[0]!;
       const keptUntil = Math.max(lastUse.get(whole)!, node.id + NEAR);
       if (
@@ -49,13 +51,13 @@ export function partsOf(graph: Graph, isHalf: (node: Node) => boolean): Readonly
         isHalf(node) === isHalf(whole) &&
         lastUse.get(node)! <= keptUntil
       )
-        put(node, partOf(whole, node.attributes as SliceAttributes));
+        put(node, partOf(whole, node.attributes));
     }
-    if (node.op.name === 'concat') {
-      const { axis } = node.attributes as { readonly axis: 0 | 1 };
+    if (isOp(node, concatOp)) {
+      const { axis } = node.attributes;
       let start = 0;
       node.inputs.forEach((each, i) => {
-        const alone = node.inputs.indexOf(each) === i && !outputs.has(each) && !parts.has(each) && each.op.name !== 'input';
+        const alone = node.inputs.indexOf(each) === i && !outputs.has(each) && !parts.has(each) && !isOp(each, inputOp);
         if (ownsMemory(each) && alone && !wholes.has(each) && each.id >= node.id - NEAR && isHalf(each) === isHalf(node))
           put(each, partOf(node, { axis, start, length: each.shape[axis]! }));
         start += each.shape[axis]!;

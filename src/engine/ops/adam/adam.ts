@@ -7,7 +7,7 @@
 import { checkShape, formatShape, type Graph, type Node, type Operation, sameShape } from '../../graph.ts';
 
 /** inputs: target (a view of a state), values of the same shape. target += scale values. */
-export const accumulation: Operation<{ readonly scale: number }> = {
+export const accumulateOp: Operation<{ readonly scale: number }> = {
   name: 'accumulate',
   writes: 1,
   shape: ([target, values]) => {
@@ -26,7 +26,7 @@ export interface AdamAttributes {
  * inputs: parameters, first moment, second moment, gradients (all [P], states), step (2): lr / (1 - b1^t) and sqrt(1 - b2^t).
  * All four states change; the gradients become zero, ready for the next batch.
  */
-export const adamOperation: Operation<AdamAttributes> = {
+export const adamOp: Operation<AdamAttributes> = {
   name: 'adam',
   writes: 4,
   shape: ([parameters, first, second, gradients, step]) => {
@@ -48,6 +48,6 @@ export function adamStep(learningRate: number, t: number, { beta1, beta2 }: Adam
 }
 
 export const accumulate = (graph: Graph, target: Node, values: Node, scale = 1): Node =>
-  graph.apply(accumulation, [target, values], { scale });
+  graph.apply(accumulateOp, [target, values], { scale });
 export const adam = (graph: Graph, states: readonly [Node, Node, Node, Node], step: Node, attributes = ADAM_DEFAULTS): Node =>
-  graph.apply(adamOperation, [...states, step], attributes);
+  graph.apply(adamOp, [...states, step], attributes);

@@ -12,7 +12,7 @@
 import { checkShape, formatShape, type Graph, type Node, type Operation, sameShape } from '../../graph.ts';
 
 /** inputs: rotation (N, 3) radians about x, y, z; scale (N, 3); translation (N, 3) voxels x, y, z; shear (N, 6) radians. Result (N, 3, 4). */
-export const affineMatrixOperation: Operation<undefined> = {
+export const affineMatrixOp: Operation<undefined> = {
   name: 'affineMatrix',
   shape: ([rotation, scale, translation, shear]) => {
     const batch = rotation![0]!;
@@ -28,13 +28,13 @@ export const affineMatrixOperation: Operation<undefined> = {
     return [batch, 3, 4];
   },
   gradient: (graph, { inputs }, dOut) => {
-    const partials = ([0, 1, 2, 3] as const).map((of) => graph.apply(affineMatrixGradient, [...inputs, dOut], { of }));
+    const partials = ([0, 1, 2, 3] as const).map((of) => graph.apply(affineMatrixGradientOp, [...inputs, dOut], { of }));
     return partials;
   },
 };
 
 /** inputs: rotation, scale, translation, shear, d matrix (N, 3, 4). Result: the gradient of input `of`. */
-export const affineMatrixGradient: Operation<{ readonly of: 0 | 1 | 2 | 3 }> = {
+export const affineMatrixGradientOp: Operation<{ readonly of: 0 | 1 | 2 | 3 }> = {
   name: 'affineMatrixGradient',
   shape: (inputs, { of }) => inputs[of]!,
 };
@@ -55,29 +55,29 @@ function displacementShape(op: string): Operation<Size>['shape'] {
 }
 
 /** inputs: matrix (N, 3, 4), and a flow (N, 3, D, H, W) or none. Result psi (N, 3, D, H, W), size = (D, H, W). */
-export const affineDisplacementOperation: Operation<Size> = {
+export const affineDisplacementOp: Operation<Size> = {
   name: 'affineDisplacement',
   shape: displacementShape('affineDisplacement'),
   gradient: (graph, { inputs: [matrix, flow], attributes }, dOut, needs) => [
-    needs[0] ? graph.apply(affineDisplacementMatrixGradient, flow ? [dOut, flow] : [dOut], attributes) : undefined,
-    flow && needs[1] ? graph.apply(affineDisplacementFlowGradient, [matrix!, dOut], attributes) : undefined,
+    needs[0] ? graph.apply(affineDisplacementMatrixGradientOp, flow ? [dOut, flow] : [dOut], attributes) : undefined,
+    flow && needs[1] ? graph.apply(affineDisplacementFlowGradientOp, [matrix!, dOut], attributes) : undefined,
   ],
 };
 
 /** inputs: d psi (N, 3, D, H, W), flow or none. Result d matrix (N, 3, 4). */
-export const affineDisplacementMatrixGradient: Operation<Size> = {
+export const affineDisplacementMatrixGradientOp: Operation<Size> = {
   name: 'affineDisplacementMatrixGradient',
   shape: ([dOut]) => [dOut![0]!, 3, 4],
 };
 
 /** inputs: matrix (N, 3, 4), d psi (N, 3, D, H, W). Result d flow = A^T d psi. */
-export const affineDisplacementFlowGradient: Operation<Size> = {
+export const affineDisplacementFlowGradientOp: Operation<Size> = {
   name: 'affineDisplacementFlowGradient',
   shape: ([, dOut]) => dOut!,
 };
 
 export const affineMatrix = (graph: Graph, rotation: Node, scale: Node, translation: Node, shear: Node): Node =>
-  graph.apply(affineMatrixOperation, [rotation, scale, translation, shear], undefined);
+  graph.apply(affineMatrixOp, [rotation, scale, translation, shear], undefined);
 /** psi of an affine alone, or of an affine after a flow. */
 export const affineDisplacement = (graph: Graph, matrix: Node, size: readonly [number, number, number], flow?: Node): Node =>
-  graph.apply(affineDisplacementOperation, flow ? [matrix, flow] : [matrix], { size });
+  graph.apply(affineDisplacementOp, flow ? [matrix, flow] : [matrix], { size });

@@ -3,7 +3,7 @@ import { checkShape, formatShape, type Graph, type Node, type Operation, sameSha
 import { pad } from '../shape/shape.ts';
 
 /** Two or more tensors that agree in every axis but `axis` (0 batch, 1 channels). */
-export const concatenation: Operation<{ readonly axis: 0 | 1 }> = {
+export const concatOp: Operation<{ readonly axis: 0 | 1 }> = {
   name: 'concat',
   recompute: true,
   shape: (inputs, { axis }) => {
@@ -33,7 +33,7 @@ export interface SliceAttributes {
 }
 
 /** x[start .. start + length) along the batch or the channels. */
-export const slicing: Operation<SliceAttributes> = {
+export const sliceOp: Operation<SliceAttributes> = {
   name: 'slice',
   recompute: true,
   shape: ([x], { axis, start, length }) => {
@@ -51,7 +51,6 @@ export const slicing: Operation<SliceAttributes> = {
   },
 };
 
-export const concat = (graph: Graph, axis: 0 | 1, ...inputs: readonly Node[]): Node =>
-  graph.apply(concatenation, inputs, { axis });
+export const concat = (graph: Graph, axis: 0 | 1, ...inputs: readonly Node[]): Node => graph.apply(concatOp, inputs, { axis });
 export const slice = (graph: Graph, x: Node, axis: 0 | 1, start: number, length: number): Node =>
-  graph.apply(slicing, [x], { axis, start, length });
+  graph.apply(sliceOp, [x], { axis, start, length });

@@ -30,7 +30,7 @@ function checkConvolution(op: string, x: Shape, weight: Shape, xChannelAxis: 0 |
 }
 
 /** inputs: x (N, I, D, H, W), weight (O, I, K, K, K), bias (O) or none. Result (N, O, D, H, W). */
-export const convolution: Operation<undefined> = {
+export const conv3dOp: Operation<undefined> = {
   name: 'conv3d',
   shape: ([x, weight, bias]) => {
     checkConvolution('conv3d', x!, weight!, 1);
@@ -40,14 +40,14 @@ export const convolution: Operation<undefined> = {
   },
   gradient: (graph, { inputs: [x, weight, bias] }, dOut, needs) => {
     // x is not needed any more once the weights' gradient is there: so that comes before dx takes as much memory
-    const dWeight = needs[1] ? graph.apply(convolutionWeightGradient, [x!, dOut], { kernel: weight!.shape[2]! }) : undefined;
+    const dWeight = needs[1] ? graph.apply(conv3dWeightGradientOp, [x!, dOut], { kernel: weight!.shape[2]! }) : undefined;
     const dBias = bias && needs[2] ? channelSum(graph, dOut) : undefined;
-    return [needs[0] ? graph.apply(convolutionInputGradient, [dOut, weight!], undefined) : undefined, dWeight, dBias];
+    return [needs[0] ? graph.apply(conv3dInputGradientOp, [dOut, weight!], undefined) : undefined, dWeight, dBias];
   },
 };
 
 /** inputs: dy (N, O, D, H, W), weight (O, I, K, K, K). Result dx (N, I, D, H, W). */
-export const convolutionInputGradient: Operation<undefined> = {
+export const conv3dInputGradientOp: Operation<undefined> = {
   name: 'conv3dInputGradient',
   shape: ([dOut, weight]) => {
     checkConvolution('conv3dInputGradient', dOut!, weight!, 0);
@@ -56,7 +56,7 @@ export const convolutionInputGradient: Operation<undefined> = {
 };
 
 /** inputs: x (N, I, D, H, W), dy (N, O, D, H, W). Result dweight (O, I, K, K, K). */
-export const convolutionWeightGradient: Operation<{ readonly kernel: number }> = {
+export const conv3dWeightGradientOp: Operation<{ readonly kernel: number }> = {
   name: 'conv3dWeightGradient',
   shape: ([x, dOut], { kernel }) => {
     checkShape(
@@ -70,4 +70,4 @@ export const convolutionWeightGradient: Operation<{ readonly kernel: number }> =
 
 /** `convolution` of nodes; see there for the shapes. */
 export const conv3d = (graph: Graph, x: Node, weight: Node, bias?: Node): Node =>
-  graph.apply(convolution, bias ? [x, weight, bias] : [x, weight], undefined);
+  graph.apply(conv3dOp, bias ? [x, weight, bias] : [x, weight], undefined);

@@ -19,35 +19,35 @@ const pairShape =
   };
 
 /** inputs: logits (N, C, D, H, W), one-hot truth. Result: a scalar. */
-export const crossEntropyOperation: Operation<undefined> = {
+export const crossEntropyOp: Operation<undefined> = {
   name: 'crossEntropy',
   shape: pairShape('crossEntropy', 5),
   gradient: (graph, { inputs: [logits, truth] }, dOut) => [
-    graph.apply(crossEntropyGradient, [logits!, truth!, dOut], undefined),
+    graph.apply(crossEntropyGradientOp, [logits!, truth!, dOut], undefined),
     undefined,
   ],
 };
 
 /** inputs: logits, truth, dOut (scalar). Result d logits. */
-export const crossEntropyGradient: Operation<undefined> = { name: 'crossEntropyGradient', shape: ([logits]) => logits! };
+export const crossEntropyGradientOp: Operation<undefined> = { name: 'crossEntropyGradient', shape: ([logits]) => logits! };
 
 /** inputs: logits of any shape, truth in [0, 1]. Result: a scalar. */
-export const binaryCrossEntropyOperation: Operation<undefined> = {
+export const binaryCrossEntropyOp: Operation<undefined> = {
   name: 'binaryCrossEntropy',
   shape: pairShape('binaryCrossEntropy', undefined),
   gradient: (graph, { inputs: [logits, truth] }, dOut) => [
-    graph.apply(binaryCrossEntropyGradient, [logits!, truth!, dOut], undefined),
+    graph.apply(binaryCrossEntropyGradientOp, [logits!, truth!, dOut], undefined),
     undefined,
   ],
 };
 
 /** inputs: logits, truth, dOut (scalar). Result d logits. */
-export const binaryCrossEntropyGradient: Operation<undefined> = {
+export const binaryCrossEntropyGradientOp: Operation<undefined> = {
   name: 'binaryCrossEntropyGradient',
   shape: ([logits]) => logits!,
 };
 
 export const crossEntropyLoss = (graph: Graph, logits: Node, truth: Node): Node =>
-  graph.apply(crossEntropyOperation, [logits, truth], undefined);
+  graph.apply(crossEntropyOp, [logits, truth], undefined);
 export const binaryCrossEntropyLoss = (graph: Graph, logits: Node, truth: Node): Node =>
-  graph.apply(binaryCrossEntropyOperation, [logits, truth], undefined);
+  graph.apply(binaryCrossEntropyOp, [logits, truth], undefined);

@@ -7,7 +7,7 @@
 import { checkShape, formatShape, type Graph, type Node, type Operation, sameShape } from '../../graph.ts';
 
 /** inputs: probabilities (N, C, D, H, W), one-hot truth of the same shape. Result: a scalar. The truth gets no gradient. */
-export const diceOperation: Operation<undefined> = {
+export const diceOp: Operation<undefined> = {
   name: 'dice',
   shape: ([probabilities, truth]) => {
     checkShape(
@@ -18,13 +18,13 @@ export const diceOperation: Operation<undefined> = {
     return [];
   },
   gradient: (graph, { inputs: [probabilities, truth] }, dOut, needs) => [
-    needs[0] ? graph.apply(diceGradient, [probabilities!, truth!, dOut], undefined) : undefined,
+    needs[0] ? graph.apply(diceGradientOp, [probabilities!, truth!, dOut], undefined) : undefined,
     undefined,
   ],
 };
 
 /** inputs: probabilities, truth, dOut (scalar). Result d probabilities. */
-export const diceGradient: Operation<undefined> = { name: 'diceGradient', shape: ([probabilities]) => probabilities! };
+export const diceGradientOp: Operation<undefined> = { name: 'diceGradient', shape: ([probabilities]) => probabilities! };
 
 export const diceLoss = (graph: Graph, probabilities: Node, truth: Node): Node =>
-  graph.apply(diceOperation, [probabilities, truth], undefined);
+  graph.apply(diceOp, [probabilities, truth], undefined);

@@ -14,14 +14,14 @@ const sameShapes =
   };
 
 /** a + b, same shapes. d a = d b = dOut. */
-export const addition: Operation<undefined> = {
+export const addOp: Operation<undefined> = {
   name: 'add',
   shape: sameShapes('add'),
   gradient: (_graph, _node, dOut) => [dOut, dOut],
 };
 
 /** a * b element by element, same shapes. d a = dOut b, d b = dOut a. */
-export const multiplication: Operation<undefined> = {
+export const multiplyOp: Operation<undefined> = {
   name: 'multiply',
   shape: sameShapes('multiply'),
   gradient: (graph, { inputs: [a, b] }, dOut, needs) => [
@@ -31,14 +31,14 @@ export const multiplication: Operation<undefined> = {
 };
 
 /** scale * x + shift with fixed numbers. d x = scale dOut. */
-export const scaling: Operation<{ readonly scale: number; readonly shift: number }> = {
+export const scaleOp: Operation<{ readonly scale: number; readonly shift: number }> = {
   name: 'scale',
   shape: (inputs) => inputs[0]!,
   gradient: (graph, { attributes }, dOut) => [scale(graph, dOut, attributes.scale)],
 };
 
 /** scalar * x, the scalar being a tensor of shape []: how a loss gradient meets a stored partial derivative. No gradient of its own. */
-export const scalarProduct: Operation<undefined> = {
+export const multiplyByScalarOp: Operation<undefined> = {
   name: 'multiplyByScalar',
   shape: ([x, scalar]) => {
     checkShape(scalar!.length === 0, 'multiplyByScalar', () => `the second input must be a scalar, got ${formatShape(scalar!)}`);
@@ -54,27 +54,28 @@ export interface UnaryAttributes {
 }
 
 /** f(x). */
-export const unaryOperation: Operation<UnaryAttributes> = {
+export const unaryOp: Operation<UnaryAttributes> = {
   name: 'unary',
   shape: (inputs) => inputs[0]!,
-  gradient: (graph, node, dOut) => [graph.apply(unaryGradient, [node, dOut], node.attributes)],
+  gradient: (graph, node, dOut) => [graph.apply(unaryGradientOp, [node, dOut], node.attributes)],
 };
 
 /**
  * dOut f'(x), from the result y = f(x), which all three allow:
  * tanh' = 1 - y^2, sigmoid' = y (1 - y), leakyRelu' = 1 where y > 0, else the slope.
  */
-export const unaryGradient: Operation<UnaryAttributes> = {
+export const unaryGradientOp: Operation<UnaryAttributes> = {
   name: 'unaryGradient',
   shape: sameShapes('unaryGradient'),
 };
 
-export const add = (graph: Graph, a: Node, b: Node): Node => graph.apply(addition, [a, b], undefined);
-export const multiply = (graph: Graph, a: Node, b: Node): Node => graph.apply(multiplication, [a, b], undefined);
+export const add = (graph: Graph, a: Node, b: Node): Node => graph.apply(addOp, [a, b], undefined);
+export const multiply = (graph: Graph, a: Node, b: Node): Node => graph.apply(multiplyOp, [a, b], undefined);
 export const scale = (graph: Graph, x: Node, factor: number, shift = 0): Node =>
-  graph.apply(scaling, [x], { scale: factor, shift });
-export const multiplyByScalar = (graph: Graph, x: Node, scalar: Node): Node => graph.apply(scalarProduct, [x, scalar], undefined);
-export const tanh = (graph: Graph, x: Node): Node => graph.apply(unaryOperation, [x], { function: 'tanh', parameter: 0 });
-export const sigmoid = (graph: Graph, x: Node): Node => graph.apply(unaryOperation, [x], { function: 'sigmoid', parameter: 0 });
+  graph.apply(scaleOp, [x], { scale: factor, shift });
+export const multiplyByScalar = (graph: Graph, x: Node, scalar: Node): Node =>
+  graph.apply(multiplyByScalarOp, [x, scalar], undefined);
+export const tanh = (graph: Graph, x: Node): Node => graph.apply(unaryOp, [x], { function: 'tanh', parameter: 0 });
+export const sigmoid = (graph: Graph, x: Node): Node => graph.apply(unaryOp, [x], { function: 'sigmoid', parameter: 0 });
 export const leakyRelu = (graph: Graph, x: Node, slope = 0.2): Node =>
-  graph.apply(unaryOperation, [x], { function: 'leakyRelu', parameter: slope });
+  graph.apply(unaryOp, [x], { function: 'leakyRelu', parameter: slope });

@@ -26,7 +26,7 @@ function checkGroups(op: string, x: Shape, groups: number): void {
 }
 
 /** inputs: x (N, C, D, H, W). Result (N, G, 2): mean and 1 / sqrt(variance + eps) of each group. */
-export const groupStatistics: Operation<GroupNormAttributes> = {
+export const groupStatisticsOp: Operation<GroupNormAttributes> = {
   name: 'groupStatistics',
   shape: ([x], { groups }) => {
     checkGroups('groupStatistics', x!, groups);
@@ -35,7 +35,7 @@ export const groupStatistics: Operation<GroupNormAttributes> = {
 };
 
 /** inputs: x (N, C, D, H, W), statistics (N, G, 2), gamma (C), beta (C). Result y like x. The statistics' gradient is part of x's. */
-export const groupNormalization: Operation<GroupNormAttributes> = {
+export const groupNormOp: Operation<GroupNormAttributes> = {
   name: 'groupNorm',
   recompute: true,
   shape: ([x, statistics, gamma, beta], { groups }) => {
@@ -55,18 +55,18 @@ export const groupNormalization: Operation<GroupNormAttributes> = {
   },
   gradient: (graph, { inputs, attributes }, dOut) => {
     const [x, statistics, gamma, beta] = inputs as [Node, Node, Node, Node];
-    const sums = graph.apply(groupNormSums, [x, statistics, gamma, beta, dOut], attributes);
+    const sums = graph.apply(groupNormSumsOp, [x, statistics, gamma, beta, dOut], attributes);
     return [
-      graph.apply(groupNormInputGradient, [x, statistics, gamma, beta, dOut, sums], attributes),
+      graph.apply(groupNormInputGradientOp, [x, statistics, gamma, beta, dOut, sums], attributes),
       undefined,
-      graph.apply(sumPick, [sums], { pick: 1 }),
-      graph.apply(sumPick, [sums], { pick: 0 }),
+      graph.apply(sumPickOp, [sums], { pick: 1 }),
+      graph.apply(sumPickOp, [sums], { pick: 0 }),
     ];
   },
 };
 
 /** inputs: x, statistics, gamma, beta, dy. Result (N, C, 2): sum of dz and of dz h over the voxels of each channel. */
-export const groupNormSums: Operation<GroupNormAttributes> = {
+export const groupNormSumsOp: Operation<GroupNormAttributes> = {
   name: 'groupNormSums',
   shape: ([x, , , , dOut]) => {
     checkShape(sameShape(x!, dOut!), 'groupNormSums', () => `x is ${formatShape(x!)}, dy ${formatShape(dOut!)}`);
@@ -75,19 +75,19 @@ export const groupNormSums: Operation<GroupNormAttributes> = {
 };
 
 /** inputs: x, statistics, gamma, beta, dy, sums (N, C, 2). Result dx like x. */
-export const groupNormInputGradient: Operation<GroupNormAttributes> = {
+export const groupNormInputGradientOp: Operation<GroupNormAttributes> = {
   name: 'groupNormInputGradient',
   shape: ([x]) => x!,
 };
 
 /** inputs: sums (N, C, 2). Result (C): the picked sum, added over the batch. */
-export const sumPick: Operation<{ readonly pick: 0 | 1 }> = {
+export const sumPickOp: Operation<{ readonly pick: 0 | 1 }> = {
   name: 'sumPick',
   shape: ([sums]) => [sums![1]!],
 };
 
 /** GroupNorm followed by LeakyReLU. x (N, C, D, H, W), gamma (C), beta (C). */
 export function groupNorm(graph: Graph, x: Node, gamma: Node, beta: Node, attributes: GroupNormAttributes): Node {
-  const statistics = graph.apply(groupStatistics, [x], attributes);
-  return graph.apply(groupNormalization, [x, statistics, gamma, beta], attributes);
+  const statistics = graph.apply(groupStatisticsOp, [x], attributes);
+  return graph.apply(groupNormOp, [x, statistics, gamma, beta], attributes);
 }

@@ -6,7 +6,7 @@
 import { checkShape, formatShape, type Graph, type Node, type Operation, sameShape } from '../../graph.ts';
 
 /** inputs: x (N, I), weight (O, I), bias (O). Result (N, O). */
-export const linearOperation: Operation<undefined> = {
+export const linearOp: Operation<undefined> = {
   name: 'linear',
   shape: ([x, weight, bias]) => {
     checkShape(
@@ -17,26 +17,26 @@ export const linearOperation: Operation<undefined> = {
     return [x![0]!, weight![0]!];
   },
   gradient: (graph, { inputs: [x, weight] }, dOut, needs) => [
-    needs[0] ? graph.apply(linearInputGradient, [dOut, weight!], undefined) : undefined,
-    needs[1] ? graph.apply(linearWeightGradient, [dOut, x!], undefined) : undefined,
-    needs[2] ? graph.apply(batchSum, [dOut], undefined) : undefined,
+    needs[0] ? graph.apply(linearInputGradientOp, [dOut, weight!], undefined) : undefined,
+    needs[1] ? graph.apply(linearWeightGradientOp, [dOut, x!], undefined) : undefined,
+    needs[2] ? graph.apply(batchSumOp, [dOut], undefined) : undefined,
   ],
 };
 
 /** inputs: dy (N, O), weight (O, I). Result dx (N, I). */
-export const linearInputGradient: Operation<undefined> = {
+export const linearInputGradientOp: Operation<undefined> = {
   name: 'linearInputGradient',
   shape: ([dOut, weight]) => [dOut![0]!, weight![1]!],
 };
 
 /** inputs: dy (N, O), x (N, I). Result dweight (O, I). */
-export const linearWeightGradient: Operation<undefined> = {
+export const linearWeightGradientOp: Operation<undefined> = {
   name: 'linearWeightGradient',
   shape: ([dOut, x]) => [dOut![1]!, x![1]!],
 };
 
 /** x (N, O) to (O): the sum over the batch. */
-export const batchSum: Operation<undefined> = { name: 'batchSum', shape: ([x]) => [x![1]!] };
+export const batchSumOp: Operation<undefined> = { name: 'batchSum', shape: ([x]) => [x![1]!] };
 
 export const linear = (graph: Graph, x: Node, weight: Node, bias: Node): Node =>
-  graph.apply(linearOperation, [x, weight, bias], undefined);
+  graph.apply(linearOp, [x, weight, bias], undefined);

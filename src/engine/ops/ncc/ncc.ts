@@ -21,7 +21,7 @@ export interface NccAttributes {
 }
 
 /** inputs: a, b (N, 1, D, H, W), and a mask of the same shape or none. Result: a scalar in [0, 1]. */
-export const nccOperation: Operation<NccAttributes> = {
+export const nccOp: Operation<NccAttributes> = {
   name: 'ncc',
   shape: ([a, b, mask], { window }) => {
     checkShape(
@@ -36,14 +36,14 @@ export const nccOperation: Operation<NccAttributes> = {
   gradient: (graph, { inputs: [a, b, mask], attributes }, dOut, needs) => {
     const rest = mask ? [dOut, mask] : [dOut];
     return [
-      needs[0] ? graph.apply(nccGradient, [a!, b!, ...rest], attributes) : undefined,
-      needs[1] ? graph.apply(nccGradient, [b!, a!, ...rest], attributes) : undefined,
+      needs[0] ? graph.apply(nccGradientOp, [a!, b!, ...rest], attributes) : undefined,
+      needs[1] ? graph.apply(nccGradientOp, [b!, a!, ...rest], attributes) : undefined,
     ];
   },
 };
 
 /** inputs: a, b, dOut (scalar), mask or none. Result: d a. */
-export const nccGradient: Operation<NccAttributes> = { name: 'nccGradient', shape: ([a]) => a! };
+export const nccGradientOp: Operation<NccAttributes> = { name: 'nccGradient', shape: ([a]) => a! };
 
 /** Added to the denominator, against division by zero. */
 export const NCC_EPSILON = 1e-5;
@@ -52,4 +52,4 @@ export const NCC_VARIANCE_FLOOR = 1e-11;
 
 /** The loss of two images, over all voxels or those of a mask. */
 export const nccLoss = (graph: Graph, a: Node, b: Node, window = 9, mask?: Node): Node =>
-  graph.apply(nccOperation, mask ? [a, b, mask] : [a, b], { window });
+  graph.apply(nccOp, mask ? [a, b, mask] : [a, b], { window });

@@ -6,7 +6,7 @@
 import { checkShape, formatShape, type Graph, type Node, type Operation } from '../../graph.ts';
 
 /** x (N, C, D, H, W) to (N, C, D/2, H/2, W/2). */
-export const maxPoolOperation: Operation<undefined> = {
+export const maxPoolOp: Operation<undefined> = {
   name: 'maxPool',
   shape: ([x]) => {
     checkShape(
@@ -16,10 +16,10 @@ export const maxPoolOperation: Operation<undefined> = {
     );
     return [x![0]!, x![1]!, ...x!.slice(2).map((size) => Math.floor(size / 2))];
   },
-  gradient: (graph, { inputs: [x] }, dOut) => [graph.apply(maxPoolGradient, [x!, dOut], undefined)],
+  gradient: (graph, { inputs: [x] }, dOut) => [graph.apply(maxPoolGradientOp, [x!, dOut], undefined)],
 };
 
 /** inputs: x, dy. Result dx like x. */
-export const maxPoolGradient: Operation<undefined> = { name: 'maxPoolGradient', shape: ([x]) => x! };
+export const maxPoolGradientOp: Operation<undefined> = { name: 'maxPoolGradient', shape: ([x]) => x! };
 
-export const maxPool = (graph: Graph, x: Node): Node => graph.apply(maxPoolOperation, [x], undefined);
+export const maxPool = (graph: Graph, x: Node): Node => graph.apply(maxPoolOp, [x], undefined);

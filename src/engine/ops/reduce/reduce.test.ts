@@ -2,7 +2,7 @@
 import { describe } from 'vitest';
 import { tensor } from '../../testing/case.ts';
 import { itAgreesOnRandomShapes, itGives, itHasItsGradients, itMatchesGolden, itRefuses } from '../../testing/checks.ts';
-import { channelSum, fill, globalAverage, mean, spatialBroadcast, sumOfSquares } from './reduce.ts';
+import { channelSum, fillOp, globalAverage, mean, spatialBroadcastOp, sumOfSquares } from './reduce.ts';
 
 describe('reduce', () => {
   const x = tensor([2, 2, 1, 1, 2], [1, 2, 3, 4, 5, 6, 7, 8]);
@@ -31,7 +31,7 @@ describe('reduce', () => {
     {
       inputs: { x: tensor([], [3]) },
       wanted: [],
-      build: (graph, nodes) => graph.apply(fill, [nodes.x], { shape: [2, 2], scale: 0.5 }),
+      build: (graph, nodes) => graph.apply(fillOp, [nodes.x], { shape: [2, 2], scale: 0.5 }),
     },
     { out: [1.5, 1.5, 1.5, 1.5] },
   );
@@ -40,7 +40,7 @@ describe('reduce', () => {
     {
       inputs: { x: tensor([1, 2], [3, 4]) },
       wanted: [],
-      build: (graph, nodes) => graph.apply(spatialBroadcast, [nodes.x], { size: [1, 1, 2], scale: 10 }),
+      build: (graph, nodes) => graph.apply(spatialBroadcastOp, [nodes.x], { size: [1, 1, 2], scale: 10 }),
     },
     { out: [30, 30, 40, 40] },
   );

@@ -2,7 +2,7 @@
 import { checkShape, elementCount, formatShape, type Graph, type Node, type Operation } from '../../graph.ts';
 
 /** x (N, C, D, H, W) to (C): the sum over samples and voxels; a bias's gradient. */
-export const channelSumOperation: Operation<undefined> = {
+export const channelSumOp: Operation<undefined> = {
   name: 'channelSum',
   shape: ([x]) => {
     checkShape(x!.length === 5, 'channelSum', () => `needs (N, C, D, H, W), got ${formatShape(x!)}`);
@@ -11,7 +11,7 @@ export const channelSumOperation: Operation<undefined> = {
 };
 
 /** x (N, C, D, H, W) to (N, C): the mean over voxels. d x = dOut / voxels everywhere. */
-export const globalAverageOperation: Operation<undefined> = {
+export const globalAverageOp: Operation<undefined> = {
   name: 'globalAverage',
   shape: ([x]) => {
     checkShape(x!.length === 5, 'globalAverage', () => `needs (N, C, D, H, W), got ${formatShape(x!)}`);
@@ -20,33 +20,35 @@ export const globalAverageOperation: Operation<undefined> = {
   gradient: (graph, { inputs: [x] }, dOut) => {
     const [, , depth, height, width] = x!.shape;
     const size = [depth!, height!, width!] as const;
-    return [graph.apply(spatialBroadcast, [dOut], { size, scale: 1 / (depth! * height! * width!) })];
+    return [graph.apply(spatialBroadcastOp, [dOut], { size, scale: 1 / (depth! * height! * width!) })];
   },
 };
 
 /** x (N, C) to (N, C, D, H, W): scale times the value at every voxel. */
-export const spatialBroadcast: Operation<{ readonly size: readonly [number, number, number]; readonly scale: number }> = {
+export const spatialBroadcastOp: Operation<{ readonly size: readonly [number, number, number]; readonly scale: number }> = {
   name: 'spatialBroadcast',
   shape: ([x], { size }) => [x![0]!, x![1]!, ...size],
 };
 
 /** Any tensor to a scalar: the sum of its squares, summed in double precision. For gradient norms; not differentiable. */
-export const sumOfSquaresOperation: Operation<undefined> = { name: 'sumOfSquares', shape: () => [] };
+export const sumOfSquaresOp: Operation<undefined> = { name: 'sumOfSquares', shape: () => [] };
 
 /** Any tensor to a scalar: its mean. d x = dOut / elements everywhere. */
-export const meanOperation: Operation<undefined> = {
+export const meanOp: Operation<undefined> = {
   name: 'mean',
   shape: () => [],
-  gradient: (graph, { inputs: [x] }, dOut) => [graph.apply(fill, [dOut], { shape: x!.shape, scale: 1 / elementCount(x!.shape) })],
+  gradient: (graph, { inputs: [x] }, dOut) => [
+    graph.apply(fillOp, [dOut], { shape: x!.shape, scale: 1 / elementCount(x!.shape) }),
+  ],
 };
 
 /** A scalar to any shape: scale times it everywhere. */
-export const fill: Operation<{ readonly shape: readonly number[]; readonly scale: number }> = {
+export const fillOp: Operation<{ readonly shape: readonly number[]; readonly scale: number }> = {
   name: 'fill',
   shape: (_inputs, { shape }) => shape,
 };
 
-export const channelSum = (graph: Graph, x: Node): Node => graph.apply(channelSumOperation, [x], undefined);
-export const globalAverage = (graph: Graph, x: Node): Node => graph.apply(globalAverageOperation, [x], undefined);
-export const sumOfSquares = (graph: Graph, x: Node): Node => graph.apply(sumOfSquaresOperation, [x], undefined);
-export const mean = (graph: Graph, x: Node): Node => graph.apply(meanOperation, [x], undefined);
+export const channelSum = (graph: Graph, x: Node): Node => graph.apply(channelSumOp, [x], undefined);
+export const globalAverage = (graph: Graph, x: Node): Node => graph.apply(globalAverageOp, [x], undefined);
+export const sumOfSquares = (graph: Graph, x: Node): Node => graph.apply(sumOfSquaresOp, [x], undefined);
+export const mean = (graph: Graph, x: Node): Node => graph.apply(meanOp, [x], undefined);

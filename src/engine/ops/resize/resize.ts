@@ -5,20 +5,20 @@
 import { checkShape, formatShape, type Graph, type Node, type Operation } from '../../graph.ts';
 
 /** x (N, C, D, H, W) to (N, C, 2D, 2H, 2W). */
-export const upsampleOperation: Operation<undefined> = {
+export const upsampleOp: Operation<undefined> = {
   name: 'upsample',
   recompute: true,
   shape: ([x]) => {
     checkShape(x!.length === 5, 'upsample', () => `needs (N, C, D, H, W), got ${formatShape(x!)}`);
     return [x![0]!, x![1]!, ...x!.slice(2).map((size) => 2 * size)];
   },
-  gradient: (graph, _node, dOut) => [graph.apply(upsampleGradient, [dOut], undefined)],
+  gradient: (graph, _node, dOut) => [graph.apply(upsampleGradientOp, [dOut], undefined)],
 };
 
 /** dy (N, C, 2D, 2H, 2W) to dx (N, C, D, H, W). */
-export const upsampleGradient: Operation<undefined> = {
+export const upsampleGradientOp: Operation<undefined> = {
   name: 'upsampleGradient',
   shape: ([dOut]) => [dOut![0]!, dOut![1]!, ...dOut!.slice(2).map((size) => size / 2)],
 };
 
-export const upsample = (graph: Graph, x: Node): Node => graph.apply(upsampleOperation, [x], undefined);
+export const upsample = (graph: Graph, x: Node): Node => graph.apply(upsampleOp, [x], undefined);

@@ -7,7 +7,7 @@ export interface Margins {
   readonly after: readonly number[];
 }
 
-export const padding: Operation<Margins> = {
+export const padOp: Operation<Margins> = {
   name: 'pad',
   shape: ([x], { before, after }) => {
     checkShape(
@@ -20,7 +20,7 @@ export const padding: Operation<Margins> = {
   gradient: (graph, { attributes: { before, after } }, dOut) => [crop(graph, dOut, before, after)],
 };
 
-export const cropping: Operation<Margins> = {
+export const cropOp: Operation<Margins> = {
   name: 'crop',
   recompute: true,
   shape: ([x], { before, after }) => {
@@ -36,7 +36,7 @@ export const cropping: Operation<Margins> = {
 };
 
 /** Part of a flat state, seen in a shape: no copy. Not differentiable; differentiate with respect to the view itself. */
-export const viewing: Operation<{ readonly offset: number; readonly shape: readonly number[] }> = {
+export const viewOp: Operation<{ readonly offset: number; readonly shape: readonly number[] }> = {
   name: 'view',
   alias: true,
   shape: ([x], { offset, shape }) => {
@@ -51,11 +51,11 @@ export const viewing: Operation<{ readonly offset: number; readonly shape: reado
 
 const none = (margins: readonly number[]): boolean => margins.every((n) => n === 0);
 
-/** `padding`, or the node itself where nothing is added. */
+/** `padOp`, or the node itself where nothing is added. */
 export const pad = (graph: Graph, x: Node, before: readonly number[], after: readonly number[]): Node =>
-  none(before) && none(after) ? x : graph.apply(padding, [x], { before, after });
-/** `cropping`, or the node itself where nothing is taken away. */
+  none(before) && none(after) ? x : graph.apply(padOp, [x], { before, after });
+/** `cropOp`, or the node itself where nothing is taken away. */
 export const crop = (graph: Graph, x: Node, before: readonly number[], after: readonly number[]): Node =>
-  none(before) && none(after) ? x : graph.apply(cropping, [x], { before, after });
+  none(before) && none(after) ? x : graph.apply(cropOp, [x], { before, after });
 export const view = (graph: Graph, x: Node, offset: number, shape: readonly number[]): Node =>
-  graph.apply(viewing, [x], { offset, shape });
+  graph.apply(viewOp, [x], { offset, shape });

@@ -8,7 +8,7 @@
 import { checkShape, formatShape, type Graph, type Node, type Operation, sameShape } from '../../graph.ts';
 
 /** inputs: image (N, C, D, H, W), displacement (N, 3, D', H', W') in voxels, components z, y, x. Result (N, C, D', H', W'). */
-export const warpOperation: Operation<undefined> = {
+export const warpOp: Operation<undefined> = {
   name: 'warp',
   recompute: true,
   shape: ([image, displacement]) => {
@@ -26,25 +26,25 @@ export const warpOperation: Operation<undefined> = {
     return [image![0]!, image![1]!, ...displacement!.slice(2)];
   },
   gradient: (graph, { inputs: [image, displacement] }, dOut, needs) => [
-    needs[0] ? graph.apply(warpImageGradient, [displacement!, dOut], undefined) : undefined,
-    needs[1] ? graph.apply(warpDisplacementGradient, [image!, displacement!, dOut], undefined) : undefined,
+    needs[0] ? graph.apply(warpImageGradientOp, [displacement!, dOut], undefined) : undefined,
+    needs[1] ? graph.apply(warpDisplacementGradientOp, [image!, displacement!, dOut], undefined) : undefined,
   ],
 };
 
 /** inputs: displacement (N, 3, D, H, W), dy (N, C, D, H, W). Result d image (N, C, D, H, W). */
-export const warpImageGradient: Operation<undefined> = { name: 'warpImageGradient', shape: ([, dOut]) => dOut! };
+export const warpImageGradientOp: Operation<undefined> = { name: 'warpImageGradient', shape: ([, dOut]) => dOut! };
 
 /** inputs: image, displacement, dy. Result d displacement (N, 3, D, H, W). */
-export const warpDisplacementGradient: Operation<undefined> = {
+export const warpDisplacementGradientOp: Operation<undefined> = {
   name: 'warpDisplacementGradient',
   shape: ([, displacement]) => displacement!,
 };
 
 export const warp = (graph: Graph, image: Node, displacement: Node): Node =>
-  graph.apply(warpOperation, [image, displacement], undefined);
+  graph.apply(warpOp, [image, displacement], undefined);
 
 /** displacement (N, 3, D, H, W) to (N, 1, D, H, W): 1 where p + displacement(p) lies inside the volume, else 0. Not differentiable. */
-export const insideMaskOperation: Operation<undefined> = {
+export const insideMaskOp: Operation<undefined> = {
   name: 'insideMask',
   shape: ([displacement]) => {
     checkShape(
@@ -56,4 +56,4 @@ export const insideMaskOperation: Operation<undefined> = {
   },
 };
 
-export const insideMask = (graph: Graph, displacement: Node): Node => graph.apply(insideMaskOperation, [displacement], undefined);
+export const insideMask = (graph: Graph, displacement: Node): Node => graph.apply(insideMaskOp, [displacement], undefined);
