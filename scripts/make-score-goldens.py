@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scores computed by SciPy, scikit-learn and statsmodels, for the tests of src/scores: writes src/scores/testing/goldens.json.
+"""Scores computed by SciPy, scikit-learn and statsmodels, for the tests of src/metrics: writes src/metrics/testing/goldens.json.
 
 Needs numpy, scipy (1.9 or later), scikit-learn and statsmodels. DeLong's test is computed here from its definition (the kernel of every pair, and
 covariance matrices), and its AUC compared with scikit-learn's; no library of Debian has it. Masks are made by a rule that the tests repeat: voxel (z, y, x) belongs to an ellipsoid if
@@ -138,7 +138,7 @@ for n in (1, 4, 20):
         p[3] = p[7]
     out["holm"].append({"p": p.tolist(), "adjusted": multipletests(p, method="holm")[1].tolist()})
 
-path = os.path.join(os.path.dirname(__file__), "..", "src", "scores", "testing", "goldens.json")
+path = os.path.join(os.path.dirname(__file__), "..", "src", "metrics", "testing", "goldens.json")
 os.makedirs(os.path.dirname(path), exist_ok=True)
 with open(path, "w") as file:
     json.dump(plain(out), file, indent=1)

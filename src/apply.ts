@@ -7,7 +7,6 @@
 
 export type { ClassifyResult } from './apply/classification.ts';
 export type { EmbedResult } from './apply/embedding/embed.ts';
-export { type PrincipalComponents, principalComponents } from './apply/embedding/principal-components.ts';
 export { tsne } from './apply/embedding/tsne.ts';
 export {
   type ImageOptions,
@@ -36,3 +35,4 @@ export { type SlidingWindowRequest, slideWindows } from './apply/segmentation/sl
 export type { WorkOptions } from './apply/work.ts';
 export { RunError, UsageError } from './common/errors.ts';
 export { type Progress, type ProgressEvent, type ProgressListener, SILENT, toProgress } from './common/progress.ts';
+export { type PrincipalComponents, principalComponents } from './metrics/clustering/principal-components.ts';

@@ -63,3 +63,32 @@ export function thresholdScores(scores: readonly number[], positive: readonly bo
     accuracy: share(truePositives + trueNegatives, positive.length),
   };
 }
+
+export interface ClassScores {
+  /** Share of the cases whose class was found; null without cases. */
+  readonly accuracy: number | null;
+  /** Mean over the classes that there are of the share of their cases that was found: chance is 1 / classes, however unequal they are. */
+  readonly balancedAccuracy: number | null;
+}
+
+/**
+ * Scores of predicted classes (scikit-learn's `accuracy_score` and `balanced_accuracy_score`).
+ * @throws RangeError if there are not as many predictions as cases.
+ */
+export function classScores(predicted: readonly number[], truth: readonly number[]): ClassScores {
+  if (predicted.length !== truth.length) {
+    throw new RangeError(`classScores: expected ${truth.length} predictions, got ${predicted.length}`);
+  }
+  const found = new Map<number, { right: number; all: number }>();
+  truth.forEach((one, i) => {
+    const { right, all } = found.get(one) ?? { right: 0, all: 0 };
+    found.set(one, { right: right + (predicted[i] === one ? 1 : 0), all: all + 1 });
+  });
+  if (truth.length === 0) return { accuracy: null, balancedAccuracy: null };
+  // in the order of the classes, so that the sum does not depend on that of the cases
+  const shares = [...found].sort(([a], [b]) => a - b).map(([, { right, all }]) => right / all);
+  return {
+    accuracy: truth.filter((one, i) => one === predicted[i]).length / truth.length,
+    balancedAccuracy: shares.reduce((sum, share) => sum + share, 0) / shares.length,
+  };
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { randomStream } from '../../common/random.ts';
-import { principalComponents, project } from './principal-components.ts';
+import { principalComponents, project } from '../../metrics/clustering/principal-components.ts';
 import { tsne } from './tsne.ts';
 
 describe('principalComponents', () => {

@@ -2,10 +2,10 @@
 import type { Session } from '../../engine/backend.ts';
 import { cropPad } from '../../geometry/crop.ts';
 import { toXyz, toZyx, type Volume, type Zyx } from '../../geometry/volume.ts';
+import { principalComponents, project } from '../../metrics/clustering/principal-components.ts';
 import { percentileOf } from '../../metrics/segmentation.ts';
 import type { Architecture } from '../../model/architecture.ts';
 import { slideWindows } from '../segmentation/sliding-window.ts';
-import { principalComponents, project } from './principal-components.ts';
 
 /** Voxels darker than this are not looked at for the components: air says nothing of anatomy. */
 const FOREGROUND = 0.02;
