@@ -44,7 +44,6 @@ function kernelsOf(sources) {
   return statements
     .filter(({ kind, name }) => kind === NodeKind.FunctionDeclaration && exported.has(name.text))
     .filter(({ signature: { parameters } }) => parameters.map(({ name }) => name.text).join() === 'args,share,shares')
-    .filter(({ signature }) => signature.parameters[0].type.range.toString() !== 'usize')
     .map(({ name, signature }) => [name.text, fieldsOf(signature.parameters[0].type.name.identifier.text, classes)])
     .sort(([a], [b]) => (a < b ? -1 : 1));
 }

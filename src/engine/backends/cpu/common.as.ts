@@ -35,24 +35,6 @@ export class Tensor {
 /** Bytes of one voxel of a block. */
 export const VOXEL: usize = 32;
 
-/** The i-th word of a kernel's arguments. */
-@inline
-export function word(args: usize, index: usize): i32 {
-  return load<i32>(args + (index << 2));
-}
-@inline
-export function address(args: usize, index: usize): usize {
-  return <usize>load<u32>(args + (index << 2));
-}
-@inline
-export function number(args: usize, index: usize): f32 {
-  return load<f32>(args + (index << 2));
-}
-@inline
-export function tensor(args: usize, index: usize): Tensor {
-  return changetype<Tensor>(<usize>load<u32>(args + (index << 2)));
-}
-
 @inline
 export function rowPitch(t: Tensor): usize {
   return (<usize>t.w + 2) * VOXEL;

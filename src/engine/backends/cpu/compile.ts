@@ -22,7 +22,6 @@ import { align, type MemoryPlan, planMemory } from '../../plan.ts';
 import { KERNEL_ARGUMENTS } from './kernel-interface.ts';
 import { CPU_KERNELS } from './kernels.ts';
 import {
-  type Argument,
   batchStrideOf,
   blockCount,
   type CpuKernel,
@@ -207,9 +206,8 @@ function callWords(calls: readonly ScheduledCall[], names: KernelNames): number[
   });
 }
 
+type Argument = number | Place | CpuTensor;
 type NamedArguments = Readonly<Record<string, Argument | undefined>>;
-const isNamed = (given: unknown): boolean =>
-  typeof given === 'object' && given !== null && !('descriptor' in given) && !('address' in given);
 
 /** The bits of a float as a word of arguments. */
 const floatBits = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0]!;
@@ -278,11 +276,8 @@ function lower(
       describe({ shape, blocked }, scratch(tensorBytes({ shape, blocked })).address, batchStrideOf({ shape, blocked }));
     // what an effect writes comes first among its inputs; scratch is written by one call and read by another
     const readOnly = new Set(node.inputs.slice(node.op.writes ?? 0).map((each) => tensorOf(each).data));
-    const append = (kernel: string, given: readonly unknown[], { whole = false, besideLast = false } = {}): void => {
-      const args =
-        kernel in KERNEL_ARGUMENTS && isNamed(given[0])
-          ? inOrder(kernel as KernelName, given[0] as NamedArguments)
-          : (given as readonly Argument[]);
+    const append = (kernel: KernelName, named: NamedArguments, { whole = false, besideLast = false } = {}): void => {
+      const args = inOrder(kernel, named);
       const places = args.filter((each) => typeof each !== 'number').map((each) => ('descriptor' in each ? each.data : each));
       const regions = (some: readonly Place[]) =>
         some.map(({ address, sizeBytes }) => ({ from: address, to: address + sizeBytes }));
@@ -296,17 +291,16 @@ function lower(
         ...args.map((each) => (typeof each === 'number' ? each : 'descriptor' in each ? each.descriptor : each.address)),
       );
     };
-    const emit = (kernel: string, ...args: readonly unknown[]): void => append(kernel, args);
     const convert = (tensor: CpuTensor, blocked: boolean): CpuTensor => {
       if (tensor.blocked === blocked) return tensor;
       const copy = scratchTensor(tensor.shape, blocked);
-      emit(blocked ? 'toBlocked' : 'toPlain', { from: tensor, to: copy });
+      append(blocked ? 'toBlocked' : 'toPlain', { from: tensor, to: copy });
       return copy;
     };
     const emitter: Emitter = {
-      emit,
-      emitWhole: (kernel: string, ...args: readonly unknown[]) => append(kernel, args, { whole: true }),
-      emitBeside: (kernel: string, ...args: readonly unknown[]) => append(kernel, args, { besideLast: true }),
+      emit: (kernel, args) => append(kernel, args),
+      emitBeside: (kernel, args) => append(kernel, args, { besideLast: true }),
+      emitWhole: (kernel, args) => append(kernel, args, { whole: true }),
       scratch,
       scratchOfThreads: (sizeBytes) => scratch(threads * sizeBytes),
       threadScratch: (sizeBytes) => {

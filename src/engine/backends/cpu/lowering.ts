@@ -35,9 +35,6 @@ export interface CpuTensor extends PlacedForm {
   readonly descriptor: number;
 }
 
-/** A word of a kernel's arguments: a whole number; a piece of memory, by its address; a tensor, by its descriptor. */
-export type Argument = number | Place | CpuTensor;
-
 /** What the lowering gives for an argument of a kernel, by the type that it has there. */
 interface ArgumentTypes {
   readonly Tensor: CpuTensor;
@@ -63,13 +60,10 @@ export type KernelArguments = {
 export interface Emitter {
   /** Appends one kernel call. Calls that touch the same memory run in the order in which they are emitted; others may run at the same time. */
   emit<Kernel extends KernelName>(kernel: Kernel, args: KernelArguments[Kernel]): void;
-  emit(kernel: string, ...args: readonly Argument[]): void;
   /** Appends a call that may run at the same time as the one before it: where both touch the same tensor, they touch other bytes. */
   emitBeside<Kernel extends KernelName>(kernel: Kernel, args: KernelArguments[Kernel]): void;
-  emitBeside(kernel: string, ...args: readonly Argument[]): void;
   /** Appends a call that is not worth cutting into shares, or cannot be: it runs as one. */
   emitWhole<Kernel extends KernelName>(kernel: Kernel, args: KernelArguments[Kernel]): void;
-  emitWhole(kernel: string, ...args: readonly Argument[]): void;
   /** Memory that is this node's own while it runs. */
   scratch(sizeBytes: number): Place;
   /** As much for each thread, one after the other. */
@@ -172,9 +166,4 @@ export function emitSum(
   const partial = emitter.scratch(8 * count);
   emitPartial(partial);
   emitter.emitWhole('finishSum', { partial, count, out: out.data, divisor });
-}
-
-/** The bits of a float as a word of arguments. */
-export function floatWord(value: number): number {
-  return new Uint32Array(Float32Array.of(value).buffer)[0]!;
 }

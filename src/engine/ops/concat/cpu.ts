@@ -42,13 +42,13 @@ export const concat: CpuKernel<{ readonly axis: 0 | 1 }> = {
       let first = true;
       copies.forEach((each, i) => {
         if (!each) return;
-        (first ? emitter.emit : emitter.emitBeside)('copySamples', each, out, offsets[i]!);
+        (first ? emitter.emit : emitter.emitBeside)('copySamples', { from: each, to: out, offset: offsets[i]! });
         first = false;
       });
       return;
     }
     const starts = startsOf(inputs, axis);
-    emitter.emit('zero', out);
+    emitter.emit('zero', { tensor: out });
     inputs.forEach((each, i) => {
       copyBox(each, placeOn(each.shape, axis, 0), out, placeOn(out.shape, axis, starts[i]), each.shape, emitter);
     });
@@ -60,6 +60,6 @@ export const slice: CpuKernel<SliceAttributes> = {
     axis === 1 && input.blocked && length % BLOCK !== 0 ? undefined : offsetBytes(input, axis, start),
   lower: ({ inputs: [x], out, attributes: { axis, start } }, emitter) => {
     copyBox(x, placeOn(x.shape, axis, start), out, placeOn(x.shape, axis, 0), out.shape, emitter);
-    if (out.blocked) emitter.emit('clearPadding', out);
+    if (out.blocked) emitter.emit('clearPadding', { tensor: out });
   },
 };

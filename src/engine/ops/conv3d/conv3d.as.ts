@@ -5,19 +5,27 @@
  * Backward data is the same kernel with flipped, transposed weights (`packWeights` does both). Backward weights keeps an 8 x 8 block for
  * every tap and adds products of one row at a time, so that both rows stay in the first-level cache. Not here: Winograd's transformation.
  */
-import { address, blockedRow, blockPitch, fma, planePitch, plainRow, rowPitch, shareStart, Tensor, tensor, threadScratch, VOXEL, word, zeroHalo } from "../../backends/cpu/common.as";
+import { Address, blockedRow, blockPitch, fma, OptionalAddress, plainRow, planePitch, rowPitch, shareStart, Tensor, threadScratch, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
 
-/**
- * args: weight (O, I, K^3) plain, packed, O, I, K, adjoint. packed[outBlock][inBlock][kd][kh][kw][in 8][out 8], zeros for channels beyond.
- * adjoint 0: out = O, in = I; 1: out = I, in = O and every tap mirrored.
- */
-export function packWeights(args: usize, share: i32, shares: i32): void {
-  const weight = address(args, 0);
-  const packed = address(args, 1);
-  const channelsO = word(args, 2);
-  const channelsI = word(args, 3);
-  const kernel = word(args, 4);
-  const adjoint = word(args, 5);
+@unmanaged
+class PackWeightsArguments {
+  /** (O, I, K^3), plain. */
+  weight: Address;
+  packed: Address;
+  channelsO: i32;
+  channelsI: i32;
+  kernel: i32;
+  /** 0: out = O, in = I; 1: out = I, in = O and every tap mirrored. */
+  adjoint: i32;
+}
+/** packed[outBlock][inBlock][kd][kh][kw][in 8][out 8], zeros for channels beyond. */
+export function packWeights(args: PackWeightsArguments, share: i32, shares: i32): void {
+  const weight = args.weight;
+  const packed = args.packed;
+  const channelsO = args.channelsO;
+  const channelsI = args.channelsI;
+  const kernel = args.kernel;
+  const adjoint = args.adjoint;
   const taps = kernel * kernel * kernel;
   const channelsOut = adjoint ? channelsI : channelsO;
   const channelsIn = adjoint ? channelsO : channelsI;
@@ -146,13 +154,23 @@ function tile1(x: usize, packed: usize, biasLow: v128, biasHigh: v128, inBlocks:
   v128.store(out, sum1, 16);
 }
 
-/** args: x blocked, packed weights, bias (or 0), y blocked or plain, K. */
-export function conv3d(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const packed = address(args, 1);
-  const bias = address(args, 2);
-  const y = tensor(args, 3);
-  const kernel = word(args, 4);
+@unmanaged
+class Conv3dArguments {
+  /** Blocked. */
+  x: Tensor;
+  /** What `packWeights` wrote. */
+  packed: Address;
+  bias: OptionalAddress;
+  /** Blocked or plain. */
+  y: Tensor;
+  kernel: i32;
+}
+export function conv3d(args: Conv3dArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const packed = args.packed;
+  const bias = args.bias;
+  const y = args.y;
+  const kernel = args.kernel;
   const half = kernel >> 1;
   const outBlocks = (y.c + 7) >> 3;
   const packedBlock = (<usize>(x.blocks * kernel * kernel * kernel)) << 8;
@@ -238,16 +256,24 @@ function outerProducts(x: usize, dy: usize, width: i32, sum: usize): void {
   v128.store(sum, d1, 112);
 }
 
-/**
- * args: x blocked, dy blocked, partial sums [slabs][outBlock][inBlock][tap][in 8][out 8], K, slabs.
- * The planes of all samples are cut into `slabs` (a number that depends on the shape alone); a plane's sum is added to its slab's.
- */
-export function conv3dWeightGradient(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const dy = tensor(args, 1);
-  const partial = address(args, 2);
-  const kernel = word(args, 3);
-  const slabs = word(args, 4);
+@unmanaged
+class Conv3dWeightGradientArguments {
+  /** Blocked. */
+  x: Tensor;
+  /** Blocked. */
+  dy: Tensor;
+  /** [slab][outBlock][inBlock][tap][in 8][out 8]. */
+  partial: Address;
+  kernel: i32;
+  slabs: i32;
+}
+/** The planes of all samples are cut into `slabs` (a number that depends on the shape alone); a plane's sum is added to its slab's. */
+export function conv3dWeightGradient(args: Conv3dWeightGradientArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const dy = args.dy;
+  const partial = args.partial;
+  const kernel = args.kernel;
+  const slabs = args.slabs;
   const half = kernel >> 1;
   const taps = kernel * kernel * kernel;
   const blockBytes = <usize>taps << 8;
@@ -286,14 +312,25 @@ export function conv3dWeightGradient(args: usize, share: i32, shares: i32): void
   }
 }
 
-/** args: partial sums, dweight (O, I, K^3) plain, O, I, K, slabs. Adds the slabs and undoes the packing. */
-export function unpackWeightGradient(args: usize, share: i32, shares: i32): void {
-  const partial = address(args, 0);
-  const out = address(args, 1);
-  const channelsOut = word(args, 2);
-  const channelsIn = word(args, 3);
-  const kernel = word(args, 4);
-  const slabs = word(args, 5);
+@unmanaged
+class UnpackWeightGradientArguments {
+  /** What `conv3dWeightGradient` wrote. */
+  partial: Address;
+  /** (O, I, K^3), plain. */
+  dWeight: Address;
+  channelsO: i32;
+  channelsI: i32;
+  kernel: i32;
+  slabs: i32;
+}
+/** Adds the slabs and undoes the packing. */
+export function unpackWeightGradient(args: UnpackWeightGradientArguments, share: i32, shares: i32): void {
+  const partial = args.partial;
+  const out = args.dWeight;
+  const channelsOut = args.channelsO;
+  const channelsIn = args.channelsI;
+  const kernel = args.kernel;
+  const slabs = args.slabs;
   const taps = kernel * kernel * kernel;
   const inBlocks = (channelsIn + 7) >> 3;
   const pairs = ((channelsOut + 7) >> 3) * inBlocks;

@@ -1,7 +1,6 @@
 /** Convolution on the CPU: transform the weights, convolve; the weights' gradient in slabs that are then added. Which way, see `usesWinograd`. */
 
 import {
-  type Argument,
   alwaysPlain,
   BLOCK,
   blockCount,
@@ -16,7 +15,7 @@ import {
 } from '../../backends/cpu/lowering.ts';
 import type { Shape } from '../../graph.ts';
 import { align } from '../../plan.ts';
-import { cutOf, type FewTiles, fewTiles, placeBytes, placesOf, type TileCut, tilesPay } from './winograd.ts';
+import { cutOf, type FewTiles, fewTiles, placeBytes, placesOf, tilesPay } from './winograd.ts';
 
 /** Work units below which the weights' gradient is cut into more slabs, so that several threads have something to do. */
 const UNITS_WANTED = 32;
@@ -35,16 +34,16 @@ const isFew = (kernel: number, channels: number, { shape }: CpuTensor): boolean 
 /** The few channels, plain, with a margin of one zero voxel, in scratch. */
 function padded(x: CpuTensor, emitter: Emitter): Place {
   const [batch, channels, depth, height, width] = x.shape as [number, number, number, number, number];
-  const at = emitter.scratch(4 * batch * channels * (depth + 2) * (height + 2) * (width + 2));
-  emitter.emit('padFew', emitter.toPlain(x), at);
-  return at;
+  const padded = emitter.scratch(4 * batch * channels * (depth + 2) * (height + 2) * (width + 2));
+  emitter.emit('padFew', { x: emitter.toPlain(x), padded });
+  return padded;
 }
 
 /** The bias as whole blocks; zeros without one. */
 function wholeBias(bias: CpuTensor | undefined, channels: number, emitter: Emitter): Place {
   if (bias && channels % BLOCK === 0) return bias.data;
   const padded = emitter.scratch(blockCount(channels) * BLOCK * 4);
-  emitter.emitWhole('padBias', bias?.data ?? 0, padded, bias ? channels : 0, blockCount(channels));
+  emitter.emitWhole('padBias', { bias: bias?.data, padded, channels: bias ? channels : 0, blocks: blockCount(channels) });
   return padded;
 }
 
@@ -58,33 +57,30 @@ function fewToMany(
 ): void {
   const [few, many] = [x.shape[1]!, out.shape[1]!];
   const packed = emitter.scratch(blockCount(many) * few * 27 * BLOCK * 4);
-  emitter.emitWhole('packFewToMany', weight.data, packed, weight.shape[0]!, weight.shape[1]!, adjoint);
+  const [channelsO, channelsI] = weight.shape as [number, number];
+  emitter.emitWhole('packFewToMany', { weight: weight.data, packed, channelsO, channelsI, adjoint });
   const y = out.blocked ? out : emitter.scratchTensor(out.shape, true);
-  emitter.emit('conv3dFewToMany', padded(x, emitter), packed, wholeBias(bias, many, emitter), y, few);
-  if (y !== out) emitter.emit('toPlain', y, out);
+  emitter.emit('conv3dFewToMany', {
+    padded: padded(x, emitter),
+    weights: packed,
+    bias: wholeBias(bias, many, emitter),
+    y,
+    few,
+  });
+  if (y !== out) emitter.emit('toPlain', { from: y, to: out });
 }
 
 function manyToFew(x: CpuTensor, weight: CpuTensor, bias: CpuTensor | undefined, out: CpuTensor, emitter: Emitter): void {
   const packed = emitter.scratch(blockCount(x.shape[1]!) * 27 * FEW * BLOCK * 4);
-  emitter.emitWhole('packManyToFew', weight.data, packed, weight.shape[0]!, weight.shape[1]!);
-  emitter.emit('conv3dManyToFew', emitter.toBlocked(x), packed, bias?.data ?? 0, out);
+  emitter.emitWhole('packManyToFew', { weight: weight.data, packed, few: weight.shape[0]!, many: weight.shape[1]! });
+  emitter.emit('conv3dManyToFew', { x: emitter.toBlocked(x), weights: packed, bias: bias?.data, y: out });
 }
 
-const cutWords = (cut: TileCut, scratch: Place | 0): Argument[] => [
-  scratch,
-  cut.threadBytes,
-  cut.depth,
-  cut.pieceTiles,
-  cut.rowPieces,
-  cut.segmentPieces,
-  cut.parts,
-];
-
 /** All places of a tensor's tiles, in scratch. */
-function transformedTiles(x: CpuTensor, { cut, tileBytes }: FewTiles, gradient: 0 | 1, emitter: Emitter): Place {
-  const at = emitter.scratch(tileBytes(blockCount(x.shape[1]!)));
-  emitter.emit('winogradTiles', x, at, gradient, 0, ...cutWords(cut, 0));
-  return at;
+function transformedTiles(t: CpuTensor, { cut, tileBytes }: FewTiles, gradient: 0 | 1, emitter: Emitter): Place {
+  const tiles = emitter.scratch(tileBytes(blockCount(t.shape[1]!)));
+  emitter.emit('winogradTiles', { ...cut, t, tiles, gradient });
+  return tiles;
 }
 
 function byWinograd(
@@ -97,34 +93,34 @@ function byWinograd(
 ): void {
   const [channelsO, channelsI] = weight.shape as [number, number];
   const [inBlocks, outBlocks] = [blockCount(x.shape[1]!), blockCount(out.shape[1]!)];
-  const biasAt = wholeBias(bias, out.shape[1]!, emitter);
+  const weights = { weight: weight.data, channelsO, channelsI, adjoint };
+  const whole = wholeBias(bias, out.shape[1]!, emitter);
   const y = out.blocked ? out : emitter.scratchTensor(out.shape, true);
   const few = fewTiles(x.shape, outBlocks, 'result');
   if (few) {
     const tiles = transformedTiles(x, few, 0, emitter);
     const scratch = emitter.scratchOfThreads(few.cut.threadBytes);
-    const cut = cutWords(few.cut, scratch);
-    emitter.emit('winogradFew', tiles, y, biasAt, inBlocks, ...cut, weight.data, channelsO, channelsI, adjoint);
+    emitter.emit('winogradFew', { ...few.cut, ...weights, tiles, y, bias: whole, inBlocks, scratch });
   } else {
     const place = placeBytes(inBlocks, outBlocks);
     const cut = cutOf(x.shape, inBlocks, outBlocks, 'result');
     const transformed = emitter.scratch(placesOf(cut.depth) * place);
-    emitter.emit('winogradWeights', weight.data, channelsO, channelsI, adjoint, transformed, place, cut.depth);
+    emitter.emit('winogradWeights', { ...weights, transformed, place, depth: cut.depth });
     const scratch = emitter.scratchOfThreads(cut.threadBytes);
-    emitter.emit('winograd', x, y, transformed, biasAt, ...cutWords(cut, scratch), place);
+    emitter.emit('winograd', { ...cut, x, y, weights: transformed, bias: whole, scratch, weightPlace: place });
   }
-  if (y === out) emitter.emitBeside('clearHalo', y);
-  else emitter.emit('toPlain', y, out);
+  if (y === out) emitter.emitBeside('clearHalo', { tensor: y });
+  else emitter.emit('toPlain', { from: y, to: out });
 }
 
 function convolve({ inputs: [x, given, bias], out }: CpuCall<undefined>, emitter: Emitter, adjoint: 0 | 1): void {
   const weight = inOnePiece(emitter.toPlain(given!), emitter);
-  const [channelsOut, channelsIn, kernel] = weight.shape as [number, number, number];
+  const [channelsO, channelsI, kernel] = weight.shape as [number, number, number];
   if (isFew(kernel, x!.shape[1]!, x!)) {
     fewToMany(x!, weight, bias, out, emitter, adjoint);
     return;
   }
-  if (isFew(kernel, channelsOut, x!) && !adjoint) {
+  if (isFew(kernel, channelsO, x!) && !adjoint) {
     manyToFew(x!, weight, bias, out, emitter);
     return;
   }
@@ -133,10 +129,10 @@ function convolve({ inputs: [x, given, bias], out }: CpuCall<undefined>, emitter
     return;
   }
   const packed = emitter.scratch(packedBytes(out.shape[1]!, x!.shape[1]!, kernel));
-  emitter.emit('packWeights', weight.data, packed, channelsOut, channelsIn, kernel, adjoint);
+  emitter.emit('packWeights', { weight: weight.data, packed, channelsO, channelsI, kernel, adjoint });
   // a result in plain layout is made row by row in a thread's scratch
   if (!out.blocked) emitter.threadScratch(VOXEL_BYTES * out.shape[4]!);
-  emitter.emit('conv3d', emitter.toBlocked(x!), packed, bias?.data ?? 0, out, kernel);
+  emitter.emit('conv3d', { x: emitter.toBlocked(x!), packed, bias: bias?.data, y: out, kernel });
 }
 
 export const conv3d: CpuKernel<undefined> = { blocked: blockedByChannels, lower: (call, emitter) => convolve(call, emitter, 0) };
@@ -148,42 +144,43 @@ export const conv3dInputGradient: CpuKernel<undefined> = {
 export const conv3dWeightGradient: CpuKernel<{ readonly kernel: number }> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [given, dOut], out, attributes: { kernel } }, emitter) => {
-    const [channelsOut, channelsIn] = out.shape as [number, number];
-    const fewIn = isFew(kernel, channelsIn, given!);
-    if (fewIn || isFew(kernel, channelsOut, given!)) {
+    const [channelsO, channelsI] = out.shape as [number, number];
+    const result = { dWeight: out.data, channelsO, channelsI };
+    const fewIn = isFew(kernel, channelsI, given!);
+    if (fewIn || isFew(kernel, channelsO, given!)) {
       // the few channels are read with taps; if they are the results', dW of a tap is that of the mirrored one
       const [few, many] = fewIn ? [given!, emitter.toBlocked(dOut!)] : [dOut!, emitter.toBlocked(given!)];
       const planes = many.shape[0]! * many.shape[2]!;
       const sums = emitter.scratch(planes * blockCount(many.shape[1]!) * few.shape[1]! * 27 * BLOCK * 4);
-      emitter.emit('conv3dFewWeights', padded(few, emitter), many, sums, few.shape[1]!);
-      emitter.emit('collectFewWeights', sums, out.data, channelsOut, channelsIn, fewIn ? 0 : 1, planes);
+      emitter.emit('conv3dFewWeights', { padded: padded(few, emitter), many, sums, few: few.shape[1]! });
+      emitter.emit('collectFewWeights', { ...result, sums, adjoint: fewIn ? 0 : 1, planes });
       return;
     }
     const dy = emitter.toBlocked(dOut!);
     const x = emitter.toBlocked(given!);
     if (usesWinograd(kernel, x.shape)) {
-      const [inBlocks, outBlocks] = [blockCount(channelsIn), blockCount(channelsOut)];
+      const [inBlocks, outBlocks] = [blockCount(channelsI), blockCount(channelsO)];
       const few = fewTiles(x.shape, outBlocks, 'weights');
       if (few) {
-        const [left, right] = [transformedTiles(x, few, 0, emitter), transformedTiles(dy, few, 1, emitter)];
-        const cut = cutWords(few.cut, emitter.scratchOfThreads(few.cut.threadBytes));
-        const weights = [out.data, channelsOut, channelsIn, 0];
-        emitter.emit('winogradFewWeightGradient', left, right, inBlocks, outBlocks, ...cut, ...weights, few.tiles);
+        const [input, gradient] = [transformedTiles(x, few, 0, emitter), transformedTiles(dy, few, 1, emitter)];
+        const scratch = emitter.scratchOfThreads(few.cut.threadBytes);
+        const tiles = { input, gradient, inBlocks, outBlocks, tiles: few.tiles };
+        emitter.emit('winogradFewWeightGradient', { ...few.cut, ...result, ...tiles, scratch });
         return;
       }
       const place = placeBytes(inBlocks, outBlocks);
       const cut = cutOf(x.shape, inBlocks, outBlocks, 'weights');
       const scratch = emitter.scratchOfThreads(cut.threadBytes);
       const sums = emitter.scratch(cut.slabs * placesOf(cut.depth) * place);
-      emitter.emit('winogradWeightGradient', x, dy, sums, cut.slabs, ...cutWords(cut, scratch), place);
-      emitter.emit('winogradCollectWeights', out.data, channelsOut, channelsIn, 0, sums, cut.slabs, place, cut.depth);
+      emitter.emit('winogradWeightGradient', { ...cut, x, dy, sums, scratch, sumPlace: place });
+      emitter.emit('winogradCollectWeights', { ...result, sums, slabs: cut.slabs, place, depth: cut.depth });
       return;
     }
     const planes = x.shape[0]! * x.shape[2]!;
-    const pairs = blockCount(channelsOut) * blockCount(channelsIn);
+    const pairs = blockCount(channelsO) * blockCount(channelsI);
     const slabs = Math.min(planes, Math.max(1, Math.ceil(UNITS_WANTED / pairs)));
-    const partial = emitter.scratch(align(slabs * packedBytes(channelsOut, channelsIn, kernel)));
-    emitter.emit('conv3dWeightGradient', x, dy, partial, kernel, slabs);
-    emitter.emit('unpackWeightGradient', partial, out.data, channelsOut, channelsIn, kernel, slabs);
+    const partial = emitter.scratch(align(slabs * packedBytes(channelsO, channelsI, kernel)));
+    emitter.emit('conv3dWeightGradient', { x, dy, partial, kernel, slabs });
+    emitter.emit('unpackWeightGradient', { ...result, partial, kernel, slabs });
   },
 };

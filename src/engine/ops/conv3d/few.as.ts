@@ -7,21 +7,7 @@
  * - many to few (forward): 3 voxels x 3 results, each a vector over 8 (or 4) input channels that is added up at the end.
  * - outer products (backward to the weights): 9 taps x 8 (or 4) channels in registers.
  */
-import {
-  address,
-  blockedRow,
-  fma,
-  plainRow,
-  planePitch,
-  rowPitch,
-  shareStart,
-  Tensor,
-  tensor,
-  threadScratch,
-  VOXEL,
-  word,
-  zeroHalo,
-} from "../../backends/cpu/common.as";
+import { Address, blockedRow, fma, OptionalAddress, plainRow, planePitch, rowPitch, shareStart, Tensor, threadScratch, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
 
 /** Floats of a padded row, of a padded plane. */
 @inline
@@ -43,10 +29,16 @@ function firstTap(padded: usize, t: Tensor, index: i32, z: i32, y: i32): usize {
   return padded + <usize>index * paddedChannel(t) + ((<usize>z * paddedPlane(t) + <usize>y * paddedRow(t)) << 2);
 }
 
-/** args: x (N, C, D, H, W) plain, padded (N, C, D + 2, H + 2, W + 2). */
-export function padFew(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const padded = address(args, 1);
+@unmanaged
+class PadFewArguments {
+  /** Plain. */
+  x: Tensor;
+  /** (N, C, D + 2, H + 2, W + 2). */
+  padded: Address;
+}
+export function padFew(args: PadFewArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const padded = args.padded;
   const planes = x.d + 2;
   const units = x.n * x.c * planes;
   const last = shareStart(units, share + 1, shares);
@@ -63,16 +55,23 @@ export function padFew(args: usize, share: i32, shares: i32): void {
 
 // ---- few to many
 
-/**
- * args: weight (O, I, 27) plain, packed [block][few][kh][kd][kw][8] with zeros for channels beyond, O, I, adjoint. adjoint 0: I are the few; 1: O are, and
- * every tap is mirrored.
- */
-export function packFewToMany(args: usize, share: i32, shares: i32): void {
-  const weight = address(args, 0);
-  const packed = address(args, 1);
-  const channelsO = word(args, 2);
-  const channelsI = word(args, 3);
-  const adjoint = word(args, 4);
+@unmanaged
+class PackFewToManyArguments {
+  /** (O, I, 27), plain. */
+  weight: Address;
+  /** [block][few][kh][kd][kw][8], zeros for channels beyond. */
+  packed: Address;
+  channelsO: i32;
+  channelsI: i32;
+  /** 0: I are the few; 1: O are, and every tap is mirrored. */
+  adjoint: i32;
+}
+export function packFewToMany(args: PackFewToManyArguments, share: i32, shares: i32): void {
+  const weight = args.weight;
+  const packed = args.packed;
+  const channelsO = args.channelsO;
+  const channelsI = args.channelsI;
+  const adjoint = args.adjoint;
   const few = adjoint ? channelsO : channelsI;
   const many = adjoint ? channelsI : channelsO;
   for (let c = 0; c < ((many + 7) & ~7); c++) {
@@ -215,13 +214,24 @@ function tile8(x: usize, row: usize, plane: usize, channel: usize, few: i32, w: 
   v128.store(to, f32x4.add(s1, bias1), 112);
 }
 
-/** args: padded x (few channels), packed weights, bias (whole blocks), y blocked with rows of at least 4 voxels, few. */
-export function conv3dFewToMany(args: usize, share: i32, shares: i32): void {
-  const padded = address(args, 0);
-  const weights = address(args, 1);
-  const bias = address(args, 2);
-  const y = tensor(args, 3);
-  const few = word(args, 4);
+@unmanaged
+class Conv3dFewToManyArguments {
+  /** What `padFew` wrote. */
+  padded: Address;
+  /** What `packFewToMany` wrote. */
+  weights: Address;
+  /** In whole blocks. */
+  bias: Address;
+  /** Blocked, with rows of at least 4 voxels. */
+  y: Tensor;
+  few: i32;
+}
+export function conv3dFewToMany(args: Conv3dFewToManyArguments, share: i32, shares: i32): void {
+  const padded = args.padded;
+  const weights = args.weights;
+  const bias = args.bias;
+  const y = args.y;
+  const few = args.few;
   const row = paddedRow(y) << 2;
   const plane = paddedPlane(y) << 2;
   const channel = paddedChannel(y);
@@ -253,12 +263,22 @@ export function conv3dFewToMany(args: usize, share: i32, shares: i32): void {
 
 // ---- many to few
 
-/** args: weight (O, I, 27) plain, packed [block][tap][3][8] with zeros for channels beyond, O (at most 3), I. */
-export function packManyToFew(args: usize, share: i32, shares: i32): void {
-  const weight = address(args, 0);
-  const packed = address(args, 1);
-  const few = word(args, 2);
-  const many = word(args, 3);
+@unmanaged
+class PackManyToFewArguments {
+  /** (O, I, 27), plain. */
+  weight: Address;
+  /** [block][tap][3][8], zeros for channels beyond. */
+  packed: Address;
+  /** O, at most 3. */
+  few: i32;
+  /** I. */
+  many: i32;
+}
+export function packManyToFew(args: PackManyToFewArguments, share: i32, shares: i32): void {
+  const weight = args.weight;
+  const packed = args.packed;
+  const few = args.few;
+  const many = args.many;
   for (let c = 0; c < ((many + 7) & ~7); c++) {
     for (let tap = 0; tap < 27; tap++) {
       for (let f = 0; f < 3; f++) {
@@ -423,12 +443,21 @@ function totals(sums: usize): v128 {
   return f32x4.add(i32x4.shuffle(ab, cc, 0, 2, 4, 6), i32x4.shuffle(ab, cc, 1, 3, 5, 7));
 }
 
-/** args: x blocked with rows of at least 3 voxels, packed weights, bias or 0, y plain (at most 3 channels). */
-export function conv3dManyToFew(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const weights = address(args, 1);
-  const bias = address(args, 2);
-  const y = tensor(args, 3);
+@unmanaged
+class Conv3dManyToFewArguments {
+  /** Blocked, with rows of at least 3 voxels. */
+  x: Tensor;
+  /** What `packManyToFew` wrote. */
+  weights: Address;
+  bias: OptionalAddress;
+  /** Plain, at most 3 channels. */
+  y: Tensor;
+}
+export function conv3dManyToFew(args: Conv3dManyToFewArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const weights = args.weights;
+  const bias = args.bias;
+  const y = args.y;
   const row = rowPitch(x);
   const plane = planePitch(x);
   const block = blockedRow(x, 0, 1, 0, 0) - blockedRow(x, 0, 0, 0, 0);
@@ -575,12 +604,21 @@ function outer4(few: usize, row: usize, many: usize, width: i32, sum: usize): vo
   v128.store(sum, c2, 256);
 }
 
-/** args: padded few channels, the many blocked, sums [plane of all samples][block][few][tap][8], few. */
-export function conv3dFewWeights(args: usize, share: i32, shares: i32): void {
-  const padded = address(args, 0);
-  const many = tensor(args, 1);
-  const sums = address(args, 2);
-  const few = word(args, 3);
+@unmanaged
+class Conv3dFewWeightsArguments {
+  /** What `padFew` wrote. */
+  padded: Address;
+  /** Blocked. */
+  many: Tensor;
+  /** [plane of all samples][block][few][tap][8]. */
+  sums: Address;
+  few: i32;
+}
+export function conv3dFewWeights(args: Conv3dFewWeightsArguments, share: i32, shares: i32): void {
+  const padded = args.padded;
+  const many = args.many;
+  const sums = args.sums;
+  const few = args.few;
   const row = paddedRow(many) << 2;
   const units = many.n * many.d * many.blocks;
   const last = shareStart(units, share + 1, shares);
@@ -608,17 +646,25 @@ export function conv3dFewWeights(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/**
- * args: sums [plane][block][few][tap][8], dweight (O, I, 27) plain, O, I, adjoint, planes. adjoint 0: I are the few; 1: O are, and every tap is
- * mirrored.
- */
-export function collectFewWeights(args: usize, share: i32, shares: i32): void {
-  const sums = address(args, 0);
-  const weight = address(args, 1);
-  const channelsO = word(args, 2);
-  const channelsI = word(args, 3);
-  const adjoint = word(args, 4);
-  const planes = word(args, 5);
+@unmanaged
+class CollectFewWeightsArguments {
+  /** What `conv3dFewWeights` wrote. */
+  sums: Address;
+  /** (O, I, 27), plain. */
+  dWeight: Address;
+  channelsO: i32;
+  channelsI: i32;
+  /** 0: I are the few; 1: O are, and every tap is mirrored. */
+  adjoint: i32;
+  planes: i32;
+}
+export function collectFewWeights(args: CollectFewWeightsArguments, share: i32, shares: i32): void {
+  const sums = args.sums;
+  const weight = args.dWeight;
+  const channelsO = args.channelsO;
+  const channelsI = args.channelsI;
+  const adjoint = args.adjoint;
+  const planes = args.planes;
   const few = adjoint ? channelsO : channelsI;
   const many = adjoint ? channelsI : channelsO;
   const planeStep = <usize>(((many + 7) >> 3) * few * 27) * VOXEL;

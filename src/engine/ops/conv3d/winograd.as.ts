@@ -29,7 +29,7 @@
  * [place 36][channel block][tile][8], a place's stride padded by a cache line so that the streams don't fall into the same cache sets.
  * Transformed weights: [i][place 36][panel][input channel][16 or 8 output channels], see `panelAt`.
  */
-import { address, blockedRow, fma, planePitch, rowPitch, shareStart, Tensor, tensor, threadIndex, threadScratch, VOXEL, word } from "../../backends/cpu/common.as";
+import { Address, blockedRow, fma, OptionalAddress, planePitch, shareStart, Tensor, threadIndex, threadScratch, VOXEL } from "../../backends/cpu/common.as";
 
 /** Places of a transformed tile with one first index: 6 along y, 6 along x. */
 const PLACES: i32 = 36;
@@ -48,20 +48,18 @@ class Piece {
   tiles: i32;
 }
 
-/** How the tiles of a volume are cut; words 4 to 10 of the kernels' arguments. */
+/** How the tiles of a volume are cut: arguments that come first. */
 @unmanaged
 class Cut {
-  /** Scratch of all threads, and bytes of one. */
-  scratch: usize;
-  scratchBytes: usize;
   /** Results of a tile along z: 2 or 4. */
   depth: i32;
   /** Most tiles of a piece, pieces of a row, pieces of a segment. */
   pieceTiles: i32;
   rowPieces: i32;
   segmentPieces: i32;
-  /** Parts into which the output channels are cut. */
+  /** Parts into which the output channels are cut, and blocks of a part. */
   parts: i32;
+  partBlocks: i32;
 }
 
 // Kernels hold no static data: a thread's scratch begins with what they look up.
@@ -283,24 +281,36 @@ function transformPanel(weights: Weights, depth: i32, block: i32, blocks: i32, i
   }
 }
 
-/** Writes how the weights (O, I, 27) at words `index` to `index + 3` of the arguments (address, O, I, adjoint) are read. */
-function weightsAt(args: usize, index: usize, weights: Weights): void {
-  weights.data = address(args, index);
-  weights.adjoint = word(args, index + 3);
-  weights.channelsOut = word(args, weights.adjoint ? index + 2 : index + 1);
-  weights.channelsIn = word(args, weights.adjoint ? index + 1 : index + 2);
+/** Writes down at `at` how weights (O, I, 27) are read. */
+function weightsOf(data: usize, channelsO: i32, channelsI: i32, adjoint: i32, at: usize): Weights {
+  const weights = changetype<Weights>(at);
+  weights.data = data;
+  weights.adjoint = adjoint;
+  weights.channelsOut = adjoint ? channelsI : channelsO;
+  weights.channelsIn = adjoint ? channelsO : channelsI;
+  return weights;
 }
 
-/**
- * args: weight (O, I, 27) plain, O, I, adjoint, transformed weights, bytes of a place, depth of a tile. adjoint 0: out = O, in = I; 1: out = I, in = O
- * and every tap mirrored. A unit is a panel of output channels and a block of input channels.
- */
-export function winogradWeights(args: usize, share: i32, shares: i32): void {
-  const weights = changetype<Weights>(threadScratch + PIECE);
-  weightsAt(args, 0, weights);
-  const transformed = address(args, 4);
-  const place = address(args, 5);
-  const depth = word(args, 6);
+@unmanaged
+class WinogradWeightsArguments {
+  /** (O, I, 27), plain. */
+  weight: Address;
+  channelsO: i32;
+  channelsI: i32;
+  /** 0: out = O, in = I; 1: out = I, in = O and every tap mirrored. */
+  adjoint: i32;
+  transformed: Address;
+  /** Bytes of a place. */
+  place: usize;
+  /** Of a tile. */
+  depth: i32;
+}
+/** A unit is a panel of output channels and a block of input channels. */
+export function winogradWeights(args: WinogradWeightsArguments, share: i32, shares: i32): void {
+  const weights = weightsOf(args.weight, args.channelsO, args.channelsI, args.adjoint, threadScratch + PIECE);
+  const transformed = args.transformed;
+  const place = args.place;
+  const depth = args.depth;
   const outBlocks = (weights.channelsOut + 7) >> 3;
   const inBlocks = (weights.channelsIn + 7) >> 3;
   writeNumbers();
@@ -426,14 +436,26 @@ function collectPanel(weights: Weights, depth: i32, block: i32, blocks: i32, inB
   }
 }
 
-/** args: dweight (O, I, 27) plain, O, I, 0, sums [slab][i][place] in the transformed weights' layout, slabs, bytes of a place, depth of a tile. */
-export function winogradCollectWeights(args: usize, share: i32, shares: i32): void {
-  const weights = changetype<Weights>(threadScratch + PIECE);
-  weightsAt(args, 0, weights);
-  const sums = address(args, 4);
-  const slabs = word(args, 5);
-  const place = address(args, 6);
-  const depth = word(args, 7);
+@unmanaged
+class WinogradCollectWeightsArguments {
+  /** (O, I, 27), plain. */
+  dWeight: Address;
+  channelsO: i32;
+  channelsI: i32;
+  /** [slab][i][place], in the transformed weights' layout. */
+  sums: Address;
+  slabs: i32;
+  /** Bytes of a place. */
+  place: usize;
+  /** Of a tile. */
+  depth: i32;
+}
+export function winogradCollectWeights(args: WinogradCollectWeightsArguments, share: i32, shares: i32): void {
+  const weights = weightsOf(args.dWeight, args.channelsO, args.channelsI, 0, threadScratch + PIECE);
+  const sums = args.sums;
+  const slabs = args.slabs;
+  const place = args.place;
+  const depth = args.depth;
   const outBlocks = (weights.channelsOut + 7) >> 3;
   const inBlocks = (weights.channelsIn + 7) >> 3;
   writeNumbers();
@@ -998,44 +1020,56 @@ function transformResult(y: Tensor, piece: Piece, depth: i32, pair: i32, first: 
   }
 }
 
-/**
- * args: x blocked, y blocked, transformed weights, bias (whole blocks), cut (7 words), bytes of a place of the weights.
- * Writes no halo: see `clearHalo`.
- */
-export function winograd(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const y = tensor(args, 1);
-  const weights = address(args, 2);
-  const bias = address(args, 3);
-  const cut = changetype<Cut>(args + 16);
-  const weightPlace = address(args, 11);
+@unmanaged
+class WinogradArguments extends Cut {
+  /** Blocked. */
+  x: Tensor;
+  /** Blocked. */
+  y: Tensor;
+  /** Transformed. */
+  weights: Address;
+  /** In whole blocks. */
+  bias: Address;
+  /** Of all threads. */
+  scratch: Address;
+  threadBytes: usize;
+  /** Bytes of a place of the weights. */
+  weightPlace: usize;
+}
+/** Writes no halo: see `clearHalo`. */
+export function winograd(args: WinogradArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const y = args.y;
+  const weights = args.weights;
+  const bias = args.bias;
+  const weightPlace = args.weightPlace;
   writeNumbers();
   const piece = changetype<Piece>(threadScratch + PIECE);
   const buffer = threadScratch + BUFFER;
-  const depth = cut.depth;
-  const tiles = (cut.pieceTiles * cut.segmentPieces + 3) & ~3;
+  const depth = args.depth;
+  const tiles = (args.pieceTiles * args.segmentPieces + 3) & ~3;
   const block = <usize>(tiles * 32);
-  const partBlocks = partLength(y.blocks, cut.parts);
+  const partBlocks = args.partBlocks;
   const inputPlace = <usize>x.blocks * block + CACHE_LINE;
   const resultPlace = 2 * block + CACHE_LINE;
   // of both indices of a pair, one after the other
-  const input = cut.scratch + <usize>threadIndex * cut.scratchBytes;
+  const input = args.scratch + <usize>threadIndex * args.threadBytes;
   const result = input + <usize>(2 * PLACES) * inputPlace;
   const secondInput = <usize>PLACES * inputPlace;
   const secondResult = <usize>PLACES * resultPlace;
-  const pieces = piecesOf(y, cut);
-  const segments = (pieces + cut.segmentPieces - 1) / cut.segmentPieces;
-  const units = segments * cut.parts;
+  const pieces = piecesOf(y, args);
+  const segments = (pieces + args.segmentPieces - 1) / args.segmentPieces;
+  const units = segments * args.parts;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const first = (unit / segments) * partBlocks;
     const end = min(first + partBlocks, y.blocks);
-    const firstPiece = (unit % segments) * cut.segmentPieces;
-    const lastPiece = min(firstPiece + cut.segmentPieces, pieces);
+    const firstPiece = (unit % segments) * args.segmentPieces;
+    const lastPiece = min(firstPiece + args.segmentPieces, pieces);
     for (let pair = 0; pair < pairsOf(depth); pair++) {
       let at: usize = 0;
       for (let index = firstPiece; index < lastPiece; index++) {
-        locate(x, cut, index, piece);
+        locate(x, args, index, piece);
         transformInput(x, piece, depth, pair, input + at, input + at + secondInput, inputPlace, block, buffer);
         at += <usize>(piece.tiles * 32);
       }
@@ -1048,19 +1082,13 @@ export function winograd(args: usize, share: i32, shares: i32): void {
         multiply(input + secondInput, inputPlace, right, weightPlace, result + secondResult, resultPlace, PLACES, x.blocks, y.blocks, o, next, used, block, false);
         at = result;
         for (let index = firstPiece; index < lastPiece; index++) {
-          locate(y, cut, index, piece);
+          locate(y, args, index, piece);
           transformResult(y, piece, depth, pair, o, next, at, at + secondResult, resultPlace, block, bias, buffer);
           at += <usize>(piece.tiles * 32);
         }
       }
     }
   }
-}
-
-/** Blocks of a part of the output channels: whole pairs. The same as in winograd.ts. */
-@inline
-function partLength(blocks: i32, parts: i32): i32 {
-  return ((blocks + 2 * parts - 1) / (2 * parts)) * 2;
 }
 
 // ---- gradient of the weights
@@ -1287,40 +1315,51 @@ function multiplyOuter(input: usize, inputPlace: usize, gradient: usize, gradien
   }
 }
 
-/**
- * args: x blocked, dy blocked, sums [slab][i][place] in the transformed weights' layout, slabs, cut, bytes of a place of the sums. A unit is a slab of
- * segments, a part of the output channels, and a pair of first indices.
- */
-export function winogradWeightGradient(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const dy = tensor(args, 1);
-  const sums = address(args, 2);
-  const slabs = word(args, 3);
-  const cut = changetype<Cut>(args + 16);
-  const sumPlace = address(args, 11);
+@unmanaged
+class WinogradWeightGradientArguments extends Cut {
+  /** Blocked. */
+  x: Tensor;
+  /** Blocked. */
+  dy: Tensor;
+  /** [slab][i][place], in the transformed weights' layout. */
+  sums: Address;
+  slabs: i32;
+  /** Of all threads. */
+  scratch: Address;
+  threadBytes: usize;
+  /** Bytes of a place of the sums. */
+  sumPlace: usize;
+}
+/** A unit is a slab of segments, a part of the output channels, and a pair of first indices. */
+export function winogradWeightGradient(args: WinogradWeightGradientArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const dy = args.dy;
+  const sums = args.sums;
+  const slabs = args.slabs;
+  const sumPlace = args.sumPlace;
   writeNumbers();
   const piece = changetype<Piece>(threadScratch + PIECE);
   const buffer = threadScratch + BUFFER;
-  const depth = cut.depth;
+  const depth = args.depth;
   const pairs = pairsOf(depth);
-  const tiles = (cut.pieceTiles * cut.segmentPieces + 3) & ~3;
+  const tiles = (args.pieceTiles * args.segmentPieces + 3) & ~3;
   const block = <usize>(tiles * 32);
-  const partBlocks = partLength(dy.blocks, cut.parts);
+  const partBlocks = args.partBlocks;
   const inputPlace = <usize>x.blocks * block + CACHE_LINE;
   const gradientPlace = <usize>partBlocks * block + CACHE_LINE;
-  const input = cut.scratch + <usize>threadIndex * cut.scratchBytes;
+  const input = args.scratch + <usize>threadIndex * args.threadBytes;
   const secondInput = <usize>PLACES * inputPlace;
   const gradient = input + 2 * secondInput;
   const secondGradient = <usize>PLACES * gradientPlace;
-  const pieces = piecesOf(x, cut);
-  const segments = (pieces + cut.segmentPieces - 1) / cut.segmentPieces;
-  const units = slabs * cut.parts * pairs;
+  const pieces = piecesOf(x, args);
+  const segments = (pieces + args.segmentPieces - 1) / args.segmentPieces;
+  const units = slabs * args.parts * pairs;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const pair = unit % pairs;
-    const first = ((unit / pairs) % cut.parts) * partBlocks;
+    const first = ((unit / pairs) % args.parts) * partBlocks;
     const end = min(first + partBlocks, dy.blocks);
-    const slab = unit / (pairs * cut.parts);
+    const slab = unit / (pairs * args.parts);
     const slabSums = sums + <usize>(PLACES * (depth + 2) * slab) * sumPlace;
     const left = slabSums + <usize>(PLACES * firstOf(pair)) * sumPlace;
     const right = slabSums + <usize>(PLACES * secondOf(pair, depth)) * sumPlace;
@@ -1331,11 +1370,11 @@ export function winogradWeightGradient(args: usize, share: i32, shares: i32): vo
     }
     const lastSegment = shareStart(segments, slab + 1, slabs);
     for (let segment = shareStart(segments, slab, slabs); segment < lastSegment; segment++) {
-      const firstPiece = segment * cut.segmentPieces;
-      const lastPiece = min(firstPiece + cut.segmentPieces, pieces);
+      const firstPiece = segment * args.segmentPieces;
+      const lastPiece = min(firstPiece + args.segmentPieces, pieces);
       let at: usize = 0;
       for (let index = firstPiece; index < lastPiece; index++) {
-        locate(x, cut, index, piece);
+        locate(x, args, index, piece);
         transformInput(x, piece, depth, pair, input + at, input + at + secondInput, inputPlace, block, buffer);
         transformGradient(dy, piece, depth, pair, first, end, gradient + at, gradient + at + secondGradient, gradientPlace, block, buffer);
         at += <usize>(piece.tiles * 32);
@@ -1362,26 +1401,33 @@ function tilesOf(t: Tensor, cut: Cut): i32 {
   return piecesOf(t, cut) * cut.pieceTiles;
 }
 
-/** args: x or dy blocked, transformed tiles, gradient, -, cut. B^T x B, or A dy A^T if `gradient`. A unit is a piece and a pair of first indices; a row is one piece. */
-export function winogradTiles(args: usize, share: i32, shares: i32): void {
-  const t = tensor(args, 0);
-  const to = address(args, 1);
-  const gradient = word(args, 2);
-  const cut = changetype<Cut>(args + 16);
-  const depth = cut.depth;
-  const block = <usize>(((tilesOf(t, cut) + 3) & ~3) * 32);
+@unmanaged
+class WinogradTilesArguments extends Cut {
+  /** Blocked, x or dy. */
+  t: Tensor;
+  /** Transformed tiles. */
+  tiles: Address;
+  gradient: i32;
+}
+/** B^T x B, or A dy A^T if `gradient`. A unit is a piece and a pair of first indices; a row is one piece. */
+export function winogradTiles(args: WinogradTilesArguments, share: i32, shares: i32): void {
+  const t = args.t;
+  const to = args.tiles;
+  const gradient = args.gradient;
+  const depth = args.depth;
+  const block = <usize>(((tilesOf(t, args) + 3) & ~3) * 32);
   const place = <usize>t.blocks * block + CACHE_LINE;
   writeNumbers();
   const piece = changetype<Piece>(threadScratch + PIECE);
   const buffer = threadScratch + BUFFER;
   const pairs = pairsOf(depth);
-  const units = piecesOf(t, cut) * pairs;
+  const units = piecesOf(t, args) * pairs;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const pair = unit % pairs;
     const index = unit / pairs;
-    locate(t, cut, index, piece);
-    const at = to + <usize>(index * cut.pieceTiles) * VOXEL;
+    locate(t, args, index, piece);
+    const at = to + <usize>(index * args.pieceTiles) * VOXEL;
     const first = at + <usize>(PLACES * firstOf(pair)) * place;
     const second = at + <usize>(PLACES * secondOf(pair, depth)) * place;
     if (gradient) transformGradient(t, piece, depth, pair, 0, t.blocks, first, second, place, block, buffer);
@@ -1389,26 +1435,44 @@ export function winogradTiles(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: transformed tiles, y blocked, bias (whole blocks), blocks of x, cut, weight, O, I, adjoint. A unit is a pair of output blocks. Writes no halo. */
-export function winogradFew(args: usize, share: i32, shares: i32): void {
-  const input = address(args, 0);
-  const y = tensor(args, 1);
-  const bias = address(args, 2);
-  const inBlocks = word(args, 3);
-  const cut = changetype<Cut>(args + 16);
+@unmanaged
+class WinogradFewArguments extends Cut {
+  /** What `winogradTiles` wrote. */
+  tiles: Address;
+  /** Blocked. */
+  y: Tensor;
+  /** In whole blocks. */
+  bias: Address;
+  /** Of x. */
+  inBlocks: i32;
+  /** Of all threads. */
+  scratch: Address;
+  threadBytes: usize;
+  /** (O, I, 27), plain. */
+  weight: Address;
+  channelsO: i32;
+  channelsI: i32;
+  /** 0: out = O, in = I; 1: out = I, in = O and every tap mirrored. */
+  adjoint: i32;
+}
+/** A unit is a pair of output blocks. Writes no halo. */
+export function winogradFew(args: WinogradFewArguments, share: i32, shares: i32): void {
+  const input = args.tiles;
+  const y = args.y;
+  const bias = args.bias;
+  const inBlocks = args.inBlocks;
   const piece = changetype<Piece>(threadScratch + PIECE);
-  const weights = changetype<Weights>(threadScratch + WEIGHTS);
-  weightsAt(args, 11, weights);
+  const weights = weightsOf(args.weight, args.channelsO, args.channelsI, args.adjoint, threadScratch + WEIGHTS);
   writeNumbers();
   const buffer = threadScratch + BUFFER;
-  const depth = cut.depth;
+  const depth = args.depth;
   const places = PLACES * (depth + 2);
-  const tiles = (tilesOf(y, cut) + 3) & ~3;
+  const tiles = (tilesOf(y, args) + 3) & ~3;
   const block = <usize>(tiles * 32);
   const inputPlace = <usize>inBlocks * block + CACHE_LINE;
   const panelPlace = panelAt(0, 2, CHUNK) + CACHE_LINE;
   const resultPlace = 2 * block + CACHE_LINE;
-  const panels = cut.scratch + <usize>threadIndex * cut.scratchBytes;
+  const panels = args.scratch + <usize>threadIndex * args.threadBytes;
   const result = panels + <usize>places * panelPlace;
   const units = (y.blocks + 1) >> 1;
   const last = shareStart(units, share + 1, shares);
@@ -1429,35 +1493,48 @@ export function winogradFew(args: usize, share: i32, shares: i32): void {
     for (let pair = 0; pair < pairsOf(depth); pair++) {
       const left = result + <usize>(PLACES * firstOf(pair)) * resultPlace;
       const right = result + <usize>(PLACES * secondOf(pair, depth)) * resultPlace;
-      for (let index = 0; index < piecesOf(y, cut); index++) {
-        locate(y, cut, index, piece);
-        const at = <usize>(index * cut.pieceTiles) * VOXEL;
+      for (let index = 0; index < piecesOf(y, args); index++) {
+        locate(y, args, index, piece);
+        const at = <usize>(index * args.pieceTiles) * VOXEL;
         transformResult(y, piece, depth, pair, first, first + blocks, left + at, right + at, resultPlace, block, bias, buffer);
       }
     }
   }
 }
 
-/**
- * args: transformed tiles of x, of dy, blocks of x, of dy, cut, dweight, O, I, 0, tiles. A unit is a pair of output blocks and an input block.
- */
-export function winogradFewWeightGradient(args: usize, share: i32, shares: i32): void {
-  const input = address(args, 0);
-  const gradient = address(args, 1);
-  const inBlocks = word(args, 2);
-  const outBlocks = word(args, 3);
-  const cut = changetype<Cut>(args + 16);
-  const tiles = word(args, 15);
-  const weights = changetype<Weights>(threadScratch + WEIGHTS);
-  weightsAt(args, 11, weights);
+@unmanaged
+class WinogradFewWeightGradientArguments extends Cut {
+  /** Of x, from `winogradTiles`. */
+  input: Address;
+  /** Of dy, from `winogradTiles`. */
+  gradient: Address;
+  inBlocks: i32;
+  outBlocks: i32;
+  /** Of all threads. */
+  scratch: Address;
+  threadBytes: usize;
+  /** (O, I, 27), plain. */
+  dWeight: Address;
+  channelsO: i32;
+  channelsI: i32;
+  tiles: i32;
+}
+/** A unit is a pair of output blocks and an input block. */
+export function winogradFewWeightGradient(args: WinogradFewWeightGradientArguments, share: i32, shares: i32): void {
+  const input = args.input;
+  const gradient = args.gradient;
+  const inBlocks = args.inBlocks;
+  const outBlocks = args.outBlocks;
+  const tiles = args.tiles;
+  const weights = weightsOf(args.dWeight, args.channelsO, args.channelsI, 0, threadScratch + WEIGHTS);
   writeNumbers();
-  const depth = cut.depth;
+  const depth = args.depth;
   const places = PLACES * (depth + 2);
   const block = <usize>(((tiles + 3) & ~3) * 32);
   const inputPlace = <usize>inBlocks * block + CACHE_LINE;
   const gradientPlace = <usize>outBlocks * block + CACHE_LINE;
   const sumPlace = panelAt(0, 2, 1) + CACHE_LINE;
-  const sums = cut.scratch + <usize>threadIndex * cut.scratchBytes;
+  const sums = args.scratch + <usize>threadIndex * args.threadBytes;
   const units = ((outBlocks + 1) >> 1) * inBlocks;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
@@ -1474,9 +1551,16 @@ export function winogradFewWeightGradient(args: usize, share: i32, shares: i32):
   }
 }
 
-/** args: bias, the same with zeros up to a whole number of blocks, its channels, blocks. */
-export function padBias(args: usize, share: i32, shares: i32): void {
-  const to = address(args, 1);
-  memory.fill(to, 0, <usize>word(args, 3) * VOXEL);
-  memory.copy(to, address(args, 0), <usize>word(args, 2) << 2);
+@unmanaged
+class PadBiasArguments {
+  bias: OptionalAddress;
+  padded: Address;
+  channels: i32;
+  blocks: i32;
+}
+/** The bias with zeros up to a whole number of blocks. */
+export function padBias(args: PadBiasArguments, share: i32, shares: i32): void {
+  const to = args.padded;
+  memory.fill(to, 0, <usize>args.blocks * VOXEL);
+  memory.copy(to, args.bias, <usize>args.channels << 2);
 }

@@ -9,8 +9,9 @@ export interface TileCut {
   readonly pieceTiles: number;
   readonly rowPieces: number;
   readonly segmentPieces: number;
-  /** Parts of the output channels that are worked on apart. */
+  /** Parts of the output channels that are worked on apart, and blocks of a part: whole pairs. */
   readonly parts: number;
+  readonly partBlocks: number;
   /** Gradient of the weights: parts of the segments that are summed apart. */
   readonly slabs: number;
   /** Scratch of one thread. */
@@ -57,9 +58,6 @@ export function tilesPay(shape: Shape): boolean {
 /** Bytes of the transformed weights of one place; padded, so that the places don't fall into the same cache sets. */
 export const placeBytes = (inBlocks: number, outBlocks: number): number => inBlocks * outBlocks * 256 + CACHE_LINE_BYTES;
 
-/** Blocks of a part of the output channels: whole pairs. The same as in winograd.as.ts. */
-export const partBlocks = (outBlocks: number, parts: number): number => Math.ceil(outBlocks / (2 * parts)) * 2;
-
 /** How to cut a convolution of that size, or the gradient of its weights. */
 export function cutOf(shape: Shape, inBlocks: number, outBlocks: number, kind: 'result' | 'weights'): TileCut {
   const [n, , d, h, w] = shape as [number, number, number, number, number];
@@ -79,12 +77,12 @@ export function cutOf(shape: Shape, inBlocks: number, outBlocks: number, kind: '
     units = (depth / 2 + 1) * slabs;
   }
   const wanted = Math.min(pairs, Math.max(1, Math.ceil(UNITS_WANTED / units)));
-  const length = partBlocks(outBlocks, wanted);
-  const parts = Math.ceil(outBlocks / length);
+  const partBlocks = Math.ceil(outBlocks / (2 * wanted)) * 2;
+  const parts = Math.ceil(outBlocks / partBlocks);
   const blockBytes = Math.ceil((pieceTiles * segmentPieces) / 4) * 4 * VOXEL_BYTES;
   // results are made for two blocks at a time
-  const transformed = 2 * PLACES * ((inBlocks + (kind === 'result' ? 2 : length)) * blockBytes + 2 * CACHE_LINE_BYTES);
-  return { depth, pieceTiles, rowPieces, segmentPieces, parts, slabs, threadBytes: align(transformed) };
+  const transformed = 2 * PLACES * ((inBlocks + (kind === 'result' ? 2 : partBlocks)) * blockBytes + 2 * CACHE_LINE_BYTES);
+  return { depth, pieceTiles, rowPieces, segmentPieces, parts, partBlocks, slabs, threadBytes: align(transformed) };
 }
 
 /** Tiles up to which weights are transformed where they are used, instead of once for all segments: what comes of all places must fit into a cache. */
@@ -111,7 +109,7 @@ export function fewTiles(shape: Shape, outBlocks: number, kind: 'result' | 'weig
   const panels = placeBytes(kind === 'result' ? CHUNK : 1, 2);
   const threadBytes = align(places * (panels + (kind === 'result' ? 2 * tilesBytes + CACHE_LINE_BYTES : 0)));
   return {
-    cut: { depth, pieceTiles, rowPieces: 1, segmentPieces: 1, parts: 1, slabs: 1, threadBytes },
+    cut: { depth, pieceTiles, rowPieces: 1, segmentPieces: 1, parts: 1, partBlocks: outBlocks, slabs: 1, threadBytes },
     tiles,
     tileBytes: (blocks) => places * (blocks * tilesBytes + CACHE_LINE_BYTES),
   };

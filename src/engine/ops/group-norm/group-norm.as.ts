@@ -2,12 +2,17 @@
  * GroupNorm with LeakyReLU on the blocked layout. Sums over a plane run in double precision from the first addition on; planes are
  * added in order. Each backward value is a linear function of dz and x with constants per channel, so a pass is two loads and a store.
  */
-import { address, blockedRow, fma, number, planePitch, rowPitch, shareStart, Tensor, tensor, threadScratch, VOXEL, word, zeroHalo } from "../../backends/cpu/common.as";
+import { Address, blockedRow, fma, shareStart, Tensor, threadScratch, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
 
-/** args: x, partial sums [n][block][plane][2][8] as f64 (sum, sum of squares of each channel). */
-export function groupSums(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const partial = address(args, 1);
+@unmanaged
+class GroupSumsArguments {
+  x: Tensor;
+  /** [n][block][plane][2][8] as f64: sum and sum of squares of each channel. */
+  partial: Address;
+}
+export function groupSums(args: GroupSumsArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const partial = args.partial;
   const units = x.n * x.blocks * x.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
@@ -41,13 +46,23 @@ export function groupSums(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: x (for its shape), partial sums, statistics (N, G, 2), groups, eps. */
-export function groupStatistics(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const partial = address(args, 1);
-  const out = address(args, 2);
-  const groups = word(args, 3);
-  const eps = <f64>number(args, 4);
+@unmanaged
+class GroupStatisticsArguments {
+  /** For its shape. */
+  x: Tensor;
+  /** What `groupSums` wrote. */
+  partial: Address;
+  /** (N, G, 2). */
+  statistics: Address;
+  groups: i32;
+  eps: f32;
+}
+export function groupStatistics(args: GroupStatisticsArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const partial = args.partial;
+  const out = args.statistics;
+  const groups = args.groups;
+  const eps = <f64>args.eps;
   const channels = x.c / groups;
   const count = <f64>channels * <f64>x.d * <f64>x.h * <f64>x.w;
   const units = x.n * groups;
@@ -98,12 +113,21 @@ function leakyGradient(dy: v128, z: v128, slope: v128): v128 {
   return v128.bitselect(dy, f32x4.mul(dy, slope), f32x4.gt(z, f32x4.splat(0)));
 }
 
-/** args: x, statistics, gamma, beta, y, groups, slope. */
-export function groupNorm(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const y = tensor(args, 4);
-  const groups = word(args, 5);
-  const slope = f32x4.splat(number(args, 6));
+@unmanaged
+class GroupNormArguments {
+  x: Tensor;
+  statistics: Address;
+  gamma: Address;
+  beta: Address;
+  y: Tensor;
+  groups: i32;
+  slope: f32;
+}
+export function groupNorm(args: GroupNormArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const y = args.y;
+  const groups = args.groups;
+  const slope = f32x4.splat(args.slope);
   const constants = threadScratch;
   const units = x.n * x.blocks * x.d;
   const last = shareStart(units, share + 1, shares);
@@ -111,7 +135,7 @@ export function groupNorm(args: usize, share: i32, shares: i32): void {
     const z = unit % x.d;
     const block = (unit / x.d) % x.blocks;
     const n = unit / (x.d * x.blocks);
-    prepareChannels(x, address(args, 1), address(args, 2), address(args, 3), groups, n, block, constants);
+    prepareChannels(x, args.statistics, args.gamma, args.beta, groups, n, block, constants);
     const mean0 = v128.load(constants);
     const mean1 = v128.load(constants, 16);
     const scale0 = v128.load(constants, 32);
@@ -132,14 +156,25 @@ export function groupNorm(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: x, statistics, gamma, beta, dy, partial sums [n][block][plane][2][8] as f64, groups, slope: sum of dz, sum of dz h. */
-export function groupNormSums(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const statistics = address(args, 1);
-  const dy = tensor(args, 4);
-  const partial = address(args, 5);
-  const groups = word(args, 6);
-  const slope = f32x4.splat(number(args, 7));
+@unmanaged
+class GroupNormSumsArguments {
+  x: Tensor;
+  statistics: Address;
+  gamma: Address;
+  beta: Address;
+  dy: Tensor;
+  /** [n][block][plane][2][8] as f64: sum of dz, sum of dz h. */
+  partial: Address;
+  groups: i32;
+  slope: f32;
+}
+export function groupNormSums(args: GroupNormSumsArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const statistics = args.statistics;
+  const dy = args.dy;
+  const partial = args.partial;
+  const groups = args.groups;
+  const slope = f32x4.splat(args.slope);
   const channels = x.c / groups;
   const constants = threadScratch;
   const units = x.n * x.blocks * x.d;
@@ -148,7 +183,7 @@ export function groupNormSums(args: usize, share: i32, shares: i32): void {
     const z = unit % x.d;
     const block = (unit / x.d) % x.blocks;
     const n = unit / (x.d * x.blocks);
-    prepareChannels(x, statistics, address(args, 2), address(args, 3), groups, n, block, constants);
+    prepareChannels(x, statistics, args.gamma, args.beta, groups, n, block, constants);
     memory.fill(constants + 96, 0, 32);
     for (let i = 0; i < min(8, x.c - block * 8); i++) {
       const at = statistics + (<usize>(n * groups + (block * 8 + i) / channels) << 3);
@@ -191,11 +226,19 @@ export function groupNormSums(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/** args: x (for its shape), partial sums, sums (N, C, 2). */
-export function collectChannelSums(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const partial = address(args, 1);
-  const out = address(args, 2);
+@unmanaged
+class CollectChannelSumsArguments {
+  /** For its shape. */
+  x: Tensor;
+  /** What `groupNormSums` wrote. */
+  partial: Address;
+  /** (N, C, 2). */
+  sums: Address;
+}
+export function collectChannelSums(args: CollectChannelSumsArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const partial = args.partial;
+  const out = args.sums;
   const units = x.n * x.c;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
@@ -213,19 +256,29 @@ export function collectChannelSums(args: usize, share: i32, shares: i32): void {
   }
 }
 
-/**
- * args: x, statistics, gamma, beta, dy, sums (N, C, 2), dx, groups, slope.
- * dx = (r gamma) dz - (r^2 T / M) (x - mean) - r S / M, S and T the group's sums of gamma dz and gamma dz h.
- */
-export function groupNormInputGradient(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const statistics = address(args, 1);
-  const gamma = address(args, 2);
-  const dy = tensor(args, 4);
-  const sums = address(args, 5);
-  const dx = tensor(args, 6);
-  const groups = word(args, 7);
-  const slope = f32x4.splat(number(args, 8));
+@unmanaged
+class GroupNormInputGradientArguments {
+  x: Tensor;
+  statistics: Address;
+  gamma: Address;
+  beta: Address;
+  dy: Tensor;
+  /** What `collectChannelSums` wrote. */
+  sums: Address;
+  dx: Tensor;
+  groups: i32;
+  slope: f32;
+}
+/** dx = (r gamma) dz - (r^2 T / M) (x - mean) - r S / M, S and T the group's sums of gamma dz and gamma dz h. */
+export function groupNormInputGradient(args: GroupNormInputGradientArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const statistics = args.statistics;
+  const gamma = args.gamma;
+  const dy = args.dy;
+  const sums = args.sums;
+  const dx = args.dx;
+  const groups = args.groups;
+  const slope = f32x4.splat(args.slope);
   const channels = x.c / groups;
   const count = <f32>channels * <f32>x.d * <f32>x.h * <f32>x.w;
   const constants = threadScratch;
@@ -235,7 +288,7 @@ export function groupNormInputGradient(args: usize, share: i32, shares: i32): vo
     const z = unit % x.d;
     const block = (unit / x.d) % x.blocks;
     const n = unit / (x.d * x.blocks);
-    prepareChannels(x, statistics, gamma, address(args, 3), groups, n, block, constants);
+    prepareChannels(x, statistics, gamma, args.beta, groups, n, block, constants);
     memory.fill(constants + 96, 0, 64);
     for (let i = 0; i < min(8, x.c - block * 8); i++) {
       const group = (block * 8 + i) / channels;
@@ -283,13 +336,23 @@ export function groupNormInputGradient(args: usize, share: i32, shares: i32): vo
   }
 }
 
-/** args: sums (N, C, 2), out (C), N, C, pick. */
-export function sumPick(args: usize, share: i32, shares: i32): void {
-  const sums = address(args, 0);
-  const out = address(args, 1);
-  const batch = word(args, 2);
-  const channels = word(args, 3);
-  const pick = <usize>word(args, 4);
+@unmanaged
+class SumPickArguments {
+  /** (N, C, 2). */
+  sums: Address;
+  /** (C). */
+  out: Address;
+  batch: i32;
+  channels: i32;
+  /** 0 or 1. */
+  pick: i32;
+}
+export function sumPick(args: SumPickArguments, share: i32, shares: i32): void {
+  const sums = args.sums;
+  const out = args.out;
+  const batch = args.batch;
+  const channels = args.channels;
+  const pick = <usize>args.pick;
   for (let c = 0; c < channels; c++) {
     let sum: f32 = 0;
     for (let n = 0; n < batch; n++) sum += load<f32>(sums + (<usize>(n * channels + c) << 3) + (pick << 2));

@@ -4,7 +4,7 @@
  *
  * Along an axis of n voxels result j lies at j (n - 1) / (2n - 1): kept as whole numbers, so that weights have one rounding.
  */
-import { blockedRow, fma, plainRow, shareStart, Tensor, tensor, threadScratch, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
+import { blockedRow, fma, plainRow, shareStart, Tensor, threadScratch, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
 
 /** Thread scratch: a table of (address, weight), 4 rows forward and at most 25 backward, and the line. */
 const LINE: usize = 256;
@@ -49,10 +49,15 @@ function below(j: i32, n: i32): i32 {
   return (j * (n - 1)) / (2 * n - 1);
 }
 
-/** args: x, y, both blocked or both plain. */
-export function upsample(args: usize, share: i32, shares: i32): void {
-  const x = tensor(args, 0);
-  const y = tensor(args, 1);
+@unmanaged
+class UpsampleArguments {
+  x: Tensor;
+  y: Tensor;
+}
+/** Both blocked or both plain. */
+export function upsample(args: UpsampleArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const y = args.y;
   const groups = y.blocks ? y.blocks : y.c;
   const table = threadScratch;
   const line = threadScratch + LINE;
@@ -129,10 +134,15 @@ function readWeight(j: i32, i: i32, n: i32): f32 {
   return j < 2 * n ? <f32>(divider - abs(j * (n - 1) - i * divider)) / <f32>divider : 0;
 }
 
-/** args: dy, dx, both blocked or both plain. */
-export function upsampleGradient(args: usize, share: i32, shares: i32): void {
-  const dy = tensor(args, 0);
-  const dx = tensor(args, 1);
+@unmanaged
+class UpsampleGradientArguments {
+  dy: Tensor;
+  dx: Tensor;
+}
+/** Both blocked or both plain. */
+export function upsampleGradient(args: UpsampleGradientArguments, share: i32, shares: i32): void {
+  const dy = args.dy;
+  const dx = args.dx;
   const groups = dx.blocks ? dx.blocks : dx.c;
   const table = threadScratch;
   const line = threadScratch + LINE;

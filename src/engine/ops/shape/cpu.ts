@@ -18,7 +18,11 @@ export function copyBox(source: CpuTensor, from: Shape, target: CpuTensor, to: S
   const blocks = (tensor: CpuTensor, start: number): boolean =>
     endsWith(tensor, start) || (start % BLOCK === 0 && channels % BLOCK === 0);
   const whole = source.blocked && target.blocked && blocks(source, from[1]) && blocks(target, to[1]);
-  emitter.emit('copyBox', source, target, ...fiveAxes(size, 1), ...fiveAxes(from, 0), ...fiveAxes(to, 0), whole ? 1 : 0);
+  const [n, c, d, h, w] = fiveAxes(size, 1);
+  const [fromN, fromC, fromD, fromH, fromW] = fiveAxes(from, 0);
+  const [toN, toC, toD, toH, toW] = fiveAxes(to, 0);
+  const box = { n, c, d, h, w, fromN, fromC, fromD, fromH, fromW, toN, toC, toD, toH, toW };
+  emitter.emit('copyBox', { from: source, to: target, ...box, whole: whole ? 1 : 0 });
 }
 
 const zeros = (shape: Shape): number[] => shape.map(() => 0);
@@ -26,7 +30,7 @@ const zeros = (shape: Shape): number[] => shape.map(() => 0);
 export const pad: CpuKernel<Margins> = {
   blocked: ([x], shape) => x.blocked && blockedByChannels([], shape),
   lower: ({ inputs: [x], out, attributes: { before } }, emitter) => {
-    emitter.emit('zero', out);
+    emitter.emit('zero', { tensor: out });
     copyBox(x, zeros(before), out, before, x.shape, emitter);
   },
 };
@@ -34,6 +38,6 @@ export const pad: CpuKernel<Margins> = {
 export const crop: CpuKernel<Margins> = {
   lower: ({ inputs: [x], out, attributes: { before } }, emitter) => {
     copyBox(x, before, out, zeros(before), out.shape, emitter);
-    if (out.blocked) emitter.emit('clearPadding', out);
+    if (out.blocked) emitter.emit('clearPadding', { tensor: out });
   },
 };
