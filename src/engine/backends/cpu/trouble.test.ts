@@ -55,7 +55,7 @@ describe('a thread of the CPU backend', () => {
     const session = await cpuBackend(hostWith({ started }), 3).open(program());
     await expect(run(session)).resolves.toBeDefined();
     await started[1]!.stop();
-    await expect(run(session)).rejects.toThrow(/cannot go on: thread 3 ended \(it was ended, code 1\)/);
+    await expect(run(session)).rejects.toThrow(/cannot go on: thread 3 ended \(exited with code 1\)/);
     await session.close();
   });
 
@@ -74,7 +74,7 @@ describe('a thread of the CPU backend', () => {
     await expect(cpuBackend(failing, 4).open(program())).rejects.toThrow(
       'the system does not give 4 threads (no more threads); use fewer (`threads`)',
     );
-    expect(started.map((thread) => thread.failure())).toEqual(['it was ended, code 1', 'it was ended, code 1']);
+    expect(started.map((thread) => thread.failure())).toEqual(['exited with code 1', 'exited with code 1']);
   });
 
   it('whose module is damaged does not start', async () => {
