@@ -8,7 +8,7 @@
 import { Graph, inputOp, isOp, type Node, stateOp } from './graph.ts';
 
 /** A result that was used so few nodes ago is used once more instead of computed again. */
-const STILL_THERE = 12;
+const REUSE_WINDOW = 12;
 
 /**
  * The same graph with cheap results computed again. `forwardNodes` is how many nodes it had before `differentiate`. Results and effects are the same bit for
@@ -28,7 +28,7 @@ export function recomputeCheap(graph: Graph, forwardNodes: number): Graph {
   const resolve = (node: Node, backward: boolean): Node => {
     const known = copies.get(node);
     const cheap = backward && node.op.recompute === true && node.id < forwardNodes;
-    if (known && (!cheap || result.nodes.length - known.usedAt <= STILL_THERE)) {
+    if (known && (!cheap || result.nodes.length - known.usedAt <= REUSE_WINDOW)) {
       known.usedAt = result.nodes.length;
       return known.node;
     }

@@ -44,7 +44,7 @@ export const FAULT_ADDRESS = CONTROL_ADDRESS + 1024;
 export const TIMED_ADDRESS = CONTROL_ADDRESS + 384;
 export const WAITED_ADDRESS = CONTROL_ADDRESS + 2048;
 /** Inner buffers of one thread, at least: those whose size is fixed (a convolution's 27 x 64 sums) fit. What grows is asked for (`threadScratch`). */
-const LEAST_THREAD_SCRATCH_BYTES = 65536;
+const MIN_THREAD_SCRATCH_BYTES = 65536;
 /** Kernels stand in the table from here on: the module's own entries come first. */
 export const TABLE_BASE = 64;
 
@@ -231,7 +231,7 @@ function lower(
   const words: number[] = [];
   const calls: Call[] = [];
   const scratchBytes = new Map<Node, number>();
-  let threadScratchBytes = LEAST_THREAD_SCRATCH_BYTES;
+  let threadScratchBytes = MIN_THREAD_SCRATCH_BYTES;
   const here = (): number => imageAddress + 4 * words.length;
 
   const describe = (form: TensorForm, data: number, batchStrideBytes: number): CpuTensor => {
@@ -336,10 +336,7 @@ export function planProgram(program: Program, threads: number) {
     );
     return { name, graph, placed, dry };
   });
-  const threadScratchBytes = dryRuns.reduce(
-    (most, { dry }) => Math.max(most, dry.threadScratchBytes),
-    LEAST_THREAD_SCRATCH_BYTES,
-  );
+  const threadScratchBytes = dryRuns.reduce((most, { dry }) => Math.max(most, dry.threadScratchBytes), MIN_THREAD_SCRATCH_BYTES);
 
   let at = CONTROL_ADDRESS + CONTROL_BYTES;
   const scratchAddress = at;

@@ -17,7 +17,7 @@ import {
   type Dispatch,
   elementBytes,
   extentBytes,
-  MOST_FLOPS,
+  MAX_FLOPS,
   moduleOf,
   uniformWords,
   type WebGpuTensor,
@@ -100,7 +100,7 @@ function* submissions(commands: readonly Command[]): Generator<readonly Command[
   let from = 0;
   let cost = 0;
   for (const [i, command] of commands.entries()) {
-    if (i > from && (i - from === DISPATCHES_A_SUBMISSION || cost + command.cost > MOST_FLOPS)) {
+    if (i > from && (i - from === DISPATCHES_A_SUBMISSION || cost + command.cost > MAX_FLOPS)) {
       yield commands.slice(from, i);
       [from, cost] = [i, 0];
     }

@@ -16,7 +16,7 @@ import {
 } from '../../graph.ts';
 import { viewOp } from '../../ops/shape/shape.ts';
 import { type MemoryPlan, planMemory, storageRoot } from '../../plan.ts';
-import { halvedNodes } from './half.ts';
+import { halfPrecisionNodes } from './half.ts';
 import { bytesOf, type Dispatch, type WebGpuKernel, type WebGpuTensor } from './kernel.ts';
 import { WEBGPU_KERNELS } from './kernels.ts';
 import { partsOf } from './parts.ts';
@@ -54,7 +54,7 @@ export interface CompiledProgram {
 }
 
 function compileGraph(graph: Graph, { pageBytes, half }: CompileOptions, constants: Constants): CompiledGraph {
-  const halved = half ? halvedNodes(graph) : new Set<Node>();
+  const halved = half ? halfPrecisionNodes(graph) : new Set<Node>();
   const parts = partsOf(graph, (node) => halved.has(node));
   const rootOf = (node: Node): Node => {
     const whole = parts.get(node)?.whole;

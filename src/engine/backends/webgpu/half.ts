@@ -32,7 +32,7 @@ const KEEP_SINGLE: ReadonlySet<string> = new Set<OperationName>([
 const FEATURE_CHANNELS = 8;
 
 /** The nodes of a graph whose results are stored in half precision. Sums, losses, weights and their gradients, and outputs never are. */
-export function halvedNodes(graph: Graph): ReadonlySet<Node> {
+export function halfPrecisionNodes(graph: Graph): ReadonlySet<Node> {
   const single = new Set(graph.outputs.values());
   for (const { op, inputs } of graph.nodes) if (KEEP_SINGLE.has(op.name)) for (const each of inputs) single.add(each);
   return new Set(

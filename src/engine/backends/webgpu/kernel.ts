@@ -64,7 +64,7 @@ export const bytesMoved = ({ tensors }: Dispatch): number =>
  * The most arithmetic of one dispatch and of one submission: half a second on a GPU that sustains 0.4 TFLOPS. Drivers take a program whose
  * submission lasts for some seconds for hung.
  */
-export const MOST_FLOPS = 2e11;
+export const MAX_FLOPS = 2e11;
 /** Operations for which there is time while a byte is moved: half a second is 25 GB at 50 GB/s. */
 const FLOPS_A_BYTE = 8;
 
@@ -73,7 +73,7 @@ export const costOf = (dispatch: Dispatch): number => Math.max(dispatch.flops ??
 
 /** `count` workgroups along one axis in ranges [first, how many], none of more arithmetic than a dispatch may have. */
 export function rangesOf(count: number, flops: number): [number, number][] {
-  const each = Math.max(1, Math.floor((count * MOST_FLOPS) / Math.max(flops, 1)));
+  const each = Math.max(1, Math.floor((count * MAX_FLOPS) / Math.max(flops, 1)));
   return Array.from({ length: Math.ceil(count / each) }, (_, i) => [i * each, Math.min(each, count - i * each)]);
 }
 

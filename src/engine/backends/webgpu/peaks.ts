@@ -5,7 +5,7 @@ import type { WebGpuHost } from './backend.ts';
 const CHAINS = 8;
 const ITERATIONS = 256;
 const THREADS = 256;
-const MOST_WORKGROUPS = 65_535;
+const MAX_WORKGROUPS = 65_535;
 /** A measurement shorter than this would time the submission. */
 const ENOUGH_SECONDS = 0.05;
 
@@ -53,8 +53,8 @@ export async function peakMultiplyAdds({ device }: WebGpuHost): Promise<number> 
   try {
     let workgroups = 64;
     let seconds = await run(workgroups);
-    while (seconds < ENOUGH_SECONDS && workgroups < MOST_WORKGROUPS) {
-      workgroups = Math.min(MOST_WORKGROUPS, 2 * workgroups);
+    while (seconds < ENOUGH_SECONDS && workgroups < MAX_WORKGROUPS) {
+      workgroups = Math.min(MAX_WORKGROUPS, 2 * workgroups);
       seconds = await run(workgroups);
     }
     for (let i = 0; i < 2; i++) seconds = Math.min(seconds, await run(workgroups));

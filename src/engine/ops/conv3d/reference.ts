@@ -134,11 +134,11 @@ export const conv3dInputGradient: ReferenceKernel<undefined> = ({
   shape,
 }) => {
   const taps = kernel ** 3;
-  const turned = weight.map((_, at) => {
+  const adjoint = weight.map((_, at) => {
     const [i, o] = [Math.floor(at / (channelsOut * taps)), Math.floor(at / taps) % channelsOut];
     return weight[(o * channelsIn + i) * taps + taps - 1 - (at % taps)];
   });
-  convolve(dOut, dOutShape, turned, kernel, out, shape);
+  convolve(dOut, dOutShape, adjoint, kernel, out, shape);
 };
 
 export const conv3dWeightGradient: ReferenceKernel<{ readonly kernel: number }> = ({

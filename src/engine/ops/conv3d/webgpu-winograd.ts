@@ -6,7 +6,7 @@
  *
  * A plane is one of the 4 x 4 places of a transformed tile. A thread owns a plane and keeps 64 (forward) or 48 (weights' gradient) sums in
  * registers, a small matrix product: for each 16 numbers that it loads, 64 multiply-adds.
- *   forward: y = A^T [ sum over i, z of (G w G^T) o (B^T x B) ] A; the gradient by the input is the same with turned weights
+ *   forward: y = A^T [ sum over i, z of (G w G^T) o (B^T x B) ] A; the gradient by the input is the same with adjoint weights
  *   weights: dw = G^T [ sum over tiles of (A dy A^T) o (B^T x B) ] G
  * (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016, section 4)
  */
@@ -43,7 +43,7 @@ const enoughChannels = (kernel: number, inputs: number, outputs: number): boolea
   kernel === 3 && inputs >= 4 && outputs >= ENOUGH_CHANNELS;
 
 /** Whether `convolveWinograd` does less than a direct sum: enough channels and voxels to fill its tiles. */
-export const winogradPays = ({ x, weight, out }: Convolution): boolean =>
+export const shouldUseWinograd = ({ x, weight, out }: Convolution): boolean =>
   enoughChannels(weight.shape[2]!, x.shape[1]!, out.shape[1]!) &&
   filled(out.shape, [SLICES, 2 * TILES_Y, 2 * TILES_X]) >= ENOUGH_FILLED;
 
@@ -52,10 +52,10 @@ export const weightGradientWinogradPays = (x: WebGpuTensor, dOut: WebGpuTensor, 
   enoughChannels(kernel, x.shape[1]!, dOut.shape[1]!) &&
   (filled(x.shape, [1, 2, 2 * TILES_X]) * x.shape[2]!) / (x.shape[2]! + 1) >= ENOUGH_FILLED;
 
-/** Weights (O, I, 3, 3, 3) as G w G^T: (I, 3 along z, 16 planes, O padded); turned, with O and I exchanged, for the input's gradient. */
-function transformWeights(emitter: WebGpuEmitter, weight: WebGpuTensor, turned: boolean, padded: number): WebGpuTensor {
+/** Weights (O, I, 3, 3, 3) as G w G^T: (I, 3 along z, 16 planes, O padded); adjoint, with O and I exchanged, for the input's gradient. */
+function transformWeights(emitter: WebGpuEmitter, weight: WebGpuTensor, adjoint: boolean, padded: number): WebGpuTensor {
   const [o, i] = weight.shape as Volume;
-  const [from, to] = turned ? [o, i] : [i, o];
+  const [from, to] = adjoint ? [o, i] : [i, o];
   const transformed = emitter.scratch([from, 3, PLANES, padded]);
   flat(emitter, from * 3 * padded, {
     name: 'transform weights',
@@ -69,7 +69,7 @@ function transformWeights(emitter: WebGpuEmitter, weight: WebGpuTensor, turned: 
   if (channel < u.results) {
     for (var k = 0u; k < 9u; k++) {
       rows[k / 3u][k % 3u] = ${
-        turned
+        adjoint
           ? 'weight((other * u.results + channel) * 27u + 26u - 9u * z - k)'
           : 'weight((channel * u.sources + other) * 27u + 9u * z + k)'
       };
@@ -109,7 +109,7 @@ const sum = (k: number, half: number): string => `sums${k}_${half}`;
 /** Channels of a thread that go out together: all planes of all tiles of two channels a thread fill the workgroup's memory. */
 const OUT = 2;
 
-/** What a kernel of the forward kind computes: the convolution of x, or, turned, its gradient by the input. */
+/** What a kernel of the forward kind computes: the convolution of x, or, adjoint, its gradient by the input. */
 export interface Convolution {
   /** Of the dispatch. */
   readonly name: string;
@@ -117,15 +117,15 @@ export interface Convolution {
   readonly weight: WebGpuTensor;
   readonly bias?: WebGpuTensor | undefined;
   readonly out: WebGpuTensor;
-  readonly turned: boolean;
+  readonly adjoint: boolean;
 }
 
-export function convolveWinograd(emitter: WebGpuEmitter, { name, x, weight, bias, out, turned }: Convolution): void {
+export function convolveWinograd(emitter: WebGpuEmitter, { name, x, weight, bias, out, adjoint }: Convolution): void {
   const [batch, channels, d, h, w] = out.shape as Volume;
   const inputs = x.shape[1]!;
   const blocks = Math.ceil(channels / CHANNELS);
   const padded = blocks * CHANNELS;
-  const transformed = transformWeights(emitter, weight, turned, padded);
+  const transformed = transformWeights(emitter, weight, adjoint, padded);
   const [countX, countY, countZ] = [Math.ceil(w / (2 * TILES_X)), Math.ceil(h / (2 * TILES_Y)), Math.ceil(d / SLICES)];
   const patches = STAGED_SLICES * TILES;
   const flops = (2 * 27 * inputs * out.elements) / SAVED;
@@ -212,10 +212,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   ${writes.join('\n  ')}
   workgroupBarrier();
   let from${round} = ((tileY * ${TILES_X}u + tileX) * ${OUT}u + outChannel) * ${PLANES * 16}u + ((outSlice * 4u + outEight + 4u * tileX) & 15u);
-  wayOut(n, firstChannel + outEight * 8u + ${round * OUT}u + outChannel, z, y, xx, ${times(4, row).join(', ')});`;
+  outputTransform(n, firstChannel + outEight * 8u + ${round * OUT}u + outChannel, z, y, xx, ${times(4, row).join(', ')});`;
   }).join('\n')}
 }
-fn wayOut(n: u32, channel: u32, z: u32, y: u32, xx: u32, row0: vec4f, row1: vec4f, row2: vec4f, row3: vec4f) {
+fn outputTransform(n: u32, channel: u32, z: u32, y: u32, xx: u32, row0: vec4f, row1: vec4f, row2: vec4f, row3: vec4f) {
   if (channel >= u.channels || z >= u.d || xx >= u.w) { return; }
   let rows = array<vec4f, 2>(row0 + row1 + row2, row1 - row2 - row3);
   for (var k = 0u; k < 2u; k++) {
@@ -234,7 +234,7 @@ fn wayOut(n: u32, channel: u32, z: u32, y: u32, xx: u32, row0: vec4f, row1: vec4
 const INPUTS = 8;
 /** Workgroups that keep a large GPU busy, and the most memory that their sums may take. */
 const ENOUGH_WORKGROUPS = 1024;
-const MOST_PARTIAL_BYTES = 64 * 2 ** 20;
+const MAX_PARTIAL_BYTES = 64 * 2 ** 20;
 /** Strides of the staged tiles, odd or padded for the banks: x in a ring of three slices (slot, tile, plane, channel), dy (tile, plane, channel). */
 const X_PLANE = INPUTS + 1;
 const X_TILE = PLANES * X_PLANE;
@@ -255,7 +255,7 @@ export function weightGradientWinograd(emitter: WebGpuEmitter, x: WebGpuTensor, 
   const sums = PLANES * 3 * outputs * inputs;
   const sharers = Math.max(
     1,
-    Math.min(columns, Math.ceil(ENOUGH_WORKGROUPS / (blocksIn * blocksOut)), Math.floor(MOST_PARTIAL_BYTES / (4 * sums))),
+    Math.min(columns, Math.ceil(ENOUGH_WORKGROUPS / (blocksIn * blocksOut)), Math.floor(MAX_PARTIAL_BYTES / (4 * sums))),
   );
   const partial = emitter.scratch([sharers, sums]);
   const flops = (2 * 27 * inputs * dOut.elements) / SAVED;

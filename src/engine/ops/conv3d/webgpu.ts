@@ -1,7 +1,7 @@
 /**
  * Convolution in WGSL: implicit matrix products, tiled in registers.
  *
- * Forward (and the gradient by the input, which is the same with turned weights): a workgroup stages, two input channels at a time, a box of
+ * Forward (and the gradient by the input, which is the same with adjoint weights (taps reversed)): a workgroup stages, two input channels at a time, a box of
  * voxels with its halo and the weights of 8 or 32 output channels; each thread keeps 8 output channels of 4 neighbours along x in
  * registers, so that one staged row of 6 voxels serves 3 taps and 4 results. Weights are first packed as (input channel, tap, output
  * channel), so that vectors run over output channels.
@@ -13,9 +13,9 @@ import { flat, rangesOf, type WebGpuEmitter, type WebGpuKernel, type WebGpuTenso
 import {
   type Convolution,
   convolveWinograd,
+  shouldUseWinograd,
   weightGradientWinograd,
   weightGradientWinogradPays,
-  winogradPays,
 } from './webgpu-winograd.ts';
 
 type Volume = readonly [number, number, number, number, number];
@@ -38,11 +38,11 @@ function boxOf(threads: number, d: number, h: number, w: number): { runs: number
   return { runs, tall, deep };
 }
 
-/** Weights (O, I, K, K, K) as (I, taps, O padded): for the input's gradient with O and I exchanged and the taps turned round. */
-function packWeights(emitter: WebGpuEmitter, weight: WebGpuTensor, turned: boolean, padded: number): WebGpuTensor {
+/** Weights (O, I, K, K, K) as (I, taps, O padded): for the input's gradient with O and I exchanged and the taps reversed. */
+function packWeights(emitter: WebGpuEmitter, weight: WebGpuTensor, adjoint: boolean, padded: number): WebGpuTensor {
   const [o, i, kernel] = weight.shape as Volume;
   const taps = kernel ** 3;
-  const [from, to] = turned ? [o, i] : [i, o];
+  const [from, to] = adjoint ? [o, i] : [i, o];
   const packed = emitter.scratch([from, taps, padded]);
   flat(emitter, packed.elements, {
     name: 'pack weights',
@@ -54,7 +54,7 @@ function packWeights(emitter: WebGpuEmitter, weight: WebGpuTensor, turned: boole
   let other = i / (u.padded * u.taps);
   var value = 0.0;
   if (channel < u.results) { value = ${
-    turned
+    adjoint
       ? 'weight((other * u.results + channel) * u.taps + u.taps - 1u - tap)'
       : 'weight((channel * u.sources + other) * u.taps + tap)'
   }; }
@@ -63,7 +63,7 @@ function packWeights(emitter: WebGpuEmitter, weight: WebGpuTensor, turned: boole
   return packed;
 }
 
-function convolveDirectly(emitter: WebGpuEmitter, { name, x, weight, bias, out, turned }: Convolution): void {
+function convolveDirectly(emitter: WebGpuEmitter, { name, x, weight, bias, out, adjoint }: Convolution): void {
   const kernel = weight.shape[2]!;
   const half = (kernel - 1) / 2;
   const [batch, channels, d, h, w] = out.shape as Volume;
@@ -72,7 +72,7 @@ function convolveDirectly(emitter: WebGpuEmitter, { name, x, weight, bias, out, 
   const groups = channels > 2 * KEPT ? 4 : channels > KEPT ? 2 : 1;
   const tileChannels = groups * KEPT;
   const tiles = Math.ceil(channels / tileChannels);
-  const packed = packWeights(emitter, weight, turned, tiles * tileChannels);
+  const packed = packWeights(emitter, weight, adjoint, tiles * tileChannels);
   const { runs, tall, deep } = boxOf(groups === 1 ? THREADS / 2 : THREADS / groups, d, h, w);
   const places = runs * tall * deep;
   const threads = places * groups;
@@ -159,13 +159,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 }
 
 const convolve = (emitter: WebGpuEmitter, convolution: Convolution): void =>
-  (winogradPays(convolution) ? convolveWinograd : convolveDirectly)(emitter, convolution);
+  (shouldUseWinograd(convolution) ? convolveWinograd : convolveDirectly)(emitter, convolution);
 
 export const conv3d: WebGpuKernel<undefined> = ({ inputs: [x, weight, bias], out }, emitter) =>
-  convolve(emitter, { name: 'conv3d', x: x!, weight: weight!, bias, out, turned: false });
+  convolve(emitter, { name: 'conv3d', x: x!, weight: weight!, bias, out, adjoint: false });
 
 export const conv3dInputGradient: WebGpuKernel<undefined> = ({ inputs: [dOut, weight], out }, emitter) =>
-  convolve(emitter, { name: 'conv3dInputGradient', x: dOut!, weight: weight!, out, turned: true });
+  convolve(emitter, { name: 'conv3dInputGradient', x: dOut!, weight: weight!, out, adjoint: true });
 
 /** Output channels of a workgroup of the weights' gradient, four a thread. */
 const OUTPUTS = 16;
@@ -173,7 +173,7 @@ const OUTPUTS = 16;
 const BOX = 64;
 /** Workgroups that keep a large GPU busy, and the most memory that their sums may take. */
 const ENOUGH_WORKGROUPS = 1024;
-const MOST_PARTIAL_BYTES = 64 * 2 ** 20;
+const MAX_PARTIAL_BYTES = 64 * 2 ** 20;
 
 function weightGradientDirectly(emitter: WebGpuEmitter, x: WebGpuTensor, dOut: WebGpuTensor, out: WebGpuTensor): void {
   const [batch, inputs, d, h, w] = x.shape as Volume;
@@ -193,7 +193,7 @@ function weightGradientDirectly(emitter: WebGpuEmitter, x: WebGpuTensor, dOut: W
   const [tilesIn, tilesOut] = [Math.ceil(inputs / tileInputs), Math.ceil(outputs / OUTPUTS)];
   const sharers = Math.max(
     1,
-    Math.min(boxes, Math.ceil(ENOUGH_WORKGROUPS / (tilesIn * tilesOut)), Math.floor(MOST_PARTIAL_BYTES / (4 * out.elements))),
+    Math.min(boxes, Math.ceil(ENOUGH_WORKGROUPS / (tilesIn * tilesOut)), Math.floor(MAX_PARTIAL_BYTES / (4 * out.elements))),
   );
   const partial = emitter.scratch([sharers, out.elements]);
   const flops = 2 * kernel ** 3 * inputs * dOut.elements;
@@ -206,7 +206,7 @@ function weightGradientDirectly(emitter: WebGpuEmitter, x: WebGpuTensor, dOut: W
       flops: (flops * tiles) / (tilesIn * tilesOut),
       code: `
 var<workgroup> voxels: array<f32, ${tileInputs * stagedVoxels}>;
-var<workgroup> slopes: array<vec4f, ${(BOX * OUTPUTS) / 4}>;
+var<workgroup> dOutTile: array<vec4f, ${(BOX * OUTPUTS) / 4}>;
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let tile = u.firstTile + group.y;
@@ -244,15 +244,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           if (channel < u.outputs) { value[c] = dOut((((n * u.outputs + channel) * u.d + z) * u.h + y) * u.w + xx); }
         }
       }
-      slopes[k] = value;
+      dOutTile[k] = value;
     }
     workgroupBarrier();
     for (var run = 0u; run < ${BOX / RUN}u; run++) {
       let own = vec3u(run * ${RUN}u % ${wide}u, run * ${RUN}u / ${wide}u % ${tall}u, run * ${RUN}u / ${wide * tall}u);
       let at = input * ${stagedVoxels}u + ((own.z + row / ${kernel}u) * ${staged.y}u + own.y + row % ${kernel}u) * ${staged.x}u + own.x;
       for (var k = 0u; k < ${RUN}u; k++) {
-        let slope = slopes[vector * ${BOX}u + run * ${RUN}u + k];
-        for (var tap = 0u; tap < ${kernel}u; tap++) { sums[tap] = fma(slope, vec4f(voxels[at + k + tap]), sums[tap]); }
+        let gradient = dOutTile[vector * ${BOX}u + run * ${RUN}u + k];
+        for (var tap = 0u; tap < ${kernel}u; tap++) { sums[tap] = fma(gradient, vec4f(voxels[at + k + tap]), sums[tap]); }
       }
     }
   }

@@ -102,7 +102,7 @@ export const nccGradient: WebGpuKernel<NccAttributes> = (
   // u, u mean(b), v, v mean(a) of each window: the first four fields of the memory that is free again
   const fields: WebGpuTensor = { ...spare, shape: [4, batch, ...size], elements: 4 * a!.elements };
   flat(emitter, a!.elements, {
-    name: 'ncc slopes',
+    name: 'ncc window gradients',
     tensors: { sums_: sums, ...(mask ? { mask } : {}), fields },
     uints: { voxels: a!.elements },
     floats: numbers(window),
