@@ -238,9 +238,9 @@ function pairsSection(details: EvaluationDetails | undefined, shown: readonly Sh
       return [`${measure.title.toLowerCase()} ${values}${measure.unit === 'mm' ? '\u202fmm' : ''}`];
     });
     return html`<figure class="pair">
-<h3>${pair.moving} onto ${pair.fixed}${why && html` <span class="unit">(${why})</span>`}</h3>
+<h3>${pair.moving} to ${pair.fixed}${why && html` <span class="unit">(${why})</span>`}</h3>
 <div class="scroll"><div class="panels">${panels.map((panel) => html`<span>${PANEL_TITLES[panel] ?? panel}</span>`)}</div>
-<div class="strip"><img src="${picture.uri}" width="${picture.width}" height="${picture.height}" alt="Axial, coronal and sagittal slices of ${pair.moving} matched to ${pair.fixed}: ${panels.map((panel) => PANEL_TITLES[panel] ?? panel).join(', ')}"></div></div>
+<div class="strip"><img src="${picture.uri}" width="${picture.width}" height="${picture.height}" alt="Axial, coronal and sagittal slices of ${pair.moving} registered to ${pair.fixed}: ${panels.map((panel) => PANEL_TITLES[panel] ?? panel).join(', ')}"></div></div>
 <figcaption>${said.join('; ')}</figcaption>
 </figure>`;
   });

@@ -68,7 +68,7 @@ describe('the report', () => {
     expect(text).toMatch(/mitral valve 7\.00 6\.07 4\.20 −40 %/);
     expect(text).toMatch(/apex 11\.40 11\.59 11\.97 \+5\.0 %/);
     expect(text).toMatch(/label 420 0\.360 0\.408 0\.504 \+40 %/);
-    expect(text).toContain('heart_002 onto heart_012');
+    expect(text).toContain('heart_002 to heart_012');
     // Pair 0: 6 + 2.2 i, of which one landmark is 5 % worse and the others 40 % better.
     expect(text).toContain('landmark error 11.50 → 7.68 mm');
     expect(text).toContain('pretrain cohort --out');
