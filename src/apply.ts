@@ -3,6 +3,8 @@
  *
  * Runs anywhere: Node, browsers, workers. Nothing here imports Node or the DOM. A model is made of the contents of its two files
  * (`networkOfFiles`) and a backend of `gvsl/engine`; in Node, `load` of `gvsl` reads a folder, and takes files as images too.
+ *
+ * @module gvsl/apply
  */
 
 export type { ClassifyResult } from './apply/classification.ts';

@@ -5,6 +5,8 @@
  * the compiled kernels (`gvsl/wasm/kernels-portable.wasm`, or `-relaxed.wasm` where `understandsRelaxedSimd()`) and how a thread is started;
  * `webGpuBackend` takes a GPU device (`openDevice`). In Node, `createBackend` of `gvsl` does all that. With more than one thread the CPU backend
  * waits (`Atomics.wait`), which a page's own thread may not: call it in a worker there.
+ *
+ * @module gvsl/engine
  */
 
 export { type RandomStream, randomStream } from './common/random.ts';

@@ -5,6 +5,8 @@
  * them have). Files and folders of every format, DICOM series among them, are read and written by `gvsl` in Node.
  *
  * Positions are in millimetres in ITK's and DICOM's frame, LPS; voxels lie x fastest.
+ *
+ * @module gvsl/images
  */
 
 export { MisfitError, type PreparedImage, prepareImage } from './cohort/prepare-image.ts';

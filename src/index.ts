@@ -6,6 +6,8 @@
  * Errors: `UsageError` for arguments that cannot be meant (named in back-quotes in its message), `RunError` for inputs that cannot be used, of
  * which `MachineError` is the machine's trouble (disk full, no permission). Calls that take a `signal` stop where they can go on from or leave
  * nothing half written; those that take `progress` tell a function how far they are.
+ *
+ * @module gvsl
  */
 
 export type { ClassifyResult } from './apply/classification.ts';

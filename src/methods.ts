@@ -3,6 +3,8 @@
  *
  * Runs anywhere: Node, browsers, workers. Nothing here imports Node or the DOM. A method is trained by `pretrain` of `gvsl` in Node
  * (`PretrainingMethod` says what it must offer).
+ *
+ * @module gvsl/methods
  */
 
 export type { Cohort, Landmark, Subject } from './cohort/cohort.ts';
@@ -85,10 +87,11 @@ export type {
 } from './methods/method.ts';
 export { METHODS, type NamedMethod } from './methods/registry.ts';
 export * as schemaParts from './methods/schema-parts.ts';
+export { type PretrainingConfiguration, pretrainingSchema, toPatchSize } from './methods/schema-parts.ts';
 export { ALL_HEADS, type Architecture, type Heads, NO_HEADS, PAPER_WIDTHS, scaledArchitecture } from './model/architecture.ts';
 export { classificationHead, type Matching, matchingHead, restorationHead, segmentationHead } from './model/heads.ts';
-export { gradientsOf } from './model/loss-scaling.ts';
 export { parameterTable } from './model/parameters.ts';
 export { featuresProgram, predictionProgram, type TransferOptions, transferProgram } from './model/task-programs.ts';
+export { type GradientOptions, gradientGraph, trainingProgramOf, type WeightedLoss } from './model/training-program.ts';
 export { encoder, type Features, unet } from './model/unet.ts';
 export { learningRateOf, lossesOf, trainStep } from './training/step.ts';

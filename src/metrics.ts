@@ -3,6 +3,8 @@
  *
  * Runs anywhere: Node, browsers, workers. Nothing here imports Node or the DOM. Files against references are scored by `gvsl` in Node
  * (`scoreSegmentations`, `scoreClassifications`).
+ *
+ * @module gvsl/metrics
  */
 
 export {

@@ -2,13 +2,16 @@
  * What a way to pre-train is: what the network is shown, what is computed from it, and how a state is judged. Each is a folder beside this
  * file that runs anywhere; how a run is kept, logged and resumed is the training's affair (src/training/node/pretrain.ts).
  */
+import type { z } from 'zod';
 import type { Subject } from '../cohort/cohort.ts';
 import type { CohortReader } from '../cohort/reader.ts';
 import type { Session } from '../engine/backend.ts';
 import type { Program } from '../engine/graph.ts';
 import type { Zyx } from '../geometry/volume.ts';
 import type { Picture } from '../images/pictures/picture.ts';
+import type { Heads } from '../model/architecture.ts';
 import type { ParameterTable } from '../model/parameters.ts';
+import type { PretrainingConfiguration } from './schema-parts.ts';
 
 /** Inputs of the graph `gradient` by name: arrays of their own, so that they can be handed over to another thread. */
 export type ExampleTensors = Readonly<Record<string, Float32Array>>;
@@ -51,9 +54,27 @@ export interface ProgramVariant {
   readonly lossScaling?: boolean;
 }
 
-export interface PretrainingMethod<Configuration, Summary extends object = object> {
-  /** As the command line and run.json name it. */
+/**
+ * A way to pre-train. All randomness is of (seed, step, sample), so that a run is the same in one go or resumed.
+ *
+ * A run keeps the method's name; its models hold all of the table's parameters, and `config.json` names `heads`: whoever applies or fine-tunes
+ * one finds the backbone under the names `unet.*` (`unet`, `parameterTable`).
+ */
+export interface PretrainingMethod<
+  Configuration extends PretrainingConfiguration = PretrainingConfiguration,
+  Summary extends object = object,
+> {
+  /** As run.json names it. */
   readonly name: string;
+  /**
+   * URL (`import.meta.url`) of a module that exports this method as `method`, and imports nothing of a page or a training of its own: then
+   * examples are made there ahead of time, on a thread of their own. Without it they are made on the calling thread.
+   */
+  readonly module?: string;
+  /** What it can be told: `pretrainingSchema`, with keys of its own. */
+  readonly schema: z.ZodType<Configuration>;
+  /** What its models have beside the backbone. */
+  heads(configuration: Configuration): Heads;
   /** As tables name it. */
   readonly title: string;
   /** Arrays of a patch's size that an example holds. */

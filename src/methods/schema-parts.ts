@@ -34,6 +34,30 @@ export const patchSchema = z.union([patchSide, z.tuple([patchSide, patchSide, pa
 export const toPatchSize = (patch: z.output<typeof patchSchema>): readonly [number, number, number] =>
   typeof patch === 'number' ? [patch, patch, patch] : patch;
 
+/** How long and how fast a network is pre-trained. */
+export const optimiserKeys = {
+  seed: count().default(1).describe('Random seed; equal seeds give equal runs.'),
+  steps: count(1).default(200_000).describe('Total number of optimiser steps, including those before a resume.'),
+  batch: count(1).default(2).describe('Samples per step (batch size).'),
+  learningRate: positive().default(1e-4).describe('Learning rate of Adam.'),
+};
+
+export const widthKey = z
+  .union([z.literal(1), z.literal(0.5), z.literal(0.25), z.literal(0.125)])
+  .default(1)
+  .describe('Width multiplier of the channels 32-64-128-256-512 (rounded down to multiples of 8, at least 8).');
+
+/** The crops, and who is kept from training. */
+export const dataKeys = {
+  patch: patchSchema.default(96).describe('Size of the random crops in voxels: one side length, or [z, y, x].'),
+  heldOut: z
+    .number()
+    .nonnegative()
+    .refine((value) => value < 1 || Number.isInteger(value), 'a fraction below 1 or a whole number of subjects')
+    .default(0.1)
+    .describe('Held-out subjects for evaluation: a fraction below 1, or a number; 0 for none.'),
+};
+
 /** How a run computes. */
 export const computingKeys = {
   threads: z
@@ -84,6 +108,33 @@ export const logKeys = (evaluation: { readonly everySteps: number; readonly what
   checkpointEverySteps: count().default(1000).describe('Checkpoints (one is always written at the end and on Ctrl-C).'),
   checkpointEveryMinutes: weight().default(10).describe('Maximum minutes between checkpoints.'),
 });
+
+/**
+ * The schema of a method's configuration: what every pre-training is told, and the method's own keys, each with its default and description.
+ * A configuration is checked by it, and `docs`, help and messages are made of it.
+ */
+export const pretrainingSchema = <Own extends z.ZodRawShape>(own: Own) =>
+  z.strictObject({
+    ...optimiserKeys,
+    learningRateDecaySteps,
+    ...computingKeys,
+    model: section('Network architecture.', { width: widthKey }),
+    data: section('Input data.', dataKeys),
+    log: section(
+      'Logging and checkpoint intervals in steps; 0 is never.',
+      logKeys({ everySteps: 1000, what: 'Evaluation on held-out subjects', picture: 'a held-out subject' }),
+    ),
+    ...own,
+  });
+
+/** What pre-training reads of every method's configuration. */
+export interface PretrainingConfiguration extends LoopConfiguration {
+  readonly seed: number;
+  readonly threads: 'auto' | number;
+  readonly backend: string;
+  readonly model: { readonly width: number };
+  readonly data: { readonly patch: z.output<typeof patchSchema>; readonly heldOut: number };
+}
 
 /** What the training loop reads of a configuration. */
 export interface LoopConfiguration {

@@ -134,7 +134,7 @@ function upTo(values: Float64Array, limit: number): number {
  * @param size of both maps, (z, y, x)
  * @param spacingMm z, y, x
  * @param toleranceMm of the surface Dice (Nikolov et al. 2021, here over surface voxels)
- * @param overlap of the class, where {@link overlapsOf} has found that of all; undefined if neither map has it
+ * @param overlap of the class, where `overlapsOf` has found that of all; undefined if neither map has it
  */
 export function segmentationScores(
   predicted: ArrayLike<number>,

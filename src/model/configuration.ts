@@ -187,7 +187,7 @@ export interface ModelState {
   readonly patch: Zyx;
   /** The configuration of the training, and what kind it is. */
   readonly kind: 'pretraining' | 'training';
-  readonly configuration: Readonly<Record<string, unknown>>;
+  readonly configuration: object;
   readonly seed: number;
   readonly step: number;
   /** Names of what computed it, in order. */

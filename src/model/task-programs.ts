@@ -6,19 +6,16 @@
  * Adam leaves a parameter whose gradient was always zero as it is, bit by bit.
  */
 import { Graph, type Node, type Program, type Shape } from '../engine/graph.ts';
-import { accumulate } from '../engine/ops/adam/adam.ts';
 import { binaryCrossEntropyLoss, crossEntropyLoss } from '../engine/ops/cross-entropy/cross-entropy.ts';
 import { diceLoss } from '../engine/ops/dice/dice.ts';
-import { add, sigmoid } from '../engine/ops/elementwise/elementwise.ts';
-import { view } from '../engine/ops/shape/shape.ts';
+import { sigmoid } from '../engine/ops/elementwise/elementwise.ts';
 import { softmax } from '../engine/ops/softmax/softmax.ts';
-import { recomputeCheap } from '../engine/recompute.ts';
 import type { Zyx } from '../geometry/volume.ts';
 import type { Architecture } from './architecture.ts';
 import { classificationHead, segmentationHead } from './heads.ts';
-import { gradientsOf } from './loss-scaling.ts';
-import { normsGraph, partOf, STATES, updateGraph } from './optimizer.ts';
+import { partOf, STATES } from './optimizer.ts';
 import { type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from './parameters.ts';
+import { gradientGraph as trainingGraph, trainingProgramOf, type WeightedLoss } from './training-program.ts';
 import { encoder, unet } from './unet.ts';
 
 /** 'dice' is the paper's; 'diceCrossEntropy' adds the voxels' cross-entropy with the same weight, as nnU-Net does. */
@@ -59,31 +56,19 @@ function gradientGraph(options: TransferOptions, table: ParameterTable): Graph {
   const logits = fromFeatures
     ? segmentationHead(graph, parameters, graph.input('features', [1, architecture.widths[8]!, ...size]))
     : logitsOf(graph, parameters, architecture, graph.input('image', [1, 1, ...size]));
-  const losses: [string, Node][] = [];
+  const losses: WeightedLoss[] = [];
   if (segmentation !== undefined) {
     const truth = graph.input('truth', [1, segmentation, ...size]);
-    losses.push(['dice', diceLoss(graph, softmax(graph, logits), truth)]);
-    if (loss === 'diceCrossEntropy') losses.push(['crossEntropy', crossEntropyLoss(graph, logits, truth)]);
+    losses.push({ name: 'dice', node: diceLoss(graph, softmax(graph, logits), truth) });
+    if (loss === 'diceCrossEntropy') losses.push({ name: 'crossEntropy', node: crossEntropyLoss(graph, logits, truth) });
   } else {
-    losses.push(['crossEntropy', binaryCrossEntropyLoss(graph, logits, graph.input('truth', [1, classification!]))]);
+    losses.push({
+      name: 'crossEntropy',
+      node: binaryCrossEntropyLoss(graph, logits, graph.input('truth', [1, classification!])),
+    });
   }
-  const total = losses.map(([, node]) => node).reduce((sum, node) => add(graph, sum, node));
-  for (const [name, node] of losses) graph.output(`loss.${name}`, node);
-  graph.output('loss.total', total);
-
-  const forwardNodes = graph.nodes.length;
   const trained = table.parameters.filter((parameter) => !frozen || partOf(parameter) === 'head');
-  const gradients = gradientsOf(
-    graph,
-    total,
-    trained.map(({ name }) => parameters(name)),
-    options.lossScaling === true,
-  );
-  const flat = graph.state(STATES.gradients, [table.flatLength]);
-  trained.forEach(({ offset, shape }, i) => {
-    accumulate(graph, view(graph, flat, offset, shape), gradients[i]!, 1 / batch);
-  });
-  return recomputeCheap(graph, forwardNodes);
+  return trainingGraph(graph, losses, { table, parameters, trained, share: 1 / batch, lossScaling: options.lossScaling });
 }
 
 /** input image (1, 1, D, H, W); output probabilities (1, K, D, H, W) or (1, outputs). */
@@ -109,15 +94,12 @@ function featuresGraph(size: Zyx, table: ParameterTable, wanted: 'local' | 'both
 export function transferProgram(options: TransferOptions): { program: Program; table: ParameterTable } {
   const { architecture, size } = options;
   const table = parameterTable(architecture);
-  const graphs = new Map([
-    ['gradient', gradientGraph(options, table)],
-    ['norms', normsGraph(table)],
-    ['update', updateGraph(table)],
-    ['predict', predictGraph(architecture, size, table)],
-  ]);
-  if (options.fromFeatures) graphs.set('features', featuresGraph(size, table, 'local'));
-  const states = new Map(Object.values(STATES).map((name) => [name, [table.flatLength] as Shape]));
-  return { program: { states, graphs }, table };
+  const program = trainingProgramOf(table, {
+    gradient: gradientGraph(options, table),
+    predict: predictGraph(architecture, size, table),
+    ...(options.fromFeatures ? { features: featuresGraph(size, table, 'local') } : {}),
+  });
+  return { program, table };
 }
 
 const applied = (architecture: Architecture, name: string, graphOf: (table: ParameterTable) => Graph) => {

@@ -1,10 +1,11 @@
 /** A whole study: run, table, figures, all written into its folder. */
 import { join } from 'node:path';
+import { toProgress } from '../common/progress.ts';
 import { jsonText } from '../model/node/model-folder.ts';
 import { writeFileAtomic } from '../platform/node/files.ts';
 import { lockFolder } from '../platform/node/lock.ts';
 import { correlationFigure, featuresFigure, labelsFigure, learningFigure } from './figures.ts';
-import { runStudy, type StudyCall } from './run.ts';
+import { runStudy, type StudyCall, type StudyWork } from './run.ts';
 import { type StudyRow, studyCsv, studyMarkdown, studyRows } from './tables.ts';
 
 /** What `compare` writes into the study's folder, beside its trainings. */
@@ -29,13 +30,13 @@ export interface StudyReport {
 export async function compare(call: StudyCall): Promise<StudyReport> {
   const unlock = lockFolder(call.out);
   try {
-    return await compareLocked(call);
+    return await compareLocked({ ...call, progress: toProgress(call.progress) });
   } finally {
     unlock();
   }
 }
 
-async function compareLocked(call: StudyCall): Promise<StudyReport> {
+async function compareLocked(call: StudyWork): Promise<StudyReport> {
   const { study, out, progress } = call;
   const results = await runStudy(call);
   const rows = studyRows(study, results);

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openCohort } from '../cohort/node/open-cohort.ts';
 import { RunError, UsageError } from '../common/errors.ts';
-import { type Progress, SILENT } from '../common/progress.ts';
+import { type Progress, type ProgressListener, SILENT } from '../common/progress.ts';
 import { version } from '../common/version.ts';
 import type { Task } from '../model/configuration.ts';
 import { findFolder } from '../platform/node/files.ts';
@@ -52,8 +52,14 @@ export interface StudyCall {
   readonly study: Study;
   /** Folder of the study. */
   readonly out: string;
-  readonly progress: Progress;
+  readonly progress?: ProgressListener;
+  /** Aborted: the training that is under way ends after its step, and so the call; the same call goes on from there. */
   readonly signal?: AbortSignal;
+}
+
+/** The same, as it is carried out. */
+export interface StudyWork extends StudyCall {
+  readonly progress: Progress;
 }
 
 /** Reads and checks a study's file. @throws UsageError with a line for each problem */
@@ -140,7 +146,7 @@ async function readResult(
 }
 
 /** The model of a method: one that exists, or one that is pre-trained now. */
-async function modelOf({ study, out, progress, signal }: StudyCall, method: string): Promise<string> {
+async function modelOf({ study, out, progress, signal }: StudyWork, method: string): Promise<string> {
   const given = study.pretraining.models[method];
   if (given !== undefined) return given;
   const configuration = parseConfiguration(study.pretraining.configuration, [], 'pretraining.configuration');
@@ -159,7 +165,7 @@ async function modelOf({ study, out, progress, signal }: StudyCall, method: stri
  * @throws UsageError if the folder holds another study's results; UsageError or RunError of the first training that cannot go on; what is done
  *   stays done
  */
-export async function runStudy(call: StudyCall): Promise<StudyRunResult[]> {
+export async function runStudy(call: StudyWork): Promise<StudyRunResult[]> {
   const { study, out, progress, signal } = call;
   const runs = runsOf(study);
   for (const run of runs) configurationOf(study, run, 'scratch');

@@ -267,7 +267,7 @@ describe('measureStep', () => {
     expect(waitShare).toBeLessThan(1);
   });
   it('refuses what does not fit, with the size that would', () => {
-    expect(() => requireBenchMemory(nodeCpuBackend(1), 'step', 256, 1)).toThrow(/not enough memory: size 256.*--size \d+ \(/);
+    expect(() => requireBenchMemory(nodeCpuBackend(1), 'step', 256, 1)).toThrow(/not enough memory: size 256.*`size` \d+ \(/);
   });
 });
 

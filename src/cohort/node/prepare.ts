@@ -7,7 +7,7 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MachineError, RunError, UsageError } from '../../common/errors.ts';
-import { type Progress, SILENT } from '../../common/progress.ts';
+import { type ProgressListener, toProgress } from '../../common/progress.ts';
 import { isStaleTemp, makeFolder, removeLeftOvers, writeFileAtomic } from '../../platform/node/files.ts';
 import { isInside } from '../../platform/node/guard.ts';
 import { availableBytes, availableThreads } from '../../platform/node/limits.ts';
@@ -36,7 +36,7 @@ export interface PrepareCall {
   readonly workers?: number;
   /** Which files become images; by default all that belong to the modality. */
   readonly selection?: Selection;
-  readonly progress?: Progress;
+  readonly progress?: ProgressListener;
   /** Stops between subjects; what is done stays done. */
   readonly signal?: AbortSignal;
 }
@@ -98,10 +98,11 @@ export function countedProblems(problems: readonly CohortProblem[]): string[] {
 }
 
 async function prepareFound(
-  { source, out, options, selection = EVERYTHING, progress = SILENT, signal, ...call }: PrepareCall,
+  { source, out, options, selection = EVERYTHING, signal, ...call }: PrepareCall,
   found: FoundSubjects,
   table: ClassTable | null,
 ): Promise<PrepareReport> {
+  const progress = toProgress(call.progress);
   const { allow } = selection;
   const folders = ['images', 'labels', 'subjects'].map((name) => join(out, name));
   for (const folder of folders) await removeLeftOvers(folder);

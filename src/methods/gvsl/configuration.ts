@@ -8,10 +8,10 @@ import { type DamageOptions, DEFAULT_DAMAGE } from '../augmentation/damage/damag
 import {
   computingKeys,
   count,
+  dataKeys,
   learningRateDecaySteps,
   logKeys,
-  patchSchema,
-  positive,
+  optimiserKeys,
   probability,
   range,
   section,
@@ -19,22 +19,18 @@ import {
   spatialKeys,
   toPatchSize,
   weight,
+  widthKey,
 } from '../schema-parts.ts';
 
 /** The schema itself. Unknown keys are refused. */
 export const pretrainConfigurationSchema = z
   .strictObject({
-    seed: count().default(1).describe('Random seed; equal seeds give equal runs.'),
-    steps: count(1).default(200_000).describe('Total number of optimiser steps, including those before a resume.'),
+    ...optimiserKeys,
     batch: count(1).default(2).describe('Image pairs per step (batch size).'),
-    learningRate: positive().default(1e-4).describe('Learning rate of Adam.'),
     learningRateDecaySteps,
     ...computingKeys,
     model: section('Network architecture.', {
-      width: z
-        .union([z.literal(1), z.literal(0.5), z.literal(0.25), z.literal(0.125)])
-        .default(1)
-        .describe('Width multiplier of the channels 32-64-128-256-512 (rounded down to multiples of 8, at least 8).'),
+      width: widthKey,
       heads: section('Heads trained on top of the U-Net; keep at least matching or restoration.', {
         affine: z.boolean().default(true).describe('Affine head of Z-matching.'),
         matching: z.boolean().default(true).describe('Z-matching, affine and deformable; off disables the affine head too.'),
@@ -42,13 +38,7 @@ export const pretrainConfigurationSchema = z
       }),
     }),
     data: section('Input data.', {
-      patch: patchSchema.default(96).describe('Size of the random crops in voxels: one side length, or [z, y, x].'),
-      heldOut: z
-        .number()
-        .nonnegative()
-        .refine((value) => value < 1 || Number.isInteger(value), 'a fraction below 1 or a whole number of subjects')
-        .default(0.1)
-        .describe('Held-out subjects for evaluation: a fraction below 1, or a number; 0 for none.'),
+      ...dataKeys,
       jitterVoxels: count()
         .default(4)
         .describe('Maximum random offset of the two crops of a pair from the same relative position, per axis.'),

@@ -1,7 +1,7 @@
 /** Geometric visual similarity learning (docs/method.md), and its ablations by leaving heads out. */
 import { toZyx } from '../../geometry/volume.ts';
 import type { PretrainingMethod } from '../method.ts';
-import { type PretrainConfiguration, patchSize } from './configuration.ts';
+import { type PretrainConfiguration, patchSize, pretrainConfigurationSchema } from './configuration.ts';
 import { type Evaluation, evaluatePairs } from './evaluate.ts';
 import { evaluationPairs } from './evaluation-pairs.ts';
 import { makeExample } from './example.ts';
@@ -11,6 +11,8 @@ import { exampleRequest, stepOptions } from './step-options.ts';
 export const gvsl: PretrainingMethod<PretrainConfiguration, Evaluation> = {
   name: 'gvsl',
   title: 'GVSL',
+  schema: pretrainConfigurationSchema,
+  heads: ({ model }) => model.heads,
   imagesPerExample: 3,
   program: (configuration, { patch, width, lossScaling = false } = {}) =>
     trainingProgram({ ...stepOptions(configuration, patch, width), lossScaling }),

@@ -8,21 +8,17 @@
 
 import type { Graph, Node, Program, Shape } from '../../engine/graph.ts';
 import { Graph as TensorGraph } from '../../engine/graph.ts';
-import { accumulate } from '../../engine/ops/adam/adam.ts';
 import { concat, slice } from '../../engine/ops/concat/concat.ts';
-import { add, scale } from '../../engine/ops/elementwise/elementwise.ts';
 import { mseLoss } from '../../engine/ops/mse/mse.ts';
 import { nccLoss } from '../../engine/ops/ncc/ncc.ts';
-import { view } from '../../engine/ops/shape/shape.ts';
 import { smoothnessLoss } from '../../engine/ops/smoothness/smoothness.ts';
 import { insideMask, warp } from '../../engine/ops/warp/warp.ts';
-import { recomputeCheap } from '../../engine/recompute.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import type { Architecture } from '../../model/architecture.ts';
 import { type Matching, matchingHead, restorationHead } from '../../model/heads.ts';
-import { gradientsOf } from '../../model/loss-scaling.ts';
-import { normsGraph, STATES, updateGraph } from '../../model/optimizer.ts';
+import { STATES } from '../../model/optimizer.ts';
 import { type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from '../../model/parameters.ts';
+import { gradientGraph as trainingGraph, trainingProgramOf, type WeightedLoss } from '../../model/training-program.ts';
 import { type Features, unet } from '../../model/unet.ts';
 
 /** Weights of the losses, and the window of the correlation. */
@@ -114,23 +110,26 @@ function gradientGraph(options: StepOptions, table: ParameterTable, everything: 
   const parameters = parameterNodes(graph, STATES.parameters, table);
   const out = forward(graph, parameters, architecture, view_, fixed, moving);
 
-  const losses: [string, Node, number][] = [];
+  const losses: WeightedLoss[] = [];
   if (out.matching && out.warped && fixed) {
     const maskOf = (field: Node): Node | undefined => (loss.nccOver === 'overlap' ? insideMask(graph, field) : undefined);
-    losses.push(['ncc', nccLoss(graph, out.warped, fixed, loss.nccWindow, maskOf(out.matching.displacement)), loss.nccWeight]);
+    losses.push({
+      name: 'ncc',
+      node: nccLoss(graph, out.warped, fixed, loss.nccWindow, maskOf(out.matching.displacement)),
+      weight: loss.nccWeight,
+    });
     if (out.matching.affineField && loss.affineNccWeight > 0) {
       const aligned = warp(graph, moving, out.matching.affineField);
       const mask = maskOf(out.matching.affineField);
-      losses.push(['affineNcc', nccLoss(graph, aligned, fixed, loss.nccWindow, mask), loss.affineNccWeight]);
+      losses.push({
+        name: 'affineNcc',
+        node: nccLoss(graph, aligned, fixed, loss.nccWindow, mask),
+        weight: loss.affineNccWeight,
+      });
     }
-    losses.push(['smooth', smoothnessLoss(graph, out.matching.flow), loss.smoothWeight]);
+    losses.push({ name: 'smooth', node: smoothnessLoss(graph, out.matching.flow), weight: loss.smoothWeight });
   }
-  if (out.restored) losses.push(['mse', mseLoss(graph, out.restored, moving), loss.mseWeight]);
-  if (losses.length === 0) throw new Error('a network without matching and restoration has nothing to learn');
-  const weighted = losses.map(([, node, weight]) => (weight === 1 ? node : scale(graph, node, weight)));
-  const total = weighted.reduce((sum, node) => add(graph, sum, node));
-  for (const [name, node] of losses) graph.output(`loss.${name}`, node);
-  graph.output('loss.total', total);
+  if (out.restored) losses.push({ name: 'mse', node: mseLoss(graph, out.restored, moving), weight: loss.mseWeight });
   if (everything) {
     const { a, b, matching, warped, restored } = out;
     const named = {
@@ -146,15 +145,7 @@ function gradientGraph(options: StepOptions, table: ParameterTable, everything: 
     };
     for (const [name, node] of Object.entries(named)) if (node) graph.output(`out.${name}`, node);
   }
-
-  const forwardNodes = graph.nodes.length;
-  const wanted = table.parameters.map(({ name }) => parameters(name));
-  const gradients = gradientsOf(graph, total, wanted, options.lossScaling === true);
-  const flat = graph.state(STATES.gradients, [table.flatLength]);
-  table.parameters.forEach(({ offset, shape: parameterShape }, i) => {
-    accumulate(graph, view(graph, flat, offset, parameterShape), gradients[i]!, samples / batch);
-  });
-  return recomputeCheap(graph, forwardNodes);
+  return trainingGraph(graph, losses, { table, parameters, share: samples / batch, lossScaling: options.lossScaling });
 }
 
 /** inputs moving and fixed (1, 1, D, H, W); outputs affine, displacement, warped; with the affine head also affineDisplacement, affineWarped. */
@@ -186,14 +177,12 @@ export function trainingProgram(options: StepOptions, everything = false): { pro
   if (options.batch % options.samples !== 0)
     throw new Error(`a batch of ${options.batch} is not divisible into micro-batches of ${options.samples}`);
   const table = parameterTable(options.architecture);
-  const graphs = new Map([
-    ['gradient', gradientGraph(options, table, everything)],
-    ['norms', normsGraph(table)],
-    ['update', updateGraph(table)],
-  ]);
-  if (options.architecture.heads.matching) graphs.set('match', matchGraph(options.architecture, options.size, table));
-  const states = new Map(Object.values(STATES).map((name) => [name, [table.flatLength] as Shape]));
-  return { program: { states, graphs }, table };
+  const { architecture, size } = options;
+  const program = trainingProgramOf(table, {
+    gradient: gradientGraph(options, table, everything),
+    ...(architecture.heads.matching ? { match: matchGraph(architecture, size, table) } : {}),
+  });
+  return { program, table };
 }
 
 /** The program that lays one image onto another, with parameters alone. Graph: match. */

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { caseName } from '../../cohort/node/table.ts';
 import { gridDifference } from '../../cohort/prepare-image.ts';
 import { RunError, UsageError } from '../../common/errors.ts';
-import type { Progress } from '../../common/progress.ts';
+import { type ProgressListener, toProgress } from '../../common/progress.ts';
 import { rasGeometry } from '../../geometry/orientation.ts';
 import { resampleNearest } from '../../geometry/resample.ts';
 import { labelCodes } from '../../geometry/statistics.ts';
@@ -26,7 +26,7 @@ export interface SegmentationsCall {
   readonly toleranceMm: number;
   /** Leaves out cases that only one side has, instead of refusing. */
   readonly skipMissing: boolean;
-  readonly progress: Progress;
+  readonly progress?: ProgressListener;
 }
 
 export interface CaseScores {
@@ -107,7 +107,8 @@ const known = (values: readonly (number | null)[]): number[] => values.filter((v
 
 /** Scores every case that both sides have; of folders, cases that cannot be scored are listed in `failed`. @throws UsageError or RunError naming the file, what was expected and what was found */
 export async function scoreSegmentations(call: SegmentationsCall): Promise<SegmentationsReport> {
-  const { progress, toleranceMm, ignore = [] } = call;
+  const { toleranceMm, ignore = [] } = call;
+  const progress = toProgress(call.progress);
   const failed: Failure[] = [];
   const predictions = await labelFiles(call.predictions, 'predictions', failed);
   const references = await labelFiles(call.references, 'references', failed);

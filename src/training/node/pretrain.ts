@@ -7,26 +7,46 @@
 import type { Subject } from '../../cohort/cohort.ts';
 import { cohortReader } from '../../cohort/node/crops.ts';
 import { openCohort } from '../../cohort/node/open-cohort.ts';
+import { type ProgressListener, toProgress } from '../../common/progress.ts';
 import { voxelCount } from '../../geometry/volume.ts';
-import { type PretrainConfiguration, patchSize, pretrainConfigurationSchema } from '../../methods/gvsl/configuration.ts';
+import type { PretrainConfiguration } from '../../methods/gvsl/configuration.ts';
 import type { Evaluation } from '../../methods/gvsl/evaluate.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
+import type { PretrainingMethod } from '../../methods/method.ts';
+import { type PretrainingConfiguration, toPatchSize } from '../../methods/schema-parts.ts';
 import { configurationOf } from '../../model/configuration.ts';
 import { splitCohort } from '../split.ts';
 import { lossesOf } from '../step.ts';
 import type { TrainingState } from './checkpoint.ts';
 import { examplesHeld } from './data-loader.ts';
 import { runTraining } from './loop.ts';
-import { openTraining, type TrainingCall } from './open-training.ts';
+import { openTraining } from './open-training.ts';
 import { openPretrainingExamples } from './pretraining-examples.ts';
+import { type Partially, parseConfigurationOf, readRunConfigurationOf } from './read-configuration.ts';
 import type { RunFacts } from './run-record.ts';
 
-export interface PretrainCall extends TrainingCall<PretrainConfiguration> {
-  /** What a step takes, where that is known; otherwise it is estimated. */
+export interface PretrainCall<
+  Configuration extends PretrainingConfiguration = PretrainConfiguration,
+  Summary extends object = Evaluation,
+> {
+  /** Folder that `prepareCohort` made. */
+  readonly cohort: string;
+  /** Folder of the run: a new one, or with `resume` the one to go on with. */
+  readonly out: string;
+  /** The way to pre-train. Default: GVSL. */
+  readonly method?: PretrainingMethod<Configuration, Summary>;
+  /** What is to be other than the default; of a run that goes on, by default what it began with. */
+  readonly configuration?: Partially<Configuration>;
+  /** Goes on from the run's last checkpoint. Default: false. */
+  readonly resume?: boolean;
+  readonly progress?: ProgressListener;
+  /** Aborted: the run ends after the step, with a checkpoint. */
+  readonly signal?: AbortSignal;
+  /** Seconds that a step takes, where that is known; otherwise it is estimated. */
   readonly stepSeconds?: number;
 }
 
-export interface PretrainResult {
+export interface PretrainResult<Summary extends object = Evaluation> {
   readonly out: string;
   /** Steps done in all. */
   readonly step: number;
@@ -35,7 +55,7 @@ export interface PretrainResult {
   /** Total loss of the last step that was not skipped. */
   readonly loss: number | null;
   /** The last evaluation of this call, and the steps that were done then; null if there was none. */
-  readonly evaluation: (Evaluation & { readonly step: number }) | null;
+  readonly evaluation: (Summary & { readonly step: number }) | null;
   readonly best: TrainingState['best'];
   readonly skippedSteps: number;
   readonly parameters: number;
@@ -44,29 +64,48 @@ export interface PretrainResult {
 }
 
 /** What a pre-training is made of. @throws UsageError for a cohort that is too small */
-export async function pretrainFacts(folder: string, configuration: PretrainConfiguration) {
+export async function pretrainFacts<Configuration extends PretrainingConfiguration>(
+  folder: string,
+  configuration: Configuration,
+  method: PretrainingMethod<Configuration> = gvsl as unknown as PretrainingMethod<Configuration>,
+) {
   const cohort = await openCohort(folder);
   const { training, heldOut } = splitCohort(cohort, configuration.data.heldOut, configuration.seed);
   const ids = (subjects: readonly Subject[]): string[] => subjects.map(({ id }) => id);
   const facts: RunFacts = {
     kind: 'pre-training',
+    method: method.name === gvsl.name ? undefined : method.name,
     cohort,
     split: { training: ids(training), heldOut: ids(heldOut) },
     initialModel: null,
     configuration,
-    schema: pretrainConfigurationSchema,
+    schema: method.schema,
     withClasses: false,
   };
   return { facts, cohort, training, heldOut };
 }
 
-/** Trains. @throws UsageError for what is wrong with the call, RunError for a run that cannot go on */
-export async function pretrain(call: PretrainCall): Promise<PretrainResult> {
-  const { configuration, out, progress, signal } = call;
-  const method = gvsl;
-  const { facts, cohort, training, heldOut } = await pretrainFacts(call.cohort, configuration);
-  const patch = patchSize(configuration);
-  const { width, heads } = configuration.model;
+/**
+ * Pre-trains: a cohort goes in, a run folder comes out.
+ * @throws UsageError for what is wrong with the call, RunError for a run that cannot go on
+ */
+export async function pretrain<
+  Configuration extends PretrainingConfiguration = PretrainConfiguration,
+  Summary extends object = Evaluation,
+>(given: PretrainCall<Configuration, Summary>): Promise<PretrainResult<Summary>> {
+  const { out, resume = false, signal } = given;
+  const method = given.method ?? (gvsl as unknown as PretrainingMethod<Configuration, Summary>);
+  const kind = { schema: method.schema, command: 'pretrain' };
+  const configuration: Configuration =
+    resume && given.configuration === undefined
+      ? await readRunConfigurationOf(kind, out)
+      : parseConfigurationOf(kind, given.configuration ?? {});
+  const progress = toProgress(given.progress);
+  const call = { cohort: given.cohort, out, configuration, resume, progress };
+  const { facts, cohort, training, heldOut } = await pretrainFacts(call.cohort, configuration, method);
+  const patch = toPatchSize(configuration.data.patch);
+  const { width } = configuration.model;
+  const heads = method.heads(configuration);
   const job = { cohort: call.cohort, training: training.map(({ id }) => id), configuration };
   const opened = await openTraining({
     call,
@@ -81,8 +120,8 @@ export async function pretrain(call: PretrainCall): Promise<PretrainResult> {
       cohort: `${call.cohort}: ${training.length} training subjects, ${heldOut.length} held out`,
     },
     start: configuration.seed,
-    examples: (firstStep) => openPretrainingExamples(job, firstStep),
-    stepSeconds: call.stepSeconds,
+    examples: (firstStep) => openPretrainingExamples(job, firstStep, given.method as unknown as PretrainingMethod | undefined),
+    stepSeconds: given.stepSeconds,
   });
   try {
     const { session, table, backends } = opened;

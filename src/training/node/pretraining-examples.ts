@@ -2,37 +2,57 @@
 import type { Subject } from '../../cohort/cohort.ts';
 import { cohortReader } from '../../cohort/node/crops.ts';
 import { openCohort } from '../../cohort/node/open-cohort.ts';
-import type { PretrainConfiguration } from '../../methods/gvsl/configuration.ts';
+import { UsageError } from '../../common/errors.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
-import type { ExampleMaker, ExampleTensors } from '../../methods/method.ts';
+import type { ExampleMaker, ExampleTensors, PretrainingMethod } from '../../methods/method.ts';
+import type { PretrainingConfiguration } from '../../methods/schema-parts.ts';
 import { type ExampleSource, openExamples } from './data-loader.ts';
 
 /** What a maker of examples must know; plain data, so that it reaches a worker. */
-export interface PretrainingJob {
+export interface PretrainingJob<Configuration extends PretrainingConfiguration = PretrainingConfiguration> {
   readonly cohort: string;
   /** Ids of the training subjects. */
   readonly training: readonly string[];
-  readonly configuration: PretrainConfiguration;
+  readonly configuration: Configuration;
+  /** The method, where it is none of this package: its name, and the module that exports it. */
+  readonly method?: { readonly name: string; readonly module: string };
 }
 
-/** Makes examples on this thread. */
-export async function pretrainingMaker({
-  cohort: folder,
-  training,
-  configuration,
-}: PretrainingJob): Promise<ExampleMaker<ExampleTensors>> {
-  const cohort = await openCohort(folder);
+/** A method by the module that exports it. @throws UsageError if it is not there */
+async function importMethod({ name, module }: NonNullable<PretrainingJob['method']>): Promise<PretrainingMethod> {
+  const { method } = (await import(module)) as { method?: PretrainingMethod };
+  if (method?.name !== name)
+    throw new UsageError(
+      `\`method.module\` ${module}: expected an export \`method\` with the name '${name}', found ${method ? `'${method.name}'` : 'none'}`,
+    );
+  return method;
+}
+
+/** Makes examples on this thread. @param known the method, where it need not be imported */
+export async function pretrainingMaker(job: PretrainingJob, known?: PretrainingMethod): Promise<ExampleMaker<ExampleTensors>> {
+  const method = known ?? (job.method ? await importMethod(job.method) : (gvsl as unknown as PretrainingMethod));
+  const cohort = await openCohort(job.cohort);
   const byId = new Map(cohort.subjects.map((subject) => [subject.id, subject]));
-  return gvsl.examples(
-    configuration,
-    training.map((id): Subject => byId.get(id)!),
+  return method.examples(
+    job.configuration,
+    job.training.map((id): Subject => byId.get(id)!),
     cohortReader(cohort),
   );
 }
 
-/** The source of a run's examples, from step `firstStep` (0-based) on. */
-export function openPretrainingExamples(job: PretrainingJob, firstStep: number): Promise<ExampleSource<ExampleTensors>> {
+/**
+ * The source of a run's examples, from step `firstStep` (0-based) on.
+ * @param method of the caller's own; by default that of this package
+ */
+export async function openPretrainingExamples(
+  job: PretrainingJob,
+  firstStep: number,
+  method?: PretrainingMethod,
+): Promise<ExampleSource<ExampleTensors>> {
   const { batch, steps } = job.configuration;
+  const make = (of: PretrainingJob): Promise<ExampleMaker<ExampleTensors>> => pretrainingMaker(of, method);
+  if (method && method.module === undefined) return { take: await make(job), close: async () => {} };
   const worker = new URL('./pretraining-worker.js', import.meta.url);
-  return openExamples({ worker, job, make: pretrainingMaker, batch, steps, firstStep });
+  const named = method?.module === undefined ? job : { ...job, method: { name: method.name, module: method.module } };
+  return openExamples({ worker, job: named, make, batch, steps, firstStep });
 }

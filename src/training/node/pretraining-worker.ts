@@ -1,5 +1,5 @@
 /** The thread that makes pre-training's examples. */
 import { serveExamples } from './data-loader.ts';
-import { pretrainingMaker } from './pretraining-examples.ts';
+import { type PretrainingJob, pretrainingMaker } from './pretraining-examples.ts';
 
-serveExamples(pretrainingMaker);
+serveExamples((job: PretrainingJob) => pretrainingMaker(job));

@@ -22,6 +22,13 @@ export interface Override {
   readonly value: unknown;
 }
 
+/** Some of its keys, at every depth: the others are at their defaults. */
+export type Partially<Configuration> = Configuration extends readonly unknown[]
+  ? Configuration
+  : Configuration extends object
+    ? { readonly [Key in keyof Configuration]?: Partially<Configuration[Key]> | undefined }
+    : Configuration;
+
 /** A configuration is a page of text; more is some other file. */
 const MAX_FILE_BYTES = 1_000_000;
 

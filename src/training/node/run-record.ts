@@ -37,6 +37,8 @@ const PATHS = /^(init|data\.split)$/;
 /** What a run is made of. */
 export interface RunFacts {
   readonly kind: (typeof RUN_KINDS)[keyof typeof RUN_KINDS];
+  /** The way to pre-train, where it is another than this package's own. */
+  readonly method?: string | undefined;
   readonly cohort: Cohort;
   /** Ids by part: training, and heldOut or validation and test. */
   readonly split: Readonly<Record<string, readonly string[]>>;
@@ -54,6 +56,7 @@ const recordSchema = z.looseObject({
   /** SHA-256 over what must not change; each checkpoint carries it too, so that it is known to be this run's. */
   identity: z.string().optional(),
   kind: z.string().optional(),
+  method: z.string().optional(),
   startedAt: z.string().optional(),
   cohort: z.looseObject({ fingerprint: fingerprintSchema.optional(), heldOutIds: z.array(z.string()).optional() }),
   split: z.record(z.string(), z.array(z.string())).optional(),
@@ -122,6 +125,7 @@ const modelText = (model: RunRecord['initialModel']): string =>
  */
 export function changedSince(record: RunRecord, facts: RunFacts, { result = false } = {}): string[] {
   if (record.kind !== undefined && record.kind !== facts.kind) return [`kind: was ${record.kind}, now ${facts.kind}`];
+  if (record.method !== facts.method) return [`method: was ${record.method ?? 'gvsl'}, now ${facts.method ?? 'gvsl'}`];
   const { configuration, cohort, schema, withClasses } = facts;
   const known = record.initialModel !== undefined;
   const begun = record.backends?.at(-1)?.backend;
@@ -144,13 +148,22 @@ export function changedSince(record: RunRecord, facts: RunFacts, { result = fals
 }
 
 /** What must not change, as one number. */
-function identityOf({ kind, cohort, split, initialModel, configuration, schema, withClasses }: RunFacts): string {
+function identityOf({ kind, method, cohort, split, initialModel, configuration, schema, withClasses }: RunFacts): string {
   const shaping = configurationKeys(schema)
     .filter(({ path, section }) => !section && !isFree(path) && !PATHS.test(path))
     .map(({ path }) => [path, at(configuration, path)]);
   const fingerprint = fingerprintOf(cohort, { withClasses }).hash;
   return createHash('sha256')
-    .update(JSON.stringify([kind, fingerprint, split, initialModel?.sha256 ?? null, shaping]))
+    .update(
+      JSON.stringify([
+        kind,
+        fingerprint,
+        split,
+        initialModel?.sha256 ?? null,
+        shaping,
+        ...(method === undefined ? [] : [method]),
+      ]),
+    )
     .digest('hex');
 }
 
@@ -251,6 +264,7 @@ export async function agreeWithRun(
       formatVersion: 1,
       identity,
       kind: facts.kind,
+      ...(facts.method === undefined ? {} : { method: facts.method }),
       startedAt: before?.startedAt ?? new Date().toISOString(),
       cohort: {
         folder: facts.cohort.folder,

@@ -5,6 +5,7 @@
 import type { Backend } from '../../engine/backend.ts';
 import { elementCount, Graph, isOp, type Node, type Shape } from '../../engine/graph.ts';
 import { conv3d, conv3dInputGradientOp, conv3dOp, conv3dWeightGradientOp } from '../../engine/ops/conv3d/conv3d.ts';
+import type { PretrainConfiguration } from '../../methods/gvsl/configuration.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
 import { INITIAL_LOSS_SCALE } from '../../model/loss-scaling.ts';
 import { STATES } from '../../model/optimizer.ts';
@@ -58,9 +59,10 @@ export async function measureConvolution(
 /** Seconds that a step of `runs` runs of a gradient graph will take, roughly: its arithmetic at the speed of its largest convolution. */
 export async function estimateStepSeconds(backend: Backend, gradient: Graph, runs: number): Promise<number> {
   const work = ({ inputs, shape }: Node): number => elementCount(shape) * elementCount(inputs[1]!.shape.slice(1));
-  const largest = gradient.nodes
-    .filter((node) => isOp(node, conv3dOp))
-    .reduce((most, node) => (work(node) > work(most) ? node : most));
+  const convolutions = gradient.nodes.filter((node) => isOp(node, conv3dOp));
+  // a network of the caller's own may have none
+  if (convolutions.length === 0) return 0;
+  const largest = convolutions.reduce((most, node) => (work(node) > work(most) ? node : most));
   const rate = await measureConvolution(backend, largest.inputs[0]!.shape, largest.shape[1]!);
   return (OTHER_WORK * runs * convolutionFlops(gradient)) / rate;
 }
@@ -70,7 +72,11 @@ const WARMUP_MS = 1000;
 const MEASURED_MS = 2000;
 
 /** Seconds of a real step of pre-training: on examples as they are made, in a session that is closed again. Takes some seconds. */
-export async function measureStepSeconds(backend: Backend, job: PretrainingJob, signal?: AbortSignal): Promise<number> {
+export async function measureStepSeconds(
+  backend: Backend,
+  job: PretrainingJob<PretrainConfiguration>,
+  signal?: AbortSignal,
+): Promise<number> {
   const { configuration } = job;
   const { batch, learningRate, seed } = configuration;
   const lossScaling = backend.half === true;

@@ -86,8 +86,15 @@ export const sumPickOp: Operation<{ readonly pick: 0 | 1 }> = {
   shape: ([sums]) => [sums![1]!],
 };
 
-/** GroupNorm followed by LeakyReLU. x (N, C, D, H, W), gamma (C), beta (C). */
-export function groupNorm(graph: Graph, x: Node, gamma: Node, beta: Node, attributes: GroupNormAttributes): Node {
+/** GroupNorm, followed by LeakyReLU where a slope is given. x (N, C, D, H, W), gamma (C), beta (C). */
+export function groupNorm(
+  graph: Graph,
+  x: Node,
+  gamma: Node,
+  beta: Node,
+  { groups, eps = 1e-5, slope = 1 }: Pick<GroupNormAttributes, 'groups'> & Partial<GroupNormAttributes>,
+): Node {
+  const attributes: GroupNormAttributes = { groups, eps, slope };
   const statistics = graph.apply(groupStatisticsOp, [x], attributes);
   return graph.apply(groupNormOp, [x, statistics, gamma, beta], attributes);
 }
