@@ -13,7 +13,7 @@ export {
   affineMatrixGradient,
 } from "../../ops/affine/affine.as";
 export { conv3d, conv3dWeightGradient, packWeights, unpackWeightGradient } from "../../ops/conv3d/conv3d.as";
-export { collectFewWeights, conv3dFewToMany, conv3dFewWeights, conv3dManyToFew, packFewToMany, packManyToFew, padFew } from "../../ops/conv3d/few.as";
+export { collectSmallWeights, conv3dSmallInput, conv3dSmallWeights, conv3dSmallOutput, packSmallInput, packSmallOutput, padSmall } from "../../ops/conv3d/small-channels.as";
 export {
   padBias,
   winograd,

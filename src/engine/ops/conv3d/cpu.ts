@@ -26,16 +26,16 @@ const packedBytes = (channelsOut: number, channelsIn: number, kernel: number): n
 /** Winograd for kernels of 3 wherever a volume fills its tiles. */
 const usesWinograd = (kernel: number, shape: Shape): boolean => kernel === 3 && tilesPay(shape);
 
-/** Most channels that are few: those have kernels of their own (few.as.ts), if rows are long enough for them. */
+/** Maximum number of small channels, which have kernels of their own (small-channels.as.ts), if rows are long enough for them. */
 const FEW = 3;
-const isFew = (kernel: number, channels: number, { shape }: CpuTensor): boolean =>
+const hasSmallChannels = (kernel: number, channels: number, { shape }: CpuTensor): boolean =>
   kernel === 3 && channels <= FEW && shape[4]! >= 4;
 
 /** The few channels, plain, with a margin of one zero voxel, in scratch. */
 function padded(x: CpuTensor, emitter: Emitter): Place {
   const [batch, channels, depth, height, width] = x.shape as [number, number, number, number, number];
   const padded = emitter.scratch(4 * batch * channels * (depth + 2) * (height + 2) * (width + 2));
-  emitter.emit('padFew', { x: emitter.toPlain(x), padded });
+  emitter.emit('padSmall', { x: emitter.toPlain(x), padded });
   return padded;
 }
 
@@ -47,7 +47,7 @@ function wholeBias(bias: CpuTensor | undefined, channels: number, emitter: Emitt
   return padded;
 }
 
-function fewToMany(
+function smallInput(
   x: CpuTensor,
   weight: CpuTensor,
   bias: CpuTensor | undefined,
@@ -58,9 +58,9 @@ function fewToMany(
   const [few, many] = [x.shape[1]!, out.shape[1]!];
   const packed = emitter.scratch(blockCount(many) * few * 27 * BLOCK * 4);
   const [channelsO, channelsI] = weight.shape as [number, number];
-  emitter.emitWhole('packFewToMany', { weight: weight.data, packed, channelsO, channelsI, adjoint });
+  emitter.emitWhole('packSmallInput', { weight: weight.data, packed, channelsO, channelsI, adjoint });
   const y = out.blocked ? out : emitter.scratchTensor(out.shape, true);
-  emitter.emit('conv3dFewToMany', {
+  emitter.emit('conv3dSmallInput', {
     padded: padded(x, emitter),
     weights: packed,
     bias: wholeBias(bias, many, emitter),
@@ -70,10 +70,10 @@ function fewToMany(
   if (y !== out) emitter.emit('toPlain', { from: y, to: out });
 }
 
-function manyToFew(x: CpuTensor, weight: CpuTensor, bias: CpuTensor | undefined, out: CpuTensor, emitter: Emitter): void {
+function smallOutput(x: CpuTensor, weight: CpuTensor, bias: CpuTensor | undefined, out: CpuTensor, emitter: Emitter): void {
   const packed = emitter.scratch(blockCount(x.shape[1]!) * 27 * FEW * BLOCK * 4);
-  emitter.emitWhole('packManyToFew', { weight: weight.data, packed, few: weight.shape[0]!, many: weight.shape[1]! });
-  emitter.emit('conv3dManyToFew', { x: emitter.toBlocked(x), weights: packed, bias: bias?.data, y: out });
+  emitter.emitWhole('packSmallOutput', { weight: weight.data, packed, few: weight.shape[0]!, many: weight.shape[1]! });
+  emitter.emit('conv3dSmallOutput', { x: emitter.toBlocked(x), weights: packed, bias: bias?.data, y: out });
 }
 
 /** All places of a tensor's tiles, in scratch. */
@@ -116,12 +116,12 @@ function byWinograd(
 function convolve({ inputs: [x, given, bias], out }: CpuCall<undefined>, emitter: Emitter, adjoint: 0 | 1): void {
   const weight = inOnePiece(emitter.toPlain(given!), emitter);
   const [channelsO, channelsI, kernel] = weight.shape as [number, number, number];
-  if (isFew(kernel, x!.shape[1]!, x!)) {
-    fewToMany(x!, weight, bias, out, emitter, adjoint);
+  if (hasSmallChannels(kernel, x!.shape[1]!, x!)) {
+    smallInput(x!, weight, bias, out, emitter, adjoint);
     return;
   }
-  if (isFew(kernel, channelsO, x!) && !adjoint) {
-    manyToFew(x!, weight, bias, out, emitter);
+  if (hasSmallChannels(kernel, channelsO, x!) && !adjoint) {
+    smallOutput(x!, weight, bias, out, emitter);
     return;
   }
   if (usesWinograd(kernel, out.shape)) {
@@ -146,14 +146,14 @@ export const conv3dWeightGradient: CpuKernel<{ readonly kernel: number }> = {
   lower: ({ inputs: [given, dOut], out, attributes: { kernel } }, emitter) => {
     const [channelsO, channelsI] = out.shape as [number, number];
     const result = { dWeight: out.data, channelsO, channelsI };
-    const fewIn = isFew(kernel, channelsI, given!);
-    if (fewIn || isFew(kernel, channelsO, given!)) {
+    const fewIn = hasSmallChannels(kernel, channelsI, given!);
+    if (fewIn || hasSmallChannels(kernel, channelsO, given!)) {
       // the few channels are read with taps; if they are the results', dW of a tap is that of the mirrored one
       const [few, many] = fewIn ? [given!, emitter.toBlocked(dOut!)] : [dOut!, emitter.toBlocked(given!)];
       const planes = many.shape[0]! * many.shape[2]!;
       const sums = emitter.scratch(planes * blockCount(many.shape[1]!) * few.shape[1]! * 27 * BLOCK * 4);
-      emitter.emit('conv3dFewWeights', { padded: padded(few, emitter), many, sums, few: few.shape[1]! });
-      emitter.emit('collectFewWeights', { ...result, sums, adjoint: fewIn ? 0 : 1, planes });
+      emitter.emit('conv3dSmallWeights', { padded: padded(few, emitter), many, sums, few: few.shape[1]! });
+      emitter.emit('collectSmallWeights', { ...result, sums, adjoint: fewIn ? 0 : 1, planes });
       return;
     }
     const dy = emitter.toBlocked(dOut!);

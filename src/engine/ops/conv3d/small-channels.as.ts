@@ -30,13 +30,13 @@ function firstTap(padded: usize, t: Tensor, index: i32, z: i32, y: i32): usize {
 }
 
 @unmanaged
-class PadFewArguments {
+class PadSmallArguments {
   /** Plain. */
   x: Tensor;
   /** (N, C, D + 2, H + 2, W + 2). */
   padded: Address;
 }
-export function padFew(args: PadFewArguments, share: i32, shares: i32): void {
+export function padSmall(args: PadSmallArguments, share: i32, shares: i32): void {
   const x = args.x;
   const padded = args.padded;
   const planes = x.d + 2;
@@ -56,7 +56,7 @@ export function padFew(args: PadFewArguments, share: i32, shares: i32): void {
 // ---- few to many
 
 @unmanaged
-class PackFewToManyArguments {
+class PackSmallInputArguments {
   /** (O, I, 27), plain. */
   weight: Address;
   /** [block][few][kh][kd][kw][8], zeros for channels beyond. */
@@ -66,7 +66,7 @@ class PackFewToManyArguments {
   /** 0: I are the few; 1: O are, and every tap is mirrored. */
   adjoint: i32;
 }
-export function packFewToMany(args: PackFewToManyArguments, share: i32, shares: i32): void {
+export function packSmallInput(args: PackSmallInputArguments, share: i32, shares: i32): void {
   const weight = args.weight;
   const packed = args.packed;
   const channelsO = args.channelsO;
@@ -215,10 +215,10 @@ function tile8(x: usize, row: usize, plane: usize, channel: usize, few: i32, w: 
 }
 
 @unmanaged
-class Conv3dFewToManyArguments {
-  /** What `padFew` wrote. */
+class Conv3dSmallInputArguments {
+  /** What `padSmall` wrote. */
   padded: Address;
-  /** What `packFewToMany` wrote. */
+  /** What `packSmallInput` wrote. */
   weights: Address;
   /** In whole blocks. */
   bias: Address;
@@ -226,7 +226,7 @@ class Conv3dFewToManyArguments {
   y: Tensor;
   few: i32;
 }
-export function conv3dFewToMany(args: Conv3dFewToManyArguments, share: i32, shares: i32): void {
+export function conv3dSmallInput(args: Conv3dSmallInputArguments, share: i32, shares: i32): void {
   const padded = args.padded;
   const weights = args.weights;
   const bias = args.bias;
@@ -264,7 +264,7 @@ export function conv3dFewToMany(args: Conv3dFewToManyArguments, share: i32, shar
 // ---- many to few
 
 @unmanaged
-class PackManyToFewArguments {
+class PackSmallOutputArguments {
   /** (O, I, 27), plain. */
   weight: Address;
   /** [block][tap][3][8], zeros for channels beyond. */
@@ -274,7 +274,7 @@ class PackManyToFewArguments {
   /** I. */
   many: i32;
 }
-export function packManyToFew(args: PackManyToFewArguments, share: i32, shares: i32): void {
+export function packSmallOutput(args: PackSmallOutputArguments, share: i32, shares: i32): void {
   const weight = args.weight;
   const packed = args.packed;
   const few = args.few;
@@ -444,16 +444,16 @@ function totals(sums: usize): v128 {
 }
 
 @unmanaged
-class Conv3dManyToFewArguments {
+class Conv3dSmallOutputArguments {
   /** Blocked, with rows of at least 3 voxels. */
   x: Tensor;
-  /** What `packManyToFew` wrote. */
+  /** What `packSmallOutput` wrote. */
   weights: Address;
   bias: OptionalAddress;
   /** Plain, at most 3 channels. */
   y: Tensor;
 }
-export function conv3dManyToFew(args: Conv3dManyToFewArguments, share: i32, shares: i32): void {
+export function conv3dSmallOutput(args: Conv3dSmallOutputArguments, share: i32, shares: i32): void {
   const x = args.x;
   const weights = args.weights;
   const bias = args.bias;
@@ -605,8 +605,8 @@ function outer4(few: usize, row: usize, many: usize, width: i32, sum: usize): vo
 }
 
 @unmanaged
-class Conv3dFewWeightsArguments {
-  /** What `padFew` wrote. */
+class Conv3dSmallWeightsArguments {
+  /** What `padSmall` wrote. */
   padded: Address;
   /** Blocked. */
   many: Tensor;
@@ -614,7 +614,7 @@ class Conv3dFewWeightsArguments {
   sums: Address;
   few: i32;
 }
-export function conv3dFewWeights(args: Conv3dFewWeightsArguments, share: i32, shares: i32): void {
+export function conv3dSmallWeights(args: Conv3dSmallWeightsArguments, share: i32, shares: i32): void {
   const padded = args.padded;
   const many = args.many;
   const sums = args.sums;
@@ -647,8 +647,8 @@ export function conv3dFewWeights(args: Conv3dFewWeightsArguments, share: i32, sh
 }
 
 @unmanaged
-class CollectFewWeightsArguments {
-  /** What `conv3dFewWeights` wrote. */
+class CollectSmallWeightsArguments {
+  /** What `conv3dSmallWeights` wrote. */
   sums: Address;
   /** (O, I, 27), plain. */
   dWeight: Address;
@@ -658,7 +658,7 @@ class CollectFewWeightsArguments {
   adjoint: i32;
   planes: i32;
 }
-export function collectFewWeights(args: CollectFewWeightsArguments, share: i32, shares: i32): void {
+export function collectSmallWeights(args: CollectSmallWeightsArguments, share: i32, shares: i32): void {
   const sums = args.sums;
   const weight = args.dWeight;
   const channelsO = args.channelsO;
