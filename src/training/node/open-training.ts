@@ -17,7 +17,7 @@ import { availableTo, memoryText, requireMemory } from '../../platform/node/memo
 import { openRun, type Run } from './checkpoint.ts';
 import type { ExampleSource } from './data-loader.ts';
 import { restoreState } from './loop.ts';
-import { agreeWithRun, type RunFacts, writeRunRecord } from './run-record.ts';
+import { assertResumable, type RunFacts, writeRunRecord } from './run-record.ts';
 import { estimateStepSeconds } from './speed.ts';
 
 /** What Node and the code take, and what is not counted one by one. */
@@ -111,7 +111,7 @@ export async function openTraining<Images>(plan: TrainingPlan<Images>): Promise<
   try {
     const run = await openRun(out, { resume });
     closers.push(() => run.close());
-    const agreed = await agreeWithRun(run, plan.facts, progress);
+    const agreed = await assertResumable(run, plan.facts, progress);
     const { backend, identity, backends } = agreed;
     const lossScaling = backend.half === true;
     await announce(plan, backend, lossScaling);

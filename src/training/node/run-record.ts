@@ -207,7 +207,7 @@ interface OpenedRun {
  * Compares a run that goes on with what it was begun with, and opens what computes it.
  * @throws UsageError naming every key and subject that differs, and how to begin anew
  */
-export async function agreeWithRun(
+export async function assertResumable(
   { path: out, checkpoint, record: before }: OpenedRun,
   facts: RunFacts,
   progress: Progress,
