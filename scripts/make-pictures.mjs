@@ -43,7 +43,7 @@ gvsl('report', 'demo/run', '--out', 'report.html', '--title', 'Matching hearts i
 
 // a segmentation model from the demo's network, and a patient whom neither training has seen
 const train = '--mode finetune --labels 16 --validation 4 --patch 24,32,32 --lr 1e-3 --steps 300'.split(' ');
-gvsl('train', 'segmentation', '--data', cohort, '--init', join(demo, 'run'), ...train, '--out', join(temporary, 'segmenter'));
+gvsl('train', 'segmentation', '--data', 'demo/cohort', '--init', 'demo/run', ...train, '--out', 'segmenter');
 gvsl(
   'phantom',
   join(temporary, 'patient'),

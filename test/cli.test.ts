@@ -48,8 +48,8 @@ describe('gvsl', () => {
     [['bench', 'step', '--width', '0.3'], /--width: expected 1, 0\.5, 0\.25 or 0\.125/],
     [['bench', 'step', '--threads', '257'], /--threads: expected 1 to 256/],
     [['bench', 'step', '--build', 'sse'], /Allowed choices are avx2, relaxed, portable/],
-    [['bench', '--size', '32'], /--size: means something for step, forward, train, ops, data, bound, not for all/],
-    [['bench', 'step', '--full'], /--full: means something for all, not for step/],
+    [['bench', '--size', '32'], /--size: only valid with step, forward, train, ops, data, bound; got all/],
+    [['bench', 'step', '--full'], /--full: only valid with all; got step/],
     [['verify', 'x.safetensors', '--backend', 'cuda'], /Allowed choices are cpu, webgpu, webgpu-f16, auto, reference/],
   ])('%j is wrong usage: exit code 2', (args, message) => {
     const { status, stdout, stderr } = gvsl(...args);
@@ -68,7 +68,7 @@ describe('gvsl', () => {
       });
       closeSync(full);
       expect(status).toBe(1);
-      expect(stderr).toContain('gvsl: what it prints could not be written: ENOSPC');
+      expect(stderr).toContain('gvsl: cannot write output: ENOSPC');
     }
   });
 
@@ -184,7 +184,7 @@ describe('gvsl', () => {
     const refused: [cohort: string, more: string[], message: RegExp][] = [
       ['changed', [], /cohort subjects added: tiny_9\n {2}cohort subjects removed: tiny_3/],
       ['cohort', ['--lr', '1'], /learningRate: was 0\.001, now 1/],
-      ['cohort', ['--steps', '1'], /has done 2 steps already/],
+      ['cohort', ['--steps', '1'], /has already done 2 steps/],
     ];
     for (const [cohort, more, message] of refused) {
       const { status, stderr } = gvsl('pretrain', at(cohort), ...args, '--resume', ...more);
@@ -202,7 +202,7 @@ describe('gvsl', () => {
       expect(status).toBe(2);
     }
     const other = gvsl('train', 'segmentation', '--data', at('cohort'), ...args, '--resume');
-    expect(other.stderr).toContain('holds a run of pre-training, which gvsl train cannot continue');
+    expect(other.stderr).toContain('contains a run of pre-training, which gvsl train cannot continue');
     // a cohort that is damaged while it trains is bad input, named, whatever thread reads it; the last checkpoint is named too
     for (const id of [0, 1, 2, 3, 4, 5]) await truncate(at('cohort', 'images', `tiny_${id}.npy`), 3000);
     const damaged = gvsl('pretrain', at('cohort'), ...args, '--resume', '--steps', '4');

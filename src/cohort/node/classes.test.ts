@@ -79,7 +79,7 @@ describe('classes of subjects', () => {
       "t.csv, line 3: case 'a' is '2', but was '1' earlier",
     );
     await expect(readClasses(table('t.csv', 'case,age\na,1\n'))).rejects.toThrow(
-      "no column 'label' or 'class'; there are case, age",
+      "no column 'label' or 'class'; available: case, age",
     );
     await expect(readClasses(table('t.csv', 'case,label\na,\n'))).rejects.toThrow('no case has a label');
     await expect(readClasses(table('t.csv', 'case,label,label\na,1,2\n'))).rejects.toThrow("two columns are named 'label'");
@@ -124,7 +124,7 @@ describe('rows and images', () => {
   it('are left apart, and said, where a name means several images', () => {
     const { classes, problems } = assign({ image: '1' }, ['/data/p1/image.nii.gz', '/data/p2/image.nii.gz']);
     expect(classes.size).toBe(0);
-    expect(problems[0]?.message).toContain('several images have (/data/p1/image.nii.gz, /data/p2/image.nii.gz)');
+    expect(problems[0]?.message).toContain('several images have this name (/data/p1/image.nii.gz, /data/p2/image.nii.gz)');
   });
 
   it('are counted', () => {
@@ -152,7 +152,7 @@ describe("MONAI's datalist", () => {
     expect(cohort.problems).toContainEqual({
       source: at('scans/gone.nii.gz'),
       kind: 'refused',
-      message: 'listed in datalist.json, but not there',
+      message: 'listed in datalist.json, but does not exist',
     });
   });
 
@@ -170,7 +170,7 @@ describe("MONAI's datalist", () => {
     expect(classesOf(cohort)).toEqual({ a: '0', b: null });
     expect(cohort.problems.filter(({ kind }) => kind !== 'duplicate').map(({ message }) => message)).toEqual([
       'listed in mixed.json, but a folder with 0 DICOM series; expected one',
-      'its label maps/gone.nii.gz is listed in mixed.json, but not there',
+      'its label maps/gone.nii.gz is listed in mixed.json, but does not exist',
       '2 channels are listed: using the first; choose another with `channel` 0 to 1',
       'without its label [0,1]: expected the path of a label map, or one class',
     ]);

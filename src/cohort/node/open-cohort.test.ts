@@ -250,7 +250,7 @@ describe('other folders', () => {
       /warning \/two\.nii: prepared without its label map: .*two_seg\.nii: on a different grid .*3\.0 mm away/,
     );
     expect(said).toMatch(/warning \/two_contrast\.nii: named like a label map/);
-    expect(said).toMatch(/duplicate \/sub\/one\.nii: shows the same as .*plain\/one\.nii/);
+    expect(said).toMatch(/duplicate \/sub\/one\.nii: duplicate of .*plain\/one\.nii/);
     expect(said).toMatch(/mixed orientations \(5 RAS, 1 LPS\)/);
   });
 
