@@ -86,6 +86,8 @@ export type ConfigurationSchema = z.ZodType<unknown>;
 export interface ConfigurationKind<Schema extends ConfigurationSchema> {
   readonly schema: Schema;
   readonly command: string;
+  /** The way to pre-train, where it is another than this package's own. */
+  readonly method?: string | undefined;
 }
 
 const known = new WeakMap<ConfigurationSchema, readonly KeyDescription[]>();

@@ -63,6 +63,9 @@ export interface PretrainResult<Summary extends object = Evaluation> {
   readonly waitShare: number;
 }
 
+/** The name of a method that is none of this package's. */
+const otherName = ({ name }: { readonly name: string }): string | undefined => (name === gvsl.name ? undefined : name);
+
 /** What a pre-training is made of. @throws UsageError for a cohort that is too small */
 export async function pretrainFacts<Configuration extends PretrainingConfiguration>(
   folder: string,
@@ -74,7 +77,7 @@ export async function pretrainFacts<Configuration extends PretrainingConfigurati
   const ids = (subjects: readonly Subject[]): string[] => subjects.map(({ id }) => id);
   const facts: RunFacts = {
     kind: 'pre-training',
-    method: method.name === gvsl.name ? undefined : method.name,
+    method: otherName(method),
     cohort,
     split: { training: ids(training), heldOut: ids(heldOut) },
     initialModel: null,
@@ -95,7 +98,7 @@ export async function pretrain<
 >(given: PretrainCall<Configuration, Summary>): Promise<PretrainResult<Summary>> {
   const { out, resume = false, signal } = given;
   const method = given.method ?? (gvsl as unknown as PretrainingMethod<Configuration, Summary>);
-  const kind = { schema: method.schema, command: 'pretrain' };
+  const kind = { schema: method.schema, command: 'pretrain', method: otherName(method) };
   const configuration: Configuration =
     resume && given.configuration === undefined
       ? await readRunConfigurationOf(kind, out)

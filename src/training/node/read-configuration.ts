@@ -170,6 +170,10 @@ export async function readRunConfigurationOf<Schema extends ConfigurationSchema>
     throw new UsageError(
       `\`resume\`: ${run} contains a run of ${record.kind}, which gvsl ${kind.command} cannot continue; choose another folder`,
     );
+  if (record.method !== kind.method)
+    throw new UsageError(
+      `\`resume\`: ${run} is a run of the method ${record.method ?? 'gvsl'}, not of ${kind.method ?? 'gvsl'}; ${record.method === undefined ? 'leave `method` out' : 'continue it with the library: pretrain({ method, resume: true, ... })'}`,
+    );
   return parseConfigurationOf(kind, record.configuration, overrides, join(run, RUN_FILE));
 }
 
