@@ -44,20 +44,7 @@ gvsl('report', 'demo/run', '--out', 'report.html', '--title', 'Matching hearts i
 // a segmentation model from the demo's network, and a patient whom neither training has seen
 const train = '--mode finetune --labels 16 --validation 4 --patch 24,32,32 --lr 1e-3 --steps 300'.split(' ');
 gvsl('train', 'segmentation', '--data', 'demo/cohort', '--init', 'demo/run', ...train, '--out', 'segmenter');
-gvsl(
-  'phantom',
-  join(temporary, 'patient'),
-  '--kind',
-  'heart-ct',
-  '--subjects',
-  '1',
-  '--seed',
-  '99',
-  '--spacing',
-  '2',
-  '--pose',
-  '0.3',
-);
+gvsl('phantom', 'patient', ...'--kind heart-ct --subjects 1 --seed 99 --spacing 2 --pose 0.3'.split(' '));
 const images = join(temporary, 'patient', 'imagesTr');
 const scan = join(images, readdirSync(images)[0]);
 
