@@ -258,7 +258,7 @@ describe('pretrain', () => {
     const said: string[] = [];
     const progress = { ...SILENT, say: (text: string) => void said.push(text) };
     await pretrain({ cohort: at('cohort'), out: at(old), configuration: few({ steps: 2 }), resume: true, progress });
-    expect(said[0]).toMatch(/warning: .*did not record its cohort: only its configuration and its split could be compared/);
+    expect(said[0]).toMatch(/warning: .*did not record its cohort: only the configuration and the split could be compared/);
     expect(JSON.parse(await readFile(at(old, 'run.json'), 'utf8')).cohort.fingerprint).toEqual(cohort.fingerprint);
   });
 
