@@ -22,6 +22,7 @@ export {
   kMeans,
   kMeansFrom,
   nearestCentres,
+  samplePoint,
 } from './metrics/clustering/k-means.ts';
 export {
   clusteringDimensions,

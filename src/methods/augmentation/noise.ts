@@ -45,5 +45,7 @@ export function noiseValues({ deviation, seed }: NoisePlan): () => number {
 export function addNoise(image: Float32Array, sizeZyx: Zyx, plan: NoisePlan): Float32Array<ArrayBuffer> {
   checkVoxels('addNoise', image, sizeZyx);
   const noise = noiseValues(plan);
-  return Float32Array.from(image, (value) => value + noise());
+  const noisy = new Float32Array(image.length);
+  for (let i = 0; i < noisy.length; i++) noisy[i] = image[i] + noise();
+  return noisy;
 }

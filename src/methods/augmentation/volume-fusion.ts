@@ -70,9 +70,10 @@ export function applyFusion(a: Float32Array, b: Float32Array, sizeZyx: Zyx, { le
       classes[voxel] = box.k;
     });
   }
-  const fused = Float32Array.from(b, (value, voxel) => {
+  const fused = new Float32Array(b.length);
+  for (let voxel = 0; voxel < fused.length; voxel++) {
     const share = classes[voxel] / levels;
-    return share * a[voxel] + (1 - share) * value;
-  });
+    fused[voxel] = share * a[voxel] + (1 - share) * b[voxel];
+  }
   return { fused, classes };
 }

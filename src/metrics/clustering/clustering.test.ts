@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { randomStream } from '../../common/random.ts';
 import { type Points, pointsOf, rowOf, unitPoints } from '../points.ts';
-import { kMeans, kMeansFrom, nearestCentres, sampleStartPoints } from './k-means.ts';
+import { kMeans, kMeansFrom, nearestCentres, samplePoint, sampleStartPoints } from './k-means.ts';
 import {
   clusteringDimensions,
   clusteringPoints,
@@ -254,6 +254,16 @@ describe('kMeans', () => {
 
   it('gives a point between two centres to the one of lower number', () => {
     expect([...nearestCentres(pointsOf([[1], [1.1]]), pointsOf([[2], [0], [2]]))]).toEqual([0, 0]);
+  });
+
+  it('draws points so that clusters come equally often, and points of one cluster too', () => {
+    const clusters = { assignment: Int32Array.of(0, 1, 0, 0, 0), sizes: Int32Array.of(4, 1) };
+    const counts = [0, 0, 0, 0, 0];
+    for (let i = 0; i < 4000; i++) counts[samplePoint(randomStream(i, 'points'), clusters)]++;
+    [500, 2000, 500, 500, 500].forEach((expected, i) => {
+      expect(Math.abs(counts[i] - expected)).toBeLessThan(4 * Math.sqrt(expected));
+    });
+    expect(() => samplePoint(randomStream(1), { ...clusters, sizes: Int32Array.of(0, 0) })).toThrow('expected points in cluster');
   });
 
   it('says what it expected', () => {

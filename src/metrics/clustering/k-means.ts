@@ -166,6 +166,17 @@ export function kMeansFrom(points: Points, start: Points, iterations = DEFAULT_K
 }
 
 /**
+ * A point drawn so that every cluster is drawn equally often, however many points it has: DeepCluster's examples.
+ * @throws RangeError if a cluster has no point.
+ */
+export function samplePoint(stream: RandomStream, { assignment, sizes }: Pick<Clusters, 'assignment' | 'sizes'>): number {
+  const cluster = stream.integer(0, sizes.length);
+  if (sizes[cluster] === 0) throw new RangeError(`samplePoint: expected points in cluster ${cluster}, got none`);
+  let place = stream.integer(0, sizes[cluster]);
+  return assignment.findIndex((one) => one === cluster && place-- === 0);
+}
+
+/**
  * k-means from a k-means++ start. Options left out are the specification's.
  * @throws RangeError if the points' values do not fit, or there are fewer points than clusters.
  */
