@@ -1,11 +1,16 @@
-/** Every kernel's arguments, read from the classes by which the kernels take them, as the text of a module: so the lowering fills them by name. */
+/**
+ * What the kernels find in memory, read from their classes, as the text of a module: every kernel's arguments, which the lowering fills by name, and
+ * the structures of a program.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NodeKind, newOptions, newProgram, nextFile, parse } from 'assemblyscript';
 
 const entry = 'src/engine/backends/cpu/kernels.as';
 /** Types of arguments, 4 bytes each; what the lowering gives for them is in lowering.ts (`ArgumentTypes`). */
-const TYPES = ['Tensor', 'Tensor | null', 'Address', 'OptionalAddress', 'usize', 'i32', 'f32'];
+const TYPES = ['Tensor', 'Tensor | null', 'Address', 'OptionalAddress', 'usize', 'u32', 'i32', 'f32'];
+/** Classes that a program's memory holds besides arguments: descriptors of tensors, and calls. */
+const STRUCTURES = ['Call', 'Tensor'];
 
 /** The syntax trees of the module's sources. */
 function parseSources(root) {
@@ -19,7 +24,7 @@ function parseSources(root) {
 /** Fields of a class of arguments, those of its base first. */
 function fieldsOf(name, classes) {
   const node = classes.get(name);
-  if (!node) throw new Error(`a kernel takes its arguments by '${name}', and no class has that name`);
+  if (!node) throw new Error(`no class is called '${name}'`);
   const base = node.extendsType ? fieldsOf(node.extendsType.name.identifier.text, classes) : [];
   const own = node.members.map((field) => {
     const type = field.type?.range.toString();
@@ -31,33 +36,49 @@ function fieldsOf(name, classes) {
   return [...base, ...own];
 }
 
-/** Every kernel that the module exports, with its fields. */
-function kernelsOf(sources) {
-  const module = sources.find((source) => source.normalizedPath === `${entry}.ts`);
-  const exported = new Set(module.statements.flatMap(({ members }) => members?.map((member) => member.exportedName.text) ?? []));
-  const statements = sources.flatMap((source) => source.statements);
+/** The classes of all sources by their names. */
+function classesOf(statements) {
   const classes = new Map();
   for (const node of statements.filter(({ kind }) => kind === NodeKind.ClassDeclaration)) {
     if (classes.has(node.name.text)) throw new Error(`two classes are called '${node.name.text}'`);
     classes.set(node.name.text, node);
   }
-  return statements
+  return classes;
+}
+
+/** Every kernel that the module exports, with its class. */
+function kernelsOf(sources) {
+  const module = sources.find((source) => source.normalizedPath === `${entry}.ts`);
+  const exported = new Set(module.statements.flatMap(({ members }) => members?.map((member) => member.exportedName.text) ?? []));
+  return sources
+    .flatMap((source) => source.statements)
     .filter(({ kind, name }) => kind === NodeKind.FunctionDeclaration && exported.has(name.text))
     .filter(({ signature: { parameters } }) => parameters.map(({ name }) => name.text).join() === 'args,share,shares')
-    .map(({ name, signature }) => [name.text, fieldsOf(signature.parameters[0].type.name.identifier.text, classes)])
+    .map(({ name, signature }) => [name.text, signature.parameters[0].type.name.identifier.text])
     .sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** @param root the repository's folder @returns the text of src/engine/backends/cpu/kernel-interface.ts */
 export function kernelInterface(root) {
-  const lines = kernelsOf(parseSources(root)).map(([kernel, fields]) => {
-    const entries = fields.map(([name, type]) => `${name}: '${type}'`);
-    const line = `  ${kernel}: { ${entries.join(', ')} },`;
-    return line.length <= 130 ? line : [`  ${kernel}: {`, ...entries.map((each) => `    ${each},`), '  },'].join('\n');
-  });
-  return `/** Made by scripts/build-wasm.mjs from the kernels' sources: every kernel's arguments, in the order in which they lie in memory. */
+  const sources = parseSources(root);
+  const classes = classesOf(sources.flatMap((source) => source.statements));
+  const table = (named) =>
+    named
+      .map(([name, className]) => {
+        const entries = fieldsOf(className, classes).map(([field, type]) => `${field}: '${type}'`);
+        const line = `  ${name}: { ${entries.join(', ')} },`;
+        return line.length <= 130 ? line : [`  ${name}: {`, ...entries.map((each) => `    ${each},`), '  },'].join('\n');
+      })
+      .join('\n');
+  return `/** Made by scripts/build-wasm.mjs from the kernels' sources: names and types in the order in which they lie in memory, 4 bytes each. */
+
 export const KERNEL_ARGUMENTS = {
-${lines.join('\n')}
+${table(kernelsOf(sources))}
+} as const;
+
+/** What a program's memory holds besides. */
+export const STRUCTURES = {
+${table(STRUCTURES.map((name) => [name, name]))}
 } as const;
 `;
 }

@@ -10,6 +10,7 @@ import { checkInputs, graphOf } from '../../inputs.ts';
 import { guarded } from '../../session.ts';
 import { verifyProgram } from '../../verify.ts';
 import {
+  AWAITED_ADDRESSES,
   CALL_WORDS,
   CONTROL_ADDRESS,
   type CompiledGraph,
@@ -151,7 +152,7 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
     for (const { address, values } of constants) new Float32Array(buffer, address, values.length).set(values);
   }
   const { kernelNames, scratchAddress, threadScratchBytes } = compiled;
-  const faults = faultReport(memory, FAULT_ADDRESS, CONTROL_ADDRESS);
+  const faults = faultReport(memory, FAULT_ADDRESS, AWAITED_ADDRESSES);
   const exports = bindModule(host.module, memory, kernelNames, faults.check);
   const runKernels = exports.run as (control: number, scratch: number, program: number, count: number, threads: number) => void;
   const options = {
@@ -161,6 +162,7 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
     tableBase: TABLE_BASE,
     controlAddress: CONTROL_ADDRESS,
     faultAddress: FAULT_ADDRESS,
+    awaitedAddresses: AWAITED_ADDRESSES,
   };
   const others = await startThreads(
     host,

@@ -12,12 +12,14 @@
  * since the memory belongs to the session; its first page is the module's, for the tables of Math.exp and the like, which are the same in every thread.
  */
 
+import { VOXEL_BYTES } from "./constants";
+
 /** Where a piece of the session's memory begins, as an argument of a kernel: a `Place` of the lowering. */
 export type Address = usize;
 /** The same, or 0: there is none. */
 export type OptionalAddress = usize;
 
-/** A tensor of up to five axes, as compile.ts writes it. Missing axes are 1. */
+/** A tensor of up to five axes, as compile.ts writes it (`STRUCTURES.Tensor`). Missing axes are 1. */
 @unmanaged
 export class Tensor {
   data: usize;
@@ -32,8 +34,8 @@ export class Tensor {
   blocks: i32;
 }
 
-/** Bytes of one voxel of a block. */
-export const VOXEL: usize = 32;
+/** Bytes of one voxel of a block, as a distance between addresses. */
+export const VOXEL: usize = VOXEL_BYTES;
 
 @inline
 export function rowPitch(t: Tensor): usize {

@@ -19,7 +19,8 @@ import {
 } from '../../graph.ts';
 import { viewOp } from '../../ops/shape/shape.ts';
 import { align, type MemoryPlan, planMemory } from '../../plan.ts';
-import { KERNEL_ARGUMENTS } from './kernel-interface.ts';
+import { FREE_WORDS, JOB, TIMED, WAITED, WAVE } from './constants.ts';
+import { KERNEL_ARGUMENTS, STRUCTURES } from './kernel-interface.ts';
 import { CPU_KERNELS } from './kernels.ts';
 import {
   batchStrideOf,
@@ -38,11 +39,13 @@ import { type Access, sharesOf, slackOf, wavesOf } from './schedule.ts';
 /** The threads' control words: see scheduler.as.ts. */
 export const CONTROL_ADDRESS = 65536;
 const CONTROL_BYTES = 4096;
-/** Within them, beyond what scheduler.as.ts uses: see threads.ts. */
-export const FAULT_ADDRESS = CONTROL_ADDRESS + 1024;
+/** Within them: what threads wait for. */
+export const AWAITED_ADDRESSES = [CONTROL_ADDRESS + WAVE, CONTROL_ADDRESS + JOB];
+/** Within them: see threads.ts. */
+export const FAULT_ADDRESS = CONTROL_ADDRESS + FREE_WORDS;
 /** Within them: see scheduler.as.ts. */
-export const TIMED_ADDRESS = CONTROL_ADDRESS + 384;
-export const WAITED_ADDRESS = CONTROL_ADDRESS + 2048;
+export const TIMED_ADDRESS = CONTROL_ADDRESS + TIMED;
+export const WAITED_ADDRESS = CONTROL_ADDRESS + WAITED;
 /** Inner buffers of one thread, at least: those whose size is fixed (a convolution's 27 x 64 sums) fit. What grows is asked for (`threadScratch`). */
 const MIN_THREAD_SCRATCH_BYTES = 65536;
 /** Kernels stand in the table from here on: the module's own entries come first. */
@@ -177,8 +180,14 @@ function placeParts(graph: Graph, placed: Map<Node, Placed>): void {
   }
 }
 
-/** Words of a call in a program: see scheduler.as.ts. */
-export const CALL_WORDS = 6;
+/** The words of a structure of scheduler.as.ts or common.as.ts, in its order. */
+const wordsOf = <Name extends keyof typeof STRUCTURES>(
+  name: Name,
+  values: Readonly<Record<keyof (typeof STRUCTURES)[Name], number>>,
+): number[] => Object.keys(STRUCTURES[name]).map((field) => values[field as keyof typeof values]);
+
+/** Words of a call in a program. */
+export const CALL_WORDS = Object.keys(STRUCTURES.Call).length;
 
 /** The order of the calls. */
 function schedule(calls: readonly Call[], threads: number): ScheduledCall[] {
@@ -193,7 +202,7 @@ function schedule(calls: readonly Call[], threads: number): ScheduledCall[] {
     .sort((a, b) => a.wave - b.wave);
 }
 
-/** Kernel, arguments, its first share counted over the program, shares, wave, the end of the wave's shares. */
+/** The calls as the scheduler reads them; shares are counted over the program. */
 function callWords(calls: readonly ScheduledCall[], names: KernelNames): number[] {
   const waveShares: number[] = [];
   for (const { wave, shares } of calls) waveShares[wave] = (waveShares[wave] ?? 0) + shares;
@@ -202,7 +211,14 @@ function callWords(calls: readonly ScheduledCall[], names: KernelNames): number[
     if (wave !== current) end += waveShares[wave]!;
     current = wave;
     first += shares;
-    return [names.indexOf(kernel), at, first - shares, shares, wave, end];
+    return wordsOf('Call', {
+      kernel: names.indexOf(kernel),
+      args: at,
+      firstShare: first - shares,
+      shares,
+      wave,
+      waveEnd: end,
+    });
   });
 }
 
@@ -247,7 +263,8 @@ function lower(
             shape.length > 2 ? elementCount(shape.slice(2)) : 1,
           ];
     const descriptor = here();
-    words.push(data, n!, c!, d!, h!, w!, batchStrideBytes, blocked ? blockCount(c!) : 0);
+    const blocks = blocked ? blockCount(c!) : 0;
+    words.push(...wordsOf('Tensor', { data, n: n!, c: c!, d: d!, h: h!, w: w!, batchStride: batchStrideBytes, blocks }));
     const sizeBytes = (n! - 1) * batchStrideBytes + batchStrideOf(form);
     return { shape, blocked, data: { address: data, sizeBytes }, batchStrideBytes, descriptor };
   };

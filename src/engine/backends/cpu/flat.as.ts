@@ -2,12 +2,10 @@
  * Tensors as runs of floats, whatever their layout: for work that treats every element alike and leaves zeros zeros, so that a blocked
  * tensor's halo and padding channels may be worked on like the rest. Both tensors of a pair must have one layout.
  *
- * A sample is cut into chunks of a fixed length; chunks are the units of work and of partial sums (lowering.ts counts them too).
+ * A sample is cut into chunks of a fixed length; chunks are the units of work and of partial sums.
  */
 import { Address, blockPitch, Tensor } from "./common.as";
-
-/** Floats of a chunk: two of them stay in the first-level cache. The same as CHUNK_FLOATS of lowering.ts. */
-export const CHUNK: i32 = 4096;
+import { CHUNK_FLOATS } from "./constants";
 
 /** Floats of one sample as it lies in memory. */
 export function sampleFloats(t: Tensor): i32 {
@@ -15,17 +13,17 @@ export function sampleFloats(t: Tensor): i32 {
 }
 /** Chunks of one sample. */
 export function chunksOf(t: Tensor): i32 {
-  return (sampleFloats(t) + CHUNK - 1) / CHUNK;
+  return (sampleFloats(t) + CHUNK_FLOATS - 1) / CHUNK_FLOATS;
 }
 /** Address of a chunk, counted over all samples. */
 @inline
 export function chunkAt(t: Tensor, unit: i32, perSample: i32): usize {
-  return t.data + <usize>(unit / perSample) * t.batchStride + (<usize>(unit % perSample) * <usize>CHUNK << 2);
+  return t.data + <usize>(unit / perSample) * t.batchStride + (<usize>(unit % perSample) * <usize>CHUNK_FLOATS << 2);
 }
 /** Bytes of a chunk. */
 @inline
 export function chunkBytes(t: Tensor, unit: i32, perSample: i32): usize {
-  return <usize>min(CHUNK, sampleFloats(t) - (unit % perSample) * CHUNK) << 2;
+  return <usize>min(CHUNK_FLOATS, sampleFloats(t) - (unit % perSample) * CHUNK_FLOATS) << 2;
 }
 
 /** a[0] + a[1] of two doubles. */

@@ -1,4 +1,5 @@
-/** Made by scripts/build-wasm.mjs from the kernels' sources: every kernel's arguments, in the order in which they lie in memory. */
+/** Made by scripts/build-wasm.mjs from the kernels' sources: names and types in the order in which they lie in memory, 4 bytes each. */
+
 export const KERNEL_ARGUMENTS = {
   accumulate: { target: 'Tensor', values: 'Tensor', scale: 'f32' },
   adam: {
@@ -260,4 +261,10 @@ export const KERNEL_ARGUMENTS = {
     depth: 'i32',
   },
   zero: { tensor: 'Tensor' },
+} as const;
+
+/** What a program's memory holds besides. */
+export const STRUCTURES = {
+  Call: { kernel: 'u32', args: 'usize', firstShare: 'i32', shares: 'i32', wave: 'i32', waveEnd: 'i32' },
+  Tensor: { data: 'usize', n: 'i32', c: 'i32', d: 'i32', h: 'i32', w: 'i32', batchStride: 'usize', blocks: 'i32' },
 } as const;

@@ -1,6 +1,7 @@
 /** From one layout to the other, copies of parts, and zeros. */
 import { blockedRow, channelRow, plainRow, shareStart, Tensor, VOXEL, voxelStep, zeroHalo } from "./common.as";
-import { CHUNK, chunkAt, chunkBytes, chunksOf } from "./flat.as";
+import { CHUNK_FLOATS } from "./constants";
+import { chunkAt, chunkBytes, chunksOf } from "./flat.as";
 
 @unmanaged
 class RelayoutArguments {
@@ -111,7 +112,7 @@ export function copySamples(args: CopySamplesArguments, share: i32, shares: i32)
   const perSample = chunksOf(from);
   const last = shareStart(from.n * perSample, share + 1, shares);
   for (let unit = shareStart(from.n * perSample, share, shares); unit < last; unit++) {
-    const at = start + <usize>(unit / perSample) * to.batchStride + (<usize>(unit % perSample) * <usize>CHUNK << 2);
+    const at = start + <usize>(unit / perSample) * to.batchStride + (<usize>(unit % perSample) * <usize>CHUNK_FLOATS << 2);
     memory.copy(at, chunkAt(from, unit, perSample), chunkBytes(from, unit, perSample));
   }
 }

@@ -3,7 +3,10 @@
  * run with which arguments; compile.ts gives it addresses. See common.as.ts for the two layouts.
  */
 import { elementCount, type Shape } from '../../graph.ts';
+import { BLOCK, CHUNK_FLOATS, VOXEL_BYTES } from './constants.ts';
 import type { KERNEL_ARGUMENTS } from './kernel-interface.ts';
+
+export { BLOCK, VOXEL_BYTES };
 
 /** What is known of a tensor before it has an address. */
 export interface TensorForm {
@@ -107,10 +110,6 @@ export interface CpuKernel<Attributes> {
   readonly lower: (call: CpuCall<Attributes>, emitter: Emitter) => void;
 }
 
-/** Channels in a block, and bytes of a voxel of a block. */
-export const BLOCK = 8;
-export const VOXEL_BYTES = 4 * BLOCK;
-
 export const blockCount = (channels: number): number => Math.ceil(channels / BLOCK);
 
 /** Bytes of one channel block's volume with its halo. */
@@ -150,8 +149,7 @@ export function needRowTables({ shape: [, channels] }: TensorForm, emitter: Emit
   emitter.threadScratch(3 * 4 * channels!);
 }
 
-/** Floats of a chunk of a sample, and how many chunks a tensor has: see flat.as.ts. */
-const CHUNK_FLOATS = 4096;
+/** How many chunks a tensor has: see flat.as.ts. */
 export const chunkCount = (form: TensorForm): number =>
   (form.shape.length < 2 ? 1 : form.shape[0]!) * Math.ceil(batchStrideOf(form) / (4 * CHUNK_FLOATS));
 

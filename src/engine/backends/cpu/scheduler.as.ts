@@ -9,6 +9,7 @@
  * in baseline code is not woken by one that notifies in optimised code.
  */
 import { setThread, threadIndex } from "./common.as";
+import { JOB, TIMED, WAITED, WAVE } from "./constants";
 
 /** Atomics.wait on the 32-bit word at an address, while it has the value. */
 @external("env", "wait")
@@ -23,14 +24,11 @@ declare function now(): f64;
 
 /**
  * Control words, each on a cache line of its own. The counts go on from job to job and wrap around, so that a thread that is jobs behind
- * finds no share to take and no wave to wait for.
+ * finds no share to take and no wave to wait for. The host knows some of them too (constants.ts): WAVE counts waves that are over; JOB is twice the jobs
+ * that were given, and odd while one is being written; if TIMED is not 0, every thread adds its waits, in milliseconds, to its double from WAITED on.
  */
 /** Shares that were taken. */
 const TAKEN: usize = 0;
-/** Waves that are over. */
-const WAVE: usize = 64;
-/** Twice the jobs that were given; odd while one is being written. */
-const JOB: usize = 128;
 /** The job: its calls, their number, and what TAKEN and WAVE were before it. */
 const PROGRAM: usize = 192;
 const COUNT: usize = 196;
@@ -40,35 +38,23 @@ const FIRST_WAVE: usize = 204;
 const DONE: usize = 256;
 /** How many threads wait in the system: who changes a word wakes them only if there are any. */
 const SLEEPERS: usize = 320;
-/** Not 0: waits are timed, and every thread adds its own, in milliseconds, to the doubles from WAITED on. */
-const TIMED: usize = 384;
-const WAITED: usize = 2048;
 
-/** Words of a call: kernel's table index, arguments, its first share, shares, its wave, end of the wave's shares; counted over its graph. */
-const CALL_BYTES: usize = 24;
-@inline
-function kernelOf(call: usize): u32 {
-  return load<u32>(call);
+/** A call of a kernel, as compile.ts writes it (`STRUCTURES.Call`). Shares are counted over its graph. */
+@unmanaged
+class Call {
+  /** Index in the table. */
+  kernel: u32;
+  args: usize;
+  firstShare: i32;
+  shares: i32;
+  wave: i32;
+  /** Where its wave's shares end. */
+  waveEnd: i32;
 }
+const CALL_BYTES: usize = offsetof<Call>();
 @inline
-function argumentsOf(call: usize): usize {
-  return <usize>load<u32>(call, 4);
-}
-@inline
-function firstShare(call: usize): i32 {
-  return load<i32>(call, 8);
-}
-@inline
-function sharesOf(call: usize): i32 {
-  return load<i32>(call, 12);
-}
-@inline
-function waveOf(call: usize): i32 {
-  return load<i32>(call, 16);
-}
-@inline
-function waveEnd(call: usize): i32 {
-  return load<i32>(call, 20);
+function callAt(program: usize, index: i32): Call {
+  return changetype<Call>(program + <usize>index * CALL_BYTES);
 }
 
 /** Looks at a word before a thread sleeps: at most about as long as going to sleep and waking up take, at least what a busy word needs. */
@@ -115,23 +101,24 @@ function wake(control: usize, offset: usize): void {
 
 /** Does what is left of the job's shares, and returns when none is left to take; the last may still be under way elsewhere. */
 function work(control: usize, program: usize, count: i32, firstTaken: i32, firstWaveOver: i32): void {
-  const end = program + <usize>count * CALL_BYTES;
-  const last = end - CALL_BYTES;
-  const jobEnd = firstShare(last) + sharesOf(last);
+  const opening = callAt(program, 0);
+  const last = callAt(program, count - 1);
+  const jobEnd = last.firstShare + last.shares;
   // a job may be some of a graph's calls
-  const shareBase = firstTaken - firstShare(program);
-  const waveBase = firstWaveOver - waveOf(program);
-  for (let call = program; call < end; call += CALL_BYTES) {
-    const wave = waveBase + waveOf(call);
-    const shares = sharesOf(call);
-    const first = shareBase + firstShare(call);
+  const shareBase = firstTaken - opening.firstShare;
+  const waveBase = firstWaveOver - opening.wave;
+  for (let i = 0; i < count; i++) {
+    const call = callAt(program, i);
+    const wave = waveBase + call.wave;
+    const shares = call.shares;
+    const first = shareBase + call.firstShare;
     awaitWave(control, wave);
     for (;;) {
       const taken = atomic.load<i32>(control, TAKEN);
       if (taken - first >= shares) break;
       if (atomic.cmpxchg<i32>(control, taken, taken + 1, TAKEN) != taken) continue;
-      call_indirect<void>(kernelOf(call), argumentsOf(call), taken - first, shares);
-      if (atomic.add<i32>(control, 1, DONE) + 1 == shareBase + min(waveEnd(call), jobEnd)) {
+      call_indirect<void>(call.kernel, call.args, taken - first, shares);
+      if (atomic.add<i32>(control, 1, DONE) + 1 == shareBase + min(call.waveEnd, jobEnd)) {
         atomic.store<i32>(control, wave + 1, WAVE);
         wake(control, WAVE);
       }
@@ -144,8 +131,8 @@ export function run(control: usize, scratch: usize, program: usize, count: i32, 
   setThread(0, scratch);
   if (threads == 1) {
     for (let i = 0; i < count; i++) {
-      const call = program + <usize>i * CALL_BYTES;
-      call_indirect<void>(kernelOf(call), argumentsOf(call), 0, 1);
+      const call = callAt(program, i);
+      call_indirect<void>(call.kernel, call.args, 0, 1);
     }
     return;
   }
@@ -160,8 +147,7 @@ export function run(control: usize, scratch: usize, program: usize, count: i32, 
   wake(control, JOB);
   if (count == 0) return;
   work(control, program, count, taken, over);
-  const last = program + <usize>(count - 1) * CALL_BYTES;
-  awaitWave(control, over + waveOf(last) - waveOf(program) + 1);
+  awaitWave(control, over + callAt(program, count - 1).wave - callAt(program, 0).wave + 1);
 }
 
 /** Another thread: helps with jobs until one without calls. It may be late for a job, or miss one that is done without it. */

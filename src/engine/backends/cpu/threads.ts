@@ -9,6 +9,8 @@ export interface ThreadOptions {
   readonly controlAddress: number;
   /** Where a thread that fails says so: see `FaultReport`. */
   readonly faultAddress: number;
+  /** The words that threads wait for. */
+  readonly awaitedAddresses: readonly number[];
   readonly scratchAddress: number;
   readonly thread: number;
 }
@@ -29,7 +31,8 @@ export interface KernelThread {
  * @throws what went wrong, after it was written down
  */
 export function serveKernels(options: ThreadOptions, ready: () => void): void {
-  const { module, memory, kernelNames, tableBase, controlAddress, faultAddress, scratchAddress, thread } = options;
+  const { module, memory, kernelNames, tableBase, controlAddress, faultAddress, awaitedAddresses, scratchAddress, thread } =
+    options;
   const words = new Int32Array(memory.buffer);
   // thread + 1 of the first that failed, bytes of its message, the message; before them: somebody is writing that
   const [claim, failed, length] = [faultAddress >> 2, (faultAddress >> 2) + 1, (faultAddress >> 2) + 2] as const;
@@ -54,9 +57,7 @@ export function serveKernels(options: ThreadOptions, ready: () => void): void {
       Atomics.store(words, length, message.length);
       Atomics.store(words, failed, thread + 1);
     }
-    // the words of scheduler.as.ts that threads wait for: the waves that are over, and the job
-    notify(controlAddress + 64);
-    notify(controlAddress + 128);
+    awaitedAddresses.forEach(notify);
     throw error;
   }
 }
@@ -69,7 +70,7 @@ export interface FaultReport {
   raise(): void;
 }
 
-export function faultReport(memory: WebAssembly.Memory, faultAddress: number, controlAddress: number): FaultReport {
+export function faultReport(memory: WebAssembly.Memory, faultAddress: number, awaitedAddresses: readonly number[]): FaultReport {
   const words = new Int32Array(memory.buffer);
   const at = faultAddress >> 2;
   return {
@@ -81,7 +82,7 @@ export function faultReport(memory: WebAssembly.Memory, faultAddress: number, co
     },
     raise: () => {
       if (Atomics.compareExchange(words, at, 0, 1) === 0) Atomics.store(words, at + 1, 1);
-      for (const word of [64, 128]) Atomics.notify(words, (controlAddress + word) >> 2);
+      for (const address of awaitedAddresses) Atomics.notify(words, address >> 2);
     },
   };
 }

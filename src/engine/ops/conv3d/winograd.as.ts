@@ -30,13 +30,11 @@
  * Transformed weights: [i][place 36][panel][input channel][16 or 8 output channels], see `panelAt`.
  */
 import { Address, blockedRow, fma, OptionalAddress, planePitch, shareStart, Tensor, threadIndex, threadScratch, VOXEL } from "../../backends/cpu/common.as";
+import { CACHE_LINE_BYTES, PLACES, TILE, WEIGHT_BLOCKS } from "./constants";
 
-/** Places of a transformed tile with one first index: 6 along y, 6 along x. */
-const PLACES: i32 = 36;
-/** Results of a tile along y and x, and what is read for them. */
-const TILE: i32 = 4;
+/** What is read along y and x for a tile's results. */
 const READ: i32 = 6;
-const CACHE_LINE: usize = 64;
+const CACHE_LINE: usize = CACHE_LINE_BYTES;
 
 /** Where a run of tiles lies: sample, tile coordinates, number of tiles. */
 @unmanaged
@@ -1393,9 +1391,6 @@ export function winogradWeightGradient(args: WinogradWeightGradientArguments, sh
 // second-level cache, and used there for all tiles; and the sums of the weights' gradient become taps where they are. What is transformed of
 // the tiles themselves is small: all places of it stand in memory, [i][place][block][tile][8].
 
-/** Input blocks whose weights are transformed at a time. */
-const CHUNK: i32 = 4;
-
 @inline
 function tilesOf(t: Tensor, cut: Cut): i32 {
   return piecesOf(t, cut) * cut.pieceTiles;
@@ -1470,7 +1465,7 @@ export function winogradFew(args: WinogradFewArguments, share: i32, shares: i32)
   const tiles = (tilesOf(y, args) + 3) & ~3;
   const block = <usize>(tiles * 32);
   const inputPlace = <usize>inBlocks * block + CACHE_LINE;
-  const panelPlace = panelAt(0, 2, CHUNK) + CACHE_LINE;
+  const panelPlace = panelAt(0, 2, WEIGHT_BLOCKS) + CACHE_LINE;
   const resultPlace = 2 * block + CACHE_LINE;
   const panels = args.scratch + <usize>threadIndex * args.threadBytes;
   const result = panels + <usize>places * panelPlace;
@@ -1479,8 +1474,8 @@ export function winogradFew(args: WinogradFewArguments, share: i32, shares: i32)
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
     const first = 2 * unit;
     const blocks = min(2, y.blocks - first);
-    for (let from = 0; from < inBlocks; from += CHUNK) {
-      const chunk = min(CHUNK, inBlocks - from);
+    for (let from = 0; from < inBlocks; from += WEIGHT_BLOCKS) {
+      const chunk = min(WEIGHT_BLOCKS, inBlocks - from);
       for (let b = 0; b < blocks; b++) {
         const width = isPair(b, blocks) ? 2 : 1;
         for (let c = 0; c < chunk; c++) {

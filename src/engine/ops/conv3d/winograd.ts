@@ -1,6 +1,8 @@
 /** How the tiles of a volume are cut into work for winograd.as.ts: from shapes alone, so that any number of threads gives the same bits. */
+import { VOXEL_BYTES } from '../../backends/cpu/constants.ts';
 import { elementCount, type Shape } from '../../graph.ts';
 import { align } from '../../plan.ts';
+import { CACHE_LINE_BYTES, PLACES, TILE, WEIGHT_BLOCKS } from './constants.ts';
 
 export interface TileCut {
   /** Results of a tile along z; along y and x they are 4. */
@@ -26,12 +28,6 @@ const MAX_PIECE_TILES = 16;
 const UNITS_WANTED = 8;
 /** Most bytes that the slabs of the weights' gradient may take together. */
 const MAX_SLAB_BYTES = 2 ** 24;
-
-const CACHE_LINE_BYTES = 64;
-const VOXEL_BYTES = 32;
-/** Places of a transformed tile that are worked on at a time, and all. */
-const PLACES = 36;
-const TILE = 4;
 
 /** Places of a transformed tile. */
 export const placesOf = (depth: number): number => (depth + 2) * PLACES;
@@ -87,8 +83,6 @@ export function cutOf(shape: Shape, inBlocks: number, outBlocks: number, kind: '
 
 /** Tiles up to which weights are transformed where they are used, instead of once for all segments: what comes of all places must fit into a cache. */
 const FEW_TILES = 32;
-/** Input blocks whose weights are transformed at a time; the same as in winograd.as.ts. */
-const CHUNK = 4;
 
 /** How to compute a convolution of few tiles and many weights, or the gradient of its weights; undefined if it is none. */
 export interface FewTiles {
@@ -106,7 +100,7 @@ export function fewTiles(shape: Shape, outBlocks: number, kind: 'result' | 'weig
   if (tiles > FEW_TILES || pieceTiles > MAX_PIECE_TILES || outBlocks < UNITS_WANTED) return undefined;
   const places = placesOf(depth);
   const tilesBytes = Math.ceil(tiles / 4) * 4 * VOXEL_BYTES;
-  const panels = placeBytes(kind === 'result' ? CHUNK : 1, 2);
+  const panels = placeBytes(kind === 'result' ? WEIGHT_BLOCKS : 1, 2);
   const threadBytes = align(places * (panels + (kind === 'result' ? 2 * tilesBytes + CACHE_LINE_BYTES : 0)));
   return {
     cut: { depth, pieceTiles, rowPieces: 1, segmentPieces: 1, parts: 1, partBlocks: outBlocks, slabs: 1, threadBytes },

@@ -1,15 +1,7 @@
 /** Local NCC on the CPU: a unit of work is one plane, with scratch of its own for the window sums. */
 import { alwaysPlain, type CpuKernel } from '../../backends/cpu/lowering.ts';
+import { GRADIENT_FIELDS, MASKED_FIELDS, paddedWidth, unitBytes, WINDOW_FIELDS } from './constants.ts';
 import type { NccAttributes } from './ncc.ts';
-
-/** As ncc.as.ts: how many fields are summed, and doubles of a row. */
-const windowFields = (masked: boolean): number => (masked ? 6 : 5);
-const GRADIENT_FIELDS = 3;
-const paddedWidth = (width: number): number => width + (width % 2);
-
-/** Scratch of one plane: a ring of `window` rows and a line, of each field. */
-const unitBytes = (width: number, window: number, fields: number): number =>
-  8 * fields * (window * paddedWidth(width) + paddedWidth(width) + window + 1);
 
 export const ncc: CpuKernel<NccAttributes> = {
   blocked: alwaysPlain,
@@ -17,7 +9,7 @@ export const ncc: CpuKernel<NccAttributes> = {
     const [batch, , depth, , width] = a.shape as [number, number, number, number, number];
     const units = batch * depth;
     const partial = emitter.scratch(8 * 2 * units);
-    const scratch = emitter.scratch(units * unitBytes(width, window, windowFields(mask !== undefined)));
+    const scratch = emitter.scratch(units * unitBytes(width, window, mask ? MASKED_FIELDS : WINDOW_FIELDS));
     const samples = { firstSample: 0, samples: batch };
     emitter.emit('nccWindows', { a, b, scratch, result: partial, window, ...samples, gradient: 0, mask });
     emitter.emitWhole('nccLoss', { partial, count: units, out: out.data });
@@ -30,7 +22,7 @@ export const nccGradient: CpuKernel<NccAttributes> = {
   lower: ({ inputs: [a, b, dOut, mask], out, attributes: { window } }, emitter) => {
     const [batch, , depth, height, width] = a.shape as [number, number, number, number, number];
     const fields = emitter.scratch(8 * GRADIENT_FIELDS * depth * height * paddedWidth(width));
-    const scratch = emitter.scratch(depth * unitBytes(width, window, windowFields(mask !== undefined)));
+    const scratch = emitter.scratch(depth * unitBytes(width, window, mask ? MASKED_FIELDS : WINDOW_FIELDS));
     const count = emitter.scratch(8);
     emitter.emitWhole('nccCount', { a, mask, count });
     for (let sample = 0; sample < batch; sample++) {

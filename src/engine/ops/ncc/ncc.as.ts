@@ -6,32 +6,7 @@
  * and the variance floor would take it for contrast. Sums run in the reference's order. Two voxels at once.
  */
 import { Address, plainRow, shareStart, Tensor } from "../../backends/cpu/common.as";
-
-const EPSILON: f64 = 1e-5;
-/** As NCC_VARIANCE_FLOOR. */
-const VARIANCE_FLOOR: f64 = 1e-11;
-
-/** Of a, b, a^2, b^2, ab; and of the mask, if there is one. */
-const WINDOW_FIELDS = 5;
-const MASKED_FIELDS = 6;
-/** Of u, v, and u mean_b - 2 v mean_a. */
-const GRADIENT_FIELDS = 3;
-
-/** Doubles of a row: an even number, what is beyond the last voxel is zero. */
-@inline
-function paddedWidth(width: i32): i32 {
-  return (width + 1) & ~1;
-}
-/** Bytes of a line for sums over x: zeros for half a window before and after a row. */
-@inline
-function lineBytes(width: i32, window: i32): usize {
-  return <usize>(paddedWidth(width) + window + 1) << 3;
-}
-/** Bytes of a unit's scratch: ring [window][field][x], lines [field][x]. ops/ncc/cpu.ts counts the same. */
-@inline
-function unitBytes(width: i32, window: i32, fields: i32): usize {
-  return <usize>fields * (<usize>(window * paddedWidth(width)) * 8 + lineBytes(width, window));
-}
+import { EPSILON, GRADIENT_FIELDS, lineBytes, MASKED_FIELDS, paddedWidth, unitBytes, VARIANCE_FLOOR, WINDOW_FIELDS } from "./constants";
 
 /** Two floats as doubles; the second is 0 if `single`. */
 @inline
@@ -126,7 +101,7 @@ function rowSums(head: usize, before: i32, tail: usize, after: i32, step: usize,
 function ringSums(ring: usize, lines: usize, first: i32, last: i32, width: i32, window: i32, fields: i32): void {
   const pitch = <usize>paddedWidth(width) << 3;
   const slot = <usize>fields * pitch;
-  const line = lineBytes(width, window);
+  const line = <usize>lineBytes(width, window);
   const middle = <usize>(window >> 1) << 3;
   const start = first % window;
   const before = min(last - first + 1, window - start);
@@ -184,7 +159,7 @@ export function nccWindows(args: NccWindowsArguments, share: i32, shares: i32): 
   const half = window >> 1;
   const width = a.w;
   const pitch = <usize>paddedWidth(width) << 3;
-  const line = lineBytes(width, window);
+  const line = <usize>lineBytes(width, window);
   const plane = <usize>(a.h * a.w) << 2;
   const mask = args.mask;
   const fieldCount = mask ? MASKED_FIELDS : WINDOW_FIELDS;
@@ -197,7 +172,7 @@ export function nccWindows(args: NccWindowsArguments, share: i32, shares: i32): 
     const z = unit % a.d;
     const fromZ = max(0, z - half);
     const planes = min(a.d - 1, z + half) - fromZ + 1;
-    const ring = scratch + <usize>unit * unitBytes(width, window, fieldCount);
+    const ring = scratch + <usize>unit * <usize>unitBytes(width, window, fieldCount);
     const lines = ring + <usize>(window * fieldCount) * pitch;
     memory.fill(lines, 0, <usize>fieldCount * line);
     let ready = 0;
@@ -339,7 +314,7 @@ export function nccGradient(args: NccGradientArguments, share: i32, shares: i32)
   const half = window >> 1;
   const width = a.w;
   const pitch = <usize>paddedWidth(width) << 3;
-  const line = lineBytes(width, window);
+  const line = <usize>lineBytes(width, window);
   const plane = <usize>(GRADIENT_FIELDS * a.h) * pitch;
   const mask = args.mask;
   const factor = f64x2.splat(-(<f64>load<f32>(args.dOut)) / load<f64>(args.count));
@@ -347,7 +322,7 @@ export function nccGradient(args: NccGradientArguments, share: i32, shares: i32)
   for (let z = shareStart(a.d, share, shares); z < last; z++) {
     const fromZ = max(0, z - half);
     const planes = min(a.d - 1, z + half) - fromZ + 1;
-    const ring = scratch + <usize>z * unitBytes(width, window, GRADIENT_FIELDS);
+    const ring = scratch + <usize>z * <usize>unitBytes(width, window, GRADIENT_FIELDS);
     const lines = ring + <usize>(window * GRADIENT_FIELDS) * pitch;
     memory.fill(lines, 0, <usize>GRADIENT_FIELDS * line);
     let ready = 0;

@@ -45,11 +45,6 @@ export const nccOp: Operation<NccAttributes> = {
 /** inputs: a, b, dOut (scalar), mask or none. Result: d a. */
 export const nccGradientOp: Operation<NccAttributes> = { name: 'nccGradient', shape: ([a]) => a! };
 
-/** Added to the denominator, against division by zero. */
-export const NCC_EPSILON = 1e-5;
-/** A variance below this share of its sum of squares is rounding error of double running sums, and counts as zero. */
-export const NCC_VARIANCE_FLOOR = 1e-11;
-
 /** The loss of two images, over all voxels or those of a mask. */
 export const nccLoss = (graph: Graph, a: Node, b: Node, window = 9, mask?: Node): Node =>
   graph.apply(nccOp, mask ? [a, b, mask] : [a, b], { window });

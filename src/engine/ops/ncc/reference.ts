@@ -3,7 +3,8 @@
  * would carry the rounding error of a bright region into a dark one.
  */
 import type { ReferenceKernel } from '../../backends/reference/kernel.ts';
-import { NCC_EPSILON, NCC_VARIANCE_FLOOR, type NccAttributes } from './ncc.ts';
+import { EPSILON, VARIANCE_FLOOR } from './constants.ts';
+import type { NccAttributes } from './ncc.ts';
 
 /** Values of one volume. */
 type Field = Float64Array;
@@ -41,7 +42,7 @@ function windowsOf(a: Field, b: Field, mask: Field | undefined, size: readonly n
     const squares = box(values.map((value) => value * value));
     return squares.map((square, p) => {
       const difference = square - (sums[p] * sums[p]) / n[p];
-      return difference > NCC_VARIANCE_FLOOR * square ? difference : 0;
+      return difference > VARIANCE_FLOOR * square ? difference : 0;
     });
   };
   const [sumA, sumB] = [box(a), box(b)];
@@ -68,7 +69,7 @@ export const ncc: ReferenceKernel<NccAttributes> = ({
     const part = (values: Field): Field => values.subarray(from, from + voxels);
     const { cross, varianceA, varianceB } = windowsOf(part(a), part(b), mask && part(mask), size, window);
     cross.forEach((value, p) => {
-      sum += Math.min(1, value ** 2 / (varianceA[p] * varianceB[p] + NCC_EPSILON));
+      sum += Math.min(1, value ** 2 / (varianceA[p] * varianceB[p] + EPSILON));
     });
   }
   out[0] = Math.max(0, 1 - sum / Math.max(1, windowCount(a, mask)));
@@ -86,7 +87,7 @@ export const nccGradient: ReferenceKernel<NccAttributes> = ({
     const part = (values: Field): Field => values.subarray(from, from + voxels);
     const [partA, partB, partMask] = [part(a), part(b), mask && part(mask)];
     const { meanA, meanB, varianceA, varianceB, cross } = windowsOf(partA, partB, partMask, size, window);
-    const q = cross.map((_, p) => varianceA[p] * varianceB[p] + NCC_EPSILON);
+    const q = cross.map((_, p) => varianceA[p] * varianceB[p] + EPSILON);
     const u = cross.map((value, p) => (2 * value) / q[p]);
     const v = cross.map((value, p) => (value / q[p]) ** 2 * varianceB[p]);
     const box = (values: Field): Field => boxSum(values, size, window);

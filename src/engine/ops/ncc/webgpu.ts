@@ -3,7 +3,8 @@
  * voxel: a running sum would carry the rounding error of a bright region into a dark one.
  */
 import { flat, sumRows, type WebGpuEmitter, type WebGpuKernel, type WebGpuTensor } from '../../backends/webgpu/kernel.ts';
-import { NCC_EPSILON, NCC_VARIANCE_FLOOR, type NccAttributes } from './ncc.ts';
+import { EPSILON, VARIANCE_FLOOR } from './constants.ts';
+import type { NccAttributes } from './ncc.ts';
 
 /** Sums of the window's neighbourhood of each voxel of the fields (F, N, D, H, W), zeros outside; may return its input's memory. */
 function boxSums(emitter: WebGpuEmitter, fields: WebGpuTensor, other: WebGpuTensor, window: number): WebGpuTensor {
@@ -75,7 +76,7 @@ const windowCode = (masked: boolean): string => `
   let cross_ = select(0.0, sums_(4u * u.voxels + at) - sumA * sumB / n, alive);
   let q = varianceA * varianceB + u.epsilon;`;
 
-const numbers = (window: number) => ({ windowVoxels: window ** 3, floor_: NCC_VARIANCE_FLOOR, epsilon: NCC_EPSILON });
+const numbers = (window: number) => ({ windowVoxels: window ** 3, floor_: VARIANCE_FLOOR, epsilon: EPSILON });
 
 export const ncc: WebGpuKernel<NccAttributes> = ({ inputs: [a, b, mask], out, attributes: { window } }, emitter) => {
   const { sums } = windowSums(emitter, a!, b!, mask, window);

@@ -1,9 +1,8 @@
 /** Trilinear up-sampling on the CPU, in the layout of what is resized. */
 import { type CpuKernel, type Emitter, inLayoutOf, type TensorForm, VOXEL_BYTES } from '../../backends/cpu/lowering.ts';
 import { checkShape } from '../../graph.ts';
+import { TABLE_BYTES } from './constants.ts';
 
-/** A thread's scratch holds a table of rows, and a row of the larger volume: see resize.as.ts. */
-const TABLE_BYTES = 256;
 /** Places between voxels are products of two of an axis's places, in 32 bits. */
 const MAX_SIDE = 65_536;
 

@@ -5,9 +5,7 @@
  * Along an axis of n voxels result j lies at j (n - 1) / (2n - 1): kept as whole numbers, so that weights have one rounding.
  */
 import { blockedRow, fma, plainRow, shareStart, Tensor, threadScratch, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
-
-/** Thread scratch: a table of (address, weight), 4 rows forward and at most 25 backward, and the line. */
-const LINE: usize = 256;
+import { TABLE_BYTES } from "./constants";
 
 @inline
 function rowOf(t: Tensor, n: i32, group: i32, z: i32, y: i32): usize {
@@ -60,7 +58,7 @@ export function upsample(args: UpsampleArguments, share: i32, shares: i32): void
   const y = args.y;
   const groups = y.blocks ? y.blocks : y.c;
   const table = threadScratch;
-  const line = threadScratch + LINE;
+  const line = threadScratch + TABLE_BYTES;
   const floats = y.blocks ? x.w * 8 : x.w;
   const units = y.n * groups * y.d;
   const last = shareStart(units, share + 1, shares);
@@ -145,7 +143,7 @@ export function upsampleGradient(args: UpsampleGradientArguments, share: i32, sh
   const dx = args.dx;
   const groups = dx.blocks ? dx.blocks : dx.c;
   const table = threadScratch;
-  const line = threadScratch + LINE;
+  const line = threadScratch + TABLE_BYTES;
   const floats = dx.blocks ? dy.w * 8 : dy.w;
   const units = dx.n * groups * dx.d;
   const last = shareStart(units, share + 1, shares);
