@@ -5,7 +5,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -91,8 +91,8 @@ describe.skipIf(!isBuilt)(`the examples${isBuilt ? '' : ': need npm run build'}`
     const record = JSON.parse(await readFile(at('masked', 'run.json'), 'utf8')) as Record<string, unknown>;
     expect(record).toMatchObject({ kind: 'pre-training', method: 'masked', configuration: { maskedShare: 0.5 } });
 
-    const { pretrain } = (await import(join(root, 'dist/index.js'))) as typeof import('../src/index.ts');
-    const { method } = (await import(example('own-method/method.mjs'))) as {
+    const { pretrain } = (await import(pathToFileURL(join(root, 'dist/index.js')).href)) as typeof import('../src/index.ts');
+    const { method } = (await import(pathToFileURL(example('own-method/method.mjs')).href)) as {
       method: import('../src/methods.ts').PretrainingMethod;
     };
     const { module: _module, ...here } = method;

@@ -98,7 +98,7 @@ describe.skipIf(noWebGpu !== undefined)(`a GPU${noWebGpu === undefined ? '' : `:
       },
     });
     await expect(webGpuBackend({ ...host, device }).open(program(4))).rejects.toThrow(
-      /^the GPU does not give the .* that this needs \(out of memory\): use a smaller patch, .*--backend webgpu-f16/,
+      /^the GPU does not give the .* that this needs \(out of memory\): use a smaller patch, .*backend webgpu-f16/,
     );
   });
 });
