@@ -59,7 +59,6 @@ export { type ReportCall, type ReportResult, writeReport } from './report/write-
 export { compare, type StudyReport } from './study/compare.ts';
 export type { Study } from './study/configuration.ts';
 export { readStudy, type StudyCall } from './study/run.ts';
-export type { TrainingCall } from './training/node/open-training.ts';
 export { type PretrainCall, type PretrainResult, pretrain } from './training/node/pretrain.ts';
 export {
   parseConfiguration,
@@ -68,4 +67,5 @@ export {
   readConfigurationOf,
 } from './training/node/read-configuration.ts';
 export { type TrainCall, type TrainResult, train } from './training/node/task/train.ts';
+export type { TrainingCall } from './training/node/training-call.ts';
 export { TRANSFER, type TransferConfiguration } from './training/task/configuration.ts';

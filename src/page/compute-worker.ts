@@ -24,8 +24,8 @@ export interface ModelSummary {
 
 export interface ImageSummary {
   readonly description: string;
-  /** What is odd about it, a sentence each. */
-  readonly remarks: readonly string[];
+  /** What is unusual about it, a sentence each. */
+  readonly warnings: readonly string[];
 }
 
 /** A finished result: a .nii file on the image's own grid (features: on the prepared one). */
@@ -49,7 +49,7 @@ export interface Features extends ImageResult {
 export interface Registered extends ImageResult {
   /** Local correlation with the first image on the network's grid: centre on centre, after the affine, after the deformation. */
   readonly ncc: readonly { readonly stage: StageName; readonly value: number }[];
-  readonly remarks: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 /** Called before the work (done 0), and after each of its windows or tiles. */
@@ -101,7 +101,7 @@ class Compute {
     this[which] = image;
     const { size, spacingMm } = image.volume.geometry;
     const mm = spacingMm.map((side) => +side.toFixed(3)).join(' x ');
-    return { description: `${size.join(' x ')} voxels of ${mm} mm, ${image.storedType}`, remarks: image.warnings };
+    return { description: `${size.join(' x ')} voxels of ${mm} mm, ${image.storedType}`, warnings: image.warnings };
   }
 
   /** Applies the model to the images on a backend, and closes it whatever happens. */
@@ -170,7 +170,7 @@ class Compute {
       return {
         nifti: writeNiftiFile(warped.geometry, warped.data),
         ncc: ncc.filter(({ stage }) => stage !== 'asStored'),
-        remarks: network.reason === '' ? [] : [network.reason],
+        warnings: network.reason === '' ? [] : [network.reason],
       };
     });
   }

@@ -96,10 +96,10 @@ function openImage(which: 'image' | 'moving', file: File): void {
   delete open[which];
   opening(which, file.name, async () => {
     if (which === 'image') viewer.clear();
-    const { description, remarks } = await compute.openImage(which, file.name, await bytesOf(file));
+    const { description, warnings } = await compute.openImage(which, file.name, await bytesOf(file));
     if (which === 'image') await viewer.showImage(file);
     open[which] = imageName(file.name);
-    return [`${file.name}: ${description}`, ...remarks].join('; ');
+    return [`${file.name}: ${description}`, ...warnings].join('; ');
   });
 }
 for (const which of ['image', 'moving'] as const)
@@ -194,14 +194,14 @@ button('register').onclick = () =>
     'tiles',
     () => `${open.moving}_on_${open.image}`,
     (onProgress) => compute.register(backendName(), onProgress),
-    async ({ nifti, ncc, remarks }) => {
+    async ({ nifti, ncc, warnings }) => {
       showTable(
         element<HTMLTableElement>('result-table'),
         ['second image', 'correlation (NCC)'],
         ncc.map(({ stage, value }) => [STAGES[stage], value.toFixed(3)]),
       );
       await viewer.showWarped(nifti);
-      return remarks.map((remark) => `; ${remark}`).join('');
+      return warnings.map((warning) => `; ${warning}`).join('');
     },
   );
 

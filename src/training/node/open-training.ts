@@ -5,7 +5,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatDuration } from '../../common/format-duration.ts';
-import type { Progress } from '../../common/progress.ts';
 import type { Backend, Session } from '../../engine/backend.ts';
 import type { Program } from '../../engine/graph.ts';
 import type { Zyx } from '../../geometry/volume.ts';
@@ -19,26 +18,14 @@ import type { ExampleSource } from './data-loader.ts';
 import { restoreState } from './loop.ts';
 import { assertResumable, type RunFacts, writeRunRecord } from './run-record.ts';
 import { estimateStepSeconds } from './speed.ts';
+import type { CheckedCall } from './training-call.ts';
 
 /** What Node and the code take, and what is not counted one by one. */
 const PROCESS_BYTES = 300 * 2 ** 20;
 
-/** How a training is called, whatever it trains. */
-export interface TrainingCall<Configuration> {
-  /** Folder that `prepare` made. */
-  readonly cohort: string;
-  /** Folder of the run. */
-  readonly out: string;
-  readonly configuration: Configuration;
-  readonly resume: boolean;
-  readonly progress: Progress;
-  /** Aborted: the run ends after the step, with a checkpoint. */
-  readonly signal?: AbortSignal;
-}
-
 /** A training before it is opened. */
 export interface TrainingPlan<Images> {
-  readonly call: TrainingCall<LoopConfiguration>;
+  readonly call: CheckedCall<LoopConfiguration>;
   readonly facts: RunFacts;
   readonly patch: Zyx;
   readonly width: number;

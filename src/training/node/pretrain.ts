@@ -7,7 +7,6 @@
 import type { Subject } from '../../cohort/cohort.ts';
 import { cohortReader } from '../../cohort/node/crops.ts';
 import { openCohort } from '../../cohort/node/open-cohort.ts';
-import { type ProgressListener, toProgress } from '../../common/progress.ts';
 import { voxelCount } from '../../geometry/volume.ts';
 import type { PretrainConfiguration } from '../../methods/gvsl/configuration.ts';
 import type { Evaluation } from '../../methods/gvsl/evaluate.ts';
@@ -22,26 +21,15 @@ import { examplesHeld } from './data-loader.ts';
 import { runTraining } from './loop.ts';
 import { openTraining } from './open-training.ts';
 import { openPretrainingExamples } from './pretraining-examples.ts';
-import { type Partially, parseConfigurationOf, readRunConfigurationOf } from './read-configuration.ts';
 import type { RunFacts } from './run-record.ts';
+import { checkCall, type TrainingCall } from './training-call.ts';
 
 export interface PretrainCall<
   Configuration extends PretrainingConfiguration = PretrainConfiguration,
   Summary extends object = Evaluation,
-> {
-  /** Folder that `prepareCohort` made. */
-  readonly cohort: string;
-  /** Folder of the run: a new one, or with `resume` the one to go on with. */
-  readonly out: string;
+> extends TrainingCall<Configuration> {
   /** The way to pre-train. Default: GVSL. */
   readonly method?: PretrainingMethod<Configuration, Summary>;
-  /** What is to be other than the default; of a run that goes on, by default what it began with. */
-  readonly configuration?: Partially<Configuration>;
-  /** Goes on from the run's last checkpoint. Default: false. */
-  readonly resume?: boolean;
-  readonly progress?: ProgressListener;
-  /** Aborted: the run ends after the step, with a checkpoint. */
-  readonly signal?: AbortSignal;
   /** Seconds that a step takes, where that is known; otherwise it is estimated. */
   readonly stepSeconds?: number;
 }
@@ -96,15 +84,9 @@ export async function pretrain<
   Configuration extends PretrainingConfiguration = PretrainConfiguration,
   Summary extends object = Evaluation,
 >(given: PretrainCall<Configuration, Summary>): Promise<PretrainResult<Summary>> {
-  const { out, resume = false, signal } = given;
   const method = given.method ?? (gvsl as unknown as PretrainingMethod<Configuration, Summary>);
-  const kind = { schema: method.schema, command: 'pretrain', method: otherName(method) };
-  const configuration: Configuration =
-    resume && given.configuration === undefined
-      ? await readRunConfigurationOf(kind, out)
-      : parseConfigurationOf(kind, given.configuration ?? {});
-  const progress = toProgress(given.progress);
-  const call = { cohort: given.cohort, out, configuration, resume, progress };
+  const call = await checkCall({ schema: method.schema, command: 'pretrain', method: otherName(method) }, given);
+  const { configuration, out, progress } = call;
   const { facts, cohort, training, heldOut } = await pretrainFacts(call.cohort, configuration, method);
   const patch = toPatchSize(configuration.data.patch);
   const { width } = configuration.model;
@@ -149,7 +131,7 @@ export async function pretrain<
           backends,
         }),
       evaluate: (request) => method.evaluate(session, configuration, heldOut, reader, request),
-      ...(signal ? { signal } : {}),
+      ...(given.signal && { signal: given.signal }),
     });
     const { step, best, skippedSteps } = state;
     return { out, step, finished, loss, evaluation, best, skippedSteps, parameters: table.count, waitShare };

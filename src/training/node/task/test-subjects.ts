@@ -8,7 +8,8 @@ import { STATES } from '../../../model/optimizer.ts';
 import { writeFileAtomic } from '../../../platform/node/files.ts';
 import type { TransferConfiguration } from '../../task/configuration.ts';
 import { readCheckpoint } from '../checkpoint.ts';
-import type { OpenTraining, TrainingCall } from '../open-training.ts';
+import type { OpenTraining } from '../open-training.ts';
+import type { CheckedCall } from '../training-call.ts';
 import { evaluateSubjects, type SubjectScores, summarizeScores, type TaskEvaluation } from './evaluate.ts';
 
 /** Scores of the test subjects. */
@@ -25,7 +26,7 @@ export interface TestResult {
 /** Scores the best state (without validation the last) on the test subjects, and writes test.json. */
 export async function testBest(
   { session, table, identity }: Pick<OpenTraining<unknown>, 'session' | 'table' | 'identity'>,
-  { out, progress, configuration }: TrainingCall<TransferConfiguration>,
+  { out, progress, configuration }: CheckedCall<TransferConfiguration>,
   cohort: Cohort,
   tested: readonly Subject[],
   task: Task,

@@ -5,7 +5,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openCohort } from '../../../cohort/node/open-cohort.ts';
-import { type ProgressListener, toProgress } from '../../../common/progress.ts';
 import { scaledArchitecture } from '../../../model/architecture.ts';
 import { configurationOf } from '../../../model/configuration.ts';
 import { transferProgram } from '../../../model/task-programs.ts';
@@ -14,8 +13,8 @@ import { lossesOf } from '../../step.ts';
 import { isAugmented, TRANSFER, type TransferConfiguration, transferPatch } from '../../task/configuration.ts';
 import type { TrainingState } from '../checkpoint.ts';
 import { runTraining } from '../loop.ts';
-import { openTraining, type TrainingCall } from '../open-training.ts';
-import { type Partially, parseConfigurationOf, readRunConfigurationOf } from '../read-configuration.ts';
+import { openTraining } from '../open-training.ts';
+import { checkCall, type TrainingCall } from '../training-call.ts';
 import { evaluateTask, type TaskEvaluation } from './evaluate.ts';
 import { bytesBeside, oneHot, openTaskExamples, type TaskExample } from './examples.ts';
 import { counted, trainFacts } from './facts.ts';
@@ -24,19 +23,7 @@ import { initialModelOf, initialWeights } from './start.ts';
 import { outputsOf, taskOf } from './task.ts';
 import { TEST_FILE, type TestResult, testBest } from './test-subjects.ts';
 
-export interface TrainCall {
-  /** Folder that `prepareCohort` made, with label maps or classes. */
-  readonly cohort: string;
-  /** Folder of the run: a new one, or with `resume` the one to go on with. */
-  readonly out: string;
-  /** What is to be other than the default; of a run that goes on, by default what it began with. */
-  readonly configuration?: Partially<TransferConfiguration>;
-  /** Goes on from the run's last checkpoint. Default: false. */
-  readonly resume?: boolean;
-  readonly progress?: ProgressListener;
-  /** Aborted: the run ends after the step, with a checkpoint. */
-  readonly signal?: AbortSignal;
-}
+export type TrainCall = TrainingCall<TransferConfiguration>;
 
 export interface TrainResult {
   readonly out: string;
@@ -62,13 +49,8 @@ const FEATURES_SHARE = 0.25;
 
 /** Trains on a task. @throws UsageError for what is wrong with the call, RunError for a run that cannot go on */
 export async function train(given: TrainCall): Promise<TrainResult> {
-  const { out, resume = false, signal } = given;
-  const configuration =
-    resume && given.configuration === undefined
-      ? await readRunConfigurationOf(TRANSFER, out)
-      : parseConfigurationOf(TRANSFER, given.configuration ?? {});
-  const progress = toProgress(given.progress);
-  const call: TrainingCall<TransferConfiguration> = { cohort: given.cohort, out, configuration, resume, progress };
+  const call = await checkCall(TRANSFER, given);
+  const { configuration, out, progress } = call;
   const cohort = await openCohort(call.cohort);
   const { facts, split } = await trainFacts(cohort, configuration, await initialModelOf(configuration.init));
   const task = await taskOf(cohort, configuration);
@@ -146,7 +128,7 @@ export async function train(given: TrainCall): Promise<TrainResult> {
           backends,
         }),
       evaluate: (request) => evaluateTask(session, cohort, split.validation, task, inference.overlap, request),
-      ...(signal ? { signal } : {}),
+      ...(given.signal && { signal: given.signal }),
     });
     const { step, best, skippedSteps } = state;
     const test = finished && split.test.length > 0 ? await testBest(opened, call, cohort, split.test, task) : null;

@@ -1,0 +1,41 @@
+/** How a training is called, whatever it trains, and what it does where the call does not say. */
+import type { z } from 'zod';
+import { type Progress, type ProgressListener, toProgress } from '../../common/progress.ts';
+import type { ConfigurationKind } from '../configuration-reference.ts';
+import { type Partially, parseConfigurationOf, readRunConfigurationOf } from './read-configuration.ts';
+
+/** A call: a cohort, a run's folder, and what is to be other than the default. */
+export interface TrainingCall<Configuration> {
+  /** Folder that `prepareCohort` made; for a task, with label maps or classes. */
+  readonly cohort: string;
+  /** Folder of the run: a new one, or with `resume` the one to continue. */
+  readonly out: string;
+  /** What is to be other than the default; of a resumed run, by default what it began with. */
+  readonly configuration?: Partially<Configuration>;
+  /** Continues from the run's last checkpoint. Default: false. */
+  readonly resume?: boolean;
+  readonly progress?: ProgressListener;
+  /** Aborted: the run ends after the step, with a checkpoint. */
+  readonly signal?: AbortSignal;
+}
+
+/** A call with its whole, checked configuration. */
+export interface CheckedCall<Configuration> {
+  readonly cohort: string;
+  readonly out: string;
+  readonly configuration: Configuration;
+  readonly resume: boolean;
+  readonly progress: Progress;
+}
+
+/** Fills in what a call leaves out. @throws UsageError for a configuration with a problem, or a run that is not there to be resumed */
+export async function checkCall<Configuration>(
+  kind: ConfigurationKind<z.ZodType<Configuration>>,
+  { cohort, out, configuration, resume = false, progress }: TrainingCall<Configuration>,
+): Promise<CheckedCall<Configuration>> {
+  const checked =
+    resume && configuration === undefined
+      ? await readRunConfigurationOf(kind, out)
+      : parseConfigurationOf(kind, configuration ?? {});
+  return { cohort, out, configuration: checked, resume, progress: toProgress(progress) };
+}
