@@ -39,11 +39,15 @@ function fail(stderr, error) {
   process.exit(1);
 }
 
-writeFileSync(join(root, 'src/engine/backends/cpu/kernel-interface.ts'), kernelInterface(root));
+const { number, text: interfaceText } = kernelInterface(root);
+writeFileSync(join(root, 'src/engine/backends/cpu/kernel-interface.ts'), interfaceText);
 mkdirSync(join(root, 'wasm'), { recursive: true });
 for (const [name, extra] of Object.entries(builds)) {
   const output = `wasm/kernels-${name}.wasm`;
-  const { error, stderr } = await asc.main([entry, '--baseDir', root, '--outFile', output, ...shared, ...extra], {});
+  const { error, stderr } = await asc.main(
+    [entry, '--baseDir', root, '--outFile', output, '--use', `INTERFACE=${number}`, ...shared, ...extra],
+    {},
+  );
   if (error) fail(stderr, error);
   process.stdout.write(`${output}\n`);
 }

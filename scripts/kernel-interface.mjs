@@ -2,6 +2,7 @@
  * What the kernels find in memory, read from their classes, as the text of a module: every kernel's arguments, which the lowering fills by name, and
  * the structures of a program.
  */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NodeKind, newOptions, newProgram, nextFile, parse } from 'assemblyscript';
@@ -58,7 +59,7 @@ function kernelsOf(sources) {
     .sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** @param root the repository's folder @returns the text of src/engine/backends/cpu/kernel-interface.ts */
+/** @param root the repository's folder @returns the text of src/engine/backends/cpu/kernel-interface.ts, and the number that it has in it */
 export function kernelInterface(root) {
   const sources = parseSources(root);
   const classes = classesOf(sources.flatMap((source) => source.statements));
@@ -70,9 +71,7 @@ export function kernelInterface(root) {
         return line.length <= 130 ? line : [`  ${name}: {`, ...entries.map((each) => `    ${each},`), '  },'].join('\n');
       })
       .join('\n');
-  return `/** Made by scripts/build-wasm.mjs from the kernels' sources: names and types in the order in which they lie in memory, 4 bytes each. */
-
-export const KERNEL_ARGUMENTS = {
+  const tables = `export const KERNEL_ARGUMENTS = {
 ${table(kernelsOf(sources))}
 } as const;
 
@@ -81,4 +80,12 @@ export const STRUCTURES = {
 ${table(STRUCTURES.map((name) => [name, name]))}
 } as const;
 `;
+  const number = Number.parseInt(createHash('sha256').update(tables).digest('hex').slice(0, 7), 16);
+  const text = `/** Made by scripts/build-wasm.mjs from the kernels' sources: names and types in the order in which they lie in memory, 4 bytes each. */
+
+/** Kernels of another build have another number, and are refused. */
+export const KERNEL_INTERFACE = ${number};
+
+${tables}`;
+  return { number, text };
 }

@@ -22,6 +22,7 @@ import {
   TIMED_ADDRESS,
   WAITED_ADDRESS,
 } from './compile.ts';
+import { KERNEL_INTERFACE } from './kernel-interface.ts';
 import { BLOCK, blockBytes, blockCount, type CpuTensor } from './lowering.ts';
 import { faultReport, type KernelThread, type ThreadOptions } from './threads.ts';
 
@@ -116,6 +117,8 @@ export function bindModule(
   };
   const notify = (at: number): void => void Atomics.notify(words, at >> 2);
   const { exports } = new WebAssembly.Instance(module, { env: { memory, table, wait, notify, now: () => performance.now() } });
+  if ((exports.kernelInterface as (() => number) | undefined)?.() !== KERNEL_INTERFACE)
+    throw new RunError('the WebAssembly kernels are of another build than the program; build them again (npm run build:wasm)');
   kernelNames.forEach((name, i) => {
     const kernel = exports[name];
     if (!kernel) throw new Error(`the kernel module has no '${name}'`);

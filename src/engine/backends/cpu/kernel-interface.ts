@@ -1,5 +1,8 @@
 /** Made by scripts/build-wasm.mjs from the kernels' sources: names and types in the order in which they lie in memory, 4 bytes each. */
 
+/** Kernels of another build have another number, and are refused. */
+export const KERNEL_INTERFACE = 137377293;
+
 export const KERNEL_ARGUMENTS = {
   accumulate: { target: 'Tensor', values: 'Tensor', scale: 'f32' },
   adam: {

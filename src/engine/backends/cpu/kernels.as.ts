@@ -45,3 +45,8 @@ export { upsample, upsampleGradient } from "../../ops/resize/resize.as";
 export { smoothness, smoothnessGradient } from "../../ops/smoothness/smoothness.as";
 export { softmax, softmaxGradient } from "../../ops/softmax/softmax.as";
 export { insideMask, warp, warpDisplacementGradient, warpImageGradient } from "../../ops/warp/warp.as";
+
+/** Says which build of the program these kernels belong to: see kernel-interface.ts. */
+export function kernelInterface(): i32 {
+  return INTERFACE;
+}
