@@ -138,7 +138,7 @@ describe('gvsl', () => {
     const { status, stdout } = spawnSync(process.execPath, [script, '--print'], { encoding: 'utf8' });
     expect(status).toBe(0);
     const [before] = (await readFile(new URL('../docs/benchmarks.md', import.meta.url), 'utf8')).split('<!-- results -->');
-    expect(stdout.startsWith(before!)).toBe(true);
+    expect(stdout.startsWith(before)).toBe(true);
     expect(stdout).toMatch(/## Node 24\n\ngvsl .*Node v24[\s\S]*## Node 20\n\ngvsl .*Node v20[\s\S]*<!-- end of results -->/);
   });
 

@@ -80,7 +80,7 @@ describe.skipIf(!isBuilt)(`the examples${isBuilt ? '' : ': need npm run build'}`
   it('train a network of one’s own', async () => {
     const out = await run('own-network.mjs', '30');
     const losses = [...out.matchAll(/loss (\d\.\d+)/g)].map(([, loss]) => Number(loss));
-    expect(losses.at(-1)).toBeLessThan(0.7 * losses[0]!);
+    expect(losses.at(-1)).toBeLessThan(0.7 * losses[0]);
     expect(Number(/([\d.]+) % of the voxels/.exec(out)![1])).toBeGreaterThan(80);
   });
 
@@ -109,7 +109,7 @@ describe.skipIf(!isBuilt)(`the examples${isBuilt ? '' : ': need npm run build'}`
     const [whole, resumed] = await Promise.all(
       ['masked', 'resumed'].map((run_) => readSafetensors(at(run_, 'last', 'model.safetensors'))),
     );
-    expect([...resumed!.tensors.values()]).toEqual([...whole!.tensors.values()]);
+    expect([...resumed.tensors.values()]).toEqual([...whole.tensors.values()]);
     await expect(pretrain({ cohort: at('cohort'), out: at('resumed'), resume: true })).rejects.toThrow(
       /is a run of the method masked, not of gvsl; continue it with the library/,
     );

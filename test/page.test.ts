@@ -58,7 +58,7 @@ const BACKENDS = ['cpu', 'webgpu'] as const;
 
 function worstDifference(found: ArrayLike<number>, expected: ArrayLike<number>): number {
   expect(found).toHaveLength(expected.length);
-  return Array.from(expected).reduce((worst, value, i) => Math.max(worst, Math.abs(found[i]! - value)), 0);
+  return Array.from(expected).reduce((worst, value, i) => Math.max(worst, Math.abs(found[i] - value)), 0);
 }
 
 describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
@@ -106,7 +106,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     browser = await chromium.launch({ executablePath: executablePath!, args: SOFTWARE });
     page = await open(server.url);
     // so that a test can take the device away
-    await page.workers()[0]!.evaluate(`{
+    await page.workers()[0].evaluate(`{
       const request = GPUAdapter.prototype.requestDevice;
       GPUAdapter.prototype.requestDevice = async function (...options) {
         globalThis.device = await request.apply(this, options);
@@ -163,14 +163,14 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     const call = { model: join(folder, 'model'), inputs, out, probabilities: true, progress: SILENT };
     const report = await segmentImages({ ...call, backend: await createBackend('cpu', 1) });
     const expected = await Promise.all(
-      report.images[0]!.files.slice(1).map(async (file) => (await readImage(join(out, file))).volume.data),
+      report.images[0].files.slice(1).map(async (file) => (await readImage(join(out, file))).volume.data),
     );
     await page.setInputFiles('#model', call.model);
     await saying(
       'model-text',
       /model: trained for segmentation, width 0\.125, 0 steps; CT at 10 x 10 x 10 mm; segments 3 structures/,
     );
-    await page.setInputFiles('#image', inputs[0]!);
+    await page.setInputFiles('#image', inputs[0]);
     await saying('image-text', /voxels of 10 x 10 x 10 mm, int16/);
     for (const backend of BACKENDS) {
       const found = await page.evaluate(async (name) => {
@@ -184,7 +184,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
       }, backend);
       expect(found).toHaveLength(CODES.length);
       found.forEach((values, k) => {
-        expect(worstDifference(values, expected[k]!), `${backend}, class ${k}`).toBeLessThan(1e-4);
+        expect(worstDifference(values, expected[k]), `${backend}, class ${k}`).toBeLessThan(1e-4);
       });
     }
     // the buttons do the same and show it; the saved file is the command line's, geometry and codes
@@ -196,7 +196,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     expect(download.suggestedFilename()).toBe('heart_labels.nii.gz');
     await download.saveAs(join(folder, 'saved.nii.gz'));
     const saved = await readImage(join(folder, 'saved.nii.gz'));
-    const theirs = await readImage(join(out, report.images[0]!.files[0]!));
+    const theirs = await readImage(join(out, report.images[0].files[0]));
     expect(saved.volume.geometry).toEqual(theirs.volume.geometry);
     expect([...saved.volume.data]).toEqual([...theirs.volume.data]);
   });
@@ -210,7 +210,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     await saying('model-text', /matcher: pre-trained, .*; registers, shows features/);
     await page.setInputFiles('#moving', moving);
     await saying('moving-text', /other\.nii\.gz: .* voxels of 10 x 10 x 10 mm/);
-    const theirs = (await readImage(join(out, report.files.warped!))).volume;
+    const theirs = (await readImage(join(out, report.files.warped))).volume;
     for (const [backend, named] of [
       ['cpu', /done in .* on WebAssembly/],
       ['webgpu', /done in .* on WebGPU/],
@@ -222,7 +222,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
       expect(ncc).toHaveLength(3);
       // the command line's first stage, as stored, has no row here
       ncc.forEach((value, k) => {
-        expect(Number(value)).toBeCloseTo(report.stages[k + 1]!.ncc, 2.5);
+        expect(Number(value)).toBeCloseTo(report.stages[k + 1].ncc, 2.5);
       });
       const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
       expect(download.suggestedFilename()).toBe('other_on_heart.nii.gz');
@@ -267,7 +267,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     await saying('apply-status', /segmenting: \d+ of \d+ windows; stopped/);
     await page.click('#segment');
     await saying('apply-status', /segmenting: \d+ of \d+ windows/);
-    await page.workers()[0]!.evaluate('device.destroy()');
+    await page.workers()[0].evaluate('device.destroy()');
     await saying('apply-status', /^WebGPU: /);
     expect(await page.getAttribute('#apply-status', 'class')).toContain('wrong');
     await page.selectOption('#backend', 'cpu');

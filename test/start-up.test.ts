@@ -31,7 +31,7 @@ function loadedBy(...args: readonly string[]): Set<string> {
   const main = fileURLToPath(new URL('cli/main.js', dist));
   const { status, stderr } = spawnSync(process.execPath, ['--import', preload, main, ...args], { cwd: folder, encoding: 'utf8' });
   expect(status, stderr).toBe(0);
-  const urls = [...stderr.matchAll(/^loaded (.*)$/gm)].map(([, url]) => url!).filter((url) => url.startsWith('file:'));
+  const urls = [...stderr.matchAll(/^loaded (.*)$/gm)].map(([, url]) => url).filter((url) => url.startsWith('file:'));
   return new Set(
     urls.map((url) => {
       const [, name] = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url) ?? [];

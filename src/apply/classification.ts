@@ -33,8 +33,8 @@ export async function classifyVolume(
 
 /** The most probable class of a classification's outputs. */
 export function classOf(probabilities: readonly number[], task: Extract<Task, { kind: 'classification' }>): string {
-  if (probabilities.length === 1) return task.classes[probabilities[0]! > 0.5 ? 1 : 0]!;
-  return task.classes[probabilities.indexOf(Math.max(...probabilities))]!;
+  if (probabilities.length === 1) return task.classes[probabilities[0] > 0.5 ? 1 : 0];
+  return task.classes[probabilities.indexOf(Math.max(...probabilities))];
 }
 
 /** Classifies a prepared image. */
@@ -52,12 +52,12 @@ export async function classifyPrepared(
     classifyVolume(size, window, overlap, async (start) => {
       const { probabilities } = await session.run('predict', { image: cropPad(cropped, toXyz(start), toXyz(window), 0).data });
       onWindow();
-      return probabilities!;
+      return probabilities;
     }),
   );
-  const all = outputs.length === 1 ? [1 - outputs[0]!, outputs[0]!] : outputs;
+  const all = outputs.length === 1 ? [1 - outputs[0], outputs[0]] : outputs;
   return {
-    probabilities: Object.fromEntries(task.classes.map((label, i) => [label, all[i]!])),
+    probabilities: Object.fromEntries(task.classes.map((label, i) => [label, all[i]])),
     prediction: classOf(outputs, task),
     windows,
   };

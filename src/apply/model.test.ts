@@ -73,16 +73,16 @@ describe('a model in memory computes what the files hold', () => {
     expect(again.probabilities).toBe(null);
     // the open model, and its folder, through files
     const report = await segmentImages({ model, inputs: [at('heart.nii.gz')], out: at('labels'), probabilities: true });
-    expect(report.images[0]!.structures).toEqual(found.structures);
+    expect(report.images[0].structures).toEqual(found.structures);
     await segmentImages({ model: at('segmenter'), threads: 2, inputs: [at('heart.nii.gz')], out: at('labels-2') });
     for (const name of ['labels', 'labels-2']) {
       const { volume } = await readImage(at(`${name}/heart.nii.gz`));
       expect(Array.from(volume.data)).toEqual(Array.from(found.labels.data));
     }
     const { volume } = await readImage(at('labels/probabilities/heart_probability_205_structure-205.nii.gz'));
-    expect(found.probabilities![1]!.data).toEqual(volume.data);
-    const [background, first, second] = found.probabilities!.map(({ data }) => data[1000]!);
-    expect(background! + first! + second!).toBeCloseTo(1, 5);
+    expect(found.probabilities![1].data).toEqual(volume.data);
+    const [background, first, second] = found.probabilities!.map(({ data }) => data[1000]);
+    expect(background + first + second).toBeCloseTo(1, 5);
   });
 
   it('classifies', async () => {
@@ -90,7 +90,7 @@ describe('a model in memory computes what the files hold', () => {
     const found = await model.classify({ path: at('heart.nii.gz') });
     const { images } = await classifyImages({ model, inputs: [at('heart.nii.gz')], out: at('classes') });
     expect(images[0]).toMatchObject({ probabilities: found.probabilities, prediction: found.prediction });
-    expect(found.probabilities.healthy! + found.probabilities.ill!).toBeCloseTo(1, 6);
+    expect(found.probabilities.healthy + found.probabilities.ill).toBeCloseTo(1, 6);
     expect((await model.classify(heart)).probabilities).toEqual(found.probabilities);
     await expect(model.embed(heart)).rejects.toThrow('a classifier has no decoder');
     await expect(model.segment(heart)).rejects.toThrow(/a network for classification; expected one for segmentation/);
@@ -124,7 +124,7 @@ describe('a model in memory computes what the files hold', () => {
     const displacement = found.displacement();
     const { originMm } = displacement.geometry;
     const to = found.mapPoint(originMm);
-    expect([0, 1, 2].map((k) => originMm[k]! + displacement.data[k]!)).toEqual(to.map((mm) => expect.closeTo(mm, 3)));
+    expect([0, 1, 2].map((k) => originMm[k] + displacement.data[k])).toEqual(to.map((mm) => expect.closeTo(mm, 3)));
     const { volume: moving } = await readImage(at('other.nii.gz'));
     expect(found.warp(moving, -1024).data).toEqual(found.warped.data);
     expect(found.warpLabels({ ...moving, data: new Uint8Array(moving.data.length).fill(7) }).data).toContain(7);

@@ -310,7 +310,7 @@ describe.each(names)('gvsl %s', (name) => {
     ['relative paths', (path) => path],
     ['paths by way of .. and a link', (path) => `../${basename(folder)}/../to-study/./${path}`],
   ];
-  it.each(works.length > 0 ? spellings.slice(0, works[0]!.length + 1) : [])('works with %s', async (_, spell) => {
+  it.each(works.length > 0 ? spellings.slice(0, works[0].length + 1) : [])('works with %s', async (_, spell) => {
     for (const args of works) {
       const before = await contentOf(folder);
       const { code, stdout, stderr } = await gvsl(name, ...args(spell), '--json');

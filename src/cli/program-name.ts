@@ -11,7 +11,7 @@ export function programName(script = process.argv[1] ?? 'gvsl', folder = process
   const isInside = (way: string): boolean => way.split(sep)[0] !== '..' && !isAbsolute(way);
   if (basename(script) === 'gvsl') return script.includes(join('node_modules', '.bin') + sep) ? 'npx gvsl' : 'gvsl';
   const [project, rest] = script.split(join(sep, 'node_modules', 'gvsl', sep));
-  if (rest !== undefined) return isInside(relative(project!, folder)) ? 'npx gvsl' : 'gvsl';
+  if (rest !== undefined) return isInside(relative(project, folder)) ? 'npx gvsl' : 'gvsl';
   const near = relative(folder, script);
   return `node ${isInside(near) ? near : script}`;
 }

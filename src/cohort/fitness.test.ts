@@ -34,7 +34,7 @@ function mixture(parts: readonly (readonly [share: number, mean: number, sd: num
       left -= share;
       return left <= 0;
     });
-    const [, mean, sd] = part ?? parts[0]!;
+    const [, mean, sd] = part ?? parts[0];
     const value = sd === 0 ? mean : normal(mean, sd);
     return whole ? Math.round(value) : value;
   });
@@ -93,7 +93,7 @@ describe('values of CT', () => {
     ),
   };
   it.each(Object.keys(genuine))('%s is Hounsfield', (name) => {
-    expect(verdict(genuine[name]!)).toBeNull();
+    expect(verdict(genuine[name])).toBeNull();
   });
 
   const body = mixture(BODY, false);
@@ -108,7 +108,7 @@ describe('values of CT', () => {
     '8 bits in a float': [map(body, (v) => Math.round(Math.min(255, Math.max(0, (v + 160) / 1.6)))), /8 bits/, 'float32'],
     'shifted by 1024': [map(body, (v) => Math.max(0, v + 1024)), /shifted by 1024/, 'uint16'],
     'shifted by 1000': [map(body, (v) => Math.max(0, v + 1000)), /shifted by 1024/, 'uint16'],
-    'one organ, shifted': [map(genuine['one organ']!, (v) => v + 1024), /shifted by 1024/, 'uint16'],
+    'one organ, shifted': [map(genuine['one organ'], (v) => v + 1024), /shifted by 1024/, 'uint16'],
     'shifted by -1024 once more': [map(body, (v) => v - 1024), /below -1100|shifted down/],
     'shifted by -1024, air without noise': [
       map(
@@ -155,7 +155,7 @@ describe('values of CT', () => {
     'a phase image': [map(body, () => Math.round(random.uniform(-4096, 4096))), /below -1100/],
   };
   it.each(Object.keys(wrong))('%s: is not', (name) => {
-    const [data, why, storedType] = wrong[name]!;
+    const [data, why, storedType] = wrong[name];
     const found = verdict(data, 'ct', storedType);
     expect(found?.reason).toBe('not-hounsfield');
     expect(found?.message).toMatch(why);

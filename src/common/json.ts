@@ -42,7 +42,7 @@ function checkNames(text: string): void {
       const start = i;
       i = stringEnd(text, i);
       let next = i + 1;
-      while (next < text.length && /\s/.test(text[next]!)) next++;
+      while (next < text.length && /\s/.test(text[next])) next++;
       if (text[next] !== ':') continue;
       const name: string = JSON.parse(text.slice(start, i + 1));
       if (name === '__proto__') throw new Error('the name "__proto__" is not allowed (many programs misread it)');

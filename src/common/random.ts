@@ -43,12 +43,12 @@ function multiplyHigh(a: number, b: number): number {
 
 /** One Philox block: four words of counter and two of key to four random words, written into `out`. */
 export function philox(counter: ArrayLike<number>, key: ArrayLike<number>, out: Uint32Array): void {
-  let c0 = counter[0]! | 0;
-  let c1 = counter[1]! | 0;
-  let c2 = counter[2]! | 0;
-  let c3 = counter[3]! | 0;
-  let k0 = key[0]! | 0;
-  let k1 = key[1]! | 0;
+  let c0 = counter[0] | 0;
+  let c1 = counter[1] | 0;
+  let c2 = counter[2] | 0;
+  let c3 = counter[3] | 0;
+  let k0 = key[0] | 0;
+  let k1 = key[1] | 0;
   for (let round = 0; round < ROUNDS; round++) {
     const high0 = multiplyHigh(MULTIPLIER_0, c0);
     const high1 = multiplyHigh(MULTIPLIER_1, c2);
@@ -92,11 +92,11 @@ export function randomStream(seed: number, ...path: readonly (string | number)[]
   const bits = (): number => {
     if (used === 4) {
       philox(counter, key, block);
-      counter[0] = counter[0]! + 1;
-      if (counter[0] === 0) counter[1] = counter[1]! + 1;
+      counter[0] = counter[0] + 1;
+      if (counter[0] === 0) counter[1] = counter[1] + 1;
       used = 0;
     }
-    return block[used++]!;
+    return block[used++];
   };
   const unit = (): number => bits() / 0x1_0000_0000;
   const integer = (low: number, high: number): number => low + Math.floor(unit() * (high - low));
@@ -121,8 +121,8 @@ export function randomStream(seed: number, ...path: readonly (string | number)[]
       const order = Uint32Array.from({ length: count }, (_, i) => i);
       for (let i = count - 1; i > 0; i--) {
         const j = integer(0, i + 1);
-        const held = order[i]!;
-        order[i] = order[j]!;
+        const held = order[i];
+        order[i] = order[j];
         order[j] = held;
       }
       return order;

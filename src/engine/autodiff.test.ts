@@ -94,7 +94,7 @@ describe('differentiate', () => {
   it('is 1 for the loss itself', () => {
     const graph = new Graph();
     const loss = mean(graph, graph.input('x', [3]));
-    expect(differentiate(graph, loss, [loss])[0]!.attributes).toEqual({ values: Float32Array.of(1), shape: [] });
+    expect(differentiate(graph, loss, [loss])[0].attributes).toEqual({ values: Float32Array.of(1), shape: [] });
   });
 
   it('refuses a loss that is no scalar, by its shape', () => {

@@ -13,15 +13,15 @@ export function differentiate(graph: Graph, loss: Node, wanted: readonly Node[])
   const end = loss.id + 1;
   const leads = new Array<boolean>(end).fill(false);
   for (const node of wanted) if (node.id < end) leads[node.id] = true;
-  for (let id = 0; id < end; id++) leads[id] ||= graph.nodes[id]!.inputs.some((each) => leads[each.id]);
+  for (let id = 0; id < end; id++) leads[id] ||= graph.nodes[id].inputs.some((each) => leads[each.id]);
 
   const gradients = new Map<Node, Node>();
   gradients.set(loss, graph.constant([1], []));
   for (let id = end - 1; id >= 0; id--) {
-    const node = graph.nodes[id]!;
+    const node = graph.nodes[id];
     const dOut = gradients.get(node);
     if (!dOut || !leads[id] || node.inputs.length === 0) continue;
-    const needs = node.inputs.map((each) => leads[each.id]!);
+    const needs = node.inputs.map((each) => leads[each.id]);
     if (!needs.some(Boolean)) continue;
     if (!node.op.gradient) throw new Error(`differentiate: ${node.op.name} has no gradient`);
     const contributions = node.op.gradient(graph, node, dOut, needs);

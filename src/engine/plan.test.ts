@@ -89,7 +89,7 @@ describe('planMemory', () => {
 
 function randomGraph(random: RandomStream): Graph {
   const graph = new Graph();
-  const pick = (): Node => graph.nodes[random.integer(Math.max(0, graph.nodes.length - 12), graph.nodes.length)]!;
+  const pick = (): Node => graph.nodes[random.integer(Math.max(0, graph.nodes.length - 12), graph.nodes.length)];
   const readable = (): Node => {
     for (;;) {
       const node = pick();
@@ -103,8 +103,8 @@ function randomGraph(random: RandomStream): Graph {
     else if (kind < 0.1) graph.state(`s${i}`, [random.integer(1, 300)]);
     else if (kind < 0.25) {
       const root = readable();
-      const offset = random.integer(0, root.shape[0]!);
-      view(graph, root, offset, [random.integer(1, root.shape[0]! - offset + 1)]);
+      const offset = random.integer(0, root.shape[0]);
+      view(graph, root, offset, [random.integer(1, root.shape[0] - offset + 1)]);
     } else if (kind < 0.3) {
       const values = readable();
       accumulate(graph, graph.state(`g${i}`, values.shape), values);

@@ -35,7 +35,7 @@ export interface MemoryPlan {
 /** The node whose memory this node's result lies in. */
 export function storageRoot(node: Node): Node {
   let root = node;
-  while (root.op.alias) root = root.inputs[0]!;
+  while (root.op.alias) root = root.inputs[0];
   return root;
 }
 

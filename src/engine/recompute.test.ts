@@ -44,12 +44,12 @@ function trainingGraph(): { graph: Graph; forwardNodes: number } {
     return view(graph, parameters, offset - elementCount(shape), shape);
   });
   const block = (x: Node, at: number): Node =>
-    groupNorm(graph, conv3d(graph, x, weights[at]!), weights[at + 1]!, weights[at + 2]!, { groups: 2, eps: 1e-5, slope: 0.2 });
+    groupNorm(graph, conv3d(graph, x, weights[at]), weights[at + 1], weights[at + 2], { groups: 2, eps: 1e-5, slope: 0.2 });
   const top = block(images, 0);
   const low = block(maxPool(graph, top), 3);
   const features = block(concat(graph, 1, top, upsample(graph, low)), 6);
   const [a, b] = [slice(graph, features, 0, 0, 1), slice(graph, features, 0, 1, 1)];
-  const flow = scale(graph, conv3d(graph, concat(graph, 1, a, b), weights[9]!), 0.3);
+  const flow = scale(graph, conv3d(graph, concat(graph, 1, a, b), weights[9]), 0.3);
   const loss = add(graph, mseLoss(graph, warp(graph, a, flow), b), mseLoss(graph, top, features));
   graph.output('loss', loss);
   graph.output('features', features);
@@ -58,7 +58,7 @@ function trainingGraph(): { graph: Graph; forwardNodes: number } {
   const flat = graph.state('gradients', [LENGTH]);
   offset = 0;
   WEIGHTS.forEach((shape, i) => {
-    accumulate(graph, view(graph, flat, offset, shape), gradients[i]!, 0.5);
+    accumulate(graph, view(graph, flat, offset, shape), gradients[i], 0.5);
     offset += elementCount(shape);
   });
   return { graph, forwardNodes };
@@ -91,7 +91,7 @@ describe('recomputeCheap', () => {
       await session.close();
     }
     expect(results[1]).toEqual(results[0]);
-    expect(results[0]!.gradients!.some((value) => value !== 0)).toBe(true);
+    expect(results[0].gradients.some((value) => value !== 0)).toBe(true);
   });
 
   it('keeps less of the forward pass', () => {

@@ -59,8 +59,8 @@ export function recomputeCheap(graph: Graph, forwardNodes: number): Graph {
 
 /** Effects that may move, by the node after which they can run. */
 function earlyEffects(graph: Graph, forwardNodes: number): Map<Node, Node[]> {
-  const isState = (node: Node): boolean => isOp(node, stateOp) || (node.op.alias === true && isState(node.inputs[0]!));
-  const rootOf = (node: Node): Node => (node.op.alias ? rootOf(node.inputs[0]!) : node);
+  const isState = (node: Node): boolean => isOp(node, stateOp) || (node.op.alias === true && isState(node.inputs[0]));
+  const rootOf = (node: Node): Node => (node.op.alias ? rootOf(node.inputs[0]) : node);
   const effects = graph.nodes.filter(({ op }) => op.writes);
   const targets = effects.flatMap(({ op, inputs }) => inputs.slice(0, op.writes));
   const written = new Set(targets.map(rootOf));

@@ -7,7 +7,7 @@ import { elementCount, formatShape, type Graph, isOp, type Node, type Program, s
 /** The state behind a node, through views; undefined for a computed tensor. */
 export function stateOf(node: Node): string | undefined {
   let root = node;
-  while (root.op.alias) root = root.inputs[0]!;
+  while (root.op.alias) root = root.inputs[0];
   return isOp(root, stateOp) ? root.attributes.name : undefined;
 }
 
@@ -44,7 +44,7 @@ function verifyGraph(name: string, graph: Graph, program: Program): void {
       }
     }
     for (let i = 0; i < writes; i++) {
-      const target = stateOf(node.inputs[i]!);
+      const target = stateOf(node.inputs[i]);
       if (target === undefined) fail(node, `input ${i} is changed, so it must be a state or a view of one`);
       else written.add(target);
     }

@@ -322,10 +322,10 @@ describe('plane by plane', () => {
       let values = input;
       const now = [...size];
       const order = [0, 1, 2].toSorted(
-        (a, b) => operators[a]!.outputs / operators[a]!.inputs - operators[b]!.outputs / operators[b]!.inputs,
+        (a, b) => operators[a].outputs / operators[a].inputs - operators[b].outputs / operators[b].inputs,
       );
       for (const axis of order) {
-        const { outputs, taps, starts, weights } = operators[axis]!;
+        const { outputs, taps, starts, weights } = operators[axis];
         const inner = now.slice(0, axis).reduce((a, b) => a * b, 1);
         const outer = now.slice(axis + 1).reduce((a, b) => a * b, 1);
         const out = new Float32Array(inner * outputs * outer);
@@ -334,9 +334,9 @@ describe('plane by plane', () => {
             for (let i = 0; i < inner; i++) {
               let sum = 0;
               for (let t = 0; t < taps; t++) {
-                const weight = weights[k * taps + t]!;
+                const weight = weights[k * taps + t];
                 if (weight === 0 && axis > 0) continue;
-                sum += weight * values[(o * now[axis]! + starts[k]! + t) * inner + i]!;
+                sum += weight * values[(o * now[axis] + starts[k] + t) * inner + i];
                 if (axis > 0) sum = Math.fround(sum);
               }
               out[(o * outputs + k) * inner + i] = sum;

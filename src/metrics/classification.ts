@@ -5,17 +5,17 @@
  * @returns null if one of the two has no case
  */
 export function areaUnderCurve(scores: readonly number[], positive: readonly boolean[]): number | null {
-  const order = scores.map((_, i) => i).sort((a, b) => scores[a]! - scores[b]!);
+  const order = scores.map((_, i) => i).sort((a, b) => scores[a] - scores[b]);
   const positives = positive.filter(Boolean).length;
   const negatives = positive.length - positives;
   if (positives === 0 || negatives === 0) return null;
   let rankSum = 0;
   for (let i = 0; i < order.length; ) {
     let end = i;
-    while (end < order.length && scores[order[end]!] === scores[order[i]!]) end++;
+    while (end < order.length && scores[order[end]] === scores[order[i]]) end++;
     // ranks i + 1 to end share their mean
     const rank = (i + 1 + end) / 2;
-    for (; i < end; i++) if (positive[order[i]!]) rankSum += rank;
+    for (; i < end; i++) if (positive[order[i]]) rankSum += rank;
   }
   return (rankSum - (positives * (positives + 1)) / 2) / (positives * negatives);
 }
@@ -26,13 +26,13 @@ export function areaUnderCurve(scores: readonly number[], positive: readonly boo
  * @returns null without a positive case
  */
 export function averagePrecision(scores: readonly number[], positive: readonly boolean[]): number | null {
-  const order = scores.map((_, i) => i).sort((a, b) => scores[b]! - scores[a]!);
+  const order = scores.map((_, i) => i).sort((a, b) => scores[b] - scores[a]);
   const positives = positive.filter(Boolean).length;
   if (positives === 0) return null;
   let [found, recall, sum] = [0, 0, 0];
   for (let i = 0; i < order.length; ) {
-    const score = scores[order[i]!]!;
-    for (; i < order.length && scores[order[i]!] === score; i++) if (positive[order[i]!]) found++;
+    const score = scores[order[i]];
+    for (; i < order.length && scores[order[i]] === score; i++) if (positive[order[i]]) found++;
     sum += (found / positives - recall) * (found / i);
     recall = found / positives;
   }

@@ -30,7 +30,7 @@ function placements(values: readonly number[], others: readonly number[]): numbe
     let [low, high] = [0, sorted.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (sorted[middle]! < value || (equal && sorted[middle]! === value)) low = middle + 1;
+      if (sorted[middle] < value || (equal && sorted[middle] === value)) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -53,16 +53,16 @@ function areaOf(cases: readonly ClassifiedCase[]): Area | null {
   for (let output = 0; output < outputs; output++) {
     const wanted = outputs === 1 ? 1 : output;
     const all = cases.map((_, i) => i);
-    const index = [all.filter((i) => cases[i]!.truth === wanted), all.filter((i) => cases[i]!.truth !== wanted)] as const;
+    const index = [all.filter((i) => cases[i].truth === wanted), all.filter((i) => cases[i].truth !== wanted)] as const;
     if (index.some((part) => part.length === 0)) return null;
-    const scores = index.map((part) => part.map((i) => cases[i]!.probabilities[output]!)) as [number[], number[]];
+    const scores = index.map((part) => part.map((i) => cases[i].probabilities[output])) as [number[], number[]];
     const above = placements(scores[0], scores[1]);
     index[0].forEach((i, k) => {
-      shares[i]! += above[k]! / index[0].length / outputs;
-      value += above[k]! / index[0].length / outputs;
+      shares[i] += above[k] / index[0].length / outputs;
+      value += above[k] / index[0].length / outputs;
     });
     placements(scores[1], scores[0]).forEach((share, k) => {
-      shares[index[1][k]!]! += (1 - share) / index[1].length / outputs;
+      shares[index[1][k]] += (1 - share) / index[1].length / outputs;
     });
   }
   return outputs === 0 ? null : { value, shares: [...shares] };
@@ -76,7 +76,7 @@ function meanArea(models: readonly (readonly ClassifiedCase[])[]): Area | null {
   const mean = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length;
   return {
     value: mean(known.map(({ value }) => value)),
-    shares: known[0]!.shares.map((_, i) => mean(known.map(({ shares }) => shares[i]!))),
+    shares: known[0].shares.map((_, i) => mean(known.map(({ shares }) => shares[i]))),
   };
 }
 
@@ -133,9 +133,9 @@ export function delongTest(
   const all = aligned([...a, ...b]);
   const [before, after] = [meanArea(all.slice(0, a.length)), meanArea(all.slice(a.length))];
   if (!before || !after) return null;
-  const truths = all[0]!.map(({ truth }) => truth);
+  const truths = all[0].map(({ truth }) => truth);
   const variance = varianceOf(
-    after.shares.map((share, i) => share - before.shares[i]!),
+    after.shares.map((share, i) => share - before.shares[i]),
     truths,
   );
   if (variance === null) return null;

@@ -29,15 +29,15 @@ class Envelope {
     const square = this.#square;
     let last = -1;
     for (let q = 0, i = first; q < count; q++, i += stride) {
-      const f = from[i]!;
+      const f = from[i];
       values[q] = f;
       if (f === Number.POSITIVE_INFINITY) continue;
       let start = Number.NEGATIVE_INFINITY;
       for (; last >= 0; last--) {
-        const p = vertices[last]!;
+        const p = vertices[last];
         // where the parabola of q falls below that of p
-        start = (f - values[p]! + square * (q * q - p * p)) / (2 * square * (q - p));
-        if (start > bounds[last]!) break;
+        start = (f - values[p] + square * (q * q - p * p)) / (2 * square * (q - p));
+        if (start > bounds[last]) break;
       }
       last++;
       vertices[last] = q;
@@ -52,10 +52,10 @@ class Envelope {
   of(q: number): number {
     const bounds = this.#bounds;
     let k = this.#at;
-    while (k < this.#last && bounds[k + 1]! < q) k++;
+    while (k < this.#last && bounds[k + 1] < q) k++;
     this.#at = k;
-    const p = this.#vertices[k]!;
-    return this.#values[p]! + this.#square * (q - p) ** 2;
+    const p = this.#vertices[k];
+    return this.#values[p] + this.#square * (q - p) ** 2;
   }
 }
 
@@ -99,16 +99,16 @@ export function surfaceDistances(from: Uint8Array, to: Uint8Array, size: Zyx, sp
   for (let first = 0; first < plane; first += TOGETHER) {
     const count = Math.min(TOGETHER, plane - first);
     let any = 0;
-    for (let k = 0; k < count; k++) any |= isAsked[first + k]!;
+    for (let k = 0; k < count; k++) any |= isAsked[first + k];
     if (any === 0) continue;
     for (let z = 0, i = first; z < depth; z++, i += plane)
-      for (let k = 0; k < count; k++) lines[z * TOGETHER + k] = squared[i + k]!;
+      for (let k = 0; k < count; k++) lines[z * TOGETHER + k] = squared[i + k];
     for (let k = 0; k < count; k++) {
       if (isAsked[first + k] === 0 || !alongZ.take(lines, k, TOGETHER, depth)) continue;
       for (let z = 0, i = first + k; z < depth; z++, i += plane) if (from[i] === 1) squared[i] = alongZ.of(z);
     }
   }
-  for (let i = 0, k = 0; k < asked; i++) if (from[i] === 1) out[k++] = Math.sqrt(squared[i]!);
+  for (let i = 0, k = 0; k < asked; i++) if (from[i] === 1) out[k++] = Math.sqrt(squared[i]);
   return out;
 }
 
@@ -117,14 +117,14 @@ function alongX(set: Uint8Array, out: Float64Array, start: number, width: number
   let last = -1;
   for (let x = 0; x < width; x++) {
     if (set[start + x] === 1) last = x;
-    out[start + x] = last < 0 ? Number.POSITIVE_INFINITY : ofSteps[x - last]!;
+    out[start + x] = last < 0 ? Number.POSITIVE_INFINITY : ofSteps[x - last];
   }
   if (last < 0) return;
   for (let x = last - 1, next = last; x >= 0; x--) {
     if (set[start + x] === 1) next = x;
     else {
-      const value = ofSteps[next - x]!;
-      if (value < out[start + x]!) out[start + x] = value;
+      const value = ofSteps[next - x];
+      if (value < out[start + x]) out[start + x] = value;
     }
   }
 }

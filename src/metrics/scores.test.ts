@@ -38,7 +38,7 @@ function ellipsoid(size: Zyx, [centre, radius]: Ellipsoid, code: number): Uint16
   for (let z = 0; z < size[0]; z++)
     for (let y = 0; y < size[1]; y++)
       for (let x = 0; x < size[2]; x++, i++) {
-        const r = [z, y, x].reduce((sum, p, k) => sum + ((p - centre[k]!) / radius[k]!) ** 2, 0);
+        const r = [z, y, x].reduce((sum, p, k) => sum + ((p - centre[k]) / radius[k]) ** 2, 0);
         const hole = (7 * z + 5 * y + 3 * x) % 11 === 0 && r > 0.6;
         if (r <= 1 && !hole) out[i] = code;
       }
@@ -105,8 +105,8 @@ describe('overlapsOf', () => {
           both: predicted.filter((value, i) => value === code && reference[i] === code).length,
         });
         const places = where.map((i) => [Math.floor(i / (size[1] * size[2])), Math.floor(i / size[2]) % size[1], i % size[2]]);
-        expect(low).toEqual([0, 1, 2].map((axis) => Math.min(...places.map((place) => place[axis]!))));
-        expect(high).toEqual([0, 1, 2].map((axis) => Math.max(...places.map((place) => place[axis]!))));
+        expect(low).toEqual([0, 1, 2].map((axis) => Math.min(...places.map((place) => place[axis]))));
+        expect(high).toEqual([0, 1, 2].map((axis) => Math.max(...places.map((place) => place[axis]))));
       }
     }
   });
@@ -145,7 +145,7 @@ describe('surfaceDistances', () => {
             const q = position(j);
             least = Math.min(
               least,
-              p.reduce((sum, v, k) => sum + ((v - q[k]!) * spacing[k]!) ** 2, 0),
+              p.reduce((sum, v, k) => sum + ((v - q[k]) * spacing[k]) ** 2, 0),
             );
           }
           return Math.sqrt(least);
@@ -214,7 +214,7 @@ describe('statistics', () => {
 
 describe('holm', () => {
   it.each(goldens.holm.map((golden, i) => [i, golden] as const))('agrees with statsmodels, case %i', (_, { p, adjusted }) => {
-    for (const [i, value] of holm(p).entries()) expect(value).toBeCloseTo(adjusted[i]!, 14);
+    for (const [i, value] of holm(p).entries()) expect(value).toBeCloseTo(adjusted[i], 14);
   });
 
   it('steps down, keeps the order of p, and leaves out what was not tested', () => {
@@ -239,8 +239,8 @@ describe('DeLong', () => {
       const [a, b] = [casesOf(golden.positive, golden.first), casesOf(golden.positive, golden.second)];
       [a, b].forEach((cases, i) => {
         const area = delongArea([cases])!;
-        expect(area.mean).toBeCloseTo(golden.areas[i]!, 12);
-        expect((area.high - area.mean) / 1.959963984540054).toBeCloseTo(Math.sqrt(golden.variances[i]!), 12);
+        expect(area.mean).toBeCloseTo(golden.areas[i], 12);
+        expect((area.high - area.mean) / 1.959963984540054).toBeCloseTo(Math.sqrt(golden.variances[i]), 12);
       });
       const test = delongTest([a], [b.toReversed()])!;
       expect(test.difference.mean).toBeCloseTo(golden.difference, 12);
@@ -254,9 +254,9 @@ describe('DeLong', () => {
   );
 
   it('treats two classes with two outputs as with one, and averages classes', () => {
-    const { positive, first, second, p } = goldens.delong[1]!;
+    const { positive, first, second, p } = goldens.delong[1];
     const both = (scores: readonly number[]): ClassifiedCase[] =>
-      casesOf(positive, scores).map((one) => ({ ...one, probabilities: [1 - one.probabilities[0]!, one.probabilities[0]!] }));
+      casesOf(positive, scores).map((one) => ({ ...one, probabilities: [1 - one.probabilities[0], one.probabilities[0]] }));
     expect(delongTest([both(first)], [both(second)])!.p! / p).toBeCloseTo(1, 9);
     // three classes: the interval must hold the truth about as often as it says (seeded)
     const random = randomStream(4, 'delong');

@@ -29,8 +29,8 @@ export interface SegmentationScores {
 export function percentileOf(sorted: ArrayLike<number>, share: number): number {
   const at = share * (sorted.length - 1);
   const low = Math.floor(at);
-  const above = sorted[Math.min(low + 1, sorted.length - 1)]!;
-  return sorted[low]! + (at - low) * (above - sorted[low]!);
+  const above = sorted[Math.min(low + 1, sorted.length - 1)];
+  return sorted[low] + (at - low) * (above - sorted[low]);
 }
 
 /** One class of both maps: its voxels in each and in both, and the box around all of them. */
@@ -68,8 +68,8 @@ export function overlapsOf(
   for (let row = 0; row < depth * height; row++) {
     const [z, y, start] = [Math.floor(row / height), row % height, row * width];
     for (let x = 0, end = 0; x < width; x = end) {
-      const p = predicted[start + x]!;
-      const r = reference[start + x]!;
+      const p = predicted[start + x];
+      const r = reference[start + x];
       end = x + 1;
       while (end < width && predicted[start + end] === p && reference[start + end] === r) end++;
       const ofPredicted = of(p);
@@ -89,7 +89,7 @@ export function overlapsOf(
  * @param size of the map
  */
 function surfaceOf(map: ArrayLike<number>, code: number, [, height, width]: Zyx, { low, high }: Overlap): Uint8Array {
-  const [depth, rows, columns] = low.map((l, axis) => high[axis]! - l + 1) as [number, number, number];
+  const [depth, rows, columns] = low.map((l, axis) => high[axis] - l + 1) as [number, number, number];
   // with one voxel around that is not of it, so that every voxel has six neighbours
   const line = columns + 2;
   const plane = (rows + 2) * line;
@@ -106,15 +106,15 @@ function surfaceOf(map: ArrayLike<number>, code: number, [, height, width]: Zyx,
       let at = (z + 1) * plane + (y + 1) * line + 1;
       for (const end = at + columns; at < end; at++, i++)
         out[i] =
-          mask[at]! &
-          (1 ^ (mask[at - 1]! & mask[at + 1]! & mask[at - line]! & mask[at + line]! & mask[at - plane]! & mask[at + plane]!));
+          mask[at] &
+          (1 ^ (mask[at - 1] & mask[at + 1] & mask[at - line] & mask[at + line] & mask[at - plane] & mask[at + plane]));
     }
   return out;
 }
 
 const total = (values: Float64Array): number => {
   let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]!;
+  for (let i = 0; i < values.length; i++) sum += values[i];
   return sum;
 };
 
@@ -123,7 +123,7 @@ function upTo(values: Float64Array, limit: number): number {
   let [low, high] = [0, values.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (values[middle]! <= limit) low = middle + 1;
+    if (values[middle] <= limit) low = middle + 1;
     else high = middle;
   }
   return low;
@@ -157,7 +157,7 @@ export function segmentationScores(
   };
   if (!overlap || ofPredicted === 0 || ofReference === 0)
     return { ...common, hd95Mm: null, surfaceDistanceMm: null, surfaceDice: sum === 0 ? null : 0 };
-  const boxSize = overlap.low.map((low, axis) => overlap.high[axis]! - low + 1) as unknown as Zyx;
+  const boxSize = overlap.low.map((low, axis) => overlap.high[axis] - low + 1) as unknown as Zyx;
   const [p, r] = [surfaceOf(predicted, code, size, overlap), surfaceOf(reference, code, size, overlap)];
   // both lie in one box, so nothing outside it is nearer
   const there = surfaceDistances(p, r, boxSize, spacingMm).sort();

@@ -23,7 +23,7 @@ function drawsOf(count: number, resamples: number, seed: number): (at: number) =
   if (kept?.name !== name)
     kept = { name, places: Uint32Array.from({ length: resamples * count }, () => stream.integer(0, count)) };
   const { places } = kept;
-  return (at) => places[at]!;
+  return (at) => places[at];
 }
 
 /** The mean of `values` with its 95 % interval by the percentile bootstrap; null without values. The resamples follow from the seed. */
@@ -34,7 +34,7 @@ export function bootstrapMean(values: readonly number[], resamples = 10_000, see
   const means = new Float64Array(resamples);
   for (let k = 0, at = 0; k < resamples; k++) {
     let sum = 0;
-    for (let i = 0; i < count; i++, at++) sum += values[place(at)]!;
+    for (let i = 0; i < count; i++, at++) sum += values[place(at)];
     means[k] = sum / count;
   }
   means.sort();
@@ -51,7 +51,7 @@ export function bootstrapDifference(
 ): Interval | null {
   if (a.length !== b.length) throw new RangeError(`paired values: ${a.length} and ${b.length}`);
   return bootstrapMean(
-    a.map((value, i) => b[i]! - value),
+    a.map((value, i) => b[i] - value),
     resamples,
     seed,
   );
@@ -95,20 +95,20 @@ export function wilcoxonSignedRank(
   a: readonly number[],
   b: readonly number[],
 ): { readonly p: number; readonly exact: boolean } | null {
-  const differences = a.map((value, i) => b[i]! - value).filter((difference) => difference !== 0);
+  const differences = a.map((value, i) => b[i] - value).filter((difference) => difference !== 0);
   const n = differences.length;
   if (n === 0) return null;
   const zeros = n < a.length;
-  const order = differences.map((_, i) => i).sort((i, j) => Math.abs(differences[i]!) - Math.abs(differences[j]!));
+  const order = differences.map((_, i) => i).sort((i, j) => Math.abs(differences[i]) - Math.abs(differences[j]));
   let [positive, ties, tied] = [0, 0, false];
   for (let i = 0; i < n; ) {
     let end = i;
-    while (end < n && Math.abs(differences[order[end]!]!) === Math.abs(differences[order[i]!]!)) end++;
+    while (end < n && Math.abs(differences[order[end]]) === Math.abs(differences[order[i]])) end++;
     const length = end - i;
     if (length > 1) tied = true;
     ties += length ** 3 - length;
     const rank = (i + 1 + end) / 2;
-    for (; i < end; i++) if (differences[order[i]!]! > 0) positive += rank;
+    for (; i < end; i++) if (differences[order[i]] > 0) positive += rank;
   }
   const total = (n * (n + 1)) / 2;
   const least = Math.min(positive, total - positive);
@@ -116,9 +116,9 @@ export function wilcoxonSignedRank(
     // how many of the 2^n choices of signs give each sum of ranks
     const ways = new Float64Array(total + 1);
     ways[0] = 1;
-    for (let rank = 1; rank <= n; rank++) for (let sum = total; sum >= rank; sum--) ways[sum]! += ways[sum - rank]!;
+    for (let rank = 1; rank <= n; rank++) for (let sum = total; sum >= rank; sum--) ways[sum] += ways[sum - rank];
     let below = 0;
-    for (let sum = 0; sum <= least; sum++) below += ways[sum]!;
+    for (let sum = 0; sum <= least; sum++) below += ways[sum];
     return { p: Math.min(1, (2 * below) / 2 ** n), exact: true };
   }
   const deviation = Math.sqrt((n * (n + 1) * (2 * n + 1) - ties / 2) / 24);

@@ -129,7 +129,7 @@ export function parseModelConfiguration(document: unknown, path: string): ModelC
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new RunError(
-    `${path}: ${issue!.path.join('.') || 'the document'}: ${issue!.message}; was it edited, or made by a newer version (${makerOf(document)})?`,
+    `${path}: ${issue.path.join('.') || 'the document'}: ${issue.message}; was it edited, or made by a newer version (${makerOf(document)})?`,
   );
 }
 

@@ -23,9 +23,9 @@ type Size = readonly [number, number, number];
 export function affineHead(graph: Graph, parameters: ParameterNodes, globalA: Node, globalB: Node, size: Size): Node {
   const feature = globalAverage(graph, doubleConvolution(graph, parameters, 'f_conv', concat(graph, 1, globalA, globalB)));
   const layer = (name: string): Node => linear(graph, feature, parameters(`${name}.weight`), parameters(`${name}.bias`));
-  const batch = feature.shape[0]!;
+  const batch = feature.shape[0];
   // translation is in halves of the extent, x y z
-  const half = Float32Array.from({ length: 3 * batch }, (_, i) => size[2 - (i % 3)]! / 2);
+  const half = Float32Array.from({ length: 3 * batch }, (_, i) => size[2 - (i % 3)] / 2);
   return affineMatrix(
     graph,
     scale(graph, tanh(graph, layer('fc_rot')), ROTATION_LIMIT),
@@ -49,8 +49,8 @@ export interface Matching {
 /** Z-matching: lays A onto B. Features of A and B at `size` (D, H, W). */
 export function matchingHead(graph: Graph, parameters: ParameterNodes, a: Features, b: Features, withAffine: boolean): Matching {
   const [, , depth, height, width] = b.local.shape;
-  const size: Size = [depth!, height!, width!];
-  const batch = b.local.shape[0]!;
+  const size: Size = [depth, height, width];
+  const batch = b.local.shape[0];
   const identity = Array.from({ length: 12 * batch }, (_, i) => (i % 12 === 0 || i % 12 === 5 || i % 12 === 10 ? 1 : 0));
   const affine = withAffine ? affineHead(graph, parameters, a.global, b.global, size) : graph.constant(identity, [batch, 3, 4]);
   const affineField = withAffine ? affineDisplacement(graph, affine, size) : undefined;

@@ -66,24 +66,24 @@ const block = (name: string, channelsIn: number, channelsOut: number, backbone: 
 
 /** The input channels of up1..4: the skip's and the deeper feature's. */
 export function upInputs(widths: readonly number[]): readonly number[] {
-  return [1, 2, 3, 4].map((level) => widths[4 - level]! + widths[3 + level]!);
+  return [1, 2, 3, 4].map((level) => widths[4 - level] + widths[3 + level]);
 }
 
 function drafts({ widths, affineHidden, flowHidden, heads }: Architecture): ParameterDraft[] {
-  const list = [...block('unet.inc', 1, widths[0]!, true)];
+  const list = [...block('unet.inc', 1, widths[0], true)];
   for (let level = 1; level <= 4; level++)
-    list.push(...block(`unet.down${level}.maxpool_conv.1`, widths[level - 1]!, widths[level]!, true));
+    list.push(...block(`unet.down${level}.maxpool_conv.1`, widths[level - 1], widths[level], true));
   if (hasDecoder(heads)) {
     upInputs(widths).forEach((channelsIn, i) => {
-      list.push(...block(`unet.up${i + 1}.conv`, channelsIn, widths[5 + i]!, true));
+      list.push(...block(`unet.up${i + 1}.conv`, channelsIn, widths[5 + i], true));
     });
   }
   const affine = heads.matching && heads.affine;
-  if (affine) list.push(...block('f_conv', 2 * widths[4]!, affineHidden, false));
-  if (heads.matching) list.push(...block('sp_conv', 2 * widths[8]!, flowHidden, false));
+  if (affine) list.push(...block('f_conv', 2 * widths[4], affineHidden, false));
+  if (heads.matching) list.push(...block('sp_conv', 2 * widths[8], flowHidden, false));
   if (heads.restoration) {
     list.push(
-      ...convolution('res_conv.0', widths[8]!, RESTORATION_HIDDEN, 3, false),
+      ...convolution('res_conv.0', widths[8], RESTORATION_HIDDEN, 3, false),
       ...normalization('res_conv.1', RESTORATION_HIDDEN),
       ...convolution('res_conv.3', RESTORATION_HIDDEN, 1, 1, false),
     );
@@ -98,11 +98,11 @@ function drafts({ widths, affineHidden, flowHidden, heads }: Architecture): Para
       );
     }
   }
-  if (heads.segmentation !== undefined) list.push(...convolution('out_conv', widths[8]!, heads.segmentation, 3, false));
+  if (heads.segmentation !== undefined) list.push(...convolution('out_conv', widths[8], heads.segmentation, 3, false));
   if (heads.classification !== undefined) {
-    const start = torchDefault(widths[4]!);
+    const start = torchDefault(widths[4]);
     list.push(
-      { name: 'fc.weight', shape: [heads.classification, widths[4]!], start },
+      { name: 'fc.weight', shape: [heads.classification, widths[4]], start },
       { name: 'fc.bias', shape: [heads.classification], start },
     );
   }

@@ -206,7 +206,7 @@ export function decodeTensor(dtype: SafetensorsDtype, bytes: Uint8Array): Float3
       return each((i) => view.getInt8(i));
     case 'U8':
     case 'BOOL':
-      return each((i) => bytes[i]!);
+      return each((i) => bytes[i]);
     default:
       throw new Error(`safetensors: ${dtype} has no 32-bit float values`);
   }

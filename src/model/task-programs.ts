@@ -40,7 +40,7 @@ export interface TransferOptions {
 /** The head's logits on an image (1, 1, D, H, W). */
 function logitsOf(graph: Graph, parameters: ParameterNodes, { heads }: Architecture, image: Node): Node {
   if (heads.segmentation !== undefined) return segmentationHead(graph, parameters, unet(graph, parameters, image).local);
-  return classificationHead(graph, parameters, encoder(graph, parameters, image)[4]!);
+  return classificationHead(graph, parameters, encoder(graph, parameters, image)[4]);
 }
 
 /** The head's probabilities: softmax over classes, or a sigmoid for each output. */
@@ -54,7 +54,7 @@ function gradientGraph(options: TransferOptions, table: ParameterTable): Graph {
   const graph = new Graph();
   const parameters = parameterNodes(graph, STATES.parameters, table);
   const logits = fromFeatures
-    ? segmentationHead(graph, parameters, graph.input('features', [1, architecture.widths[8]!, ...size]))
+    ? segmentationHead(graph, parameters, graph.input('features', [1, architecture.widths[8], ...size]))
     : logitsOf(graph, parameters, architecture, graph.input('image', [1, 1, ...size]));
   const losses: WeightedLoss[] = [];
   if (segmentation !== undefined) {

@@ -53,7 +53,7 @@ export function gradientGraph(
   );
   const flat = graph.state(STATES.gradients, [table.flatLength]);
   trained.forEach(({ offset, shape }, i) => {
-    accumulate(graph, view(graph, flat, offset, shape), gradients[i]!, share);
+    accumulate(graph, view(graph, flat, offset, shape), gradients[i], share);
   });
   return recomputeCheap(graph, forwardNodes);
 }

@@ -15,7 +15,7 @@ export function doubleConvolution(graph: Graph, parameters: ParameterNodes, name
     const prefix = `${name}.double_conv`;
     const convolved = conv3d(graph, feature, parameters(`${prefix}.${layer}.weight`), parameters(`${prefix}.${layer}.bias`));
     return groupNorm(graph, convolved, parameters(`${prefix}.${layer + 1}.weight`), parameters(`${prefix}.${layer + 1}.bias`), {
-      groups: convolved.shape[1]! / GROUP_CHANNELS,
+      groups: convolved.shape[1] / GROUP_CHANNELS,
       eps: GROUP_NORM_EPS,
       slope: LEAKY_SLOPE,
     });
@@ -26,7 +26,7 @@ export function doubleConvolution(graph: Graph, parameters: ParameterNodes, name
 export function paddingOf(size: readonly number[]): { before: number[]; after: number[] } {
   const total = size.map((n) => (SIZE_MULTIPLE - (n % SIZE_MULTIPLE)) % SIZE_MULTIPLE);
   const before = total.map((n) => Math.floor(n / 2));
-  return { before, after: total.map((n, i) => n - before[i]!) };
+  return { before, after: total.map((n, i) => n - before[i]) };
 }
 
 export interface Features {
@@ -48,7 +48,7 @@ const marginsOf = (x: Node): readonly [number[], number[]] => {
 export function encoder(graph: Graph, parameters: ParameterNodes, x: Node): Node[] {
   const skips = [doubleConvolution(graph, parameters, 'unet.inc', pad(graph, x, ...marginsOf(x)))];
   for (let level = 1; level <= 4; level++) {
-    skips.push(doubleConvolution(graph, parameters, `unet.down${level}.maxpool_conv.1`, maxPool(graph, skips[level - 1]!)));
+    skips.push(doubleConvolution(graph, parameters, `unet.down${level}.maxpool_conv.1`, maxPool(graph, skips[level - 1])));
   }
   return skips;
 }
@@ -56,10 +56,10 @@ export function encoder(graph: Graph, parameters: ParameterNodes, x: Node): Node
 /** x (N, 1, D, H, W), any size. */
 export function unet(graph: Graph, parameters: ParameterNodes, x: Node): Features {
   const skips = encoder(graph, parameters, x);
-  const global = skips[4]!;
+  const global = skips[4];
   let feature = global;
   for (let level = 1; level <= 4; level++) {
-    const joined = concat(graph, 1, skips[4 - level]!, upsample(graph, feature));
+    const joined = concat(graph, 1, skips[4 - level], upsample(graph, feature));
     feature = doubleConvolution(graph, parameters, `unet.up${level}.conv`, joined);
   }
   return { global, local: crop(graph, feature, ...marginsOf(x)) };

@@ -155,7 +155,7 @@ class Compute {
       // air has features too, but no anatomy
       seen.forEach((value, voxel) => {
         if (value <= 0) return;
-        for (let k = 0; k < 3; k++) rgb[3 * voxel + k] = Math.round(255 * colours[k]![voxel]!);
+        for (let k = 0; k < 3; k++) rgb[3 * voxel + k] = Math.round(255 * colours[k][voxel]);
       });
       return { nifti: writeNiftiFile(geometry, rgb, 'rgb'), local: wantLocal ? local.data : null };
     });

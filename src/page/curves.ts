@@ -19,7 +19,7 @@ type Losses = Readonly<Record<string, number>>;
 /** Of one loss over the last steps. */
 export function meanOfLast(losses: readonly Losses[], name: string): number {
   const last = losses.slice(-WINDOW);
-  return last.reduce((sum, each) => sum + each[name]!, 0) / last.length;
+  return last.reduce((sum, each) => sum + each[name], 0) / last.length;
 }
 
 /** A colour of style.css, asked for at each drawing: the scheme may have changed. */
@@ -48,11 +48,11 @@ export class Curves {
     if (!this.plot) this.start(Object.keys(loss));
     this.recent = [...this.recent, loss].slice(-WINDOW);
     [step, ...this.names.map((name) => meanOfLast(this.recent, name))].forEach((value, i) => {
-      this.columns[i]!.push(value);
+      this.columns[i].push(value);
     });
     this.plot!.setData(this.columns as uPlot.AlignedData);
     // the legend tells the latest values, or those under the mouse
-    if (this.plot!.cursor.idx == null) this.plot!.setLegend({ idx: this.columns[0]!.length - 1 });
+    if (this.plot!.cursor.idx == null) this.plot!.setLegend({ idx: this.columns[0].length - 1 });
   }
 
   private start(names: readonly string[]): void {

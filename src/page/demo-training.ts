@@ -76,7 +76,7 @@ export async function trainDemo(training: DemoTraining): Promise<void> {
       const examples = await Promise.all(
         Array.from({ length: configuration.batch }, async (_, sample) => {
           const { moving, movingView, fixed } = await makeExample(
-            (subject, from, size) => cropPad(volumes[subject]!, toXyz(from), toXyz(size), 0).data,
+            (subject, from, size) => cropPad(volumes[subject], toXyz(from), toXyz(size), 0).data,
             exampleRequest(configuration, sizes, step, sample),
           );
           return { moving, movingView, fixed };

@@ -21,7 +21,7 @@ export function showTable(
   table.hidden = headings.length === 0;
   table.tHead?.remove();
   table.createTHead().append(row(headings.map((text) => cell('th', text))));
-  table.tBodies[0]!.replaceChildren(
+  table.tBodies[0].replaceChildren(
     ...rows.map((texts, i) => {
       const cells = texts.map((text) => cell('td', text));
       const colour = colours[i];
@@ -29,7 +29,7 @@ export function showTable(
         const swatch = document.createElement('span');
         swatch.className = 'swatch';
         swatch.style.background = `rgb(${colour.join(' ')})`;
-        cells[0]!.prepend(swatch);
+        cells[0].prepend(swatch);
       }
       return row(cells);
     }),

@@ -640,9 +640,9 @@ export function finishMr(
       const row = voxelPosition(grid, [0, y, z]);
       for (let x = 0; x < nx; x++, i++) {
         const signal =
-          image[i]! * (1 + biasShare * waveAt(bias, row[0] + x * step[0], row[1] + x * step[1], row[2] + x * step[2]));
+          image[i] * (1 + biasShare * waveAt(bias, row[0] + x * step[0], row[1] + x * step[1], row[2] + x * step[2]));
         data[i] = Math.round(
-          intensityScale * Math.hypot(signal + noiseShare * noise[i]!, noiseShare * noise[(i + away) % noise.length]!),
+          intensityScale * Math.hypot(signal + noiseShare * noise[i], noiseShare * noise[(i + away) % noise.length]),
         );
       }
     }

@@ -80,6 +80,6 @@ export function finishCt(
   const grainMm = random.uniform(0.6, 1.1);
   const noise = grainyNoise(random, grid, grainMm);
   const data = new Int16Array(image.length);
-  for (let i = 0; i < data.length; i++) data[i] = Math.max(-1024, Math.round(image[i]! + noiseHu * noise[i]!));
+  for (let i = 0; i < data.length; i++) data[i] = Math.max(-1024, Math.round(image[i] + noiseHu * noise[i]));
   return { data, facts: { noiseHu: rounded(noiseHu), noiseGrainMm: rounded(grainMm) } };
 }

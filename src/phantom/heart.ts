@@ -103,8 +103,8 @@ export function createHeart(random: RandomStream, origin: Xyz, hu: HeartContrast
   ].map(([right, up]) =>
     tube(
       [
-        fromMitral(52, right! * lvRadius * 0.7, up! * lvRadius * 0.7),
-        fromMitral(26, right! * lvRadius * 0.62, up! * lvRadius * 0.62),
+        fromMitral(52, right * lvRadius * 0.7, up * lvRadius * 0.7),
+        fromMitral(26, right * lvRadius * 0.62, up * lvRadius * 0.62),
       ],
       [4.2, 2.4],
     ),
@@ -339,8 +339,8 @@ export function createHeart(random: RandomStream, origin: Xyz, hu: HeartContrast
     ['right coronary ostium', rightOstium],
     ['pulmonary bifurcation', bifurcation],
     ['ascending aorta at the bifurcation', add(aorticValve, [-9.5, -7, 38])],
-    ['right superior pulmonary vein ostium', veins[0]![0]!],
-    ['left inferior pulmonary vein ostium', veins[3]![0]!],
+    ['right superior pulmonary vein ostium', veins[0][0]],
+    ['left inferior pulmonary vein ostium', veins[3][0]],
     ['superior cava at the right atrium', add(raCentre, [0, 8, 26 * raSize])],
     ['inferior cava at the right atrium', add(raCentre, [2, 12, -26 * raSize])],
   ];

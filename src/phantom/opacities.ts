@@ -40,7 +40,7 @@ export function addOpacities(
   const waves = randomWaves(random, 6, 12, 40);
   const patches = Array.from({ length: random.integer(2, 8) }, (): Patch => {
     // of three places the most posterior and lowest: where such patches are found most often
-    const places = Array.from({ length: 3 }, () => positionOf(lung[random.integer(0, lung.length)]!));
+    const places = Array.from({ length: 3 }, () => positionOf(lung[random.integer(0, lung.length)]));
     const centreMm = places.reduce((best, place) => (place[1] - place[2] > best[1] - best[2] ? place : best));
     return { centreMm, radiusMm: random.uniform(12, 36), addedHu: random.uniform(220, 620) };
   });
@@ -55,7 +55,7 @@ export function addOpacities(
       if (distance < 1.5) added = Math.max(added, addedHu * Math.min(1, 1.5 - distance) * (0.85 + 0.15 * unevenness));
     }
     if (added > 100) raised++;
-    image[i] = Math.min(DENSEST_HU, image[i]! + added);
+    image[i] = Math.min(DENSEST_HU, image[i] + added);
   }
   return { opacities: patches.length, opacityShare: rounded(raised / lung.length) };
 }

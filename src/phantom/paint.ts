@@ -75,7 +75,7 @@ function voxelRange(grid: Geometry, map: PatientMap, shape: Shape, edgeMm: numbe
   const axes = [0, 1, 2] as const;
   return {
     low: axes.map((k) => Math.max(0, Math.floor(Math.min(...voxels.map((v) => v[k])) - roomMm / grid.spacingMm[k]))),
-    high: axes.map((k) => Math.min(last[k]!, Math.ceil(Math.max(...voxels.map((v) => v[k])) + roomMm / grid.spacingMm[k]))),
+    high: axes.map((k) => Math.min(last[k], Math.ceil(Math.max(...voxels.map((v) => v[k])) + roomMm / grid.spacingMm[k]))),
   };
 }
 
@@ -94,28 +94,28 @@ export function paint(grid: Geometry, map: PatientMap, layers: readonly Layer[],
       combine([1, shape.box.high], [halfEdgeMm, [1, 1, 1]]),
     ];
     const widenMm = thinMm === undefined ? 0 : Math.max(0, 0.6 * voxelMm - thinMm);
-    for (let vz = low[2]!; vz <= high[2]!; vz++) {
-      for (let vy = low[1]!; vy <= high[1]!; vy++) {
+    for (let vz = low[2]; vz <= high[2]; vz++) {
+      for (let vy = low[1]; vy <= high[1]; vy++) {
         const row = (vz * ny + vy) * nx;
-        for (let i = row + low[0]!; i <= row + high[0]!; i++) {
-          const x = positions[3 * i]!;
+        for (let i = row + low[0]; i <= row + high[0]; i++) {
+          const x = positions[3 * i];
           if (x < boxLow[0] || x > boxHigh[0]) continue;
-          const y = positions[3 * i + 1]!;
+          const y = positions[3 * i + 1];
           if (y < boxLow[1] || y > boxHigh[1]) continue;
-          const z = positions[3 * i + 2]!;
+          const z = positions[3 * i + 2];
           if (z < boxLow[2] || z > boxHigh[2]) continue;
           const distance = shape.distance(x, y, z);
           if (distance >= halfEdgeMm) continue;
           for (let s = 0; s < shells.length; s++) {
-            const { insetMm, value, label } = shells[s]!;
+            const { insetMm, value, label } = shells[s];
             const depth = -distance - insetMm;
             if (depth <= -halfEdgeMm) break;
             if (label !== undefined && depth > -widenMm) labels[i] = label;
             // The next shell covers this voxel wholly: what lies under it need not be computed.
-            if (s + 1 < shells.length && -distance - shells[s + 1]!.insetMm >= halfEdgeMm) continue;
+            if (s + 1 < shells.length && -distance - shells[s + 1].insetMm >= halfEdgeMm) continue;
             const inside = typeof value === 'number' ? value : value(x, y, z);
             const share = Math.min(1, 0.5 + (0.5 * depth) / halfEdgeMm);
-            image[i] = image[i]! + share * (inside - image[i]!);
+            image[i] = image[i] + share * (inside - image[i]);
           }
         }
       }

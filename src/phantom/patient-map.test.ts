@@ -45,7 +45,7 @@ describe.each(Object.entries(variations))('the map of a %s patient', (name, vari
     for (const patient of patients) {
       // In an affine map the middle of two points stays in the middle.
       const bends = points.slice(1).map((p, i) => {
-        const q = points[i]!;
+        const q = points[i];
         const middle = toPatient(patient, [(p[0] + q[0]) / 2, (p[1] + q[1]) / 2, (p[2] + q[2]) / 2]);
         const [a, b] = [toPatient(patient, p), toPatient(patient, q)];
         return length(subtract(middle, [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2, (a[2] + b[2]) / 2]));

@@ -49,7 +49,7 @@ export function randomPatient(random: RandomStream, variation: PatientVariation)
     waves.set([...randomVector(random, amplitudeMm), ...randomVector(random, k), random.uniform(0, 2 * Math.PI)], 7 * i);
   }
   const shrink = Math.min(1, STEEPEST / steepness);
-  for (let i = 0; i < waves.length; i++) if (i % 7 < 3) waves[i]! *= shrink;
+  for (let i = 0; i < waves.length; i++) if (i % 7 < 3) waves[i] *= shrink;
   const rotationDegrees = around(variation.rotationDegrees);
   return {
     rotationDegrees,
@@ -67,10 +67,10 @@ function displacement(map: PatientMap, x: number, y: number, z: number, out: Flo
   let uy = 0;
   let uz = 0;
   for (let i = 0; i < waves.length; i += 7) {
-    const s = Math.sin(waves[i + 3]! * x + waves[i + 4]! * y + waves[i + 5]! * z + waves[i + 6]!);
-    ux += waves[i]! * s;
-    uy += waves[i + 1]! * s;
-    uz += waves[i + 2]! * s;
+    const s = Math.sin(waves[i + 3] * x + waves[i + 4] * y + waves[i + 5] * z + waves[i + 6]);
+    ux += waves[i] * s;
+    uy += waves[i + 1] * s;
+    uz += waves[i + 2] * s;
   }
   out[0] = ux;
   out[1] = uy;
@@ -91,9 +91,9 @@ export function rowToBody(map: PatientMap, start: Xyz, step: Xyz, count: number,
     const y = (wy + i * sy) / map.size[1];
     const z = (wz + i * sz) / map.size[2];
     displacement(map, x, y, z, u);
-    out[at + 3 * i] = x + u[0]!;
-    out[at + 3 * i + 1] = y + u[1]!;
-    out[at + 3 * i + 2] = z + u[2]!;
+    out[at + 3 * i] = x + u[0];
+    out[at + 3 * i + 1] = y + u[1];
+    out[at + 3 * i + 2] = z + u[2];
   }
 }
 
@@ -101,7 +101,7 @@ export function rowToBody(map: PatientMap, start: Xyz, step: Xyz, count: number,
 export function toBody(map: PatientMap, p: Xyz): Xyz {
   const out = new Float64Array(3);
   rowToBody(map, p, [0, 0, 0], 1, out);
-  return [out[0]!, out[1]!, out[2]!];
+  return [out[0], out[1], out[2]];
 }
 
 /** Where body point `q` lies in the patient (mm, LPS); the inverse of `toBody`. */
@@ -110,7 +110,7 @@ export function toPatient(map: PatientMap, q: Xyz, iterations = ITERATIONS): Xyz
   let w = q;
   for (let i = 0; i < iterations; i++) {
     displacement(map, w[0], w[1], w[2], u);
-    w = [q[0] - u[0]!, q[1] - u[1]!, q[2] - u[2]!];
+    w = [q[0] - u[0], q[1] - u[1], q[2] - u[2]];
   }
   return add(map.translationMm, transform(map.rotation, [w[0] * map.size[0], w[1] * map.size[1], w[2] * map.size[2]]));
 }

@@ -41,7 +41,7 @@ describe('the grid of a scan', () => {
   });
 
   it('tells voxel and position apart consistently', () => {
-    const { geometry } = scans[3]!;
+    const { geometry } = scans[3];
     const there = voxelAt(geometry, voxelPosition(geometry, [7, 11, 3]));
     for (const [k, v] of [7, 11, 3].entries()) expect(there[k as 0 | 1 | 2]).toBeCloseTo(v, 9);
   });
@@ -57,7 +57,7 @@ describe('blur and noise', () => {
     point[(8 * 17 + 8) * 17 + 8] = 1;
     blur(point, [17, 17, 17], [1, 1, 1]);
     expect(point.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 5);
-    expect(point[(8 * 17 + 8) * 17 + 7]).toBeCloseTo(point[(7 * 17 + 8) * 17 + 8]!, 7);
+    expect(point[(8 * 17 + 8) * 17 + 7]).toBeCloseTo(point[(7 * 17 + 8) * 17 + 8], 7);
   });
 
   it('noise has mean 0, deviation 1, and neighbours that belong together', () => {
@@ -71,8 +71,8 @@ describe('blur and noise', () => {
     const mean = noise.reduce((a, b) => a + b, 0) / noise.length;
     let [squares, neighbours] = [0, 0];
     for (let i = 1; i < noise.length; i++) {
-      squares += noise[i]! ** 2;
-      neighbours += noise[i]! * noise[i - 1]!;
+      squares += noise[i] ** 2;
+      neighbours += noise[i] * noise[i - 1];
     }
     expect(Math.abs(mean)).toBeLessThan(0.03);
     expect(squares / noise.length).toBeCloseTo(1, 2);

@@ -54,7 +54,7 @@ export function drawGrid(
   const inPlaneMm = random.uniform(...protocol.inPlaneMm);
   const sliceMm = random.uniform(...protocol.sliceMm);
   const bodySpacing: Xyz = spacingMm === undefined ? [inPlaneMm, inPlaneMm, sliceMm] : [spacingMm, spacingMm, spacingMm];
-  const orientation = ORDERS[random.integer(0, ORDERS.length)]!;
+  const orientation = ORDERS[random.integer(0, ORDERS.length)];
   const tilted = random.chance(0.35);
   const tilt = (): number => (tilted ? pose * random.uniform(-8, 8) : 0);
   const obliqueDegrees: Xyz = [tilt(), tilt(), tilt()];
@@ -65,18 +65,18 @@ export function drawGrid(
   const extremes = ([0, 1, 2] as const).map((k) => {
     const values = points.map((p) => p[k]);
     const [low, high] = [Math.min(...values) - protocol.marginMm, Math.max(...values) + protocol.marginMm];
-    const extent = Math.max(random.uniform(...protocol.extentMm[k]!), high - low);
+    const extent = Math.max(random.uniform(...protocol.extentMm[k]), high - low);
     // Off centre, but never so far that a point leaves the field.
     const room = Math.min(protocol.offCentreMm, (extent - (high - low)) / 2);
     return { extent, middle: (low + high) / 2 + pose * random.uniform(-room, room) };
   });
-  const count = (k: 0 | 1 | 2): number => Math.ceil(extremes[k]!.extent / bodySpacing[k]) + 1;
+  const count = (k: 0 | 1 | 2): number => Math.ceil(extremes[k].extent / bodySpacing[k]) + 1;
   const bodySize: Xyz = [count(0), count(1), count(2)];
-  const middle = transform(tilting, [extremes[0]!.middle, extremes[1]!.middle, extremes[2]!.middle]);
+  const middle = transform(tilting, [extremes[0].middle, extremes[1].middle, extremes[2].middle]);
 
-  const columns = [...orientation].map((letter) => AXES[letter]!) as unknown as readonly [Xyz, Xyz, Xyz];
+  const columns = [...orientation].map((letter) => AXES[letter]) as unknown as readonly [Xyz, Xyz, Xyz];
   const axisOf = columns.map((column) => column.findIndex((value) => value !== 0)) as [0 | 1 | 2, 0 | 1 | 2, 0 | 1 | 2];
-  const inFileOrder = (v: Xyz): Xyz => [v[axisOf[0]]!, v[axisOf[1]]!, v[axisOf[2]]!];
+  const inFileOrder = (v: Xyz): Xyz => [v[axisOf[0]], v[axisOf[1]], v[axisOf[2]]];
   const direction: Matrix3 = multiply(tilting, fromColumns(...columns));
   const size = inFileOrder(bodySize);
   const spacing = inFileOrder(bodySpacing);
@@ -100,16 +100,16 @@ export function blur(data: Float32Array, size: Xyz, sigma: Xyz): void {
     const reach = Math.ceil(2.5 * sigma[axis]);
     const weights = Float64Array.from({ length: reach + 1 }, (_, i) => Math.exp(-0.5 * (i / sigma[axis]) ** 2));
     const total = weights.reduce((sum, weight) => sum + 2 * weight, -1);
-    const stride = strides[axis]!;
+    const stride = strides[axis];
     const n = size[axis];
     const line = new Float64Array(n + 2 * reach);
     for (let slab = 0; slab < data.length; slab += stride * n) {
       for (let start = slab; start < slab + stride; start++) {
-        for (let i = 0; i < n; i++) line[i + reach] = data[start + stride * i]!;
-        line.fill(line[reach]!, 0, reach).fill(line[n + reach - 1]!, n + reach);
+        for (let i = 0; i < n; i++) line[i + reach] = data[start + stride * i];
+        line.fill(line[reach], 0, reach).fill(line[n + reach - 1], n + reach);
         for (let i = 0; i < n; i++) {
-          let sum = weights[0]! * line[i + reach]!;
-          for (let j = 1; j <= reach; j++) sum += weights[j]! * (line[i + reach - j]! + line[i + reach + j]!);
+          let sum = weights[0] * line[i + reach];
+          for (let j = 1; j <= reach; j++) sum += weights[j] * (line[i + reach - j] + line[i + reach + j]);
           data[start + stride * i] = sum / total;
         }
       }
@@ -140,11 +140,11 @@ export function grainyNoise(random: RandomStream, geometry: Geometry, grainMm: n
   blur(coarse, geometry.size, scale(sigma, 1.7));
   let squares = 0;
   for (let i = 0; i < noise.length; i++) {
-    noise[i] = noise[i]! - 0.7 * coarse[i]!;
-    squares += noise[i]! * noise[i]!;
+    noise[i] = noise[i] - 0.7 * coarse[i];
+    squares += noise[i] * noise[i];
   }
   const factor = 1 / Math.sqrt(squares / noise.length);
-  for (let i = 0; i < noise.length; i++) noise[i] = noise[i]! * factor;
+  for (let i = 0; i < noise.length; i++) noise[i] = noise[i] * factor;
   return noise;
 }
 

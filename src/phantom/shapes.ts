@@ -81,12 +81,12 @@ export function tube(points: readonly Xyz[], radii: readonly number[]): Shape {
   // Nine numbers a segment: start, vector along, 1 / its squared length, radius at the start, what the radius gains.
   const line = new Float64Array(9 * segments);
   for (let i = 0; i < segments; i++) {
-    const [a, along] = [points[i]!, subtract(points[i + 1]!, points[i]!)];
+    const [a, along] = [points[i], subtract(points[i + 1], points[i])];
     const squared = along[0] ** 2 + along[1] ** 2 + along[2] ** 2;
     if (squared === 0) throw new Error('tube: two neighbouring points are equal');
-    line.set([...a, ...along, 1 / squared, radii[i]!, radii[i + 1]! - radii[i]!], 9 * i);
+    line.set([...a, ...along, 1 / squared, radii[i], radii[i + 1] - radii[i]], 9 * i);
   }
-  const box = points.map((p, i) => boxAround(p, [radii[i]!, radii[i]!, radii[i]!])).reduce(boxOfBoth);
+  const box = points.map((p, i) => boxAround(p, [radii[i], radii[i], radii[i]])).reduce(boxOfBoth);
   return {
     box,
     distance: (x, y, z) => {
@@ -94,17 +94,17 @@ export function tube(points: readonly Xyz[], radii: readonly number[]): Shape {
       if (far > FAR_MM) return far;
       let nearest = Number.POSITIVE_INFINITY;
       for (let i = 0; i < line.length; i += 9) {
-        const px = x - line[i]!;
-        const py = y - line[i + 1]!;
-        const pz = z - line[i + 2]!;
-        const ax = line[i + 3]!;
-        const ay = line[i + 4]!;
-        const az = line[i + 5]!;
-        const t = Math.min(1, Math.max(0, (px * ax + py * ay + pz * az) * line[i + 6]!));
+        const px = x - line[i];
+        const py = y - line[i + 1];
+        const pz = z - line[i + 2];
+        const ax = line[i + 3];
+        const ay = line[i + 4];
+        const az = line[i + 5];
+        const t = Math.min(1, Math.max(0, (px * ax + py * ay + pz * az) * line[i + 6]));
         const dx = px - t * ax;
         const dy = py - t * ay;
         const dz = pz - t * az;
-        const distance = Math.sqrt(dx * dx + dy * dy + dz * dz) - line[i + 7]! - t * line[i + 8]!;
+        const distance = Math.sqrt(dx * dx + dy * dy + dz * dz) - line[i + 7] - t * line[i + 8];
         if (distance < nearest) nearest = distance;
       }
       return nearest;
@@ -114,8 +114,8 @@ export function tube(points: readonly Xyz[], radii: readonly number[]): Shape {
 
 /** A smooth curve through the points (Catmull-Rom), `steps` pieces between neighbours; further columns (radii) follow alike. */
 export function curve(points: readonly Xyz[], radii: readonly number[], steps = 4): { points: Xyz[]; radii: number[] } {
-  const at = (list: readonly number[][], i: number): number[] => list[Math.min(list.length - 1, Math.max(0, i))]!;
-  const rows = points.map((p, i) => [p[0], p[1], p[2], radii[i]!]);
+  const at = (list: readonly number[][], i: number): number[] => list[Math.min(list.length - 1, Math.max(0, i))];
+  const rows = points.map((p, i) => [p[0], p[1], p[2], radii[i]]);
   const fine: number[][] = [];
   for (let i = 0; i + 1 < rows.length; i++) {
     const [p0, p1, p2, p3] = [at(rows, i - 1), at(rows, i), at(rows, i + 1), at(rows, i + 2)];
@@ -123,14 +123,14 @@ export function curve(points: readonly Xyz[], radii: readonly number[], steps = 
       const t = step / steps;
       fine.push(
         p1.map((v, k) => {
-          const [a, c, d] = [p0[k]!, p2[k]!, p3[k]!];
+          const [a, c, d] = [p0[k], p2[k], p3[k]];
           return v + 0.5 * t * (c - a + t * (2 * a - 5 * v + 4 * c - d + t * (3 * (v - c) + d - a)));
         }),
       );
     }
   }
-  fine.push(rows[rows.length - 1]!);
-  return { points: fine.map((r) => [r[0]!, r[1]!, r[2]!] as const), radii: fine.map((r) => Math.max(r[3]!, 0.3)) };
+  fine.push(rows[rows.length - 1]);
+  return { points: fine.map((r) => [r[0], r[1], r[2]] as const), radii: fine.map((r) => Math.max(r[3], 0.3)) };
 }
 
 /** A tube along the smooth curve through the points. */

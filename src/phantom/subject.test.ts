@@ -86,7 +86,7 @@ function distanceToLabelMm({ labels: { geometry, data } }: Subject, positionMm: 
   for (let z = Math.max(0, at[2] - 8); z <= Math.min(nz - 1, at[2] + 8); z++) {
     for (let y = Math.max(0, at[1] - 8); y <= Math.min(ny - 1, at[1] + 8); y++) {
       for (let x = Math.max(0, at[0] - 8); x <= Math.min(nx - 1, at[0] + 8); x++) {
-        if (codes.includes(data[(z * ny + y) * nx + x]!))
+        if (codes.includes(data[(z * ny + y) * nx + x]))
           nearest = Math.min(nearest, length(subtract(voxelPosition(geometry, [x, y, z]), positionMm)));
       }
     }
@@ -99,8 +99,8 @@ describe.each(PHANTOM_KINDS)('%s phantoms', (kind) => {
     const [first] = cohort(kind);
     const again = renderSubject({ kind, seed: 7, subject: 0, spacingMm: SPACING_MM });
     expect(again).toEqual(first);
-    expect(renderSubject({ kind, seed: 8, subject: 0, spacingMm: 8 }).facts).not.toEqual(first!.facts);
-    expect(cohort(kind)[1]!.landmarks).not.toEqual(first!.landmarks);
+    expect(renderSubject({ kind, seed: 8, subject: 0, spacingMm: 8 }).facts).not.toEqual(first.facts);
+    expect(cohort(kind)[1].landmarks).not.toEqual(first.landmarks);
   });
 
   it('have every structure, in plausible volume, in every subject', () => {
@@ -121,7 +121,7 @@ describe.each(PHANTOM_KINDS)('%s phantoms', (kind) => {
 
   it('have the same landmarks, each in or at its structure and inside the field of view', () => {
     const astray = cohort(kind).flatMap((subject, number) => {
-      expect(subject.landmarks.map(({ name }) => name)).toEqual(cohort(kind)[0]!.landmarks.map(({ name }) => name));
+      expect(subject.landmarks.map(({ name }) => name)).toEqual(cohort(kind)[0].landmarks.map(({ name }) => name));
       return subject.landmarks.flatMap(({ name, positionMm }) => {
         expect(distanceToBorderMm(subject.image.geometry, positionMm)).toBeGreaterThan(5);
         const codes = HOME[kind][name];
@@ -136,12 +136,12 @@ describe.each(PHANTOM_KINDS)('%s phantoms', (kind) => {
       });
     });
     expect(astray).toEqual([]);
-    expect(cohort(kind)[0]!.landmarks.length).toBeGreaterThanOrEqual(12);
+    expect(cohort(kind)[0].landmarks.length).toBeGreaterThanOrEqual(12);
   });
 
   it('differ in pose, size and orientation, and fill their grids with sound numbers', () => {
     const subjects = cohort(kind);
-    const angles = subjects.map(({ facts }) => (facts.rotationDegrees as number[])[2]!);
+    const angles = subjects.map(({ facts }) => (facts.rotationDegrees as number[])[2]);
     expect(Math.max(...angles) - Math.min(...angles)).toBeGreaterThan(5);
     expect(new Set(subjects.map(({ facts }) => facts.orientation)).size).toBeGreaterThan(1);
     for (const { image, labels } of subjects) {
@@ -173,10 +173,10 @@ describe('pose', () => {
     const [usual, alike] = [1, 0].map(
       (pose) => renderSubject({ kind: 'heart-ct', seed: 1, subject: 3, spacingMm: 8, pose }).facts,
     );
-    expect(alike!.rotationDegrees).toEqual([0, 0, 0]);
-    expect(alike!.heartRotationDegrees).toEqual([0, 0, 0]);
-    expect(usual!.rotationDegrees).not.toEqual([0, 0, 0]);
-    expect(alike!.bodyScale).toEqual(usual!.bodyScale);
-    expect(alike!.heartScale).toEqual(usual!.heartScale);
+    expect(alike.rotationDegrees).toEqual([0, 0, 0]);
+    expect(alike.heartRotationDegrees).toEqual([0, 0, 0]);
+    expect(usual.rotationDegrees).not.toEqual([0, 0, 0]);
+    expect(alike.bodyScale).toEqual(usual.bodyScale);
+    expect(alike.heartScale).toEqual(usual.heartScale);
   });
 });

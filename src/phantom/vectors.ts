@@ -23,7 +23,7 @@ export const transpose = (m: Matrix3): Matrix3 => [m[0], m[3], m[6], m[1], m[4],
 export const fromColumns = (x: Xyz, y: Xyz, z: Xyz): Matrix3 => [x[0], y[0], z[0], x[1], y[1], z[1], x[2], y[2], z[2]];
 /** a b. */
 export function multiply(a: Matrix3, b: Matrix3): Matrix3 {
-  const column = (k: 0 | 1 | 2): Xyz => transform(a, [b[k], b[k + 3]!, b[k + 6]!]);
+  const column = (k: 0 | 1 | 2): Xyz => transform(a, [b[k], b[k + 3], b[k + 6]]);
   return fromColumns(column(0), column(1), column(2));
 }
 /** Rz Ry Rx for angles in degrees about x, y and z. */

@@ -31,7 +31,7 @@ export function randomWaves(random: RandomStream, count: number, shortestMm: num
 export function waveAt(waves: Waves, x: number, y: number, z: number): number {
   let sum = 0;
   for (let i = 0; i < waves.length; i += 4) {
-    sum += Math.sin(waves[i]! * x + waves[i + 1]! * y + waves[i + 2]! * z + waves[i + 3]!);
+    sum += Math.sin(waves[i] * x + waves[i + 1] * y + waves[i + 2] * z + waves[i + 3]);
   }
   return sum * Math.sqrt(8 / waves.length);
 }
@@ -47,10 +47,10 @@ export function sheetDistance(waves: Waves, x: number, y: number, z: number): nu
   let gz = 0;
   let kk = 0;
   for (let i = 0; i < waves.length; i += 4) {
-    const kx = waves[i]!;
-    const ky = waves[i + 1]!;
-    const kz = waves[i + 2]!;
-    const angle = kx * x + ky * y + kz * z + waves[i + 3]!;
+    const kx = waves[i];
+    const ky = waves[i + 1];
+    const kz = waves[i + 2];
+    const angle = kx * x + ky * y + kz * z + waves[i + 3];
     const slope = Math.cos(angle);
     sum += Math.sin(angle);
     gx += kx * slope;

@@ -45,7 +45,7 @@ export function runningMean(values: readonly (number | null)[]): (number | null)
 
 const span = (values: readonly (number | null)[]): [number, number] | undefined => {
   const numbers = values.filter((value) => value !== null);
-  return numbers.length < 2 ? undefined : [numbers[0]!, numbers.at(-1)!];
+  return numbers.length < 2 ? undefined : [numbers[0], numbers.at(-1)!];
 };
 const summaryOf = (series: readonly Series[], format: (value: number) => string): string =>
   series

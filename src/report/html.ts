@@ -17,7 +17,7 @@ const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', 
 function render(content: Content): string {
   if (content === null || content === undefined || content === false) return '';
   if (typeof content === 'string' || typeof content === 'number')
-    return String(content).replace(/[&<>"']/g, (character) => ENTITIES[character]!);
+    return String(content).replace(/[&<>"']/g, (character) => ENTITIES[character]);
   return 'html' in content ? content.html : content.map(render).join('');
 }
 

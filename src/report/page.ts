@@ -298,7 +298,7 @@ function landmarksSection(details: EvaluationDetails | undefined): Html | null {
     'Results by landmark',
     `Distance in millimetres between corresponding landmarks, mean over pairs. Lower is better; the scale is 0 to ${decimals(most, 1)}\u202fmm.`,
     'Landmark',
-    MEASURES[0]!,
+    MEASURES[0],
     groups,
     most,
   );
@@ -313,7 +313,7 @@ function labelsSection(details: EvaluationDetails | undefined, names: ReadonlyMa
     'Results by structure',
     'Dice overlap of each structure, mean over the pairs that have it. Higher is better; the scale is 0 (disjoint) to 1 (identical).',
     'Structure',
-    MEASURES[1]!,
+    MEASURES[1],
     groups,
     1,
   );

@@ -57,8 +57,8 @@ export async function shownPairs(run: string, { pairs }: EvaluationDetails): Pro
   const ranked = pictured.toSorted((a, b) => rank(a) - rank(b));
   const by = `of ${pictured.length} by ${measure.title.toLowerCase()} after matching`;
   return [
-    { ...ranked[0]!, why: `the best ${by}` },
-    { ...ranked[ranked.length >> 1]!, why: `the median ${by}` },
+    { ...ranked[0], why: `the best ${by}` },
+    { ...ranked[ranked.length >> 1], why: `the median ${by}` },
     { ...ranked.at(-1)!, why: `the worst ${by}` },
   ];
 }
@@ -67,7 +67,7 @@ export async function shownPairs(run: string, { pairs }: EvaluationDetails): Pro
 export async function shownSubjects(run: string, { subjects }: TaskDetails): Promise<ShownSubject[]> {
   const names = (await readdir(join(run, 'pictures')).catch(() => [])).filter((name) => /^step-\d+-subject-\d+\.png$/.test(name));
   const last = names
-    .map((name) => name.split('-')[1]!)
+    .map((name) => name.split('-')[1])
     .toSorted()
     .at(-1);
   const shown: ShownSubject[] = [];

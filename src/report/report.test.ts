@@ -231,7 +231,7 @@ describe('the report of a training on a task', () => {
 
   it('shows Dice by class: the best step, the last, the test; subjects, pictures, curves and what to do next', async () => {
     writeFakeRun(folder, { pairs: 1 });
-    const picture = readFileSync(join(folder, 'pictures', readdirSync(join(folder, 'pictures'))[0]!));
+    const picture = readFileSync(join(folder, 'pictures', readdirSync(join(folder, 'pictures'))[0]));
     writeFileSync(join(folder, 'pictures', 'step-000020-subject-1.png'), picture);
     const labels = [
       { code: 0, name: 'background' },

@@ -39,7 +39,7 @@ async function plotFiles(): Promise<{ plotScript: string; plotStyle: string }> {
   const [plotScript, plotStyle] = await Promise.all(
     ['uPlot.iife.min.js', 'uPlot.min.css'].map((name) => readFile(join(folder, name), 'utf8')),
   );
-  return { plotScript: plotScript!, plotStyle: plotStyle! };
+  return { plotScript: plotScript, plotStyle: plotStyle };
 }
 
 /**

@@ -51,7 +51,7 @@ export function labelsFigure(study: Study, rows: readonly StudyRow[]): string {
 
 /** Validation score against steps, averaged over seeds, for the smallest number of labels (the paper's figure 6). */
 export function learningFigure(study: Study, results: readonly StudyRunResult[]): string {
-  const labels = study.labels[0]!;
+  const labels = study.labels[0];
   return plotCurves(
     study.modes.map((mode) => ({
       title: `${mode === 'linear' ? 'linear evaluation' : 'fine-tuning'}, ${labels} labels: validation`,
@@ -130,7 +130,7 @@ export async function featuresFigure(study: Study, out: string): Promise<string 
     const labels: number[] = [];
     try {
       for (const subject of test.slice(0, SUBJECTS)) {
-        const { data, channels } = await featuresOf(session, cohort, subject, window, 0.5, architecture.widths[8]!);
+        const { data, channels } = await featuresOf(session, cohort, subject, window, 0.5, architecture.widths[8]);
         const size = toZyx(subject.geometry.size);
         const classes = classIndices((await readLabelCrop(cohort, subject, [0, 0, 0], size))!, task);
         const voxels = classes.length;
@@ -138,7 +138,7 @@ export async function featuresFigure(study: Study, out: string): Promise<string 
           const own = Array.from(classes.keys()).filter((v) => classes[v] === c);
           const order = randomStream(1, 'featuresFigure', subject.id, c).permutation(own.length);
           for (const k of order.slice(0, Math.ceil(VOXELS_PER_CLASS / SUBJECTS))) {
-            points.push(Float32Array.from({ length: channels }, (_, channel) => data[channel * voxels + own[k]!]!));
+            points.push(Float32Array.from({ length: channels }, (_, channel) => data[channel * voxels + own[k]]));
             labels.push(c - 1);
           }
         }
@@ -149,7 +149,7 @@ export async function featuresFigure(study: Study, out: string): Promise<string 
     if (points.length < 4) continue;
     groups = task.labels.slice(1).map(({ name: label }) => label);
     const layout = tsne(points);
-    panels.push({ title, points: layout.map(([x, y], i) => [x, y, labels[i]!] as const) });
+    panels.push({ title, points: layout.map(([x, y], i) => [x, y, labels[i]] as const) });
   }
   return panels.length > 0 ? plotScatter(panels, groups) : undefined;
 }

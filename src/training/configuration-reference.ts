@@ -54,7 +54,7 @@ function expectedOf(node: SchemaNode): string {
   }
   if (node.const !== undefined) return inWords(node.const);
   if (node.enum) return `one of ${node.enum.map(inWords).join(', ')}`;
-  if (node.prefixItems) return `a list of ${node.prefixItems.length}, each ${expectedOf(node.prefixItems[0]!)}`;
+  if (node.prefixItems) return `a list of ${node.prefixItems.length}, each ${expectedOf(node.prefixItems[0])}`;
   if (node.properties) return `a section with some of the keys ${Object.keys(node.properties).join(', ')}`;
   if (node.type === 'boolean') return 'true or false';
   if (node.type === 'string') return 'text';

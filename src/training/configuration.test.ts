@@ -127,7 +127,7 @@ Options of the command line go before the file. Written from src/methods/gvsl/co
     expect(refused({ without: 'afine' })).toBe(
       '--without: expected affine, restoration, matching (comma-separated); found "afine"',
     );
-    expect(pretrainOptions()[1]!.flags).toBe('--patch <size>');
+    expect(pretrainOptions()[1].flags).toBe('--patch <size>');
   });
 
   it('refuses what is no configuration file', async () => {

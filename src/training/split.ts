@@ -28,8 +28,8 @@ export function splitCohort({ subjects, folder }: Pick<Cohort, 'subjects' | 'fol
     );
   }
   const order = [...randomStream(seed, 'heldOut').permutation(subjects.length)];
-  const preferred = [...order.filter((i) => hasTruth(subjects[i]!)), ...order.filter((i) => !hasTruth(subjects[i]!))];
-  const patients = groupedByPatient(preferred.map((i) => ({ i, patient: subjects[i]!.patient })));
+  const preferred = [...order.filter((i) => hasTruth(subjects[i])), ...order.filter((i) => !hasTruth(subjects[i]))];
+  const patients = groupedByPatient(preferred.map((i) => ({ i, patient: subjects[i].patient })));
   const kept = new Set(takeGroups(patients, wanted).map(({ i }) => i));
   if (subjects.length - kept.size < 2)
     throw new UsageError(

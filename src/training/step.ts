@@ -21,7 +21,7 @@ export function learningRateOf(
 /** A gradient graph's outputs 'loss.NAME' as losses by name. */
 export const lossesOf = (outputs: Readonly<Record<string, Float32Array>>): Record<string, number> =>
   Object.fromEntries(
-    Object.entries(outputs).flatMap(([name, [value]]) => (name.startsWith('loss.') ? [[name.slice(5), value!]] : [])),
+    Object.entries(outputs).flatMap(([name, [value]]) => (name.startsWith('loss.') ? [[name.slice(5), value]] : [])),
   );
 
 /** What a step found. */
@@ -64,7 +64,7 @@ export async function trainStep<Images>(
       loss[name] = (loss[name] ?? 0) + value / examples.length;
   }
   const gradientNorm: Record<string, number> = {};
-  for (const [part, values] of Object.entries(await session.run('norms', {}))) gradientNorm[part] = Math.sqrt(values[0]!);
+  for (const [part, values] of Object.entries(await session.run('norms', {}))) gradientNorm[part] = Math.sqrt(values[0]);
   const finite = [...Object.values(loss), ...Object.values(gradientNorm)].every(Number.isFinite);
   if (finite) await session.run('update', { step: adamStep(learningRate, adamSteps + 1) });
   else await session.writeState(STATES.gradients, new Float32Array((await session.readState(STATES.gradients)).length));

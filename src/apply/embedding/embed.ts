@@ -34,7 +34,7 @@ export async function embedPrepared(
 ): Promise<Omit<EmbedResult, 'warnings'>> {
   const { architecture } = open.network;
   const size = toZyx(cropped.geometry.size);
-  const channels = architecture.widths[8]!;
+  const channels = architecture.widths[8];
   const bytes = 4 * voxelCount(size) * (channels + 4);
   const available = open.memory.results();
   if (bytes > available.bytes)

@@ -21,9 +21,9 @@ function pairDistances(points: readonly ArrayLike<number>[]): Float64Array {
   const out = new Float64Array(n * n);
   for (let i = 0; i < n; i++)
     for (let j = 0; j < i; j++) {
-      const [a, b] = [points[i]!, points[j]!];
+      const [a, b] = [points[i], points[j]];
       let sum = 0;
-      for (let k = 0; k < a.length; k++) sum += (a[k]! - b[k]!) ** 2;
+      for (let k = 0; k < a.length; k++) sum += (a[k] - b[k]) ** 2;
       out[i * n + j] = sum;
       out[j * n + i] = sum;
     }
@@ -38,19 +38,19 @@ function jointProbabilities(distances: Float64Array, n: number, perplexity: numb
     let [beta, low, high] = [1, 0, Number.POSITIVE_INFINITY];
     // distances from the nearest on, so that the exponentials do not all vanish
     let nearest = Number.POSITIVE_INFINITY;
-    for (let j = 0; j < n; j++) if (j !== i) nearest = Math.min(nearest, distances[i * n + j]!);
+    for (let j = 0; j < n; j++) if (j !== i) nearest = Math.min(nearest, distances[i * n + j]);
     for (let attempt = 0; attempt < 64; attempt++) {
       let [sum, weighted] = [0, 0];
       for (let j = 0; j < n; j++) {
         if (j === i) continue;
-        const d = distances[i * n + j]! - nearest;
+        const d = distances[i * n + j] - nearest;
         const p = Math.exp(-beta * d);
         conditional[i * n + j] = p;
         sum += p;
         weighted += p * d;
       }
       const entropy = Math.log(sum) + (beta * weighted) / sum;
-      for (let j = 0; j < n; j++) conditional[i * n + j]! /= sum;
+      for (let j = 0; j < n; j++) conditional[i * n + j] /= sum;
       if (Math.abs(entropy - wanted) < 1e-5) break;
       if (entropy > wanted) {
         low = beta;
@@ -63,7 +63,7 @@ function jointProbabilities(distances: Float64Array, n: number, perplexity: numb
   }
   const joint = new Float64Array(n * n);
   for (let i = 0; i < n; i++)
-    for (let j = 0; j < n; j++) joint[i * n + j] = Math.max(1e-12, (conditional[i * n + j]! + conditional[j * n + i]!) / (2 * n));
+    for (let j = 0; j < n; j++) joint[i * n + j] = Math.max(1e-12, (conditional[i * n + j] + conditional[j * n + i]) / (2 * n));
   return joint;
 }
 
@@ -88,7 +88,7 @@ export function tsne(points: readonly ArrayLike<number>[], options: TsneOptions 
     let total = 0;
     for (let i = 0; i < n; i++)
       for (let j = 0; j < i; j++) {
-        const value = 1 / (1 + (y[2 * i]! - y[2 * j]!) ** 2 + (y[2 * i + 1]! - y[2 * j + 1]!) ** 2);
+        const value = 1 / (1 + (y[2 * i] - y[2 * j]) ** 2 + (y[2 * i + 1] - y[2 * j + 1]) ** 2);
         kernel[i * n + j] = value;
         kernel[j * n + i] = value;
         total += 2 * value;
@@ -97,17 +97,17 @@ export function tsne(points: readonly ArrayLike<number>[], options: TsneOptions 
     for (let i = 0; i < n; i++)
       for (let j = 0; j < n; j++) {
         if (j === i) continue;
-        const k = kernel[i * n + j]!;
-        const force = 4 * (exaggeration * joint[i * n + j]! - k / total) * k;
-        gradient[2 * i]! += force * (y[2 * i]! - y[2 * j]!);
-        gradient[2 * i + 1]! += force * (y[2 * i + 1]! - y[2 * j + 1]!);
+        const k = kernel[i * n + j];
+        const force = 4 * (exaggeration * joint[i * n + j] - k / total) * k;
+        gradient[2 * i] += force * (y[2 * i] - y[2 * j]);
+        gradient[2 * i + 1] += force * (y[2 * i + 1] - y[2 * j + 1]);
       }
     const momentum = iteration < EXAGGERATED_ITERATIONS ? 0.5 : 0.8;
     for (let k = 0; k < 2 * n; k++) {
-      gains[k] = Math.max(0.01, Math.sign(gradient[k]!) === Math.sign(step[k]!) ? gains[k]! * 0.8 : gains[k]! + 0.2);
-      step[k] = momentum * step[k]! - rate * gains[k]! * gradient[k]!;
-      y[k]! += step[k]!;
+      gains[k] = Math.max(0.01, Math.sign(gradient[k]) === Math.sign(step[k]) ? gains[k] * 0.8 : gains[k] + 0.2);
+      step[k] = momentum * step[k] - rate * gains[k] * gradient[k];
+      y[k] += step[k];
     }
   }
-  return Array.from({ length: n }, (_, i) => [y[2 * i]!, y[2 * i + 1]!]);
+  return Array.from({ length: n }, (_, i) => [y[2 * i], y[2 * i + 1]]);
 }

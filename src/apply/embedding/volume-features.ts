@@ -42,17 +42,17 @@ export async function volumeFeatures({
 }: FeaturesPlan): Promise<VolumeFeatures> {
   const size = toZyx(cropped.geometry.size);
   const voxels = size[0] * size[1] * size[2];
-  const channels = architecture.widths[8]!;
+  const channels = architecture.widths[8];
   const local = new Float32Array(channels * voxels);
-  const sums = new Float64Array(architecture.widths[4]!);
+  const sums = new Float64Array(architecture.widths[4]);
   let windows = 0;
   const predict = async (start: Zyx): Promise<Float32Array> => {
     const found = await session.run('features', { image: cropPad(cropped, toXyz(start), toXyz(window), 0).data });
-    const places = found.global!.length / sums.length;
-    for (let c = 0; c < sums.length; c++) for (let k = 0; k < places; k++) sums[c]! += found.global![c * places + k]! / places;
+    const places = found.global.length / sums.length;
+    for (let c = 0; c < sums.length; c++) for (let k = 0; k < places; k++) sums[c] += found.global[c * places + k] / places;
     windows++;
     onWindow();
-    return found.local!;
+    return found.local;
   };
   const plane = size[1] * size[2];
   let z = 0;
@@ -60,7 +60,7 @@ export async function volumeFeatures({
     for (let c = 0; c < channels; c++) local.set(values.subarray(c * plane, (c + 1) * plane), c * voxels + z * plane);
     z++;
   }
-  const inside = (voxel: number): boolean => cropped.data[voxel]! > FOREGROUND;
+  const inside = (voxel: number): boolean => cropped.data[voxel] > FOREGROUND;
   const components = principalComponents(local, channels, 3, inside);
   const colours = [0, 1, 2].map((k) => {
     const values = project(local, components, Math.min(k, components.directions.length - 1));

@@ -99,7 +99,7 @@ async function classifyWith(open: OpenNetwork, progress: Progress, call: Classif
       warnings,
     };
     const lines = images.map(({ case: name, probabilities, prediction }) =>
-      csvLine([name, ...task.classes.map((label) => probabilities[label]!.toFixed(6)), prediction]),
+      csvLine([name, ...task.classes.map((label) => probabilities[label].toFixed(6)), prediction]),
     );
     await writeFileAtomic(join(out, TABLE), `${[csvLine(['case', ...task.classes, 'prediction']), ...lines].join('\n')}\n`);
     await writeFileAtomic(join(out, REPORT), jsonText(report));

@@ -44,10 +44,10 @@ export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
     requireDecoder(open.network);
     const plan = windowsFor(open.network, call);
     const { images, failed, warnings } = await inputImages([call.input], { series: call.series });
-    if (failed.length > 0) throw new RunError(`${failed[0]!.path}: ${failed[0]!.reason}`);
+    if (failed.length > 0) throw new RunError(`${failed[0].path}: ${failed[0].reason}`);
     if (images.length > 1) throw new UsageError(`${call.input}: contains ${images.length} images; expected one`);
     return guardInputs([...filesOf(images), ...(await modelInputs(modelOf(call)))], () =>
-      embedOne(call, open, progress, images[0]!, plan, warnings),
+      embedOne(call, open, progress, images[0], plan, warnings),
     );
   });
 }

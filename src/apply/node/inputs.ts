@@ -34,11 +34,11 @@ function ofDicomFolder(
 ): InputImage {
   const folder = basename(resolve(path));
   const wanted =
-    series === undefined ? stacks : stacks.filter((stack, k) => stack.files[0]!.seriesUid === series || String(k + 1) === series);
-  if (wanted.length === 1) return { name: folder, source: wanted[0]!, isNamed: true };
+    series === undefined ? stacks : stacks.filter((stack, k) => stack.files[0].seriesUid === series || String(k + 1) === series);
+  if (wanted.length === 1) return { name: folder, source: wanted[0], isNamed: true };
   const list = stacks.map(
     ({ stack, description, files }, k) =>
-      `  ${k + 1}: ${stack.frames.length} slices ${description ? `"${description}" ` : ''}${stack.distinction ? `(${stack.distinction}) ` : ''}${files[0]!.seriesUid}`,
+      `  ${k + 1}: ${stack.frames.length} slices ${description ? `"${description}" ` : ''}${stack.distinction ? `(${stack.distinction}) ` : ''}${files[0].seriesUid}`,
   );
   throw new UsageError(
     series === undefined
@@ -118,7 +118,7 @@ function withOwnNames(images: readonly InputImage[]): InputImage[] {
     if (named.every((image) => !isShared(image) || depth > foldersOf(image).length)) {
       const [a, b] = named.filter((image) => folded(image.name) === folded(named.find(isShared)!.name));
       throw new UsageError(
-        `${a!.source.path} and ${b!.source.path}: their results would have the same name; run them separately, each with its own \`out\``,
+        `${a.source.path} and ${b.source.path}: their results would have the same name; run them separately, each with its own \`out\``,
       );
     }
     named = named.map((image) => {

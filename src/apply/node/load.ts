@@ -23,9 +23,9 @@ export type ImageInput =
 
 async function sourceOf(path: string, series: string | undefined): Promise<ImageSource> {
   const { images, failed } = await inputImages([path], { series });
-  if (failed.length > 0) throw new RunError(`${failed[0]!.path}: ${failed[0]!.reason}`);
+  if (failed.length > 0) throw new RunError(`${failed[0].path}: ${failed[0].reason}`);
   if (images.length > 1) throw new UsageError(`${path}: contains ${images.length} images; expected one`);
-  return images[0]!.source;
+  return images[0].source;
 }
 
 async function prepareImage(image: ImageInput, network: TrainedNetwork, name: string): Promise<NetworkImage> {

@@ -175,7 +175,7 @@ async function segmentOne(
   let result: Segmentation;
   if (probabilities) {
     const names = task.labels.map((label) => probabilityName(name, label));
-    result = await withScratch(join(out, names[0]!), async (scratch) => {
+    result = await withScratch(join(out, names[0]), async (scratch) => {
       let written = 0;
       const found = await segment(async (plane) => {
         await writeAt(scratch, bytesOf(plane), written);
@@ -257,7 +257,7 @@ async function writeProbabilities(
     for (let z = 0; z < nz; z++)
       await readAt(scratch, bytesOf(data.subarray(z * nx * ny, (z + 1) * nx * ny)), 4 * nx * ny * (z * paths.length + c));
     const plane = probabilityPlanes({ geometry, data }, grid, c === 0 ? 1 : 0);
-    await writePlanes(paths[c]!, { geometry: grid, type: 'float32', plane });
+    await writePlanes(paths[c], { geometry: grid, type: 'float32', plane });
   };
   await allDone(
     Array.from({ length: AT_ONCE }, async (_, first) => {

@@ -152,7 +152,7 @@ export async function matchVolumes(
         fixed: cropPad(fixed, fixedStart, size, 0).data,
       };
       const { affine, displacement } = await session.run('match', inputs, ['affine', 'displacement']);
-      affines.push({ start: fixedStart, affine: inVolumes(affine!, size, tile) });
+      affines.push({ start: fixedStart, affine: inVolumes(affine, size, tile) });
       const shift = movingStart.map((start, k) => start - fixedStart[k]);
       let at = 0;
       for (let k = 0; k < size[2]; k++) {
@@ -163,9 +163,9 @@ export async function matchVolumes(
             const voxel = (z * ny + y) * nx + x;
             const weight = weights[0][i] * weights[1][j] * weights[2][k];
             total[voxel] += weight;
-            moves[voxel * 3] += weight * (shift[0] + displacement![2 * inTile + at]!);
-            moves[voxel * 3 + 1] += weight * (shift[1] + displacement![inTile + at]!);
-            moves[voxel * 3 + 2] += weight * (shift[2] + displacement![at]!);
+            moves[voxel * 3] += weight * (shift[0] + displacement[2 * inTile + at]);
+            moves[voxel * 3 + 1] += weight * (shift[1] + displacement[inTile + at]);
+            moves[voxel * 3 + 2] += weight * (shift[2] + displacement[at]);
           }
         }
       }

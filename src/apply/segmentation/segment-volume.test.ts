@@ -21,7 +21,7 @@ const session = (onRun: () => void): Session =>
       onRun();
       const n = image.length;
       const probabilities = new Float32Array(3 * n);
-      for (let i = 0; i < n; i++) for (const [c, p] of classesOf(image[i]!).entries()) probabilities[c * n + i] = p;
+      for (let i = 0; i < n; i++) for (const [c, p] of classesOf(image[i]).entries()) probabilities[c * n + i] = p;
       return { probabilities };
     },
   }) as unknown as Session;
@@ -38,19 +38,19 @@ const GRIDS: [string, Matrix3][] = [
 
 /** Trilinear; undefined more than half a voxel outside. */
 function at({ geometry: { size }, data }: Volume, place: Xyz): number | undefined {
-  if (place.some((p, k) => p < -0.5 || p > size[k]! - 0.5)) return undefined;
+  if (place.some((p, k) => p < -0.5 || p > size[k] - 0.5)) return undefined;
   let sum = 0;
   for (let corner = 0; corner < 8; corner++) {
     let [weight, index, stride] = [1, 0, 1];
     for (let k = 0; k < 3; k++) {
-      const p = Math.max(0, Math.min(size[k]! - 1, place[k]!));
+      const p = Math.max(0, Math.min(size[k] - 1, place[k]));
       const low = Math.floor(p);
       const upper = (corner >> k) & 1;
       weight *= upper ? p - low : 1 - (p - low);
-      index += Math.min(size[k]! - 1, low + upper) * stride;
-      stride *= size[k]!;
+      index += Math.min(size[k] - 1, low + upper) * stride;
+      stride *= size[k];
     }
-    sum += weight * data[index]!;
+    sum += weight * data[index];
   }
   return sum;
 }
@@ -116,13 +116,13 @@ describe('segmentVolume', () => {
       for (let y = 0, v = 0; y < grid.size[1]; y++)
         for (let x = 0; x < grid.size[0]; x++, i++, v++) {
           const place = applyAffine(toCropped, applyAffine(toMm, [x, y, z]));
-          if (place.some((p, k) => [-0.5, size[k]! - 0.5].some((end) => Math.abs(p - end) < 1e-6))) continue;
+          if (place.some((p, k) => [-0.5, size[k] - 0.5].some((end) => Math.abs(p - end) < 1e-6))) continue;
           const wanted = fields.map((field, c) => at(field, place) ?? (c === 0 ? 1 : 0));
-          for (const [c, p] of wanted.entries()) expect(planes[c]![v]).toBeCloseTo(p, 5);
+          for (const [c, p] of wanted.entries()) expect(planes[c][v]).toBeCloseTo(p, 5);
           const [best, second] = wanted.toSorted((a, b) => b - a);
-          if (best! - second! < 1e-4) continue;
+          if (best - second < 1e-4) continue;
           sure++;
-          expect(labels.data[i]).toBe(CODES[wanted.indexOf(best!)]);
+          expect(labels.data[i]).toBe(CODES[wanted.indexOf(best)]);
         }
     }
     expect(sure).toBeGreaterThan(0.9 * voxelCount(grid.size));
@@ -143,8 +143,8 @@ describe('segmentVolume', () => {
       const reads = fields.map((field, c) => probabilityPlanes(field, grid, c === 0 ? 1 : 0));
       for (let z = 0, i = 0; z < grid.size[2]; z++) {
         const planes = reads.map((read) => read(z));
-        for (let v = 0; v < planes[0]!.length; v++, i++) {
-          const probable = planes.map((plane) => plane[v]!);
+        for (let v = 0; v < planes[0].length; v++, i++) {
+          const probable = planes.map((plane) => plane[v]);
           if (labels.data[i] !== CODES[probable.indexOf(Math.max(...probable))])
             throw new Error(`plane ${z}, voxel ${v}: ${labels.data[i]} of ${probable.join(', ')}`);
         }
@@ -199,7 +199,7 @@ describe('segmentVolume', () => {
     const direction: Matrix3 = [1, 0, 0.3, 0, 1, 0, 0, 0, Math.sqrt(1 - 0.09)];
     const grid: Geometry = { size: [12, 11, 10], spacingMm: [2, 2, 2], originMm: [5, 5, 5], direction };
     const { cropped, labels, fields } = await segmented(grid, { start: [0, 0, 0], size: [12, 11, 10] });
-    const probable = probabilityPlanes(fields[1]!, grid, 0);
+    const probable = probabilityPlanes(fields[1], grid, 0);
     for (let z = 0, i = 0; z < 10; z++) {
       const plane = probable(z);
       for (let v = 0; v < 132; v++, i++) {
@@ -207,13 +207,13 @@ describe('segmentVolume', () => {
           physicalToVoxel(cropped.geometry),
           applyAffine(voxelToPhysical(grid), [v % 12, Math.floor(v / 12), z]),
         );
-        const outside = place.some((p, k) => p < -0.4 || p > cropped.geometry.size[k]! - 0.6);
+        const outside = place.some((p, k) => p < -0.4 || p > cropped.geometry.size[k] - 0.6);
         const between = place.some((p) => Math.abs(p - Math.floor(p) - 0.5) < 1e-3);
         if (outside || between) continue;
         const [x, y, k] = place.map(Math.round) as [number, number, number];
         const nearest = (k * 11 + y) * 12 + x;
-        expect(plane[v]).toBe(fields[1]!.data[nearest]);
-        const all = fields.map(({ data }) => data[nearest]!);
+        expect(plane[v]).toBe(fields[1].data[nearest]);
+        const all = fields.map(({ data }) => data[nearest]);
         expect(labels.data[i]).toBe(CODES[all.indexOf(Math.max(...all))]);
       }
     }

@@ -33,22 +33,22 @@ interface AxisSamples {
 function axisSamples(source: Geometry, target: Geometry): readonly [AxisSamples, AxisSamples, AxisSamples] | undefined {
   const { matrix, offset } = composeAffine(physicalToVoxel(source), voxelToPhysical(target));
   const turned = [0, 1, 2].some((row) =>
-    [0, 1, 2].some((column) => row !== column && Math.abs(matrix[row * 3 + column]!) * target.size[column]! > 1e-2),
+    [0, 1, 2].some((column) => row !== column && Math.abs(matrix[row * 3 + column]) * target.size[column] > 1e-2),
   );
   if (turned) return undefined;
   return [0, 1, 2].map((axis): AxisSamples => {
-    const n = source.size[axis]!;
-    const low = new Int32Array(target.size[axis]!);
+    const n = source.size[axis];
+    const low = new Int32Array(target.size[axis]);
     const share = new Float32Array(low.length);
     for (let k = 0; k < low.length; k++) {
-      const position = matrix[axis * 4]! * k + offset[axis]!;
+      const position = matrix[axis * 4] * k + offset[axis];
       if (position < -0.5 || position > n - 0.5) {
         low[k] = -1;
         continue;
       }
       const inside = Math.min(n - 1, Math.max(0, position));
       low[k] = Math.min(Math.max(0, n - 2), Math.floor(inside));
-      share[k] = inside - low[k]!;
+      share[k] = inside - low[k];
     }
     return { low, share };
   }) as unknown as readonly [AxisSamples, AxisSamples, AxisSamples];
@@ -59,13 +59,13 @@ function neededBox(samples: readonly AxisSamples[]): VoxelBox {
   const ranges = samples.map(({ low, share }) => {
     let [from, to] = [Number.POSITIVE_INFINITY, -1];
     for (let k = 0; k < low.length; k++) {
-      if (low[k]! < 0) continue;
-      from = Math.min(from, low[k]!);
-      to = Math.max(to, low[k]! + (share[k]! > 0 ? 1 : 0));
+      if (low[k] < 0) continue;
+      from = Math.min(from, low[k]);
+      to = Math.max(to, low[k] + (share[k] > 0 ? 1 : 0));
     }
     return [from, to] as const;
   });
-  const ends = (which: 0 | 1): Zyx => [ranges[2]![which], ranges[1]![which], ranges[0]![which]];
+  const ends = (which: 0 | 1): Zyx => [ranges[2][which], ranges[1][which], ranges[0][which]];
   return { from: ends(0), to: ends(1) };
 }
 
@@ -90,17 +90,17 @@ function leaders(probabilities: Float32Array, classes: number, best: Float32Arra
   out.fill(0);
   for (let c = 1, from = voxels; c < classes; c++, from += voxels) {
     for (let v = 0; v < voxels; v++) {
-      const value = probabilities[from + v]!;
-      const lead = best[v]!;
+      const value = probabilities[from + v];
+      const lead = best[v];
       if (value > lead) {
         best[v] = value;
         second[v] = lead;
         out[v] = c;
-      } else if (value > second[v]!) second[v] = value;
+      } else if (value > second[v]) second[v] = value;
     }
   }
   // not `<=`: what is no number leads nowhere
-  for (let v = 0; v < voxels; v++) if (!(best[v]! - second[v]! > SURE_LEAD)) out[v] = UNSURE;
+  for (let v = 0; v < voxels; v++) if (!(best[v] - second[v] > SURE_LEAD)) out[v] = UNSURE;
 }
 
 /** A plane of probabilities, and which class leads at each of its voxels. */
@@ -138,7 +138,7 @@ async function storeMostProbable(
   const storeRow = (row: CodeArray, y: number, z: number): void => {
     let to = first + z * step[2] + y * step[1];
     if (inOnePiece) data.set(row, backwards ? to - outWidth + 1 : to);
-    else for (let x = 0; x < outWidth; x++, to += step[0]) data[to] = row[x]!;
+    else for (let x = 0; x < outWidth; x++, to += step[0]) data[to] = row[x];
   };
 
   const [best, second] = [new Float32Array(sourceVoxels), new Float32Array(sourceVoxels)];
@@ -158,10 +158,10 @@ async function storeMostProbable(
   const between = new Int32Array(width);
   const joinRows = (a: Int32Array, b: Int32Array, upper: number, below: number): void => {
     for (let x = 0, i = upper; x < width; x++, i++) {
-      const c = a[i]!;
-      between[x] = c === a[i + below]! && c === b[i]! && c === b[i + below]! ? c : UNSURE;
+      const c = a[i];
+      between[x] = c === a[i + below] && c === b[i] && c === b[i + below] ? c : UNSURE;
     }
-    for (let x = 0; x + 1 < width; x++) if (between[x]! !== between[x + 1]!) between[x] = UNSURE;
+    for (let x = 0; x + 1 < width; x++) if (between[x] !== between[x + 1]) between[x] = UNSURE;
   };
   const row = codeArray(codes, outWidth);
   /** The places in a row where no class leads between the voxels around them. */
@@ -171,31 +171,31 @@ async function storeMostProbable(
   const sureRow = (): number => {
     let left = 0;
     for (let x = 0; x < outWidth; x++) {
-      const low = lowX[x]!;
+      const low = lowX[x];
       if (low < 0) continue;
-      const c = between[low]!;
-      if (c >= 0) row[x] = codes[c]!;
+      const c = between[low];
+      if (c >= 0) row[x] = codes[c];
       else unsure[left++] = x;
     }
     return left;
   };
 
   // what was never touched takes no memory
-  if (codes[0] !== 0) data.fill(codes[0]!);
-  row.fill(codes[0]!);
+  if (codes[0] !== 0) data.fill(codes[0]);
+  row.fill(codes[0]);
   // the source's z runs as the target's: both are RAS
   for (let z = 0; z < outDepth; z++) {
-    const low = alongZ.low[z]!;
+    const low = alongZ.low[z];
     if (low < 0) continue;
-    const shareZ = alongZ.share[z]!;
+    const shareZ = alongZ.share[z];
     const a = await planeAt(low);
     const b = shareZ > 0 ? await planeAt(low + 1) : a;
     for (const key of held.keys()) if (key < low) held.delete(key);
     let [joined, joinedBelow, left] = [-1, -1, 0];
     for (let y = 0; y < outHeight; y++) {
-      const from = alongY.low[y]!;
+      const from = alongY.low[y];
       if (from < 0) continue;
-      const shareY = alongY.share[y]!;
+      const shareY = alongY.share[y];
       const below = shareY > 0 ? width : 0;
       if (from !== joined || below !== joinedBelow) {
         joinRows(a.leading, b.leading, from * width, below);
@@ -203,22 +203,22 @@ async function storeMostProbable(
         [joined, joinedBelow] = [from, below];
       }
       for (let k = 0; k < left; k++) {
-        const x = unsure[k]!;
-        const right = shareX[x]! > 0 ? 1 : 0;
-        const i = from * width + lowX[x]!;
+        const x = unsure[k];
+        const right = shareX[x] > 0 ? 1 : 0;
+        const i = from * width + lowX[x];
         const c = mostProbable(
           a.probabilities,
           b.probabilities,
           shareZ,
           i,
           right,
-          shareX[x]!,
+          shareX[x],
           below,
           shareY,
           classes,
           sourceVoxels,
         );
-        row[x] = codes[c]!;
+        row[x] = codes[c];
       }
       storeRow(row, y, z);
     }
@@ -244,10 +244,10 @@ function mostProbable(
   let [found, most] = [0, 0];
   for (let c = 0, k = i; c < classes; c++, k += stride) {
     const j = k + below;
-    const p = Math.fround(a[k]! + shareZ * (b[k]! - a[k]!));
-    const q = Math.fround(a[k + right]! + shareZ * (b[k + right]! - a[k + right]!));
-    const r = Math.fround(a[j]! + shareZ * (b[j]! - a[j]!));
-    const s = Math.fround(a[j + right]! + shareZ * (b[j + right]! - a[j + right]!));
+    const p = Math.fround(a[k] + shareZ * (b[k] - a[k]));
+    const q = Math.fround(a[k + right] + shareZ * (b[k + right] - a[k + right]));
+    const r = Math.fround(a[j] + shareZ * (b[j] - a[j]));
+    const s = Math.fround(a[j + right] + shareZ * (b[j + right] - a[j + right]));
     const upper = p + shareX * (q - p);
     const lower = r + shareX * (s - r);
     const value = Math.fround(upper + shareY * (lower - upper));
@@ -305,7 +305,7 @@ function cutWindow(
       const from = ((z + start[0]) * ny + y + start[1]) * nx + start[2];
       const to = (z * height + y) * width;
       for (let x = low; x < high; x++) {
-        const value = data[from + x]!;
+        const value = data[from + x];
         out[to + x] = value;
         something ||= value !== 0;
       }
@@ -330,7 +330,7 @@ export async function segmentVolume({
   const part = new Float32Array(voxelCount(window));
   const predict = async (start: Zyx): Promise<Float32Array | TensorView> => {
     const isNothing = !cutWindow(cropped, start, window, part);
-    const run = async (): Promise<Float32Array> => (await session.run('predict', { image: part })).probabilities!;
+    const run = async (): Promise<Float32Array> => (await session.run('predict', { image: part })).probabilities;
     if (isNothing) ofNothing ??= await run();
     const probabilities = isNothing ? ofNothing! : await (session.view?.('predict', { image: part }, 'probabilities') ?? run());
     onWindow();
@@ -358,8 +358,8 @@ export async function segmentVolume({
   for await (const plane of planes) {
     for (let v = 0; v < planeVoxels; v++) {
       let best = 0;
-      for (let c = 1; c < classes; c++) if (plane[c * planeVoxels + v]! > plane[best * planeVoxels + v]!) best = c;
-      data[at++] = codes[best]!;
+      for (let c = 1; c < classes; c++) if (plane[c * planeVoxels + v] > plane[best * planeVoxels + v]) best = c;
+      data[at++] = codes[best];
     }
   }
   return {
@@ -391,9 +391,9 @@ export function probabilityPlanes(
   const [width, height] = source.size;
   /** Along x, y and z of RAS: which axis of the file it is, and at each of the file's voxels the place in the source and its share. */
   const along = samples.map(({ low, share }, k) => ({
-    file: axes[k]!,
-    low: step[k]! < 0 ? low.slice().reverse() : low,
-    share: step[k]! < 0 ? share.slice().reverse() : share,
+    file: axes[k],
+    low: step[k] < 0 ? low.slice().reverse() : low,
+    share: step[k] < 0 ? share.slice().reverse() : share,
   })) as unknown as readonly [FileAxis, FileAxis, FileAxis];
   const [alongX, alongY, alongZ] = along;
   const at = [0, 0, 0];
@@ -403,23 +403,23 @@ export function probabilityPlanes(
       at[1] = y;
       for (let x = 0; x < grid.size[0]; x++, v++) {
         at[0] = x;
-        const [ix, iy, iz] = [at[alongX.file]!, at[alongY.file]!, at[alongZ.file]!];
-        const [column, row, slice] = [alongX.low[ix]!, alongY.low[iy]!, alongZ.low[iz]!];
+        const [ix, iy, iz] = [at[alongX.file], at[alongY.file], at[alongZ.file]];
+        const [column, row, slice] = [alongX.low[ix], alongY.low[iy], alongZ.low[iz]];
         if (column < 0 || row < 0 || slice < 0) {
           out[v] = outside;
           continue;
         }
-        const [shareX, shareY, shareZ] = [alongX.share[ix]!, alongY.share[iy]!, alongZ.share[iz]!];
+        const [shareX, shareY, shareZ] = [alongX.share[ix], alongY.share[iy], alongZ.share[iz]];
         const right = shareX > 0 ? 1 : 0;
         const below = shareY > 0 ? width : 0;
         const behind = shareZ > 0 ? width * height : 0;
         const i = (slice * height + row) * width + column;
         // z first and in single precision, then x and y: what `mostProbable` computes
-        const a = Math.fround(data[i]! + shareZ * (data[i + behind]! - data[i]!));
-        const b = Math.fround(data[i + right]! + shareZ * (data[i + right + behind]! - data[i + right]!));
+        const a = Math.fround(data[i] + shareZ * (data[i + behind] - data[i]));
+        const b = Math.fround(data[i + right] + shareZ * (data[i + right + behind] - data[i + right]));
         const j = i + below;
-        const c = Math.fround(data[j]! + shareZ * (data[j + behind]! - data[j]!));
-        const d = Math.fround(data[j + right]! + shareZ * (data[j + right + behind]! - data[j + right]!));
+        const c = Math.fround(data[j] + shareZ * (data[j + behind] - data[j]));
+        const d = Math.fround(data[j + right] + shareZ * (data[j + right + behind] - data[j + right]));
         const upper = a + shareX * (b - a);
         const lower = c + shareX * (d - c);
         out[v] = upper + shareY * (lower - upper);

@@ -22,7 +22,7 @@ describe('windowStarts', () => {
           if (size >= side) expect([starts[0], starts.at(-1)! + side]).toEqual([0, size]);
           // starts are rounded to voxels, so an overlap may miss its share by one
           for (let i = 1; i < starts.length; i++)
-            expect(side - (starts[i]! - starts[i - 1]!)).toBeGreaterThanOrEqual(Math.floor(overlap * side) - 1);
+            expect(side - (starts[i] - starts[i - 1])).toBeGreaterThanOrEqual(Math.floor(overlap * side) - 1);
         }
   });
 });
@@ -59,7 +59,7 @@ describe('slideWindows', () => {
     const got = await collect(slideWindows({ size: [1, 1, 6], window: [1, 1, 4], overlap: 0.5, channels: 1, predict }));
     expect(got.slice(0, 2)).toEqual([0, 0]);
     expect(got.slice(4)).toEqual([1, 1]);
-    expect(got[2]! + got[3]!).toBeCloseTo(1, 6);
+    expect(got[2] + got[3]).toBeCloseTo(1, 6);
     expect(got[2]).toBeLessThan(0.5);
     const weights = windowWeights(9);
     expect(weights[4]).toBe(1);
@@ -82,7 +82,7 @@ describe('slideWindows', () => {
       const size: Zyx = [random.integer(1, 24), random.integer(1, 16), random.integer(1, 16)];
       const window: Zyx = [random.integer(2, 8), random.integer(2, 8), random.integer(2, 8)];
       const from = size.map((n) => random.integer(0, n - 1)) as unknown as Zyx;
-      const to = size.map((n, k) => random.integer(from[k]!, n - 1)) as unknown as Zyx;
+      const to = size.map((n, k) => random.integer(from[k], n - 1)) as unknown as Zyx;
       const asked: string[] = [];
       const predict = async (start: Zyx): Promise<Float32Array> => {
         asked.push(start.join());

@@ -47,8 +47,8 @@ export interface SlidingWindowRequest extends WindowPlan {
 /** Starts of the windows along z, y and x. */
 const startsOf = ({ size, window, overlap, needed }: WindowPlan): readonly [number[], number[], number[]] =>
   size.map((n, axis) =>
-    windowStarts(n, window[axis]!, overlap).filter(
-      (start) => !needed || (start <= needed.to[axis]! && start + window[axis]! > needed.from[axis]!),
+    windowStarts(n, window[axis], overlap).filter(
+      (start) => !needed || (start <= needed.to[axis] && start + window[axis] > needed.from[axis]),
     ),
   ) as unknown as readonly [number[], number[], number[]];
 
@@ -79,14 +79,14 @@ export async function* slideWindows(request: SlidingWindowRequest): AsyncGenerat
     const high = Math.min(ww, width - start[2]);
     for (let z = Math.max(0, -start[0]); z < wd && start[0] + z < depth; z++) {
       const slot = (start[0] + z) % slots;
-      const [sum, weight] = [sums[slot]!, weights[slot]!];
+      const [sum, weight] = [sums[slot], weights[slot]];
       for (let y = Math.max(0, -start[1]); y < wh && start[1] + y < height; y++) {
-        const rowWeight = weightZ[z]! * weightY[y]!;
+        const rowWeight = weightZ[z] * weightY[y];
         const row = (start[1] + y) * width + start[2];
         for (let x = low; x < high; x++) {
-          const all = rowWeight * weightX[x]!;
+          const all = rowWeight * weightX[x];
           rowWeights[x] = all;
-          weight[row + x]! += all;
+          weight[row + x] += all;
         }
         const to = (row + low) * channels;
         let from = first + z * plane + y * rowStride + low * together;
@@ -101,11 +101,11 @@ export async function* slideWindows(request: SlidingWindowRequest): AsyncGenerat
   let handedOut = 0;
   function* finished(until: number): Generator<Float32Array, void, undefined> {
     for (; handedOut < until; handedOut++) {
-      const [sum, weight] = [sums[handedOut % slots]!, weights[handedOut % slots]!];
+      const [sum, weight] = [sums[handedOut % slots], weights[handedOut % slots]];
       const plane = new Float32Array(sum.length);
       for (let v = 0, i = 0; v < planeVoxels; v++) {
-        const all = weight[v]!;
-        for (let c = 0, to = v; c < channels; c++, i++, to += planeVoxels) plane[to] = all > 0 ? sum[i]! / all : 0;
+        const all = weight[v];
+        for (let c = 0, to = v; c < channels; c++, i++, to += planeVoxels) plane[to] = all > 0 ? sum[i] / all : 0;
       }
       yield plane;
       sum.fill(0);
@@ -135,8 +135,8 @@ function addSome(
   high: number,
 ): void {
   for (let x = low, i = to, j = from; x < high; x++, i += channels, j += together) {
-    const weight = weights[x]!;
-    for (let c = 0; c < count; c++) sum[i + c] = sum[i + c]! + weight * values[j + c]!;
+    const weight = weights[x];
+    for (let c = 0; c < count; c++) sum[i + c] = sum[i + c] + weight * values[j + c];
   }
 }
 
@@ -152,14 +152,14 @@ function addEight(
   high: number,
 ): void {
   for (let x = low, i = to, j = from; x < high; x++, i += channels, j += 8) {
-    const weight = weights[x]!;
-    sum[i] = sum[i]! + weight * values[j]!;
-    sum[i + 1] = sum[i + 1]! + weight * values[j + 1]!;
-    sum[i + 2] = sum[i + 2]! + weight * values[j + 2]!;
-    sum[i + 3] = sum[i + 3]! + weight * values[j + 3]!;
-    sum[i + 4] = sum[i + 4]! + weight * values[j + 4]!;
-    sum[i + 5] = sum[i + 5]! + weight * values[j + 5]!;
-    sum[i + 6] = sum[i + 6]! + weight * values[j + 6]!;
-    sum[i + 7] = sum[i + 7]! + weight * values[j + 7]!;
+    const weight = weights[x];
+    sum[i] = sum[i] + weight * values[j];
+    sum[i + 1] = sum[i + 1] + weight * values[j + 1];
+    sum[i + 2] = sum[i + 2] + weight * values[j + 2];
+    sum[i + 3] = sum[i + 3] + weight * values[j + 3];
+    sum[i + 4] = sum[i + 4] + weight * values[j + 4];
+    sum[i + 5] = sum[i + 5] + weight * values[j + 5];
+    sum[i + 6] = sum[i + 6] + weight * values[j + 6];
+    sum[i + 7] = sum[i + 7] + weight * values[j + 7];
   }
 }

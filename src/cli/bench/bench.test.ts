@@ -82,16 +82,16 @@ describe('kernelShares', () => {
       ['conv 3^3 8 -> 16 at 2 x 4x5x6, forward', 1],
       ['unary', 1],
     ]);
-    expect(shares[0]!.gflops).toBeCloseTo((2 * products) / 0.4 / 1e9, 6);
-    expect(shares[0]!.gbPerS).toBeCloseTo((4 * (2 * 24 * 120 + 16 * 8 * 27)) / 0.4 / 1e9, 6);
-    expect(shares[1]!.gflops).toBeUndefined();
+    expect(shares[0].gflops).toBeCloseTo((2 * products) / 0.4 / 1e9, 6);
+    expect(shares[0].gbPerS).toBeCloseTo((4 * (2 * 24 * 120 + 16 * 8 * 27)) / 0.4 / 1e9, 6);
+    expect(shares[1].gflops).toBeUndefined();
     expect(sharesByKernel(times)).toEqual([
       { what: 'winograd', calls: 1, seconds: 0.3, share: expect.closeTo(0.6) },
       { what: 'winogradWeights', calls: 1, seconds: 0.1, share: expect.closeTo(0.2) },
       { what: 'unary', calls: 1, seconds: 0.1, share: expect.closeTo(0.2) },
     ]);
-    expect(shares[1]!.gbPerS).toBeCloseTo((2 * 4 * 2 * 16 * 120) / 0.1 / 1e9, 6);
-    expect(shares[0]!.share + shares[1]!.share).toBeCloseTo(1);
+    expect(shares[1].gbPerS).toBeCloseTo((2 * 4 * 2 * 16 * 120) / 0.1 / 1e9, 6);
+    expect(shares[0].share + shares[1].share).toBeCloseTo(1);
     expect(directFlops(graph.apply(conv3dWeightGradientOp, [x, y], { kernel: 3 }))).toBe(2 * products);
   });
 });

@@ -64,7 +64,7 @@ const TOLERANCE = { ratio: 1.05, time: 1.1, memory: 1.1 } as const;
 
 /** All that both have. */
 export function compareResults(now: Results, before: Results): Comparison {
-  const major = (version: string): string => version.split('.')[0]!;
+  const major = (version: string): string => version.split('.')[0];
   const then = before.machine;
   const differences = [
     ...(now.machine.cpu === then.cpu ? [] : [`on another processor (${then.cpu})`]),

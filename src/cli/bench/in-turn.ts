@@ -115,5 +115,5 @@ export async function measureInTurn(configuration: Configuration, request: TurnR
       theirs = undefined;
     }
   }
-  return { gvsl, peer: theirs ? { name: theirs[0]!.peer, ...joined(theirs) } : null };
+  return { gvsl, peer: theirs ? { name: theirs[0].peer, ...joined(theirs) } : null };
 }

@@ -49,12 +49,12 @@ function layerOf(node: Node, table: ParameterTable): string | null {
 export function peakOf(graph: Graph, plan: MemoryPlan): { node: number; aliveBytes: number } {
   const changes = new Float64Array(graph.nodes.length + 2);
   for (const { from, to, sizeBytes } of [...plan.tensors.values(), ...plan.scratch.values()]) {
-    changes[from]! += sizeBytes;
-    changes[to + 1]! -= sizeBytes;
+    changes[from] += sizeBytes;
+    changes[to + 1] -= sizeBytes;
   }
   let [alive, node, aliveBytes] = [0, 0, 0];
   graph.nodes.forEach((_, i) => {
-    alive += changes[i]!;
+    alive += changes[i];
     if (alive > aliveBytes) [node, aliveBytes] = [i, alive];
   });
   return { node, aliveBytes };
@@ -87,7 +87,7 @@ export function planReport(
   const describe =
     (suffix: string) =>
     ([id, allocation]: readonly [number, Allocation]): PlannedTensor => {
-      const node = graph.nodes[id]!;
+      const node = graph.nodes[id];
       const { from, to, offset, sizeBytes } = allocation;
       return { what: node.op.name + suffix, shape: node.shape, layer: layerOf(node, table), from, to, offset, sizeBytes };
     };
@@ -103,7 +103,7 @@ export function planReport(
     stateBytes: compiled.states.reduce((sum, bytes) => sum + bytes, 0),
     arenaBytes: plan.arenaBytes,
     aliveBytes,
-    peak: { node, what: graph.nodes[node]!.op.name, alive: tensors.filter(({ from, to }) => from <= node && node <= to) },
+    peak: { node, what: graph.nodes[node].op.name, alive: tensors.filter(({ from, to }) => from <= node && node <= to) },
     tensors,
   };
 }

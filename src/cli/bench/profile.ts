@@ -22,15 +22,15 @@ const bytesOf = (shape: Shape): number => 4 * elementCount(shape);
 
 /** Arithmetic of a convolution's node as a direct sum. */
 export function directFlops({ op, inputs, shape }: Node): number {
-  const weight = op.name === 'conv3dWeightGradient' ? shape : inputs[1]!.shape;
-  const image = op.name === 'conv3dWeightGradient' ? inputs[0]!.shape : shape;
-  return 2 * image[0]! * elementCount(image.slice(2)) * elementCount(weight);
+  const weight = op.name === 'conv3dWeightGradient' ? shape : inputs[1].shape;
+  const image = op.name === 'conv3dWeightGradient' ? inputs[0].shape : shape;
+  return 2 * image[0] * elementCount(image.slice(2)) * elementCount(weight);
 }
 
 function describe(node: Node): string {
   if (!isConvolution(node)) return node.op.name;
-  const weight = node.op.name === 'conv3dWeightGradient' ? node.shape : node.inputs[1]!.shape;
-  const image = node.op.name === 'conv3dWeightGradient' ? node.inputs[0]!.shape : node.shape;
+  const weight = node.op.name === 'conv3dWeightGradient' ? node.shape : node.inputs[1].shape;
+  const image = node.op.name === 'conv3dWeightGradient' ? node.inputs[0].shape : node.shape;
   const way = { conv3d: 'forward', conv3dInputGradient: 'to the data', conv3dWeightGradient: 'to the weights' }[node.op.name];
   return `conv ${weight[2]}^3 ${weight[1]} -> ${weight[0]} at ${image[0]} x ${image.slice(2).join('x')}, ${way}`;
 }
@@ -44,7 +44,7 @@ const directBytes = ({ op, inputs, shape }: Node): number =>
 
 /** The median of each call over several rounds of the same calls. */
 export const medianTimes = (rounds: readonly (readonly KernelTime[])[]): KernelTime[] =>
-  (rounds[0] ?? []).map((call, i) => ({ ...call, seconds: median(rounds.map((round) => round[i]!.seconds)) }));
+  (rounds[0] ?? []).map((call, i) => ({ ...call, seconds: median(rounds.map((round) => round[i].seconds)) }));
 
 interface Group {
   readonly what: string;
@@ -69,7 +69,7 @@ export const kernelShares = (times: readonly KernelTime[]): KernelShare[] =>
   groupsBy(times, ({ node }) => describe(node)).map(({ what, times: own, seconds, share }) => {
     const nodes = [...new Set(own.map(({ node }) => node))];
     const rate = (of: (node: Node) => number): number => nodes.reduce((sum, node) => sum + of(node), 0) / seconds / 1e9;
-    const convolution = isConvolution(nodes[0]!);
+    const convolution = isConvolution(nodes[0]);
     return {
       what,
       calls: nodes.length,
@@ -93,7 +93,7 @@ export const sharesByKernel = (times: readonly KernelTime[]): KernelShare[] =>
       calls: own.length,
       seconds,
       share,
-      ...(own[0]!.flops !== undefined && { gflops: rate(({ flops }) => flops) }),
-      ...(own[0]!.bytes !== undefined && { gbPerS: rate(({ bytes }) => bytes) }),
+      ...(own[0].flops !== undefined && { gflops: rate(({ flops }) => flops) }),
+      ...(own[0].bytes !== undefined && { gbPerS: rate(({ bytes }) => bytes) }),
     };
   });

@@ -72,7 +72,7 @@ export async function measureRatios({ threads, build, python, progress, signal }
   const loop = async (): Promise<number> => {
     const args = optionsOf({ size: '24,32,32', width: WIDTH, batch: 2, threads, load: 'idle', build });
     const { rows } = await ownProcess<TrainingResult>('training', ['train', ...args], signal);
-    return 1 / summarizeLoop(rows[0]!.rounds).kept;
+    return 1 / summarizeLoop(rows[0].rounds).kept;
   };
 
   const plans: [what: string, measure: () => Promise<number>][] = SIZES.flatMap((size) => {
@@ -98,9 +98,9 @@ export async function measureRatios({ threads, build, python, progress, signal }
   progress.start(ROUNDS * plans.length, 'ratios');
   for (let round = 0; round < ROUNDS; round++)
     for (const [i, [what, measure]] of plans.entries()) {
-      rounds[i]!.push(await measure());
+      rounds[i].push(await measure());
       progress.advance(1, what);
     }
   progress.stop();
-  return plans.map(([what], i) => ratioOf(what, rounds[i]!));
+  return plans.map(([what], i) => ratioOf(what, rounds[i]));
 }

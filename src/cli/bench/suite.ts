@@ -100,7 +100,7 @@ export async function runSuite(request: SuiteRequest): Promise<SuiteResult> {
     if (why) leftOut.push(`${name}: ${why}`);
     if (why) continue;
     const { gvsl, peer } = await measureInTurn({ kind, size, width, rounds: inTwoRounds(steps) }, turns);
-    rows.push({ kind, size, width, gvsl: { ...joined(gvsl), planBytes: gvsl[0]!.planBytes }, peer });
+    rows.push({ kind, size, width, gvsl: { ...joined(gvsl), planBytes: gvsl[0].planBytes }, peer });
   }
   const profiles: Profile[] = [];
   for (const [size, width] of PROFILES) {

@@ -101,7 +101,7 @@ async function measureOne(
     if (alone) return measureLoop({ ...shape, cohort, threads, build, steps, rounds: ROUNDS.parts }, progress, signal);
     const args = optionsOf({ cohort, size: size.join(','), width, batch, threads, load: 'idle', build, steps });
     const { rows } = await ownProcess<TrainingResult>(`training at ${shapeText(shape)}`, ['train', ...args], signal);
-    return rows[0]!.rounds;
+    return rows[0].rounds;
   };
   return load === 'busy' ? besideBusy(measure) : measure();
 }
@@ -133,10 +133,10 @@ export async function measureTraining(request: TrainingRequest): Promise<Trainin
       const places = loads.flatMap((load) => threads.map((count) => ({ shape, threads: count, load, cohort })));
       const rounds = places.map((): LoopRound[] => []);
       for (let round = 0; round < (alone ? 1 : ROUNDS.processes); round++)
-        for (const [i, place] of places.entries()) rounds[i]!.push(...(await measureOne(request, place, alone)));
-      rows.push(...places.map(({ load, threads: count }, i) => ({ ...shape, threads: count, load, rounds: rounds[i]! })));
+        for (const [i, place] of places.entries()) rounds[i].push(...(await measureOne(request, place, alone)));
+      rows.push(...places.map(({ load, threads: count }, i) => ({ ...shape, threads: count, load, rounds: rounds[i] })));
     }
-    if (alone && leftOut.length > 0) throw new RunError(leftOut[0]!);
+    if (alone && leftOut.length > 0) throw new RunError(leftOut[0]);
     const machine = describeMachine(build, Math.max(...threads));
     return { format: 'gvsl-bench-train', machine, command, rows, leftOut };
   } finally {

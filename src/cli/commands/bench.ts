@@ -131,7 +131,7 @@ async function bench(asked: string | undefined, options: Options): Promise<Comma
   if (patch.length !== 1 && !(what === 'train' && patch.length === 3))
     throw new UsageError(`--size: expected one side length${what === 'train' ? ' or z,y,x' : ''}, got '${options.size}'`);
   if (patch.some((side) => side > 512)) throw new UsageError(`--size: expected 8 to 512, got '${options.size}'`);
-  const size = patch[0]!;
+  const size = patch[0];
   const threads = wholeNumber('--threads', options.threads ?? String(availableThreads().threads));
   if (threads > 256) throw new UsageError(`--threads: expected 1 to 256, got '${options.threads}'`);
   const steps = wholeNumber('--steps', options.steps ?? (what === 'all' ? '6' : '4'));
@@ -292,7 +292,7 @@ async function one(request: StepRequest, python: string | undefined, progress: P
     const turns = { ...request, amp, python, progress, signal: stopSignal('stopping') };
     const { gvsl, peer } = await measureInTurn({ kind, size, width, rounds: inTwoRounds(steps) }, turns);
     const profiled = request.profile ? await inOwnProcess({ kind, size, width }, turns, 1, true) : undefined;
-    result = { ...gvsl[0]!, ...profiled, ...joined(gvsl), peer };
+    result = { ...gvsl[0], ...profiled, ...joined(gvsl), peer };
   }
   const { peer = null, profile, kernels, waitShare } = result;
   const ratios = peer && { time: result.medianS / peer.medianS, memory: result.peakBytes / peer.peakBytes };

@@ -11,7 +11,7 @@ async function run(inputs: string[], options: ApplyOptions): Promise<CommandResu
   const rows = report.images.map(({ case: name, prediction, probabilities }) => [
     name,
     prediction,
-    ...report.classes.map((label) => probabilities[label]!.toFixed(4)),
+    ...report.classes.map((label) => probabilities[label].toFixed(4)),
   ]);
   return {
     json: { ...report, out: options.out },

@@ -34,7 +34,7 @@ export function registerVerify(program: Command): void {
     for (const file of files) reports.push(await replayGolden(file, backend));
     const passed = reports.every((report) => report.passed);
     const text = reports.flatMap(({ file, backend: description, comparisons, ties, passed: fine }) => {
-      const kindOf = (name: string): string => name.split('.')[0]!;
+      const kindOf = (name: string): string => name.split('.')[0];
       const worstOfKind = new Map<string, number>();
       for (const { name, relativeError } of comparisons) {
         worstOfKind.set(kindOf(name), Math.max(worstOfKind.get(kindOf(name)) ?? 0, relativeError));

@@ -27,14 +27,14 @@ async function worstDifference(backend: Backend): Promise<number> {
   const run = async (each: Backend): Promise<Float32Array> => {
     const session = await each.open(program);
     try {
-      return (await session.run('main', inputs)).y!;
+      return (await session.run('main', inputs)).y;
     } finally {
       await session.close();
     }
   };
   const [got, want] = [await run(backend), await run(referenceBackend())];
   const largest = want.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return got.reduce((most, value, i) => Math.max(most, Math.abs(value - want[i]!)), 0) / largest;
+  return got.reduce((most, value, i) => Math.max(most, Math.abs(value - want[i])), 0) / largest;
 }
 
 /** How far a backend is from the reference. @throws Error if that is more than rounding */

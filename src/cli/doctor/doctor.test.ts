@@ -33,7 +33,7 @@ function changed(change: (value: number) => number): Backend {
     ...reference,
     open: async (program) => {
       const session = await reference.open(program);
-      return { ...session, run: async (...call) => ({ y: (await session.run(...call)).y!.map(change) }) };
+      return { ...session, run: async (...call) => ({ y: (await session.run(...call)).y.map(change) }) };
     },
   };
 }
@@ -55,8 +55,8 @@ describe('gvsl doctor', () => {
     const checks = await runChecks(probesOf('/nowhere/at all'));
     const failed = checks.filter(({ status }) => status === 'fail');
     expect(failed.map(({ name }) => name)).toEqual(['temp folder', 'images']);
-    expect(failed[0]!.advice).toContain('make /nowhere/at all writable');
-    expect(failed[1]!.advice).toContain('if the temporary folder is writable');
+    expect(failed[0].advice).toContain('make /nowhere/at all writable');
+    expect(failed[1].advice).toContain('if the temporary folder is writable');
     expect(reportOf(checks, 'portable').ok).toBe(false);
   });
 

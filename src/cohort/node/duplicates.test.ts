@@ -6,7 +6,7 @@ import { findDuplicates, SAME_CORRELATION, thumbnailOf } from './duplicates.ts';
 function byAllPairs(thumbnails: readonly Float32Array[]): { index: number; of: number }[] {
   return thumbnails.flatMap((thumbnail, index) => {
     const of = thumbnails.findIndex(
-      (other, k) => k < index && other.reduce((sum, v, i) => sum + v * thumbnail[i]!, 0) > SAME_CORRELATION,
+      (other, k) => k < index && other.reduce((sum, v, i) => sum + v * thumbnail[i], 0) > SAME_CORRELATION,
     );
     return of < 0 ? [] : [{ index, of }];
   });
@@ -18,7 +18,7 @@ describe('duplicates', () => {
     const base = (): Float32Array => Float32Array.from({ length: 1000 }, () => random.uniform(0, 1));
     const kinds = Array.from({ length: 40 }, base);
     const volumes = Array.from({ length: 300 }, () => {
-      const kind = kinds[random.integer(0, kinds.length)]!;
+      const kind = kinds[random.integer(0, kinds.length)];
       const noise = random.uniform(0, 0.06);
       return kind.map((v) => v + random.uniform(-noise, noise));
     });

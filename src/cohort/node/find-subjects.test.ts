@@ -167,7 +167,7 @@ describe('BIDS', () => {
     const cohort = await prepare(folder, {}, 'ct');
     expect(idsOf(cohort)).toEqual(['sub-2_T1w', 'sub-3_ct']);
     expect(leftOut(cohort)).toEqual(['sub-1_T1w.nii.gz: MR']);
-    expect(cohort.subjects[0]!.problems).toContain(
+    expect(cohort.subjects[0].problems).toContain(
       'its name says it is MR, not CT, but its values are in Hounsfield units: included',
     );
   });

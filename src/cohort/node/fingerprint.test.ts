@@ -110,7 +110,7 @@ describe('the fingerprint of a cohort', () => {
         utimesSync(join(folder, file), 1e9 + seed, 1e9 + seed);
       }
       const { cohort } = await prepareCohort({ source: folder, out: `${folder}-cohort`, options: OPTIONS });
-      expect(cohort.subjects[0]!.content?.image.sizeBytes).toBe(header.join('\n').length + 240);
+      expect(cohort.subjects[0].content?.image.sizeBytes).toBe(header.join('\n').length + 240);
       return fingerprintOf(cohort);
     };
     expect(compareFingerprints(await prepared(1), await prepared(2))).toEqual(['subjects made from different files: x']);
@@ -119,10 +119,10 @@ describe('the fingerprint of a cohort', () => {
   it('names a few of many, and tells another order', async () => {
     const { options, subjects } = await openCohort(at('cohort'));
     const many = (count: number) =>
-      fingerprintOf({ options, subjects: Array.from({ length: count }, (_, k) => ({ ...subjects[0]!, id: `s${k}` })) });
+      fingerprintOf({ options, subjects: Array.from({ length: count }, (_, k) => ({ ...subjects[0], id: `s${k}` })) });
     expect(compareFingerprints(many(1), many(10))[1]).toBe('subjects added: s1, s2, s3 and 6 more');
     const [x, y, z] = subjects;
-    expect(compareFingerprints(first, fingerprintOf({ options, subjects: [x!, z!, y!] }))).toEqual([
+    expect(compareFingerprints(first, fingerprintOf({ options, subjects: [x, z, y] }))).toEqual([
       'subjects in a different order',
     ]);
     const large = many(100_000);

@@ -56,7 +56,7 @@ export function bidsName(path: string): BidsName | null {
   for (; k < parts.length; k++) {
     const [, key, value] = /^([a-z]+)-([A-Za-z0-9+]+)$/.exec(parts[k]) ?? [];
     if (key === undefined) break;
-    entities.set(key, value!);
+    entities.set(key, value);
   }
   const suffix = parts.slice(k).join('_');
   return suffix === '' ? null : { entities, suffix };

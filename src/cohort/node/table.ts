@@ -42,7 +42,7 @@ export async function readTable(path: string): Promise<Table> {
     columns,
     rows: records.slice(1).map(({ record, info }) => ({
       line: info.lines,
-      values: Object.fromEntries(columns.map((name, i) => [name, record[i]!])),
+      values: Object.fromEntries(columns.map((name, i) => [name, record[i]])),
     })),
   };
 }
@@ -86,8 +86,8 @@ export async function readClasses(
     );
   const classes = new Map<string, string>();
   for (const { line, values } of table.rows) {
-    const name = nameOf(values[cases]!);
-    const value = values[label]!;
+    const name = nameOf(values[cases]);
+    const value = values[label];
     if (value === '') continue;
     const before = classes.get(name);
     if (before !== undefined && before !== value)

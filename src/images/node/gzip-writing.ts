@@ -79,9 +79,9 @@ export class Deflater {
     this.#bytes += bytes.length;
     for (let at = 0; at < bytes.length; ) {
       const slot = this.#count % this.#blocks.length;
-      if (this.#blocks[slot]!.length === 0) this.#blocks[slot] = new Uint8Array(BLOCK_BYTES);
+      if (this.#blocks[slot].length === 0) this.#blocks[slot] = new Uint8Array(BLOCK_BYTES);
       const part = bytes.subarray(at, at + BLOCK_BYTES - this.#filled);
-      this.#blocks[slot]!.set(part, this.#filled);
+      this.#blocks[slot].set(part, this.#filled);
       this.#filled += part.length;
       at += part.length;
       if (this.#filled === BLOCK_BYTES) await this.#compress(false);
@@ -96,7 +96,7 @@ export class Deflater {
   }
 
   async #compress(last: boolean): Promise<void> {
-    const block = this.#blocks[this.#count % this.#blocks.length]!.subarray(0, this.#filled);
+    const block = this.#blocks[this.#count % this.#blocks.length].subarray(0, this.#filled);
     const before = this.#pending.at(-1);
     const written = Promise.all([
       optionsFor(block, this.#content).then((options) => compress(block, options, last)),

@@ -153,8 +153,8 @@ async function writeZippedComponents(
       const files = [file, second, third];
       const deflaters = files.map((into) => deflaterOf(image, (bytes) => into.writeFile(bytes)));
       await file.writeFile(GZIP_HEADER);
-      await deflaters[0]!.add(header);
-      await give((values) => separated(values, (one, component) => deflaters[component]!.add(one)));
+      await deflaters[0].add(header);
+      await give((values) => separated(values, (one, component) => deflaters[component].add(one)));
       const parts = await Promise.all(deflaters.map((deflater, k) => deflater.end(k === 2)));
       for (const part of [second, third]) for await (const bytes of piecesOf(part)) await file.writeFile(bytes);
       await file.writeFile(gzipTrailer(parts));

@@ -25,10 +25,10 @@ export function featurePicture(
         );
       return [
         show((voxel) => {
-          const value = byte(image[voxel]!);
+          const value = byte(image[voxel]);
           return [value, value, value];
         }),
-        show((voxel) => [byte(colours[0][voxel]!), byte(colours[1][voxel]!), byte(colours[2][voxel]!)]),
+        show((voxel) => [byte(colours[0][voxel]), byte(colours[1][voxel]), byte(colours[2][voxel])]),
       ];
     }),
   );

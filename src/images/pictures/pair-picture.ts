@@ -53,7 +53,7 @@ export function labelColour(code: number): Colour {
 export function drawOutlines(picture: Picture, labels: ArrayLike<number>, slice: Slice, zoom: number): void {
   const labelAt = (column: number, row: number): number => {
     const [c, r] = [Math.floor(column / zoom), Math.floor(row / zoom)];
-    return c < 0 || r < 0 || c >= slice.width || r >= slice.height ? 0 : labels[slice.offset(c, r)]!;
+    return c < 0 || r < 0 || c >= slice.width || r >= slice.height ? 0 : labels[slice.offset(c, r)];
   };
   for (let row = 0; row < picture.height; row++) {
     for (let column = 0; column < picture.width; column++) {
@@ -90,7 +90,7 @@ function readingPositions(
       const c0 = Math.min(Math.floor(c), Math.max(0, width - 2));
       const c1 = Math.min(c0 + 1, width - 1);
       const between = (axis: number): number => {
-        const at = (cc: number, rr: number): number => displacement[axis * voxels + offset(cc, rr)]!;
+        const at = (cc: number, rr: number): number => displacement[axis * voxels + offset(cc, rr)];
         const upper = at(c0, r0) + (at(c1, r0) - at(c0, r0)) * (c - c0);
         const lower = at(c0, r1) + (at(c1, r1) - at(c0, r1)) * (c - c0);
         return upper + (lower - upper) * (r - r0);
@@ -117,8 +117,8 @@ function drawGrid(displacement: Float32Array, voxels: number, slice: Slice, zoom
     const right = at + (x + 1 < width ? 1 : -1);
     const below = at + (y + 1 < height ? width : -width);
     const slope = (positions: Float64Array): readonly [number, number] => [
-      (positions[right]! - positions[at]!) * (right - at),
-      (positions[below]! - positions[at]!) * Math.sign(below - at),
+      (positions[right] - positions[at]) * (right - at),
+      (positions[below] - positions[at]) * Math.sign(below - at),
     ];
     const [columnSlope, rowSlope] = [slope(column), slope(row)];
     /** Distance in pixels to the nearest line, from the position and how fast it changes. */
@@ -126,7 +126,7 @@ function drawGrid(displacement: Float32Array, voxels: number, slice: Slice, zoom
       const lines = position / spacing;
       return (Math.abs(lines - Math.round(lines)) * spacing) / Math.max(Math.hypot(alongX, alongY), 1e-3 / zoom);
     };
-    const nearest = Math.min(distance(column[at]! - middle[0], columnSlope), distance(row[at]! - middle[1], rowSlope));
+    const nearest = Math.min(distance(column[at] - middle[0], columnSlope), distance(row[at] - middle[1], rowSlope));
     const line = Math.min(1, Math.max(0, 1.1 - nearest));
     const folded = columnSlope[0] * rowSlope[1] - columnSlope[1] * rowSlope[0] <= 0;
     const ground = folded ? 0.5 : 0.07;
@@ -157,18 +157,18 @@ export function pairPanel(pair: MatchedPair, panel: Panel, plane: Plane, options
     case 'moving':
     case 'fixed':
     case 'warped': {
-      const picture = show((voxel) => grey(pair[panel][voxel]!));
+      const picture = show((voxel) => grey(pair[panel][voxel]));
       if (labels[panel]) drawOutlines(picture, labels[panel], slice, zoom);
       return picture;
     }
     case 'difference':
-      return show((voxel) => signed(warped[voxel]! - fixed[voxel]!));
+      return show((voxel) => signed(warped[voxel] - fixed[voxel]));
     case 'grid':
       return drawGrid(displacement, voxels, slice, zoom, gridSpacing);
     case 'before':
     case 'after': {
       const over = panel === 'before' ? moving : warped;
-      return show((voxel) => [byte(over[voxel]!), byte(fixed[voxel]!), byte(over[voxel]!)]);
+      return show((voxel) => [byte(over[voxel]), byte(fixed[voxel]), byte(over[voxel])]);
     }
     default:
       return panel satisfies never;

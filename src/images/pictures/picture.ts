@@ -45,10 +45,10 @@ export function arrange(rows: readonly (readonly Picture[])[], gap = 4, backgrou
   rows.forEach((row, r) => {
     let left = gap;
     row.forEach((picture, c) => {
-      paste(whole, picture, left + ((widths[c]! - picture.width) >> 1), top + ((heights[r]! - picture.height) >> 1));
-      left += widths[c]! + gap;
+      paste(whole, picture, left + ((widths[c] - picture.width) >> 1), top + ((heights[r] - picture.height) >> 1));
+      left += widths[c] + gap;
     });
-    top += heights[r]! + gap;
+    top += heights[r] + gap;
   });
   return whole;
 }

@@ -22,13 +22,13 @@ function fullestSlices(size: Zyx, labels: ArrayLike<number>): [number, number, n
     for (let y = 0; y < size[1]; y++)
       for (let x = 0; x < size[2]; x++, i++) {
         if (labels[i] === 0) continue;
-        counts[0]![z]!++;
-        counts[1]![y]!++;
-        counts[2]![x]!++;
+        counts[0][z]++;
+        counts[1][y]++;
+        counts[2][x]++;
       }
   return counts.map((along, axis) => {
     const best = along.indexOf(Math.max(...along));
-    return along[best] === 0 ? size[axis]! >> 1 : best;
+    return along[best] === 0 ? size[axis] >> 1 : best;
   }) as [number, number, number];
 }
 
@@ -40,7 +40,7 @@ export function segmentationPicture({ size, image, truth, predicted }: Segmented
   const panel = (plane: Plane, labels: ArrayLike<number> | null): Picture => {
     const slice = sliceOf(size, plane, index[plane]);
     const grey = (x: number, y: number): Colour => {
-      const value = Math.round(255 * Math.min(1, Math.max(0, image[slice.offset(Math.floor(x / zoom), Math.floor(y / zoom))]!)));
+      const value = Math.round(255 * Math.min(1, Math.max(0, image[slice.offset(Math.floor(x / zoom), Math.floor(y / zoom))])));
       return [value, value, value];
     };
     const picture = paint(slice.width * zoom, slice.height * zoom, grey);

@@ -34,12 +34,12 @@ export function sliceOf(size: Zyx, plane: Plane, index?: number): Slice {
   const { column: columnAxis, row: rowAxis, normal } = AXES[plane];
   const stride = [size[1] * size[2], size[2], 1];
   const [width, height] = [size[columnAxis], size[rowAxis]];
-  const base = (index ?? size[normal] >> 1) * stride[normal]!;
+  const base = (index ?? size[normal] >> 1) * stride[normal];
   return {
     width,
     height,
     columnAxis,
     rowAxis,
-    offset: (column, row) => base + (width - 1 - column) * stride[columnAxis]! + (height - 1 - row) * stride[rowAxis]!,
+    offset: (column, row) => base + (width - 1 - column) * stride[columnAxis] + (height - 1 - row) * stride[rowAxis],
   };
 }

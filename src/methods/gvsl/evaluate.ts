@@ -57,7 +57,7 @@ function landmarksIn({ geometry, landmarks }: Subject, start: Zyx, patch: Zyx): 
   for (const { name, positionMm } of landmarks) {
     const at = toVoxelZyx(geometry, positionMm);
     const voxel: Zyx = [at[0] - start[0], at[1] - start[1], at[2] - start[2]];
-    if (voxel.every((v, axis) => v >= 0 && v <= patch[axis]! - 1)) inside.set(name, voxel);
+    if (voxel.every((v, axis) => v >= 0 && v <= patch[axis] - 1)) inside.set(name, voxel);
   }
   return inside;
 }
@@ -89,9 +89,9 @@ async function evaluatePair(
     fixed: await reader.readCrop(fixed, fixedStart, patch),
   };
   const out = await session.run('match', images);
-  const displacement = out.displacement!;
+  const displacement = out.displacement;
   const affineField = out.affineDisplacement ?? null;
-  const warped = out.warped!;
+  const warped = out.warped;
 
   const movingPoints = landmarksIn(moving, movingStart, patch);
   const fixedPoints = landmarksIn(fixed, fixedStart, patch);
@@ -144,7 +144,7 @@ async function evaluatePair(
       foldedShare: { affine: affineField && foldedShare(affineField, patch), after: foldedShare(displacement, patch) },
       landmarksMm:
         names.length > 0
-          ? names.map((name, i) => ({ name, before: before[i]!, affine: affine ? affine[i]! : null, after: after[i]! }))
+          ? names.map((name, i) => ({ name, before: before[i], affine: affine ? affine[i] : null, after: after[i] }))
           : null,
       labels,
     },

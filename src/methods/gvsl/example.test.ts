@@ -34,10 +34,10 @@ describe('mirrored pairs', () => {
     const [first, second] = [2, 3].map((sample) =>
       planExample({ seed: 3, step: 5, sizes, patch: [16, 16, 16], mirrored: true, sample, spatial }),
     );
-    expect(second!.pair).toEqual({ moving: first!.pair.fixed, fixed: first!.pair.moving });
-    expect(second!.damage).not.toEqual(first!.damage);
-    if (spatial === 'shared') expect(second!.spatial).toEqual(first!.spatial);
-    else expect(second!.spatial).toEqual({ moving: first!.spatial!.fixed, fixed: first!.spatial!.moving });
+    expect(second.pair).toEqual({ moving: first.pair.fixed, fixed: first.pair.moving });
+    expect(second.damage).not.toEqual(first.damage);
+    if (spatial === 'shared') expect(second.spatial).toEqual(first.spatial);
+    else expect(second.spatial).toEqual({ moving: first.spatial!.fixed, fixed: first.spatial!.moving });
   });
 });
 

@@ -20,7 +20,7 @@ export const gvsl: PretrainingMethod<PretrainConfiguration, Evaluation> = {
     const sizes = training.map(({ geometry }) => toZyx(geometry.size));
     return async (step, sample) => {
       const { moving, movingView, fixed } = await makeExample(
-        (subject, start, size) => reader.readCrop(training[subject]!, start, size),
+        (subject, start, size) => reader.readCrop(training[subject], start, size),
         exampleRequest(configuration, sizes, step, sample),
       );
       return configuration.model.heads.matching ? { moving, movingView, fixed } : { moving, movingView };
@@ -29,7 +29,7 @@ export const gvsl: PretrainingMethod<PretrainConfiguration, Evaluation> = {
   evaluate: async (session, configuration, heldOut, reader, request) => {
     const pairs = evaluationPairs(heldOut.length, configuration.log.evaluatePairs, configuration.seed);
     if (pairs.length === 0 || !configuration.model.heads.matching) return null;
-    const subjects = pairs.map(([moving, fixed]) => [heldOut[moving]!, heldOut[fixed]!] as const);
+    const subjects = pairs.map(([moving, fixed]) => [heldOut[moving], heldOut[fixed]] as const);
     return evaluatePairs(session, reader, subjects, patchSize(configuration), request);
   },
 };

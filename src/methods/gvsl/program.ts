@@ -76,7 +76,7 @@ function forward(
   moving: Node,
 ): Outputs {
   const { heads } = architecture;
-  const samples = view.shape[0]!;
+  const samples = view.shape[0];
   let a: Features;
   let b: Features | undefined;
   if (fixed) {

@@ -34,8 +34,8 @@ function aucInterval(scores: readonly number[], positive: readonly boolean[]): [
   for (let k = 0; k < RESAMPLES; k++) {
     const drawn = scores.map(() => stream.integer(0, scores.length));
     const area = areaUnderCurve(
-      drawn.map((i) => scores[i]!),
-      drawn.map((i) => positive[i]!),
+      drawn.map((i) => scores[i]),
+      drawn.map((i) => positive[i]),
     );
     // a resample of one class only has no area
     if (area !== null) found.push(area);
@@ -68,7 +68,7 @@ export async function scoreClassifications(
     throw new UsageError(`${references}: class '${unknown[0]}' has no column in ${predictions}, which has ${classes.join(', ')}`);
   const rows = new Map<string, readonly number[]>();
   for (const { line, values } of table.rows) {
-    const name = caseName(values[cases]!);
+    const name = caseName(values[cases]);
     if (rows.has(name)) throw new UsageError(`${predictions}, line ${line}: duplicate case '${name}'`);
     rows.set(
       name,
@@ -92,9 +92,9 @@ export async function scoreClassifications(
       `${predictions} and ${references}: ${skipped.length} cases are in one table only (${skipped.slice(0, 5).join('; ')}); skip them with \`skipMissing\``,
     );
   if (names.length === 0) throw new UsageError(`${predictions} and ${references} have no case in common`);
-  const positives = classes.length === 2 ? [classes[1]!] : classes;
+  const positives = classes.length === 2 ? [classes[1]] : classes;
   const summary = positives.map((name): ClassSummary => {
-    const scores = names.map((id) => rows.get(id)![classes.indexOf(name)]!);
+    const scores = names.map((id) => rows.get(id)![classes.indexOf(name)]);
     const positive = names.map((id) => truth.get(id) === name);
     const count = positive.filter(Boolean).length;
     return {

@@ -58,8 +58,8 @@ describe('scoreSegmentations', () => {
     const report = await score('found', 'truth');
     expect(report.cases.map(({ case: name }) => name)).toEqual(['a', 'b']);
     const [first, second] = report.cases;
-    expect(first!.labels.map(({ label, dice }) => [label, dice])).toEqual([[205, 0.8]]);
-    expect(second!.labels.map(({ label, dice, hd95Mm }) => [label, dice, hd95Mm])).toEqual([
+    expect(first.labels.map(({ label, dice }) => [label, dice])).toEqual([[205, 0.8]]);
+    expect(second.labels.map(({ label, dice, hd95Mm }) => [label, dice, hd95Mm])).toEqual([
       [205, 1, 0],
       [850, 0, null],
     ]);

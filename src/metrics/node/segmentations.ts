@@ -131,7 +131,7 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
   const codes = new Set<number>(call.labels ?? []);
   progress.start(names.length, 'cases');
   for (const name of names) {
-    const predictedPath = pair ? [...predictions.values()][0]! : predictions.get(name)!;
+    const predictedPath = pair ? [...predictions.values()][0] : predictions.get(name)!;
     const referencePath = references.get(name)!;
     try {
       const [predicted, reference] = [
@@ -166,7 +166,7 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
     progress.advance(1, name);
   }
   progress.stop();
-  if (pair && failed.length > 0) throw new RunError(`${failed[0]!.path}: ${failed[0]!.reason}`);
+  if (pair && failed.length > 0) throw new RunError(`${failed[0].path}: ${failed[0].reason}`);
 
   const ordered = [...codes].sort((a, b) => a - b);
   const summary = ordered.map((label): LabelSummary => {

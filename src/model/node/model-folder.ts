@@ -53,7 +53,7 @@ export async function readJson<Schema extends z.ZodType>(
   const parsed = await readDocument(path, maxBytes);
   const result = schema.safeParse(parsed);
   if (result.success) return result.data;
-  const issue = result.error.issues[0]!;
+  const issue = result.error.issues[0];
   const { formatVersion } = parsed as { formatVersion?: unknown };
   if (issue.path[0] === 'formatVersion' && typeof formatVersion === 'number')
     throw new RunError(

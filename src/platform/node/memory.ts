@@ -36,7 +36,7 @@ function fittingPatch({ patch, width, batch, neededBytes }: MemoryRequest, avail
   const longest = Math.max(...patch);
   for (let side = Math.ceil(longest / PATCH_STEP) * PATCH_STEP - PATCH_STEP; side >= PATCH_STEP; side -= PATCH_STEP) {
     const scaled = patch.map((size) => Math.max(PATCH_STEP, Math.round((size * side) / longest / PATCH_STEP) * PATCH_STEP));
-    const smaller: Zyx = [Math.min(scaled[0]!, patch[0]), Math.min(scaled[1]!, patch[1]), Math.min(scaled[2]!, patch[2])];
+    const smaller: Zyx = [Math.min(scaled[0], patch[0]), Math.min(scaled[1], patch[1]), Math.min(scaled[2], patch[2])];
     if (neededBytes(smaller, width, batch) <= available) return smaller;
   }
   return undefined;

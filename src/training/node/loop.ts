@@ -173,7 +173,7 @@ export async function runTraining<Images, Summary extends object = object>(
         lossScale: scale ? nextLossScale(scale, !finite) : state.lossScale,
       };
       const last = state.step === steps;
-      if (finite) loss = losses.total!;
+      if (finite) loss = losses.total;
       else if (overflowed)
         progress.say(
           `step ${state.step}: skipped, gradients overflow half precision; loss scale is now ${state.lossScale.factor}`,

@@ -132,11 +132,11 @@ describe('pretrain', () => {
       expect(alone).toHaveLength(2);
       for (const out of ['cpu-then-gpu', 'gpu-then-cpu'])
         for (const [i, loss] of (await losses(out)).entries())
-          for (const [name, value] of Object.entries(loss)) expect(value, `${out}, ${name}`).toBeCloseTo(alone[i]![name]!, 3);
+          for (const [name, value] of Object.entries(loss)) expect(value, `${out}, ${name}`).toBeCloseTo(alone[i][name], 3);
       // in half precision, with a scaled loss, nearly so; the scale is part of the state
       await run('half', on('webgpu-f16', 2));
       for (const [i, loss] of (await losses('half')).entries())
-        for (const [name, value] of Object.entries(loss)) expect(value, `half, ${name}`).toBeCloseTo(alone[i]![name]!, 2);
+        for (const [name, value] of Object.entries(loss)) expect(value, `half, ${name}`).toBeCloseTo(alone[i][name], 2);
       expect(JSON.parse(await readFile(at('half', 'last', 'state.json'), 'utf8'))).toMatchObject({
         adamSteps: 2,
         lossScale: { factor: 65536, steadySteps: 2 },

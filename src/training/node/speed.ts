@@ -18,10 +18,10 @@ export function convolutionFlops(graph: Graph): number {
   let flops = 0;
   for (const node of graph.nodes) {
     const { inputs, shape } = node;
-    if (isOp(node, conv3dOp)) flops += 2 * elementCount(shape) * elementCount(inputs[1]!.shape.slice(1));
-    else if (isOp(node, conv3dInputGradientOp)) flops += (2 * elementCount(shape) * elementCount(inputs[1]!.shape)) / shape[1]!;
+    if (isOp(node, conv3dOp)) flops += 2 * elementCount(shape) * elementCount(inputs[1].shape.slice(1));
+    else if (isOp(node, conv3dInputGradientOp)) flops += (2 * elementCount(shape) * elementCount(inputs[1].shape)) / shape[1];
     else if (isOp(node, conv3dWeightGradientOp))
-      flops += 2 * elementCount(shape) * elementCount([inputs[1]!.shape[0]!, ...inputs[1]!.shape.slice(2)]);
+      flops += 2 * elementCount(shape) * elementCount([inputs[1].shape[0], ...inputs[1].shape.slice(2)]);
   }
   return flops;
 }
@@ -58,12 +58,12 @@ export async function measureConvolution(
 
 /** Seconds that a step of `runs` runs of a gradient graph will take, roughly: its arithmetic at the speed of its largest convolution. */
 export async function estimateStepSeconds(backend: Backend, gradient: Graph, runs: number): Promise<number> {
-  const work = ({ inputs, shape }: Node): number => elementCount(shape) * elementCount(inputs[1]!.shape.slice(1));
+  const work = ({ inputs, shape }: Node): number => elementCount(shape) * elementCount(inputs[1].shape.slice(1));
   const convolutions = gradient.nodes.filter((node) => isOp(node, conv3dOp));
   // a network of the caller's own may have none
   if (convolutions.length === 0) return 0;
   const largest = convolutions.reduce((most, node) => (work(node) > work(most) ? node : most));
-  const rate = await measureConvolution(backend, largest.inputs[0]!.shape, largest.shape[1]!);
+  const rate = await measureConvolution(backend, largest.inputs[0].shape, largest.shape[1]);
   return (OTHER_WORK * runs * convolutionFlops(gradient)) / rate;
 }
 

@@ -69,7 +69,7 @@ export function applyAugmentation(
   let [pixels, map] = [image, labels];
   if (plan.spatial) {
     const moved = applySpatial([pixels], size, plan.spatial, map ? { labels: [map] } : {});
-    [pixels, map] = [moved.images[0]!, (moved.labels[0] as Uint16Array | undefined) ?? null];
+    [pixels, map] = [moved.images[0], (moved.labels[0] as Uint16Array | undefined) ?? null];
   }
   if (plan.flip.includes(true)) [pixels, map] = [flipAxes(pixels, size, plan.flip), map && flipAxes(map, size, plan.flip)];
   return { image: applyIntensity(pixels, plan.intensity), labels: map };

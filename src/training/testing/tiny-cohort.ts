@@ -27,7 +27,7 @@ export async function writeTinyCohort(
     const labels = new Uint16Array(side ** 3);
     for (let at = 0; at < image.length; at++) {
       const [x, y, z] = [at % side, Math.floor(at / side) % side, Math.floor(at / side ** 2)];
-      const distance = Math.hypot(x - centre[0]!, y - centre[1]!, z - centre[2]!);
+      const distance = Math.hypot(x - centre[0], y - centre[1], z - centre[2]);
       image[at] = value(0.2 + 0.6 / (1 + Math.exp(2 * (distance - 5))) + stream.uniform(0, 0.05));
       labels[at] = distance < 5 ? LABEL : 0;
     }
@@ -49,7 +49,7 @@ export async function writeTinyCohort(
       intensity: { kind: 'minmax', low: 0, high: 1 },
       labelCodes: [0, LABEL],
       class: i % 2 === 0 ? 'healthy' : 'ill',
-      landmarks: [{ name: 'centre', positionMm: [2 * centre[0]!, 2 * centre[1]!, 2 * centre[2]!] }],
+      landmarks: [{ name: 'centre', positionMm: [2 * centre[0], 2 * centre[1], 2 * centre[2]] }],
       split: 'train',
       problems: [],
     };

@@ -270,14 +270,14 @@ describe('registration', () => {
     const [toMm, toMoving] = [voxelToPhysical(grids[0]), physicalToVoxel(grids[1])];
     const [least, most] = [Math.min(...volumes[1].data), Math.max(...volumes[1].data)];
     let [compared, toNetwork, toField] = [0, 0, 0];
-    for (let voxel = 0; voxel < warped!.length; voxel++) {
+    for (let voxel = 0; voxel < warped.length; voxel++) {
       const p = applyAffine(toMm, [voxel % 24, Math.floor(voxel / 24) % 20, Math.floor(voxel / 480)]);
       const v = vectors(voxel);
       const place = applyAffine(toMoving, [p[0] + v[0], p[1] + v[1], p[2] + v[2]]);
       // near the border the network's zeros come in
       if (place.some((q, k) => q < 0 || q > size[k] - 1)) continue;
       compared++;
-      toNetwork = Math.max(toNetwork, Math.abs((ours[voxel] - least) / (most - least) - warped![voxel]!));
+      toNetwork = Math.max(toNetwork, Math.abs((ours[voxel] - least) / (most - least) - warped[voxel]));
       toField = Math.max(toField, Math.abs(ours[voxel] - trilinear(volumes[1], place)));
     }
     expect(toNetwork).toBeLessThan(1e-4);

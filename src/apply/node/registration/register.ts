@@ -208,15 +208,15 @@ function writeFields(
           count.addRow(row);
           if (labels && warpedLabels) sampleNearest(labels, row, warpedLabels, at);
         }
-        await addWarped!(warped);
+        await addWarped(warped);
         if (warpedLabels) {
           count.addLabels(warpedLabels, k);
-          await addLabels!(warpedLabels);
+          await addLabels(warpedLabels);
         }
         const plane = determinants(k);
         await measure(plane);
-        await addJacobian!(plane);
-        await addDisplacement!(displacement(k));
+        await addJacobian(plane);
+        await addDisplacement(displacement(k));
       }
     }),
   );

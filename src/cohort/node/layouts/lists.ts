@@ -111,7 +111,7 @@ async function imageAt(path: string): Promise<ImageSource | string> {
   if (!facts) return 'does not exist';
   if (!facts.isDirectory()) return { kind: 'file', path };
   const { images } = await findDicomSeries(path);
-  return images.length === 1 ? images[0]! : `a folder with ${images.length} DICOM series; expected one`;
+  return images.length === 1 ? images[0] : `a folder with ${images.length} DICOM series; expected one`;
 }
 
 /** What a list's "label" says: a label map's file, a class, nothing, or something that cannot be used. */

@@ -173,7 +173,7 @@ const NOBODY = /^(anon.*|unknown|none|n\/?a|patient|subject|test|[0x*.\-_ ]*)$/i
 
 /** A name for the patient of a DICOM image, which does not tell the ID; null if the header states none. */
 function patientOf({ files }: Dicom): string | null {
-  const id = files[0]!.patientId.trim();
+  const id = files[0].patientId.trim();
   return NOBODY.test(id) ? null : `dicom-${createHash('sha256').update(id).digest('hex').slice(0, 12)}`;
 }
 
@@ -181,10 +181,10 @@ const SECONDARY_CAPTURE = '1.2.840.10008.5.1.4.1.1.7';
 
 /** What a DICOM stack is if it is no scan but made from one, or planned one. */
 function derivedKind({ files, stack }: Dicom): { what: string; message: string } | null {
-  const { imageType } = stack.frames[0]!;
+  const { imageType } = stack.frames[0];
   if (/LOCALI[SZ]ER|SCOUT|TOPOGRAM/i.test(imageType))
     return { what: 'localizer', message: `a localizer (image type ${imageType})` };
-  if (files[0]!.sopClassUid.startsWith(SECONDARY_CAPTURE) || /SCREEN SAVE/i.test(imageType))
+  if (files[0].sopClassUid.startsWith(SECONDARY_CAPTURE) || /SCREEN SAVE/i.test(imageType))
     return { what: 'secondary capture', message: 'a secondary capture: a screenshot or converted picture' };
   if (/(^|\\)(M(AX|IN)?_?IP|MAXIMUM|MINIMUM|PROJECTION IMAGE|VOLUME_RENDER\w*)($|\\| )/i.test(imageType))
     return { what: 'projection', message: `a projection of a volume (image type ${imageType})` };

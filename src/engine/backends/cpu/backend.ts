@@ -51,7 +51,7 @@ function upload(buffer: ArrayBufferLike, tensor: CpuTensor, values: Float32Array
     new Float32Array(buffer, data.address + n * batchStrideBytes, (blockCount(channels) * blockBytes(shape)) / 4).fill(0);
   }
   forEachBlockedRow(buffer, tensor, (memory, row, from, width) => {
-    for (let x = 0; x < width; x++) memory[row + x * BLOCK] = values[from + x]!;
+    for (let x = 0; x < width; x++) memory[row + x * BLOCK] = values[from + x];
   });
 }
 
@@ -59,12 +59,12 @@ function download(buffer: ArrayBufferLike, tensor: CpuTensor): Float32Array {
   const values = new Float32Array(elementCount(tensor.shape));
   if (tensor.blocked) {
     forEachBlockedRow(buffer, tensor, (memory, row, to, width) => {
-      for (let x = 0; x < width; x++) values[to + x] = memory[row + x * BLOCK]!;
+      for (let x = 0; x < width; x++) values[to + x] = memory[row + x * BLOCK];
     });
     return values;
   }
   const { shape, data, batchStrideBytes } = tensor;
-  const batch = shape.length < 2 ? 1 : shape[0]!;
+  const batch = shape.length < 2 ? 1 : shape[0];
   const each = values.length / batch;
   for (let n = 0; n < batch; n++) values.set(new Float32Array(buffer, data.address + n * batchStrideBytes, each), n * each);
   return values;
@@ -179,7 +179,7 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
   let broken: Error | undefined;
   const run = (programAddress: number, count: number): void => {
     const ended = others.map((thread) => thread.failure()).findIndex((why) => why !== undefined);
-    if (ended >= 0) broken ??= new Error(`the CPU backend cannot go on: thread ${ended + 2} ended (${others[ended]!.failure()})`);
+    if (ended >= 0) broken ??= new Error(`the CPU backend cannot go on: thread ${ended + 2} ended (${others[ended].failure()})`);
     if (broken) throw broken;
     try {
       runKernels(CONTROL_ADDRESS, scratchAddress, programAddress, count, threads);
@@ -198,7 +198,7 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
     const graph = graphOf(program, name);
     checkInputs(name, graph, inputs);
     const compiledGraph = compiled.graphs.get(name)!;
-    for (const [inputName, node] of graph.inputs) upload(buffer, compiledGraph.tensorOf(node), inputs[inputName]!);
+    for (const [inputName, node] of graph.inputs) upload(buffer, compiledGraph.tensorOf(node), inputs[inputName]);
     return compiledGraph;
   };
   /** Runs a graph; gives where each of its outputs lies then. */

@@ -118,7 +118,7 @@ const kernelOf = (node: Node): CpuKernel<unknown> | undefined =>
   (CPU_KERNELS as Readonly<Record<string, CpuKernel<unknown>>>)[node.op.name];
 
 const defaultBlocked = (inputs: readonly TensorForm[], shape: Shape): boolean =>
-  inputs[0]?.blocked === true && shape.length === 5 && shape[1]! >= 8;
+  inputs[0]?.blocked === true && shape.length === 5 && shape[1] >= 8;
 
 /** Decides the layout of every node, and which results are parts of others. */
 function place(graph: Graph): Map<Node, Placed> {
@@ -133,10 +133,10 @@ function place(graph: Graph): Map<Node, Placed> {
       alias: false,
       batchStrideBytes: batchStrideOf({ shape, blocked }),
     });
-    if (isOp(node, inputOp)) placed.set(node, own(shape.length === 5 && shape[1]! >= 8));
+    if (isOp(node, inputOp)) placed.set(node, own(shape.length === 5 && shape[1] >= 8));
     else if (isOp(node, stateOp) || isOp(node, constantOp)) placed.set(node, own(false));
     else if (isOp(node, viewOp)) {
-      const { root, offsetBytes } = placed.get(node.inputs[0]!)!;
+      const { root, offsetBytes } = placed.get(node.inputs[0])!;
       placed.set(node, { ...own(false), root, offsetBytes: offsetBytes + 4 * node.attributes.offset, alias: true });
     } else {
       const kernel = kernelOf(node);
@@ -145,7 +145,7 @@ function place(graph: Graph): Map<Node, Placed> {
       const form = own((kernel.blocked ?? defaultBlocked)(inputs, shape, node.attributes));
       // a part of a state is copied: an effect may change the state before the part is read
       const part =
-        inputs[0] && isOp(inputs[0].root, stateOp) ? undefined : kernel.aliasOffsetBytes?.(inputs[0]!, shape, node.attributes);
+        inputs[0] && isOp(inputs[0].root, stateOp) ? undefined : kernel.aliasOffsetBytes?.(inputs[0], shape, node.attributes);
       const { root, offsetBytes, batchStrideBytes, blocked } = inputs[0] ?? form;
       const seen = { shape, blocked, root, offsetBytes: offsetBytes + (part ?? 0), alias: true, batchStrideBytes };
       placed.set(node, part === undefined ? form : seen);
@@ -172,7 +172,7 @@ function placeParts(graph: Graph, placed: Map<Node, Placed>): void {
   for (const node of graph.nodes.toReversed()) {
     partOffsets(node, placed).forEach((offset, i) => {
       const { root, offsetBytes, batchStrideBytes } = placed.get(node)!;
-      const part = node.inputs[i]!;
+      const part = node.inputs[i];
       const form = placed.get(part)!;
       if (offset === undefined || form.root !== part || !form.blocked || seenIn.has(part) || !kernelOf(part)) return;
       placed.set(part, { ...form, root, offsetBytes: offsetBytes + offset, batchStrideBytes });
@@ -196,7 +196,7 @@ function schedule(calls: readonly Call[], threads: number): ScheduledCall[] {
   return calls
     .map((call, i) => ({
       ...call,
-      wave: waves[i]!,
+      wave: waves[i],
       shares: call.whole ? 1 : sharesOf(bytesOf(call.touches), threads),
     }))
     .sort((a, b) => a.wave - b.wave);
@@ -208,7 +208,7 @@ function callWords(calls: readonly ScheduledCall[], names: KernelNames): number[
   for (const { wave, shares } of calls) waveShares[wave] = (waveShares[wave] ?? 0) + shares;
   let [first, end, current] = [0, 0, -1];
   return calls.flatMap(({ kernel, at, wave, shares }) => {
-    if (wave !== current) end += waveShares[wave]!;
+    if (wave !== current) end += waveShares[wave];
     current = wave;
     first += shares;
     return wordsOf('Call', {
@@ -226,7 +226,7 @@ type Argument = number | Place | CpuTensor;
 type NamedArguments = Readonly<Record<string, Argument | undefined>>;
 
 /** The bits of a float as a word of arguments. */
-const floatBits = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0]!;
+const floatBits = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0];
 
 /** A kernel's arguments in the order of its fields, floats as their bits, and 0 for what is not there. */
 const inOrder = (kernel: KernelName, args: NamedArguments): Argument[] =>
@@ -256,16 +256,16 @@ function lower(
       shape.length === 5
         ? shape
         : [
-            shape.length < 2 ? 1 : shape[0]!,
-            shape.length < 2 ? elementCount(shape) : shape[1]!,
+            shape.length < 2 ? 1 : shape[0],
+            shape.length < 2 ? elementCount(shape) : shape[1],
             1,
             1,
             shape.length > 2 ? elementCount(shape.slice(2)) : 1,
           ];
     const descriptor = here();
-    const blocks = blocked ? blockCount(c!) : 0;
-    words.push(...wordsOf('Tensor', { data, n: n!, c: c!, d: d!, h: h!, w: w!, batchStride: batchStrideBytes, blocks }));
-    const sizeBytes = (n! - 1) * batchStrideBytes + batchStrideOf(form);
+    const blocks = blocked ? blockCount(c) : 0;
+    words.push(...wordsOf('Tensor', { data, n: n, c: c, d: d, h: h, w: w, batchStride: batchStrideBytes, blocks }));
+    const sizeBytes = (n - 1) * batchStrideBytes + batchStrideOf(form);
     return { shape, blocked, data: { address: data, sizeBytes }, batchStrideBytes, descriptor };
   };
 

@@ -113,21 +113,20 @@ export interface CpuKernel<Attributes> {
 export const blockCount = (channels: number): number => Math.ceil(channels / BLOCK);
 
 /** Bytes of one channel block's volume with its halo. */
-export const blockBytes = ([, , depth, height, width]: Shape): number =>
-  (depth! + 2) * (height! + 2) * (width! + 2) * VOXEL_BYTES;
+export const blockBytes = ([, , depth, height, width]: Shape): number => (depth + 2) * (height + 2) * (width + 2) * VOXEL_BYTES;
 
 /** Bytes from one sample to the next in memory of the tensor's own. */
 export function batchStrideOf({ shape, blocked }: TensorForm): number {
-  if (blocked) return blockCount(shape[1]!) * blockBytes(shape);
+  if (blocked) return blockCount(shape[1]) * blockBytes(shape);
   return 4 * (shape.length < 2 ? elementCount(shape) : elementCount(shape.slice(1)));
 }
 
 /** Bytes of a tensor of that form. */
-export const tensorBytes = (form: TensorForm): number => (form.shape.length < 2 ? 1 : form.shape[0]!) * batchStrideOf(form);
+export const tensorBytes = (form: TensorForm): number => (form.shape.length < 2 ? 1 : form.shape[0]) * batchStrideOf(form);
 
 /** A result in blocks wherever it can be. */
 export const blockedByChannels = (_inputs: readonly TensorForm[], shape: Shape): boolean =>
-  shape.length === 5 && shape[1]! >= BLOCK;
+  shape.length === 5 && shape[1] >= BLOCK;
 /** A result in blocks if any input is: for operations that treat every element alike. */
 export const anyBlocked = (inputs: readonly TensorForm[]): boolean => inputs.some(({ blocked }) => blocked);
 export const alwaysPlain = (): boolean => false;
@@ -146,12 +145,12 @@ export function inOnePiece(tensor: CpuTensor, emitter: Emitter): CpuTensor {
 
 /** Three tables of the rows' addresses in every channel: see channelRows in common.as.ts. */
 export function needRowTables({ shape: [, channels] }: TensorForm, emitter: Emitter): void {
-  emitter.threadScratch(3 * 4 * channels!);
+  emitter.threadScratch(3 * 4 * channels);
 }
 
 /** How many chunks a tensor has: see flat.as.ts. */
 export const chunkCount = (form: TensorForm): number =>
-  (form.shape.length < 2 ? 1 : form.shape[0]!) * Math.ceil(batchStrideOf(form) / (4 * CHUNK_FLOATS));
+  (form.shape.length < 2 ? 1 : form.shape[0]) * Math.ceil(batchStrideOf(form) / (4 * CHUNK_FLOATS));
 
 /** Emits a sum: what `emitPartial` emits fills one double for each of `count` units, which are then added in order, divided by `divisor` and stored. */
 export function emitSum(

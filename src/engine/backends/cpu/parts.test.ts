@@ -20,7 +20,7 @@ const CHANNELS = 8;
 function joined(each: OperationCase): OperationCase[] {
   const { shape } = caseGraph({ ...each, wanted: [] }).outputs.get('out')!;
   if (shape.length !== 5) return [];
-  const beside: Shape = [shape[0]!, CHANNELS, ...shape.slice(2)];
+  const beside: Shape = [shape[0], CHANNELS, ...shape.slice(2)];
   const random = randomStream(1, 'beside', each.title);
   const values = Float32Array.from({ length: elementCount(beside) }, () => random.normal());
   return [
@@ -31,7 +31,7 @@ function joined(each: OperationCase): OperationCase[] {
       build: (graph, nodes) => {
         const out = each.build(graph, nodes);
         const [before, after] = [0.5, 0.25].map((slope) => leakyRelu(graph, nodes.beside, slope));
-        return shape[1]! % CHANNELS === 0 ? concat(graph, 1, before!, out, after!) : concat(graph, 1, before!, out);
+        return shape[1] % CHANNELS === 0 ? concat(graph, 1, before, out, after) : concat(graph, 1, before, out);
       },
     },
   ];

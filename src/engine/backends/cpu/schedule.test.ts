@@ -55,7 +55,7 @@ describe('wavesOf', () => {
       const calls: Access[] = Array.from({ length: 60 }, () => ({ reads: regions(random), writes: regions(random) }));
       const waves = wavesOf(calls);
       calls.forEach((call, i) => {
-        const before = waves.slice(0, i).filter((_, j) => conflict(calls[j]!, call));
+        const before = waves.slice(0, i).filter((_, j) => conflict(calls[j], call));
         expect(waves[i]).toBe(Math.max(-1, ...before) + 1);
       });
     }
@@ -91,7 +91,7 @@ describe('a compiled program', () => {
   it('has no two calls in a wave that must not run together', () => {
     for (const [name, { calls }] of compileProgram(program, 3).graphs) {
       expect(clashes(calls), name).toEqual([]);
-      expect(calls.every(({ wave }, i) => i === 0 || wave === calls[i - 1]!.wave || wave === calls[i - 1]!.wave + 1)).toBe(true);
+      expect(calls.every(({ wave }, i) => i === 0 || wave === calls[i - 1].wave || wave === calls[i - 1].wave + 1)).toBe(true);
     }
   });
 
@@ -156,7 +156,7 @@ describe('threads', () => {
     for (let round = 0; round < 400; round++) {
       const [graph, steps] = round % 3 === 0 ? ['long', 9] : ['short', 1];
       const { y } = await session.run(graph as string, { x });
-      expect(y!.every((value, i) => value === x[i]! * 1.5 ** (steps as number))).toBe(true);
+      expect(y.every((value, i) => value === x[i] * 1.5 ** (steps as number))).toBe(true);
     }
     await session.close();
   });

@@ -34,8 +34,8 @@ class Touched {
   /** The last wave that a call must come after which reads the region, or writes it. */
   lastBefore({ from, to }: Region, writes: boolean): number {
     let last = -1;
-    for (let i = this.holding(from); i < this.stretches.length && this.stretches[i]!.from < to; i++) {
-      const { written, read } = this.stretches[i]!;
+    for (let i = this.holding(from); i < this.stretches.length && this.stretches[i].from < to; i++) {
+      const { written, read } = this.stretches[i];
       last = Math.max(last, written, writes ? read : -1);
     }
     return last;
@@ -43,7 +43,7 @@ class Touched {
 
   read(region: Region, wave: number): void {
     const [first, end] = this.cut(region);
-    for (let i = first; i < end; i++) this.stretches[i]!.read = Math.max(this.stretches[i]!.read, wave);
+    for (let i = first; i < end; i++) this.stretches[i].read = Math.max(this.stretches[i].read, wave);
   }
 
   write(region: Region, wave: number): void {
@@ -56,7 +56,7 @@ class Touched {
     let [low, high] = [0, this.stretches.length];
     while (high - low > 1) {
       const middle = (low + high) >> 1;
-      if (this.stretches[middle]!.from <= address) low = middle;
+      if (this.stretches[middle].from <= address) low = middle;
       else high = middle;
     }
     return low;
@@ -66,8 +66,8 @@ class Touched {
   private cut({ from, to }: Region): [number, number] {
     const indexFrom = (address: number): number => {
       const at = this.holding(address);
-      if (this.stretches[at]!.from === address) return at;
-      this.stretches.splice(at + 1, 0, { ...this.stretches[at]!, from: address });
+      if (this.stretches[at].from === address) return at;
+      this.stretches.splice(at + 1, 0, { ...this.stretches[at], from: address });
       return at + 1;
     };
     const first = indexFrom(from);

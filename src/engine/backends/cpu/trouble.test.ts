@@ -54,7 +54,7 @@ describe('a thread of the CPU backend', () => {
     const started: KernelThread[] = [];
     const session = await cpuBackend(hostWith({ started }), 3).open(program());
     await expect(run(session)).resolves.toBeDefined();
-    await started[1]!.stop();
+    await started[1].stop();
     await expect(run(session)).rejects.toThrow(/cannot go on: thread 3 ended \(exited with code 1\)/);
     await session.close();
   });
@@ -111,7 +111,7 @@ describe.each([
     const results = given.map((x) => session.run('main', { x }));
     const closing = session.close();
     for (const [i, result] of (await Promise.all(results)).entries())
-      expect(result.y![0]).toBeCloseTo(Math.exp(i + 1) / (Math.exp(i + 1) + 1), 5);
+      expect(result.y[0]).toBeCloseTo(Math.exp(i + 1) / (Math.exp(i + 1) + 1), 5);
     await closing;
   });
 });

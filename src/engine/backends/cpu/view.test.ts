@@ -23,8 +23,8 @@ it('a view shows what running gives, in blocks of channels or dense', async () =
       for (let z = 0; z < depth; z++)
         for (let y = 0; y < height; y++)
           for (let w = 0; w < width; w++)
-            seen.push(data[start + Math.floor(c / together) * block + z * plane + y * row + w * together + (c % together)]!);
-    expect(seen).toEqual([...twice!]);
+            seen.push(data[start + Math.floor(c / together) * block + z * plane + y * row + w * together + (c % together)]);
+    expect(seen).toEqual([...twice]);
   }
   await expect(session.view!('0', { x: new Float32Array(180) }, 'thrice')).rejects.toThrow(/no output 'thrice'/);
   await session.close();

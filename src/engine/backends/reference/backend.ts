@@ -26,12 +26,12 @@ function runGraph(
   const values = new Map<Node, Float64Array>();
   const tensorOf = (node: Node): Float64Array => values.get(node)!;
   for (const node of graph.nodes) {
-    if (isOp(node, inputOp)) values.set(node, Float64Array.from(given[node.attributes.name]!));
+    if (isOp(node, inputOp)) values.set(node, Float64Array.from(given[node.attributes.name]));
     else if (isOp(node, stateOp)) values.set(node, states.get(node.attributes.name)!);
     else if (isOp(node, constantOp)) values.set(node, Float64Array.from(node.attributes.values));
     else if (isOp(node, viewOp)) {
       const { offset } = node.attributes;
-      values.set(node, tensorOf(node.inputs[0]!).subarray(offset, offset + elementCount(node.shape)));
+      values.set(node, tensorOf(node.inputs[0]).subarray(offset, offset + elementCount(node.shape)));
     } else {
       const { op, attributes, shape } = node;
       const kernel = (REFERENCE_KERNELS as Readonly<Record<string, ReferenceKernel<unknown>>>)[op.name];

@@ -56,7 +56,7 @@ const pageBytesOf = ({ limits }: GPUDevice): number =>
   Math.floor(Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize) / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;
 
 /** What a driver says, without the traces of its own code that follow. */
-const firstLine = (message: string): string => message.split('\n')[0]!.trim();
+const firstLine = (message: string): string => message.split('\n')[0].trim();
 
 interface Watch {
   /** @throws RunError if something went wrong since the watch began */
@@ -113,7 +113,7 @@ function* submissions(commands: readonly Command[]): Generator<readonly Command[
 function bindings(dispatch: Dispatch, rangeOf: (tensor: WebGpuTensor) => Range) {
   const names = Object.keys(dispatch.tensors);
   const ranges = names.map((name) => {
-    const { buffer, from, to } = rangeOf(dispatch.tensors[name]!);
+    const { buffer, from, to } = rangeOf(dispatch.tensors[name]);
     return { name, buffer, from: Math.floor(from / BINDING_ALIGNMENT) * BINDING_ALIGNMENT, at: from, to };
   });
   const merged: { buffer: GPUBuffer; from: number; to: number }[] = [];
@@ -129,10 +129,10 @@ function bindings(dispatch: Dispatch, rangeOf: (tensor: WebGpuTensor) => Range) 
   const places = new Map(
     ranges.map((range) => {
       const index = indexOf(range);
-      return [range.name, { binding: order.indexOf(index), offset: (range.at - merged[index]!.from) / 4 }] as const;
+      return [range.name, { binding: order.indexOf(index), offset: (range.at - merged[index].from) / 4 }] as const;
     }),
   );
-  return { regions: order.map((index) => merged[index]!), places };
+  return { regions: order.map((index) => merged[index]), places };
 }
 
 /** The pipelines of a device by their text, for all sessions: a driver takes longer to compile one than to run it. */
@@ -261,7 +261,7 @@ class WebGpuSession implements Session {
     let at = 0;
     const all = new Map<string, Command[]>([...compiled.graphs.keys()].map((name) => [name, []]));
     for (const [k, { graph, dispatch, regions, words }] of drafts.entries()) {
-      const pipeline = await pipelines[k]!;
+      const pipeline = await pipelines[k];
       device.queue.writeBuffer(this.uniforms, at, words.buffer as ArrayBuffer, 0, words.byteLength);
       const bindGroup = device.createBindGroup({
         layout: cache.layout(regions.length),
@@ -273,7 +273,7 @@ class WebGpuSession implements Session {
           })),
         ],
       });
-      at += uniformBytes[k]!;
+      at += uniformBytes[k];
       all.get(graph)!.push({ pipeline, bindGroup, workgroups: dispatch.workgroups, cost: costOf(dispatch) });
     }
     for (const [name, commands] of all) this.commands.set(name, commands);
@@ -287,7 +287,7 @@ class WebGpuSession implements Session {
     if (place.kind === 'constant') return range(this.constants!, 4 * place.offset);
     const { offset } = (place.kind === 'node' ? plan.tensors : plan.scratch).get(place.id)!;
     const page = Math.floor(offset / this.pageBytes);
-    return range(this.pages[page]!, offset - page * this.pageBytes + elementBytes(tensor) * place.offset);
+    return range(this.pages[page], offset - page * this.pageBytes + elementBytes(tensor) * place.offset);
   }
 
   private write(buffer: GPUBuffer, at: number, values: Float32Array): void {
@@ -318,7 +318,7 @@ class WebGpuSession implements Session {
     try {
       const encoder = this.device.createCommandEncoder();
       ranges.forEach(({ buffer, from, to }, i) => {
-        encoder.copyBufferToBuffer(buffer, from, staging, offsets[i]!, to - from);
+        encoder.copyBufferToBuffer(buffer, from, staging, offsets[i], to - from);
       });
       this.device.queue.submit([encoder.finish()]);
       await staging.mapAsync(MAP_READ).catch(async (error: Error) => {
@@ -329,7 +329,7 @@ class WebGpuSession implements Session {
       });
       this.faults.check();
       const mapped = staging.getMappedRange();
-      return ranges.map(({ from, to }, i) => new Float32Array(mapped.slice(offsets[i]!, offsets[i]! + to - from)));
+      return ranges.map(({ from, to }, i) => new Float32Array(mapped.slice(offsets[i], offsets[i] + to - from)));
     } finally {
       staging.destroy();
     }
@@ -341,7 +341,7 @@ class WebGpuSession implements Session {
     const compiled = this.compiled.graphs.get(name)!;
     for (const [input, node] of graph.inputs) {
       const { buffer, from } = this.rangeOf(compiled, compiled.tensorOf(node));
-      this.write(buffer, from, inputs[input]!);
+      this.write(buffer, from, inputs[input]);
     }
     return compiled;
   }
@@ -364,7 +364,7 @@ class WebGpuSession implements Session {
       }),
     );
     this.faults.check();
-    return Object.fromEntries(wanted.map((output, i) => [output, values[i]!]));
+    return Object.fromEntries(wanted.map((output, i) => [output, values[i]]));
   }
 
   /** Times of each dispatch by the device's own clock; by waiting for each where it has none. */
@@ -378,7 +378,7 @@ class WebGpuSession implements Session {
       let seconds = ticks?.[i];
       if (seconds === undefined) {
         const start = performance.now();
-        this.encode([commands[i]!]);
+        this.encode([commands[i]]);
         await this.device.queue.onSubmittedWorkDone();
         seconds = (performance.now() - start) / 1000;
       }
@@ -408,9 +408,9 @@ class WebGpuSession implements Session {
         encoder.resolveQuerySet(querySet, 0, 2 * part.length, resolved, 0);
         this.device.queue.submit([encoder.finish()]);
         const [words] = await this.read([{ buffer: resolved, from: 0, to: 16 * part.length }]);
-        const nanoseconds = new BigUint64Array(words!.buffer as ArrayBuffer);
+        const nanoseconds = new BigUint64Array(words.buffer as ArrayBuffer);
         part.forEach((_, i) => {
-          seconds.push(Number(nanoseconds[2 * i + 1]! - nanoseconds[2 * i]!) / 1e9);
+          seconds.push(Number(nanoseconds[2 * i + 1] - nanoseconds[2 * i]) / 1e9);
         });
       }
     } finally {

@@ -71,7 +71,7 @@ function compileGraph(graph: Graph, { pageBytes, half }: CompileOptions, constan
     if (isOp(node, stateOp)) at({ kind: 'state', name: node.attributes.name, offset: 0 });
     else if (isOp(node, constantOp)) at({ kind: 'constant', offset: constants.place(node.attributes.values) });
     else if (isOp(node, viewOp)) {
-      const { place } = tensors.get(node.inputs[0]!)!;
+      const { place } = tensors.get(node.inputs[0])!;
       at({ ...place, offset: place.offset + node.attributes.offset });
     } else {
       const part = parts.get(node);

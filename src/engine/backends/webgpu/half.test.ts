@@ -55,7 +55,7 @@ function programOf(build: Build) {
   const wanted = [...graph.inputs].filter(([name]) => !['target', 'displacement'].includes(name));
   const gradients = differentiate(graph, scale(graph, loss, 1000), [features, ...wanted.slice(1).map(([, node]) => node)]);
   gradients.forEach((gradient, i) => {
-    graph.output(`d ${i === 0 ? 'features' : wanted[i]![0]}`, scale(graph, gradient, 1));
+    graph.output(`d ${i === 0 ? 'features' : wanted[i][0]}`, scale(graph, gradient, 1));
   });
   return { states: new Map(), graphs: new Map([['main', graph]]) };
 }
@@ -67,13 +67,13 @@ const random = (name: string, shape: Shape): Float32Array => {
 
 describe('half precision', () => {
   it('is for features and their gradients, and takes half the memory', () => {
-    const compiled = (half: boolean) => compileProgram(programOf(OPERATIONS['conv3d, Winograd']!), { pageBytes: 2 ** 30, half });
+    const compiled = (half: boolean) => compileProgram(programOf(OPERATIONS['conv3d, Winograd']), { pageBytes: 2 ** 30, half });
     const of = (half: boolean, name: string): number[] => {
       const { plan, graph } = compiled(half).graphs.get('main')!;
       return graph.nodes.filter(({ op }) => op.name === name).map(({ id }) => plan.tensors.get(id)!.sizeBytes);
     };
-    expect(of(true, 'conv3d')[0]! / of(false, 'conv3d')[0]!).toBeCloseTo(0.5, 1);
-    expect(of(true, 'conv3dInputGradient')[0]! / of(false, 'conv3dInputGradient')[0]!).toBeCloseTo(0.5, 1);
+    expect(of(true, 'conv3d')[0] / of(false, 'conv3d')[0]).toBeCloseTo(0.5, 1);
+    expect(of(true, 'conv3dInputGradient')[0] / of(false, 'conv3dInputGradient')[0]).toBeCloseTo(0.5, 1);
     expect(of(true, 'conv3dWeightGradient')).toEqual(of(false, 'conv3dWeightGradient'));
     expect(of(true, 'input')).toEqual(of(false, 'input'));
   });
@@ -93,7 +93,7 @@ describe.skipIf(noWebGpu !== undefined)(`half precision computed${noWebGpu === u
       }
       const [got, want] = outputs as [Record<string, Float32Array>, Record<string, Float32Array>];
       const faults = [...graph.outputs].map(([output, { shape }]) => {
-        const fault = difference(got[output]!, want[output]!, shape, TOLERANCE);
+        const fault = difference(got[output], want[output], shape, TOLERANCE);
         return fault && `${output}: ${fault}`;
       });
       expect(faults.filter((fault) => fault !== undefined)).toEqual([]);
@@ -110,10 +110,10 @@ describe.skipIf(noWebGpu !== undefined)(`half precision computed${noWebGpu === u
       graphs: new Map([['main', graph]]),
     });
     const values = [40000, -40000, 32752, -32752, Number.NaN, 1, 2 ** -15, 0];
-    const { out } = await session.run('main', { x: Float32Array.from({ length: 16 }, (_, i) => values[i % 8]!) });
+    const { out } = await session.run('main', { x: Float32Array.from({ length: 16 }, (_, i) => values[i % 8]) });
     await session.close();
-    expect([...out!.slice(0, 4)]).toEqual([Infinity, -Infinity, 65504, -65504]);
-    expect(Number.isFinite(out![4])).toBe(false);
-    expect([...out!.slice(5, 8)]).toEqual([2, 2 ** -14, 0]);
+    expect([...out.slice(0, 4)]).toEqual([Infinity, -Infinity, 65504, -65504]);
+    expect(Number.isFinite(out[4])).toBe(false);
+    expect([...out.slice(5, 8)]).toEqual([2, 2 ** -14, 0]);
   });
 });

@@ -41,8 +41,8 @@ export function halfPrecisionNodes(graph: Graph): ReadonlySet<Node> {
         HALVED.has(node.op.name) &&
         !single.has(node) &&
         node.shape.length === 5 &&
-        node.shape[1]! >= FEATURE_CHANNELS &&
-        node.shape[4]! % 2 === 0,
+        node.shape[1] >= FEATURE_CHANNELS &&
+        node.shape[4] % 2 === 0,
     ),
   );
 }

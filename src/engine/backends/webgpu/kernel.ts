@@ -294,7 +294,7 @@ export function moduleOf(
   ];
   const types = new Map<number, string>();
   for (const name of names) {
-    const type = vectors.includes(name) ? 'vec4f' : tensors[name]!.half ? 'u32' : 'f32';
+    const type = vectors.includes(name) ? 'vec4f' : tensors[name].half ? 'u32' : 'f32';
     const before = types.get(bindingOf(name));
     if (before !== undefined && before !== type) throw new Error(`${name}: memory shared by ${before} and ${type}`);
     types.set(bindingOf(name), type);
@@ -305,8 +305,8 @@ ${[...types]
   .sort(([a], [b]) => a - b)
   .map(([binding, type]) => `@group(0) @binding(${binding + 1}) var<storage, read_write> memory${binding}: array<${type}>;`)
   .join('\n')}
-${names.some((name) => tensors[name]!.half) ? PACK : ''}${names
-  .map((name) => accessors(name, `memory${bindingOf(name)}`, tensors[name]!, vectors.includes(name)))
+${names.some((name) => tensors[name].half) ? PACK : ''}${names
+  .map((name) => accessors(name, `memory${bindingOf(name)}`, tensors[name], vectors.includes(name)))
   .join('\n')}
 ${code}`;
 }

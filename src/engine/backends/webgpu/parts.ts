@@ -18,7 +18,7 @@ export interface Part {
 /** The piece of `length` along an axis of (N, C, ...), from `start` on. */
 function partOf(whole: Node, { axis, start, length }: SliceAttributes): Part {
   const inner = elementCount(whole.shape.slice(axis + 1));
-  const pieces = { run: length * inner, stride: whole.shape[axis]! * inner };
+  const pieces = { run: length * inner, stride: whole.shape[axis] * inner };
   const offset = start * inner;
   // one piece: all along the first axis, or a single sample
   return elementCount(whole.shape.slice(0, axis)) === 1 ? { whole, offset } : { whole, offset, pieces };
@@ -42,7 +42,7 @@ export function partsOf(graph: Graph, isHalf: (node: Node) => boolean): Readonly
   };
   for (const node of graph.nodes) {
     if (isOp(node, sliceOp)) {
-      const whole = node.inputs[0]!;
+      const whole = node.inputs[0];
       const keptUntil = Math.max(lastUse.get(whole)!, node.id + NEAR);
       if (
         ownsMemory(whole) &&
@@ -59,8 +59,8 @@ export function partsOf(graph: Graph, isHalf: (node: Node) => boolean): Readonly
       node.inputs.forEach((each, i) => {
         const alone = node.inputs.indexOf(each) === i && !outputs.has(each) && !parts.has(each) && !isOp(each, inputOp);
         if (ownsMemory(each) && alone && !wholes.has(each) && each.id >= node.id - NEAR && isHalf(each) === isHalf(node))
-          put(each, partOf(node, { axis, start, length: each.shape[axis]! }));
-        start += each.shape[axis]!;
+          put(each, partOf(node, { axis, start, length: each.shape[axis] }));
+        start += each.shape[axis];
       });
     }
   }

@@ -11,7 +11,7 @@ export const accumulateOp: Operation<{ readonly scale: number }> = {
   name: 'accumulate',
   writes: 1,
   shape: ([target, values]) => {
-    checkShape(sameShape(target!, values!), 'accumulate', () => `target ${formatShape(target!)}, values ${formatShape(values!)}`);
+    checkShape(sameShape(target, values), 'accumulate', () => `target ${formatShape(target)}, values ${formatShape(values)}`);
     return [];
   },
 };
@@ -31,10 +31,10 @@ export const adamOp: Operation<AdamAttributes> = {
   writes: 4,
   shape: ([parameters, first, second, gradients, step]) => {
     checkShape(
-      [first!, second!, gradients!].every((each) => sameShape(each, parameters!)) && sameShape(step!, [2]),
+      [first, second, gradients].every((each) => sameShape(each, parameters)) && sameShape(step, [2]),
       'adam',
       () =>
-        `four states of one shape and step [2], got ${[parameters!, first!, second!, gradients!, step!].map(formatShape).join(', ')}`,
+        `four states of one shape and step [2], got ${[parameters, first, second, gradients, step].map(formatShape).join(', ')}`,
     );
     return [];
   },

@@ -3,9 +3,9 @@ import { flat, type WebGpuKernel } from '../../backends/webgpu/kernel.ts';
 import type { AdamAttributes } from './adam.ts';
 
 export const accumulate: WebGpuKernel<{ readonly scale: number }> = ({ inputs: [target, values], attributes }, emitter) =>
-  flat(emitter, target!.elements, {
+  flat(emitter, target.elements, {
     name: 'accumulate',
-    tensors: { target_: target!, values: values! },
+    tensors: { target_: target, values: values },
     floats: { scale: attributes.scale },
     code: 'set_target_(i, target_(i) + u.scale * values(i));',
   });
@@ -14,7 +14,7 @@ export const adam: WebGpuKernel<AdamAttributes> = ({ inputs, attributes: { beta1
   const [parameters, first, second, gradients, step] = inputs as [(typeof inputs)[0], ...(typeof inputs)[0][]];
   flat(emitter, parameters.elements, {
     name: 'adam',
-    tensors: { parameters, first: first!, second: second!, gradients: gradients!, rates: step! },
+    tensors: { parameters, first: first, second: second, gradients: gradients, rates: step },
     // 1 - beta is rounded from double: in single precision it would lose digits
     floats: { beta1, beta2, rest1: 1 - beta1, rest2: 1 - beta2, eps },
     code: `

@@ -15,15 +15,14 @@ import { checkShape, formatShape, type Graph, type Node, type Operation, sameSha
 export const affineMatrixOp: Operation<undefined> = {
   name: 'affineMatrix',
   shape: ([rotation, scale, translation, shear]) => {
-    const batch = rotation![0]!;
+    const batch = rotation[0];
     checkShape(
-      sameShape(rotation!, [batch, 3]) &&
-        sameShape(scale!, [batch, 3]) &&
-        sameShape(translation!, [batch, 3]) &&
-        sameShape(shear!, [batch, 6]),
+      sameShape(rotation, [batch, 3]) &&
+        sameShape(scale, [batch, 3]) &&
+        sameShape(translation, [batch, 3]) &&
+        sameShape(shear, [batch, 6]),
       'affineMatrix',
-      () =>
-        `expects [N, 3], [N, 3], [N, 3], [N, 6], got ${[rotation!, scale!, translation!, shear!].map(formatShape).join(', ')}`,
+      () => `expects [N, 3], [N, 3], [N, 3], [N, 6], got ${[rotation, scale, translation, shear].map(formatShape).join(', ')}`,
     );
     return [batch, 3, 4];
   },
@@ -36,19 +35,19 @@ export const affineMatrixOp: Operation<undefined> = {
 /** inputs: rotation, scale, translation, shear, d matrix (N, 3, 4). Result: the gradient of input `of`. */
 export const affineMatrixGradientOp: Operation<{ readonly of: 0 | 1 | 2 | 3 }> = {
   name: 'affineMatrixGradient',
-  shape: (inputs, { of }) => inputs[of]!,
+  shape: (inputs, { of }) => inputs[of],
 };
 
 type Size = { readonly size: readonly [number, number, number] };
 
 function displacementShape(op: string): Operation<Size>['shape'] {
   return ([matrix, flow], { size }) => {
-    const batch = matrix![0]!;
-    checkShape(sameShape(matrix!, [batch, 3, 4]), op, () => `matrix expects [N, 3, 4], got ${formatShape(matrix!)}`);
+    const batch = matrix[0];
+    checkShape(sameShape(matrix, [batch, 3, 4]), op, () => `matrix expects [N, 3, 4], got ${formatShape(matrix)}`);
     checkShape(
       !flow || sameShape(flow, [batch, 3, ...size]),
       op,
-      () => `flow expects ${formatShape([batch, 3, ...size])}, got ${formatShape(flow!)}`,
+      () => `flow expects ${formatShape([batch, 3, ...size])}, got ${formatShape(flow)}`,
     );
     return [batch, 3, ...size];
   };
@@ -60,20 +59,20 @@ export const affineDisplacementOp: Operation<Size> = {
   shape: displacementShape('affineDisplacement'),
   gradient: (graph, { inputs: [matrix, flow], attributes }, dOut, needs) => [
     needs[0] ? graph.apply(affineDisplacementMatrixGradientOp, flow ? [dOut, flow] : [dOut], attributes) : undefined,
-    flow && needs[1] ? graph.apply(affineDisplacementFlowGradientOp, [matrix!, dOut], attributes) : undefined,
+    flow && needs[1] ? graph.apply(affineDisplacementFlowGradientOp, [matrix, dOut], attributes) : undefined,
   ],
 };
 
 /** inputs: d psi (N, 3, D, H, W), flow or none. Result d matrix (N, 3, 4). */
 export const affineDisplacementMatrixGradientOp: Operation<Size> = {
   name: 'affineDisplacementMatrixGradient',
-  shape: ([dOut]) => [dOut![0]!, 3, 4],
+  shape: ([dOut]) => [dOut[0], 3, 4],
 };
 
 /** inputs: matrix (N, 3, 4), d psi (N, 3, D, H, W). Result d flow = A^T d psi. */
 export const affineDisplacementFlowGradientOp: Operation<Size> = {
   name: 'affineDisplacementFlowGradient',
-  shape: ([, dOut]) => dOut!,
+  shape: ([, dOut]) => dOut,
 };
 
 export const affineMatrix = (graph: Graph, rotation: Node, scale: Node, translation: Node, shear: Node): Node =>

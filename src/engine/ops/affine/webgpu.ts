@@ -46,9 +46,9 @@ const NONE = 9u;`;
 
 export const affineMatrix: WebGpuKernel<undefined> = ({ inputs, out }, emitter) => {
   const [rotation, scale, translation, shear] = inputs as WebGpuTensor[];
-  flat(emitter, out.shape[0]!, {
+  flat(emitter, out.shape[0], {
     name: 'affineMatrix',
-    tensors: { rotation: rotation!, scale: scale!, translation: translation!, shear: shear!, out },
+    tensors: { rotation: rotation, scale: scale, translation: translation, shear: shear, out },
     helpers: MATRICES,
     code: `
   let a = rotationOf(i, NONE) * scaleOf(i) * shearOf(i);
@@ -80,9 +80,9 @@ export const affineMatrixGradient: WebGpuKernel<{ readonly of: 0 | 1 | 2 | 3 }> 
   emitter,
 ) => {
   const [rotation, scale, translation, shear, dMatrix] = inputs as WebGpuTensor[];
-  flat(emitter, out.shape[0]!, {
+  flat(emitter, out.shape[0], {
     name: 'affineMatrixGradient',
-    tensors: { rotation: rotation!, scale: scale!, translation: translation!, shear: shear!, d: dMatrix!, out },
+    tensors: { rotation: rotation, scale: scale, translation: translation, shear: shear, d: dMatrix, out },
     helpers: MATRICES,
     // the matrix is [A | A t], so dA gets a part from the last column
     code: `
@@ -110,7 +110,7 @@ const volumeNumbers = (field: WebGpuTensor) => {
 export const affineDisplacement: WebGpuKernel<Size> = ({ inputs: [matrix, flow], out }, emitter) =>
   flat(emitter, out.elements / 3, {
     name: 'affineDisplacement',
-    tensors: { matrix_: matrix!, ...(flow ? { flow } : {}), out },
+    tensors: { matrix_: matrix, ...(flow ? { flow } : {}), out },
     uints: volumeNumbers(out),
     code: `let n = i / u.voxels; let at = i % u.voxels;${CENTRED}
   let moved = centred${flow ? ` + ${vector('flow')}` : ''};
@@ -124,11 +124,11 @@ export const affineDisplacement: WebGpuKernel<Size> = ({ inputs: [matrix, flow],
 export const affineDisplacementMatrixGradient: WebGpuKernel<Size> = ({ inputs: [dOut, flow], out }, emitter) =>
   sumRows(emitter, {
     name: 'affineDisplacementMatrixGradient',
-    tensors: { dOut: dOut!, ...(flow ? { flow } : {}), out },
+    tensors: { dOut: dOut, ...(flow ? { flow } : {}), out },
     // one row of sums for each row of each sample's matrix
     rows: out.elements / 4,
-    length: dOut!.elements / 3 / (out.elements / 12),
-    uints: volumeNumbers(dOut!),
+    length: dOut.elements / 3 / (out.elements / 12),
+    uints: volumeNumbers(dOut),
     term: `let n = row / 3u; let at = j;${CENTRED}
   let moved = centred${flow ? ` + ${vector('flow')}` : ''};
   value = dOut((3u * n + 2u - row % 3u) * u.voxels + at) * vec4f(moved, 1.0);`,
@@ -138,7 +138,7 @@ export const affineDisplacementMatrixGradient: WebGpuKernel<Size> = ({ inputs: [
 export const affineDisplacementFlowGradient: WebGpuKernel<Size> = ({ inputs: [matrix, dOut], out }, emitter) =>
   flat(emitter, out.elements / 3, {
     name: 'affineDisplacementFlowGradient',
-    tensors: { matrix_: matrix!, dOut: dOut!, out },
+    tensors: { matrix_: matrix, dOut: dOut, out },
     uints: volumeNumbers(out),
     code: `
   let n = i / u.voxels;

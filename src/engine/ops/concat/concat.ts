@@ -7,19 +7,19 @@ export const concatOp: Operation<{ readonly axis: 0 | 1 }> = {
   name: 'concat',
   recompute: true,
   shape: (inputs, { axis }) => {
-    const first = inputs[0]!;
+    const first = inputs[0];
     const rest = (shape: readonly number[]) => shape.filter((_, i) => i !== axis);
     checkShape(
       inputs.every((each) => sameShape(rest(each), rest(first))),
       'concat',
       () => `inputs must agree but for axis ${axis}, got ${inputs.map(formatShape).join(', ')}`,
     );
-    return first.map((size, i) => (i === axis ? inputs.reduce((sum, each) => sum + each[axis]!, 0) : size));
+    return first.map((size, i) => (i === axis ? inputs.reduce((sum, each) => sum + each[axis], 0) : size));
   },
   gradient: (graph, { inputs, attributes: { axis } }, dOut, needs) => {
     let start = 0;
     return inputs.map((each, i) => {
-      const length = each.shape[axis]!;
+      const length = each.shape[axis];
       start += length;
       return needs[i] ? slice(graph, dOut, axis, start - length, length) : undefined;
     });
@@ -38,15 +38,15 @@ export const sliceOp: Operation<SliceAttributes> = {
   recompute: true,
   shape: ([x], { axis, start, length }) => {
     checkShape(
-      start >= 0 && length > 0 && start + length <= x![axis]!,
+      start >= 0 && length > 0 && start + length <= x[axis],
       'slice',
-      () => `${start} .. ${start + length} is not inside axis ${axis} of ${formatShape(x!)}`,
+      () => `${start} .. ${start + length} is not inside axis ${axis} of ${formatShape(x)}`,
     );
-    return x!.map((size, i) => (i === axis ? length : size));
+    return x.map((size, i) => (i === axis ? length : size));
   },
   gradient: (graph, { inputs: [x], attributes: { axis, start, length } }, dOut) => {
-    const before = x!.shape.map((_, i) => (i === axis ? start : 0));
-    const after = x!.shape.map((size, i) => (i === axis ? size - start - length : 0));
+    const before = x.shape.map((_, i) => (i === axis ? start : 0));
+    const after = x.shape.map((size, i) => (i === axis ? size - start - length : 0));
     return [pad(graph, dOut, before, after)];
   },
 };

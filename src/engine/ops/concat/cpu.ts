@@ -42,7 +42,7 @@ export const concat: CpuKernel<{ readonly axis: 0 | 1 }> = {
       let first = true;
       copies.forEach((each, i) => {
         if (!each) return;
-        (first ? emitter.emit : emitter.emitBeside)('copySamples', { from: each, to: out, offset: offsets[i]! });
+        (first ? emitter.emit : emitter.emitBeside)('copySamples', { from: each, to: out, offset: offsets[i] });
         first = false;
       });
       return;

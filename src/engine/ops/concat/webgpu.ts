@@ -23,10 +23,10 @@ export const slice: WebGpuKernel<SliceAttributes> = ({ inputs: [x], out, attribu
   const rows = elementCount(out.shape.slice(0, axis));
   flat(emitter, out.elements, {
     name: 'slice',
-    tensors: { x: x!, out },
+    tensors: { x: x, out },
     uints: {
       length: out.elements / rows,
-      whole: x!.elements / rows,
+      whole: x.elements / rows,
       start: start * elementCount(out.shape.slice(axis + 1)),
     },
     code: 'set_out(i, x((i / u.length) * u.whole + u.start + i % u.length));',

@@ -33,16 +33,16 @@ function checkConvolution(op: string, x: Shape, weight: Shape, xChannelAxis: 0 |
 export const conv3dOp: Operation<undefined> = {
   name: 'conv3d',
   shape: ([x, weight, bias]) => {
-    checkConvolution('conv3d', x!, weight!, 1);
-    const out = weight![0]!;
-    checkShape(!bias || sameShape(bias, [out]), 'conv3d', () => `bias expects [${out}], got ${formatShape(bias!)}`);
-    return [x![0]!, out, x![2]!, x![3]!, x![4]!];
+    checkConvolution('conv3d', x, weight, 1);
+    const out = weight[0];
+    checkShape(!bias || sameShape(bias, [out]), 'conv3d', () => `bias expects [${out}], got ${formatShape(bias)}`);
+    return [x[0], out, x[2], x[3], x[4]];
   },
   gradient: (graph, { inputs: [x, weight, bias] }, dOut, needs) => {
     // x is not needed any more once the weights' gradient is there: so that comes before dx takes as much memory
-    const dWeight = needs[1] ? graph.apply(conv3dWeightGradientOp, [x!, dOut], { kernel: weight!.shape[2]! }) : undefined;
+    const dWeight = needs[1] ? graph.apply(conv3dWeightGradientOp, [x, dOut], { kernel: weight.shape[2] }) : undefined;
     const dBias = bias && needs[2] ? channelSum(graph, dOut) : undefined;
-    return [needs[0] ? graph.apply(conv3dInputGradientOp, [dOut, weight!], undefined) : undefined, dWeight, dBias];
+    return [needs[0] ? graph.apply(conv3dInputGradientOp, [dOut, weight], undefined) : undefined, dWeight, dBias];
   },
 };
 
@@ -50,8 +50,8 @@ export const conv3dOp: Operation<undefined> = {
 export const conv3dInputGradientOp: Operation<undefined> = {
   name: 'conv3dInputGradient',
   shape: ([dOut, weight]) => {
-    checkConvolution('conv3dInputGradient', dOut!, weight!, 0);
-    return [dOut![0]!, weight![1]!, dOut![2]!, dOut![3]!, dOut![4]!];
+    checkConvolution('conv3dInputGradient', dOut, weight, 0);
+    return [dOut[0], weight[1], dOut[2], dOut[3], dOut[4]];
   },
 };
 
@@ -60,11 +60,11 @@ export const conv3dWeightGradientOp: Operation<{ readonly kernel: number }> = {
   name: 'conv3dWeightGradient',
   shape: ([x, dOut], { kernel }) => {
     checkShape(
-      x!.length === 5 && dOut!.length === 5 && x![0] === dOut![0] && sameShape(x!.slice(2), dOut!.slice(2)),
+      x.length === 5 && dOut.length === 5 && x[0] === dOut[0] && sameShape(x.slice(2), dOut.slice(2)),
       'conv3dWeightGradient',
-      () => `input and output gradient must agree in batch and size, got ${formatShape(x!)} and ${formatShape(dOut!)}`,
+      () => `input and output gradient must agree in batch and size, got ${formatShape(x)} and ${formatShape(dOut)}`,
     );
-    return [dOut![1]!, x![1]!, kernel, kernel, kernel];
+    return [dOut[1], x[1], kernel, kernel, kernel];
   },
 };
 

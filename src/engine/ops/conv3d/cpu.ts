@@ -29,7 +29,7 @@ const usesWinograd = (kernel: number, shape: Shape): boolean => kernel === 3 && 
 /** Maximum number of small channels, which have kernels of their own (small-channels.as.ts), if rows are long enough for them. */
 const FEW = 3;
 const hasSmallChannels = (kernel: number, channels: number, { shape }: CpuTensor): boolean =>
-  kernel === 3 && channels <= FEW && shape[4]! >= 4;
+  kernel === 3 && channels <= FEW && shape[4] >= 4;
 
 /** The few channels, plain, with a margin of one zero voxel, in scratch. */
 function padded(x: CpuTensor, emitter: Emitter): Place {
@@ -55,7 +55,7 @@ function smallInput(
   emitter: Emitter,
   adjoint: 0 | 1,
 ): void {
-  const [few, many] = [x.shape[1]!, out.shape[1]!];
+  const [few, many] = [x.shape[1], out.shape[1]];
   const packed = emitter.scratch(blockCount(many) * few * 27 * BLOCK * 4);
   const [channelsO, channelsI] = weight.shape as [number, number];
   emitter.emitWhole('packSmallInput', { weight: weight.data, packed, channelsO, channelsI, adjoint });
@@ -71,14 +71,14 @@ function smallInput(
 }
 
 function smallOutput(x: CpuTensor, weight: CpuTensor, bias: CpuTensor | undefined, out: CpuTensor, emitter: Emitter): void {
-  const packed = emitter.scratch(blockCount(x.shape[1]!) * 27 * FEW * BLOCK * 4);
-  emitter.emitWhole('packSmallOutput', { weight: weight.data, packed, few: weight.shape[0]!, many: weight.shape[1]! });
+  const packed = emitter.scratch(blockCount(x.shape[1]) * 27 * FEW * BLOCK * 4);
+  emitter.emitWhole('packSmallOutput', { weight: weight.data, packed, few: weight.shape[0], many: weight.shape[1] });
   emitter.emit('conv3dSmallOutput', { x: emitter.toBlocked(x), weights: packed, bias: bias?.data, y: out });
 }
 
 /** All places of a tensor's tiles, in scratch. */
 function transformedTiles(t: CpuTensor, { cut, tileBytes }: FewTiles, gradient: 0 | 1, emitter: Emitter): Place {
-  const tiles = emitter.scratch(tileBytes(blockCount(t.shape[1]!)));
+  const tiles = emitter.scratch(tileBytes(blockCount(t.shape[1])));
   emitter.emit('winogradTiles', { ...cut, t, tiles, gradient });
   return tiles;
 }
@@ -92,9 +92,9 @@ function byWinograd(
   adjoint: 0 | 1,
 ): void {
   const [channelsO, channelsI] = weight.shape as [number, number];
-  const [inBlocks, outBlocks] = [blockCount(x.shape[1]!), blockCount(out.shape[1]!)];
+  const [inBlocks, outBlocks] = [blockCount(x.shape[1]), blockCount(out.shape[1])];
   const weights = { weight: weight.data, channelsO, channelsI, adjoint };
-  const whole = wholeBias(bias, out.shape[1]!, emitter);
+  const whole = wholeBias(bias, out.shape[1], emitter);
   const y = out.blocked ? out : emitter.scratchTensor(out.shape, true);
   const few = fewTiles(x.shape, outBlocks, 'result');
   if (few) {
@@ -114,25 +114,25 @@ function byWinograd(
 }
 
 function convolve({ inputs: [x, given, bias], out }: CpuCall<undefined>, emitter: Emitter, adjoint: 0 | 1): void {
-  const weight = inOnePiece(emitter.toPlain(given!), emitter);
+  const weight = inOnePiece(emitter.toPlain(given), emitter);
   const [channelsO, channelsI, kernel] = weight.shape as [number, number, number];
-  if (hasSmallChannels(kernel, x!.shape[1]!, x!)) {
-    smallInput(x!, weight, bias, out, emitter, adjoint);
+  if (hasSmallChannels(kernel, x.shape[1], x)) {
+    smallInput(x, weight, bias, out, emitter, adjoint);
     return;
   }
-  if (hasSmallChannels(kernel, channelsO, x!) && !adjoint) {
-    smallOutput(x!, weight, bias, out, emitter);
+  if (hasSmallChannels(kernel, channelsO, x) && !adjoint) {
+    smallOutput(x, weight, bias, out, emitter);
     return;
   }
   if (usesWinograd(kernel, out.shape)) {
-    byWinograd(emitter.toBlocked(x!), weight, bias, out, emitter, adjoint);
+    byWinograd(emitter.toBlocked(x), weight, bias, out, emitter, adjoint);
     return;
   }
-  const packed = emitter.scratch(packedBytes(out.shape[1]!, x!.shape[1]!, kernel));
+  const packed = emitter.scratch(packedBytes(out.shape[1], x.shape[1], kernel));
   emitter.emit('packWeights', { weight: weight.data, packed, channelsO, channelsI, kernel, adjoint });
   // a result in plain layout is made row by row in a thread's scratch
-  if (!out.blocked) emitter.threadScratch(VOXEL_BYTES * out.shape[4]!);
-  emitter.emit('conv3d', { x: emitter.toBlocked(x!), packed, bias: bias?.data, y: out, kernel });
+  if (!out.blocked) emitter.threadScratch(VOXEL_BYTES * out.shape[4]);
+  emitter.emit('conv3d', { x: emitter.toBlocked(x), packed, bias: bias?.data, y: out, kernel });
 }
 
 export const conv3d: CpuKernel<undefined> = { blocked: blockedByChannels, lower: (call, emitter) => convolve(call, emitter, 0) };
@@ -146,18 +146,18 @@ export const conv3dWeightGradient: CpuKernel<{ readonly kernel: number }> = {
   lower: ({ inputs: [given, dOut], out, attributes: { kernel } }, emitter) => {
     const [channelsO, channelsI] = out.shape as [number, number];
     const result = { dWeight: out.data, channelsO, channelsI };
-    const fewIn = hasSmallChannels(kernel, channelsI, given!);
-    if (fewIn || hasSmallChannels(kernel, channelsO, given!)) {
+    const fewIn = hasSmallChannels(kernel, channelsI, given);
+    if (fewIn || hasSmallChannels(kernel, channelsO, given)) {
       // the few channels are read with taps; if they are the results', dW of a tap is that of the mirrored one
-      const [few, many] = fewIn ? [given!, emitter.toBlocked(dOut!)] : [dOut!, emitter.toBlocked(given!)];
-      const planes = many.shape[0]! * many.shape[2]!;
-      const sums = emitter.scratch(planes * blockCount(many.shape[1]!) * few.shape[1]! * 27 * BLOCK * 4);
-      emitter.emit('conv3dSmallWeights', { padded: padded(few, emitter), many, sums, few: few.shape[1]! });
+      const [few, many] = fewIn ? [given, emitter.toBlocked(dOut)] : [dOut, emitter.toBlocked(given)];
+      const planes = many.shape[0] * many.shape[2];
+      const sums = emitter.scratch(planes * blockCount(many.shape[1]) * few.shape[1] * 27 * BLOCK * 4);
+      emitter.emit('conv3dSmallWeights', { padded: padded(few, emitter), many, sums, few: few.shape[1] });
       emitter.emit('collectSmallWeights', { ...result, sums, adjoint: fewIn ? 0 : 1, planes });
       return;
     }
-    const dy = emitter.toBlocked(dOut!);
-    const x = emitter.toBlocked(given!);
+    const dy = emitter.toBlocked(dOut);
+    const x = emitter.toBlocked(given);
     if (usesWinograd(kernel, x.shape)) {
       const [inBlocks, outBlocks] = [blockCount(channelsI), blockCount(channelsO)];
       const few = fewTiles(x.shape, outBlocks, 'weights');
@@ -176,7 +176,7 @@ export const conv3dWeightGradient: CpuKernel<{ readonly kernel: number }> = {
       emitter.emit('winogradCollectWeights', { ...result, sums, slabs: cut.slabs, place, depth: cut.depth });
       return;
     }
-    const planes = x.shape[0]! * x.shape[2]!;
+    const planes = x.shape[0] * x.shape[2];
     const pairs = blockCount(channelsO) * blockCount(channelsI);
     const slabs = Math.min(planes, Math.max(1, Math.ceil(UNITS_WANTED / pairs)));
     const partial = emitter.scratch(align(slabs * packedBytes(channelsO, channelsI, kernel)));

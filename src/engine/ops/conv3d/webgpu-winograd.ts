@@ -34,7 +34,7 @@ const SAVED = 108 / 48;
 
 /** The share of boxes of (z, y, x) that a volume fills. */
 const filled = ([, , ...size]: readonly number[], box: readonly [number, number, number]): number =>
-  box.reduce((share, side, k) => (share * size[k]!) / (Math.ceil(size[k]! / side) * side), 1);
+  box.reduce((share, side, k) => (share * size[k]) / (Math.ceil(size[k] / side) * side), 1);
 /** Less than this, and the tiles that hang over the volume cost more than the products that are saved. */
 const ENOUGH_FILLED = 0.45;
 /** The direct kernels have narrower tiles for fewer channels; Winograd's would be half empty. */
@@ -44,13 +44,13 @@ const enoughChannels = (kernel: number, inputs: number, outputs: number): boolea
 
 /** Whether `convolveWinograd` does less than a direct sum: enough channels and voxels to fill its tiles. */
 export const shouldUseWinograd = ({ x, weight, out }: Convolution): boolean =>
-  enoughChannels(weight.shape[2]!, x.shape[1]!, out.shape[1]!) &&
+  enoughChannels(weight.shape[2], x.shape[1], out.shape[1]) &&
   filled(out.shape, [SLICES, 2 * TILES_Y, 2 * TILES_X]) >= ENOUGH_FILLED;
 
 /** The same of `weightGradientWinograd`, which takes one step more than there are slices. */
 export const weightGradientWinogradPays = (x: WebGpuTensor, dOut: WebGpuTensor, kernel: number): boolean =>
-  enoughChannels(kernel, x.shape[1]!, dOut.shape[1]!) &&
-  (filled(x.shape, [1, 2, 2 * TILES_X]) * x.shape[2]!) / (x.shape[2]! + 1) >= ENOUGH_FILLED;
+  enoughChannels(kernel, x.shape[1], dOut.shape[1]) &&
+  (filled(x.shape, [1, 2, 2 * TILES_X]) * x.shape[2]) / (x.shape[2] + 1) >= ENOUGH_FILLED;
 
 /** Weights (O, I, 3, 3, 3) as G w G^T: (I, 3 along z, 16 planes, O padded); adjoint, with O and I exchanged, for the input's gradient. */
 function transformWeights(emitter: WebGpuEmitter, weight: WebGpuTensor, adjoint: boolean, padded: number): WebGpuTensor {
@@ -122,7 +122,7 @@ export interface Convolution {
 
 export function convolveWinograd(emitter: WebGpuEmitter, { name, x, weight, bias, out, adjoint }: Convolution): void {
   const [batch, channels, d, h, w] = out.shape as Volume;
-  const inputs = x.shape[1]!;
+  const inputs = x.shape[1];
   const blocks = Math.ceil(channels / CHANNELS);
   const padded = blocks * CHANNELS;
   const transformed = transformWeights(emitter, weight, adjoint, padded);
@@ -248,7 +248,7 @@ const DY_TILE = PLANES * DY_PLANE + 8;
  */
 export function weightGradientWinograd(emitter: WebGpuEmitter, x: WebGpuTensor, dOut: WebGpuTensor, out: WebGpuTensor): void {
   const [batch, inputs, d, h, w] = x.shape as Volume;
-  const outputs = dOut.shape[1]!;
+  const outputs = dOut.shape[1];
   const [countX, countY] = [Math.ceil(w / (2 * TILES_X)), Math.ceil(h / 2)];
   const columns = batch * countX * countY;
   const [blocksIn, blocksOut] = [Math.ceil(inputs / INPUTS), Math.ceil(outputs / CHANNELS)];

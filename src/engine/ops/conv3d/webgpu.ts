@@ -64,10 +64,10 @@ function packWeights(emitter: WebGpuEmitter, weight: WebGpuTensor, adjoint: bool
 }
 
 function convolveDirectly(emitter: WebGpuEmitter, { name, x, weight, bias, out, adjoint }: Convolution): void {
-  const kernel = weight.shape[2]!;
+  const kernel = weight.shape[2];
   const half = (kernel - 1) / 2;
   const [batch, channels, d, h, w] = out.shape as Volume;
-  const inputs = x.shape[1]!;
+  const inputs = x.shape[1];
   // few output channels: fewer groups of them a workgroup, and more voxels
   const groups = channels > 2 * KEPT ? 4 : channels > KEPT ? 2 : 1;
   const tileChannels = groups * KEPT;
@@ -162,10 +162,10 @@ const convolve = (emitter: WebGpuEmitter, convolution: Convolution): void =>
   (shouldUseWinograd(convolution) ? convolveWinograd : convolveDirectly)(emitter, convolution);
 
 export const conv3d: WebGpuKernel<undefined> = ({ inputs: [x, weight, bias], out }, emitter) =>
-  convolve(emitter, { name: 'conv3d', x: x!, weight: weight!, bias, out, adjoint: false });
+  convolve(emitter, { name: 'conv3d', x: x, weight: weight, bias, out, adjoint: false });
 
 export const conv3dInputGradient: WebGpuKernel<undefined> = ({ inputs: [dOut, weight], out }, emitter) =>
-  convolve(emitter, { name: 'conv3dInputGradient', x: dOut!, weight: weight!, out, adjoint: true });
+  convolve(emitter, { name: 'conv3dInputGradient', x: dOut, weight: weight, out, adjoint: true });
 
 /** Output channels of a workgroup of the weights' gradient, four a thread. */
 const OUTPUTS = 16;
@@ -318,4 +318,4 @@ function weightGradientKernel(x: WebGpuTensor, dOut: WebGpuTensor, kernel: numbe
 export const conv3dWeightGradient: WebGpuKernel<{ readonly kernel: number }> = (
   { inputs: [x, dOut], out, attributes: { kernel } },
   emitter,
-) => weightGradientKernel(x!, dOut!, kernel)(emitter, x!, dOut!, out);
+) => weightGradientKernel(x, dOut, kernel)(emitter, x, dOut, out);

@@ -34,7 +34,7 @@ export const placesOf = (depth: number): number => (depth + 2) * PLACES;
 
 /** Tiles of depth x 4 x 4 voxels that cover all samples of (N, C, D, H, W). */
 const tilesOf = ([n, , d, h, w]: Shape, depth: number): number =>
-  n! * Math.ceil(d! / depth) * Math.ceil(h! / TILE) * Math.ceil(w! / TILE);
+  n * Math.ceil(d / depth) * Math.ceil(h / TILE) * Math.ceil(w / TILE);
 
 /** Tiles whose products take as long as transforming the weights does. */
 const TILES_OF_WEIGHTS = 24;
@@ -48,7 +48,7 @@ function depthOf(shape: Shape): 2 | 4 {
 /** Whether tiles save products, and enough of them to pay for the transformations: not where a volume fills a small part of its tiles. */
 export function tilesPay(shape: Shape): boolean {
   const depth = depthOf(shape);
-  return 2 * placesOf(depth) * tilesOf(shape, depth) < (27 * elementCount(shape)) / shape[1]!;
+  return 2 * placesOf(depth) * tilesOf(shape, depth) < (27 * elementCount(shape)) / shape[1];
 }
 
 /** Bytes of the transformed weights of one place; padded, so that the places don't fall into the same cache sets. */
@@ -95,7 +95,7 @@ export interface FewTiles {
 export function fewTiles(shape: Shape, outBlocks: number, kind: 'result' | 'weights'): FewTiles | undefined {
   const depth = depthOf(shape);
   const tiles = tilesOf(shape, depth);
-  const pieceTiles = Math.ceil(shape[4]! / TILE);
+  const pieceTiles = Math.ceil(shape[4] / TILE);
   // results are shared out by pairs of output blocks
   if (tiles > FEW_TILES || pieceTiles > MAX_PIECE_TILES || outBlocks < UNITS_WANTED) return undefined;
   const places = placesOf(depth);

@@ -10,10 +10,10 @@ const pairShape =
   (op: string, rank: number | undefined): Operation['shape'] =>
   ([logits, truth]) => {
     checkShape(
-      sameShape(logits!, truth!) && (rank === undefined || logits!.length === rank),
+      sameShape(logits, truth) && (rank === undefined || logits.length === rank),
       op,
       () =>
-        `logits and truth must have one shape${rank ? ' (N, C, D, H, W)' : ''}, got ${formatShape(logits!)} and ${formatShape(truth!)}`,
+        `logits and truth must have one shape${rank ? ' (N, C, D, H, W)' : ''}, got ${formatShape(logits)} and ${formatShape(truth)}`,
     );
     return [];
   };
@@ -23,20 +23,20 @@ export const crossEntropyOp: Operation<undefined> = {
   name: 'crossEntropy',
   shape: pairShape('crossEntropy', 5),
   gradient: (graph, { inputs: [logits, truth] }, dOut) => [
-    graph.apply(crossEntropyGradientOp, [logits!, truth!, dOut], undefined),
+    graph.apply(crossEntropyGradientOp, [logits, truth, dOut], undefined),
     undefined,
   ],
 };
 
 /** inputs: logits, truth, dOut (scalar). Result d logits. */
-export const crossEntropyGradientOp: Operation<undefined> = { name: 'crossEntropyGradient', shape: ([logits]) => logits! };
+export const crossEntropyGradientOp: Operation<undefined> = { name: 'crossEntropyGradient', shape: ([logits]) => logits };
 
 /** inputs: logits of any shape, truth in [0, 1]. Result: a scalar. */
 export const binaryCrossEntropyOp: Operation<undefined> = {
   name: 'binaryCrossEntropy',
   shape: pairShape('binaryCrossEntropy', undefined),
   gradient: (graph, { inputs: [logits, truth] }, dOut) => [
-    graph.apply(binaryCrossEntropyGradientOp, [logits!, truth!, dOut], undefined),
+    graph.apply(binaryCrossEntropyGradientOp, [logits, truth, dOut], undefined),
     undefined,
   ],
 };
@@ -44,7 +44,7 @@ export const binaryCrossEntropyOp: Operation<undefined> = {
 /** inputs: logits, truth, dOut (scalar). Result d logits. */
 export const binaryCrossEntropyGradientOp: Operation<undefined> = {
   name: 'binaryCrossEntropyGradient',
-  shape: ([logits]) => logits!,
+  shape: ([logits]) => logits,
 };
 
 export const crossEntropyLoss = (graph: Graph, logits: Node, truth: Node): Node =>

@@ -10,12 +10,12 @@ const LOG_SUM = `
   let logSum = log(powers);`;
 
 export const crossEntropy: WebGpuKernel<undefined> = ({ inputs: [logits, truth], out }, emitter) => {
-  const { channels, voxels } = volumeSizes(logits!);
+  const { channels, voxels } = volumeSizes(logits);
   sumRows(emitter, {
     name: 'crossEntropy',
-    tensors: { logits: logits!, truth: truth!, out },
+    tensors: { logits: logits, truth: truth, out },
     rows: 1,
-    length: logits!.elements / channels,
+    length: logits.elements / channels,
     uints: { channels, voxels },
     term: `let voxel = j;${LOG_SUM}
   for (var c = 0u; c < u.channels; c++) {
@@ -30,7 +30,7 @@ export const crossEntropyGradient: WebGpuKernel<undefined> = ({ inputs: [logits,
   const { channels, voxels } = volumeSizes(out);
   flat(emitter, out.elements / channels, {
     name: 'crossEntropyGradient',
-    tensors: { logits: logits!, truth: truth!, dOut: dOut!, out },
+    tensors: { logits: logits, truth: truth, dOut: dOut, out },
     uints: { channels, voxels },
     code: `let voxel = i;${LOG_SUM}
   var truths = 0.0;
@@ -45,9 +45,9 @@ export const crossEntropyGradient: WebGpuKernel<undefined> = ({ inputs: [logits,
 export const binaryCrossEntropy: WebGpuKernel<undefined> = ({ inputs: [logits, truth], out }, emitter) =>
   sumRows(emitter, {
     name: 'binaryCrossEntropy',
-    tensors: { logits: logits!, truth: truth!, out },
+    tensors: { logits: logits, truth: truth, out },
     rows: 1,
-    length: logits!.elements,
+    length: logits.elements,
     term: 'let v = logits(j); value.x = max(v, 0.0) - v * truth(j) + log(1.0 + exp(-abs(v)));',
     finish: 'set_out(0u, total.x / f32(u.length));',
   });
@@ -55,6 +55,6 @@ export const binaryCrossEntropy: WebGpuKernel<undefined> = ({ inputs: [logits, t
 export const binaryCrossEntropyGradient: WebGpuKernel<undefined> = ({ inputs: [logits, truth, dOut], out }, emitter) =>
   flat(emitter, out.elements, {
     name: 'binaryCrossEntropyGradient',
-    tensors: { logits: logits!, truth: truth!, dOut: dOut!, out },
+    tensors: { logits: logits, truth: truth, dOut: dOut, out },
     code: 'set_out(i, dOut(0u) * (1.0 / (1.0 + exp(-logits(i))) - truth(i)) / f32(u.count));',
   });

@@ -11,20 +11,20 @@ export const diceOp: Operation<undefined> = {
   name: 'dice',
   shape: ([probabilities, truth]) => {
     checkShape(
-      probabilities!.length === 5 && sameShape(probabilities!, truth!),
+      probabilities.length === 5 && sameShape(probabilities, truth),
       'dice',
-      () => `needs probabilities and truth (N, C, D, H, W), got ${formatShape(probabilities!)} and ${formatShape(truth!)}`,
+      () => `needs probabilities and truth (N, C, D, H, W), got ${formatShape(probabilities)} and ${formatShape(truth)}`,
     );
     return [];
   },
   gradient: (graph, { inputs: [probabilities, truth] }, dOut, needs) => [
-    needs[0] ? graph.apply(diceGradientOp, [probabilities!, truth!, dOut], undefined) : undefined,
+    needs[0] ? graph.apply(diceGradientOp, [probabilities, truth, dOut], undefined) : undefined,
     undefined,
   ],
 };
 
 /** inputs: probabilities, truth, dOut (scalar). Result d probabilities. */
-export const diceGradientOp: Operation<undefined> = { name: 'diceGradient', shape: ([probabilities]) => probabilities! };
+export const diceGradientOp: Operation<undefined> = { name: 'diceGradient', shape: ([probabilities]) => probabilities };
 
 export const diceLoss = (graph: Graph, probabilities: Node, truth: Node): Node =>
   graph.apply(diceOp, [probabilities, truth], undefined);

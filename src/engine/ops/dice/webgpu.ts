@@ -10,13 +10,13 @@ import {
 
 /** (classes, 2): 2 I + 1 and P + G + 1. */
 function classSums({ inputs: [p, g] }: WebGpuCall<undefined>, emitter: WebGpuEmitter): WebGpuTensor {
-  const classes = p!.shape[0]! * p!.shape[1]!;
+  const classes = p.shape[0] * p.shape[1];
   const sums_ = emitter.scratch([classes, 2]);
   sumRows(emitter, {
     name: 'dice sums',
-    tensors: { p: p!, g: g!, sums_ },
+    tensors: { p: p, g: g, sums_ },
     rows: classes,
-    length: p!.elements / classes,
+    length: p.elements / classes,
     term: 'let a = p(row * u.length + j); let b = g(row * u.length + j); value.x = a * b; value.y = a * a; value.z = b * b;',
     finish: 'set_sums_(2u * row, 2.0 * total.x + 1.0); set_sums_(2u * row + 1u, total.y + total.z + 1.0);',
   });
@@ -25,7 +25,7 @@ function classSums({ inputs: [p, g] }: WebGpuCall<undefined>, emitter: WebGpuEmi
 
 export const dice: WebGpuKernel<undefined> = (call, emitter) => {
   const sums = classSums(call, emitter);
-  const classes = sums.shape[0]!;
+  const classes = sums.shape[0];
   flat(emitter, 1, {
     name: 'dice',
     tensors: { sums, out: call.out },
@@ -40,7 +40,7 @@ export const dice: WebGpuKernel<undefined> = (call, emitter) => {
 export const diceGradient: WebGpuKernel<undefined> = (call, emitter) => {
   const sums = classSums(call, emitter);
   const [p, g, dOut] = call.inputs as [WebGpuTensor, WebGpuTensor, WebGpuTensor];
-  const classes = sums.shape[0]!;
+  const classes = sums.shape[0];
   flat(emitter, call.out.elements, {
     name: 'diceGradient',
     tensors: { p, g, dOut, sums, out: call.out },

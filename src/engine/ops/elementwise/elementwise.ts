@@ -8,7 +8,7 @@ import { checkShape, formatShape, type Graph, type Node, type Operation, sameSha
 const sameShapes =
   (op: string): Operation['shape'] =>
   (inputs) => {
-    const [a, b] = [inputs[0]!, inputs[1]!];
+    const [a, b] = [inputs[0], inputs[1]];
     checkShape(sameShape(a, b), op, () => `both inputs must have one shape, got ${formatShape(a)} and ${formatShape(b)}`);
     return a;
   };
@@ -25,15 +25,15 @@ export const multiplyOp: Operation<undefined> = {
   name: 'multiply',
   shape: sameShapes('multiply'),
   gradient: (graph, { inputs: [a, b] }, dOut, needs) => [
-    needs[0] ? multiply(graph, dOut, b!) : undefined,
-    needs[1] ? multiply(graph, dOut, a!) : undefined,
+    needs[0] ? multiply(graph, dOut, b) : undefined,
+    needs[1] ? multiply(graph, dOut, a) : undefined,
   ],
 };
 
 /** scale * x + shift with fixed numbers. d x = scale dOut. */
 export const scaleOp: Operation<{ readonly scale: number; readonly shift: number }> = {
   name: 'scale',
-  shape: (inputs) => inputs[0]!,
+  shape: (inputs) => inputs[0],
   gradient: (graph, { attributes }, dOut) => [scale(graph, dOut, attributes.scale)],
 };
 
@@ -41,8 +41,8 @@ export const scaleOp: Operation<{ readonly scale: number; readonly shift: number
 export const multiplyByScalarOp: Operation<undefined> = {
   name: 'multiplyByScalar',
   shape: ([x, scalar]) => {
-    checkShape(scalar!.length === 0, 'multiplyByScalar', () => `the second input must be a scalar, got ${formatShape(scalar!)}`);
-    return x!;
+    checkShape(scalar.length === 0, 'multiplyByScalar', () => `the second input must be a scalar, got ${formatShape(scalar)}`);
+    return x;
   },
 };
 
@@ -56,7 +56,7 @@ export interface UnaryAttributes {
 /** f(x). */
 export const unaryOp: Operation<UnaryAttributes> = {
   name: 'unary',
-  shape: (inputs) => inputs[0]!,
+  shape: (inputs) => inputs[0],
   gradient: (graph, node, dOut) => [graph.apply(unaryGradientOp, [node, dOut], node.attributes)],
 };
 

@@ -5,7 +5,7 @@ import type { UnaryAttributes, UnaryFunction } from './elementwise.ts';
 const pairwise =
   (name: string, expression: string): WebGpuKernel<undefined> =>
   ({ inputs: [a, b], out }, emitter) =>
-    flat(emitter, out.elements, { name, tensors: { a: a!, b: b!, out }, code: `set_out(i, ${expression});` });
+    flat(emitter, out.elements, { name, tensors: { a: a, b: b, out }, code: `set_out(i, ${expression});` });
 
 export const add = pairwise('add', 'a(i) + b(i)');
 export const multiply = pairwise('multiply', 'a(i) * b(i)');
@@ -16,7 +16,7 @@ export const scale: WebGpuKernel<{ readonly scale: number; readonly shift: numbe
 ) =>
   flat(emitter, out.elements, {
     name: 'scale',
-    tensors: { x: x!, out },
+    tensors: { x: x, out },
     floats: { factor, shift },
     code: 'set_out(i, u.factor * x(i) + u.shift);',
   });
@@ -24,7 +24,7 @@ export const scale: WebGpuKernel<{ readonly scale: number; readonly shift: numbe
 export const multiplyByScalar: WebGpuKernel<undefined> = ({ inputs: [x, scalar], out }, emitter) =>
   flat(emitter, out.elements, {
     name: 'multiplyByScalar',
-    tensors: { x: x!, scalar: scalar!, out },
+    tensors: { x: x, scalar: scalar, out },
     code: 'set_out(i, scalar(0u) * x(i));',
   });
 
@@ -44,7 +44,7 @@ const DERIVATIVES: { readonly [Name in UnaryFunction]: string } = {
 export const unary: WebGpuKernel<UnaryAttributes> = ({ inputs: [x], out, attributes }, emitter) =>
   flat(emitter, out.elements, {
     name: attributes.function,
-    tensors: { x: x!, out },
+    tensors: { x: x, out },
     floats: { parameter: attributes.parameter ?? 0 },
     code: `let v = x(i); set_out(i, ${FUNCTIONS[attributes.function]});`,
   });
@@ -52,7 +52,7 @@ export const unary: WebGpuKernel<UnaryAttributes> = ({ inputs: [x], out, attribu
 export const unaryGradient: WebGpuKernel<UnaryAttributes> = ({ inputs: [y, dOut], out, attributes }, emitter) =>
   flat(emitter, out.elements, {
     name: `${attributes.function}Gradient`,
-    tensors: { y: y!, dOut: dOut!, out },
+    tensors: { y: y, dOut: dOut, out },
     floats: { parameter: attributes.parameter ?? 0 },
     code: `let v = y(i); set_out(i, dOut(i) * ${DERIVATIVES[attributes.function]});`,
   });

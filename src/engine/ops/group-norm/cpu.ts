@@ -4,7 +4,7 @@ import type { Shape } from '../../graph.ts';
 import type { GroupNormAttributes } from './group-norm.ts';
 
 /** Two doubles for each channel of each plane. */
-const partialBytes = ([batch, channels, depth]: Shape): number => batch! * blockCount(channels!) * depth! * 128;
+const partialBytes = ([batch, channels, depth]: Shape): number => batch * blockCount(channels) * depth * 128;
 
 /** Emits what fills a blocked tensor, and brings that to `out` if it is another. */
 function intoBlocked(out: CpuTensor, emitter: Emitter, emit: (blocked: CpuTensor) => void): void {

@@ -18,19 +18,15 @@ export interface GroupNormAttributes {
 }
 
 function checkGroups(op: string, x: Shape, groups: number): void {
-  checkShape(
-    x.length === 5 && x[1]! % groups === 0,
-    op,
-    () => `${groups} groups do not divide the channels of ${formatShape(x)}`,
-  );
+  checkShape(x.length === 5 && x[1] % groups === 0, op, () => `${groups} groups do not divide the channels of ${formatShape(x)}`);
 }
 
 /** inputs: x (N, C, D, H, W). Result (N, G, 2): mean and 1 / sqrt(variance + eps) of each group. */
 export const groupStatisticsOp: Operation<GroupNormAttributes> = {
   name: 'groupStatistics',
   shape: ([x], { groups }) => {
-    checkGroups('groupStatistics', x!, groups);
-    return [x![0]!, groups, 2];
+    checkGroups('groupStatistics', x, groups);
+    return [x[0], groups, 2];
   },
 };
 
@@ -39,19 +35,19 @@ export const groupNormOp: Operation<GroupNormAttributes> = {
   name: 'groupNorm',
   recompute: true,
   shape: ([x, statistics, gamma, beta], { groups }) => {
-    checkGroups('groupNorm', x!, groups);
-    const channels = x![1]!;
+    checkGroups('groupNorm', x, groups);
+    const channels = x[1];
     checkShape(
-      sameShape(statistics!, [x![0]!, groups, 2]),
+      sameShape(statistics, [x[0], groups, 2]),
       'groupNorm',
-      () => `statistics expect [${x![0]}, ${groups}, 2], got ${formatShape(statistics!)}`,
+      () => `statistics expect [${x[0]}, ${groups}, 2], got ${formatShape(statistics)}`,
     );
     checkShape(
-      sameShape(gamma!, [channels]) && sameShape(beta!, [channels]),
+      sameShape(gamma, [channels]) && sameShape(beta, [channels]),
       'groupNorm',
-      () => `gamma and beta expect [${channels}], got ${formatShape(gamma!)} and ${formatShape(beta!)}`,
+      () => `gamma and beta expect [${channels}], got ${formatShape(gamma)} and ${formatShape(beta)}`,
     );
-    return x!;
+    return x;
   },
   gradient: (graph, { inputs, attributes }, dOut) => {
     const [x, statistics, gamma, beta] = inputs as [Node, Node, Node, Node];
@@ -69,21 +65,21 @@ export const groupNormOp: Operation<GroupNormAttributes> = {
 export const groupNormSumsOp: Operation<GroupNormAttributes> = {
   name: 'groupNormSums',
   shape: ([x, , , , dOut]) => {
-    checkShape(sameShape(x!, dOut!), 'groupNormSums', () => `x is ${formatShape(x!)}, dy ${formatShape(dOut!)}`);
-    return [x![0]!, x![1]!, 2];
+    checkShape(sameShape(x, dOut), 'groupNormSums', () => `x is ${formatShape(x)}, dy ${formatShape(dOut)}`);
+    return [x[0], x[1], 2];
   },
 };
 
 /** inputs: x, statistics, gamma, beta, dy, sums (N, C, 2). Result dx like x. */
 export const groupNormInputGradientOp: Operation<GroupNormAttributes> = {
   name: 'groupNormInputGradient',
-  shape: ([x]) => x!,
+  shape: ([x]) => x,
 };
 
 /** inputs: sums (N, C, 2). Result (C): the picked sum, added over the batch. */
 export const sumPickOp: Operation<{ readonly pick: 0 | 1 }> = {
   name: 'sumPick',
-  shape: ([sums]) => [sums![1]!],
+  shape: ([sums]) => [sums[1]],
 };
 
 /** GroupNorm, followed by LeakyReLU where a slope is given. x (N, C, D, H, W), gamma (C), beta (C). */

@@ -4,9 +4,9 @@ import type { GroupNormAttributes } from './group-norm.ts';
 
 export const groupStatistics: ReferenceKernel<GroupNormAttributes> = ({ inputs: [x], out, attributes: { eps } }) => {
   const groups = out.length / 2;
-  const count = x!.length / groups;
+  const count = x.length / groups;
   for (let g = 0; g < groups; g++) {
-    const part = x!.subarray(g * count, (g + 1) * count);
+    const part = x.subarray(g * count, (g + 1) * count);
     const mean = part.reduce((sum, value) => sum + value, 0) / count;
     const variance = part.reduce((sum, value) => sum + (value - mean) ** 2, 0) / count;
     out[2 * g] = mean;
@@ -20,14 +20,14 @@ function forEachElement(
   visit: (at: number, sampleAndChannel: number, h: number, z: number) => void,
 ): void {
   const [batch, channels] = xShape as [number, number];
-  const voxels = x!.length / (batch * channels);
+  const voxels = x.length / (batch * channels);
   const channelsPerGroup = channels / groups;
-  for (let at = 0; at < x!.length; at++) {
+  for (let at = 0; at < x.length; at++) {
     const sampleAndChannel = Math.floor(at / voxels);
     const channel = sampleAndChannel % channels;
     const group = Math.floor(sampleAndChannel / channels) * groups + Math.floor(channel / channelsPerGroup);
-    const h = (x![at]! - statistics![2 * group]!) * statistics![2 * group + 1]!;
-    visit(at, sampleAndChannel, h, gamma![channel]! * h + beta![channel]!);
+    const h = (x[at] - statistics[2 * group]) * statistics[2 * group + 1];
+    visit(at, sampleAndChannel, h, gamma[channel] * h + beta[channel]);
   }
 }
 
@@ -38,9 +38,9 @@ export const groupNorm: ReferenceKernel<GroupNormAttributes> = (call) => {
 };
 
 export const groupNormSums: ReferenceKernel<GroupNormAttributes> = (call) => {
-  const dOut = call.inputs[4]!;
+  const dOut = call.inputs[4];
   forEachElement(call, (at, channel, h, z) => {
-    const dz = dOut[at]! * (z > 0 ? 1 : call.attributes.slope);
+    const dz = dOut[at] * (z > 0 ? 1 : call.attributes.slope);
     call.out[2 * channel] += dz;
     call.out[2 * channel + 1] += dz * h;
   });
@@ -57,13 +57,13 @@ export const groupNormInputGradient: ReferenceKernel<GroupNormAttributes> = (cal
     const first = sampleAndChannel - (channel % channelsPerGroup);
     let [sumDz, sumDzH] = [0, 0];
     for (let i = 0; i < channelsPerGroup; i++) {
-      const weight = gamma![(first % channels) + i]!;
-      sumDz += weight * sums![2 * (first + i)]!;
-      sumDzH += weight * sums![2 * (first + i) + 1]!;
+      const weight = gamma[(first % channels) + i];
+      sumDz += weight * sums[2 * (first + i)];
+      sumDzH += weight * sums[2 * (first + i) + 1];
     }
-    const dz = dOut![at]! * (z > 0 ? 1 : attributes.slope);
-    const r = statistics![2 * Math.floor(sampleAndChannel / channelsPerGroup) + 1]!;
-    out[at] = r * (gamma![channel]! * dz - (sumDz + h * sumDzH) / (voxels * channelsPerGroup));
+    const dz = dOut[at] * (z > 0 ? 1 : attributes.slope);
+    const r = statistics[2 * Math.floor(sampleAndChannel / channelsPerGroup) + 1];
+    out[at] = r * (gamma[channel] * dz - (sumDz + h * sumDzH) / (voxels * channelsPerGroup));
   });
 };
 
@@ -76,7 +76,7 @@ export const sumPick: ReferenceKernel<{ readonly pick: 0 | 1 }> = ({
   const [batch, channels] = shape as [number, number];
   for (let c = 0; c < channels; c++) {
     let sum = 0;
-    for (let n = 0; n < batch; n++) sum += sums![(n * channels + c) * 2 + pick]!;
+    for (let n = 0; n < batch; n++) sum += sums[(n * channels + c) * 2 + pick];
     out[c] = sum;
   }
 };

@@ -31,7 +31,7 @@ fn totalOf(thread: u32, value: f32) -> f32 {
  */
 export const groupStatistics: WebGpuKernel<GroupNormAttributes> = ({ inputs: [x], out, attributes: { eps } }, emitter) => {
   const rows = out.elements / 2;
-  const length = x!.elements / rows;
+  const length = x.elements / rows;
   const chunks = Math.ceil(length / CHUNK);
   const partial = emitter.scratch([rows, chunks, 2]);
   const workgroups = (count: number): [number, number, number] => [Math.min(count, ROW), Math.ceil(count / ROW), 1];
@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   if (at >= u.count) { return; }`;
   emitter.dispatch({
     name: 'group statistics, chunks',
-    tensors: { x: x!, partial },
+    tensors: { x: x, partial },
     uints: { count: rows * chunks, length, chunks },
     workgroups: workgroups(rows * chunks),
     code: `${head}
@@ -99,8 +99,8 @@ export const groupNorm: WebGpuKernel<GroupNormAttributes> = ({ inputs, out, attr
   const [x, statistics, gamma, beta] = inputs as WebGpuTensor[];
   flat(emitter, out.elements, {
     name: 'groupNorm',
-    tensors: { x: x!, statistics: statistics!, gamma: gamma!, beta: beta!, out },
-    ...numbers(x!, attributes),
+    tensors: { x: x, statistics: statistics, gamma: gamma, beta: beta, out },
+    ...numbers(x, attributes),
     code: `let at = i; let nc = i / u.voxels;${NORMALIZED}
   set_out(i, select(u.slope * z, z, z > 0.0));`,
   });
@@ -108,10 +108,10 @@ export const groupNorm: WebGpuKernel<GroupNormAttributes> = ({ inputs, out, attr
 
 export const groupNormSums: WebGpuKernel<GroupNormAttributes> = ({ inputs, out, attributes }, emitter) => {
   const [x, statistics, gamma, beta, dOut] = inputs as WebGpuTensor[];
-  const { uints, floats } = numbers(x!, attributes);
+  const { uints, floats } = numbers(x, attributes);
   sumRows(emitter, {
     name: 'groupNormSums',
-    tensors: { x: x!, statistics: statistics!, gamma: gamma!, beta: beta!, dOut: dOut!, out },
+    tensors: { x: x, statistics: statistics, gamma: gamma, beta: beta, dOut: dOut, out },
     rows: out.elements / 2,
     length: uints.voxels,
     uints,
@@ -125,13 +125,13 @@ export const groupNormSums: WebGpuKernel<GroupNormAttributes> = ({ inputs, out, 
 
 export const groupNormInputGradient: WebGpuKernel<GroupNormAttributes> = ({ inputs, out, attributes }, emitter) => {
   const [x, statistics, gamma, beta, dOut, sums] = inputs as WebGpuTensor[];
-  const { uints, floats } = numbers(x!, attributes);
-  const [batch, channels] = x!.shape as [number, number];
+  const { uints, floats } = numbers(x, attributes);
+  const [batch, channels] = x.shape as [number, number];
   // what all voxels of a group share: the weighted sums, over the group's count
   const pooled = emitter.scratch([batch * attributes.groups * 2]);
   flat(emitter, batch * attributes.groups, {
     name: 'group sums',
-    tensors: { gamma: gamma!, sums: sums!, pooled },
+    tensors: { gamma: gamma, sums: sums, pooled },
     uints,
     code: `
   let first = (i / u.groups) * u.channels + (i % u.groups) * u.channelsPerGroup;
@@ -145,7 +145,7 @@ export const groupNormInputGradient: WebGpuKernel<GroupNormAttributes> = ({ inpu
   });
   flat(emitter, out.elements, {
     name: 'groupNormInputGradient',
-    tensors: { x: x!, statistics: statistics!, gamma: gamma!, beta: beta!, dOut: dOut!, pooled, out },
+    tensors: { x: x, statistics: statistics, gamma: gamma, beta: beta, dOut: dOut, pooled, out },
     uints: { ...uints, channels },
     floats,
     code: `let at = i; let nc = i / u.voxels;${NORMALIZED}
@@ -157,8 +157,8 @@ export const groupNormInputGradient: WebGpuKernel<GroupNormAttributes> = ({ inpu
 export const sumPick: WebGpuKernel<{ readonly pick: 0 | 1 }> = ({ inputs: [sums], out, attributes: { pick } }, emitter) =>
   flat(emitter, out.elements, {
     name: 'sumPick',
-    tensors: { sums: sums!, out },
-    uints: { batch: sums!.shape[0]!, pick },
+    tensors: { sums: sums, out },
+    uints: { batch: sums.shape[0], pick },
     code: `
   var sum = 0.0;
   for (var n = 0u; n < u.batch; n++) { sum += sums((n * u.count + i) * 2u + u.pick); }

@@ -4,8 +4,8 @@ import { flat, type WebGpuKernel } from '../../backends/webgpu/kernel.ts';
 export const linear: WebGpuKernel<undefined> = ({ inputs: [x, weight, bias], out }, emitter) =>
   flat(emitter, out.elements, {
     name: 'linear',
-    tensors: { x: x!, weight: weight!, bias: bias!, out },
-    uints: { inputs: x!.shape[1]!, outputs: out.shape[1]! },
+    tensors: { x: x, weight: weight, bias: bias, out },
+    uints: { inputs: x.shape[1], outputs: out.shape[1] },
     code: `
   let o = i % u.outputs;
   let n = i / u.outputs;
@@ -17,8 +17,8 @@ export const linear: WebGpuKernel<undefined> = ({ inputs: [x, weight, bias], out
 export const linearInputGradient: WebGpuKernel<undefined> = ({ inputs: [dOut, weight], out }, emitter) =>
   flat(emitter, out.elements, {
     name: 'linearInputGradient',
-    tensors: { dOut: dOut!, weight: weight!, out },
-    uints: { inputs: out.shape[1]!, outputs: dOut!.shape[1]! },
+    tensors: { dOut: dOut, weight: weight, out },
+    uints: { inputs: out.shape[1], outputs: dOut.shape[1] },
     code: `
   let n = i / u.inputs;
   var sum = 0.0;
@@ -29,8 +29,8 @@ export const linearInputGradient: WebGpuKernel<undefined> = ({ inputs: [dOut, we
 export const linearWeightGradient: WebGpuKernel<undefined> = ({ inputs: [dOut, x], out }, emitter) =>
   flat(emitter, out.elements, {
     name: 'linearWeightGradient',
-    tensors: { dOut: dOut!, x: x!, out },
-    uints: { inputs: out.shape[1]!, outputs: out.shape[0]!, batch: dOut!.shape[0]! },
+    tensors: { dOut: dOut, x: x, out },
+    uints: { inputs: out.shape[1], outputs: out.shape[0], batch: dOut.shape[0] },
     code: `
   let o = i / u.inputs;
   var sum = 0.0;
@@ -41,8 +41,8 @@ export const linearWeightGradient: WebGpuKernel<undefined> = ({ inputs: [dOut, x
 export const batchSum: WebGpuKernel<undefined> = ({ inputs: [x], out }, emitter) =>
   flat(emitter, out.elements, {
     name: 'batchSum',
-    tensors: { x: x!, out },
-    uints: { batch: x!.shape[0]! },
+    tensors: { x: x, out },
+    uints: { batch: x.shape[0] },
     code: `
   var sum = 0.0;
   for (var n = 0u; n < u.batch; n++) { sum += x(n * u.count + i); }

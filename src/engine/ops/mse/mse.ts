@@ -5,16 +5,16 @@ import { checkShape, formatShape, type Graph, type Node, type Operation, sameSha
 export const mseOp: Operation<undefined> = {
   name: 'mse',
   shape: ([a, b]) => {
-    checkShape(sameShape(a!, b!), 'mse', () => `both inputs must have one shape, got ${formatShape(a!)} and ${formatShape(b!)}`);
+    checkShape(sameShape(a, b), 'mse', () => `both inputs must have one shape, got ${formatShape(a)} and ${formatShape(b)}`);
     return [];
   },
   gradient: (graph, { inputs: [a, b] }, dOut, needs) => [
-    needs[0] ? graph.apply(mseGradientOp, [a!, b!, dOut], undefined) : undefined,
-    needs[1] ? graph.apply(mseGradientOp, [b!, a!, dOut], undefined) : undefined,
+    needs[0] ? graph.apply(mseGradientOp, [a, b, dOut], undefined) : undefined,
+    needs[1] ? graph.apply(mseGradientOp, [b, a, dOut], undefined) : undefined,
   ],
 };
 
 /** inputs: a, b, dOut (scalar). Result d a. */
-export const mseGradientOp: Operation<undefined> = { name: 'mseGradient', shape: ([a]) => a! };
+export const mseGradientOp: Operation<undefined> = { name: 'mseGradient', shape: ([a]) => a };
 
 export const mseLoss = (graph: Graph, a: Node, b: Node): Node => graph.apply(mseOp, [a, b], undefined);

@@ -25,25 +25,25 @@ export const nccOp: Operation<NccAttributes> = {
   name: 'ncc',
   shape: ([a, b, mask], { window }) => {
     checkShape(
-      a!.length === 5 && a![1] === 1 && sameShape(a!, b!),
+      a.length === 5 && a[1] === 1 && sameShape(a, b),
       'ncc',
-      () => `needs two images (N, 1, D, H, W), got ${formatShape(a!)} and ${formatShape(b!)}`,
+      () => `needs two images (N, 1, D, H, W), got ${formatShape(a)} and ${formatShape(b)}`,
     );
-    checkShape(!mask || sameShape(mask, a!), 'ncc', () => `mask expects ${formatShape(a!)}, got ${formatShape(mask!)}`);
+    checkShape(!mask || sameShape(mask, a), 'ncc', () => `mask expects ${formatShape(a)}, got ${formatShape(mask)}`);
     checkShape(window % 2 === 1 && window > 0, 'ncc', () => `the window must be odd, got ${window}`);
     return [];
   },
   gradient: (graph, { inputs: [a, b, mask], attributes }, dOut, needs) => {
     const rest = mask ? [dOut, mask] : [dOut];
     return [
-      needs[0] ? graph.apply(nccGradientOp, [a!, b!, ...rest], attributes) : undefined,
-      needs[1] ? graph.apply(nccGradientOp, [b!, a!, ...rest], attributes) : undefined,
+      needs[0] ? graph.apply(nccGradientOp, [a, b, ...rest], attributes) : undefined,
+      needs[1] ? graph.apply(nccGradientOp, [b, a, ...rest], attributes) : undefined,
     ];
   },
 };
 
 /** inputs: a, b, dOut (scalar), mask or none. Result: d a. */
-export const nccGradientOp: Operation<NccAttributes> = { name: 'nccGradient', shape: ([a]) => a! };
+export const nccGradientOp: Operation<NccAttributes> = { name: 'nccGradient', shape: ([a]) => a };
 
 /** The loss of two images, over all voxels or those of a mask. */
 export const nccLoss = (graph: Graph, a: Node, b: Node, window = 9, mask?: Node): Node =>

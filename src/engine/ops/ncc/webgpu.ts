@@ -41,7 +41,7 @@ function windowSums(
   window: number,
 ): { sums: WebGpuTensor; spare: WebGpuTensor } {
   const [batch, , ...size] = a.shape;
-  const shape = [mask ? 6 : 5, batch!, ...size];
+  const shape = [mask ? 6 : 5, batch, ...size];
   const [fields, other] = [emitter.scratch(shape), emitter.scratch(shape)];
   flat(emitter, a.elements, {
     name: 'ncc products',
@@ -79,13 +79,13 @@ const windowCode = (masked: boolean): string => `
 const numbers = (window: number) => ({ windowVoxels: window ** 3, floor_: VARIANCE_FLOOR, epsilon: EPSILON });
 
 export const ncc: WebGpuKernel<NccAttributes> = ({ inputs: [a, b, mask], out, attributes: { window } }, emitter) => {
-  const { sums } = windowSums(emitter, a!, b!, mask, window);
+  const { sums } = windowSums(emitter, a, b, mask, window);
   sumRows(emitter, {
     name: 'ncc',
     tensors: { sums_: sums, ...(mask ? { mask } : {}), out },
     rows: 1,
-    length: a!.elements,
-    uints: { voxels: a!.elements },
+    length: a.elements,
+    uints: { voxels: a.elements },
     floats: numbers(window),
     term: `let at = j;${windowCode(mask !== undefined)}
   value.x = min(1.0, cross_ * cross_ / q);
@@ -98,14 +98,14 @@ export const nccGradient: WebGpuKernel<NccAttributes> = (
   { inputs: [a, b, dOut, mask], out, attributes: { window } },
   emitter,
 ) => {
-  const { sums, spare } = windowSums(emitter, a!, b!, mask, window);
+  const { sums, spare } = windowSums(emitter, a, b, mask, window);
   const [, batch, ...size] = sums.shape as [number, number, ...number[]];
   // u, u mean(b), v, v mean(a) of each window: the first four fields of the memory that is free again
-  const fields: WebGpuTensor = { ...spare, shape: [4, batch, ...size], elements: 4 * a!.elements };
-  flat(emitter, a!.elements, {
+  const fields: WebGpuTensor = { ...spare, shape: [4, batch, ...size], elements: 4 * a.elements };
+  flat(emitter, a.elements, {
     name: 'ncc window gradients',
     tensors: { sums_: sums, ...(mask ? { mask } : {}), fields },
-    uints: { voxels: a!.elements },
+    uints: { voxels: a.elements },
     floats: numbers(window),
     code: `let at = i;${windowCode(mask !== undefined)}
   let slope = 2.0 * cross_ / q;
@@ -127,9 +127,9 @@ export const nccGradient: WebGpuKernel<NccAttributes> = (
       term: 'value.x = mask(j);',
       finish: 'set_count_(0u, max(1.0, total.x));',
     });
-  flat(emitter, a!.elements, {
+  flat(emitter, a.elements, {
     name: 'nccGradient',
-    tensors: { a: a!, b: b!, dOut: dOut!, boxes, ...(mask ? { mask, count_: count } : {}), out },
+    tensors: { a: a, b: b, dOut: dOut, boxes, ...(mask ? { mask, count_: count } : {}), out },
     code: `
   let sum = b(i) * boxes(i) - boxes(u.count + i) - 2.0 * a(i) * boxes(2u * u.count + i) + 2.0 * boxes(3u * u.count + i);
   set_out(i, -dOut(0u) / ${mask ? 'count_(0u)' : 'f32(u.count)'} * sum${mask ? ' * mask(i)' : ''});`,

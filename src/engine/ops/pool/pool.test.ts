@@ -24,8 +24,8 @@ describe('pool', () => {
     const takesSecond = (gap: number): boolean => gaps.push(gap) > 0;
     const one = { title: 'near-tie', inputs: { x }, outWeight: Float32Array.of(1, 1), build };
     const [result] = await runCases(referenceBackend({ ties: { tolerance: 0.1, takesSecond } }), [one]);
-    expect([...result!.out!.values]).toEqual([5.0625, 7]);
-    expect([...result!['d x']!.values]).toEqual([0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    expect([...result.out.values]).toEqual([5.0625, 7]);
+    expect([...result['d x'].values]).toEqual([0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     expect(gaps).toEqual([0.0625]);
   });
   itMatchesGolden('maxPool', build);

@@ -10,16 +10,16 @@ export const maxPoolOp: Operation<undefined> = {
   name: 'maxPool',
   shape: ([x]) => {
     checkShape(
-      x!.length === 5 && x!.slice(2).every((size) => size >= 2),
+      x.length === 5 && x.slice(2).every((size) => size >= 2),
       'maxPool',
-      () => `needs (N, C, D, H, W) of 2 voxels and more, got ${formatShape(x!)}`,
+      () => `needs (N, C, D, H, W) of 2 voxels and more, got ${formatShape(x)}`,
     );
-    return [x![0]!, x![1]!, ...x!.slice(2).map((size) => Math.floor(size / 2))];
+    return [x[0], x[1], ...x.slice(2).map((size) => Math.floor(size / 2))];
   },
-  gradient: (graph, { inputs: [x] }, dOut) => [graph.apply(maxPoolGradientOp, [x!, dOut], undefined)],
+  gradient: (graph, { inputs: [x] }, dOut) => [graph.apply(maxPoolGradientOp, [x, dOut], undefined)],
 };
 
 /** inputs: x, dy. Result dx like x. */
-export const maxPoolGradientOp: Operation<undefined> = { name: 'maxPoolGradient', shape: ([x]) => x! };
+export const maxPoolGradientOp: Operation<undefined> = { name: 'maxPoolGradient', shape: ([x]) => x };
 
 export const maxPool = (graph: Graph, x: Node): Node => graph.apply(maxPoolOp, [x], undefined);

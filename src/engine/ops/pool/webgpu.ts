@@ -10,11 +10,11 @@ const GREATEST = `
   }`;
 
 export const maxPool: WebGpuKernel<undefined> = ({ inputs: [x], out }, emitter) => {
-  const { d, h, w } = volumeSizes(x!);
+  const { d, h, w } = volumeSizes(x);
   const { d: outD, h: outH, w: outW } = volumeSizes(out);
   flat(emitter, out.elements, {
     name: 'maxPool',
-    tensors: { x: x!, out },
+    tensors: { x: x, out },
     uints: { d, h, w, outD, outH, outW },
     code: `
   let volume = i / (u.outD * u.outH * u.outW);
@@ -24,11 +24,11 @@ export const maxPool: WebGpuKernel<undefined> = ({ inputs: [x], out }, emitter) 
 };
 
 export const maxPoolGradient: WebGpuKernel<undefined> = ({ inputs: [x, dOut], out }, emitter) => {
-  const { d, h, w } = volumeSizes(x!);
-  const { d: outD, h: outH, w: outW } = volumeSizes(dOut!);
+  const { d, h, w } = volumeSizes(x);
+  const { d: outD, h: outH, w: outW } = volumeSizes(dOut);
   flat(emitter, out.elements, {
     name: 'maxPoolGradient',
-    tensors: { x: x!, dOut: dOut!, out },
+    tensors: { x: x, dOut: dOut, out },
     uints: { d, h, w, outD, outH, outW },
     code: `
   let volume = i / (u.d * u.h * u.w);

@@ -5,8 +5,8 @@ import { checkShape, elementCount, formatShape, type Graph, type Node, type Oper
 export const channelSumOp: Operation<undefined> = {
   name: 'channelSum',
   shape: ([x]) => {
-    checkShape(x!.length === 5, 'channelSum', () => `needs (N, C, D, H, W), got ${formatShape(x!)}`);
-    return [x![1]!];
+    checkShape(x.length === 5, 'channelSum', () => `needs (N, C, D, H, W), got ${formatShape(x)}`);
+    return [x[1]];
   },
 };
 
@@ -14,20 +14,20 @@ export const channelSumOp: Operation<undefined> = {
 export const globalAverageOp: Operation<undefined> = {
   name: 'globalAverage',
   shape: ([x]) => {
-    checkShape(x!.length === 5, 'globalAverage', () => `needs (N, C, D, H, W), got ${formatShape(x!)}`);
-    return [x![0]!, x![1]!];
+    checkShape(x.length === 5, 'globalAverage', () => `needs (N, C, D, H, W), got ${formatShape(x)}`);
+    return [x[0], x[1]];
   },
   gradient: (graph, { inputs: [x] }, dOut) => {
-    const [, , depth, height, width] = x!.shape;
-    const size = [depth!, height!, width!] as const;
-    return [graph.apply(spatialBroadcastOp, [dOut], { size, scale: 1 / (depth! * height! * width!) })];
+    const [, , depth, height, width] = x.shape;
+    const size = [depth, height, width] as const;
+    return [graph.apply(spatialBroadcastOp, [dOut], { size, scale: 1 / (depth * height * width) })];
   },
 };
 
 /** x (N, C) to (N, C, D, H, W): scale times the value at every voxel. */
 export const spatialBroadcastOp: Operation<{ readonly size: readonly [number, number, number]; readonly scale: number }> = {
   name: 'spatialBroadcast',
-  shape: ([x], { size }) => [x![0]!, x![1]!, ...size],
+  shape: ([x], { size }) => [x[0], x[1], ...size],
 };
 
 /** Any tensor to a scalar: the sum of its squares, summed in double precision. For gradient norms; not differentiable. */
@@ -37,9 +37,7 @@ export const sumOfSquaresOp: Operation<undefined> = { name: 'sumOfSquares', shap
 export const meanOp: Operation<undefined> = {
   name: 'mean',
   shape: () => [],
-  gradient: (graph, { inputs: [x] }, dOut) => [
-    graph.apply(fillOp, [dOut], { shape: x!.shape, scale: 1 / elementCount(x!.shape) }),
-  ],
+  gradient: (graph, { inputs: [x] }, dOut) => [graph.apply(fillOp, [dOut], { shape: x.shape, scale: 1 / elementCount(x.shape) })],
 };
 
 /** A scalar to any shape: scale times it everywhere. */

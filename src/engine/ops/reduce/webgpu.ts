@@ -2,12 +2,12 @@
 import { flat, sumRows, volumeSizes, type WebGpuKernel } from '../../backends/webgpu/kernel.ts';
 
 export const channelSum: WebGpuKernel<undefined> = ({ inputs: [x], out }, emitter) => {
-  const { channels, voxels } = volumeSizes(x!);
+  const { channels, voxels } = volumeSizes(x);
   sumRows(emitter, {
     name: 'channelSum',
-    tensors: { x: x!, out },
+    tensors: { x: x, out },
     rows: channels,
-    length: x!.elements / channels,
+    length: x.elements / channels,
     uints: { channels, voxels },
     term: 'value.x = x(((j / u.voxels) * u.channels + row) * u.voxels + j % u.voxels);',
     finish: 'set_out(row, total.x);',
@@ -17,9 +17,9 @@ export const channelSum: WebGpuKernel<undefined> = ({ inputs: [x], out }, emitte
 export const globalAverage: WebGpuKernel<undefined> = ({ inputs: [x], out }, emitter) =>
   sumRows(emitter, {
     name: 'globalAverage',
-    tensors: { x: x!, out },
+    tensors: { x: x, out },
     rows: out.elements,
-    length: x!.elements / out.elements,
+    length: x.elements / out.elements,
     term: 'value.x = x(row * u.length + j);',
     finish: 'set_out(row, total.x / f32(u.length));',
   });
@@ -30,8 +30,8 @@ export const spatialBroadcast: WebGpuKernel<{ readonly size: readonly [number, n
 ) =>
   flat(emitter, out.elements, {
     name: 'spatialBroadcast',
-    tensors: { x: x!, out },
-    uints: { voxels: out.elements / x!.elements },
+    tensors: { x: x, out },
+    uints: { voxels: out.elements / x.elements },
     floats: { scale },
     code: 'set_out(i, u.scale * x(i / u.voxels));',
   });
@@ -39,7 +39,7 @@ export const spatialBroadcast: WebGpuKernel<{ readonly size: readonly [number, n
 const wholeSum =
   (name: string, term: string, finish: string): WebGpuKernel<undefined> =>
   ({ inputs: [x], out }, emitter) =>
-    sumRows(emitter, { name, tensors: { x: x!, out }, rows: 1, length: x!.elements, term, finish });
+    sumRows(emitter, { name, tensors: { x: x, out }, rows: 1, length: x.elements, term, finish });
 
 export const sumOfSquares = wholeSum('sumOfSquares', 'let v = x(j); value.x = v * v;', 'set_out(0u, total.x);');
 export const mean = wholeSum('mean', 'value.x = x(j);', 'set_out(0u, total.x / f32(u.length));');
@@ -50,7 +50,7 @@ export const fill: WebGpuKernel<{ readonly shape: readonly number[]; readonly sc
 ) =>
   flat(emitter, out.elements, {
     name: 'fill',
-    tensors: { value: value!, out },
+    tensors: { value: value, out },
     floats: { scale },
     code: 'set_out(i, u.scale * value(0u));',
   });

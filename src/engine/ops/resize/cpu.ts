@@ -14,7 +14,7 @@ function needLine(kernel: 'upsample' | 'upsampleGradient', larger: TensorForm, e
     kernel,
     () => `the CPU backend resizes volumes of at most ${MAX_SIDE} voxels along an axis, got ${sizes.join(' x ')}`,
   );
-  emitter.threadScratch(TABLE_BYTES + VOXEL_BYTES * sizes[2]!);
+  emitter.threadScratch(TABLE_BYTES + VOXEL_BYTES * sizes[2]);
 }
 
 export const upsample: CpuKernel<undefined> = {

@@ -9,8 +9,8 @@ export const upsampleOp: Operation<undefined> = {
   name: 'upsample',
   recompute: true,
   shape: ([x]) => {
-    checkShape(x!.length === 5, 'upsample', () => `needs (N, C, D, H, W), got ${formatShape(x!)}`);
-    return [x![0]!, x![1]!, ...x!.slice(2).map((size) => 2 * size)];
+    checkShape(x.length === 5, 'upsample', () => `needs (N, C, D, H, W), got ${formatShape(x)}`);
+    return [x[0], x[1], ...x.slice(2).map((size) => 2 * size)];
   },
   gradient: (graph, _node, dOut) => [graph.apply(upsampleGradientOp, [dOut], undefined)],
 };
@@ -18,7 +18,7 @@ export const upsampleOp: Operation<undefined> = {
 /** dy (N, C, 2D, 2H, 2W) to dx (N, C, D, H, W). */
 export const upsampleGradientOp: Operation<undefined> = {
   name: 'upsampleGradient',
-  shape: ([dOut]) => [dOut![0]!, dOut![1]!, ...dOut!.slice(2).map((size) => size / 2)],
+  shape: ([dOut]) => [dOut[0], dOut[1], ...dOut.slice(2).map((size) => size / 2)],
 };
 
 export const upsample = (graph: Graph, x: Node): Node => graph.apply(upsampleOp, [x], undefined);

@@ -16,10 +16,10 @@ fn weightOf(j: u32, n: u32, voxel: u32) -> f32 {
 }`;
 
 export const upsample: WebGpuKernel<undefined> = ({ inputs: [x], out }, emitter) => {
-  const { d, h, w } = volumeSizes(x!);
+  const { d, h, w } = volumeSizes(x);
   flat(emitter, out.elements, {
     name: 'upsample',
-    tensors: { x: x!, out },
+    tensors: { x: x, out },
     uints: { d, h, w },
     helpers: SOURCE,
     code: `
@@ -42,7 +42,7 @@ export const upsampleGradient: WebGpuKernel<undefined> = ({ inputs: [dOut], out 
   const { d, h, w } = volumeSizes(out);
   flat(emitter, out.elements, {
     name: 'upsampleGradient',
-    tensors: { dOut: dOut!, out },
+    tensors: { dOut: dOut, out },
     uints: { d, h, w },
     helpers: SOURCE,
     code: `

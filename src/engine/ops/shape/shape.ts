@@ -11,11 +11,11 @@ export const padOp: Operation<Margins> = {
   name: 'pad',
   shape: ([x], { before, after }) => {
     checkShape(
-      before.length === x!.length && after.length === x!.length && [...before, ...after].every((n) => n >= 0),
+      before.length === x.length && after.length === x.length && [...before, ...after].every((n) => n >= 0),
       'pad',
-      () => `margins before ${formatShape(before)} and after ${formatShape(after)} do not fit ${formatShape(x!)}`,
+      () => `margins before ${formatShape(before)} and after ${formatShape(after)} do not fit ${formatShape(x)}`,
     );
-    return x!.map((size, i) => size + before[i]! + after[i]!);
+    return x.map((size, i) => size + before[i]! + after[i]!);
   },
   gradient: (graph, { attributes: { before, after } }, dOut) => [crop(graph, dOut, before, after)],
 };
@@ -24,11 +24,11 @@ export const cropOp: Operation<Margins> = {
   name: 'crop',
   recompute: true,
   shape: ([x], { before, after }) => {
-    const shape = x!.map((size, i) => size - before[i]! - after[i]!);
+    const shape = x.map((size, i) => size - before[i]! - after[i]!);
     checkShape(
-      before.length === x!.length && [...before, ...after].every((n) => n >= 0) && shape.every((size) => size > 0),
+      before.length === x.length && [...before, ...after].every((n) => n >= 0) && shape.every((size) => size > 0),
       'crop',
-      () => `margins before ${formatShape(before)} and after ${formatShape(after)} leave nothing of ${formatShape(x!)}`,
+      () => `margins before ${formatShape(before)} and after ${formatShape(after)} leave nothing of ${formatShape(x)}`,
     );
     return shape;
   },
@@ -41,9 +41,9 @@ export const viewOp: Operation<{ readonly offset: number; readonly shape: readon
   alias: true,
   shape: ([x], { offset, shape }) => {
     checkShape(
-      x!.length === 1 && offset >= 0 && offset + elementCount(shape) <= x![0]!,
+      x.length === 1 && offset >= 0 && offset + elementCount(shape) <= x[0],
       'view',
-      () => `${formatShape(shape)} at ${offset} is not inside the flat tensor ${formatShape(x!)}`,
+      () => `${formatShape(shape)} at ${offset} is not inside the flat tensor ${formatShape(x)}`,
     );
     return shape;
   },

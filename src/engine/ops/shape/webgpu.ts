@@ -11,15 +11,15 @@ const padded = (values: readonly number[], filler: number): number[] => [
 const numbers = (inner: readonly number[], outer: readonly number[], before: readonly number[]): Record<string, number> => {
   const [a, b, c] = [padded(inner, 1), padded(outer, 1), padded(before, 0)];
   return Object.fromEntries(
-    a.flatMap((_, k) => [[`inner${k}`, a[k]!] as const, [`outer${k}`, b[k]!] as const, [`before${k}`, c[k]!] as const]),
+    a.flatMap((_, k) => [[`inner${k}`, a[k]] as const, [`outer${k}`, b[k]] as const, [`before${k}`, c[k]] as const]),
   );
 };
 
 export const crop: WebGpuKernel<Margins> = ({ inputs: [x], out, attributes: { before } }, emitter) =>
   flat(emitter, out.elements, {
     name: 'crop',
-    tensors: { x: x!, out },
-    uints: numbers(out.shape, x!.shape, before),
+    tensors: { x: x, out },
+    uints: numbers(out.shape, x.shape, before),
     code: `
   var rest = i;
   var at = 0u;
@@ -31,8 +31,8 @@ export const crop: WebGpuKernel<Margins> = ({ inputs: [x], out, attributes: { be
 export const pad: WebGpuKernel<Margins> = ({ inputs: [x], out, attributes: { before } }, emitter) =>
   flat(emitter, out.elements, {
     name: 'pad',
-    tensors: { x: x!, out },
-    uints: numbers(x!.shape, out.shape, before),
+    tensors: { x: x, out },
+    uints: numbers(x.shape, out.shape, before),
     code: `
   var rest = i;
   var at = 0u;

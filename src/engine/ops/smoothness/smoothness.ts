@@ -10,13 +10,13 @@ import { checkShape, formatShape, type Graph, type Node, type Operation } from '
 export const smoothnessOp: Operation<undefined> = {
   name: 'smoothness',
   shape: ([flow]) => {
-    checkShape(flow!.length === 5, 'smoothness', () => `needs (N, C, D, H, W), got ${formatShape(flow!)}`);
+    checkShape(flow.length === 5, 'smoothness', () => `needs (N, C, D, H, W), got ${formatShape(flow)}`);
     return [];
   },
-  gradient: (graph, { inputs: [flow] }, dOut) => [graph.apply(smoothnessGradientOp, [flow!, dOut], undefined)],
+  gradient: (graph, { inputs: [flow] }, dOut) => [graph.apply(smoothnessGradientOp, [flow, dOut], undefined)],
 };
 
 /** inputs: flow, dOut (scalar). Result d flow. */
-export const smoothnessGradientOp: Operation<undefined> = { name: 'smoothnessGradient', shape: ([flow]) => flow! };
+export const smoothnessGradientOp: Operation<undefined> = { name: 'smoothnessGradient', shape: ([flow]) => flow };
 
 export const smoothnessLoss = (graph: Graph, flow: Node): Node => graph.apply(smoothnessOp, [flow], undefined);

@@ -11,10 +11,10 @@ function numbers(flow: WebGpuTensor) {
 export const smoothness: WebGpuKernel<undefined> = ({ inputs: [flow], out }, emitter) =>
   sumRows(emitter, {
     name: 'smoothness',
-    tensors: { flow: flow!, out },
+    tensors: { flow: flow, out },
     rows: 1,
-    length: flow!.elements,
-    ...numbers(flow!),
+    length: flow.elements,
+    ...numbers(flow),
     term: `
   let here = flow(j);
   if (j % u.w + 1u < u.w) { let v = flow(j + 1u) - here; value.x += u.weightX * v * v; }
@@ -26,8 +26,8 @@ export const smoothness: WebGpuKernel<undefined> = ({ inputs: [flow], out }, emi
 export const smoothnessGradient: WebGpuKernel<undefined> = ({ inputs: [flow, dOut], out }, emitter) =>
   flat(emitter, out.elements, {
     name: 'smoothnessGradient',
-    tensors: { flow: flow!, dOut: dOut!, out },
-    ...numbers(flow!),
+    tensors: { flow: flow, dOut: dOut, out },
+    ...numbers(flow),
     code: `
   let here = flow(i);
   let place = vec3u(i % u.w, i / u.w % u.h, i / (u.w * u.h) % u.d);

@@ -9,13 +9,13 @@ import { checkShape, formatShape, type Graph, type Node, type Operation } from '
 export const softmaxOp: Operation<undefined> = {
   name: 'softmax',
   shape: ([x]) => {
-    checkShape(x!.length === 5, 'softmax', () => `needs (N, C, D, H, W), got ${formatShape(x!)}`);
-    return x!;
+    checkShape(x.length === 5, 'softmax', () => `needs (N, C, D, H, W), got ${formatShape(x)}`);
+    return x;
   },
   gradient: (graph, node, dOut) => [graph.apply(softmaxGradientOp, [node, dOut], undefined)],
 };
 
 /** inputs: y (softmax's result), dy. Result dx. */
-export const softmaxGradientOp: Operation<undefined> = { name: 'softmaxGradient', shape: ([y]) => y! };
+export const softmaxGradientOp: Operation<undefined> = { name: 'softmaxGradient', shape: ([y]) => y };
 
 export const softmax = (graph: Graph, x: Node): Node => graph.apply(softmaxOp, [x], undefined);

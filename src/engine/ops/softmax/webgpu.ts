@@ -5,7 +5,7 @@ export const softmax: WebGpuKernel<undefined> = ({ inputs: [x], out }, emitter) 
   const { channels, voxels } = volumeSizes(out);
   flat(emitter, out.elements / channels, {
     name: 'softmax',
-    tensors: { x: x!, out },
+    tensors: { x: x, out },
     uints: { channels, voxels },
     code: `
   let first = (i / u.voxels) * u.channels * u.voxels + i % u.voxels;
@@ -21,7 +21,7 @@ export const softmaxGradient: WebGpuKernel<undefined> = ({ inputs: [y, dOut], ou
   const { channels, voxels } = volumeSizes(out);
   flat(emitter, out.elements / channels, {
     name: 'softmaxGradient',
-    tensors: { y: y!, dOut: dOut!, out },
+    tensors: { y: y, dOut: dOut, out },
     uints: { channels, voxels },
     code: `
   let first = (i / u.voxels) * u.channels * u.voxels + i % u.voxels;

@@ -12,7 +12,7 @@ export const warp: CpuKernel<undefined> = {
 };
 
 export const warpImageGradient: CpuKernel<undefined> = {
-  blocked: ([, dOut], shape) => dOut.blocked && shape[1]! >= BLOCK,
+  blocked: ([, dOut], shape) => dOut.blocked && shape[1] >= BLOCK,
   lower: ({ inputs: [displacement, dOut], out }, emitter) => {
     emitter.emit('warpImageGradient', {
       displacement: emitter.toPlain(displacement),

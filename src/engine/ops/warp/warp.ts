@@ -13,31 +13,31 @@ export const warpOp: Operation<undefined> = {
   recompute: true,
   shape: ([image, displacement]) => {
     checkShape(
-      image!.length === 5 && displacement!.length === 5 && displacement![1] === 3 && displacement![0] === image![0],
+      image.length === 5 && displacement.length === 5 && displacement[1] === 3 && displacement[0] === image[0],
       'warp',
       () =>
-        `needs image (N, C, D, H, W) and displacement (N, 3, D, H, W), got ${formatShape(image!)} and ${formatShape(displacement!)}`,
+        `needs image (N, C, D, H, W) and displacement (N, 3, D, H, W), got ${formatShape(image)} and ${formatShape(displacement)}`,
     );
     checkShape(
-      sameShape(image!.slice(2), displacement!.slice(2)),
+      sameShape(image.slice(2), displacement.slice(2)),
       'warp',
-      () => `image and displacement must agree in size, got ${formatShape(image!)} and ${formatShape(displacement!)}`,
+      () => `image and displacement must agree in size, got ${formatShape(image)} and ${formatShape(displacement)}`,
     );
-    return [image![0]!, image![1]!, ...displacement!.slice(2)];
+    return [image[0], image[1], ...displacement.slice(2)];
   },
   gradient: (graph, { inputs: [image, displacement] }, dOut, needs) => [
-    needs[0] ? graph.apply(warpImageGradientOp, [displacement!, dOut], undefined) : undefined,
-    needs[1] ? graph.apply(warpDisplacementGradientOp, [image!, displacement!, dOut], undefined) : undefined,
+    needs[0] ? graph.apply(warpImageGradientOp, [displacement, dOut], undefined) : undefined,
+    needs[1] ? graph.apply(warpDisplacementGradientOp, [image, displacement, dOut], undefined) : undefined,
   ],
 };
 
 /** inputs: displacement (N, 3, D, H, W), dy (N, C, D, H, W). Result d image (N, C, D, H, W). */
-export const warpImageGradientOp: Operation<undefined> = { name: 'warpImageGradient', shape: ([, dOut]) => dOut! };
+export const warpImageGradientOp: Operation<undefined> = { name: 'warpImageGradient', shape: ([, dOut]) => dOut };
 
 /** inputs: image, displacement, dy. Result d displacement (N, 3, D, H, W). */
 export const warpDisplacementGradientOp: Operation<undefined> = {
   name: 'warpDisplacementGradient',
-  shape: ([, displacement]) => displacement!,
+  shape: ([, displacement]) => displacement,
 };
 
 export const warp = (graph: Graph, image: Node, displacement: Node): Node =>
@@ -48,11 +48,11 @@ export const insideMaskOp: Operation<undefined> = {
   name: 'insideMask',
   shape: ([displacement]) => {
     checkShape(
-      displacement!.length === 5 && displacement![1] === 3,
+      displacement.length === 5 && displacement[1] === 3,
       'insideMask',
-      () => `needs a displacement (N, 3, D, H, W), got ${formatShape(displacement!)}`,
+      () => `needs a displacement (N, 3, D, H, W), got ${formatShape(displacement)}`,
     );
-    return [displacement![0]!, 1, ...displacement!.slice(2)];
+    return [displacement[0], 1, ...displacement.slice(2)];
   },
 };
 

@@ -42,7 +42,7 @@ export const warp: WebGpuKernel<undefined> = ({ inputs: [image, displacement], o
   const { channels } = volumeSizes(out);
   flat(emitter, out.elements, {
     name: 'warp',
-    tensors: { image: image!, displacement: displacement!, out },
+    tensors: { image: image, displacement: displacement, out },
     uints: { ...sizesOf(out), channels },
     helpers: POSITION,
     code: `
@@ -55,10 +55,10 @@ export const warp: WebGpuKernel<undefined> = ({ inputs: [image, displacement], o
 };
 
 export const warpDisplacementGradient: WebGpuKernel<undefined> = ({ inputs: [image, displacement, dOut], out }, emitter) => {
-  const { channels } = volumeSizes(image!);
+  const { channels } = volumeSizes(image);
   flat(emitter, out.elements / 3, {
     name: 'warpDisplacementGradient',
-    tensors: { image: image!, displacement: displacement!, dOut: dOut!, out },
+    tensors: { image: image, displacement: displacement, dOut: dOut, out },
     uints: { ...sizesOf(out), channels },
     helpers: POSITION,
     code: `
@@ -80,7 +80,7 @@ export const warpDisplacementGradient: WebGpuKernel<undefined> = ({ inputs: [ima
 export const insideMask: WebGpuKernel<undefined> = ({ inputs: [displacement], out }, emitter) =>
   flat(emitter, out.elements, {
     name: 'insideMask',
-    tensors: { displacement: displacement!, out },
+    tensors: { displacement: displacement, out },
     uints: sizesOf(out),
     helpers: POSITION,
     code: `
@@ -97,7 +97,7 @@ const CHANNELS = 8;
 /** Extents (box, 6): the least and the greatest target of a box's members on each axis; an empty extent where no target is a number. */
 function extents(emitter: WebGpuEmitter, displacement: WebGpuTensor) {
   const sizes = sizesOf(displacement);
-  const batch = displacement.shape[0]!;
+  const batch = displacement.shape[0];
   const boxed = (size: number, side: number): number => Math.ceil(size / side);
   const small = { sd: boxed(sizes.d, SMALL), sh: boxed(sizes.h, SMALL), sw: boxed(sizes.w, SMALL) };
   const large = { ld: boxed(small.sd, LARGE), lh: boxed(small.sh, LARGE), lw: boxed(small.sw, LARGE) };
@@ -143,14 +143,14 @@ function extents(emitter: WebGpuEmitter, displacement: WebGpuTensor) {
 }
 
 export const warpImageGradient: WebGpuKernel<undefined> = ({ inputs: [displacement, dOut], out }, emitter) => {
-  const { inner, outer, uints } = extents(emitter, displacement!);
+  const { inner, outer, uints } = extents(emitter, displacement);
   const { channels, voxels } = volumeSizes(out);
   const chunks = Math.ceil(channels / CHANNELS);
   const reached = (extent: string): string =>
     `all(q > vec3f(${extent}(e), ${extent}(e + 1u), ${extent}(e + 2u)) - 1.0) && all(q < vec3f(${extent}(e + 3u), ${extent}(e + 4u), ${extent}(e + 5u)) + 1.0)`;
-  flat(emitter, out.shape[0]! * chunks * voxels, {
+  flat(emitter, out.shape[0] * chunks * voxels, {
     name: 'warpImageGradient',
-    tensors: { displacement: displacement!, dOut: dOut!, inner, outer, out },
+    tensors: { displacement: displacement, dOut: dOut, inner, outer, out },
     uints: { ...uints, channels, chunks },
     helpers: POSITION,
     code: `

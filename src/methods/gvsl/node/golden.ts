@@ -57,24 +57,24 @@ const MAX_TIES = 4;
 function compare(name: string, got: Float32Array, want: Float32Array, shape: readonly number[], tolerance: number): Comparison {
   let [squares, differences, worstAt, worstDifference] = [0, 0, 0, -1];
   for (let i = 0; i < want.length; i++) {
-    const difference = Math.abs(got[i]! - want[i]!);
+    const difference = Math.abs(got[i] - want[i]);
     differences += difference ** 2;
-    squares += want[i]! ** 2;
+    squares += want[i] ** 2;
     if (!(difference <= worstDifference)) [worstAt, worstDifference] = [i, difference];
   }
   // a tensor that is zero throughout has no relative error: then the difference itself counts
   const relativeError = Math.sqrt(squares > 0 ? differences / squares : differences);
   const index: number[] = [];
   for (let axis = shape.length - 1, rest = worstAt; axis >= 0; axis--) {
-    index.unshift(rest % shape[axis]!);
-    rest = Math.floor(rest / shape[axis]!);
+    index.unshift(rest % shape[axis]);
+    rest = Math.floor(rest / shape[axis]);
   }
   return {
     name,
     relativeError,
     tolerance,
     passed: relativeError <= tolerance,
-    worst: { index, got: got[worstAt]!, want: want[worstAt]! },
+    worst: { index, got: got[worstAt], want: want[worstAt] },
   };
 }
 
@@ -158,7 +158,7 @@ async function takeSteps(
   const curve: number[] = [];
   for (let step = 1; step <= steps; step++) {
     const outputs = await session.run('gradient', inputs, step === 1 ? undefined : ['loss.total']);
-    curve.push(outputs['loss.total']![0]!);
+    curve.push(outputs['loss.total'][0]);
     if (step === 1) {
       for (const [name, values] of Object.entries(outputs)) results.set(name, values);
       keep('grad', await session.readState(STATES.gradients));

@@ -56,7 +56,7 @@ function findPrefix(tensors: Shapes, source: string): { prefix: string; unetAlon
   const found = leading.length === 1 ? leading : all;
   if (found.length > 1)
     throw new RunError(`${source}: contains ${found.length} networks (${formatNames(found)}); save the state dict of one`);
-  const before = found[0]!.slice(0, -FIRST.length);
+  const before = found[0].slice(0, -FIRST.length);
   const unetAlone = !/(^|\.)unet\.$/.test(before);
   return {
     prefix: unetAlone ? before : before.slice(0, -'unet.'.length),

@@ -42,7 +42,7 @@ const checkpoint: Py = dict(
   ['best', call('numpy.core.multiarray.scalar', [global('numpy.float64'), Buffer.alloc(8)])],
   [
     'state_dict',
-    call('collections.OrderedDict', [], { items: tensors.map(({ name, shape }, i) => [name, tensorOf(storages[i]!, shape)]) }),
+    call('collections.OrderedDict', [], { items: tensors.map(({ name, shape }, i) => [name, tensorOf(storages[i], shape)]) }),
   ],
 );
 const packed = (pickle: Uint8Array): Buffer =>
@@ -151,15 +151,15 @@ function damaged(whole: Buffer, within: number, random: RandomStream): Buffer {
       Buffer.concat([bytes.subarray(0, from), ...between, bytes.subarray(Math.min(to, bytes.length))]);
     switch (random.integer(0, 8)) {
       case 0:
-        bytes[at]! ^= 1 << random.integer(0, 8);
+        bytes[at] ^= 1 << random.integer(0, 8);
         break;
       case 1:
-        bytes[at] = [0, 0xff, 0x7f, 0x80, 0x28, 0x52, 0x2e, 0x71][random.integer(0, 8)]!;
+        bytes[at] = [0, 0xff, 0x7f, 0x80, 0x28, 0x52, 0x2e, 0x71][random.integer(0, 8)];
         break;
       case 2: {
         const field = Buffer.alloc(8);
-        field.writeBigUInt64LE([0n, 1n, 2n ** 31n, 2n ** 32n - 1n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n][random.integer(0, 7)]!);
-        field.copy(bytes, at, 0, [2, 4, 8][random.integer(0, 3)]!);
+        field.writeBigUInt64LE([0n, 1n, 2n ** 31n, 2n ** 32n - 1n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n][random.integer(0, 7)]);
+        field.copy(bytes, at, 0, [2, 4, 8][random.integer(0, 3)]);
         break;
       }
       case 3:
@@ -181,7 +181,7 @@ function damaged(whole: Buffer, within: number, random: RandomStream): Buffer {
           bytes = cut(
             at + digits.index,
             at + digits.index + digits[0].length,
-            Buffer.from(NUMBERS[random.integer(0, NUMBERS.length)]!),
+            Buffer.from(NUMBERS[random.integer(0, NUMBERS.length)]),
           );
       }
     }

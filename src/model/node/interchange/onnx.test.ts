@@ -31,14 +31,12 @@ async function compare(part: NetworkPart, heads: Partial<Heads>, fixed: Size | u
       const results = await session.run({ image: new Tensor('float32', values, [batch, 1, ...size]) });
       expect(Object.keys(results).sort()).toEqual(outputs.map(({ name }) => name).sort());
       for (const [name, { shape, data }] of Object.entries(expected)) {
-        expect(results[name]!.dims).toEqual(shape);
+        expect(results[name].dims).toEqual(shape);
         const scale = Math.max(
           1,
           data.reduce((most, value) => Math.max(most, Math.abs(value)), 0),
         );
-        expect(largestDifference(results[name]!.data as Float32Array, data) / scale, `${name} at ${size}`).toBeLessThan(
-          TOLERANCE,
-        );
+        expect(largestDifference(results[name].data as Float32Array, data) / scale, `${name} at ${size}`).toBeLessThan(TOLERANCE);
       }
     }
   } finally {

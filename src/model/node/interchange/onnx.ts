@@ -49,13 +49,13 @@ function networkGraph(architecture: Architecture, part: NetworkPart, size: Shape
   const image = graph.input(INPUT, [1, 1, ...size]);
   if (part === 'classifier') {
     const logits = classificationHead(graph, parameters, encoder(graph, parameters, image).at(-1)!);
-    const outputs = logits.shape[1]!;
+    const outputs = logits.shape[1];
     const activation = outputs === 1 ? 'Sigmoid' : 'Softmax';
     return { graph, outputs: [{ name: 'probabilities', node: logits, activation, axes: ['batch', outputs] }] };
   }
   const { local, global } = unet(graph, parameters, image);
   if (part === 'backbone') {
-    const axes = (node: Node, names: readonly string[]) => ['batch', node.shape[1]!, ...names];
+    const axes = (node: Node, names: readonly string[]) => ['batch', node.shape[1], ...names];
     return {
       graph,
       outputs: [
@@ -74,7 +74,7 @@ function networkGraph(architecture: Architecture, part: NetworkPart, size: Shape
   const logits = segmentationHead(graph, parameters, local);
   return {
     graph,
-    outputs: [{ name: 'probabilities', node: logits, activation: 'Softmax', axes: ['batch', logits.shape[1]!, ...SPATIAL] }],
+    outputs: [{ name: 'probabilities', node: logits, activation: 'Softmax', axes: ['batch', logits.shape[1], ...SPATIAL] }],
   };
 }
 
@@ -153,7 +153,7 @@ function fixedSizes(writer: Writer): Sizes {
     pads: ({ before, after }) => writer.integers(...before, ...after),
     range: ({ before }, shape) => [
       writer.integers(...before.slice(2)),
-      writer.integers(...before.slice(2).map((start, axis) => start + shape[axis + 2]!)),
+      writer.integers(...before.slice(2).map((start, axis) => start + shape[axis + 2])),
     ],
   };
 }
@@ -190,13 +190,13 @@ function translate(
       return own === INPUT ? INPUT : writer.floats(own, shape, data.get(own)!.data);
     }
     case 'pad':
-      return writer.node(name, 'Pad', [inputs[0]!, sizes.pads(node.attributes as Margins)], { mode: 'constant' });
+      return writer.node(name, 'Pad', [inputs[0], sizes.pads(node.attributes as Margins)], { mode: 'constant' });
     case 'crop': {
       const [start, end] = sizes.range(node.attributes as Margins, node.shape);
-      return writer.node(name, 'Slice', [inputs[0]!, start, end, writer.integers(2, 3, 4)]);
+      return writer.node(name, 'Slice', [inputs[0], start, end, writer.integers(2, 3, 4)]);
     }
     case 'conv3d': {
-      const kernel = node.inputs[1]!.shape[2]!;
+      const kernel = node.inputs[1].shape[2];
       return writer.node(name, 'Conv', inputs, {
         kernel_shape: [kernel, kernel, kernel],
         pads: new Array(6).fill((kernel - 1) / 2),
@@ -207,22 +207,22 @@ function translate(
     case 'groupNorm': {
       const { groups, eps, slope } = node.attributes as GroupNormAttributes;
       // (N, C, D, H, W) to (N, G, C / G D, H, W) and back; 0 keeps a size
-      const grouped = writer.node(`${name}_grouped`, 'Reshape', [inputs[0]!, writer.integers(0, groups, -1, 0, 0)]);
+      const grouped = writer.node(`${name}_grouped`, 'Reshape', [inputs[0], writer.integers(0, groups, -1, 0, 0)]);
       const centred = writer.node(`${name}_centred`, 'Sub', [grouped, meanOfGroups(writer, `${name}_mean`, grouped)]);
       const squares = writer.node(`${name}_squares`, 'Mul', [centred, centred]);
       const variance = meanOfGroups(writer, `${name}_variance`, squares);
       const positive = writer.node(`${name}_positive`, 'Add', [variance, writer.floats('epsilon', [1], Float32Array.of(eps))]);
       const deviation = writer.node(`${name}_deviation`, 'Sqrt', [positive]);
       const normalized = writer.node(`${name}_normalized`, 'Div', [centred, deviation]);
-      const shaped = writer.node(`${name}_shaped`, 'Reshape', [normalized, writer.integers(0, node.shape[1]!, -1, 0, 0)]);
-      const scaled = writer.node(`${name}_scaled`, 'Mul', [shaped, perChannel(writer, inputs[2]!, data)]);
-      const shifted = writer.node(`${name}_shifted`, 'Add', [scaled, perChannel(writer, inputs[3]!, data)]);
+      const shaped = writer.node(`${name}_shaped`, 'Reshape', [normalized, writer.integers(0, node.shape[1], -1, 0, 0)]);
+      const scaled = writer.node(`${name}_scaled`, 'Mul', [shaped, perChannel(writer, inputs[2], data)]);
+      const shifted = writer.node(`${name}_shifted`, 'Add', [scaled, perChannel(writer, inputs[3], data)]);
       return writer.node(name, 'LeakyRelu', [shifted], { alpha: { float: slope } });
     }
     case 'maxPool':
       return writer.node(name, 'MaxPool', inputs, { kernel_shape: [2, 2, 2], strides: [2, 2, 2] });
     case 'upsample':
-      return writer.node(name, 'Resize', [inputs[0]!, '', writer.floats('twice', [5], Float32Array.of(1, 1, 2, 2, 2))], {
+      return writer.node(name, 'Resize', [inputs[0], '', writer.floats('twice', [5], Float32Array.of(1, 1, 2, 2, 2))], {
         mode: 'linear',
         coordinate_transformation_mode: 'align_corners',
       });
@@ -284,11 +284,11 @@ export function encodeOnnx({ part, architecture, parameters, size, description, 
   const sizes = size ? fixedSizes(writer) : freeSizes(writer);
   const names: string[] = [];
   for (const node of graph.nodes) {
-    const inputs = node.inputs.map(({ id }) => names[id]!);
+    const inputs = node.inputs.map(({ id }) => names[id]);
     names.push(translate(writer, sizes, node, inputs, parameters));
   }
   const results = outputs.map(({ name, node, activation, axes }) => {
-    const found = names[node.id]!;
+    const found = names[node.id];
     writer.node(name, activation ?? 'Identity', [found], activation === 'Softmax' ? { axis: 1 } : {});
     return { name, axes: size ? node.shape : axes };
   });

@@ -95,7 +95,7 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
     at += length;
     return at - length;
   };
-  const uint8 = (): number => bytes[take(1)]!;
+  const uint8 = (): number => bytes[take(1)];
   const uint32 = (): number => view.getUint32(take(4), true);
   const uint64 = (): number => Number(view.getBigUint64(take(8), true));
   const slice = (length: number): Uint8Array => {
@@ -123,7 +123,7 @@ export function readPickle(bytes: Uint8Array, source: string, rules: PickleRules
     const part = slice(length);
     if (length > MAX_INTEGER_BYTES) return make('int');
     let value = 0n;
-    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(part[i]!);
+    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(part[i]);
     return safe(BigInt.asIntN(8 * length, value));
   };
   /** INT and LONG of protocol 0: decimal digits, 'L' behind them or not; '00' and '01' are truth values. */

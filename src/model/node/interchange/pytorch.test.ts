@@ -164,7 +164,7 @@ describe('files of torch.save', () => {
       ['all', tensorOf(W, [6], { part: [null] })],
     );
     const { tensors } = await open(torchStream(value, [W]));
-    expect([tensors.w!.values, tensors.all!.values]).toEqual([
+    expect([tensors.w.values, tensors.all.values]).toEqual([
       [5, 6],
       [1, 2, 3, 4, 5, 6],
     ]);

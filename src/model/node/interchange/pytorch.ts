@@ -126,7 +126,7 @@ function tensorOf(stored: unknown, offset: unknown, shape: unknown, strides: unk
   const { storage } = part;
   const elements = type ?? storage.type;
   const count = Math.floor((part.count * storage.type.bytes) / elements.bytes);
-  const last = shape.reduce((sum, size, axis) => sum + (size - 1) * strides[axis]!, offset);
+  const last = shape.reduce((sum, size, axis) => sum + (size - 1) * strides[axis], offset);
   if (!Number.isSafeInteger(product(shape)) || (product(shape) > 0 && last >= count))
     throw new Error(
       `a tensor [${shape.join(', ')}] with strides [${strides.join(', ')}] at ${offset} of a storage of ${count} elements`,
@@ -235,7 +235,7 @@ function rulesFor(storages: Map<string, Storage>): PickleRules {
       const known = storages.get(key);
       if (known && (known.type !== STORAGES[className] || known.count !== count))
         throw new Error(`the storage ${key} in two types or lengths`);
-      const storage = known ?? new Storage(STORAGES[className]!, key, count);
+      const storage = known ?? new Storage(STORAGES[className], key, count);
       storages.set(key, storage);
       if (part === undefined || part === null) return storage;
       const [, offset, length] = Array.isArray(part) ? (part as unknown[]) : [];
@@ -329,7 +329,7 @@ function findStateDict(
 ): { dict: StateDict; others: readonly StateDict[] } {
   const all = findStateDicts(value, path);
   const wanted = all.filter(({ tensors }) => [...tensors.keys()].some(isWanted));
-  if (wanted.length > 0) return { dict: wanted[0]!, others: wanted.slice(1) };
+  if (wanted.length > 0) return { dict: wanted[0], others: wanted.slice(1) };
   const unreadable = all.find(({ refused }) => [...refused.keys()].some(isWanted));
   if (unreadable) return { dict: unreadable, others: [] };
   const largest = all.reduce<StateDict | undefined>(
@@ -360,18 +360,18 @@ function valuesOf(
   const count = product(shape);
   if (count === 0) return new Float32Array();
   // elements from the first to the last that belong to it
-  const extent = shape.reduce((sum, size, axis) => sum + (size - 1) * strides[axis]!, 1);
+  const extent = shape.reduce((sum, size, axis) => sum + (size - 1) * strides[axis], 1);
   const all = decodeTensor(dtype, bytes.subarray(offset * elementBytes, (offset + extent) * elementBytes));
   if (shape.every((size, axis) => size === 1 || strides[axis] === product(shape.slice(axis + 1)))) return all;
   const out = new Float32Array(count);
   const index = shape.map(() => 0);
   let from = 0;
   for (let i = 0; i < count; i++) {
-    out[i] = all[from]!;
+    out[i] = all[from];
     for (let axis = shape.length - 1; axis >= 0; axis--) {
-      from += strides[axis]!;
-      if (++index[axis]! < shape[axis]!) break;
-      from -= strides[axis]! * shape[axis]!;
+      from += strides[axis];
+      if (++index[axis] < shape[axis]) break;
+      from -= strides[axis] * shape[axis];
       index[axis] = 0;
     }
   }
@@ -390,7 +390,7 @@ interface Contents {
 function swapped(bytes: Uint8Array, { name, bytes: size }: ElementType): Uint8Array {
   const unit = name.startsWith('complex') ? size / 2 : size;
   const out = new Uint8Array(bytes.length);
-  for (let at = 0; at < bytes.length; at++) out[at] = bytes[at - (at % unit) + unit - 1 - (at % unit)]!;
+  for (let at = 0; at < bytes.length; at++) out[at] = bytes[at - (at % unit) + unit - 1 - (at % unit)];
   return out;
 }
 
@@ -402,13 +402,13 @@ async function readZip(file: RandomAccessFile): Promise<Contents> {
   const pickles = [...archive.entries.keys()].filter((name) => /^([^/]+\/)?data\.pkl$/.test(name));
   if (pickles.length !== 1)
     return refuse(`a zip file, but not saved by torch.save: expected one entry NAME/data.pkl, found ${pickles.length}`);
-  const root = pickles[0]!.slice(0, -'data.pkl'.length);
+  const root = pickles[0].slice(0, -'data.pkl'.length);
   if (archive.entries.has(`${root}constants.pkl`))
     refuse('a TorchScript program; expected a state dict. Save torch.jit.load(FILE).state_dict() with torch.save');
   const orderEntry = archive.entries.get(`${root}byteorder`);
   const order = orderEntry && orderEntry.sizeBytes < 16 ? new TextDecoder().decode(await archive.read(orderEntry)) : 'little';
   if (order !== 'little' && order !== 'big') refuse(`its byte order is '${order}'; expected little or big`);
-  const entry = archive.entries.get(pickles[0]!)!;
+  const entry = archive.entries.get(pickles[0])!;
   if (entry.sizeBytes > MAX_PICKLE_BYTES)
     refuse(`${entry.name} has ${entry.sizeBytes} bytes; a checkpoint's takes less than ${MAX_PICKLE_BYTES}`);
   const storages = new Map<string, Storage>();
@@ -490,7 +490,7 @@ function startsStream(start: Uint8Array): boolean {
 function describeOther(start: Uint8Array): string {
   if (new TextDecoder().decode(start.subarray(257, 262)) === 'ustar')
     return 'a tar file, as PyTorch before 0.1.10 saved them; load it in PyTorch and save its state dict again';
-  if (start[0] === 0x80 && start[1]! <= 5)
+  if (start[0] === 0x80 && start[1] <= 5)
     return 'a pickle, but not saved by torch.save; load it in a program that trusts it and save model.state_dict() with torch.save';
   return 'not saved by torch.save (neither a zip nor the format before PyTorch 1.6); expected .pth or .safetensors';
 }

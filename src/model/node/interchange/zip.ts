@@ -153,7 +153,7 @@ export async function openZip(file: RandomAccessFile): Promise<ZipArchive> {
   }
   ranges.sort((a, b) => a.offset - b.offset);
   for (let i = 1; i < ranges.length; i++)
-    if (ranges[i]!.offset < ranges[i - 1]!.end) refuse(`the entries ${ranges[i - 1]!.name} and ${ranges[i]!.name} overlap`);
+    if (ranges[i].offset < ranges[i - 1].end) refuse(`the entries ${ranges[i - 1].name} and ${ranges[i].name} overlap`);
   return {
     entries,
     read: async ({ name, sizeBytes, crc, offset, refusal }) => {

@@ -49,7 +49,7 @@ function predictStored(
   channels: number,
 ): AsyncGenerator<Float32Array> {
   const predict = async (start: Zyx): Promise<Float32Array> =>
-    (await session.run('predict', { image: await readCrop(cohort, subject, start, window) })).probabilities!;
+    (await session.run('predict', { image: await readCrop(cohort, subject, start, window) })).probabilities;
   return slideWindows({ size: toZyx(subject.geometry.size), window, overlap, channels, predict });
 }
 
@@ -58,7 +58,7 @@ function mostProbable(plane: Float32Array, classes: number, out: Uint16Array | U
   const voxels = plane.length / classes;
   for (let v = 0; v < voxels; v++) {
     let best = 0;
-    for (let c = 1; c < classes; c++) if (plane[c * voxels + v]! > plane[best * voxels + v]!) best = c;
+    for (let c = 1; c < classes; c++) if (plane[c * voxels + v] > plane[best * voxels + v]) best = c;
     out[at + v] = best;
   }
 }
@@ -108,7 +108,7 @@ export async function evaluateSubjects(
     const size = toZyx(subject.geometry.size);
     if (task.kind === 'classification') {
       const predict = async (start: Zyx): Promise<Float32Array> =>
-        (await session.run('predict', { image: await readCrop(cohort, subject, start, task.patch) })).probabilities!;
+        (await session.run('predict', { image: await readCrop(cohort, subject, start, task.patch) })).probabilities;
       const probabilities = await classifyVolume(size, task.patch, overlap, predict);
       results.push({ id: subject.id, probabilities, class: subject.class! });
       continue;
@@ -134,10 +134,10 @@ export function summarizeScores(results: readonly SubjectScores[], task: Task): 
       accuracy: null,
     };
   }
-  const positives = outputsOf(task) === 1 ? [task.classes[1]!] : task.classes;
+  const positives = outputsOf(task) === 1 ? [task.classes[1]] : task.classes;
   const areas = positives.map((name, output) =>
     areaUnderCurve(
-      results.map(({ probabilities }) => probabilities![output]!),
+      results.map(({ probabilities }) => probabilities![output]),
       results.map((result) => result.class === name),
     ),
   );
@@ -186,7 +186,7 @@ export async function evaluateTask(
     if (summary[name] !== null) scalars[`validation/${name}`] = summary[name];
   if (task.kind === 'segmentation')
     summary.dicePerClass!.forEach((dice, c) => {
-      if (dice !== null) scalars[`validation/dice/${task.labels[c + 1]!.name}`] = dice;
+      if (dice !== null) scalars[`validation/dice/${task.labels[c + 1].name}`] = dice;
     });
   const text = `step ${step}: ${describeScores(summary)}`;
   return { score: scoreOfTask(summary), summary, details: { subjects }, scalars, pictures, text };

@@ -50,11 +50,11 @@ async function labelledVoxels(
   // reservoir sampling: each voxel of a class is kept with the same probability
   classes.forEach((index, at) => {
     if (index === 0) return;
-    const seen = counts[index]!++;
-    if (seen < REMEMBERED_VOXELS) found[index]!.push(at);
+    const seen = counts[index]++;
+    if (seen < REMEMBERED_VOXELS) found[index].push(at);
     else {
       const place = stream.integer(0, seen + 1);
-      if (place < REMEMBERED_VOXELS) found[index]![place] = at;
+      if (place < REMEMBERED_VOXELS) found[index][place] = at;
     }
   });
   return found.filter((voxels) => voxels.length > 0);
@@ -89,15 +89,15 @@ export async function taskMaker({
     if (!foreground.has(subject)) foreground.set(subject, labelledVoxels(cohort, subject, task));
     const classes = await foreground.get(subject)!;
     if (classes.length === 0) return random;
-    const voxels = classes[stream.integer(0, classes.length)]!;
-    const at = voxels[stream.integer(0, voxels.length)]!;
+    const voxels = classes[stream.integer(0, classes.length)];
+    const at = voxels[stream.integer(0, voxels.length)];
     const centre = [Math.floor(at / (size[1] * size[2])), Math.floor(at / size[2]) % size[1], at % size[2]];
-    return centre.map((c, axis) => around(c, size[axis]!, patch[axis]!)) as unknown as Zyx;
+    return centre.map((c, axis) => around(c, size[axis], patch[axis])) as unknown as Zyx;
   };
 
   return async (step, sample) => {
     const index = randomStream(seed, 'subject', step, sample).integer(0, subjects.length);
-    const subject = subjects[index]!;
+    const subject = subjects[index];
     const start = await startIn(randomStream(seed, 'crop', step, sample), subject);
     const plan: AugmentPlan = augmented
       ? sampleAugmentation(randomStream(seed, 'augmentation', step, sample), patch, augmentation)
@@ -119,7 +119,7 @@ export async function taskMaker({
 /** Class indices as (classes, voxels) of zeros and ones. */
 export function oneHot(indices: ArrayLike<number>, classes: number, voxels: number): Float32Array {
   const out = new Float32Array(classes * voxels);
-  for (let i = 0; i < voxels; i++) out[indices[i]! * voxels + i] = 1;
+  for (let i = 0; i < voxels; i++) out[indices[i] * voxels + i] = 1;
   return out;
 }
 

@@ -38,7 +38,7 @@ async function splitByFile(file: string, cohort: Cohort, task: TransferConfigura
   }
   const parsed = splitSchema.safeParse(document);
   if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
+    const issue = parsed.error.issues[0];
     throw new UsageError(
       `data.split ${file}: ${issue.path.join('.') || 'the document'}: ${issue.message}; expected {"training": [ids], "validation": [ids], "test": [ids]}`,
     );
@@ -109,7 +109,7 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
   } else {
     const apart = labelled.filter((subject) => subject.split === 'test');
     const others = labelled.filter((subject) => subject.split !== 'test');
-    const order = Array.from(randomStream(data.splitSeed, 'split', task).permutation(others.length), (i) => others[i]!);
+    const order = Array.from(randomStream(data.splitSeed, 'split', task).permutation(others.length), (i) => others[i]);
     const patients = mixed(groupedByPatient(order), (group) => task === 'segmentation' && group.every(isNegative));
     const test = takeGroups(patients, howMany(data.test, others.length));
     const left = patients.reduce((sum, group) => sum + group.length, 0);
@@ -140,7 +140,7 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
   if (data.labels > training.length)
     throw new UsageError(`\`data.labels\` ${data.labels}: only ${training.length} labelled subjects are left for training`);
   // by the run's own seed, so that runs of several seeds differ in whom they learn from, and methods of one seed do not
-  const drawn = Array.from(randomStream(seed, 'labels', task).permutation(training.length), (i) => training[i]!);
+  const drawn = Array.from(randomStream(seed, 'labels', task).permutation(training.length), (i) => training[i]);
   const order = mixed(drawn, (subject) => task === 'segmentation' && isNegative(subject));
   return { ...split, training: order.slice(0, data.labels) };
 }

@@ -33,7 +33,7 @@ function differences(
   const { modality, spacingMm, intensity } = cohort.options;
   const found: string[] = [];
   if (preprocessing.modality !== modality) found.push(`it was trained on ${preprocessing.modality}, the cohort is ${modality}`);
-  if (preprocessing.spacingMm.some((mm, k) => Math.abs(mm - spacingMm[k]!) > 1e-3))
+  if (preprocessing.spacingMm.some((mm, k) => Math.abs(mm - spacingMm[k]) > 1e-3))
     found.push(`it was trained at ${preprocessing.spacingMm.join(' x ')} mm, the cohort is at ${spacingMm.join(' x ')} mm`);
   if (modality === 'mr' && preprocessing.intensity !== intensity)
     found.push(`intensities were scaled by ${preprocessing.intensity}, the cohort's by ${intensity}`);

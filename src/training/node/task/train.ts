@@ -61,7 +61,7 @@ export async function train(given: TrainCall): Promise<TrainResult> {
     frozen &&
     task.kind === 'segmentation' &&
     !isAugmented(configuration) &&
-    featureBytes(split.training, widths[8]!) < FEATURES_SHARE * availableBytes().bytes;
+    featureBytes(split.training, widths[8]) < FEATURES_SHARE * availableBytes().bytes;
   const patch = transferPatch(configuration);
   const { batch, loss: lossOptions, inference } = configuration;
   const classes = task.kind === 'segmentation' ? task.labels.map(({ code, name }) => `${code} ${name}`) : task.classes;
@@ -83,7 +83,7 @@ export async function train(given: TrainCall): Promise<TrainResult> {
       }),
     bytesBeside: ({ flatLength }, size, samples, width) =>
       bytesBeside(flatLength, size, samples, task) +
-      (fromFeatures ? featureBytes(split.training, scaledArchitecture(width, heads).widths[8]!) : 0),
+      (fromFeatures ? featureBytes(split.training, scaledArchitecture(width, heads).widths[8]) : 0),
     about: {
       cohort: `${call.cohort}: ${counted(split.training)} for training, ${counted(split.validation)} for validation, ${counted(split.test)} for testing`,
       classes: classes.join(', '),
@@ -102,7 +102,7 @@ export async function train(given: TrainCall): Promise<TrainResult> {
   try {
     const { session, table, backends } = opened;
     const features = fromFeatures
-      ? await trainingFeatures(session, cohort, split.training, patch, inference.overlap, widths[8]!, progress)
+      ? await trainingFeatures(session, cohort, split.training, patch, inference.overlap, widths[8], progress)
       : [];
     const { state, finished, stoppedEarly, loss, waitShare, evaluation } = await runTraining<TaskExample, TaskEvaluation>({
       ...opened,
@@ -111,7 +111,7 @@ export async function train(given: TrainCall): Promise<TrainResult> {
       progress,
       gradient: async ({ image, truth: given, subject, start: place }, scaling) => {
         const truth = task.kind === 'segmentation' ? oneHot(given, outputsOf(task), given.length) : given;
-        const input = fromFeatures ? { features: cropFeatures(features[subject]!, place, patch) } : { image };
+        const input = fromFeatures ? { features: cropFeatures(features[subject], place, patch) } : { image };
         return lossesOf(await session.run('gradient', { ...input, truth, ...scaling } as Record<string, Float32Array>));
       },
       modelConfiguration: (step) =>

@@ -222,7 +222,7 @@ describe('train', () => {
       .split('\n')
       .filter((line) => line.includes('"kind":"step"'));
     const losses = steps.map((line) => (JSON.parse(line) as { loss: { total: number } }).loss.total);
-    expect(losses.at(-1)!).toBeLessThan(losses[0]!);
+    expect(losses.at(-1)!).toBeLessThan(losses[0]);
   });
 
   it('stops where validation gets no better, and goes no further when resumed', async () => {
@@ -268,15 +268,15 @@ describe('applying a model', () => {
     const labels = (await readImage(at('labels', 'ball.nii.gz'))).volume;
     const { size, spacingMm, originMm, direction } = labels.geometry;
     expect(size).toEqual(image.geometry.size);
-    spacingMm.forEach((mm, k) => void expect(mm).toBeCloseTo(image.geometry.spacingMm[k]!, 5));
-    originMm.forEach((mm, k) => void expect(mm).toBeCloseTo(image.geometry.originMm[k]!, 4));
-    direction.forEach((d, k) => void expect(d).toBeCloseTo(turned[k]!, 5));
+    spacingMm.forEach((mm, k) => void expect(mm).toBeCloseTo(image.geometry.spacingMm[k], 5));
+    originMm.forEach((mm, k) => void expect(mm).toBeCloseTo(image.geometry.originMm[k], 4));
+    direction.forEach((d, k) => void expect(d).toBeCloseTo(turned[k], 5));
     expect([...new Set(labels.data)].every((code) => code === 0 || code === 500)).toBe(true);
     // the ball is bright and was learnt as such: most of it is found, where it is
     const wanted = Uint8Array.from(image.data, (value) => (value > 350 ? 1 : 0));
     const found = Uint8Array.from(labels.data, (code) => (code === 500 ? 1 : 0));
     expect(dicePerClass(found, wanted, 2)[0]).toBeGreaterThan(0.5);
-    const probabilities = (await readImage(at('labels', report.images[0]!.files[2]!))).volume;
+    const probabilities = (await readImage(at('labels', report.images[0].files[2]))).volume;
     probabilities.data.forEach((p, i) => {
       if (Math.abs(p - 0.5) > 1e-4 && p > 0.5 !== (labels.data[i] === 500))
         throw new Error(`voxel ${i}: probability ${p}, label ${labels.data[i]}`);
@@ -290,8 +290,8 @@ describe('applying a model', () => {
     expect(features).toMatchObject({ global: 64, files: ['features.safetensors', 'features.png'] });
     expect(features.local[0]).toBe(8);
     const classes = await classifyImages({ ...call, model: at('classes'), inputs: [scan] });
-    const { probabilities } = classes.images[0]!;
-    expect(probabilities.healthy! + probabilities.ill!).toBeCloseTo(1, 6);
+    const { probabilities } = classes.images[0];
+    expect(probabilities.healthy + probabilities.ill).toBeCloseTo(1, 6);
     expect(await readFile(at('out', 'classes.csv'), 'utf8')).toMatch(/^case,healthy,ill,prediction\nball,/);
     await expect(segmentImages({ ...call, model: at('pretrained'), inputs: [scan] })).rejects.toThrow(
       'without a head for a task',
@@ -321,7 +321,7 @@ describe('applying a model', () => {
     const report = await segmenting(['mix', 'none.nii', 'mix/a/ct.nii.gz'], 'mixed');
     expect(report.images.map(({ name }) => name)).toEqual(['a_ct', 'b_ct', 'c1', 'c2_0001']);
     expect(report.failed.map(({ path }) => path)).toEqual([at('none.nii'), at('mix', 'cut.nii.gz')]);
-    expect(report.failed[0]!.reason).toBe('no such file or folder');
+    expect(report.failed[0].reason).toBe('no such file or folder');
     expect(report.warnings).toEqual([`${at('mix', 'c1_0001.nii.gz')}: ${expectedChannel}`]);
     expect((await readdir(at('mixed'))).sort()).toEqual(
       ['.gvsl-results.json', ...report.images.flatMap(({ files }) => files), 'segment.json'].sort(),
@@ -351,7 +351,7 @@ describe('applying a model', () => {
       expect.stringMatching(/p_seg\.nii\.gz: skipped: .*label map.*\(to process it anyway, name the file itself\)/),
     ]);
     expect((await segmenting(['bids/p_seg.nii.gz'], 'bids-labels')).images[0]).toMatchObject({ name: 'p_seg' });
-    expect((await segmenting(['bids/p.nii.gz'], 'bids-labels', { channel: 1 })).failed[0]!.reason).toContain(
+    expect((await segmenting(['bids/p.nii.gz'], 'bids-labels', { channel: 1 })).failed[0].reason).toContain(
       'channel 1 does not exist',
     );
     expect((await segmenting(['bids/p.nii.gz'], 'bids-labels', { channel: 0 })).images).toHaveLength(1);

@@ -14,7 +14,7 @@ export interface Output {
 
 /** Sigmoid for one output, else softmax over the outputs of each sample. */
 function probabilities({ shape, data }: Output): Output {
-  const outputs = shape[1]!;
+  const outputs = shape[1];
   const out = data.map((logit) => (outputs === 1 ? 1 / (1 + Math.exp(-logit)) : Math.exp(logit)));
   if (outputs > 1)
     for (let i = 0; i < out.length; i += outputs) {
@@ -54,8 +54,8 @@ export async function runPart(
     await session.writeState('parameters', flat);
     const results = await session.run('forward', { image });
     const outputs = Object.entries(nodes).map(([name, { shape }]): [string, Output] => {
-      if (results[name]!.length !== elementCount(shape)) throw new Error(`${name}: ${results[name]!.length} values`);
-      const output = { shape, data: results[name]! };
+      if (results[name].length !== elementCount(shape)) throw new Error(`${name}: ${results[name].length} values`);
+      const output = { shape, data: results[name] };
       return [name, part === 'classifier' ? probabilities(output) : output];
     });
     return Object.fromEntries(outputs);

@@ -17,7 +17,7 @@ export function tinyModel(heads: Partial<Heads> = {}, configuration: Partial<Mod
   const stream = randomStream(4, 'tinyModel');
   for (const { offset, shape } of table.parameters) {
     const end = offset + shape.reduce((product, size) => product * size, 1);
-    for (let i = offset; i < end; i++) flat[i]! += stream.uniform(-0.05, 0.05);
+    for (let i = offset; i < end; i++) flat[i] += stream.uniform(-0.05, 0.05);
   }
   const model: Model = {
     configuration: {
@@ -60,7 +60,7 @@ export function noise(size: readonly number[], batch = 1): Float32Array {
 export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   if (a.length !== b.length) throw new Error(`${a.length} and ${b.length} values`);
   let most = 0;
-  for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i]! - b[i]!));
+  for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i] - b[i]));
   return most;
 }
 
@@ -71,7 +71,7 @@ export function sameTensors(a: Iterable<NamedTensor>, b: Iterable<NamedTensor>):
   return (
     left.length === right.length &&
     left.every((one, i) => {
-      const other = right[i]!;
+      const other = right[i];
       return one.name === other.name && one.shape.join() === other.shape.join() && bits(one).equals(bits(other));
     })
   );
