@@ -10,7 +10,7 @@ import { centredStart } from '../geometry/crop.ts';
 import { rasPlanes } from '../geometry/orientation.ts';
 import { gridWithSpacing, resamplingSteps } from '../geometry/resample.ts';
 import { RunningStatistics, statisticsOf } from '../geometry/statistics.ts';
-import { type Geometry, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
+import { type Geometry, perAxis, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
 import { type LoadedImage, planeOf } from '../images/loaded-image.ts';
 import { firstRefusal, type Misfit, misfits, withoutAir } from './fitness.ts';
 import { foregroundBox } from './foreground.ts';
@@ -173,7 +173,7 @@ function cropOf(volume: Volume<Float32Array>, options: PrepareOptions): { start:
   const box = options.crop === 'foreground' ? foregroundBox(volume, options.modality) : everything;
   if (!options.size) return box;
   const inBox = centredStart(box.size, options.size);
-  return { start: box.start.map((s, k) => s + inBox[k]) as unknown as Xyz, size: options.size };
+  return { start: perAxis(box.start, (s, k) => s + inBox[k]), size: options.size };
 }
 
 /** How two RAS grids differ, in words; empty if they are the same to a tenth of a voxel. */

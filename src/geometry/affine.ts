@@ -3,7 +3,7 @@
  *
  * Small vectors as plain tuples: this is for grids and points, never for loops over voxels.
  */
-import type { Geometry, Matrix3, Xyz } from './volume.ts';
+import { type Geometry, type Matrix3, perAxis, perEntry, type Xyz } from './volume.ts';
 
 /** p -> matrix p + offset, on (x, y, z). */
 export interface Affine {
@@ -17,7 +17,7 @@ export const determinant3 = (m: Matrix3): number =>
 /** Whether three columns span (nearly) no space: one within half a degree of the others' plane, or without length, or no numbers. */
 export function isFlat(m: Matrix3): boolean {
   const lengths = [0, 1, 2].map((k) => Math.hypot(m[k], m[k + 3], m[k + 6]));
-  const directions = m.map((value, i) => value / lengths[i % 3]) as unknown as Matrix3;
+  const directions = perEntry(m, (value, i) => value / lengths[i % 3]);
   return !(Math.abs(determinant3(directions)) > 0.01);
 }
 
@@ -72,7 +72,7 @@ export function invertAffine(affine: Affine): Affine {
 
 /** From RAS to LPS, or back: x and y change their sign. Zeros are positive, as files of equal content must be equal. */
 export const flipRasLps = ({ matrix, offset: [x, y, z] }: Affine): Affine => ({
-  matrix: matrix.map((value, i) => (i < 6 ? 0 - value : value + 0)) as unknown as Matrix3,
+  matrix: perEntry(matrix, (value, i) => (i < 6 ? 0 - value : value + 0)),
   offset: [0 - x, 0 - y, z + 0],
 });
 
@@ -100,7 +100,7 @@ export function geometryOf(affine: Affine, size: Xyz): Geometry {
   const m = affine.matrix;
   const length = (k: number): number => Math.hypot(m[k], m[k + 3], m[k + 6]);
   const spacingMm: Xyz = [length(0), length(1), length(2)];
-  const direction = m.map((value, i) => value / spacingMm[i % 3]) as unknown as Matrix3;
+  const direction = perEntry(m, (value, i) => value / spacingMm[i % 3]);
   return { size, spacingMm, originMm: affine.offset, direction };
 }
 
@@ -109,7 +109,7 @@ export function cornerDistanceMm(a: Geometry, b: Geometry): number {
   const [toA, toB] = [voxelToPhysical(a), voxelToPhysical(b)];
   let worst = 0;
   for (let corner = 0; corner < 8; corner++) {
-    const voxel = a.size.map((n, axis) => (corner & (1 << axis) ? n - 1 : 0)) as unknown as Xyz;
+    const voxel = perAxis(a.size, (n, axis) => (corner & (1 << axis) ? n - 1 : 0));
     const [p, q] = [applyAffine(toA, voxel), applyAffine(toB, voxel)];
     worst = Math.max(worst, Math.hypot(p[0] - q[0], p[1] - q[1], p[2] - q[2]));
   }
@@ -124,7 +124,7 @@ export function nearestOrthogonal(m: Matrix3): Matrix3 {
   let x = m;
   for (let step = 0; step < 30; step++) {
     const inverse = transpose3(invert3(x));
-    const next = x.map((value, i) => (value + inverse[i]) / 2) as unknown as Matrix3;
+    const next = perEntry(x, (value, i) => (value + inverse[i]) / 2);
     const change = Math.max(...next.map((value, i) => Math.abs(value - x[i])));
     x = next;
     if (change < 1e-15) break;

@@ -1,6 +1,6 @@
 /** Cutting out and padding, with every voxel staying where it is in the patient. */
 import { applyAffine, voxelToPhysical } from './affine.ts';
-import type { Volume, VoxelArray, Xyz } from './volume.ts';
+import { perAxis, type Volume, type VoxelArray, type Xyz } from './volume.ts';
 
 /**
  * The box of `size` voxels that starts at voxel `start` (x, y, z; may be negative or reach beyond the volume).
@@ -23,5 +23,4 @@ export function cropPad<Data extends VoxelArray>(volume: Volume<Data>, start: Xy
 }
 
 /** The start of a box of `size` centred in a volume of `volumeSize`; the odd voxel goes to the end when padding. */
-export const centredStart = (volumeSize: Xyz, size: Xyz): Xyz =>
-  volumeSize.map((n, k) => Math.floor((n - size[k]) / 2)) as unknown as Xyz;
+export const centredStart = (volumeSize: Xyz, size: Xyz): Xyz => perAxis(volumeSize, (n, k) => Math.floor((n - size[k]) / 2));

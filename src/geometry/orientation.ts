@@ -5,7 +5,16 @@
  * and the sense of its axes change.
  */
 import { applyAffine, nearestOrthogonal, voxelToPhysical } from './affine.ts';
-import type { Geometry, Matrix3, PlaneReader, Volume, VoxelArray, Xyz } from './volume.ts';
+import {
+  type Geometry,
+  type Matrix3,
+  matrix3,
+  type PlaneReader,
+  perAxis,
+  type Volume,
+  type VoxelArray,
+  type Xyz,
+} from './volume.ts';
 
 const PERMUTATIONS: readonly Xyz[] = [
   [0, 1, 2],
@@ -63,27 +72,24 @@ export interface RasOrder {
 export function rasOrder(geometry: Geometry): RasOrder {
   const { size, spacingMm, direction } = geometry;
   const followed = patientAxes(direction);
-  const source = [0, 1, 2].map((patientAxis) => followed.indexOf(patientAxis)) as unknown as Xyz;
+  const source = perAxis([0, 1, 2], (patientAxis) => followed.indexOf(patientAxis));
   // R and A are the negative senses of L and P
   const flip = source.map((axis, k) => direction[k * 3 + axis] < 0 !== k < 2);
   const stride = [1, size[0], size[0] * size[1]];
-  const step = source.map((axis, k) => (flip[k] ? -stride[axis] : stride[axis])) as unknown as Xyz;
+  const step = perAxis(source, (axis, k) => (flip[k] ? -stride[axis] : stride[axis]));
   if (source.every((axis, k) => axis === k) && !flip.includes(true))
     return { geometry, first: 0, step, axes: source, asStored: true };
 
-  const firstVoxel = [0, 0, 0];
-  source.forEach((axis, k) => {
-    if (flip[k]) firstVoxel[axis] = size[axis] - 1;
-  });
+  const firstVoxel = perAxis(size, (n, axis) => (flip[source.indexOf(axis)] ? n - 1 : 0));
   const column = (k: number, row: number): number => {
     const value = direction[row * 3 + source[k]];
     return flip[k] ? 0 - value : value;
   };
   const ras: Geometry = {
-    size: source.map((axis) => size[axis]) as unknown as Xyz,
-    spacingMm: source.map((axis) => spacingMm[axis]) as unknown as Xyz,
-    originMm: applyAffine(voxelToPhysical(geometry), firstVoxel as unknown as Xyz),
-    direction: [0, 1, 2].flatMap((row) => [column(0, row), column(1, row), column(2, row)]) as unknown as Matrix3,
+    size: perAxis(source, (axis) => size[axis]),
+    spacingMm: perAxis(source, (axis) => spacingMm[axis]),
+    originMm: applyAffine(voxelToPhysical(geometry), firstVoxel),
+    direction: matrix3((row, k) => column(k, row)),
   };
   const first = firstVoxel[0] * stride[0] + firstVoxel[1] * stride[1] + firstVoxel[2] * stride[2];
   return { geometry: ras, first, step, axes: source, asStored: false };

@@ -7,7 +7,7 @@
 import { type Affine, applyMatrix3, composeAffine, nearestOrthogonal, physicalToVoxel, voxelToPhysical } from './affine.ts';
 import { type AxisOperator, interpolationOperator, resultOf, separableSteps } from './axis-operator.ts';
 import { smoothingOperators } from './smooth.ts';
-import { type Geometry, type PlaneReader, planeReader, type Volume, type VoxelArray, type Xyz } from './volume.ts';
+import { type Geometry, type PlaneReader, perAxis, planeReader, type Volume, type VoxelArray, type Xyz } from './volume.ts';
 
 /** Directions and positions that agree to this many voxels count as the same: header values are single precision. */
 const SAME_VOXELS = 1e-4;
@@ -17,10 +17,10 @@ const SAME_VOXELS = 1e-4;
  * Axes that are not perpendicular (a sheared file) become the nearest perpendicular ones.
  */
 export function gridWithSpacing(geometry: Geometry, spacingMm: Xyz): Geometry {
-  const size = geometry.size.map((n, k) => {
+  const size = perAxis(geometry.size, (n, k) => {
     const ratio = (n * geometry.spacingMm[k]) / spacingMm[k];
     return Math.max(1, Math.round(ratio));
-  }) as unknown as Xyz;
+  });
   return centredGrid(geometry, size, spacingMm);
 }
 
@@ -29,7 +29,7 @@ function centredGrid(geometry: Geometry, size: Xyz, spacingMm: Xyz): Geometry {
   const half = (n: Xyz, s: Xyz): Xyz => [((n[0] - 1) / 2) * s[0], ((n[1] - 1) / 2) * s[1], ((n[2] - 1) / 2) * s[2]];
   const fromCentre = applyMatrix3(geometry.direction, half(geometry.size, geometry.spacingMm));
   const toOrigin = applyMatrix3(direction, half(size, spacingMm));
-  const originMm = geometry.originMm.map((o, k) => o + fromCentre[k] - toOrigin[k]) as unknown as Xyz;
+  const originMm = perAxis(geometry.originMm, (o, k) => o + fromCentre[k] - toOrigin[k]);
   return { size, spacingMm, originMm, direction };
 }
 
@@ -86,9 +86,9 @@ export function* resamplingSteps(
 ): Generator<number, Volume<Float32Array<ArrayBuffer>>, void> {
   const { map, parallel } = between(source, target);
   // along each source axis, how many source voxels one target voxel spans
-  const sigma = [0, 1, 2].map((row) =>
+  const sigma = perAxis([0, 1, 2], (row) =>
     sigmaBeforeDownsampling(Math.hypot(map.matrix[row * 3], map.matrix[row * 3 + 1], map.matrix[row * 3 + 2])),
-  ) as unknown as Xyz;
+  );
   if (!parallel) {
     const smooth = yield* separableSteps(smoothingOperators(source.size, sigma), read);
     return { geometry: target, data: sampleLinear(smooth, source.size, map, target.size, background) };

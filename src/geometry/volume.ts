@@ -54,6 +54,20 @@ export const planeReader =
 export const toZyx = (v: Xyz): Zyx => [v[2], v[1], v[0]];
 /** (z, y, x) to (x, y, z). */
 export const toXyz = (v: Zyx): Xyz => [v[2], v[1], v[0]];
+/** One value for each axis. */
+export const perAxis = <Value, Result>(
+  [a, b, c]: readonly [Value, Value, Value],
+  f: (value: Value, axis: 0 | 1 | 2) => Result,
+): readonly [Result, Result, Result] => [f(a, 0), f(b, 1), f(c, 2)];
+/** One value for each entry of a matrix. */
+export const perEntry = (matrix: Matrix3, f: (value: number, index: number) => number): Matrix3 =>
+  matrix.map(f) as unknown as Matrix3;
+/** A matrix from its entries. */
+export const matrix3 = (f: (row: 0 | 1 | 2, column: 0 | 1 | 2) => number): Matrix3 => [
+  ...perAxis([0, 1, 2], (column) => f(0, column as 0 | 1 | 2)),
+  ...perAxis([0, 1, 2], (column) => f(1, column as 0 | 1 | 2)),
+  ...perAxis([0, 1, 2], (column) => f(2, column as 0 | 1 | 2)),
+];
 /** Product of three sizes. */
 export const voxelCount = (size: Xyz | Zyx): number => size[0] * size[1] * size[2];
 

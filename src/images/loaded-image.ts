@@ -2,7 +2,7 @@
 import { RunError } from '../common/errors.ts';
 import { isFlat } from '../geometry/affine.ts';
 import { shearAngleDeg } from '../geometry/orientation.ts';
-import { type Geometry, type Volume, type VoxelArray, voxelCount, type Xyz } from '../geometry/volume.ts';
+import { type Geometry, perAxis, type Volume, type VoxelArray, voxelCount } from '../geometry/volume.ts';
 
 export interface LoadedImage {
   /** The file, or the folder of the series. */
@@ -62,7 +62,7 @@ export function shearWarnings({ direction }: Geometry, cause = ''): string[] {
 /** The grid with the voxel size that its header states, where that says the same: it is free of the rounding of a column's length. */
 export const withStatedSpacing = (grid: Geometry, statedMm: readonly number[]): Geometry => ({
   ...grid,
-  spacingMm: grid.spacingMm.map((s, k) => (Math.abs(s - statedMm[k]) < 1e-5 * s ? statedMm[k] : s)) as unknown as Xyz,
+  spacingMm: perAxis(grid.spacingMm, (s, k) => (Math.abs(s - statedMm[k]) < 1e-5 * s ? statedMm[k] : s)),
 });
 
 /** Checks what every format must give before anything is computed with it. @throws RunError */

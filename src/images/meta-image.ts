@@ -1,7 +1,7 @@
 /** MetaImage headers (.mha, .mhd): the tags of Kitware's MetaIO, as ITK understands them. */
 import { RunError } from '../common/errors.ts';
 import { geometryOf, voxelToPhysical } from '../geometry/affine.ts';
-import { type Geometry, IDENTITY_3, type Matrix3, type Xyz } from '../geometry/volume.ts';
+import { type Geometry, matrix3, perAxis, type Xyz } from '../geometry/volume.ts';
 import { type DataPlace, headerText, latin1, numberedFiles, utf8 } from './data-place.ts';
 import { checkedGeometry, shearWarnings } from './loaded-image.ts';
 import { mmOf } from './nrrd.ts';
@@ -132,8 +132,7 @@ function gridOf(
       throw new RunError(`its ${names[0]} is "${text}", expected ${count} numbers`);
     return found;
   };
-  const three = (found: readonly number[], rest: number): Xyz =>
-    [0, 1, 2].map((k) => (k < rank ? found[k] : rest)) as unknown as Xyz;
+  const three = (found: readonly number[], rest: number): Xyz => perAxis([0, 1, 2], (k) => (k < rank ? found[k] : rest));
   const units = tag('DistanceUnits');
   const mm = units === undefined || units === '?' ? 1 : mmOf(units, warnings);
   if (mm !== 1) warnings.push(`its distances are in ${units}: converted to mm (ITK does not convert them)`);
@@ -142,14 +141,13 @@ function gridOf(
   const axes = values(['TransformMatrix', 'Rotation', 'Orientation'], rank * rank);
   if (!axes) warnings.push('no orientation in its header ("TransformMatrix"): axes assumed LPS; left and right may be swapped');
   // each axis's direction stands together in the file, so the file's rows are our columns
-  const direction = IDENTITY_3.map((one, i) => {
-    const [row, column] = [Math.floor(i / 3), i % 3];
-    return axes && row < rank && column < rank ? axes[column * rank + row] + 0 : one;
-  }) as unknown as Matrix3;
+  const direction = matrix3((row, column) =>
+    axes && row < rank && column < rank ? axes[column * rank + row] + 0 : row === column ? 1 : 0,
+  );
   const grid = checkedGeometry({
     size: three(dims, 1),
-    spacingMm: three(spacing ?? dims.map(() => 1), 1).map((s) => s * mm) as unknown as Xyz,
-    originMm: three(values(['Offset', 'Position', 'Origin'], rank) ?? dims.map(() => 0), 0).map((v) => v * mm) as unknown as Xyz,
+    spacingMm: perAxis(three(spacing ?? dims.map(() => 1), 1), (s) => s * mm),
+    originMm: perAxis(three(values(['Offset', 'Position', 'Origin'], rank) ?? dims.map(() => 0), 0), (v) => v * mm),
     direction,
   });
   const longest = Math.max(...[0, 1, 2].map((k) => Math.abs(Math.hypot(direction[k], direction[k + 3], direction[k + 6]) - 1)));

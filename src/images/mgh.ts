@@ -1,7 +1,7 @@
 /** FreeSurfer's MGH headers (.mgh, .mgz): surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat, big-endian. */
 import { RunError } from '../common/errors.ts';
 import { applyMatrix3, flipRasLps, geometryOf } from '../geometry/affine.ts';
-import type { Matrix3, Xyz } from '../geometry/volume.ts';
+import { matrix3, type Xyz } from '../geometry/volume.ts';
 import { checkedGeometry, withStatedSpacing } from './loaded-image.ts';
 import type { StoredImage, StoredType } from './stored-image.ts';
 
@@ -46,7 +46,7 @@ export function parseMgh(bytes: Uint8Array): StoredImage {
   const centre = stated ? floats(78, 3) : [0, 0, 0];
   const size: Xyz = [nx, ny, nz];
   // axes stand one after the other in RAS, and the centre is that of the voxel at half the size
-  const matrix = [0, 1, 2].flatMap((row) => [0, 1, 2].map((k) => axes[3 * k + row] * spacing[k])) as unknown as Matrix3;
+  const matrix = matrix3((row, k) => axes[3 * k + row] * spacing[k]);
   const half = applyMatrix3(matrix, [nx / 2, ny / 2, nz / 2]);
   const offset = centre.map((c, row) => c - half[row]) as unknown as Xyz;
   const grid = geometryOf(flipRasLps({ matrix, offset }), size);

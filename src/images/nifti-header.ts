@@ -1,7 +1,7 @@
 /** The header of NIfTI-1, NIfTI-2 and Analyze 7.5 files, field by field, checked. Layouts: nifti1.h and nifti2.h. */
 import { RunError } from '../common/errors.ts';
 import type { Affine } from '../geometry/affine.ts';
-import type { Matrix3 } from '../geometry/volume.ts';
+import { type Matrix3, matrix3, perEntry } from '../geometry/volume.ts';
 import type { StoredType } from './stored-image.ts';
 
 export interface NiftiHeader {
@@ -96,7 +96,7 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
   const scaled = (values: readonly number[]): number[] => values.map((v) => v * toMm);
   const rows = [0, 1, 2].map((row) => scaled([0, 1, 2, 3].map((k) => real(280 + 16 * row, 400 + 32 * row, k))));
   const sform: Affine = {
-    matrix: rows.flatMap((r) => r.slice(0, 3)) as unknown as Matrix3,
+    matrix: matrix3((row, column) => rows[row][column]),
     offset: [rows[0][3], rows[1][3], rows[2][3]],
   };
   const [b, c, d, ...offset] = [0, 1, 2, 3, 4, 5].map((k) => real(256, 352, k));
@@ -142,7 +142,7 @@ export function qformAffine(bcd: readonly number[], qfac: number, spacing: reado
     [b, c, d] = [b * scale, c * scale, d * scale];
   }
   const a = Math.sqrt(Math.max(0, 1 - Math.min(1, squares)));
-  const rotation = [
+  const rotation: Matrix3 = [
     a * a + b * b - c * c - d * d,
     2 * (b * c - a * d),
     2 * (b * d + a * c),
@@ -155,7 +155,7 @@ export function qformAffine(bcd: readonly number[], qfac: number, spacing: reado
   ];
   const scale = [spacing[0], spacing[1], spacing[2] * qfac];
   return {
-    matrix: rotation.map((value, i) => value * scale[i % 3]) as unknown as Matrix3,
+    matrix: perEntry(rotation, (value, i) => value * scale[i % 3]),
     offset: [offset[0], offset[1], offset[2]],
   };
 }

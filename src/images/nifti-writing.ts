@@ -9,7 +9,7 @@ import {
   nearestOrthogonal,
   voxelToPhysical,
 } from '../geometry/affine.ts';
-import type { Geometry, Matrix3, Xyz } from '../geometry/volume.ts';
+import { type Geometry, type Matrix3, perAxis, perEntry, type Xyz } from '../geometry/volume.ts';
 import { qformAffine } from './nifti-header.ts';
 import { STORED_BYTES, type VoxelType } from './stored-image.ts';
 
@@ -73,15 +73,15 @@ function forms(geometry: Geometry): { sform: Affine; qform: Qform | null } {
   const { matrix, offset } = flipRasLps(voxelToPhysical(geometry));
   // no minus zeros
   const single = (value: number): number => Math.fround(value) + 0;
-  const sform: Affine = { matrix: matrix.map(single) as unknown as Matrix3, offset: offset.map(single) as unknown as Xyz };
+  const sform: Affine = { matrix: perEntry(matrix, single), offset: perAxis(offset, single) };
   const { matrix: direction } = flipRasLps({ matrix: geometry.direction, offset });
   const nearest = nearestOrthogonal(direction);
   const qfac = determinant3(nearest) < 0 ? -1 : 1;
-  const bcd = quaternionOf(nearest.map((value, i) => (i % 3 === 2 ? value * qfac : value)) as unknown as Matrix3);
+  const bcd = quaternionOf(perEntry(nearest, (value, i) => (i % 3 === 2 ? value * qfac : value)));
   const spacing = geometry.spacingMm.map(Math.fround);
   const seen = qformAffine(bcd, qfac, spacing, sform.offset);
   // one voxel further, so that axes of one voxel count too
-  const size = geometry.size.map((n) => n + 1) as unknown as Xyz;
+  const size = perAxis(geometry.size, (n) => n + 1);
   const apart = cornerDistanceMm(geometryOf(seen, size), geometryOf(sform, size));
   return { sform, qform: apart <= QFORM_TOLERANCE * Math.min(...spacing) ? { bcd, qfac } : null };
 }

@@ -1,7 +1,7 @@
 /** NIfTI-1, NIfTI-2 and Analyze 7.5: what the header says of the voxels and of their grid (sform if there is one, else qform, as nibabel does). */
 import { RunError } from '../common/errors.ts';
 import { type Affine, cornerDistanceMm, flipRasLps, geometryOf, isFlat } from '../geometry/affine.ts';
-import { type Geometry, IDENTITY_3, type Xyz } from '../geometry/volume.ts';
+import { type Geometry, IDENTITY_3, perAxis, type Xyz } from '../geometry/volume.ts';
 import { shearWarnings, withStatedSpacing } from './loaded-image.ts';
 import type { NiftiHeader } from './nifti-header.ts';
 import type { StoredImage } from './stored-image.ts';
@@ -10,7 +10,7 @@ import type { StoredImage } from './stored-image.ts';
 export function niftiImage(header: NiftiHeader): StoredImage {
   const warnings: string[] = [];
   const { format, dims, type, littleEndian, slope, intercept } = header;
-  const size = [0, 1, 2].map((k) => dims[k] ?? 1) as unknown as Xyz;
+  const size = perAxis([0, 1, 2], (k) => dims[k] ?? 1);
   if (format === 'Analyze 7.5' && slope !== 1)
     warnings.push(`values are multiplied by ${+slope.toPrecision(6)}, SPM's factor in its Analyze header`);
   return {

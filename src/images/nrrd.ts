@@ -1,7 +1,7 @@
 /** NRRD headers (.nrrd, .nhdr): teem.sourceforge.net/nrrd/format.html. */
 import { RunError } from '../common/errors.ts';
 import { cross, geometryOf } from '../geometry/affine.ts';
-import type { Geometry, Matrix3, Xyz } from '../geometry/volume.ts';
+import { type Geometry, matrix3, perAxis, type Xyz } from '../geometry/volume.ts';
 import { type DataPlace, headerText, latin1, numberedFiles, utf8 } from './data-place.ts';
 import { checkedGeometry, shearWarnings } from './loaded-image.ts';
 import type { StoredImage, StoredType } from './stored-image.ts';
@@ -152,7 +152,7 @@ function gridOf(
   axes: readonly number[],
   warnings: string[],
 ): Geometry {
-  const size = [0, 1, 2].map((k) => (k < axes.length ? sizes[axes[k]] : 1)) as unknown as Xyz;
+  const size = perAxis([0, 1, 2], (k) => (k < axes.length ? sizes[axes[k]] : 1));
   const space = fields.get('space')?.toLowerCase();
   const signs = space === undefined ? undefined : PATIENT_SPACES[space];
   if (space !== undefined && !signs) {
@@ -188,12 +188,12 @@ function directedGrid(
   if (columns.length === 2) {
     const normal = cross(columns[0], columns[1]);
     const length = Math.hypot(...normal);
-    columns.push(normal.map((v) => v / length) as unknown as Xyz);
+    columns.push(perAxis(normal, (v) => v / length));
   }
   const originText = fields.get('spaceorigin');
   const origin = originText === undefined ? undefined : vectors(originText)[0];
   if (!origin) warnings.push('no origin in its header ("space origin"): assuming 0');
-  const matrix = [0, 1, 2].flatMap((r) => columns.map((column) => column[r])) as unknown as Matrix3;
+  const matrix = matrix3((row, k) => columns[k][row]);
   const geometry = checkedGeometry(geometryOf({ matrix, offset: toLps(origin ?? [0, 0, 0]) }, size));
   warnings.push(...shearWarnings(geometry));
   return geometry;

@@ -4,7 +4,7 @@
  * The surface of a structure is its voxels that have one of their six neighbours outside it (or outside the volume), as MONAI and medpy have it;
  * distances are between centres of surface voxels, in mm.
  */
-import type { Zyx } from '../geometry/volume.ts';
+import { perAxis, type Zyx } from '../geometry/volume.ts';
 import { surfaceDistances } from './distance.ts';
 import { diceOf } from './label-overlap.ts';
 
@@ -157,7 +157,7 @@ export function segmentationScores(
   };
   if (!overlap || ofPredicted === 0 || ofReference === 0)
     return { ...common, hd95Mm: null, surfaceDistanceMm: null, surfaceDice: sum === 0 ? null : 0 };
-  const boxSize = overlap.low.map((low, axis) => overlap.high[axis] - low + 1) as unknown as Zyx;
+  const boxSize = perAxis(overlap.low, (low, axis) => overlap.high[axis] - low + 1);
   const [p, r] = [surfaceOf(predicted, code, size, overlap), surfaceOf(reference, code, size, overlap)];
   // both lie in one box, so nothing outside it is nearer
   const there = surfaceDistances(p, r, boxSize, spacingMm).sort();

@@ -6,7 +6,7 @@
  */
 
 import type { RandomStream } from '../common/random.ts';
-import { type Geometry, type Matrix3, voxelCount, type Xyz } from '../geometry/volume.ts';
+import { type Geometry, type Matrix3, perAxis, voxelCount, type Xyz } from '../geometry/volume.ts';
 import { add, fromColumns, multiply, rotation, scale, subtract, transform, transpose } from './vectors.ts';
 
 /** How a kind of examination is acquired. */
@@ -134,7 +134,10 @@ function whiteNoise(random: RandomStream, count: number): Float32Array {
  */
 export function grainyNoise(random: RandomStream, geometry: Geometry, grainMm: number): Float32Array {
   const noise = whiteNoise(random, voxelCount(geometry.size));
-  const sigma = scale(geometry.spacingMm.map((mm) => 1 / mm) as unknown as Xyz, grainMm);
+  const sigma = scale(
+    perAxis(geometry.spacingMm, (mm) => 1 / mm),
+    grainMm,
+  );
   blur(noise, geometry.size, sigma);
   const coarse = noise.slice();
   blur(coarse, geometry.size, scale(sigma, 1.7));

@@ -11,7 +11,7 @@ import { formatBytes } from '../../common/format-bytes.ts';
 import type { Backend } from '../../engine/backend.ts';
 import { type Affine, applyAffine } from '../../geometry/affine.ts';
 import { cropPad } from '../../geometry/crop.ts';
-import { toXyz, toZyx, type Volume, voxelCount, type Xyz } from '../../geometry/volume.ts';
+import { perAxis, toXyz, toZyx, type Volume, voxelCount, type Xyz } from '../../geometry/volume.ts';
 import { matchingProgram } from '../../methods/gvsl/program.ts';
 import type { Architecture } from '../../model/architecture.ts';
 import { STATES } from '../../model/optimizer.ts';
@@ -99,7 +99,7 @@ export function planMatch(
   const trained = network.trainedPatch ? toXyz(network.trainedPatch) : USUAL_PATCH;
   const sizes = [trained];
   for (let side = Math.max(...trained) - SIDE_STEP; side >= MIN_SIDE; side -= SIDE_STEP)
-    sizes.push(trained.map((n) => Math.min(n, side)) as unknown as Xyz);
+    sizes.push(perAxis(trained, (n) => Math.min(n, side)));
   for (const size of sizes) {
     const plan = planOf(size, reason);
     if (plan.neededBytes <= limitBytes) return plan;
@@ -114,7 +114,10 @@ function inVolumes(matrix: Float32Array, size: Xyz, { fixedStart, movingStart }:
   const [a, b, c, tx, d, e, f, ty, g, h, i, tz] = matrix;
   const centre = size.map((n) => (n - 1) / 2);
   const linear: Affine = { matrix: [a, b, c, d, e, f, g, h, i], offset: [0, 0, 0] };
-  const fromCentre = applyAffine(linear, fixedStart.map((s, k) => -s - centre[k]) as unknown as Xyz);
+  const fromCentre = applyAffine(
+    linear,
+    perAxis(fixedStart, (s, k) => -s - centre[k]),
+  );
   const offset = [tx, ty, tz].map((t, k) => fromCentre[k] + t + centre[k] + movingStart[k]) as unknown as Xyz;
   return { matrix: linear.matrix, offset };
 }

@@ -1,10 +1,10 @@
 /** A match on the network's grids as maps between the patients' own spaces, stage by stage. */
 import { type Affine, composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
-import { type Geometry, IDENTITY_3, type Xyz } from '../../geometry/volume.ts';
+import { type Geometry, IDENTITY_3, perAxis, type Xyz } from '../../geometry/volume.ts';
 import type { Match } from './match.ts';
 import { IDENTITY, type PhysicalMap, turned } from './physical-map.ts';
 
-export const centreOf = ({ size }: Geometry): Xyz => size.map((n) => (n - 1) / 2) as unknown as Xyz;
+export const centreOf = ({ size }: Geometry): Xyz => perAxis(size, (n) => (n - 1) / 2);
 
 /** A map between the voxels of two grids as one between the physical points that they stand for. */
 const physical = (voxelMap: Affine, fixed: Geometry, moving: Geometry): Affine =>
@@ -26,7 +26,7 @@ export function stagesOf(
   start: 'centres' | 'stored',
 ): Stage[] {
   const [from, to] = [centreOf(fixed), centreOf(moving)];
-  const centring: Affine = { matrix: IDENTITY_3, offset: to.map((c, k) => c - from[k]) as unknown as Xyz };
+  const centring: Affine = { matrix: IDENTITY_3, offset: perAxis(to, (c, k) => c - from[k]) };
   const affine = physical(match.affine, fixed, moving);
   const residual = turned({ geometry: fixed, data: match.residual }, voxelToPhysical(moving).matrix);
   return [

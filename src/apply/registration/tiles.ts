@@ -5,7 +5,7 @@
  * each counts most in its middle, where it sees most around.
  */
 import { type Affine, applyAffine, applyMatrix3, invert3, multiply3 } from '../../geometry/affine.ts';
-import type { Matrix3, Xyz } from '../../geometry/volume.ts';
+import { type Matrix3, perAxis, type Xyz } from '../../geometry/volume.ts';
 
 /** A box of the same size in both volumes; starts in their voxels, x, y, z, negative where a volume is padded. */
 export interface Tile {
@@ -23,7 +23,7 @@ export interface Tiling {
 const OVERLAP = 1 / 3;
 
 /** The size of a single tile that holds both volumes whole. */
-export const wholeSize = (fixed: Xyz, moving: Xyz): Xyz => fixed.map((n, k) => Math.max(n, moving[k])) as unknown as Xyz;
+export const wholeSize = (fixed: Xyz, moving: Xyz): Xyz => perAxis(fixed, (n, k) => Math.max(n, moving[k]));
 
 /** Starts of tiles along one axis, in the fixed and in the moving volume. */
 function startsAlong(fixed: number, moving: number, side: number): { fixed: number; moving: number }[] {
@@ -38,7 +38,7 @@ function startsAlong(fixed: number, moving: number, side: number): { fixed: numb
 /** Tiles of at most `size` that cover the whole fixed volume. */
 export function planTiles(fixed: Xyz, moving: Xyz, size: Xyz): Tiling {
   const whole = wholeSize(fixed, moving);
-  const sides = size.map((n, k) => Math.min(n, whole[k])) as unknown as Xyz;
+  const sides = perAxis(size, (n, k) => Math.min(n, whole[k]));
   const [alongX, alongY, alongZ] = sides.map((side, k) => startsAlong(fixed[k], moving[k], side));
   const tiles = alongZ.flatMap((z) =>
     alongY.flatMap((y) =>
@@ -62,12 +62,12 @@ export function commonAffine(boxes: readonly { readonly start: Xyz; readonly aff
   const reach = size.map((n) => Math.sqrt((n * n - 1) / 12) || 0.5);
   const points: [Xyz, Xyz][] = boxes.flatMap(({ start, affine }) =>
     Array.from({ length: 8 }, (_, corner): [Xyz, Xyz] => {
-      const point = start.map((s, k) => s + (size[k] - 1) / 2 + (corner & (1 << k) ? reach[k] : -reach[k])) as unknown as Xyz;
+      const point = perAxis(start, (s, k) => s + (size[k] - 1) / 2 + (corner & (1 << k) ? reach[k] : -reach[k]));
       return [point, applyAffine(affine, point)];
     }),
   );
   const meanOf = (which: 0 | 1): Xyz =>
-    [0, 1, 2].map((k) => points.reduce((sum, pair) => sum + pair[which][k], 0) / points.length) as unknown as Xyz;
+    perAxis([0, 1, 2], (k) => points.reduce((sum, pair) => sum + pair[which][k], 0) / points.length);
   const [from, to] = [meanOf(0), meanOf(1)];
   const products = (which: 0 | 1, mean: Xyz): number[] =>
     Array.from({ length: 9 }, (_, i) =>

@@ -7,7 +7,7 @@ import type { Session, TensorView } from '../../engine/backend.ts';
 import { composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
 import { rasOrder } from '../../geometry/orientation.ts';
 import { nearestPlanes, resampleNearest } from '../../geometry/resample.ts';
-import { type Geometry, toZyx, type Volume, voxelCount, type Zyx } from '../../geometry/volume.ts';
+import { type Geometry, perAxis, toZyx, type Volume, voxelCount, type Zyx } from '../../geometry/volume.ts';
 import { slideWindows, type VoxelBox, type WindowPlan } from './sliding-window.ts';
 
 type CodeArray = Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array;
@@ -36,7 +36,7 @@ function axisSamples(source: Geometry, target: Geometry): readonly [AxisSamples,
     [0, 1, 2].some((column) => row !== column && Math.abs(matrix[row * 3 + column]) * target.size[column] > 1e-2),
   );
   if (turned) return undefined;
-  return [0, 1, 2].map((axis): AxisSamples => {
+  return perAxis([0, 1, 2], (axis): AxisSamples => {
     const n = source.size[axis];
     const low = new Int32Array(target.size[axis]);
     const share = new Float32Array(low.length);
@@ -51,7 +51,7 @@ function axisSamples(source: Geometry, target: Geometry): readonly [AxisSamples,
       share[k] = inside - low[k];
     }
     return { low, share };
-  }) as unknown as readonly [AxisSamples, AxisSamples, AxisSamples];
+  });
 }
 
 /** Which of the prepared voxels the image's grid reads: those that were padded are no part of it. */
@@ -390,11 +390,11 @@ export function probabilityPlanes(
   }
   const [width, height] = source.size;
   /** Along x, y and z of RAS: which axis of the file it is, and at each of the file's voxels the place in the source and its share. */
-  const along = samples.map(({ low, share }, k) => ({
+  const along = perAxis(samples, ({ low, share }, k) => ({
     file: axes[k],
     low: step[k] < 0 ? low.slice().reverse() : low,
     share: step[k] < 0 ? share.slice().reverse() : share,
-  })) as unknown as readonly [FileAxis, FileAxis, FileAxis];
+  }));
   const [alongX, alongY, alongZ] = along;
   const at = [0, 0, 0];
   return (z) => {
@@ -427,8 +427,4 @@ export function probabilityPlanes(
     }
     return out;
   };
-}
-
-interface FileAxis extends AxisSamples {
-  readonly file: number;
 }

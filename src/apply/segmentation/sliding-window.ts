@@ -5,7 +5,7 @@
  * What is kept at a time is one window's depth of planes: those that no later window reaches are handed out and forgotten.
  */
 import { denseView, type TensorView } from '../../engine/backend.ts';
-import type { Zyx } from '../../geometry/volume.ts';
+import { perAxis, type Zyx } from '../../geometry/volume.ts';
 
 /** Starts of windows along one axis: every voxel is covered, neighbours share at least `overlap` of their side. */
 export function windowStarts(size: number, side: number, overlap: number): number[] {
@@ -46,11 +46,11 @@ export interface SlidingWindowRequest extends WindowPlan {
 
 /** Starts of the windows along z, y and x. */
 const startsOf = ({ size, window, overlap, needed }: WindowPlan): readonly [number[], number[], number[]] =>
-  size.map((n, axis) =>
+  perAxis(size, (n, axis) =>
     windowStarts(n, window[axis], overlap).filter(
       (start) => !needed || (start <= needed.to[axis] && start + window[axis] > needed.from[axis]),
     ),
-  ) as unknown as readonly [number[], number[], number[]];
+  );
 
 /** How many windows a volume takes. */
 export const windowCount = (plan: WindowPlan): number => startsOf(plan).reduce((product, starts) => product * starts.length, 1);

@@ -7,7 +7,7 @@
 import type { DataSet } from 'dicom-parser';
 import { RunError } from '../../common/errors.ts';
 import { cross } from '../../geometry/affine.ts';
-import type { Xyz } from '../../geometry/volume.ts';
+import { perAxis, type Xyz } from '../../geometry/volume.ts';
 import { type PixelElement, readDataSet } from './data-set.ts';
 import { item, numbersOf, statedNumbers, text, textOf } from './elements.ts';
 import { NUCLEAR_MEDICINE, nonImageKind, PARAMETRIC_MAP } from './kinds.ts';
@@ -299,7 +299,7 @@ function framesOf(data: DataSet, file: DicomFile, count: number): DicomFrame[] {
 
 function along({ positionMm, rowDirection, columnDirection }: DicomFrame, distance: number): Xyz {
   const normal = cross(rowDirection, columnDirection);
-  return positionMm!.map((p, k) => p + distance * normal[k]) as unknown as Xyz;
+  return perAxis(positionMm!, (p, k) => p + distance * normal[k]);
 }
 
 function frameOf(data: DataSet, file: DicomFile, index: number, group: (tag: string) => DataSet | undefined): DicomFrame {

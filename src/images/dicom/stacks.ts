@@ -7,7 +7,7 @@
  */
 import { RunError } from '../../common/errors.ts';
 import { cross, geometryOf } from '../../geometry/affine.ts';
-import type { Geometry, Matrix3, Xyz } from '../../geometry/volume.ts';
+import { type Geometry, matrix3, perAxis, type Xyz } from '../../geometry/volume.ts';
 import { shearWarnings } from '../loaded-image.ts';
 import type { DicomFile, DicomFrame } from './frames.ts';
 
@@ -383,10 +383,9 @@ export function gridOf({ frames }: DicomStack): StackGrid {
   const { rowDirection: r, columnDirection: c } = placed[0].frame;
   const [dx, dy] = first.spacingMm ?? [1, 1];
   const [start, end] = [placed[0].frame.positionMm ?? ([0, 0, 0] as Xyz), placed[n - 1].frame.positionMm];
-  const step = (n > 1
-    ? minus(end!, start).map((v) => v / (count - 1))
-    : cross(r, c).map((v) => v * (first.sliceSpacingMm ?? 1))) as unknown as Xyz;
-  const matrix = [0, 1, 2].flatMap((row) => [r[row] * dx + 0, c[row] * dy + 0, step[row] + 0]) as unknown as Matrix3;
+  const step =
+    n > 1 ? perAxis(minus(end!, start), (v) => v / (count - 1)) : perAxis(cross(r, c), (v) => v * (first.sliceSpacingMm ?? 1));
+  const matrix = matrix3((row, column) => [r[row] * dx, c[row] * dy, step[row]][column] + 0);
   const geometry = geometryOf({ matrix, offset: start }, [first.file.columns, first.file.rows, count]);
   warnings.push(...shearWarnings(geometry, 'tilted gantry; '));
   return { geometry, planes, warnings };

@@ -9,7 +9,7 @@
 import { childSeed } from '../../common/child-seed.ts';
 import { type RandomStream, randomStream } from '../../common/random.ts';
 import { checkVoxels } from '../../geometry/check-voxels.ts';
-import { voxelCount, type Zyx } from '../../geometry/volume.ts';
+import { perAxis, voxelCount, type Zyx } from '../../geometry/volume.ts';
 import { visitBox } from './damage/box.ts';
 import type { Holes } from './holes.ts';
 
@@ -77,7 +77,7 @@ export function applyCubeMask(image: Float32Array, sizeZyx: Zyx, { sideVoxels, h
   for (const cube of randomStream(seed, 'cube-mask').permutation(cubes).subarray(0, hidden)) {
     const place = [Math.floor(cube / (grid[1] * grid[2])), Math.floor(cube / grid[2]) % grid[1], cube % grid[2]];
     const start = place.map((at) => at * sideVoxels) as unknown as Zyx;
-    const size = start.map((from, axis) => Math.min(sideVoxels, sizeZyx[axis] - from)) as unknown as Zyx;
+    const size = perAxis(start, (from, axis) => Math.min(sideVoxels, sizeZyx[axis] - from));
     visitBox(sizeZyx, { start, size }, (voxel) => {
       view[voxel] = 0;
       mask[voxel] = 1;
