@@ -82,6 +82,7 @@ export type {
   EvaluationRequest,
   ExampleMaker,
   ExampleTensors,
+  JudgementRequest,
   PretrainingMethod,
   ProgramVariant,
 } from './methods/method.ts';

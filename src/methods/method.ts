@@ -42,6 +42,11 @@ export interface EvaluationRequest {
   readonly pictures: boolean;
 }
 
+/** Which evaluation of a pre-training is asked for, and the subjects that a probe may be fitted on. */
+export interface JudgementRequest extends EvaluationRequest {
+  readonly training: readonly Subject[];
+}
+
 /** Where the picture of a tag lies inside a run's folder. */
 export const picturePath = (step: number, tag: string): string =>
   `pictures/step-${String(step).padStart(6, '0')}-${tag.replaceAll('/', '-')}.png`;
@@ -89,6 +94,6 @@ export interface PretrainingMethod<
     configuration: Configuration,
     heldOut: readonly Subject[],
     reader: CohortReader,
-    request: EvaluationRequest,
+    request: JudgementRequest,
   ): Promise<EvaluationRecord<Summary> | null>;
 }

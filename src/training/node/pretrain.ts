@@ -130,7 +130,7 @@ export async function pretrain<
           step,
           backends,
         }),
-      evaluate: (request) => method.evaluate(session, configuration, heldOut, reader, request),
+      evaluate: (request) => method.evaluate(session, configuration, heldOut, reader, { ...request, training }),
       ...(given.signal && { signal: given.signal }),
     });
     const { step, best, skippedSteps } = state;
