@@ -233,7 +233,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
 /** Sizes as uniforms: d, h, w of a volume tensor (N, C, D, H, W), and `voxels`. */
 export function volumeSizes({ shape }: WebGpuTensor): { channels: number; d: number; h: number; w: number; voxels: number } {
-  const [, channels, d, h, w] = shape as readonly [number, number, number, number, number];
+  const [, channels, d = 1, h = 1, w = 1] = shape as readonly [number, number, number?, number?, number?];
   return { channels, d, h, w, voxels: d * h * w };
 }
 

@@ -6,7 +6,7 @@ export const crossEntropy: CpuKernel<undefined> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [logits, truth], out }, emitter) => {
     needRowTables(logits, emitter);
-    const [batch, channels, depth] = logits.shape;
+    const [batch, channels, depth = 1] = logits.shape;
     emitSum(emitter, batch * depth, out, elementCount(logits.shape) / channels, (partial) =>
       emitter.emit('crossEntropy', { logits, truth, partial }),
     );

@@ -16,6 +16,16 @@ describe('cross-entropy', () => {
     { out: [Math.log(4)], 'd logits': [0.25, -0.75, 0.25, 0.25] },
   );
   itGives(
+    'of whole samples: log 4 of the one that knows nothing, log 2 of the one that is torn between two',
+    {
+      inputs: { logits: tensor([2, 4], [1, 1, 1, 1, 500, 500, 0, 0]), truth: tensor([2, 4], [0, 0, 1, 0, 1, 0, 0, 0]) },
+      wanted: ['logits'],
+      outWeight: Float32Array.of(2),
+      build: (graph, { logits, truth }) => crossEntropyLoss(graph, logits, truth),
+    },
+    { out: [Math.log(8) / 2], 'd logits': [0.25, 0.25, -0.75, 0.25, -0.5, 0.5, 0, 0] },
+  );
+  itGives(
     'a voxel without any truth costs nothing and has no gradient, but counts in the mean',
     {
       inputs: { logits: tensor([1, 2, 1, 1, 2], [3, 7, 3, 1]), truth: tensor([1, 2, 1, 1, 2], [1, 0, 0, 0]) },
@@ -53,6 +63,6 @@ describe('cross-entropy', () => {
   itRefuses(
     'a truth of other classes',
     (graph) => crossEntropyLoss(graph, graph.input('x', [1, 2, 4, 4, 4]), graph.input('g', [1, 3, 4, 4, 4])),
-    'crossEntropy: logits and truth must have one shape (N, C, D, H, W), got [1, 2, 4, 4, 4] and [1, 3, 4, 4, 4]',
+    'crossEntropy: logits and truth must have one shape (N, C, D, H, W) or (N, C), got [1, 2, 4, 4, 4] and [1, 3, 4, 4, 4]',
   );
 });

@@ -7,21 +7,21 @@
 import { checkShape, formatShape, type Graph, type Node, type Operation, sameShape } from '../../graph.ts';
 
 const pairShape =
-  (op: string, rank: number | undefined): Operation['shape'] =>
+  (op: string, ranks: readonly number[] | undefined): Operation['shape'] =>
   ([logits, truth]) => {
     checkShape(
-      sameShape(logits, truth) && (rank === undefined || logits.length === rank),
+      sameShape(logits, truth) && (ranks === undefined || ranks.includes(logits.length)),
       op,
       () =>
-        `logits and truth must have one shape${rank ? ' (N, C, D, H, W)' : ''}, got ${formatShape(logits)} and ${formatShape(truth)}`,
+        `logits and truth must have one shape${ranks ? ' (N, C, D, H, W) or (N, C)' : ''}, got ${formatShape(logits)} and ${formatShape(truth)}`,
     );
     return [];
   };
 
-/** inputs: logits (N, C, D, H, W), one-hot truth. Result: a scalar. */
+/** inputs: logits (N, C, D, H, W), or (N, C) of whole samples; one-hot truth. Result: a scalar. */
 export const crossEntropyOp: Operation<undefined> = {
   name: 'crossEntropy',
-  shape: pairShape('crossEntropy', 5),
+  shape: pairShape('crossEntropy', [5, 2]),
   gradient: (graph, { inputs: [logits, truth] }, dOut) => [
     graph.apply(crossEntropyGradientOp, [logits, truth, dOut], undefined),
     undefined,
