@@ -3,15 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { nodeCpuBackend, nodeCpuHost } from '../../../platform/node/cpu-host.ts';
 import type { Session } from '../../backend.ts';
 import { Graph, type Program } from '../../graph.ts';
-import { softmax } from '../../ops/softmax/softmax.ts';
+import { upsample } from '../../ops/resize/resize.ts';
 import { referenceBackend } from '../reference/backend.ts';
 import { type CpuHost, cpuBackend } from './backend.ts';
 import type { KernelThread } from './threads.ts';
 
-/** Softmax, whose threads write into their own scratch, of two channels in so many planes: enough of them are cut into parts. */
+/** Up-sampling, whose threads write into their own scratch, of so many planes: enough of them are cut into parts. */
 function program(planes = 8): Program {
   const graph = new Graph();
-  graph.output('y', softmax(graph, graph.input('x', [1, 2, planes, 2, 2])));
+  graph.output('y', upsample(graph, graph.input('x', [1, 2, planes, 2, 2])));
   return { states: new Map([['s', [3]]]), graphs: new Map([['main', graph]]) };
 }
 const input = (planes = 8) => ({ x: new Float32Array(2 * planes * 4) });
@@ -110,8 +110,7 @@ describe.each([
     const given = [1, 2, 3].map((k) => Float32Array.from({ length: 64 }, (_, i) => (i < 32 ? k : 0)));
     const results = given.map((x) => session.run('main', { x }));
     const closing = session.close();
-    for (const [i, result] of (await Promise.all(results)).entries())
-      expect(result.y[0]).toBeCloseTo(Math.exp(i + 1) / (Math.exp(i + 1) + 1), 5);
+    for (const [i, result] of (await Promise.all(results)).entries()) expect(result.y[0]).toBe(i + 1);
     await closing;
   });
 });

@@ -1,6 +1,6 @@
 /**
- * GroupNorm with LeakyReLU on the blocked layout. Sums over a plane run in double precision from the first addition on; planes are
- * added in order. Each backward value is a linear function of dz and x with constants per channel, so a pass is two loads and a store.
+ * GroupNorm with LeakyReLU on the blocked layout. Statistics are summed in single precision within a row, about one of its voxels, then in
+ * double precision; planes are added in order. Each backward value is a linear function of dz and x with constants per channel, so a pass is two loads and a store.
  */
 import { Address, blockedRow, fma, shareStart, Tensor, threadScratch, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
 
@@ -20,30 +20,51 @@ export function groupSums(args: GroupSumsArguments, share: i32, shares: i32): vo
     const block = (unit / x.d) % x.blocks;
     const n = unit / (x.d * x.blocks);
     const out = partial + (<usize>unit << 7);
-    for (let half: usize = 0; half < 2; half++) {
-      let s0 = f64x2.splat(0);
-      let s1 = f64x2.splat(0);
-      let q0 = f64x2.splat(0);
-      let q1 = f64x2.splat(0);
-      for (let y = 0; y < x.h; y++) {
-        let at = blockedRow(x, n, block, z, y) + half * 16;
-        for (let i = 0; i < x.w; i++) {
-          const v = v128.load(at);
-          const low = f64x2.promote_low_f32x4(v);
-          const high = f64x2.promote_low_f32x4(i64x2.shuffle(v, v, 1, 0));
-          s0 = f64x2.add(s0, low);
-          s1 = f64x2.add(s1, high);
-          q0 = f64x2.add(q0, f64x2.mul(low, low));
-          q1 = f64x2.add(q1, f64x2.mul(high, high));
-          at += VOXEL;
-        }
-      }
-      v128.store(out + half * 32, s0);
-      v128.store(out + half * 32, s1, 16);
-      v128.store(out + 64 + half * 32, q0);
-      v128.store(out + 64 + half * 32, q1, 16);
-    }
+    memory.fill(out, 0, 128);
+    for (let y = 0; y < x.h; y++) addRowSums(blockedRow(x, n, block, z, y), x.w, out);
   }
+}
+
+/**
+ * Adds sums and sums of squares of a row of voxels to 8 and 8 doubles. Within the row they are sums, in single precision, of differences from
+ * the voxel in its middle, so that nothing cancels where a channel is nearly constant.
+ */
+function addRowSums(row: usize, voxels: i32, to: usize): void {
+  const middle = row + <usize>(voxels >> 1) * VOXEL;
+  const middle0 = v128.load(middle);
+  const middle1 = v128.load(middle, 16);
+  let sum0 = f32x4.splat(0);
+  let sum1 = f32x4.splat(0);
+  let squares0 = f32x4.splat(0);
+  let squares1 = f32x4.splat(0);
+  const end = row + <usize>voxels * VOXEL;
+  for (let at = row; at < end; at += VOXEL) {
+    const d0 = f32x4.sub(v128.load(at), middle0);
+    const d1 = f32x4.sub(v128.load(at, 16), middle1);
+    sum0 = f32x4.add(sum0, d0);
+    sum1 = f32x4.add(sum1, d1);
+    squares0 = fma(d0, d0, squares0);
+    squares1 = fma(d1, d1, squares1);
+  }
+  const count = f64x2.splat(<f64>voxels);
+  addMoments(sum0, squares0, middle0, count, to);
+  addMoments(upper(sum0), upper(squares0), upper(middle0), count, to + 16);
+  addMoments(sum1, squares1, middle1, count, to + 32);
+  addMoments(upper(sum1), upper(squares1), upper(middle1), count, to + 48);
+}
+@inline
+function upper(v: v128): v128 {
+  return i64x2.shuffle(v, v, 1, 0);
+}
+/** Of the two lower channels: sums of d = v - middle and of d d become those of v and v v, and are added to `to` and 64 bytes on. */
+@inline
+function addMoments(sum: v128, squares: v128, middle: v128, count: v128, to: usize): void {
+  const s = f64x2.promote_low_f32x4(sum);
+  const m = f64x2.promote_low_f32x4(middle);
+  const all = f64x2.mul(count, m);
+  v128.store(to, f64x2.add(v128.load(to), f64x2.add(s, all)));
+  const cross = f64x2.mul(m, f64x2.add(f64x2.add(s, s), all));
+  v128.store(to, f64x2.add(v128.load(to, 64), f64x2.add(f64x2.promote_low_f32x4(squares), cross)), 64);
 }
 
 @unmanaged

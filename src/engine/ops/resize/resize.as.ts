@@ -36,6 +36,29 @@ function addRows(table: usize, rows: i32, floats: i32, line: usize): void {
   }
 }
 
+/** The same of four rows. */
+function addFourRows(table: usize, floats: i32, line: usize): void {
+  const a = <usize>load<u32>(table);
+  const b = <usize>load<u32>(table, 8);
+  const c = <usize>load<u32>(table, 16);
+  const d = <usize>load<u32>(table, 24);
+  const weightA = v128.load32_splat(table, 4);
+  const weightB = v128.load32_splat(table, 12);
+  const weightC = v128.load32_splat(table, 20);
+  const weightD = v128.load32_splat(table, 28);
+  const bytes = <usize>floats << 2;
+  let at: usize = 0;
+  for (; at + 16 <= bytes; at += 16) {
+    const upper = fma(v128.load(b + at), weightB, f32x4.mul(v128.load(a + at), weightA));
+    v128.store(line + at, fma(v128.load(d + at), weightD, fma(v128.load(c + at), weightC, upper)));
+  }
+  for (; at < bytes; at += 4) {
+    let sum: f32 = 0;
+    for (let entry = table; entry < table + 32; entry += 8) sum += load<f32>(<usize>load<u32>(entry) + at) * load<f32>(entry, 4);
+    store<f32>(line + at, sum);
+  }
+}
+
 /** How far result j is past the voxel below it, along an axis of n voxels. */
 @inline
 function fraction(j: i32, n: i32): f32 {
@@ -80,7 +103,7 @@ export function upsample(args: UpsampleArguments, share: i32, shares: i32): void
         store<f32>(entry, weight, 4);
         entry += 8;
       }
-      addRows(table, 4, floats, line);
+      addFourRows(table, floats, line);
       if (y.blocks) interpolateBlocked(line, blockedRow(y, n, group, z, h), x.w);
       else interpolatePlain(line, plainRow(y, n, group, z, h), x.w);
     }
@@ -91,21 +114,27 @@ export function upsample(args: UpsampleArguments, share: i32, shares: i32): void
 /** `width` voxels of a line to twice as many. */
 function interpolateBlocked(line: usize, to: usize, width: i32): void {
   const divider = 2 * width - 1;
-  let from = line;
+  const step = <f32>1 / <f32>divider;
   const end = line + <usize>(width - 1) * VOXEL;
+  let next = min(line + VOXEL, end);
+  let from0 = v128.load(line);
+  let from1 = v128.load(line, 16);
+  let slope0 = f32x4.sub(v128.load(next), from0);
+  let slope1 = f32x4.sub(v128.load(next, 16), from1);
   let past = 0;
   for (let j = 0; j < 2 * width; j++) {
-    const next = min(from + VOXEL, end);
-    const weight = <f32>past / <f32>divider;
-    const high = f32x4.splat(weight);
-    const low = f32x4.splat(<f32>1 - weight);
-    v128.store(to, fma(v128.load(next), high, f32x4.mul(v128.load(from), low)));
-    v128.store(to, fma(v128.load(next, 16), high, f32x4.mul(v128.load(from, 16), low)), 16);
+    const share = f32x4.splat(<f32>past * step);
+    v128.store(to, fma(slope0, share, from0));
+    v128.store(to, fma(slope1, share, from1), 16);
     to += VOXEL;
     past += width - 1;
     if (past >= divider) {
       past -= divider;
-      from += VOXEL;
+      from0 = v128.load(next);
+      from1 = v128.load(next, 16);
+      next = min(next + VOXEL, end);
+      slope0 = f32x4.sub(v128.load(next), from0);
+      slope1 = f32x4.sub(v128.load(next, 16), from1);
     }
   }
 }

@@ -1,18 +1,11 @@
-/** Softmax on the CPU, in whatever layouts its tensors have. */
-import { type CpuKernel, needRowTables } from '../../backends/cpu/lowering.ts';
+/** Softmax on the CPU, in the layout of its result. */
+import { type CpuKernel, inLayoutOf } from '../../backends/cpu/lowering.ts';
 
 export const softmax: CpuKernel<undefined> = {
-  lower: ({ inputs: [x], out }, emitter) => {
-    needRowTables(out, emitter);
-    emitter.emit('softmax', { x, out });
-    if (out.blocked) emitter.emit('clearPadding', { tensor: out });
-  },
+  lower: ({ inputs: [x], out }, emitter) => emitter.emit('softmax', { x: inLayoutOf(out, x, emitter), out }),
 };
 
 export const softmaxGradient: CpuKernel<undefined> = {
-  lower: ({ inputs: [y, dOut], out }, emitter) => {
-    needRowTables(out, emitter);
-    emitter.emit('softmaxGradient', { y, dy: dOut, out });
-    if (out.blocked) emitter.emit('clearPadding', { tensor: out });
-  },
+  lower: ({ inputs: [y, dOut], out }, emitter) =>
+    emitter.emit('softmaxGradient', { y: inLayoutOf(out, y, emitter), dy: inLayoutOf(out, dOut, emitter), out }),
 };

@@ -1,43 +1,143 @@
 /**
- * Softmax over the channels in either layout, one voxel at a time: exponentials and sums in double precision. Only real channels are
- * touched; the lowering clears a blocked result's padding.
+ * Softmax over the channels, four floats at a time: in blocks four channels of a voxel, in the plain layout four voxels of a row. A voxel's
+ * channels are always added in the same order. The exponential is single precision's: range reduction and a polynomial, within 2 ulp of exp.
  */
-import { channelRows, inRow, shareStart, Tensor, threadScratch, voxelStep } from "../../backends/cpu/common.as";
+import { blockedRow, blockPitch, fma, plainRow, shareStart, Tensor, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
+
+/** exp(x) of x <= 0; 0 below -87, where the result would leave the normal numbers; not a number where x is none. */
+@inline
+function exponential(x: v128): v128 {
+  const within = f32x4.max(x, f32x4.splat(-87));
+  // x = n ln 2 + r. Adding 1.5 x 2^23 rounds to the whole number n, which then stands in the lowest bits
+  const shifted = fma(within, f32x4.splat(1.44269504088896341), f32x4.splat(12582912));
+  const n = f32x4.sub(shifted, f32x4.splat(12582912));
+  // ln 2 as a short number, whose multiples are exact, and the rest
+  const r = fma(n, f32x4.splat(2.12194440e-4), fma(n, f32x4.splat(-0.693359375), within));
+  // 1 + r + r^2 p(r): coefficients of Cephes' expf
+  let p = fma(f32x4.splat(1.9875691500e-4), r, f32x4.splat(1.3981999507e-3));
+  p = fma(p, r, f32x4.splat(8.3334519073e-3));
+  p = fma(p, r, f32x4.splat(4.1665795894e-2));
+  p = fma(p, r, f32x4.splat(1.6666665459e-1));
+  p = fma(p, r, f32x4.splat(5.0000001201e-1));
+  const power = f32x4.add(fma(f32x4.mul(r, r), p, r), f32x4.splat(1));
+  const two = i32x4.add(i32x4.shl(shifted, 23), i32x4.splat(127 << 23));
+  return v128.andnot(f32x4.mul(power, two), f32x4.lt(x, f32x4.splat(-87)));
+}
+
+/** All lanes: the greatest of the four. */
+@inline
+function greatestLane(v: v128): v128 {
+  const pairs = f32x4.max(v, i64x2.shuffle(v, v, 1, 0));
+  return f32x4.max(pairs, i32x4.shuffle(pairs, pairs, 1, 0, 3, 2));
+}
+/** All lanes: the sum of the four. */
+@inline
+function laneSum(v: v128): v128 {
+  const pairs = f32x4.add(v, i64x2.shuffle(v, v, 1, 0));
+  return f32x4.add(pairs, i32x4.shuffle(pairs, pairs, 1, 0, 3, 2));
+}
+
+/** Ones in the first lanes, as many as channels exist. */
+@inline
+function existing(channels: i32): v128 {
+  return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(channels));
+}
+/** Where four channels of a voxel lie, from its first. */
+@inline
+function placeOf(four: i32, pitch: usize): usize {
+  return <usize>(four >> 1) * pitch + (<usize>(four & 1) << 4);
+}
+
+/** Four floats of a row of which `count` remain; zeros beyond them. */
+@inline
+function loadSome(at: usize, count: i32): v128 {
+  if (count >= 4) return v128.load(at);
+  let v = f32x4.splat(load<f32>(at));
+  if (count > 1) v = f32x4.replace_lane(v, 1, load<f32>(at, 4));
+  if (count > 2) v = f32x4.replace_lane(v, 2, load<f32>(at, 8));
+  return v;
+}
+@inline
+function storeSome(at: usize, v: v128, count: i32): void {
+  if (count >= 4) {
+    v128.store(at, v);
+    return;
+  }
+  store<f32>(at, f32x4.extract_lane(v, 0));
+  if (count > 1) store<f32>(at, f32x4.extract_lane(v, 1), 4);
+  if (count > 2) store<f32>(at, f32x4.extract_lane(v, 2), 8);
+}
 
 @unmanaged
 class SoftmaxArguments {
   x: Tensor;
   out: Tensor;
 }
+/** Both in one layout. */
 export function softmax(args: SoftmaxArguments, share: i32, shares: i32): void {
-  const x = args.x;
   const out = args.out;
-  const xRows = threadScratch;
-  const outRows = xRows + (<usize>x.c << 2);
   const units = out.n * out.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
-    const n = unit / out.d;
-    const z = unit % out.d;
-    for (let y = 0; y < out.h; y++) {
-      channelRows(x, n, z, y, xRows);
-      channelRows(out, n, z, y, outRows);
-      for (let w = 0; w < out.w; w++) {
-        const from = <usize>w * voxelStep(x);
-        const to = <usize>w * voxelStep(out);
-        let greatest: f32 = -Infinity;
-        for (let c = 0; c < x.c; c++) greatest = max(greatest, load<f32>(inRow(xRows, c, from)));
-        let sum: f64 = 0;
-        for (let c = 0; c < x.c; c++) {
-          const power = Math.exp(<f64>load<f32>(inRow(xRows, c, from)) - <f64>greatest);
-          sum += power;
-          store<f32>(inRow(outRows, c, to), <f32>power);
-        }
-        for (let c = 0; c < x.c; c++) {
-          const at = inRow(outRows, c, to);
-          store<f32>(at, <f32>(<f64>load<f32>(at) / sum));
-        }
+    if (out.blocks) softmaxOfBlocks(args.x, out, unit / out.d, unit % out.d);
+    else softmaxOfRows(args.x, out, unit / out.d, unit % out.d);
+  }
+}
+
+function softmaxOfBlocks(x: Tensor, out: Tensor, n: i32, z: i32): void {
+  const pitch = blockPitch(out);
+  // four channels each; the last one holds channels that do not exist: they take part as -infinity, and come out as zeros
+  const last = (out.c - 1) >> 2;
+  const exists = existing(out.c - (last << 2));
+  const lastAt = placeOf(last, pitch);
+  for (let y = 0; y < out.h; y++) {
+    let from = blockedRow(x, n, 0, z, y);
+    let to = blockedRow(out, n, 0, z, y);
+    for (let w = 0; w < out.w; w++) {
+      let greatest = v128.bitselect(v128.load(from + lastAt), f32x4.splat(-Infinity), exists);
+      for (let i = 0; i < last; i++) greatest = f32x4.max(greatest, v128.load(from + placeOf(i, pitch)));
+      greatest = greatestLane(greatest);
+      const lastPower = v128.and(exponential(f32x4.sub(v128.load(from + lastAt), greatest)), exists);
+      let sum = lastPower;
+      for (let i = 0; i < last; i++) {
+        const power = exponential(f32x4.sub(v128.load(from + placeOf(i, pitch)), greatest));
+        v128.store(to + placeOf(i, pitch), power);
+        sum = f32x4.add(sum, power);
       }
+      const share = f32x4.div(f32x4.splat(1), laneSum(sum));
+      for (let i = 0; i < last; i++) {
+        const at = to + placeOf(i, pitch);
+        v128.store(at, f32x4.mul(v128.load(at), share));
+      }
+      v128.store(to + lastAt, v128.and(f32x4.mul(lastPower, share), exists));
+      if (!(last & 1)) v128.store(to + lastAt, f32x4.splat(0), 16);
+      from += VOXEL;
+      to += VOXEL;
+    }
+  }
+  for (let block = 0; block < out.blocks; block++) zeroHalo(out, n, block, z);
+}
+
+function softmaxOfRows(x: Tensor, out: Tensor, n: i32, z: i32): void {
+  const pitch = (<usize>out.d * <usize>out.h * <usize>out.w) << 2;
+  const from = plainRow(x, n, 0, z, 0);
+  const to = plainRow(out, n, 0, z, 0);
+  const voxels = out.h * out.w;
+  for (let v = 0; v < voxels; v += 4) {
+    const rest = voxels - v;
+    const at = <usize>v << 2;
+    let greatest = f32x4.splat(-Infinity);
+    for (let c = 0; c < out.c; c++) greatest = f32x4.max(greatest, loadSome(from + at + <usize>c * pitch, rest));
+    let sum = f32x4.splat(0);
+    for (let c = 0; c < out.c; c++) {
+      const power = exponential(f32x4.sub(loadSome(from + at + <usize>c * pitch, rest), greatest));
+      storeSome(to + at + <usize>c * pitch, power, rest);
+      sum = f32x4.add(sum, power);
+    }
+    const share = f32x4.div(f32x4.splat(1), sum);
+    for (let c = 0; c < out.c; c++) {
+      const place = to + at + <usize>c * pitch;
+      storeSome(place, f32x4.mul(loadSome(place, rest), share), rest);
     }
   }
 }
@@ -48,35 +148,63 @@ class SoftmaxGradientArguments {
   dy: Tensor;
   out: Tensor;
 }
+/** All in one layout. */
 export function softmaxGradient(args: SoftmaxGradientArguments, share: i32, shares: i32): void {
-  const result = args.y;
-  const dOut = args.dy;
   const out = args.out;
-  const resultRows = threadScratch;
-  const dOutRows = resultRows + (<usize>out.c << 2);
-  const outRows = dOutRows + (<usize>out.c << 2);
   const units = out.n * out.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
-    const n = unit / out.d;
-    const z = unit % out.d;
-    for (let y = 0; y < out.h; y++) {
-      channelRows(result, n, z, y, resultRows);
-      channelRows(dOut, n, z, y, dOutRows);
-      channelRows(out, n, z, y, outRows);
-      for (let w = 0; w < out.w; w++) {
-        const left = <usize>w * voxelStep(result);
-        const right = <usize>w * voxelStep(dOut);
-        const to = <usize>w * voxelStep(out);
-        let inner: f64 = 0;
-        for (let c = 0; c < out.c; c++) {
-          inner += <f64>load<f32>(inRow(resultRows, c, left)) * <f64>load<f32>(inRow(dOutRows, c, right));
-        }
-        for (let c = 0; c < out.c; c++) {
-          const slope = <f64>load<f32>(inRow(dOutRows, c, right)) - inner;
-          store<f32>(inRow(outRows, c, to), <f32>(<f64>load<f32>(inRow(resultRows, c, left)) * slope));
-        }
+    if (out.blocks) gradientOfBlocks(args.y, args.dy, out, unit / out.d, unit % out.d);
+    else gradientOfRows(args.y, args.dy, out, unit / out.d, unit % out.d);
+  }
+}
+
+function gradientOfBlocks(result: Tensor, dOut: Tensor, out: Tensor, n: i32, z: i32): void {
+  const pitch = blockPitch(out);
+  const last = (out.c - 1) >> 2;
+  const exists = existing(out.c - (last << 2));
+  for (let y = 0; y < out.h; y++) {
+    let left = blockedRow(result, n, 0, z, y);
+    let right = blockedRow(dOut, n, 0, z, y);
+    let to = blockedRow(out, n, 0, z, y);
+    for (let w = 0; w < out.w; w++) {
+      let inner = f32x4.splat(0);
+      for (let i = 0; i <= last; i++) {
+        const at = placeOf(i, pitch);
+        inner = fma(v128.load(left + at), v128.load(right + at), inner);
       }
+      inner = laneSum(inner);
+      for (let i = 0; i <= last; i++) {
+        const at = placeOf(i, pitch);
+        const slope = f32x4.mul(v128.load(left + at), f32x4.sub(v128.load(right + at), inner));
+        v128.store(to + at, i < last ? slope : v128.and(slope, exists));
+      }
+      if (!(last & 1)) v128.store(to + placeOf(last, pitch), f32x4.splat(0), 16);
+      left += VOXEL;
+      right += VOXEL;
+      to += VOXEL;
+    }
+  }
+  for (let block = 0; block < out.blocks; block++) zeroHalo(out, n, block, z);
+}
+
+function gradientOfRows(result: Tensor, dOut: Tensor, out: Tensor, n: i32, z: i32): void {
+  const pitch = (<usize>out.d * <usize>out.h * <usize>out.w) << 2;
+  const left = plainRow(result, n, 0, z, 0);
+  const right = plainRow(dOut, n, 0, z, 0);
+  const to = plainRow(out, n, 0, z, 0);
+  const voxels = out.h * out.w;
+  for (let v = 0; v < voxels; v += 4) {
+    const rest = voxels - v;
+    let inner = f32x4.splat(0);
+    for (let c = 0; c < out.c; c++) {
+      const at = (<usize>v << 2) + <usize>c * pitch;
+      inner = fma(loadSome(left + at, rest), loadSome(right + at, rest), inner);
+    }
+    for (let c = 0; c < out.c; c++) {
+      const at = (<usize>v << 2) + <usize>c * pitch;
+      const slope = f32x4.mul(loadSome(left + at, rest), f32x4.sub(loadSome(right + at, rest), inner));
+      storeSome(to + at, slope, rest);
     }
   }
 }
