@@ -9,6 +9,9 @@ import { DEFAULT_SPATIAL, type SpatialOptions } from './augmentation/spatial/spa
 /** Largest patch side: 512^3 needs more than any machine here has; a larger number is a slip. */
 const MAX_PATCH = 512;
 
+/** Shapes of the learning rate's decay. */
+export const DECAYS = ['cosine', 'polynomial'] as const;
+
 export const count = (least = 0) => z.int().min(least);
 export const positive = () => z.number().positive();
 export const weight = () => z.number().nonnegative();
@@ -75,9 +78,32 @@ export const computingKeys = {
     .describe('Steps with a non-finite loss or gradient are skipped; stop after this many in a row.'),
 };
 
-export const learningRateDecaySteps = count()
-  .default(0)
-  .describe('Steps of cosine learning-rate decay to one twentieth, constant afterwards; 0 for a constant rate.');
+/** How gradients become updates, beyond the paper's Adam at a constant rate. */
+export const updateKeys = {
+  learningRateDecaySteps: count()
+    .default(0)
+    .describe('Steps of learning-rate decay, after the warm-up; constant afterwards; 0 for a constant rate.'),
+  learningRateDecay: z
+    .enum(DECAYS)
+    .default('cosine')
+    .describe('Shape of the decay: cosine, or polynomial (power 0.9, as in nnU-Net).'),
+  learningRateEnd: probability()
+    .default(0.05)
+    .describe('Learning rate at the end of the decay, as a fraction of learningRate; 0 decays to zero.'),
+  warmupSteps: count()
+    .default(0)
+    .describe('Steps of linear learning-rate warm-up: the k-th of n takes k/n of the learning rate; 0 for none.'),
+  gradientClip: weight()
+    .default(0)
+    .describe(
+      'Largest global L2 norm of the gradients; larger ones are scaled down to it (torch.nn.utils.clip_grad_norm_); 0 for no clipping.',
+    ),
+  weightDecay: weight()
+    .default(0)
+    .describe(
+      'Decoupled weight decay (AdamW) of the weights of convolutions and linear layers; biases and parameters of norms do not decay; 0 for none.',
+    ),
+};
 
 /** The ranges of the random spatial transformation. */
 export const spatialKeys = {
@@ -116,7 +142,7 @@ export const logKeys = (evaluation: { readonly everySteps: number; readonly what
 export const pretrainingSchema = <Own extends z.ZodRawShape>(own: Own) =>
   z.strictObject({
     ...optimiserKeys,
-    learningRateDecaySteps,
+    ...updateKeys,
     ...computingKeys,
     model: section('Network architecture.', { width: widthKey }),
     data: section('Input data.', dataKeys),
@@ -142,6 +168,12 @@ export interface LoopConfiguration {
   readonly batch: number;
   readonly learningRate: number;
   readonly learningRateDecaySteps: number;
+  /** Left out: as `updateKeys` has it. */
+  readonly learningRateDecay?: (typeof DECAYS)[number];
+  readonly learningRateEnd?: number;
+  readonly warmupSteps?: number;
+  readonly gradientClip?: number;
+  readonly weightDecay?: number;
   readonly maxNonFiniteSteps: number;
   /** Evaluations in a row without gain after which the run ends; 0 or left out: never. */
   readonly earlyStopEvaluations?: number;

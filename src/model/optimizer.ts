@@ -2,11 +2,11 @@
  * What every training program has beside its gradients: four flat states, the norms of the gradients by part of the network, and Adam's update.
  */
 import { Graph, type Node } from '../engine/graph.ts';
-import { adam } from '../engine/ops/adam/adam.ts';
+import { ADAM_DEFAULTS, ADAM_STEP_VALUES, adam } from '../engine/ops/adam/adam.ts';
 import { add } from '../engine/ops/elementwise/elementwise.ts';
 import { sumOfSquares } from '../engine/ops/reduce/reduce.ts';
 import { view } from '../engine/ops/shape/shape.ts';
-import type { Parameter, ParameterTable } from './parameters.ts';
+import { type Parameter, type ParameterTable, rangesOf } from './parameters.ts';
 
 /** The names of the four flat states. */
 export const STATES = {
@@ -47,11 +47,22 @@ export function normsGraph(table: ParameterTable): Graph {
   return graph;
 }
 
-/** input step (2), see `adamStep`: moves the parameters, and makes the gradients zero. */
-export function updateGraph(table: ParameterTable): Graph {
+/**
+ * input step, see `adamStep`: moves the parameters, and makes the gradients zero. Weight decay is for parameters of two and more dimensions.
+ * @param trained the others stay as they are, and do not decay; by default all of the table
+ */
+export function updateGraph({ flatLength, parameters }: ParameterTable, trained: readonly Parameter[] = parameters): Graph {
   const graph = new Graph();
-  const flat = (name: string): Node => graph.state(name, [table.flatLength]);
-  const states = [flat(STATES.parameters), flat(STATES.firstMoment), flat(STATES.secondMoment), flat(STATES.gradients)] as const;
-  adam(graph, states, graph.input('step', [2]));
+  const step = graph.input('step', [ADAM_STEP_VALUES]);
+  for (const { offset, length, decays } of rangesOf(trained)) {
+    const part = (name: string): Node => view(graph, graph.state(name, [flatLength]), offset, [length]);
+    const states = [
+      part(STATES.parameters),
+      part(STATES.firstMoment),
+      part(STATES.secondMoment),
+      part(STATES.gradients),
+    ] as const;
+    adam(graph, states, step, { ...ADAM_DEFAULTS, decays });
+  }
   return graph;
 }

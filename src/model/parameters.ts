@@ -1,7 +1,8 @@
 /**
  * The parameters by name: PyTorch's names, shapes and order of the published checkpoints, their place in one flat state, their start.
  *
- * All parameters lie behind one another in a flat tensor, so that Adam is one pass; each starts at a cache line, and the gap stays zero.
+ * All parameters lie behind one another in a flat tensor: first those of two and more dimensions, which weight decay is for, then biases and
+ * norms, so that the optimiser is one pass over each. Each starts at a cache line, and the gap stays zero.
  */
 
 import { randomStream } from '../common/random.ts';
@@ -112,18 +113,46 @@ function drafts({ widths, affineHidden, flowHidden, heads }: Architecture): Para
 /** Every parameter of an architecture, in PyTorch's order. */
 export const parameterTable = (architecture: Architecture): ParameterTable => tableOf(drafts(architecture));
 
-/** Gives parameters their places, in their order: of an architecture, or of a network of one's own. Each name is there once. */
+/** Whether weight decay is for a parameter: weights of convolutions and linear layers, not biases and norms, which have one dimension. */
+export const isDecayed = ({ shape }: Pick<Parameter, 'shape'>): boolean => shape.length > 1;
+
+/** Length of a parameter's place in the flat tensor. */
+const placeLength = ({ shape }: Pick<Parameter, 'shape'>): number => Math.ceil(elementCount(shape) / LINE) * LINE;
+
+/** Gives parameters their places: of an architecture, or of a network of one's own. Each name is there once; the table keeps their order. */
 export function tableOf(wanted: readonly ParameterDraft[]): ParameterTable {
-  let offset = 0;
-  let count = 0;
-  const parameters = wanted.map((draft): Parameter => {
-    const at = offset;
-    const elements = elementCount(draft.shape);
-    count += elements;
-    offset += Math.ceil(elements / LINE) * LINE;
-    return { ...draft, offset: at };
-  });
-  return { parameters, flatLength: offset, count };
+  const offsets = new Map<ParameterDraft, number>();
+  let flatLength = 0;
+  for (const decayed of [true, false])
+    for (const draft of wanted) {
+      if (isDecayed(draft) !== decayed) continue;
+      offsets.set(draft, flatLength);
+      flatLength += placeLength(draft);
+    }
+  const parameters = wanted.map((draft): Parameter => ({ ...draft, offset: offsets.get(draft)! }));
+  const count = wanted.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  return { parameters, flatLength, count };
+}
+
+/** Parameters that lie side by side in the flat tensor and are alike to weight decay. */
+export interface ParameterRange {
+  readonly offset: number;
+  readonly length: number;
+  readonly decays: boolean;
+}
+
+/** The fewest ranges that hold parameters of a table; of all of them two. */
+export function rangesOf(parameters: readonly Parameter[]): ParameterRange[] {
+  const ranges: ParameterRange[] = [];
+  for (const parameter of [...parameters].sort((a, b) => a.offset - b.offset)) {
+    const { offset } = parameter;
+    const [length, decays] = [placeLength(parameter), isDecayed(parameter)];
+    const before = ranges.at(-1);
+    if (before && before.decays === decays && before.offset + before.length === offset)
+      ranges[ranges.length - 1] = { ...before, length: before.length + length };
+    else ranges.push({ offset, length, decays });
+  }
+  return ranges;
 }
 
 /** The start of training: the flat tensor, from the seed. Every parameter draws from a stream of its own name. */

@@ -2,8 +2,8 @@
  * A pre-trained backbone at a task (docs/transfer.md): segmentation (local feature, one 3x3x3 convolution, softmax, Dice loss) and classification
  * (global feature averaged, one linear layer, sigmoid, cross-entropy), as programs to train and to apply.
  *
- * The flat states are pre-training's. *Linear* evaluation freezes the backbone: only the head's gradients are computed, the others stay zero, and
- * Adam leaves a parameter whose gradient was always zero as it is, bit by bit.
+ * The flat states are pre-training's. *Linear* evaluation freezes the backbone: only the head's gradients are computed, and only the head is
+ * updated.
  */
 import { Graph, type Node, type Program, type Shape } from '../engine/graph.ts';
 import { binaryCrossEntropyLoss, crossEntropyLoss } from '../engine/ops/cross-entropy/cross-entropy.ts';
@@ -14,7 +14,7 @@ import type { Zyx } from '../geometry/volume.ts';
 import type { Architecture } from './architecture.ts';
 import { classificationHead, segmentationHead } from './heads.ts';
 import { partOf, STATES } from './optimizer.ts';
-import { type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from './parameters.ts';
+import { type Parameter, type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from './parameters.ts';
 import { gradientGraph as trainingGraph, trainingProgramOf, type WeightedLoss } from './training-program.ts';
 import { encoder, unet } from './unet.ts';
 
@@ -47,9 +47,13 @@ function logitsOf(graph: Graph, parameters: ParameterNodes, { heads }: Architect
 const probabilitiesOf = (graph: Graph, { heads }: Architecture, logits: Node): Node =>
   heads.segmentation === undefined ? sigmoid(graph, logits) : softmax(graph, logits);
 
+/** The parameters that are trained. */
+const trainedOf = ({ frozen }: TransferOptions, { parameters }: ParameterTable): readonly Parameter[] =>
+  frozen ? parameters.filter((parameter) => partOf(parameter) === 'head') : parameters;
+
 /** inputs image (or features) and truth (one-hot (1, K, D, H, W), or (1, outputs)); outputs loss.*; adds to the gradients. */
 function gradientGraph(options: TransferOptions, table: ParameterTable): Graph {
-  const { architecture, size, batch, frozen, loss, fromFeatures = false } = options;
+  const { architecture, size, batch, loss, fromFeatures = false } = options;
   const { segmentation, classification } = architecture.heads;
   const graph = new Graph();
   const parameters = parameterNodes(graph, STATES.parameters, table);
@@ -67,7 +71,7 @@ function gradientGraph(options: TransferOptions, table: ParameterTable): Graph {
       node: binaryCrossEntropyLoss(graph, logits, graph.input('truth', [1, classification!])),
     });
   }
-  const trained = table.parameters.filter((parameter) => !frozen || partOf(parameter) === 'head');
+  const trained = trainedOf(options, table);
   return trainingGraph(graph, losses, { table, parameters, trained, share: 1 / batch, lossScaling: options.lossScaling });
 }
 
@@ -94,11 +98,12 @@ function featuresGraph(size: Zyx, table: ParameterTable, wanted: 'local' | 'both
 export function transferProgram(options: TransferOptions): { program: Program; table: ParameterTable } {
   const { architecture, size } = options;
   const table = parameterTable(architecture);
-  const program = trainingProgramOf(table, {
+  const graphs = {
     gradient: gradientGraph(options, table),
     predict: predictGraph(architecture, size, table),
     ...(options.fromFeatures ? { features: featuresGraph(size, table, 'local') } : {}),
-  });
+  };
+  const program = trainingProgramOf(table, graphs, trainedOf(options, table));
   return { program, table };
 }
 

@@ -58,8 +58,15 @@ export function gradientGraph(
   return recomputeCheap(graph, forwardNodes);
 }
 
-/** The program of a training: `gradient` with `norms` and `update`, and further graphs by name, on the four flat states of a table. */
-export function trainingProgramOf(table: ParameterTable, graphs: Readonly<Record<string, Graph>>): Program {
+/**
+ * The program of a training: `gradient` with `norms` and `update`, and further graphs by name, on the four flat states of a table.
+ * @param trained the parameters that `update` moves; by default all of the table
+ */
+export function trainingProgramOf(
+  table: ParameterTable,
+  graphs: Readonly<Record<string, Graph>>,
+  trained?: readonly Parameter[],
+): Program {
   const { gradient, ...others } = graphs;
   if (!gradient) throw new Error("trainingProgramOf: expected a graph 'gradient'");
   return {
@@ -67,7 +74,7 @@ export function trainingProgramOf(table: ParameterTable, graphs: Readonly<Record
     graphs: new Map([
       ['gradient', gradient],
       ['norms', normsGraph(table)],
-      ['update', updateGraph(table)],
+      ['update', updateGraph(table, trained)],
       ...Object.entries(others),
     ]),
   };

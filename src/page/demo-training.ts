@@ -16,7 +16,7 @@ import { STATES } from '../model/optimizer.ts';
 import { initialParameters } from '../model/parameters.ts';
 import { renderSubject } from '../phantom/subject.ts';
 import { DEMO_SETTINGS } from '../training/demo-settings.ts';
-import { learningRateOf, lossesOf, trainStep } from '../training/step.ts';
+import { lossesOf, trainStep, updateRuleOf } from '../training/step.ts';
 
 export interface DemoTraining {
   readonly backend: Backend;
@@ -82,7 +82,7 @@ export async function trainDemo(training: DemoTraining): Promise<void> {
           return { moving, movingView, fixed };
         }),
       );
-      const { loss, finite } = await trainStep({ session, gradient }, examples, learningRateOf(configuration, step), adamSteps);
+      const { loss, finite } = await trainStep({ session, gradient }, examples, updateRuleOf(configuration, step), adamSteps);
       if (finite) adamSteps++;
       await onStep(step + 1, loss);
     }

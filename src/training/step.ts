@@ -5,18 +5,54 @@ import type { LoopConfiguration } from '../methods/schema-parts.ts';
 import { type LossScale, lossScaleInputs } from '../model/loss-scaling.ts';
 import { STATES } from '../model/optimizer.ts';
 
-/** The share of the learning rate at which a decay ends. */
-const MIN_RATE = 0.05;
+/** What the learning rate of a step follows from. */
+export type Schedule = Pick<
+  LoopConfiguration,
+  'learningRate' | 'learningRateDecaySteps' | 'learningRateDecay' | 'learningRateEnd' | 'warmupSteps'
+>;
 
-/** The learning rate of a step (from 0). It depends on nothing else of the run, so a resumed run has the same. */
-export function learningRateOf(
-  { learningRate, learningRateDecaySteps }: Pick<LoopConfiguration, 'learningRate' | 'learningRateDecaySteps'>,
-  step: number,
-): number {
+/** Power of nnU-Net's polynomial decay. */
+const POLYNOMIAL_POWER = 0.9;
+/** What is left of the distance to the end of a decay, from 1 to 0, after a share of its steps. */
+const DECAY_CURVES = {
+  cosine: (passed: number) => 0.5 * (1 + Math.cos(Math.PI * passed)),
+  polynomial: (passed: number) => (1 - passed) ** POLYNOMIAL_POWER,
+};
+
+/** The learning rate of a step (from 0): warm-up, then decay. It depends on nothing else of the run, so a resumed run has the same. */
+export function learningRateOf(schedule: Schedule, step: number): number {
+  const {
+    learningRate,
+    learningRateDecaySteps,
+    learningRateDecay = 'cosine',
+    learningRateEnd = 0.05,
+    warmupSteps = 0,
+  } = schedule;
+  if (step < warmupSteps) return (learningRate * (step + 1)) / warmupSteps;
   if (learningRateDecaySteps === 0) return learningRate;
-  const passed = Math.min(1, step / learningRateDecaySteps);
-  return learningRate * (MIN_RATE + (1 - MIN_RATE) * 0.5 * (1 + Math.cos(Math.PI * passed)));
+  const passed = Math.min(1, (step - warmupSteps) / learningRateDecaySteps);
+  return learningRate * (learningRateEnd + (1 - learningRateEnd) * DECAY_CURVES[learningRateDecay](passed));
 }
+
+/** How the gradients of a step become an update. */
+export interface UpdateRule {
+  readonly learningRate: number;
+  /** Largest norm of all gradients; 0: any. */
+  readonly gradientClip?: number;
+  /** AdamW's factor; 0: none. */
+  readonly weightDecay?: number;
+}
+
+/** The rule of a step (from 0). */
+export function updateRuleOf(configuration: Schedule & Omit<UpdateRule, 'learningRate'>, step: number): UpdateRule {
+  const { gradientClip = 0, weightDecay = 0 } = configuration;
+  return { learningRate: learningRateOf(configuration, step), gradientClip, weightDecay };
+}
+
+/** PyTorch's guard against division by zero. */
+const CLIP_EPS = 1e-6;
+/** What gradients of a norm are multiplied by, so that it is at most `most`: as torch.nn.utils.clip_grad_norm_. */
+const clipFactor = (norm: number, most: number): number => Math.min(1, most / (norm + CLIP_EPS));
 
 /** A gradient graph's outputs 'loss.NAME' as losses by name. */
 export const lossesOf = (outputs: Readonly<Record<string, Float32Array>>): Record<string, number> =>
@@ -27,7 +63,10 @@ export const lossesOf = (outputs: Readonly<Record<string, Float32Array>>): Recor
 /** What a step found. */
 export interface StepResult {
   readonly loss: Readonly<Record<string, number>>;
+  /** Of the gradients before they are clipped, by part of the network. */
   readonly gradientNorm: Readonly<Record<string, number>>;
+  /** What clipping multiplied the gradients by; undefined where they are not clipped. */
+  readonly clipFactor?: number | undefined;
   readonly finite: boolean;
 }
 
@@ -46,14 +85,15 @@ export interface StepTools<Images> {
 }
 
 /**
- * One step: gradients of the batch, their norms, and Adam unless something is not finite.
+ * One step: gradients of the batch, their norms, and the update unless something is not finite. Gradients are no longer scaled by `lossScale`
+ * when their norms are taken, so clipping means the same in half precision.
  * @param adamSteps updates made before it
  * @param lossScale where the program scales its loss
  */
 export async function trainStep<Images>(
   { session, gradient }: StepTools<Images>,
   examples: readonly Images[],
-  learningRate: number,
+  { learningRate, gradientClip = 0, weightDecay = 0 }: UpdateRule,
   adamSteps: number,
   lossScale?: LossScale,
 ): Promise<StepResult> {
@@ -66,7 +106,10 @@ export async function trainStep<Images>(
   const gradientNorm: Record<string, number> = {};
   for (const [part, values] of Object.entries(await session.run('norms', {}))) gradientNorm[part] = Math.sqrt(values[0]);
   const finite = [...Object.values(loss), ...Object.values(gradientNorm)].every(Number.isFinite);
-  if (finite) await session.run('update', { step: adamStep(learningRate, adamSteps + 1) });
+  const norm = Math.sqrt(Object.values(gradientNorm).reduce((sum, value) => sum + value * value, 0));
+  const factor = gradientClip > 0 ? clipFactor(norm, gradientClip) : undefined;
+  const options = { weightDecay, ...(factor !== undefined && { gradientScale: factor }) };
+  if (finite) await session.run('update', { step: adamStep(learningRate, adamSteps + 1, options) });
   else await session.writeState(STATES.gradients, new Float32Array((await session.readState(STATES.gradients)).length));
-  return { loss, gradientNorm, finite };
+  return { loss, gradientNorm, clipFactor: factor, finite };
 }

@@ -139,7 +139,8 @@ export async function measureLoop(request: LoopRequest, progress: Progress, sign
     let done = 0;
     const bare = async (steps: number): Promise<number> => {
       const start = performance.now();
-      for (let i = 0; i < steps; i++) await trainStep({ session, gradient }, images, first.learningRate, done++);
+      for (let i = 0; i < steps; i++)
+        await trainStep({ session, gradient }, images, { learningRate: first.learningRate }, done++);
       return (performance.now() - start) / 1000;
     };
 

@@ -9,7 +9,6 @@ import {
   computingKeys,
   count,
   dataKeys,
-  learningRateDecaySteps,
   logKeys,
   optimiserKeys,
   probability,
@@ -18,6 +17,7 @@ import {
   share,
   spatialKeys,
   toPatchSize,
+  updateKeys,
   weight,
   widthKey,
 } from '../schema-parts.ts';
@@ -27,7 +27,7 @@ export const pretrainConfigurationSchema = z
   .strictObject({
     ...optimiserKeys,
     batch: count(1).default(2).describe('Image pairs per step (batch size).'),
-    learningRateDecaySteps,
+    ...updateKeys,
     ...computingKeys,
     model: section('Network architecture.', {
       width: widthKey,

@@ -21,7 +21,7 @@ import { STATES } from '../../model/optimizer.ts';
 import { initialParameters, type ParameterTable } from '../../model/parameters.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
-import { learningRateOf, onlyGradientsOverflowed, type StepTools, trainStep } from '../step.ts';
+import { onlyGradientsOverflowed, type StepTools, trainStep, updateRuleOf } from '../step.ts';
 import { type Checkpoint, INITIAL_STATE, type Run, type TrainingState } from './checkpoint.ts';
 import type { ExampleSource } from './data-loader.ts';
 import { type EventLog, openEventLog } from './log/events.ts';
@@ -158,8 +158,9 @@ export async function runTraining<Images, Summary extends object = object>(
       const taken = await Promise.all(Array.from({ length: batch }, (_, sample) => examples.take(state.step, sample)));
       const waitMs = performance.now() - startMs;
       const scale = training.lossScaling ? state.lossScale : undefined;
-      const result = await trainStep(training, taken, learningRateOf(configuration, state.step), state.adamSteps, scale);
-      const { loss: losses, gradientNorm, finite } = result;
+      const rule = updateRuleOf(configuration, state.step);
+      const result = await trainStep(training, taken, rule, state.adamSteps, scale);
+      const { loss: losses, gradientNorm, clipFactor, finite } = result;
       // of no account as long as a smaller scale may help
       const overflowed = scale !== undefined && scale.factor > 1 && onlyGradientsOverflowed(result);
       const stepMs = performance.now() - startMs;
@@ -186,11 +187,19 @@ export async function runTraining<Images, Summary extends object = object>(
             .join(', ')}`,
         );
       if (!finite || last || state.step % log.everySteps === 0) {
-        const learningRate = learningRateOf(configuration, state.step - 1);
+        const { learningRate } = rule;
+        const clipped = clipFactor === undefined ? {} : { clipFactor };
         const timing = { stepSeconds: stepMs / 1000, waitShare: waitMs / stepMs };
-        const record = { loss: losses, gradientNorm, learningRate, ...timing, ...(scale && { lossScale: scale.factor }) };
+        const record = {
+          loss: losses,
+          gradientNorm,
+          ...clipped,
+          learningRate,
+          ...timing,
+          ...(scale && { lossScale: scale.factor }),
+        };
         metrics.append({ kind: 'step', step: state.step, ...record, ...(finite ? {} : { skipped: true }) });
-        const scalars: Record<string, number> = { learningRate, stepSeconds: stepMs / 1000 };
+        const scalars: Record<string, number> = { learningRate, ...clipped, stepSeconds: stepMs / 1000 };
         for (const [name, value] of Object.entries(losses)) scalars[`loss/${name}`] = value;
         for (const [name, value] of Object.entries(gradientNorm)) scalars[`gradientNorm/${name}`] = value;
         events.scalars(state.step, scalars, now());

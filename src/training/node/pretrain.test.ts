@@ -52,7 +52,15 @@ const stateOf = async (out: string): Promise<Buffer> =>
       ),
     ),
   );
-const lines = async (out: string): Promise<{ kind: string; step: number; loss?: Record<string, number> }[]> =>
+interface StepLine {
+  readonly kind: string;
+  readonly step: number;
+  readonly loss?: Record<string, number>;
+  readonly gradientNorm?: Record<string, number>;
+  readonly learningRate?: number;
+  readonly clipFactor?: number;
+}
+const lines = async (out: string): Promise<StepLine[]> =>
   (await readFile(at(out, 'metrics.jsonl'), 'utf8'))
     .trim()
     .split('\n')
@@ -72,6 +80,25 @@ describe('pretrain', () => {
       (await lines(out)).filter(({ kind }) => kind === 'step').map(({ step, loss }) => [step, loss]);
     expect(await losses('parts')).toEqual(await losses('whole'));
     expect((await losses('whole')).map(([step]) => step)).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  it('gives the same bytes resumed and on two threads with warm-up, decay, clipping and weight decay, and logs what was applied', async () => {
+    const rule = { warmupSteps: 4, learningRateDecaySteps: 2, learningRateDecay: 'polynomial', learningRateEnd: 0 };
+    const all = { ...rule, gradientClip: 0.5, weightDecay: 0.1 };
+    await run('rule', configured(all));
+    await run('rule-parts', configured({ ...all, steps: 3 }));
+    await run('rule-parts', configured(all), true);
+    await run('rule-threads', configured({ ...all, threads: 2 }));
+    const expected = await stateOf('rule');
+    expect((await stateOf('rule-parts')).equals(expected)).toBe(true);
+    expect((await stateOf('rule-threads')).equals(expected)).toBe(true);
+    expect(expected.equals(await stateOf('whole'))).toBe(false);
+    const steps = (await lines('rule')).filter(({ kind }) => kind === 'step');
+    expect(steps.map(({ learningRate }) => learningRate! / 1e-3)).toEqual(
+      [0.25, 0.5, 0.75, 1, 1, 0.5 ** 0.9].map((rate) => expect.closeTo(rate, 10)),
+    );
+    for (const { clipFactor, gradientNorm } of steps)
+      expect(clipFactor).toBeCloseTo(Math.min(1, 0.5 / Math.hypot(...Object.values(gradientNorm!))), 5);
   });
 
   it('judges held-out pairs by landmarks and labels, before training too', async () => {

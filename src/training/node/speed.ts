@@ -94,7 +94,7 @@ export async function measureStepSeconds(
           await trainStep(
             { session, gradient: async (images, scaling) => lossesOf(await session.run('gradient', { ...images, ...scaling })) },
             taken,
-            learningRate,
+            { learningRate },
             step++,
             lossScaling ? INITIAL_LOSS_SCALE : undefined,
           );

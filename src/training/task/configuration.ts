@@ -7,7 +7,6 @@ import type { Zyx } from '../../geometry/volume.ts';
 import {
   computingKeys,
   count,
-  learningRateDecaySteps,
   logKeys,
   patchSchema,
   positive,
@@ -15,6 +14,7 @@ import {
   section,
   spatialKeys,
   toPatchSize,
+  updateKeys,
 } from '../../methods/schema-parts.ts';
 import type { ConfigurationKind } from '../configuration-reference.ts';
 
@@ -37,7 +37,7 @@ export const transferConfigurationSchema = z.strictObject({
   steps: count(1).default(40_000).describe('Total number of optimiser steps, including those before a resume.'),
   batch: count(1).default(1).describe('Crops per step (batch size).'),
   learningRate: positive().default(1e-4).describe('Learning rate of Adam.'),
-  learningRateDecaySteps,
+  ...updateKeys,
   earlyStopEvaluations: count()
     .default(0)
     .describe('Early stopping: stop after this many evaluations without improvement; 0 disables.'),

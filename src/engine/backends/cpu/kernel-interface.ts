@@ -1,7 +1,7 @@
 /** Made by scripts/build-wasm.mjs from the kernels' sources: names and types in the order in which they lie in memory, 4 bytes each. */
 
 /** Kernels of another build have another number, and are refused. */
-export const KERNEL_INTERFACE = 137377293;
+export const KERNEL_INTERFACE = 232767727;
 
 export const KERNEL_ARGUMENTS = {
   accumulate: { target: 'Tensor', values: 'Tensor', scale: 'f32' },
@@ -16,6 +16,7 @@ export const KERNEL_ARGUMENTS = {
     beta2: 'f32',
     rest2: 'f32',
     eps: 'f32',
+    decays: 'i32',
   },
   add: { a: 'Tensor', b: 'Tensor', out: 'Tensor' },
   affineDisplacement: { matrix: 'Tensor', flow: 'Tensor | null', out: 'Tensor' },

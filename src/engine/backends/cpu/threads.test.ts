@@ -23,7 +23,7 @@ function trainingProgram(size: number): Program {
   const graph = new Graph();
   const [parameters, first, second, gradients] = STATES.map((name) => graph.state(name, [size]));
   accumulate(graph, gradients, graph.input('values', [size]));
-  adam(graph, [parameters, first, second, gradients], graph.input('step', [2]));
+  adam(graph, [parameters, first, second, gradients], graph.input('step', [4]));
   return { states: new Map(STATES.map((name) => [name, [size]])), graphs: new Map([['step', graph]]) };
 }
 

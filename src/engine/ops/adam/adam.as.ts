@@ -36,10 +36,10 @@ export function accumulate(args: AccumulateArguments, share: i32, shares: i32): 
 function average(before: v128, value: v128, beta: v128, rest: v128): v128 {
   return fma(value, rest, f32x4.mul(before, beta));
 }
-/** p - rate m / (sqrt(v) / correction + eps). */
+/** keep p - rate m / (sqrt(v) / correction + eps). */
 @inline
-function update(parameter: v128, first: v128, second: v128, rate: v128, correction: v128, eps: v128): v128 {
-  return f32x4.sub(parameter, f32x4.div(f32x4.mul(rate, first), f32x4.add(f32x4.div(f32x4.sqrt(second), correction), eps)));
+function update(parameter: v128, first: v128, second: v128, rate: v128, correction: v128, keep: v128, eps: v128): v128 {
+  return f32x4.sub(f32x4.mul(parameter, keep), f32x4.div(f32x4.mul(rate, first), f32x4.add(f32x4.div(f32x4.sqrt(second), correction), eps)));
 }
 
 @unmanaged
@@ -48,7 +48,7 @@ class AdamArguments {
   first: Tensor;
   second: Tensor;
   gradients: Tensor;
-  /** The rate and the square root of the second correction. */
+  /** The rate, the square root of the second correction, what is kept of a parameter that decays, the gradients' scale. */
   step: Address;
   beta1: f32;
   /** 1 - beta1, rounded once. */
@@ -56,12 +56,16 @@ class AdamArguments {
   beta2: f32;
   rest2: f32;
   eps: f32;
+  /** Whether the parameters decay. */
+  decays: i32;
 }
 export function adam(args: AdamArguments, share: i32, shares: i32): void {
   const parameters = args.parameters;
   const step = args.step;
   const rate = v128.load32_splat(step);
   const correction = v128.load32_splat(step, 4);
+  const keep = args.decays ? v128.load32_splat(step, 8) : f32x4.splat(1);
+  const scale = v128.load32_splat(step, 12);
   const beta1 = f32x4.splat(args.beta1);
   const rest1 = f32x4.splat(args.rest1);
   const beta2 = f32x4.splat(args.beta2);
@@ -77,24 +81,24 @@ export function adam(args: AdamArguments, share: i32, shares: i32): void {
     let g = chunkAt(args.gradients, unit, perSample);
     const end = p + chunkBytes(parameters, unit, perSample);
     for (; p + 16 <= end; p += 16) {
-      const gradient = v128.load(g);
+      const gradient = f32x4.mul(v128.load(g), scale);
       const first = average(v128.load(m), gradient, beta1, rest1);
       const second = average(v128.load(v), f32x4.mul(gradient, gradient), beta2, rest2);
       v128.store(m, first);
       v128.store(v, second);
-      v128.store(p, update(v128.load(p), first, second, rate, correction, eps));
+      v128.store(p, update(v128.load(p), first, second, rate, correction, keep, eps));
       v128.store(g, f32x4.splat(0));
       m += 16;
       v += 16;
       g += 16;
     }
     for (; p < end; p += 4) {
-      const gradient = v128.load32_zero(g);
+      const gradient = f32x4.mul(v128.load32_zero(g), scale);
       const first = average(v128.load32_zero(m), gradient, beta1, rest1);
       const second = average(v128.load32_zero(v), f32x4.mul(gradient, gradient), beta2, rest2);
       v128.store32_lane(m, first, 0);
       v128.store32_lane(v, second, 0);
-      v128.store32_lane(p, update(v128.load32_zero(p), first, second, rate, correction, eps), 0);
+      v128.store32_lane(p, update(v128.load32_zero(p), first, second, rate, correction, keep, eps), 0);
       store<f32>(g, 0);
       m += 4;
       v += 4;

@@ -24,7 +24,7 @@ function program(size: number, scale = 1): Program {
     accumulate(add, view(add, add.state('gradients', [size]), from, [to - from]), add.input(name, [to - from]), scale);
   }
   const [parameters, first, second, gradients] = STATES.map((name) => update.state(name, [size]));
-  adam(update, [parameters, first, second, gradients], update.input('step', [2]));
+  adam(update, [parameters, first, second, gradients], update.input('step', [4]));
   return {
     states,
     graphs: new Map([
@@ -66,6 +66,16 @@ describe('adam', () => {
     await session.close();
   });
 
+  itOnEveryBackend('weights decay by themselves, and gradients are scaled before they count', async (backend) => {
+    const session = await backend.open(program(5));
+    await session.writeState('parameters', Float32Array.of(2, 2, 2, 2, 2));
+    await session.writeState('gradients', Float32Array.of(0, 8, -8, 0, 0));
+    await session.run('update', { step: adamStep(0.1, 1, { weightDecay: 0.5, gradientScale: 0.25 }) });
+    expect(difference(await session.readState('parameters'), [1.9, 1.8, 2, 1.9, 1.9], [5], 2e-6)).toBeUndefined();
+    expect(difference(await session.readState('first'), [0, 0.2, -0.2, 0, 0], [5], 2e-6)).toBeUndefined();
+    await session.close();
+  });
+
   itOnEveryBackend('gradients add up over samples, each part at its place', async (backend) => {
     const size = 77;
     const session = await backend.open(program(size, 0.5));
@@ -90,9 +100,9 @@ describe('adam', () => {
       adam(
         graph,
         [graph.state('p', [4]), graph.state('m', [4]), graph.state('v', [5]), graph.state('g', [4])],
-        graph.input('s', [2]),
+        graph.input('s', [4]),
       ),
-    'adam: four states of one shape and step [2], got [4], [4], [5], [4], [2]',
+    'adam: four states of one shape and step [4], got [4], [4], [5], [4], [4]',
   );
   itRefuses(
     'a sum of other values',

@@ -1,8 +1,9 @@
 /**
- * The effects: what changes states. Adam (Kingma & Ba, 2015) as PyTorch computes it, without weight decay, over one flat state;
- * and the sum of gradients over the samples of a batch.
+ * The effects: what changes states. Adam (Kingma & Ba, 2015) and AdamW (Loshchilov & Hutter, 2019) as PyTorch computes them, in one pass
+ * over flat states; and the sum of gradients over the samples of a batch.
  *
- * m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,  p -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps), then g = 0.
+ * g' = s g,  m = b1 m + (1 - b1) g',  v = b2 v + (1 - b2) g'^2,  p = k p - lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps), then g = 0,
+ * with the scale s of the gradients (clipping, a mean over more than one batch) and k = 1 - lr * decay, or 1 where nothing decays.
  */
 import { checkShape, formatShape, type Graph, type Node, type Operation, sameShape } from '../../graph.ts';
 
@@ -20,31 +21,54 @@ export interface AdamAttributes {
   readonly beta1: number;
   readonly beta2: number;
   readonly eps: number;
+  /** Whether the parameters are multiplied by the third value of `step` first: decoupled weight decay. */
+  readonly decays: boolean;
 }
 
+/** What a step may do beside moving by the rate. */
+export interface AdamStepOptions {
+  /** AdamW's factor; 0: none. */
+  readonly weightDecay?: number;
+  /** Gradients are multiplied by it. Default 1. */
+  readonly gradientScale?: number;
+}
+
+/** Length of the input `step`. */
+export const ADAM_STEP_VALUES = 4;
+
 /**
- * inputs: parameters, first moment, second moment, gradients (all [P], states), step (2): lr / (1 - b1^t) and sqrt(1 - b2^t).
- * All four states change; the gradients become zero, ready for the next batch.
+ * inputs: parameters, first moment, second moment, gradients (all [P], states or views of them), step (4): lr / (1 - b1^t), sqrt(1 - b2^t),
+ * 1 - lr * decay, and the gradients' scale. All four states change; the gradients become zero, ready for the next batch.
  */
 export const adamOp: Operation<AdamAttributes> = {
   name: 'adam',
   writes: 4,
   shape: ([parameters, first, second, gradients, step]) => {
     checkShape(
-      [first, second, gradients].every((each) => sameShape(each, parameters)) && sameShape(step, [2]),
+      [first, second, gradients].every((each) => sameShape(each, parameters)) && sameShape(step, [ADAM_STEP_VALUES]),
       'adam',
       () =>
-        `four states of one shape and step [2], got ${[parameters, first, second, gradients, step].map(formatShape).join(', ')}`,
+        `four states of one shape and step [${ADAM_STEP_VALUES}], got ${[parameters, first, second, gradients, step].map(formatShape).join(', ')}`,
     );
     return [];
   },
 };
 
-export const ADAM_DEFAULTS: AdamAttributes = { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+export const ADAM_DEFAULTS: AdamAttributes = { beta1: 0.9, beta2: 0.999, eps: 1e-8, decays: true };
 
 /** The `step` input for step t = 1, 2, ... at a learning rate. */
-export function adamStep(learningRate: number, t: number, { beta1, beta2 }: AdamAttributes = ADAM_DEFAULTS): Float32Array {
-  return Float32Array.of(learningRate / (1 - beta1 ** t), Math.sqrt(1 - beta2 ** t));
+export function adamStep(
+  learningRate: number,
+  t: number,
+  { weightDecay = 0, gradientScale = 1 }: AdamStepOptions = {},
+  { beta1, beta2 }: Pick<AdamAttributes, 'beta1' | 'beta2'> = ADAM_DEFAULTS,
+): Float32Array {
+  return Float32Array.of(
+    learningRate / (1 - beta1 ** t),
+    Math.sqrt(1 - beta2 ** t),
+    1 - learningRate * weightDecay,
+    gradientScale,
+  );
 }
 
 export const accumulate = (graph: Graph, target: Node, values: Node, scale = 1): Node =>

@@ -9,8 +9,8 @@ export const accumulate: CpuKernel<{ readonly scale: number }> = {
 };
 
 export const adam: CpuKernel<AdamAttributes> = {
-  lower: ({ inputs: [parameters, first, second, gradients, step], attributes: { beta1, beta2, eps } }, emitter) => {
+  lower: ({ inputs: [parameters, first, second, gradients, step], attributes: { beta1, beta2, eps, decays } }, emitter) => {
     const betas = { beta1, rest1: 1 - beta1, beta2, rest2: 1 - beta2 };
-    emitter.emit('adam', { parameters, first, second, gradients, step: step.data, ...betas, eps });
+    emitter.emit('adam', { parameters, first, second, gradients, step: step.data, ...betas, eps, decays: decays ? 1 : 0 });
   },
 };

@@ -6,13 +6,14 @@ export const accumulate: ReferenceKernel<{ readonly scale: number }> = ({ inputs
   for (let i = 0; i < target.length; i++) target[i] += scale * values[i];
 };
 
-export const adam: ReferenceKernel<AdamAttributes> = ({ inputs, attributes: { beta1, beta2, eps } }) => {
-  const [parameters, first, second, gradients, [rate, correction]] = inputs;
+export const adam: ReferenceKernel<AdamAttributes> = ({ inputs, attributes: { beta1, beta2, eps, decays } }) => {
+  const [parameters, first, second, gradients, [rate, correction, kept, scale]] = inputs;
+  const keep = decays ? kept : 1;
   for (let i = 0; i < parameters.length; i++) {
-    const gradient = gradients[i];
+    const gradient = scale * gradients[i];
     first[i] = beta1 * first[i] + (1 - beta1) * gradient;
     second[i] = beta2 * second[i] + (1 - beta2) * gradient * gradient;
-    parameters[i] -= (rate * first[i]) / (Math.sqrt(second[i]) / correction + eps);
+    parameters[i] = keep * parameters[i] - (rate * first[i]) / (Math.sqrt(second[i]) / correction + eps);
     gradients[i] = 0;
   }
 };
