@@ -84,6 +84,8 @@ export interface PretrainingMethod<
   readonly title: string;
   /** Arrays of a patch's size that an example holds. */
   readonly imagesPerExample: number;
+  /** Refuses subjects that it cannot be trained on. @throws UsageError that says why, and what to do */
+  check?(configuration: Configuration, subjects: readonly Subject[]): void;
   /** The program of a step: the graphs `gradient`, `norms` and `update`, and what `evaluate` runs. */
   program(configuration: Configuration, variant?: ProgramVariant): { program: Program; table: ParameterTable };
   /** What the network is shown of the training subjects. */

@@ -30,6 +30,16 @@ export interface GradientOptions {
   readonly lossScaling?: boolean | undefined;
 }
 
+/** Makes each loss the output `loss.NAME`, and their weighted sum `loss.total`. @returns the sum */
+export function outputLosses(graph: Graph, losses: readonly WeightedLoss[]): Node {
+  if (losses.length === 0) throw new Error('outputLosses: no loss: there is nothing to learn');
+  const weighted = losses.map(({ node, weight = 1 }) => (weight === 1 ? node : scale(graph, node, weight)));
+  const total = weighted.reduce((sum, node) => add(graph, sum, node));
+  for (const { name, node } of losses) graph.output(`loss.${name}`, node);
+  graph.output('loss.total', total);
+  return total;
+}
+
 /**
  * The graph `gradient` of a step: it gives each loss and their weighted sum, `loss.total`, and adds the gradients to the state `gradients`.
  * @param graph with the losses in it, and whatever else it gives; it is used up
@@ -39,11 +49,7 @@ export function gradientGraph(
   losses: readonly WeightedLoss[],
   { table, parameters, trained = table.parameters, share, lossScaling = false }: GradientOptions,
 ): Graph {
-  if (losses.length === 0) throw new Error('gradientGraph: no loss: there is nothing to learn');
-  const weighted = losses.map(({ node, weight = 1 }) => (weight === 1 ? node : scale(graph, node, weight)));
-  const total = weighted.reduce((sum, node) => add(graph, sum, node));
-  for (const { name, node } of losses) graph.output(`loss.${name}`, node);
-  graph.output('loss.total', total);
+  const total = outputLosses(graph, losses);
   const forwardNodes = graph.nodes.length;
   const gradients = gradientsOf(
     graph,

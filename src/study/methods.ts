@@ -6,5 +6,5 @@ export const SCRATCH = 'scratch';
 
 export const STUDY_METHODS: readonly { readonly name: string; readonly title: string }[] = [
   { name: SCRATCH, title: SCRATCH },
-  ...METHODS,
+  ...METHODS.filter(({ name, preset }) => name === 'gvsl' || preset !== undefined),
 ];

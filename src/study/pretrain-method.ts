@@ -2,7 +2,7 @@
 import { RunError } from '../common/errors.ts';
 import type { Progress } from '../common/progress.ts';
 import type { PretrainConfiguration } from '../methods/gvsl/configuration.ts';
-import { METHODS } from '../methods/registry.ts';
+import { methodNamed } from '../methods/registry.ts';
 import { readCheckpoint } from '../training/node/checkpoint.ts';
 import { pretrain, pretrainFacts } from '../training/node/pretrain.ts';
 import { readRunRecord } from '../training/node/run-record.ts';
@@ -27,9 +27,8 @@ export interface MethodCall {
  */
 export async function pretrainMethod({ method, cohort, out, configuration, progress, signal }: MethodCall): Promise<string> {
   if (method === SCRATCH) return SCRATCH;
-  const { heads } = METHODS.find(({ name }) => name === method)!;
-  const model = { ...configuration.model, heads: { ...configuration.model.heads, ...heads } };
-  const whole = { ...configuration, model };
+  const heads = methodNamed(method)!.preset?.model.heads ?? { affine: true, matching: true, restoration: true };
+  const whole = { ...configuration, model: { ...configuration.model, heads } };
   const begun = await readCheckpoint(out, 'last');
   if (begun && begun.state.step >= configuration.steps) {
     requireResult(out, await readRunRecord(out), begun.state.run, (await pretrainFacts(cohort, whole)).facts);

@@ -31,6 +31,12 @@ export interface RotationPlan {
 /** Draws a class; all are equally likely. */
 export const sampleRotation = (stream: RandomStream): RotationPlan => ({ class: stream.integer(0, ROTATIONS.length) });
 
+/** The class that turns back what a class turned. */
+export function inverseRotation(index: number): number {
+  const { axis, degrees } = ROTATIONS[index];
+  return ROTATIONS.findIndex((other) => other.axis === axis && (other.degrees + degrees) % 360 === 0);
+}
+
 /**
  * A turned copy of a cube.
  * @param image S * S * S values; not changed.

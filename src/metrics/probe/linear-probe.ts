@@ -16,9 +16,11 @@ export interface LinearProbeOptions {
   readonly l2: number;
   /** Whether features are brought to mean 0 and deviation 1 first. */
   readonly standardise: boolean;
+  /** On the largest absolute entry of the gradient, divided by the number of points; a larger one for quick answers. */
+  readonly tolerance: number;
 }
 
-export const DEFAULT_LINEAR_PROBE: LinearProbeOptions = { l2: 1, standardise: true };
+export const DEFAULT_LINEAR_PROBE: LinearProbeOptions = { l2: 1, standardise: true, tolerance: 1e-8 };
 
 export interface LinearProbe {
   readonly classes: number;
@@ -94,7 +96,7 @@ export function fitLinearProbe(
   options: Partial<LinearProbeOptions> = {},
   classes = classCount(labelled.classes),
 ): LinearProbe {
-  const { l2, standardise } = { ...DEFAULT_LINEAR_PROBE, ...options };
+  const { l2, standardise, tolerance } = { ...DEFAULT_LINEAR_PROBE, ...options };
   checkLabelled('fitLinearProbe', labelled);
   const { points, classes: truth } = labelled;
   if (points.count === 0) throw new RangeError('fitLinearProbe: expected points, got none');
@@ -130,7 +132,14 @@ export function fitLinearProbe(
     }
     return (loss + (l2 / 2) * square) / count;
   };
-  const { x: found, value, iterations, converged } = minimise(objective, new Float64Array(penalised + classes));
+  const {
+    x: found,
+    value,
+    iterations,
+    converged,
+  } = minimise(objective, new Float64Array(penalised + classes), {
+    tolerance,
+  });
   return {
     classes,
     dimensions,

@@ -88,6 +88,7 @@ export async function pretrain<
   const call = await checkCall({ schema: method.schema, command: 'pretrain', method: otherName(method) }, given);
   const { configuration, out, progress } = call;
   const { facts, cohort, training, heldOut } = await pretrainFacts(call.cohort, configuration, method);
+  method.check?.(configuration, cohort.subjects);
   const patch = toPatchSize(configuration.data.patch);
   const { width } = configuration.model;
   const heads = method.heads(configuration);

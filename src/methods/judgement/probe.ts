@@ -1,0 +1,314 @@
+/**
+ * What a network knows of labels that it was not trained with: a linear classifier is fitted on its features of some labelled training subjects, and
+ * scored on held-out subjects. Features are frozen; nothing of the network changes.
+ *
+ * Label maps: multinomial logistic regression voxel by voxel on the local feature, or, without a decoder, on the encoder's levels brought to full
+ * size. It is fitted on as many voxels of each label, and its biases are then moved by the log of the labels' true shares, so that what is rare
+ * is not found everywhere (King and Zeng, Political Analysis 9, 2001). Classes of whole images: the same on f^g averaged over the image, and nearest neighbours
+ * beside it.
+ *
+ * Subjects of the split 'test' are left out: their labels choose nothing.
+ */
+import type { Subject } from '../../cohort/cohort.ts';
+import type { CohortReader, LabelArray } from '../../cohort/reader.ts';
+import { type RandomStream, randomStream } from '../../common/random.ts';
+import type { Session } from '../../engine/backend.ts';
+import { perAxis, toZyx, voxelCount, type Zyx } from '../../geometry/volume.ts';
+import { labelOverlap } from '../../metrics/label-overlap.ts';
+import { pointsOf } from '../../metrics/points.ts';
+import { fitLinearProbe, linearProbeScore } from '../../metrics/probe/linear-probe.ts';
+import { type LabelledPoints, nearestNeighbourScore } from '../../metrics/probe/nearest-neighbour.ts';
+import { type Architecture, hasDecoder } from '../../model/architecture.ts';
+import { paddingOf } from '../../model/unet.ts';
+import { classify, type FeatureLevel, featuresAt, type LinearClassifier } from './dense-features.ts';
+import { middleWindows } from './windows.ts';
+
+/** What a probe found. */
+export type ProbeScore = {
+  /** Subjects that it was fitted on, and scored on. */
+  readonly fittedOn: number;
+  readonly subjects: number;
+} & (
+  | {
+      readonly kind: 'segmentation';
+      /** Mean over subjects of the mean over their labels. */
+      readonly dice: number;
+      /** Mean over the subjects that have it. */
+      readonly dicePerLabel: readonly { readonly label: number; readonly dice: number }[];
+    }
+  | {
+      readonly kind: 'classification';
+      readonly classes: readonly string[];
+      readonly accuracy: number;
+      readonly balancedAccuracy: number;
+      /** Null where the held-out subjects are all of one class. */
+      readonly auc: number | null;
+      /** Balanced accuracy of the five nearest neighbours' vote. */
+      readonly nearestNeighbours: number;
+    }
+);
+
+/** What is probed, and on whom. */
+export interface ProbeRequest {
+  readonly architecture: Architecture;
+  readonly patch: Zyx;
+  readonly training: readonly Subject[];
+  readonly heldOut: readonly Subject[];
+  readonly reader: CohortReader;
+  /** The most subjects that it is fitted on, and scored on. */
+  readonly most: number;
+  /** Names which, and which of their voxels. */
+  readonly seed: number;
+}
+
+/** Voxels that a probe is fitted on, over all subjects and labels: more change little and take long. */
+const FITTED_VOXELS = 4096;
+/** A probe is a measure, not a model: the third digit of its score needs no more. */
+const TOLERANCE = 1e-5;
+
+/** The lower the better. */
+export function probeLoss(score: ProbeScore): number {
+  if (score.kind === 'segmentation') return 1 - score.dice;
+  // few subjects give few values of the area: accuracy between equal ones
+  return 1 - (score.auc ?? score.balancedAccuracy) + 1e-3 * (1 - score.balancedAccuracy);
+}
+
+/** A probe in words. */
+export function describeProbe(score: ProbeScore): string {
+  const on = `on ${score.subjects} held-out subjects`;
+  if (score.kind === 'segmentation') return `linear probe: Dice ${score.dice.toFixed(3)} ${on}`;
+  const auc = score.auc === null ? '' : `AUC ${score.auc.toFixed(3)}, `;
+  return `linear probe: ${auc}balanced accuracy ${score.balancedAccuracy.toFixed(3)} (nearest neighbours ${score.nearestNeighbours.toFixed(3)}) ${on}`;
+}
+
+/** At most `most` subjects, the same ones each time, in their order. */
+function choose(subjects: readonly Subject[], most: number, stream: RandomStream): readonly Subject[] {
+  const chosen = new Set(stream.permutation(subjects.length).subarray(0, most));
+  return subjects.filter((_, i) => chosen.has(i));
+}
+
+const hasLabels = ({ labelCodes }: Subject): boolean => labelCodes?.some((code) => code !== 0) ?? false;
+
+/** What the network makes of a window. */
+async function featuresOf(
+  session: Session,
+  { reader, architecture, patch }: ProbeRequest,
+  subject: Subject,
+  start: Zyx,
+): Promise<FeatureLevel[]> {
+  const image = await reader.readCrop(subject, start, patch);
+  const { widths, heads } = architecture;
+  if (hasDecoder(heads)) {
+    const { local } = await session.run('features', { image }, ['local']);
+    return [{ channels: widths[8], size: patch, data: local, scale: 1, before: [0, 0, 0] }];
+  }
+  const names = [0, 1, 2, 3, 4].map((level) => `level${level}`);
+  const outputs = await session.run('features', { image }, names);
+  const { before, after } = paddingOf(patch);
+  return names.map((name, level) => ({
+    channels: widths[level],
+    size: perAxis(patch, (side, axis) => (side + before[axis] + after[axis]) >> level),
+    data: outputs[name],
+    scale: 2 ** level,
+    before: [before[0], before[1], before[2]],
+  }));
+}
+
+/** Up to `quota` voxels of each label, each equally likely, in the order of the map; and how many there are of each. */
+function sampleVoxels(labels: LabelArray, quota: number, stream: RandomStream) {
+  const counts = new Map<number, number>();
+  for (const code of labels) counts.set(code, (counts.get(code) ?? 0) + 1);
+  const wanted = new Map<number, ReadonlySet<number>>();
+  for (const [code, count] of [...counts].sort(([a], [b]) => a - b)) {
+    const places = new Set<number>();
+    while (places.size < Math.min(quota, count)) places.add(stream.integer(0, count));
+    wanted.set(code, places);
+  }
+  const seen = new Map<number, number>();
+  const voxels: { readonly index: number; readonly code: number }[] = [];
+  labels.forEach((code, index) => {
+    const place = seen.get(code) ?? 0;
+    seen.set(code, place + 1);
+    if (wanted.get(code)!.has(place)) voxels.push({ index, code });
+  });
+  return { counts, voxels };
+}
+
+/** The classifier of standardised features, on the features as they are, with biases for the true shares of the classes. */
+async function fitDense(session: Session, request: ProbeRequest, subjects: readonly Subject[], codes: readonly number[]) {
+  const rows: Float64Array[] = [];
+  const classes: number[] = [];
+  const counts = codes.map(() => 0);
+  const quota = Math.max(4, Math.floor(FITTED_VOXELS / (subjects.length * codes.length)));
+  for (const [i, subject] of subjects.entries()) {
+    const { starts, region } = middleWindows(toZyx(subject.geometry.size), request.patch);
+    const labels = (await request.reader.readLabelCrop(subject, region.start, region.size))!;
+    const { counts: found, voxels } = sampleVoxels(labels, quota, randomStream(request.seed, 'probe', 'voxels', i));
+    codes.forEach((code, c) => {
+      counts[c] += found.get(code) ?? 0;
+    });
+    const [, height, width] = region.size;
+    let left = voxels.map(({ index, code }) => ({
+      at: [Math.floor(index / (height * width)), Math.floor(index / width) % height, index % width] as const,
+      code,
+    }));
+    for (const start of starts) {
+      const inWindow = ({ at }: (typeof left)[number]): Zyx =>
+        perAxis(at, (position, axis) => position + region.start[axis] - start[axis]);
+      const isInside = (voxel: (typeof left)[number]): boolean =>
+        inWindow(voxel).every((position, axis) => position >= 0 && position < request.patch[axis]);
+      const inside = left.filter(isInside);
+      if (inside.length === 0) continue;
+      left = left.filter((voxel) => !isInside(voxel));
+      rows.push(...featuresAt(await featuresOf(session, request, subject, start), request.patch, inside.map(inWindow)));
+      classes.push(...inside.map(({ code }) => codes.indexOf(code)));
+    }
+  }
+  return classifierOf({ points: pointsOf(rows), classes }, counts);
+}
+
+/** @param counts voxels of each class that there are, of which `labelled` has some */
+function classifierOf(labelled: LabelledPoints, counts: readonly number[]): LinearClassifier {
+  const probe = fitLinearProbe(labelled, { tolerance: TOLERANCE }, counts.length);
+  const { classes, dimensions, mean, deviation } = probe;
+  const weights = probe.weights.map((weight, at) => weight / deviation[at % dimensions]);
+  const fitted = counts.map((_, k) => labelled.classes.filter((one) => one === k).length);
+  const biases = probe.biases.map((bias, k) => {
+    let shifted = bias + Math.log(counts[k] / fitted[k]);
+    for (let j = 0; j < dimensions; j++) shifted -= weights[k * dimensions + j] * mean[j];
+    return shifted;
+  });
+  return { classes, weights, biases };
+}
+
+/** Dice of each label of a held-out subject. */
+async function scoreDense(
+  session: Session,
+  request: ProbeRequest,
+  subject: Subject,
+  codes: readonly number[],
+  classifier: LinearClassifier,
+) {
+  const { starts, region } = middleWindows(toZyx(subject.geometry.size), request.patch);
+  const truth = (await request.reader.readLabelCrop(subject, region.start, region.size))!;
+  const predicted = new Int32Array(voxelCount(region.size));
+  const [depth, height, width] = region.size;
+  for (const start of starts) {
+    const [shiftZ, shiftY, shiftX] = perAxis(start, (from, axis) => from - region.start[axis]);
+    const [low, high] = [Math.max(0, shiftX), Math.min(width, shiftX + request.patch[2])];
+    classify(await featuresOf(session, request, subject, start), request.patch, classifier, (z, y, row) => {
+      const [atZ, atY] = [z + shiftZ, y + shiftY];
+      if (atZ < 0 || atZ >= depth || atY < 0 || atY >= height) return;
+      for (let x = low; x < high; x++) predicted[(atZ * height + atY) * width + x] = codes[row[x - shiftX]];
+    });
+  }
+  return labelOverlap(predicted, truth, codes).labels;
+}
+
+const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+async function probeLabels(
+  session: Session,
+  request: ProbeRequest,
+  fitted: readonly Subject[],
+  scored: readonly Subject[],
+): Promise<ProbeScore | null> {
+  const codes = [...new Set([0, ...fitted.flatMap(({ labelCodes }) => labelCodes!)])].sort((a, b) => a - b);
+  const present = await codesInWindows(request, fitted, codes);
+  if (present.length < 2) return null;
+  const classifier = await fitDense(session, request, fitted, present);
+  const dice = new Map<number, number[]>();
+  const perSubject: number[] = [];
+  for (const subject of scored) {
+    const labels = await scoreDense(session, request, subject, present, classifier);
+    for (const { label, dice: value } of labels) dice.set(label, [...(dice.get(label) ?? []), value]);
+    if (labels.length > 0) perSubject.push(meanOf(labels.map(({ dice: value }) => value)));
+  }
+  if (perSubject.length === 0) return null;
+  return {
+    kind: 'segmentation',
+    fittedOn: fitted.length,
+    subjects: perSubject.length,
+    dice: meanOf(perSubject),
+    dicePerLabel: [...dice].sort(([a], [b]) => a - b).map(([label, values]) => ({ label, dice: meanOf(values) })),
+  };
+}
+
+/** Which of the labels lie where the probe looks. */
+async function codesInWindows({ reader, patch }: ProbeRequest, subjects: readonly Subject[], codes: readonly number[]) {
+  const found = new Set<number>();
+  for (const subject of subjects) {
+    const { region } = middleWindows(toZyx(subject.geometry.size), patch);
+    for (const code of (await reader.readLabelCrop(subject, region.start, region.size))!) found.add(code);
+  }
+  return codes.filter((code) => found.has(code));
+}
+
+/** f^g averaged over a subject's windows, as points. */
+async function pooledPoints(
+  session: Session,
+  request: ProbeRequest,
+  subjects: readonly Subject[],
+  classes: readonly string[],
+): Promise<LabelledPoints> {
+  const rows: Float64Array[] = [];
+  for (const subject of subjects) {
+    const { starts } = middleWindows(toZyx(subject.geometry.size), request.patch);
+    const sum = new Float64Array(request.architecture.widths[4]);
+    for (const start of starts) {
+      const image = await request.reader.readCrop(subject, start, request.patch);
+      const { pooled } = await session.run('features', { image }, ['pooled']);
+      pooled.forEach((value, c) => {
+        sum[c] += value / starts.length;
+      });
+    }
+    rows.push(sum);
+  }
+  return { points: pointsOf(rows), classes: subjects.map((subject) => classes.indexOf(subject.class!)) };
+}
+
+async function probeClasses(
+  session: Session,
+  request: ProbeRequest,
+  fitted: readonly Subject[],
+  scored: readonly Subject[],
+): Promise<ProbeScore> {
+  const classes = [...new Set(fitted.map((subject) => subject.class!))].sort();
+  const [training, heldOut] = [
+    await pooledPoints(session, request, fitted, classes),
+    await pooledPoints(session, request, scored, classes),
+  ];
+  const { accuracy, balancedAccuracy, auc } = linearProbeScore(training, heldOut, { tolerance: TOLERANCE });
+  const { balancedAccuracy: nearest } = nearestNeighbourScore(training, heldOut);
+  return {
+    kind: 'classification',
+    fittedOn: fitted.length,
+    subjects: scored.length,
+    classes,
+    // null without cases alone, and there are some
+    accuracy: accuracy!,
+    balancedAccuracy: balancedAccuracy!,
+    auc,
+    nearestNeighbours: nearest!,
+  };
+}
+
+/** Probes the session's state; needs the program's graph `features`. Null where there are no labels to fit and score it on. */
+export async function probe(session: Session, request: ProbeRequest): Promise<ProbeScore | null> {
+  const [training, heldOut] = [request.training, request.heldOut].map((subjects) =>
+    subjects.filter(({ split }) => split === 'train'),
+  );
+  const select = (of: readonly Subject[], name: string): readonly Subject[] =>
+    choose(of, request.most, randomStream(request.seed, 'probe', name));
+  const [labelled, judged] = [training.filter(hasLabels), heldOut.filter(hasLabels)];
+  if (labelled.length > 0 && judged.length > 0)
+    return probeLabels(session, request, select(labelled, 'training'), select(judged, 'heldOut'));
+  const classed = select(
+    training.filter((subject) => subject.class !== null),
+    'training',
+  );
+  const known = new Set(classed.map((subject) => subject.class));
+  const asked = heldOut.filter((subject) => subject.class !== null && known.has(subject.class));
+  if (known.size < 2 || asked.length === 0) return null;
+  return probeClasses(session, request, classed, select(asked, 'heldOut'));
+}

@@ -1,0 +1,90 @@
+/** What denoising, in-painting, Models Genesis and MAE have in common: all but the damage. */
+import type { z } from 'zod';
+import { type RandomStream, randomStream } from '../../common/random.ts';
+import type { Zyx } from '../../geometry/volume.ts';
+import { volumesPicture } from '../../images/pictures/volumes-picture.ts';
+import { type Heads, NO_HEADS, scaledArchitecture } from '../../model/architecture.ts';
+import { type CropConfiguration, cropOf, drawSubject } from '../crops.ts';
+import { type Judgement, judge } from '../judgement/judge.ts';
+import type { JudgementConfiguration } from '../judgement/options.ts';
+import type { ExampleTensors, PretrainingMethod } from '../method.ts';
+import { toPatchSize } from '../schema-parts.ts';
+import { restorationProgram } from './program.ts';
+
+export type RestorationConfiguration = CropConfiguration & JudgementConfiguration;
+
+/** What the network is shown, what it is asked for, and, where not all voxels count, those that do. */
+export interface Damaged {
+  readonly view: Float32Array;
+  readonly target: Float32Array;
+  /** 1 where the error counts, 0 elsewhere. */
+  readonly mask?: Float32Array;
+}
+
+export interface RestorationDescription<Configuration extends RestorationConfiguration> {
+  readonly name: string;
+  readonly title: string;
+  /** `import.meta.url` of the method's module. */
+  readonly module: string;
+  readonly schema: z.ZodType<Configuration>;
+  /** Whether only some voxels count: then `damage` gives the mask. */
+  masked(configuration: Configuration): boolean;
+  /** Changes a crop of intensities in [0, 1], which is the caller's and may be handed on as the target. */
+  damage(image: Float32Array, patch: Zyx, stream: RandomStream, configuration: Configuration): Damaged;
+}
+
+const HEADS: Heads = { ...NO_HEADS, restoration: true };
+
+/** Mean squared error of the view itself, over the voxels that count: what a network has that returns what it sees. */
+function unrestoredError({ view, target, mask }: ExampleTensors): number {
+  let [sum, count] = [0, 0];
+  for (let i = 0; i < view.length; i++) {
+    const counts = mask ? mask[i] : 1;
+    sum += counts * (view[i] - target[i]) ** 2;
+    count += counts;
+  }
+  return sum / count;
+}
+
+/** A method that restores what its damage did to an image. */
+export function restorationMethod<Configuration extends RestorationConfiguration>({
+  masked,
+  damage,
+  ...about
+}: RestorationDescription<Configuration>): PretrainingMethod<Configuration, Judgement> {
+  const examples: PretrainingMethod<Configuration>['examples'] = (configuration, subjects, reader) => {
+    const patch = toPatchSize(configuration.data.patch);
+    const { seed } = configuration;
+    return async (step, sample): Promise<ExampleTensors> => {
+      const subject = drawSubject(seed, subjects, step, sample);
+      const image = await cropOf(configuration, subject, reader, ['image', step, sample]);
+      const { view, target, mask } = damage(image, patch, randomStream(seed, 'damage', step, sample), configuration);
+      return { view, target, ...(mask && masked(configuration) ? { mask } : {}) };
+    };
+  };
+  return {
+    ...about,
+    heads: () => HEADS,
+    imagesPerExample: 3,
+    program: (configuration, { patch = toPatchSize(configuration.data.patch), width, lossScaling = false } = {}) =>
+      restorationProgram({
+        architecture: scaledArchitecture(width ?? configuration.model.width, HEADS),
+        size: patch,
+        batch: configuration.batch,
+        masked: masked(configuration),
+        lossScaling,
+      }),
+    examples,
+    evaluate: (session, configuration, heldOut, reader, request) =>
+      judge(
+        session,
+        { configuration, heads: HEADS, heldOut, reader, ...request },
+        {
+          examples,
+          measure: (example) => ({ unrestoredMse: unrestoredError(example) }),
+          picture: ({ view, target }, { restored }) =>
+            volumesPicture(toPatchSize(configuration.data.patch), [view, restored, target]),
+        },
+      ),
+  };
+}
