@@ -23,6 +23,9 @@ export const asText = (text: string): unknown => text;
 /** 'a,b,c' */
 export const readList = (text: string): unknown => text.split(',').map((item) => numberOr(item.trim()));
 
+/** What both kinds of training begin their options with. */
+export const INIT_OPTION: KeyOption = { name: 'init', value: '<model>', path: 'init', read: asText };
+
 /** Options of every training. */
 export const COMMON_OPTIONS: readonly KeyOption[] = [
   { name: 'steps', value: '<n>', path: 'steps', read: numberOr },
@@ -66,8 +69,10 @@ export function overridesBy(options: readonly KeyOption[], given: Readonly<Recor
   });
 }
 
+const PRETRAIN_OPTIONS: readonly KeyOption[] = [...COMMON_OPTIONS, INIT_OPTION];
+
 /** Pre-training's; `--without` is apart because it sets one of several keys. */
-export const pretrainOptions = () => commandOptions(COMMON_OPTIONS);
+export const pretrainOptions = () => commandOptions(PRETRAIN_OPTIONS);
 
 const HEADS = ['affine', 'restoration', 'matching'];
 
@@ -77,7 +82,7 @@ const HEADS = ['affine', 'restoration', 'matching'];
  * @throws UsageError for a head that is not one
  */
 export function overridesOf(given: Readonly<Record<string, unknown>>): Override[] {
-  const overrides = overridesBy(COMMON_OPTIONS, given);
+  const overrides = overridesBy(PRETRAIN_OPTIONS, given);
   const without = given.without === undefined ? [] : [given.without].flat().flatMap((text) => String(text).split(','));
   for (const head of without) {
     if (!HEADS.includes(head))

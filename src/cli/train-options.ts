@@ -1,8 +1,8 @@
 /** The keys of training on a task that have an option of their own on the command line. */
-import { asText, COMMON_OPTIONS, type KeyOption, numberOr, readList } from './configuration-options.ts';
+import { asText, COMMON_OPTIONS, INIT_OPTION, type KeyOption, numberOr, readList } from './configuration-options.ts';
 
 export const TRAIN_OPTIONS: readonly KeyOption[] = [
-  { name: 'init', value: '<model>', path: 'init', read: asText },
+  INIT_OPTION,
   { name: 'mode', value: '<mode>', path: 'mode', read: asText },
   { name: 'labels', value: '<n>', path: 'data.labels', read: numberOr },
   { name: 'validation', value: '<n>', path: 'data.validation', read: numberOr },

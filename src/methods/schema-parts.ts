@@ -37,8 +37,15 @@ export const patchSchema = z.union([patchSide, z.tuple([patchSide, patchSide, pa
 export const toPatchSize = (patch: z.output<typeof patchSchema>): readonly [number, number, number] =>
   typeof patch === 'number' ? [patch, patch, patch] : patch;
 
+export const initKey = z
+  .string()
+  .min(1)
+  .default('scratch')
+  .describe('Model to start from (a model folder or a run), or scratch for random parameters.');
+
 /** How long and how fast a network is pre-trained. */
 export const optimiserKeys = {
+  init: initKey,
   seed: count().default(1).describe('Random seed; equal seeds give equal runs.'),
   steps: count(1).default(200_000).describe('Total number of optimiser steps, including those before a resume.'),
   batch: count(1).default(2).describe('Samples per step (batch size).'),
@@ -155,6 +162,8 @@ export const pretrainingSchema = <Own extends z.ZodRawShape>(own: Own) =>
 
 /** What pre-training reads of every method's configuration. */
 export interface PretrainingConfiguration extends LoopConfiguration {
+  /** Model to start from; left out: random parameters. */
+  readonly init?: string;
   readonly seed: number;
   readonly threads: 'auto' | number;
   readonly backend: string;

@@ -120,7 +120,7 @@ export async function featuresFigure(study: Study, out: string): Promise<string 
     const { architecture, parameters } = await initialWeights(cohort, configuration, task);
     const window = transferPatch(configuration);
     const session = await openSession(
-      parameters,
+      parameters(),
       backend,
       featuresProgram(architecture, window).program,
       window,

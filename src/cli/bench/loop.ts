@@ -15,6 +15,7 @@ import { trainingProgram } from '../../methods/gvsl/program.ts';
 import { stepOptions } from '../../methods/gvsl/step-options.ts';
 import type { ExampleTensors } from '../../methods/method.ts';
 import { configurationOf as modelConfigurationOf } from '../../model/configuration.ts';
+import { initialParameters } from '../../model/parameters.ts';
 import { type CpuBuild, nodeCpuBackend } from '../../platform/node/cpu-host.ts';
 import { openRun } from '../../training/node/checkpoint.ts';
 import type { ExampleSource } from '../../training/node/data-loader.ts';
@@ -131,7 +132,7 @@ export async function measureLoop(request: LoopRequest, progress: Progress, sign
   try {
     const { session, spentMs } = timed(opened);
     const run = await openRun(join(out, 'run'), { resume: false });
-    await restoreState(session, table, run, first.seed);
+    await restoreState(session, table, run, () => initialParameters(table, first.seed));
     const make = await pretrainingMaker({ cohort: request.cohort, training, configuration: first });
     const images = await Promise.all(Array.from({ length: request.batch }, (_, sample) => make(0, sample)));
     const gradient = async (given: ExampleTensors, scaling: Readonly<Record<string, Float32Array>>) =>

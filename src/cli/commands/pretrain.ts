@@ -16,6 +16,7 @@ Set everything else with --config (YAML or JSON; see docs/configuration.md, or -
 Examples:
   gvsl pretrain prepared --out runs/first --patch 64 --width 0.25 --steps 2000 --lr 1e-3
   gvsl pretrain prepared --out runs/first --resume --steps 4000
+  gvsl pretrain other-cohort --out runs/more --init runs/first --width 0.25 --warmup-steps 100 --steps 2000
   gvsl pretrain prepared --out runs/no-affine --config study.yaml --without affine`;
 
 /** Adds `gvsl pretrain`; those of its options that the configuration's schema describes only where `args` name it. */
@@ -26,7 +27,10 @@ export async function registerPretrain(program: Command, args: readonly string[]
     .argument('<cohort>', 'cohort made by `gvsl prepare`')
     .requiredOption('--out <run>', 'output folder of the run')
     .option('--config <file>', 'configuration in YAML or JSON; command-line options override it')
-    .option('--resume', 'continue exactly from the last checkpoint in --out; refused if cohort, split or configuration changed')
+    .option(
+      '--resume',
+      'continue exactly from the last checkpoint in --out; refused if cohort, split, initial model or configuration changed',
+    )
     .option('--without <head>', 'disable heads: affine, restoration or matching (comma-separated)')
     .option('--print-config', 'print the full configuration and exit')
     .addHelpText('after', HELP);
@@ -49,10 +53,11 @@ export async function registerPretrain(program: Command, args: readonly string[]
     const { describeEvaluation } = await import('../../methods/gvsl/evaluate.ts');
     const { pretrain } = await import('../../training/node/pretrain.ts');
     const { createProgress } = await import('../progress.ts');
-    const { guardInputs } = await import('../../platform/node/guard.ts');
+    const { guardInputs, modelInputs } = await import('../../platform/node/guard.ts');
     const inputs = [
       { path: cohort, what: 'the cohort' },
       ...(options.config === undefined ? [] : [{ path: options.config, what: 'the configuration' }]),
+      ...(configuration.init === 'scratch' ? [] : await modelInputs(configuration.init, 'the initial model')),
     ];
     const result = await guardInputs(inputs, () =>
       pretrain({

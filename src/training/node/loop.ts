@@ -18,7 +18,7 @@ import { nextLossScale } from '../../model/loss-scaling.ts';
 import { flatTensor, namedTensors } from '../../model/named-parameters.ts';
 import { jsonText } from '../../model/node/model-folder.ts';
 import { STATES } from '../../model/optimizer.ts';
-import { initialParameters, type ParameterTable } from '../../model/parameters.ts';
+import type { ParameterTable } from '../../model/parameters.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
 import { onlyGradientsOverflowed, type StepTools, trainStep, updateRuleOf } from '../step.ts';
@@ -65,15 +65,10 @@ export interface TrainingResult<Summary extends object = object> {
 const EVALUATION_FILE = 'evaluation.json';
 
 /** Puts a run's state into its session: that of its checkpoint, which is let go of then, or a new one's. */
-export async function restoreState(
-  session: Session,
-  table: ParameterTable,
-  run: Run,
-  start: Float32Array | number,
-): Promise<void> {
+export async function restoreState(session: Session, table: ParameterTable, run: Run, start: () => Float32Array): Promise<void> {
   const { checkpoint, path } = run;
   if (!checkpoint) {
-    await session.writeState(STATES.parameters, typeof start === 'number' ? initialParameters(table, start) : start);
+    await session.writeState(STATES.parameters, start());
     return;
   }
   await session.writeState(STATES.parameters, flatTensor(table, checkpoint.parameters, path));

@@ -36,8 +36,8 @@ export interface TrainingPlan<Images> {
   readonly about: Readonly<Record<string, string>>;
   /** What is unusual about the start, for people. */
   readonly warnings?: readonly string[];
-  /** What a new run starts from: flat parameters, or the seed of random ones. */
-  readonly start: Float32Array | number;
+  /** The flat parameters that a new run starts from. */
+  readonly start: () => Float32Array;
   /** What run.json says beside the facts. */
   readonly record?: Readonly<Record<string, unknown>>;
   readonly examples: (firstStep: number) => Promise<ExampleSource<Images>>;

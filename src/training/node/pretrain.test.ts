@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SILENT } from '../../common/progress.ts';
 import { noWebGpu } from '../../engine/testing/backends.ts';
 import { DEFAULT_CONFIGURATION, type PretrainConfiguration } from '../../methods/gvsl/configuration.ts';
-import { resolveModel } from '../../model/node/model-folder.ts';
+import { readModel, resolveModel } from '../../model/node/model-folder.ts';
 import { nodeWebGpuHost } from '../../platform/node/webgpu-host.ts';
 import { writeTinyCohort } from '../testing/tiny-cohort.ts';
 import { pretrain } from './pretrain.ts';
@@ -141,6 +141,35 @@ describe('pretrain', () => {
     expect(await stopped).toMatchObject({ step: 1, finished: false, evaluation: { step: 0, pairs: 2 } });
     await run('stopped', configuration, true);
     expect((await stateOf('stopped')).equals(await stateOf('whole'))).toBe(true);
+  });
+
+  it('starts from what fits of another model, says what it took, and goes on only from the same one', async () => {
+    await writeTinyCohort(at('elsewhere'), 5, 20);
+    const stop = new AbortController();
+    stop.abort();
+    const said: string[] = [];
+    const progress = { ...SILENT, say: (text: string) => void said.push(text) };
+    const configuration = configured({ init: at('without-restoration'), seed: 7, steps: 3 });
+    const call = { cohort: at('elsewhere'), out: at('more'), configuration, progress };
+    await pretrain({ ...call, signal: stop.signal });
+    const heads = ['f_conv', 'sp_conv', 'out_flow', 'fc_rot', 'fc_scl', 'fc_trans', 'fc_shear'];
+    expect(said[0]).toContain(`without-restoration: encoder, decoder, ${heads.join(', ')}; starting anew: res_conv`);
+    const record = JSON.parse(await readFile(at('more', 'run.json'), 'utf8'));
+    expect(record.start).toEqual({ taken: ['encoder', 'decoder', ...heads], anew: ['res_conv'] });
+    const from = await resolveModel(at('without-restoration'));
+    const [given, begun] = await Promise.all([from, at('more', 'last')].map(readModel));
+    for (const [name, { data }] of begun.parameters)
+      if (!name.startsWith('res_conv')) expect(data, name).toEqual(given.parameters.get(name)!.data);
+    expect(await pretrain({ ...call, resume: true })).toMatchObject({ step: 3, finished: true });
+    const other = { ...configuration, init: at('without-affine') };
+    await expect(pretrain({ ...call, configuration: other, resume: true })).rejects.toThrow(
+      /init: was .*restoration.*now .*affine/,
+    );
+    // in one go
+    await pretrain({ ...call, out: at('more-at-once') });
+    expect((await stateOf('more')).equals(await stateOf('more-at-once'))).toBe(true);
+    const wide = configured({ init: at('whole'), model: { width: 0.25 } });
+    await expect(run('wider', wide)).rejects.toThrow('has width 0.125: set `model.width` to 0.125');
   });
 
   it.skipIf(noWebGpu !== undefined)(

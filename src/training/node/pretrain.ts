@@ -22,6 +22,7 @@ import { runTraining } from './loop.ts';
 import { openTraining } from './open-training.ts';
 import { openPretrainingExamples } from './pretraining-examples.ts';
 import type { RunFacts } from './run-record.ts';
+import { initialModelOf, readInitialModel, SCRATCH, startFrom } from './start.ts';
 import { checkCall, type TrainingCall } from './training-call.ts';
 
 export interface PretrainCall<
@@ -68,7 +69,7 @@ export async function pretrainFacts<Configuration extends PretrainingConfigurati
     method: otherName(method),
     cohort,
     split: { training: ids(training), heldOut: ids(heldOut) },
-    initialModel: null,
+    initialModel: await initialModelOf(configuration.init),
     configuration,
     schema: method.schema,
     withClasses: false,
@@ -92,6 +93,9 @@ export async function pretrain<
   const patch = toPatchSize(configuration.data.patch);
   const { width } = configuration.model;
   const heads = method.heads(configuration);
+  const { init = SCRATCH, seed } = configuration;
+  const initial = init === SCRATCH ? undefined : await readInitialModel(init, width);
+  const start = startFrom(cohort, method.program(configuration).table, seed, initial);
   const job = { cohort: call.cohort, training: training.map(({ id }) => id), configuration };
   const opened = await openTraining({
     call,
@@ -104,8 +108,11 @@ export async function pretrain<
       3 * 4 * table.flatLength + 4 * method.imagesPerExample * voxelCount(size) * examplesHeld(batch),
     about: {
       cohort: `${call.cohort}: ${training.length} training subjects, ${heldOut.length} held out`,
+      ...(initial && { start: start.text }),
     },
-    start: configuration.seed,
+    warnings: start.warnings,
+    start: start.parameters,
+    record: { start: start.parts },
     examples: (firstStep) => openPretrainingExamples(job, firstStep, given.method as unknown as PretrainingMethod | undefined),
     stepSeconds: given.stepSeconds,
   });

@@ -7,6 +7,7 @@ import type { Zyx } from '../../geometry/volume.ts';
 import {
   computingKeys,
   count,
+  initKey,
   logKeys,
   patchSchema,
   positive,
@@ -32,7 +33,7 @@ export const transferConfigurationSchema = z.strictObject({
     .enum(['finetune', 'linear'])
     .default('finetune')
     .describe('finetune: train all parameters; linear: train the head alone on the frozen backbone (linear evaluation).'),
-  init: z.string().min(1).default('scratch').describe('Pre-trained model to start from (a model folder or a run), or scratch.'),
+  init: initKey,
   seed: count().default(1).describe('Random seed; equal seeds give equal runs.'),
   steps: count(1).default(40_000).describe('Total number of optimiser steps, including those before a resume.'),
   batch: count(1).default(1).describe('Crops per step (batch size).'),

@@ -14,12 +14,13 @@ import { isAugmented, TRANSFER, type TransferConfiguration, transferPatch } from
 import type { TrainingState } from '../checkpoint.ts';
 import { runTraining } from '../loop.ts';
 import { openTraining } from '../open-training.ts';
+import { initialModelOf } from '../start.ts';
 import { checkCall, type TrainingCall } from '../training-call.ts';
 import { evaluateTask, type TaskEvaluation } from './evaluate.ts';
 import { bytesBeside, oneHot, openTaskExamples, type TaskExample } from './examples.ts';
 import { counted, trainFacts } from './facts.ts';
 import { cropFeatures, featureBytes, trainingFeatures } from './features.ts';
-import { initialModelOf, initialWeights } from './start.ts';
+import { initialWeights } from './start.ts';
 import { outputsOf, taskOf } from './task.ts';
 import { TEST_FILE, type TestResult, testBest } from './test-subjects.ts';
 
@@ -87,11 +88,11 @@ export async function train(given: TrainCall): Promise<TrainResult> {
     about: {
       cohort: `${call.cohort}: ${counted(split.training)} for training, ${counted(split.validation)} for validation, ${counted(split.test)} for testing`,
       classes: classes.join(', '),
-      start: `${configuration.init}, ${frozen ? 'backbone frozen' : 'all parameters trained'}`,
+      start: `${start.text}; ${frozen ? 'backbone frozen' : 'all parameters trained'}`,
     },
     warnings: start.warnings,
     start: start.parameters,
-    record: { task },
+    record: { task, start: start.parts },
     examples: (firstStep) =>
       openTaskExamples({ cohort: call.cohort, training, configuration, task, withoutImage: fromFeatures }, firstStep),
     prepare: async ({ state }) => {

@@ -238,7 +238,15 @@ describe('train', () => {
     expect(result.evaluation).toMatchObject({ dice: null, subjects: 2 });
     const { parameters } = await readModel(await resolveModel(at('classes', 'last')));
     expect([...parameters.keys()].filter((name) => name.startsWith('unet.up'))).toEqual([]);
-    await expect(run('from-classes', configured({ init: at('classes') }))).rejects.toThrow('a classifier has no decoder');
+    // to segment, its decoder starts anew, and that is said
+    const said: string[] = [];
+    const progress = { ...SILENT, say: (text: string) => void said.push(text) };
+    const configuration = configured({ init: at('classes'), steps: 1 });
+    await train({ cohort: at('cohort'), out: at('from-classes'), configuration, progress });
+    expect(said[0]).toMatch(/start .*classes: encoder; starting anew: decoder, out_conv; all parameters trained/);
+    expect(said[0]).toContain('warning    initial model: it has no decoder, which starts at random');
+    const { start } = JSON.parse(await readFile(at('from-classes', 'run.json'), 'utf8'));
+    expect(start).toEqual({ taken: ['encoder'], anew: ['decoder', 'out_conv'] });
   });
 
   it('refuses another width than the model has, and a model that is not there', async () => {

@@ -1,0 +1,111 @@
+/** Where a training starts: random numbers, or what fits of another model's parameters (`init`). */
+import { join } from 'node:path';
+import type { Cohort } from '../../cohort/cohort.ts';
+import { RunError, UsageError } from '../../common/errors.ts';
+import { architectureOf, MODEL_FILE } from '../../model/configuration.ts';
+import { type Model, readModel, resolveModel } from '../../model/node/model-folder.ts';
+import { initialParameters, type Parameter, type ParameterTable, valuesOf } from '../../model/parameters.ts';
+import type { NamedTensor } from '../../model/safetensors.ts';
+import { sha256Of } from '../../platform/node/files.ts';
+
+/** The `init` of random numbers. */
+export const SCRATCH = 'scratch';
+
+/** What a new run starts from. */
+export interface Start {
+  /** Draws and fills the flat state. */
+  parameters(): Float32Array;
+  /** Parts of the network that the initial model gave, and those that start at random; null without one. run.json says it. */
+  readonly parts: { readonly taken: readonly string[]; readonly anew: readonly string[] } | null;
+  /** In a line. */
+  readonly text: string;
+  /** What is unusual about it, for people. */
+  readonly warnings: readonly string[];
+}
+
+/** The model that a training starts from, known by its bytes; null for random numbers. @throws RunError if it is not there */
+export async function initialModelOf(init: string = SCRATCH): Promise<{ readonly path: string; readonly sha256: string } | null> {
+  return init === SCRATCH ? null : { path: init, sha256: await sha256Of(join(await resolveModel(init), MODEL_FILE)) };
+}
+
+/** An initial model that has been read. */
+export interface InitialModel extends Model {
+  readonly init: string;
+  readonly folder: string;
+  readonly width: number;
+}
+
+/**
+ * Reads a model to start from.
+ * @param width the configuration's; `auto`: the model's
+ * @throws UsageError for a width that is not the model's, RunError for a model that is missing, damaged or of another architecture
+ */
+export async function readInitialModel(init: string, width: number | 'auto'): Promise<InitialModel> {
+  const folder = await resolveModel(init);
+  const model = await readModel(folder);
+  const own = model.configuration.architecture.width;
+  architectureOf(model.configuration, folder);
+  if (width !== 'auto' && width !== own)
+    throw new UsageError(`\`model.width\` ${width}: the model ${folder} has width ${own}: set \`model.width\` to ${own}`);
+  return { ...model, init, folder, width: own };
+}
+
+/** How a cohort's preparation differs from the one that a model learned from, in words. */
+function differences({ options }: Cohort, { configuration: { preprocessing } }: Model): string[] {
+  if (!preprocessing) return [];
+  const { modality, spacingMm, intensity } = options;
+  const found: string[] = [];
+  if (preprocessing.modality !== modality) found.push(`it was trained on ${preprocessing.modality}, the cohort is ${modality}`);
+  if (preprocessing.spacingMm.some((mm, k) => Math.abs(mm - spacingMm[k]) > 1e-3))
+    found.push(`it was trained at ${preprocessing.spacingMm.join(' x ')} mm, the cohort is at ${spacingMm.join(' x ')} mm`);
+  if (modality === 'mr' && preprocessing.intensity !== intensity)
+    found.push(`intensities were scaled by ${preprocessing.intensity}, the cohort's by ${intensity}`);
+  return found.map((difference) => `initial model: ${difference}`);
+}
+
+/** The part that a parameter belongs to: the backbone's `encoder` or `decoder`, or a head by the first word of its names. */
+const partOf = ({ name }: Pick<Parameter, 'name'>): string =>
+  /^unet\.up/.test(name) ? 'decoder' : name.startsWith('unet.') ? 'encoder' : name.split('.', 1)[0];
+
+/**
+ * Random numbers, with every part of the network that a model has under the same names and in the same shapes put in their place. A part that
+ * it has not whole starts at random whole; the encoder must be there.
+ * @param wanted which parts are taken; by default all that fit
+ * @throws RunError naming the first parameter of a backbone that does not fit
+ */
+export function startFrom(
+  cohort: Cohort,
+  table: ParameterTable,
+  seed: number,
+  model: InitialModel | undefined,
+  wanted: (part: string) => boolean = () => true,
+): Start {
+  if (!model) return { parameters: () => initialParameters(table, seed), parts: null, text: 'random parameters', warnings: [] };
+  const tensorOf = ({ name }: Parameter): NamedTensor | undefined => model.parameters.get(name);
+  const fits = (parameter: Parameter): boolean => tensorOf(parameter)?.shape.join() === parameter.shape.join();
+  const taken: string[] = [];
+  const anew: string[] = [];
+  for (const part of new Set(table.parameters.map(partOf))) {
+    const members = table.parameters.filter((parameter) => partOf(parameter) === part);
+    const wrong = members.find((parameter) => !fits(parameter));
+    if (wrong && (part === 'encoder' || (part === 'decoder' && members.some(tensorOf)))) {
+      const [expected, found] = [wrong, tensorOf(wrong)].map((one) => (one ? `[${one.shape.join(', ')}]` : 'none'));
+      throw new RunError(`${model.folder}: expected ${wrong.name} ${expected}, found ${found}: its backbone cannot be used here`);
+    }
+    (!wrong && wanted(part) ? taken : anew).push(part);
+  }
+  return {
+    parameters: () => {
+      const flat = initialParameters(table, seed);
+      for (const parameter of table.parameters)
+        if (taken.includes(partOf(parameter))) valuesOf(flat, parameter).set(tensorOf(parameter)!.data);
+      return flat;
+    },
+    parts: { taken, anew },
+    text: `${model.init}: ${taken.join(', ')}${anew.length > 0 ? `; starting anew: ${anew.join(', ')}` : ''}`,
+    warnings: [
+      ...differences(cohort, model),
+      ...(anew.includes('decoder') ? ['initial model: it has no decoder, which starts at random'] : []),
+    ],
+  };
+}
