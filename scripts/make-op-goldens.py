@@ -176,6 +176,18 @@ def main(out):
     case('globalAverage', lambda x: x.mean((2, 3, 4)), x=d.normal(2, 8, 3, 5, 4))
     case('mean', lambda x: x.mean(), x=d.normal(2, 3, 5))
 
+    d = Draw('rows')
+    case('relu', lambda x: F.relu(x), x=d.normal(2, 3, 5))
+    case('matmul', lambda a, b: a @ b, a=d.normal(3, 7), b=d.normal(7, 6))
+    case('matmul.transposedA', lambda a, b: a.T @ b, a=d.normal(7, 3), b=d.normal(7, 6))
+    case('matmul.transposedB', lambda a, b: a @ b.T, a=d.normal(3, 7), b=d.normal(6, 7))
+    case('layerNorm', lambda x, gamma, beta: F.layer_norm(x, x.shape[1:], gamma, beta), x=d.normal(4, 19, scale=2) + 0.5, gamma=1 + d.normal(19, scale=0.25), beta=d.normal(19, scale=0.25))
+    case('layerNorm.plain', lambda x: F.layer_norm(x, x.shape[1:]), x=d.normal(4, 19, scale=2) + 0.5)
+    case('l2Normalize', lambda x: F.normalize(x, dim=1), x=d.normal(4, 19))
+    case('cosineSimilarity', lambda a, b: F.cosine_similarity(a, b)[:, None], a=d.normal(4, 19), b=d.normal(4, 19))
+    case('softmax.rows', lambda x: x.softmax(1), x=d.normal(4, 7, scale=2))
+    case('crossEntropy.rows', lambda logits, truth: F.cross_entropy(logits, truth.argmax(1)), fixed=['truth'], logits=d.normal(4, 7, scale=2), truth=d.one_hot(4, 7))
+
     d = Draw('affine')
     case('affineMatrix', affine_matrix, rotation=d.normal(2, 3, scale=0.4), scale=1 + d.normal(2, 3, scale=0.2), translation=d.normal(2, 3, scale=4), shear=d.normal(2, 6, scale=0.2))
     matrix = torch.cat([torch.eye(3).expand(2, 3, 3) + d.normal(2, 3, 3, scale=0.2), d.normal(2, 3, 1, scale=2)], 2)

@@ -14,6 +14,7 @@ import { mseLoss } from './ops/mse/mse.ts';
 import { maxPool } from './ops/pool/pool.ts';
 import { channelSum, globalAverage, mean } from './ops/reduce/reduce.ts';
 import { upsample } from './ops/resize/resize.ts';
+import { stopGradient } from './ops/shape/shape.ts';
 import { smoothnessLoss } from './ops/smoothness/smoothness.ts';
 import { warp } from './ops/warp/warp.ts';
 import { itOnEveryBackend } from './testing/backends.ts';
@@ -72,6 +73,16 @@ function networkCase(): OperationCase {
 }
 
 describe('differentiate', () => {
+  it('computes nothing for what is held constant', () => {
+    const graph = new Graph();
+    const x = graph.input('x', [4]);
+    const loss = mean(graph, multiply(graph, scale(graph, x, 2), stopGradient(graph, tanh(graph, x))));
+    differentiate(graph, loss, [x]);
+    expect(graph.nodes.filter(({ op }) => op.name === 'unaryGradient')).toEqual([]);
+    const held = mean(graph, stopGradient(graph, x));
+    expect(() => differentiate(graph, held, [x])).toThrow('differentiate: the loss does not depend on node 0 (input [4])');
+  });
+
   itGives(
     'contributions of a node used three times add up: d (x^2 + 3 x) = 2 x + 3',
     {

@@ -4,8 +4,9 @@
  * Every operation's own rule stands with the operation (ops/NAME/NAME.ts). Here is only the sweep: from the loss backwards,
  * contributions to one node are added in the order in which they arise, which is fixed, so sums have the same bits everywhere.
  */
-import { formatShape, type Graph, type Node, ShapeError, sameShape } from './graph.ts';
+import { formatShape, type Graph, isOp, type Node, ShapeError, sameShape } from './graph.ts';
 import { add } from './ops/elementwise/elementwise.ts';
+import { stopGradientOp } from './ops/shape/shape.ts';
 
 /** d loss / d node for each of `wanted`, in their order. `loss` is a scalar. A wanted node that the loss does not depend on is an error. */
 export function differentiate(graph: Graph, loss: Node, wanted: readonly Node[]): Node[] {
@@ -13,7 +14,8 @@ export function differentiate(graph: Graph, loss: Node, wanted: readonly Node[])
   const end = loss.id + 1;
   const leads = new Array<boolean>(end).fill(false);
   for (const node of wanted) if (node.id < end) leads[node.id] = true;
-  for (let id = 0; id < end; id++) leads[id] ||= graph.nodes[id].inputs.some((each) => leads[each.id]);
+  for (const node of graph.nodes.slice(0, end))
+    leads[node.id] ||= !isOp(node, stopGradientOp) && node.inputs.some((each) => leads[each.id]);
 
   const gradients = new Map<Node, Node>();
   gradients.set(loss, graph.constant([1], []));
@@ -21,7 +23,7 @@ export function differentiate(graph: Graph, loss: Node, wanted: readonly Node[])
     const node = graph.nodes[id];
     const dOut = gradients.get(node);
     if (!dOut || !leads[id] || node.inputs.length === 0) continue;
-    const needs = node.inputs.map((each) => leads[each.id]);
+    const needs = node.inputs.map((each) => leads[each.id] && !isOp(node, stopGradientOp));
     if (!needs.some(Boolean)) continue;
     if (!node.op.gradient) throw new Error(`differentiate: ${node.op.name} has no gradient`);
     const contributions = node.op.gradient(graph, node, dOut, needs);

@@ -22,19 +22,30 @@ import {
 import { diceGradientOp, diceOp } from './dice/dice.ts';
 import { addOp, multiplyByScalarOp, multiplyOp, scaleOp, unaryGradientOp, unaryOp } from './elementwise/elementwise.ts';
 import { groupNormInputGradientOp, groupNormOp, groupNormSumsOp, groupStatisticsOp, sumPickOp } from './group-norm/group-norm.ts';
-import { batchSumOp, linearInputGradientOp, linearOp, linearWeightGradientOp } from './linear/linear.ts';
+import { linearOp } from './linear/linear.ts';
+import { matmulOp } from './matmul/matmul.ts';
 import { mseGradientOp, mseOp } from './mse/mse.ts';
 import { nccGradientOp, nccOp } from './ncc/ncc.ts';
+import { normalizeGradientOp, normalizeOp } from './normalize/normalize.ts';
 import { maxPoolGradientOp, maxPoolOp } from './pool/pool.ts';
-import { channelSumOp, fillOp, globalAverageOp, meanOp, spatialBroadcastOp, sumOfSquaresOp } from './reduce/reduce.ts';
+import {
+  batchBroadcastOp,
+  batchSumOp,
+  channelSumOp,
+  fillOp,
+  globalAverageOp,
+  meanOp,
+  spatialBroadcastOp,
+  sumOfSquaresOp,
+} from './reduce/reduce.ts';
 import { upsampleGradientOp, upsampleOp } from './resize/resize.ts';
-import { cropOp, padOp, viewOp } from './shape/shape.ts';
+import { cropOp, padOp, stopGradientOp, viewOp } from './shape/shape.ts';
 import { smoothnessGradientOp, smoothnessOp } from './smoothness/smoothness.ts';
 import { softmaxGradientOp, softmaxOp } from './softmax/softmax.ts';
 import { insideMaskOp, warpDisplacementGradientOp, warpImageGradientOp, warpOp } from './warp/warp.ts';
 
 /** Needs no kernel: given, kept or seen. */
-export const SOURCES = { input: inputOp, state: stateOp, constant: constantOp, view: viewOp };
+export const SOURCES = { input: inputOp, state: stateOp, constant: constantOp, view: viewOp, stopGradient: stopGradientOp };
 
 /** Needs a kernel in every backend. */
 export const OPERATIONS = {
@@ -46,6 +57,7 @@ export const OPERATIONS = {
   affineDisplacementMatrixGradient: affineDisplacementMatrixGradientOp,
   affineMatrix: affineMatrixOp,
   affineMatrixGradient: affineMatrixGradientOp,
+  batchBroadcast: batchBroadcastOp,
   batchSum: batchSumOp,
   binaryCrossEntropy: binaryCrossEntropyOp,
   binaryCrossEntropyGradient: binaryCrossEntropyGradientOp,
@@ -67,8 +79,7 @@ export const OPERATIONS = {
   groupStatistics: groupStatisticsOp,
   insideMask: insideMaskOp,
   linear: linearOp,
-  linearInputGradient: linearInputGradientOp,
-  linearWeightGradient: linearWeightGradientOp,
+  matmul: matmulOp,
   maxPool: maxPoolOp,
   maxPoolGradient: maxPoolGradientOp,
   mean: meanOp,
@@ -78,6 +89,8 @@ export const OPERATIONS = {
   multiplyByScalar: multiplyByScalarOp,
   ncc: nccOp,
   nccGradient: nccGradientOp,
+  normalize: normalizeOp,
+  normalizeGradient: normalizeGradientOp,
   pad: padOp,
   scale: scaleOp,
   slice: sliceOp,

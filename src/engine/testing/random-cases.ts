@@ -10,13 +10,24 @@ import { concat, slice } from '../ops/concat/concat.ts';
 import { conv3d } from '../ops/conv3d/conv3d.ts';
 import { binaryCrossEntropyLoss, crossEntropyLoss } from '../ops/cross-entropy/cross-entropy.ts';
 import { diceLoss } from '../ops/dice/dice.ts';
-import { add, leakyRelu, multiply, multiplyByScalar, scale, sigmoid, tanh } from '../ops/elementwise/elementwise.ts';
+import { add, leakyRelu, multiply, multiplyByScalar, relu, scale, sigmoid, tanh } from '../ops/elementwise/elementwise.ts';
 import { groupNorm } from '../ops/group-norm/group-norm.ts';
-import { batchSumOp, linear } from '../ops/linear/linear.ts';
+import { linear } from '../ops/linear/linear.ts';
+import { matmul } from '../ops/matmul/matmul.ts';
 import { mseLoss } from '../ops/mse/mse.ts';
 import { nccLoss } from '../ops/ncc/ncc.ts';
+import { l2Normalize, layerNorm } from '../ops/normalize/normalize.ts';
 import { maxPool } from '../ops/pool/pool.ts';
-import { channelSum, fillOp, globalAverage, mean, spatialBroadcastOp, sumOfSquares } from '../ops/reduce/reduce.ts';
+import {
+  batchBroadcast,
+  batchSum,
+  channelSum,
+  fillOp,
+  globalAverage,
+  mean,
+  spatialBroadcastOp,
+  sumOfSquares,
+} from '../ops/reduce/reduce.ts';
 import type { OperationName } from '../ops/registry.ts';
 import { upsample } from '../ops/resize/resize.ts';
 import { crop, pad } from '../ops/shape/shape.ts';
@@ -44,8 +55,11 @@ class Draw {
   private long: 'axis' | 'channels' | undefined;
   private maxVoxels: number;
 
+  private readonly kind: Kind;
+
   constructor(random: RandomStream, kind: Kind) {
     this.random = random;
+    this.kind = kind;
     this.smooth = kind === 'smooth';
     if (kind === 'long') this.long = this.pick(['axis', 'axis', 'channels']);
     this.maxVoxels = this.smooth ? 30 : 300;
@@ -109,6 +123,12 @@ class Draw {
     return this.tensor(shape, () => this.random.uniform(low, high));
   }
 
+  /** The same, or its first two axes: a matrix (N, C). */
+  shapeOrMatrix(channels?: number): number[] {
+    const shape = this.shape(channels);
+    return this.kind !== 'long' && this.random.chance(0.25) ? shape.slice(0, 2) : shape;
+  }
+
   /** Every value at least 1/8 from every other, and none within 1/16 of zero. */
   separated(shape: Shape): Tensor {
     const order = this.random.permutation(elementCount(shape));
@@ -144,11 +164,11 @@ class Draw {
 
 const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generated } = {
   add: (draw) => {
-    const shape = draw.shape();
+    const shape = draw.shapeOrMatrix();
     return { inputs: { a: draw.normal(shape), b: draw.normal(shape) }, build: (graph, { a, b }) => add(graph, a, b) };
   },
   multiply: (draw) => {
-    const shape = draw.shape();
+    const shape = draw.shapeOrMatrix();
     return { inputs: { a: draw.normal(shape), b: draw.normal(shape) }, build: (graph, { a, b }) => multiply(graph, a, b) };
   },
   scale: (draw) => {
@@ -161,9 +181,9 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
     build: (graph, { x, scalar }) => multiplyByScalar(graph, x, scalar),
   }),
   unary: (draw) => {
-    const f = draw.pick([tanh, sigmoid, leakyRelu]);
+    const f = draw.pick([tanh, sigmoid, leakyRelu, relu]);
     const shape = draw.shape();
-    const x = draw.smooth && f === leakyRelu ? draw.separated(shape) : draw.normal(shape, 2);
+    const x = draw.smooth && (f === leakyRelu || f === relu) ? draw.separated(shape) : draw.normal(shape, 2);
     return { inputs: { x }, build: (graph, { x: given }) => f(graph, given) };
   },
   conv3d: (draw) => {
@@ -206,7 +226,7 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
   upsample: (draw) => ({ inputs: { x: draw.normal(draw.shape()) }, build: (graph, { x }) => upsample(graph, x) }),
   concat: (draw) => {
     const axis = draw.pick([0, 1] as const);
-    const [batch, channels, ...size] = draw.shape();
+    const [batch, channels, ...size] = draw.shapeOrMatrix();
     const shapes = Array.from({ length: draw.random.integer(2, 4) }, () =>
       axis === 0 ? [draw.batch(), channels, ...size] : [batch, draw.channels(), ...size],
     );
@@ -217,7 +237,7 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
   },
   slice: (draw) => {
     const axis = draw.pick([0, 1] as const);
-    const shape = draw.shape();
+    const shape = draw.shapeOrMatrix();
     const start = draw.random.integer(0, shape[axis]);
     const length = draw.random.integer(1, shape[axis] - start + 1);
     return { inputs: { x: draw.normal(shape) }, build: (graph, { x }) => slice(graph, x, axis, start, length) };
@@ -242,9 +262,37 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
   },
   batchSum: (draw) => ({
     inputs: { x: draw.normal([draw.batch(), draw.random.integer(1, 40)]) },
-    wanted: [],
-    build: (graph, { x }) => graph.apply(batchSumOp, [x], undefined),
+    build: (graph, { x }) => batchSum(graph, x),
   }),
+  batchBroadcast: (draw) => {
+    const batch = draw.batch();
+    return { inputs: { x: draw.normal([draw.channels()]) }, build: (graph, { x }) => batchBroadcast(graph, x, batch) };
+  },
+  matmul: (draw) => {
+    const transposed = draw.pick(['neither', 'a', 'b'] as const);
+    const inner = draw.channels();
+    const [rows, columns] = [draw.pick([1, 2, 3, 6, 17]), draw.pick([1, 3, 4, 7, 8, 16, 21])];
+    const [a, b] = [draw.normal([rows, inner]), draw.normal([inner, columns])];
+    const flipped = ({ shape: [first, second], values }: Tensor): Tensor => ({ shape: [second, first], values });
+    return {
+      inputs: { a: transposed === 'a' ? flipped(a) : a, b: transposed === 'b' ? flipped(b) : b },
+      build: (graph, { a: left, b: right }) => matmul(graph, left, right, transposed),
+    };
+  },
+  normalize: (draw) => {
+    const channels = draw.channels();
+    // of one or two channels little but the sign is left: their gradients are differences of equals
+    const shape = [draw.batch(), channels < 3 ? 7 : channels];
+    const x = draw.normal(shape, 2, 0.5);
+    if (draw.random.chance(0.5))
+      return { inputs: { x }, tolerance: 3e-5, build: (graph, { x: given }) => l2Normalize(graph, given) };
+    return {
+      inputs: { x, gamma: draw.normal([shape[1]], 0.3, 1), beta: draw.normal([shape[1]]) },
+      parameters: draw.pick([[], ['gamma', 'beta']]),
+      tolerance: 3e-5,
+      build: (graph, { x: given, gamma, beta }) => layerNorm(graph, given, gamma, beta),
+    };
+  },
   channelSum: (draw) => ({ inputs: { x: draw.normal(draw.shape()) }, wanted: [], build: (graph, { x }) => channelSum(graph, x) }),
   globalAverage: (draw) => ({ inputs: { x: draw.normal(draw.shape()) }, build: (graph, { x }) => globalAverage(graph, x) }),
   spatialBroadcast: (draw) => {
@@ -343,12 +391,11 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
     };
   },
   softmax: (draw) => ({
-    inputs: { x: draw.normal(draw.shape(draw.classes(1)), draw.smooth ? 1 : 10) },
+    inputs: { x: draw.normal(draw.shapeOrMatrix(draw.classes(1)), draw.smooth ? 1 : 10) },
     build: (graph, { x }) => softmax(graph, x),
   }),
   crossEntropy: (draw) => {
-    const voxels = draw.shape(draw.classes());
-    const shape = draw.random.chance(0.2) ? voxels.slice(0, 2) : voxels;
+    const shape = draw.shapeOrMatrix(draw.classes());
     return {
       inputs: { logits: draw.normal(shape, draw.smooth ? 1 : 10), truth: draw.oneHot(shape) },
       wanted: ['logits'],

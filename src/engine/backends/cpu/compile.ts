@@ -17,7 +17,7 @@ import {
   type Shape,
   stateOp,
 } from '../../graph.ts';
-import { viewOp } from '../../ops/shape/shape.ts';
+import { stopGradientOp, viewOp } from '../../ops/shape/shape.ts';
 import { align, type MemoryPlan, planMemory } from '../../plan.ts';
 import { FREE_WORDS, JOB, TIMED, WAITED, WAVE } from './constants.ts';
 import { KERNEL_ARGUMENTS, STRUCTURES } from './kernel-interface.ts';
@@ -135,6 +135,7 @@ function place(graph: Graph): Map<Node, Placed> {
     });
     if (isOp(node, inputOp)) placed.set(node, own(shape.length === 5 && shape[1] >= 8));
     else if (isOp(node, stateOp) || isOp(node, constantOp)) placed.set(node, own(false));
+    else if (isOp(node, stopGradientOp)) placed.set(node, { ...placed.get(node.inputs[0])!, alias: true });
     else if (isOp(node, viewOp)) {
       const { root, offsetBytes } = placed.get(node.inputs[0])!;
       placed.set(node, { ...own(false), root, offsetBytes: offsetBytes + 4 * node.attributes.offset, alias: true });

@@ -1,7 +1,7 @@
 /** Made by scripts/build-wasm.mjs from the kernels' sources: names and types in the order in which they lie in memory, 4 bytes each. */
 
 /** Kernels of another build have another number, and are refused. */
-export const KERNEL_INTERFACE = 232767727;
+export const KERNEL_INTERFACE = 40916489;
 
 export const KERNEL_ARGUMENTS = {
   accumulate: { target: 'Tensor', values: 'Tensor', scale: 'f32' },
@@ -33,6 +33,7 @@ export const KERNEL_ARGUMENTS = {
     out: 'Tensor',
     of: 'i32',
   },
+  batchBroadcast: { x: 'Address', out: 'Tensor' },
   batchSum: { x: 'Tensor', out: 'Address' },
   binaryCrossEntropy: { logits: 'Tensor', truth: 'Tensor', partial: 'Address' },
   binaryCrossEntropyGradient: { logits: 'Tensor', truth: 'Tensor', dOut: 'Address', out: 'Tensor', elements: 'i32' },
@@ -104,9 +105,9 @@ export const KERNEL_ARGUMENTS = {
   insideMask: { displacement: 'Tensor', mask: 'Tensor' },
   leakyRelu: { x: 'Tensor', out: 'Tensor', slope: 'f32' },
   leakyReluGradient: { a: 'Tensor', b: 'Tensor', out: 'Tensor', slope: 'f32' },
-  linear: { x: 'Tensor', weight: 'Address', bias: 'Address', out: 'Tensor' },
-  linearInputGradient: { dOut: 'Tensor', weight: 'Address', out: 'Tensor' },
-  linearWeightGradient: { dOut: 'Tensor', x: 'Tensor', out: 'Tensor' },
+  matmul: { a: 'Tensor', b: 'Tensor', out: 'Tensor' },
+  matmulTransposedA: { a: 'Tensor', b: 'Tensor', out: 'Tensor' },
+  matmulTransposedB: { a: 'Tensor', b: 'Tensor', bias: 'OptionalAddress', out: 'Tensor' },
   maxPool: { x: 'Tensor', y: 'Tensor' },
   maxPoolGradient: { x: 'Tensor', dy: 'Tensor', dx: 'Tensor' },
   mse: { a: 'Tensor', b: 'Tensor', partial: 'Address' },
@@ -138,6 +139,8 @@ export const KERNEL_ARGUMENTS = {
     gradient: 'i32',
     mask: 'Tensor | null',
   },
+  normalize: { x: 'Tensor', out: 'Tensor', layer: 'i32', eps: 'f32' },
+  normalizeGradient: { x: 'Tensor', out: 'Tensor', layer: 'i32', eps: 'f32', dOut: 'Tensor' },
   packSmallInput: { weight: 'Address', packed: 'Address', channelsO: 'i32', channelsI: 'i32', adjoint: 'i32' },
   packSmallOutput: { weight: 'Address', packed: 'Address', few: 'i32', many: 'i32' },
   packWeights: { weight: 'Address', packed: 'Address', channelsO: 'i32', channelsI: 'i32', kernel: 'i32', adjoint: 'i32' },

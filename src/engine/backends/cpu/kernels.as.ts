@@ -36,11 +36,12 @@ export {
   groupSums,
   sumPick,
 } from "../../ops/group-norm/group-norm.as";
-export { batchSum, linear, linearInputGradient, linearWeightGradient } from "../../ops/linear/linear.as";
+export { matmul, matmulTransposedA, matmulTransposedB } from "../../ops/matmul/matmul.as";
 export { mse, mseGradient } from "../../ops/mse/mse.as";
 export { nccCount, nccGradient, nccLoss, nccWindows } from "../../ops/ncc/ncc.as";
+export { normalize, normalizeGradient } from "../../ops/normalize/normalize.as";
 export { maxPool, maxPoolGradient } from "../../ops/pool/pool.as";
-export { channelSum, elementSums, fill, globalAverage, planeSums, spatialBroadcast, squareSums } from "../../ops/reduce/reduce.as";
+export { batchBroadcast, batchSum, channelSum, elementSums, fill, globalAverage, planeSums, spatialBroadcast, squareSums } from "../../ops/reduce/reduce.as";
 export { upsample, upsampleGradient } from "../../ops/resize/resize.as";
 export { smoothness, smoothnessGradient } from "../../ops/smoothness/smoothness.as";
 export { softmax, softmaxGradient } from "../../ops/softmax/softmax.as";

@@ -8,8 +8,10 @@ import * as dice from '../../ops/dice/cpu.ts';
 import * as elementwise from '../../ops/elementwise/cpu.ts';
 import * as groupNorm from '../../ops/group-norm/cpu.ts';
 import * as linear from '../../ops/linear/cpu.ts';
+import * as matmul from '../../ops/matmul/cpu.ts';
 import * as mse from '../../ops/mse/cpu.ts';
 import * as ncc from '../../ops/ncc/cpu.ts';
+import * as normalize from '../../ops/normalize/cpu.ts';
 import * as pool from '../../ops/pool/cpu.ts';
 import * as reduce from '../../ops/reduce/cpu.ts';
 import type { AttributesOf, OperationName } from '../../ops/registry.ts';
@@ -30,8 +32,10 @@ export const CPU_KERNELS: { readonly [Name in OperationName]: CpuKernel<Attribut
   ...elementwise,
   ...groupNorm,
   ...linear,
+  ...matmul,
   ...mse,
   ...ncc,
+  ...normalize,
   ...pool,
   ...reduce,
   ...resize,

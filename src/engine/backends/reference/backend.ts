@@ -6,7 +6,7 @@
 import type { Backend, Session } from '../../backend.ts';
 import { constantOp, elementCount, type Graph, inputOp, isOp, type Node, type Program, stateOp } from '../../graph.ts';
 import { checkInputs, graphOf } from '../../inputs.ts';
-import { viewOp } from '../../ops/shape/shape.ts';
+import { stopGradientOp, viewOp } from '../../ops/shape/shape.ts';
 import { guarded } from '../../session.ts';
 import { verifyProgram } from '../../verify.ts';
 import type { NearTies, ReferenceKernel } from './kernel.ts';
@@ -29,6 +29,7 @@ function runGraph(
     if (isOp(node, inputOp)) values.set(node, Float64Array.from(given[node.attributes.name]));
     else if (isOp(node, stateOp)) values.set(node, states.get(node.attributes.name)!);
     else if (isOp(node, constantOp)) values.set(node, Float64Array.from(node.attributes.values));
+    else if (isOp(node, stopGradientOp)) values.set(node, tensorOf(node.inputs[0]));
     else if (isOp(node, viewOp)) {
       const { offset } = node.attributes;
       values.set(node, tensorOf(node.inputs[0]).subarray(offset, offset + elementCount(node.shape)));

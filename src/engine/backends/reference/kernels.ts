@@ -8,8 +8,10 @@ import * as dice from '../../ops/dice/reference.ts';
 import * as elementwise from '../../ops/elementwise/reference.ts';
 import * as groupNorm from '../../ops/group-norm/reference.ts';
 import * as linear from '../../ops/linear/reference.ts';
+import * as matmul from '../../ops/matmul/reference.ts';
 import * as mse from '../../ops/mse/reference.ts';
 import * as ncc from '../../ops/ncc/reference.ts';
+import * as normalize from '../../ops/normalize/reference.ts';
 import * as pool from '../../ops/pool/reference.ts';
 import * as reduce from '../../ops/reduce/reference.ts';
 import type { AttributesOf, OperationName } from '../../ops/registry.ts';
@@ -30,8 +32,10 @@ export const REFERENCE_KERNELS: { readonly [Name in OperationName]: ReferenceKer
   ...elementwise,
   ...groupNorm,
   ...linear,
+  ...matmul,
   ...mse,
   ...ncc,
+  ...normalize,
   ...pool,
   ...reduce,
   ...resize,

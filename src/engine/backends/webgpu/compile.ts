@@ -14,8 +14,8 @@ import {
   type Shape,
   stateOp,
 } from '../../graph.ts';
-import { viewOp } from '../../ops/shape/shape.ts';
-import { type MemoryPlan, planMemory, storageRoot } from '../../plan.ts';
+import { stopGradientOp, viewOp } from '../../ops/shape/shape.ts';
+import { type MemoryPlan, planMemory } from '../../plan.ts';
 import { halfPrecisionNodes } from './half.ts';
 import { bytesOf, type Dispatch, type WebGpuKernel, type WebGpuTensor } from './kernel.ts';
 import { WEBGPU_KERNELS } from './kernels.ts';
@@ -57,8 +57,8 @@ function compileGraph(graph: Graph, { pageBytes, half }: CompileOptions, constan
   const halved = half ? halfPrecisionNodes(graph) : new Set<Node>();
   const parts = partsOf(graph, (node) => halved.has(node));
   const rootOf = (node: Node): Node => {
-    const whole = parts.get(node)?.whole;
-    return whole ? rootOf(whole) : storageRoot(node);
+    const whole = parts.get(node)?.whole ?? (node.op.alias ? node.inputs[0] : undefined);
+    return whole ? rootOf(whole) : node;
   };
   const tensors = new Map<Node, WebGpuTensor>();
   const calls: { dispatch: Dispatch; node: Node }[] = [];
@@ -70,6 +70,7 @@ function compileGraph(graph: Graph, { pageBytes, half }: CompileOptions, constan
     };
     if (isOp(node, stateOp)) at({ kind: 'state', name: node.attributes.name, offset: 0 });
     else if (isOp(node, constantOp)) at({ kind: 'constant', offset: constants.place(node.attributes.values) });
+    else if (isOp(node, stopGradientOp)) tensors.set(node, tensors.get(node.inputs[0])!);
     else if (isOp(node, viewOp)) {
       const { place } = tensors.get(node.inputs[0])!;
       at({ ...place, offset: place.offset + node.attributes.offset });

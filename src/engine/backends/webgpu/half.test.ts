@@ -12,13 +12,15 @@ import { mseLoss } from '../../ops/mse/mse.ts';
 import { maxPool } from '../../ops/pool/pool.ts';
 import { globalAverage } from '../../ops/reduce/reduce.ts';
 import { upsample } from '../../ops/resize/resize.ts';
-import { crop, pad } from '../../ops/shape/shape.ts';
+import { crop, pad, stopGradient } from '../../ops/shape/shape.ts';
+import { softmax } from '../../ops/softmax/softmax.ts';
 import { warp } from '../../ops/warp/warp.ts';
 import { noWebGpu } from '../../testing/backends.ts';
 import { difference } from '../../testing/compare.ts';
 import { referenceBackend } from '../reference/backend.ts';
 import { webGpuBackend } from './backend.ts';
 import { compileProgram } from './compile.ts';
+import { halfPrecisionNodes } from './half.ts';
 
 const FEATURES: Shape = [2, 8, 4, 6, 10];
 /** A half has 11 binary digits; some three roundings follow one another. */
@@ -37,6 +39,7 @@ const OPERATIONS: Readonly<Record<string, Build>> = {
     groupNorm(graph, features, graph.input('gamma', [8]), graph.input('beta', [8]), { groups: 2, eps: 1e-5, slope: 0.2 }),
   maxPool,
   pad: (graph, features) => pad(graph, features, [0, 0, 1, 0, 1], [0, 0, 0, 1, 1]),
+  stopGradient: (graph, features) => add(graph, features, stopGradient(graph, add(graph, features, features))),
   slice: (graph, features) => slice(graph, features, 0, 1, 1),
   upsample,
   warp: (graph, features) => warp(graph, features, graph.input('displacement', [2, 3, 4, 6, 10])),
@@ -76,6 +79,18 @@ describe('half precision', () => {
     expect(of(true, 'conv3dInputGradient')[0] / of(false, 'conv3dInputGradient')[0]).toBeCloseTo(0.5, 1);
     expect(of(true, 'conv3dWeightGradient')).toEqual(of(false, 'conv3dWeightGradient'));
     expect(of(true, 'input')).toEqual(of(false, 'input'));
+  });
+
+  it('is not for what is a result or is made one, be it by way of `stopGradient`', () => {
+    const use: Build[] = [(graph, x) => scale(graph, x, 2), softmax, (_graph, x) => x];
+    const halved = use.map((build) => {
+      const graph = new Graph();
+      const x = graph.input('x', FEATURES);
+      const features = add(graph, x, x);
+      graph.output('out', build(graph, stopGradient(graph, features)));
+      return halfPrecisionNodes(graph).has(features);
+    });
+    expect(halved).toEqual([true, false, false]);
   });
 });
 

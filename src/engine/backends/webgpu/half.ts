@@ -1,6 +1,7 @@
 /** What is stored in half precision: which nodes, so that half the memory and traffic cost no more than rounding of features. */
 import type { Graph, Node } from '../../graph.ts';
 import type { OperationName } from '../../ops/registry.ts';
+import { storageRoot } from '../../plan.ts';
 
 /** Whose result may be stored in half precision: feature maps and their gradients. */
 const HALVED: ReadonlySet<string> = new Set<OperationName>([
@@ -33,8 +34,9 @@ const FEATURE_CHANNELS = 8;
 
 /** The nodes of a graph whose results are stored in half precision. Sums, losses, weights and their gradients, and outputs never are. */
 export function halfPrecisionNodes(graph: Graph): ReadonlySet<Node> {
-  const single = new Set(graph.outputs.values());
-  for (const { op, inputs } of graph.nodes) if (KEEP_SINGLE.has(op.name)) for (const each of inputs) single.add(each);
+  const single = new Set([...graph.outputs.values()].map(storageRoot));
+  for (const { op, inputs } of graph.nodes)
+    if (KEEP_SINGLE.has(op.name)) for (const each of inputs) single.add(storageRoot(each));
   return new Set(
     graph.nodes.filter(
       (node) =>

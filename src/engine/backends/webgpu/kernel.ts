@@ -137,6 +137,20 @@ export const ADDERS = 64;
 const TERMS = 64;
 export const CHUNK = ADDERS * TERMS;
 
+/** Sum of a value over the threads of a workgroup, the same for each of them; all must call it. */
+export const TOTAL = `
+var<workgroup> terms: array<f32, ${ADDERS}>;
+fn totalOf(thread: u32, value: f32) -> f32 {
+  workgroupBarrier();
+  terms[thread] = value;
+  for (var half = ${ADDERS / 2}u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (thread < half) { terms[thread] += terms[thread + half]; }
+  }
+  workgroupBarrier();
+  return terms[0];
+}`;
+
 const tree = (): string => `
   for (var half = ${ADDERS / 2}u; half > 0u; half /= 2u) {
     workgroupBarrier();
@@ -231,7 +245,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   });
 }
 
-/** Sizes as uniforms: d, h, w of a volume tensor (N, C, D, H, W), and `voxels`. */
+/** Sizes as uniforms: d, h, w of a tensor (N, C, D, H, W), and `voxels`; of (N, C) all are 1. */
 export function volumeSizes({ shape }: WebGpuTensor): { channels: number; d: number; h: number; w: number; voxels: number } {
   const [, channels, d = 1, h = 1, w = 1] = shape as readonly [number, number, number?, number?, number?];
   return { channels, d, h, w, voxels: d * h * w };

@@ -8,8 +8,10 @@ import * as dice from '../../ops/dice/webgpu.ts';
 import * as elementwise from '../../ops/elementwise/webgpu.ts';
 import * as groupNorm from '../../ops/group-norm/webgpu.ts';
 import * as linear from '../../ops/linear/webgpu.ts';
+import * as matmul from '../../ops/matmul/webgpu.ts';
 import * as mse from '../../ops/mse/webgpu.ts';
 import * as ncc from '../../ops/ncc/webgpu.ts';
+import * as normalize from '../../ops/normalize/webgpu.ts';
 import * as pool from '../../ops/pool/webgpu.ts';
 import * as reduce from '../../ops/reduce/webgpu.ts';
 import type { AttributesOf, OperationName } from '../../ops/registry.ts';
@@ -30,8 +32,10 @@ export const WEBGPU_KERNELS: { readonly [Name in OperationName]: WebGpuKernel<At
   ...elementwise,
   ...groupNorm,
   ...linear,
+  ...matmul,
   ...mse,
   ...ncc,
+  ...normalize,
   ...pool,
   ...reduce,
   ...resize,

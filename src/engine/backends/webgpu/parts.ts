@@ -2,7 +2,7 @@
 
 import { constantOp, elementCount, type Graph, inputOp, isOp, type Node, stateOp } from '../../graph.ts';
 import { concatOp, type SliceAttributes, sliceOp } from '../../ops/concat/concat.ts';
-import { viewOp } from '../../ops/shape/shape.ts';
+import { storageRoot } from '../../plan.ts';
 
 /** How far from each other nodes may be for one to lie in the other's memory: it keeps the whole alive as long as the part. */
 const NEAR = 8;
@@ -24,7 +24,7 @@ function partOf(whole: Node, { axis, start, length }: SliceAttributes): Part {
   return elementCount(whole.shape.slice(0, axis)) === 1 ? { whole, offset } : { whole, offset, pieces };
 }
 
-const ownsMemory = (node: Node): boolean => !isOp(node, stateOp) && !isOp(node, constantOp) && !isOp(node, viewOp);
+const ownsMemory = (node: Node): boolean => !isOp(node, stateOp) && !isOp(node, constantOp) && !node.op.alias;
 
 /**
  * What needs no copy: a slice lies where it is cut from, and what is joined is computed where it belongs in the whole. Only where the part
@@ -33,7 +33,8 @@ const ownsMemory = (node: Node): boolean => !isOp(node, stateOp) && !isOp(node, 
 export function partsOf(graph: Graph, isHalf: (node: Node) => boolean): ReadonlyMap<Node, Part> {
   const lastUse = new Map<Node, number>();
   for (const node of graph.nodes) for (const each of node.inputs) lastUse.set(each, node.id);
-  const outputs = new Set(graph.outputs.values());
+  const outputs = new Set([...graph.outputs.values()].map(storageRoot));
+  const seenAsOthers = new Set(graph.nodes.filter(({ op }) => op.alias).map(storageRoot));
   const parts = new Map<Node, Part>();
   const wholes = new Set<Node>();
   const put = (node: Node, part: Part): void => {
@@ -58,7 +59,14 @@ export function partsOf(graph: Graph, isHalf: (node: Node) => boolean): Readonly
       let start = 0;
       node.inputs.forEach((each, i) => {
         const alone = node.inputs.indexOf(each) === i && !outputs.has(each) && !parts.has(each) && !isOp(each, inputOp);
-        if (ownsMemory(each) && alone && !wholes.has(each) && each.id >= node.id - NEAR && isHalf(each) === isHalf(node))
+        if (
+          ownsMemory(each) &&
+          alone &&
+          !wholes.has(each) &&
+          !seenAsOthers.has(each) &&
+          each.id >= node.id - NEAR &&
+          isHalf(each) === isHalf(node)
+        )
           put(each, partOf(node, { axis, start, length: each.shape[axis] }));
         start += each.shape[axis];
       });

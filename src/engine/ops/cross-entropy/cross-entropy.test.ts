@@ -55,6 +55,7 @@ describe('cross-entropy', () => {
     { out: [(Math.log(2) + 600) / 2], 'd logits': [-0.5, -1] },
   );
   itMatchesGolden('crossEntropy', (graph, { logits, truth }) => crossEntropyLoss(graph, logits, truth));
+  itMatchesGolden('crossEntropy.rows', (graph, { logits, truth }) => crossEntropyLoss(graph, logits, truth));
   itMatchesGolden('binaryCrossEntropy', (graph, { input, target }) => binaryCrossEntropyLoss(graph, input, target));
   itHasItsGradients('crossEntropy');
   itHasItsGradients('binaryCrossEntropy');

@@ -2,7 +2,7 @@
 import { describe } from 'vitest';
 import { tensor } from '../../testing/case.ts';
 import { itAgreesOnRandomShapes, itGives, itHasItsGradients, itMatchesGolden, itRefuses } from '../../testing/checks.ts';
-import { add, leakyRelu, multiply, multiplyByScalar, scale, sigmoid, tanh } from './elementwise.ts';
+import { add, leakyRelu, multiply, multiplyByScalar, relu, scale, sigmoid, tanh } from './elementwise.ts';
 
 const pair = { a: tensor([2], [1, 2]), b: tensor([2], [10, 20]) };
 
@@ -38,6 +38,11 @@ describe('elementwise', () => {
     { out: [-1, 0, 5], 'd a': [0.2, 0.2, 1] },
   );
   itGives(
+    'ReLU: nothing below zero, and no gradient at zero',
+    { inputs: { a: tensor([3], [-5, 0, 5]) }, outWeight: Float32Array.of(1, 1, 1), build: (graph, { a }) => relu(graph, a) },
+    { out: [0, 0, 5], 'd a': [0, 0, 1] },
+  );
+  itGives(
     'tanh saturates',
     { inputs: { a: tensor([3], [-100, 0, 100]) }, outWeight: Float32Array.of(1, 1, 1), build: (graph, { a }) => tanh(graph, a) },
     { out: [-1, 0, 1], 'd a': [0, 1, 0] },
@@ -58,6 +63,7 @@ describe('elementwise', () => {
   itMatchesGolden('tanh', (graph, { x }) => tanh(graph, x));
   itMatchesGolden('sigmoid', (graph, { x }) => sigmoid(graph, x));
   itMatchesGolden('leakyRelu', (graph, { x }) => leakyRelu(graph, x));
+  itMatchesGolden('relu', (graph, { x }) => relu(graph, x));
   for (const name of ['add', 'multiply', 'scale'] as const) itHasItsGradients(name);
   itHasItsGradients('unary', 8);
   for (const name of ['add', 'multiply', 'scale', 'multiplyByScalar', 'unary'] as const) itAgreesOnRandomShapes(name);

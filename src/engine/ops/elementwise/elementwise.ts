@@ -79,3 +79,5 @@ export const tanh = (graph: Graph, x: Node): Node => graph.apply(unaryOp, [x], {
 export const sigmoid = (graph: Graph, x: Node): Node => graph.apply(unaryOp, [x], { function: 'sigmoid', parameter: 0 });
 export const leakyRelu = (graph: Graph, x: Node, slope = 0.2): Node =>
   graph.apply(unaryOp, [x], { function: 'leakyRelu', parameter: slope });
+/** max(x, 0); its derivative at 0 is 0. */
+export const relu = (graph: Graph, x: Node): Node => leakyRelu(graph, x, 0);

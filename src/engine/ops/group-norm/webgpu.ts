@@ -5,25 +5,12 @@ import {
   flat,
   ROW,
   sumRows,
+  TOTAL,
   volumeSizes,
   type WebGpuKernel,
   type WebGpuTensor,
 } from '../../backends/webgpu/kernel.ts';
 import type { GroupNormAttributes } from './group-norm.ts';
-
-/** Sum of a value over the threads of a workgroup, the same for each of them; all must call it. */
-const TOTAL = `
-var<workgroup> terms: array<f32, ${ADDERS}>;
-fn totalOf(thread: u32, value: f32) -> f32 {
-  workgroupBarrier();
-  terms[thread] = value;
-  for (var half = ${ADDERS / 2}u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (thread < half) { terms[thread] += terms[thread + half]; }
-  }
-  workgroupBarrier();
-  return terms[0];
-}`;
 
 /**
  * Mean and deviation of each chunk about its own mean, then of the row about the mean of all (Chan, Golub and LeVeque, 1979): memory is read

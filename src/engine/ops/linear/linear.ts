@@ -1,9 +1,11 @@
 /**
  * A linear layer: y = x weight^T + bias, PyTorch's layout.
  *
- * dx = dy weight,  dweight = dy^T x,  dbeta = sum of dy over the batch.
+ * dx = dy weight,  dweight = dy^T x,  dbias = sum of dy over the batch.
  */
 import { checkShape, formatShape, type Graph, type Node, type Operation, sameShape } from '../../graph.ts';
+import { matmul } from '../matmul/matmul.ts';
+import { batchSum } from '../reduce/reduce.ts';
 
 /** inputs: x (N, I), weight (O, I), bias (O). Result (N, O). */
 export const linearOp: Operation<undefined> = {
@@ -17,26 +19,11 @@ export const linearOp: Operation<undefined> = {
     return [x[0], weight[0]];
   },
   gradient: (graph, { inputs: [x, weight] }, dOut, needs) => [
-    needs[0] ? graph.apply(linearInputGradientOp, [dOut, weight], undefined) : undefined,
-    needs[1] ? graph.apply(linearWeightGradientOp, [dOut, x], undefined) : undefined,
-    needs[2] ? graph.apply(batchSumOp, [dOut], undefined) : undefined,
+    needs[0] ? matmul(graph, dOut, weight) : undefined,
+    needs[1] ? matmul(graph, dOut, x, 'a') : undefined,
+    needs[2] ? batchSum(graph, dOut) : undefined,
   ],
 };
-
-/** inputs: dy (N, O), weight (O, I). Result dx (N, I). */
-export const linearInputGradientOp: Operation<undefined> = {
-  name: 'linearInputGradient',
-  shape: ([dOut, weight]) => [dOut[0], weight[1]],
-};
-
-/** inputs: dy (N, O), x (N, I). Result dweight (O, I). */
-export const linearWeightGradientOp: Operation<undefined> = {
-  name: 'linearWeightGradient',
-  shape: ([dOut, x]) => [dOut[1], x[1]],
-};
-
-/** x (N, O) to (O): the sum over the batch. */
-export const batchSumOp: Operation<undefined> = { name: 'batchSum', shape: ([x]) => [x[1]] };
 
 export const linear = (graph: Graph, x: Node, weight: Node, bias: Node): Node =>
   graph.apply(linearOp, [x, weight, bias], undefined);

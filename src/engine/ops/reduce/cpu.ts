@@ -26,6 +26,16 @@ export const channelSum: CpuKernel<undefined> = {
   lower: ({ inputs: [x], out }, emitter) => emitter.emit('channelSum', { x, partial: planeSums(x, emitter), out: out.data }),
 };
 
+export const batchSum: CpuKernel<undefined> = {
+  blocked: alwaysPlain,
+  lower: ({ inputs: [x], out }, emitter) => emitter.emit('batchSum', { x, out: out.data }),
+};
+
+export const batchBroadcast: CpuKernel<{ readonly batch: number }> = {
+  blocked: alwaysPlain,
+  lower: ({ inputs: [x], out }, emitter) => emitter.emit('batchBroadcast', { x: x.data, out }),
+};
+
 export const globalAverage: CpuKernel<undefined> = {
   blocked: alwaysPlain,
   lower: ({ inputs: [x], out }, emitter) => emitter.emit('globalAverage', { x, partial: planeSums(x, emitter), out: out.data }),

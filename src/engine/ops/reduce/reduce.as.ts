@@ -81,6 +81,39 @@ export function channelSum(args: PlaneSumsOfArguments, share: i32, shares: i32):
   }
 }
 
+@unmanaged
+class BatchSumArguments {
+  /** (N, C). */
+  x: Tensor;
+  /** (C). */
+  out: Address;
+}
+export function batchSum(args: BatchSumArguments, share: i32, shares: i32): void {
+  const x = args.x;
+  const out = args.out;
+  const last = shareStart(x.c, share + 1, shares);
+  for (let channel = shareStart(x.c, share, shares); channel < last; channel++) {
+    let sum: f64 = 0;
+    for (let n = 0; n < x.n; n++) sum += <f64>load<f32>(x.data + <usize>n * x.batchStride + (<usize>channel << 2));
+    store<f32>(out + (<usize>channel << 2), <f32>sum);
+  }
+}
+
+@unmanaged
+class BatchBroadcastArguments {
+  /** (C). */
+  x: Address;
+  /** (N, C). */
+  out: Tensor;
+}
+export function batchBroadcast(args: BatchBroadcastArguments, share: i32, shares: i32): void {
+  const out = args.out;
+  const last = shareStart(out.n, share + 1, shares);
+  for (let n = shareStart(out.n, share, shares); n < last; n++) {
+    memory.copy(out.data + <usize>n * out.batchStride, args.x, <usize>out.c << 2);
+  }
+}
+
 /** Adds planes and divides by the voxels. */
 export function globalAverage(args: PlaneSumsOfArguments, share: i32, shares: i32): void {
   const x = args.x;

@@ -10,6 +10,26 @@ export const channelSumOp: Operation<undefined> = {
   },
 };
 
+/** x (N, C) to (C): the sum over samples. d x = dOut in every sample. */
+export const batchSumOp: Operation<undefined> = {
+  name: 'batchSum',
+  shape: ([x]) => {
+    checkShape(x.length === 2, 'batchSum', () => `needs (N, C), got ${formatShape(x)}`);
+    return [x[1]];
+  },
+  gradient: (graph, { inputs: [x] }, dOut) => [batchBroadcast(graph, dOut, x.shape[0])],
+};
+
+/** x (C) to (N, C): the same in every sample. d x = the sum over samples of dOut. */
+export const batchBroadcastOp: Operation<{ readonly batch: number }> = {
+  name: 'batchBroadcast',
+  shape: ([x], { batch }) => {
+    checkShape(x.length === 1, 'batchBroadcast', () => `needs (C), got ${formatShape(x)}`);
+    return [batch, x[0]];
+  },
+  gradient: (graph, _node, dOut) => [batchSum(graph, dOut)],
+};
+
 /** x (N, C, D, H, W) to (N, C): the mean over voxels. d x = dOut / voxels everywhere. */
 export const globalAverageOp: Operation<undefined> = {
   name: 'globalAverage',
@@ -47,6 +67,8 @@ export const fillOp: Operation<{ readonly shape: readonly number[]; readonly sca
 };
 
 export const channelSum = (graph: Graph, x: Node): Node => graph.apply(channelSumOp, [x], undefined);
+export const batchSum = (graph: Graph, x: Node): Node => graph.apply(batchSumOp, [x], undefined);
+export const batchBroadcast = (graph: Graph, x: Node, batch: number): Node => graph.apply(batchBroadcastOp, [x], { batch });
 export const globalAverage = (graph: Graph, x: Node): Node => graph.apply(globalAverageOp, [x], undefined);
 export const sumOfSquares = (graph: Graph, x: Node): Node => graph.apply(sumOfSquaresOp, [x], undefined);
 export const mean = (graph: Graph, x: Node): Node => graph.apply(meanOp, [x], undefined);

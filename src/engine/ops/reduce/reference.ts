@@ -6,6 +6,14 @@ export const channelSum: ReferenceKernel<undefined> = ({ inputs: [x], inputShape
   for (let i = 0; i < x.length; i++) out[Math.floor(i / voxels) % channels] += x[i];
 };
 
+export const batchSum: ReferenceKernel<undefined> = ({ inputs: [x], inputShapes: [[, channels]], out }) => {
+  for (let i = 0; i < x.length; i++) out[i % channels] += x[i];
+};
+
+export const batchBroadcast: ReferenceKernel<{ readonly batch: number }> = ({ inputs: [x], out }) => {
+  for (let i = 0; i < out.length; i++) out[i] = x[i % x.length];
+};
+
 export const globalAverage: ReferenceKernel<undefined> = ({ inputs: [x], out }) => {
   const voxels = x.length / out.length;
   for (let i = 0; i < x.length; i++) out[Math.floor(i / voxels)] += x[i] / voxels;

@@ -14,6 +14,25 @@ export const channelSum: WebGpuKernel<undefined> = ({ inputs: [x], out }, emitte
   });
 };
 
+export const batchSum: WebGpuKernel<undefined> = ({ inputs: [x], out }, emitter) =>
+  flat(emitter, out.elements, {
+    name: 'batchSum',
+    tensors: { x: x, out },
+    uints: { batch: x.shape[0] },
+    code: `
+  var sum = 0.0;
+  for (var n = 0u; n < u.batch; n++) { sum += x(n * u.count + i); }
+  set_out(i, sum);`,
+  });
+
+export const batchBroadcast: WebGpuKernel<{ readonly batch: number }> = ({ inputs: [x], out }, emitter) =>
+  flat(emitter, out.elements, {
+    name: 'batchBroadcast',
+    tensors: { x, out },
+    uints: { channels: x.elements },
+    code: 'set_out(i, x(i % u.channels));',
+  });
+
 export const globalAverage: WebGpuKernel<undefined> = ({ inputs: [x], out }, emitter) =>
   sumRows(emitter, {
     name: 'globalAverage',

@@ -1,4 +1,4 @@
-/** Zero padding and cropping on any axes (each the other's adjoint), and views of flat states. */
+/** Zero padding and cropping on any axes (each the other's adjoint), views of flat states, and what is held constant. */
 import { checkShape, elementCount, formatShape, type Graph, type Node, type Operation } from '../../graph.ts';
 
 /** How many elements are added (or taken away) before and after, for each axis. */
@@ -49,6 +49,9 @@ export const viewOp: Operation<{ readonly offset: number; readonly shape: readon
   },
 };
 
+/** x itself, held constant: no copy, and no gradient passes (see autodiff.ts). */
+export const stopGradientOp: Operation<undefined> = { name: 'stopGradient', alias: true, recompute: true, shape: ([x]) => x };
+
 const none = (margins: readonly number[]): boolean => margins.every((n) => n === 0);
 
 /** `padOp`, or the node itself where nothing is added. */
@@ -59,3 +62,4 @@ export const crop = (graph: Graph, x: Node, before: readonly number[], after: re
   none(before) && none(after) ? x : graph.apply(cropOp, [x], { before, after });
 export const view = (graph: Graph, x: Node, offset: number, shape: readonly number[]): Node =>
   graph.apply(viewOp, [x], { offset, shape });
+export const stopGradient = (graph: Graph, x: Node): Node => graph.apply(stopGradientOp, [x], undefined);

@@ -13,8 +13,17 @@ describe('softmax', () => {
     { out: [0.5, 0.75, 0.5, 0.25], 'd x': [1, 3, -1, -3] },
   );
   itGives('great values do not overflow', { inputs: { x: tensor([1, 2, 1, 1, 1], [1e4, -1e4]) }, build }, { out: [1, 0] });
+  itGives(
+    'rows of a matrix',
+    { inputs: { x: tensor([2, 2], [Math.log(3), 0, 5, 5]) }, outWeight: Float32Array.of(16, 0, 0, 4), build },
+    {
+      out: [0.75, 0.25, 0.5, 0.5],
+      'd x': [3, -3, -1, 1],
+    },
+  );
   itMatchesGolden('softmax', build);
+  itMatchesGolden('softmax.rows', build);
   itHasItsGradients('softmax');
   itAgreesOnRandomShapes('softmax');
-  itRefuses('a matrix', (graph) => softmax(graph, graph.input('x', [3, 4])), 'softmax: needs (N, C, D, H, W), got [3, 4]');
+  itRefuses('a vector', (graph) => softmax(graph, graph.input('x', [4])), 'softmax: needs (N, C) or (N, C, D, H, W), got [4]');
 });

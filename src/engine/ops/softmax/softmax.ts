@@ -5,11 +5,11 @@
  */
 import { checkShape, formatShape, type Graph, type Node, type Operation } from '../../graph.ts';
 
-/** x (N, C, D, H, W), result of the same shape. */
+/** x (N, C) or (N, C, D, H, W), result of the same shape. */
 export const softmaxOp: Operation<undefined> = {
   name: 'softmax',
   shape: ([x]) => {
-    checkShape(x.length === 5, 'softmax', () => `needs (N, C, D, H, W), got ${formatShape(x)}`);
+    checkShape(x.length === 2 || x.length === 5, 'softmax', () => `needs (N, C) or (N, C, D, H, W), got ${formatShape(x)}`);
     return x;
   },
   gradient: (graph, node, dOut) => [graph.apply(softmaxGradientOp, [node, dOut], undefined)],
