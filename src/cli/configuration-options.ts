@@ -34,6 +34,7 @@ export const COMMON_OPTIONS: readonly KeyOption[] = [
   { name: 'width', value: '<factor>', path: 'model.width', read: numberOr },
   { name: 'lr', value: '<rate>', path: 'learningRate', read: numberOr },
   { name: 'warmupSteps', value: '<n>', path: 'warmupSteps', read: numberOr },
+  { name: 'accumulate', value: '<n>', path: 'accumulate', read: numberOr },
   { name: 'gradientClip', value: '<norm>', path: 'gradientClip', read: numberOr },
   { name: 'weightDecay', value: '<factor>', path: 'weightDecay', read: numberOr },
   { name: 'seed', value: '<n>', path: 'seed', read: numberOr },

@@ -87,6 +87,11 @@ export const computingKeys = {
 
 /** How gradients become updates, beyond the paper's Adam at a constant rate. */
 export const updateKeys = {
+  accumulate: count(1)
+    .default(1)
+    .describe(
+      'Batches per step (gradient accumulation): the gradients of a step are the mean over them. Of use where a loss needs whole batches, whose memory grows with them; elsewhere it is the same as a larger batch.',
+    ),
   learningRateDecaySteps: count()
     .default(0)
     .describe('Steps of learning-rate decay, after the warm-up; constant afterwards; 0 for a constant rate.'),
@@ -171,6 +176,10 @@ export interface PretrainingConfiguration extends LoopConfiguration {
   readonly data: { readonly patch: z.output<typeof patchSchema>; readonly heldOut: number };
 }
 
+/** Samples that a step takes. */
+export const samplesPerStep = ({ batch, accumulate = 1 }: Pick<LoopConfiguration, 'batch' | 'accumulate'>): number =>
+  batch * accumulate;
+
 /** What the training loop reads of a configuration. */
 export interface LoopConfiguration {
   readonly steps: number;
@@ -181,6 +190,7 @@ export interface LoopConfiguration {
   readonly learningRateDecay?: (typeof DECAYS)[number];
   readonly learningRateEnd?: number;
   readonly warmupSteps?: number;
+  readonly accumulate?: number;
   readonly gradientClip?: number;
   readonly weightDecay?: number;
   readonly maxNonFiniteSteps: number;

@@ -1,6 +1,7 @@
 /** A step against PyTorch: AdamW, clipping, warm-up and decay, by scripts/make-optimizer-goldens.py. */
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Backend } from '../engine/backend.ts';
 import { Graph } from '../engine/graph.ts';
 import { accumulate } from '../engine/ops/adam/adam.ts';
 import { view } from '../engine/ops/shape/shape.ts';
@@ -52,8 +53,8 @@ function program(batch: number) {
 }
 
 describe('a step', () => {
-  itOnEveryBackend("is PyTorch's AdamW with clipped gradients, a warm-up and a cosine", async (backend) => {
-    const session = await backend.open(program(2));
+  const itIsPyTorchs = async (backend: Backend, batch: number, accumulate: number): Promise<void> => {
+    const session = await backend.open(program(batch));
     await session.writeState(STATES.parameters, flatOf('before'));
     for (let step = 0; step < settings.steps; step++) {
       const samples = [0, 1].map((sample) =>
@@ -63,7 +64,7 @@ describe('a step', () => {
         await session.run('gradient', sample);
         return { total: 0 };
       };
-      const rule = updateRuleOf(settings, step);
+      const rule = updateRuleOf({ ...settings, accumulate }, step);
       expect(rule.learningRate).toBeCloseTo(golden('rates')[step], 8);
       const { clipFactor, finite } = await trainStep({ session, gradient }, samples, rule, step);
       expect(finite).toBe(true);
@@ -73,7 +74,9 @@ describe('a step', () => {
       expect(difference(got, flatOf(`after.${step}`), [TABLE.flatLength], 5e-7)).toBeUndefined();
     }
     await session.close();
-  });
+  };
+  itOnEveryBackend("is PyTorch's AdamW with clipped gradients, a warm-up and a cosine", (backend) => itIsPyTorchs(backend, 2, 1));
+  itOnEveryBackend('is the same with its batch in two that are accumulated', (backend) => itIsPyTorchs(backend, 1, 2));
 
   it('decays weights and leaves biases: two ranges of the flat tensor', () => {
     expect(rangesOf(TABLE.parameters)).toEqual([

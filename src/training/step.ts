@@ -37,6 +37,8 @@ export function learningRateOf(schedule: Schedule, step: number): number {
 /** How the gradients of a step become an update. */
 export interface UpdateRule {
   readonly learningRate: number;
+  /** Batches of a step, over which gradients are averaged. Default 1. */
+  readonly accumulate?: number;
   /** Largest norm of all gradients; 0: any. */
   readonly gradientClip?: number;
   /** AdamW's factor; 0: none. */
@@ -45,8 +47,8 @@ export interface UpdateRule {
 
 /** The rule of a step (from 0). */
 export function updateRuleOf(configuration: Schedule & Omit<UpdateRule, 'learningRate'>, step: number): UpdateRule {
-  const { gradientClip = 0, weightDecay = 0 } = configuration;
-  return { learningRate: learningRateOf(configuration, step), gradientClip, weightDecay };
+  const { accumulate = 1, gradientClip = 0, weightDecay = 0 } = configuration;
+  return { learningRate: learningRateOf(configuration, step), accumulate, gradientClip, weightDecay };
 }
 
 /** PyTorch's guard against division by zero. */
@@ -85,15 +87,17 @@ export interface StepTools<Images> {
 }
 
 /**
- * One step: gradients of the batch, their norms, and the update unless something is not finite. Gradients are no longer scaled by `lossScale`
- * when their norms are taken, so clipping means the same in half precision.
+ * One step: gradients of its batches, their norms, and the update unless something is not finite. Gradients are no longer scaled by `lossScale`
+ * when their norms are taken, so clipping means the same in half precision. Each sample's gradient has its share of one batch, so the sum over
+ * several is divided by their number; by powers of two nothing is rounded, and two batches of one sample are one of two, bit by bit.
+ * @param examples of all batches of the step
  * @param adamSteps updates made before it
  * @param lossScale where the program scales its loss
  */
 export async function trainStep<Images>(
   { session, gradient }: StepTools<Images>,
   examples: readonly Images[],
-  { learningRate, gradientClip = 0, weightDecay = 0 }: UpdateRule,
+  { learningRate, accumulate = 1, gradientClip = 0, weightDecay = 0 }: UpdateRule,
   adamSteps: number,
   lossScale?: LossScale,
 ): Promise<StepResult> {
@@ -104,11 +108,12 @@ export async function trainStep<Images>(
       loss[name] = (loss[name] ?? 0) + value / examples.length;
   }
   const gradientNorm: Record<string, number> = {};
-  for (const [part, values] of Object.entries(await session.run('norms', {}))) gradientNorm[part] = Math.sqrt(values[0]);
+  for (const [part, values] of Object.entries(await session.run('norms', {})))
+    gradientNorm[part] = Math.sqrt(values[0]) / accumulate;
   const finite = [...Object.values(loss), ...Object.values(gradientNorm)].every(Number.isFinite);
   const norm = Math.sqrt(Object.values(gradientNorm).reduce((sum, value) => sum + value * value, 0));
   const factor = gradientClip > 0 ? clipFactor(norm, gradientClip) : undefined;
-  const options = { weightDecay, ...(factor !== undefined && { gradientScale: factor }) };
+  const options = { weightDecay, gradientScale: (factor ?? 1) / accumulate };
   if (finite) await session.run('update', { step: adamStep(learningRate, adamSteps + 1, options) });
   else await session.writeState(STATES.gradients, new Float32Array((await session.readState(STATES.gradients)).length));
   return { loss, gradientNorm, clipFactor: factor, finite };

@@ -11,7 +11,7 @@ const source = (body: string): ExampleSource<{ values: Float32Array }> =>
 parentPort.on('message', ({ step, sample }) => { const key = step + '/' + sample; ${body} });`)}`,
     ),
     job: {},
-    batch: 2,
+    samples: 2,
     steps: 100,
     firstStep: 0,
   });

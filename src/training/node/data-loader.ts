@@ -23,8 +23,8 @@ export interface ExampleRequest<Job, Images> {
   /** Plain data, so that it reaches the worker. */
   readonly job: Job;
   readonly make: (job: Job) => Promise<ExampleMaker<Images>>;
-  /** Samples a step, and steps in all. */
-  readonly batch: number;
+  /** Samples that a step takes, and steps in all. */
+  readonly samples: number;
   readonly steps: number;
   /** The first step that is asked for (0-based). */
   readonly firstStep: number;
@@ -34,7 +34,7 @@ export interface ExampleRequest<Job, Images> {
 const STEPS_AHEAD = 3;
 
 /** Examples that there can be at a time: those of the step under way and those that are made ahead. For estimates of memory. */
-export const examplesHeld = (batch: number): number => (1 + STEPS_AHEAD) * batch;
+export const examplesHeld = (samples: number): number => (1 + STEPS_AHEAD) * samples;
 
 /**
  * Room for new objects in the worker. Examples are typed arrays, which lie outside it and are given back when it is swept, so a small one is
@@ -89,7 +89,7 @@ export function serveExamples<Job, Images extends object>(make: (job: Job) => Pr
 export function examplesOnWorker<Job, Images>({
   worker: url,
   job,
-  batch,
+  samples,
   steps,
   firstStep,
 }: Omit<ExampleRequest<Job, Images>, 'make'>): ExampleSource<Images> {
@@ -119,10 +119,10 @@ export function examplesOnWorker<Job, Images>({
   worker.on('messageerror', fail);
   // also without an error: whoever waits for an example must not wait for ever
   worker.on('exit', (code) => fail(new RunError(`the data loader thread exited (code ${code})`)));
-  let asked = firstStep * batch;
+  let asked = firstStep * samples;
   const order = (until: number): void => {
     for (; asked < until; asked++) {
-      const [step, sample] = [Math.floor(asked / batch), asked % batch];
+      const [step, sample] = [Math.floor(asked / samples), asked % samples];
       const key = `${step}/${sample}`;
       const promise = failure
         ? Promise.reject<Images>(failure)
@@ -132,10 +132,10 @@ export function examplesOnWorker<Job, Images>({
       worker.postMessage({ step, sample });
     }
   };
-  order(Math.min(steps, firstStep + STEPS_AHEAD) * batch);
+  order(Math.min(steps, firstStep + STEPS_AHEAD) * samples);
   return {
     take: async (step, sample) => {
-      order(Math.min(steps, step + 1 + STEPS_AHEAD) * batch);
+      order(Math.min(steps, step + 1 + STEPS_AHEAD) * samples);
       const key = `${step}/${sample}`;
       const images = await ready.get(key)!;
       ready.delete(key);

@@ -12,7 +12,7 @@ import type { Progress } from '../../common/progress.ts';
 import type { Session } from '../../engine/backend.ts';
 import { encodePng } from '../../images/pictures/png.ts';
 import { type EvaluationRecord, type EvaluationRequest, picturePath } from '../../methods/method.ts';
-import type { LoopConfiguration } from '../../methods/schema-parts.ts';
+import { type LoopConfiguration, samplesPerStep } from '../../methods/schema-parts.ts';
 import type { ModelConfiguration } from '../../model/configuration.ts';
 import { nextLossScale } from '../../model/loss-scaling.ts';
 import { flatTensor, namedTensors } from '../../model/named-parameters.ts';
@@ -82,7 +82,8 @@ export async function runTraining<Images, Summary extends object = object>(
   training: Training<Images, Summary>,
 ): Promise<TrainingResult<Summary>> {
   const { configuration, out, run, session, table, progress, examples, signal } = training;
-  const { steps, batch, log } = configuration;
+  const { steps, log } = configuration;
+  const samples = samplesPerStep(configuration);
   let state: TrainingState = { ...(run.state ?? INITIAL_STATE), run: training.identity };
   const firstStep = state.step;
   const now = (): number => Date.now() / 1000;
@@ -150,7 +151,7 @@ export async function runTraining<Images, Summary extends object = object>(
     progress.start(steps, 'steps', firstStep);
     while (state.step < steps && !exhausted() && !signal?.aborted) {
       const startMs = performance.now();
-      const taken = await Promise.all(Array.from({ length: batch }, (_, sample) => examples.take(state.step, sample)));
+      const taken = await Promise.all(Array.from({ length: samples }, (_, sample) => examples.take(state.step, sample)));
       const waitMs = performance.now() - startMs;
       const scale = training.lossScaling ? state.lossScale : undefined;
       const rule = updateRuleOf(configuration, state.step);

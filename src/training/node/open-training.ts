@@ -31,7 +31,7 @@ export interface TrainingPlan<Images> {
   readonly width: number;
   readonly program: (variant?: ProgramVariant) => { program: Program; table: ParameterTable };
   /** Bytes beside the session and the process: copies of parameters and moments, examples, truth. */
-  readonly bytesBeside: (table: ParameterTable, patch: Zyx, batch: number, width: number) => number;
+  readonly bytesBeside: (table: ParameterTable, patch: Zyx, samplesPerStep: number, width: number) => number;
   /** What is said of cohort and start, by name. */
   readonly about: Readonly<Record<string, string>>;
   /** What is unusual about the start, for people. */
@@ -65,15 +65,16 @@ const stepText = (seconds: number): string => (seconds < 1 ? `${Math.round(secon
 /** Refuses what does not fit, and says what will happen. @throws RunError with what would fit */
 async function announce<Images>(plan: TrainingPlan<Images>, backend: Backend, lossScaling: boolean): Promise<void> {
   const { call, patch, width, about, warnings = [] } = plan;
-  const { batch, steps } = call.configuration;
-  const bytesBeside = (...of: Parameters<typeof plan.bytesBeside>): number => plan.bytesBeside(...of) + PROCESS_BYTES;
+  const { batch, steps, accumulate = 1 } = call.configuration;
+  const bytesBeside: typeof plan.bytesBeside = (table, size, samples, multiplier) =>
+    plan.bytesBeside(table, size, samples * accumulate, multiplier) + PROCESS_BYTES;
   const neededBytes = (triedPatch: Zyx, triedWidth: number, triedBatch: number): number => {
     const { program, table } = plan.program({ patch: triedPatch, width: triedWidth });
     return backend.memoryBytes(program) + bytesBeside(table, triedPatch, triedBatch, triedWidth);
   };
   requireMemory({ patch, width, batch, neededBytes }, availableTo(backend));
   const { program, table } = plan.program({ lossScaling });
-  const seconds = plan.stepSeconds ?? (await estimateStepSeconds(backend, program.graphs.get('gradient')!, batch));
+  const seconds = plan.stepSeconds ?? (await estimateStepSeconds(backend, program.graphs.get('gradient')!, batch * accumulate));
   const lines = {
     ...about,
     network: `${table.count.toLocaleString('en')} parameters (width ${width})`,

@@ -101,6 +101,18 @@ describe('pretrain', () => {
       expect(clipFactor).toBeCloseTo(Math.min(1, 0.5 / Math.hypot(...Object.values(gradientNorm!))), 5);
   });
 
+  it('takes steps over several batches, which are those of a larger batch', async () => {
+    const batches = configured({ batch: 1, accumulate: 2 });
+    await run('accumulated', batches);
+    for (const file of ['model.safetensors', 'state.safetensors'])
+      expect((await readFile(at('accumulated', 'last', file))).equals(await readFile(at('whole', 'last', file))), file).toBe(
+        true,
+      );
+    const losses = async (out: string) =>
+      (await lines(out)).map(({ step, loss, gradientNorm }) => ({ step, loss, gradientNorm }));
+    expect(await losses('accumulated')).toEqual(await losses('whole'));
+  });
+
   it('judges held-out pairs by landmarks and labels, before training too', async () => {
     const evaluations = (await lines('whole')).filter(({ kind }) => kind === 'evaluation');
     expect(evaluations.map(({ step }) => step)).toEqual([0, 3, 6]);

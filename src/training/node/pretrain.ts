@@ -104,8 +104,8 @@ export async function pretrain<
     width,
     program: (variant) => method.program(configuration, variant),
     // a checkpoint's copies of parameters and moments, and the examples that are made ahead
-    bytesBeside: (table, size, batch) =>
-      3 * 4 * table.flatLength + 4 * method.imagesPerExample * voxelCount(size) * examplesHeld(batch),
+    bytesBeside: (table, size, samples) =>
+      3 * 4 * table.flatLength + 4 * method.imagesPerExample * voxelCount(size) * examplesHeld(samples),
     about: {
       cohort: `${call.cohort}: ${training.length} training subjects, ${heldOut.length} held out`,
       ...(initial && { start: start.text }),

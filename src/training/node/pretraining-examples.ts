@@ -5,7 +5,7 @@ import { openCohort } from '../../cohort/node/open-cohort.ts';
 import { UsageError } from '../../common/errors.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
 import type { ExampleMaker, ExampleTensors, PretrainingMethod } from '../../methods/method.ts';
-import type { PretrainingConfiguration } from '../../methods/schema-parts.ts';
+import { type PretrainingConfiguration, samplesPerStep } from '../../methods/schema-parts.ts';
 import { type ExampleSource, openExamples } from './data-loader.ts';
 
 /** What a maker of examples must know; plain data, so that it reaches a worker. */
@@ -49,10 +49,10 @@ export async function openPretrainingExamples(
   firstStep: number,
   method?: PretrainingMethod,
 ): Promise<ExampleSource<ExampleTensors>> {
-  const { batch, steps } = job.configuration;
+  const { steps } = job.configuration;
   const make = (of: PretrainingJob): Promise<ExampleMaker<ExampleTensors>> => pretrainingMaker(of, method);
   if (method && method.module === undefined) return { take: await make(job), close: async () => {} };
   const worker = new URL('./pretraining-worker.js', import.meta.url);
   const named = method?.module === undefined ? job : { ...job, method: { name: method.name, module: method.module } };
-  return openExamples({ worker, job: named, make, batch, steps, firstStep });
+  return openExamples({ worker, job: named, make, samples: samplesPerStep(job.configuration), steps, firstStep });
 }

@@ -7,6 +7,7 @@ import { elementCount, Graph, isOp, type Node, type Shape } from '../../engine/g
 import { conv3d, conv3dInputGradientOp, conv3dOp, conv3dWeightGradientOp } from '../../engine/ops/conv3d/conv3d.ts';
 import type { PretrainConfiguration } from '../../methods/gvsl/configuration.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
+import { samplesPerStep } from '../../methods/schema-parts.ts';
 import { INITIAL_LOSS_SCALE } from '../../model/loss-scaling.ts';
 import { STATES } from '../../model/optimizer.ts';
 import { initialParameters } from '../../model/parameters.ts';
@@ -78,7 +79,7 @@ export async function measureStepSeconds(
   signal?: AbortSignal,
 ): Promise<number> {
   const { configuration } = job;
-  const { batch, learningRate, seed } = configuration;
+  const { learningRate, seed } = configuration;
   const lossScaling = backend.half === true;
   const { program, table } = gvsl.program(configuration, { lossScaling });
   const examples = await openPretrainingExamples(job, 0);
@@ -90,7 +91,9 @@ export async function measureStepSeconds(
       const stepsFor = async (leastMs: number): Promise<number> => {
         const [start, before] = [performance.now(), step];
         do {
-          const taken = await Promise.all(Array.from({ length: batch }, (_, sample) => examples.take(step, sample)));
+          const taken = await Promise.all(
+            Array.from({ length: samplesPerStep(configuration) }, (_, sample) => examples.take(step, sample)),
+          );
           await trainStep(
             { session, gradient: async (images, scaling) => lossesOf(await session.run('gradient', { ...images, ...scaling })) },
             taken,

@@ -6,6 +6,7 @@ import { type RandomStream, randomStream } from '../../../common/random.ts';
 import { toZyx, voxelCount, type Zyx } from '../../../geometry/volume.ts';
 import { sampleCropStart } from '../../../methods/augmentation/crop-start.ts';
 import type { ExampleMaker } from '../../../methods/method.ts';
+import { samplesPerStep } from '../../../methods/schema-parts.ts';
 import type { Task } from '../../../model/configuration.ts';
 import { type AugmentPlan, applyAugmentation, NO_AUGMENTATION, sampleAugmentation } from '../../task/augment.ts';
 import { isAugmented, type TransferConfiguration, transferPatch } from '../../task/configuration.ts';
@@ -125,16 +126,23 @@ export function oneHot(indices: ArrayLike<number>, classes: number, voxels: numb
 
 /** The source of a run's examples, from step `firstStep` (0-based) on. */
 export function openTaskExamples(job: TaskJob, firstStep: number): Promise<ExampleSource<TaskExample>> {
-  const { batch, steps } = job.configuration;
-  return openExamples({ worker: new URL('./example-worker.js', import.meta.url), job, make: taskMaker, batch, steps, firstStep });
+  const { steps } = job.configuration;
+  return openExamples({
+    worker: new URL('./example-worker.js', import.meta.url),
+    job,
+    make: taskMaker,
+    samples: samplesPerStep(job.configuration),
+    steps,
+    firstStep,
+  });
 }
 
 /**
  * Bytes beside the session: a checkpoint's copies of parameters and moments, the parameters that it starts from, the examples that are made ahead (an image, and the classes of its
  * voxels in two bytes each), the truth of the one that is computed (one-hot, as the session takes it).
  */
-export function bytesBeside(flatLength: number, size: Zyx, batch: number, task: Task): number {
+export function bytesBeside(flatLength: number, size: Zyx, samples: number, task: Task): number {
   const voxels = voxelCount(size);
   const classes = task.kind === 'segmentation' ? outputsOf(task) : 0;
-  return 4 * 4 * flatLength + examplesHeld(batch) * voxels * (4 + 2) + 4 * classes * voxels;
+  return 4 * 4 * flatLength + examplesHeld(samples) * voxels * (4 + 2) + 4 * classes * voxels;
 }
