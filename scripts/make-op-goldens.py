@@ -122,6 +122,10 @@ def smoothness(flow):
     return sum(torch.diff(flow, dim=axis).square().mean() for axis in (2, 3, 4)) / 3
 
 
+def masked_mse(a, b, mask):
+    return ((mask * (a - b) ** 2).flatten(1).sum(1) / mask.flatten(1).sum(1)).mean()
+
+
 def dice(probabilities, truth):
     overlap = torch.einsum('ncdhw,ncdhw->nc', probabilities, truth)
     total = torch.einsum('ncdhw,ncdhw->nc', probabilities, probabilities) + truth.square().sum((2, 3, 4))
@@ -208,6 +212,9 @@ def main(out):
     case('crossEntropy', lambda logits, truth: -(truth * logits.log_softmax(1)).sum(1).mean(), fixed=['truth'], logits=d.normal(2, 5, 4, 3, 3, scale=2), truth=d.one_hot(2, 5, 4, 3, 3))
     case('binaryCrossEntropy', F.binary_cross_entropy_with_logits, fixed=['target'], input=d.normal(3, 4, scale=3), target=d.uniform(3, 4))
 
+    d = Draw('maskedMse')
+    case('maskedMse', masked_mse, fixed=['mask'], a=d.normal(2, 1, 4, 5, 3), b=d.normal(2, 1, 4, 5, 3), mask=d.one_hot(2, 2, 4, 5, 3)[:, :1])
+
     # Adam: three steps with given gradients, learning rate 0.01.
     d = Draw('adam')
     parameters = d.normal(37)
@@ -219,6 +226,16 @@ def main(out):
         tensors[f'adam.gradient.{step}'] = leaf.grad
         optimizer.step()
         tensors[f'adam.after.{step}'] = leaf.detach().clone()
+
+    # A moving average: two steps, the first 16 elements by tau 0.99, the others by 0.5.
+    d = Draw('movingAverage')
+    target, source = d.normal(37), d.normal(37)
+    tensors['movingAverage.target'], tensors['movingAverage.source'] = target, source
+    follower = target.clone()
+    for step in (1, 2):
+        for part, tau in ((slice(0, 16), 0.99), (slice(16, 37), 0.5)):
+            follower[part].mul_(tau).add_(source[part], alpha=1 - tau)
+        tensors[f'movingAverage.after.{step}'] = follower.clone()
 
     write(out, {'seed': str(SEED), 'torch': torch.__version__, 'computed': 'float64', 'script': 'scripts/make-op-goldens.py'})
 

@@ -19,7 +19,7 @@ export { referenceBackend } from './engine/backends/reference/backend.ts';
 export { type WebGpuHost, type WebGpuOptions, webGpuBackend } from './engine/backends/webgpu/backend.ts';
 export { openDevice } from './engine/backends/webgpu/device.ts';
 export { elementCount, Graph, type Node, type Operation, type Program, type Shape, ShapeError } from './engine/graph.ts';
-export { ADAM_DEFAULTS, type AdamAttributes, accumulate, adam, adamStep } from './engine/ops/adam/adam.ts';
+export { ADAM_DEFAULTS, type AdamAttributes, accumulate, adam, adamStep, movingAverage } from './engine/ops/adam/adam.ts';
 export { affineDisplacement, affineMatrix } from './engine/ops/affine/affine.ts';
 export { concat, slice } from './engine/ops/concat/concat.ts';
 export { conv3d } from './engine/ops/conv3d/conv3d.ts';
@@ -29,7 +29,7 @@ export { add, leakyRelu, multiply, multiplyByScalar, relu, scale, sigmoid, tanh 
 export { type GroupNormAttributes, groupNorm } from './engine/ops/group-norm/group-norm.ts';
 export { linear } from './engine/ops/linear/linear.ts';
 export { type MatmulAttributes, matmul } from './engine/ops/matmul/matmul.ts';
-export { mseLoss } from './engine/ops/mse/mse.ts';
+export { maskedMseLoss, mseLoss } from './engine/ops/mse/mse.ts';
 export { nccLoss } from './engine/ops/ncc/ncc.ts';
 export { cosineSimilarity, l2Normalize, layerNorm } from './engine/ops/normalize/normalize.ts';
 export { maxPool } from './engine/ops/pool/pool.ts';

@@ -3,7 +3,7 @@
  * lacks one. Nothing else lists operations.
  */
 import { constantOp, inputOp, type Operation, stateOp } from '../graph.ts';
-import { accumulateOp, adamOp } from './adam/adam.ts';
+import { accumulateOp, adamOp, movingAverageOp } from './adam/adam.ts';
 import {
   affineDisplacementFlowGradientOp,
   affineDisplacementMatrixGradientOp,
@@ -24,7 +24,7 @@ import { addOp, multiplyByScalarOp, multiplyOp, scaleOp, unaryGradientOp, unaryO
 import { groupNormInputGradientOp, groupNormOp, groupNormSumsOp, groupStatisticsOp, sumPickOp } from './group-norm/group-norm.ts';
 import { linearOp } from './linear/linear.ts';
 import { matmulOp } from './matmul/matmul.ts';
-import { mseGradientOp, mseOp } from './mse/mse.ts';
+import { maskedMseGradientOp, maskedMseOp, mseGradientOp, mseOp } from './mse/mse.ts';
 import { nccGradientOp, nccOp } from './ncc/ncc.ts';
 import { normalizeGradientOp, normalizeOp } from './normalize/normalize.ts';
 import { maxPoolGradientOp, maxPoolOp } from './pool/pool.ts';
@@ -79,10 +79,13 @@ export const OPERATIONS = {
   groupStatistics: groupStatisticsOp,
   insideMask: insideMaskOp,
   linear: linearOp,
+  maskedMse: maskedMseOp,
+  maskedMseGradient: maskedMseGradientOp,
   matmul: matmulOp,
   maxPool: maxPoolOp,
   maxPoolGradient: maxPoolGradientOp,
   mean: meanOp,
+  movingAverage: movingAverageOp,
   mse: mseOp,
   mseGradient: mseGradientOp,
   multiply: multiplyOp,

@@ -14,7 +14,7 @@ import { add, leakyRelu, multiply, multiplyByScalar, relu, scale, sigmoid, tanh 
 import { groupNorm } from '../ops/group-norm/group-norm.ts';
 import { linear } from '../ops/linear/linear.ts';
 import { matmul } from '../ops/matmul/matmul.ts';
-import { mseLoss } from '../ops/mse/mse.ts';
+import { maskedMseLoss, mseLoss } from '../ops/mse/mse.ts';
 import { nccLoss } from '../ops/ncc/ncc.ts';
 import { l2Normalize, layerNorm } from '../ops/normalize/normalize.ts';
 import { maxPool } from '../ops/pool/pool.ts';
@@ -39,7 +39,7 @@ import type { OperationCase, Tensor } from './case.ts';
 /** All but the adjoints and inner pieces, which the gradients run, and the effects, which have tests of their own. */
 export type TestedOperation = Exclude<
   OperationName,
-  `${string}Gradient` | 'groupStatistics' | 'groupNormSums' | 'sumPick' | 'accumulate' | 'adam'
+  `${string}Gradient` | 'groupStatistics' | 'groupNormSums' | 'sumPick' | 'accumulate' | 'adam' | 'movingAverage'
 >;
 
 type Generated = Omit<OperationCase, 'title'>;
@@ -381,6 +381,15 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
   mse: (draw) => {
     const shape = draw.shape();
     return { inputs: { a: draw.normal(shape), b: draw.normal(shape) }, build: (graph, { a, b }) => mseLoss(graph, a, b) };
+  },
+  maskedMse: (draw) => {
+    const shape = draw.shapeOrMatrix();
+    const mask = draw.tensor(shape, () => (draw.random.chance(0.3) ? draw.random.uniform(0.5, 2) : 0));
+    return {
+      inputs: { a: draw.normal(shape), b: draw.normal(shape), mask },
+      wanted: ['a', 'b'],
+      build: (graph, { a, b, mask: m }) => maskedMseLoss(graph, a, b, m),
+    };
   },
   dice: (draw) => {
     const shape = draw.shape(draw.classes());

@@ -2,17 +2,12 @@
  * Restoration as a program: the network is shown a changed image and asked for the image, by the head that GVSL restores with. Denoising,
  * in-painting, Models Genesis and MAE differ in what is changed, and in the voxels that count.
  */
-import type { Graph, Node, Shape } from '../../engine/graph.ts';
-import { multiply } from '../../engine/ops/elementwise/elementwise.ts';
-import { mseLoss } from '../../engine/ops/mse/mse.ts';
+import type { Graph, Shape } from '../../engine/graph.ts';
+import { maskedMseLoss, mseLoss } from '../../engine/ops/mse/mse.ts';
 import { restorationHead } from '../../model/heads.ts';
 import type { ParameterNodes } from '../../model/parameters.ts';
 import { unet } from '../../model/unet.ts';
 import { type Forward, type MethodProgramOptions, methodProgram } from '../method-program.ts';
-
-/** Up to the mask's share of the voxels, the mean over them. */
-const maskedMse = (graph: Graph, a: Node, b: Node, mask: Node): Node =>
-  mseLoss(graph, multiply(graph, a, mask), multiply(graph, b, mask));
 
 export interface RestorationProgramOptions extends MethodProgramOptions {
   /** Whether the error is a mean over the voxels of a mask: the input `mask`, 1 there and 0 elsewhere. */
@@ -30,7 +25,7 @@ export function restorationProgram(options: RestorationProgramOptions, everythin
     const view = graph.input('view', shape);
     const target = graph.input('target', shape);
     const restored = restorationHead(graph, parameters, unet(graph, parameters, view).local);
-    const mse = masked ? maskedMse(graph, restored, target, graph.input('mask', shape)) : mseLoss(graph, restored, target);
+    const mse = masked ? maskedMseLoss(graph, restored, target, graph.input('mask', shape)) : mseLoss(graph, restored, target);
     return { losses: [{ name: 'mse', node: mse }], outputs: { restored } };
   };
   return methodProgram(options, build, everything);

@@ -1,7 +1,7 @@
 /** Made by scripts/build-wasm.mjs from the kernels' sources: names and types in the order in which they lie in memory, 4 bytes each. */
 
 /** Kernels of another build have another number, and are refused. */
-export const KERNEL_INTERFACE = 40916489;
+export const KERNEL_INTERFACE = 207669160;
 
 export const KERNEL_ARGUMENTS = {
   accumulate: { target: 'Tensor', values: 'Tensor', scale: 'f32' },
@@ -105,11 +105,15 @@ export const KERNEL_ARGUMENTS = {
   insideMask: { displacement: 'Tensor', mask: 'Tensor' },
   leakyRelu: { x: 'Tensor', out: 'Tensor', slope: 'f32' },
   leakyReluGradient: { a: 'Tensor', b: 'Tensor', out: 'Tensor', slope: 'f32' },
+  maskedMse: { x: 'Tensor', squares: 'Address', weights: 'Address', out: 'Address' },
+  maskedMseGradient: { a: 'Tensor', b: 'Tensor', mask: 'Tensor', weights: 'Address', dOut: 'Address', out: 'Tensor' },
+  maskedSquares: { a: 'Tensor', b: 'Tensor', mask: 'Tensor', partial: 'Address' },
   matmul: { a: 'Tensor', b: 'Tensor', out: 'Tensor' },
   matmulTransposedA: { a: 'Tensor', b: 'Tensor', out: 'Tensor' },
   matmulTransposedB: { a: 'Tensor', b: 'Tensor', bias: 'OptionalAddress', out: 'Tensor' },
   maxPool: { x: 'Tensor', y: 'Tensor' },
   maxPoolGradient: { x: 'Tensor', dy: 'Tensor', dx: 'Tensor' },
+  movingAverage: { target: 'Tensor', source: 'Tensor', tau: 'Address' },
   mse: { a: 'Tensor', b: 'Tensor', partial: 'Address' },
   mseGradient: { a: 'Tensor', b: 'Tensor', dOut: 'Address', out: 'Tensor', elements: 'i32' },
   multiply: { a: 'Tensor', b: 'Tensor', out: 'Tensor' },

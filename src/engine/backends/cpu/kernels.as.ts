@@ -3,7 +3,7 @@ export { run, serve } from "./scheduler.as";
 export { finishSum } from "./flat.as";
 export { clearHalo, clearPadding, copyBox, copySamples, toBlocked, toPlain, zero } from "./layout.as";
 export { multiplyAdds } from "./peak.as";
-export { accumulate, adam } from "../../ops/adam/adam.as";
+export { accumulate, adam, movingAverage } from "../../ops/adam/adam.as";
 export {
   affineDisplacement,
   affineDisplacementFlowGradient,
@@ -37,7 +37,7 @@ export {
   sumPick,
 } from "../../ops/group-norm/group-norm.as";
 export { matmul, matmulTransposedA, matmulTransposedB } from "../../ops/matmul/matmul.as";
-export { mse, mseGradient } from "../../ops/mse/mse.as";
+export { maskedMse, maskedMseGradient, maskedSquares, mse, mseGradient } from "../../ops/mse/mse.as";
 export { nccCount, nccGradient, nccLoss, nccWindows } from "../../ops/ncc/ncc.as";
 export { normalize, normalizeGradient } from "../../ops/normalize/normalize.as";
 export { maxPool, maxPoolGradient } from "../../ops/pool/pool.as";

@@ -36,6 +36,36 @@ export function accumulate(args: AccumulateArguments, share: i32, shares: i32): 
 function average(before: v128, value: v128, beta: v128, rest: v128): v128 {
   return fma(value, rest, f32x4.mul(before, beta));
 }
+@unmanaged
+class MovingAverageArguments {
+  target: Tensor;
+  source: Tensor;
+  tau: Address;
+}
+/** target = tau target + (1 - tau) source, both plain. */
+export function movingAverage(args: MovingAverageArguments, share: i32, shares: i32): void {
+  const target = args.target;
+  const source = args.source;
+  const tau = v128.load32_splat(args.tau);
+  const rest = f32x4.sub(f32x4.splat(1), tau);
+  const perSample = chunksOf(target);
+  const units = target.n * perSample;
+  const last = shareStart(units, share + 1, shares);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) {
+    let to = chunkAt(target, unit, perSample);
+    let from = chunkAt(source, unit, perSample);
+    const end = to + chunkBytes(target, unit, perSample);
+    for (; to + 16 <= end; to += 16) {
+      v128.store(to, average(v128.load(to), v128.load(from), tau, rest));
+      from += 16;
+    }
+    for (; to < end; to += 4) {
+      v128.store32_lane(to, average(v128.load32_zero(to), v128.load32_zero(from), tau, rest), 0);
+      from += 4;
+    }
+  }
+}
+
 /** keep p - rate m / (sqrt(v) / correction + eps). */
 @inline
 function update(parameter: v128, first: v128, second: v128, rate: v128, correction: v128, keep: v128, eps: v128): v128 {

@@ -8,7 +8,7 @@ import { itRefuses } from '../../testing/checks.ts';
 import { difference } from '../../testing/compare.ts';
 import { readGoldens } from '../../testing/goldens.ts';
 import { view } from '../shape/shape.ts';
-import { accumulate, adam, adamStep } from './adam.ts';
+import { accumulate, adam, adamStep, movingAverage } from './adam.ts';
 
 const STATES = ['parameters', 'first', 'second', 'gradients'] as const;
 
@@ -94,6 +94,39 @@ describe('adam', () => {
     await session.close();
   });
 
+  itOnEveryBackend("follows a state as PyTorch's in-place sum does, each part by its own tau", async (backend) => {
+    const goldens = await readGoldens();
+    const [before, source] = ['target', 'source'].map((name) => goldens.get(`movingAverage.${name}`)!.values);
+    const size = before.length;
+    const split = 16;
+    const graph = new Graph();
+    for (const [name, from, to] of [
+      ['first', 0, split],
+      ['second', split, size],
+    ] as const) {
+      const [target, online] = ['target', 'online'].map((state) => view(graph, graph.state(state, [size]), from, [to - from]));
+      movingAverage(graph, target, online, graph.input(name, [1]));
+    }
+    const states = new Map(['target', 'online'].map((state) => [state, [size]]));
+    const session = await backend.open({ states, graphs: new Map([['follow', graph]]) });
+    await session.writeState('target', before);
+    await session.writeState('online', source);
+    const taus = { first: Float32Array.of(0.99), second: Float32Array.of(0.5) };
+    for (const step of [1, 2]) {
+      await session.run('follow', taus);
+      const want = goldens.get(`movingAverage.after.${step}`)!.values;
+      expect(difference(await session.readState('target'), want, [size], 1e-6)).toBeUndefined();
+    }
+    await session.run('follow', { first: Float32Array.of(0), second: Float32Array.of(1) });
+    const got = await session.readState('target');
+    expect(got.slice(0, split)).toEqual(source.slice(0, split));
+    expect(
+      difference(got.slice(split), goldens.get('movingAverage.after.2')!.values.slice(split), [size - split], 1e-6),
+    ).toBeUndefined();
+    expect(await session.readState('online')).toEqual(source);
+    await session.close();
+  });
+
   itRefuses(
     'moments of another size',
     (graph) =>
@@ -108,5 +141,10 @@ describe('adam', () => {
     'a sum of other values',
     (graph) => accumulate(graph, graph.state('g', [4]), graph.input('v', [5])),
     'accumulate: target [4], values [5]',
+  );
+  itRefuses(
+    'an average of another state',
+    (graph) => movingAverage(graph, graph.state('t', [4]), graph.state('s', [5]), graph.input('tau', [1])),
+    'movingAverage: target and source of one shape and tau [1], got [4], [5], [1]',
   );
 });

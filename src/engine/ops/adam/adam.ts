@@ -1,6 +1,6 @@
 /**
  * The effects: what changes states. Adam (Kingma & Ba, 2015) and AdamW (Loshchilov & Hutter, 2019) as PyTorch computes them, in one pass
- * over flat states; and the sum of gradients over the samples of a batch.
+ * over flat states; the sum of gradients over the samples of a batch; and averages that follow a state.
  *
  * g' = s g,  m = b1 m + (1 - b1) g',  v = b2 v + (1 - b2) g'^2,  p = k p - lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps), then g = 0,
  * with the scale s of the gradients (clipping, a mean over more than one batch) and k = 1 - lr * decay, or 1 where nothing decays.
@@ -13,6 +13,23 @@ export const accumulateOp: Operation<{ readonly scale: number }> = {
   writes: 1,
   shape: ([target, values]) => {
     checkShape(sameShape(target, values), 'accumulate', () => `target ${formatShape(target)}, values ${formatShape(values)}`);
+    return [];
+  },
+};
+
+/**
+ * inputs: target (a view of a state), source of the same shape, tau (1). target = tau target + (1 - tau) source: an exponential moving average
+ * (a target network, the average of a training's weights).
+ */
+export const movingAverageOp: Operation<undefined> = {
+  name: 'movingAverage',
+  writes: 1,
+  shape: ([target, source, tau]) => {
+    checkShape(
+      sameShape(target, source) && sameShape(tau, [1]),
+      'movingAverage',
+      () => `target and source of one shape and tau [1], got ${[target, source, tau].map(formatShape).join(', ')}`,
+    );
     return [];
   },
 };
@@ -73,5 +90,11 @@ export function adamStep(
 
 export const accumulate = (graph: Graph, target: Node, values: Node, scale = 1): Node =>
   graph.apply(accumulateOp, [target, values], { scale });
+/**
+ * target = tau target + (1 - tau) source. Nothing reads a state once an effect of its graph has changed it, so an average that follows the
+ * parameters has a graph of its own, which runs after the optimiser's.
+ */
+export const movingAverage = (graph: Graph, target: Node, source: Node, tau: Node): Node =>
+  graph.apply(movingAverageOp, [target, source, tau], undefined);
 export const adam = (graph: Graph, states: readonly [Node, Node, Node, Node], step: Node, attributes = ADAM_DEFAULTS): Node =>
   graph.apply(adamOp, [...states, step], attributes);

@@ -8,6 +8,12 @@ export const accumulate: CpuKernel<{ readonly scale: number }> = {
   },
 };
 
+export const movingAverage: CpuKernel<undefined> = {
+  lower: ({ inputs: [target, source, tau] }, emitter) => {
+    emitter.emit('movingAverage', { target, source: emitter.toPlain(source), tau: tau.data });
+  },
+};
+
 export const adam: CpuKernel<AdamAttributes> = {
   lower: ({ inputs: [parameters, first, second, gradients, step], attributes: { beta1, beta2, eps, decays } }, emitter) => {
     const betas = { beta1, rest1: 1 - beta1, beta2, rest2: 1 - beta2 };

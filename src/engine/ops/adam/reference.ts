@@ -6,6 +6,10 @@ export const accumulate: ReferenceKernel<{ readonly scale: number }> = ({ inputs
   for (let i = 0; i < target.length; i++) target[i] += scale * values[i];
 };
 
+export const movingAverage: ReferenceKernel<undefined> = ({ inputs: [target, source, [tau]] }) => {
+  for (let i = 0; i < target.length; i++) target[i] = tau * target[i] + (1 - tau) * source[i];
+};
+
 export const adam: ReferenceKernel<AdamAttributes> = ({ inputs, attributes: { beta1, beta2, eps, decays } }) => {
   const [parameters, first, second, gradients, [rate, correction, kept, scale]] = inputs;
   const keep = decays ? kept : 1;

@@ -10,6 +10,13 @@ export const accumulate: WebGpuKernel<{ readonly scale: number }> = ({ inputs: [
     code: 'set_target_(i, target_(i) + u.scale * values(i));',
   });
 
+export const movingAverage: WebGpuKernel<undefined> = ({ inputs: [target, source, tau] }, emitter) =>
+  flat(emitter, target.elements, {
+    name: 'movingAverage',
+    tensors: { target_: target, source, tau },
+    code: 'set_target_(i, tau(0u) * target_(i) + (1.0 - tau(0u)) * source(i));',
+  });
+
 export const adam: WebGpuKernel<AdamAttributes> = ({ inputs, attributes: { beta1, beta2, eps, decays } }, emitter) => {
   const [parameters, first, second, gradients, step] = inputs as [(typeof inputs)[0], ...(typeof inputs)[0][]];
   flat(emitter, parameters.elements, {
