@@ -122,6 +122,16 @@ def smoothness(flow):
     return sum(torch.diff(flow, dim=axis).square().mean() for axis in (2, 3, 4)) / 3
 
 
+def nt_xent(temperature):
+    """Cross-entropy of every view's cosines to all others over the temperature, the class being its partner."""
+    def function(z):
+        views = len(z)
+        cosines = F.cosine_similarity(z[:, None], z[None], dim=2)
+        others = cosines.masked_fill(torch.eye(views, dtype=torch.bool), float('-inf'))
+        return F.cross_entropy(others / temperature, torch.arange(views).roll(views // 2))
+    return function
+
+
 def masked_mse(a, b, mask):
     return ((mask * (a - b) ** 2).flatten(1).sum(1) / mask.flatten(1).sum(1)).mean()
 
@@ -211,6 +221,11 @@ def main(out):
     case('softmax', lambda x: x.softmax(1), x=d.normal(2, 5, 4, 3, 3, scale=2))
     case('crossEntropy', lambda logits, truth: -(truth * logits.log_softmax(1)).sum(1).mean(), fixed=['truth'], logits=d.normal(2, 5, 4, 3, 3, scale=2), truth=d.one_hot(2, 5, 4, 3, 3))
     case('binaryCrossEntropy', F.binary_cross_entropy_with_logits, fixed=['target'], input=d.normal(3, 4, scale=3), target=d.uniform(3, 4))
+
+    d = Draw('pairs')
+    case('ntXent', nt_xent(0.5), z=d.normal(6, 11))
+    case('ntXent.sharp', nt_xent(0.05), z=d.normal(8, 5))
+    case('meanCosine', lambda prediction, target: F.cosine_similarity(prediction, target).mean(), fixed=['target'], prediction=d.normal(4, 9), target=d.normal(4, 9))
 
     d = Draw('maskedMse')
     case('maskedMse', masked_mse, fixed=['mask'], a=d.normal(2, 1, 4, 5, 3), b=d.normal(2, 1, 4, 5, 3), mask=d.one_hot(2, 2, 4, 5, 3)[:, :1])

@@ -69,6 +69,7 @@ export {
   type FusionPlan,
   sampleFusion,
 } from './methods/augmentation/volume-fusion.ts';
+export { meanCosine, ntXent } from './methods/contrastive/losses.ts';
 export {
   DEFAULT_CONFIGURATION,
   type PretrainConfiguration,
