@@ -45,7 +45,7 @@ export type { LoadedImage, ReadOptions } from './images/loaded-image.ts';
 export { type Found, findImages, type ImageSource } from './images/node/find.ts';
 export { type OpenImage, openImage, readImage } from './images/node/read.ts';
 export { type PlanesToWrite, writeImage, writePlanes, writeVectorImage } from './images/node/write.ts';
-export { type Comparison, type GoldenReport, replayGolden } from './methods/gvsl/node/golden.ts';
+export { type Comparison, type GoldenReport, replayGolden } from './methods/node/golden.ts';
 export { type ClassificationsReport, scoreClassifications } from './metrics/node/classifications.ts';
 export { type SegmentationsCall, type SegmentationsReport, scoreSegmentations } from './metrics/node/segmentations.ts';
 export type { ModelConfiguration } from './model/configuration.ts';

@@ -23,7 +23,7 @@ export function registerVerify(program: Command): void {
       '\nExample:\n  gvsl verify goldens/*.safetensors --backend cpu\n\nExit code 1 if an output or loss differs by more than 1e-4, or a gradient or updated parameter by more than 1e-3 (relative, in norm).',
     );
   action(command, async (files: string[], options: Options) => {
-    const { replayGolden } = await import('../../methods/gvsl/node/golden.ts');
+    const { replayGolden } = await import('../../methods/node/golden.ts');
     const { createBackend } = await import('../../platform/node/backends.ts');
     const { wholeNumber } = await import('../numbers.ts');
     const backend = await createBackend(

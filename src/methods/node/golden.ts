@@ -1,22 +1,20 @@
 /**
  * Replays a golden: a file with inputs, parameters, and everything that PyTorch computed from them in double precision.
  *
- * Tensors in it: input.{moving_view,fixed,moving}, param.NAME, out.*, loss.*, grad.NAME, after.NAME (after the metadata's number of
+ * Tensors in it: input.NAME, param.NAME, out.*, loss.*, grad.NAME, after.NAME (after the metadata's number of
  * Adam steps on the same inputs), loss_curve. Each is compared as a whole, ||got - want|| / ||want||, and by its worst element.
  */
 
-import { RunError } from '../../../common/errors.ts';
-import type { Backend, Session } from '../../../engine/backend.ts';
-import { referenceBackend } from '../../../engine/backends/reference/backend.ts';
-import { formatShape, type Program, type Shape, sameShape } from '../../../engine/graph.ts';
-import { adamStep } from '../../../engine/ops/adam/adam.ts';
-import type { Zyx } from '../../../geometry/volume.ts';
-import { ALL_HEADS, type Architecture, GROUP_CHANNELS } from '../../../model/architecture.ts';
-import { INITIAL_LOSS_SCALE, lossScaleInputs } from '../../../model/loss-scaling.ts';
-import { openSafetensors, type SafetensorsFile } from '../../../model/node/safetensors.ts';
-import { STATES } from '../../../model/optimizer.ts';
-import { type ParameterTable, valuesOf } from '../../../model/parameters.ts';
-import { PAPER_LOSS, trainingProgram } from '../program.ts';
+import { RunError } from '../../common/errors.ts';
+import type { Backend, Session } from '../../engine/backend.ts';
+import { referenceBackend } from '../../engine/backends/reference/backend.ts';
+import type { Program, Shape } from '../../engine/graph.ts';
+import { adamStep } from '../../engine/ops/adam/adam.ts';
+import { INITIAL_LOSS_SCALE, lossScaleInputs } from '../../model/loss-scaling.ts';
+import { openSafetensors } from '../../model/node/safetensors.ts';
+import { STATES } from '../../model/optimizer.ts';
+import { type ParameterTable, valuesOf } from '../../model/parameters.ts';
+import { checkTensor, type GoldenFile, metadataNumber, networkOf, readTensor } from './golden-networks.ts';
 
 /** What a relative error may be: of outputs and losses; of gradients, and of parameters after the steps (Adam divides a gradient by its size). */
 export const OUTPUT_TOLERANCE = 1e-4;
@@ -78,62 +76,28 @@ function compare(name: string, got: Float32Array, want: Float32Array, shape: rea
   };
 }
 
-/** A number above 0 from the metadata; with `multipleOf`, a whole one. */
-function metadataNumber(file: SafetensorsFile, path: string, key: string, multipleOf?: number): number {
-  const value = Number(file.metadata[key]);
-  if (value > 0 && value < Number.POSITIVE_INFINITY && (multipleOf === undefined || value % multipleOf === 0)) return value;
-  const expected = multipleOf === undefined ? 'a number above 0' : `a multiple of ${multipleOf} above 0`;
-  throw new RunError(`${path}: the metadata's '${key}' must be ${expected}, got '${file.metadata[key] ?? 'nothing'}'`);
-}
-
-function architectureOf(file: SafetensorsFile, path: string): Architecture {
-  let widths: unknown;
-  try {
-    widths = JSON.parse(file.metadata.widths ?? 'null');
-  } catch {
-    widths = undefined;
-  }
-  const fine =
-    Array.isArray(widths) &&
-    widths.length === 9 &&
-    widths.every((width) => Number.isInteger(width) && width > 0 && width % 8 === 0);
-  if (!fine)
-    throw new RunError(
-      `${path}: the metadata's 'widths' must be nine multiples of 8, got '${file.metadata.widths ?? 'nothing'}'`,
-    );
-  return {
-    widths: widths as number[],
-    affineHidden: metadataNumber(file, path, 'f_hidden', GROUP_CHANNELS),
-    flowHidden: metadataNumber(file, path, 's_hidden', GROUP_CHANNELS),
-    heads: ALL_HEADS,
-  };
-}
-
-function checkTensor(file: SafetensorsFile, path: string, name: string, shape: Shape): void {
-  const stored = file.tensors.get(name)?.shape;
-  if (!stored || !sameShape(stored, shape))
-    throw new RunError(`${path}: ${name} must be ${formatShape(shape)}, got ${stored ? formatShape(stored) : 'nothing'}`);
-}
-
-async function readTensor(file: SafetensorsFile, path: string, name: string, shape: Shape): Promise<Float32Array> {
-  checkTensor(file, path, name, shape);
-  return file.read(name);
-}
-
 /** Collects the file's parameters into one flat tensor. */
-async function readParameters(file: SafetensorsFile, path: string, table: ParameterTable): Promise<Float32Array> {
+async function readParameters(golden: GoldenFile, table: ParameterTable): Promise<Float32Array> {
   const flat = new Float32Array(table.flatLength);
   for (const parameter of table.parameters)
-    valuesOf(flat, parameter).set(await readTensor(file, path, `param.${parameter.name}`, parameter.shape));
+    valuesOf(flat, parameter).set(await readTensor(golden, `param.${parameter.name}`, parameter.shape));
   return flat;
 }
 
 /** The results that the file holds, in its order: exactly those of the step, so that nothing passes by not being there. */
-function checkResults(file: SafetensorsFile, path: string, program: Program, table: ParameterTable, steps: number): string[] {
+function checkResults(
+  golden: GoldenFile,
+  program: Program,
+  table: ParameterTable,
+  steps: number,
+  unstored: readonly string[],
+): string[] {
+  const { path, file } = golden;
   const shapes = new Map<string, Shape>([['loss_curve', [steps]]]);
-  for (const [name, { shape }] of program.graphs.get('gradient')!.outputs) shapes.set(name, shape.length === 0 ? [1] : shape);
+  for (const [name, { shape }] of program.graphs.get('gradient')!.outputs)
+    if (!unstored.includes(name)) shapes.set(name, shape.length === 0 ? [1] : shape);
   for (const { name, shape } of table.parameters) for (const kind of ['grad', 'after']) shapes.set(`${kind}.${name}`, shape);
-  for (const [name, shape] of shapes) checkTensor(file, path, name, shape);
+  for (const [name, shape] of shapes) checkTensor(golden, name, shape);
   const stored = [...file.tensors.keys()].filter((name) => !/^(input|param)\./.test(name));
   const unknown = stored.find((name) => !shapes.has(name));
   if (unknown !== undefined) throw new RunError(`${path}: '${unknown}' is not a tensor of this network`);
@@ -191,32 +155,19 @@ async function referenceResults(
 export async function replayGolden(path: string, backend: Backend, nearTie = NEAR_TIE): Promise<GoldenReport> {
   const file = await openSafetensors(path);
   try {
-    const { method } = file.metadata;
-    if (method !== undefined && method !== 'gvsl')
-      throw new RunError(`${path}: golden file of the method '${method}'; this version replays only those of gvsl`);
-    const shape = file.tensors.get('input.fixed')?.shape;
-    if (shape?.length !== 5 || shape[1] !== 1 || shape.includes(0))
-      throw new RunError(
-        `${path}: not a golden file: input.fixed must be (N, 1, D, H, W), got ${shape ? formatShape(shape) : 'nothing'}`,
-      );
-    const [batch, , ...size] = shape as [number, number, number, number, number];
-    const architecture = architectureOf(file, path);
-    const options = { architecture, loss: PAPER_LOSS, size: size as Zyx, samples: batch, batch };
-    const { program, table } = trainingProgram(options, true);
-    const steps = metadataNumber(file, path, 'steps', 1);
-    const learningRate = metadataNumber(file, path, 'lr');
-    const inputs = {
-      movingView: await readTensor(file, path, 'input.moving_view', shape),
-      fixed: await readTensor(file, path, 'input.fixed', shape),
-      moving: await readTensor(file, path, 'input.moving', shape),
-    };
-    const parameters = await readParameters(file, path, table);
-    const names = checkResults(file, path, program, table, steps);
+    const golden = { path, file };
+    const network = await networkOf(golden);
+    const { program, table } = network.program(false);
+    const steps = metadataNumber(golden, 'steps', 1);
+    const learningRate = metadataNumber(golden, 'lr');
+    const { inputs } = network;
+    const parameters = await readParameters(golden, table);
+    const names = checkResults(golden, program, table, steps, network.unstored ?? []);
     let firstStep = true;
     const run = async (on: Backend): Promise<ReadonlyMap<string, Float32Array>> => {
       const lossScaling = on.half === true;
       const scaled = lossScaling ? { ...inputs, ...lossScaleInputs(INITIAL_LOSS_SCALE) } : inputs;
-      const session = await on.open(lossScaling ? trainingProgram({ ...options, lossScaling }, true).program : program);
+      const session = await on.open(lossScaling ? network.program(true).program : program);
       firstStep = true;
       const onFirst = (): void => {
         firstStep = false;
