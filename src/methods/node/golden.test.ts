@@ -65,9 +65,13 @@ describe.each(BACKENDS)('replayGolden (%s)', (_name, open, allowed) => {
     { timeout: LARGER_TIMEOUT_MS },
     (name) => expectPyTorch(join(FOLDER, name), GVSL_TENSORS),
   );
-  it.skipIf(OF_METHODS.length === 0).each(
-    OF_METHODS.length > 0 ? OF_METHODS : ['goldens of other methods (there are none in GVSL_GOLDENS)'],
-  )('computes what PyTorch computes: %s', { timeout: LARGER_TIMEOUT_MS }, (name) => expectPyTorch(join(FOLDER, name)));
+  it
+    .skipIf(OF_METHODS.length === 0)
+    .each(OF_METHODS.length > 0 ? OF_METHODS : ['goldens of other methods (there are none in GVSL_GOLDENS)'])(
+    'computes what PyTorch computes: %s',
+    { timeout: LARGER_TIMEOUT_MS },
+    (name) => expectPyTorch(join(FOLDER, name)),
+  );
 });
 it.skip.each(UNKNOWN)('%s is of a method that is not replayed yet', () => {});
 
