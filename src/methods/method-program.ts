@@ -23,6 +23,11 @@ export interface MethodProgramOptions {
   readonly batch: number;
   /** Whether `gradient` scales its loss, by the inputs of `lossScaleInputs`. */
   readonly lossScaling?: boolean;
+  /** Samples that one run of `judge` takes; default 1. */
+  readonly judgedSamples?: number;
+  /** Further states like the parameters, and graphs on them. */
+  readonly carried?: readonly string[];
+  readonly graphs?: (table: ParameterTable) => Readonly<Record<string, Graph>>;
 }
 
 /** What a method makes of `samples` samples. */
@@ -58,7 +63,16 @@ export function probedFeaturesGraph(architecture: Architecture, size: Zyx, table
 
 /** @param everything `gradient` also gives out.* */
 export function methodProgram(
-  { architecture, size, samples = 1, batch, lossScaling = false }: MethodProgramOptions,
+  {
+    architecture,
+    size,
+    samples = 1,
+    batch,
+    lossScaling = false,
+    judgedSamples = 1,
+    carried = [],
+    graphs = () => ({}),
+  }: MethodProgramOptions,
   build: BuildForward,
   everything = false,
 ): { program: Program; table: ParameterTable } {
@@ -77,14 +91,14 @@ export function methodProgram(
     share: samples / batch,
     lossScaling,
   });
-  const judged = begin(1, true);
+  const judged = begin(judgedSamples, true);
   outputLosses(judged.graph, judged.losses);
   return {
-    program: trainingProgramOf(table, {
-      gradient,
-      judge: judged.graph,
-      features: probedFeaturesGraph(architecture, size, table),
-    }),
+    program: trainingProgramOf(
+      table,
+      { gradient, judge: judged.graph, features: probedFeaturesGraph(architecture, size, table), ...graphs(table) },
+      { carried },
+    ),
     table,
   };
 }

@@ -34,6 +34,46 @@ export interface EvaluationRecord<Summary extends object = object> {
   readonly text: string;
 }
 
+/** What a method remembers beside the network, by name: kept in checkpoints, given to `examples`. */
+export type Memory = Readonly<Record<string, Float32Array>>;
+
+/** Outputs `out.NAME` of one run of `gradient`. */
+export type StepOutputs = Readonly<Record<string, Float32Array>>;
+
+/** When a run has failed although all numbers are finite: a measure stays below a limit. */
+export interface Alarm {
+  /** A name that `measure` gives. */
+  readonly measure: string;
+  readonly below: number;
+  /** For so many steps in a row. */
+  readonly steps: number;
+  /** What has happened, and what to do. */
+  readonly text: string;
+}
+
+/** What was computed anew. */
+export interface Refreshed {
+  readonly memory: Memory;
+  /** In a line. */
+  readonly text: string;
+  /** For TensorBoard, by tag. */
+  readonly scalars: Readonly<Record<string, number>>;
+}
+
+/** What a method computes anew now and then, between two steps. */
+export interface Refresh<Configuration> {
+  /** Steps between two times; the first is before step 0. */
+  every(configuration: Configuration): number;
+  /** Before step `step`. It may write states of the session; what it returns is kept until the next time. */
+  compute(
+    session: Session,
+    configuration: Configuration,
+    training: readonly Subject[],
+    reader: CohortReader,
+    step: number,
+  ): Promise<Refreshed>;
+}
+
 /** Which evaluation is asked for. */
 export interface EvaluationRequest {
   /** Steps done. */
@@ -55,6 +95,7 @@ export const picturePath = (step: number, tag: string): string =>
 export interface ProgramVariant {
   readonly patch?: Zyx;
   readonly width?: number;
+  readonly batch?: number;
   /** Whether `gradient` takes the inputs that scale the loss. */
   readonly lossScaling?: boolean;
 }
@@ -88,8 +129,30 @@ export interface PretrainingMethod<
   check?(configuration: Configuration, subjects: readonly Subject[]): void;
   /** The program of a step: the graphs `gradient`, `norms` and `update`, and what `evaluate` runs. */
   program(configuration: Configuration, variant?: ProgramVariant): { program: Program; table: ParameterTable };
-  /** What the network is shown of the training subjects. */
-  examples(configuration: Configuration, training: readonly Subject[], reader: CohortReader): ExampleMaker<ExampleTensors>;
+  /** What the network is shown of the training subjects. @param memory what `refresh` gave last */
+  examples(
+    configuration: Configuration,
+    training: readonly Subject[],
+    reader: CohortReader,
+    memory?: Memory,
+  ): ExampleMaker<ExampleTensors>;
+  /**
+   * What a run of `gradient` takes: a sample (the default; the batch's gradients are added up), or the whole batch, each input's samples behind one
+   * another, where the loss compares samples.
+   */
+  readonly takes?: 'sample' | 'batch';
+  /** What is measured of a step beside its losses, from the outputs of its runs of `gradient`. */
+  measure?(outputs: readonly StepOutputs[]): Readonly<Record<string, number>>;
+  /** What ends a run; null: nothing. */
+  alarm?(configuration: Configuration): Alarm | null;
+  /**
+   * States of the program, shaped like `parameters`, that a run carries beside them: BYOL's target network. A new run's are a copy of the
+   * parameters; checkpoints hold them as NAME.PARAMETER.
+   */
+  readonly carried?: readonly string[];
+  /** After an update, the `step`-th (1 is the first). */
+  afterUpdate?(session: Session, configuration: Configuration, step: number): Promise<void>;
+  readonly refresh?: Refresh<Configuration>;
   /** Judges the session's state on held-out subjects; null if there is nothing to judge by. */
   evaluate(
     session: Session,

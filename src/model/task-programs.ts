@@ -103,7 +103,7 @@ export function transferProgram(options: TransferOptions): { program: Program; t
     predict: predictGraph(architecture, size, table),
     ...(options.fromFeatures ? { features: featuresGraph(size, table, 'local') } : {}),
   };
-  const program = trainingProgramOf(table, graphs, trainedOf(options, table));
+  const program = trainingProgramOf(table, graphs, { trained: trainedOf(options, table) });
   return { program, table };
 }
 

@@ -66,17 +66,17 @@ export function gradientGraph(
 
 /**
  * The program of a training: `gradient` with `norms` and `update`, and further graphs by name, on the four flat states of a table.
- * @param trained the parameters that `update` moves; by default all of the table
+ * @param options `trained`: the parameters that `update` moves, by default all of the table; `carried`: names of further states of that shape
  */
 export function trainingProgramOf(
   table: ParameterTable,
   graphs: Readonly<Record<string, Graph>>,
-  trained?: readonly Parameter[],
+  { trained, carried = [] }: { readonly trained?: readonly Parameter[]; readonly carried?: readonly string[] } = {},
 ): Program {
   const { gradient, ...others } = graphs;
   if (!gradient) throw new Error("trainingProgramOf: expected a graph 'gradient'");
   return {
-    states: new Map(Object.values(STATES).map((name) => [name, [table.flatLength] as Shape])),
+    states: new Map([...Object.values(STATES), ...carried].map((name) => [name, [table.flatLength] as Shape])),
     graphs: new Map([
       ['gradient', gradient],
       ['norms', normsGraph(table)],

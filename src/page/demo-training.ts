@@ -16,7 +16,7 @@ import { STATES } from '../model/optimizer.ts';
 import { initialParameters } from '../model/parameters.ts';
 import { renderSubject } from '../phantom/subject.ts';
 import { DEMO_SETTINGS } from '../training/demo-settings.ts';
-import { lossesOf, trainStep, updateRuleOf } from '../training/step.ts';
+import { trainStep, updateRuleOf } from '../training/step.ts';
 
 export interface DemoTraining {
   readonly backend: Backend;
@@ -70,7 +70,7 @@ export async function trainDemo(training: DemoTraining): Promise<void> {
   const session = await backend.open(program);
   try {
     await session.writeState(STATES.parameters, initialParameters(table, seed));
-    const gradient = async (images: Record<string, Float32Array>) => lossesOf(await session.run('gradient', images));
+    const gradient = (images: Record<string, Float32Array>) => session.run('gradient', images);
     let adamSteps = 0;
     for (let step = 0; step < steps; step++) {
       const examples = await Promise.all(

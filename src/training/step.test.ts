@@ -62,7 +62,7 @@ describe('a step', () => {
       );
       const gradient = async (sample: Record<string, Float32Array>) => {
         await session.run('gradient', sample);
-        return { total: 0 };
+        return { 'loss.total': Float32Array.of(0) };
       };
       const rule = updateRuleOf({ ...settings, accumulate }, step);
       expect(rule.learningRate).toBeCloseTo(golden('rates')[step], 8);

@@ -62,8 +62,13 @@ export const lossesOf = (outputs: Readonly<Record<string, Float32Array>>): Recor
     Object.entries(outputs).flatMap(([name, [value]]) => (name.startsWith('loss.') ? [[name.slice(5), value]] : [])),
   );
 
+/** What a run of `gradient` gives: losses as 'loss.NAME', 'loss.total' among them, and what else it lets out as 'out.NAME'. */
+export type GradientOutputs = Readonly<Record<string, Float32Array>>;
+
 /** What a step found. */
 export interface StepResult {
+  /** Of its runs of `gradient`, in order. */
+  readonly outputs: readonly GradientOutputs[];
   readonly loss: Readonly<Record<string, number>>;
   /** Of the gradients before they are clipped, by part of the network. */
   readonly gradientNorm: Readonly<Record<string, number>>;
@@ -79,11 +84,10 @@ export const onlyGradientsOverflowed = ({ loss, finite }: StepResult): boolean =
 /** What a step works with. */
 export interface StepTools<Images> {
   readonly session: Session;
-  /** Adds the gradients of one sample to the flat state, given the inputs that scale its loss; returns its losses by name, 'total' among them. */
-  readonly gradient: (
-    images: Images,
-    scaling: Readonly<Record<string, Float32Array>>,
-  ) => Promise<Readonly<Record<string, number>>>;
+  /** Adds the gradients of one sample to the flat state, given the inputs that scale its loss. */
+  readonly gradient: (images: Images, scaling: Readonly<Record<string, Float32Array>>) => Promise<GradientOutputs>;
+  /** Makes one of the samples of each batch, for a `gradient` that compares them; without it, it runs once for each sample. */
+  readonly join?: (samples: readonly Images[]) => readonly Images[];
 }
 
 /**
@@ -95,7 +99,7 @@ export interface StepTools<Images> {
  * @param lossScale where the program scales its loss
  */
 export async function trainStep<Images>(
-  { session, gradient }: StepTools<Images>,
+  { session, gradient, join }: StepTools<Images>,
   examples: readonly Images[],
   { learningRate, accumulate = 1, gradientClip = 0, weightDecay = 0 }: UpdateRule,
   adamSteps: number,
@@ -103,9 +107,12 @@ export async function trainStep<Images>(
 ): Promise<StepResult> {
   const scaling = lossScale ? lossScaleInputs(lossScale) : {};
   const loss: Record<string, number> = {};
-  for (const images of examples) {
-    for (const [name, value] of Object.entries(await gradient(images, scaling)))
-      loss[name] = (loss[name] ?? 0) + value / examples.length;
+  const outputs: GradientOutputs[] = [];
+  const runs = join ? join(examples) : examples;
+  for (const images of runs) {
+    const found = await gradient(images, scaling);
+    outputs.push(found);
+    for (const [name, value] of Object.entries(lossesOf(found))) loss[name] = (loss[name] ?? 0) + value / runs.length;
   }
   const gradientNorm: Record<string, number> = {};
   for (const [part, values] of Object.entries(await session.run('norms', {})))
@@ -116,5 +123,5 @@ export async function trainStep<Images>(
   const options = { weightDecay, gradientScale: (factor ?? 1) / accumulate };
   if (finite) await session.run('update', { step: adamStep(learningRate, adamSteps + 1, options) });
   else await session.writeState(STATES.gradients, new Float32Array((await session.readState(STATES.gradients)).length));
-  return { loss, gradientNorm, clipFactor: factor, finite };
+  return { outputs, loss, gradientNorm, clipFactor: factor, finite };
 }

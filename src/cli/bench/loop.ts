@@ -22,7 +22,7 @@ import type { ExampleSource } from '../../training/node/data-loader.ts';
 import { restoreState, runTraining } from '../../training/node/loop.ts';
 import { openPretrainingExamples, pretrainingMaker } from '../../training/node/pretraining-examples.ts';
 import { parseConfiguration } from '../../training/node/read-configuration.ts';
-import { lossesOf, trainStep } from '../../training/step.ts';
+import { trainStep } from '../../training/step.ts';
 import { median } from './machine.ts';
 
 /** What is trained. */
@@ -135,8 +135,8 @@ export async function measureLoop(request: LoopRequest, progress: Progress, sign
     await restoreState(session, table, run, () => initialParameters(table, first.seed));
     const make = await pretrainingMaker({ cohort: request.cohort, training, configuration: first });
     const images = await Promise.all(Array.from({ length: request.batch }, (_, sample) => make(0, sample)));
-    const gradient = async (given: ExampleTensors, scaling: Readonly<Record<string, Float32Array>>) =>
-      lossesOf(await session.run('gradient', { ...given, ...scaling }));
+    const gradient = (given: ExampleTensors, scaling: Readonly<Record<string, Float32Array>>) =>
+      session.run('gradient', { ...given, ...scaling });
     let done = 0;
     const bare = async (steps: number): Promise<number> => {
       const start = performance.now();

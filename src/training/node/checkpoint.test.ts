@@ -38,6 +38,7 @@ function checkpointAt(step: number): Checkpoint {
       versions: { gvsl: '0.1.0' },
     },
     parameters: tensors(step),
+    carried: new Map([['memory.assignment', { name: 'memory.assignment', shape: [2], data: Float32Array.of(0, 1) }]]),
     moments: { first: tensors(step + 0.1), second: tensors(step + 0.2) },
     state: { ...INITIAL_STATE, step, adamSteps: step, best: step > 0 ? { step, score: 0.1 + 0.2 } : null },
   };

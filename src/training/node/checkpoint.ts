@@ -29,6 +29,8 @@ const stateSchema = z.object({
   /** Steps left out because their loss or gradient was not finite: in all, and in a row up to now. */
   skippedSteps: z.int().nonnegative(),
   skippedInRow: z.int().nonnegative(),
+  /** Steps in a row up to now in which what the method's alarm watches was below its limit. */
+  alarmedInRow: z.int().nonnegative().default(0),
   /** Of trainings in half precision (src/model/loss-scaling.ts). */
   lossScale: z.object({ factor: z.number().positive(), steadySteps: z.int().nonnegative() }).default({ ...INITIAL_LOSS_SCALE }),
   /** The identity of the run (run.json); absent in runs of version 0.1. */
@@ -45,6 +47,7 @@ export const INITIAL_STATE: TrainingState = {
   adamSteps: 0,
   skippedSteps: 0,
   skippedInRow: 0,
+  alarmedInRow: 0,
   lossScale: INITIAL_LOSS_SCALE,
   best: null,
 };
@@ -58,6 +61,8 @@ export interface Moments {
 /** All that a run needs to go on. */
 export interface Checkpoint extends Model {
   readonly moments: Moments;
+  /** What the method carries and remembers beside them: STATE.PARAMETER, memory.NAME. */
+  readonly carried: ReadonlyMap<string, NamedTensor>;
   readonly state: TrainingState;
 }
 
@@ -66,10 +71,11 @@ const STATE_FILE = 'state.json';
 
 /** Writes a checkpoint as RUN/last or RUN/best, atomically and durably. Equal checkpoints give equal bytes. */
 export async function writeCheckpoint(run: string, which: 'last' | 'best', checkpoint: Checkpoint): Promise<void> {
-  const { configuration, parameters, moments, state } = checkpoint;
+  const { configuration, parameters, moments, carried, state } = checkpoint;
   const named = function* (): Iterable<NamedTensor> {
     for (const name of parameters.keys()) yield { ...moments.first.get(name)!, name: `m.${name}` };
     for (const name of parameters.keys()) yield { ...moments.second.get(name)!, name: `v.${name}` };
+    yield* carried.values();
   };
   const path = join(run, which);
   await withMachineTrouble(path, () =>
@@ -109,7 +115,9 @@ export async function readCheckpoint(run: string, which: 'last' | 'best'): Promi
     }
     return moments;
   };
-  return { configuration, parameters, moments: { first: momentsOf('m'), second: momentsOf('v') }, state };
+  const moments = { first: momentsOf('m'), second: momentsOf('v') };
+  const carried = new Map([...tensors].filter(([name]) => !/^[mv]\./.test(name)));
+  return { configuration, parameters, moments, carried, state };
 }
 
 /** A run's folder, held for writing. */

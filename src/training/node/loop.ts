@@ -11,7 +11,15 @@ import { withSentence } from '../../common/plain-error.ts';
 import type { Progress } from '../../common/progress.ts';
 import type { Session } from '../../engine/backend.ts';
 import { encodePng } from '../../images/pictures/png.ts';
-import { type EvaluationRecord, type EvaluationRequest, picturePath } from '../../methods/method.ts';
+import {
+  type Alarm,
+  type EvaluationRecord,
+  type EvaluationRequest,
+  type Memory,
+  picturePath,
+  type Refreshed,
+  type StepOutputs,
+} from '../../methods/method.ts';
 import { type LoopConfiguration, samplesPerStep } from '../../methods/schema-parts.ts';
 import type { ModelConfiguration } from '../../model/configuration.ts';
 import { nextLossScale } from '../../model/loss-scaling.ts';
@@ -19,6 +27,7 @@ import { flatTensor, namedTensors } from '../../model/named-parameters.ts';
 import { jsonText } from '../../model/node/model-folder.ts';
 import { STATES } from '../../model/optimizer.ts';
 import type { ParameterTable } from '../../model/parameters.ts';
+import type { NamedTensor } from '../../model/safetensors.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
 import { onlyGradientsOverflowed, type StepTools, trainStep, updateRuleOf } from '../step.ts';
@@ -39,13 +48,33 @@ export interface Training<Images, Summary extends object = object> {
   readonly progress: Progress;
   readonly examples: ExampleSource<Images>;
   readonly gradient: StepTools<Images>['gradient'];
+  readonly join?: NonNullable<StepTools<Images>['join']>;
   /** Whether `gradient` takes the inputs that scale a loss. */
   readonly lossScaling: boolean;
   readonly modelConfiguration: (step: number) => ModelConfiguration;
   /** Judges the state; null if there is nothing to judge by. Also called before the first step. */
   readonly evaluate: (request: EvaluationRequest) => Promise<EvaluationRecord<Summary> | null>;
+  /** States beside `STATES` that belong to a checkpoint. */
+  readonly carried?: readonly string[];
+  /** What is logged of a step's outputs. */
+  readonly measure?: (outputs: readonly StepOutputs[]) => Readonly<Record<string, number>>;
+  readonly alarm?: Alarm | null;
+  /** After an update, the `step`-th. */
+  readonly afterUpdate?: (step: number) => Promise<void>;
+  /** What is computed anew between steps, and what comes of it for examples. */
+  readonly refresh?: TrainingRefresh<Images> | undefined;
   /** Aborted: the run ends after the step, with a checkpoint. */
   readonly signal?: AbortSignal;
+}
+
+/** What a method computes between steps, as the loop sees it. */
+export interface TrainingRefresh<Images> {
+  readonly every: number;
+  /** Of the checkpoint that the run goes on from. */
+  readonly memory: Memory | undefined;
+  compute(step: number): Promise<Refreshed>;
+  /** The examples from a step on. */
+  examples(step: number, memory: Memory): Promise<ExampleSource<Images>>;
 }
 
 export interface TrainingResult<Summary extends object = object> {
@@ -64,13 +93,35 @@ export interface TrainingResult<Summary extends object = object> {
 /** Scores of the last evaluation, in a run's folder. */
 const EVALUATION_FILE = 'evaluation.json';
 
+/** The tensors PREFIX.NAME, by NAME. */
+const partsOf = (tensors: ReadonlyMap<string, NamedTensor>, prefix: string): Map<string, NamedTensor> =>
+  new Map(
+    [...tensors].flatMap(([name, tensor]) => (name.startsWith(`${prefix}.`) ? [[name.slice(prefix.length + 1), tensor]] : [])),
+  );
+
+const MEMORY = 'memory';
+/** What the method of a checkpoint remembers; undefined if it has no memory. */
+export function memoryOf({ carried }: Pick<Checkpoint, 'carried'>): Memory | undefined {
+  const parts = [...partsOf(carried, MEMORY)].map(([name, { data }]): [string, Float32Array] => [name, data]);
+  return parts.length > 0 ? Object.fromEntries(parts) : undefined;
+}
+
 /** Puts a run's state into its session: that of its checkpoint, which is let go of then, or a new one's. */
-export async function restoreState(session: Session, table: ParameterTable, run: Run, start: () => Float32Array): Promise<void> {
+export async function restoreState(
+  session: Session,
+  table: ParameterTable,
+  run: Run,
+  start: () => Float32Array,
+  carried: readonly string[] = [],
+): Promise<void> {
   const { checkpoint, path } = run;
   if (!checkpoint) {
-    await session.writeState(STATES.parameters, start());
+    const parameters = start();
+    for (const name of [STATES.parameters, ...carried]) await session.writeState(name, parameters);
     return;
   }
+  for (const name of carried)
+    await session.writeState(name, flatTensor(table, partsOf(checkpoint.carried, name), `${path} (${name})`));
   await session.writeState(STATES.parameters, flatTensor(table, checkpoint.parameters, path));
   await session.writeState(STATES.firstMoment, flatTensor(table, checkpoint.moments.first, path));
   await session.writeState(STATES.secondMoment, flatTensor(table, checkpoint.moments.second, path));
@@ -81,7 +132,9 @@ export async function restoreState(session: Session, table: ParameterTable, run:
 export async function runTraining<Images, Summary extends object = object>(
   training: Training<Images, Summary>,
 ): Promise<TrainingResult<Summary>> {
-  const { configuration, out, run, session, table, progress, examples, signal } = training;
+  const { configuration, out, run, session, table, progress, signal, carried = [], refresh, alarm } = training;
+  let { examples } = training;
+  let memory = refresh?.memory;
   const { steps, log } = configuration;
   const samples = samplesPerStep(configuration);
   let state: TrainingState = { ...(run.state ?? INITIAL_STATE), run: training.identity };
@@ -100,13 +153,25 @@ export async function runTraining<Images, Summary extends object = object>(
   let [waitedMs, spentMs] = [0, 0];
   let savedAtMs = performance.now();
   let saved = run.state !== undefined;
+  /** Whether the run itself found that it cannot go on, and its message says so. */
+  let ended = false;
 
+  const carriedTensors = async (): Promise<Map<string, NamedTensor>> => {
+    const tensors = Object.entries(memory ?? {}).map(
+      ([name, data]): NamedTensor => ({ name: `${MEMORY}.${name}`, shape: [data.length], data }),
+    );
+    for (const state of carried)
+      for (const tensor of namedTensors(table, await session.readState(state)).values())
+        tensors.push({ ...tensor, name: `${state}.${tensor.name}` });
+    return new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  };
   const checkpoint = async (): Promise<Checkpoint> => {
     const flat = (name: string) => session.readState(name).then((values) => namedTensors(table, values));
     return {
       configuration: training.modelConfiguration(state.step),
       parameters: await flat(STATES.parameters),
       moments: { first: await flat(STATES.firstMoment), second: await flat(STATES.secondMoment) },
+      carried: await carriedTensors(),
       state,
     };
   };
@@ -150,6 +215,14 @@ export async function runTraining<Images, Summary extends object = object>(
     }
     progress.start(steps, 'steps', firstStep);
     while (state.step < steps && !exhausted() && !signal?.aborted) {
+      if (refresh && (memory === undefined || state.step % refresh.every === 0)) {
+        const made = await refresh.compute(state.step);
+        memory = made.memory;
+        await examples.close();
+        examples = await refresh.examples(state.step, memory);
+        events.scalars(state.step, made.scalars, now());
+        progress.say(`step ${state.step}: ${made.text}`);
+      }
       const startMs = performance.now();
       const taken = await Promise.all(Array.from({ length: samples }, (_, sample) => examples.take(state.step, sample)));
       const waitMs = performance.now() - startMs;
@@ -159,6 +232,9 @@ export async function runTraining<Images, Summary extends object = object>(
       const { loss: losses, gradientNorm, clipFactor, finite } = result;
       // of no account as long as a smaller scale may help
       const overflowed = scale !== undefined && scale.factor > 1 && onlyGradientsOverflowed(result);
+      if (finite) await training.afterUpdate?.(state.adamSteps + 1);
+      const measures = training.measure?.(result.outputs) ?? {};
+      const alarmed = alarm !== undefined && alarm !== null && measures[alarm.measure] < alarm.below;
       const stepMs = performance.now() - startMs;
       [waitedMs, spentMs] = [waitedMs + waitMs, spentMs + stepMs];
       state = {
@@ -167,6 +243,7 @@ export async function runTraining<Images, Summary extends object = object>(
         adamSteps: state.adamSteps + (finite ? 1 : 0),
         skippedSteps: state.skippedSteps + (finite ? 0 : 1),
         skippedInRow: finite ? 0 : state.skippedInRow + (overflowed ? 0 : 1),
+        alarmedInRow: alarmed ? state.alarmedInRow + 1 : 0,
         lossScale: scale ? nextLossScale(scale, !finite) : state.lossScale,
       };
       const last = state.step === steps;
@@ -189,6 +266,7 @@ export async function runTraining<Images, Summary extends object = object>(
         const record = {
           loss: losses,
           gradientNorm,
+          ...(training.measure && { measure: measures }),
           ...clipped,
           learningRate,
           ...timing,
@@ -197,14 +275,23 @@ export async function runTraining<Images, Summary extends object = object>(
         metrics.append({ kind: 'step', step: state.step, ...record, ...(finite ? {} : { skipped: true }) });
         const scalars: Record<string, number> = { learningRate, ...clipped, stepSeconds: stepMs / 1000 };
         for (const [name, value] of Object.entries(losses)) scalars[`loss/${name}`] = value;
+        for (const [name, value] of Object.entries(measures)) scalars[`measure/${name}`] = value;
         for (const [name, value] of Object.entries(gradientNorm)) scalars[`gradientNorm/${name}`] = value;
         events.scalars(state.step, scalars, now());
       }
       progress.advance(1, `loss ${losses.total?.toFixed(4)}`);
       if (state.skippedInRow >= configuration.maxNonFiniteSteps) {
         await save();
+        ended = true;
         throw new RunError(
           `${state.skippedInRow} steps in a row had a non-finite loss or gradient; the last good checkpoint is in ${join(out, 'last')}. Lower the learning rate (\`learningRate\`), or check the cohort for unusual images`,
+        );
+      }
+      if (alarm && state.alarmedInRow >= alarm.steps) {
+        await save();
+        ended = true;
+        throw new RunError(
+          `step ${state.step}: \`${alarm.measure}\` was below ${alarm.below} for ${state.alarmedInRow} steps in a row: ${alarm.text}`,
         );
       }
       const due = (every: number): boolean => every > 0 && (last || state.step % every === 0);
@@ -217,12 +304,13 @@ export async function runTraining<Images, Summary extends object = object>(
     if (state.step < steps) await save();
   } catch (error) {
     // whatever failed, a step, a judgement or a checkpoint: the one before it is whole
-    if (!saved || !(error instanceof Error) || state.skippedInRow >= configuration.maxNonFiniteSteps) throw error;
+    if (!saved || !(error instanceof Error) || ended) throw error;
     const known = isMachineTrouble(error) ? machineError((error as NodeJS.ErrnoException).path ?? out, error) : error;
     throw withSentence(known, `; the last checkpoint is in ${join(out, 'last')}; continue from it with \`resume\``);
   } finally {
     metrics.close();
     events.close();
+    if (examples !== training.examples) await examples.close();
   }
   const stoppedEarly = state.step < steps && exhausted();
   return {

@@ -8,14 +8,14 @@ import { formatDuration } from '../../common/format-duration.ts';
 import type { Backend, Session } from '../../engine/backend.ts';
 import type { Program } from '../../engine/graph.ts';
 import type { Zyx } from '../../geometry/volume.ts';
-import type { ProgramVariant } from '../../methods/method.ts';
+import type { Memory, ProgramVariant } from '../../methods/method.ts';
 import type { LoopConfiguration } from '../../methods/schema-parts.ts';
 import type { ParameterTable } from '../../model/parameters.ts';
 import { withMachineTrouble } from '../../platform/node/machine.ts';
 import { availableTo, memoryText, requireMemory } from '../../platform/node/memory.ts';
 import { openRun, type Run } from './checkpoint.ts';
 import type { ExampleSource } from './data-loader.ts';
-import { restoreState } from './loop.ts';
+import { memoryOf, restoreState } from './loop.ts';
 import { assertResumable, type RunFacts, writeRunRecord } from './run-record.ts';
 import { estimateStepSeconds } from './speed.ts';
 import type { CheckedCall } from './training-call.ts';
@@ -40,7 +40,12 @@ export interface TrainingPlan<Images> {
   readonly start: () => Float32Array;
   /** What run.json says beside the facts. */
   readonly record?: Readonly<Record<string, unknown>>;
-  readonly examples: (firstStep: number) => Promise<ExampleSource<Images>>;
+  /** From a step on; `run` has the checkpoint that it goes on from. */
+  readonly examples: (firstStep: number, run: Run) => Promise<ExampleSource<Images>>;
+  /** Runs of `gradient` in a step; default: one for each sample. */
+  readonly runsPerStep?: number;
+  /** States beside `STATES` that checkpoints hold. */
+  readonly carried?: readonly string[];
   /** Seconds a step takes, where that is known; otherwise it is estimated. */
   readonly stepSeconds?: number | undefined;
   /** Called when the run's folder is held and before anything is computed. */
@@ -56,6 +61,8 @@ export interface OpenTraining<Images> {
   readonly table: ParameterTable;
   readonly lossScaling: boolean;
   readonly examples: ExampleSource<Images>;
+  /** What the method remembers, of the checkpoint that the run goes on from. */
+  readonly memory: Memory | undefined;
   close(): Promise<void>;
 }
 
@@ -69,12 +76,14 @@ async function announce<Images>(plan: TrainingPlan<Images>, backend: Backend, lo
   const bytesBeside: typeof plan.bytesBeside = (table, size, samples, multiplier) =>
     plan.bytesBeside(table, size, samples * accumulate, multiplier) + PROCESS_BYTES;
   const neededBytes = (triedPatch: Zyx, triedWidth: number, triedBatch: number): number => {
-    const { program, table } = plan.program({ patch: triedPatch, width: triedWidth });
+    const { program, table } = plan.program({ patch: triedPatch, width: triedWidth, batch: triedBatch });
     return backend.memoryBytes(program) + bytesBeside(table, triedPatch, triedBatch, triedWidth);
   };
   requireMemory({ patch, width, batch, neededBytes }, availableTo(backend));
   const { program, table } = plan.program({ lossScaling });
-  const seconds = plan.stepSeconds ?? (await estimateStepSeconds(backend, program.graphs.get('gradient')!, batch * accumulate));
+  const seconds =
+    plan.stepSeconds ??
+    (await estimateStepSeconds(backend, program.graphs.get('gradient')!, (plan.runsPerStep ?? batch) * accumulate));
   const lines = {
     ...about,
     network: `${table.count.toLocaleString('en')} parameters (width ${width})`,
@@ -108,12 +117,13 @@ export async function openTraining<Images>(plan: TrainingPlan<Images>): Promise<
     await writeRunRecord(out, agreed, { ...plan.record, parameters: table.count });
     await plan.prepare?.(run);
     // first, so that the thread of examples starts while the session opens
-    const examples = await plan.examples(run.state?.step ?? 0);
+    const examples = await plan.examples(run.state?.step ?? 0, run);
     closers.push(() => examples.close());
     const session = await backend.open(program);
     closers.push(() => session.close());
-    await restoreState(session, table, run, plan.start);
-    return { run, identity, backends, session, table, lossScaling, examples, close };
+    const memory = run.checkpoint && memoryOf(run.checkpoint);
+    await restoreState(session, table, run, plan.start, plan.carried);
+    return { run, identity, backends, session, table, lossScaling, examples, memory, close };
   } catch (error) {
     await close();
     throw error;

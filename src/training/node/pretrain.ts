@@ -11,14 +11,14 @@ import { voxelCount } from '../../geometry/volume.ts';
 import type { PretrainConfiguration } from '../../methods/gvsl/configuration.ts';
 import type { Evaluation } from '../../methods/gvsl/evaluate.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
-import type { PretrainingMethod } from '../../methods/method.ts';
+import type { ExampleTensors, PretrainingMethod } from '../../methods/method.ts';
 import { type PretrainingConfiguration, toPatchSize } from '../../methods/schema-parts.ts';
 import { configurationOf } from '../../model/configuration.ts';
 import { splitCohort } from '../split.ts';
-import { lossesOf } from '../step.ts';
 import type { TrainingState } from './checkpoint.ts';
 import { examplesHeld } from './data-loader.ts';
-import { runTraining } from './loop.ts';
+import { memoryOf, runTraining } from './loop.ts';
+import { methodHooks, NO_EXAMPLES } from './method-hooks.ts';
 import { openTraining } from './open-training.ts';
 import { openPretrainingExamples } from './pretraining-examples.ts';
 import type { RunFacts } from './run-record.ts';
@@ -97,15 +97,27 @@ export async function pretrain<
   const initial = init === SCRATCH ? undefined : await readInitialModel(init, width);
   const start = startFrom(cohort, method.program(configuration).table, seed, initial);
   const job = { cohort: call.cohort, training: training.map(({ id }) => id), configuration };
-  const opened = await openTraining({
+  const made = {
+    width,
+    heads,
+    options: cohort.options,
+    task: null,
+    patch,
+    kind: 'pretraining',
+    configuration,
+    seed: configuration.seed,
+  } as const;
+  const ofCaller = given.method as unknown as PretrainingMethod | undefined;
+  const opened = await openTraining<ExampleTensors>({
     call,
     facts,
     patch,
     width,
     program: (variant) => method.program(configuration, variant),
     // a checkpoint's copies of parameters and moments, and the examples that are made ahead
-    bytesBeside: (table, size, samples) =>
-      3 * 4 * table.flatLength + 4 * method.imagesPerExample * voxelCount(size) * examplesHeld(samples),
+    bytesBeside: (table, size, batch) =>
+      (3 + (method.carried?.length ?? 0)) * 4 * table.flatLength +
+      4 * method.imagesPerExample * voxelCount(size) * examplesHeld(batch),
     about: {
       cohort: `${call.cohort}: ${training.length} training subjects, ${heldOut.length} held out`,
       ...(initial && { start: start.text }),
@@ -113,31 +125,33 @@ export async function pretrain<
     warnings: start.warnings,
     start: start.parameters,
     record: { start: start.parts },
-    examples: (firstStep) => openPretrainingExamples(job, firstStep, given.method as unknown as PretrainingMethod | undefined),
+    examples: async (firstStep, run) => {
+      const memory = run.checkpoint && memoryOf(run.checkpoint);
+      // without what they follow from there are none before it is computed, and then they are opened anew
+      return method.refresh && !memory ? NO_EXAMPLES : openPretrainingExamples({ ...job, memory }, firstStep, ofCaller);
+    },
+    ...(method.takes === 'batch' && { runsPerStep: 1 }),
+    ...(method.carried && { carried: method.carried }),
     stepSeconds: given.stepSeconds,
   });
   try {
-    const { session, table, backends } = opened;
+    const { session, table, backends, memory } = opened;
     const reader = cohortReader(cohort);
-    const { state, finished, loss, waitShare, evaluation } = await runTraining({
+    const { state, finished, loss, waitShare, evaluation } = await runTraining<ExampleTensors, Summary>({
       ...opened,
       out,
       configuration,
       progress,
-      gradient: async (images, scaling) => lossesOf(await session.run('gradient', { ...images, ...scaling })),
-      modelConfiguration: (step) =>
-        configurationOf({
-          width,
-          heads,
-          options: cohort.options,
-          task: null,
-          patch,
-          kind: 'pretraining',
-          configuration,
-          seed: configuration.seed,
-          step,
-          backends,
-        }),
+      ...methodHooks(method, {
+        session,
+        configuration,
+        training,
+        reader,
+        memory,
+        openExamples: (step, remembered) => openPretrainingExamples({ ...job, memory: remembered }, step, ofCaller),
+      }),
+      gradient: (images, scaling) => session.run('gradient', { ...images, ...scaling }),
+      modelConfiguration: (step) => configurationOf({ ...made, step, backends }),
       evaluate: (request) => method.evaluate(session, configuration, heldOut, reader, { ...request, training }),
       ...(given.signal && { signal: given.signal }),
     });

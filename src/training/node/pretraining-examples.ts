@@ -4,7 +4,7 @@ import { cohortReader } from '../../cohort/node/crops.ts';
 import { openCohort } from '../../cohort/node/open-cohort.ts';
 import { UsageError } from '../../common/errors.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
-import type { ExampleMaker, ExampleTensors, PretrainingMethod } from '../../methods/method.ts';
+import type { ExampleMaker, ExampleTensors, Memory, PretrainingMethod } from '../../methods/method.ts';
 import { type PretrainingConfiguration, samplesPerStep } from '../../methods/schema-parts.ts';
 import { type ExampleSource, openExamples } from './data-loader.ts';
 
@@ -16,6 +16,8 @@ export interface PretrainingJob<Configuration extends PretrainingConfiguration =
   readonly configuration: Configuration;
   /** The method, where it is none of this package: its name, and the module that exports it. */
   readonly method?: { readonly name: string; readonly module: string };
+  /** What the method remembers. */
+  readonly memory?: Memory | undefined;
 }
 
 /** A method by the module that exports it. @throws UsageError if it is not there */
@@ -37,6 +39,7 @@ export async function pretrainingMaker(job: PretrainingJob, known?: PretrainingM
     job.configuration,
     job.training.map((id): Subject => byId.get(id)!),
     cohortReader(cohort),
+    job.memory,
   );
 }
 

@@ -11,7 +11,7 @@ import { samplesPerStep } from '../../methods/schema-parts.ts';
 import { INITIAL_LOSS_SCALE } from '../../model/loss-scaling.ts';
 import { STATES } from '../../model/optimizer.ts';
 import { initialParameters } from '../../model/parameters.ts';
-import { lossesOf, trainStep } from '../step.ts';
+import { trainStep } from '../step.ts';
 import { openPretrainingExamples, type PretrainingJob } from './pretraining-examples.ts';
 
 /** Multiplications and additions of a graph's convolutions and their adjoints: nearly all of its arithmetic. */
@@ -95,7 +95,7 @@ export async function measureStepSeconds(
             Array.from({ length: samplesPerStep(configuration) }, (_, sample) => examples.take(step, sample)),
           );
           await trainStep(
-            { session, gradient: async (images, scaling) => lossesOf(await session.run('gradient', { ...images, ...scaling })) },
+            { session, gradient: (images, scaling) => session.run('gradient', { ...images, ...scaling }) },
             taken,
             { learningRate },
             step++,

@@ -9,7 +9,6 @@ import { scaledArchitecture } from '../../../model/architecture.ts';
 import { configurationOf } from '../../../model/configuration.ts';
 import { transferProgram } from '../../../model/task-programs.ts';
 import { availableBytes } from '../../../platform/node/limits.ts';
-import { lossesOf } from '../../step.ts';
 import { isAugmented, TRANSFER, type TransferConfiguration, transferPatch } from '../../task/configuration.ts';
 import type { TrainingState } from '../checkpoint.ts';
 import { runTraining } from '../loop.ts';
@@ -113,7 +112,7 @@ export async function train(given: TrainCall): Promise<TrainResult> {
       gradient: async ({ image, truth: given, subject, start: place }, scaling) => {
         const truth = task.kind === 'segmentation' ? oneHot(given, outputsOf(task), given.length) : given;
         const input = fromFeatures ? { features: cropFeatures(features[subject], place, patch) } : { image };
-        return lossesOf(await session.run('gradient', { ...input, truth, ...scaling } as Record<string, Float32Array>));
+        return await session.run('gradient', { ...input, truth, ...scaling } as Record<string, Float32Array>);
       },
       modelConfiguration: (step) =>
         configurationOf({
