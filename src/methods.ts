@@ -69,7 +69,10 @@ export {
   type FusionPlan,
   sampleFusion,
 } from './methods/augmentation/volume-fusion.ts';
+export { classificationProgram } from './methods/classification/program.ts';
 export { meanCosine, ntXent } from './methods/contrastive/losses.ts';
+export { type CropConfiguration, cropDataSection, cropOf, drawSubject } from './methods/crops.ts';
+export { type DenoisingConfiguration, denoising } from './methods/denoising/method.ts';
 export {
   DEFAULT_CONFIGURATION,
   type PretrainConfiguration,
@@ -78,6 +81,18 @@ export {
 } from './methods/gvsl/configuration.ts';
 export { gvsl } from './methods/gvsl/method.ts';
 export { type LossOptions, matchingProgram, PAPER_LOSS, type StepOptions, trainingProgram } from './methods/gvsl/program.ts';
+export { type InPaintingConfiguration, inPainting } from './methods/in-painting/method.ts';
+export {
+  type ExampleScores,
+  type JudgedMethod,
+  type JudgedOutputs,
+  type Judgement,
+  type JudgementContext,
+  judge,
+} from './methods/judgement/judge.ts';
+export { type JudgementConfiguration, judgementSection } from './methods/judgement/options.ts';
+export { type ProbeRequest, type ProbeScore, probe } from './methods/judgement/probe.ts';
+export { type MaeConfiguration, mae } from './methods/mae/method.ts';
 export type {
   EvaluationRecord,
   EvaluationRequest,
@@ -87,9 +102,20 @@ export type {
   PretrainingMethod,
   ProgramVariant,
 } from './methods/method.ts';
-export { METHODS, type NamedMethod } from './methods/registry.ts';
+export { type BuildForward, type Forward, type MethodProgramOptions, methodProgram } from './methods/method-program.ts';
+export { type ModelsGenesisConfiguration, modelsGenesis } from './methods/models-genesis/method.ts';
+export { METHODS, methodNamed, type NamedMethod } from './methods/registry.ts';
+export {
+  type Damaged,
+  type RestorationConfiguration,
+  type RestorationDescription,
+  restorationMethod,
+} from './methods/restoration/method.ts';
+export { type RestorationProgramOptions, restorationProgram } from './methods/restoration/program.ts';
+export { type RotationConfiguration, rotation } from './methods/rotation/method.ts';
 export * as schemaParts from './methods/schema-parts.ts';
 export { type PretrainingConfiguration, pretrainingSchema, toPatchSize } from './methods/schema-parts.ts';
+export { type VolumeFusionConfiguration, volumeFusion } from './methods/volume-fusion/method.ts';
 export { ALL_HEADS, type Architecture, type Heads, NO_HEADS, PAPER_WIDTHS, scaledArchitecture } from './model/architecture.ts';
 export { classificationHead, type Matching, matchingHead, restorationHead, segmentationHead } from './model/heads.ts';
 export { parameterTable } from './model/parameters.ts';

@@ -136,17 +136,20 @@ export async function judge<Configuration extends PretrainingConfiguration & Jud
   const ofHeldOut = await scores('heldOut', heldOut);
   if (!ofHeldOut && heldOut.length === 0) return null;
   const ofTraining = await scores('training', training);
-  const found = probing
-    ? await probe(session, {
-        architecture: scaledArchitecture(configuration.model.width, heads),
-        patch: toPatchSize(configuration.data.patch),
-        training,
-        heldOut,
-        reader,
-        most: probeSubjects,
-        seed: configuration.seed,
-      })
-    : null;
+  // of a network that has diverged there is nothing to probe
+  const finite = [ofHeldOut, ofTraining].every((side) => !side || Number.isFinite(side.loss.total));
+  const found =
+    probing && finite
+      ? await probe(session, {
+          architecture: scaledArchitecture(configuration.model.width, heads),
+          patch: toPatchSize(configuration.data.patch),
+          training,
+          heldOut,
+          reader,
+          most: probeSubjects,
+          seed: configuration.seed,
+        })
+      : null;
   const chosenBy = found ? 'probe' : ofHeldOut ? 'held-out loss' : null;
   const summary: Judgement = { heldOut: ofHeldOut, training: ofTraining, probe: found, chosenBy };
   return {
