@@ -59,7 +59,7 @@ export { type ReportCall, type ReportResult, writeReport } from './report/write-
 export { compare, type StudyReport } from './study/compare.ts';
 export type { Study } from './study/configuration.ts';
 export { readStudy, type StudyCall } from './study/run.ts';
-export { type PretrainCall, type PretrainResult, pretrain } from './training/node/pretrain.ts';
+export { type NamedPretrainCall, type PretrainCall, type PretrainResult, pretrain } from './training/node/pretrain.ts';
 export {
   parseConfiguration,
   parseConfigurationOf,

@@ -50,10 +50,12 @@ const COMMANDS: Readonly<Record<string, Facts>> = {
       'scans run --modality mr',
     ],
   },
+  methods: { works: [() => []], replaces: [], because: 'it writes nothing' },
   pretrain: {
     missing: [
       ['none --out out/run', 1],
       ['cohort --out out/run --config none.yaml', 2],
+      ['cohort --out out/run --method mae --config none.yaml', 2],
     ],
     works: [
       (p) => [

@@ -1,6 +1,6 @@
 /** Keys of a configuration that have an option of their own on the command line, and how an option's text is read. */
 import { UsageError } from '../common/errors.ts';
-import { type ConfigurationSchema, configurationKeys } from '../training/configuration-reference.ts';
+import { type ConfigurationSchema, configurationKeys, type KeyDescription } from '../training/configuration-reference.ts';
 import type { Override } from '../training/node/read-configuration.ts';
 
 /** An option that sets a key. */
@@ -45,7 +45,8 @@ export const COMMON_OPTIONS: readonly KeyOption[] = [
 const flagOf = (name: string): string => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 /** A key's description in the style of option texts: lower case, no full stop. */
-const asOptionText = (text: string): string => (text.charAt(0).toLowerCase() + text.slice(1)).replace(/\.$/, '');
+const asOptionText = (text: string): string =>
+  (/^[A-Z][A-Z]/.test(text) ? text : text.charAt(0).toLowerCase() + text.slice(1)).replace(/\.$/, '');
 
 /** For commander's `option`, with the keys' own descriptions and defaults. */
 export function commandOptions(
@@ -72,18 +73,45 @@ export function overridesBy(options: readonly KeyOption[], given: Readonly<Recor
 
 const PRETRAIN_OPTIONS: readonly KeyOption[] = [...COMMON_OPTIONS, INIT_OPTION];
 
-/** Pre-training's; `--without` is apart because it sets one of several keys. */
-export const pretrainOptions = () => commandOptions(PRETRAIN_OPTIONS);
+/** Sections that mean the same for every method: what is set in them is set with --config. */
+const SHARED_SECTIONS = ['model', 'data', 'log', 'judgement'];
+
+/** '<n>', '<a,b>' or '<value>', by what the key may be. */
+function placeholderOf({ expected }: KeyDescription): string {
+  if (expected.startsWith('a list of 2')) return '<least,most>';
+  if (expected.startsWith('a list')) return '<a,b,...>';
+  return /^a (whole )?number/.test(expected) ? '<n>' : '<value>';
+}
+
+/** True and false, a number, several of these with commas, or the text itself. */
+function readValue(text: string): unknown {
+  if (text === 'true' || text === 'false') return text === 'true';
+  return text.includes(',') ? readList(text) : numberOr(text);
+}
+
+/** What a method of pre-training can be told alone, from its schema: the key `mask.share` is `--mask-share`. */
+export function ownOptions(schema: ConfigurationSchema): readonly KeyOption[] {
+  return configurationKeys(schema).flatMap((key): KeyOption[] => {
+    const [section, ...rest] = key.path.split('.');
+    if (key.section || rest.length !== 1 || SHARED_SECTIONS.includes(section)) return [];
+    const name = `${section}${rest[0].charAt(0).toUpperCase()}${rest[0].slice(1)}`;
+    return [{ name, value: placeholderOf(key), path: key.path, read: readValue }];
+  });
+}
+
+/** Pre-training's, of a method's schema; `--without` is apart because it sets one of several keys. */
+export const pretrainOptions = (schema?: ConfigurationSchema) => commandOptions(PRETRAIN_OPTIONS, schema);
 
 const HEADS = ['affine', 'restoration', 'matching'];
 
 /**
  * What the options of a call of pre-training set.
  * @param given as commander hands them over; `without`: one head, or several with commas
+ * @param schema of its method
  * @throws UsageError for a head that is not one
  */
-export function overridesOf(given: Readonly<Record<string, unknown>>): Override[] {
-  const overrides = overridesBy(PRETRAIN_OPTIONS, given);
+export function overridesOf(given: Readonly<Record<string, unknown>>, schema?: ConfigurationSchema): Override[] {
+  const overrides = overridesBy([...PRETRAIN_OPTIONS, ...(schema ? ownOptions(schema) : [])], given);
   const without = given.without === undefined ? [] : [given.without].flat().flatMap((text) => String(text).split(','));
   for (const head of without) {
     if (!HEADS.includes(head))

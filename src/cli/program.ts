@@ -11,6 +11,7 @@ import { registerEvaluate } from './commands/evaluate.ts';
 import { registerExport } from './commands/export.ts';
 import { registerImport } from './commands/import.ts';
 import { registerInspect } from './commands/inspect.ts';
+import { registerMethods } from './commands/methods.ts';
 import { registerPage } from './commands/page.ts';
 import { registerPhantom } from './commands/phantom.ts';
 import { registerPrepare } from './commands/prepare.ts';
@@ -37,6 +38,7 @@ export async function createProgram(args: readonly string[]): Promise<Command> {
     registerPhantom,
     registerInspect,
     registerPrepare,
+    registerMethods,
     registerPretrain,
     registerTrain,
     registerSegment,

@@ -22,11 +22,16 @@ export interface NamedMethod {
   readonly needs: string;
   /** What it fixes of the method's configuration: GVSL's ablations are GVSL without some heads. */
   readonly preset?: { readonly model: { readonly heads: GvslHeads } };
+  /** Passes through the encoder that a sample of a step takes: what methods are compared by at equal cost. */
+  readonly passes: number;
+  /** Where it was published. */
+  readonly paper: string;
   load(): Promise<PretrainingMethod>;
 }
 
 const ANY_IMAGES = 'any images';
 const ALIGNABLE = 'images of one region, oriented alike';
+const GVSL_PAPER = 'He et al., CVPR 2023';
 const SEES_PAIRS = 'two subjects, one of them damaged';
 
 const loadGvsl = async (): Promise<PretrainingMethod> => (await import('./gvsl/method.ts')).gvsl;
@@ -38,6 +43,8 @@ const ablation = (name: string, title: string, summary: string, heads: GvslHeads
   sees: heads.matching ? SEES_PAIRS : 'the image, damaged',
   trains: 'network',
   needs: heads.matching ? ALIGNABLE : ANY_IMAGES,
+  passes: heads.matching ? 2 : 1,
+  paper: GVSL_PAPER,
   preset: { model: { heads } },
   load: loadGvsl,
 });
@@ -50,6 +57,8 @@ export const METHODS: readonly NamedMethod[] = [
     sees: 'the image with noise',
     trains: 'network',
     needs: ANY_IMAGES,
+    passes: 1,
+    paper: 'Vincent et al., ICML 2008',
     load: async () => (await import('./denoising/method.ts')).denoising,
   },
   {
@@ -59,6 +68,8 @@ export const METHODS: readonly NamedMethod[] = [
     sees: 'the image with boxes of noise over a quarter of it',
     trains: 'network',
     needs: ANY_IMAGES,
+    passes: 1,
+    paper: 'Pathak et al., CVPR 2016',
     load: async () => (await import('./in-painting/method.ts')).inPainting,
   },
   {
@@ -68,6 +79,8 @@ export const METHODS: readonly NamedMethod[] = [
     sees: 'the flipped image, damaged in these ways',
     trains: 'network',
     needs: ANY_IMAGES,
+    passes: 1,
+    paper: 'Zhou et al., Medical Image Analysis 67, 2021',
     load: async () => (await import('./models-genesis/method.ts')).modelsGenesis,
   },
   {
@@ -77,6 +90,8 @@ export const METHODS: readonly NamedMethod[] = [
     sees: 'the image with three quarters of its cubes hidden',
     trains: 'network',
     needs: ANY_IMAGES,
+    passes: 1,
+    paper: 'He et al., CVPR 2022',
     load: async () => (await import('./mae/method.ts')).mae,
   },
   {
@@ -86,6 +101,8 @@ export const METHODS: readonly NamedMethod[] = [
     sees: 'the image turned about an axis',
     trains: 'encoder',
     needs: 'images oriented alike, with one spacing for all axes; a cubic patch',
+    passes: 1,
+    paper: 'Gidaris et al., ICLR 2018; in 3D: Taleb et al., NeurIPS 2020',
     load: async () => (await import('./rotation/method.ts')).rotation,
   },
   {
@@ -95,6 +112,8 @@ export const METHODS: readonly NamedMethod[] = [
     sees: 'two subjects fused box by box',
     trains: 'network',
     needs: 'two subjects at least, also held out',
+    passes: 1,
+    paper: 'Wang et al., MIS-FM, arXiv 2306.16925, 2023',
     load: async () => (await import('./volume-fusion/method.ts')).volumeFusion,
   },
   ablation('restoration-only', 'restoration only', 'GVSL without Z-matching: undoes damage', {
@@ -119,9 +138,29 @@ export const METHODS: readonly NamedMethod[] = [
     sees: SEES_PAIRS,
     trains: 'network',
     needs: ALIGNABLE,
+    passes: 2,
+    paper: GVSL_PAPER,
     load: loadGvsl,
   },
 ];
+
+/** The method that is meant where none is named. */
+export const GVSL = 'gvsl';
+
+/** The name of what a run was trained by: GVSL's ablations are told by the heads that are left. @param method as run.json has it */
+export function methodNameOf(method: string | undefined, configuration: unknown): string {
+  if (method !== undefined && method !== GVSL) return method;
+  const heads = (configuration as { model?: { heads?: Partial<GvslHeads> } } | undefined)?.model?.heads;
+  const [affine, matching, restoration] = [heads?.affine ?? true, heads?.matching ?? true, heads?.restoration ?? true];
+  const same = METHODS.find(
+    ({ preset }) =>
+      preset &&
+      preset.model.heads.matching === matching &&
+      preset.model.heads.restoration === restoration &&
+      preset.model.heads.affine === (affine && matching),
+  );
+  return same?.name ?? GVSL;
+}
 
 /** The method of a name; undefined if there is none. */
 export const methodNamed = (name: string): NamedMethod | undefined => METHODS.find((method) => method.name === name);

@@ -86,8 +86,10 @@ export type ConfigurationSchema = z.ZodType<unknown>;
 export interface ConfigurationKind<Schema extends ConfigurationSchema> {
   readonly schema: Schema;
   readonly command: string;
-  /** The way to pre-train, where it is another than this package's own. */
+  /** The way to pre-train, as run.json names it; left out: GVSL. */
   readonly method?: string | undefined;
+  /** A variant of it: its name, and the keys that it fixes. */
+  readonly variant?: { readonly name: string; readonly fixes: Readonly<Record<string, unknown>> } | undefined;
 }
 
 const known = new WeakMap<ConfigurationSchema, readonly KeyDescription[]>();
@@ -98,13 +100,18 @@ export function configurationKeys(schema: ConfigurationSchema = pretrainConfigur
   return keys;
 }
 
-/** A reference as a Markdown table. */
-export function configurationMarkdown(schema?: ConfigurationSchema): string {
-  const rows = configurationKeys(schema).map(({ path, section, expected, default: value, description }) =>
-    section
-      ? `| **\`${path}\`** | | | ${description} |`
-      : `| \`${path}\` | \`${inWords(value)}\` | ${expected} | ${description} |`,
-  );
+/** A reference as a Markdown table. @param isShown which of the keys */
+export function configurationMarkdown(
+  schema?: ConfigurationSchema,
+  isShown: (key: KeyDescription) => boolean = () => true,
+): string {
+  const rows = configurationKeys(schema)
+    .filter(isShown)
+    .map(({ path, section, expected, default: value, description }) =>
+      section
+        ? `| **\`${path}\`** | | | ${description} |`
+        : `| \`${path}\` | \`${inWords(value)}\` | ${expected} | ${description} |`,
+    );
   return ['| key | default | may be | meaning |', '|---|---|---|---|', ...rows].join('\n');
 }
 

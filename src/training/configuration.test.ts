@@ -8,7 +8,8 @@ import { UsageError } from '../common/errors.ts';
 import { type DamageOptions, DEFAULT_DAMAGE } from '../methods/augmentation/damage/damage.ts';
 import { DEFAULT_SPATIAL, type SpatialOptions } from '../methods/augmentation/spatial/spatial.ts';
 import { DEFAULT_CONFIGURATION, patchSize } from '../methods/gvsl/configuration.ts';
-import { configurationKeys, configurationMarkdown, configurationYaml } from './configuration-reference.ts';
+import { METHODS } from '../methods/registry.ts';
+import { configurationKeys, configurationMarkdown, configurationYaml, type KeyDescription } from './configuration-reference.ts';
 import { parseConfiguration, readConfiguration, readRunConfiguration } from './node/read-configuration.ts';
 import { changedKeys } from './node/run-record.ts';
 
@@ -30,6 +31,19 @@ const failure = (work: () => unknown): Error => {
   }
   throw new Error('nothing was refused');
 };
+
+/** What each other method can be told that GVSL cannot, or is by default otherwise. */
+const otherMethods = (): Promise<string[]> =>
+  Promise.all(
+    METHODS.filter(({ name, preset }) => name !== 'gvsl' && !preset).map(async ({ name, title, load }) => {
+      const { schema } = await load();
+      const of = new Map(configurationKeys().map((key) => [key.path, key]));
+      const isOwn = ({ path, section, description, default: value }: KeyDescription): boolean =>
+        of.get(path)?.description !== description ||
+        (!section && JSON.stringify(of.get(path)?.default) !== JSON.stringify(value));
+      return `\n## ${title}\n\n\`method: ${name}\`: all top-level keys, \`model.width\`, \`data.patch\`, \`data.heldOut\` and \`log\` as above, but:\n\n${configurationMarkdown(schema, isOwn)}\n`;
+    }),
+  );
 
 describe('pre-training configuration', () => {
   it('defaults to the published protocol', () => {
@@ -58,7 +72,7 @@ describe('pre-training configuration', () => {
 
   it('has a page in the documentation that says what the schema says (npx vitest run -u renews it)', async () => {
     const page = `# Configuration of pre-training\n\n\`gvsl pretrain --config FILE\` takes YAML or JSON. Every key may be left out; the defaults are the published protocol.
-Options of the command line go before the file. Written from src/methods/gvsl/configuration.ts.\n\n${configurationMarkdown()}\n`;
+Options of the command line go before the file. The key \`method\` may name another method than GVSL, as \`--method\` does. Written from the schemas of src/methods.\n\n## GVSL\n\n${configurationMarkdown()}\n${(await otherMethods()).join('')}`;
     await expect(page).toMatchFileSnapshot('../../docs/configuration.md');
   });
 

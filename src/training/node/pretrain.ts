@@ -12,6 +12,7 @@ import type { PretrainConfiguration } from '../../methods/gvsl/configuration.ts'
 import type { Evaluation } from '../../methods/gvsl/evaluate.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
 import type { ExampleTensors, PretrainingMethod } from '../../methods/method.ts';
+import { methodNameOf } from '../../methods/registry.ts';
 import { type PretrainingConfiguration, toPatchSize } from '../../methods/schema-parts.ts';
 import { configurationOf } from '../../model/configuration.ts';
 import { splitCohort } from '../split.ts';
@@ -21,6 +22,7 @@ import { memoryOf, runTraining } from './loop.ts';
 import { methodHooks, NO_EXAMPLES } from './method-hooks.ts';
 import { openTraining } from './open-training.ts';
 import { openPretrainingExamples } from './pretraining-examples.ts';
+import { chooseMethod } from './pretraining-method.ts';
 import type { RunFacts } from './run-record.ts';
 import { initialModelOf, readInitialModel, SCRATCH, startFrom } from './start.ts';
 import { checkCall, type TrainingCall } from './training-call.ts';
@@ -29,14 +31,24 @@ export interface PretrainCall<
   Configuration extends PretrainingConfiguration = PretrainConfiguration,
   Summary extends object = Evaluation,
 > extends TrainingCall<Configuration> {
-  /** The way to pre-train. Default: GVSL. */
+  /** The way to pre-train: an object, as this package's methods are and your own can be. Default: GVSL. */
   readonly method?: PretrainingMethod<Configuration, Summary>;
   /** Seconds that a step takes, where that is known; otherwise it is estimated. */
   readonly stepSeconds?: number;
 }
 
+/** A call that names its method. */
+export interface NamedPretrainCall extends Omit<PretrainCall<PretrainingConfiguration, object>, 'method' | 'configuration'> {
+  /** A name of `METHODS`: 'mae', 'without-affine'. */
+  readonly method: string;
+  /** Of that method; what is left out is as its schema has it. */
+  readonly configuration?: Readonly<Record<string, unknown>>;
+}
+
 export interface PretrainResult<Summary extends object = Evaluation> {
   readonly out: string;
+  /** What it was trained by: a name of `METHODS`, or of a method of the caller's own. */
+  readonly method: string;
   /** Steps done in all. */
   readonly step: number;
   /** False if it was stopped before the last step. */
@@ -45,6 +57,8 @@ export interface PretrainResult<Summary extends object = Evaluation> {
   readonly loss: number | null;
   /** The last evaluation of this call, and the steps that were done then; null if there was none. */
   readonly evaluation: (Summary & { readonly step: number }) | null;
+  /** The same in a line. */
+  readonly evaluationText: string | null;
   readonly best: TrainingState['best'];
   readonly skippedSteps: number;
   readonly parameters: number;
@@ -81,12 +95,16 @@ export async function pretrainFacts<Configuration extends PretrainingConfigurati
  * Pre-trains: a cohort goes in, a run folder comes out.
  * @throws UsageError for what is wrong with the call, RunError for a run that cannot go on
  */
-export async function pretrain<
+export function pretrain<
   Configuration extends PretrainingConfiguration = PretrainConfiguration,
   Summary extends object = Evaluation,
->(given: PretrainCall<Configuration, Summary>): Promise<PretrainResult<Summary>> {
-  const method = given.method ?? (gvsl as unknown as PretrainingMethod<Configuration, Summary>);
-  const call = await checkCall({ schema: method.schema, command: 'pretrain', method: otherName(method) }, given);
+>(given: PretrainCall<Configuration, Summary>): Promise<PretrainResult<Summary>>;
+export function pretrain(given: NamedPretrainCall): Promise<PretrainResult<object>>;
+export async function pretrain(
+  given: PretrainCall<PretrainingConfiguration, object> | NamedPretrainCall,
+): Promise<PretrainResult<object>> {
+  const { method, kind } = await chooseMethod(given.method);
+  const call = await checkCall<PretrainingConfiguration>(kind, given);
   const { configuration, out, progress } = call;
   const { facts, cohort, training, heldOut } = await pretrainFacts(call.cohort, configuration, method);
   method.check?.(configuration, cohort.subjects);
@@ -107,7 +125,7 @@ export async function pretrain<
     configuration,
     seed: configuration.seed,
   } as const;
-  const ofCaller = given.method as unknown as PretrainingMethod | undefined;
+  const ofCaller = method === gvsl ? undefined : method;
   const opened = await openTraining<ExampleTensors>({
     call,
     facts,
@@ -137,7 +155,8 @@ export async function pretrain<
   try {
     const { session, table, backends, memory } = opened;
     const reader = cohortReader(cohort);
-    const { state, finished, loss, waitShare, evaluation } = await runTraining<ExampleTensors, Summary>({
+    let evaluationText: string | null = null;
+    const { state, finished, loss, waitShare, evaluation } = await runTraining<ExampleTensors>({
       ...opened,
       out,
       configuration,
@@ -152,11 +171,16 @@ export async function pretrain<
       }),
       gradient: (images, scaling) => session.run('gradient', { ...images, ...scaling }),
       modelConfiguration: (step) => configurationOf({ ...made, step, backends }),
-      evaluate: (request) => method.evaluate(session, configuration, heldOut, reader, { ...request, training }),
+      evaluate: async (request) => {
+        const record = await method.evaluate(session, configuration, heldOut, reader, { ...request, training });
+        evaluationText = record?.text ?? evaluationText;
+        return record;
+      },
       ...(given.signal && { signal: given.signal }),
     });
     const { step, best, skippedSteps } = state;
-    return { out, step, finished, loss, evaluation, best, skippedSteps, parameters: table.count, waitShare };
+    const of = { best, skippedSteps, parameters: table.count, waitShare };
+    return { out, method: methodNameOf(kind.method, configuration), step, finished, loss, evaluation, evaluationText, ...of };
   } finally {
     await opened.close();
   }

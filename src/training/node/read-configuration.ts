@@ -10,8 +10,9 @@ import type { z } from 'zod';
 import { UsageError } from '../../common/errors.ts';
 import { parseJson, quoteJson } from '../../common/json.ts';
 import { type PretrainConfiguration, pretrainConfigurationSchema } from '../../methods/gvsl/configuration.ts';
+import { GVSL, methodNamed, methodNameOf } from '../../methods/registry.ts';
 import { type ConfigurationKind, type ConfigurationSchema, configurationKeys } from '../configuration-reference.ts';
-import { RUN_FILE, RUN_KINDS, readRunRecord } from './run-record.ts';
+import { RUN_FILE, RUN_KINDS, type RunRecord, readRunRecord } from './run-record.ts';
 
 /** A value that an option gives; it goes before the file's. */
 export interface Override {
@@ -35,7 +36,8 @@ const MAX_FILE_BYTES = 1_000_000;
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-async function readDocument(file: string): Promise<unknown> {
+/** What a file of YAML or JSON holds. @throws UsageError if it is missing or neither */
+export async function readDocument(file: string): Promise<unknown> {
   const sizeBytes = await stat(file).then(
     (status) => (status.isFile() ? status.size : undefined),
     () => undefined,
@@ -62,6 +64,10 @@ function withValue(document: unknown, path: readonly string[], value: unknown): 
   return { ...document, [key]: withValue(document?.[key], rest, value) };
 }
 
+/** What stands at `path`; undefined where it leads nowhere. */
+const valueAt = (document: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | null | undefined)?.[key], document);
+
 /** The known path nearest to an unknown one: a neighbour, or the same name in another section. */
 function nearest(path: string, schema: ConfigurationSchema): string | undefined {
   const parent = path.slice(0, path.lastIndexOf('.') + 1);
@@ -81,7 +87,7 @@ function nearest(path: string, schema: ConfigurationSchema): string | undefined 
 
 /** What stands at `path` in a document, as a message shows it. */
 function found(document: unknown, path: readonly PropertyKey[]): string {
-  const value = path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], document);
+  const value = valueAt(document, path);
   return typeof value === 'number' ? String(value) : value === undefined ? 'nothing' : quoteJson(value);
 }
 
@@ -90,18 +96,43 @@ const PRETRAIN: ConfigurationKind<typeof pretrainConfigurationSchema> = {
   command: 'pretrain',
 };
 
+/** How messages and documents name what a configuration of pre-training is of. */
+const nameOf = ({ method = GVSL, variant }: ConfigurationKind<ConfigurationSchema>): string => variant?.name ?? method;
+
+/**
+ * Takes `method` out of a document of pre-training, and puts in what its variant fixes.
+ * @throws UsageError if it is of another method, or has another value for a fixed key
+ */
+function forMethod(kind: ConfigurationKind<ConfigurationSchema>, document: unknown, source: string): unknown {
+  if (kind.command !== PRETRAIN.command || !isRecord(document)) return document;
+  const { method = nameOf(kind), ...keys } = document;
+  if (method !== nameOf(kind) && method !== (kind.method ?? GVSL))
+    throw new UsageError(`${source}: method: expected ${nameOf(kind)}; found ${quoteJson(method)}`);
+  let whole: unknown = keys;
+  for (const [path, value] of Object.entries(kind.variant?.fixes ?? {})) {
+    const parts = path.split('.');
+    const given = valueAt(keys, parts);
+    if (given !== undefined && given !== value)
+      throw new UsageError(`${source}: ${path}: ${nameOf(kind)} fixes it to ${quoteJson(value)}; found ${quoteJson(given)}`);
+    whole = withValue(whole, parts, value);
+  }
+  return whole;
+}
+
 /**
  * Checks a document (what a file holds) with its overrides and fills in the defaults.
  * @param source names the document in messages: the file's path
  * @throws UsageError with a line for each problem
  */
 export function parseConfigurationOf<Schema extends ConfigurationSchema>(
-  { schema, command }: ConfigurationKind<Schema>,
+  kind: ConfigurationKind<Schema>,
   document: unknown,
   overrides: readonly Override[] = [],
   source = 'configuration',
 ): z.output<Schema> {
-  const whole = overrides.reduce((before, { path, value }) => withValue(before, path.split('.'), value), document);
+  const { schema, command } = kind;
+  const given = overrides.reduce((before, { path, value }) => withValue(before, path.split('.'), value), document);
+  const whole = forMethod(kind, given, source);
   const result = schema.safeParse(whole);
   if (result.success) return result.data;
 
@@ -147,6 +178,18 @@ export async function readConfigurationOf<Schema extends ConfigurationSchema>(
 export const readConfiguration = (file: string | undefined, overrides?: readonly Override[]): Promise<PretrainConfiguration> =>
   readConfigurationOf(PRETRAIN, file, overrides);
 
+/** @throws UsageError if a run is of another method than `kind` */
+function requireMethodOf(run: string, record: RunRecord, kind: ConfigurationKind<ConfigurationSchema>): void {
+  const fixed = Object.entries(kind.variant?.fixes ?? {});
+  const isFixed = ([path, value]: [string, unknown]): boolean =>
+    (valueAt(record.configuration, path.split('.')) ?? value) === value;
+  if (record.method === kind.method && fixed.every(isFixed)) return;
+  const own = methodNameOf(record.method, record.configuration);
+  throw new UsageError(
+    `\`resume\`: ${run} is a run of the method ${own}, not of ${nameOf(kind)}; ${methodNamed(own) ? `continue it with \`method\` ${own}` : 'continue it with the library: pretrain({ method, resume: true, ... })'}, or choose another \`out\``,
+  );
+}
+
 /**
  * The configuration with which a run goes on: its own as it began, with what the options change.
  * @throws UsageError as above, and if the folder does not say with what a run was begun
@@ -170,10 +213,7 @@ export async function readRunConfigurationOf<Schema extends ConfigurationSchema>
     throw new UsageError(
       `\`resume\`: ${run} contains a run of ${record.kind}, which gvsl ${kind.command} cannot continue; choose another folder`,
     );
-  if (record.method !== kind.method)
-    throw new UsageError(
-      `\`resume\`: ${run} is a run of the method ${record.method ?? 'gvsl'}, not of ${kind.method ?? 'gvsl'}; ${record.method === undefined ? 'leave `method` out' : 'continue it with the library: pretrain({ method, resume: true, ... })'}`,
-    );
+  requireMethodOf(run, record, kind);
   return parseConfigurationOf(kind, record.configuration, overrides, join(run, RUN_FILE));
 }
 
