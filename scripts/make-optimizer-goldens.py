@@ -71,8 +71,8 @@ def main(out):
         rates.append(optimizer.param_groups[0]['lr'])
         optimizer.step()
         scheduler.step()
-        # as TensorFlow's ExponentialMovingAverage(num_updates=...): young averages follow sooner
-        decay = min(EMA, (1 + step) / (10 + step))
+        # young averages follow sooner, as in TensorFlow and torch_ema
+        decay = min(EMA, (2 + step) / (11 + step))
         for name, value in parameters.items():
             average[name] = decay * average[name] + (1 - decay) * value.detach()
             tensors[f'after.{step}.{name}'] = value.detach().clone()

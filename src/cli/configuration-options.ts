@@ -37,6 +37,7 @@ export const COMMON_OPTIONS: readonly KeyOption[] = [
   { name: 'accumulate', value: '<n>', path: 'accumulate', read: numberOr },
   { name: 'gradientClip', value: '<norm>', path: 'gradientClip', read: numberOr },
   { name: 'weightDecay', value: '<factor>', path: 'weightDecay', read: numberOr },
+  { name: 'emaDecay', value: '<factor>', path: 'emaDecay', read: numberOr },
   { name: 'seed', value: '<n>', path: 'seed', read: numberOr },
   { name: 'threads', value: '<n>', path: 'threads', read: numberOr },
   { name: 'backend', value: '<name>', path: 'backend', read: asText },

@@ -115,6 +115,14 @@ export const updateKeys = {
     .describe(
       'Decoupled weight decay (AdamW) of the weights of convolutions and linear layers; biases and parameters of norms do not decay; 0 for none.',
     ),
+  emaDecay: z
+    .number()
+    .min(0)
+    .max(0.99999)
+    .default(0)
+    .describe(
+      'Decay of an exponential moving average of the weights (EMA), which is then what is evaluated, chosen as best and exported; 0 for none.',
+    ),
 };
 
 /** The ranges of the random spatial transformation. */
@@ -193,6 +201,7 @@ export interface LoopConfiguration {
   readonly accumulate?: number;
   readonly gradientClip?: number;
   readonly weightDecay?: number;
+  readonly emaDecay?: number;
   readonly maxNonFiniteSteps: number;
   /** Evaluations in a row without gain after which the run ends; 0 or left out: never. */
   readonly earlyStopEvaluations?: number;

@@ -48,7 +48,7 @@ const probabilitiesOf = (graph: Graph, { heads }: Architecture, logits: Node): N
   heads.segmentation === undefined ? sigmoid(graph, logits) : softmax(graph, logits);
 
 /** The parameters that are trained. */
-const trainedOf = ({ frozen }: TransferOptions, { parameters }: ParameterTable): readonly Parameter[] =>
+export const trainedOf = ({ frozen }: Pick<TransferOptions, 'frozen'>, { parameters }: ParameterTable): readonly Parameter[] =>
   frozen ? parameters.filter((parameter) => partOf(parameter) === 'head') : parameters;
 
 /** inputs image (or features) and truth (one-hot (1, K, D, H, W), or (1, outputs)); outputs loss.*; adds to the gradients. */

@@ -12,6 +12,7 @@ import { STATES } from '../model/optimizer.ts';
 import { rangesOf, tableOf, valuesOf } from '../model/parameters.ts';
 import type { NamedTensor } from '../model/safetensors.ts';
 import { trainingProgramOf } from '../model/training-program.ts';
+import { AVERAGE, withAverage } from '../model/weight-average.ts';
 import { learningRateOf, trainStep, updateRuleOf } from './step.ts';
 
 const GOLDEN = fileURLToPath(new URL('../../test/goldens/optimizer.safetensors', import.meta.url));
@@ -49,13 +50,13 @@ function program(batch: number) {
   const flat = graph.state(STATES.gradients, [TABLE.flatLength]);
   for (const { name, shape, offset } of TABLE.parameters)
     accumulate(graph, view(graph, flat, offset, shape), graph.input(name, shape), 1 / batch);
-  return trainingProgramOf(TABLE, { gradient: graph });
+  return withAverage(trainingProgramOf(TABLE, { gradient: graph }), TABLE, TABLE.parameters);
 }
 
 describe('a step', () => {
   const itIsPyTorchs = async (backend: Backend, batch: number, accumulate: number): Promise<void> => {
     const session = await backend.open(program(batch));
-    await session.writeState(STATES.parameters, flatOf('before'));
+    for (const name of [STATES.parameters, AVERAGE]) await session.writeState(name, flatOf('before'));
     for (let step = 0; step < settings.steps; step++) {
       const samples = [0, 1].map((sample) =>
         Object.fromEntries(NAMES.map((name) => [name, golden(`gradient.${step}.${sample}.${name}`)])),
@@ -72,10 +73,14 @@ describe('a step', () => {
       // a few roundings of the parameters, and some 1e-5 of a step
       const got = await session.readState(STATES.parameters);
       expect(difference(got, flatOf(`after.${step}`), [TABLE.flatLength], 5e-7)).toBeUndefined();
+      const average = await session.readState(AVERAGE);
+      expect(difference(average, flatOf(`average.${step}`), [TABLE.flatLength], 5e-7)).toBeUndefined();
     }
     await session.close();
   };
-  itOnEveryBackend("is PyTorch's AdamW with clipped gradients, a warm-up and a cosine", (backend) => itIsPyTorchs(backend, 2, 1));
+  itOnEveryBackend("is PyTorch's AdamW with clipped gradients, a warm-up, a cosine and an average of the weights", (backend) =>
+    itIsPyTorchs(backend, 2, 1),
+  );
   itOnEveryBackend('is the same with its batch in two that are accumulated', (backend) => itIsPyTorchs(backend, 1, 2));
 
   it('decays weights and leaves biases: two ranges of the flat tensor', () => {

@@ -4,6 +4,7 @@ import { adamStep } from '../engine/ops/adam/adam.ts';
 import type { LoopConfiguration } from '../methods/schema-parts.ts';
 import { type LossScale, lossScaleInputs } from '../model/loss-scaling.ts';
 import { STATES } from '../model/optimizer.ts';
+import { AVERAGE, averageDecay } from '../model/weight-average.ts';
 
 /** What the learning rate of a step follows from. */
 export type Schedule = Pick<
@@ -43,12 +44,14 @@ export interface UpdateRule {
   readonly gradientClip?: number;
   /** AdamW's factor; 0: none. */
   readonly weightDecay?: number;
+  /** Decay of the average of the weights, where the program has one (weight-average.ts); 0: none. */
+  readonly emaDecay?: number;
 }
 
 /** The rule of a step (from 0). */
 export function updateRuleOf(configuration: Schedule & Omit<UpdateRule, 'learningRate'>, step: number): UpdateRule {
-  const { accumulate = 1, gradientClip = 0, weightDecay = 0 } = configuration;
-  return { learningRate: learningRateOf(configuration, step), accumulate, gradientClip, weightDecay };
+  const { accumulate = 1, gradientClip = 0, weightDecay = 0, emaDecay = 0 } = configuration;
+  return { learningRate: learningRateOf(configuration, step), accumulate, gradientClip, weightDecay, emaDecay };
 }
 
 /** PyTorch's guard against division by zero. */
@@ -101,7 +104,7 @@ export interface StepTools<Images> {
 export async function trainStep<Images>(
   { session, gradient, join }: StepTools<Images>,
   examples: readonly Images[],
-  { learningRate, accumulate = 1, gradientClip = 0, weightDecay = 0 }: UpdateRule,
+  { learningRate, accumulate = 1, gradientClip = 0, weightDecay = 0, emaDecay = 0 }: UpdateRule,
   adamSteps: number,
   lossScale?: LossScale,
 ): Promise<StepResult> {
@@ -121,7 +124,9 @@ export async function trainStep<Images>(
   const norm = Math.sqrt(Object.values(gradientNorm).reduce((sum, value) => sum + value * value, 0));
   const factor = gradientClip > 0 ? clipFactor(norm, gradientClip) : undefined;
   const options = { weightDecay, gradientScale: (factor ?? 1) / accumulate };
-  if (finite) await session.run('update', { step: adamStep(learningRate, adamSteps + 1, options) });
-  else await session.writeState(STATES.gradients, new Float32Array((await session.readState(STATES.gradients)).length));
+  if (finite) {
+    await session.run('update', { step: adamStep(learningRate, adamSteps + 1, options) });
+    if (emaDecay > 0) await session.run(AVERAGE, { decay: Float32Array.of(averageDecay(emaDecay, adamSteps + 1)) });
+  } else await session.writeState(STATES.gradients, new Float32Array((await session.readState(STATES.gradients)).length));
   return { outputs, loss, gradientNorm, clipFactor: factor, finite };
 }

@@ -28,6 +28,7 @@ import { jsonText } from '../../model/node/model-folder.ts';
 import { STATES } from '../../model/optimizer.ts';
 import type { ParameterTable } from '../../model/parameters.ts';
 import type { NamedTensor } from '../../model/safetensors.ts';
+import { AVERAGE } from '../../model/weight-average.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
 import { onlyGradientsOverflowed, type StepTools, trainStep, updateRuleOf } from '../step.ts';
@@ -106,23 +107,32 @@ export function memoryOf({ carried }: Pick<Checkpoint, 'carried'>): Memory | und
   return parts.length > 0 ? Object.fromEntries(parts) : undefined;
 }
 
+/** Which state is the model, and which checkpoints hold beside it and Adam's moments. */
+interface KeptStates {
+  readonly model: string;
+  readonly beside: readonly string[];
+}
+/** With an average of the weights, that is the model, and the weights are held beside it. */
+export const keptStates = ({ emaDecay = 0 }: Pick<LoopConfiguration, 'emaDecay'>, carried: readonly string[] = []): KeptStates =>
+  emaDecay > 0 ? { model: AVERAGE, beside: [STATES.parameters, ...carried] } : { model: STATES.parameters, beside: carried };
+
 /** Puts a run's state into its session: that of its checkpoint, which is let go of then, or a new one's. */
 export async function restoreState(
   session: Session,
   table: ParameterTable,
   run: Run,
   start: () => Float32Array,
-  carried: readonly string[] = [],
+  { model, beside }: KeptStates = keptStates({}),
 ): Promise<void> {
   const { checkpoint, path } = run;
   if (!checkpoint) {
     const parameters = start();
-    for (const name of [STATES.parameters, ...carried]) await session.writeState(name, parameters);
+    for (const name of [model, ...beside]) await session.writeState(name, parameters);
     return;
   }
-  for (const name of carried)
+  for (const name of beside)
     await session.writeState(name, flatTensor(table, partsOf(checkpoint.carried, name), `${path} (${name})`));
-  await session.writeState(STATES.parameters, flatTensor(table, checkpoint.parameters, path));
+  await session.writeState(model, flatTensor(table, checkpoint.parameters, path));
   await session.writeState(STATES.firstMoment, flatTensor(table, checkpoint.moments.first, path));
   await session.writeState(STATES.secondMoment, flatTensor(table, checkpoint.moments.second, path));
   run.release();
@@ -132,7 +142,8 @@ export async function restoreState(
 export async function runTraining<Images, Summary extends object = object>(
   training: Training<Images, Summary>,
 ): Promise<TrainingResult<Summary>> {
-  const { configuration, out, run, session, table, progress, signal, carried = [], refresh, alarm } = training;
+  const { configuration, out, run, session, table, progress, signal, refresh, alarm } = training;
+  const { model, beside } = keptStates(configuration, training.carried);
   let { examples } = training;
   let memory = refresh?.memory;
   const { steps, log } = configuration;
@@ -160,7 +171,7 @@ export async function runTraining<Images, Summary extends object = object>(
     const tensors = Object.entries(memory ?? {}).map(
       ([name, data]): NamedTensor => ({ name: `${MEMORY}.${name}`, shape: [data.length], data }),
     );
-    for (const state of carried)
+    for (const state of beside)
       for (const tensor of namedTensors(table, await session.readState(state)).values())
         tensors.push({ ...tensor, name: `${state}.${tensor.name}` });
     return new Map(tensors.map((tensor) => [tensor.name, tensor]));
@@ -169,7 +180,7 @@ export async function runTraining<Images, Summary extends object = object>(
     const flat = (name: string) => session.readState(name).then((values) => namedTensors(table, values));
     return {
       configuration: training.modelConfiguration(state.step),
-      parameters: await flat(STATES.parameters),
+      parameters: await flat(model),
       moments: { first: await flat(STATES.firstMoment), second: await flat(STATES.secondMoment) },
       carried: await carriedTensors(),
       state,
@@ -181,10 +192,19 @@ export async function runTraining<Images, Summary extends object = object>(
     saved = true;
     savedAtMs = performance.now();
   };
+  /** With the model where graphs read the parameters. What fails in it ends the run, whose weights the checkpoint has. */
+  const withModel = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+    if (model === STATES.parameters) return work();
+    const weights = await session.readState(STATES.parameters);
+    await session.writeState(STATES.parameters, await session.readState(model));
+    const result = await work();
+    await session.writeState(STATES.parameters, weights);
+    return result;
+  };
   let evaluation: TrainingResult<Summary>['evaluation'] = null;
   const evaluate = async (pictures: boolean): Promise<void> => {
     const { step } = state;
-    const record = await training.evaluate({ step, pictures });
+    const record = await withModel(() => training.evaluate({ step, pictures }));
     if (!record) return;
     const { score, summary, details, scalars, text } = record;
     const drawn = record.pictures.map(({ tag, picture }) => ({ tag, picture, png: encodePng(picture) }));

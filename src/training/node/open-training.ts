@@ -10,12 +10,13 @@ import type { Program } from '../../engine/graph.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import type { Memory, ProgramVariant } from '../../methods/method.ts';
 import type { LoopConfiguration } from '../../methods/schema-parts.ts';
-import type { ParameterTable } from '../../model/parameters.ts';
+import type { Parameter, ParameterTable } from '../../model/parameters.ts';
+import { withAverage } from '../../model/weight-average.ts';
 import { withMachineTrouble } from '../../platform/node/machine.ts';
 import { availableTo, memoryText, requireMemory } from '../../platform/node/memory.ts';
 import { openRun, type Run } from './checkpoint.ts';
 import type { ExampleSource } from './data-loader.ts';
-import { memoryOf, restoreState } from './loop.ts';
+import { keptStates, memoryOf, restoreState } from './loop.ts';
 import { assertResumable, type RunFacts, writeRunRecord } from './run-record.ts';
 import { estimateStepSeconds } from './speed.ts';
 import type { CheckedCall } from './training-call.ts';
@@ -30,6 +31,8 @@ export interface TrainingPlan<Images> {
   readonly patch: Zyx;
   readonly width: number;
   readonly program: (variant?: ProgramVariant) => { program: Program; table: ParameterTable };
+  /** The parameters that are trained; default: all. */
+  readonly trained?: (table: ParameterTable) => readonly Parameter[];
   /** Bytes beside the session and the process: copies of parameters and moments, examples, truth. */
   readonly bytesBeside: (table: ParameterTable, patch: Zyx, samplesPerStep: number, width: number) => number;
   /** What is said of cohort and start, by name. */
@@ -95,11 +98,29 @@ async function announce<Images>(plan: TrainingPlan<Images>, backend: Backend, lo
   call.progress.say(named.map(([name, text]) => `${name.padEnd(10)} ${text}`).join('\n'));
 }
 
+/** A plan with the average of the weights, if it is asked for. */
+function withAverageIfAsked<Images>(plan: TrainingPlan<Images>): TrainingPlan<Images> {
+  const { emaDecay = 0 } = plan.call.configuration;
+  if (emaDecay === 0) return plan;
+  const { trained = ({ parameters }) => parameters } = plan;
+  return {
+    ...plan,
+    program: (variant) => {
+      const { program, table } = plan.program(variant);
+      return { program: withAverage(program, table, trained(table)), table };
+    },
+    // a checkpoint's copy, and the weights while the average is judged in their place
+    bytesBeside: (table, ...of) => plan.bytesBeside(table, ...of) + 2 * 4 * table.flatLength,
+    about: { ...plan.about, average: `of the weights, with decay ${emaDecay}: it is evaluated and saved as the model` },
+  };
+}
+
 /**
  * Opens a training, to be closed by the caller. What was opened is closed again where something fails.
  * @throws UsageError for what is wrong with the call, RunError for a run that cannot go on or does not fit
  */
-export async function openTraining<Images>(plan: TrainingPlan<Images>): Promise<OpenTraining<Images>> {
+export async function openTraining<Images>(given: TrainingPlan<Images>): Promise<OpenTraining<Images>> {
+  const plan = withAverageIfAsked(given);
   const { out, resume, progress } = plan.call;
   const closers: (() => unknown)[] = [() => progress.stop()];
   const close = async (): Promise<void> => {
@@ -122,7 +143,7 @@ export async function openTraining<Images>(plan: TrainingPlan<Images>): Promise<
     const session = await backend.open(program);
     closers.push(() => session.close());
     const memory = run.checkpoint && memoryOf(run.checkpoint);
-    await restoreState(session, table, run, plan.start, plan.carried);
+    await restoreState(session, table, run, plan.start, keptStates(plan.call.configuration, plan.carried));
     return { run, identity, backends, session, table, lossScaling, examples, memory, close };
   } catch (error) {
     await close();

@@ -6,6 +6,7 @@ import { SILENT } from '../../common/progress.ts';
 import { noWebGpu } from '../../engine/testing/backends.ts';
 import { DEFAULT_CONFIGURATION, type PretrainConfiguration } from '../../methods/gvsl/configuration.ts';
 import { readModel, resolveModel } from '../../model/node/model-folder.ts';
+import { readSafetensors } from '../../model/node/safetensors.ts';
 import { nodeWebGpuHost } from '../../platform/node/webgpu-host.ts';
 import { writeTinyCohort } from '../testing/tiny-cohort.ts';
 import { pretrain } from './pretrain.ts';
@@ -82,9 +83,9 @@ describe('pretrain', () => {
     expect((await losses('whole')).map(([step]) => step)).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
-  it('gives the same bytes resumed and on two threads with warm-up, decay, clipping and weight decay, and logs what was applied', async () => {
+  it('gives the same bytes resumed and on two threads with warm-up, decay, clipping, weight decay and an average, and logs what was applied', async () => {
     const rule = { warmupSteps: 4, learningRateDecaySteps: 2, learningRateDecay: 'polynomial', learningRateEnd: 0 };
-    const all = { ...rule, gradientClip: 0.5, weightDecay: 0.1 };
+    const all = { ...rule, gradientClip: 0.5, weightDecay: 0.1, emaDecay: 0.5 };
     await run('rule', configured(all));
     await run('rule-parts', configured({ ...all, steps: 3 }));
     await run('rule-parts', configured(all), true);
@@ -99,6 +100,22 @@ describe('pretrain', () => {
     );
     for (const { clipFactor, gradientNorm } of steps)
       expect(clipFactor).toBeCloseTo(Math.min(1, 0.5 / Math.hypot(...Object.values(gradientNorm!))), 5);
+  });
+
+  it('keeps the average of the weights as the model, judges it, and trains on as without it', async () => {
+    await run('averaged', configured({ emaDecay: 0.5 }));
+    const [{ parameters }, whole] = await Promise.all(['averaged', 'whole'].map((out) => readModel(at(out, 'last'))));
+    const { tensors } = await readSafetensors(at('averaged', 'last', 'state.safetensors'));
+    let differing = 0;
+    for (const [name, { data }] of whole.parameters) {
+      expect(tensors.get(`parameters.${name}`)!.data, name).toEqual(data);
+      if (data.some((value, i) => value !== parameters.get(name)!.data[i])) differing++;
+    }
+    expect(differing).toBeGreaterThan(whole.parameters.size / 2);
+    const evaluations = async (out: string) => (await lines(out)).filter(({ kind }) => kind === 'evaluation');
+    const [averaged, plain] = await Promise.all(['averaged', 'whole'].map(evaluations));
+    expect(averaged[0]).toEqual(plain[0]);
+    expect(averaged[1]).not.toEqual(plain[1]);
   });
 
   it('takes steps over several batches, which are those of a larger batch', async () => {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { openCohort } from '../../../cohort/node/open-cohort.ts';
 import { scaledArchitecture } from '../../../model/architecture.ts';
 import { configurationOf } from '../../../model/configuration.ts';
-import { transferProgram } from '../../../model/task-programs.ts';
+import { trainedOf, transferProgram } from '../../../model/task-programs.ts';
 import { availableBytes } from '../../../platform/node/limits.ts';
 import { isAugmented, TRANSFER, type TransferConfiguration, transferPatch } from '../../task/configuration.ts';
 import type { TrainingState } from '../checkpoint.ts';
@@ -81,6 +81,7 @@ export async function train(given: TrainCall): Promise<TrainResult> {
         fromFeatures,
         lossScaling,
       }),
+    trained: (table) => trainedOf({ frozen }, table),
     bytesBeside: ({ flatLength }, size, samples, width) =>
       bytesBeside(flatLength, size, samples, task) +
       (fromFeatures ? featureBytes(split.training, scaledArchitecture(width, heads).widths[8]) : 0),

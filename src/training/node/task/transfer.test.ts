@@ -203,6 +203,12 @@ describe('train', () => {
     const part = await stopped;
     if (!part.finished) await run('parts', configured(), true);
     expect(await stateOf('parts')).toEqual(await stateOf('whole'));
+    // with everything that is off by default
+    const all = { warmupSteps: 2, accumulate: 2, gradientClip: 0.1, weightDecay: 0.1, emaDecay: 0.5, steps: 4 };
+    await run('all', configured(all));
+    await run('all-parts', configured({ ...all, steps: 2 }));
+    await run('all-parts', configured(all), true);
+    expect(await stateOf('all-parts')).toEqual(await stateOf('all'));
     await expect(run('whole', configured({ learningRate: 1 }), true)).rejects.toThrow('learningRate: was 0.01, now 1');
     const { configuration } = await readModel(await resolveModel(at('whole')));
     expect(configuration).toMatchObject({
@@ -214,10 +220,14 @@ describe('train', () => {
 
   it('linear evaluation leaves the backbone as it is, bit by bit, and learns from features computed once', async () => {
     await run('linear', configured({ mode: 'linear' }));
+    // also where weights decay, and with an average, which rounds
+    await run('linear-decayed', configured({ mode: 'linear', steps: 3, weightDecay: 0.5, emaDecay: 0.7 }));
     const before = await readModel(await resolveModel(at('pretrained')));
-    const after = await readModel(await resolveModel(at('linear', 'last')));
-    for (const [name, { data }] of after.parameters)
-      if (name.startsWith('unet.')) expect(data, name).toEqual(before.parameters.get(name)!.data);
+    for (const out of ['linear', 'linear-decayed']) {
+      const after = await readModel(await resolveModel(at(out, 'last')));
+      for (const [name, { data }] of after.parameters)
+        if (name.startsWith('unet.')) expect(data, `${out}, ${name}`).toEqual(before.parameters.get(name)!.data);
+    }
     const steps = (await readFile(at('linear', 'metrics.jsonl'), 'utf8'))
       .split('\n')
       .filter((line) => line.includes('"kind":"step"'));
