@@ -58,7 +58,8 @@ export { createBackend } from './platform/node/backends.ts';
 export { type ReportCall, type ReportResult, writeReport } from './report/write-report.ts';
 export { compare, type StudyReport } from './study/compare.ts';
 export type { Study } from './study/configuration.ts';
-export { readStudy, type StudyCall } from './study/run.ts';
+export { readStudy } from './study/run.ts';
+export type { StudyCall } from './study/runs.ts';
 export { type NamedPretrainCall, type PretrainCall, type PretrainResult, pretrain } from './training/node/pretrain.ts';
 export {
   parseConfiguration,

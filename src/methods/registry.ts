@@ -24,6 +24,8 @@ export interface NamedMethod {
   readonly preset?: { readonly model: { readonly heads: GvslHeads } };
   /** Passes through the encoder that a sample of a step takes: what methods are compared by at equal cost. */
   readonly passes: number;
+  /** Crops of subjects that a sample is made of. */
+  readonly images: number;
   /** Where it was published. */
   readonly paper: string;
   load(): Promise<PretrainingMethod>;
@@ -44,6 +46,7 @@ const ablation = (name: string, title: string, summary: string, heads: GvslHeads
   trains: 'network',
   needs: heads.matching ? ALIGNABLE : ANY_IMAGES,
   passes: heads.matching ? 2 : 1,
+  images: heads.matching ? 2 : 1,
   paper: GVSL_PAPER,
   preset: { model: { heads } },
   load: loadGvsl,
@@ -58,6 +61,7 @@ export const METHODS: readonly NamedMethod[] = [
     trains: 'network',
     needs: ANY_IMAGES,
     passes: 1,
+    images: 1,
     paper: 'Vincent et al., ICML 2008',
     load: async () => (await import('./denoising/method.ts')).denoising,
   },
@@ -69,6 +73,7 @@ export const METHODS: readonly NamedMethod[] = [
     trains: 'network',
     needs: ANY_IMAGES,
     passes: 1,
+    images: 1,
     paper: 'Pathak et al., CVPR 2016',
     load: async () => (await import('./in-painting/method.ts')).inPainting,
   },
@@ -80,6 +85,7 @@ export const METHODS: readonly NamedMethod[] = [
     trains: 'network',
     needs: ANY_IMAGES,
     passes: 1,
+    images: 1,
     paper: 'Zhou et al., Medical Image Analysis 67, 2021',
     load: async () => (await import('./models-genesis/method.ts')).modelsGenesis,
   },
@@ -91,6 +97,7 @@ export const METHODS: readonly NamedMethod[] = [
     trains: 'network',
     needs: ANY_IMAGES,
     passes: 1,
+    images: 1,
     paper: 'He et al., CVPR 2022',
     load: async () => (await import('./mae/method.ts')).mae,
   },
@@ -102,6 +109,7 @@ export const METHODS: readonly NamedMethod[] = [
     trains: 'encoder',
     needs: 'images oriented alike, with one spacing for all axes; a cubic patch',
     passes: 1,
+    images: 1,
     paper: 'Gidaris et al., ICLR 2018; in 3D: Taleb et al., NeurIPS 2020',
     load: async () => (await import('./rotation/method.ts')).rotation,
   },
@@ -113,6 +121,7 @@ export const METHODS: readonly NamedMethod[] = [
     trains: 'network',
     needs: 'two subjects at least, also held out',
     passes: 1,
+    images: 2,
     paper: 'Wang et al., MIS-FM, arXiv 2306.16925, 2023',
     load: async () => (await import('./volume-fusion/method.ts')).volumeFusion,
   },
@@ -139,6 +148,7 @@ export const METHODS: readonly NamedMethod[] = [
     trains: 'network',
     needs: ALIGNABLE,
     passes: 2,
+    images: 2,
     paper: GVSL_PAPER,
     load: loadGvsl,
   },

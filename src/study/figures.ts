@@ -19,8 +19,9 @@ import { transferPatch } from '../training/task/configuration.ts';
 import type { Study } from './configuration.ts';
 import { STUDY_METHODS } from './methods.ts';
 import { type Curve, plotCurves, plotScatter, type ScatterPanel } from './plot.ts';
-import { configurationOf, runsOf, type StudyRunResult } from './run.ts';
+import { configurationOf, MODE_TITLES, modesOf, pretrainedAt, runsOf } from './runs.ts';
 import type { StudyRow } from './tables.ts';
+import type { StudyRunResult } from './task-result.ts';
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 const titlesOf = (study: Study) => STUDY_METHODS.filter(({ name }) => study.methods.includes(name));
@@ -30,8 +31,8 @@ export function labelsFigure(study: Study, rows: readonly StudyRow[]): string {
   const all = Math.max(...study.labels.map((labels) => (labels === 'all' ? 0 : labels))) * 2 || 1;
   const place = (labels: number | 'all'): number => (labels === 'all' ? all : labels);
   return plotCurves(
-    study.modes.map((mode) => ({
-      title: mode === 'linear' ? 'linear evaluation' : 'fine-tuning',
+    modesOf(study).map((mode) => ({
+      title: MODE_TITLES[mode],
       xLabel: 'labelled subjects',
       logX: true,
       ticks: study.labels.map((labels) => [place(labels), String(labels)] as const),
@@ -53,27 +54,25 @@ export function labelsFigure(study: Study, rows: readonly StudyRow[]): string {
 export function learningFigure(study: Study, results: readonly StudyRunResult[]): string {
   const labels = study.labels[0];
   return plotCurves(
-    study.modes.map((mode) => ({
-      title: `${mode === 'linear' ? 'linear evaluation' : 'fine-tuning'}, ${labels} labels: validation`,
-      xLabel: 'steps',
-      curves: titlesOf(study).map(({ name, title }): Curve => {
-        const own = results.filter((run) => run.method === name && run.mode === mode && run.labels === labels);
-        const steps = [...new Set(own.flatMap(({ curve }) => curve.map(([step]) => step)))].sort((a, b) => a - b);
-        return {
-          name: title,
-          points: steps.map((step) => [
-            step,
-            mean(own.flatMap(({ curve }) => curve.filter(([at]) => at === step).map(([, score]) => score))),
-          ]),
-        };
-      }),
-    })),
+    study.modes
+      .filter((mode) => mode !== 'probe')
+      .map((mode) => ({
+        title: `${MODE_TITLES[mode]}, ${labels} labels: validation`,
+        xLabel: 'steps',
+        curves: titlesOf(study).map(({ name, title }): Curve => {
+          const own = results.filter((run) => run.method === name && run.mode === mode && run.labels === labels);
+          const steps = [...new Set(own.flatMap(({ curve }) => curve.map(([step]) => step)))].sort((a, b) => a - b);
+          return {
+            name: title,
+            points: steps.map((step) => [
+              step,
+              mean(own.flatMap(({ curve }) => curve.filter(([at]) => at === step).map(([, score]) => score))),
+            ]),
+          };
+        }),
+      })),
   );
 }
-
-/** Where a method's pre-training lies; undefined for one without. */
-const pretrainedAt = (study: Study, out: string, method: string): string | undefined =>
-  method === 'scratch' ? undefined : (study.pretraining.models[method] ?? join(out, 'pretrained', method));
 
 /** NCC loss in pre-training with and without restoration (the paper's figure 8); undefined if no run's log is at hand. */
 export async function correlationFigure(study: Study, out: string): Promise<string | undefined> {
@@ -109,7 +108,7 @@ export async function featuresFigure(study: Study, out: string): Promise<string 
   const backend = await createBackend('cpu');
   const panels: ScatterPanel[] = [];
   let groups: readonly string[] = [];
-  for (const { name, title } of titlesOf(study)) {
+  for (const { name, title, encoderOnly } of titlesOf(study)) {
     const init = pretrainedAt(study, out, name) ?? 'scratch';
     if (init !== 'scratch' && (await findFolder(init)) === undefined) continue;
     const run = runsOf(study).find((each) => each.method === name)!;
@@ -149,7 +148,10 @@ export async function featuresFigure(study: Study, out: string): Promise<string 
     if (points.length < 4) continue;
     groups = task.labels.slice(1).map(({ name: label }) => label);
     const layout = tsne(points);
-    panels.push({ title, points: layout.map(([x, y], i) => [x, y, labels[i]] as const) });
+    panels.push({
+      title: encoderOnly ? `${title} (random decoder)` : title,
+      points: layout.map(([x, y], i) => [x, y, labels[i]] as const),
+    });
   }
   return panels.length > 0 ? plotScatter(panels, groups) : undefined;
 }

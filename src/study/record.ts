@@ -27,8 +27,10 @@ const declaredSchema = z.object({
 
 /** Free to change: names, paths (contents are compared), and what each training is known by. */
 const FREE = /^(name|cohort|methods|modes|labels|seeds|baseline|pretraining\.(cohort|models)(\..*)?)$/;
+/** What studies of older versions, which do not say it, were made with. */
+const BEFORE: Readonly<Record<string, string>> = { 'pretraining.budget': '"steps"', 'pretraining.search.learningRate': '[]' };
 /** The part of a path that is a key of a training's configuration. */
-const CONFIGURATION = /^(?:pretraining\.configuration|transfer\.(?:configuration|linear|finetune))\.(.*)$/;
+const CONFIGURATION = /^(?:pretraining\.(?:configuration|methods\.[\w-]+)|transfer\.(?:configuration|linear|finetune))\.(.*)$/;
 
 /** Every leaf of nested objects by its path. */
 function leaves(value: unknown, path = ''): [path: string, value: string][] {
@@ -38,6 +40,7 @@ function leaves(value: unknown, path = ''): [path: string, value: string][] {
 
 function changedDeclaration(before: object, now: object): string[] {
   const [old, current] = [new Map(leaves(before)), new Map(leaves(now))];
+  for (const [path, value] of Object.entries(BEFORE)) if (!old.has(path)) old.set(path, value);
   return [...new Set([...old.keys(), ...current.keys()])]
     .filter((path) => old.get(path) !== current.get(path))
     .filter((path) => !FREE.test(path) && !isFreeOfAResult(CONFIGURATION.exec(path)?.[1] ?? ''))

@@ -2,162 +2,72 @@
  * Runs a study: pre-trains each method once, trains the task from each with every mode, number of labels and seed, and gathers the scores on the
  * test subjects. Everything lies in the study's folder under a name that says what it is, so the same call continues after any stop.
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openCohort } from '../cohort/node/open-cohort.ts';
 import { RunError, UsageError } from '../common/errors.ts';
-import { type Progress, type ProgressListener, SILENT } from '../common/progress.ts';
 import { version } from '../common/version.ts';
-import type { Task } from '../model/configuration.ts';
 import { findFolder } from '../platform/node/files.ts';
-import { readCheckpoint } from '../training/node/checkpoint.ts';
-import { readMetrics } from '../training/node/log/metrics.ts';
-import { parseConfiguration, parseConfigurationOf, readConfigurationOf } from '../training/node/read-configuration.ts';
-import { type RunFacts, type RunRecord, readRunRecord } from '../training/node/run-record.ts';
+import { readConfigurationOf } from '../training/node/read-configuration.ts';
+import type { RunFacts, RunRecord } from '../training/node/run-record.ts';
 import { initialModelOf } from '../training/node/start.ts';
-import type { SubjectScores, TaskEvaluation } from '../training/node/task/evaluate.ts';
 import { trainFacts } from '../training/node/task/facts.ts';
-import { TEST_FILE, type TestResult } from '../training/node/task/test-subjects.ts';
-import { train } from '../training/node/task/train.ts';
-import { TRANSFER, type TransferConfiguration } from '../training/task/configuration.ts';
+import { taskOf } from '../training/node/task/task.ts';
+import { TEST_FILE } from '../training/node/task/test-subjects.ts';
 import { STUDY, type Study } from './configuration.ts';
-import { STUDY_METHODS } from './methods.ts';
+import { namesOfKeys, SCRATCH, STUDY_METHODS } from './methods.ts';
 import { pretrainMethod } from './pretrain-method.ts';
+import { plannedPretraining, type StepSeconds, stepSecondsOf } from './pretraining.ts';
+import { PROBE_FILE, probeTask } from './probe.ts';
 import { agreeWithStudy } from './record.ts';
-import { requireResult } from './result.ts';
-
-export type Mode = 'linear' | 'finetune';
-
-/** One training of a study. */
-export interface StudyRun {
-  readonly method: string;
-  readonly mode: Mode;
-  readonly labels: number | 'all';
-  readonly seed: number;
-  /** Inside the study's folder. */
-  readonly folder: string;
-}
-
-export interface StudyRunResult extends StudyRun {
-  readonly summary: TaskEvaluation;
-  readonly subjects: readonly SubjectScores[];
-  /** (step, validation score) of every evaluation: Dice, or AUC. */
-  readonly curve: readonly (readonly [step: number, score: number])[];
-  readonly task: Task;
-  /** Of the gvsl that made it. */
-  readonly version: string;
-}
-
-export interface StudyCall {
-  readonly study: Study;
-  /** Folder of the study. */
-  readonly out: string;
-  readonly progress?: ProgressListener;
-  /** Aborted: the training that is under way ends after its step, and so the call; the same call goes on from there. */
-  readonly signal?: AbortSignal;
-}
-
-/** The same, as it is carried out. */
-export interface StudyWork extends StudyCall {
-  readonly progress: Progress;
-}
+import { configurationOf, type Mode, runsOf, type StudyWork } from './runs.ts';
+import { type LearningRateSearch, requireValidation, type Searches, searchLearningRate } from './search.ts';
+import { readResult, type StudyRunResult, trainRun } from './task-result.ts';
 
 /** Reads and checks a study's file. @throws UsageError with a line for each problem */
 export async function readStudy(file: string): Promise<Study> {
   const study = await readConfigurationOf(STUDY, file);
   if (!study.methods.includes(study.baseline))
     throw new UsageError(`${file}: baseline '${study.baseline}' is not among the methods ${study.methods.join(', ')}`);
-  for (const name of Object.keys(study.pretraining.models))
-    if (!study.methods.includes(name))
-      throw new UsageError(`${file}: pretraining.models.${name}: not among the methods ${study.methods.join(', ')}`);
+  const { models, methods, search } = study.pretraining;
+  const keysTaken = new Set(study.methods.flatMap(namesOfKeys));
+  for (const [section, names] of Object.entries({ models: study.methods, methods: [...keysTaken] }))
+    for (const name of Object.keys(section === 'models' ? models : methods))
+      if (!names.includes(name))
+        throw new UsageError(`${file}: pretraining.${section}.${name}: not among the methods ${study.methods.join(', ')}`);
+  if (study.modes.includes('probe') && study.task !== 'segmentation')
+    throw new UsageError(`${file}: modes: probe is of segmentations; for classes, linear is the same`);
   // what its trainings would be refused for, before the first of them
-  parseConfiguration(study.pretraining.configuration, [], `${file}: pretraining.configuration`);
+  for (const name of study.methods)
+    if (name !== SCRATCH && models[name] === undefined) await plannedPretraining(study, name, {}, file);
   for (const run of runsOf(study)) configurationOf(study, run, 'scratch', `${file}: transfer`);
+  if (search.learningRate.length > 0) requireValidation(study, file);
   return study;
 }
 
-/** Every training that a study declares, in order. */
-export function runsOf({ methods, modes, labels, seeds }: Study): StudyRun[] {
-  return methods.flatMap((method) =>
-    modes.flatMap((mode) =>
-      labels.flatMap((count) =>
-        seeds.map((seed) => ({
-          method,
-          mode,
-          labels: count,
-          seed,
-          folder: join('runs', `${method}-${mode}-${count}-seed${seed}`),
-        })),
-      ),
-    ),
-  );
+/** What transfer starts from. */
+interface Pretrained {
+  readonly init: string;
+  readonly search: LearningRateSearch | undefined;
 }
 
-/** Sections of `over` replace the same keys of `base`, however deep. */
-function merged(base: Readonly<Record<string, unknown>>, over: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const isSection = (value: unknown): value is Record<string, unknown> =>
-    typeof value === 'object' && value !== null && !Array.isArray(value);
-  const out: Record<string, unknown> = { ...base };
-  for (const [key, value] of Object.entries(over)) {
-    const before = out[key];
-    out[key] = isSection(value) && isSection(before) ? merged(before, value) : value;
-  }
-  return out;
-}
+const resultFileOf = (mode: Mode): string => (mode === 'probe' ? PROBE_FILE : TEST_FILE);
 
-/** The configuration of one training. @throws UsageError if the study's document is none */
-export function configurationOf(
-  study: Study,
-  { mode, labels, seed }: StudyRun,
-  init: string,
-  source = 'transfer',
-): TransferConfiguration {
-  const { configuration, [mode]: own } = study.transfer;
-  const document = merged(merged(configuration, own), { task: study.task, mode, init, seed, data: { labels } });
-  return parseConfigurationOf(TRANSFER, document, [], `${source} (${mode})`);
-}
-
-/** A finished training's scores, if they are of the training that is wanted; undefined if it is not finished. @throws UsageError if they are not */
-async function readResult(
-  out: string,
-  run: StudyRun,
-  facts: (record: RunRecord | undefined) => Promise<RunFacts>,
-): Promise<StudyRunResult | undefined> {
-  const folder = join(out, run.folder);
-  const text = await readFile(join(folder, TEST_FILE), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
-    return undefined;
-  });
-  if (text === undefined) return undefined;
-  let result: TestResult & { task: Task; run?: string };
-  try {
-    result = JSON.parse(text) as typeof result;
-  } catch (error) {
-    throw new RunError(`${join(folder, TEST_FILE)}: not JSON (${(error as Error).message}); delete ${folder} to train it again`);
-  }
-  const { task, summary, subjects } = result;
-  const record = await readRunRecord(folder);
-  requireResult(folder, record, result.run, await facts(record));
-  const curve = (await readMetrics(join(folder, 'metrics.jsonl'))).flatMap(({ kind, step, dice, auc }): [number, number][] => {
-    const score = dice ?? auc;
-    return kind === 'evaluation' && typeof score === 'number' ? [[step, score]] : [];
-  });
-  return { ...run, task, summary, subjects, curve, version: record?.versions?.gvsl ?? 'unknown' };
-}
-
-/** The model of a method: one that exists, or one that is pre-trained now. */
-async function modelOf({ study, out, progress, signal }: StudyWork, method: string): Promise<string> {
+/** The model of a method: one that exists, or one that is pre-trained now; with a search, at the learning rate that it chose. */
+async function modelOf(work: StudyWork, method: string, stepSeconds: StepSeconds): Promise<Pretrained> {
+  const { study, out, progress, signal } = work;
   const given = study.pretraining.models[method];
-  if (given !== undefined) return given;
-  const configuration = parseConfiguration(study.pretraining.configuration, [], 'pretraining.configuration');
-  return pretrainMethod({
-    method,
+  if (method === SCRATCH || given !== undefined) return { init: given ?? SCRATCH, search: undefined };
+  const planned = await plannedPretraining(study, method, stepSeconds, 'study');
+  const search = await searchLearningRate(work, method, planned);
+  const init = await pretrainMethod({
+    chosen: planned.chosen,
+    configuration: { ...planned.configuration, ...(search && { learningRate: search.chosen }) },
     cohort: study.pretraining.cohort ?? study.cohort,
     out: join(out, 'pretrained', method),
-    configuration,
     progress,
     ...(signal ? { signal } : {}),
   });
+  return { init, search };
 }
 
 /**
@@ -165,13 +75,19 @@ async function modelOf({ study, out, progress, signal }: StudyWork, method: stri
  * @throws UsageError if the folder holds another study's results; UsageError or RunError of the first training that cannot go on; what is done
  *   stays done
  */
-export async function runStudy(call: StudyWork): Promise<StudyRunResult[]> {
+export async function runStudy(call: StudyWork): Promise<{ results: StudyRunResult[]; searches: Searches }> {
   const { study, out, progress, signal } = call;
   const runs = runsOf(study);
   for (const run of runs) configurationOf(study, run, 'scratch');
   await agreeWithStudy(study, out);
   const cohort = await openCohort(study.cohort);
   const results: StudyRunResult[] = [];
+  const searches: Record<string, LearningRateSearch> = {};
+  const stepSeconds = await stepSecondsOf(
+    study,
+    out,
+    study.methods.filter((name) => name !== SCRATCH && study.pretraining.models[name] === undefined),
+  );
   const startedMs = performance.now();
   const stopped = (): RunError =>
     new RunError(`stopped: ${results.length} of ${runs.length} trainings are done; run the same command to continue`);
@@ -183,8 +99,10 @@ export async function runStudy(call: StudyWork): Promise<StudyRunResult[]> {
     const deleted =
       study.pretraining.models[method] === undefined &&
       (await findFolder(join(out, 'pretrained', method, 'last'))) === undefined &&
-      (await Promise.all(own.map(({ folder }) => findFolder(join(out, folder, TEST_FILE))))).every(Boolean);
-    const init = deleted ? join(out, 'pretrained', method) : await modelOf(call, method);
+      (await Promise.all(own.map(({ folder, mode }) => findFolder(join(out, folder, resultFileOf(mode)))))).every(Boolean);
+    const made = deleted ? undefined : await modelOf(call, method, stepSeconds);
+    const init = made?.init ?? join(out, 'pretrained', method);
+    if (made?.search) searches[method] = made.search;
     const initialModel = deleted ? undefined : await initialModelOf(init);
     for (const run of own) {
       const configuration = configurationOf(study, run, init);
@@ -192,24 +110,18 @@ export async function runStudy(call: StudyWork): Promise<StudyRunResult[]> {
         const model = initialModel === undefined ? (record?.initialModel ?? null) : initialModel;
         return (await trainFacts(cohort, configuration, model)).facts;
       };
-      let result = await readResult(out, run, facts);
+      if (run.mode === 'probe' && signal?.aborted) throw stopped();
+      let result: StudyRunResult | undefined =
+        run.mode === 'probe'
+          ? {
+              ...run,
+              ...(await probeTask(cohort, configuration, join(out, run.folder))),
+              task: await taskOf(cohort, configuration),
+              curve: [],
+            }
+          : await readResult(out, run, facts);
       if (!result) {
-        if (signal?.aborted) throw stopped();
-        const folder = join(out, run.folder);
-        const begun = await readCheckpoint(folder, 'last');
-        const trained = await train({
-          cohort: study.cohort,
-          out: folder,
-          configuration,
-          resume: begun !== undefined,
-          progress: SILENT,
-          ...(signal ? { signal } : {}),
-        });
-        if (!trained.finished) throw stopped();
-        if (!trained.test)
-          throw new UsageError(
-            'the study has no test subjects: set transfer.configuration.data.test, or a split with test subjects',
-          );
+        if (signal?.aborted || !(await trainRun(call, run.folder, configuration))) throw stopped();
         result = (await readResult(out, run, facts))!;
       }
       results.push(result);
@@ -224,5 +136,5 @@ export async function runStudy(call: StudyWork): Promise<StudyRunResult[]> {
     progress.say(
       `warning: ${older.length} of ${results.length} trainings were made with gvsl ${[...new Set(older.map((result) => result.version))].join(', ')}, this is ${version}`,
     );
-  return results;
+  return { results, searches };
 }

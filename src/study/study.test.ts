@@ -6,7 +6,8 @@ import { SILENT } from '../common/progress.ts';
 import { lockFolder } from '../platform/node/lock.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import { compare } from './compare.ts';
-import { readStudy, runsOf } from './run.ts';
+import { readStudy } from './run.ts';
+import { runsOf } from './runs.ts';
 import { studyMarkdown, studyRows } from './tables.ts';
 
 let folder: string;
@@ -70,7 +71,9 @@ describe('compare', () => {
     expect(row).toMatchObject({ seeds: 2, difference: { count: 3 } });
     expect(row.mean).toBeGreaterThanOrEqual(0);
     expect(report.rows.find(({ method }) => method === 'scratch')!.difference).toBeNull();
-    expect(report.files).toEqual(['table.md', 'table.csv', 'study.json', 'labels.svg', 'learning.svg', 'features.svg']);
+    expect(report.files).toEqual([
+      ...['table.md', 'table.csv', 'study.json', 'labels.svg', 'learning.svg', 'ranks.svg', 'features.svg'],
+    ]);
     const corrected = report.rows.flatMap(({ p, pHolm }) => (p === null ? [] : [[p, pHolm!] as const]));
     expect(report.rows.filter(({ p, pHolm }) => (p === null) !== (pHolm === null))).toEqual([]);
     for (const [p, pHolm] of corrected) expect(pHolm).toBeGreaterThanOrEqual(p);
@@ -174,7 +177,7 @@ describe('compare', () => {
   });
 
   it('refuses a study that cannot be meant', async () => {
-    await expect(study({ methods: ['simclr'] })).rejects.toThrow('methods');
+    await expect(study({ methods: ['jigsaw'] })).rejects.toThrow('methods');
     await expect(study({ methods: ['gvsl'] })).rejects.toThrow("baseline 'scratch' is not among the methods gvsl");
     await expect(study({ pretraining: { models: { gvsl: 'x' } } })).rejects.toThrow(
       'pretraining.models.gvsl: not among the methods',

@@ -4,7 +4,8 @@ import { type ClassifiedCase, delongTest } from '../metrics/delong.ts';
 import { bootstrapDifference, holm, type Interval, wilcoxonSignedRank } from '../metrics/statistics.ts';
 import type { Study } from './configuration.ts';
 import { STUDY_METHODS } from './methods.ts';
-import type { Mode, StudyRunResult } from './run.ts';
+import { MODE_TITLES, type Mode, modesOf } from './runs.ts';
+import type { StudyRunResult } from './task-result.ts';
 
 /** One cell: a method in a mode with a number of labels. */
 export interface StudyRow {
@@ -36,7 +37,7 @@ function deviationOf(values: readonly number[]): number | null {
 }
 
 /** A subject's score averaged over the runs: its mean Dice over classes; by subject. */
-function subjectScores(results: readonly StudyRunResult[]): Map<string, number> {
+export function subjectScores(results: readonly StudyRunResult[]): Map<string, number> {
   const all = new Map<string, number[]>();
   for (const { subjects } of results)
     for (const { id, dice } of subjects) {
@@ -73,7 +74,7 @@ function compareAreas(base: readonly StudyRunResult[], own: readonly StudyRunRes
 /** The rows, method by method as the study has them. */
 export function studyRows(study: Study, results: readonly StudyRunResult[]): StudyRow[] {
   const rows: Omit<StudyRow, 'pHolm'>[] = [];
-  for (const mode of study.modes)
+  for (const mode of modesOf(study))
     for (const labels of study.labels)
       for (const { name, title } of STUDY_METHODS) {
         const own = results.filter((run) => run.method === name && run.mode === mode && run.labels === labels);
@@ -103,9 +104,13 @@ export const pText = (p: number | null): string => (p === null ? '-' : p < 0.001
 
 const signed = (value: number): string => `${value >= 0 ? '+' : ''}${value.toFixed(3)}`;
 
+const capitalised = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** A table for each mode: methods down, numbers of labels across. */
 export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
-  const parts = study.modes.map((mode) => {
+  const marked = (encoderOnly: boolean, mode: Mode): string =>
+    encoderOnly && study.task === 'segmentation' && mode !== 'probe' ? ' \u2020' : '';
+  const parts = modesOf(study).map((mode) => {
     const cell = (row: StudyRow | undefined): string => {
       if (!row) return '-';
       const spread = row.deviation === null ? '' : ` ± ${row.deviation.toFixed(3)}`;
@@ -117,11 +122,11 @@ export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
     };
     const titles = STUDY_METHODS.filter(({ name }) => study.methods.includes(name));
     const lines = titles.map(
-      ({ name, title }) =>
-        `| ${title} | ${study.labels.map((labels) => cell(rows.find((row) => row.method === name && row.mode === mode && row.labels === labels))).join(' | ')} |`,
+      ({ name, title, encoderOnly }) =>
+        `| ${title}${marked(encoderOnly, mode)} | ${study.labels.map((labels) => cell(rows.find((row) => row.method === name && row.mode === mode && row.labels === labels))).join(' | ')} |`,
     );
     return [
-      `**${mode === 'linear' ? 'Linear evaluation' : 'Fine-tuning'}**`,
+      `**${capitalised(MODE_TITLES[mode])}**`,
       '',
       `| pre-training | ${study.labels.map((labels) => (labels === 'all' ? 'all labels' : `${labels} labels`)).join(' | ')} |`,
       `| --- | ${study.labels.map(() => '---:').join(' | ')} |`,
@@ -134,8 +139,13 @@ export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
       ? 'Dice on the test subjects (mean over subjects of the mean over classes)'
       : 'AUC on the test subjects';
   const test = study.task === 'segmentation' ? "95 % bootstrap interval and Wilcoxon's p" : "DeLong's 95 % interval and p";
+  const unmarked = STUDY_METHODS.every(({ name, encoderOnly }) => !encoderOnly || !study.methods.includes(name));
+  const note =
+    study.task !== 'segmentation' || unmarked
+      ? ''
+      : ' \u2020: pre-trains the encoder alone, so its decoder is random when training begins; linear evaluation of a random decoder says little, the probe of the encoder is what compares such methods.';
   const comparisons = rows.filter(({ p }) => p !== null).length;
-  return `${what}; mean ± standard deviation over ${study.seeds.length} seeds. Below: difference to ${study.baseline}, paired by test subject, with its ${test}; Holm: p corrected for the ${comparisons} comparisons of this table (Holm 1979).\n\n${parts.join('\n')}`;
+  return `${what}; mean ± standard deviation over ${study.seeds.length} seeds. Below: difference to ${study.baseline}, paired by test subject, with its ${test}; Holm: p corrected for the ${comparisons} comparisons of this table (Holm 1979).${note}\n\n${parts.join('\n')}`;
 }
 
 export const studyCsv = (rows: readonly StudyRow[]): string =>

@@ -9,17 +9,22 @@ import { formatTable } from '../table.ts';
 const HELP = `
 A study's file (YAML or JSON):
   cohort: prepared
-  methods: [scratch, restoration-only, matching-only, without-affine, gvsl]
-  modes: [linear, finetune]
+  methods: [scratch, mae, rotation, without-affine, gvsl]   # of gvsl methods, and scratch
+  modes: [linear, finetune]          # and probe: the encoder's levels, without the decoder
   labels: [4, 8, 16, all]
   seeds: [1, 2, 3]
   pretraining:
     configuration: { steps: 2000, model: { width: 0.25 }, data: { patch: 48 } }   # as for gvsl pretrain
+    methods: { mae: { mask: { share: 0.6 } } }     # keys of one method
+    budget: passes                                 # or steps, time: as much for each method as for GVSL in these steps
+    search: { learningRate: [1e-4, 3e-4, 1e-3] }   # for every method; validation subjects choose; left out: no search
   transfer:
     configuration: { steps: 1000, learningRate: 1e-3, data: { patch: 48, validation: 10, test: 30 } }   # as for gvsl train
     linear: { learningRate: 1e-2 }
 
-Writes table.md, table.csv, study.json and the figures labels.svg, learning.svg, features.svg, correlation.svg. Run the same command
+Methods marked † pre-train the encoder alone; linear evaluation brings the probe of the encoder with them.
+
+Writes table.md, table.csv, study.json and the figures labels.svg, learning.svg, ranks.svg, features.svg, correlation.svg. Run the same command
 again to continue an interrupted study. A folder with the results of another study is refused, with the differences.
 
 Example:
@@ -67,8 +72,10 @@ export function registerCompare(program: Command): void {
       await refuseReplacing(...STUDY_FILES.map((name) => join(out, name)));
       return compare({ study, out, progress: createProgress(), signal: stopSignal() });
     });
+    const { METHODS } = await import('../../methods/registry.ts');
+    const encoders = new Set(METHODS.filter(({ trains }) => trains === 'encoder').map(({ name }) => name));
     const rows = report.rows.map((row) => [
-      row.title,
+      `${row.title}${study.task === 'segmentation' && encoders.has(row.method) && row.mode !== 'probe' ? ' †' : ''}`,
       row.mode,
       String(row.labels),
       `${row.mean.toFixed(4)}${row.deviation === null ? '' : ` ± ${row.deviation.toFixed(4)}`}`,
@@ -87,6 +94,19 @@ export function registerCompare(program: Command): void {
           [3, 4, 5, 6],
         ),
         '',
+        ...(report.pretraining.length > 0
+          ? [
+              formatTable(
+                ['pre-training', 'steps', 'images seen', 'passes', 'learning rate'],
+                report.pretraining.map(({ title, steps, images, passes, learningRate }) => [
+                  title,
+                  ...[steps, images, passes, learningRate].map((value) => String(value ?? '-')),
+                ]),
+                [1, 2, 3, 4],
+              ),
+              '',
+            ]
+          : []),
         `${out}: ${report.runs} trainings; ${report.files.join(', ')}`,
       ].join('\n'),
     };

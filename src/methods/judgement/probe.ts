@@ -21,7 +21,7 @@ import { type LabelledPoints, nearestNeighbourScore } from '../../metrics/probe/
 import { type Architecture, hasDecoder } from '../../model/architecture.ts';
 import { paddingOf } from '../../model/unet.ts';
 import { classify, type FeatureLevel, featuresAt, type LinearClassifier } from './dense-features.ts';
-import { middleWindows } from './windows.ts';
+import { middleWindows, type Windows } from './windows.ts';
 
 /** What a probe found. */
 export type ProbeScore = {
@@ -59,7 +59,13 @@ export interface ProbeRequest {
   readonly most: number;
   /** Names which, and which of their voxels. */
   readonly seed: number;
+  /** Where it looks; default `middleWindows`. */
+  readonly windows?: (size: Zyx, patch: Zyx) => Windows;
 }
+
+/** The windows of a subject that a probe looks at. */
+const windowsIn = ({ windows = middleWindows, patch }: ProbeRequest, { geometry }: Subject): Windows =>
+  windows(toZyx(geometry.size), patch);
 
 /** Voxels that a probe is fitted on, over all subjects and labels: more change little and take long. */
 const FITTED_VOXELS = 4096;
@@ -141,7 +147,7 @@ async function fitDense(session: Session, request: ProbeRequest, subjects: reado
   const counts = codes.map(() => 0);
   const quota = Math.max(4, Math.floor(FITTED_VOXELS / (subjects.length * codes.length)));
   for (const [i, subject] of subjects.entries()) {
-    const { starts, region } = middleWindows(toZyx(subject.geometry.size), request.patch);
+    const { starts, region } = windowsIn(request, subject);
     const labels = (await request.reader.readLabelCrop(subject, region.start, region.size))!;
     const { counts: found, voxels } = sampleVoxels(labels, quota, randomStream(request.seed, 'probe', 'voxels', i));
     codes.forEach((code, c) => {
@@ -189,7 +195,7 @@ async function scoreDense(
   codes: readonly number[],
   classifier: LinearClassifier,
 ) {
-  const { starts, region } = middleWindows(toZyx(subject.geometry.size), request.patch);
+  const { starts, region } = windowsIn(request, subject);
   const truth = (await request.reader.readLabelCrop(subject, region.start, region.size))!;
   const predicted = new Int32Array(voxelCount(region.size));
   const [depth, height, width] = region.size;
@@ -207,6 +213,24 @@ async function scoreDense(
 
 const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
+/**
+ * Fits a probe of label maps on all training subjects, and scores each held-out one: Dice by label, without those that prediction and truth lack.
+ * Null where the training subjects have fewer than two of the codes.
+ */
+export async function probeEachSubject(
+  session: Session,
+  request: ProbeRequest,
+  codes: readonly number[],
+): Promise<(readonly { readonly label: number; readonly dice: number }[])[] | null> {
+  const { training, heldOut } = request;
+  const present = await codesInWindows(request, training, codes);
+  if (present.length < 2) return null;
+  const classifier = await fitDense(session, request, training, present);
+  const scores: (readonly { readonly label: number; readonly dice: number }[])[] = [];
+  for (const subject of heldOut) scores.push(await scoreDense(session, request, subject, present, classifier));
+  return scores;
+}
+
 async function probeLabels(
   session: Session,
   request: ProbeRequest,
@@ -214,13 +238,11 @@ async function probeLabels(
   scored: readonly Subject[],
 ): Promise<ProbeScore | null> {
   const codes = [...new Set([0, ...fitted.flatMap(({ labelCodes }) => labelCodes!)])].sort((a, b) => a - b);
-  const present = await codesInWindows(request, fitted, codes);
-  if (present.length < 2) return null;
-  const classifier = await fitDense(session, request, fitted, present);
+  const found = await probeEachSubject(session, { ...request, training: fitted, heldOut: scored }, codes);
+  if (!found) return null;
   const dice = new Map<number, number[]>();
   const perSubject: number[] = [];
-  for (const subject of scored) {
-    const labels = await scoreDense(session, request, subject, present, classifier);
+  for (const labels of found) {
     for (const { label, dice: value } of labels) dice.set(label, [...(dice.get(label) ?? []), value]);
     if (labels.length > 0) perSubject.push(meanOf(labels.map(({ dice: value }) => value)));
   }
@@ -235,11 +257,11 @@ async function probeLabels(
 }
 
 /** Which of the labels lie where the probe looks. */
-async function codesInWindows({ reader, patch }: ProbeRequest, subjects: readonly Subject[], codes: readonly number[]) {
+async function codesInWindows(request: ProbeRequest, subjects: readonly Subject[], codes: readonly number[]) {
   const found = new Set<number>();
   for (const subject of subjects) {
-    const { region } = middleWindows(toZyx(subject.geometry.size), patch);
-    for (const code of (await reader.readLabelCrop(subject, region.start, region.size))!) found.add(code);
+    const { region } = windowsIn(request, subject);
+    for (const code of (await request.reader.readLabelCrop(subject, region.start, region.size))!) found.add(code);
   }
   return codes.filter((code) => found.has(code));
 }
@@ -253,7 +275,7 @@ async function pooledPoints(
 ): Promise<LabelledPoints> {
   const rows: Float64Array[] = [];
   for (const subject of subjects) {
-    const { starts } = middleWindows(toZyx(subject.geometry.size), request.patch);
+    const { starts } = windowsIn(request, subject);
     const sum = new Float64Array(request.architecture.widths[4]);
     for (const start of starts) {
       const image = await request.reader.readCrop(subject, start, request.patch);

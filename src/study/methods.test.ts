@@ -1,0 +1,213 @@
+/** Studies of any method: equal budgets, methods that train the encoder alone, the search over learning rates, ranks. */
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SILENT } from '../common/progress.ts';
+import { METHODS } from '../methods/registry.ts';
+import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
+import { compare } from './compare.ts';
+import type { Study } from './configuration.ts';
+import { plannedPretraining } from './pretraining.ts';
+import { ranksFigure } from './ranks.ts';
+import { readStudy } from './run.ts';
+import { modesOf } from './runs.ts';
+
+let folder: string;
+const at = (...names: string[]): string => join(folder, ...names);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gvsl-study-methods-'));
+  await writeTinyCohort(at('cohort'), 8);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const DOCUMENT = {
+  methods: ['scratch', 'rotation', 'gvsl'],
+  modes: ['linear', 'finetune'],
+  labels: [2],
+  seeds: [1],
+};
+const PRETRAINING = { steps: 2, threads: 1, model: { width: 0.125 }, data: { patch: 16, heldOut: 0 } };
+const TRANSFER = {
+  configuration: {
+    steps: 2,
+    threads: 1,
+    model: { width: 0.125 },
+    data: { patch: 16, validation: 2, test: 3 },
+    log: { evaluateEverySteps: 1, picturesEverySteps: 0 },
+  },
+};
+const study = async (changes: object = {}, pretraining: object = {}): Promise<Study> => {
+  const document = {
+    ...DOCUMENT,
+    cohort: at('cohort'),
+    pretraining: { configuration: PRETRAINING, ...pretraining },
+    transfer: TRANSFER,
+    ...changes,
+  };
+  await writeFile(at('study.json'), JSON.stringify(document));
+  return readStudy(at('study.json'));
+};
+const NAMES = METHODS.map(({ name }) => name);
+
+describe('the budget of a study', () => {
+  const steps = async (of: Study, seconds = {}): Promise<Record<string, number>> => {
+    const planned = await Promise.all(
+      of.methods
+        .filter((name) => name !== 'scratch')
+        .map(async (name) => [name, (await plannedPretraining(of, name, seconds)).configuration.steps]),
+    );
+    return Object.fromEntries(planned);
+  };
+
+  it('is GVSL\u2019s passes through the encoder, whatever a method takes of them per sample', async () => {
+    const of = await study({ methods: ['scratch', ...NAMES] }, { configuration: { ...PRETRAINING, steps: 100 } });
+    const found = await steps(of);
+    for (const { name, passes } of METHODS) expect(found[name] * passes, name).toBe(200);
+    expect(found).toMatchObject({ mae: 200, gvsl: 100, 'restoration-only': 200, 'without-affine': 100 });
+  });
+
+  it("counts a method's own batch, and stretches the schedule of the learning rate", async () => {
+    const configuration = { ...PRETRAINING, steps: 100, warmupSteps: 10, learningRateDecaySteps: 90 };
+    const of = await study(
+      { methods: ['scratch', 'mae', 'rotation', 'gvsl'] },
+      { configuration, methods: { mae: { batch: 8 }, rotation: { accumulate: 4 } } },
+    );
+    const { configuration: mae } = await plannedPretraining(of, 'mae');
+    expect(mae).toMatchObject({ batch: 8, steps: 50, warmupSteps: 5, learningRateDecaySteps: 45 });
+    expect((await plannedPretraining(of, 'rotation')).configuration).toMatchObject({ batch: 2, accumulate: 4, steps: 50 });
+  });
+
+  it('can be steps, or time', async () => {
+    const methods = ['scratch', 'mae', 'gvsl'];
+    expect(await steps(await study({ methods }, { budget: 'steps' }))).toEqual({ mae: 2, gvsl: 2 });
+    const timed = await study({ methods }, { budget: 'time', configuration: { ...PRETRAINING, steps: 100 } });
+    expect(await steps(timed, { gvsl: 3, mae: 1 })).toEqual({ mae: 300, gvsl: 100 });
+  });
+
+  it('takes keys of one method by its name, of GVSL for its ablations too', async () => {
+    const of = await study(
+      { methods: ['scratch', 'mae', 'restoration-only', 'gvsl'] },
+      { methods: { mae: { mask: { share: 0.5 } }, gvsl: { loss: { smooth: 2 } } } },
+    );
+    expect((await plannedPretraining(of, 'mae')).configuration).toMatchObject({ mask: { share: 0.5 } });
+    expect((await plannedPretraining(of, 'restoration-only')).configuration).toMatchObject({
+      loss: { smooth: 2 },
+      model: { heads: { matching: false } },
+    });
+  });
+
+  it('refuses what cannot be meant, before anything is trained', async () => {
+    const mae = { methods: ['scratch', 'mae'] };
+    await expect(study(mae, { configuration: { ...PRETRAINING, loss: { ncc: 2 } } })).rejects.toThrow(
+      /study\.json: pretraining\.configuration: loss: unknown key[\s\S]*for the method mae; keys of single methods stand in pretraining\.methods/,
+    );
+    await expect(study(mae, { methods: { mae: { steps: 3 } } })).rejects.toThrow(
+      "pretraining.methods.mae.steps: the budget 'passes' sets them",
+    );
+    await expect(study(mae, { methods: { rotation: {} } })).rejects.toThrow(
+      'pretraining.methods.rotation: not among the methods',
+    );
+    await expect(study(mae, { budget: 'epochs' })).rejects.toThrow('pretraining.budget: expected one of passes, steps, time');
+    await expect(study(mae, { search: { learningRate: [0] } })).rejects.toThrow('learningRate');
+    const untested = { ...TRANSFER.configuration, data: { ...TRANSFER.configuration.data, validation: 0 } };
+    await expect(study({ ...mae, transfer: { configuration: untested } }, { search: { learningRate: [1e-3] } })).rejects.toThrow(
+      'pretraining.search: needs validation subjects',
+    );
+    await expect(study({ ...mae, task: 'classification', modes: ['probe'] })).rejects.toThrow('probe is of segmentations');
+  });
+});
+
+describe('a study of methods', () => {
+  it('probes the encoder beside linear evaluation, marks encoders, states costs, ranks, and does nothing twice', async () => {
+    const declared = await study();
+    expect(modesOf(declared)).toEqual(['linear', 'probe', 'finetune']);
+    const report = await compare({ study: declared, out: at('out'), progress: SILENT });
+    expect(report.rows).toHaveLength(9);
+    for (const method of declared.methods) {
+      const row = report.rows.find((one) => one.method === method && one.mode === 'probe')!;
+      // the ball is bright, and its edge is what the first level sees
+      expect(row.mean).toBeGreaterThan(0.5);
+    }
+    expect(report.pretraining).toMatchObject([
+      { method: 'rotation', steps: 4, images: 8, passes: 8, search: null },
+      { method: 'gvsl', steps: 2, images: 8, passes: 8 },
+    ]);
+    expect(report.ranks.map(({ mode, tasks }) => [mode, tasks])).toEqual([
+      ['linear', 3],
+      ['probe', 3],
+      ['finetune', 3],
+    ]);
+    const table = await readFile(at('out', 'table.md'), 'utf8');
+    expect(table).toContain('| rotation \u2020 |');
+    expect(table).toContain('\u2020: pre-trains the encoder alone');
+    expect(table).toContain("**Linear probe of the encoder's levels**");
+    expect(table).toMatch(/\| rotation \| 4 \| 8 \| 8 \| \d+ s \| 0\.0001 \|/);
+    expect(await readFile(at('out', 'ranks.svg'), 'utf8')).toContain('mean ranks over 3 test subjects, 2 labels');
+    const probe = at('out', 'runs', 'rotation-probe-2-seed1', 'probe.json');
+    const before = await stat(probe);
+    const again = await compare({ study: declared, out: at('out'), progress: SILENT });
+    expect(again).toEqual(report);
+    expect((await stat(probe)).mtimeMs).toBe(before.mtimeMs);
+    // a probe that another model made
+    const result = JSON.parse(await readFile(probe, 'utf8'));
+    await writeFile(probe, JSON.stringify({ ...result, inputs: { ...result.inputs, init: 'other' } }));
+    await expect(compare({ study: declared, out: at('out'), progress: SILENT })).rejects.toThrow(
+      /rotation-probe-2-seed1: contains the result of a different probe[\s\S]*init: was other, now /,
+    );
+    await rm(probe);
+    expect(await compare({ study: declared, out: at('out'), progress: SILENT })).toEqual(report);
+    // another budget is another study
+    await expect(compare({ study: await study({}, { budget: 'steps' }), out: at('out'), progress: SILENT })).rejects.toThrow(
+      'pretraining.budget: was "passes", now "steps"',
+    );
+  });
+
+  it('searches the same learning rates for every method, and validation subjects choose', async () => {
+    const small = { methods: ['scratch', 'mae'], modes: ['finetune'] };
+    const declared = await study(small, { search: { learningRate: [1e-4, 3e-3] } });
+    const report = await compare({ study: declared, out: at('searched'), progress: SILENT });
+    const [{ search, learningRate }] = report.pretraining;
+    expect(search!.tried.map((one) => one.learningRate)).toEqual([1e-4, 3e-3]);
+    expect(learningRate).toBe(search!.chosen);
+    const [low, high] = search!.tried;
+    expect(search!.chosen).toBe(high.score > low.score ? 3e-3 : 1e-4);
+    expect(await readFile(at('searched', 'table.md'), 'utf8')).toContain('validation by learning rate');
+    expect(await compare({ study: declared, out: at('searched'), progress: SILENT })).toEqual(report);
+    await expect(
+      compare({ study: await study(small, { search: { learningRate: [1e-4] } }), out: at('searched'), progress: SILENT }),
+    ).rejects.toThrow('pretraining.search.learningRate: was [0.0001,0.003], now [0.0001]');
+  });
+
+  it('measures the steps of a budget of time once', async () => {
+    const declared = await study({ methods: ['scratch', 'mae'], modes: ['finetune'] }, { budget: 'time' });
+    const report = await compare({ study: declared, out: at('timed'), progress: SILENT });
+    const seconds = JSON.parse(await readFile(at('timed', 'step-seconds.json'), 'utf8'));
+    expect(Object.keys(seconds)).toEqual(['gvsl', 'mae']);
+    expect(report.pretraining[0].steps).toBe(Math.max(1, Math.round((2 * seconds.gvsl) / seconds.mae)));
+    expect(await compare({ study: declared, out: at('timed'), progress: SILENT })).toEqual(report);
+  });
+});
+
+it('draws critical differences', () => {
+  const methods = ['a', 'b', 'c'].map((name) => ({ name, title: `method ${name}` }));
+  const ranking = { mode: 'finetune', over: '9 tasks', tasks: 9, methods } as const;
+  const svg = ranksFigure([
+    {
+      ...ranking,
+      ranks: [1.2, 1.9, 2.9],
+      statistic: 12,
+      p: 0.002,
+      criticalDifference: 1.1,
+      groups: [
+        [0, 1],
+        [1, 2],
+      ],
+    },
+  ])!;
+  for (const text of ['method a 1.20', 'method c 2.90', 'Friedman p 0.002', 'critical difference 1.10'])
+    expect(svg).toContain(text);
+  expect(svg.match(/stroke-width="4"/g)).toHaveLength(2);
+  expect(ranksFigure([])).toBeUndefined();
+});

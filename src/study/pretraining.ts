@@ -1,0 +1,125 @@
+/**
+ * What each method of a study is pre-trained with: the study's keys and its own, and a number of steps by which all methods have the same budget.
+ *
+ * The steps that a study declares are GVSL's. At equal passes a method whose sample goes through the encoder once makes twice as many, and so on;
+ * warm-up and decay of the learning rate are stretched with them.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { UsageError } from '../common/errors.ts';
+import { SILENT } from '../common/progress.ts';
+import { GVSL, methodNamed } from '../methods/registry.ts';
+import { type PretrainingConfiguration, samplesPerStep } from '../methods/schema-parts.ts';
+import { jsonText, readJson } from '../model/node/model-folder.ts';
+import { findFolder, writeFileAtomic } from '../platform/node/files.ts';
+import { readMetrics } from '../training/node/log/metrics.ts';
+import { pretrain } from '../training/node/pretrain.ts';
+import { type ChosenMethod, chooseMethod } from '../training/node/pretraining-method.ts';
+import { parseConfigurationOf } from '../training/node/read-configuration.ts';
+import type { Study } from './configuration.ts';
+import { merged } from './merged.ts';
+import { namesOfKeys } from './methods.ts';
+
+/** A method with all that it is pre-trained with. */
+export interface PlannedPretraining {
+  readonly chosen: ChosenMethod;
+  readonly configuration: PretrainingConfiguration;
+}
+
+/** Seconds of a step, by method. */
+export type StepSeconds = Readonly<Record<string, number>>;
+
+/** The configuration that a study declares for a method, with the steps of GVSL. */
+async function declared({ pretraining }: Study, name: string, source: string): Promise<PlannedPretraining> {
+  const { configuration, methods } = pretraining;
+  const own = namesOfKeys(name).reduce((before, key) => merged(before, methods[key] ?? {}), {});
+  if (pretraining.budget !== 'steps' && 'steps' in own)
+    throw new UsageError(
+      `${source}: pretraining.methods.${name}.steps: the budget '${pretraining.budget}' sets them; leave them out, or choose the budget 'steps'`,
+    );
+  const chosen = await chooseMethod(name);
+  try {
+    const whole = parseConfigurationOf(chosen.kind, merged(configuration, own), [], `${source}: pretraining.configuration`);
+    return { chosen, configuration: whole };
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`${error.message}\n(for the method ${name}; keys of single methods stand in pretraining.methods.NAME)`);
+  }
+}
+
+const scaled = (value: number | undefined, factor: number): number => Math.round((value ?? 0) * factor);
+
+/**
+ * What a method of a study is pre-trained with.
+ * @param stepSeconds measured, for the budget `time`
+ * @param source names the study in messages
+ */
+export async function plannedPretraining(
+  study: Study,
+  name: string,
+  stepSeconds: StepSeconds = {},
+  source = 'study',
+): Promise<PlannedPretraining> {
+  const { chosen, configuration } = await declared(study, name, source);
+  const { budget } = study.pretraining;
+  if (budget === 'steps' || name === GVSL) return { chosen, configuration };
+  const reference = (await declared(study, GVSL, source).catch(() => undefined))?.configuration ?? configuration;
+  const cost = ({ batch, accumulate = 1 }: PretrainingConfiguration, method: string): number =>
+    budget === 'time' ? (stepSeconds[method] ?? 1) : samplesPerStep({ batch, accumulate }) * methodNamed(method)!.passes;
+  const factor = cost(reference, GVSL) / cost(configuration, name);
+  return {
+    chosen,
+    configuration: {
+      ...configuration,
+      steps: Math.max(1, scaled(configuration.steps, factor)),
+      warmupSteps: scaled(configuration.warmupSteps, factor),
+      learningRateDecaySteps: scaled(configuration.learningRateDecaySteps, factor),
+    },
+  };
+}
+
+const FILE = 'step-seconds.json';
+const secondsSchema = z.record(z.string(), z.number().positive());
+/** Steps of which the first half is not counted: code gets faster while it runs. */
+const MEASURED_STEPS = 12;
+
+/** Measures a step of a method on a few real ones, in a folder that is removed again. */
+async function measure(study: Study, name: string, folder: string): Promise<number> {
+  const { chosen, configuration } = await declared(study, name, 'study');
+  await rm(folder, { recursive: true, force: true });
+  await pretrain({
+    method: chosen.method,
+    cohort: study.pretraining.cohort ?? study.cohort,
+    out: folder,
+    configuration: {
+      ...configuration,
+      steps: MEASURED_STEPS,
+      log: { ...configuration.log, everySteps: 1, evaluateEverySteps: 0, picturesEverySteps: 0, checkpointEverySteps: 0 },
+    },
+    progress: SILENT,
+  });
+  const seconds = (await readMetrics(join(folder, 'metrics.jsonl'))).flatMap(({ kind, stepSeconds }) =>
+    kind === 'step' && typeof stepSeconds === 'number' ? [stepSeconds] : [],
+  );
+  await rm(folder, { recursive: true, force: true });
+  const late = seconds.slice(seconds.length >> 1).sort((a, b) => a - b);
+  return late[late.length >> 1];
+}
+
+/**
+ * Seconds of a step of each method and of GVSL, for the budget `time`: measured once, and kept in the study's folder, so that a study that goes on
+ * gives each method the steps that it had. Empty for another budget.
+ */
+export async function stepSecondsOf(study: Study, out: string, names: readonly string[]): Promise<StepSeconds> {
+  if (study.pretraining.budget !== 'time') return {};
+  const path = join(out, FILE);
+  const known = (await findFolder(path)) === undefined ? {} : await readJson(path, secondsSchema);
+  const measured: Record<string, number> = { ...known };
+  for (const name of new Set([GVSL, ...names])) {
+    if (measured[name] !== undefined) continue;
+    measured[name] = await measure(study, name, join(out, 'measured'));
+    await writeFileAtomic(path, jsonText(measured));
+  }
+  return measured;
+}

@@ -1,0 +1,90 @@
+/** What a study declares: its modes, its trainings, the configuration of each. */
+import { join } from 'node:path';
+import type { Progress, ProgressListener } from '../common/progress.ts';
+import { parseConfigurationOf } from '../training/node/read-configuration.ts';
+import { TRANSFER, type TransferConfiguration } from '../training/task/configuration.ts';
+import type { Study } from './configuration.ts';
+import { merged } from './merged.ts';
+import { SCRATCH, STUDY_METHODS } from './methods.ts';
+
+export type Mode = 'linear' | 'probe' | 'finetune';
+
+/** As tables and figures name it. */
+export const MODE_TITLES: Readonly<Record<Mode, string>> = {
+  linear: 'linear evaluation',
+  probe: "linear probe of the encoder's levels",
+  finetune: 'fine-tuning',
+};
+
+/** A study's modes; `linear` of a method that trains the encoder alone brings `probe` with it. */
+export function modesOf({ modes, methods, task }: Study): readonly Mode[] {
+  const encoderOnly = STUDY_METHODS.some((method) => method.encoderOnly && methods.includes(method.name));
+  if (!encoderOnly || task !== 'segmentation' || !modes.includes('linear') || modes.includes('probe')) return modes;
+  return modes.flatMap((mode): Mode[] => (mode === 'linear' ? ['linear', 'probe'] : [mode]));
+}
+
+/** One training of a study. */
+export interface StudyRun {
+  readonly method: string;
+  readonly mode: Mode;
+  readonly labels: number | 'all';
+  readonly seed: number;
+  /** Inside the study's folder. */
+  readonly folder: string;
+}
+
+export interface StudyCall {
+  readonly study: Study;
+  /** Folder of the study. */
+  readonly out: string;
+  readonly progress?: ProgressListener;
+  /** Aborted: the training that is under way ends after its step, and so the call; the same call goes on from there. */
+  readonly signal?: AbortSignal;
+}
+
+/** The same, as it is carried out. */
+export interface StudyWork extends StudyCall {
+  readonly progress: Progress;
+}
+
+/** Every training that a study declares, in order. */
+export function runsOf(study: Study): StudyRun[] {
+  const { methods, labels, seeds } = study;
+  const modes = modesOf(study);
+  return methods.flatMap((method) =>
+    modes.flatMap((mode) =>
+      labels.flatMap((count) =>
+        seeds.map((seed) => ({
+          method,
+          mode,
+          labels: count,
+          seed,
+          folder: join('runs', `${method}-${mode}-${count}-seed${seed}`),
+        })),
+      ),
+    ),
+  );
+}
+
+/** The configuration of one training. @throws UsageError if the study's document is none */
+export function configurationOf(
+  study: Study,
+  { mode, labels, seed }: StudyRun,
+  init: string,
+  source = 'transfer',
+): TransferConfiguration {
+  const { configuration, linear, finetune } = study.transfer;
+  const own = mode === 'finetune' ? finetune : linear;
+  const document = merged(merged(configuration, own), {
+    task: study.task,
+    mode: mode === 'probe' ? 'linear' : mode,
+    init,
+    seed,
+    data: { labels },
+  });
+  return parseConfigurationOf(TRANSFER, document, [], `${source} (${mode})`);
+}
+
+/** Where the model of a study's method lies; undefined for one without. */
+export const pretrainedAt = ({ pretraining }: Study, out: string, method: string): string | undefined =>
+  method === SCRATCH ? undefined : (pretraining.models[method] ?? join(out, 'pretrained', method));

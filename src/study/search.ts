@@ -1,0 +1,87 @@
+/**
+ * The same small search over learning rates of pre-training for every method: each is pre-trained at each of them, trained on the task once, and the
+ * validation subjects choose. No score of a test subject is read.
+ */
+import { join } from 'node:path';
+import { openCohort } from '../cohort/node/open-cohort.ts';
+import { RunError, UsageError } from '../common/errors.ts';
+import { initialModelOf } from '../training/node/start.ts';
+import { trainFacts } from '../training/node/task/facts.ts';
+import type { Study } from './configuration.ts';
+import { pretrainMethod } from './pretrain-method.ts';
+import type { PlannedPretraining } from './pretraining.ts';
+import { configurationOf, modesOf, type StudyRun, type StudyWork } from './runs.ts';
+import { readResult, trainRun } from './task-result.ts';
+
+/** What a method's search found. */
+export interface LearningRateSearch {
+  readonly chosen: number;
+  /** Best validation score of each learning rate: Dice, or AUC. */
+  readonly tried: readonly { readonly learningRate: number; readonly score: number }[];
+}
+
+/** By method. */
+export type Searches = Readonly<Record<string, LearningRateSearch>>;
+
+/** The training that judges a learning rate: fine-tuning where there is some, with the most labels, of the first seed. */
+function judgingRun(study: Study): Pick<StudyRun, 'mode' | 'labels' | 'seed'> {
+  const modes = modesOf(study).filter((mode) => mode !== 'probe');
+  const most = [...study.labels].sort((a, b) => (a === 'all' ? -1 : b === 'all' ? 1 : b - a))[0];
+  return { mode: modes.includes('finetune') ? 'finetune' : modes[0], labels: most, seed: study.seeds[0] };
+}
+
+/** @throws UsageError if a study has nobody to choose by */
+export function requireValidation(study: Study, file: string): void {
+  const { mode } = judgingRun(study);
+  if (mode === undefined) throw new UsageError(`${file}: pretraining.search: needs the mode linear or finetune to choose by`);
+  const { data } = configurationOf(study, { method: '', folder: '', ...judgingRun(study) }, 'scratch', file);
+  if (data.validation === 0 && data.split === null)
+    throw new UsageError(
+      `${file}: pretraining.search: needs validation subjects (transfer.configuration.data.validation) to choose by`,
+    );
+}
+
+/** Searches; undefined if the study asks for none. @throws RunError if it was stopped, UsageError if another study's results lie there */
+export async function searchLearningRate(
+  work: StudyWork,
+  method: string,
+  { chosen, configuration }: PlannedPretraining,
+): Promise<LearningRateSearch | undefined> {
+  const { study, out, progress, signal } = work;
+  const rates = study.pretraining.search.learningRate;
+  if (rates.length === 0) return undefined;
+  const judging = judgingRun(study);
+  const cohort = await openCohort(study.cohort);
+  const tried: { learningRate: number; score: number }[] = [];
+  for (const learningRate of rates) {
+    const name = `${method}-lr${learningRate}`;
+    const init = await pretrainMethod({
+      chosen,
+      configuration: { ...configuration, learningRate },
+      cohort: study.pretraining.cohort ?? study.cohort,
+      out: join(out, 'search', name),
+      progress,
+      ...(signal ? { signal } : {}),
+    });
+    const folder = join('search', `${name}-${judging.mode}-${judging.labels}-seed${judging.seed}`);
+    const run: StudyRun = { method, ...judging, folder };
+    const trained = configurationOf(study, run, init);
+    const model = await initialModelOf(init);
+    const read = () => readResult(out, run, async () => (await trainFacts(cohort, trained, model)).facts);
+    let result = await read();
+    if (!result) {
+      if (signal?.aborted || !(await trainRun(work, folder, trained)))
+        throw new RunError('stopped during the search of learning rates; run the same command to continue');
+      result = await read();
+    }
+    const scores = result!.curve.map(([, score]) => score);
+    if (scores.length === 0)
+      throw new UsageError(
+        'pretraining.search: there is no validation score to choose by: evaluate more often (transfer.configuration.log.evaluateEverySteps)',
+      );
+    tried.push({ learningRate, score: Math.max(...scores) });
+    progress.say(`${method}: learning rate ${learningRate}: validation ${Math.max(...scores).toFixed(4)}`);
+  }
+  const best = tried.reduce((before, one) => (one.score > before.score ? one : before));
+  return { chosen: best.learningRate, tried };
+}
