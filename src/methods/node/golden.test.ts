@@ -78,9 +78,8 @@ it.skip.each(UNKNOWN)('%s is of a method that is not replayed yet', () => {});
 /** A driver in software takes minutes for a larger one: gvsl verify FILE --backend webgpu. */
 const software = noWebGpu === undefined && (await nodeWebGpuHost()).software;
 describe.skipIf(noWebGpu !== undefined)(`replayGolden (webgpu${noWebGpu === undefined ? '' : `: ${noWebGpu}`})`, () => {
-  const larger = software ? [] : LARGER.map((name) => join(FOLDER, name));
-  const ofMethods = OF_METHODS.map((name) => join(FOLDER, name));
-  it.each([TINY, ...larger, ...ofMethods])('computes what PyTorch computes: %s', { timeout: LARGER_TIMEOUT_MS }, async (path) => {
+  const larger = software ? [] : [...LARGER, ...OF_METHODS].map((name) => join(FOLDER, name));
+  it.each([TINY, ...larger])('computes what PyTorch computes: %s', { timeout: LARGER_TIMEOUT_MS }, async (path) => {
     const { comparisons, passed } = await replayGolden(path, webGpuBackend(await nodeWebGpuHost()));
     expect(comparisons.filter((each) => !each.passed).map(({ name, relativeError }) => `${name}: ${relativeError}`)).toEqual([]);
     expect(passed).toBe(true);
