@@ -3,8 +3,9 @@ import type { Subject } from '../../cohort/cohort.ts';
 import type { CohortReader } from '../../cohort/reader.ts';
 import { randomStream } from '../../common/random.ts';
 import type { Session } from '../../engine/backend.ts';
-import { type Geometry, IDENTITY_3, voxelCount, type Zyx } from '../../geometry/volume.ts';
+import { voxelCount, type Zyx } from '../../geometry/volume.ts';
 import { NO_HEADS, scaledArchitecture } from '../../model/architecture.ts';
+import { subjectOf } from '../testing/subjects.ts';
 import { classify, type FeatureLevel, featuresAt } from './dense-features.ts';
 import { describeProbe, probe, probeLoss } from './probe.ts';
 import { middleWindows } from './windows.ts';
@@ -71,26 +72,10 @@ describe('features of levels', () => {
 
 /** Subjects of 8^3 voxels: a box of 1 in each, at its own place; class by the box's size. */
 const SIZE: Zyx = [8, 8, 8];
-function subjects(count: number, changes: Partial<Subject> = {}): Subject[] {
-  const geometry: Geometry = { size: [8, 8, 8], spacingMm: [1, 1, 1], originMm: [0, 0, 0], direction: IDENTITY_3 };
-  return Array.from({ length: count }, (_, i) => ({
-    id: `s${i}`,
-    source: '',
-    labelSource: null,
-    sourceGeometry: geometry,
-    sourceOrientation: 'RAS',
-    geometry,
-    intensity: { kind: 'minmax', low: 0, high: 1 },
-    labelCodes: [0, 7],
-    content: null,
-    patient: null,
-    class: i % 2 === 0 ? 'small' : 'large',
-    landmarks: [],
-    split: 'train',
-    problems: [],
-    ...changes,
-  }));
-}
+const subjects = (count: number, changes: Partial<Subject> = {}): Subject[] =>
+  Array.from({ length: count }, (_, i) =>
+    subjectOf(`s${i}`, SIZE, { labelCodes: [0, 7], class: i % 2 === 0 ? 'small' : 'large', ...changes }),
+  );
 const labelsOf = ({ id, class: name }: Subject): Uint8Array => {
   const [i, side] = [Number(id.slice(1)), name === 'large' ? 5 : 3];
   return Uint8Array.from({ length: 512 }, (_, at) => {

@@ -3,8 +3,8 @@
  * scored on held-out subjects. Features are frozen; nothing of the network changes.
  *
  * Label maps: multinomial logistic regression voxel by voxel on the local feature, or, without a decoder, on the encoder's levels brought to full
- * size. It is fitted on as many voxels of each label, and its biases are then moved by the log of the labels' true shares, so that what is rare
- * is not found everywhere (King and Zeng, Political Analysis 9, 2001). Classes of whole images: the same on f^g averaged over the image, and nearest neighbours
+ * size. It is fitted on as many voxels of each structure, and its biases are then moved towards the structures' true shares (King and Zeng, Political
+ * Analysis 9, 2001), as far as serves Dice best on the fitted voxels: all the way, nothing rare is ever the most probable; not at all, it is found everywhere. Classes of whole images: the same on f^g averaged over the image, and nearest neighbours
  * beside it.
  *
  * Subjects of the split 'test' are left out: their labels choose nothing.
@@ -15,7 +15,7 @@ import { type RandomStream, randomStream } from '../../common/random.ts';
 import type { Session } from '../../engine/backend.ts';
 import { perAxis, toZyx, voxelCount, type Zyx } from '../../geometry/volume.ts';
 import { labelOverlap } from '../../metrics/label-overlap.ts';
-import { pointsOf } from '../../metrics/points.ts';
+import { pointsOf, rowOf } from '../../metrics/points.ts';
 import { fitLinearProbe, linearProbeScore } from '../../metrics/probe/linear-probe.ts';
 import { type LabelledPoints, nearestNeighbourScore } from '../../metrics/probe/nearest-neighbour.ts';
 import { type Architecture, hasDecoder } from '../../model/architecture.ts';
@@ -72,6 +72,11 @@ const FITTED_VOXELS = 4096;
 /** A probe is a measure, not a model: the third digit of its score needs no more. */
 const TOLERANCE = 1e-5;
 
+/** How many ways between the shares that were fitted and the true ones are tried. */
+const PRIOR_STEPS = 10;
+
+const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
 /** The lower the better. */
 export function probeLoss(score: ProbeScore): number {
   if (score.kind === 'segmentation') return 1 - score.dice;
@@ -120,14 +125,14 @@ async function featuresOf(
   }));
 }
 
-/** Up to `quota` voxels of each label, each equally likely, in the order of the map; and how many there are of each. */
-function sampleVoxels(labels: LabelArray, quota: number, stream: RandomStream) {
+/** Up to `quotaOf` voxels of each label, each equally likely, in the order of the map; and how many there are of each. */
+function sampleVoxels(labels: LabelArray, quotaOf: (code: number) => number, stream: RandomStream) {
   const counts = new Map<number, number>();
   for (const code of labels) counts.set(code, (counts.get(code) ?? 0) + 1);
   const wanted = new Map<number, ReadonlySet<number>>();
   for (const [code, count] of [...counts].sort(([a], [b]) => a - b)) {
     const places = new Set<number>();
-    while (places.size < Math.min(quota, count)) places.add(stream.integer(0, count));
+    while (places.size < Math.min(quotaOf(code), count)) places.add(stream.integer(0, count));
     wanted.set(code, places);
   }
   const seen = new Map<number, number>();
@@ -145,11 +150,13 @@ async function fitDense(session: Session, request: ProbeRequest, subjects: reado
   const rows: Float64Array[] = [];
   const classes: number[] = [];
   const counts = codes.map(() => 0);
-  const quota = Math.max(4, Math.floor(FITTED_VOXELS / (subjects.length * codes.length)));
+  // half of them are background, which is most of any volume and has the most to be told from
+  const quotaOf = (code: number): number =>
+    Math.max(4, Math.floor(FITTED_VOXELS / 2 / subjects.length / (code === 0 ? 1 : Math.max(1, codes.length - 1))));
   for (const [i, subject] of subjects.entries()) {
     const { starts, region } = windowsIn(request, subject);
     const labels = (await request.reader.readLabelCrop(subject, region.start, region.size))!;
-    const { counts: found, voxels } = sampleVoxels(labels, quota, randomStream(request.seed, 'probe', 'voxels', i));
+    const { counts: found, voxels } = sampleVoxels(labels, quotaOf, randomStream(request.seed, 'probe', 'voxels', i));
     codes.forEach((code, c) => {
       counts[c] += found.get(code) ?? 0;
     });
@@ -173,18 +180,51 @@ async function fitDense(session: Session, request: ProbeRequest, subjects: reado
   return classifierOf({ points: pointsOf(rows), classes }, counts);
 }
 
+/** Mean Dice over the structures of what is predicted of some voxels, each standing for `weights[truth]` of its class. Class 0 is the background. */
+function weightedDice(predicted: readonly number[], truth: readonly number[], weights: readonly number[]): number {
+  const [both, either] = [weights.map(() => 0), weights.map(() => 0)];
+  predicted.forEach((k, i) => {
+    const weight = weights[truth[i]];
+    either[k] += weight;
+    either[truth[i]] += weight;
+    if (k === truth[i]) both[k] += weight;
+  });
+  return meanOf(both.slice(1).map((overlap, k) => (either[k + 1] === 0 ? 0 : (2 * overlap) / either[k + 1])));
+}
+
 /** @param counts voxels of each class that there are, of which `labelled` has some */
 function classifierOf(labelled: LabelledPoints, counts: readonly number[]): LinearClassifier {
   const probe = fitLinearProbe(labelled, { tolerance: TOLERANCE }, counts.length);
   const { classes, dimensions, mean, deviation } = probe;
   const weights = probe.weights.map((weight, at) => weight / deviation[at % dimensions]);
-  const fitted = counts.map((_, k) => labelled.classes.filter((one) => one === k).length);
   const biases = probe.biases.map((bias, k) => {
-    let shifted = bias + Math.log(counts[k] / fitted[k]);
+    let shifted = bias;
     for (let j = 0; j < dimensions; j++) shifted -= weights[k * dimensions + j] * mean[j];
     return shifted;
   });
-  return { classes, weights, biases };
+  const { points, classes: truth } = labelled;
+  const logits = Array.from({ length: points.count }, (_, i) => {
+    const row = rowOf(points, i);
+    return biases.map((bias, k) => {
+      let sum = bias;
+      for (let j = 0; j < dimensions; j++) sum += weights[k * dimensions + j] * row[j];
+      return sum;
+    });
+  });
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  const fitted = counts.map((_, k) => truth.filter((one) => one === k).length);
+  const standsFor = counts.map((count, k) => count / fitted[k]);
+  let best = { dice: -1, shifts: counts.map(() => 0) };
+  for (let step = 0; step <= PRIOR_STEPS; step++) {
+    const shifts = counts.map((count, k) => (step / PRIOR_STEPS) * Math.log(count / total) - Math.log(fitted[k] / truth.length));
+    const predicted = logits.map((row) => {
+      const moved = row.map((logit, k) => logit + shifts[k]);
+      return moved.indexOf(Math.max(...moved));
+    });
+    const dice = weightedDice(predicted, truth, standsFor);
+    if (dice > best.dice) best = { dice, shifts };
+  }
+  return { classes, weights, biases: biases.map((bias, k) => bias + best.shifts[k]) };
 }
 
 /** Dice of each label of a held-out subject. */
@@ -210,8 +250,6 @@ async function scoreDense(
   }
   return labelOverlap(predicted, truth, codes).labels;
 }
-
-const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /**
  * Fits a probe of label maps on all training subjects, and scores each held-out one: Dice by label, without those that prediction and truth lack.
