@@ -1,11 +1,12 @@
 /** Studies of any method: equal budgets, methods that train the encoder alone, the search over learning rates, ranks. */
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SILENT } from '../common/progress.ts';
 import { METHODS } from '../methods/registry.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
+import { rankStudies, ranksAcross } from './across.ts';
 import { compare } from './compare.ts';
 import type { Study } from './configuration.ts';
 import { plannedPretraining } from './pretraining.ts';
@@ -187,6 +188,41 @@ describe('a study of methods', () => {
     expect(Object.keys(seconds)).toEqual(['gvsl', 'mae']);
     expect(report.pretraining[0].steps).toBe(Math.max(1, Math.round((2 * seconds.gvsl) / seconds.mae)));
     expect(await compare({ study: declared, out: at('timed'), progress: SILENT })).toEqual(report);
+  });
+});
+
+describe('ranks over studies', () => {
+  const finished = (name: string, scores: Record<string, number>) => ({
+    study: { name },
+    rows: [8, 'all' as const].flatMap((labels) =>
+      Object.entries(scores).map(([method, mean]) => ({ method, mode: 'finetune' as const, labels, mean })),
+    ),
+  });
+
+  it('ranks the methods that all tasks have, and says what it lacks', async () => {
+    const studies = [
+      finished('a', { scratch: 0.5, mae: 0.7, gvsl: 0.6 }),
+      finished('b', { scratch: 0.4, mae: 0.6, rotation: 0.9 }),
+    ];
+    expect(ranksAcross(studies)).toMatchObject([
+      {
+        mode: 'finetune',
+        tasks: 4,
+        over: '4 tasks of 2 studies',
+        methods: [{ name: 'scratch' }, { name: 'mae' }],
+        ranks: [2, 1],
+      },
+    ]);
+    for (const [i, one] of studies.entries()) {
+      await mkdir(at(`study${i}`), { recursive: true });
+      await writeFile(at(`study${i}`, 'study.json'), JSON.stringify(one));
+    }
+    await rankStudies([at('study0'), at('study1')], at('ranks'));
+    expect(await readFile(at('ranks', 'ranks.md'), 'utf8')).toContain('| MAE | 1.00 |');
+    expect(await readFile(at('ranks', 'ranks.svg'), 'utf8')).toContain('MAE 1.00');
+    await expect(rankStudies([at('cohort')], at('ranks'))).rejects.toThrow('no study.json in it');
+    await writeFile(at('study1', 'study.json'), JSON.stringify(finished('c', { rotation: 0.5 })));
+    await expect(rankStudies([at('study0'), at('study1')], at('ranks'))).rejects.toThrow('nothing to rank');
   });
 });
 

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { BACKENDS, type BackendName } from '../../engine/backend.ts';
 import type { Study } from '../../study/configuration.ts';
-import { action } from '../run-command.ts';
+import { action, type CommandResult } from '../run-command.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { formatTable } from '../table.ts';
 
@@ -28,7 +28,8 @@ Writes table.md, table.csv, study.json and the figures labels.svg, learning.svg,
 again to continue an interrupted study. A folder with the results of another study is refused, with the differences.
 
 Example:
-  gvsl compare study.yaml --out studies/hippocampus`;
+  gvsl compare study.yaml --out studies/hippocampus
+  gvsl compare studies/hippocampus studies/heart --out ranks   # ranks over finished studies`;
 
 /** The study with all its trainings on a backend. */
 function onBackend(study: Study, backend: BackendName | undefined): Study {
@@ -41,20 +42,56 @@ function onBackend(study: Study, backend: BackendName | undefined): Study {
   };
 }
 
+/** Methods ranked over finished studies. */
+async function rankFolders(folders: readonly string[], out: string): Promise<CommandResult> {
+  const { join } = await import('node:path');
+  const { RANK_FILES, rankStudies } = await import('../../study/across.ts');
+  const { guardInputs, refuseReplacing } = await import('../../platform/node/guard.ts');
+  const rankings = await guardInputs(
+    folders.map((path) => ({ path, what: 'a study' })),
+    async () => {
+      await refuseReplacing(...RANK_FILES.map((name) => join(out, name)));
+      return rankStudies(folders, out);
+    },
+  );
+  const text = rankings.flatMap(({ mode, over, methods, ranks, criticalDifference }) => [
+    `${mode}, ${over}; critical difference ${criticalDifference.toFixed(2)}`,
+    formatTable(
+      ['pre-training', 'mean rank'],
+      methods.map(({ title }, i) => [title, ranks[i].toFixed(2)]).sort((a, b) => Number(a[1]) - Number(b[1])),
+      [1],
+    ),
+    '',
+  ]);
+  return { json: { out, rankings, files: RANK_FILES }, text: [...text, `${out}: ${RANK_FILES.join(', ')}`].join('\n') };
+}
+
 /** Adds `gvsl compare`. */
 export function registerCompare(program: Command): void {
   const command = program
     .command('compare')
     .description('run a study: compare pre-training methods over transfer modes, numbers of labels and seeds, with paired tests')
-    .argument('<study>', 'study file in YAML or JSON')
-    .requiredOption('--out <folder>', 'output folder of the study')
+    .argument(
+      '<study...>',
+      'study file in YAML or JSON; or folders of finished studies, whose methods are ranked over all of them',
+    )
+    .requiredOption('--out <folder>', 'output folder of the study, or of the ranks')
     .addOption(
       new Option('--backend <name>', 'compute backend of every training (default: as in the study file, else cpu)').choices(
         BACKENDS,
       ),
     )
     .addHelpText('after', HELP);
-  action(command, async (file: string, { out, backend }: { out: string; backend?: BackendName }) => {
+  action(command, async (studies: string[], { out, backend }: { out: string; backend?: BackendName }) => {
+    const { stat } = await import('node:fs/promises');
+    const kinds = await Promise.all(studies.map((path) => stat(path).catch(() => undefined)));
+    if (kinds.every((kind) => kind?.isDirectory())) return rankFolders(studies, out);
+    const { UsageError } = await import('../../common/errors.ts');
+    if (studies.length > 1)
+      throw new UsageError(
+        `expected one study file, or folders of finished studies; found ${studies.length} arguments, of which ${studies.find((_, i) => !kinds[i]?.isDirectory())} is no folder`,
+      );
+    const [file] = studies;
     const { readStudy } = await import('../../study/run.ts');
     const { compare, STUDY_FILES } = await import('../../study/compare.ts');
     const { join } = await import('node:path');
