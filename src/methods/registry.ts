@@ -26,6 +26,8 @@ export interface NamedMethod {
   readonly passes: number;
   /** Crops of subjects that a sample is made of. */
   readonly images: number;
+  /** What its pictures show, from left to right. */
+  readonly panels: readonly string[];
   /** Where it was published. */
   readonly paper: string;
   load(): Promise<PretrainingMethod>;
@@ -34,6 +36,7 @@ export interface NamedMethod {
 const ANY_IMAGES = 'any images';
 const ALIGNABLE = 'images of one region, oriented alike';
 const GVSL_PAPER = 'He et al., CVPR 2023';
+const GVSL_PANELS = ['moving', 'fixed', 'warped', 'difference', 'deformation', 'before', 'after'];
 const SEES_PAIRS = 'two subjects, one of them damaged';
 
 const loadGvsl = async (): Promise<PretrainingMethod> => (await import('./gvsl/method.ts')).gvsl;
@@ -47,6 +50,7 @@ const ablation = (name: string, title: string, summary: string, heads: GvslHeads
   needs: heads.matching ? ALIGNABLE : ANY_IMAGES,
   passes: heads.matching ? 2 : 1,
   images: heads.matching ? 2 : 1,
+  panels: GVSL_PANELS,
   paper: GVSL_PAPER,
   preset: { model: { heads } },
   load: loadGvsl,
@@ -62,6 +66,7 @@ export const METHODS: readonly NamedMethod[] = [
     needs: ANY_IMAGES,
     passes: 1,
     images: 1,
+    panels: ['with noise', 'denoised by the network', 'the image'],
     paper: 'Vincent et al., ICML 2008',
     load: async () => (await import('./denoising/method.ts')).denoising,
   },
@@ -74,6 +79,7 @@ export const METHODS: readonly NamedMethod[] = [
     needs: ANY_IMAGES,
     passes: 1,
     images: 1,
+    panels: ['with boxes of noise', 'filled by the network', 'the image'],
     paper: 'Pathak et al., CVPR 2016',
     load: async () => (await import('./in-painting/method.ts')).inPainting,
   },
@@ -86,6 +92,7 @@ export const METHODS: readonly NamedMethod[] = [
     needs: ANY_IMAGES,
     passes: 1,
     images: 1,
+    panels: ['damaged', 'restored by the network', 'the image'],
     paper: 'Zhou et al., Medical Image Analysis 67, 2021',
     load: async () => (await import('./models-genesis/method.ts')).modelsGenesis,
   },
@@ -98,6 +105,7 @@ export const METHODS: readonly NamedMethod[] = [
     needs: ANY_IMAGES,
     passes: 1,
     images: 1,
+    panels: ['with hidden cubes', 'filled by the network', 'the image'],
     paper: 'He et al., CVPR 2022',
     load: async () => (await import('./mae/method.ts')).mae,
   },
@@ -110,6 +118,7 @@ export const METHODS: readonly NamedMethod[] = [
     needs: 'images oriented alike, with one spacing for all axes; a cubic patch',
     passes: 1,
     images: 1,
+    panels: ['turned', 'turned back as the network says', 'turned back'],
     paper: 'Gidaris et al., ICLR 2018; in 3D: Taleb et al., NeurIPS 2020',
     load: async () => (await import('./rotation/method.ts')).rotation,
   },
@@ -122,6 +131,7 @@ export const METHODS: readonly NamedMethod[] = [
     needs: 'two subjects at least, also held out',
     passes: 1,
     images: 2,
+    panels: ['two subjects fused', 'degree of fusion, by the network', 'degree of fusion'],
     paper: 'Wang et al., MIS-FM, arXiv 2306.16925, 2023',
     load: async () => (await import('./volume-fusion/method.ts')).volumeFusion,
   },
@@ -149,6 +159,7 @@ export const METHODS: readonly NamedMethod[] = [
     needs: ALIGNABLE,
     passes: 2,
     images: 2,
+    panels: GVSL_PANELS,
     paper: GVSL_PAPER,
     load: loadGvsl,
   },

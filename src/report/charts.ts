@@ -3,6 +3,7 @@
  * A chart needs two points; what has fewer is left out.
  */
 import { decimals, MEASURES, mean, short } from './figures.ts';
+import { lossName, measureName, probeScores } from './method-page.ts';
 import type { EvaluationRecord, RunData, Stages, StepRecord, TaskRecord } from './run-data.ts';
 
 export interface Series {
@@ -136,6 +137,47 @@ function evaluationCharts(evaluations: readonly EvaluationRecord[]): Chart[] {
   });
 }
 
+/** Of a pre-training by another method: held-out losses and measures beside those of training subjects, and the probe. */
+function methodCharts(evaluations: readonly EvaluationRecord[]): Chart[] {
+  const steps = evaluations.map(({ step }) => step);
+  const chart = (
+    title: string,
+    unit: string,
+    lines: readonly (readonly [string, readonly (number | null | undefined)[]])[],
+  ): Chart[] => {
+    const series = lines.flatMap(([label, found], k): Series[] => {
+      const values = found.map((value) => value ?? null);
+      return span(values) ? [{ label, colour: `--series-${(k % SERIES_COLOURS) + 1}`, values }] : [];
+    });
+    return series.length > 0 ? [{ title, unit, logarithmic: false, steps, series, summary: summaryOf(series, short) }] : [];
+  };
+  const keysOf = (kind: 'loss' | 'measures'): string[] => [
+    ...new Set(evaluations.flatMap(({ heldOut }) => Object.keys(heldOut?.[kind] ?? {}))),
+  ];
+  const sides = (kind: 'loss' | 'measures', name: string) =>
+    [
+      ['held-out subjects', evaluations.map(({ heldOut }) => heldOut?.[kind][name])],
+      ['training subjects', evaluations.map(({ training }) => training?.[kind][name])],
+    ] as const;
+  const losses = keysOf('loss');
+  const scores = [...new Set(evaluations.flatMap(({ probe }) => probeScores(probe).map(([name]) => name)))];
+  const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+  return [
+    ...chart(
+      'Linear probe of the features',
+      'held-out subjects',
+      scores.map(
+        (name) => [name, evaluations.map(({ probe }) => probeScores(probe).find(([one]) => one === name)?.[1])] as const,
+      ),
+    ),
+    ...losses
+      // with one term the total is that term
+      .filter((name) => name !== 'total' || losses.length > 2)
+      .flatMap((name) => chart(capital(lossName(name)), '', sides('loss', name))),
+    ...keysOf('measures').flatMap((name) => chart(capital(measureName(name)), '', sides('measures', name))),
+  ];
+}
+
 /** Keys that stand in any of the records, for those that have no label here. */
 const others = (records: readonly Readonly<Record<string, unknown>>[], known: readonly string[]): Record<string, string> =>
   Object.fromEntries(
@@ -150,7 +192,7 @@ export function chartsOf({ run, steps, evaluations }: RunData): { readonly evalu
     total: 'total',
     ncc: '1 \u2212 NCC',
     affineNcc: '1 \u2212 NCC, affine only',
-    ...(run.task ? { dice: '1 \u2212 Dice', crossEntropy: 'cross-entropy' } : {}),
+    ...(run.task || run.method !== undefined ? { dice: '1 \u2212 Dice', crossEntropy: 'cross-entropy' } : {}),
   };
   const small = { mse: 'restoration (MSE)', smooth: 'smoothness of the flow' };
   const parts = {
@@ -170,10 +212,17 @@ export function chartsOf({ run, steps, evaluations }: RunData): { readonly evalu
   );
   const rates = new Set(steps.map(({ learningRate }) => learningRate));
   return {
-    evaluation: run.task ? taskCharts(evaluations, run.task) : evaluationCharts(evaluations),
+    evaluation: run.task
+      ? taskCharts(evaluations, run.task)
+      : run.method === undefined
+        ? evaluationCharts(evaluations)
+        : methodCharts(evaluations),
     training: [
       stepChart(steps, 'Loss', large, loss, false),
       stepChart(steps, 'Smaller loss terms', { ...small, ...moreLosses }, loss, true),
+      ...Object.keys(steps.at(-1)?.measure ?? {}).map((name) =>
+        stepChart(steps, measureName(name), { [name]: 'training' }, (record) => record.measure[name], false),
+      ),
       stepChart(steps, 'Gradient norms', { ...parts, ...moreParts }, norm, true),
       // A constant rate is said among the facts; a straight line would say no more.
       rates.size > 1 ? stepChart(steps, 'Learning rate', { rate: 'learning rate' }, (r) => r.learningRate, true) : undefined,

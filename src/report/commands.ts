@@ -13,6 +13,8 @@ export interface CommandContext {
   /** The run's folder. */
   readonly folder: string;
   readonly run: RunRecord;
+  /** Its name among the ways to pre-train. */
+  readonly method: string;
   /** Steps done. */
   readonly step: number;
   /** Source files of a held-out pair; undefined if not known. */
@@ -70,11 +72,13 @@ function taskCommands(task: TaskRecord, { program, folder, run, step }: CommandC
 
 export function nextCommands(context: CommandContext): NextCommand[] {
   if (context.run.task) return taskCommands(context.run.task, context);
-  const { program, folder, run, step, pair } = context;
+  const { program, folder, run, step, pair, method } = context;
   const { cohort, configuration } = run;
   const more = 2 * Math.max(step, Number(valueAt(configuration, 'steps')) || 0);
   const spacing = cohort?.spacingMm ?? [];
   const size = new Set(spacing).size === 1 ? spacing[0] : spacing.length > 0 ? spacing : undefined;
+  const named = method === 'gvsl' ? '' : ` --method ${word(method)}`;
+  const matches = run.method === undefined && valueAt(configuration, 'model.heads.matching') !== false;
   const like = ['patch', 'batch', 'width', 'lr']
     .map((name) => {
       const path = { patch: 'data.patch', width: 'model.width', lr: 'learningRate' }[name] ?? name;
@@ -87,17 +91,26 @@ export function nextCommands(context: CommandContext): NextCommand[] {
       text: 'Continues exactly where this run stopped, with the same weights, optimiser state, random numbers and log.',
       command: `${program} pretrain ${word(cohort?.folder ?? 'COHORT')} --out ${word(folder)} --resume --steps ${more || 'N'}`,
     },
+    ...(matches
+      ? [
+          {
+            title: 'Register two images',
+            text: 'Writes the warped image, the displacement field, the affine transform and the Jacobian determinant.',
+            command: `${program} register --model ${word(folder)} --moving ${word(pair?.moving ?? 'A.nii.gz')} --fixed ${word(pair?.fixed ?? 'B.nii.gz')} --out registered`,
+          },
+        ]
+      : []),
     {
-      title: 'Register two images',
-      text: 'Writes the warped image, the displacement field, the affine transform and the Jacobian determinant.',
-      command: `${program} register --model ${word(folder)} --moving ${word(pair?.moving ?? 'A.nii.gz')} --fixed ${word(pair?.fixed ?? 'B.nii.gz')} --out registered`,
+      title: 'Train a segmentation from it',
+      text: 'COHORT is made by gvsl prepare from images with label maps; few labels are enough to see what pre-training gives.',
+      command: `${program} train segmentation --data COHORT --init ${word(folder)} --out segmentation`,
     },
     {
       title: 'Pre-train on your own scans',
       text: 'SCANS is any folder of NIfTI, NRRD, MetaImage, MGH or DICOM images of one body region.',
       command: [
         `${program} prepare SCANS my-cohort --modality ${cohort?.modality === 'mr' ? 'mr' : 'ct'}${option('--spacing', size)}`,
-        `${program} pretrain my-cohort --out my-run${like}`,
+        `${program} pretrain my-cohort --out my-run${named}${like}`,
         `${program} report my-run`,
       ].join('\n'),
     },

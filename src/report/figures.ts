@@ -74,6 +74,10 @@ export function summed({ step, pairs }: EvaluationDetails): EvaluationRecord {
     dicePerClass: null,
     auc: null,
     accuracy: null,
+    heldOut: null,
+    training: null,
+    probe: null,
+    chosenBy: null,
   };
 }
 

@@ -4,14 +4,15 @@
  * only the curves need scripts. It draws no conclusion that the figures do not: worse is called worse.
  */
 import { formatDuration } from '../common/format-duration.ts';
-
 import { PANELS } from '../images/pictures/pair-picture.ts';
+import type { NamedMethod } from '../methods/registry.ts';
 import { CHART_SCRIPT } from './chart-script.ts';
 import { type Chart, chartsOf } from './charts.ts';
 import { type NextCommand, valueAt } from './commands.ts';
 import { byName, change, decimals, grouped, MEASURES, type Measure, mean, ofPair, short } from './figures.ts';
 import { type Content, type Html, html, jsonScript, trusted } from './html.ts';
-import type { ShownPair, ShownSubject } from './pictures.ts';
+import { confusionSection, lossName, methodHeadline, methodPictures, methodSection } from './method-page.ts';
+import type { ShownPair, ShownPicture, ShownSubject } from './pictures.ts';
 import type { EvaluationDetails, EvaluationRecord, RunData, Stages, TaskRecord } from './run-data.ts';
 import { STYLE } from './style.ts';
 import { taskHeadline, taskPictures, taskSubjects } from './task-page.ts';
@@ -24,6 +25,10 @@ export interface PageContent {
   readonly shown: readonly ShownPair[];
   /** Of a training on a task. */
   readonly shownSubjects: readonly ShownSubject[];
+  /** Of a pre-training by another method than GVSL. */
+  readonly shownPictures: readonly ShownPicture[];
+  /** What is known of the method; undefined for a training on a task, or a method from elsewhere. */
+  readonly method: NamedMethod | undefined;
   readonly labelNames: ReadonlyMap<number, string>;
   readonly commands: readonly NextCommand[];
   /** uPlot's own files. */
@@ -84,6 +89,7 @@ function facts({ run, steps }: RunData): Html {
         .filter(Boolean)
         .join(', '),
     ],
+    ['Method', run.method],
     ['Heads', heads.join(', ')],
     [
       'Start',
@@ -345,6 +351,22 @@ ${taskPictures(shownSubjects)}
 ${taskSubjects(task, 'Test subjects', data.test)}
 ${taskSubjects(task, 'Validation subjects', data.taskDetails)}`;
 
+const methodSections = ({ data, method, shownPictures }: PageContent): Html =>
+  html`${method && methodSection(method)}
+${methodHeadline(data)}
+${methodPictures(method, shownPictures)}
+${confusionSection(data.methodDetails?.confusion)}`;
+
+/** What the loss of a pre-training is, from the terms that its log has. */
+function lossNote({ run, steps }: RunData): string {
+  if (run.method === undefined)
+    return 'The loss is the sum of 1 \u2212 local NCC of warped and fixed image, the smoothness penalty of the flow, and the mean squared error of the restored image.';
+  const terms = Object.keys(steps.at(-1)?.loss ?? {}).filter((name) => name !== 'total');
+  return terms.length === 0
+    ? 'The loss is minimised.'
+    : `The loss is ${terms.length > 1 ? 'made of ' : ''}${list(terms.map(lossName))}.`;
+}
+
 /** The whole document. */
 export function renderPage(content: PageContent): string {
   const { title, data, commands, version } = content;
@@ -368,11 +390,11 @@ export function renderPage(content: PageContent): string {
 <body>
 <main>
 <header>
-<p class="kind">Geometric visual similarity learning: report of a ${task ? 'training on a task' : 'pre-training run'}</p>
+<p class="kind">${data.run.method === undefined ? 'Geometric visual similarity learning: report' : 'Report'} of a ${task ? 'training on a task' : 'pre-training run'}</p>
 <h1>${title}</h1>
 ${facts(data)}
 </header>
-${task ? taskSections(content, task) : pairSections(content)}
+${task ? taskSections(content, task) : data.run.method === undefined ? pairSections(content) : methodSections(content)}
 <section>
 <h2>Training curves</h2>
 ${
@@ -381,8 +403,8 @@ ${
     : html`<p class="note">The x axis shows optimiser steps. Thin lines are logged values, thick lines their running mean. Drag over a chart to zoom in, double-click to reset.${once}</p>
 <noscript><p class="note">The curves need JavaScript; the first and last values are below each.</p></noscript>`
 }
-${charts.evaluation.length > 0 && html`<h3>On ${task ? 'validation subjects' : 'held-out pairs'}</h3>${chartFigures(charts.evaluation, 0)}`}
-${charts.training.length > 0 && html`<h3>On training ${task ? 'subjects' : 'pairs'}</h3><p class="note">${task ? 'The loss is minimised.' : 'The loss is the sum of 1 \u2212 local NCC of warped and fixed image, the smoothness penalty of the flow, and the mean squared error of the restored image.'} The gradient norms of ${list(['the U-Net', 'each head'])} show whether every part is training; a part whose norm falls to zero is not.</p>${chartFigures(charts.training, charts.evaluation.length)}`}
+${charts.evaluation.length > 0 && html`<h3>On ${task ? 'validation subjects' : data.run.method === undefined ? 'held-out pairs' : 'held-out subjects'}</h3>${chartFigures(charts.evaluation, 0)}`}
+${charts.training.length > 0 && html`<h3>On training ${task || data.run.method !== undefined ? 'subjects' : 'pairs'}</h3><p class="note">${task ? 'The loss is minimised.' : lossNote(data)} The gradient norms of ${list(['the U-Net', 'each head'])} show whether every part is training; a part whose norm falls to zero is not.</p>${chartFigures(charts.training, charts.evaluation.length)}`}
 </section>
 <section>
 <h2>Next steps</h2>

@@ -63,6 +63,31 @@ export async function shownPairs(run: string, { pairs }: EvaluationDetails): Pro
   ];
 }
 
+/** A picture of the last evaluation that has some. */
+export interface ShownPicture {
+  /** The part of its name after the step: 'heldOut-0'. */
+  readonly tag: string;
+  readonly picture: EmbeddedPicture;
+}
+
+/** The pictures of the last step that has some, examples first. */
+export async function lastPictures(run: string): Promise<ShownPicture[]> {
+  const found = (await readdir(join(run, 'pictures')).catch(() => [])).flatMap((name) => {
+    const [, step, tag] = /^step-(\d+)-(.+)\.png$/.exec(name) ?? [];
+    return step === undefined ? [] : [{ name, step, tag }];
+  });
+  const last = found
+    .map(({ step }) => step)
+    .toSorted()
+    .at(-1);
+  const shown: ShownPicture[] = [];
+  for (const { name, tag } of found.filter(({ step }) => step === last).toSorted((a, b) => a.tag.localeCompare(b.tag, 'en'))) {
+    const picture = await embedPicture(run, join('pictures', name));
+    if (picture) shown.push({ tag, picture });
+  }
+  return shown;
+}
+
 /** The last pictures of validation subjects that a training on a task kept. */
 export async function shownSubjects(run: string, { subjects }: TaskDetails): Promise<ShownSubject[]> {
   const names = (await readdir(join(run, 'pictures')).catch(() => [])).filter((name) => /^step-\d+-subject-\d+\.png$/.test(name));

@@ -17,6 +17,30 @@ const stages = z.object({ before: number.default(null), affine: number.default(n
 const stagesOrNull = stages.nullable().catch(null).default(null);
 export type Stages = z.output<typeof stages>;
 
+/** Means over fixed examples of one side of the split (methods/judgement). */
+const exampleScores = z.object({ examples: z.number(), loss: named, measures: named });
+const exampleScoresOrNull = exampleScores.nullable().catch(null).default(null);
+export type ExampleScores = z.output<typeof exampleScores>;
+
+const probeSchema = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('segmentation'),
+    fittedOn: z.number(),
+    subjects: z.number(),
+    dice: number,
+    dicePerLabel: z.array(z.object({ label: z.number(), dice: number })).catch([]),
+  }),
+  z.object({
+    kind: z.literal('classification'),
+    fittedOn: z.number(),
+    subjects: z.number(),
+    auc: number,
+    balancedAccuracy: number,
+    nearestNeighbours: number,
+  }),
+]);
+export type ProbeRecord = z.output<typeof probeSchema>;
+
 const stepSchema = z.object({
   kind: z.literal('step'),
   step: z.number(),
@@ -24,6 +48,8 @@ const stepSchema = z.object({
   loss: named,
   /** By part: backbone, affine, deformable, restoration. */
   gradientNorm: named.default({}),
+  /** What a method measures in training: collapse. */
+  measure: named.default({}),
   learningRate: number.default(null),
   stepSeconds: number.default(null),
   /** Of the step's time, the share that computing waited for input. */
@@ -46,6 +72,11 @@ const evaluationSchema = z.object({
   dicePerClass: z.array(number).nullable().catch(null).default(null),
   auc: number.default(null),
   accuracy: number.default(null),
+  // of a pre-training by another method than GVSL
+  heldOut: exampleScoresOrNull,
+  training: exampleScoresOrNull,
+  probe: probeSchema.nullable().catch(null).default(null),
+  chosenBy: z.string().nullable().catch(null).default(null),
 });
 export type StepRecord = z.output<typeof stepSchema>;
 export type EvaluationRecord = z.output<typeof evaluationSchema>;
@@ -86,6 +117,14 @@ const subjectSchema = z.object({
   class: z.string().optional().catch(undefined),
 });
 const taskDetailsSchema = z.object({ step: z.number(), subjects: z.array(subjectSchema) });
+const methodDetailsSchema = z.object({
+  step: z.number(),
+  confusion: z
+    .array(z.object({ turned: z.string(), predicted: named }))
+    .optional()
+    .catch(undefined),
+});
+export type ConfusionRow = NonNullable<z.output<typeof methodDetailsSchema>['confusion']>[number];
 const testSchema = taskDetailsSchema.extend({ summary: z.looseObject({}) }).transform(({ summary, ...details }) => ({
   ...details,
   summary: evaluationSchema.parse({ ...summary, kind: 'evaluation', step: details.step }),
@@ -104,6 +143,8 @@ const maybe = <Schema extends z.ZodType>(schema: Schema) => schema.optional().ca
 /** How many, given as the number or as the list of names. */
 const amount = z.union([z.number(), z.array(z.unknown()).transform((list) => list.length)]);
 const runSchema = z.object({
+  /** The way to pre-train; absent: GVSL. */
+  method: maybe(z.string()),
   cohort: maybe(
     z.object({
       folder: maybe(z.string()),
@@ -138,6 +179,8 @@ export interface RunData {
   readonly evaluations: readonly EvaluationRecord[];
   /** Of the last evaluation; undefined before the first. */
   readonly details: EvaluationDetails | undefined;
+  /** Of another method's last evaluation. */
+  readonly methodDetails: z.output<typeof methodDetailsSchema> | undefined;
   /** Of a training on a task: subjects of the last evaluation, and the test of its best state. */
   readonly taskDetails: TaskDetails | undefined;
   readonly test: z.output<typeof testSchema> | undefined;
@@ -187,6 +230,7 @@ export async function readRun(folder: string): Promise<RunData> {
     steps: steps.sort(bySteps),
     evaluations: evaluations.sort(bySteps),
     details: detailsSchema.safeParse(evaluation).data,
+    methodDetails: methodDetailsSchema.safeParse(evaluation).data,
     taskDetails: taskDetailsSchema.safeParse(evaluation).data,
     test: testSchema.safeParse(json(await readIfThere(join(folder, 'test.json')))).data,
   };

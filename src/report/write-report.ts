@@ -6,11 +6,12 @@ import { readLabelNames } from '../cohort/node/label-names.ts';
 import { openCohort } from '../cohort/node/open-cohort.ts';
 import { UsageError } from '../common/errors.ts';
 import { version } from '../common/version.ts';
+import { GVSL, methodNamed, methodNameOf } from '../methods/registry.ts';
 import { writeFileAtomic } from '../platform/node/files.ts';
 import { nextCommands } from './commands.ts';
 import { summed } from './figures.ts';
 import { renderPage } from './page.ts';
-import { shownPairs, shownSubjects } from './pictures.ts';
+import { lastPictures, shownPairs, shownSubjects } from './pictures.ts';
 import { type EvaluationRecord, readRun } from './run-data.ts';
 
 export interface ReportCall {
@@ -58,16 +59,21 @@ export async function writeReport({ run: folder, program = 'gvsl', ...call }: Re
   const cohort = run.cohort?.folder === undefined ? undefined : await openCohort(run.cohort.folder).catch(() => undefined);
   const sourceOf = (id: string | undefined): string | undefined => cohort?.subjects.find((subject) => subject.id === id)?.source;
   const [moving, fixed] = [sourceOf(details?.pairs[0]?.moving), sourceOf(details?.pairs[0]?.fixed)];
+  const name = methodNameOf(run.method, run.configuration);
+  const method = run.task ? undefined : methodNamed(name);
+  const isOther = !run.task && run.method !== undefined && run.method !== GVSL;
   const page = renderPage({
     title:
       call.title ??
-      `${run.task ? `Training a ${run.task.kind}` : 'Pre-training'} on ${run.cohort?.folder ? basename(resolve(run.cohort.folder)) : basename(resolve(folder))}`,
+      `${run.task ? `Training a ${run.task.kind}` : `Pre-training${isOther ? ` by ${method?.title ?? name}` : ''}`} on ${run.cohort?.folder ? basename(resolve(run.cohort.folder)) : basename(resolve(folder))}`,
     data,
     evaluation,
     shown: details ? await shownPairs(folder, details) : [],
     shownSubjects: run.task && data.taskDetails ? await shownSubjects(folder, data.taskDetails) : [],
+    shownPictures: isOther ? await lastPictures(folder) : [],
+    method,
     labelNames: cohort ? await readLabelNames(cohort) : new Map(),
-    commands: nextCommands({ program, folder, run, step, pair: moving && fixed ? { moving, fixed } : undefined }),
+    commands: nextCommands({ program, folder, run, method: name, step, pair: moving && fixed ? { moving, fixed } : undefined }),
     ...(await plotFiles()),
     version,
   });
