@@ -70,7 +70,7 @@ const windowsIn = ({ windows = middleWindows, patch }: ProbeRequest, { geometry 
 /** Voxels that a probe is fitted on, over all subjects and labels: more change little and take long. */
 const FITTED_VOXELS = 4096;
 /** A probe is a measure, not a model: the third digit of its score needs no more. */
-const TOLERANCE = 1e-5;
+const TOLERANCE = 1e-3;
 
 /** How many ways between the shares that were fitted and the true ones are tried. */
 const PRIOR_STEPS = 10;
