@@ -142,7 +142,7 @@ export interface PretrainingMethod<
    */
   readonly takes?: 'sample' | 'batch';
   /** What is measured of a step beside its losses, from the outputs of its runs of `gradient`. */
-  measure?(outputs: readonly StepOutputs[]): Readonly<Record<string, number>>;
+  measure?(outputs: readonly StepOutputs[], configuration: Configuration): Readonly<Record<string, number>>;
   /** What ends a run; null: nothing. */
   alarm?(configuration: Configuration): Alarm | null;
   /**

@@ -15,7 +15,20 @@ export interface Heads {
    * head alone is the encoder alone: its table holds no `unet.up*`.
    */
   readonly classification?: number | undefined;
+  /**
+   * What compares views of an image (`projector`, `predictor`); undefined without it (docs/methods.md). A network with it alone is the encoder
+   * alone too.
+   */
+  readonly projection?: Projection | undefined;
 }
+
+/** The layers on f^g averaged over the image that SimCLR, SimSiam and BYOL compare views by. */
+export interface Projection {
+  readonly kind: (typeof PROJECTIONS)[number];
+  /** Values of the projector's result. */
+  readonly outputs: number;
+}
+export const PROJECTIONS = ['simclr', 'simsiam', 'byol'] as const;
 
 export interface Architecture {
   /** Channels of inc, down1..4, up1..4. Each a multiple of 8. */
@@ -35,8 +48,8 @@ export const ALL_HEADS: Heads = { affine: true, restoration: true, matching: tru
 export const NO_HEADS: Heads = { affine: false, restoration: false, matching: false };
 
 /** Whether anything reads the local feature, and so the decoder is part of the network. */
-export const hasDecoder = ({ affine, restoration, matching, segmentation, classification }: Heads): boolean =>
-  classification === undefined || affine || restoration || matching || segmentation !== undefined;
+export const hasDecoder = ({ affine, restoration, matching, segmentation, classification, projection }: Heads): boolean =>
+  affine || restoration || matching || segmentation !== undefined || (classification === undefined && projection === undefined);
 /** The backbone halves the volume this many times over: sizes are padded to multiples of it. */
 export const SIZE_MULTIPLE = 16;
 /** Channels of one GroupNorm group in a block. */

@@ -7,7 +7,7 @@ import type { PrepareOptions } from '../cohort/prepare-options.ts';
 import { RunError, UsageError } from '../common/errors.ts';
 import { version } from '../common/version.ts';
 import type { Zyx } from '../geometry/volume.ts';
-import { type Architecture, type Heads, scaledArchitecture } from './architecture.ts';
+import { type Architecture, type Heads, PROJECTIONS, scaledArchitecture } from './architecture.ts';
 
 export const MODEL_FILE = 'model.safetensors';
 export const CONFIG_FILE = 'config.json';
@@ -41,6 +41,10 @@ const HEADS = {
   restoration: z.boolean(),
   segmentation: z.int().min(2).max(65_536).optional().describe('Number of classes, including the background.'),
   classification: z.int().min(1).max(65_536).optional().describe('Number of outputs; 1 for two classes.'),
+  projection: z
+    .object({ kind: z.enum(PROJECTIONS), outputs: z.int().min(1).max(65_536) })
+    .optional()
+    .describe('Layers that compare views of an image.'),
 };
 
 /** What readers know only that want to know it: the configuration of a training, as its version had it. */
@@ -196,7 +200,7 @@ export interface ModelState {
 
 /** config.json of a model in training. Equal training gives equal files: how long a run goes on, and on what, shapes nothing of the model. */
 export function configurationOf({ width, heads, options, kind, configuration, step, ...state }: ModelState): ModelConfiguration {
-  const { affine, matching, restoration, segmentation, classification } = heads;
+  const { affine, matching, restoration, segmentation, classification, projection } = heads;
   const { modality, spacingMm, intensity, crop } = options;
   const trained = { ...configuration, steps: Math.max(1, step), threads: 'auto', backend: 'auto' };
   return {
@@ -211,6 +215,7 @@ export function configurationOf({ width, heads, options, kind, configuration, st
         restoration,
         ...(segmentation === undefined ? {} : { segmentation }),
         ...(classification === undefined ? {} : { classification }),
+        ...(projection === undefined ? {} : { projection: { ...projection } }),
       },
     },
     preprocessing: { modality, spacingMm: [spacingMm[0], spacingMm[1], spacingMm[2]], intensity, crop },

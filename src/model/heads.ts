@@ -3,12 +3,13 @@ import type { Graph, Node } from '../engine/graph.ts';
 import { affineDisplacement, affineMatrix } from '../engine/ops/affine/affine.ts';
 import { concat } from '../engine/ops/concat/concat.ts';
 import { conv3d } from '../engine/ops/conv3d/conv3d.ts';
-import { multiply, scale, tanh } from '../engine/ops/elementwise/elementwise.ts';
+import { multiply, relu, scale, tanh } from '../engine/ops/elementwise/elementwise.ts';
 import { groupNorm } from '../engine/ops/group-norm/group-norm.ts';
 import { linear } from '../engine/ops/linear/linear.ts';
+import { layerNorm } from '../engine/ops/normalize/normalize.ts';
 import { globalAverage } from '../engine/ops/reduce/reduce.ts';
 import { warp } from '../engine/ops/warp/warp.ts';
-import { GROUP_NORM_EPS, LEAKY_SLOPE, RESTORATION_GROUPS } from './architecture.ts';
+import { GROUP_NORM_EPS, LEAKY_SLOPE, type Projection, RESTORATION_GROUPS } from './architecture.ts';
 import type { ParameterNodes } from './parameters.ts';
 import { doubleConvolution, type Features } from './unet.ts';
 
@@ -75,6 +76,27 @@ export function restorationHead(graph: Graph, parameters: ParameterNodes, local:
 /** Segmentation: the local feature (N, C, D, H, W) to a logit for each class (N, classes, D, H, W) (docs/transfer.md). */
 export const segmentationHead = (graph: Graph, parameters: ParameterNodes, local: Node): Node =>
   conv3d(graph, local, parameters('out_conv.weight'), parameters('out_conv.bias'));
+
+/** Linear, layer norm, ReLU, linear. x (N, C). */
+function perceptron(graph: Graph, parameters: ParameterNodes, name: string, x: Node): Node {
+  const layer = (at: number, input: Node): Node =>
+    linear(graph, input, parameters(`${name}.${at}.weight`), parameters(`${name}.${at}.bias`));
+  const hidden = layerNorm(graph, layer(0, x), parameters(`${name}.1.weight`), parameters(`${name}.1.bias`));
+  return layer(3, relu(graph, hidden));
+}
+
+/** The projector: f^g averaged, (N, C), to what views are compared by, (N, outputs). */
+export function projector(graph: Graph, parameters: ParameterNodes, pooled: Node, { kind }: Projection): Node {
+  if (kind === 'byol') return perceptron(graph, parameters, 'projector', pooled);
+  if (kind === 'simsiam') return layerNorm(graph, perceptron(graph, parameters, 'projector', pooled));
+  const layer = (at: number, x: Node): Node =>
+    linear(graph, x, parameters(`projector.${at}.weight`), parameters(`projector.${at}.bias`));
+  return layer(2, relu(graph, layer(0, pooled)));
+}
+
+/** The predictor of SimSiam and BYOL: from one view's projection to what the other's should be, (N, outputs) both. */
+export const predictor = (graph: Graph, parameters: ParameterNodes, projected: Node): Node =>
+  perceptron(graph, parameters, 'predictor', projected);
 
 /** Classification: the global feature (N, C, d, h, w) to logits (N, outputs) (docs/transfer.md). */
 export const classificationHead = (graph: Graph, parameters: ParameterNodes, global: Node): Node =>

@@ -8,7 +8,7 @@
 import { randomStream } from '../common/random.ts';
 import { elementCount, type Graph, type Node, type Shape } from '../engine/graph.ts';
 import { view } from '../engine/ops/shape/shape.ts';
-import { type Architecture, hasDecoder, RESTORATION_HIDDEN } from './architecture.ts';
+import { type Architecture, hasDecoder, type Projection, RESTORATION_HIDDEN } from './architecture.ts';
 
 /** What training starts from. */
 export type Start =
@@ -65,6 +65,33 @@ const block = (name: string, channelsIn: number, channelsOut: number, backbone: 
   ...normalization(`${name}.double_conv.4`, channelsOut),
 ];
 
+function linearLayer(name: string, inputs: number, outputs: number): ParameterDraft[] {
+  const start = torchDefault(inputs);
+  return [
+    { name: `${name}.weight`, shape: [outputs, inputs], start },
+    { name: `${name}.bias`, shape: [outputs], start },
+  ];
+}
+
+/** Linear, layer norm, ReLU, linear: by their places in PyTorch's Sequential. */
+const perceptron = (name: string, inputs: number, hidden: number, outputs: number): ParameterDraft[] => [
+  ...linearLayer(`${name}.0`, inputs, hidden),
+  ...normalization(`${name}.1`, hidden),
+  ...linearLayer(`${name}.3`, hidden, outputs),
+];
+
+/** The layers of a projection of C channels. */
+function projectionDrafts(c: number, { kind, outputs }: Projection): ParameterDraft[] {
+  switch (kind) {
+    case 'simclr':
+      return [...linearLayer('projector.0', c, c), ...linearLayer('projector.2', c, outputs)];
+    case 'simsiam':
+      return [...perceptron('projector', c, c, outputs), ...perceptron('predictor', outputs, Math.floor(c / 4), outputs)];
+    case 'byol':
+      return [...perceptron('projector', c, 2 * c, outputs), ...perceptron('predictor', outputs, 2 * c, outputs)];
+  }
+}
+
 /** The input channels of up1..4: the skip's and the deeper feature's. */
 export function upInputs(widths: readonly number[]): readonly number[] {
   return [1, 2, 3, 4].map((level) => widths[4 - level] + widths[3 + level]);
@@ -100,13 +127,8 @@ function drafts({ widths, affineHidden, flowHidden, heads }: Architecture): Para
     }
   }
   if (heads.segmentation !== undefined) list.push(...convolution('out_conv', widths[8], heads.segmentation, 3, false));
-  if (heads.classification !== undefined) {
-    const start = torchDefault(widths[4]);
-    list.push(
-      { name: 'fc.weight', shape: [heads.classification, widths[4]], start },
-      { name: 'fc.bias', shape: [heads.classification], start },
-    );
-  }
+  if (heads.classification !== undefined) list.push(...linearLayer('fc', widths[4], heads.classification));
+  if (heads.projection) list.push(...projectionDrafts(widths[4], heads.projection));
   return list;
 }
 

@@ -33,7 +33,7 @@ export function registerVerify(program: Command): void {
     const reports = [];
     for (const file of files) reports.push(await replayGolden(file, backend));
     const passed = reports.every((report) => report.passed);
-    const text = reports.flatMap(({ file, backend: description, comparisons, ties, passed: fine }) => {
+    const text = reports.flatMap(({ file, backend: description, comparisons, ties, deviation, passed: fine }) => {
       const kindOf = (name: string): string => name.split('.')[0];
       const worstOfKind = new Map<string, number>();
       for (const { name, relativeError } of comparisons) {
@@ -46,6 +46,7 @@ export function registerVerify(program: Command): void {
       const failures = comparisons.filter(({ passed: within }) => !within).length;
       return [
         `${file} (${description})`,
+        ...(deviation === null ? [] : [`  deviation: ${deviation}`]),
         ...(ties
           ? [
               `  near-ties: in ${ties.gaps.length} of all max-pool windows the two greatest voxels differ by less than single precision can tell (${ties.gaps.map((gap) => gap.toExponential(1)).join(', ')}), and the gradient went to the second; compared with the reference doing so`,

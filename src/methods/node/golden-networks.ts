@@ -2,10 +2,11 @@
 import { RunError } from '../../common/errors.ts';
 import { formatShape, type Program, type Shape, sameShape } from '../../engine/graph.ts';
 import type { Zyx } from '../../geometry/volume.ts';
-import { ALL_HEADS, type Architecture, GROUP_CHANNELS, type Heads, NO_HEADS } from '../../model/architecture.ts';
+import { ALL_HEADS, type Architecture, GROUP_CHANNELS, type Heads, NO_HEADS, type Projection } from '../../model/architecture.ts';
 import type { SafetensorsFile } from '../../model/node/safetensors.ts';
 import type { ParameterTable } from '../../model/parameters.ts';
 import { classificationProgram } from '../classification/program.ts';
+import { contrastiveProgram } from '../contrastive/program.ts';
 import { PAPER_LOSS, trainingProgram } from '../gvsl/program.ts';
 import type { MethodProgramOptions } from '../method-program.ts';
 import { restorationProgram } from '../restoration/program.ts';
@@ -23,6 +24,10 @@ export interface GoldenNetwork {
   readonly inputs: Readonly<Record<string, Float32Array>>;
   /** Outputs of `gradient` that the file does not hold. */
   readonly unstored?: readonly string[];
+  /** Another step that files hold instead of that of `program`, and what is to be said then. */
+  readonly deviation?: { program(lossScaling: boolean): { program: Program; table: ParameterTable }; readonly text: string };
+  /** Of BYOL: the share of itself that the target network keeps after each step. */
+  readonly tau?: number;
 }
 
 /** A number above 0 from the metadata; with `multipleOf`, a whole one. @throws RunError naming the key */
@@ -75,8 +80,8 @@ function volumeShape({ path, file }: GoldenFile, name: string): { shape: Shape; 
 }
 
 /** The network of a method of pre-training other than GVSL: its matching heads are left out, so their widths say nothing. */
-function methodOptions(golden: GoldenFile, heads: Heads): { shape: Shape; options: MethodProgramOptions } {
-  const { shape, samples, size } = volumeShape(golden, 'input.view');
+function methodOptions(golden: GoldenFile, heads: Heads, view = 'input.view'): { shape: Shape; options: MethodProgramOptions } {
+  const { shape, samples, size } = volumeShape(golden, view);
   const architecture: Architecture = {
     widths: widthsOf(golden),
     affineHidden: GROUP_CHANNELS,
@@ -135,11 +140,46 @@ async function classificationNetwork(golden: GoldenFile): Promise<GoldenNetwork>
   };
 }
 
+/** The length of a parameter's first axis. @throws RunError if it is not there */
+function rowsOf({ path, file }: GoldenFile, name: string): number {
+  const rows = file.tensors.get(name)?.shape[0];
+  if (rows === undefined) throw new RunError(`${path}: not a golden file: ${name} is missing`);
+  return rows;
+}
+
+/** @param last the projector's last layer @param unstored what the file does not hold of the outputs */
+const contrastiveNetwork =
+  (kind: Projection['kind'], last: string, unstored: readonly string[]) =>
+  async (golden: GoldenFile): Promise<GoldenNetwork> => {
+    const projection = { kind, outputs: rowsOf(golden, `param.projector.${last}.weight`) };
+    const { shape, options } = methodOptions(golden, { ...NO_HEADS, projection }, 'input.view1');
+    const temperature = kind === 'simclr' ? { temperature: metadataNumber(golden, 'temperature') } : {};
+    const made = { ...options, ...temperature, judgedSamples: options.samples ?? 1 };
+    return {
+      program: (lossScaling) => contrastiveProgram({ ...made, lossScaling }),
+      inputs: {
+        view1: await readTensor(golden, 'input.view1', shape),
+        view2: await readTensor(golden, 'input.view2', shape),
+      },
+      unstored,
+      ...(kind === 'byol' && {
+        tau: metadataNumber(golden, 'tau'),
+        deviation: {
+          program: (lossScaling: boolean) => contrastiveProgram({ ...made, targetEncoder: 'online', lossScaling }),
+          text: 'this is no step of BYOL: the target projector stands on the encoder that is trained, not on its own (what a copied PyTorch module computes whose forward calls the original); compared with that',
+        },
+      }),
+    };
+  };
+
 /** By the metadata's `method`; files of GVSL may leave it out. */
 const NETWORKS: Readonly<Record<string, (golden: GoldenFile) => Promise<GoldenNetwork>>> = {
   gvsl: gvslNetwork,
   restore: restorationNetwork,
   classify: classificationNetwork,
+  simclr: contrastiveNetwork('simclr', '2', ['loss.ntXent']),
+  simsiam: contrastiveNetwork('simsiam', '3', ['loss.negativeCosine']),
+  byol: contrastiveNetwork('byol', '3', ['loss.distance', 'out.z']),
 };
 
 /** Methods whose goldens can be replayed. */

@@ -2,7 +2,7 @@
  * Replays a golden: a file with inputs, parameters, and everything that PyTorch computed from them in double precision.
  *
  * Tensors in it: input.NAME, param.NAME, out.*, loss.*, grad.NAME, after.NAME (after the metadata's number of
- * Adam steps on the same inputs), loss_curve. Each is compared as a whole, ||got - want|| / ||want||, and by its worst element.
+ * Adam steps on the same inputs), loss_curve; of BYOL also target.NAME and, after the steps, after_target.NAME. Each is compared as a whole, ||got - want|| / ||want||, and by its worst element.
  */
 
 import { RunError } from '../../common/errors.ts';
@@ -13,8 +13,9 @@ import { adamStep } from '../../engine/ops/adam/adam.ts';
 import { INITIAL_LOSS_SCALE, lossScaleInputs } from '../../model/loss-scaling.ts';
 import { openSafetensors } from '../../model/node/safetensors.ts';
 import { STATES } from '../../model/optimizer.ts';
-import { type ParameterTable, valuesOf } from '../../model/parameters.ts';
-import { checkTensor, type GoldenFile, metadataNumber, networkOf, readTensor } from './golden-networks.ts';
+import { type Parameter, type ParameterTable, valuesOf } from '../../model/parameters.ts';
+import { TARGET } from '../contrastive/program.ts';
+import { checkTensor, type GoldenFile, type GoldenNetwork, metadataNumber, networkOf, readTensor } from './golden-networks.ts';
 
 /** What a relative error may be: of outputs and losses; of gradients, and of parameters after the steps (Adam divides a gradient by its size). */
 export const OUTPUT_TOLERANCE = 1e-4;
@@ -38,6 +39,8 @@ export interface GoldenReport {
   readonly comparisons: readonly Comparison[];
   /** Where the backend took other sides of near-ties than PyTorch; then it was compared with the reference that takes them too. */
   readonly ties: TakenTies | null;
+  /** What the file holds instead of a step of its method, if it does; then it was compared with that. */
+  readonly deviation: string | null;
 }
 
 /** Windows of max-pools whose two greatest voxels single precision can hardly tell apart: the gradient may go to either. */
@@ -76,13 +79,20 @@ function compare(name: string, got: Float32Array, want: Float32Array, shape: rea
   };
 }
 
-/** Collects the file's parameters into one flat tensor. */
-async function readParameters(golden: GoldenFile, table: ParameterTable): Promise<Float32Array> {
+/** Collects the file's parameters, or those of its target network, into one flat tensor. */
+async function readParameters(
+  golden: GoldenFile,
+  table: ParameterTable,
+  kind: 'param' | 'target' = 'param',
+): Promise<Float32Array> {
   const flat = new Float32Array(table.flatLength);
-  for (const parameter of table.parameters)
-    valuesOf(flat, parameter).set(await readTensor(golden, `param.${parameter.name}`, parameter.shape));
+  for (const parameter of kind === 'target' ? followed(table) : table.parameters)
+    valuesOf(flat, parameter).set(await readTensor(golden, `${kind}.${parameter.name}`, parameter.shape));
   return flat;
 }
+
+/** The parameters that BYOL's target network has too: all but the predictor's. */
+const followed = ({ parameters }: ParameterTable): Parameter[] => parameters.filter(({ name }) => !name.startsWith('predictor.'));
 
 /** The results that the file holds, in its order: exactly those of the step, so that nothing passes by not being there. */
 function checkResults(
@@ -90,15 +100,16 @@ function checkResults(
   program: Program,
   table: ParameterTable,
   steps: number,
-  unstored: readonly string[],
+  { unstored = [], tau }: GoldenNetwork,
 ): string[] {
   const { path, file } = golden;
   const shapes = new Map<string, Shape>([['loss_curve', [steps]]]);
   for (const [name, { shape }] of program.graphs.get('gradient')!.outputs)
     if (!unstored.includes(name)) shapes.set(name, shape.length === 0 ? [1] : shape);
   for (const { name, shape } of table.parameters) for (const kind of ['grad', 'after']) shapes.set(`${kind}.${name}`, shape);
+  if (tau !== undefined) for (const { name, shape } of followed(table)) shapes.set(`after_target.${name}`, shape);
   for (const [name, shape] of shapes) checkTensor(golden, name, shape);
-  const stored = [...file.tensors.keys()].filter((name) => !/^(input|param)\./.test(name));
+  const stored = [...file.tensors.keys()].filter((name) => !/^(input|param|target)\./.test(name));
   const unknown = stored.find((name) => !shapes.has(name));
   if (unknown !== undefined) throw new RunError(`${path}: '${unknown}' is not a tensor of this network`);
   return stored;
@@ -112,13 +123,15 @@ async function takeSteps(
   inputs: Readonly<Record<string, Float32Array>>,
   steps: number,
   learningRate: number,
+  target: { readonly start: Float32Array; readonly tau: number } | undefined,
   onFirst: () => void,
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const results = new Map<string, Float32Array>();
-  const keep = (kind: string, flat: Float32Array): void => {
-    for (const parameter of table.parameters) results.set(`${kind}.${parameter.name}`, valuesOf(flat, parameter));
+  const keep = (kind: string, flat: Float32Array, parameters = table.parameters): void => {
+    for (const parameter of parameters) results.set(`${kind}.${parameter.name}`, valuesOf(flat, parameter));
   };
   await session.writeState(STATES.parameters, parameters);
+  if (target) await session.writeState(TARGET, target.start);
   const curve: number[] = [];
   for (let step = 1; step <= steps; step++) {
     const outputs = await session.run('gradient', inputs, step === 1 ? undefined : ['loss.total']);
@@ -129,8 +142,10 @@ async function takeSteps(
       onFirst();
     }
     await session.run('update', { step: adamStep(learningRate, step) });
+    if (target) await session.run('follow', { tau: Float32Array.of(target.tau) });
   }
   keep('after', await session.readState(STATES.parameters));
+  if (target) keep('after_target', await session.readState(TARGET), followed(table));
   results.set('loss_curve', Float32Array.from(curve));
   return results;
 }
@@ -157,52 +172,69 @@ export async function replayGolden(path: string, backend: Backend, nearTie = NEA
   try {
     const golden = { path, file };
     const network = await networkOf(golden);
-    const { program, table } = network.program(false);
-    const steps = metadataNumber(golden, 'steps', 1);
-    const learningRate = metadataNumber(golden, 'lr');
-    const { inputs } = network;
-    const parameters = await readParameters(golden, table);
-    const names = checkResults(golden, program, table, steps, network.unstored ?? []);
-    let firstStep = true;
-    const run = async (on: Backend): Promise<ReadonlyMap<string, Float32Array>> => {
-      const lossScaling = on.half === true;
-      const scaled = lossScaling ? { ...inputs, ...lossScaleInputs(INITIAL_LOSS_SCALE) } : inputs;
-      const session = await on.open(lossScaling ? network.program(true).program : program);
-      firstStep = true;
-      const onFirst = (): void => {
-        firstStep = false;
-      };
-      return takeSteps(session, table, parameters, scaled, steps, learningRate, onFirst).finally(() => session.close());
-    };
-    const wanted = new Map<string, Float32Array>();
-    for (const name of names) wanted.set(name, await file.read(name));
-    const compareAll = (got: ReadonlyMap<string, Float32Array>, want: ReadonlyMap<string, Float32Array>): Comparison[] =>
-      names.map((name) => {
-        const tolerance = /^(grad|after)\./.test(name) ? GRADIENT_TOLERANCE : OUTPUT_TOLERANCE;
-        return compare(name, got.get(name)!, want.get(name)!, file.tensors.get(name)!.shape, tolerance);
-      });
-    const agree = (comparisons: readonly Comparison[]): boolean => comparisons.every(({ passed }) => passed);
-
-    const results = await run(backend);
-    const comparisons = compareAll(results, wanted);
-    const report = { file: path, backend: backend.description };
-    if (agree(comparisons)) return { ...report, passed: true, comparisons, ties: null };
-    const replay = (turned: (tie: number) => boolean) => referenceResults(run, nearTie, turned, () => firstStep);
-    const { results: plain, gaps } = await replay(() => false);
-    const worthTrying = gaps.length > 0 && gaps.length <= MAX_TIES && agree(compareAll(plain, wanted));
-    for (let sides = 1; worthTrying && sides < 2 ** gaps.length; sides++) {
-      const turned = (tie: number): boolean => ((sides >> tie) & 1) === 1;
-      const beside = compareAll(results, (await replay(turned)).results);
-      if (agree(beside))
-        return {
-          ...report,
-          passed: true,
-          comparisons: beside,
-          ties: { windows: gaps.length, gaps: gaps.filter((_, tie) => turned(tie)) },
-        };
-    }
-    return { ...report, passed: false, comparisons, ties: null };
+    const report = await replayNetwork(golden, network, backend, nearTie);
+    if (report.passed || !network.deviation) return report;
+    const { program, text } = network.deviation;
+    const other = await replayNetwork(golden, { ...network, program }, backend, nearTie);
+    return other.passed ? { ...other, deviation: text } : report;
   } finally {
     await file.close();
   }
+}
+
+/** The same for one step that the file may hold. */
+async function replayNetwork(
+  golden: GoldenFile,
+  network: GoldenNetwork,
+  backend: Backend,
+  nearTie: number,
+): Promise<GoldenReport> {
+  const { path, file } = golden;
+  const { program, table } = network.program(false);
+  const steps = metadataNumber(golden, 'steps', 1);
+  const learningRate = metadataNumber(golden, 'lr');
+  const { inputs } = network;
+  const parameters = await readParameters(golden, table);
+  const names = checkResults(golden, program, table, steps, network);
+  const target =
+    network.tau === undefined ? undefined : { start: await readParameters(golden, table, 'target'), tau: network.tau };
+  let firstStep = true;
+  const run = async (on: Backend): Promise<ReadonlyMap<string, Float32Array>> => {
+    const lossScaling = on.half === true;
+    const scaled = lossScaling ? { ...inputs, ...lossScaleInputs(INITIAL_LOSS_SCALE) } : inputs;
+    const session = await on.open(lossScaling ? network.program(true).program : program);
+    firstStep = true;
+    const onFirst = (): void => {
+      firstStep = false;
+    };
+    return takeSteps(session, table, parameters, scaled, steps, learningRate, target, onFirst).finally(() => session.close());
+  };
+  const wanted = new Map<string, Float32Array>();
+  for (const name of names) wanted.set(name, await file.read(name));
+  const compareAll = (got: ReadonlyMap<string, Float32Array>, want: ReadonlyMap<string, Float32Array>): Comparison[] =>
+    names.map((name) => {
+      const tolerance = /^(grad|after|after_target)\./.test(name) ? GRADIENT_TOLERANCE : OUTPUT_TOLERANCE;
+      return compare(name, got.get(name)!, want.get(name)!, file.tensors.get(name)!.shape, tolerance);
+    });
+  const agree = (comparisons: readonly Comparison[]): boolean => comparisons.every(({ passed }) => passed);
+
+  const results = await run(backend);
+  const comparisons = compareAll(results, wanted);
+  const report = { file: path, backend: backend.description, deviation: null };
+  if (agree(comparisons)) return { ...report, passed: true, comparisons, ties: null };
+  const replay = (turned: (tie: number) => boolean) => referenceResults(run, nearTie, turned, () => firstStep);
+  const { results: plain, gaps } = await replay(() => false);
+  const worthTrying = gaps.length > 0 && gaps.length <= MAX_TIES && agree(compareAll(plain, wanted));
+  for (let sides = 1; worthTrying && sides < 2 ** gaps.length; sides++) {
+    const turned = (tie: number): boolean => ((sides >> tie) & 1) === 1;
+    const beside = compareAll(results, (await replay(turned)).results);
+    if (agree(beside))
+      return {
+        ...report,
+        passed: true,
+        comparisons: beside,
+        ties: { windows: gaps.length, gaps: gaps.filter((_, tie) => turned(tie)) },
+      };
+  }
+  return { ...report, passed: false, comparisons, ties: null };
 }

@@ -3,24 +3,11 @@ import type { Subject } from '../../cohort/cohort.ts';
 import type { CohortReader } from '../../cohort/reader.ts';
 import type { Session } from '../../engine/backend.ts';
 import type { ExampleTensors, Memory, PretrainingMethod, StepOutputs } from '../../methods/method.ts';
+import { joinSamples } from '../../methods/samples.ts';
 import type { PretrainingConfiguration } from '../../methods/schema-parts.ts';
 import type { GradientOutputs } from '../step.ts';
 import type { ExampleSource } from './data-loader.ts';
 import type { Training } from './loop.ts';
-
-/** The samples of a batch behind one another, input by input. */
-function joinSamples(samples: readonly ExampleTensors[]): ExampleTensors {
-  const join = (arrays: readonly Float32Array[]): Float32Array => {
-    const all = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const array of arrays) {
-      all.set(array, at);
-      at += array.length;
-    }
-    return all;
-  };
-  return Object.fromEntries(Object.keys(samples[0]).map((name) => [name, join(samples.map((sample) => sample[name]))]));
-}
 
 /** The outputs `out.NAME` of a run, by NAME. */
 const namedOutputs = (outputs: GradientOutputs): StepOutputs =>
@@ -61,7 +48,7 @@ export function methodHooks<Configuration extends PretrainingConfiguration>(
         Array.from({ length: samples.length / batch }, (_, i) => joinSamples(samples.slice(i * batch, (i + 1) * batch))),
     }),
     ...(carried && { carried }),
-    ...(method.measure && { measure: (outputs) => method.measure!(outputs.map(namedOutputs)) }),
+    ...(method.measure && { measure: (outputs) => method.measure!(outputs.map(namedOutputs), configuration) }),
     alarm: method.alarm?.(configuration) ?? null,
     ...(method.afterUpdate && { afterUpdate: (step) => method.afterUpdate!(session, configuration, step) }),
     ...(refresh && {
