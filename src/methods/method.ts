@@ -80,6 +80,8 @@ export interface EvaluationRequest {
   readonly step: number;
   /** Whether pictures are wanted. */
   readonly pictures: boolean;
+  /** What the method remembers; undefined before its first `refresh`, and without one. */
+  readonly memory?: Memory | undefined;
 }
 
 /** Which evaluation of a pre-training is asked for, and the subjects that a probe may be fitted on. */

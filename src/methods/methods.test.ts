@@ -12,6 +12,7 @@ import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import type { Judgement } from './judgement/judge.ts';
 import type { PretrainingMethod } from './method.ts';
 import { METHODS, methodNamed } from './registry.ts';
+import { joinSamples } from './samples.ts';
 import type { PretrainingConfiguration } from './schema-parts.ts';
 
 const OTHERS = METHODS.filter(({ name, preset }) => name !== 'gvsl' && preset === undefined);
@@ -37,15 +38,28 @@ const configured = (method: PretrainingMethod, changes: object = {}): Pretrainin
     ...changes,
   });
 
-const run = (method: PretrainingMethod, out: string, configuration: PretrainingConfiguration, resume = false) =>
-  pretrain<PretrainingConfiguration, Judgement>({
+/** Trains; with `until`, stops after so many steps as somebody who presses Ctrl-C does. */
+function run(
+  method: PretrainingMethod,
+  out: string,
+  configuration: PretrainingConfiguration,
+  { resume = false, until = Number.POSITIVE_INFINITY }: { readonly resume?: boolean; readonly until?: number } = {},
+) {
+  const controller = new AbortController();
+  let steps = 0;
+  const advance = (): void => {
+    if (++steps === until) controller.abort();
+  };
+  return pretrain<PretrainingConfiguration, Judgement>({
     method: method as PretrainingMethod<PretrainingConfiguration, Judgement>,
     cohort: at('cohort'),
     out: at(out),
     configuration,
     resume,
-    progress: SILENT,
+    progress: { ...SILENT, advance },
+    signal: controller.signal,
   });
+}
 
 const stateOf = async (out: string): Promise<Buffer> =>
   Buffer.concat(
@@ -70,8 +84,8 @@ describe.each(OTHERS.map((method) => [method.name, method] as const))('%s', (nam
     const whole = await run(method, `${name}-whole`, configured(method));
     expect(whole).toMatchObject({ step: 4, finished: true, skippedSteps: 0 });
     expect(Number.isFinite(whole.loss)).toBe(true);
-    await run(method, `${name}-parts`, configured(method, { steps: 2 }));
-    await run(method, `${name}-parts`, configured(method), true);
+    await run(method, `${name}-parts`, configured(method), { until: 2 });
+    await run(method, `${name}-parts`, configured(method), { resume: true });
     await run(method, `${name}-threads`, configured(method, { threads: 2 }));
     const expected = await stateOf(`${name}-whole`);
     expect((await stateOf(`${name}-parts`)).equals(expected)).toBe(true);
@@ -100,15 +114,20 @@ describe.each(OTHERS.map((method) => [method.name, method] as const))('%s', (nam
 
   it('learns: on one example its loss falls, and every parameter has a gradient', async () => {
     const method = await named.load();
-    const configuration = configured(method, { batch: 1 });
+    const together = method.takes === 'batch';
+    const configuration = configured(method, { batch: together ? 2 : 1 });
     const { program, table } = method.program(configuration);
     const { openCohort } = await import('../cohort/node/open-cohort.ts');
     const { cohortReader } = await import('../cohort/node/crops.ts');
     const { adamStep } = await import('../engine/ops/adam/adam.ts');
     const cohort = await openCohort(at('cohort'));
-    const example = await method.examples(configuration, cohort.subjects, cohortReader(cohort))(0, 0);
+    const reader = cohortReader(cohort);
     const session = await referenceBackend().open(program);
-    await session.writeState(STATES.parameters, initialParameters(table, 1));
+    for (const state of [STATES.parameters, ...(method.carried ?? [])])
+      await session.writeState(state, initialParameters(table, 1));
+    const refreshed = await method.refresh?.compute(session, configuration, cohort.subjects, reader, 0);
+    const make = method.examples(configuration, cohort.subjects, reader, refreshed?.memory);
+    const example = together ? joinSamples([await make(0, 0), await make(0, 1)]) : await make(0, 0);
     const losses: number[] = [];
     for (let step = 1; step <= 4; step++) {
       losses.push((await session.run('gradient', example, ['loss.total']))['loss.total'][0]);
@@ -124,6 +143,25 @@ describe.each(OTHERS.map((method) => [method.name, method] as const))('%s', (nam
     await session.close();
     expect(losses.at(-1)).toBeLessThan(losses[0]);
   });
+});
+
+it.each([
+  ['simsiam', { predictor: false }],
+  ['byol', { predictor: false, target: { tau: 0 } }],
+])('%s that was made to collapse is stopped by the alarm, in words', async (name, changes) => {
+  const method = await methodNamed(name)!.load();
+  const configuration = configured(method, {
+    ...changes,
+    steps: 200,
+    learningRate: 3e-3,
+    alarm: { collapseBelow: 0.1, collapseSteps: 3 },
+    log: { everySteps: 1, evaluateEverySteps: 0, picturesEverySteps: 0, checkpointEverySteps: 0 },
+  });
+  await expect(run(method, `${name}-collapse`, configuration)).rejects.toThrow(
+    /^step \d+: `spread` was below 0\.1 for 3 steps in a row: the network has collapsed/,
+  );
+  const { step } = JSON.parse(await readFile(at(`${name}-collapse`, 'last', 'state.json'), 'utf8'));
+  expect(step).toBeLessThan(200);
 });
 
 it('knows its methods by name', () => {

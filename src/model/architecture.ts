@@ -27,6 +27,8 @@ export interface Projection {
   readonly kind: (typeof PROJECTIONS)[number];
   /** Values of the projector's result. */
   readonly outputs: number;
+  /** Of SimSiam and BYOL; false: left out, which makes them collapse. */
+  readonly predictor?: boolean | undefined;
 }
 export const PROJECTIONS = ['simclr', 'simsiam', 'byol'] as const;
 

@@ -42,7 +42,7 @@ const HEADS = {
   segmentation: z.int().min(2).max(65_536).optional().describe('Number of classes, including the background.'),
   classification: z.int().min(1).max(65_536).optional().describe('Number of outputs; 1 for two classes.'),
   projection: z
-    .object({ kind: z.enum(PROJECTIONS), outputs: z.int().min(1).max(65_536) })
+    .object({ kind: z.enum(PROJECTIONS), outputs: z.int().min(1).max(65_536), predictor: z.boolean().optional() })
     .optional()
     .describe('Layers that compare views of an image.'),
 };

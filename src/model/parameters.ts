@@ -81,14 +81,20 @@ const perceptron = (name: string, inputs: number, hidden: number, outputs: numbe
 ];
 
 /** The layers of a projection of C channels. */
-function projectionDrafts(c: number, { kind, outputs }: Projection): ParameterDraft[] {
+function projectionDrafts(c: number, { kind, outputs, predictor = true }: Projection): ParameterDraft[] {
   switch (kind) {
     case 'simclr':
       return [...linearLayer('projector.0', c, c), ...linearLayer('projector.2', c, outputs)];
     case 'simsiam':
-      return [...perceptron('projector', c, c, outputs), ...perceptron('predictor', outputs, Math.floor(c / 4), outputs)];
+      return [
+        ...perceptron('projector', c, c, outputs),
+        ...(predictor ? perceptron('predictor', outputs, Math.floor(c / 4), outputs) : []),
+      ];
     case 'byol':
-      return [...perceptron('projector', c, 2 * c, outputs), ...perceptron('predictor', outputs, 2 * c, outputs)];
+      return [
+        ...perceptron('projector', c, 2 * c, outputs),
+        ...(predictor ? perceptron('predictor', outputs, 2 * c, outputs) : []),
+      ];
   }
 }
 

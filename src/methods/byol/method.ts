@@ -5,11 +5,12 @@
 import { z } from 'zod';
 import { contrastiveMethod } from '../contrastive/method.ts';
 import { TARGET } from '../contrastive/program.ts';
-import { contrastiveKeys } from '../contrastive/views.ts';
+import { contrastiveKeys, predictorKey } from '../contrastive/views.ts';
 import { pretrainingSchema, section } from '../schema-parts.ts';
 
 export const byolSchema = pretrainingSchema({
   ...contrastiveKeys,
+  predictor: predictorKey,
   target: section('The target network.', {
     tau: z
       .number()
@@ -30,7 +31,7 @@ export const byol = contrastiveMethod<ByolConfiguration>({
   title: 'BYOL',
   module: import.meta.url,
   schema: byolSchema,
-  projection: (_, channels) => ({ kind: 'byol', outputs: channels / 2 }),
+  projection: ({ predictor }, channels) => ({ predictor, kind: 'byol', outputs: channels / 2 }),
   carried: [TARGET],
   afterUpdate: async (session, { target, steps }, step) => {
     await session.run('follow', { tau: Float32Array.of(tauOf(target.tau, step - 1, steps)) });

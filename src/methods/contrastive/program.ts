@@ -30,8 +30,6 @@ export interface ContrastiveOptions extends MethodProgramOptions {
    * they were copied from: for replaying files made so. Default: 'target'.
    */
   readonly targetEncoder?: 'target' | 'online';
-  /** False: BYOL and SimSiam without their predictor, which collapses: for a test of the alarm. */
-  readonly predicts?: boolean;
 }
 
 /** f^g of the images averaged, and projected. */
@@ -60,19 +58,16 @@ function crosswise(graph: Graph, predictions: Node, targets: Node, samples: numb
   return add(graph, meanCosine(graph, p1, t2), meanCosine(graph, p2, t1));
 }
 
-function comparisonOf({
-  architecture,
-  temperature = 0.5,
-  predicts = true,
-  targetEncoder = 'target',
-}: ContrastiveOptions): Compare {
+function comparisonOf({ architecture, temperature = 0.5, targetEncoder = 'target' }: ContrastiveOptions): Compare {
   const projection = architecture.heads.projection!;
+  const predict = (graph: Graph, parameters: ParameterNodes, z: Node): Node =>
+    projection.predictor === false ? z : predictor(graph, parameters, z);
   switch (projection.kind) {
     case 'simclr':
       return ({ graph, z }) => ({ losses: [{ name: 'ntXent', node: ntXent(graph, z, temperature) }], outputs: { z } });
     case 'simsiam':
       return ({ graph, parameters, z, samples }) => {
-        const p = predicts ? predictor(graph, parameters, z) : z;
+        const p = predict(graph, parameters, z);
         return {
           losses: [{ name: 'negativeCosine', node: scale(graph, crosswise(graph, p, z, samples), -0.5) }],
           outputs: { z, p },
@@ -80,7 +75,7 @@ function comparisonOf({
       };
     case 'byol':
       return ({ graph, parameters, both, z, samples }) => {
-        const q = predicts ? predictor(graph, parameters, z) : z;
+        const q = predict(graph, parameters, z);
         const target = parameterNodes(graph, TARGET, parameterTable(architecture));
         const follower: ParameterNodes = (name) =>
           targetEncoder === 'online' && name.startsWith('unet.') ? parameters(name) : target(name);

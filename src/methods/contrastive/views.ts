@@ -50,6 +50,12 @@ const alarmSection = section('When a run is stopped because all images have come
   collapseSteps: count().default(500).describe('Steps in a row below it after which the run stops; 0 for never.'),
 });
 
+/** Of methods with a predictor. */
+export const predictorKey = z
+  .boolean()
+  .default(true)
+  .describe('Predict from one view to the other; without the predictor the network collapses (an ablation).');
+
 /** Keys of a method that compares views. */
 export const contrastiveKeys = {
   data: cropDataSection,

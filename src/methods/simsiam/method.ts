@@ -4,10 +4,10 @@
  */
 import type { z } from 'zod';
 import { contrastiveMethod } from '../contrastive/method.ts';
-import { contrastiveKeys } from '../contrastive/views.ts';
+import { contrastiveKeys, predictorKey } from '../contrastive/views.ts';
 import { pretrainingSchema } from '../schema-parts.ts';
 
-export const simsiamSchema = pretrainingSchema(contrastiveKeys);
+export const simsiamSchema = pretrainingSchema({ ...contrastiveKeys, predictor: predictorKey });
 export type SimsiamConfiguration = z.output<typeof simsiamSchema>;
 
 export const simsiam = contrastiveMethod<SimsiamConfiguration>({
@@ -15,6 +15,6 @@ export const simsiam = contrastiveMethod<SimsiamConfiguration>({
   title: 'SimSiam',
   module: import.meta.url,
   schema: simsiamSchema,
-  projection: (_, channels) => ({ kind: 'simsiam', outputs: channels }),
+  projection: ({ predictor }, channels) => ({ predictor, kind: 'simsiam', outputs: channels }),
 });
 export { simsiam as method };

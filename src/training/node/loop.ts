@@ -204,7 +204,7 @@ export async function runTraining<Images, Summary extends object = object>(
   let evaluation: TrainingResult<Summary>['evaluation'] = null;
   const evaluate = async (pictures: boolean): Promise<void> => {
     const { step } = state;
-    const record = await withModel(() => training.evaluate({ step, pictures }));
+    const record = await withModel(() => training.evaluate({ step, pictures, memory }));
     if (!record) return;
     const { score, summary, details, scalars, text } = record;
     const drawn = record.pictures.map(({ tag, picture }) => ({ tag, picture, png: encodePng(picture) }));
@@ -228,21 +228,29 @@ export async function runTraining<Images, Summary extends object = object>(
     return patience > 0 && state.best !== null && state.step - state.best.step >= patience * every.evaluateEverySteps;
   };
 
+  let refreshedAt = -1;
+  /** Computes anew what is due before the next step. A run that is resumed there does it again, from the same state to the same result. */
+  const refreshIfDue = async (): Promise<void> => {
+    const { step } = state;
+    if (!refresh || refreshedAt === step || (memory !== undefined && step % refresh.every !== 0)) return;
+    const made = await refresh.compute(step);
+    memory = made.memory;
+    refreshedAt = step;
+    if (examples !== training.examples) await examples.close();
+    examples = await refresh.examples(step, memory);
+    events.scalars(step, made.scalars, now());
+    progress.say(`step ${step}: ${made.text}`);
+  };
+
   try {
     if (firstStep === 0) {
+      await refreshIfDue();
       await save();
       if (log.evaluateEverySteps > 0) await evaluate(log.picturesEverySteps > 0);
     }
     progress.start(steps, 'steps', firstStep);
     while (state.step < steps && !exhausted() && !signal?.aborted) {
-      if (refresh && (memory === undefined || state.step % refresh.every === 0)) {
-        const made = await refresh.compute(state.step);
-        memory = made.memory;
-        await examples.close();
-        examples = await refresh.examples(state.step, memory);
-        events.scalars(state.step, made.scalars, now());
-        progress.say(`step ${state.step}: ${made.text}`);
-      }
+      await refreshIfDue();
       const startMs = performance.now();
       const taken = await Promise.all(Array.from({ length: samples }, (_, sample) => examples.take(state.step, sample)));
       const waitMs = performance.now() - startMs;
