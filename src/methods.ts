@@ -69,9 +69,11 @@ export {
   type FusionPlan,
   sampleFusion,
 } from './methods/augmentation/volume-fusion.ts';
+export { type ByolConfiguration, byol } from './methods/byol/method.ts';
 export { classificationProgram } from './methods/classification/program.ts';
 export { meanCosine, ntXent } from './methods/contrastive/losses.ts';
 export { type CropConfiguration, cropDataSection, cropOf, drawSubject } from './methods/crops.ts';
+export { type DeepClusterConfiguration, deepCluster } from './methods/deep-cluster/method.ts';
 export { type DenoisingConfiguration, denoising } from './methods/denoising/method.ts';
 export {
   DEFAULT_CONFIGURATION,
@@ -94,13 +96,18 @@ export { type JudgementConfiguration, judgementSection } from './methods/judgeme
 export { type ProbeRequest, type ProbeScore, probe } from './methods/judgement/probe.ts';
 export { type MaeConfiguration, mae } from './methods/mae/method.ts';
 export type {
+  Alarm,
   EvaluationRecord,
   EvaluationRequest,
   ExampleMaker,
   ExampleTensors,
   JudgementRequest,
+  Memory,
   PretrainingMethod,
   ProgramVariant,
+  Refresh,
+  Refreshed,
+  StepOutputs,
 } from './methods/method.ts';
 export { type BuildForward, type Forward, type MethodProgramOptions, methodProgram } from './methods/method-program.ts';
 export { type ModelsGenesisConfiguration, modelsGenesis } from './methods/models-genesis/method.ts';
@@ -115,6 +122,8 @@ export { type RestorationProgramOptions, restorationProgram } from './methods/re
 export { type RotationConfiguration, rotation } from './methods/rotation/method.ts';
 export * as schemaParts from './methods/schema-parts.ts';
 export { type PretrainingConfiguration, pretrainingSchema, toPatchSize } from './methods/schema-parts.ts';
+export { type SimclrConfiguration, simclr } from './methods/simclr/method.ts';
+export { type SimsiamConfiguration, simsiam } from './methods/simsiam/method.ts';
 export { type VolumeFusionConfiguration, volumeFusion } from './methods/volume-fusion/method.ts';
 export { ALL_HEADS, type Architecture, type Heads, NO_HEADS, PAPER_WIDTHS, scaledArchitecture } from './model/architecture.ts';
 export { classificationHead, type Matching, matchingHead, restorationHead, segmentationHead } from './model/heads.ts';
