@@ -87,7 +87,7 @@ describe.skipIf(!isBuilt)(`the examples${isBuilt ? '' : ': need npm run build'}`
   it('pre-train in a new way, the same from its own thread, without, and resumed', async () => {
     await writeTinyCohort(at('cohort'), 4);
     const out = await run('own-method/pretrain.mjs', at('cohort'), at('masked'), '6');
-    expect(out).toMatch(/^6 steps, loss \d\.\d{4}, held-out error \d\.\d{4}\n$/);
+    expect(out).toMatch(/^6 steps, loss \d\.\d{4}, held-out loss \d\.\d{4}\n$/);
     const record = JSON.parse(await readFile(at('masked', 'run.json'), 'utf8')) as Record<string, unknown>;
     expect(record).toMatchObject({ kind: 'pre-training', method: 'masked', configuration: { maskedShare: 0.5 } });
 

@@ -12,4 +12,6 @@ const configuration = {
   log: { evaluateEverySteps: 5 },
 };
 const result = await pretrain({ method, cohort, out, configuration });
-console.log(`${result.step} steps, loss ${result.loss.toFixed(4)}, held-out error ${result.evaluation.mse.toFixed(4)}`);
+console.log(
+  `${result.step} steps, loss ${result.loss.toFixed(4)}, held-out loss ${result.evaluation.heldOut.loss.total.toFixed(4)}`,
+);
