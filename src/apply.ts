@@ -7,6 +7,7 @@
  * @module gvsl/apply
  */
 
+export type { WorkOptions } from './apply/call-options.ts';
 export type { ClassifyResult } from './apply/classification.ts';
 export type { EmbedResult } from './apply/embedding/embed.ts';
 export { tsne } from './apply/embedding/tsne.ts';
@@ -34,7 +35,6 @@ export {
   type WindowOptions,
 } from './apply/network.ts';
 export { type SlidingWindowRequest, slideWindows } from './apply/segmentation/sliding-window.ts';
-export type { WorkOptions } from './apply/work.ts';
 export { RunError, UsageError } from './common/errors.ts';
 export { type Progress, type ProgressEvent, type ProgressListener, SILENT, toProgress } from './common/progress.ts';
 export { type PrincipalComponents, principalComponents } from './metrics/clustering/principal-components.ts';

@@ -10,6 +10,7 @@
  * @module gvsl
  */
 
+export type { WorkOptions } from './apply/call-options.ts';
 export type { ClassifyResult } from './apply/classification.ts';
 export type { EmbedResult } from './apply/embedding/embed.ts';
 export {
@@ -29,7 +30,6 @@ export type { ApplyCall, OpenOptions } from './apply/node/network.ts';
 export { type RegisterCall, type RegistrationReport, registerImages } from './apply/node/registration/register.ts';
 export { type SegmentCall, type SegmentedImage, type SegmentReport, segmentImages } from './apply/node/segment.ts';
 export type { Start as RegistrationStart } from './apply/registration/register.ts';
-export type { WorkOptions } from './apply/work.ts';
 export type { Cohort, CohortProblem, Landmark, Subject } from './cohort/cohort.ts';
 export { cohortReader, readCrop, readLabelCrop, readWhole } from './cohort/node/crops.ts';
 export { openCohort } from './cohort/node/open-cohort.ts';

@@ -3,9 +3,9 @@ import { stoppableSession } from '../engine/stoppable.ts';
 import { cropPad } from '../geometry/crop.ts';
 import { toXyz, toZyx, type Volume, type Zyx } from '../geometry/volume.ts';
 import type { Task } from '../model/configuration.ts';
+import { counting, type WorkOptions } from './call-options.ts';
 import { type OpenNetwork, taskOfNetwork, type WindowPlace } from './network.ts';
 import { windowCount, windowsOf } from './segmentation/sliding-window.ts';
-import { counting, type WorkOptions } from './work.ts';
 
 export interface ClassifyResult {
   /** By class. Of two classes they add up to 1; of more each is a judgement of its own. */

@@ -14,6 +14,7 @@ import { countVoxels } from '../geometry/statistics.ts';
 import { type Geometry, toZyx, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
 import { checkedVolume } from '../images/loaded-image.ts';
 import { ncc } from '../metrics/registration/ncc.ts';
+import { counting, type WorkOptions } from './call-options.ts';
 import { type ClassifyResult, classifyPrepared } from './classification.ts';
 import { type EmbedResult, embedPrepared } from './embedding/embed.ts';
 import {
@@ -31,7 +32,6 @@ import type { StageName } from './registration/stages.ts';
 import { warpImage, warpLabelMap } from './registration/warp.ts';
 import { probabilityPlanes, segmentationWindows, segmentVolume } from './segmentation/segment-volume.ts';
 import { windowCount } from './segmentation/sliding-window.ts';
-import { counting, type WorkOptions } from './work.ts';
 
 /** How an image goes through the network. */
 export interface ImageOptions extends WorkOptions, WindowOptions {}

@@ -1,9 +1,9 @@
 /** Everything that computes, in a worker of its own: the page stays alive, and kernels may wait for threads. Called through Comlink. */
 import * as Comlink from 'comlink';
+import type { WorkOptions } from '../apply/call-options.ts';
 import { Model } from '../apply/model.ts';
 import { type MemoryLimits, type ModelFiles, networkOfFiles, type TrainedNetwork } from '../apply/network.ts';
 import type { StageName } from '../apply/registration/stages.ts';
-import type { WorkOptions } from '../apply/work.ts';
 import { networkImage } from '../cohort/network-image.ts';
 import { RunError } from '../common/errors.ts';
 import type { Program } from '../engine/graph.ts';

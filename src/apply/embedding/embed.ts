@@ -3,9 +3,9 @@ import { RunError } from '../../common/errors.ts';
 import { formatBytes } from '../../common/format-bytes.ts';
 import { stoppableSession } from '../../engine/stoppable.ts';
 import { type Geometry, toZyx, type Volume, voxelCount } from '../../geometry/volume.ts';
+import { counting, type WorkOptions } from '../call-options.ts';
 import type { OpenNetwork, WindowPlace } from '../network.ts';
 import { windowCount } from '../segmentation/sliding-window.ts';
-import { counting, type WorkOptions } from '../work.ts';
 import { type VolumeFeatures, volumeFeatures } from './volume-features.ts';
 
 export interface EmbedResult {

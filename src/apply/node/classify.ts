@@ -8,7 +8,7 @@ import { jsonText } from '../../model/node/model-folder.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { guardInputs, modelInputs } from '../../platform/node/guard.ts';
-import { openResults } from '../../platform/node/results.ts';
+import { inResults } from '../../platform/node/results.ts';
 import { classifyPrepared } from '../classification.ts';
 import { type OpenNetwork, taskOfNetwork, windowsFor } from '../network.ts';
 import { filesOf, inputImages, leftOut } from './inputs.ts';
@@ -56,54 +56,56 @@ async function classifyWith(open: OpenNetwork, progress: Progress, call: Classif
   const task = taskOfNetwork(network, 'classification');
   const { window, overlap } = windowsFor(network, call);
   const inputs = await inputImages(call.inputs, { series: call.series });
-  return guardInputs([...filesOf(inputs.images), ...(await modelInputs(modelOf(call)))], async () => {
-    const results = await openResults(out, { names: [TABLE, REPORT], overwrite, by: 'gvsl classify' });
-    const images: ClassifiedImage[] = [];
-    const failed = [...inputs.failed];
-    const warnings = [...inputs.warnings];
-    try {
-      progress.start(inputs.images.length, 'images');
-      for (const input of inputs.images) {
-        signal?.throwIfAborted();
-        const { name, source } = input;
-        const image = await readForNetwork(source, network.preprocessing, network.modalityIsCertain, call.channel).catch(
-          (error: unknown) => failureOf(error, source.path),
-        );
-        if ('reason' in image) {
-          failed.push(image);
-          progress.say(`${image.path}: ${image.reason}`);
-          progress.advance(1, name);
-          continue;
+  const into = { names: [TABLE, REPORT], overwrite, by: 'gvsl classify' };
+  return guardInputs([...filesOf(inputs.images), ...(await modelInputs(modelOf(call)))], () =>
+    inResults(out, into, async (results) => {
+      const images: ClassifiedImage[] = [];
+      const failed = [...inputs.failed];
+      const warnings = [...inputs.warnings];
+      try {
+        progress.start(inputs.images.length, 'images');
+        for (const input of inputs.images) {
+          signal?.throwIfAborted();
+          const { name, source } = input;
+          const image = await readForNetwork(source, network.preprocessing, network.modalityIsCertain, call.channel).catch(
+            (error: unknown) => failureOf(error, source.path),
+          );
+          if ('reason' in image) {
+            failed.push(image);
+            progress.say(`${image.path}: ${image.reason}`);
+            progress.advance(1, name);
+            continue;
+          }
+          const { cropped, prepared } = image;
+          const why = leftOut(input, prepared.doubts);
+          if (why !== undefined) {
+            warnings.push(why);
+            progress.advance(1, name);
+            continue;
+          }
+          const found = await classifyPrepared(open, cropped, { window, overlap }, signal ? { signal } : {});
+          const { probabilities, prediction, windows } = found;
+          images.push({ case: name, path: source.path, probabilities, prediction, warnings: prepared.problems });
+          progress.advance(1, `${name} (${windows} windows)`);
         }
-        const { cropped, prepared } = image;
-        const why = leftOut(input, prepared.doubts);
-        if (why !== undefined) {
-          warnings.push(why);
-          progress.advance(1, name);
-          continue;
-        }
-        const found = await classifyPrepared(open, cropped, { window, overlap }, signal ? { signal } : {});
-        const { probabilities, prediction, windows } = found;
-        images.push({ case: name, path: source.path, probabilities, prediction, warnings: prepared.problems });
-        progress.advance(1, `${name} (${windows} windows)`);
+      } finally {
+        progress.stop();
       }
-    } finally {
-      progress.stop();
-    }
-    const report: ClassifyReport = {
-      model: { folder: network.folder, step: network.configuration.step },
-      classes: task.classes,
-      window,
-      images,
-      failed,
-      warnings,
-    };
-    const lines = images.map(({ case: name, probabilities, prediction }) =>
-      csvLine([name, ...task.classes.map((label) => probabilities[label].toFixed(6)), prediction]),
-    );
-    await writeFileAtomic(join(out, TABLE), `${[csvLine(['case', ...task.classes, 'prediction']), ...lines].join('\n')}\n`);
-    await writeFileAtomic(join(out, REPORT), jsonText(report));
-    await results.finish([TABLE, REPORT]);
-    return report;
-  });
+      const report: ClassifyReport = {
+        model: { folder: network.folder, step: network.configuration.step },
+        classes: task.classes,
+        window,
+        images,
+        failed,
+        warnings,
+      };
+      const lines = images.map(({ case: name, probabilities, prediction }) =>
+        csvLine([name, ...task.classes.map((label) => probabilities[label].toFixed(6)), prediction]),
+      );
+      await writeFileAtomic(join(out, TABLE), `${[csvLine(['case', ...task.classes, 'prediction']), ...lines].join('\n')}\n`);
+      await writeFileAtomic(join(out, REPORT), jsonText(report));
+      await results.finish([TABLE, REPORT]);
+      return report;
+    }),
+  );
 }

@@ -12,7 +12,7 @@ import { encodePng } from '../../images/pictures/png.ts';
 import { writeSafetensors } from '../../model/node/safetensors.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { guardInputs, modelInputs } from '../../platform/node/guard.ts';
-import { openResults } from '../../platform/node/results.ts';
+import { inResults, type ResultFolder } from '../../platform/node/results.ts';
 import { embedPrepared } from '../embedding/embed.ts';
 import { type OpenNetwork, requireDecoder, windowsFor } from '../network.ts';
 import { filesOf, type InputImage, inputImages } from './inputs.ts';
@@ -47,13 +47,16 @@ export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
     if (failed.length > 0) throw new RunError(`${failed[0].path}: ${failed[0].reason}`);
     if (images.length > 1) throw new UsageError(`${call.input}: contains ${images.length} images; expected one`);
     return guardInputs([...filesOf(images), ...(await modelInputs(modelOf(call)))], () =>
-      embedOne(call, open, progress, images[0], plan, warnings),
+      inResults(call.out, { names: FILES, overwrite: call.overwrite ?? false, by: 'gvsl embed' }, (results) =>
+        embedOne(results, call, open, progress, images[0], plan, warnings),
+      ),
     );
   });
 }
 
 async function embedOne(
-  { out, channel, signal, overwrite = false }: EmbedCall,
+  results: ResultFolder,
+  { out, channel, signal }: EmbedCall,
   open: OpenNetwork,
   progress: Progress,
   { source }: InputImage,
@@ -61,7 +64,6 @@ async function embedOne(
   warnings: readonly string[],
 ): Promise<EmbedReport> {
   const { folder, configuration, preprocessing, modalityIsCertain } = open.network;
-  const results = await openResults(out, { names: FILES, overwrite, by: 'gvsl embed' });
   const { cropped, prepared } = await readForNetwork(source, preprocessing, modalityIsCertain, channel);
   const features = await embedPrepared(open, source.path, cropped, plan, { progress, ...(signal ? { signal } : {}) });
   const { local, global, colours, explained, geometry, seen } = features;

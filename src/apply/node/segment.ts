@@ -21,7 +21,7 @@ import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { allDone, readAt, withScratch, writeAt, writeFileAtomic } from '../../platform/node/files.ts';
 import { guardInputs, modelInputs } from '../../platform/node/guard.ts';
 import { isMachineTrouble } from '../../platform/node/machine.ts';
-import { openResults } from '../../platform/node/results.ts';
+import { inResults } from '../../platform/node/results.ts';
 import { type OpenNetwork, type TrainedNetwork, taskOfNetwork, windowsFor } from '../network.ts';
 import {
   type ImageToSegment,
@@ -98,43 +98,45 @@ async function segmentWith(open: OpenNetwork, progress: Progress, call: SegmentC
     ...(probabilities ? task.labels.map((label) => probabilityName(name, label)) : []),
     ...(dicom && source.kind === 'dicom' ? [dicomName(name)] : []),
   ]);
-  return guardInputs([...filesOf(inputs.images), ...(await modelInputs(modelOf(call)))], async () => {
-    const results = await openResults(out, { names: [...names, REPORT], overwrite, by: 'gvsl segment' });
-    const images: SegmentedImage[] = [];
-    const failed = [...inputs.failed];
-    const warnings = [...inputs.warnings];
-    try {
-      const session = stoppableSession(await open.session('predict', window), call.signal);
-      progress.say(
-        `${inputs.images.length} ${inputs.images.length === 1 ? 'image' : 'images'}, windows of ${window.join(' x ')} voxels of ${network.preprocessing.spacingMm.join(' x ')} mm; computing ${backend.description}`,
-      );
-      for (const input of inputs.images) {
-        call.signal?.throwIfAborted();
-        const result = await segmentOne(call, input, session, task, window, overlap, network, progress);
-        if (typeof result === 'string') warnings.push(result);
-        else if ('reason' in result) {
-          failed.push(result);
-          progress.say(`${result.path}: ${result.reason}`);
-        } else {
-          images.push(result);
-          await results.finish(result.files);
+  const into = { names: [...names, REPORT], overwrite, by: 'gvsl segment' };
+  return guardInputs([...filesOf(inputs.images), ...(await modelInputs(modelOf(call)))], () =>
+    inResults(out, into, async (results) => {
+      const images: SegmentedImage[] = [];
+      const failed = [...inputs.failed];
+      const warnings = [...inputs.warnings];
+      try {
+        const session = stoppableSession(await open.session('predict', window), call.signal);
+        progress.say(
+          `${inputs.images.length} ${inputs.images.length === 1 ? 'image' : 'images'}, windows of ${window.join(' x ')} voxels of ${network.preprocessing.spacingMm.join(' x ')} mm; computing ${backend.description}`,
+        );
+        for (const input of inputs.images) {
+          call.signal?.throwIfAborted();
+          const result = await segmentOne(call, input, session, task, window, overlap, network, progress);
+          if (typeof result === 'string') warnings.push(result);
+          else if ('reason' in result) {
+            failed.push(result);
+            progress.say(`${result.path}: ${result.reason}`);
+          } else {
+            images.push(result);
+            await results.finish(result.files);
+          }
         }
+      } finally {
+        progress.stop();
       }
-    } finally {
-      progress.stop();
-    }
-    const report: SegmentReport = {
-      model: { folder: network.folder, step: network.configuration.step },
-      window,
-      overlap,
-      images,
-      failed,
-      warnings,
-    };
-    await writeFileAtomic(join(out, REPORT), jsonText(report));
-    await results.finish([REPORT]);
-    return report;
-  });
+      const report: SegmentReport = {
+        model: { folder: network.folder, step: network.configuration.step },
+        window,
+        overlap,
+        images,
+        failed,
+        warnings,
+      };
+      await writeFileAtomic(join(out, REPORT), jsonText(report));
+      await results.finish([REPORT]);
+      return report;
+    }),
+  );
 }
 
 /**

@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UsageError } from '../../common/errors.ts';
 import { tempPathFor } from './files.ts';
-import { openResults } from './results.ts';
+import { inResults, openResults } from './results.ts';
 
 let folder = '';
 const at = (...names: string[]): string => join(folder, ...names);
@@ -75,5 +76,25 @@ describe('openResults', () => {
     await open(['inner/x']);
     expect((await readdir(at('out'))).sort()).toEqual(['.gvsl-results.json', mine, 'inner'].sort());
     expect(await readdir(at('out', 'inner'))).toEqual([]);
+  });
+});
+
+describe('inResults', () => {
+  const names = { names: ['a.txt'], overwrite: false, by: 'gvsl test' };
+  it('leaves no folder behind where nothing was written, and keeps one that was there, or has results', async () => {
+    const fail = async (): Promise<never> => {
+      throw new Error('no');
+    };
+    await expect(inResults(at('new'), names, fail)).rejects.toThrow('no');
+    expect(existsSync(at('new'))).toBe(false);
+    await mkdir(at('there'));
+    await expect(inResults(at('there'), names, fail)).rejects.toThrow('no');
+    expect(existsSync(at('there'))).toBe(true);
+    const half = async (): Promise<never> => {
+      await writeFile(at('half', 'a.txt'), 'a');
+      return fail();
+    };
+    await expect(inResults(at('half'), names, half)).rejects.toThrow('no');
+    expect(existsSync(at('half', 'a.txt'))).toBe(true);
   });
 });

@@ -4,7 +4,7 @@
  *
  * The folder's hidden record holds the content hash of every result. A name without a hash was about to be written by a call that was stopped.
  */
-import { lstat, readFile, stat } from 'node:fs/promises';
+import { lstat, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MachineError, RunError, UsageError } from '../../common/errors.ts';
 import { formatNames } from '../../common/format-names.ts';
@@ -56,6 +56,27 @@ async function record(folder: string, changes: Files): Promise<void> {
 export interface ResultFolder {
   /** Call it when these results are written. */
   finish(names: readonly string[]): Promise<void>;
+}
+
+/**
+ * Does work that writes into a folder of results, which is opened for it. Where it fails before anything is written, a folder that was not there
+ * before is not there after.
+ * @throws as `openResults`, and what the work throws
+ */
+export async function inResults<Result>(
+  folder: string,
+  names: ResultNames,
+  work: (results: ResultFolder) => Promise<Result>,
+): Promise<Result> {
+  const wasThere = await stat(folder).catch(() => undefined);
+  const results = await openResults(folder, names);
+  try {
+    return await work(results);
+  } catch (error) {
+    const left = wasThere ? [] : await readdir(folder).catch(() => []);
+    if (left.length === 1 && left[0] === RECORD) await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 export interface ResultNames {

@@ -22,7 +22,7 @@ import { voxelTypeOf } from '../../../images/stored-image.ts';
 import { jsonText } from '../../../model/node/model-folder.ts';
 import { writeFileAtomic } from '../../../platform/node/files.ts';
 import { guardInputs, type Input, modelInputs } from '../../../platform/node/guard.ts';
-import { openResults } from '../../../platform/node/results.ts';
+import { inResults, type ResultFolder } from '../../../platform/node/results.ts';
 import { matchingNetwork, type OpenNetwork } from '../../network.ts';
 import { displacementPlanes, jacobianPlanes, mappedRows, type PhysicalMap } from '../../registration/physical-map.ts';
 import { registerPrepared, type Start } from '../../registration/register.ts';
@@ -235,9 +235,18 @@ export async function registerImages(call: RegisterCall): Promise<RegistrationRe
 }
 
 async function registerWith(open: OpenNetwork, progress: Progress, call: RegisterCall): Promise<RegistrationReport> {
-  const { out, signal, overwrite = false } = call;
+  const names = { names: Object.values(REGISTRATION_FILES), overwrite: call.overwrite ?? false, by: 'gvsl register' };
+  return inResults(call.out, names, (results) => registerInto(results, open, progress, call));
+}
+
+async function registerInto(
+  results: ResultFolder,
+  open: OpenNetwork,
+  progress: Progress,
+  call: RegisterCall,
+): Promise<RegistrationReport> {
+  const { out, signal } = call;
   const { folder, configuration, preprocessing: options, modalityIsCertain: certain } = open.network;
-  const results = await openResults(out, { names: Object.values(REGISTRATION_FILES), overwrite, by: 'gvsl register' });
   const fixed = await readFixed(call.fixed, options, certain, call.channel);
   const moving = await readMoving(call.moving, options, certain, call.channel);
   const readLabels = async () => {
