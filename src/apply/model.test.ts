@@ -92,7 +92,11 @@ describe('a model in memory computes what the files hold', () => {
     expect(images[0]).toMatchObject({ probabilities: found.probabilities, prediction: found.prediction });
     expect(found.probabilities.healthy + found.probabilities.ill).toBeCloseTo(1, 6);
     expect((await model.classify(heart)).probabilities).toEqual(found.probabilities);
-    await expect(model.embed(heart)).rejects.toThrow('a classifier has no decoder');
+    const { local, colours, global } = await model.embed(heart);
+    expect([local, colours, global.length, model.can.embed]).toEqual([null, null, 64, false]);
+    const embedded = await embedImage({ model, input: at('heart.nii.gz'), out: at('global') });
+    expect(embedded).toMatchObject({ local: null, global: 64, files: ['features.safetensors'] });
+    expect((await readSafetensors(at('global/features.safetensors'))).tensors.get('global')!.data).toEqual(global);
     await expect(model.segment(heart)).rejects.toThrow(/a network for classification; expected one for segmentation/);
   });
 
@@ -106,8 +110,8 @@ describe('a model in memory computes what the files hold', () => {
     await embedImage({ model, input: at('heart.nii.gz'), out: at('features') });
     const { tensors } = await readSafetensors(at('features/features.safetensors'));
     expect(features.global).toEqual(tensors.get('global')!.data);
-    expect(features.local.data).toEqual(tensors.get('local')!.data);
-    expect(features.local.shape).toEqual(tensors.get('local')!.shape);
+    expect(features.local!.data).toEqual(tensors.get('local')!.data);
+    expect(features.local!.shape).toEqual(tensors.get('local')!.shape);
 
     const report = await registerImages({
       model,

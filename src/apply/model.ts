@@ -14,18 +14,11 @@ import { countVoxels } from '../geometry/statistics.ts';
 import { type Geometry, toZyx, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
 import { checkedVolume } from '../images/loaded-image.ts';
 import { ncc } from '../metrics/registration/ncc.ts';
+import { hasDecoder } from '../model/architecture.ts';
 import { counting, type WorkOptions } from './call-options.ts';
 import { type ClassifyResult, classifyPrepared } from './classification.ts';
 import { type EmbedResult, embedPrepared } from './embedding/embed.ts';
-import {
-  type MemoryLimits,
-  OpenNetwork,
-  requireDecoder,
-  type TrainedNetwork,
-  taskOfNetwork,
-  type WindowOptions,
-  windowsFor,
-} from './network.ts';
+import { type MemoryLimits, OpenNetwork, type TrainedNetwork, taskOfNetwork, type WindowOptions, windowsFor } from './network.ts';
 import { displacementPlanes, jacobianPlanes, mapPoint, type PhysicalMap, type VectorField } from './registration/physical-map.ts';
 import { registerPrepared, type Start } from './registration/register.ts';
 import type { StageName } from './registration/stages.ts';
@@ -121,14 +114,14 @@ export class Model<Image = Volume> extends OpenNetwork {
     this.prepare = prepare;
   }
 
-  /** What it was trained for. `register` needs a matching head, `embed` a decoder. */
+  /** What it was trained for. `register` needs a matching head; `embed` gives local features too, for which it needs a decoder. */
   get can(): { readonly segment: boolean; readonly classify: boolean; readonly embed: boolean; readonly register: boolean } {
     const { heads } = this.network.architecture;
     const { segmentation, classification } = heads;
     return {
       segment: segmentation !== undefined,
       classify: classification !== undefined,
-      embed: classification === undefined,
+      embed: hasDecoder(heads),
       register: heads.matching,
     };
   }
@@ -187,12 +180,11 @@ export class Model<Image = Volume> extends OpenNetwork {
   }
 
   /**
-   * The backbone's features of an image.
-   * @throws UsageError for a classifier, which has no local features; RunError for an image that cannot be used, too little memory; the signal's
+   * The backbone's features of an image: the global one, and local ones where the network has a decoder.
+   * @throws RunError for an image that cannot be used, too little memory; the signal's
    * reason
    */
   async embed(image: Image, options: ImageOptions = {}): Promise<EmbedResult> {
-    requireDecoder(this.network);
     const plan = windowsFor(this.network, options);
     return this.exclusive(async () => {
       const { cropped, prepared, path } = await this.prepare(image, this.network, 'the image');

@@ -9,7 +9,7 @@ import { parseJson } from '../common/json.ts';
 import type { Backend, Session } from '../engine/backend.ts';
 import type { Program } from '../engine/graph.ts';
 import type { Zyx } from '../geometry/volume.ts';
-import { type Architecture, hasDecoder } from '../model/architecture.ts';
+import type { Architecture } from '../model/architecture.ts';
 import {
   architectureOf,
   CONFIG_FILE,
@@ -105,14 +105,6 @@ export function matchingNetwork({ folder, configuration, architecture, parameter
       `${folder}: this network has no matching head, so it cannot register one image to another; use a model that was pre-trained with it`,
     );
   return { architecture, parameters, trainedPatch: trainedPatch(configuration) };
-}
-
-/** @throws UsageError for a network without local features */
-export function requireDecoder({ folder, architecture }: TrainedNetwork): void {
-  if (!hasDecoder(architecture.heads))
-    throw new UsageError(
-      `${folder}: a classifier has no decoder and so no local features; use a pre-trained model or a segmentation model`,
-    );
 }
 
 /** Voxels that the network sees at a time: (z, y, x), or one side for all three. */

@@ -81,6 +81,7 @@ export const modelConfigurationSchema = z.object({
     .tuple([z.int().positive(), z.int().positive(), z.int().positive()])
     .optional()
     .describe('Last training patch size (z, y, x); absent if unknown.'),
+  method: z.string().optional().describe('Method of pre-training; absent for GVSL, and for what was not pre-trained.'),
   pretraining: ofATraining().describe('Full pre-training configuration; null for an imported model.'),
   training: ofATraining().default(null).describe('Full configuration of the training on a task; null without one.'),
   backends: z
@@ -191,6 +192,8 @@ export interface ModelState {
   readonly patch: Zyx;
   /** The configuration of the training, and what kind it is. */
   readonly kind: 'pretraining' | 'training';
+  /** The way to pre-train, where it is another than GVSL. */
+  readonly method?: string | undefined;
   readonly configuration: object;
   readonly seed: number;
   readonly step: number;
@@ -199,7 +202,16 @@ export interface ModelState {
 }
 
 /** config.json of a model in training. Equal training gives equal files: how long a run goes on, and on what, shapes nothing of the model. */
-export function configurationOf({ width, heads, options, kind, configuration, step, ...state }: ModelState): ModelConfiguration {
+export function configurationOf({
+  width,
+  heads,
+  options,
+  kind,
+  method,
+  configuration,
+  step,
+  ...state
+}: ModelState): ModelConfiguration {
   const { affine, matching, restoration, segmentation, classification, projection } = heads;
   const { modality, spacingMm, intensity, crop } = options;
   const trained = { ...configuration, steps: Math.max(1, step), threads: 'auto', backend: 'auto' };
@@ -221,6 +233,7 @@ export function configurationOf({ width, heads, options, kind, configuration, st
     preprocessing: { modality, spacingMm: [spacingMm[0], spacingMm[1], spacingMm[2]], intensity, crop },
     task: state.task,
     patch: [state.patch[0], state.patch[1], state.patch[2]],
+    ...(method === undefined ? {} : { method }),
     pretraining: kind === 'pretraining' ? trained : null,
     training: kind === 'training' ? trained : null,
     seed: state.seed,

@@ -11,7 +11,7 @@ import { diceLoss } from '../engine/ops/dice/dice.ts';
 import { sigmoid } from '../engine/ops/elementwise/elementwise.ts';
 import { softmax } from '../engine/ops/softmax/softmax.ts';
 import type { Zyx } from '../geometry/volume.ts';
-import type { Architecture } from './architecture.ts';
+import { type Architecture, hasDecoder } from './architecture.ts';
 import { classificationHead, segmentationHead } from './heads.ts';
 import { partOf, STATES } from './optimizer.ts';
 import { type Parameter, type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from './parameters.ts';
@@ -84,6 +84,14 @@ function predictGraph(architecture: Architecture, size: Zyx, table: ParameterTab
   return graph;
 }
 
+/** input image (1, 1, D, H, W); output global (1, C, D/16, H/16, W/16), of a network without a decoder. */
+function encoderGraph(size: Zyx, table: ParameterTable): Graph {
+  const graph = new Graph();
+  const parameters = parameterNodes(graph, STATES.parameters, table);
+  graph.output('global', encoder(graph, parameters, graph.input('image', [1, 1, ...size]))[4]);
+  return graph;
+}
+
 /** input image (1, 1, D, H, W); outputs local (1, C, D, H, W) and global (1, C, D/16, H/16, W/16), or one of them. */
 function featuresGraph(size: Zyx, table: ParameterTable, wanted: 'local' | 'both'): Graph {
   const graph = new Graph();
@@ -120,6 +128,8 @@ const applied = (architecture: Architecture, name: string, graphOf: (table: Para
 export const predictionProgram = (architecture: Architecture, size: Zyx): { program: Program; table: ParameterTable } =>
   applied(architecture, 'predict', (table) => predictGraph(architecture, size, table));
 
-/** The program that gives a backbone's features of windows of `size`. Graph: features (local and global). */
+/** The program that gives a network's features of windows of `size`. Graph: features (local and global; without a decoder global alone). */
 export const featuresProgram = (architecture: Architecture, size: Zyx): { program: Program; table: ParameterTable } =>
-  applied(architecture, 'features', (table) => featuresGraph(size, table, 'both'));
+  applied(architecture, 'features', (table) =>
+    hasDecoder(architecture.heads) ? featuresGraph(size, table, 'both') : encoderGraph(size, table),
+  );

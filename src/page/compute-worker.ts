@@ -151,6 +151,8 @@ class Compute {
   async features(name: BackendName, wantLocal: boolean, onProgress: OnProgress): Promise<Features> {
     return this.applying(name, onProgress, async (model, image, options) => {
       const { local, colours, geometry, seen } = await model.embed(image, options);
+      if (!local || !colours)
+        throw new RunError('this model has no decoder and so no local features; use a model that was pre-trained with one');
       const rgb = new Uint8Array(3 * voxelCount(geometry.size));
       // air has features too, but no anatomy
       seen.forEach((value, voxel) => {

@@ -3,18 +3,19 @@ import { RunError } from '../../common/errors.ts';
 import { formatBytes } from '../../common/format-bytes.ts';
 import { stoppableSession } from '../../engine/stoppable.ts';
 import { type Geometry, toZyx, type Volume, voxelCount } from '../../geometry/volume.ts';
+import { hasDecoder } from '../../model/architecture.ts';
 import { counting, type WorkOptions } from '../call-options.ts';
 import type { OpenNetwork, WindowPlace } from '../network.ts';
 import { windowCount } from '../segmentation/sliding-window.ts';
-import { type VolumeFeatures, volumeFeatures } from './volume-features.ts';
+import { type LocalFeatures, volumeFeatures } from './volume-features.ts';
 
 export interface EmbedResult {
-  /** The features of every voxel: (channels, D, H, W) on the grid of `geometry`. */
-  readonly local: { readonly data: Float32Array; readonly shape: readonly [number, number, number, number] };
+  /** The features of every voxel: (channels, D, H, W) on the grid of `geometry`; null for a network without a decoder. */
+  readonly local: { readonly data: Float32Array; readonly shape: readonly [number, number, number, number] } | null;
   /** The feature of the whole image: the bottleneck's, averaged over space. */
   readonly global: Float32Array;
-  /** Red, green and blue of every voxel, 0 to 1: the first three principal components of the local features. */
-  readonly colours: VolumeFeatures['colours'];
+  /** Red, green and blue of every voxel, 0 to 1: the first three principal components of the local features; null without these. */
+  readonly colours: LocalFeatures['colours'] | null;
   /** Share of the local features' variance that each component explains. */
   readonly explained: readonly number[];
   /** What the network saw: the prepared image's grid, and its values in [0, 1]. */
@@ -35,7 +36,7 @@ export async function embedPrepared(
   const { architecture } = open.network;
   const size = toZyx(cropped.geometry.size);
   const channels = architecture.widths[8];
-  const bytes = 4 * voxelCount(size) * (channels + 4);
+  const bytes = hasDecoder(architecture.heads) ? 4 * voxelCount(size) * (channels + 4) : 0;
   const available = open.memory.results();
   if (bytes > available.bytes)
     throw new RunError(
@@ -43,14 +44,14 @@ export async function embedPrepared(
     );
   const session = stoppableSession(await open.session('features', window), signal);
   const windows = windowCount({ size, window, overlap });
-  const { local, global, colours, explained } = await counting(progress, windows, 'windows', (onWindow) =>
+  const { global, dense } = await counting(progress, windows, 'windows', (onWindow) =>
     volumeFeatures({ session, architecture, cropped, window, overlap, onWindow }),
   );
   return {
-    local: { data: local, shape: [channels, size[0], size[1], size[2]] },
+    local: dense && { data: dense.local, shape: [channels, size[0], size[1], size[2]] },
     global,
-    colours,
-    explained,
+    colours: dense?.colours ?? null,
+    explained: dense?.explained ?? [],
     geometry: cropped.geometry,
     seen: cropped.data,
     windows,

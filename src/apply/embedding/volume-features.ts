@@ -4,8 +4,8 @@ import { cropPad } from '../../geometry/crop.ts';
 import { toXyz, toZyx, type Volume, type Zyx } from '../../geometry/volume.ts';
 import { principalComponents, project } from '../../metrics/clustering/principal-components.ts';
 import { percentileOf } from '../../metrics/segmentation.ts';
-import type { Architecture } from '../../model/architecture.ts';
-import { slideWindows } from '../segmentation/sliding-window.ts';
+import { type Architecture, hasDecoder } from '../../model/architecture.ts';
+import { slideWindows, windowsOf } from '../segmentation/sliding-window.ts';
 
 /** Voxels darker than this are not looked at for the components: air says nothing of anatomy. */
 const FOREGROUND = 0.02;
@@ -21,39 +21,44 @@ export interface FeaturesPlan {
   readonly onWindow: () => void;
 }
 
-export interface VolumeFeatures {
+export interface LocalFeatures {
   /** (channels, D, H, W) */
   readonly local: Float32Array;
-  /** The bottleneck's feature, averaged over space and windows. */
-  readonly global: Float32Array;
   /** Red, green and blue of every voxel, 0 to 1 between the 2nd and 98th percentile of the foreground. */
   readonly colours: readonly [Float32Array, Float32Array, Float32Array];
   /** Share of the local features' variance that each component explains. */
   readonly explained: readonly number[];
 }
 
-export async function volumeFeatures({
-  session,
-  architecture,
-  cropped,
-  window,
-  overlap,
-  onWindow,
-}: FeaturesPlan): Promise<VolumeFeatures> {
+export interface VolumeFeatures {
+  /** The bottleneck's feature, averaged over space and windows. */
+  readonly global: Float32Array;
+  /** Null for a network without a decoder. */
+  readonly dense: LocalFeatures | null;
+}
+
+export async function volumeFeatures(plan: FeaturesPlan): Promise<VolumeFeatures> {
+  const { session, architecture, cropped, window, overlap, onWindow } = plan;
   const size = toZyx(cropped.geometry.size);
   const voxels = size[0] * size[1] * size[2];
-  const channels = architecture.widths[8];
-  const local = new Float32Array(channels * voxels);
   const sums = new Float64Array(architecture.widths[4]);
   let windows = 0;
-  const predict = async (start: Zyx): Promise<Float32Array> => {
+  const see = async (start: Zyx): Promise<Readonly<Record<string, Float32Array>>> => {
     const found = await session.run('features', { image: cropPad(cropped, toXyz(start), toXyz(window), 0).data });
     const places = found.global.length / sums.length;
     for (let c = 0; c < sums.length; c++) for (let k = 0; k < places; k++) sums[c] += found.global[c * places + k] / places;
     windows++;
     onWindow();
-    return found.local;
+    return found;
   };
+  const global = (): Float32Array => Float32Array.from(sums, (sum) => sum / windows);
+  if (!hasDecoder(architecture.heads)) {
+    for (const start of windowsOf({ size, window, overlap })) await see(start);
+    return { global: global(), dense: null };
+  }
+  const channels = architecture.widths[8];
+  const local = new Float32Array(channels * voxels);
+  const predict = async (start: Zyx): Promise<Float32Array> => (await see(start)).local;
   const plane = size[1] * size[2];
   let z = 0;
   for await (const values of slideWindows({ size, window, overlap, channels, predict })) {
@@ -68,5 +73,5 @@ export async function volumeFeatures({
     const [low, high] = sorted.length > 0 ? [percentileOf(sorted, 0.02), percentileOf(sorted, 0.98)] : [0, 1];
     return values.map((value) => Math.min(1, Math.max(0, (value - low) / (high - low || 1))));
   }) as [Float32Array, Float32Array, Float32Array];
-  return { local, global: Float32Array.from(sums, (sum) => sum / windows), colours, explained: components.explained };
+  return { global: global(), dense: { local, colours, explained: components.explained } };
 }

@@ -14,7 +14,7 @@ import { writeFileAtomic } from '../../platform/node/files.ts';
 import { guardInputs, modelInputs } from '../../platform/node/guard.ts';
 import { inResults, type ResultFolder } from '../../platform/node/results.ts';
 import { embedPrepared } from '../embedding/embed.ts';
-import { type OpenNetwork, requireDecoder, windowsFor } from '../network.ts';
+import { type OpenNetwork, windowsFor } from '../network.ts';
 import { filesOf, type InputImage, inputImages } from './inputs.ts';
 import { type ApplyCall, modelOf, withNetwork } from './network.ts';
 
@@ -25,8 +25,8 @@ export interface EmbedCall extends ApplyCall {
 export interface EmbedReport {
   readonly model: { readonly folder: string; readonly step: number };
   readonly image: string;
-  /** (channels, D, H, W) of the local features. */
-  readonly local: readonly number[];
+  /** (channels, D, H, W) of the local features; null for a network without a decoder. */
+  readonly local: readonly number[] | null;
   /** Length of the global vector. */
   readonly global: number;
   /** Share of the local features' variance that each component of the picture explains. */
@@ -38,10 +38,9 @@ export interface EmbedReport {
 
 const FILES = ['features.safetensors', 'features.png'] as const;
 
-/** Writes features.safetensors and features.png. @throws UsageError or RunError naming the input and why */
+/** Writes features.safetensors and, of a network with a decoder, features.png. @throws UsageError or RunError naming the input and why */
 export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
   return withNetwork(call, async (open, progress) => {
-    requireDecoder(open.network);
     const plan = windowsFor(open.network, call);
     const { images, failed, warnings } = await inputImages([call.input], { series: call.series });
     if (failed.length > 0) throw new RunError(`${failed[0].path}: ${failed[0].reason}`);
@@ -69,10 +68,7 @@ async function embedOne(
   const { local, global, colours, explained, geometry, seen } = features;
   await writeSafetensors(
     join(out, 'features.safetensors'),
-    [
-      { name: 'local', ...local },
-      { name: 'global', shape: [global.length], data: global },
-    ],
+    [...(local ? [{ name: 'local', ...local }] : []), { name: 'global', shape: [global.length], data: global }],
     {
       image: source.path,
       spacingMm: JSON.stringify(geometry.spacingMm),
@@ -81,16 +77,16 @@ async function embedOne(
       axes: 'local is (channels, z, y, x); geometry is x, y, z in LPS',
     },
   );
-  const picture = featurePicture(toZyx(geometry.size), seen, colours);
-  await writeFileAtomic(join(out, 'features.png'), encodePng(picture));
-  await results.finish(FILES);
+  if (colours) await writeFileAtomic(join(out, 'features.png'), encodePng(featurePicture(toZyx(geometry.size), seen, colours)));
+  const files = colours ? FILES : FILES.slice(0, 1);
+  await results.finish(files);
   return {
     model: { folder, step: configuration.step },
     image: source.path,
-    local: local.shape,
+    local: local?.shape ?? null,
     global: global.length,
     explained,
-    files: FILES,
+    files,
     warnings: [...warnings, ...prepared.problems],
   };
 }

@@ -11,8 +11,14 @@ async function run(input: string, options: ApplyOptions): Promise<CommandResult>
     json: { ...report, out: options.out },
     text: [
       ...warningLines(report.warnings),
-      `${report.image}: local features ${report.local.join(' x ')}, global vector of ${report.global}`,
-      `the principal components in the picture explain ${report.explained.map((share) => `${(100 * share).toFixed(0)} %`).join(', ')} of the local features' variance`,
+      report.local
+        ? `${report.image}: local features ${report.local.join(' x ')}, global vector of ${report.global}`
+        : `${report.image}: global vector of ${report.global}; the model has no decoder, and so no local features and no picture of them`,
+      ...(report.local
+        ? [
+            `the principal components in the picture explain ${report.explained.map((share) => `${(100 * share).toFixed(0)} %`).join(', ')} of the local features' variance`,
+          ]
+        : []),
       `${options.out}: ${report.files.join(', ')}`,
     ].join('\n'),
   };

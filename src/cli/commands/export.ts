@@ -58,7 +58,7 @@ export function registerExport(program: Command): void {
       new Option(
         '--part <part>',
         'part of the network to export (default: all; for ONNX the task network, else the backbone)',
-      ).choices(['segmenter', 'backbone', 'classifier']),
+      ).choices(['segmenter', 'backbone', 'classifier', 'encoder']),
     )
     .option('--size <D,H,W>', 'fixed size of the ONNX input in voxels, with batch size 1')
     .addHelpText(

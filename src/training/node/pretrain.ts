@@ -122,6 +122,7 @@ export async function pretrain(
     task: null,
     patch,
     kind: 'pretraining',
+    method: kind.method,
     configuration,
     seed: configuration.seed,
   } as const;

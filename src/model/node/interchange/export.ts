@@ -70,7 +70,7 @@ async function writeOnnx(
   folder: string,
   call: ExportCall,
 ): Promise<NonNullable<ExportReport['onnx']>> {
-  const part = call.part ?? usualPart(model.configuration.architecture.heads);
+  const part = call.part ?? usualPart(model.configuration);
   const { configuration, parameters } = takePart(model, part, folder);
   const { pieces, input, outputs } = encodeOnnx({
     part,
@@ -123,6 +123,12 @@ export async function exportModel(call: ExportCall): Promise<ExportReport> {
   const described = onnx === undefined ? null : await writeOnnx(onnx, whole, folder, call);
   if (pth !== undefined) await writeFileAtomic(pth, ...encodePyTorch(tensors));
   if (safetensors !== undefined) await writeSafetensors(safetensors, tensors, { format: 'pt' });
-  if (huggingface !== undefined) await writeHuggingFace(huggingface, taken);
+  if (huggingface !== undefined) {
+    // with the head of a pre-training that tells voxels apart it would pass for a segmenter
+    const usual = usualPart(taken.configuration);
+    const { segmentation } = taken.configuration.architecture.heads;
+    const published = usual === 'backbone' && segmentation !== undefined ? takePart(taken, usual, folder) : taken;
+    await writeHuggingFace(huggingface, published);
+  }
   return { model: folder, part: part ?? null, parameters: countOf(taken), files, onnx: described };
 }

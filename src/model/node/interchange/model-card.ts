@@ -7,11 +7,13 @@ const PIPELINE_TAGS = {
   segmenter: 'image-segmentation',
   classifier: 'image-classification',
   backbone: 'image-feature-extraction',
+  encoder: 'image-feature-extraction',
 } as const;
 const OUTPUTS = {
   segmenter: 'probabilities = network(image)   # (N, classes, D, H, W)',
   classifier: 'probabilities = network(image)   # (N, outputs)',
   backbone: 'global_feature, local_feature = network(image)   # (N, C, D/16, H/16, W/16), (N, C, D, H, W)',
+  encoder: 'global_feature = network.unet.encode(image)[4]   # (N, C, D/16, H/16, W/16)',
 } as const;
 const INTENSITIES = {
   ct: 'Hounsfield units plus 1024, clipped to 0 to 2048, divided by 2048',
@@ -23,10 +25,10 @@ const list = (items: readonly string[]): string => (items.length === 0 ? 'none' 
 /** Names come from users: nothing in them may end a table's cell. */
 const cell = (text: string): string => text.replaceAll(/\s+/g, ' ').replaceAll('|', '\\|');
 
-function training({ pretraining, training: task, step, seed }: ModelConfiguration): string[] {
+function training({ method, pretraining, training: task, step, seed }: ModelConfiguration): string[] {
   const how = [
     pretraining
-      ? 'Pre-trained without labels by Geometric Visual Similarity Learning (He et al., CVPR 2023, arXiv 2303.00874).'
+      ? `Pre-trained without labels by ${method === undefined ? 'Geometric Visual Similarity Learning (He et al., CVPR 2023, arXiv 2303.00874)' : `the method ${cell(method)} of gvsl`}.`
       : 'Pre-training is not recorded: the weights were imported or randomly initialised.',
     ...(task ? ['Then trained on a task.'] : []),
     ...(pretraining || task ? [`${step} steps; seed ${seed}. The full configuration is in \`config.json\`.`] : []),
@@ -61,7 +63,7 @@ export function modelCard(configuration: ModelConfiguration, parameters: number,
   if (/[\r\n]/.test(name)) throw new UsageError(`the name ${JSON.stringify(name)} of the folder has a line break`);
   const { architecture, preprocessing: known } = configuration;
   const { channels, heads } = architecture;
-  const part = usualPart(heads);
+  const part = usualPart(configuration);
   const standing = Object.entries(heads).flatMap(([head, value]) =>
     value === false || value === undefined ? [] : [value === true ? head : `${head} (${value})`],
   );

@@ -55,6 +55,7 @@ describe('onnx', () => {
   it('segmenter of one fixed size', () => compare('segmenter', { segmentation: 3 }, [19, 33, 26], [[19, 33, 26]]));
   it('backbone', () => compare('backbone', {}, undefined, [[19, 33, 26]]));
   it('backbone of a fixed size that needs no margins', () => compare('backbone', {}, [16, 32, 32], [[16, 32, 32]]));
+  it('encoder of a network without a decoder', () => compare('encoder', { classification: 10 }, undefined, [[19, 33, 26]]));
   it('classifier with one output and with three', async () => {
     await compare('classifier', { classification: 1 }, undefined, [[19, 33, 26]]);
     await compare('classifier', { classification: 3 }, [17, 20, 40], [[17, 20, 40]]);

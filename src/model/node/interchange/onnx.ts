@@ -44,7 +44,8 @@ interface Output {
 /** The part of the network as the engine's graph; parameters are inputs by their names. */
 function networkGraph(architecture: Architecture, part: NetworkPart, size: Shape): { graph: Graph; outputs: Output[] } {
   const graph = new Graph();
-  const nodes = new Map(parameterTable(architecture).parameters.map(({ name, shape }) => [name, graph.input(name, shape)]));
+  const used = parameterTable(architecture).parameters.filter(({ name }) => part !== 'encoder' || name.startsWith('unet.'));
+  const nodes = new Map(used.map(({ name, shape }) => [name, graph.input(name, shape)]));
   const parameters = (name: string): Node => nodes.get(name)!;
   const image = graph.input(INPUT, [1, 1, ...size]);
   if (part === 'classifier') {
@@ -53,9 +54,25 @@ function networkGraph(architecture: Architecture, part: NetworkPart, size: Shape
     const activation = outputs === 1 ? 'Sigmoid' : 'Softmax';
     return { graph, outputs: [{ name: 'probabilities', node: logits, activation, axes: ['batch', outputs] }] };
   }
+  const axes = (node: Node, names: readonly string[]) => ['batch', node.shape[1], ...names];
+  if (part === 'encoder') {
+    const node = encoder(graph, parameters, image)[4];
+    return {
+      graph,
+      outputs: [
+        {
+          name: 'global',
+          node,
+          axes: axes(
+            node,
+            SPATIAL.map((name) => `${name}_16`),
+          ),
+        },
+      ],
+    };
+  }
   const { local, global } = unet(graph, parameters, image);
   if (part === 'backbone') {
-    const axes = (node: Node, names: readonly string[]) => ['batch', node.shape[1], ...names];
     return {
       graph,
       outputs: [

@@ -306,7 +306,7 @@ describe('applying a model', () => {
     const call = { out: at('out'), backend: await backend(), progress: SILENT };
     const features = await embedImage({ ...call, model: at('pretrained'), input: scan });
     expect(features).toMatchObject({ global: 64, files: ['features.safetensors', 'features.png'] });
-    expect(features.local[0]).toBe(8);
+    expect(features.local![0]).toBe(8);
     const classes = await classifyImages({ ...call, model: at('classes'), inputs: [scan] });
     const { probabilities } = classes.images[0];
     expect(probabilities.healthy + probabilities.ill).toBeCloseTo(1, 6);

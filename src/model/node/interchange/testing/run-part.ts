@@ -42,9 +42,11 @@ export async function runPart(
   const nodes: Record<string, Node> =
     part === 'classifier'
       ? { probabilities: classificationHead(graph, parameters, encoder(graph, parameters, x).at(-1)!) }
-      : part === 'backbone'
-        ? { ...unet(graph, parameters, x) }
-        : { probabilities: softmax(graph, segmentationHead(graph, parameters, unet(graph, parameters, x).local)) };
+      : part === 'encoder'
+        ? { global: encoder(graph, parameters, x)[4] }
+        : part === 'backbone'
+          ? { ...unet(graph, parameters, x) }
+          : { probabilities: softmax(graph, segmentationHead(graph, parameters, unet(graph, parameters, x).local)) };
   for (const [name, node] of Object.entries(nodes)) graph.output(name, node);
   const session = await nodeCpuBackend(2).open({
     states: new Map([['parameters', [table.flatLength]]]),
