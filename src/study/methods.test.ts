@@ -63,7 +63,7 @@ describe('the budget of a study', () => {
   };
 
   it('is GVSL\u2019s passes through the encoder, whatever a method takes of them per sample', async () => {
-    const of = await study({ methods: ['scratch', ...NAMES] }, { configuration: { ...PRETRAINING, steps: 100 } });
+    const of = await study({ methods: ['scratch', ...NAMES] }, { configuration: { ...PRETRAINING, batch: 2, steps: 100 } });
     const found = await steps(of);
     for (const { name, passes } of METHODS) expect(found[name] * passes, name).toBe(200);
     expect(found).toMatchObject({ mae: 200, gvsl: 100, 'restoration-only': 200, 'without-affine': 100 });
