@@ -31,72 +31,109 @@ LEARNING_RATE = 1e-3
 LEVELS = (1, 2, 3, 4)
 
 
-def start(draw):
-    """Every parameter by name. Biases and normalisations are off their trivial start, and the affine is far from the identity."""
-    parameters = {}
+class Parameters(dict):
+    """Parameters by name, drawn one after another. Biases and normalisations are off their trivial start."""
+    def __init__(self, draw):
+        super().__init__()
+        self.draw = draw
 
-    def layer(name, *weight, gain=math.sqrt(2)):
+    def layer(self, name, *weight, gain=math.sqrt(2)):
         fan_in = math.prod(weight[1:])
-        parameters[name + '.weight'] = draw.normal(*weight, scale=gain / math.sqrt(fan_in))
-        parameters[name + '.bias'] = draw.normal(weight[0], scale=0.1)
+        self[name + '.weight'] = self.draw.normal(*weight, scale=gain / math.sqrt(fan_in))
+        self[name + '.bias'] = self.draw.normal(weight[0], scale=0.1)
 
-    def normalisation(name, channels):
-        parameters[name + '.weight'] = 1 + draw.normal(channels, scale=0.1)
-        parameters[name + '.bias'] = draw.normal(channels, scale=0.1)
+    def normalisation(self, name, channels):
+        self[name + '.weight'] = 1 + self.draw.normal(channels, scale=0.1)
+        self[name + '.bias'] = self.draw.normal(channels, scale=0.1)
 
-    def block(name, channels):
+    def block(self, name, channels):
         for i, channels_in in ((0, channels), (3, WIDTH)):
-            layer(f'{name}.double_conv.{i}', WIDTH, channels_in, 3, 3, 3)
-            normalisation(f'{name}.double_conv.{i + 1}', WIDTH)
+            self.layer(f'{name}.double_conv.{i}', WIDTH, channels_in, 3, 3, 3)
+            self.normalisation(f'{name}.double_conv.{i + 1}', WIDTH)
 
-    block('unet.inc', 1)
-    for level in LEVELS:
-        block(f'unet.down{level}.maxpool_conv.1', WIDTH)
-    for level in LEVELS:
-        block(f'unet.up{level}.conv', 2 * WIDTH)
-    block('f_conv', 2 * WIDTH)
-    block('sp_conv', 2 * WIDTH)
-    layer('res_conv.0', 16, WIDTH, 3, 3, 3)
-    normalisation('res_conv.1', 16)
-    layer('res_conv.3', 1, 16, 1, 1, 1)
-    layer('out_flow', 3, WIDTH, 3, 3, 3)
+    def encoder(self):
+        self.block('unet.inc', 1)
+        for level in LEVELS:
+            self.block(f'unet.down{level}.maxpool_conv.1', WIDTH)
+
+    def decoder(self):
+        for level in LEVELS:
+            self.block(f'unet.up{level}.conv', 2 * WIDTH)
+
+    def restoration(self):
+        self.layer('res_conv.0', 16, WIDTH, 3, 3, 3)
+        self.normalisation('res_conv.1', 16)
+        self.layer('res_conv.3', 1, 16, 1, 1, 1)
+
+    def leaves(self):
+        return {name: value.float().double().requires_grad_() for name, value in self.items()}
+
+
+def start(draw):
+    """Every parameter by name; the affine is far from the identity."""
+    parameters = Parameters(draw)
+    parameters.encoder()
+    parameters.decoder()
+    parameters.block('f_conv', 2 * WIDTH)
+    parameters.block('sp_conv', 2 * WIDTH)
+    parameters.restoration()
+    parameters.layer('out_flow', 3, WIDTH, 3, 3, 3)
     for name, count in (('rot', 3), ('scl', 3), ('trans', 3), ('shear', 6)):
-        layer('fc_' + name, count, WIDTH, gain=0.1 if name == 'trans' else 0.7)
-    return {name: value.float().double().requires_grad_() for name, value in parameters.items()}
+        parameters.layer('fc_' + name, count, WIDTH, gain=0.1 if name == 'trans' else 0.7)
+    return parameters.leaves()
+
+
+def convolution(p, name, x):
+    weight = p[name + '.weight']
+    return F.conv3d(x, weight, p[name + '.bias'], padding=weight.shape[-1] // 2)
+
+
+def normalised(p, name, groups, x):
+    return ops.group_norm(groups, 0.2)(x, p[name + '.weight'], p[name + '.bias'])
+
+
+def block(p, name, x):
+    for i in (0, 3):
+        x = normalised(p, f'{name}.double_conv.{i + 1}', WIDTH // 8, convolution(p, f'{name}.double_conv.{i}', x))
+    return x
+
+
+def padding(x):
+    """How many zeros stand before each axis, and PyTorch's list of margins, which counts axes from the last."""
+    missing = [-size % 16 for size in x.shape[2:]]
+    before = [count // 2 for count in missing]
+    return before, [margin for b, count in zip(before, missing) for margin in (count - b, b)][::-1]
+
+
+def encoder(p, x):
+    """The features of the five levels."""
+    skips = [block(p, 'unet.inc', F.pad(x, padding(x)[1]))]
+    for level in LEVELS:
+        skips.append(block(p, f'unet.down{level}.maxpool_conv.1', F.max_pool3d(skips[-1], 2)))
+    return skips
+
+
+def unet(p, x):
+    """The global and the local feature."""
+    skips = encoder(p, x)
+    feature = skips[4]
+    for level in LEVELS:
+        upsampled = F.interpolate(feature, scale_factor=2, mode='trilinear', align_corners=True)
+        feature = block(p, f'unet.up{level}.conv', torch.cat([skips[4 - level], upsampled], 1))
+    inside = [slice(b, b + size) for b, size in zip(padding(x)[0], x.shape[2:])]
+    return skips[4], feature[(..., *inside)]
+
+
+def restoration(p, local):
+    return convolution(p, 'res_conv.3', normalised(p, 'res_conv.1', 4, convolution(p, 'res_conv.0', local)))
 
 
 def network(p, view, fixed, moving):
     """All outputs by name; `p` are the parameters."""
-    def convolution(name, x):
-        weight = p[name + '.weight']
-        return F.conv3d(x, weight, p[name + '.bias'], padding=weight.shape[-1] // 2)
+    global_a, local_a = unet(p, view)
+    global_b, local_b = unet(p, fixed)
 
-    def normalised(name, groups, x):
-        return ops.group_norm(groups, 0.2)(x, p[name + '.weight'], p[name + '.bias'])
-
-    def block(name, x):
-        for i in (0, 3):
-            x = normalised(f'{name}.double_conv.{i + 1}', WIDTH // 8, convolution(f'{name}.double_conv.{i}', x))
-        return x
-
-    def unet(x):
-        missing = [-size % 16 for size in x.shape[2:]]
-        before = [count // 2 for count in missing]
-        margins = [margin for b, count in zip(before, missing) for margin in (count - b, b)][::-1]  # PyTorch counts axes from the last
-        skips = [block('unet.inc', F.pad(x, margins))]
-        for level in LEVELS:
-            skips.append(block(f'unet.down{level}.maxpool_conv.1', F.max_pool3d(skips[-1], 2)))
-        feature = skips[4]
-        for level in LEVELS:
-            upsampled = F.interpolate(feature, scale_factor=2, mode='trilinear', align_corners=True)
-            feature = block(f'unet.up{level}.conv', torch.cat([skips[4 - level], upsampled], 1))
-        inside = [slice(b, b + size) for b, size in zip(before, x.shape[2:])]
-        return skips[4], feature[(..., *inside)]
-
-    global_a, local_a = unet(view)
-    global_b, local_b = unet(fixed)
-
-    described = block('f_conv', torch.cat([global_a, global_b], 1)).mean((2, 3, 4))
+    described = block(p, 'f_conv', torch.cat([global_a, global_b], 1)).mean((2, 3, 4))
     rotation, factors, offset, shear = (
         F.linear(described, p[f'fc_{name}.weight'], p[f'fc_{name}.bias']) for name in ('rot', 'scl', 'trans', 'shear'))
     half_extent = torch.tensor(SIZE[::-1]) / 2
@@ -104,9 +141,9 @@ def network(p, view, fixed, moving):
         math.pi / 9 * torch.tanh(rotation), 1 + torch.tanh(factors) / 4, offset * half_extent, math.pi / 18 * torch.tanh(shear))
 
     aligned = ops.warp(local_a, ops.affine_displacement(affine, SIZE))
-    flow = convolution('out_flow', block('sp_conv', torch.cat([aligned, local_b], 1)))
+    flow = convolution(p, 'out_flow', block(p, 'sp_conv', torch.cat([aligned, local_b], 1)))
     field = ops.affine_displacement(affine, SIZE, flow)
-    restored = convolution('res_conv.3', normalised('res_conv.1', 4, convolution('res_conv.0', local_a)))
+    restored = restoration(p, local_a)
     return {'global_a': global_a, 'local_a': local_a, 'global_b': global_b, 'local_b': local_b, 'affine': affine,
             'flow': flow, 'dvf': field, 'warped': ops.warp(moving, field), 'restored': restored}
 
@@ -114,6 +151,25 @@ def network(p, view, fixed, moving):
 def losses(out, fixed, moving):
     parts = {'ncc': ops.ncc(out['warped'], fixed, 9), 'smooth': ops.smoothness(out['flow']), 'mse': F.mse_loss(out['restored'], moving)}
     return {**parts, 'total': sum(parts.values())}
+
+
+def take_steps(parameters, step):
+    """Adam's steps on the same inputs; `step` gives outputs and losses, 'total' among them. Stores results; returns the last ones and the curve."""
+    optimizer = torch.optim.Adam(parameters.values(), lr=LEARNING_RATE)
+    tensors, curve = ops.tensors, []
+    for number in range(STEPS):
+        optimizer.zero_grad()
+        out, loss = step()
+        loss['total'].backward()
+        curve.append(loss['total'].item())
+        if number == 0:
+            tensors.update({f'out.{name}': value for name, value in out.items()})
+            tensors.update({f'loss.{name}': value.reshape(1) for name, value in loss.items()})
+            tensors.update({f'grad.{name}': value.grad.clone() for name, value in parameters.items()})
+        optimizer.step()
+    tensors.update({f'after.{name}': value for name, value in parameters.items()})
+    tensors['loss_curve'] = torch.tensor(curve)
+    return out, loss, curve
 
 
 def main(path):
@@ -125,21 +181,11 @@ def main(path):
     tensors.update({'input.moving_view': view, 'input.fixed': fixed, 'input.moving': moving})
     tensors.update({f'param.{name}': value.detach().clone() for name, value in parameters.items()})
 
-    optimizer = torch.optim.Adam(parameters.values(), lr=LEARNING_RATE)
-    curve = []
-    for step in range(STEPS):
-        optimizer.zero_grad()
+    def step():
         out = network(parameters, view, fixed, moving)
-        loss = losses(out, fixed, moving)
-        loss['total'].backward()
-        curve.append(loss['total'].item())
-        if step == 0:
-            tensors.update({f'out.{name}': value for name, value in out.items()})
-            tensors.update({f'loss.{name}': value.reshape(1) for name, value in loss.items()})
-            tensors.update({f'grad.{name}': value.grad.clone() for name, value in parameters.items()})
-        optimizer.step()
-    tensors.update({f'after.{name}': value for name, value in parameters.items()})
-    tensors['loss_curve'] = torch.tensor(curve)
+        return out, losses(out, fixed, moving)
+
+    out, loss, curve = take_steps(parameters, step)
     ops.write(path, {
         'widths': json.dumps([WIDTH] * 9), 'f_hidden': str(WIDTH), 's_hidden': str(WIDTH), 'lr': str(LEARNING_RATE), 'steps': str(STEPS),
         'seed': str(ops.SEED), 'torch': torch.__version__, 'computed': 'float64', 'script': 'scripts/make-model-golden.py'})

@@ -1,5 +1,5 @@
 /**
- * Whole training steps against PyTorch: a tiny golden of the project's own (scripts/make-model-golden.py), and, where they are,
+ * Whole training steps against PyTorch: tiny goldens of the project's own (scripts/make-model-golden.py, scripts/make-method-goldens.py), and, where they are,
  * larger ones in the folder GVSL_GOLDENS, by default ../shared/goldens beside the repository.
  */
 import { existsSync, readdirSync } from 'node:fs';
@@ -25,7 +25,9 @@ import { PAPER_LOSS, trainingProgram } from '../gvsl/program.ts';
 import { replayGolden } from './golden.ts';
 import { GOLDEN_METHODS } from './golden-networks.ts';
 
-const TINY = fileURLToPath(new URL('../../../test/goldens/gvsl-tiny.safetensors', import.meta.url));
+const tinyOf = (name: string): string =>
+  fileURLToPath(new URL(`../../../test/goldens/${name}-tiny.safetensors`, import.meta.url));
+const TINY = tinyOf('gvsl');
 const FOLDER = process.env.GVSL_GOLDENS ?? fileURLToPath(new URL('../../../../shared/goldens', import.meta.url));
 const FOUND = existsSync(FOLDER) ? readdirSync(FOLDER).filter((name) => name.endsWith('.safetensors')) : [];
 /** The folder may hold goldens of other methods of pre-training. */
@@ -60,6 +62,10 @@ describe.each(BACKENDS)('replayGolden (%s)', (_name, open, allowed) => {
   }
 
   it('computes what PyTorch computes: gvsl-tiny', () => expectPyTorch(TINY, GVSL_TENSORS));
+  it.each([
+    ['restore', 159],
+    ['classify', 87],
+  ] as const)('computes what PyTorch computes: %s-tiny', (name, tensors) => expectPyTorch(tinyOf(name), tensors));
   it.skipIf(LARGER.length === 0).each(LARGER.length > 0 ? LARGER : ['larger goldens (there are none in GVSL_GOLDENS)'])(
     'computes what PyTorch computes: %s',
     { timeout: LARGER_TIMEOUT_MS },
@@ -78,12 +84,18 @@ it.skip.each(UNKNOWN)('%s is of a method that is not replayed yet', () => {});
 /** A driver in software takes minutes for a larger one: gvsl verify FILE --backend webgpu. */
 const software = noWebGpu === undefined && (await nodeWebGpuHost()).software;
 describe.skipIf(noWebGpu !== undefined)(`replayGolden (webgpu${noWebGpu === undefined ? '' : `: ${noWebGpu}`})`, () => {
-  const larger = software ? [] : [...LARGER, ...OF_METHODS].map((name) => join(FOLDER, name));
-  it.each([TINY, ...larger])('computes what PyTorch computes: %s', { timeout: LARGER_TIMEOUT_MS }, async (path) => {
-    const { comparisons, passed } = await replayGolden(path, webGpuBackend(await nodeWebGpuHost()));
-    expect(comparisons.filter((each) => !each.passed).map(({ name, relativeError }) => `${name}: ${relativeError}`)).toEqual([]);
-    expect(passed).toBe(true);
-  });
+  const larger = software ? [] : [tinyOf('restore'), ...[...LARGER, ...OF_METHODS].map((name) => join(FOLDER, name))];
+  it.each([TINY, tinyOf('classify'), ...larger])(
+    'computes what PyTorch computes: %s',
+    { timeout: LARGER_TIMEOUT_MS },
+    async (path) => {
+      const { comparisons, passed } = await replayGolden(path, webGpuBackend(await nodeWebGpuHost()));
+      expect(comparisons.filter((each) => !each.passed).map(({ name, relativeError }) => `${name}: ${relativeError}`)).toEqual(
+        [],
+      );
+      expect(passed).toBe(true);
+    },
+  );
 });
 
 const STRONG = join(FOLDER, 'gvsl_strong.safetensors');
@@ -139,8 +151,11 @@ describe('replayGolden refuses', () => {
 
   type Tensors = Awaited<ReturnType<typeof readSafetensors>>['tensors'];
   /** Replays the tiny golden after a change to it; resolves to the message of the refusal. */
-  async function refusal(change: (tensors: Tensors, metadata: Record<string, string>) => unknown): Promise<string> {
-    const { tensors, metadata } = await readSafetensors(TINY);
+  async function refusal(
+    change: (tensors: Tensors, metadata: Record<string, string>) => unknown,
+    golden = TINY,
+  ): Promise<string> {
+    const { tensors, metadata } = await readSafetensors(golden);
     const changed = { ...metadata };
     change(tensors, changed);
     const path = join(folder, 'changed.safetensors');
@@ -197,6 +212,19 @@ describe('replayGolden refuses', () => {
     expect(await refusal((_, metadata) => delete metadata.lr)).toMatch(/'lr' must be a number above 0, got 'nothing'$/);
     expect(await refusal((_, metadata) => Object.assign(metadata, { steps: '1000000' }))).toMatch(
       /loss_curve must be \[1000000\], got \[2\]$/,
+    );
+  });
+
+  it('classes that there are not, and results that a method lacks', async () => {
+    const classify = tinyOf('classify');
+    const classes = (data: number[]) => (tensors: Tensors) =>
+      tensors.set('input.class', { name: 'input.class', shape: [2], data: Float32Array.from(data) });
+    expect(await refusal(classes([0, 3]), classify)).toMatch(/input\.class must hold whole numbers from 0 to 2, got 3$/);
+    expect(await refusal((_, metadata) => Object.assign(metadata, { classes: 'many' }), classify)).toMatch(
+      /'classes' must be a multiple of 1 above 0, got 'many'$/,
+    );
+    expect(await refusal((tensors) => tensors.delete('input.mask'), tinyOf('restore'))).toMatch(
+      /input\.mask must be \[2, 1, 9, 10, 19\], got nothing$/,
     );
   });
 
