@@ -130,16 +130,24 @@ export function confusionSection(rows: readonly ConfusionRow[] | undefined): Htm
 </section>`;
 }
 
+/** What pictures that are no examples show. */
+const CAPTIONS: Readonly<Record<string, string>> = {
+  clusters:
+    'Training crops that the last clustering put together, a row for each of the first clusters. Rows that share an anatomy are what the method hopes for; rows that share a position or a brightness alone are a shortcut.',
+  'heldOut-confusion': 'The same as the table below: bright squares on the diagonal are right answers.',
+};
+
 /** What the network was shown and made of it. */
 export function methodPictures(method: NamedMethod | undefined, shown: readonly ShownPicture[]): Html | null {
   if (shown.length === 0) return null;
   const panels = method?.panels ?? [];
   const figures = shown.map(({ tag, picture }) => {
     const example = /^heldOut-(\d+)$/.exec(tag);
+    const caption = CAPTIONS[tag];
     const title = example ? `Held-out example ${Number(example[1]) + 1}` : readable(tag.replaceAll('-', ' '));
     return html`<figure class="pair"><h3>${title}</h3>
 <div class="scroll">${example && panels.length > 0 && html`<div class="panels">${panels.map((panel) => html`<span>${panel}</span>`)}</div>`}
-<div class="strip"><img src="${picture.uri}" width="${picture.width}" height="${picture.height}" alt="${example ? `Axial, coronal and sagittal slices: ${panels.join(', ')}` : title}"></div></div></figure>`;
+<div class="strip"><img src="${picture.uri}" width="${picture.width}" height="${picture.height}" alt="${example ? `Axial, coronal and sagittal slices: ${panels.join(', ')}` : title}"></div></div>${caption !== undefined && html`<figcaption>${caption}</figcaption>`}</figure>`;
   });
   return html`<section>
 <h2>What the network sees and makes of it</h2>
