@@ -2,6 +2,7 @@
  * The features that a backbone has of an image: local ones for every voxel, one global vector, and a picture of the local ones: their first three
  * principal components as red, green and blue.
  */
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readForNetwork } from '../../cohort/node/read-for-network.ts';
 import { RunError, UsageError } from '../../common/errors.ts';
@@ -77,7 +78,10 @@ async function embedOne(
       axes: 'local is (channels, z, y, x); geometry is x, y, z in LPS',
     },
   );
-  if (colours) await writeFileAtomic(join(out, 'features.png'), encodePng(featurePicture(toZyx(geometry.size), seen, colours)));
+  const picture = join(out, 'features.png');
+  if (colours) await writeFileAtomic(picture, encodePng(featurePicture(toZyx(geometry.size), seen, colours)));
+  // an earlier call's would be of another model
+  else await rm(picture, { force: true });
   const files = colours ? FILES : FILES.slice(0, 1);
   await results.finish(files);
   return {

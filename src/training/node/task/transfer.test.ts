@@ -317,7 +317,10 @@ describe('applying a model', () => {
     await expect(classifyImages({ ...call, model: at('segmenter'), inputs: [scan] })).rejects.toThrow(
       'a network for segmentation',
     );
-    await expect(embedImage({ ...call, model: at('classes'), input: scan })).rejects.toThrow('no decoder');
+    // without a decoder there are no local features, and a picture of an earlier call does not stay behind
+    const encoded = await embedImage({ ...call, model: at('classes'), input: scan });
+    expect(encoded).toMatchObject({ local: null, global: 64, files: ['features.safetensors'] });
+    expect(await readdir(at('out'))).not.toContain('features.png');
   });
 
   const segmenting = async (inputs: readonly string[], out: string, more: object = {}) =>
