@@ -60,7 +60,8 @@ export { compare, type StudyReport } from './study/compare.ts';
 export type { Study } from './study/configuration.ts';
 export { readStudy } from './study/run.ts';
 export type { StudyCall } from './study/runs.ts';
-export { type NamedPretrainCall, type PretrainCall, type PretrainResult, pretrain } from './training/node/pretrain.ts';
+export { pretrain } from './training/node/pretrain.ts';
+export type { NamedPretrainCall, PretrainCall, PretrainResult } from './training/node/pretraining-call.ts';
 export {
   parseConfiguration,
   parseConfigurationOf,

@@ -2,7 +2,8 @@
 import { RunError } from '../common/errors.ts';
 import type { Progress } from '../common/progress.ts';
 import { readCheckpoint } from '../training/node/checkpoint.ts';
-import { pretrain, pretrainFacts } from '../training/node/pretrain.ts';
+import { pretrain } from '../training/node/pretrain.ts';
+import { pretrainFacts } from '../training/node/pretraining-facts.ts';
 import { readRunRecord } from '../training/node/run-record.ts';
 import type { PlannedPretraining } from './pretraining.ts';
 import { requireResult } from './result.ts';
