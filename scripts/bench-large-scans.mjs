@@ -73,7 +73,9 @@ function elastixParameters(transform, more) {
     UseDirectionCosines: '"true"',
     Registration: '"MultiResolutionRegistration"',
     Interpolator: '"LinearInterpolator"',
-    ResampleInterpolator: '"FinalLinearInterpolator"',
+    // of order 1: linear
+    ResampleInterpolator: '"FinalBSplineInterpolator"',
+    FinalBSplineInterpolationOrder: 1,
     Resampler: '"DefaultResampler"',
     FixedImagePyramid: '"FixedRecursiveImagePyramid"',
     MovingImagePyramid: '"MovingRecursiveImagePyramid"',
