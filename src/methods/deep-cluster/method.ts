@@ -15,6 +15,7 @@ import { samplePoint } from '../../metrics/clustering/k-means.ts';
 import { type Heads, NO_HEADS, scaledArchitecture } from '../../model/architecture.ts';
 import { STATES } from '../../model/optimizer.ts';
 import { initialParameters, parameterTable, valuesOf } from '../../model/parameters.ts';
+import { AVERAGE } from '../../model/weight-average.ts';
 import { applyView, sampleView } from '../augmentation/views.ts';
 import { classificationProgram } from '../classification/program.ts';
 import { viewOptionsOf, viewSection } from '../contrastive/views.ts';
@@ -97,10 +98,17 @@ async function renewLastLayer(session: Session, configuration: DeepClusterConfig
   const layer = table.parameters.filter(({ name }) => name.startsWith('fc.'));
   const seed = randomStream(configuration.seed, 'last layer', step).integer(0, 2 ** 31);
   const start = initialParameters({ ...table, parameters: layer }, seed);
-  for (const state of [STATES.parameters, STATES.firstMoment, STATES.secondMoment]) {
+  const none = new Float32Array(table.flatLength);
+  const renewed: (readonly [state: string, values: Float32Array])[] = [
+    [STATES.parameters, start],
+    [STATES.firstMoment, none],
+    [STATES.secondMoment, none],
+    // an average of layers that tell other clusters apart means nothing
+    ...((configuration.emaDecay ?? 0) > 0 ? [[AVERAGE, start] as const] : []),
+  ];
+  for (const [state, values] of renewed) {
     const flat = (await session.readState(state)).slice();
-    for (const parameter of layer)
-      valuesOf(flat, parameter).set(state === STATES.parameters ? valuesOf(start, parameter) : valuesOf(flat, parameter).fill(0));
+    for (const parameter of layer) valuesOf(flat, parameter).set(valuesOf(values, parameter));
     await session.writeState(state, flat);
   }
 }
