@@ -64,9 +64,15 @@ export const perEntry = (matrix: Matrix3, f: (value: number, index: number) => n
   matrix.map(f) as unknown as Matrix3;
 /** A matrix from its entries. */
 export const matrix3 = (f: (row: 0 | 1 | 2, column: 0 | 1 | 2) => number): Matrix3 => [
-  ...perAxis([0, 1, 2], (column) => f(0, column as 0 | 1 | 2)),
-  ...perAxis([0, 1, 2], (column) => f(1, column as 0 | 1 | 2)),
-  ...perAxis([0, 1, 2], (column) => f(2, column as 0 | 1 | 2)),
+  f(0, 0),
+  f(0, 1),
+  f(0, 2),
+  f(1, 0),
+  f(1, 1),
+  f(1, 2),
+  f(2, 0),
+  f(2, 1),
+  f(2, 2),
 ];
 /** Product of three sizes. */
 export const voxelCount = (size: Xyz | Zyx): number => size[0] * size[1] * size[2];
