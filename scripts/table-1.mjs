@@ -3,8 +3,8 @@
  *
  *   node scripts/table-1.mjs [--only heart,coronary,opacities,brain] [--folder .cache/studies/table-1] [--part cohorts]
  *
- * Run after a build; about a day on two cores. Makes the phantoms, prepares them, and runs the studies of docs/results/table-1 one after another. Run
- * again, it goes on where it was stopped. `--part cohorts` only makes the cohorts.
+ * Run after a build. Makes the phantoms, prepares them, and runs the studies of docs/results/table-1 one after another; run again, it goes on where
+ * it was stopped. `--part cohorts` only makes the cohorts. It has not been run to its end yet; it should take less than a day on two cores.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
