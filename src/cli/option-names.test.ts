@@ -10,6 +10,8 @@ it('shows the arguments that a message names as the options of the command', () 
   expect(withOptionNames('`fixedLabels` needs `data.patch`; lower `learningRate`')).toBe(
     '--fixed-labels needs --patch; lower --lr',
   );
+  showOptionsOf(new Command('x').option('--count <n>').option('--clusters-count <n>'));
+  expect(withOptionNames('`clusters.count` 100; not `count`')).toBe('--clusters-count 100; not --count');
   expect(withOptionNames('`movingLabels`: no option here; nor `gvsl inspect`')).toBe(
     '`movingLabels`: no option here; nor `gvsl inspect`',
   );

@@ -18,5 +18,7 @@ export function showOptionsOf(command: Command): void {
 export const withOptionNames = (text: string): string =>
   text.replaceAll(/`([a-z][A-Za-z.]*)`/g, (quoted, name: string) => {
     const last = name.slice(name.lastIndexOf('.') + 1);
-    return flags.get(OTHERWISE[last] ?? last) ?? quoted;
+    // options of a method are called by the whole path: `clusters.count` is --clusters-count
+    const whole = name.replaceAll(/\.([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    return flags.get(whole) ?? flags.get(OTHERWISE[last] ?? last) ?? quoted;
   });

@@ -127,8 +127,12 @@ export interface PretrainingMethod<
   readonly title: string;
   /** Arrays of a patch's size that an example holds. */
   readonly imagesPerExample: number;
-  /** Refuses subjects that it cannot be trained on. @throws UsageError that says why, and what to do */
-  check?(configuration: Configuration, subjects: readonly Subject[]): void;
+  /**
+   * Refuses a cohort that it cannot be trained on, before anything is written.
+   * @param training those of its subjects that it is trained on
+   * @throws UsageError that says why, and what to do
+   */
+  check?(configuration: Configuration, subjects: readonly Subject[], training: readonly Subject[]): void;
   /** The program of a step: the graphs `gradient`, `norms` and `update`, and what `evaluate` runs. */
   program(configuration: Configuration, variant?: ProgramVariant): { program: Program; table: ParameterTable };
   /** What the network is shown of the training subjects. @param memory what `refresh` gave last */

@@ -164,6 +164,15 @@ it.each([
   expect(step).toBeLessThan(200);
 });
 
+it('deep-cluster refuses more clusters than crops, and leaves nothing behind', async () => {
+  const method = await methodNamed('deep-cluster')!.load();
+  const configuration = configured(method, { clusters: { count: 1000 } });
+  await expect(run(method, 'too-many', configuration)).rejects.toThrow(
+    /`clusters\.count` 1000: \d+ training subjects give \d+ crops/,
+  );
+  await expect(readFile(at('too-many', 'run.json'))).rejects.toThrow('ENOENT');
+});
+
 it('knows its methods by name', () => {
   expect(methodNamed('mae')?.title).toBe('MAE');
   expect(methodNamed('colourisation')).toBeUndefined();

@@ -21,6 +21,15 @@ export interface ClusterOptions {
   readonly pointsPerSubject: number;
 }
 
+/** @throws UsageError for fewer points than clusters */
+export function requirePoints({ count, pointsPerSubject }: ClusterOptions, training: readonly Subject[]): void {
+  const points = training.length * pointsPerSubject;
+  if (points < count)
+    throw new UsageError(
+      `\`clusters.count\` ${count}: ${training.length} training subjects give ${points} crops, fewer than clusters; expected at most ${points}, or more crops of each subject (\`clusters.pointsPerSubject\`)`,
+    );
+}
+
 /** The crop of a point, without augmentation: point p is crop p mod `pointsPerSubject` of subject floor(p / `pointsPerSubject`). */
 export async function readPoint(
   point: number,
@@ -40,7 +49,6 @@ export const pooledOf = async (session: Session, image: Float32Array): Promise<F
 /**
  * Clusters the points of the training subjects by what the network makes of them now. The memory holds each point's cluster, and what brings
  * further crops to one.
- * @throws UsageError for fewer points than clusters
  */
 export async function computeClusters(
   session: Session,
@@ -51,10 +59,6 @@ export async function computeClusters(
 ): Promise<{ readonly memory: Memory; readonly clusters: Clusters }> {
   const { seed, count, iterations, pointsPerSubject } = options;
   const points = training.length * pointsPerSubject;
-  if (points < count)
-    throw new UsageError(
-      `\`clusters.count\` ${count}: ${training.length} training subjects give ${points} crops, fewer than clusters; expected at most ${points}, or more crops of each subject (\`clusters.pointsPerSubject\`)`,
-    );
   const rows: Float32Array[] = [];
   for (let point = 0; point < points; point++)
     rows.push(await pooledOf(session, await readPoint(point, options, training, reader)));

@@ -24,7 +24,7 @@ import { type Judgement, judge } from '../judgement/judge.ts';
 import { judgementSection } from '../judgement/options.ts';
 import type { EvaluationRecord, ExampleMaker, ExampleTensors, Memory, PretrainingMethod } from '../method.ts';
 import { count, pretrainingSchema, section, toPatchSize } from '../schema-parts.ts';
-import { clusterOf, computeClusters, pooledOf, readPoint } from './clusters.ts';
+import { clusterOf, computeClusters, pooledOf, readPoint, requirePoints } from './clusters.ts';
 
 export const deepClusterSchema = pretrainingSchema({
   data: cropDataSection,
@@ -152,6 +152,7 @@ export const deepCluster: PretrainingMethod<DeepClusterConfiguration, Judgement>
   schema: deepClusterSchema,
   heads: headsOf,
   imagesPerExample: 1,
+  check: ({ clusters }, _, training) => requirePoints(clusters, training),
   program: (configuration, { patch = toPatchSize(configuration.data.patch), width, batch, lossScaling = false } = {}) =>
     classificationProgram({
       architecture: scaledArchitecture(width ?? configuration.model.width, headsOf(configuration)),

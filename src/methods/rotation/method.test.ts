@@ -37,8 +37,8 @@ describe('rotation', () => {
     expect(() => rotation.schema.parse({ data: { patch: [16, 16, 24] } })).toThrow(/gives the turn away; found 16 x 16 x 24/);
     const flat = { ...subjectOf('flat', [8, 8, 8]) };
     const geometry = { ...flat.geometry, spacingMm: [1, 1, 3] as const };
-    expect(() => rotation.check!(configuration, [subjectOf('a', [8, 8, 8]), { ...flat, geometry }])).toThrow(UsageError);
-    expect(() => rotation.check!(configuration, [{ ...flat, geometry }])).toThrow(
+    expect(() => rotation.check!(configuration, [subjectOf('a', [8, 8, 8]), { ...flat, geometry }], [])).toThrow(UsageError);
+    expect(() => rotation.check!(configuration, [{ ...flat, geometry }], [])).toThrow(
       /flat has a spacing of 1 x 1 x 3 mm: prepare the cohort with one spacing for all axes/,
     );
   });

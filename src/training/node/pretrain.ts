@@ -40,7 +40,7 @@ export async function pretrain(
   const call = await checkCall<PretrainingConfiguration>(kind, given);
   const { configuration, out, progress } = call;
   const { facts, cohort, training, heldOut } = await pretrainFacts(call.cohort, configuration, method);
-  method.check?.(configuration, cohort.subjects);
+  method.check?.(configuration, cohort.subjects, training);
   const patch = toPatchSize(configuration.data.patch);
   const { width } = configuration.model;
   const heads = method.heads(configuration);
