@@ -34,6 +34,18 @@ export {
   type Window,
   type WindowOptions,
 } from './apply/network.ts';
+export {
+  MIRROR_AXES,
+  type MirrorAxis,
+  type PredictionOptions,
+  UNCERTAINTIES,
+  type Uncertainty,
+} from './apply/prediction-options.ts';
+export {
+  applyPostProcessing,
+  type PostProcessingOptions,
+  type PostProcessingRule,
+} from './apply/segmentation/post-processing.ts';
 export { type SlidingWindowRequest, slideWindows } from './apply/segmentation/sliding-window.ts';
 export { RunError, UsageError } from './common/errors.ts';
 export { type Progress, type ProgressEvent, type ProgressListener, SILENT, toProgress } from './common/progress.ts';

@@ -26,9 +26,15 @@ export type { MemoryLimits, Modality, OpenNetwork, TrainedNetwork, Window, Windo
 export { type ClassifiedImage, type ClassifyCall, type ClassifyReport, classifyImages } from './apply/node/classify.ts';
 export { type EmbedCall, type EmbedReport, embedImage } from './apply/node/embed.ts';
 export { type ImageInput, load } from './apply/node/load.ts';
-export type { ApplyCall, OpenOptions } from './apply/node/network.ts';
+export type { ApplyCall, OpenOptions, TaskCall } from './apply/node/network.ts';
 export { type RegisterCall, type RegistrationReport, registerImages } from './apply/node/registration/register.ts';
-export { type SegmentCall, type SegmentedImage, type SegmentReport, segmentImages } from './apply/node/segment.ts';
+export {
+  type FoundStructure,
+  type SegmentCall,
+  type SegmentedImage,
+  type SegmentReport,
+  segmentImages,
+} from './apply/node/segment.ts';
 export type { Start as RegistrationStart } from './apply/registration/register.ts';
 export type { Cohort, CohortProblem, Landmark, Subject } from './cohort/cohort.ts';
 export { cohortReader, readCrop, readLabelCrop, readWhole } from './cohort/node/crops.ts';

@@ -60,3 +60,4 @@ export { ncc } from './metrics/registration/ncc.ts';
 export { warpLabels } from './metrics/registration/warp-labels.ts';
 export { type SegmentationScores, segmentationScores } from './metrics/segmentation.ts';
 export { bootstrapDifference, bootstrapMean, holm, type Interval, wilcoxonSignedRank } from './metrics/statistics.ts';
+export { type Intensities, PERCENTILES, type StructureMeasures, StructureMeter } from './metrics/structures.ts';

@@ -48,6 +48,7 @@ const LIGHT = [
   'cli/',
   'common/errors.js',
   'engine/backend.js',
+  'apply/prediction-options.js',
   'common/csv.js',
   'platform/node/machine.js',
   'phantom/kinds.js',

@@ -1,5 +1,5 @@
 /** Classifying a volume: the probabilities of its windows, averaged, and the class that they speak for. */
-import { stoppableSession } from '../engine/stoppable.ts';
+import { listen } from '../engine/stoppable.ts';
 import { cropPad } from '../geometry/crop.ts';
 import { toXyz, toZyx, type Volume, type Zyx } from '../geometry/volume.ts';
 import type { Task } from '../model/configuration.ts';
@@ -37,7 +37,10 @@ export function classOf(probabilities: readonly number[], task: Extract<Task, { 
   return task.classes[probabilities.indexOf(Math.max(...probabilities))];
 }
 
-/** Classifies a prepared image. */
+/** Outputs of a network for a task: one for two classes. */
+const outputsOf = ({ classes }: Extract<Task, { kind: 'classification' }>): number => (classes.length === 2 ? 1 : classes.length);
+
+/** Classifies a prepared image: the mean of the networks' probabilities. */
 export async function classifyPrepared(
   open: OpenNetwork,
   cropped: Volume<Float32Array>,
@@ -45,14 +48,21 @@ export async function classifyPrepared(
   { progress, signal }: WorkOptions,
 ): Promise<Omit<ClassifyResult, 'warnings'>> {
   const task = taskOfNetwork(open.network, 'classification');
-  const session = stoppableSession(await open.session('predict', window), signal);
+  const members = await open.members('predict', window);
   const size = toZyx(cropped.geometry.size);
   const windows = windowCount({ size, window, overlap });
   const outputs = await counting(progress, windows, 'windows', (onWindow) =>
     classifyVolume(size, window, overlap, async (start) => {
-      const { probabilities } = await session.run('predict', { image: cropPad(cropped, toXyz(start), toXyz(window), 0).data });
+      const image = cropPad(cropped, toXyz(start), toXyz(window), 0).data;
+      const mean = new Float32Array(outputsOf(task));
+      for (const { session, load } of members) {
+        await listen(signal);
+        await load();
+        const { probabilities } = await session.run('predict', { image });
+        for (let i = 0; i < mean.length; i++) mean[i] += probabilities[i] / members.length;
+      }
       onWindow();
-      return probabilities;
+      return mean;
     }),
   );
   const all = outputs.length === 1 ? [1 - outputs[0], outputs[0]] : outputs;

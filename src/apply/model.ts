@@ -8,7 +8,6 @@ import { type NetworkImage, networkImage } from '../cohort/network-image.ts';
 import { RunError } from '../common/errors.ts';
 import { toProgress } from '../common/progress.ts';
 import type { Backend } from '../engine/backend.ts';
-import { stoppableSession } from '../engine/stoppable.ts';
 import type { Affine } from '../geometry/affine.ts';
 import { countVoxels } from '../geometry/statistics.ts';
 import { type Geometry, toZyx, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
@@ -19,19 +18,24 @@ import { counting, type WorkOptions } from './call-options.ts';
 import { type ClassifyResult, classifyPrepared } from './classification.ts';
 import { type EmbedResult, embedPrepared } from './embedding/embed.ts';
 import { type MemoryLimits, OpenNetwork, type TrainedNetwork, taskOfNetwork, type WindowOptions, windowsFor } from './network.ts';
+import { mirrorAxes, mirrorWarnings, openPredictor, uncertaintyOf } from './prediction.ts';
+import type { PredictionOptions, Uncertainty } from './prediction-options.ts';
 import { displacementPlanes, jacobianPlanes, mapPoint, type PhysicalMap, type VectorField } from './registration/physical-map.ts';
 import { registerPrepared, type Start } from './registration/register.ts';
 import type { StageName } from './registration/stages.ts';
 import { warpImage, warpLabelMap } from './registration/warp.ts';
+import { applyPostProcessing, type PostProcessingOptions, postProcessingOf } from './segmentation/post-processing.ts';
 import { probabilityPlanes, segmentationWindows, segmentVolume } from './segmentation/segment-volume.ts';
 import { windowCount } from './segmentation/sliding-window.ts';
 
 /** How an image goes through the network. */
 export interface ImageOptions extends WorkOptions, WindowOptions {}
 
-export interface SegmentOptions extends ImageOptions {
+export interface SegmentOptions extends ImageOptions, PredictionOptions, PostProcessingOptions {
   /** Also give the probability of every class: 4 bytes a voxel and class. */
   readonly probabilities?: boolean;
+  /** Also give how uncertain each voxel is: see `SegmentResult.uncertainty`. */
+  readonly uncertainty?: Uncertainty;
 }
 
 /** A structure that was looked for. */
@@ -50,6 +54,11 @@ export interface SegmentResult {
   readonly structures: readonly Structure[];
   /** Of each class, the background first, on the image's own grid, 0 to 1; null if they were not asked for. */
   readonly probabilities: readonly Volume<Float32Array>[] | null;
+  /**
+   * How uncertain each voxel is, 0 to 1, on the image's own grid; null if it was not asked for. `entropy`: that of the mean probabilities over that
+   * of equal ones; `disagreement`: the part of it that comes from models or mirrored copies that differ (mutual information).
+   */
+  readonly uncertainty: Volume<Float32Array> | null;
   /** Windows that were computed. */
   readonly windows: number;
   /** What is unusual about the image. */
@@ -105,12 +114,21 @@ export const prepareVolume: PrepareImage<Volume> = async ({ geometry, data }, { 
   return networkImage(loaded, preprocessing, true);
 };
 
-/** A model that is ready to be applied. Calls run one after another; `close` gives memory and threads back. */
+/**
+ * A model that is ready to be applied, or several that segment or classify together: the mean of their probabilities. Calls run one after another;
+ * `close` gives memory and threads back.
+ */
 export class Model<Image = Volume> extends OpenNetwork {
   private readonly prepare: PrepareImage<Image>;
 
-  constructor(network: TrainedNetwork, backend: Backend, memory: MemoryLimits, prepare: PrepareImage<Image>) {
-    super(network, backend, memory);
+  /** @throws UsageError for networks that do not predict the same of the same images */
+  constructor(
+    networks: TrainedNetwork | readonly TrainedNetwork[],
+    backend: Backend,
+    memory: MemoryLimits,
+    prepare: PrepareImage<Image>,
+  ) {
+    super(networks, backend, memory);
     this.prepare = prepare;
   }
 
@@ -132,23 +150,36 @@ export class Model<Image = Volume> extends OpenNetwork {
    */
   async segment(image: Image, options: SegmentOptions = {}): Promise<SegmentResult> {
     const task = taskOfNetwork(this.network, 'segmentation');
-    const plan = windowsFor(this.network, options);
+    const plan = windowsFor(this, options);
+    const mirror = mirrorAxes(this.networks, options.mirror);
+    const { rules, warnings } = postProcessingOf(this.networks, options);
     return this.exclusive(async () => {
       const { cropped, volume, prepared } = await this.prepare(image, this.network, 'the image');
       const toSegment = { cropped, grid: volume.geometry };
-      const session = stoppableSession(await this.session('predict', plan.window), options.signal);
+      const { uncertainty, probabilities } = options;
+      const predictor = await openPredictor(this, {
+        ...plan,
+        mirror,
+        spread: uncertainty === 'disagreement',
+        signal: options.signal,
+      });
       const windows = windowCount(segmentationWindows(toSegment, plan.window, plan.overlap));
       const seen: Float32Array[] = [];
+      const unsure: Float32Array[] = [];
       const { labels, remarks } = await counting(options.progress, windows, 'windows', (onWindow) =>
         segmentVolume({
-          session,
+          predictor,
           image: toSegment,
           codes: task.labels.map(({ code }) => code),
           ...plan,
-          ...(options.probabilities ? { onPlane: (plane) => void seen.push(plane) } : {}),
+          onPlane: (plane) => {
+            if (probabilities) seen.push(plane);
+            if (uncertainty) unsure.push(uncertaintyOf(plane, task.labels.length, uncertainty));
+          },
           onWindow,
         }),
       );
+      applyPostProcessing(labels, rules);
       const found = countVoxels(labels.data);
       const [x, y, z] = labels.geometry.spacingMm;
       return {
@@ -157,11 +188,12 @@ export class Model<Image = Volume> extends OpenNetwork {
           const voxels = found.get(code) ?? 0;
           return { code, name, voxels, volumeMl: (voxels * x * y * z) / 1000 };
         }),
-        probabilities: options.probabilities
-          ? task.labels.map((_, c) => probabilitiesOf(c, seen, cropped.geometry, labels.geometry))
+        probabilities: probabilities
+          ? task.labels.map((_, c) => onOwnGrid(c, seen, cropped.geometry, labels.geometry, c === 0 ? 1 : 0))
           : null,
+        uncertainty: uncertainty ? onOwnGrid(0, unsure, cropped.geometry, labels.geometry, 0) : null,
         windows,
-        warnings: [...prepared.problems, ...remarks],
+        warnings: [...mirrorWarnings(this.networks, mirror), ...warnings, ...prepared.problems, ...remarks],
       };
     });
   }
@@ -172,7 +204,7 @@ export class Model<Image = Volume> extends OpenNetwork {
    */
   async classify(image: Image, options: ImageOptions = {}): Promise<ClassifyResult> {
     taskOfNetwork(this.network, 'classification');
-    const plan = windowsFor(this.network, options);
+    const plan = windowsFor(this, options);
     return this.exclusive(async () => {
       const { cropped, prepared } = await this.prepare(image, this.network, 'the image');
       return { ...(await classifyPrepared(this, cropped, plan, options)), warnings: prepared.problems };
@@ -185,7 +217,7 @@ export class Model<Image = Volume> extends OpenNetwork {
    * reason
    */
   async embed(image: Image, options: ImageOptions = {}): Promise<EmbedResult> {
-    const plan = windowsFor(this.network, options);
+    const plan = windowsFor(this, options);
     return this.exclusive(async () => {
       const { cropped, prepared, path } = await this.prepare(image, this.network, 'the image');
       return { ...(await embedPrepared(this, path, cropped, plan, options)), warnings: prepared.problems };
@@ -229,12 +261,22 @@ export class Model<Image = Volume> extends OpenNetwork {
   }
 }
 
-/** One class's probabilities on the image's own grid. @param planes (classes, H, W) on the grid `source`, in the order of z */
-function probabilitiesOf(c: number, planes: readonly Float32Array[], source: Geometry, grid: Geometry): Volume<Float32Array> {
+/**
+ * One channel of planes on the image's own grid.
+ * @param planes (channels, H, W) on the grid `source`, in the order of z
+ * @param outside value of voxels that the network did not see
+ */
+function onOwnGrid(
+  c: number,
+  planes: readonly Float32Array[],
+  source: Geometry,
+  grid: Geometry,
+  outside: number,
+): Volume<Float32Array> {
   const inPlane = source.size[0] * source.size[1];
   const data = new Float32Array(voxelCount(source.size));
   for (const [z, plane] of planes.entries()) data.set(plane.subarray(c * inPlane, (c + 1) * inPlane), z * inPlane);
-  return planesTogether(grid, probabilityPlanes({ geometry: source, data }, grid, c === 0 ? 1 : 0));
+  return planesTogether(grid, probabilityPlanes({ geometry: source, data }, grid, outside));
 }
 
 /** A volume of its planes. */

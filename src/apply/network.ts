@@ -86,6 +86,33 @@ export function networkOfFiles({ name, config, weights }: ModelFiles, modality?:
   return trainedNetwork(name, configuration, readTensors(new Uint8Array(weights), `${name}/${MODEL_FILE}`), modality);
 }
 
+/** What must be the same of networks that predict together, in words. */
+function commonFacts({ configuration, preprocessing }: TrainedNetwork): Readonly<Record<string, string>> {
+  const { task, architecture } = configuration;
+  const { modality, spacingMm, intensity, crop } = preprocessing;
+  return {
+    'the task': task?.kind ?? 'none',
+    'the label codes': task?.kind === 'segmentation' ? task.labels.map(({ code }) => code).join(', ') : '',
+    'the classes': task?.kind === 'classification' ? task.classes.join(', ') : '',
+    'the modality': modality,
+    'the voxel size (mm)': spacingMm.join(' x '),
+    'the scaling of intensities': intensity,
+    cropping: crop,
+    heads: task ? '' : JSON.stringify(architecture.heads),
+  };
+}
+
+/** @throws UsageError for networks whose probabilities cannot be averaged, saying in what they differ */
+function requireAgreement([first, ...others]: readonly TrainedNetwork[]): void {
+  const wanted = commonFacts(first);
+  for (const other of others)
+    for (const [what, value] of Object.entries(commonFacts(other)))
+      if (value !== wanted[what])
+        throw new UsageError(
+          `these models cannot predict together: ${what} must be the same; ${first.folder}: ${wanted[what]}; ${other.folder}: ${value}`,
+        );
+}
+
 type TaskOf<Kind extends Task['kind']> = Extract<Task, { kind: Kind }>;
 
 /** What the network tells apart. @throws RunError if it was not trained for that */
@@ -130,11 +157,20 @@ export interface WindowPlace {
   readonly overlap: number;
 }
 
-/** The windows of a network. @throws UsageError for sizes that are none */
-export function windowsFor({ configuration }: TrainedNetwork, { window, overlap = DEFAULT_OVERLAP }: WindowOptions): WindowPlace {
+/** The windows of networks. @throws UsageError for sizes that are none, or networks that were trained with several if none is given */
+export function windowsFor({ networks }: OpenNetwork, { window, overlap = DEFAULT_OVERLAP }: WindowOptions): WindowPlace {
   if (!(overlap >= 0 && overlap <= MAX_OVERLAP))
     throw new UsageError(`\`overlap\` ${overlap}: expected a share from 0 to ${MAX_OVERLAP}`);
-  if (window === undefined) return { window: trainedPatch(configuration) ?? [DEFAULT_SIDE, DEFAULT_SIDE, DEFAULT_SIDE], overlap };
+  if (window === undefined) {
+    const trained = networks.map(({ configuration }) => trainedPatch(configuration));
+    const [patch] = trained;
+    const other = trained.findIndex((one) => one?.join() !== patch?.join());
+    if (other > 0)
+      throw new UsageError(
+        `these models were trained with different patch sizes (${networks[0].folder}: ${patch?.join(' x ') ?? 'unknown'}; ${networks[other].folder}: ${trained[other]?.join(' x ') ?? 'unknown'}); choose the window with \`window\``,
+      );
+    return { window: patch ?? [DEFAULT_SIDE, DEFAULT_SIDE, DEFAULT_SIDE], overlap };
+  }
   const sides: Zyx = typeof window === 'number' ? [window, window, window] : window;
   if (sides.length !== 3 || sides.some((side) => !Number.isInteger(side) || side < MIN_SIDE || side > MAX_SIDE))
     throw new UsageError(
@@ -179,41 +215,102 @@ export async function openSession(
 
 const PROGRAMS = { predict: predictionProgram, features: featuresProgram };
 
-/** A network open on a backend. It owns the backend's memory that it takes: `close` gives it back. */
+/** A network among those that predict together, with the session that runs it. */
+export interface OpenMember {
+  readonly session: Session;
+  /** Puts the network's parameters into the session, which networks of one architecture share. */
+  load(): Promise<void>;
+}
+
+/** A session, and whose parameters it has. */
+interface HeldSession {
+  readonly session: Session;
+  loaded: TrainedNetwork;
+}
+
+/**
+ * A network, or several that predict together, open on a backend. It owns the backend's memory that it takes: `close` gives it back. Networks of one
+ * architecture take turns in one session, so that several need little more memory than one.
+ */
 export class OpenNetwork {
+  /** The first of them: how images are prepared and what labels mean is the same for all. */
   readonly network: TrainedNetwork;
+  readonly networks: readonly TrainedNetwork[];
   readonly backend: Backend;
   readonly memory: MemoryLimits;
-  private held: { readonly key: string; readonly session: Session } | undefined;
+  private held: { readonly key: string; readonly sessions: Map<string, HeldSession> } = { key: '', sessions: new Map() };
   private last: Promise<unknown> = Promise.resolve();
   private isClosed = false;
 
-  constructor(network: TrainedNetwork, backend: Backend, memory: MemoryLimits) {
-    this.network = network;
+  /** @throws UsageError for networks that do not predict the same of the same images */
+  constructor(networks: TrainedNetwork | readonly TrainedNetwork[], backend: Backend, memory: MemoryLimits) {
+    this.networks = 'folder' in networks ? [networks] : networks;
+    [this.network] = this.networks;
+    requireAgreement(this.networks);
     this.backend = backend;
     this.memory = memory;
   }
 
   /**
-   * A session of the program with the graph `predict` (a task's probabilities) or `features`. The last one is kept for the next image; what was
-   * another's is closed.
+   * The only network. @throws UsageError if there are several
+   * @param what needs one, as the subject of a sentence: 'registration'
+   */
+  only(what: string): TrainedNetwork {
+    if (this.networks.length > 1)
+      throw new UsageError(
+        `${what} takes one model; got ${this.networks.length}: ${this.networks.map(({ folder }) => folder).join(', ')}`,
+      );
+    return this.network;
+  }
+
+  /**
+   * The first network's session of the program with the graph `predict` (a task's probabilities) or `features`. The last ones are kept for the
+   * next image; what was another's is closed.
    */
   async session(graph: keyof typeof PROGRAMS, window: Zyx): Promise<Session> {
-    const key = [graph, ...window].join();
-    if (this.held?.key === key) return this.held.session;
-    await this.release();
-    const { architecture, parameters } = this.network;
-    const { program } = PROGRAMS[graph](architecture, window);
-    const session = await openSession(parameters, this.backend, program, window, this.memory.session());
-    this.held = { key, session };
+    const [{ session, load }] = await this.members(graph, window, [this.network]);
+    await load();
     return session;
   }
 
-  /** Gives the session's memory back; the next image opens another. */
+  /** Every network's session: see `session`. */
+  async members(
+    graph: keyof typeof PROGRAMS,
+    window: Zyx,
+    networks: readonly TrainedNetwork[] = this.networks,
+  ): Promise<readonly OpenMember[]> {
+    const key = [graph, ...window].join();
+    if (this.held.key !== key) await this.release();
+    const { sessions } = this.held;
+    this.held = { key, sessions };
+    const members: OpenMember[] = [];
+    for (const network of networks) {
+      const { architecture, parameters } = network;
+      const kind = JSON.stringify(architecture);
+      let held = sessions.get(kind);
+      if (!held) {
+        const { program } = PROGRAMS[graph](architecture, window);
+        held = { session: await openSession(parameters, this.backend, program, window, this.memory.session()), loaded: network };
+        sessions.set(kind, held);
+      }
+      const mine = held;
+      members.push({
+        session: mine.session,
+        load: async () => {
+          if (mine.loaded === network) return;
+          await mine.session.writeState(STATES.parameters, parameters);
+          mine.loaded = network;
+        },
+      });
+    }
+    return members;
+  }
+
+  /** Gives the sessions' memory back; the next image opens others. */
   async release(): Promise<void> {
-    const { held } = this;
-    this.held = undefined;
-    await held?.session.close();
+    const { sessions } = this.held;
+    this.held = { key: '', sessions: new Map() };
+    for (const { session } of sessions.values()) await session.close();
   }
 
   /** Calls on one network run one after another. @throws Error once it is closed */

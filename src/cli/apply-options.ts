@@ -1,6 +1,7 @@
 /** The options that every command that applies a model has, and how they are read. */
 import { type Command, Option } from 'commander';
-import type { ApplyCall } from '../apply/node/network.ts';
+import type { ApplyCall, TaskCall } from '../apply/node/network.ts';
+import { UsageError } from '../common/errors.ts';
 import { BACKENDS, type BackendName } from '../engine/backend.ts';
 import type { Zyx } from '../geometry/volume.ts';
 import { numberIn, numberOf, wholeNumber } from './numbers.ts';
@@ -24,10 +25,27 @@ export const OVERWRITE =
 
 export const CHANNEL = 'channel to use of multi-channel (4D) images, from 0';
 
+/** Of a command that applies several models together. */
+export interface TaskOptions extends Omit<ApplyOptions, 'model'> {
+  readonly model: readonly string[];
+}
+
 /** Adds them to a command. */
-export function addApplyOptions(command: Command, out: string): Command {
+export const addApplyOptions = (command: Command, out: string): Command =>
+  addOtherOptions(command.requiredOption('--model <model>', 'model folder, or a run (its best checkpoint)'), out);
+
+/** Adds them to a command that applies several models together. */
+export const addTaskOptions = (command: Command, out: string): Command =>
+  addOtherOptions(
+    command.requiredOption(
+      '--model <model...>',
+      'model folder, or a run (its best checkpoint); several, or a cross-validation (the models of its folds): their probabilities are averaged',
+    ),
+    out,
+  );
+
+function addOtherOptions(command: Command, out: string): Command {
   return command
-    .requiredOption('--model <model>', 'model folder, or a run (its best checkpoint)')
     .requiredOption('--out <folder>', out)
     .option('--overwrite', OVERWRITE)
     .option('--series <which>', 'series to use of a DICOM folder with several: its number as listed, or its UID')
@@ -51,18 +69,57 @@ function readWindow(text: string): Zyx {
 }
 
 /** What they mean. @throws UsageError for a value that is none */
-export async function readApplyOptions({
+export const readApplyOptions = async ({ model, ...options }: ApplyOptions): Promise<ApplyCall> => ({
+  model,
+  ...(await readOtherOptions(options)),
+});
+
+/**
+ * What they mean, and the inputs. Inputs that follow \`--model\` without another option between are taken for models by the parser: what is none
+ * behind the first, where no input stands elsewhere, is an input.
+ * @throws UsageError for a value that is none, or if there is no input
+ */
+export async function readTaskOptions(
+  named: readonly string[],
+  { model: given, ...options }: TaskOptions,
+): Promise<TaskCall & { readonly inputs: readonly string[] }> {
+  let [model, inputs] = [given, named];
+  if (inputs.length === 0) {
+    const { resolveModels } = await import('../model/node/model-folder.ts');
+    const are = await Promise.all(
+      given.map((path) =>
+        resolveModels(path).then(
+          () => true,
+          () => false,
+        ),
+      ),
+    );
+    const first = are.findIndex((isModel, k) => k > 0 && !isModel);
+    if (first < 0)
+      throw new UsageError("missing required argument 'input': expected images, folders of images, or DICOM folders");
+    [model, inputs] = [given.slice(0, first), given.slice(first)];
+  }
+  return { model, inputs, ...(await readOtherOptions(options)) };
+}
+
+async function readOtherOptions({
   backend,
   threads,
   window,
   overlap,
   channel,
-  ...call
-}: ApplyOptions): Promise<ApplyCall> {
+  out,
+  series,
+  modality,
+  overwrite,
+}: Omit<ApplyOptions, 'model'>): Promise<Omit<ApplyCall, 'model'>> {
   const { createBackend } = await import('../platform/node/backends.ts');
   const { createProgress } = await import('./progress.ts');
   return {
-    ...call,
+    out,
+    ...(series === undefined ? {} : { series }),
+    ...(modality === undefined ? {} : { modality }),
+    ...(overwrite === undefined ? {} : { overwrite }),
     ...(channel === undefined ? {} : { channel: wholeNumber('--channel', channel, 0) }),
     ...(window === undefined ? {} : { window: readWindow(window) }),
     overlap: numberIn('--overlap', overlap, 0, 0.9),

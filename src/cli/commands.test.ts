@@ -98,8 +98,15 @@ const COMMANDS: Readonly<Record<string, Facts>> = {
       ['scans --model none --out out/labels', 1],
       [`none.nii --model models/segmenter --out out/labels ${APPLY}`, 1],
     ],
-    works: [(p) => [p('scans'), '--model', p('models/segmenter'), '--out', p('out/labels'), '--threads', '1']],
+    works: [
+      (p) => [p('scans'), '--model', p('models/segmenter'), '--out', p('out/labels'), '--threads', '1'],
+      (p) => [
+        ...['--threads', '1', '--mirror', 'x,z', '--uncertainty', 'disagreement', '--keep-largest', '--preview'],
+        ...['--csv', p('out/volumes.csv'), '--out', p('out/several'), '--model', p('models/segmenter'), p('scans')],
+      ],
+    ],
     replaces: [
+      `scans --model models/segmenter --out out/labels --csv scans/p.nii.gz ${APPLY}`,
       `scans --model models/segmenter --out scans ${APPLY}`,
       `scans --model models/segmenter --out to-scans --overwrite ${APPLY}`,
       `scans/p.nii.gz --model models/segmenter --out scans/../scans --overwrite ${APPLY}`,

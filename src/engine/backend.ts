@@ -37,6 +37,22 @@ export function denseView(data: Float32Array, shape: Shape): TensorView {
   return { data, together: 1, start: 0, block: depth * height * width, plane: height * width, row: width };
 }
 
+/** A copy of what a view shows: (channels, D, H, W). @param size D, H, W */
+export function denseValues(
+  { data, together, start, block, plane, row }: TensorView,
+  channels: number,
+  [depth, height, width]: readonly [number, number, number],
+): Float32Array<ArrayBuffer> {
+  const out = new Float32Array(channels * depth * height * width);
+  for (let c = 0, i = 0; c < channels; c++) {
+    const first = start + Math.floor(c / together) * block + (c % together);
+    for (let z = 0; z < depth; z++)
+      for (let y = 0; y < height; y++)
+        for (let x = 0, from = first + z * plane + y * row; x < width; x++, i++, from += together) out[i] = data[from];
+  }
+  return out;
+}
+
 /** A program on a device, with its states. It owns memory and threads: `close` gives them back. */
 export interface Session {
   /**

@@ -32,6 +32,16 @@ export const taskSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 
+/** What is done to label maps of a model, chosen on its validation subjects; parts are voxels of one code that touch. */
+const postProcessingSchema = z.array(
+  z.object({
+    code: z.int().describe('Label code.'),
+    keepLargest: z.boolean().describe('Keep the largest part only.'),
+    minVolumeMm3: z.number().nonnegative().describe('Remove parts below this volume.'),
+  }),
+);
+export type PostProcessing = z.output<typeof postProcessingSchema>;
+
 /** What a network for a task tells apart. */
 export type Task = z.output<typeof taskSchema>;
 
@@ -77,6 +87,11 @@ export const modelConfigurationSchema = z.object({
     .nullable()
     .describe('Preprocessing of the training images; null if unknown.'),
   task: taskSchema.nullable().default(null).describe('Task of a segmentation or classification head.'),
+  postProcessing: postProcessingSchema
+    .optional()
+    .describe(
+      'Post-processing of label maps that helped on the validation subjects; absent if none did, or none was looked for.',
+    ),
   patch: z
     .tuple([z.int().positive(), z.int().positive(), z.int().positive()])
     .optional()

@@ -7,14 +7,14 @@ import type { Zyx } from '../../geometry/volume.ts';
 import { jsonText } from '../../model/node/model-folder.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
-import { guardInputs, modelInputs } from '../../platform/node/guard.ts';
+import { guardInputs } from '../../platform/node/guard.ts';
 import { inResults } from '../../platform/node/results.ts';
 import { classifyPrepared } from '../classification.ts';
 import { type OpenNetwork, taskOfNetwork, windowsFor } from '../network.ts';
 import { filesOf, inputImages, leftOut } from './inputs.ts';
-import { type ApplyCall, modelOf, withNetwork } from './network.ts';
+import { modelInputsOf, modelsOf, type TaskCall, withNetwork } from './network.ts';
 
-export interface ClassifyCall extends ApplyCall {
+export interface ClassifyCall extends TaskCall {
   readonly inputs: readonly string[];
 }
 
@@ -28,7 +28,8 @@ export interface ClassifiedImage {
 }
 
 export interface ClassifyReport {
-  readonly model: { readonly folder: string; readonly step: number };
+  /** Whose probabilities were averaged. */
+  readonly models: readonly { readonly folder: string; readonly step: number }[];
   readonly classes: readonly string[];
   readonly window: Zyx;
   readonly images: readonly ClassifiedImage[];
@@ -54,10 +55,10 @@ async function classifyWith(open: OpenNetwork, progress: Progress, call: Classif
   const { out, signal, overwrite = false } = call;
   const { network } = open;
   const task = taskOfNetwork(network, 'classification');
-  const { window, overlap } = windowsFor(network, call);
+  const { window, overlap } = windowsFor(open, call);
   const inputs = await inputImages(call.inputs, { series: call.series });
   const into = { names: [TABLE, REPORT], overwrite, by: 'gvsl classify' };
-  return guardInputs([...filesOf(inputs.images), ...(await modelInputs(modelOf(call)))], () =>
+  return guardInputs([...filesOf(inputs.images), ...(await modelInputsOf(call))], () =>
     inResults(out, into, async (results) => {
       const images: ClassifiedImage[] = [];
       const failed = [...inputs.failed];
@@ -92,7 +93,7 @@ async function classifyWith(open: OpenNetwork, progress: Progress, call: Classif
         progress.stop();
       }
       const report: ClassifyReport = {
-        model: { folder: network.folder, step: network.configuration.step },
+        models: modelsOf(open),
         classes: task.classes,
         window,
         images,

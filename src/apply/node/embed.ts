@@ -12,12 +12,12 @@ import { featurePicture } from '../../images/pictures/feature-picture.ts';
 import { encodePng } from '../../images/pictures/png.ts';
 import { writeSafetensors } from '../../model/node/safetensors.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
-import { guardInputs, modelInputs } from '../../platform/node/guard.ts';
+import { guardInputs } from '../../platform/node/guard.ts';
 import { inResults, type ResultFolder } from '../../platform/node/results.ts';
 import { embedPrepared } from '../embedding/embed.ts';
 import { type OpenNetwork, windowsFor } from '../network.ts';
 import { filesOf, type InputImage, inputImages } from './inputs.ts';
-import { type ApplyCall, modelOf, withNetwork } from './network.ts';
+import { type ApplyCall, modelInputsOf, withNetwork } from './network.ts';
 
 export interface EmbedCall extends ApplyCall {
   readonly input: string;
@@ -42,11 +42,11 @@ const FILES = ['features.safetensors', 'features.png'] as const;
 /** Writes features.safetensors and, of a network with a decoder, features.png. @throws UsageError or RunError naming the input and why */
 export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
   return withNetwork(call, async (open, progress) => {
-    const plan = windowsFor(open.network, call);
+    const plan = windowsFor(open, call);
     const { images, failed, warnings } = await inputImages([call.input], { series: call.series });
     if (failed.length > 0) throw new RunError(`${failed[0].path}: ${failed[0].reason}`);
     if (images.length > 1) throw new UsageError(`${call.input}: contains ${images.length} images; expected one`);
-    return guardInputs([...filesOf(images), ...(await modelInputs(modelOf(call)))], () =>
+    return guardInputs([...filesOf(images), ...(await modelInputsOf(call))], () =>
       inResults(call.out, { names: FILES, overwrite: call.overwrite ?? false, by: 'gvsl embed' }, (results) =>
         embedOne(results, call, open, progress, images[0], plan, warnings),
       ),

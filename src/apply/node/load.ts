@@ -7,7 +7,7 @@ import type { ImageSource } from '../../images/node/find.ts';
 import { Model, prepareVolume } from '../model.ts';
 import type { TrainedNetwork } from '../network.ts';
 import { inputImages } from './inputs.ts';
-import { memoryFor, type OpenOptions, openBackend, readNetwork } from './network.ts';
+import { memoryFor, type OpenOptions, openBackend, readNetworks } from './network.ts';
 
 /** An image of a call: a file or a folder of one DICOM series, with what chooses among several; or a volume in memory. */
 export type ImageInput =
@@ -35,8 +35,8 @@ async function prepareImage(image: ImageInput, network: TrainedNetwork, name: st
 }
 
 /**
- * Loads a model, to be closed by the caller.
- * @param pathOrRun a model folder, or a run of pre-training or training (its best state)
+ * Loads a model, to be closed by the caller; or several that segment or classify together.
+ * @param pathOrRun a model folder, a run of pre-training or training (its best state), or a cross-validation (the models of all folds)
  * @throws RunError for a model that is missing or damaged; UsageError for a backend that is not there, a modality that is missing or another
  * than the model's
  * @example
@@ -45,8 +45,8 @@ async function prepareImage(image: ImageInput, network: TrainedNetwork, name: st
  * await writeImage('labels.nii.gz', labels);
  * await model.close();
  */
-export async function load(pathOrRun: string, options: OpenOptions = {}): Promise<Model<ImageInput>> {
-  const network = await readNetwork(pathOrRun, options.modality);
+export async function load(pathOrRun: string | readonly string[], options: OpenOptions = {}): Promise<Model<ImageInput>> {
+  const networks = await readNetworks(pathOrRun, options.modality);
   const backend = await openBackend(options);
-  return new Model(network, backend, memoryFor(backend), prepareImage);
+  return new Model(networks, backend, memoryFor(backend), prepareImage);
 }

@@ -2,8 +2,9 @@
 import { UsageError } from '../../common/errors.ts';
 import { type Progress, type ProgressListener, toProgress } from '../../common/progress.ts';
 import type { Backend, BackendName } from '../../engine/backend.ts';
-import { readModel, resolveModel } from '../../model/node/model-folder.ts';
+import { readModel, resolveModel, resolveModels } from '../../model/node/model-folder.ts';
 import { createBackend } from '../../platform/node/backends.ts';
+import { type Input, modelInputs } from '../../platform/node/guard.ts';
 import { availableBytes } from '../../platform/node/limits.ts';
 import { availableTo } from '../../platform/node/memory.ts';
 import {
@@ -58,24 +59,54 @@ export const openBackend = ({ backend = 'cpu', threads }: OpenOptions): Promise<
 /** What this machine has for a backend's sessions, and beside them. */
 export const memoryFor = (backend: Backend): MemoryLimits => ({ session: () => availableTo(backend), results: availableBytes });
 
-/** Where the model of a call lies. */
-export const modelOf = ({ model }: Pick<ApplyCall, 'model'>): string =>
-  typeof model === 'string' ? model : model.network.folder;
+/** What every call is told that applies one model or several together. */
+export interface TaskCall extends Omit<ApplyCall, 'model'> {
+  /**
+   * Model folders or runs, whose probabilities are averaged; a cross-validation means the models of all its folds. Or models that are open already,
+   * with which backend and modality are given.
+   */
+  readonly model: string | readonly string[] | OpenNetwork;
+}
 
-/** Applies the model of a call, and closes it afterwards if it was opened here. */
+/** Reads the networks of folders, runs and cross-validations: see `readNetwork`. */
+export async function readNetworks(paths: string | readonly string[], modality?: Modality): Promise<TrainedNetwork[]> {
+  const networks: TrainedNetwork[] = [];
+  for (const path of typeof paths === 'string' ? [paths] : paths)
+    for (const folder of await resolveModels(path)) {
+      if (networks.some((network) => network.folder === folder))
+        throw new UsageError(`\`model\` ${path}: is named twice; each model counts once in the mean`);
+      networks.push(await readNetwork(folder, modality));
+    }
+  if (networks.length === 0) throw new UsageError('`model`: expected at least one model');
+  return networks;
+}
+
+/** Where the models of a call lie, for the guard of what is read. */
+export const modelInputsOf = async ({ model }: Pick<TaskCall, 'model'>): Promise<Input[]> => {
+  const paths = typeof model === 'string' ? [model] : 'networks' in model ? model.networks.map(({ folder }) => folder) : model;
+  const folders = await Promise.all(paths.map((path) => resolveModels(path).catch(() => [])));
+  return (await Promise.all([...new Set([...paths, ...folders.flat()])].map((path) => modelInputs(path)))).flat();
+};
+
+/** What a report says of the models. */
+export const modelsOf = ({ networks }: OpenNetwork): { folder: string; step: number }[] =>
+  networks.map(({ folder, configuration }) => ({ folder, step: configuration.step }));
+
+/** Applies the models of a call, and closes them afterwards if they were opened here. */
 export async function withNetwork<Result>(
-  call: ApplyCall,
+  call: TaskCall,
   work: (open: OpenNetwork, progress: Progress) => Promise<Result>,
 ): Promise<Result> {
   const { model, modality } = call;
   const progress = toProgress(call.progress);
-  if (typeof model !== 'string') {
+  if (typeof model !== 'string' && 'networks' in model) {
     for (const name of ['modality', 'backend', 'threads'] as const)
       if (call[name] !== undefined) throw new UsageError(`\`${name}\`: the model is open already; give it to load`);
     return model.exclusive(() => work(model, progress));
   }
+  const networks = await readNetworks(model, modality);
   const backend = await openBackend(call);
-  const open = new OpenNetwork(await readNetwork(model, modality), backend, memoryFor(backend));
+  const open = new OpenNetwork(networks, backend, memoryFor(backend));
   try {
     return await work(open, progress);
   } finally {

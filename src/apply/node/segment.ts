@@ -6,23 +6,28 @@ import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NetworkImage } from '../../cohort/network-image.ts';
 import { readForNetwork } from '../../cohort/node/read-for-network.ts';
+import { csvLine } from '../../common/csv.ts';
+import { RunError } from '../../common/errors.ts';
 import type { Progress } from '../../common/progress.ts';
-import type { Session } from '../../engine/backend.ts';
-import { stoppableSession } from '../../engine/stoppable.ts';
-import { countVoxels } from '../../geometry/statistics.ts';
-import type { Zyx } from '../../geometry/volume.ts';
+import { type Volume, voxelCount, type Zyx } from '../../geometry/volume.ts';
+import { planeOf } from '../../images/loaded-image.ts';
 import { type Segment, writeDicomSegmentation } from '../../images/node/dicom-segmentation.ts';
+import { openImage } from '../../images/node/read.ts';
 import { writeImage, writePlanes } from '../../images/node/write.ts';
 import { labelColour } from '../../images/pictures/pair-picture.ts';
 import { bytesOf } from '../../images/stored-image.ts';
-import type { Task } from '../../model/configuration.ts';
+import { PERCENTILES, type StructureMeasures, StructureMeter } from '../../metrics/structures.ts';
+import type { PostProcessing, Task } from '../../model/configuration.ts';
 import { jsonText } from '../../model/node/model-folder.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { allDone, readAt, withScratch, writeAt, writeFileAtomic } from '../../platform/node/files.ts';
-import { guardInputs, modelInputs } from '../../platform/node/guard.ts';
+import { guardInputs, refuseReplacing } from '../../platform/node/guard.ts';
 import { isMachineTrouble } from '../../platform/node/machine.ts';
 import { inResults } from '../../platform/node/results.ts';
-import { type OpenNetwork, type TrainedNetwork, taskOfNetwork, windowsFor } from '../network.ts';
+import { type OpenNetwork, taskOfNetwork, windowsFor } from '../network.ts';
+import { mirrorAxes, mirrorWarnings, openPredictor, type Predictor, uncertaintyOf } from '../prediction.ts';
+import type { MirrorAxis, PredictionOptions, Uncertainty } from '../prediction-options.ts';
+import { applyPostProcessing, type PostProcessingOptions, postProcessingOf } from '../segmentation/post-processing.ts';
 import {
   type ImageToSegment,
   probabilityPlanes,
@@ -32,16 +37,30 @@ import {
 } from '../segmentation/segment-volume.ts';
 import { windowCount } from '../segmentation/sliding-window.ts';
 import { filesOf, type InputImage, inputImages, leftOut } from './inputs.ts';
-import { type ApplyCall, modelOf, withNetwork } from './network.ts';
+import { modelInputsOf, modelsOf, type TaskCall, withNetwork } from './network.ts';
 
 type SegmentationTask = Extract<Task, { kind: 'segmentation' }>;
 
-export interface SegmentCall extends ApplyCall {
+export interface SegmentCall extends TaskCall, PredictionOptions, PostProcessingOptions {
   readonly inputs: readonly string[];
   /** Also writes the probability of every class. */
   readonly probabilities?: boolean;
+  /** Also writes how uncertain each voxel is (`SegmentResult.uncertainty`). */
+  readonly uncertainty?: Uncertainty;
+  /** Also writes a table of all images and structures: volume, place, intensities. */
+  readonly csv?: string;
+  /** Also writes a picture of each image: three planes with outlines. */
+  readonly preview?: boolean;
   /** Writes DICOM SEG for DICOM input (beside the NIfTI file). */
   readonly dicom?: boolean;
+}
+
+/** What was found of a structure. */
+export interface FoundStructure {
+  readonly code: number;
+  readonly name: string;
+  readonly voxels: number;
+  readonly volumeMl: number;
 }
 
 /** What was found in an image. */
@@ -50,20 +69,20 @@ export interface SegmentedImage {
   readonly path: string;
   readonly files: readonly string[];
   readonly windows: number;
-  readonly structures: readonly {
-    readonly code: number;
-    readonly name: string;
-    readonly voxels: number;
-    readonly volumeMl: number;
-  }[];
+  readonly structures: readonly FoundStructure[];
+  /** Voxels that post-processing made background, by code; absent without post-processing. */
+  readonly removed?: readonly { readonly code: number; readonly voxels: number }[];
   /** What is unusual about the image. */
   readonly warnings: readonly string[];
 }
 
 export interface SegmentReport {
-  readonly model: { readonly folder: string; readonly step: number };
+  /** Whose probabilities were averaged. */
+  readonly models: readonly { readonly folder: string; readonly step: number }[];
   readonly window: Zyx;
   readonly overlap: number;
+  readonly mirror: readonly MirrorAxis[];
+  readonly postProcessing: PostProcessing;
   readonly images: readonly SegmentedImage[];
   /** Inputs without a result, and why. */
   readonly failed: readonly Failure[];
@@ -76,6 +95,8 @@ const CODE_NAME = /[^\p{L}\p{N}]+/gu;
 const REPORT = 'segment.json';
 const labelsName = (name: string): string => `${name}.nii.gz`;
 const dicomName = (name: string): string => `${name}.dcm`;
+const previewName = (name: string): string => join('previews', `${name}.png`);
+const uncertaintyName = (name: string, kind: Uncertainty): string => join('uncertainty', `${name}_${kind}.nii.gz`);
 const probabilityName = (image: string, { code, name }: SegmentationTask['labels'][number]): string =>
   join('probabilities', `${image}_probability_${code}_${name.replaceAll(CODE_NAME, '-')}.nii.gz`);
 
@@ -87,72 +108,92 @@ export async function segmentImages(call: SegmentCall): Promise<SegmentReport> {
   return withNetwork(call, (open, progress) => segmentWith(open, progress, call));
 }
 
+/** What is the same for all images of a call. */
+interface Work {
+  readonly call: SegmentCall;
+  readonly open: OpenNetwork;
+  readonly task: SegmentationTask;
+  readonly predictor: Predictor;
+  readonly window: Zyx;
+  readonly overlap: number;
+  readonly rules: PostProcessing;
+  readonly progress: Progress;
+}
+
 async function segmentWith(open: OpenNetwork, progress: Progress, call: SegmentCall): Promise<SegmentReport> {
-  const { out, probabilities = false, dicom = false, overwrite = false } = call;
-  const { network, backend } = open;
+  const { out, csv, probabilities = false, dicom = false, preview = false, uncertainty, overwrite = false, signal } = call;
+  const { network, networks, backend } = open;
   const task = taskOfNetwork(network, 'segmentation');
-  const { window, overlap } = windowsFor(network, call);
+  const { window, overlap } = windowsFor(open, call);
+  const mirror = mirrorAxes(networks, call.mirror);
+  const { rules, warnings: ofRules } = postProcessingOf(networks, call);
   const inputs = await inputImages(call.inputs, { series: call.series, out });
   const names = inputs.images.flatMap(({ name, source }) => [
     labelsName(name),
     ...(probabilities ? task.labels.map((label) => probabilityName(name, label)) : []),
+    ...(uncertainty ? [uncertaintyName(name, uncertainty)] : []),
+    ...(preview ? [previewName(name)] : []),
     ...(dicom && source.kind === 'dicom' ? [dicomName(name)] : []),
   ]);
   const into = { names: [...names, REPORT], overwrite, by: 'gvsl segment' };
-  return guardInputs([...filesOf(inputs.images), ...(await modelInputs(modelOf(call)))], () =>
-    inResults(out, into, async (results) => {
+  return guardInputs([...filesOf(inputs.images), ...(await modelInputsOf(call))], async () => {
+    if (csv !== undefined) await refuseReplacing(csv);
+    return inResults(out, into, async (results) => {
       const images: SegmentedImage[] = [];
+      const lines: string[] = [];
       const failed = [...inputs.failed];
-      const warnings = [...inputs.warnings];
+      const warnings = [...mirrorWarnings(networks, mirror), ...ofRules, ...inputs.warnings];
       try {
-        const session = stoppableSession(await open.session('predict', window), call.signal);
+        const predictor = await openPredictor(open, { window, mirror, spread: uncertainty === 'disagreement', signal });
+        const work: Work = { call, open, task, predictor, window, overlap, rules, progress };
         progress.say(
-          `${inputs.images.length} ${inputs.images.length === 1 ? 'image' : 'images'}, windows of ${window.join(' x ')} voxels of ${network.preprocessing.spacingMm.join(' x ')} mm; computing ${backend.description}`,
+          `${inputs.images.length} ${inputs.images.length === 1 ? 'image' : 'images'}, ${networks.length > 1 ? `${networks.length} models, ` : ''}windows of ${window.join(' x ')} voxels of ${network.preprocessing.spacingMm.join(' x ')} mm${mirror.length > 0 ? `, mirrored in ${mirror.join(', ')} (${2 ** mirror.length} times the work)` : ''}; computing ${backend.description}`,
         );
         for (const input of inputs.images) {
-          call.signal?.throwIfAborted();
-          const result = await segmentOne(call, input, session, task, window, overlap, network, progress);
+          signal?.throwIfAborted();
+          const result = await segmentOne(work, input);
           if (typeof result === 'string') warnings.push(result);
           else if ('reason' in result) {
             failed.push(result);
             progress.say(`${result.path}: ${result.reason}`);
           } else {
-            images.push(result);
-            await results.finish(result.files);
+            images.push(result.image);
+            lines.push(...result.lines);
+            await results.finish(result.image.files);
           }
         }
       } finally {
         progress.stop();
       }
       const report: SegmentReport = {
-        model: { folder: network.folder, step: network.configuration.step },
+        models: modelsOf(open),
         window,
         overlap,
+        mirror,
+        postProcessing: rules,
         images,
         failed,
         warnings,
       };
       await writeFileAtomic(join(out, REPORT), jsonText(report));
       await results.finish([REPORT]);
+      if (csv !== undefined) await writeFileAtomic(csv, `${[csvLine(CSV_COLUMNS), ...lines].join('\n')}\n`);
       return report;
-    }),
-  );
+    });
+  });
 }
 
 /**
- * @returns why the image was left out, if it was
+ * @returns why the image was left out, if it was; else what was found, and its lines of the table
  * @throws what ends the whole batch: trouble while computing, and the machine's
  */
 async function segmentOne(
-  { out, channel, probabilities = false, dicom = false }: SegmentCall,
+  work: Work,
   input: InputImage,
-  session: Session,
-  task: SegmentationTask,
-  window: Zyx,
-  overlap: number,
-  { preprocessing, modalityIsCertain }: TrainedNetwork,
-  progress: Progress,
-): Promise<SegmentedImage | Failure | string> {
+): Promise<{ readonly image: SegmentedImage; readonly lines: readonly string[] } | Failure | string> {
+  const { call, open, task, predictor, window, overlap, rules, progress } = work;
+  const { out, channel, probabilities = false, uncertainty, dicom = false, preview = false, csv } = call;
+  const { preprocessing, modalityIsCertain } = open.network;
   const { name, source } = input;
   const image = await readForSegmentation(source, preprocessing, modalityIsCertain, channel).catch((error: unknown) =>
     failureOf(error, source.path),
@@ -161,50 +202,93 @@ async function segmentOne(
   const why = leftOut(input, image.doubts);
   if (why !== undefined) return why;
   const windows = windowCount(segmentationWindows(image, window, overlap));
+  const classes = task.labels.length;
+  const codes = task.labels.map(({ code }) => code);
   progress.start(windows, 'windows');
+  const unsure = uncertainty && new Float32Array(voxelCount(image.cropped.geometry.size));
+  let unsureAt = 0;
   const segment = (onPlane?: (probabilities: Float32Array) => Promise<void>): Promise<Segmentation> =>
     segmentVolume({
-      session,
+      predictor,
       image,
-      codes: task.labels.map(({ code }) => code),
+      codes,
       window,
       overlap,
-      ...(onPlane ? { onPlane } : {}),
+      onPlane: async (plane) => {
+        if (unsure) {
+          const values = uncertaintyOf(plane, classes, uncertainty);
+          unsure.set(values, unsureAt);
+          unsureAt += values.length;
+        }
+        await onPlane?.(plane.subarray(0, (plane.length / predictor.channels) * classes));
+      },
       onWindow: () => progress.advance(1, name),
     });
   const files = [labelsName(name)];
-  const writeLabels = ({ labels }: Segmentation): Promise<void> => writeImage(join(out, labelsName(name)), labels);
+  const finish = async (found: Segmentation): Promise<ReadonlyMap<number, number>> => {
+    const gone = applyPostProcessing(found.labels, rules);
+    await writeImage(join(out, labelsName(name)), found.labels);
+    return gone;
+  };
   let result: Segmentation;
+  let removed: ReadonlyMap<number, number>;
   if (probabilities) {
     const names = task.labels.map((label) => probabilityName(name, label));
-    result = await withScratch(join(out, names[0]), async (scratch) => {
+    [result, removed] = await withScratch(join(out, names[0]), async (scratch) => {
       let written = 0;
       const found = await segment(async (plane) => {
         await writeAt(scratch, bytesOf(plane), written);
         written += plane.byteLength;
       });
-      await writeLabels(found);
+      const gone = await finish(found);
       await writeProbabilities(
         names.map((file) => join(out, file)),
         scratch,
         image,
       );
-      return found;
+      return [found, gone] as const;
     });
     files.push(...names);
   } else {
     result = await segment();
-    await writeLabels(result);
+    removed = await finish(result);
   }
-  const segments = task.labels
-    .slice(1)
-    .map(({ code, name: label }): Segment => ({ code, name: label, colour: [...labelColour(code)] as [number, number, number] }));
+  if (unsure) {
+    const file = uncertaintyName(name, uncertainty);
+    const plane = probabilityPlanes({ geometry: image.cropped.geometry, data: unsure }, image.grid, 0);
+    await writePlanes(join(out, file), { geometry: image.grid, type: 'float32', plane });
+    files.push(file);
+  }
+  const { labels } = result;
+  const meter = new StructureMeter(image.grid, codes.slice(1));
+  const picture = preview ? new (await import('../../images/pictures/preview-picture.ts')).PreviewPicture(labels) : undefined;
+  if (csv !== undefined || picture) {
+    const trouble = await lookAgain(source, channel, labels, (z, plane) => {
+      meter.add(z, planeOf(labels, z), plane);
+      picture?.add(z, plane);
+    });
+    if (trouble) return trouble;
+  } else for (let z = 0; z < image.grid.size[2]; z++) meter.add(z, planeOf(labels, z));
+  const measures = meter.measures();
+  const nameOf = new Map(task.labels.map((label) => [label.code, label.name]));
+  if (picture) {
+    const { encodePng } = await import('../../images/pictures/png.ts');
+    const legend = measures
+      .filter(({ voxels }) => voxels > 0)
+      .map(({ code, volumeMl }) => ({ code, text: `${nameOf.get(code)} ${volumeMl.toFixed(2)} ml` }));
+    await writeFileAtomic(join(out, previewName(name)), encodePng(picture.picture(legend)));
+    files.push(previewName(name));
+  }
   const warnings = [...image.problems, ...result.remarks];
-  const found = countVoxels(result.labels.data);
   if (dicom && source.kind === 'dicom') {
-    if (segments.some(({ code }) => found.has(code))) {
+    if (measures.some(({ voxels }) => voxels > 0)) {
+      const segments = task.labels
+        .slice(1)
+        .map(
+          ({ code, name: label }): Segment => ({ code, name: label, colour: [...labelColour(code)] as [number, number, number] }),
+        );
       try {
-        await writeDicomSegmentation(join(out, dicomName(name)), result.labels, segments, source);
+        await writeDicomSegmentation(join(out, dicomName(name)), labels, segments, source);
       } catch (error) {
         // trouble of the machine while something is written ends the batch, whatever its kind
         if (isMachineTrouble(error)) throw error;
@@ -213,19 +297,58 @@ async function segmentOne(
       files.push(dicomName(name));
     } else warnings.push('no structure found, so no DICOM SEG was written');
   }
-  const { spacingMm } = image.grid;
-  const voxelMl = (spacingMm[0] * spacingMm[1] * spacingMm[2]) / 1000;
   return {
-    name,
-    path: source.path,
-    files,
-    windows,
-    structures: task.labels.slice(1).map(({ code, name: label }) => {
-      const voxels = found.get(code) ?? 0;
-      return { code, name: label, voxels, volumeMl: voxels * voxelMl };
-    }),
-    warnings,
+    image: {
+      name,
+      path: source.path,
+      files,
+      windows,
+      structures: measures.map(({ code, voxels, volumeMl }) => ({ code, name: nameOf.get(code)!, voxels, volumeMl })),
+      ...(rules.length > 0 ? { removed: rules.map(({ code }) => ({ code, voxels: removed.get(code) ?? 0 })) } : {}),
+      warnings,
+    },
+    lines: measures.map((measured) => csvOf(name, nameOf.get(measured.code)!, measured)),
   };
+}
+
+/** Reads an image's own voxels once more, plane by plane: while it was segmented they were not kept. @returns why that failed, if it did */
+async function lookAgain(
+  source: InputImage['source'],
+  channel: number | undefined,
+  { geometry }: Volume,
+  look: (z: number, plane: Volume['data']) => void,
+): Promise<Failure | undefined> {
+  try {
+    const file = await openImage(source, channel === undefined ? {} : { channel });
+    if (file.geometry.size.join() !== geometry.size.join()) throw new RunError(`${source.path}: changed while it was segmented`);
+    let z = 0;
+    for await (const plane of file.planes()) look(z++, plane);
+    return undefined;
+  } catch (error) {
+    return failureOf(error, source.path);
+  }
+}
+
+const CSV_COLUMNS: readonly string[] = [
+  ...['image', 'code', 'structure', 'voxels', 'volumeMl', 'meanIntensity', 'sdIntensity'],
+  ...PERCENTILES.map((percent) => `p${percent}Intensity`),
+  ...['centroidXMm', 'centroidYMm', 'centroidZMm', 'lowXMm', 'lowYMm', 'lowZMm', 'extentXMm', 'extentYMm', 'extentZMm'],
+];
+
+/** A line of the table. Numbers have seven digits; what a structure without voxels lacks is empty. */
+function csvOf(
+  image: string,
+  structure: string,
+  { code, voxels, volumeMl, intensity, centroidMm, box }: StructureMeasures,
+): string {
+  const none = (count: number): null[] => Array.from({ length: count }, () => null);
+  const measured = [
+    volumeMl,
+    ...(intensity ? [intensity.mean, intensity.standardDeviation, ...intensity.percentiles] : none(2 + PERCENTILES.length)),
+    ...(centroidMm ?? none(3)),
+    ...(box ? [...box.lowMm, ...box.sizeMm] : none(6)),
+  ];
+  return csvLine([image, code, structure, voxels, ...measured.map((value) => (value === null ? null : +value.toPrecision(7)))]);
 }
 
 interface PreparedImage extends ImageToSegment {

@@ -69,7 +69,7 @@ const TURNED_DEG = 10;
 /** Matches two prepared images. @throws RunError for images that lie apart, a network that cannot match, too little memory */
 export async function registerPrepared(open: OpenNetwork, request: RegistrationRequest): Promise<MatchedImages> {
   const { moving, fixed, start, tile, signal, onPlan, onTile } = request;
-  const network = matchingNetwork(open.network);
+  const network = matchingNetwork(open.only('`register`'));
   const seen = start === 'stored' ? whereStored(request) : moving.cropped;
   const [fixedGrid, movingGrid] = [fixed.cropped.geometry, seen.geometry];
   const turnedDeg = angleBetweenDeg(fixedGrid, movingGrid);

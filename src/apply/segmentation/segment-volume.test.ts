@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { randomStream } from '../../common/random.ts';
-import type { Session } from '../../engine/backend.ts';
 import { applyAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
 import { cropPad } from '../../geometry/crop.ts';
 import { rasGeometry } from '../../geometry/orientation.ts';
 import { gridWithSpacing } from '../../geometry/resample.ts';
 import { type Geometry, IDENTITY_3, type Matrix3, type Volume, voxelCount, type Xyz, type Zyx } from '../../geometry/volume.ts';
+import type { Predictor } from '../prediction.ts';
 import { probabilityPlanes, segmentationWindows, segmentVolume } from './segment-volume.ts';
 import { windowCount } from './sliding-window.ts';
 
@@ -15,16 +15,16 @@ const WINDOW: Zyx = [6, 5, 4];
 const classesOf = (v: number): number[] => [(1 - v) ** 2, v * v, 2 * v * (1 - v)];
 
 /** A network that judges each voxel by itself. */
-const session = (onRun: () => void): Session =>
-  ({
-    run: async (_: string, { image }: { image: Float32Array }) => {
-      onRun();
-      const n = image.length;
-      const probabilities = new Float32Array(3 * n);
-      for (let i = 0; i < n; i++) for (const [c, p] of classesOf(image[i]).entries()) probabilities[c * n + i] = p;
-      return { probabilities };
-    },
-  }) as unknown as Session;
+const predictor = (onRun: () => void): Predictor => ({
+  channels: 3,
+  predict: async (image) => {
+    onRun();
+    const n = image.length;
+    const probabilities = new Float32Array(3 * n);
+    for (let i = 0; i < n; i++) for (const [c, p] of classesOf(image[i]).entries()) probabilities[c * n + i] = p;
+    return probabilities;
+  },
+});
 
 const GRIDS: [string, Matrix3][] = [
   ['LPS', IDENTITY_3],
@@ -81,7 +81,7 @@ async function segmented(
   let [runs, windows] = [0, 0];
   const image = { cropped, grid };
   const { labels } = await segmentVolume({
-    session: session(() => runs++),
+    predictor: predictor(() => runs++),
     image,
     codes,
     window: WINDOW,

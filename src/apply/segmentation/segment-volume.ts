@@ -3,11 +3,12 @@
  * the most probable class is taken there. Planes of probabilities are taken as they are finished, so memory holds a window's depth of them,
  * whatever the length of the scan.
  */
-import type { Session, TensorView } from '../../engine/backend.ts';
+import { denseValues, type TensorView } from '../../engine/backend.ts';
 import { composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
 import { rasOrder } from '../../geometry/orientation.ts';
 import { nearestPlanes, resampleNearest } from '../../geometry/resample.ts';
 import { type Geometry, perAxis, toZyx, type Volume, voxelCount, type Zyx } from '../../geometry/volume.ts';
+import type { Predictor } from '../prediction.ts';
 import { slideWindows, type VoxelBox, type WindowPlan } from './sliding-window.ts';
 
 type CodeArray = Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array;
@@ -269,15 +270,15 @@ export interface ImageToSegment {
 
 /** How an image is segmented. */
 export interface SegmentationPlan {
-  /** A session of `predictionProgram` at the window's size, with its parameters. */
-  readonly session: Session;
+  /** Of windows of this size. */
+  readonly predictor: Predictor;
   readonly image: ImageToSegment;
   /** Code of each class in label maps, the background's first. */
   readonly codes: readonly number[];
   readonly window: Zyx;
   /** Minimum overlap of neighbouring windows, as a fraction of the side. */
   readonly overlap: number;
-  /** Takes the planes of probabilities (classes, H, W) on the grid of `image.cropped`, in the order of z: see `probabilityPlanes`. */
+  /** Takes the planes of what is predicted (channels, H, W) on the grid of `image.cropped`, in the order of z: see `probabilityPlanes`. */
   readonly onPlane?: (probabilities: Float32Array) => void | Promise<void>;
   readonly onWindow: () => void;
 }
@@ -315,7 +316,7 @@ function cutWindow(
 
 /** Segments one prepared image: codes on the image's own grid. */
 export async function segmentVolume({
-  session,
+  predictor,
   image,
   codes,
   window,
@@ -330,14 +331,18 @@ export async function segmentVolume({
   const part = new Float32Array(voxelCount(window));
   const predict = async (start: Zyx): Promise<Float32Array | TensorView> => {
     const isNothing = !cutWindow(cropped, start, window, part);
-    const run = async (): Promise<Float32Array> => (await session.run('predict', { image: part })).probabilities;
-    if (isNothing) ofNothing ??= await run();
-    const probabilities = isNothing ? ofNothing! : await (session.view?.('predict', { image: part }, 'probabilities') ?? run());
+    const values = (isNothing && ofNothing) || (await predictor.predict(part));
+    // what is kept is copied: a view is overwritten by the next window
+    if (isNothing) ofNothing ??= values instanceof Float32Array ? values : denseValues(values, predictor.channels, window);
     onWindow();
-    return probabilities;
+    return values;
   };
   async function* planesOf(): AsyncGenerator<Float32Array, void, undefined> {
-    for await (const plane of slideWindows({ ...segmentationWindows(image, window, overlap), channels: classes, predict })) {
+    for await (const plane of slideWindows({
+      ...segmentationWindows(image, window, overlap),
+      channels: predictor.channels,
+      predict,
+    })) {
       await onPlane?.(plane);
       yield plane;
     }

@@ -1,13 +1,13 @@
 /** `gvsl classify`: a trained network's classes for new scans. */
 import type { Command } from 'commander';
-import { type ApplyOptions, addApplyOptions, readApplyOptions } from '../apply-options.ts';
+import { addTaskOptions, readTaskOptions, type TaskOptions } from '../apply-options.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
-async function run(inputs: string[], options: ApplyOptions): Promise<CommandResult> {
+async function run(inputs: string[], options: TaskOptions): Promise<CommandResult> {
   const { classifyImages } = await import('../../apply/node/classify.ts');
   const { formatTable } = await import('../table.ts');
   const { batchText } = await import('../batch-text.ts');
-  const report = await classifyImages({ ...(await readApplyOptions(options)), inputs });
+  const report = await classifyImages(await readTaskOptions(inputs, options));
   const rows = report.images.map(({ case: name, prediction, probabilities }) => [
     name,
     prediction,
@@ -30,15 +30,15 @@ async function run(inputs: string[], options: ApplyOptions): Promise<CommandResu
 
 /** Adds `gvsl classify`. */
 export function registerClassify(program: Command): void {
-  const command = addApplyOptions(
+  const command = addTaskOptions(
     program
       .command('classify')
       .description('classify scans with a trained network and write class probabilities as CSV and JSON')
-      .argument('<input...>', 'images in any supported format, folders of images, DICOM folders'),
+      .argument('[input...]', 'images in any supported format, folders of images, DICOM folders'),
     'output folder for classes.csv and classes.json',
   ).addHelpText(
     'after',
-    '\nExample:\n  gvsl classify scans --model runs/opacities --out classes\n  gvsl evaluate classes/classes.csv labels.csv',
+    '\nExamples:\n  gvsl classify scans --model runs/opacities --out classes\n  gvsl classify scans --model runs/folds --out classes\n  gvsl evaluate classes/classes.csv labels.csv',
   );
   action(command, run);
 }

@@ -1,11 +1,29 @@
 /** `gvsl segment`: a trained network's structures in new scans, on the scans' own grids. */
-import type { Command } from 'commander';
-import { type ApplyOptions, addApplyOptions, readApplyOptions } from '../apply-options.ts';
+import { type Command, Option } from 'commander';
+import { type MirrorAxis, UNCERTAINTIES, type Uncertainty } from '../../apply/prediction-options.ts';
+import { UsageError } from '../../common/errors.ts';
+import { addTaskOptions, readTaskOptions, type TaskOptions } from '../apply-options.ts';
+import { numberIn, numberOf } from '../numbers.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
-interface Options extends ApplyOptions {
+interface Options extends TaskOptions {
+  readonly mirror?: string;
+  readonly postProcessing: boolean;
+  readonly keepLargest?: string | true;
+  readonly minVolume?: string;
   readonly probabilities?: boolean;
+  readonly uncertainty?: Uncertainty;
+  readonly csv?: string;
+  readonly preview?: boolean;
   readonly dicom?: boolean;
+}
+
+/** All structures, or the codes of some. */
+function readCodes(option: string, text: string | true): true | readonly number[] {
+  if (text === true) return true;
+  const codes = text.split(',').map(numberOf);
+  if (!codes.every(Number.isInteger)) throw new UsageError(`${option} ${text}: expected label codes, as in 205,420`);
+  return codes;
 }
 
 async function run(inputs: string[], options: Options): Promise<CommandResult> {
@@ -14,10 +32,17 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
   const { formatTable } = await import('../table.ts');
   const { batchText, count } = await import('../batch-text.ts');
   const startedMs = performance.now();
+  const { mirror, keepLargest, minVolume, uncertainty, csv } = options;
   const report = await segmentImages({
-    ...(await readApplyOptions(options)),
-    inputs,
+    ...(await readTaskOptions(inputs, options)),
+    ...(mirror === undefined ? {} : { mirror: mirror.split(',').map((axis) => axis.trim()) as MirrorAxis[] }),
+    postProcessing: options.postProcessing,
+    ...(keepLargest === undefined ? {} : { keepLargest: readCodes('--keep-largest', keepLargest) }),
+    ...(minVolume === undefined ? {} : { minVolume: numberIn('--min-volume', minVolume, 0, 1e6) }),
     probabilities: options.probabilities ?? false,
+    ...(uncertainty === undefined ? {} : { uncertainty }),
+    ...(csv === undefined ? {} : { csv }),
+    preview: options.preview ?? false,
     dicom: options.dicom ?? false,
   });
   const timeMs = Math.round(performance.now() - startedMs);
@@ -36,7 +61,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
     text: batchText(
       report,
       formatTable(['image', 'code', 'structure', 'voxels', 'mL'], rows, [3, 4]),
-      `${options.out}: ${count(files, 'file')}, segment.json (${formatDuration(timeMs)})`,
+      `${options.out}: ${count(files, 'file')}, segment.json${csv === undefined ? '' : `; ${csv}`} (${formatDuration(timeMs)})`,
     ),
     exitCode: report.failed.length > 0 ? 1 : 0,
   };
@@ -44,16 +69,34 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
 
 /** Adds `gvsl segment`. */
 export function registerSegment(program: Command): void {
-  const command = addApplyOptions(
+  const command = addTaskOptions(
     program
       .command('segment')
       .description(
         'segment scans with a trained network; label maps are on the grid of each scan, with the label codes of training',
       )
-      .argument('<input...>', 'images in any supported format, folders of images, DICOM folders'),
+      .argument('[input...]', 'images in any supported format, folders of images, DICOM folders'),
     'output folder; results of an earlier call are replaced',
   )
+    .option(
+      '--mirror <axes>',
+      'also predict mirrored copies of each window and average them: axes of x,y,z (x: left and right); each axis doubles the time',
+    )
+    .option('--no-post-processing', 'leave out the post-processing that training stored in the model')
+    .option(
+      '--keep-largest [codes]',
+      'keep the largest connected part only, of all structures or of those with these label codes, whatever the model stores',
+    )
+    .option('--min-volume <ml>', 'remove connected parts of structures below this volume, whatever the model stores')
     .option('--probabilities', 'also write class probabilities')
+    .addOption(
+      new Option(
+        '--uncertainty <kind>',
+        'also write a map of uncertainty, 0 to 1: entropy of the probabilities, or disagreement of models and mirrored copies (mutual information)',
+      ).choices(UNCERTAINTIES),
+    )
+    .option('--csv <file>', 'also write a table: volume, intensities, position and extent of each structure in each image')
+    .option('--preview', 'also write a PNG of each image: three planes with outlines of the structures')
     .option('--dicom', 'also write a DICOM Segmentation object for DICOM folders')
     .addHelpText(
       'after',
@@ -61,10 +104,12 @@ export function registerSegment(program: Command): void {
         '',
         'Examples:',
         '  gvsl segment scans/case_7.nii.gz --model runs/segment --out labels',
+        '  gvsl segment scans --model runs/folds --mirror y,z --uncertainty disagreement --csv volumes.csv --preview --out labels',
+        '  gvsl segment scans --model runs/a runs/b runs/c --out labels',
         '  gvsl segment dicom/patient-3 --model runs/segment --out labels --dicom',
         '',
         'Writes NAME.nii.gz for each image (nnU-Net: case_7.nii.gz for case_7_0000.nii.gz; shared names are prefixed with their folders)',
-        'and segment.json. Exit code 1 if an image failed; failures are listed at the end. Score results with gvsl evaluate.',
+        'and segment.json; probabilities/, uncertainty/ and previews/ where asked for. Positions in the table are mm, LPS. Exit code 1 if an image failed; failures are listed at the end. Score results with gvsl evaluate.',
       ].join('\n'),
     );
   action(command, run);

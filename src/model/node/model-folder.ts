@@ -5,7 +5,7 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { RunError } from '../../common/errors.ts';
 import { parseJson } from '../../common/json.ts';
 import { version } from '../../common/version.ts';
@@ -123,4 +123,16 @@ export async function resolveModel(path: string): Promise<string> {
   throw new RunError(
     `${path}: neither a model folder (${MODEL_FILE} and ${CONFIG_FILE}) nor a run (a folder with best/ or last/)`,
   );
+}
+
+/** What lists the models of a cross-validation, in its folder (written by training/node/task/cross-validate.ts). */
+export const FOLDS_FILE = 'cross-validation.json';
+const foldsSchema = z.looseObject({ folds: z.array(z.looseObject({ run: z.string() })).min(1) });
+
+/** The model folders that a user means: those of all folds of a cross-validation, else the one of `resolveModel`. */
+export async function resolveModels(path: string): Promise<string[]> {
+  const list = join(path, FOLDS_FILE);
+  if (!(await isFile(list))) return [await resolveModel(path)];
+  const { folds } = await readJson(list, foldsSchema, 256e6);
+  return Promise.all(folds.map(({ run }) => resolveModel(join(path, run))));
 }

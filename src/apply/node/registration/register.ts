@@ -21,14 +21,14 @@ import { writingTogether } from '../../../images/node/write.ts';
 import { voxelTypeOf } from '../../../images/stored-image.ts';
 import { jsonText } from '../../../model/node/model-folder.ts';
 import { writeFileAtomic } from '../../../platform/node/files.ts';
-import { guardInputs, type Input, modelInputs } from '../../../platform/node/guard.ts';
+import { guardInputs, type Input } from '../../../platform/node/guard.ts';
 import { inResults, type ResultFolder } from '../../../platform/node/results.ts';
 import { matchingNetwork, type OpenNetwork } from '../../network.ts';
 import { displacementPlanes, jacobianPlanes, mappedRows, type PhysicalMap } from '../../registration/physical-map.ts';
 import { registerPrepared, type Start } from '../../registration/register.ts';
 import { centreOf } from '../../registration/stages.ts';
 import { rowWarper, sampleNearest } from '../../registration/warp.ts';
-import { type ApplyCall, modelOf, withNetwork } from '../network.ts';
+import { type ApplyCall, modelInputsOf, withNetwork } from '../network.ts';
 import { type ImageGrids, readLabelsOf, readLandmarkPairs } from './inputs.ts';
 import {
   type FixedImage,
@@ -119,7 +119,7 @@ async function inputsOf(call: RegisterCall): Promise<Input[]> {
     'the landmarks of the fixed image': call.fixedLandmarks,
   };
   const named = Object.entries(given).flatMap(([what, path]) => (path === undefined ? [] : [{ what, path }]));
-  return [...named, ...(await modelInputs(modelOf(call)))];
+  return [...named, ...(await modelInputsOf(call))];
 }
 
 function checkPairs(call: RegisterCall): void {

@@ -10,11 +10,11 @@ import { type Model, writeModel } from '../../model-folder.ts';
 
 export const WIDTH = 0.125;
 
-export function tinyModel(heads: Partial<Heads> = {}, configuration: Partial<ModelConfiguration> = {}) {
+export function tinyModel(heads: Partial<Heads> = {}, configuration: Partial<ModelConfiguration> = {}, seed = 3) {
   const architecture = scaledArchitecture(WIDTH, { ...NO_HEADS, ...heads });
   const table = parameterTable(architecture);
-  const flat = initialParameters(table, 3);
-  const stream = randomStream(4, 'tinyModel');
+  const flat = initialParameters(table, seed);
+  const stream = randomStream(seed + 1, 'tinyModel');
   for (const { offset, shape } of table.parameters) {
     const end = offset + shape.reduce((product, size) => product * size, 1);
     for (let i = offset; i < end; i++) flat[i] += stream.uniform(-0.05, 0.05);
@@ -43,8 +43,9 @@ export async function writeTinyModel(
   folder: string,
   heads: Partial<Heads> = {},
   configuration: Partial<ModelConfiguration> = {},
+  seed = 3,
 ) {
-  const made = tinyModel(heads, configuration);
+  const made = tinyModel(heads, configuration, seed);
   await mkdir(folder, { recursive: true });
   await writeModel(folder, made.model.configuration, made.model.parameters.values());
   return made;
