@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { imagePath } from '../src/cohort/node/open-cohort.ts';
 import { version } from '../src/common/version.ts';
 import { writeTinyCohort } from '../src/training/testing/tiny-cohort.ts';
 
@@ -179,8 +180,8 @@ describe('gvsl', () => {
     const args = ['--out', at('begun')];
     expect(gvsl('pretrain', at('cohort'), ...args, ...SMALL, '--steps', '2').status).toBe(0);
     await cp(at('cohort'), at('changed'), { recursive: true });
-    const text = await readFile(at('cohort', 'cohort.json'), 'utf8');
-    await writeFile(at('changed', 'cohort.json'), text.replaceAll('"tiny_3"', '"tiny_9"'));
+    const text = await readFile(at('cohort', 'subjects.jsonl'), 'utf8');
+    await writeFile(at('changed', 'subjects.jsonl'), text.replaceAll('"tiny_3"', '"tiny_9"'));
     const refused: [cohort: string, more: string[], message: RegExp][] = [
       ['changed', [], /cohort subjects added: tiny_9\n {2}cohort subjects removed: tiny_3/],
       ['cohort', ['--lr', '1'], /learningRate: was 0\.001, now 1/],
@@ -204,7 +205,7 @@ describe('gvsl', () => {
     const other = gvsl('train', 'segmentation', '--data', at('cohort'), ...args, '--resume');
     expect(other.stderr).toContain('contains a run of pre-training, which gvsl train cannot continue');
     // a cohort that is damaged while it trains is bad input, named, whatever thread reads it; the last checkpoint is named too
-    for (const id of [0, 1, 2, 3, 4, 5]) await truncate(at('cohort', 'images', `tiny_${id}.npy`), 3000);
+    for (const id of [0, 1, 2, 3, 4, 5]) await truncate(imagePath({ folder: at('cohort') }, { id: `tiny_${id}` }), 3000);
     const damaged = gvsl('pretrain', at('cohort'), ...args, '--resume', '--steps', '4');
     expect(damaged.stderr).toMatch(
       /tiny_\d\.npy: .*prepare the cohort again; .*the last checkpoint is in .*last; continue from it with --resume/,

@@ -50,7 +50,11 @@ export async function prepare(told: Omit<PrepareCall, 'progress' | 'signal'>): P
   };
 }
 
-const withoutFolder = ({ options, subjects, problems }: Cohort): Omit<Cohort, 'folder'> => ({ options, subjects, problems });
+const withoutFolder = ({ options, subjects, problems }: Cohort): Omit<Cohort, 'folder' | 'format'> => ({
+  options,
+  subjects,
+  problems,
+});
 
 /** More subjects than this are summed up instead of listed. */
 const LISTED = 60;

@@ -1,17 +1,17 @@
 /**
  * What a prepared cohort is, of subjects and how they were prepared. `prepare` writes it; training, evaluation and reports read it.
  *
- * On disk: `cohort.json` (this file's schema), `images/ID.npy` (float16, C order z, y, x, intensities in [0, 1]) and, for labelled
- * subjects, `labels/ID.npy` (the smallest integer type that holds its codes, on the same grid). Crops are read by crops.ts.
+ * On disk (docs/file-formats.md): `cohort.json`, a line for each subject in `subjects.jsonl` and for each problem in `problems.jsonl`, and the voxels
+ * in `images/` and `labels/`. node/cohort-files.ts says where they lie; crops are read by crops.ts.
  */
 import { z } from 'zod';
 import { applyAffine, physicalToVoxel } from '../geometry/affine.ts';
-import { type Geometry, type Matrix3, toZyx, type Xyz, type Zyx } from '../geometry/volume.ts';
+import { type Geometry, toZyx, type Xyz, type Zyx } from '../geometry/volume.ts';
 import type { IntensityWindow, PrepareOptions } from './prepare-options.ts';
 import { REASONS, type Reason } from './reasons.ts';
 
-/** Raised when a reader of the old form would misread the new. */
-export const COHORT_FORMAT = 1;
+/** The form that `prepare` writes. Of form 1, which is still read, everything is in cohort.json, and volumes lie in no sub-folders. */
+export const COHORT_FORMAT = 2;
 
 /** A named anatomical point. */
 export interface Landmark {
@@ -54,7 +54,10 @@ export interface Subject {
 }
 
 /** Size and SHA-256 of the files of a source, an image's together. */
-type FileContent = z.output<typeof fileContent>;
+interface FileContent {
+  readonly sizeBytes: number;
+  readonly sha256: string;
+}
 
 /** A problem with one source: a file that was refused, one that was recognised as something else and left out, or a warning about a prepared one. */
 export interface CohortProblem {
@@ -69,74 +72,32 @@ export interface CohortProblem {
 export interface Cohort {
   /** Where it lies; not stored. */
   readonly folder: string;
+  /** The form of its folder: `COHORT_FORMAT`, or that of an older cohort. */
+  readonly format: number;
   readonly options: PrepareOptions;
   readonly subjects: readonly Subject[];
   readonly problems: readonly CohortProblem[];
 }
 
-const finite = z.number().refine(Number.isFinite);
-const xyz = z.tuple([finite, finite, finite]);
-const positiveXyz = z.tuple([finite.positive(), finite.positive(), finite.positive()]);
-const sizeXyz = z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]);
-const geometry = z.object({
-  size: sizeXyz,
-  spacingMm: positiveXyz,
-  originMm: xyz,
-  direction: z
-    .array(finite)
-    .length(9)
-    .transform((m) => m as unknown as Matrix3),
+/** What cohort.json says of how the cohort was prepared. */
+const positive = z.number().positive();
+const wholeAbove0 = z.int().positive();
+export const optionsSchema = z.object({
+  modality: z.enum(['ct', 'mr']),
+  spacingMm: z.tuple([positive, positive, positive]),
+  size: z.tuple([wholeAbove0, wholeAbove0, wholeAbove0]).nullable(),
+  crop: z.enum(['foreground', 'none']),
+  intensity: z.enum(['minmax', 'percentile']),
 });
-/** A subject's name is a file name: no separators, nothing hidden. */
-const subjectId = z.string().regex(/^[\p{L}\p{N}_][\p{L}\p{M}\p{N}_.+ -]*$/u);
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const fileContent = z.object({ sizeBytes: z.int().nonnegative(), sha256 });
-
-export const subjectSchema = z.object({
-  id: subjectId,
+export const problemSchema = z.object({
   source: z.string(),
-  labelSource: z.string().nullable(),
-  sourceGeometry: geometry,
-  sourceOrientation: z.string(),
-  geometry,
-  intensity: z.object({ kind: z.enum(['hounsfield', 'minmax', 'percentile']), low: finite, high: finite }),
-  labelCodes: z.array(z.int()).nullable(),
-  content: z.object({ image: fileContent, label: fileContent.nullable(), stored: sha256 }).nullable().default(null),
-  patient: z.string().nullable().default(null),
-  class: z.string().nullable().default(null),
-  landmarks: z.array(z.object({ name: z.string(), positionMm: xyz })),
-  split: z.enum(['train', 'test']),
-  problems: z.array(z.string()),
+  // older cohorts call a warning odd
+  kind: z.enum(['refused', 'left-out', 'warning', 'odd', 'duplicate']).transform((kind) => (kind === 'odd' ? 'warning' : kind)),
+  message: z.string(),
+  what: z.string().optional(),
+  reason: z.enum(Object.keys(REASONS) as [Reason, ...Reason[]]).optional(),
 });
-
-export const cohortSchema = z.object({
-  format: z.literal(COHORT_FORMAT),
-  options: z.object({
-    modality: z.enum(['ct', 'mr']),
-    spacingMm: positiveXyz,
-    size: sizeXyz.nullable(),
-    crop: z.enum(['foreground', 'none']),
-    intensity: z.enum(['minmax', 'percentile']),
-  }),
-  subjects: z.array(subjectSchema),
-  problems: z.array(
-    z.object({
-      source: z.string(),
-      // older cohorts call a warning odd
-      kind: z
-        .enum(['refused', 'left-out', 'warning', 'odd', 'duplicate'])
-        .transform((kind) => (kind === 'odd' ? 'warning' : kind)),
-      message: z.string(),
-      what: z.string().optional(),
-      reason: z.enum(Object.keys(REASONS) as [Reason, ...Reason[]]).optional(),
-    }),
-  ),
-});
-
-/** The text of cohort.json: keys in the order of the schema, so that equal cohorts give equal bytes, prepared at once or gone on with. */
-export const formatCohort = ({ options, subjects, problems }: Omit<Cohort, 'folder'>): string =>
-  `${JSON.stringify(cohortSchema.parse({ format: COHORT_FORMAT, options, subjects, problems }), null, 1)}\n`;
 
 /** A position in mm, LPS, as (z, y, x) in voxels of a stored grid, with fractions. */
 export const toVoxelZyx = (grid: Geometry, positionMm: Xyz): Zyx => toZyx(applyAffine(physicalToVoxel(grid), positionMm));

@@ -70,7 +70,7 @@ async function openStored(path: string, subject: Subject, image: boolean): Promi
 
 /** Reads `size` voxels from voxel `start` (z, y, x; may reach outside) of a subject's image: intensities in [0, 1]. @throws RunError naming the file */
 export async function readCrop(cohort: Cohort, subject: Subject, start: Zyx, size: Zyx): Promise<Float32Array<ArrayBuffer>> {
-  const file = await openStored(imagePath(cohort.folder, subject), subject, true);
+  const file = await openStored(imagePath(cohort, subject), subject, true);
   try {
     const halves = new Uint16Array((await readBytes(file, start, size)).buffer);
     const out = new Float32Array(halves.length);
@@ -93,7 +93,7 @@ export async function readCrop(cohort: Cohort, subject: Subject, start: Zyx, siz
 /** The same for the label map, codes as they are; null if the subject has none. @throws RunError naming the file */
 export async function readLabelCrop(cohort: Cohort, subject: Subject, start: Zyx, size: Zyx): Promise<LabelArray | null> {
   if (subject.labelSource === null) return null;
-  const file = await openStored(labelPath(cohort.folder, subject), subject, false);
+  const file = await openStored(labelPath(cohort, subject), subject, false);
   try {
     const bytes = await readBytes(file, start, size);
     return new LABEL_VIEWS[file.type as keyof typeof LABEL_VIEWS](bytes.buffer);

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RunError } from '../../common/errors.ts';
 import { cornerDistanceMm } from '../../geometry/affine.ts';
@@ -21,7 +21,7 @@ import { type Cohort, type Subject, toVoxelZyx } from '../cohort.ts';
 import type { PrepareOptions } from '../prepare-options.ts';
 import { readCrop, readLabelCrop, readWhole } from './crops.ts';
 import { findSubjects } from './find-subjects.ts';
-import { imagePath, openCohort } from './open-cohort.ts';
+import { imagePath, labelPath, openCohort } from './open-cohort.ts';
 import { prepareCohort } from './prepare.ts';
 
 const DATA = process.env.GVSL_DATA ?? resolve(import.meta.dirname, '../../../shared/data');
@@ -120,11 +120,11 @@ describe('an nnU-Net folder', () => {
   });
 
   it('is plain .npy, as numpy writes it', () => {
-    const bytes = readFileSync(imagePath(out, a));
+    const bytes = readFileSync(imagePath({ folder: out }, a));
     expect(bytes.toString('latin1', 0, 8)).toBe('\x93NUMPY\x01\x00');
     expect(bytes.toString('latin1', 10)).toMatch(/^\{'descr': '<f2', 'fortran_order': False, 'shape': \(8, 10, 12\), \} *\n/);
     expect((bytes.length - 2 * 960) % 64).toBe(0);
-    expect(readFileSync(join(out, 'labels', 'a.npy')).toString('latin1', 10)).toMatch(/'<u2'/);
+    expect(readFileSync(labelPath({ folder: out }, a)).toString('latin1', 10)).toMatch(/'<u2'/);
   });
 
   it('reads crops inside, across borders and wholly outside', async () => {
@@ -172,12 +172,13 @@ describe('an nnU-Net folder', () => {
   });
 
   it('is not prepared again, unless options or files change', async () => {
-    const time = statSync(imagePath(out, a)).mtimeMs;
-    const text = readFileSync(join(out, 'cohort.json'), 'utf8');
+    const time = statSync(imagePath({ folder: out }, a)).mtimeMs;
+    const texts = (): string[] => ['cohort.json', 'subjects.jsonl'].map((name) => readFileSync(join(out, name), 'utf8'));
+    const before = texts();
     expect((await prepareCohort({ source, out, options: OPTIONS })).kept).toBe(3);
-    expect(statSync(imagePath(out, a)).mtimeMs).toBe(time);
-    expect(readFileSync(join(out, 'cohort.json'), 'utf8')).toBe(text);
-    truncateSync(imagePath(out, b), 500);
+    expect(statSync(imagePath({ folder: out }, a)).mtimeMs).toBe(time);
+    expect(texts()).toEqual(before);
+    truncateSync(imagePath({ folder: out }, b), 500);
     expect((await prepareCohort({ source, out, options: OPTIONS })).kept).toBe(2);
     const sized = await prepareCohort({ source, out, options: { ...OPTIONS, size: [16, 6, 8] } });
     expect(sized.kept).toBe(0);
@@ -194,16 +195,16 @@ describe('an nnU-Net folder', () => {
     const damaged = join(root, 'damaged');
     cpSync(out, damaged, { recursive: true });
     const opened = await openCohort(damaged);
-    truncateSync(imagePath(damaged, a), 1000);
+    truncateSync(imagePath({ folder: damaged }, a), 1000);
     await expect(readWhole(opened, a)).rejects.toThrow(/a\.npy: 1000 bytes, but its header says .*truncated/);
-    writeFileSync(imagePath(damaged, b), 'junk');
+    writeFileSync(imagePath({ folder: damaged }, b), 'junk');
     await expect(readWhole(opened, b)).rejects.toThrow(RunError);
-    rmSync(imagePath(damaged, c));
+    rmSync(imagePath({ folder: damaged }, c));
     await expect(readWhole(opened, c)).rejects.toThrow(/c\.npy: cannot be opened/);
-    mkdirSync(imagePath(damaged, c));
+    mkdirSync(imagePath({ folder: damaged }, c));
     await expect(readWhole(opened, c)).rejects.toThrow(/c\.npy: not a file/);
-    rmSync(imagePath(damaged, c), { recursive: true });
-    cpSync(join(damaged, 'labels', 'a.npy'), imagePath(damaged, c));
+    rmSync(imagePath({ folder: damaged }, c), { recursive: true });
+    cpSync(labelPath({ folder: damaged }, a), imagePath({ folder: damaged }, c));
     await expect(readWhole(opened, c)).rejects.toThrow(/expected <f2/);
     writeFileSync(
       join(damaged, 'cohort.json'),
@@ -212,8 +213,48 @@ describe('an nnU-Net folder', () => {
     await expect(openCohort(damaged)).rejects.toThrow(/cohort\.json: options\.spacingMm/);
     writeFileSync(join(damaged, 'cohort.json'), '{');
     await expect(openCohort(damaged)).rejects.toThrow(/not JSON/);
+    cpSync(join(out, 'cohort.json'), join(damaged, 'cohort.json'));
+    const lines = readFileSync(join(out, 'subjects.jsonl'), 'utf8');
+    const withLines = (text: string): Promise<unknown> => {
+      writeFileSync(join(damaged, 'subjects.jsonl'), text);
+      return openCohort(damaged);
+    };
+    await expect(withLines(lines.slice(0, lines.lastIndexOf('\n', lines.length - 2) + 1))).rejects.toThrow(
+      /subjects\.jsonl: 2 lines.*says 3; copy/,
+    );
+    await expect(withLines(lines.slice(0, -20))).rejects.toThrow(/subjects\.jsonl:3: not JSON/);
+    await expect(withLines(lines.replace('"id":"b"', '"id":"../b"'))).rejects.toThrow(/subjects\.jsonl:2: id: .*"\.\.\/b"/);
+    await expect(withLines(lines.replace('"split":"train"', '"split":"tain"'))).rejects.toThrow(
+      /:1: split: expected train or test, found "tain"/,
+    );
+    await expect(withLines(lines.replace('"spacingMm":[1', '"spacingMm":[0'))).rejects.toThrow(
+      /sourceGeometry\.spacingMm: expected/,
+    );
+    await expect(withLines(lines.replace(/"size":\[\d+,/, '"size":['))).rejects.toThrow(/sourceGeometry\.size: expected three/);
+    rmSync(join(damaged, 'subjects.jsonl'));
+    await expect(openCohort(damaged)).rejects.toThrow(/subjects\.jsonl: missing/);
     await expect(openCohort(source)).rejects.toThrow(/no cohort\.json/);
     await expect(openCohort(join(root, 'absent'))).rejects.toThrow(/no such folder/);
+  });
+});
+
+describe('a cohort of form 1, with its subjects in cohort.json and its volumes side by side', () => {
+  it('is read as it is, and brought into the new form by the same call', async () => {
+    const [source, out, older] = ['nnunet', 'nnunet-cohort', 'form-1'].map((name) => join(root, name));
+    const { options, subjects, problems } = await openCohort(out);
+    mkdirSync(older);
+    writeFileSync(join(older, 'cohort.json'), JSON.stringify({ format: 1, options, subjects, problems }));
+    for (const kind of ['images', 'labels', 'subjects'])
+      for (const name of readdirSync(join(out, kind), { recursive: true }) as string[])
+        if (/\./.test(name)) cpSync(join(out, kind, name), join(older, kind, basename(name)));
+    const opened = await openCohort(older);
+    expect(opened.subjects).toEqual(subjects);
+    const whole = await readWhole(opened, opened.subjects[0]);
+    expect((await prepareCohort({ source, out: older, options: OPTIONS })).kept).toBe(3);
+    expect(readFileSync(join(older, 'subjects.jsonl'))).toEqual(readFileSync(join(out, 'subjects.jsonl')));
+    const now = await openCohort(older);
+    expect(await readWhole(now, now.subjects[0])).toEqual(whole);
+    expect(readdirSync(join(older, 'images'))).toEqual(readdirSync(join(out, 'images')));
   });
 });
 

@@ -1,7 +1,7 @@
 /**
  * Preparing one subject: read, RAS, resample, intensities, crop, store; its label map and landmarks travel along.
  *
- * The record in `subjects/ID.json` is written last, so that a subject counts as done only when all of it lies on disk.
+ * The record in `subjects/` is written last, so that a subject counts as done only when all of it lies on disk.
  */
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
@@ -17,19 +17,20 @@ import type { LoadedImage, ReadOptions } from '../../images/loaded-image.ts';
 import { filesOf } from '../../images/node/files-of.ts';
 import { readImage } from '../../images/node/read.ts';
 import { contentOf, writeFileAtomic } from '../../platform/node/files.ts';
-import { COHORT_FORMAT, type Subject, subjectSchema } from '../cohort.ts';
+import type { Subject } from '../cohort.ts';
 import { distributionOf, isSurelyHounsfield, looksLikeLabelMap } from '../fitness.ts';
 import { gridDifference, MisfitError, Preparation, type PreparedImage } from '../prepare-image.ts';
 import type { PrepareOptions } from '../prepare-options.ts';
 import type { LabelArray } from '../reader.ts';
 import { REASONS, type Reason } from '../reasons.ts';
+import { subjectReader } from '../subject-line.ts';
 import { thumbnailOf } from './duplicates.ts';
 import { type LabelValues, labelValues, smallestInteger } from './label-values.ts';
 import { readLandmarks } from './landmarks.ts';
 import { describeChannels } from './layouts/dataset.ts';
 import { isLabelName } from './names.ts';
 import { npyHeader, openNpy } from './npy.ts';
-import { imagePath, labelPath } from './open-cohort.ts';
+import { imagePath, labelPath, shardOf } from './open-cohort.ts';
 import type { SubjectTask } from './subject-task.ts';
 
 /** What one subject's preparation leaves for the cohort. */
@@ -47,16 +48,16 @@ export interface SubjectRecord {
 
 const recordSchema = z.object({
   key: z.string(),
-  subject: subjectSchema,
+  subject: z.unknown().transform(subjectReader()),
   thumbnail: z.string(),
   notLabels: z.array(z.string()),
   overridden: z.array(z.enum(Object.keys(REASONS) as [Reason, ...Reason[]])),
 });
 
 /** Raised when the same sources and options would be prepared differently. */
-const RECIPE = 2;
+const RECIPE = [2, 1];
 
-const recordPath = (out: string, id: string): string => join(out, 'subjects', `${id}.json`);
+const recordPath = (out: string, id: string): string => join(out, 'subjects', shardOf(id), `${id}.json`);
 
 /** Identifies the sources (path, size, time of change) and the options. */
 export async function keyOf(task: SubjectTask, options: PrepareOptions): Promise<string> {
@@ -71,7 +72,7 @@ export async function keyOf(task: SubjectTask, options: PrepareOptions): Promise
     ),
   );
   return createHash('sha256')
-    .update(JSON.stringify([RECIPE, COHORT_FORMAT, options, task.split, task.channel ?? null, facts]))
+    .update(JSON.stringify([...RECIPE, options, task.split, task.channel ?? null, facts]))
     .digest('hex');
 }
 
@@ -86,7 +87,8 @@ export async function findRecord(
     const record: SubjectRecord = recordSchema.parse(JSON.parse(await readFile(recordPath(out, task.id), 'utf8')));
     if (record.key !== (await keyOf(task, options)) || !record.overridden.every((reason) => allow.includes(reason)))
       return undefined;
-    const paths = [imagePath(out, record.subject), ...(record.subject.labelSource ? [labelPath(out, record.subject)] : [])];
+    const [at, { labelSource }] = [{ folder: out }, record.subject];
+    const paths = [imagePath(at, record.subject), ...(labelSource ? [labelPath(at, record.subject)] : [])];
     for (const path of paths) await (await openNpy(path)).handle.close();
     return record;
   } catch {
@@ -141,8 +143,8 @@ export async function prepareSubject(
     split: task.split,
     problems,
   };
-  await writeFileAtomic(imagePath(out, subject), npyHeader('<f2', shape), halves);
-  if (labels) await writeFileAtomic(labelPath(out, subject), npyHeader(labels.type, shape), bytesOf(labels.data));
+  await writeFileAtomic(imagePath({ folder: out }, subject), npyHeader('<f2', shape), halves);
+  if (labels) await writeFileAtomic(labelPath({ folder: out }, subject), npyHeader(labels.type, shape), bytesOf(labels.data));
   const { thumbnail, overridden } = image;
   const record: SubjectRecord = { key, subject, thumbnail, notLabels: label.notLabels, overridden };
   await writeFileAtomic(recordPath(out, task.id), `${JSON.stringify(record)}\n`);

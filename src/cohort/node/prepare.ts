@@ -1,28 +1,30 @@
 /**
- * Preparing a whole cohort: finds the subjects, prepares each in parallel, and writes cohort.json with every problem.
+ * Preparing a whole cohort: finds the subjects, prepares each in parallel, and writes the cohort's files with every problem.
  *
  * One bad file never stops the rest. Stopped at any moment, even killed, the same call continues: subjects done with the same options
  * from unchanged files are kept. cohort.json appears only when all is done.
  */
-import { readdir, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { readdir, rename, stat } from 'node:fs/promises';
+import { dirname, join, parse } from 'node:path';
 import { MachineError, RunError, UsageError } from '../../common/errors.ts';
 import { type ProgressListener, toProgress } from '../../common/progress.ts';
-import { isStaleTemp, makeFolder, removeLeftOvers, writeFileAtomic } from '../../platform/node/files.ts';
+import { isStaleTemp, makeFolder, removeLeftOvers } from '../../platform/node/files.ts';
 import { isInside } from '../../platform/node/guard.ts';
 import { availableBytes, availableThreads } from '../../platform/node/limits.ts';
 import { lockFolder } from '../../platform/node/lock.ts';
 import { isMachineTrouble, machineError, withMachineTrouble } from '../../platform/node/machine.ts';
-import { type Cohort, type CohortProblem, formatCohort } from '../cohort.ts';
+import { COHORT_FORMAT, type Cohort, type CohortProblem } from '../cohort.ts';
 import { MisfitError } from '../prepare-image.ts';
 import type { PrepareOptions } from '../prepare-options.ts';
 import { assignClasses, type ClassTable, findClassTable } from './classes.ts';
 import { findDuplicates } from './duplicates.ts';
 import { findSubjects } from './find-subjects.ts';
+import { COHORT_FILE, PROBLEMS_FILE, SUBJECTS_FILE, shardOf } from './open-cohort.ts';
 import { findRecord, type SubjectRecord } from './prepare-subject.ts';
 import { EVERYTHING, type Selection } from './selection.ts';
 import { asOwnSubject, type FoundSubjects, problemOfMisfit, type SubjectTask } from './subject-task.ts';
 import { canUseProcesses, startWorker } from './workers.ts';
+import { withdrawCohort, writeCohort } from './write-cohort.ts';
 
 export interface PrepareCall {
   readonly source: string;
@@ -49,6 +51,9 @@ export interface PrepareReport {
   /** Images that no pattern of the selection fits. */
   readonly unmatched: number;
 }
+
+/** Folders with a file for each subject, in sub-folders. */
+const KINDS = ['images', 'labels', 'subjects'];
 
 /** A subject of 512 x 512 x 600 voxels needs about this much: floats before and after resampling and ITK's copies. */
 const BYTES_PER_WORKER = 3 * 2 ** 30;
@@ -104,11 +109,11 @@ async function prepareFound(
 ): Promise<PrepareReport> {
   const progress = toProgress(call.progress);
   const { allow } = selection;
-  const folders = ['images', 'labels', 'subjects'].map((name) => join(out, name));
-  for (const folder of folders) await removeLeftOvers(folder);
+  await intoShards(out);
+  await removeAllLeftOvers(out);
   await makeFolder(join(out, 'subjects'));
   // until all is done again, no cohort is there to be mistaken for the whole
-  await rm(join(out, 'cohort.json'), { force: true });
+  await withdrawCohort(out);
 
   const queue: SubjectTask[] = [...found.tasks];
   const records = new Map<string, SubjectRecord>();
@@ -183,7 +188,7 @@ async function prepareFound(
     );
   } catch (error) {
     await stopAll();
-    for (const folder of folders) await removeLeftOvers(folder);
+    await removeAllLeftOvers(out);
     if (error instanceof MachineError)
       throw new MachineError(
         `${error.message}. ${records.size} of ${total} images are prepared; run the same command to continue`,
@@ -196,7 +201,7 @@ async function prepareFound(
     progress.stop();
   }
   if (signal?.aborted) {
-    for (const folder of folders) await removeLeftOvers(folder);
+    await removeAllLeftOvers(out);
     throw new RunError(`stopped: ${records.size} of ${total} images are prepared; run the same command to continue`);
   }
 
@@ -222,9 +227,26 @@ async function prepareFound(
     class: classOf(subject.id),
     patient: patients.get(subject.id) ?? null,
   }));
-  const cohort: Cohort = { folder: out, options, subjects, problems };
-  if (done.length > 0) await writeFileAtomic(join(out, 'cohort.json'), formatCohort(cohort));
+  const cohort: Cohort = { folder: out, format: COHORT_FORMAT, options, subjects, problems };
+  if (done.length > 0) await writeCohort(cohort);
   return { layout: found.layout, cohort, kept, unmatched: found.unmatched };
+}
+
+/** Puts the files of a cohort of form 1, which lie beside each other, where they are looked for. */
+async function intoShards(out: string): Promise<void> {
+  for (const kind of KINDS.map((name) => join(out, name))) {
+    const entries = await readdir(kind, { withFileTypes: true }).catch(() => []);
+    for (const entry of entries.filter((each) => each.isFile() && !each.name.startsWith('.'))) {
+      const shard = join(kind, shardOf(parse(entry.name).name));
+      await makeFolder(shard);
+      await rename(join(kind, entry.name), join(shard, entry.name));
+    }
+  }
+}
+
+async function removeAllLeftOvers(out: string): Promise<void> {
+  for (const kind of KINDS.map((name) => join(out, name)))
+    for (const shard of await readdir(kind).catch(() => [])) await removeLeftOvers(join(kind, shard));
 }
 
 /** A source that could not be prepared. */
@@ -262,7 +284,7 @@ async function checkFolders(source: string, out: string): Promise<void> {
     throw isMachineTrouble(error) ? machineError(out, error) : error;
   });
   const isOurs = (name: string): boolean =>
-    isStaleTemp(name) || name.startsWith('.lock') || ['cohort.json', 'images', 'labels', 'subjects'].includes(name);
+    isStaleTemp(name) || name.startsWith('.lock') || [...KINDS, COHORT_FILE, SUBJECTS_FILE, PROBLEMS_FILE].includes(name);
   const foreign = names.filter((name) => !isOurs(name));
   if (foreign.length > 0 || (names.some((name) => !name.startsWith('.')) && !names.includes('subjects')))
     throw new UsageError(`${out}: is not empty and not a cohort (found ${foreign[0] ?? names[0]}); choose a new folder`);

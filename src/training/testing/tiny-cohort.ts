@@ -1,9 +1,10 @@
 /** A prepared cohort for tests: a few small subjects with a bright ball, its label, and its centre as landmark. */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { formatCohort, type Subject } from '../../cohort/cohort.ts';
+import { dirname } from 'node:path';
+import type { Subject } from '../../cohort/cohort.ts';
 import { npyHeader } from '../../cohort/node/npy.ts';
 import { imagePath, labelPath } from '../../cohort/node/open-cohort.ts';
+import { writeCohort } from '../../cohort/node/write-cohort.ts';
 import { toHalves } from '../../common/float16.ts';
 import { randomStream } from '../../common/random.ts';
 import { IDENTITY_3, type Xyz } from '../../geometry/volume.ts';
@@ -17,8 +18,6 @@ export async function writeTinyCohort(
   side = 18,
   value = (intensity: number): number => intensity,
 ): Promise<void> {
-  await mkdir(join(folder, 'images'), { recursive: true });
-  await mkdir(join(folder, 'labels'), { recursive: true });
   const subjects: Subject[] = [];
   for (let i = 0; i < count; i++) {
     const stream = randomStream(11, 'tinyCohort', i);
@@ -56,9 +55,14 @@ export async function writeTinyCohort(
     subjects.push(subject);
     const file = (type: '<f2' | '<u2', values: Uint16Array): Uint8Array =>
       Buffer.concat([npyHeader(type, [side, side, side]), new Uint8Array(values.buffer)]);
-    await writeFile(imagePath(folder, subject), file('<f2', toHalves(image)));
-    await writeFile(labelPath(folder, subject), file('<u2', labels));
+    for (const [path, bytes] of [
+      [imagePath({ folder }, subject), file('<f2', toHalves(image))],
+      [labelPath({ folder }, subject), file('<u2', labels)],
+    ] as const) {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, bytes);
+    }
   }
   const options = { modality: 'mr', spacingMm: [2, 2, 2], size: null, crop: 'none', intensity: 'minmax' } as const;
-  await writeFile(join(folder, 'cohort.json'), formatCohort({ options, subjects, problems: [] }));
+  await writeCohort({ folder, options, subjects, problems: [] });
 }
