@@ -61,6 +61,8 @@ export { type Model as StoredModel, readModel, resolveModel, writeModel } from '
 export { openSafetensors, readSafetensors, type SafetensorsFile, writeSafetensors } from './model/node/safetensors.ts';
 export type { NamedTensor } from './model/safetensors.ts';
 export { createBackend } from './platform/node/backends.ts';
+export { openRanks } from './platform/node/ranks/open-ranks.ts';
+export type { Ranks } from './platform/node/ranks/ranks.ts';
 export { type ReportCall, type ReportResult, writeReport } from './report/write-report.ts';
 export { compare, type StudyReport } from './study/compare.ts';
 export type { Study } from './study/configuration.ts';

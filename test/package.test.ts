@@ -110,7 +110,7 @@ describe.skipIf(skipped !== '')(`the installed package${skipped === '' ? '' : `:
     expect(status, stderr).toBe(0);
     const { ok, environment } = JSON.parse(stdout);
     expect(ok).toBe(true);
-    expect(environment.packages).toEqual({ webgpu: null });
+    expect(environment.packages).toEqual({ koffi: null, webgpu: null });
     expect(environment.webgpu.state).toContain('npm install webgpu');
   });
 

@@ -1,6 +1,6 @@
 /** What every command shares: `--json`, exit codes, and errors without stack traces. */
 import type { Command } from 'commander';
-import { RunError, UsageError } from '../common/errors.ts';
+import { OtherRankError, RunError, UsageError } from '../common/errors.ts';
 import { defectText, systemError } from '../platform/node/machine.ts';
 import { showOptionsOf, withOptionNames } from './option-names.ts';
 import { endOnSignal } from './stop-signal.ts';
@@ -11,12 +11,18 @@ export interface CommandResult {
   readonly json: unknown;
   /** Printed on stdout without `--json`. */
   readonly text: string;
-  /** 0 done, 1 the work failed (its report is still printed). Default 0. */
-  readonly exitCode?: 0 | 1;
+  /** 0 done, 1 the work failed (its report is still printed), `STOPPED`. Default 0. */
+  readonly exitCode?: 0 | 1 | typeof STOPPED;
+  /** Nothing is printed: another rank says it. */
+  readonly quiet?: boolean;
 }
 
-/** The message for a person: the user's errors and the system's own (ENOENT, ENOSPC, ...) need no stack. */
-function describe(error: unknown): { message: string; exitCode: 1 | 2 } {
+/** The exit code of a training that was asked to stop, and can be resumed: EX_TEMPFAIL of sysexits.h, which schedulers may requeue. */
+export const STOPPED = 75;
+
+/** The message for a person: the user's errors and the system's own (ENOENT, ENOSPC, ...) need no stack. Undefined where another rank says it. */
+function describe(error: unknown): { message: string | undefined; exitCode: number } {
+  if (error instanceof OtherRankError) return { message: undefined, exitCode: 0 };
   if (error instanceof UsageError) return { message: error.message, exitCode: 2 };
   if (error instanceof RunError) return { message: error.message, exitCode: 1 };
   const system = systemError(error);
@@ -35,12 +41,15 @@ export function action<Arguments extends unknown[]>(
     showOptionsOf(command);
     try {
       const result = await work(...(args as Arguments));
+      // of several ranks, the one that speaks has the exit code: launchers end the others at once when one of them fails
+      if (result.quiet) return;
       process.exitCode = result.exitCode ?? 0;
       process.stdout.write(`${withOptionNames(json ? JSON.stringify(result.json, null, 2) : result.text)}\n`);
     } catch (error) {
       const { message: said, exitCode } = describe(error);
-      const message = withOptionNames(said);
       process.exitCode = exitCode;
+      if (said === undefined) return;
+      const message = withOptionNames(said);
       process.stderr.write(`gvsl ${command.name()}: ${message}\n`);
       if (json) process.stdout.write(`${JSON.stringify({ error: message, exitCode }, null, 2)}\n`);
     }

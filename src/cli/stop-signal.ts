@@ -5,6 +5,8 @@
 import { constants } from 'node:os';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+/** What schedulers send some time before a job's time is over (`sbatch --signal=USR1@120`). Elsewhere than here it is the debugger's, and there is none on Windows. */
+const WARNINGS: readonly NodeJS.Signals[] = process.platform === 'win32' ? [] : ['SIGUSR1'];
 
 /** By the shell's convention. Leaving this way, unlike by the signal itself, lets `files.ts` remove what is unfinished. */
 const endAtOnce = (signal: NodeJS.Signals): void => process.exit(128 + constants.signals[signal]);
@@ -14,11 +16,12 @@ export function endOnSignal(): void {
   for (const signal of SIGNALS) if (!process.listeners(signal).includes(endAtOnce)) process.on(signal, endAtOnce);
 }
 
-/** Aborted by the first SIGINT or SIGTERM. @param saying what is told then */
+/** Aborted by the first SIGINT, SIGTERM or SIGUSR1. @param saying what is told then; '' for nothing */
 export function stopSignal(saying = 'stopping after this step (press again to stop at once)'): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {
-    process.stderr.write(`\n${saying}\n`);
+    if (controller.signal.aborted) return;
+    if (saying !== '') process.stderr.write(`\n${saying}\n`);
     for (const signal of SIGNALS) process.off(signal, stop);
     endOnSignal();
     controller.abort();
@@ -27,5 +30,6 @@ export function stopSignal(saying = 'stopping after this step (press again to st
     process.off(signal, endAtOnce);
     process.on(signal, stop);
   }
+  for (const signal of WARNINGS) process.on(signal, stop);
   return controller.signal;
 }

@@ -48,3 +48,8 @@ export class UsageError extends Error {
     super(readable(message));
   }
 }
+
+/** One of the processes that share a training failed, and tells the user; the others end with it, and say nothing. */
+export class OtherRankError extends RunError {
+  override readonly name = 'OtherRankError';
+}

@@ -82,6 +82,11 @@ export interface Session {
     graph: string,
     inputs: Readonly<Record<string, Float32Array>>,
   ): Promise<{ readonly seconds: number; readonly waitedShare: number }>;
+  /**
+   * A state where the session has it, to be read and written while no graph runs that touches it. Absent: it lies in a device's memory, or in
+   * another precision.
+   */
+  stateView?(name: string): Float32Array;
   /** A copy of a state. */
   readState(name: string): Promise<Float32Array>;
   writeState(name: string, values: Float32Array): Promise<void>;

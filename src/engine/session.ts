@@ -20,12 +20,18 @@ export function guarded(session: Session): Session {
       }
     };
   };
-  const { view, profile, waits } = session;
+  const { view, profile, waits, stateView } = session;
   return {
     memoryBytes: session.memoryBytes,
     run: during((...args) => session.run(...args)),
     readState: during((name) => session.readState(name)),
     writeState: during((name, values) => session.writeState(name, values)),
+    ...(stateView && {
+      stateView: (name: string) => {
+        if (closing) throw new Error('the session is closed');
+        return stateView.call(session, name);
+      },
+    }),
     ...(view && { view: during((...args: Parameters<typeof view>) => view.apply(session, args)) }),
     ...(profile && { profile: during((...args: Parameters<typeof profile>) => profile.apply(session, args)) }),
     ...(waits && { waits: during((...args: Parameters<typeof waits>) => waits.apply(session, args)) }),

@@ -2,9 +2,11 @@
 import type { Session } from '../engine/backend.ts';
 import { adamStep } from '../engine/ops/adam/adam.ts';
 import type { LoopConfiguration } from '../methods/schema-parts.ts';
+import { parkState } from '../model/gradient-parks.ts';
 import { type LossScale, lossScaleInputs } from '../model/loss-scaling.ts';
 import { STATES } from '../model/optimizer.ts';
 import { AVERAGE, averageDecay } from '../model/weight-average.ts';
+import { type Act, actsOf, type Part, parksOf, partsWithin } from './gradient-tree.ts';
 
 /** What the learning rate of a step follows from. */
 export type Schedule = Pick<
@@ -84,6 +86,17 @@ export interface StepResult {
 export const onlyGradientsOverflowed = ({ loss, finite }: StepResult): boolean =>
   !finite && Object.values(loss).every(Number.isFinite);
 
+/** A step of which each of several processes computes some runs, and which all of them finish alike. */
+export interface SharedStep {
+  /** Runs of the whole step, and those that are computed here. */
+  readonly runs: number;
+  readonly range: Part;
+  /** What all runs gave, in order. @param own what was computed here */
+  outputsOfAll(own: readonly GradientOutputs[]): Promise<readonly GradientOutputs[]>;
+  /** Makes the gradients the sum over all runs. */
+  addUp(): Promise<void>;
+}
+
 /** What a step works with. */
 export interface StepTools<Images> {
   readonly session: Session;
@@ -91,32 +104,53 @@ export interface StepTools<Images> {
   readonly gradient: (images: Images, scaling: Readonly<Record<string, Float32Array>>) => Promise<GradientOutputs>;
   /** Makes one of the samples of each batch, for a `gradient` that compares them; without it, it runs once for each sample. */
   readonly join?: (samples: readonly Images[]) => readonly Images[];
+  /**
+   * Places of the program where sums are set aside (gradient-parks.ts): gradients are added in the tree of gradient-tree.ts. With fewer than it takes,
+   * they are added one after the other, as they also are in the tree of up to three. Default: 0.
+   */
+  readonly parks?: number;
+  /** Left out: all runs are computed here. */
+  readonly shared?: SharedStep | undefined;
+}
+
+/** What is done, in order, to add up the gradients of the runs of a range. */
+function sumOf(runs: number, range: Part, parks: number): Act[] {
+  const acts = actsOf(partsWithin(runs, range));
+  return parksOf(acts) <= parks ? acts : acts.filter((act) => 'run' in act);
 }
 
 /**
  * One step: gradients of its batches, their norms, and the update unless something is not finite. Gradients are no longer scaled by `lossScale`
  * when their norms are taken, so clipping means the same in half precision. Each sample's gradient has its share of one batch, so the sum over
  * several is divided by their number; by powers of two nothing is rounded, and two batches of one sample are one of two, bit by bit.
- * @param examples of all batches of the step
+ * @param examples of all batches of the step, or of the runs of the shared step that are computed here
  * @param adamSteps updates made before it
  * @param lossScale where the program scales its loss
  */
 export async function trainStep<Images>(
-  { session, gradient, join }: StepTools<Images>,
+  { session, gradient, join, parks = 0, shared }: StepTools<Images>,
   examples: readonly Images[],
   { learningRate, accumulate = 1, gradientClip = 0, weightDecay = 0, emaDecay = 0 }: UpdateRule,
   adamSteps: number,
   lossScale?: LossScale,
 ): Promise<StepResult> {
   const scaling = lossScale ? lossScaleInputs(lossScale) : {};
-  const loss: Record<string, number> = {};
-  const outputs: GradientOutputs[] = [];
-  const runs = join ? join(examples) : examples;
-  for (const images of runs) {
-    const found = await gradient(images, scaling);
-    outputs.push(found);
-    for (const [name, value] of Object.entries(lossesOf(found))) loss[name] = (loss[name] ?? 0) + value / runs.length;
+  const own: GradientOutputs[] = [];
+  const images = join ? join(examples) : examples;
+  const { runs, range } = shared ?? { runs: images.length, range: { from: 0, to: images.length } };
+  for (const act of sumOf(runs, range, parks)) {
+    if ('run' in act) own.push(await gradient(images[act.run - range.from], scaling));
+    else if ('fold' in act) await session.run(`fold.${act.fold}`, {});
+    else {
+      await session.run(`park.${act.park}`, {});
+      await session.run(`clear.${act.park}`, {});
+    }
   }
+  const outputs = shared ? await shared.outputsOfAll(own) : own;
+  await shared?.addUp();
+  const loss: Record<string, number> = {};
+  for (const found of outputs)
+    for (const [name, value] of Object.entries(lossesOf(found))) loss[name] = (loss[name] ?? 0) + value / runs;
   const gradientNorm: Record<string, number> = {};
   for (const [part, values] of Object.entries(await session.run('norms', {})))
     gradientNorm[part] = Math.sqrt(values[0]) / accumulate;
@@ -127,6 +161,11 @@ export async function trainStep<Images>(
   if (finite) {
     await session.run('update', { step: adamStep(learningRate, adamSteps + 1, options) });
     if (emaDecay > 0) await session.run(AVERAGE, { decay: Float32Array.of(averageDecay(emaDecay, adamSteps + 1)) });
-  } else await session.writeState(STATES.gradients, new Float32Array((await session.readState(STATES.gradients)).length));
+  } else {
+    // what is not a number would stay in the places too
+    const zeros = new Float32Array((await session.readState(STATES.gradients)).length);
+    await session.writeState(STATES.gradients, zeros);
+    for (let place = 0; place < parks; place++) await session.writeState(parkState(place), zeros);
+  }
   return { outputs, loss, gradientNorm, clipFactor: factor, finite };
 }

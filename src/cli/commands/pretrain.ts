@@ -1,7 +1,8 @@
 /** `gvsl pretrain`: a prepared cohort becomes a pre-trained network. */
 import { type Command, Option } from 'commander';
 import { GVSL, METHODS } from '../../methods/registry.ts';
-import { action } from '../run-command.ts';
+import { withRanks } from '../ranks.ts';
+import { action, STOPPED } from '../run-command.ts';
 import { stopSignal } from '../stop-signal.ts';
 
 interface Options extends Readonly<Record<string, unknown>> {
@@ -47,49 +48,54 @@ export async function registerPretrain(program: Command, args: readonly string[]
     .option('--print-config', 'print the full configuration and exit')
     .addHelpText('after', HELP);
   if (args.includes(command.name())) await addOptionsOfMethod(command, args);
-  action(command, async (cohort: string, options: Options) => {
-    const { configurationFor, methodOf } = await import('../../training/node/pretraining-method.ts');
-    const { overridesOf } = await import('../configuration-options.ts');
-    const call = { method: options.method, config: options.config, ...(options.resume && { resume: options.out }) };
-    const chosen = await methodOf(call);
-    const { method, named } = chosen;
-    // What a run began with need not be said again.
-    const configuration = await configurationFor(chosen, call, overridesOf(options, method.schema));
-    if (options.printConfig) {
-      const { stringify } = await import('yaml');
-      const document = { method: named?.name, ...configuration };
-      return { json: document, text: stringify(document).trimEnd() };
-    }
-    const { pretrain } = await import('../../training/node/pretrain.ts');
-    const { createProgress } = await import('../progress.ts');
-    const { guardInputs, modelInputs } = await import('../../platform/node/guard.ts');
-    const { init = 'scratch' } = configuration;
-    const inputs = [
-      { path: cohort, what: 'the cohort' },
-      ...(options.config === undefined ? [] : [{ path: options.config, what: 'the configuration' }]),
-      ...(init === 'scratch' ? [] : await modelInputs(init, 'the initial model')),
-    ];
-    const result = await guardInputs(inputs, () =>
-      pretrain({
-        method,
-        cohort,
-        out: options.out,
-        configuration,
-        resume: options.resume ?? false,
-        progress: createProgress(),
-        signal: stopSignal(),
-      }),
-    );
-    const { evaluation, evaluationText } = result;
-    const text = [
-      result.finished
-        ? `${result.out}: ${result.step} steps done, total loss ${result.loss?.toFixed(4) ?? 'not measured'}`
-        : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; continue with --resume`,
-      ...(evaluation && evaluationText ? [`${evaluation.step === result.step ? '' : 'last evaluation: '}${evaluationText}`] : []),
-      ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps skipped (non-finite loss or gradient)`] : []),
-    ].join('\n');
-    return { json: result, text, exitCode: result.finished ? 0 : 1 };
-  });
+  action(command, (cohort: string, options: Options) =>
+    withRanks(async (ranks) => {
+      const { configurationFor, methodOf } = await import('../../training/node/pretraining-method.ts');
+      const { overridesOf } = await import('../configuration-options.ts');
+      const call = { method: options.method, config: options.config, ...(options.resume && { resume: options.out }) };
+      const chosen = await methodOf(call);
+      const { method, named } = chosen;
+      // What a run began with need not be said again.
+      const configuration = await configurationFor(chosen, call, overridesOf(options, method.schema));
+      if (options.printConfig) {
+        const { stringify } = await import('yaml');
+        const document = { method: named?.name, ...configuration };
+        return { json: document, text: stringify(document).trimEnd() };
+      }
+      const { pretrain } = await import('../../training/node/pretrain.ts');
+      const { createProgress } = await import('../progress.ts');
+      const { guardInputs, modelInputs } = await import('../../platform/node/guard.ts');
+      const { init = 'scratch' } = configuration;
+      const inputs = [
+        { path: cohort, what: 'the cohort' },
+        ...(options.config === undefined ? [] : [{ path: options.config, what: 'the configuration' }]),
+        ...(init === 'scratch' ? [] : await modelInputs(init, 'the initial model')),
+      ];
+      const result = await guardInputs(inputs, () =>
+        pretrain({
+          method,
+          cohort,
+          out: options.out,
+          configuration,
+          resume: options.resume ?? false,
+          progress: createProgress(),
+          signal: stopSignal(ranks.rank === 0 ? undefined : ''),
+          ranks,
+        }),
+      );
+      const { evaluation, evaluationText } = result;
+      const text = [
+        result.finished
+          ? `${result.out}: ${result.step} steps done, total loss ${result.loss?.toFixed(4) ?? 'not measured'}`
+          : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; continue with --resume`,
+        ...(evaluation && evaluationText
+          ? [`${evaluation.step === result.step ? '' : 'last evaluation: '}${evaluationText}`]
+          : []),
+        ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps skipped (non-finite loss or gradient)`] : []),
+      ].join('\n');
+      return { json: result, text, exitCode: result.finished ? 0 : STOPPED };
+    }),
+  );
 }
 
 /** Options that stand in the schema of the method that the call names. */

@@ -1,6 +1,7 @@
 /** `gvsl train`: a prepared cohort with label maps or classes becomes a model for a task. */
 import { Argument, type Command } from 'commander';
-import { action } from '../run-command.ts';
+import { withRanks } from '../ranks.ts';
+import { action, STOPPED } from '../run-command.ts';
 import { stopSignal } from '../stop-signal.ts';
 
 interface Options extends Readonly<Record<string, unknown>> {
@@ -43,51 +44,56 @@ export async function registerTrain(program: Command, args: readonly string[]): 
     for (const { flags, description } of commandOptions(TRAIN_OPTIONS, transferConfigurationSchema))
       command.option(flags, description);
   }
-  action(command, async (task: string, options: Options) => {
-    const { readConfigurationOf, readRunConfigurationOf } = await import('../../training/node/read-configuration.ts');
-    const { overridesBy } = await import('../configuration-options.ts');
-    const { TRANSFER } = await import('../../training/task/configuration.ts');
-    const { TRAIN_OPTIONS } = await import('../train-options.ts');
-    const overrides = [{ path: 'task', option: 'TASK', value: task }, ...overridesBy(TRAIN_OPTIONS, options)];
-    const configuration =
-      options.resume && options.config === undefined
-        ? await readRunConfigurationOf(TRANSFER, options.out, overrides)
-        : await readConfigurationOf(TRANSFER, options.config, overrides);
-    if (options.printConfig) {
-      const { stringify } = await import('yaml');
-      return { json: configuration, text: stringify(configuration).trimEnd() };
-    }
-    const { describeScores } = await import('../../training/node/task/evaluate.ts');
-    const { train } = await import('../../training/node/task/train.ts');
-    const { createProgress } = await import('../progress.ts');
-    const { guardInputs, modelInputs } = await import('../../platform/node/guard.ts');
-    const { init, data } = configuration;
-    const inputs = [
-      { path: options.data, what: 'the cohort' },
-      ...(options.config === undefined ? [] : [{ path: options.config, what: 'the configuration' }]),
-      ...(data.split === null ? [] : [{ path: data.split, what: 'the split' }]),
-      ...(init === 'scratch' ? [] : await modelInputs(init, 'the initial model')),
-    ];
-    const result = await guardInputs(inputs, () =>
-      train({
-        cohort: options.data,
-        out: options.out,
-        configuration,
-        resume: options.resume ?? false,
-        progress: createProgress(),
-        signal: stopSignal(),
-      }),
-    );
-    const ended = result.stoppedEarly ? ` (early stop: no improvement in ${configuration.earlyStopEvaluations} evaluations)` : '';
-    const text = [
-      result.finished
-        ? `${result.out}: ${result.step} steps done${ended}, loss ${result.loss?.toFixed(4) ?? 'not measured'}`
-        : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; continue with --resume`,
-      ...(result.evaluation ? [`validation  ${describeScores(result.evaluation)} (after step ${result.evaluation.step})`] : []),
-      ...(result.best ? [`best        step ${result.best.step}`] : []),
-      ...(result.test ? [`test        ${describeScores(result.test.summary)} (checkpoint of step ${result.test.step})`] : []),
-      ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps skipped (non-finite loss or gradient)`] : []),
-    ].join('\n');
-    return { json: result, text, exitCode: result.finished ? 0 : 1 };
-  });
+  action(command, (task: string, options: Options) =>
+    withRanks(async (ranks) => {
+      const { readConfigurationOf, readRunConfigurationOf } = await import('../../training/node/read-configuration.ts');
+      const { overridesBy } = await import('../configuration-options.ts');
+      const { TRANSFER } = await import('../../training/task/configuration.ts');
+      const { TRAIN_OPTIONS } = await import('../train-options.ts');
+      const overrides = [{ path: 'task', option: 'TASK', value: task }, ...overridesBy(TRAIN_OPTIONS, options)];
+      const configuration =
+        options.resume && options.config === undefined
+          ? await readRunConfigurationOf(TRANSFER, options.out, overrides)
+          : await readConfigurationOf(TRANSFER, options.config, overrides);
+      if (options.printConfig) {
+        const { stringify } = await import('yaml');
+        return { json: configuration, text: stringify(configuration).trimEnd() };
+      }
+      const { describeScores } = await import('../../training/node/task/evaluate.ts');
+      const { train } = await import('../../training/node/task/train.ts');
+      const { createProgress } = await import('../progress.ts');
+      const { guardInputs, modelInputs } = await import('../../platform/node/guard.ts');
+      const { init, data } = configuration;
+      const inputs = [
+        { path: options.data, what: 'the cohort' },
+        ...(options.config === undefined ? [] : [{ path: options.config, what: 'the configuration' }]),
+        ...(data.split === null ? [] : [{ path: data.split, what: 'the split' }]),
+        ...(init === 'scratch' ? [] : await modelInputs(init, 'the initial model')),
+      ];
+      const result = await guardInputs(inputs, () =>
+        train({
+          cohort: options.data,
+          out: options.out,
+          configuration,
+          resume: options.resume ?? false,
+          progress: createProgress(),
+          signal: stopSignal(ranks.rank === 0 ? undefined : ''),
+          ranks,
+        }),
+      );
+      const ended = result.stoppedEarly
+        ? ` (early stop: no improvement in ${configuration.earlyStopEvaluations} evaluations)`
+        : '';
+      const text = [
+        result.finished
+          ? `${result.out}: ${result.step} steps done${ended}, loss ${result.loss?.toFixed(4) ?? 'not measured'}`
+          : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; continue with --resume`,
+        ...(result.evaluation ? [`validation  ${describeScores(result.evaluation)} (after step ${result.evaluation.step})`] : []),
+        ...(result.best ? [`best        step ${result.best.step}`] : []),
+        ...(result.test ? [`test        ${describeScores(result.test.summary)} (checkpoint of step ${result.test.step})`] : []),
+        ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps skipped (non-finite loss or gradient)`] : []),
+      ].join('\n');
+      return { json: result, text, exitCode: result.finished ? 0 : STOPPED };
+    }),
+  );
 }

@@ -95,7 +95,7 @@ describe('gvsl doctor', () => {
       memoryBytes: totalmem(),
       availableMemory: { bytes: expect.any(Number), limit: expect.any(String) },
       builds: CPU_BUILDS.map((build) => ({ build, available: expect.any(Boolean), why: expect.any(String) })),
-      packages: { webgpu: installedVersion('webgpu') },
+      packages: { koffi: installedVersion('koffi'), webgpu: installedVersion('webgpu') },
       webgpu: { adapters: [], state: 'none: get one' },
     });
   });

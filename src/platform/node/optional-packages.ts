@@ -1,8 +1,10 @@
 /** Packages that gvsl can use and does not bring (optional `peerDependencies` in package.json): large ones that few need. */
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { UsageError } from '../../common/errors.ts';
 
-export const OPTIONAL_PACKAGES = ['webgpu'] as const;
+export const OPTIONAL_PACKAGES = ['koffi', 'webgpu'] as const;
 export type OptionalPackage = (typeof OPTIONAL_PACKAGES)[number];
 
 /**
@@ -28,11 +30,15 @@ export async function loadOptionalPackage<T>(
   }
 }
 
-/** The version that is installed; null if none is. */
+/** The version that is installed; null if none is. Read from its file, which not every package lets be imported. */
 export function installedVersion(name: string): string | null {
-  try {
-    return (createRequire(import.meta.url)(`${name}/package.json`) as { version: string }).version;
-  } catch {
-    return null;
+  const folders = createRequire(import.meta.url).resolve.paths(name) ?? [];
+  for (const folder of folders) {
+    try {
+      return (JSON.parse(readFileSync(join(folder, name, 'package.json'), 'utf8')) as { version: string }).version;
+    } catch {
+      // not in this one
+    }
   }
+  return null;
 }

@@ -11,7 +11,7 @@ const source = (body: string): ExampleSource<{ values: Float32Array }> =>
 parentPort.on('message', ({ step, sample }) => { const key = step + '/' + sample; ${body} });`)}`,
     ),
     job: {},
-    samples: 2,
+    samples: { from: 0, to: 2 },
     steps: 100,
     firstStep: 0,
   });

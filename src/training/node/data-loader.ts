@@ -9,6 +9,7 @@ import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { RunError } from '../../common/errors.ts';
 import { errorFrom, type PlainError, plainError } from '../../common/plain-error.ts';
 import type { ExampleMaker } from '../../methods/method.ts';
+import type { Part } from '../gradient-tree.ts';
 
 export interface ExampleSource<Images> {
   /** The example of a sample of a step. Steps are asked for in order. */
@@ -23,8 +24,8 @@ export interface ExampleRequest<Job, Images> {
   /** Plain data, so that it reaches the worker. */
   readonly job: Job;
   readonly make: (job: Job) => Promise<ExampleMaker<Images>>;
-  /** Samples that a step takes, and steps in all. */
-  readonly samples: number;
+  /** Samples of a step that are asked for, from one up to but not another, and steps in all. */
+  readonly samples: Part;
   readonly steps: number;
   /** The first step that is asked for (0-based). */
   readonly firstStep: number;
@@ -119,10 +120,11 @@ export function examplesOnWorker<Job, Images>({
   worker.on('messageerror', fail);
   // also without an error: whoever waits for an example must not wait for ever
   worker.on('exit', (code) => fail(new RunError(`the data loader thread exited (code ${code})`)));
-  let asked = firstStep * samples;
+  const each = samples.to - samples.from;
+  let asked = firstStep * each;
   const order = (until: number): void => {
     for (; asked < until; asked++) {
-      const [step, sample] = [Math.floor(asked / samples), asked % samples];
+      const [step, sample] = [Math.floor(asked / each), samples.from + (asked % each)];
       const key = `${step}/${sample}`;
       const promise = failure
         ? Promise.reject<Images>(failure)
@@ -132,10 +134,10 @@ export function examplesOnWorker<Job, Images>({
       worker.postMessage({ step, sample });
     }
   };
-  order(Math.min(steps, firstStep + STEPS_AHEAD) * samples);
+  order(Math.min(steps, firstStep + STEPS_AHEAD) * each);
   return {
     take: async (step, sample) => {
-      order(Math.min(steps, step + 1 + STEPS_AHEAD) * samples);
+      order(Math.min(steps, step + 1 + STEPS_AHEAD) * each);
       const key = `${step}/${sample}`;
       const images = await ready.get(key)!;
       ready.delete(key);

@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { RunError } from '../../common/errors.ts';
+import { OtherRankError, RunError } from '../../common/errors.ts';
 import { withSentence } from '../../common/plain-error.ts';
 import type { Progress } from '../../common/progress.ts';
 import type { Session } from '../../engine/backend.ts';
@@ -31,11 +31,13 @@ import type { NamedTensor } from '../../model/safetensors.ts';
 import { AVERAGE } from '../../model/weight-average.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
+import type { Part } from '../gradient-tree.ts';
 import { onlyGradientsOverflowed, type StepTools, trainStep, updateRuleOf } from '../step.ts';
 import { type Checkpoint, INITIAL_STATE, type Run, type TrainingState } from './checkpoint.ts';
 import type { ExampleSource } from './data-loader.ts';
-import { type EventLog, openEventLog } from './log/events.ts';
-import { openMetricsLog } from './log/metrics.ts';
+import { type EventLog, NO_EVENTS, openEventLog } from './log/events.ts';
+import { type MetricsLog, NO_METRICS, openMetricsLog } from './log/metrics.ts';
+import type { SharedSteps } from './shared-step.ts';
 
 /** A training, as the loop sees it. */
 export interface Training<Images, Summary extends object = object> {
@@ -66,6 +68,12 @@ export interface Training<Images, Summary extends object = object> {
   readonly refresh?: TrainingRefresh<Images> | undefined;
   /** Aborted: the run ends after the step, with a checkpoint. */
   readonly signal?: AbortSignal;
+  /** Places of the program where sums of gradients are set aside: see `StepTools`. */
+  readonly parks?: number;
+  /** Samples of each step that are computed here; left out: all. */
+  readonly samples?: Part;
+  /** Where ranks share each step; rank 0 alone writes and judges. */
+  readonly shared?: SharedSteps | undefined;
 }
 
 /** What a method computes between steps, as the loop sees it. */
@@ -142,19 +150,21 @@ export async function restoreState(
 export async function runTraining<Images, Summary extends object = object>(
   training: Training<Images, Summary>,
 ): Promise<TrainingResult<Summary>> {
-  const { configuration, out, run, session, table, progress, signal, refresh, alarm } = training;
+  const { configuration, out, run, session, table, progress, signal, refresh, alarm, shared } = training;
   const { model, beside } = keptStates(configuration, training.carried);
   let { examples } = training;
   let memory = refresh?.memory;
   const { steps, log } = configuration;
-  const samples = samplesPerStep(configuration);
+  const { from, to } = training.samples ?? { from: 0, to: samplesPerStep(configuration) };
+  /** Whether this process writes and judges. */
+  const leads = !shared || shared.ranks.rank === 0;
   let state: TrainingState = { ...(run.state ?? INITIAL_STATE), run: training.identity };
   const firstStep = state.step;
   const now = (): number => Date.now() / 1000;
-  const metrics = openMetricsLog(join(out, 'metrics.jsonl'), firstStep > 0 ? firstStep : -1);
+  const metrics: MetricsLog = leads ? openMetricsLog(join(out, 'metrics.jsonl'), firstStep > 0 ? firstStep : -1) : NO_METRICS;
   let events: EventLog;
   try {
-    events = openEventLog(join(out, 'events'), firstStep > 0 ? firstStep : -1, now());
+    events = leads ? openEventLog(join(out, 'events'), firstStep > 0 ? firstStep : -1, now()) : NO_EVENTS;
   } catch (error) {
     metrics.close();
     throw error;
@@ -187,8 +197,10 @@ export async function runTraining<Images, Summary extends object = object>(
     };
   };
   const save = async (): Promise<void> => {
-    metrics.sync();
-    await run.save('last', await checkpoint());
+    if (leads) {
+      metrics.sync();
+      await run.save('last', await checkpoint());
+    }
     saved = true;
     savedAtMs = performance.now();
   };
@@ -203,6 +215,11 @@ export async function runTraining<Images, Summary extends object = object>(
   };
   let evaluation: TrainingResult<Summary>['evaluation'] = null;
   const evaluate = async (pictures: boolean): Promise<void> => {
+    if (leads) await judge(pictures);
+    // the best state decides when a run ends
+    if (shared) state = { ...state, best: await shared.agreeOnBest(state.best) };
+  };
+  const judge = async (pictures: boolean): Promise<void> => {
     const { step } = state;
     const record = await withModel(() => training.evaluate({ step, pictures, memory }));
     if (!record) return;
@@ -228,6 +245,8 @@ export async function runTraining<Images, Summary extends object = object>(
     return patience > 0 && state.best !== null && state.step - state.best.step >= patience * every.evaluateEverySteps;
   };
 
+  const isStopped = (): boolean => (shared ? shared.stopping : signal?.aborted === true);
+
   let refreshedAt = -1;
   /** Computes anew what is due before the next step. A run that is resumed there does it again, from the same state to the same result. */
   const refreshIfDue = async (): Promise<void> => {
@@ -249,10 +268,10 @@ export async function runTraining<Images, Summary extends object = object>(
       if (log.evaluateEverySteps > 0) await evaluate(log.picturesEverySteps > 0);
     }
     progress.start(steps, 'steps', firstStep);
-    while (state.step < steps && !exhausted() && !signal?.aborted) {
+    while (state.step < steps && !exhausted() && !isStopped()) {
       await refreshIfDue();
       const startMs = performance.now();
-      const taken = await Promise.all(Array.from({ length: samples }, (_, sample) => examples.take(state.step, sample)));
+      const taken = await Promise.all(Array.from({ length: to - from }, (_, i) => examples.take(state.step, from + i)));
       const waitMs = performance.now() - startMs;
       const scale = training.lossScaling ? state.lossScale : undefined;
       const rule = updateRuleOf(configuration, state.step);
@@ -290,7 +309,11 @@ export async function runTraining<Images, Summary extends object = object>(
       if (!finite || last || state.step % log.everySteps === 0) {
         const { learningRate } = rule;
         const clipped = clipFactor === undefined ? {} : { clipFactor };
-        const timing = { stepSeconds: stepMs / 1000, waitShare: waitMs / stepMs };
+        const timing = {
+          stepSeconds: stepMs / 1000,
+          waitShare: waitMs / stepMs,
+          ...(shared && { sharing: { ranks: shared.ranks.size, ...shared.time } }),
+        };
         const record = {
           loss: losses,
           gradientNorm,
@@ -332,7 +355,7 @@ export async function runTraining<Images, Summary extends object = object>(
     if (state.step < steps) await save();
   } catch (error) {
     // whatever failed, a step, a judgement or a checkpoint: the one before it is whole
-    if (!saved || !(error instanceof Error) || ended) throw error;
+    if (!saved || !(error instanceof Error) || error instanceof OtherRankError || ended) throw error;
     const known = isMachineTrouble(error) ? machineError((error as NodeJS.ErrnoException).path ?? out, error) : error;
     throw withSentence(known, `; the last checkpoint is in ${join(out, 'last')}; continue from it with \`resume\``);
   } finally {

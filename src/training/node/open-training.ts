@@ -9,15 +9,21 @@ import type { Backend, Session } from '../../engine/backend.ts';
 import type { Program } from '../../engine/graph.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import type { Memory, ProgramVariant } from '../../methods/method.ts';
-import type { LoopConfiguration } from '../../methods/schema-parts.ts';
+import { type LoopConfiguration, samplesPerStep } from '../../methods/schema-parts.ts';
+import { withParks } from '../../model/gradient-parks.ts';
+import { STATES } from '../../model/optimizer.ts';
 import type { Parameter, ParameterTable } from '../../model/parameters.ts';
 import { withAverage } from '../../model/weight-average.ts';
 import { withMachineTrouble } from '../../platform/node/machine.ts';
 import { availableTo, memoryText, requireMemory } from '../../platform/node/memory.ts';
+import type { Ranks } from '../../platform/node/ranks/ranks.ts';
+import { actsOf, type Part, parksOf, partsWithin, rangeOf } from '../gradient-tree.ts';
 import { openRun, type Run } from './checkpoint.ts';
 import type { ExampleSource } from './data-loader.ts';
+import { agreeOnRun, broadcastStates, threadsOf } from './follow.ts';
 import { keptStates, memoryOf, restoreState } from './loop.ts';
-import { assertResumable, type RunFacts, writeRunRecord } from './run-record.ts';
+import { assertResumable, identityOf, type RunFacts, writeRunRecord } from './run-record.ts';
+import { type SharedSteps, shareSteps } from './shared-step.ts';
 import { estimateStepSeconds } from './speed.ts';
 import type { CheckedCall } from './training-call.ts';
 
@@ -43,10 +49,10 @@ export interface TrainingPlan<Images> {
   readonly start: () => Float32Array;
   /** What run.json says beside the facts. */
   readonly record?: Readonly<Record<string, unknown>>;
-  /** From a step on; `run` has the checkpoint that it goes on from. */
-  readonly examples: (firstStep: number, run: Run) => Promise<ExampleSource<Images>>;
-  /** Runs of `gradient` in a step; default: one for each sample. */
-  readonly runsPerStep?: number;
+  /** From a step on, with what the method remembers of the checkpoint that the run goes on from; those samples of each step that are computed here. */
+  readonly examples: (firstStep: number, memory: Memory | undefined, samples: Part) => Promise<ExampleSource<Images>>;
+  /** Runs of `gradient` in a batch; default: one for each sample. */
+  readonly runsPerBatch?: number;
   /** States beside `STATES` that checkpoints hold. */
   readonly carried?: readonly string[];
   /** Seconds a step takes, where that is known; otherwise it is estimated. */
@@ -64,6 +70,12 @@ export interface OpenTraining<Images> {
   readonly table: ParameterTable;
   readonly lossScaling: boolean;
   readonly examples: ExampleSource<Images>;
+  /** Samples of each step that are computed here. */
+  readonly samples: Part;
+  /** Of the session's program: see `StepTools`. */
+  readonly parks: number;
+  /** Undefined for one rank. */
+  readonly shared: SharedSteps | undefined;
   /** What the method remembers, of the checkpoint that the run goes on from. */
   readonly memory: Memory | undefined;
   close(): Promise<void>;
@@ -72,9 +84,29 @@ export interface OpenTraining<Images> {
 /** '340 ms', '2.1 s'. */
 const stepText = (seconds: number): string => (seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`);
 
+/** Runs of `gradient` in a step. */
+function runsOf<Images>({ call, runsPerBatch }: TrainingPlan<Images>, batch: number): number {
+  const { accumulate = 1 } = call.configuration;
+  return (runsPerBatch ?? batch) * accumulate;
+}
+
+/** Places for sums that are set aside, on this rank. */
+function parksFor<Images>(plan: TrainingPlan<Images>, batch: number): number {
+  const runs = runsOf(plan, batch);
+  const { rank, size } = plan.call.ranks;
+  return parksOf(actsOf(partsWithin(runs, rangeOf(runs, rank, size))));
+}
+
+const ranksText = ({ size, machines, description }: Ranks, runs: number): string => {
+  const where = machines === 1 ? 'one machine' : `${machines} machines`;
+  const idle = size > runs ? `; only ${runs} of them have anything to compute: use a larger batch, or fewer ranks` : '';
+  return `${size} on ${where}, ${description}; ${runs} samples or batches a step are shared by them${idle}`;
+};
+
 /** Refuses what does not fit, and says what will happen. @throws RunError with what would fit */
 async function announce<Images>(plan: TrainingPlan<Images>, backend: Backend, lossScaling: boolean): Promise<void> {
   const { call, patch, width, about, warnings = [] } = plan;
+  const { ranks } = call;
   const { batch, steps, accumulate = 1 } = call.configuration;
   const bytesBeside: typeof plan.bytesBeside = (table, size, samples, multiplier) =>
     plan.bytesBeside(table, size, samples * accumulate, multiplier) + PROCESS_BYTES;
@@ -86,9 +118,10 @@ async function announce<Images>(plan: TrainingPlan<Images>, backend: Backend, lo
   const { program, table } = plan.program({ lossScaling });
   const seconds =
     plan.stepSeconds ??
-    (await estimateStepSeconds(backend, program.graphs.get('gradient')!, (plan.runsPerStep ?? batch) * accumulate));
+    (await estimateStepSeconds(backend, program.graphs.get('gradient')!, Math.ceil(runsOf(plan, batch) / ranks.size)));
   const lines = {
     ...about,
+    ...(ranks.size > 1 && { ranks: ranksText(ranks, runsOf(plan, batch)) }),
     network: `${table.count.toLocaleString('en')} parameters (width ${width})`,
     memory: memoryText(backend, backend.memoryBytes(program), bytesBeside(table, patch, batch, width)),
     computing: backend.description,
@@ -96,6 +129,20 @@ async function announce<Images>(plan: TrainingPlan<Images>, backend: Backend, lo
   };
   const named = [...Object.entries(lines), ...warnings.map((warning) => ['warning', warning] as const)];
   call.progress.say(named.map(([name, text]) => `${name.padEnd(10)} ${text}`).join('\n'));
+}
+
+/** A plan whose gradients are added in a tree, and shared. */
+function withSums<Images>(plan: TrainingPlan<Images>): TrainingPlan<Images> {
+  const { configuration, ranks } = plan.call;
+  return {
+    ...plan,
+    program: (variant = {}) => {
+      const { program, table } = plan.program(variant);
+      return { program: withParks(program, table, parksFor(plan, variant.batch ?? configuration.batch)), table };
+    },
+    // parts of the others' sums
+    bytesBeside: (table, ...of) => plan.bytesBeside(table, ...of) + (ranks.size > 1 ? 2 * 4 * table.flatLength : 0),
+  };
 }
 
 /** A plan with the average of the weights, if it is asked for. */
@@ -120,31 +167,44 @@ function withAverageIfAsked<Images>(plan: TrainingPlan<Images>): TrainingPlan<Im
  * @throws UsageError for what is wrong with the call, RunError for a run that cannot go on or does not fit
  */
 export async function openTraining<Images>(given: TrainingPlan<Images>): Promise<OpenTraining<Images>> {
-  const plan = withAverageIfAsked(given);
-  const { out, resume, progress } = plan.call;
+  const plan = withSums(withAverageIfAsked(given));
+  const { out, resume, progress, ranks, configuration } = plan.call;
   const closers: (() => unknown)[] = [() => progress.stop()];
   const close = async (): Promise<void> => {
     for (const one of closers.splice(0).reverse()) await one();
   };
   try {
-    const run = await openRun(out, { resume });
-    closers.push(() => run.close());
-    const agreed = await assertResumable(run, plan.facts, progress);
-    const { backend, identity, backends } = agreed;
+    const leads = ranks.rank === 0;
+    const threads = threadsOf(ranks, (configuration as { threads?: 'auto' | number }).threads);
+    const opened = leads ? await openRun(out, { resume }) : undefined;
+    if (opened) closers.push(() => opened.close());
+    const agreed = opened && (await assertResumable(opened, plan.facts, progress, threads));
+    const led = opened && agreed && { run: opened, agreed, memory: opened.checkpoint && memoryOf(opened.checkpoint) };
+    const { run, identity, backend, backends, memory } =
+      led && ranks.size === 1 ? { ...led, ...led.agreed } : await agreeOnRun(ranks, out, identityOf(plan.facts), threads, led);
     const lossScaling = backend.half === true;
     await announce(plan, backend, lossScaling);
     const { program, table } = plan.program({ lossScaling });
-    await withMachineTrouble(out, () => mkdir(join(out, 'pictures'), { recursive: true }));
-    await writeRunRecord(out, agreed, { ...plan.record, parameters: table.count });
-    await plan.prepare?.(run);
+    if (agreed) {
+      await withMachineTrouble(out, () => mkdir(join(out, 'pictures'), { recursive: true }));
+      await writeRunRecord(out, agreed, { ...plan.record, parameters: table.count });
+      await plan.prepare?.(run);
+    }
+    const runs = runsOf(plan, configuration.batch);
+    const range = rangeOf(runs, ranks.rank, ranks.size);
+    const samplesPerRun = samplesPerStep(configuration) / runs;
+    const samples = { from: range.from * samplesPerRun, to: range.to * samplesPerRun };
     // first, so that the thread of examples starts while the session opens
-    const examples = await plan.examples(run.state?.step ?? 0, run);
+    const examples = await plan.examples(run.state?.step ?? 0, memory, samples);
     closers.push(() => examples.close());
     const session = await backend.open(program);
     closers.push(() => session.close());
-    const memory = run.checkpoint && memoryOf(run.checkpoint);
-    await restoreState(session, table, run, plan.start, keptStates(plan.call.configuration, plan.carried));
-    return { run, identity, backends, session, table, lossScaling, examples, memory, close };
+    const kept = keptStates(configuration, plan.carried);
+    if (leads) await restoreState(session, table, run, plan.start, kept);
+    const shared = ranks.size > 1 ? shareSteps(ranks, session, runs, () => plan.call.signal?.aborted === true) : undefined;
+    if (shared) await broadcastStates(ranks, session, [kept.model, ...kept.beside, STATES.firstMoment, STATES.secondMoment]);
+    const parks = parksFor(plan, configuration.batch);
+    return { run, identity, backends, session, table, lossScaling, examples, samples, parks, shared, memory, close };
   } catch (error) {
     await close();
     throw error;

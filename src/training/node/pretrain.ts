@@ -14,7 +14,7 @@ import { methodNameOf } from '../../methods/registry.ts';
 import { type PretrainingConfiguration, toPatchSize } from '../../methods/schema-parts.ts';
 import { configurationOf } from '../../model/configuration.ts';
 import { examplesHeld } from './data-loader.ts';
-import { memoryOf, runTraining } from './loop.ts';
+import { runTraining } from './loop.ts';
 import { methodHooks, NO_EXAMPLES } from './method-hooks.ts';
 import { openTraining } from './open-training.ts';
 import type { NamedPretrainCall, PretrainCall, PretrainResult } from './pretraining-call.ts';
@@ -22,7 +22,7 @@ import { openPretrainingExamples } from './pretraining-examples.ts';
 import { pretrainFacts } from './pretraining-facts.ts';
 import { chooseMethod } from './pretraining-method.ts';
 import { readInitialModel, SCRATCH, startFrom } from './start.ts';
-import { checkCall } from './training-call.ts';
+import { checkCall, onRanks } from './training-call.ts';
 
 /**
  * Pre-trains: a cohort goes in, a run folder comes out.
@@ -33,7 +33,13 @@ export function pretrain<
   Summary extends object = Evaluation,
 >(given: PretrainCall<Configuration, Summary>): Promise<PretrainResult<Summary>>;
 export function pretrain(given: NamedPretrainCall): Promise<PretrainResult<object>>;
-export async function pretrain(
+export function pretrain(
+  given: PretrainCall<PretrainingConfiguration, object> | NamedPretrainCall,
+): Promise<PretrainResult<object>> {
+  return onRanks(given, () => pretrainHere(given));
+}
+
+async function pretrainHere(
   given: PretrainCall<PretrainingConfiguration, object> | NamedPretrainCall,
 ): Promise<PretrainResult<object>> {
   const { method, kind } = await chooseMethod(given.method);
@@ -77,12 +83,10 @@ export async function pretrain(
     warnings: start.warnings,
     start: start.parameters,
     record: { start: start.parts },
-    examples: async (firstStep, run) => {
-      const memory = run.checkpoint && memoryOf(run.checkpoint);
-      // without what they follow from there are none before it is computed, and then they are opened anew
-      return method.refresh && !memory ? NO_EXAMPLES : openPretrainingExamples({ ...job, memory }, firstStep, ofCaller);
-    },
-    ...(method.takes === 'batch' && { runsPerStep: 1 }),
+    // without what they follow from there are none before it is computed, and then they are opened anew
+    examples: async (firstStep, memory, samples) =>
+      method.refresh && !memory ? NO_EXAMPLES : openPretrainingExamples({ ...job, memory }, firstStep, ofCaller, samples),
+    ...(method.takes === 'batch' && { runsPerBatch: 1 }),
     ...(method.carried && { carried: method.carried }),
     stepSeconds: given.stepSeconds,
   });
@@ -101,7 +105,8 @@ export async function pretrain(
         training,
         reader,
         memory,
-        openExamples: (step, remembered) => openPretrainingExamples({ ...job, memory: remembered }, step, ofCaller),
+        openExamples: (step, remembered) =>
+          openPretrainingExamples({ ...job, memory: remembered }, step, ofCaller, opened.samples),
       }),
       gradient: (images, scaling) => session.run('gradient', { ...images, ...scaling }),
       modelConfiguration: (step) => configurationOf({ ...made, step, backends }),

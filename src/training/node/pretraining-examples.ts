@@ -6,6 +6,7 @@ import { UsageError } from '../../common/errors.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
 import type { ExampleMaker, ExampleTensors, Memory, PretrainingMethod } from '../../methods/method.ts';
 import { type PretrainingConfiguration, samplesPerStep } from '../../methods/schema-parts.ts';
+import type { Part } from '../gradient-tree.ts';
 import { type ExampleSource, openExamples } from './data-loader.ts';
 
 /** What a maker of examples must know; plain data, so that it reaches a worker. */
@@ -46,16 +47,18 @@ export async function pretrainingMaker(job: PretrainingJob, known?: PretrainingM
 /**
  * The source of a run's examples, from step `firstStep` (0-based) on.
  * @param method of the caller's own; by default that of this package
+ * @param samples of each step; by default all
  */
 export async function openPretrainingExamples(
   job: PretrainingJob,
   firstStep: number,
   method?: PretrainingMethod,
+  samples: Part = { from: 0, to: samplesPerStep(job.configuration) },
 ): Promise<ExampleSource<ExampleTensors>> {
   const { steps } = job.configuration;
   const make = (of: PretrainingJob): Promise<ExampleMaker<ExampleTensors>> => pretrainingMaker(of, method);
   if (method && method.module === undefined) return { take: await make(job), close: async () => {} };
   const worker = new URL('./pretraining-worker.js', import.meta.url);
   const named = method?.module === undefined ? job : { ...job, method: { name: method.name, module: method.module } };
-  return openExamples({ worker, job: named, make, samples: samplesPerStep(job.configuration), steps, firstStep });
+  return openExamples({ worker, job: named, make, samples, steps, firstStep });
 }

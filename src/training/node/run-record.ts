@@ -148,7 +148,7 @@ export function changedSince(record: RunRecord, facts: RunFacts, { result = fals
 }
 
 /** What must not change, as one number. */
-function identityOf({ kind, method, cohort, split, initialModel, configuration, schema, withClasses }: RunFacts): string {
+export function identityOf({ kind, method, cohort, split, initialModel, configuration, schema, withClasses }: RunFacts): string {
   const shaping = configurationKeys(schema)
     .filter(({ path, section }) => !section && !isFree(path) && !PATHS.test(path))
     .map(({ path }) => [path, at(configuration, path)]);
@@ -178,11 +178,16 @@ export interface AgreedRun {
 }
 
 /** What computes a run: by its configuration; a run that goes on keeps what `auto` chose when it began. */
-async function backendOf({ configuration }: RunFacts, begun: string | undefined, out: string): Promise<Backend> {
-  const { backend: wanted, threads } = configuration as { backend: string; threads?: 'auto' | number };
+async function backendOf(
+  { configuration }: RunFacts,
+  begun: string | undefined,
+  out: string,
+  threads?: number,
+): Promise<Backend> {
+  const { backend: wanted } = configuration;
   const kept = wanted === 'auto' ? begun : undefined;
   try {
-    return await createBackend(kept ?? wanted, threads === 'auto' ? undefined : threads);
+    return await createBackend(kept ?? wanted, threads);
   } catch (error) {
     if (!(error instanceof UsageError) || begun === undefined || (kept ?? wanted) !== begun) throw error;
     throw new UsageError(
@@ -205,12 +210,14 @@ interface OpenedRun {
 
 /**
  * Compares a run that goes on with what it was begun with, and opens what computes it.
+ * @param threads of the backend; default: all that are of use
  * @throws UsageError naming every key and subject that differs, and how to begin anew
  */
 export async function assertResumable(
   { path: out, checkpoint, record: before }: OpenedRun,
   facts: RunFacts,
   progress: Progress,
+  threads?: number,
 ): Promise<AgreedRun> {
   const step = checkpoint?.state.step ?? 0;
   const anew = `start again: choose another \`out\`, or delete ${out}`;
@@ -246,7 +253,7 @@ export async function assertResumable(
   }
   const history = before?.backends ?? [];
   const begun = history.at(-1)?.backend;
-  const backend = await backendOf(facts, begun, out);
+  const backend = await backendOf(facts, begun, out, threads);
   if (begun !== undefined && begun !== backend.name && step > 0)
     progress.say(
       `backend: was ${begun} up to step ${step}, now ${backend.name}: results agree up to rounding, but not bit by bit`,

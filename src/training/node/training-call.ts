@@ -1,6 +1,7 @@
 /** How a training is called, whatever it trains, and what it does where the call does not say. */
 import type { z } from 'zod';
-import { type Progress, type ProgressListener, toProgress } from '../../common/progress.ts';
+import { type Progress, type ProgressListener, SILENT, toProgress } from '../../common/progress.ts';
+import { ALONE, type Ranks } from '../../platform/node/ranks/ranks.ts';
 import type { ConfigurationKind } from '../configuration-reference.ts';
 import { type Partially, parseConfigurationOf, readRunConfigurationOf } from './read-configuration.ts';
 
@@ -17,6 +18,10 @@ export interface TrainingCall<Configuration> {
   readonly progress?: ProgressListener;
   /** Aborted: the run ends after the step, with a checkpoint. */
   readonly signal?: AbortSignal;
+  /**
+   * The processes that share this training (`openRanks`), each of which makes the same call. Rank 0 alone writes and reports. Default: this one alone.
+   */
+  readonly ranks?: Ranks;
 }
 
 /** A call with its whole, checked configuration. */
@@ -25,17 +30,40 @@ export interface CheckedCall<Configuration> {
   readonly out: string;
   readonly configuration: Configuration;
   readonly resume: boolean;
+  /** Silent but on rank 0. */
   readonly progress: Progress;
+  readonly ranks: Ranks;
+  readonly signal?: AbortSignal;
 }
 
 /** Fills in what a call leaves out. @throws UsageError for a configuration with a problem, or a run that is not there to be resumed */
 export async function checkCall<Configuration>(
   kind: ConfigurationKind<z.ZodType<Configuration>>,
-  { cohort, out, configuration, resume = false, progress }: TrainingCall<Configuration>,
+  { cohort, out, configuration, resume = false, progress, signal, ranks = ALONE }: TrainingCall<Configuration>,
 ): Promise<CheckedCall<Configuration>> {
   const checked =
     resume && configuration === undefined
       ? await readRunConfigurationOf(kind, out)
       : parseConfigurationOf(kind, configuration ?? {});
-  return { cohort, out, configuration: checked, resume, progress: toProgress(progress) };
+  return {
+    cohort,
+    out,
+    configuration: checked,
+    resume,
+    progress: toProgress(ranks.rank === 0 ? progress : SILENT),
+    ranks,
+    ...(signal && { signal }),
+  };
+}
+
+/** Does the work of a call; if it fails, the other ranks hear of it, so that none waits for what does not come. */
+export async function onRanks<Result>(
+  { ranks = ALONE }: { readonly ranks?: Ranks },
+  work: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw await ranks.fail(error);
+  }
 }

@@ -241,6 +241,7 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
       const seconds = (performance.now() - start) / 1000;
       return { seconds, waitedShare: waited.reduce((sum, ms) => sum + ms, 0) / 1000 / (threads * seconds) };
     },
+    stateView: stateOf,
     readState: async (name) => stateOf(name).slice(),
     writeState: async (name, values) => {
       const target = stateOf(name);

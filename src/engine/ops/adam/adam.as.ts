@@ -8,7 +8,7 @@ class AccumulateArguments {
   values: Tensor;
   scale: f32;
 }
-/** target += scale values, both plain. */
+/** target += scale values, both plain. The product is rounded, so that what is added to zero and then to a sum is the same as what is added to it at once. */
 export function accumulate(args: AccumulateArguments, share: i32, shares: i32): void {
   const target = args.target;
   const values = args.values;
@@ -21,11 +21,11 @@ export function accumulate(args: AccumulateArguments, share: i32, shares: i32): 
     let from = chunkAt(values, unit, perSample);
     const end = to + chunkBytes(target, unit, perSample);
     for (; to + 16 <= end; to += 16) {
-      v128.store(to, fma(v128.load(from), scale, v128.load(to)));
+      v128.store(to, f32x4.add(v128.load(to), f32x4.mul(v128.load(from), scale)));
       from += 16;
     }
     for (; to < end; to += 4) {
-      v128.store32_lane(to, fma(v128.load32_zero(from), scale, v128.load32_zero(to)), 0);
+      v128.store32_lane(to, f32x4.add(v128.load32_zero(to), f32x4.mul(v128.load32_zero(from), scale)), 0);
       from += 4;
     }
   }

@@ -17,6 +17,9 @@ export interface EventLog {
   close(): void;
 }
 
+/** Keeps nothing. */
+export const NO_EVENTS: EventLog = { path: '', scalars: () => {}, image: () => {}, close: () => {} };
+
 const NAME = /^events\.out\.tfevents\.(\d{10})\.gvsl$/;
 
 /** Cuts off the half record with which a killed process, or a full disk, left a file. */

@@ -25,6 +25,9 @@ export interface MetricsLog {
   close(): void;
 }
 
+/** Keeps nothing. */
+export const NO_METRICS: MetricsLog = { append: () => {}, sync: () => {}, close: () => {} };
+
 const CHUNK_BYTES = 1 << 20;
 const NEWLINE = 10;
 

@@ -6,8 +6,8 @@ import { type RandomStream, randomStream } from '../../../common/random.ts';
 import { toZyx, voxelCount, type Zyx } from '../../../geometry/volume.ts';
 import { sampleCropStart } from '../../../methods/augmentation/crop-start.ts';
 import type { ExampleMaker } from '../../../methods/method.ts';
-import { samplesPerStep } from '../../../methods/schema-parts.ts';
 import type { Task } from '../../../model/configuration.ts';
+import type { Part } from '../../gradient-tree.ts';
 import { type AugmentPlan, applyAugmentation, NO_AUGMENTATION, sampleAugmentation } from '../../task/augment.ts';
 import { isAugmented, type TransferConfiguration, transferPatch } from '../../task/configuration.ts';
 import { type ExampleSource, examplesHeld, openExamples } from '../data-loader.ts';
@@ -124,14 +124,14 @@ export function oneHot(indices: ArrayLike<number>, classes: number, voxels: numb
   return out;
 }
 
-/** The source of a run's examples, from step `firstStep` (0-based) on. */
-export function openTaskExamples(job: TaskJob, firstStep: number): Promise<ExampleSource<TaskExample>> {
+/** The source of a run's examples, from step `firstStep` (0-based) on: those samples of each step. */
+export function openTaskExamples(job: TaskJob, firstStep: number, samples: Part): Promise<ExampleSource<TaskExample>> {
   const { steps } = job.configuration;
   return openExamples({
     worker: new URL('./example-worker.js', import.meta.url),
     job,
     make: taskMaker,
-    samples: samplesPerStep(job.configuration),
+    samples,
     steps,
     firstStep,
   });

@@ -14,7 +14,7 @@ import type { TrainingState } from '../checkpoint.ts';
 import { runTraining } from '../loop.ts';
 import { openTraining } from '../open-training.ts';
 import { initialModelOf } from '../start.ts';
-import { checkCall, type TrainingCall } from '../training-call.ts';
+import { checkCall, onRanks, type TrainingCall } from '../training-call.ts';
 import { evaluateTask, type TaskEvaluation } from './evaluate.ts';
 import { bytesBeside, oneHot, openTaskExamples, type TaskExample } from './examples.ts';
 import { counted, trainFacts } from './facts.ts';
@@ -36,7 +36,7 @@ export interface TrainResult {
   /** The last evaluation of this call on the validation subjects, and the steps that were done then; null if there was none. */
   readonly evaluation: (TaskEvaluation & { readonly step: number }) | null;
   readonly best: TrainingState['best'];
-  /** Null without test subjects, or if the run was stopped. */
+  /** Null without test subjects, on ranks other than 0, and if the run was stopped. */
   readonly test: TestResult | null;
   readonly skippedSteps: number;
   readonly parameters: number;
@@ -48,7 +48,11 @@ export interface TrainResult {
 const FEATURES_SHARE = 0.25;
 
 /** Trains on a task. @throws UsageError for what is wrong with the call, RunError for a run that cannot go on */
-export async function train(given: TrainCall): Promise<TrainResult> {
+export function train(given: TrainCall): Promise<TrainResult> {
+  return onRanks(given, () => trainHere(given));
+}
+
+async function trainHere(given: TrainCall): Promise<TrainResult> {
   const call = await checkCall(TRANSFER, given);
   const { configuration, out, progress } = call;
   const cohort = await openCohort(call.cohort);
@@ -57,11 +61,13 @@ export async function train(given: TrainCall): Promise<TrainResult> {
   const start = await initialWeights(cohort, configuration, task);
   const { heads, widths } = start.architecture;
   const frozen = configuration.mode === 'linear';
-  const fromFeatures =
+  const featuresFit =
     frozen &&
     task.kind === 'segmentation' &&
     !isAugmented(configuration) &&
     featureBytes(split.training, widths[8]) < FEATURES_SHARE * availableBytes().bytes;
+  // all ranks alike, also where one has less memory
+  const fromFeatures = (await call.ranks.gather({ data: featuresFit })).every(({ data }) => data);
   const patch = transferPatch(configuration);
   const { batch, loss: lossOptions, inference } = configuration;
   const classes = task.kind === 'segmentation' ? task.labels.map(({ code, name }) => `${code} ${name}`) : task.classes;
@@ -93,8 +99,8 @@ export async function train(given: TrainCall): Promise<TrainResult> {
     warnings: start.warnings,
     start: start.parameters,
     record: { task, start: start.parts },
-    examples: (firstStep) =>
-      openTaskExamples({ cohort: call.cohort, training, configuration, task, withoutImage: fromFeatures }, firstStep),
+    examples: (firstStep, _, samples) =>
+      openTaskExamples({ cohort: call.cohort, training, configuration, task, withoutImage: fromFeatures }, firstStep, samples),
     prepare: async ({ state }) => {
       // scores of fewer steps than this call may make; its end writes them anew
       if (state?.step !== configuration.steps) await rm(join(out, TEST_FILE), { force: true });
@@ -132,7 +138,8 @@ export async function train(given: TrainCall): Promise<TrainResult> {
       ...(given.signal && { signal: given.signal }),
     });
     const { step, best, skippedSteps } = state;
-    const test = finished && split.test.length > 0 ? await testBest(opened, call, cohort, split.test, task) : null;
+    const leads = call.ranks.rank === 0;
+    const test = leads && finished && split.test.length > 0 ? await testBest(opened, call, cohort, split.test, task) : null;
     const subjects = { training: split.training.length, validation: split.validation.length, test: split.test.length };
     const parameters = table.count;
     return { out, step, finished, stoppedEarly, loss, evaluation, best, test, skippedSteps, parameters, waitShare, subjects };
