@@ -5,6 +5,7 @@ import { countClasses, describeClasses } from '../cohort/node/classes.ts';
 import { countedProblems, type PrepareCall, type PrepareReport, prepareCohort } from '../cohort/node/prepare.ts';
 import { formatDuration } from '../common/format-duration.ts';
 import { guardInputs, refuseReplacing } from '../platform/node/guard.ts';
+import { type Part, partText } from '../platform/node/parts.ts';
 import { count } from './batch-text.ts';
 import { createProgress } from './progress.ts';
 import type { CommandResult } from './run-command.ts';
@@ -45,8 +46,9 @@ export async function prepare(told: Omit<PrepareCall, 'progress' | 'signal'>): P
       classes: countClasses(cohort.subjects.map((subject) => subject.class)).classes,
       ...withoutFolder(cohort),
     },
-    text: asText(report, timeMs),
-    exitCode: cohort.subjects.length > 0 && refused === 0 ? 0 : 1,
+    text: told.part ? partAsText(report, told.part, timeMs) : asText(report, timeMs),
+    // a part with refused images is done: the whole says what is refused
+    exitCode: told.part || (cohort.subjects.length > 0 && refused === 0) ? 0 : 1,
   };
 }
 
@@ -62,6 +64,21 @@ const LISTED = 60;
 const SHOWN = 5;
 
 const times = (values: readonly number[]): string => values.map((v) => +v.toPrecision(4)).join('x');
+
+function partAsText({ cohort, kept, layout }: PrepareReport, part: Part, timeMs: number): string {
+  const { subjects, problems, folder } = cohort;
+  const refused = problems.map(({ source, message }) => `  ${source}: ${message}`);
+  const facts = [
+    `part ${partText(part)}: ${count(subjects.length, 'image')} prepared${kept ? ` (${kept} of them earlier)` : ''}`,
+    ...countedProblems(problems),
+    `${layout} layout`,
+    formatDuration(timeMs),
+  ];
+  const next = 'when all parts are done, run the same command with --merge in place of --part';
+  return [...(refused.length > 0 ? ['Refused or skipped:', ...refused, ''] : []), `${folder}: ${facts.join(', ')}`, next].join(
+    '\n',
+  );
+}
 
 function asText({ cohort, kept, layout, unmatched }: PrepareReport, timeMs: number): string {
   const { subjects, problems, folder } = cohort;

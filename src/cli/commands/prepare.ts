@@ -15,6 +15,8 @@ interface Flags {
   readonly crop: string;
   readonly intensity: string;
   readonly workers?: string;
+  readonly part?: string;
+  readonly merge?: boolean;
   readonly classes?: string;
   readonly classColumn?: string;
   readonly match?: readonly string[];
@@ -58,13 +60,16 @@ function parseFlags(flags: Flags): { options: PrepareOptions; workers?: number }
 }
 
 async function run(source: string, out: string, flags: Flags): Promise<CommandResult> {
-  const { classes, classColumn } = flags;
+  const { classes, classColumn, part, merge } = flags;
+  const { parsePart } = await import('../../platform/node/parts.ts');
   const told = {
     source,
     out,
     ...parseFlags(flags),
     ...(classes === undefined ? {} : { classes }),
     ...(classColumn === undefined ? {} : { classColumn }),
+    ...(part === undefined ? {} : { part: parsePart(part) }),
+    ...(merge === undefined ? {} : { merge }),
     selection: selectionOf(flags),
   };
   const { prepare } = await import('../prepare.ts');
@@ -99,9 +104,11 @@ export function registerPrepare(program: Command): void {
     .option('--allow <reasons>', `include what would be skipped or refused: ${Object.keys(REASONS).join(', ')}`, collect)
     .option('--channel <n>', 'channel to use of multi-channel images: its number, from 0, or its name in dataset.json')
     .option('--workers <n>', 'images to process in parallel (default: as processors and memory allow)')
+    .option('--part <i/n>', 'prepare part I of N (from 1) alone, for job arrays; any part may run anywhere, twice, or again')
+    .option('--merge', 'make the cohort of what the parts have prepared; the other options as for the parts')
     .addHelpText(
       'after',
-      `\nSkipped or refused by default and listed at the end; include with --allow:\n${describeReasons()}\n\nExit code 1 if a file was refused; the cohort with the others is complete.\n\nExamples:\n  gvsl prepare scans cohort --modality ct --spacing 1.5\n  gvsl prepare bids cohort --modality mr --match '*_T1w.nii.gz'`,
+      `\nSkipped or refused by default and listed at the end; include with --allow:\n${describeReasons()}\n\nExit code 1 if a file was refused; the cohort with the others is complete.\n\nExamples:\n  gvsl prepare scans cohort --modality ct --spacing 1.5\n  gvsl prepare bids cohort --modality mr --match '*_T1w.nii.gz'\n  gvsl prepare scans cohort --modality ct --part 3/100   # 100 jobs, then:\n  gvsl prepare scans cohort --modality ct --merge`,
     );
   action(command, run);
 }

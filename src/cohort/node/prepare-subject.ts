@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { MachineError, RunError } from '../../common/errors.ts';
 import { toHalves } from '../../common/float16.ts';
@@ -17,7 +17,7 @@ import type { LoadedImage, ReadOptions } from '../../images/loaded-image.ts';
 import { filesOf } from '../../images/node/files-of.ts';
 import { readImage } from '../../images/node/read.ts';
 import { contentOf, writeFileAtomic } from '../../platform/node/files.ts';
-import type { Subject } from '../cohort.ts';
+import { type CohortProblem, problemSchema, type Subject } from '../cohort.ts';
 import { distributionOf, isSurelyHounsfield, looksLikeLabelMap } from '../fitness.ts';
 import { gridDifference, MisfitError, Preparation, type PreparedImage } from '../prepare-image.ts';
 import type { PrepareOptions } from '../prepare-options.ts';
@@ -28,10 +28,9 @@ import { thumbnailOf } from './duplicates.ts';
 import { type LabelValues, labelValues, smallestInteger } from './label-values.ts';
 import { readLandmarks } from './landmarks.ts';
 import { describeChannels } from './layouts/dataset.ts';
-import { isLabelName } from './names.ts';
 import { npyHeader, openNpy } from './npy.ts';
 import { imagePath, labelPath, shardOf } from './open-cohort.ts';
-import type { SubjectTask } from './subject-task.ts';
+import { mayBeImage, type SubjectTask } from './subject-task.ts';
 
 /** What one subject's preparation leaves for the cohort. */
 export interface SubjectRecord {
@@ -53,6 +52,8 @@ const recordSchema = z.object({
   notLabels: z.array(z.string()),
   overridden: z.array(z.enum(Object.keys(REASONS) as [Reason, ...Reason[]])),
 });
+
+const outcomeSchema = z.union([z.object({ key: z.string(), refused: problemSchema }), recordSchema]);
 
 /** Raised when the same sources and options would be prepared differently. */
 const RECIPE = [2, 1];
@@ -76,24 +77,48 @@ export async function keyOf(task: SubjectTask, options: PrepareOptions): Promise
     .digest('hex');
 }
 
-/** The record of an earlier preparation of the same sources with the same options, if its files are whole; else undefined. */
-export async function findRecord(
+/** What an earlier preparation of the same sources with the same options came to. */
+export type Outcome = { readonly record: SubjectRecord } | { readonly refused: CohortProblem };
+
+/**
+ * Looks for the outcome of an earlier preparation.
+ * @param allow reasons that are allowed now
+ * @returns the outcome if its files are whole; 'stale' for that of other sources or options, or of damaged files; undefined if there is none
+ */
+export async function findOutcome(
   task: SubjectTask,
   options: PrepareOptions,
   allow: readonly Reason[],
   out: string,
-): Promise<SubjectRecord | undefined> {
+): Promise<Outcome | 'stale' | undefined> {
   try {
-    const record: SubjectRecord = recordSchema.parse(JSON.parse(await readFile(recordPath(out, task.id), 'utf8')));
-    if (record.key !== (await keyOf(task, options)) || !record.overridden.every((reason) => allow.includes(reason)))
-      return undefined;
-    const [at, { labelSource }] = [{ folder: out }, record.subject];
-    const paths = [imagePath(at, record.subject), ...(labelSource ? [labelPath(at, record.subject)] : [])];
+    const text = await readFile(recordPath(out, task.id), 'utf8').catch(() => undefined);
+    if (text === undefined) return undefined;
+    const found = outcomeSchema.parse(JSON.parse(text));
+    if (found.key !== (await keyOf(task, options))) return 'stale';
+    if ('refused' in found) {
+      const { reason } = found.refused;
+      return reason !== undefined && allow.includes(reason) ? undefined : { refused: found.refused };
+    }
+    if (!found.overridden.every((reason) => allow.includes(reason))) return 'stale';
+    const [at, { labelSource }] = [{ folder: out }, found.subject];
+    const paths = [imagePath(at, found.subject), ...(labelSource ? [labelPath(at, found.subject)] : [])];
     for (const path of paths) await (await openNpy(path)).handle.close();
-    return record;
+    return { record: found };
   } catch {
-    return undefined;
+    return 'stale';
   }
+}
+
+/** Remembers that a source was refused, for the parts to be merged. */
+export async function writeRefusal(
+  task: SubjectTask,
+  options: PrepareOptions,
+  refused: CohortProblem,
+  out: string,
+): Promise<void> {
+  const key = await keyOf(task, options);
+  await writeFileAtomic(recordPath(out, task.id), `${JSON.stringify({ key, refused })}\n`);
 }
 
 /**
@@ -238,11 +263,9 @@ async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: strin
   let first: { path: string; volume: Volume; codes: readonly number[] } | undefined;
   const others: string[] = [];
   for (const path of task.labels) {
-    // a file that is only named like the image may be another image
-    const mayBeImage = !task.labelsAreCertain && !isLabelName(path) && dirname(path) === dirname(task.image.path);
     try {
       const { volume: read } = await readImage(path);
-      if (mayBeImage && !looksLikeLabelMap({ volume: read }, { min: 0 })) {
+      if (mayBeImage(task, path) && !looksLikeLabelMap({ volume: read }, { min: 0 })) {
         notLabels.push(path);
         continue;
       }

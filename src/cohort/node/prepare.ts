@@ -5,7 +5,7 @@
  * from unchanged files are kept. cohort.json appears only when all is done.
  */
 import { readdir, rename, stat } from 'node:fs/promises';
-import { dirname, join, parse } from 'node:path';
+import { join, parse } from 'node:path';
 import { MachineError, RunError, UsageError } from '../../common/errors.ts';
 import { type ProgressListener, toProgress } from '../../common/progress.ts';
 import { isStaleTemp, makeFolder, removeLeftOvers } from '../../platform/node/files.ts';
@@ -13,17 +13,19 @@ import { isInside } from '../../platform/node/guard.ts';
 import { availableBytes, availableThreads } from '../../platform/node/limits.ts';
 import { lockFolder } from '../../platform/node/lock.ts';
 import { isMachineTrouble, machineError, withMachineTrouble } from '../../platform/node/machine.ts';
+import { isInPart, type Part } from '../../platform/node/parts.ts';
 import { COHORT_FORMAT, type Cohort, type CohortProblem } from '../cohort.ts';
 import { MisfitError } from '../prepare-image.ts';
 import type { PrepareOptions } from '../prepare-options.ts';
-import { assignClasses, type ClassTable, findClassTable } from './classes.ts';
-import { findDuplicates } from './duplicates.ts';
+import { assembleCohort } from './assemble.ts';
+import { type ClassTable, findClassTable } from './classes.ts';
 import { findSubjects } from './find-subjects.ts';
 import { COHORT_FILE, PROBLEMS_FILE, SUBJECTS_FILE, shardOf } from './open-cohort.ts';
-import { findRecord, type SubjectRecord } from './prepare-subject.ts';
+import { agreeWithParts, beginPart, finishPart, missingParts, PARTS, removeParts } from './prepare-parts.ts';
+import { findOutcome, type Outcome, writeRefusal } from './prepare-subject.ts';
 import { EVERYTHING, type Selection } from './selection.ts';
-import { asOwnSubject, type FoundSubjects, problemOfMisfit, type SubjectTask } from './subject-task.ts';
-import { canUseProcesses, startWorker } from './workers.ts';
+import { type FoundSubjects, ownSubjects, problemOfMisfit, type SubjectTask } from './subject-task.ts';
+import { canUseProcesses, type SubjectWorker, startWorker } from './workers.ts';
 import { withdrawCohort, writeCohort } from './write-cohort.ts';
 
 export interface PrepareCall {
@@ -39,12 +41,17 @@ export interface PrepareCall {
   /** Which files become images; by default all that belong to the modality. */
   readonly selection?: Selection;
   readonly progress?: ProgressListener;
+  /** Prepares the subjects of a part alone, and makes no cohort: `merge` does, once all parts are done. */
+  readonly part?: Part;
+  /** Makes the cohort of what parts have prepared, and prepares nothing. */
+  readonly merge?: boolean;
   /** Stops between subjects; what is done stays done. */
   readonly signal?: AbortSignal;
 }
 
 export interface PrepareReport {
   readonly layout: FoundSubjects['layout'];
+  /** Of a part, what it has prepared; not written. */
   readonly cohort: Cohort;
   /** Subjects that an earlier call had prepared already. */
   readonly kept: number;
@@ -59,19 +66,22 @@ const KINDS = ['images', 'labels', 'subjects'];
 const BYTES_PER_WORKER = 3 * 2 ** 30;
 
 /**
- * Prepares every image of `source` into the folder `out`. One call at a time: `out` is locked.
- * @throws UsageError for folders that cannot be meant, RunError if there is no image, another process prepares there or the call was
- * stopped, MachineError if the disk is full or the like: what is prepared by then stays, and the same call goes on from there
+ * Prepares every image of `source` into the folder `out`. One call at a time: `out` is locked; of parts any number, which need no lock.
+ * @throws UsageError for folders that cannot be meant, and for parts that do not fit together; RunError if there is no image, another process prepares
+ * there, parts are missing, or the call was stopped; MachineError if the disk is full or the like: what is prepared by then stays, and the same call
+ * goes on from there
  */
 export async function prepareCohort(call: PrepareCall): Promise<PrepareReport> {
-  const { source, out, options, selection = EVERYTHING } = call;
+  const { source, out, options, selection = EVERYTHING, part, merge = false } = call;
+  if (part && merge) throw new UsageError('`part` and `merge`: expected one of them; merge once all parts are done');
   await checkFolders(source, out);
   const found = await findSubjects(source, options.modality, selection);
   if (found.tasks.length === 0) throw nothingFound(source, found, selection);
   const table = await findClassTable(source, call.classes, call.classColumn);
+  if (part) return withMachineTrouble(out, () => preparePart(call, part, found));
   const unlock = lockFolder(out);
   try {
-    return await withMachineTrouble(out, () => prepareFound(call, found, table));
+    return await withMachineTrouble(out, () => prepareWhole(call, found, table));
   } finally {
     unlock();
   }
@@ -102,51 +112,120 @@ export function countedProblems(problems: readonly CohortProblem[]): string[] {
   ];
 }
 
-async function prepareFound(
-  { source, out, options, selection = EVERYTHING, signal, ...call }: PrepareCall,
+/** What is known of tasks, and what is still to do. */
+interface Work {
+  readonly outcomes: Map<string, Outcome>;
+  readonly own: ReadonlyMap<string, SubjectTask>;
+  /** Tasks to prepare. */
+  readonly open: SubjectTask[];
+  /** How many of them were prepared before, but from other files or with other options. */
+  readonly stale: number;
+}
+
+/** Records that are looked for at a time: on a network drive each takes a few round trips. */
+const LOOK_UPS = 16;
+
+/** Runs `work` for every entry, several at a time. */
+async function forEach<Entry>(entries: readonly Entry[], work: (entry: Entry) => Promise<void>): Promise<void> {
+  const queue = entries.values();
+  await Promise.all(
+    Array.from({ length: LOOK_UPS }, async () => {
+      for (const entry of queue) await work(entry);
+    }),
+  );
+}
+
+/** The tasks of files that a record says are images themselves. */
+const ownOf = (outcome: Outcome, own: Work['own']): SubjectTask[] =>
+  'record' in outcome ? outcome.record.notLabels.map((path) => own.get(path)!) : [];
+
+/** Looks for what is done already. @param withRefused whether a source that was refused is done, and not tried again */
+async function lookUp(
+  { source, out, options, selection = EVERYTHING }: PrepareCall,
   found: FoundSubjects,
-  table: ClassTable | null,
-): Promise<PrepareReport> {
-  const progress = toProgress(call.progress);
-  const { allow } = selection;
+  tasks: readonly SubjectTask[],
+  withRefused: boolean,
+): Promise<Work> {
+  const own = ownSubjects(source, found.tasks);
+  const outcomes = new Map<string, Outcome>();
+  const open = new Map<string, SubjectTask>();
+  let stale = 0;
+  const seen = new Set<string>();
+  for (let round = tasks; round.length > 0; ) {
+    const next: SubjectTask[] = [];
+    await forEach(round, async (task) => {
+      seen.add(task.id);
+      const outcome = await findOutcome(task, options, selection.allow, out);
+      if (outcome === 'stale') stale++;
+      if (typeof outcome !== 'object' || ('refused' in outcome && !withRefused)) open.set(task.id, task);
+      else {
+        outcomes.set(task.id, outcome);
+        next.push(...ownOf(outcome, own));
+      }
+    });
+    round = next.filter(({ id }) => !seen.has(id));
+  }
+  // in the order of the source, however fast each was found
+  const inOrder = [...tasks.filter(({ id }) => open.has(id)), ...[...own.values()].filter(({ id }) => open.has(id))];
+  return { outcomes, own, open: inOrder, stale };
+}
+
+async function prepareWhole(call: PrepareCall, found: FoundSubjects, table: ClassTable | null): Promise<PrepareReport> {
+  const { source, out, options, merge = false } = call;
+  const { layout, unmatched } = found;
+  if (merge) await agreeWithParts(call);
   await intoShards(out);
   await removeAllLeftOvers(out);
   await makeFolder(join(out, 'subjects'));
+  const work = await lookUp(call, found, found.tasks, merge);
+  if (merge && work.open.length > 0) {
+    // a file that was taken for a label map is prepared with the image that it was found by
+    const finder = ({ image, id }: SubjectTask): SubjectTask | undefined =>
+      work.own.get(image.path)?.id === id ? found.tasks.find(({ labels }) => labels.includes(image.path)) : undefined;
+    throw await missingParts(out, work.open, (task) => (finder(task) ?? task).id);
+  }
   // until all is done again, no cohort is there to be mistaken for the whole
   await withdrawCohort(out);
+  const kept = work.outcomes.size;
+  await prepareOpen(call, work);
+  const { outcomes, own } = work;
+  const cohort = assembleCohort(found, { source, out, options, table, outcomes, own });
+  if (cohort.subjects.length > 0) await writeCohort(cohort);
+  await removeParts(out);
+  return { layout, cohort, kept, unmatched };
+}
 
-  const queue: SubjectTask[] = [...found.tasks];
-  const records = new Map<string, SubjectRecord>();
-  const problems: CohortProblem[] = [...found.problems];
-  const patients = new Map(found.tasks.map((task) => [task.id, task.patient]));
-  const ids = queue.map((task) => task.id);
-  const addFound = (record: SubjectRecord): void => {
-    records.set(record.subject.id, record);
-    for (const path of record.notLabels) {
-      const own = asOwnSubject(source, path, ids);
-      ids.push(own.id);
-      queue.push(own);
-      const { id } = record.subject;
-      // both are named after one subject
-      const patient = patients.get(id) ?? id;
-      patients.set(id, patient);
-      patients.set(own.id, patient);
-      const message = `named like a label map of ${record.subject.source}, but contains an image: prepared as a separate subject`;
-      problems.push({ source: path, kind: 'warning', message });
-    }
-  };
-  // first what is done already, so that the progress begins there
-  const open: SubjectTask[] = [];
-  for (let task = queue.shift(); task; task = queue.shift()) {
-    const record = await findRecord(task, options, allow, out);
-    if (record) addFound(record);
-    else open.push(task);
-  }
-  const kept = records.size;
-  queue.push(...open);
-  let total = kept + queue.length;
-  let finished = kept;
-  progress.start(total, 'images', kept);
+async function preparePart(call: PrepareCall, part: Part, found: FoundSubjects): Promise<PrepareReport> {
+  const { source, out, options } = call;
+  const { layout, unmatched } = found;
+  await makeFolder(join(out, 'subjects'));
+  await beginPart(call, part);
+  const tasks = found.tasks.filter(({ id }) => isInPart(id, part));
+  const work = await lookUp(call, found, tasks, false);
+  // what a merged cohort tells of these is no longer so
+  if (work.stale > 0) await withdrawCohort(out);
+  const kept = work.outcomes.size;
+  await prepareOpen(call, work);
+  await finishPart(call, part);
+  const { outcomes, own } = work;
+  // duplicates and mixtures are for the whole to find
+  const problems = [...outcomes.values()].flatMap((outcome) => ('refused' in outcome ? outcome.refused : []));
+  const { subjects } = assembleCohort({ ...found, tasks, problems: [] }, { source, out, options, table: null, outcomes, own });
+  return { layout, cohort: { folder: out, format: COHORT_FORMAT, options, subjects, problems }, kept, unmatched };
+}
+
+/** Prepares what is open, several at a time, and adds what it comes to. */
+async function prepareOpen(call: PrepareCall, { outcomes, own, open }: Work): Promise<void> {
+  const { out, options, selection = EVERYTHING, signal, part } = call;
+  const { allow } = selection;
+  const progress = toProgress(call.progress);
+  const queue = [...open];
+  const seen = new Set([...outcomes.keys(), ...queue.map(({ id }) => id)]);
+  let finished = outcomes.size;
+  let total = finished + queue.length;
+  const prepared = (): number => [...outcomes.values()].filter((outcome) => 'record' in outcome).length;
+  const goOn = (): string => `${prepared()} of ${total} images are prepared; run the same command to continue`;
+  progress.start(total, 'images', finished);
 
   const byMemory = Math.max(1, Math.floor(availableBytes().bytes / BYTES_PER_WORKER));
   const wanted = call.workers ?? Math.min(availableThreads().threads, byMemory);
@@ -161,75 +240,58 @@ async function prepareFound(
   const onAbort = (): void => void stopAll();
   signal?.addEventListener('abort', onAbort, { once: true });
   if (signal?.aborted) stopped = true;
+
+  const outcomeOf = async (worker: SubjectWorker, task: SubjectTask): Promise<Outcome> => {
+    // a second process may be at the same part
+    const there = part ? await findOutcome(task, options, allow, out) : undefined;
+    if (typeof there === 'object' && 'record' in there) return there;
+    try {
+      return { record: await worker.prepare(task) };
+    } catch (error) {
+      if (stopped || !(error instanceof RunError) || error instanceof MachineError) throw error;
+      const refused = problemOf(task.image.path, error);
+      await writeRefusal(task, options, refused, out);
+      progress.say(`${task.image.path}: ${refused.kind === 'refused' ? 'refused: ' : ''}${refused.message}`);
+      return { refused };
+    }
+  };
   try {
     await Promise.all(
       workers.map(async (worker) => {
         for (let task = queue.shift(); task && !stopped; task = queue.shift()) {
+          let outcome: Outcome;
           try {
-            const record = await worker.prepare(task);
-            finished++;
-            addFound(record);
-            if (record.notLabels.length > 0) {
-              total += record.notLabels.length;
-              progress.start(total, 'images', finished - 1);
-            }
-            progress.advance(1, task.id);
+            outcome = await outcomeOf(worker, task);
           } catch (error) {
             if (stopped) return;
-            if (!(error instanceof RunError) || error instanceof MachineError) throw error;
-            const problem = problemOf(task.image.path, error);
-            finished++;
-            problems.push(problem);
-            progress.advance(1, task.id);
-            progress.say(`${task.image.path}: ${problem.kind === 'refused' ? 'refused: ' : ''}${problem.message}`);
+            throw error;
           }
+          outcomes.set(task.id, outcome);
+          const further = ownOf(outcome, own).filter(({ id }) => !seen.has(id));
+          for (const each of further) seen.add(each.id);
+          queue.push(...further);
+          if (further.length > 0) {
+            total += further.length;
+            progress.start(total, 'images', finished);
+          }
+          finished++;
+          progress.advance(1, task.id);
         }
       }),
     );
   } catch (error) {
     await stopAll();
-    await removeAllLeftOvers(out);
-    if (error instanceof MachineError)
-      throw new MachineError(
-        `${error.message}. ${records.size} of ${total} images are prepared; run the same command to continue`,
-        error.code,
-      );
+    if (!part) await removeAllLeftOvers(out);
+    if (error instanceof MachineError) throw new MachineError(`${error.message}. ${goOn()}`, error.code);
     throw error;
   } finally {
     signal?.removeEventListener('abort', onAbort);
     await stopAll();
     progress.stop();
   }
-  if (signal?.aborted) {
-    await removeAllLeftOvers(out);
-    throw new RunError(`stopped: ${records.size} of ${total} images are prepared; run the same command to continue`);
-  }
-
-  // in the order of the source, whichever worker was quicker
-  const done = ids.flatMap((id) => records.get(id) ?? []);
-  problems.push(...problemsOf(done), ...mixedContrasts(found.tasks, records));
-  const order = new Map(ids.map((id, k) => [records.get(id)?.subject.source ?? '', k]));
-  problems.sort(
-    (a, b) =>
-      (order.get(a.source) ?? -1) - (order.get(b.source) ?? -1) || (a.source < b.source ? -1 : a.source > b.source ? 1 : 0),
-  );
-  const root = found.layout === 'MONAI' ? dirname(source) : source;
-  // refused images too: their rows are in order
-  const named = new Map(found.tasks.map(({ id, image }) => [id, { id, source: image.path }]));
-  for (const { subject } of done) named.set(subject.id, subject);
-  const assigned = table ? assignClasses(table, [...named.values()], root) : { classes: new Map<string, string>(), problems: [] };
-  problems.push(...assigned.problems);
-  // the table before the list of files: it is what a call names
-  const listed = new Map(found.tasks.map((task) => [task.id, task.class]));
-  const classOf = (id: string): string | null => assigned.classes.get(id) ?? listed.get(id) ?? null;
-  const subjects = done.map(({ subject }) => ({
-    ...subject,
-    class: classOf(subject.id),
-    patient: patients.get(subject.id) ?? null,
-  }));
-  const cohort: Cohort = { folder: out, format: COHORT_FORMAT, options, subjects, problems };
-  if (done.length > 0) await writeCohort(cohort);
-  return { layout: found.layout, cohort, kept, unmatched: found.unmatched };
+  if (!signal?.aborted) return;
+  if (!part) await removeAllLeftOvers(out);
+  throw new RunError(`stopped: ${goOn()}`);
 }
 
 /** Puts the files of a cohort of form 1, which lie beside each other, where they are looked for. */
@@ -255,17 +317,6 @@ function problemOf(source: string, error: RunError): CohortProblem {
   return { source, kind: 'refused', message: error.message.replace(`${source}: `, '') };
 }
 
-/** A warning where images of several contrasts are together. */
-function mixedContrasts(tasks: readonly SubjectTask[], records: ReadonlyMap<string, unknown>): CohortProblem[] {
-  const counts = new Map<string, number>();
-  for (const { id, contrast } of tasks)
-    if (contrast !== null && records.has(id)) counts.set(contrast, (counts.get(contrast) ?? 0) + 1);
-  if (counts.size < 2) return [];
-  const list = [...counts].sort((a, b) => b[1] - a[1]).map(([contrast, n]) => `${n} ${contrast}`);
-  const message = `several contrasts (${list.join(', ')}), each image treated as a separate example; choose one with \`match\` '*_${[...counts.keys()][0]}.*'`;
-  return [{ source: 'the cohort', kind: 'warning', message }];
-}
-
 async function checkFolders(source: string, out: string): Promise<void> {
   const facts = await stat(source).catch(() => undefined);
   if (!facts) throw new RunError(`${source}: no such folder; expected a folder of images`);
@@ -284,34 +335,11 @@ async function checkFolders(source: string, out: string): Promise<void> {
     throw isMachineTrouble(error) ? machineError(out, error) : error;
   });
   const isOurs = (name: string): boolean =>
-    isStaleTemp(name) || name.startsWith('.lock') || [...KINDS, COHORT_FILE, SUBJECTS_FILE, PROBLEMS_FILE].includes(name);
+    isStaleTemp(name) || name.startsWith('.lock') || [...KINDS, PARTS, COHORT_FILE, SUBJECTS_FILE, PROBLEMS_FILE].includes(name);
   const foreign = names.filter((name) => !isOurs(name));
-  if (foreign.length > 0 || (names.some((name) => !name.startsWith('.')) && !names.includes('subjects')))
+  if (
+    foreign.length > 0 ||
+    (names.some((name) => !name.startsWith('.')) && !names.includes('subjects') && !names.includes(PARTS))
+  )
     throw new UsageError(`${out}: is not empty and not a cohort (found ${foreign[0] ?? names[0]}); choose a new folder`);
-}
-
-/** Problems of the prepared subjects, and of the cohort as a whole. */
-function problemsOf(records: readonly SubjectRecord[]): CohortProblem[] {
-  const problems = records.flatMap(({ subject }) =>
-    subject.problems.map((message): CohortProblem => ({ source: subject.source, kind: 'warning', message })),
-  );
-  const thumbnails = records.map((record) => {
-    const bytes = Buffer.from(record.thumbnail, 'base64');
-    return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
-  });
-  for (const { index, of, correlation } of findDuplicates(thumbnails)) {
-    const message = `duplicate of ${records[of].subject.source} (correlation ${correlation.toFixed(4)}): keep one of them`;
-    problems.push({ source: records[index].subject.source, kind: 'duplicate', message });
-  }
-  const counts = new Map<string, number>();
-  for (const { subject } of records) counts.set(subject.sourceOrientation, (counts.get(subject.sourceOrientation) ?? 0) + 1);
-  if (counts.size > 1) {
-    const list = [...counts].sort((a, b) => b[1] - a[1]).map(([code, n]) => `${n} ${code}`);
-    problems.push({
-      source: 'the cohort',
-      kind: 'warning',
-      message: `mixed orientations (${list.join(', ')}), all reoriented to RAS`,
-    });
-  }
-  return problems;
 }

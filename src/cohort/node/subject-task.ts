@@ -5,7 +5,7 @@ import { isFile } from '../../platform/node/files.ts';
 import type { CohortProblem } from '../cohort.ts';
 import type { Misfit } from '../fitness.ts';
 import { isRefused } from '../reasons.ts';
-import { contrastOf, patientsOf } from './names.ts';
+import { contrastOf, isLabelName } from './names.ts';
 import type { Patterns, Selection } from './selection.ts';
 
 export interface SubjectTask {
@@ -69,18 +69,29 @@ export async function landmarksOf(folder: string, stem: string): Promise<string 
   return (await isFile(path)) ? path : null;
 }
 
-/** A task for a file that was taken for a label map of another image but holds an image. */
-export function asOwnSubject(folder: string, path: string, taken: readonly string[]): SubjectTask {
-  const draft: Draft = {
-    image: { kind: 'file', path },
-    labels: [],
-    labelsAreCertain: false,
-    landmarksPath: null,
-    split: 'train',
-    patient: patientsOf(folder, [path])[0],
-    contrast: contrastOf(path),
-  };
-  return named(folder, [draft], imageStemOf, taken)[0];
+/** Whether a file that may be a task's label map may as well be another image: it is only named like the task's. */
+export const mayBeImage = ({ labelsAreCertain, image }: Pick<SubjectTask, 'labelsAreCertain' | 'image'>, path: string): boolean =>
+  !labelsAreCertain && !isLabelName(path) && dirname(path) === dirname(image.path);
+
+/**
+ * Tasks for the files that are looked at as label maps but may turn out to be images, by path. All of them are named, so that a name does not depend
+ * on what is found in which order, or in which part.
+ */
+export function ownSubjects(folder: string, tasks: readonly SubjectTask[]): ReadonlyMap<string, SubjectTask> {
+  const paths = [...new Set(tasks.flatMap((task) => task.labels.filter((path) => mayBeImage(task, path))))];
+  const drafts = paths.map(
+    (path): Draft => ({
+      image: { kind: 'file', path },
+      labels: [],
+      labelsAreCertain: false,
+      landmarksPath: null,
+      split: 'train',
+      patient: null,
+      contrast: contrastOf(path),
+    }),
+  );
+  const ids = tasks.map(({ id }) => id);
+  return new Map(named(folder, drafts, imageStemOf, ids).map((task, k) => [paths[k], task]));
 }
 
 export const imageStemOf = (source: ImageSource): string =>

@@ -68,10 +68,17 @@ export function isStaleTemp(name: string): boolean {
   return /^\..+\.([0-9a-f]{8}|[0-9a-f]{24})\.part$/.test(name);
 }
 
+/** What another machine left is given up after a day in which nothing was written to it. */
+const FOREIGN_MS = 24 * 3600_000;
+
 /** Whether the process that wrote there is certainly gone: it was one of this machine, and it runs no more. */
-function isAbandoned(name: string): boolean {
+async function isAbandoned(folder: string, name: string): Promise<boolean> {
   const [, host, pid] = /\.([0-9a-f]{8})([0-9a-f]{8})[0-9a-f]{8}\.part$/.exec(name) ?? [];
-  if (host !== HOST) return false;
+  if (host === undefined) return false;
+  if (host !== HOST) {
+    const facts = await stat(join(folder, name)).catch(() => undefined);
+    return facts !== undefined && Date.now() - facts.mtimeMs > FOREIGN_MS;
+  }
   try {
     process.kill(Number.parseInt(pid, 16), 0);
     return false;
@@ -80,11 +87,11 @@ function isAbandoned(name: string): boolean {
   }
 }
 
-/** Removes what killed processes of this machine left unfinished in a folder; what another process is writing stays. */
+/** Removes what killed processes left unfinished in a folder; what another process is writing stays. */
 export async function removeLeftOvers(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   for (const name of names)
-    if (isStaleTemp(name) && isAbandoned(name)) await rm(join(folder, name), { recursive: true, force: true });
+    if (isStaleTemp(name) && (await isAbandoned(folder, name))) await rm(join(folder, name), { recursive: true, force: true });
 }
 
 /** Folders in which this process has looked already. */
