@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
@@ -41,6 +42,26 @@ describe('lockFolder', () => {
     holder(process.pid, hostname(), '1');
     lockFolder(folder)();
   });
+
+  it.skipIf(!existsSync('/proc/self/stat'))(
+    'takes over from a process that was killed and that nobody has reaped (skipped without /proc)',
+    async () => {
+      // the shell becomes a program that never asks how its children ended
+      const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60']);
+      try {
+        const pid = Number(String((await once(parent.stdout, 'data'))[0]));
+        const stat = (): string => readFileSync(`/proc/${pid}/stat`, 'utf8');
+        const startedAt = stat().split(' ')[21];
+        holder(pid, hostname(), startedAt);
+        expect(() => lockFolder(folder)).toThrow(`"pid":${pid}`);
+        process.kill(pid, 'SIGKILL');
+        lockFolder(folder)();
+        expect(stat().split(' ')[2]).toBe('Z');
+      } finally {
+        parent.kill();
+      }
+    },
+  );
 
   it('respects the lock of another machine, and one that is just being made', () => {
     holder(gone(), 'elsewhere');

@@ -42,27 +42,63 @@ interface Holder {
 const EMPTY_LOCK_STALE_MS = 10_000;
 /** A takeover is a few calls; whoever meets one waits for it, at most so long. */
 const TAKEOVER_WAIT_MS = 2000;
+/** A process that was killed may take a second or two to give back its memory; whoever meets its lock waits for it, at most so long. */
+const ENDING_WAIT_MS = 10_000;
 /** Codes of link(2) on file systems without it. */
 const NO_LINKS = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'EINVAL', 'UNKNOWN'];
 
-/** Linux: the start of a process in clock ticks since boot, field 22 of its stat line (the name before may contain anything but ')'). */
-function processStartTime(pid: number): string | null {
+/** What Linux tells of a process. */
+interface ProcessState {
+  /** Clock ticks since boot. */
+  readonly startedAt: string;
+  /** It runs none of its own code any more, but may still give back its memory, or finish the system call that it was killed in. */
+  readonly ending: boolean;
+  /** Nothing is left but its number, until its parent asks how it ended: for ever, where that is a container's first process that never does. */
+  readonly gone: boolean;
+}
+
+/** PF_EXITING of the kernel's flags. */
+const EXITING = 4;
+
+/** Fields 3, 9 and 22 of a process's stat line (proc(5)), whose second may contain anything but ')'; null where there is none. */
+function processState(pid: number): ProcessState | null {
   try {
     const line = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return line.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
+    const dead = 'ZXx'.includes(fields[0]);
+    return {
+      startedAt: fields[19],
+      ending: dead || (Number(fields[6]) & EXITING) !== 0,
+      // its first thread may be dead while others are not
+      gone: dead && readdirSync(`/proc/${pid}/task`).length <= 1,
+    };
   } catch {
     return null;
   }
 }
 
-function isRunning({ pid, startedAt }: Holder): boolean {
+/** The process that made a lock, as far as it is there. */
+function stateOf({ pid, startedAt }: Holder): 'running' | 'ending' | 'gone' {
   try {
     process.kill(pid, 0);
   } catch (error) {
     // EPERM: it runs, as another user.
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return 'gone';
   }
-  return startedAt === null || processStartTime(pid) === startedAt;
+  const state = processState(pid);
+  if (startedAt !== null && state?.startedAt !== startedAt) return 'gone';
+  if (state?.gone) return 'gone';
+  return state?.ending ? 'ending' : 'running';
+}
+
+/** Whether the lock's process has been killed or has ended, and will be gone in a moment. */
+function isEnding(content: string): boolean {
+  try {
+    const holder = JSON.parse(content) as Holder;
+    return holder.host === hostname() && stateOf(holder) === 'ending';
+  } catch {
+    return false;
+  }
 }
 
 /** The content of a lock file; undefined if it is gone. */
@@ -77,7 +113,7 @@ function contentOf(path: string): string | undefined {
 function isStale(content: string, path: string): boolean {
   try {
     const holder = JSON.parse(content) as Holder;
-    return holder.host === hostname() && !isRunning(holder);
+    return holder.host === hostname() && stateOf(holder) === 'gone';
   } catch {
     const madeMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
     return madeMs !== undefined && Date.now() - madeMs > EMPTY_LOCK_STALE_MS;
@@ -125,10 +161,15 @@ const takeoverOf = (path: string, content: string): string =>
  * @returns what stands there if another process holds it
  */
 function acquire(path: string, mine: string): string | undefined {
+  const askedMs = performance.now();
   for (;;) {
     if (create(path, mine)) return undefined;
     const theirs = contentOf(path);
     if (theirs === undefined) continue;
+    if (isEnding(theirs) && performance.now() - askedMs < ENDING_WAIT_MS) {
+      pause(20);
+      continue;
+    }
     if (!isStale(theirs, path)) return theirs;
     const takeover = takeoverOf(path, theirs);
     const startMs = performance.now();
@@ -188,7 +229,7 @@ export function lockFolder(folder: string): () => void {
   const mine = JSON.stringify({
     pid: process.pid,
     host: hostname(),
-    startedAt: processStartTime(process.pid),
+    startedAt: processState(process.pid)?.startedAt ?? null,
     nonce: randomBytes(8).toString('hex'),
   } satisfies Holder);
   let theirs: string | undefined;
