@@ -3,7 +3,7 @@
  */
 import { Graph, type Node } from '../engine/graph.ts';
 import { ADAM_DEFAULTS, ADAM_STEP_VALUES, adam } from '../engine/ops/adam/adam.ts';
-import { add } from '../engine/ops/elementwise/elementwise.ts';
+import { add, multiply } from '../engine/ops/elementwise/elementwise.ts';
 import { sumOfSquares } from '../engine/ops/reduce/reduce.ts';
 import { view } from '../engine/ops/shape/shape.ts';
 import { type Parameter, type ParameterTable, rangesOf } from './parameters.ts';
@@ -47,22 +47,42 @@ export function normsGraph(table: ParameterTable): Graph {
   return graph;
 }
 
+/** What a parameter's learning rate is multiplied by. */
+export type RateFactor = (parameter: Parameter) => number;
+
+/** The input `step` at `factor` times its learning rate, whose decay is as much stronger. */
+const stepAt = (graph: Graph, step: Node, factor: number): Node =>
+  factor === 1
+    ? step
+    : add(
+        graph,
+        multiply(graph, step, graph.constant(Float32Array.of(factor, 1, factor, 1), [ADAM_STEP_VALUES])),
+        graph.constant(Float32Array.of(0, 0, 1 - factor, 0), [ADAM_STEP_VALUES]),
+      );
+
 /**
  * input step, see `adamStep`: moves the parameters, and makes the gradients zero. Weight decay is for parameters of two and more dimensions.
  * @param trained the others stay as they are, and do not decay; by default all of the table
  */
-export function updateGraph({ flatLength, parameters }: ParameterTable, trained: readonly Parameter[] = parameters): Graph {
+export function updateGraph(
+  { flatLength, parameters }: ParameterTable,
+  trained: readonly Parameter[] = parameters,
+  rateFactor: RateFactor = () => 1,
+): Graph {
   const graph = new Graph();
-  const step = graph.input('step', [ADAM_STEP_VALUES]);
-  for (const { offset, length, decays } of rangesOf(trained)) {
-    const part = (name: string): Node => view(graph, graph.state(name, [flatLength]), offset, [length]);
-    const states = [
-      part(STATES.parameters),
-      part(STATES.firstMoment),
-      part(STATES.secondMoment),
-      part(STATES.gradients),
-    ] as const;
-    adam(graph, states, step, { ...ADAM_DEFAULTS, decays });
+  const input = graph.input('step', [ADAM_STEP_VALUES]);
+  for (const factor of new Set(trained.map(rateFactor))) {
+    const step = stepAt(graph, input, factor);
+    for (const { offset, length, decays } of rangesOf(trained.filter((each) => rateFactor(each) === factor))) {
+      const part = (name: string): Node => view(graph, graph.state(name, [flatLength]), offset, [length]);
+      const states = [
+        part(STATES.parameters),
+        part(STATES.firstMoment),
+        part(STATES.secondMoment),
+        part(STATES.gradients),
+      ] as const;
+      adam(graph, states, step, { ...ADAM_DEFAULTS, decays });
+    }
   }
   return graph;
 }

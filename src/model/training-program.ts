@@ -5,7 +5,7 @@ import { add, scale } from '../engine/ops/elementwise/elementwise.ts';
 import { view } from '../engine/ops/shape/shape.ts';
 import { recomputeCheap } from '../engine/recompute.ts';
 import { gradientsOf } from './loss-scaling.ts';
-import { normsGraph, STATES, updateGraph } from './optimizer.ts';
+import { normsGraph, type RateFactor, STATES, updateGraph } from './optimizer.ts';
 import type { Parameter, ParameterNodes, ParameterTable } from './parameters.ts';
 
 /** A loss of a step. */
@@ -66,12 +66,17 @@ export function gradientGraph(
 
 /**
  * The program of a training: `gradient` with `norms` and `update`, and further graphs by name, on the four flat states of a table.
- * @param options `trained`: the parameters that `update` moves, by default all of the table; `carried`: names of further states of that shape
+ * @param options `trained`: the parameters that `update` moves, by default all of the table; `carried`: names of further states of that shape;
+ * `rateFactor`: what a parameter's learning rate is multiplied by
  */
 export function trainingProgramOf(
   table: ParameterTable,
   graphs: Readonly<Record<string, Graph>>,
-  { trained, carried = [] }: { readonly trained?: readonly Parameter[]; readonly carried?: readonly string[] } = {},
+  {
+    trained,
+    carried = [],
+    rateFactor,
+  }: { readonly trained?: readonly Parameter[]; readonly carried?: readonly string[]; readonly rateFactor?: RateFactor } = {},
 ): Program {
   const { gradient, ...others } = graphs;
   if (!gradient) throw new Error("trainingProgramOf: expected a graph 'gradient'");
@@ -80,7 +85,7 @@ export function trainingProgramOf(
     graphs: new Map([
       ['gradient', gradient],
       ['norms', normsGraph(table)],
-      ['update', updateGraph(table, trained)],
+      ['update', updateGraph(table, trained, rateFactor)],
       ...Object.entries(others),
     ]),
   };

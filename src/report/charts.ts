@@ -4,7 +4,14 @@
  */
 import { decimals, MEASURES, mean, short } from './figures.ts';
 import { lossName, measureName, probeScores } from './method-page.ts';
-import type { EvaluationRecord, RunData, Stages, StepRecord, TaskRecord } from './run-data.ts';
+import {
+  type EvaluationRecord,
+  isJudgedByPairs,
+  type RunData,
+  type Stages,
+  type StepRecord,
+  type TaskRecord,
+} from './run-data.ts';
 
 export interface Series {
   readonly label: string;
@@ -214,7 +221,7 @@ export function chartsOf({ run, steps, evaluations }: RunData): { readonly evalu
   return {
     evaluation: run.task
       ? taskCharts(evaluations, run.task)
-      : run.method === undefined
+      : isJudgedByPairs({ run, evaluations })
         ? evaluationCharts(evaluations)
         : methodCharts(evaluations),
     training: [

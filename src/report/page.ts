@@ -13,7 +13,14 @@ import { byName, change, decimals, grouped, MEASURES, type Measure, mean, ofPair
 import { type Content, type Html, html, jsonScript, trusted } from './html.ts';
 import { confusionSection, lossName, methodHeadline, methodPictures, methodSection } from './method-page.ts';
 import type { ShownPair, ShownPicture, ShownSubject } from './pictures.ts';
-import type { EvaluationDetails, EvaluationRecord, RunData, Stages, TaskRecord } from './run-data.ts';
+import {
+  type EvaluationDetails,
+  type EvaluationRecord,
+  isJudgedByPairs,
+  type RunData,
+  type Stages,
+  type TaskRecord,
+} from './run-data.ts';
 import { STYLE } from './style.ts';
 import { taskHeadline, taskPictures, taskSubjects } from './task-page.ts';
 
@@ -358,8 +365,8 @@ ${methodPictures(method, shownPictures)}
 ${confusionSection(data.methodDetails?.confusion)}`;
 
 /** What the loss of a pre-training is, from the terms that its log has. */
-function lossNote({ run, steps }: RunData): string {
-  if (run.method === undefined)
+function lossNote({ run, steps, evaluations }: RunData): string {
+  if (isJudgedByPairs({ run, evaluations }))
     return 'The loss is the sum of 1 \u2212 local NCC of warped and fixed image, the smoothness penalty of the flow, and the mean squared error of the restored image.';
   const terms = Object.keys(steps.at(-1)?.loss ?? {}).filter((name) => name !== 'total');
   return terms.length === 0
@@ -371,6 +378,7 @@ function lossNote({ run, steps }: RunData): string {
 export function renderPage(content: PageContent): string {
   const { title, data, commands, version } = content;
   const { task } = data.run;
+  const byPairs = isJudgedByPairs(data);
   const charts = chartsOf(data);
   const all = [...charts.evaluation, ...charts.training];
   const once = data.evaluations.length === 1 ? ' There are no evaluation curves after a single evaluation.' : '';
@@ -394,7 +402,7 @@ export function renderPage(content: PageContent): string {
 <h1>${title}</h1>
 ${facts(data)}
 </header>
-${task ? taskSections(content, task) : data.run.method === undefined ? pairSections(content) : methodSections(content)}
+${task ? taskSections(content, task) : byPairs ? pairSections(content) : methodSections(content)}
 <section>
 <h2>Training curves</h2>
 ${
@@ -403,8 +411,8 @@ ${
     : html`<p class="note">The x axis shows optimiser steps. Thin lines are logged values, thick lines their running mean. Drag over a chart to zoom in, double-click to reset.${once}</p>
 <noscript><p class="note">The curves need JavaScript; the first and last values are below each.</p></noscript>`
 }
-${charts.evaluation.length > 0 && html`<h3>On ${task ? 'validation subjects' : data.run.method === undefined ? 'held-out pairs' : 'held-out subjects'}</h3>${chartFigures(charts.evaluation, 0)}`}
-${charts.training.length > 0 && html`<h3>On training ${task || data.run.method !== undefined ? 'subjects' : 'pairs'}</h3><p class="note">${task ? 'The loss is minimised.' : lossNote(data)} The gradient norms of ${list(['the U-Net', 'each head'])} show whether every part is training; a part whose norm falls to zero is not.</p>${chartFigures(charts.training, charts.evaluation.length)}`}
+${charts.evaluation.length > 0 && html`<h3>On ${task ? 'validation subjects' : byPairs ? 'held-out pairs' : 'held-out subjects'}</h3>${chartFigures(charts.evaluation, 0)}`}
+${charts.training.length > 0 && html`<h3>On training ${byPairs ? 'pairs' : 'subjects'}</h3><p class="note">${task ? 'The loss is minimised.' : lossNote(data)} The gradient norms of ${list(['the U-Net', 'each head'])} show whether every part is training; a part whose norm falls to zero is not.</p>${chartFigures(charts.training, charts.evaluation.length)}`}
 </section>
 <section>
 <h2>Next steps</h2>

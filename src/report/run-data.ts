@@ -186,6 +186,10 @@ export interface RunData {
   readonly test: z.output<typeof testSchema> | undefined;
 }
 
+/** Whether a pre-training is judged by how it lays held-out subjects onto each other: GVSL, unless it has no matching head. */
+export const isJudgedByPairs = ({ run, evaluations }: Pick<RunData, 'run' | 'evaluations'>): boolean =>
+  run.task === undefined && run.method === undefined && evaluations.every(({ heldOut }) => heldOut === null);
+
 const readIfThere = (path: string): Promise<string | undefined> =>
   readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;

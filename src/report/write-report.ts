@@ -12,7 +12,7 @@ import { nextCommands } from './commands.ts';
 import { summed } from './figures.ts';
 import { renderPage } from './page.ts';
 import { lastPictures, shownPairs, shownSubjects } from './pictures.ts';
-import { type EvaluationRecord, readRun } from './run-data.ts';
+import { type EvaluationRecord, isJudgedByPairs, readRun } from './run-data.ts';
 
 export interface ReportCall {
   /** The run's folder. */
@@ -70,7 +70,7 @@ export async function writeReport({ run: folder, program = 'gvsl', ...call }: Re
     evaluation,
     shown: details ? await shownPairs(folder, details) : [],
     shownSubjects: run.task && data.taskDetails ? await shownSubjects(folder, data.taskDetails) : [],
-    shownPictures: isOther ? await lastPictures(folder) : [],
+    shownPictures: !run.task && !isJudgedByPairs(data) ? await lastPictures(folder) : [],
     method,
     labelNames: cohort ? await readLabelNames(cohort) : new Map(),
     commands: nextCommands({ program, folder, run, method: name, step, pair: moving && fixed ? { moving, fixed } : undefined }),

@@ -5,12 +5,14 @@
  */
 import { z } from 'zod';
 import { type DamageOptions, DEFAULT_DAMAGE } from '../augmentation/damage/damage.ts';
+import { judgementSection } from '../judgement/options.ts';
 import {
   computingKeys,
   count,
   dataKeys,
   logKeys,
   optimiserKeys,
+  positive,
   probability,
   range,
   section,
@@ -27,6 +29,9 @@ export const pretrainConfigurationSchema = z
   .strictObject({
     ...optimiserKeys,
     batch: count(1).default(2).describe('Image pairs per step (batch size).'),
+    affineRateFactor: positive()
+      .default(1)
+      .describe('Learning rate of the affine head, as a multiple of the learning rate; 1 as in the paper.'),
     ...updateKeys,
     ...computingKeys,
     model: section('Network architecture.', {
@@ -89,6 +94,11 @@ export const pretrainConfigurationSchema = z
       affineNcc: weight()
         .default(0)
         .describe('NCC after the affine transform alone, a direct training signal for the affine head; 0 as in the paper.'),
+      affinePose: weight()
+        .default(0)
+        .describe(
+          'Mean squared distance in voxels of the affine field from the pose that augmentation and jitter gave the pair, as if the subjects lay alike; for `data.spatial.mode` independent. 0 as in the paper.',
+        ),
       smooth: weight().default(1).describe('Smoothness of the flow field.'),
       mse: weight().default(1).describe('Mean squared error of the restored image.'),
       nccWindow: z
@@ -105,6 +115,9 @@ export const pretrainConfigurationSchema = z
           'all: average over all windows, with zeros outside the moving image (as in the paper); overlap: only where the images overlap.',
         ),
     }),
+    judgement: judgementSection.describe(
+      'How evaluations judge a network without the matching head; with it, held-out pairs do.',
+    ),
     log: section('Logging, evaluation and checkpoint intervals, in steps; 0 disables.', {
       ...logKeys({ everySteps: 1000, what: 'Evaluation on held-out pairs', picture: 'a held-out pair' }),
       evaluatePairs: count(1).default(10).describe('Held-out pairs per evaluation.'),

@@ -8,6 +8,7 @@
 
 import type { Graph, Node, Program, Shape } from '../../engine/graph.ts';
 import { Graph as TensorGraph } from '../../engine/graph.ts';
+import { affineDisplacement } from '../../engine/ops/affine/affine.ts';
 import { concat, slice } from '../../engine/ops/concat/concat.ts';
 import { mseLoss } from '../../engine/ops/mse/mse.ts';
 import { nccLoss } from '../../engine/ops/ncc/ncc.ts';
@@ -16,16 +17,27 @@ import { insideMask, warp } from '../../engine/ops/warp/warp.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import type { Architecture } from '../../model/architecture.ts';
 import { type Matching, matchingHead, restorationHead } from '../../model/heads.ts';
-import { STATES } from '../../model/optimizer.ts';
+import { partOf, STATES } from '../../model/optimizer.ts';
 import { type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from '../../model/parameters.ts';
-import { gradientGraph as trainingGraph, trainingProgramOf, type WeightedLoss } from '../../model/training-program.ts';
+import {
+  outputLosses,
+  gradientGraph as trainingGraph,
+  trainingProgramOf,
+  type WeightedLoss,
+} from '../../model/training-program.ts';
 import { type Features, unet } from '../../model/unet.ts';
+import { probedFeaturesGraph } from '../method-program.ts';
 
 /** Weights of the losses, and the window of the correlation. */
 export interface LossOptions {
   readonly nccWeight: number;
   /** Weight of the NCC of A registered to B by the affine transform alone. Not in the paper, whose field is judged as a whole. */
   readonly affineNccWeight: number;
+  /**
+   * Weight of the mean squared distance (voxels^2) from the affine field to that of the input `pose`, which augmentation gave the pair
+   * (known-pose.ts): a target from the first step on. Not in the paper. Default 0: the program has no such input.
+   */
+  readonly affinePoseWeight?: number;
   readonly smoothWeight: number;
   readonly mseWeight: number;
   readonly nccWindow: number;
@@ -56,6 +68,8 @@ export interface StepOptions {
   readonly batch: number;
   /** Whether `gradient` scales its loss, by the inputs of `lossScaleInputs`. */
   readonly lossScaling?: boolean;
+  /** What the affine head's learning rate is multiplied by; default 1. */
+  readonly affineRateFactor?: number;
 }
 
 interface Outputs {
@@ -99,9 +113,8 @@ function forward(
   };
 }
 
-/** inputs movingView, moving and (with matching) fixed; outputs loss.*, and with `everything` out.*; adds to the gradients. */
-function gradientGraph(options: StepOptions, table: ParameterTable, everything: boolean): Graph {
-  const { architecture, loss, size, samples, batch } = options;
+/** inputs movingView, moving and (with matching) fixed, with a weight of it pose: what the network makes of them, and the losses. */
+function stepGraph({ architecture, loss, size, samples }: StepOptions, table: ParameterTable) {
   const graph = new TensorGraph();
   const shape: Shape = [samples, 1, ...size];
   const view_ = graph.input('movingView', shape);
@@ -127,9 +140,19 @@ function gradientGraph(options: StepOptions, table: ParameterTable, everything: 
         weight: loss.affineNccWeight,
       });
     }
+    if (out.matching.affineField && loss.affinePoseWeight) {
+      const known = affineDisplacement(graph, graph.input('pose', [samples, 3, 4]), size);
+      losses.push({ name: 'affinePose', node: mseLoss(graph, out.matching.affineField, known), weight: loss.affinePoseWeight });
+    }
     losses.push({ name: 'smooth', node: smoothnessLoss(graph, out.matching.flow), weight: loss.smoothWeight });
   }
   if (out.restored) losses.push({ name: 'mse', node: mseLoss(graph, out.restored, moving), weight: loss.mseWeight });
+  return { graph, parameters, losses, out };
+}
+
+/** The inputs of `stepGraph`; outputs loss.*, and with `everything` out.*; adds to the gradients. */
+function gradientGraph(options: StepOptions, table: ParameterTable, everything: boolean): Graph {
+  const { graph, parameters, losses, out } = stepGraph(options, table);
   if (everything) {
     const { a, b, matching, warped, restored } = out;
     const named = {
@@ -145,7 +168,20 @@ function gradientGraph(options: StepOptions, table: ParameterTable, everything: 
     };
     for (const [name, node] of Object.entries(named)) if (node) graph.output(`out.${name}`, node);
   }
-  return trainingGraph(graph, losses, { table, parameters, share: samples / batch, lossScaling: options.lossScaling });
+  return trainingGraph(graph, losses, {
+    table,
+    parameters,
+    share: options.samples / options.batch,
+    lossScaling: options.lossScaling,
+  });
+}
+
+/** What evaluations of a network without the matching head run: the losses of one sample as outputs, and out.restored (judgement/judge.ts). */
+function judgeGraph(options: StepOptions, table: ParameterTable): Graph {
+  const { graph, losses, out } = stepGraph({ ...options, samples: 1 }, table);
+  graph.output('out.restored', out.restored!);
+  outputLosses(graph, losses);
+  return graph;
 }
 
 /** inputs moving and fixed (1, 1, D, H, W); outputs affine, displacement, warped; with the affine head also affineDisplacement, affineWarped. */
@@ -172,16 +208,22 @@ function matchGraph(architecture: Architecture, size: Zyx, table: ParameterTable
   return graph;
 }
 
-/** The program of pre-training. Graphs: gradient, norms, update, and match (with the matching head). `everything`: `gradient` also gives out.*. */
+/** The program of pre-training. Graphs: gradient, norms, update, and match (with the matching head) or judge and features (without). `everything`: `gradient` also gives out.*. */
 export function trainingProgram(options: StepOptions, everything = false): { program: Program; table: ParameterTable } {
   if (options.batch % options.samples !== 0)
     throw new Error(`a batch of ${options.batch} is not divisible into micro-batches of ${options.samples}`);
   const table = parameterTable(options.architecture);
-  const { architecture, size } = options;
-  const program = trainingProgramOf(table, {
-    gradient: gradientGraph(options, table, everything),
-    ...(architecture.heads.matching ? { match: matchGraph(architecture, size, table) } : {}),
-  });
+  const { architecture, size, affineRateFactor = 1 } = options;
+  const program = trainingProgramOf(
+    table,
+    {
+      gradient: gradientGraph(options, table, everything),
+      ...(architecture.heads.matching
+        ? { match: matchGraph(architecture, size, table) }
+        : { judge: judgeGraph(options, table), features: probedFeaturesGraph(architecture, size, table) }),
+    },
+    { rateFactor: (parameter) => (partOf(parameter) === 'affine' ? affineRateFactor : 1) },
+  );
   return { program, table };
 }
 

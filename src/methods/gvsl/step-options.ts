@@ -11,10 +11,11 @@ export function stepOptions(
   patch = patchSize(configuration),
   width: number = configuration.model.width,
 ): StepOptions {
-  const { ncc, affineNcc, smooth, mse, nccWindow, nccOver } = configuration.loss;
+  const { ncc, affineNcc, affinePose, smooth, mse, nccWindow, nccOver } = configuration.loss;
   const loss: LossOptions = {
     nccWeight: ncc,
     affineNccWeight: affineNcc,
+    affinePoseWeight: affinePose,
     smoothWeight: smooth,
     mseWeight: mse,
     nccWindow,
@@ -26,6 +27,7 @@ export function stepOptions(
     size: patch,
     samples: 1,
     batch: configuration.batch,
+    affineRateFactor: configuration.affineRateFactor,
   };
 }
 

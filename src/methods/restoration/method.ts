@@ -36,7 +36,7 @@ export interface RestorationDescription<Configuration extends RestorationConfigu
 const HEADS: Heads = { ...NO_HEADS, restoration: true };
 
 /** Mean squared error of the view itself, over the voxels that count: what a network has that returns what it sees. */
-function unrestoredError({ view, target, mask }: ExampleTensors): number {
+export function unrestoredError({ view, target, mask }: ExampleTensors): number {
   let [sum, count] = [0, 0];
   for (let i = 0; i < view.length; i++) {
     const counts = mask ? mask[i] : 1;

@@ -153,6 +153,12 @@ describe('pretrain', () => {
     expect(result.finished).toBe(true);
     expect(Number.isFinite(result.loss)).toBe(true);
     if (head !== 'matching') expect(result.evaluation!.ncc.affine === null).toBe(head === 'affine');
+    // there is no registration to judge: it is held-out loss and probe, as of any method that restores
+    else
+      expect(result.evaluation).toMatchObject({
+        chosenBy: expect.stringMatching(/probe|held-out loss/),
+        heldOut: { examples: 16 },
+      });
   });
 
   it('stops after the step when it is asked to, and goes on from there to the same result', async () => {
