@@ -76,6 +76,13 @@ export {
   readConfiguration,
   readConfigurationOf,
 } from './training/node/read-configuration.ts';
+export {
+  type CrossValidationResult,
+  crossValidate,
+  type FoldResult,
+  type OutOfFold,
+  type OutOfFoldScores,
+} from './training/node/task/cross-validate.ts';
 export { type TrainCall, type TrainResult, train } from './training/node/task/train.ts';
 export type { TrainingCall } from './training/node/training-call.ts';
 export { TRANSFER, type TransferConfiguration } from './training/task/configuration.ts';

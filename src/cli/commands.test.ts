@@ -86,6 +86,10 @@ const COMMANDS: Readonly<Record<string, Facts>> = {
         ...['segmentation', '--data', p('cohort'), '--init', p('run'), '--out', p('out/task'), '--patch', '16'],
         ...['--steps', '1', '--lr', '1e-3', '--threads', '1'],
       ],
+      (p) => [
+        ...['segmentation', '--data', p('cohort'), '--folds', '2', '--out', p('out/folds'), '--patch', '16'],
+        ...['--steps', '1', '--width', '0.125', '--threads', '1'],
+      ],
     ],
     replaces: [
       'segmentation --data cohort --out cohort --patch 16 --width 0.125 --threads 1',

@@ -8,7 +8,7 @@ import { readCheckpoint } from '../training/node/checkpoint.ts';
 import { readMetrics } from '../training/node/log/metrics.ts';
 import { type RunFacts, type RunRecord, readRunRecord } from '../training/node/run-record.ts';
 import type { SubjectScores, TaskEvaluation } from '../training/node/task/evaluate.ts';
-import { TEST_FILE, type TestResult } from '../training/node/task/test-subjects.ts';
+import { TEST_FILE, type TestResult } from '../training/node/task/judge-best.ts';
 import { type TrainResult, train } from '../training/node/task/train.ts';
 import type { TransferConfiguration } from '../training/task/configuration.ts';
 import { requireResult } from './result.ts';

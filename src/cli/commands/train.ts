@@ -14,12 +14,15 @@ interface Options extends Readonly<Record<string, unknown>> {
 
 const HELP = `
 Set everything else with --config (YAML or JSON; see docs/configuration-train.md, or --print-config for all keys and values).
-The defaults follow the paper. RUN/best is the best checkpoint by validation; its scores on test subjects are in RUN/test.json.
+The defaults follow the paper. RUN/best is the best checkpoint by validation; its scores are in RUN/validation.json and RUN/test.json.
+--folds N trains the models of all folds one after the other and tells how well each subject is predicted by the model that did not see it;
+gvsl segment --model RUN then applies all of them together. With --fold K only one fold is trained.
 
 Examples:
   gvsl train segmentation --data prepared --init runs/first --labels 8 --patch 48 --steps 2000 --lr 1e-3 --out runs/segment
   gvsl train segmentation --data prepared --init runs/first --mode linear --patch 48 --steps 500 --lr 1e-2 --out runs/linear
   gvsl train classification --data lungs --init scratch --width 0.25 --patch 64 --steps 1000 --out runs/opacities
+  gvsl train segmentation --data prepared --init runs/first --folds 5 --patch 48 --steps 2000 --out runs/folds
   gvsl train segmentation --data prepared --out runs/segment --resume --steps 4000`;
 
 /** Adds `gvsl train`; those of its options that the configuration's schema describes only where `args` name it. */
@@ -51,15 +54,21 @@ export async function registerTrain(program: Command, args: readonly string[]): 
       const { TRANSFER } = await import('../../training/task/configuration.ts');
       const { TRAIN_OPTIONS } = await import('../train-options.ts');
       const overrides = [{ path: 'task', option: 'TASK', value: task }, ...overridesBy(TRAIN_OPTIONS, options)];
+      const { crossValidate, isCrossValidation, readCrossValidationConfiguration } = await import(
+        '../../training/node/task/cross-validate.ts'
+      );
       const configuration =
         options.resume && options.config === undefined
-          ? await readRunConfigurationOf(TRANSFER, options.out, overrides)
+          ? (await isCrossValidation(options.out))
+            ? await readCrossValidationConfiguration(options.out, overrides)
+            : await readRunConfigurationOf(TRANSFER, options.out, overrides)
           : await readConfigurationOf(TRANSFER, options.config, overrides);
       if (options.printConfig) {
         const { stringify } = await import('yaml');
         return { json: configuration, text: stringify(configuration).trimEnd() };
       }
       const { describeScores } = await import('../../training/node/task/evaluate.ts');
+      const { describeResult } = await import('../../training/node/task/judge-best.ts');
       const { train } = await import('../../training/node/task/train.ts');
       const { createProgress } = await import('../progress.ts');
       const { guardInputs, modelInputs } = await import('../../platform/node/guard.ts');
@@ -70,17 +79,21 @@ export async function registerTrain(program: Command, args: readonly string[]): 
         ...(data.split === null ? [] : [{ path: data.split, what: 'the split' }]),
         ...(init === 'scratch' ? [] : await modelInputs(init, 'the initial model')),
       ];
-      const result = await guardInputs(inputs, () =>
-        train({
-          cohort: options.data,
-          out: options.out,
-          configuration,
-          resume: options.resume ?? false,
-          progress: createProgress(),
-          signal: stopSignal(ranks.rank === 0 ? undefined : ''),
-          ranks,
-        }),
-      );
+      const call = {
+        cohort: options.data,
+        out: options.out,
+        configuration,
+        resume: options.resume ?? false,
+        progress: createProgress(),
+        signal: stopSignal(ranks.rank === 0 ? undefined : ''),
+        ranks,
+      };
+      if (configuration.data.folds > 1 && configuration.data.fold === 'all') {
+        const { crossValidationText } = await import('../cross-validation-text.ts');
+        const validated = await guardInputs(inputs, () => crossValidate(call));
+        return { json: validated, text: crossValidationText(validated), exitCode: validated.finished ? 0 : STOPPED };
+      }
+      const result = await guardInputs(inputs, () => train(call));
       const ended = result.stoppedEarly
         ? ` (early stop: no improvement in ${configuration.earlyStopEvaluations} evaluations)`
         : '';
@@ -90,7 +103,8 @@ export async function registerTrain(program: Command, args: readonly string[]): 
           : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; continue with --resume`,
         ...(result.evaluation ? [`validation  ${describeScores(result.evaluation)} (after step ${result.evaluation.step})`] : []),
         ...(result.best ? [`best        step ${result.best.step}`] : []),
-        ...(result.test ? [`test        ${describeScores(result.test.summary)} (checkpoint of step ${result.test.step})`] : []),
+        ...(result.validation?.postProcessed ? [`best        ${describeResult(result.validation)}`] : []),
+        ...(result.test ? [`test        ${describeResult(result.test)} (checkpoint of step ${result.test.step})`] : []),
         ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps skipped (non-finite loss or gradient)`] : []),
       ].join('\n');
       return { json: result, text, exitCode: result.finished ? 0 : STOPPED };

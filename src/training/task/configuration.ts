@@ -66,7 +66,10 @@ export const transferConfigurationSchema = z.strictObject({
     folds: count(1)
       .default(1)
       .describe('Number of cross-validation folds; above 1, the subjects of `fold` are the validation subjects.'),
-    fold: count(1).default(1).describe('Index of the fold, from 1.'),
+    fold: z
+      .union([z.literal('all'), count(1)])
+      .default('all')
+      .describe('Index of the fold to train, from 1; all: one after the other, with a table of the whole cross-validation.'),
     splitSeed: count()
       .default(1)
       .describe('Random seed of the split, separate from `seed`, so that runs with different seeds share a split.'),
@@ -111,6 +114,12 @@ export const transferConfigurationSchema = z.strictObject({
       .max(0.9)
       .default(0.5)
       .describe('Minimum overlap of neighbouring windows, as a fraction of the side.'),
+    postProcessing: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Post-processing: whether keeping the largest part of a structure, or its parts from some volume on, is looked for on the validation subjects at the end; the model stores what helps.',
+      ),
   }),
   log: section('Logging, evaluation and checkpoint intervals, in steps; 0 disables.', {
     ...logKeys({ everySteps: 200, what: 'Evaluation on the validation subjects', picture: 'a validation subject' }),

@@ -93,15 +93,24 @@ export function dicePerClass(predicted: VoxelArray, truth: VoxelArray, classes: 
   return Array.from({ length: classes - 1 }, (_, i) => found.get(i + 1) ?? null);
 }
 
-/** Evaluates subjects one after another; `show` gets what a picture of each is made from. Needs the program's graph 'predict'. */
+/** What may be looked at while subjects are evaluated. */
+export interface EvaluationLooks {
+  /** Gets what a picture of each of the first subjects is made from. */
+  readonly show?: (index: number, size: Zyx, image: Float32Array, truth: Uint16Array, predicted: Uint16Array) => void;
+  /** Of how many. */
+  readonly picturesOf?: number;
+  /** Gets the class indices of each subject's segmentation. */
+  readonly segmented?: (subject: Subject, truth: Uint16Array, predicted: Uint16Array) => void;
+}
+
+/** Evaluates subjects one after another. Needs the program's graph 'predict'. */
 export async function evaluateSubjects(
   session: Session,
   cohort: Cohort,
   subjects: readonly Subject[],
   task: Task,
   overlap: number,
-  show: (index: number, size: Zyx, image: Float32Array, truth: Uint16Array, predicted: Uint16Array) => void = () => {},
-  picturesOf = 0,
+  { show, picturesOf = 0, segmented }: EvaluationLooks = {},
 ): Promise<SubjectScores[]> {
   const results: SubjectScores[] = [];
   for (const [index, subject] of subjects.entries()) {
@@ -116,7 +125,8 @@ export async function evaluateSubjects(
     const predicted = await segmentStored(session, cohort, subject, task.patch, overlap, outputsOf(task));
     const truth = classIndices((await readLabelCrop(cohort, subject, [0, 0, 0], size))!, task);
     results.push({ id: subject.id, dice: dicePerClass(predicted, truth, outputsOf(task)) });
-    if (index < picturesOf) show(index, size, await readCrop(cohort, subject, [0, 0, 0], size), truth, predicted);
+    segmented?.(subject, truth, predicted);
+    if (index < picturesOf) show?.(index, size, await readCrop(cohort, subject, [0, 0, 0], size), truth, predicted);
   }
   return results;
 }
@@ -177,9 +187,12 @@ export async function evaluateTask(
 ): Promise<EvaluationRecord<TaskEvaluation> | null> {
   if (validation.length === 0) return null;
   const pictures: EvaluationRecord['pictures'][number][] = [];
-  const show: Parameters<typeof evaluateSubjects>[5] = (index, size, image, truth, predicted) =>
+  const show: EvaluationLooks['show'] = (index, size, image, truth, predicted) =>
     void pictures.push({ tag: `subject/${index}`, picture: segmentationPicture({ size, image, truth, predicted }) });
-  const subjects = await evaluateSubjects(session, cohort, validation, task, overlap, show, pictured ? PICTURED_SUBJECTS : 0);
+  const subjects = await evaluateSubjects(session, cohort, validation, task, overlap, {
+    show,
+    picturesOf: pictured ? PICTURED_SUBJECTS : 0,
+  });
   const summary = summarizeScores(subjects, task);
   const scalars: Record<string, number> = {};
   for (const name of ['dice', 'auc', 'accuracy'] as const)

@@ -89,6 +89,16 @@ function mixed<Item>(items: readonly Item[], isWithout: (item: Item) => boolean)
   return placed.sort((a, b) => a.at - b.at).map(({ item }) => item);
 }
 
+/** Items of every class spread evenly over the whole order, so that folds cut from it have about equal shares of each. */
+function stratified<Item>(items: readonly Item[], classOf: (item: Item) => string | null): Item[] {
+  const byClass = new Map<string | null, Item[]>();
+  for (const item of items) byClass.set(classOf(item), [...(byClass.get(classOf(item)) ?? []), item]);
+  return [...byClass.values()]
+    .flatMap((of) => of.map((item, k) => ({ item, at: (k + 0.5) / of.length })))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
+}
+
 const howMany = (wanted: number, of: number): number =>
   wanted === 0 ? 0 : wanted < 1 ? Math.max(1, Math.round(wanted * of)) : wanted;
 
@@ -110,19 +120,29 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
     const apart = labelled.filter((subject) => subject.split === 'test');
     const others = labelled.filter((subject) => subject.split !== 'test');
     const order = Array.from(randomStream(data.splitSeed, 'split', task).permutation(others.length), (i) => others[i]);
-    const patients = mixed(groupedByPatient(order), (group) => task === 'segmentation' && group.every(isNegative));
+    const groups = groupedByPatient(order);
+    const patients =
+      task === 'classification' && data.folds > 1
+        ? stratified(groups, ([{ class: name }]) => name)
+        : mixed(groups, (group) => task === 'segmentation' && group.every(isNegative));
     const test = takeGroups(patients, howMany(data.test, others.length));
     const left = patients.reduce((sum, group) => sum + group.length, 0);
     let validation: Subject[];
     if (data.folds > 1) {
-      if (data.fold > data.folds) throw new UsageError(`data.fold: expected 1 to ${data.folds} (data.folds); found ${data.fold}`);
+      if (data.folds > patients.length)
+        throw new UsageError(
+          `\`data.folds\` ${data.folds}: more than the ${patients.length} labelled ${patients.length === left ? 'subjects' : 'patients'} that are no test subjects`,
+        );
+      if (data.fold === 'all') throw new UsageError('data.fold: expected the number of a fold');
+      const { fold } = data;
+      if (fold > data.folds) throw new UsageError(`data.fold: expected 1 to ${data.folds} (data.folds); found ${fold}`);
       const bound = (fold: number): number => Math.round((fold * left) / data.folds);
       // a patient belongs to the fold in which the first of the scans lies
       let at = 0;
       const inFold = patients.map((group) => {
         const start = at;
         at += group.length;
-        return start >= bound(data.fold - 1) && start < bound(data.fold);
+        return start >= bound(fold - 1) && start < bound(fold);
       });
       validation = patients.filter((_, k) => inFold[k]).flat();
       patients.splice(0, patients.length, ...patients.filter((_, k) => !inFold[k]));

@@ -5,8 +5,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openCohort } from '../../../cohort/node/open-cohort.ts';
+import { UsageError } from '../../../common/errors.ts';
 import { scaledArchitecture } from '../../../model/architecture.ts';
-import { configurationOf } from '../../../model/configuration.ts';
+import { configurationOf, type Task } from '../../../model/configuration.ts';
 import { trainedOf, transferProgram } from '../../../model/task-programs.ts';
 import { availableBytes } from '../../../platform/node/limits.ts';
 import { isAugmented, TRANSFER, type TransferConfiguration, transferPatch } from '../../task/configuration.ts';
@@ -19,9 +20,9 @@ import { evaluateTask, type TaskEvaluation } from './evaluate.ts';
 import { bytesBeside, oneHot, openTaskExamples, type TaskExample } from './examples.ts';
 import { counted, trainFacts } from './facts.ts';
 import { cropFeatures, featureBytes, trainingFeatures } from './features.ts';
+import { judgeBest, TEST_FILE, type TestResult, VALIDATION_FILE, type ValidationResult } from './judge-best.ts';
 import { initialWeights } from './start.ts';
 import { outputsOf, taskOf } from './task.ts';
-import { TEST_FILE, type TestResult, testBest } from './test-subjects.ts';
 
 export type TrainCall = TrainingCall<TransferConfiguration>;
 
@@ -36,8 +37,12 @@ export interface TrainResult {
   /** The last evaluation of this call on the validation subjects, and the steps that were done then; null if there was none. */
   readonly evaluation: (TaskEvaluation & { readonly step: number }) | null;
   readonly best: TrainingState['best'];
+  /** The best state on the validation subjects; null without them, on ranks other than 0, and if the run was stopped. */
+  readonly validation: ValidationResult | null;
   /** Null without test subjects, on ranks other than 0, and if the run was stopped. */
   readonly test: TestResult | null;
+  /** What the network tells apart. */
+  readonly task: Task;
   readonly skippedSteps: number;
   readonly parameters: number;
   readonly waitShare: number;
@@ -55,6 +60,8 @@ export function train(given: TrainCall): Promise<TrainResult> {
 async function trainHere(given: TrainCall): Promise<TrainResult> {
   const call = await checkCall(TRANSFER, given);
   const { configuration, out, progress } = call;
+  if (configuration.data.folds > 1 && configuration.data.fold === 'all')
+    throw new UsageError('`data.fold` all: one training is of one fold; give its number, or call crossValidate for all');
   const cohort = await openCohort(call.cohort);
   const { facts, split } = await trainFacts(cohort, configuration, await initialModelOf(configuration.init));
   const task = await taskOf(cohort, configuration);
@@ -103,7 +110,8 @@ async function trainHere(given: TrainCall): Promise<TrainResult> {
       openTaskExamples({ cohort: call.cohort, training, configuration, task, withoutImage: fromFeatures }, firstStep, samples),
     prepare: async ({ state }) => {
       // scores of fewer steps than this call may make; its end writes them anew
-      if (state?.step !== configuration.steps) await rm(join(out, TEST_FILE), { force: true });
+      if (state?.step !== configuration.steps)
+        for (const file of [TEST_FILE, VALIDATION_FILE]) await rm(join(out, file), { force: true });
     },
   });
   try {
@@ -139,10 +147,14 @@ async function trainHere(given: TrainCall): Promise<TrainResult> {
     });
     const { step, best, skippedSteps } = state;
     const leads = call.ranks.rank === 0;
-    const test = leads && finished && split.test.length > 0 ? await testBest(opened, call, cohort, split.test, task) : null;
+    const { validation, test } =
+      leads && finished ? await judgeBest(opened, call, cohort, split, task) : { validation: null, test: null };
     const subjects = { training: split.training.length, validation: split.validation.length, test: split.test.length };
     const parameters = table.count;
-    return { out, step, finished, stoppedEarly, loss, evaluation, best, test, skippedSteps, parameters, waitShare, subjects };
+    return {
+      ...{ out, step, finished, stoppedEarly, loss, evaluation, best, validation, test, task },
+      ...{ skippedSteps, parameters, waitShare, subjects },
+    };
   } finally {
     await opened.close();
   }

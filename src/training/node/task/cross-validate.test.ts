@@ -1,0 +1,109 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { segmentImages } from '../../../apply/node/segment.ts';
+import { openCohort } from '../../../cohort/node/open-cohort.ts';
+import { SILENT } from '../../../common/progress.ts';
+import { IDENTITY_3 } from '../../../geometry/volume.ts';
+import { writeImage } from '../../../images/node/write.ts';
+import { readModel, resolveModels } from '../../../model/node/model-folder.ts';
+import { TRANSFER } from '../../task/configuration.ts';
+import { writeTinyCohort } from '../../testing/tiny-cohort.ts';
+import { parseConfigurationOf } from '../read-configuration.ts';
+import { crossValidate } from './cross-validate.ts';
+import { keepPostProcessing } from './judge-best.ts';
+import { splitForTask } from './split.ts';
+import { train } from './train.ts';
+
+let folder: string;
+const at = (...names: string[]): string => join(folder, ...names);
+const configured = (data: object = {}, changes: object = {}) =>
+  parseConfigurationOf(TRANSFER, {
+    steps: 4,
+    learningRate: 1e-2,
+    threads: 1,
+    model: { width: 0.125 },
+    log: { everySteps: 1, evaluateEverySteps: 2, picturesEverySteps: 0, checkpointEverySteps: 1 },
+    data: { patch: 16, folds: 2, ...data },
+    ...changes,
+  });
+const call = (out: string, data: object = {}, changes: object = {}) => ({
+  cohort: at('cohort'),
+  out: at(out),
+  configuration: configured(data, changes),
+  progress: SILENT,
+});
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gvsl-folds-'));
+  await writeTinyCohort(at('cohort'), 5);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe('crossValidate', () => {
+  it('trains every fold, judges each subject by the model that did not see it, and all models segment together', async () => {
+    const result = await crossValidate(call('folds', { test: 1 }));
+    expect(result.folds.map(({ run, trainingSubjects }) => [run, trainingSubjects])).toEqual([
+      ['fold-1', 2],
+      ['fold-2', 2],
+    ]);
+    const { subjects, summary, dice } = result.outOfFold!;
+    expect(new Set(subjects.map(({ id }) => id)).size).toBe(4);
+    expect(dice!.mean).toBeCloseTo(summary.dice!, 12);
+    expect(result.folds.every(({ test }) => test!.subjects === 1)).toBe(true);
+    const table = (await readFile(at('folds', 'cross-validation.csv'), 'utf8')).trim().split('\n');
+    expect([table.length, table[0]]).toEqual([5, 'subject,fold,dice label 500']);
+
+    expect(await resolveModels(at('folds'))).toEqual([at('folds', 'fold-1', 'best'), at('folds', 'fold-2', 'best')]);
+    const geometry = { size: [18, 18, 18], spacingMm: [2, 2, 2], originMm: [0, 0, 0], direction: IDENTITY_3 } as const;
+    await writeImage(at('scan.nii.gz'), { geometry, data: Float32Array.from({ length: 18 ** 3 }, (_, i) => i % 97) });
+    const report = await segmentImages({ model: at('folds'), inputs: [at('scan.nii.gz')], out: at('labels'), threads: 1 });
+    expect(report.models.map(({ folder: model }) => model)).toEqual(await resolveModels(at('folds')));
+  });
+
+  it('goes on exactly where it was stopped', async () => {
+    const stop = new AbortController();
+    const stopped = await crossValidate({
+      ...call('stopped', { test: 1 }),
+      progress: ({ text }) => {
+        if (text === 'fold 2 of 2') stop.abort();
+      },
+      signal: stop.signal,
+    });
+    expect([stopped.finished, stopped.folds.length]).toEqual([false, 1]);
+    const { configuration: _, ...resumed } = call('stopped');
+    const result = await crossValidate({ ...resumed, resume: true });
+    expect(result.finished).toBe(true);
+    for (const file of ['cross-validation.csv', 'fold-2/best/model.safetensors'])
+      expect(await readFile(at('stopped', file))).toEqual(await readFile(at('folds', file)));
+  });
+
+  it('is refused with what is wrong', async () => {
+    await expect(crossValidate(call('folds'))).rejects.toThrow('already contains a cross-validation');
+    await expect(crossValidate({ ...call('none'), resume: true })).rejects.toThrow('there is no cross-validation at');
+    await expect(crossValidate(call('one', { folds: 1 }))).rejects.toThrow('at least two folds');
+    await expect(crossValidate(call('many', { folds: 9 }))).rejects.toThrow('more than the 5 labelled subjects');
+    await expect(crossValidate(call('split', { split: 'split.json' }))).rejects.toThrow('a file names one split');
+    await expect(train(call('run'))).rejects.toThrow('call crossValidate for all');
+    await expect(resolveModels(at('none'))).rejects.toThrow('no such folder');
+  });
+});
+
+it('folds have about equal shares of each class', async () => {
+  await writeTinyCohort(at('classes'), 12);
+  const cohort = await openCohort(at('classes'));
+  for (let fold = 1; fold <= 3; fold++) {
+    const { data } = configured({ folds: 3, fold });
+    const { validation } = await splitForTask(cohort, { task: 'classification', seed: 1, data });
+    expect(validation.map(({ class: name }) => name).sort()).toEqual(['healthy', 'healthy', 'ill', 'ill']);
+  }
+});
+
+it('a model keeps post-processing in its config.json, and lets go of it', async () => {
+  const rules = [{ code: 500, keepLargest: true, minVolumeMm3: 0 }];
+  await keepPostProcessing(at('folds', 'fold-1'), rules);
+  expect((await readModel(at('folds', 'fold-1', 'best'))).configuration.postProcessing).toEqual(rules);
+  await keepPostProcessing(at('folds', 'fold-1'), undefined);
+  expect((await readModel(at('folds', 'fold-1', 'best'))).configuration.postProcessing).toBe(undefined);
+});

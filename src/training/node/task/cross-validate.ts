@@ -1,0 +1,178 @@
+/**
+ * Cross-validation in one call: a run for each fold, one after the other, then what is known of all subjects, each judged by the model that had not
+ * seen it. `segment --model OUT` and `classify --model OUT` apply the models of all folds together.
+ */
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { csvLine } from '../../../common/csv.ts';
+import { UsageError } from '../../../common/errors.ts';
+import { bootstrapMean, type Interval } from '../../../metrics/statistics.ts';
+import type { Task } from '../../../model/configuration.ts';
+import { FOLDS_FILE, jsonText } from '../../../model/node/model-folder.ts';
+import { writeFileAtomic } from '../../../platform/node/files.ts';
+import { withMachineTrouble } from '../../../platform/node/machine.ts';
+import { TRANSFER, type TransferConfiguration } from '../../task/configuration.ts';
+import { choosePostProcessing, describeRules, type FoundRule, rulesOf } from '../../task/post-processing.ts';
+import { type Override, readRunConfigurationOf } from '../read-configuration.ts';
+import { RUN_FILE, readRunRecord } from '../run-record.ts';
+import { checkCall } from '../training-call.ts';
+import { type SubjectScores, summarizeScores, type TaskEvaluation } from './evaluate.ts';
+import { keepPostProcessing } from './judge-best.ts';
+import { type TrainCall, train } from './train.ts';
+
+const runOf = (fold: number): string => `fold-${fold}`;
+const TABLE = 'cross-validation.csv';
+
+/** What a fold gave. */
+export interface FoldResult {
+  readonly fold: number;
+  /** Its run, in the folder of the cross-validation. */
+  readonly run: string;
+  readonly trainingSubjects: number;
+  /** The step of its best state. */
+  readonly step: number;
+  /** On its validation subjects. */
+  readonly validation: TaskEvaluation;
+  /** On the test subjects, which are those of every fold; null without. */
+  readonly test: TaskEvaluation | null;
+}
+
+/** The scores of one subject by the model that did not see it. */
+export interface OutOfFoldScores extends SubjectScores {
+  readonly fold: number;
+}
+
+/** What all folds say together. */
+export interface OutOfFold {
+  readonly summary: TaskEvaluation;
+  /** Mean Dice of the subjects with its 95 % interval (bootstrap over subjects); null for classification. */
+  readonly dice: Interval | null;
+  /** After the post-processing that the models keep; null if they keep none. */
+  readonly postProcessed: TaskEvaluation | null;
+  readonly subjects: readonly OutOfFoldScores[];
+}
+
+export interface CrossValidationResult {
+  readonly out: string;
+  readonly finished: boolean;
+  readonly folds: readonly FoldResult[];
+  /** Null if it was stopped before the last fold was done. */
+  readonly outOfFold: OutOfFold | null;
+  /** Chosen on the validation subjects of all folds together: what each model keeps. */
+  readonly postProcessing: readonly FoundRule[];
+}
+
+/** Whether a folder holds a cross-validation, or its beginning. */
+export const isCrossValidation = (folder: string): Promise<boolean> =>
+  stat(join(folder, runOf(1), RUN_FILE)).then(
+    () => true,
+    () => false,
+  );
+
+/** The configuration with which a cross-validation goes on: its first fold's, with what the options change. @throws UsageError if there is none */
+export const readCrossValidationConfiguration = (
+  out: string,
+  overrides: readonly Override[] = [],
+): Promise<TransferConfiguration> =>
+  readRunConfigurationOf(TRANSFER, join(out, runOf(1)), [...overrides, { path: 'data.fold', option: 'data.fold', value: 'all' }]);
+
+/**
+ * Trains the model of every fold; with `resume` what is done stays, and what was begun goes on exactly.
+ * @throws UsageError for what is wrong with the call, RunError for a run that cannot go on
+ */
+export async function crossValidate(given: TrainCall): Promise<CrossValidationResult> {
+  const { out, resume = false } = given;
+  const configuration =
+    resume && given.configuration === undefined ? await readCrossValidationConfiguration(out) : given.configuration;
+  const call = await checkCall<TransferConfiguration>(TRANSFER, { ...given, resume: false, configuration: configuration ?? {} });
+  const { folds } = call.configuration.data;
+  if (folds < 2) throw new UsageError(`\`folds\` ${folds}: a cross-validation has at least two folds`);
+  if (call.ranks.size > 1)
+    throw new UsageError('`folds`: a cross-validation is not shared by several processes; train each fold by itself with `fold`');
+  if (call.configuration.data.split !== null)
+    throw new UsageError('`split`: a file names one split; folds are cut from the cohort: use one of them');
+  const names = await withMachineTrouble(out, () =>
+    readdir(out).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      if (error.code === 'ENOTDIR') throw new UsageError(`\`out\` ${out}: is a file or inside one; expected a folder`);
+      throw error;
+    }),
+  );
+  if (resume && !(await isCrossValidation(out)))
+    throw new UsageError(`\`resume\`: there is no cross-validation at ${out}; omit \`resume\` to start one`);
+  if (!resume && names.length > 0)
+    throw new UsageError(
+      (await isCrossValidation(out))
+        ? `\`out\` ${out}: already contains a cross-validation; continue it with \`resume\`, or choose another folder`
+        : `\`out\` ${out}: is not empty (${names[0]}); choose a new or empty folder`,
+    );
+  const done: FoldResult[] = [];
+  const scores: OutOfFoldScores[] = [];
+  const candidates: NonNullable<NonNullable<Awaited<ReturnType<typeof train>>['validation']>['candidates']>[number][] = [];
+  let task: Task | undefined;
+  for (let fold = 1; fold <= folds; fold++) {
+    const folder = join(out, runOf(fold));
+    call.progress.say(`fold ${fold} of ${folds}`);
+    const result = await train({
+      ...given,
+      out: folder,
+      configuration: { ...call.configuration, data: { ...call.configuration.data, fold } },
+      resume: resume && (await readRunRecord(folder)) !== undefined,
+    });
+    if (!result.finished) return { out, finished: false, folds: done, outOfFold: null, postProcessing: [] };
+    const { validation, test } = result;
+    task = result.task;
+    scores.push(...validation!.subjects.map((subject) => ({ ...subject, fold })));
+    candidates.push(...(validation!.candidates ?? []));
+    done.push({
+      fold,
+      run: runOf(fold),
+      trainingSubjects: result.subjects.training,
+      step: validation!.step,
+      validation: validation!.summary,
+      test: test?.summary ?? null,
+    });
+  }
+  const found = task!.kind === 'segmentation' && candidates.length > 0 ? choosePostProcessing(candidates, task!) : [];
+  const rules = rulesOf(found);
+  for (const { run } of done) await keepPostProcessing(join(out, run), rules);
+  for (const line of describeRules(found)) call.progress.say(`post-processing of ${line}`);
+  const diceOf = ({ dice }: SubjectScores): number[] => {
+    const known = dice?.filter((value) => value !== null) ?? [];
+    return known.length > 0 ? [known.reduce((sum, value) => sum + value, 0) / known.length] : [];
+  };
+  const afterwards = scores.map(({ id }, i) => ({ id, dice: found.map(({ candidate }, c) => candidates[i][c][candidate]) }));
+  const outOfFold: OutOfFold = {
+    summary: summarizeScores(scores, task!),
+    dice: bootstrapMean(scores.flatMap(diceOf)),
+    postProcessed: rules ? summarizeScores(afterwards, task!) : null,
+    subjects: scores,
+  };
+  await mkdir(out, { recursive: true });
+  await writeFileAtomic(join(out, TABLE), tableOf(scores, task!));
+  await writeFileAtomic(
+    join(out, FOLDS_FILE),
+    jsonText({ formatVersion: 1, task, folds: done, outOfFold, postProcessing: found }),
+  );
+  return { out, finished: true, folds: done, outOfFold, postProcessing: found };
+}
+
+/** One line a subject. */
+function tableOf(scores: readonly OutOfFoldScores[], task: Task): string {
+  const lines =
+    task.kind === 'segmentation'
+      ? [
+          csvLine(['subject', 'fold', ...task.labels.slice(1).map(({ name }) => `dice ${name}`)]),
+          ...scores.map(({ id, fold, dice }) => csvLine([id, fold, ...dice!])),
+        ]
+      : [
+          csvLine([
+            'subject',
+            'fold',
+            'class',
+            ...(task.classes.length === 2 ? task.classes.slice(1) : task.classes).map((name) => `p(${name})`),
+          ]),
+          ...scores.map(({ id, fold, class: name, probabilities }) => csvLine([id, fold, name, ...probabilities!])),
+        ];
+  return `${lines.join('\n')}\n`;
+}

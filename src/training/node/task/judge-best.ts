@@ -1,0 +1,131 @@
+/**
+ * The last judgement of a training: its best state on the validation subjects, which choose the post-processing that the model keeps, and on the
+ * test subjects, which choose nothing.
+ */
+import { join } from 'node:path';
+import type { Cohort, Subject } from '../../../cohort/cohort.ts';
+import { CONFIG_FILE, modelConfigurationSchema, type PostProcessing, type Task } from '../../../model/configuration.ts';
+import { flatTensor } from '../../../model/named-parameters.ts';
+import { jsonText, readModel, resolveModel } from '../../../model/node/model-folder.ts';
+import { STATES } from '../../../model/optimizer.ts';
+import { findFolder, writeFileAtomic } from '../../../platform/node/files.ts';
+import type { TransferConfiguration } from '../../task/configuration.ts';
+import {
+  type CandidateDice,
+  candidateDice,
+  choosePostProcessing,
+  describeRules,
+  type FoundRule,
+  rulesOf,
+} from '../../task/post-processing.ts';
+import { readCheckpoint } from '../checkpoint.ts';
+import type { OpenTraining } from '../open-training.ts';
+import type { CheckedCall } from '../training-call.ts';
+import { describeScores, evaluateSubjects, type SubjectScores, summarizeScores, type TaskEvaluation } from './evaluate.ts';
+import type { TaskSplit } from './split.ts';
+import { outputsOf } from './task.ts';
+
+/** Scores of the test subjects. */
+export const TEST_FILE = 'test.json';
+/** Scores of the best state on the validation subjects, and the post-processing that they choose. */
+export const VALIDATION_FILE = 'validation.json';
+
+/** Scores of subjects, as test.json has them. */
+export interface TestResult {
+  /** The step whose state was tested. */
+  readonly step: number;
+  readonly summary: TaskEvaluation;
+  readonly subjects: readonly SubjectScores[];
+  /** The same after the post-processing that the model keeps; absent if it keeps none. */
+  readonly postProcessed?: { readonly summary: TaskEvaluation; readonly subjects: readonly SubjectScores[] };
+}
+
+/** Scores of the validation subjects, as validation.json has them. */
+export interface ValidationResult extends TestResult {
+  /** What was looked for in each structure; null without segmentation, or if it was not looked for. */
+  readonly postProcessing: readonly FoundRule[] | null;
+  /** By subject, structure and candidate: what it was chosen by (training/task/post-processing.ts). */
+  readonly candidates?: readonly (readonly CandidateDice[])[];
+}
+
+export interface LastJudgement {
+  readonly validation: ValidationResult | null;
+  readonly test: TestResult | null;
+}
+
+/** Scores after rules that were found, from those of all candidates. */
+function processed(
+  scores: readonly SubjectScores[],
+  candidates: readonly (readonly CandidateDice[])[],
+  found: readonly FoundRule[],
+  task: Task,
+): NonNullable<TestResult['postProcessed']> {
+  const subjects = scores.map(({ id }, i) => ({ id, dice: found.map(({ candidate }, c) => candidates[i][c][candidate]) }));
+  return { summary: summarizeScores(subjects, task), subjects };
+}
+
+/** Judges the best state (without validation the last), and writes validation.json, test.json and the model's post-processing. */
+export async function judgeBest(
+  { session, table, identity }: Pick<OpenTraining<unknown>, 'session' | 'table' | 'identity'>,
+  { out, progress, configuration }: CheckedCall<TransferConfiguration>,
+  cohort: Cohort,
+  split: TaskSplit,
+  task: Task,
+): Promise<LastJudgement> {
+  const state = (await readCheckpoint(out, 'best')) ?? (await readCheckpoint(out, 'last'))!;
+  const { step } = state.state;
+  await session.writeState(STATES.parameters, flatTensor(table, state.parameters, out));
+  const { overlap, postProcessing: wanted } = configuration.inference;
+  const judged = async (subjects: readonly Subject[]) => {
+    const candidates: CandidateDice[][] = [];
+    const scores = await evaluateSubjects(session, cohort, subjects, task, overlap, {
+      segmented: ({ geometry }, truth, predicted) =>
+        void (wanted && candidates.push(candidateDice(predicted, truth, geometry, outputsOf(task)))),
+    });
+    return { scores, candidates };
+  };
+  const write = (file: string, result: object): Promise<void> =>
+    writeFileAtomic(join(out, file), jsonText({ run: identity, task, ...result }));
+
+  let validation: ValidationResult | null = null;
+  let found: readonly FoundRule[] = [];
+  if (split.validation.length > 0) {
+    progress.say(`validating the checkpoint of step ${step} on ${split.validation.length} subjects`);
+    const { scores, candidates } = await judged(split.validation);
+    found = wanted && task.kind === 'segmentation' ? choosePostProcessing(candidates, task) : [];
+    validation = {
+      step,
+      summary: summarizeScores(scores, task),
+      subjects: scores,
+      ...(rulesOf(found) ? { postProcessed: processed(scores, candidates, found, task) } : {}),
+      postProcessing: wanted && task.kind === 'segmentation' ? found : null,
+      ...(candidates.length > 0 ? { candidates } : {}),
+    };
+    await write(VALIDATION_FILE, validation);
+    for (const line of describeRules(found)) progress.say(`post-processing of ${line}`);
+  }
+  await keepPostProcessing(out, rulesOf(found));
+  let test: TestResult | null = null;
+  if (split.test.length > 0) {
+    progress.say(`testing the checkpoint of step ${step} on ${split.test.length} subjects`);
+    const { scores, candidates } = await judged(split.test);
+    const post = rulesOf(found) ? { postProcessed: processed(scores, candidates, found, task) } : {};
+    test = { step, summary: summarizeScores(scores, task), subjects: scores, ...post };
+    await write(TEST_FILE, test);
+  }
+  return { validation, test };
+}
+
+/** Writes post-processing into the config.json of a run's model: its best state, else its last; undefined takes it away. */
+export async function keepPostProcessing(run: string, rules: PostProcessing | undefined): Promise<void> {
+  const folder = (await findFolder(join(run, 'best'))) ?? (await resolveModel(run));
+  const { configuration } = await readModel(folder);
+  const { postProcessing: before, ...others } = configuration;
+  if (JSON.stringify(before) === JSON.stringify(rules)) return;
+  const changed = modelConfigurationSchema.parse({ ...others, ...(rules ? { postProcessing: rules } : {}) });
+  await writeFileAtomic(join(folder, CONFIG_FILE), jsonText(changed));
+}
+
+/** 'Dice 0.812 (0.80, 0.82) on 10 subjects; after post-processing ...'. */
+export const describeResult = ({ summary, postProcessed }: TestResult): string =>
+  `${describeScores(summary)}${postProcessed ? `; after post-processing ${describeScores(postProcessed.summary)}` : ''}`;
