@@ -3,7 +3,7 @@
   from gvsl_torch import load
   network = load('model.pth')                 # or 'model.safetensors' (needs the package safetensors), or a folder with it
   with torch.no_grad():
-      features = network(image)               # image (N, 1, D, H, W), any size, prepared as the model's config.json says
+      features = network(image)               # image (N, channels, D, H, W), any size, prepared as the model's config.json says
 
 What the network is follows from the names and shapes: with `out_conv` it is a segmenter and gives probabilities (N, classes, D, H, W),
 with `fc` a classifier and gives probabilities (N, outputs), else it is the backbone and gives (global, local): (N, C, D/16, H/16, W/16)
@@ -49,21 +49,31 @@ class Up(nn.Module):
         return self.conv(torch.cat([skip, x], 1))
 
 
-class UNet(nn.Module):
-    """x (N, 1, D, H, W) is padded with zeros to multiples of 16 (half before, rounded down) and the local feature cropped back."""
+def padded(x):
+    """x with zero margins that bring each size to a multiple of 16: half before, rounded down."""
+    missing = [-size % 16 for size in x.shape[2:]]
+    return F.pad(x, [margin for total in reversed(missing) for margin in (total // 2, total - total // 2)])
 
-    def __init__(self, widths, decoder=True):
+
+def cropped(x, size):
+    """The part of a padded feature that belongs to an image of `size`."""
+    z, y, x_ = (slice(-n % 16 // 2, -n % 16 // 2 + n) for n in size)
+    return x[:, :, z, y, x_]
+
+
+class UNet(nn.Module):
+    """x (N, channels, D, H, W) is padded with zeros to multiples of 16 (half before, rounded down) and the local feature cropped back."""
+
+    def __init__(self, widths, decoder=True, channels=1):
         super().__init__()
-        self.inc = Block(1, widths[0])
+        self.inc = Block(channels, widths[0])
         for level in range(1, 5):
             setattr(self, f'down{level}', Down(widths[level - 1], widths[level]))
         for level in range(1, 5) if decoder else []:
             setattr(self, f'up{level}', Up(widths[4 - level] + widths[3 + level], widths[4 + level]))
 
     def encode(self, x):
-        missing = [-size % 16 for size in x.shape[2:]]
-        pad = [margin for total in reversed(missing) for margin in (total // 2, total - total // 2)]
-        levels = [self.inc(F.pad(x, pad))]
+        levels = [self.inc(padded(x))]
         for level in range(1, 5):
             levels.append(getattr(self, f'down{level}')(levels[-1]))
         return levels
@@ -73,23 +83,22 @@ class UNet(nn.Module):
         feature = levels[4]
         for level in range(1, 5):
             feature = getattr(self, f'up{level}')(feature, levels[4 - level])
-        z, y, x = (slice(-size % 16 // 2, -size % 16 // 2 + size) for size in x.shape[2:])
-        return levels[4], feature[:, :, z, y, x]
+        return levels[4], cropped(feature, x.shape[2:])
 
 
 class Backbone(nn.Module):
-    def __init__(self, widths):
+    def __init__(self, widths, channels=1):
         super().__init__()
-        self.unet = UNet(widths)
+        self.unet = UNet(widths, channels=channels)
 
     def forward(self, x):
         return self.unet(x)
 
 
 class Segmenter(nn.Module):
-    def __init__(self, widths, classes):
+    def __init__(self, widths, classes, channels=1):
         super().__init__()
-        self.unet = UNet(widths)
+        self.unet = UNet(widths, channels=channels)
         self.out_conv = nn.Conv3d(widths[8], classes, 3, padding=1)
 
     def forward(self, x):
@@ -99,9 +108,9 @@ class Segmenter(nn.Module):
 class Classifier(nn.Module):
     """With one output it is the probability of the second class."""
 
-    def __init__(self, widths, outputs):
+    def __init__(self, widths, outputs, channels=1):
         super().__init__()
-        self.unet = UNet(widths, decoder=False)
+        self.unet = UNet(widths, decoder=False, channels=channels)
         self.fc = nn.Linear(widths[4], outputs)
 
     def forward(self, x):
@@ -111,14 +120,16 @@ class Classifier(nn.Module):
 
 def build(state):
     """The network of a state dict, with its parameters, in evaluation mode."""
-    def channels(name):
+    def width(name):
         return state[f'unet.{name}.double_conv.0.weight'].shape[0]
-    widths = [channels('inc')] + [channels(f'down{level}.maxpool_conv.1') for level in range(1, 5)]
+    channels = state['unet.inc.double_conv.0.weight'].shape[1]
+    widths = [width('inc')] + [width(f'down{level}.maxpool_conv.1') for level in range(1, 5)]
     if 'fc.weight' in state and 'out_conv.weight' not in state:
-        network = Classifier(widths, state['fc.weight'].shape[0])
+        network = Classifier(widths, state['fc.weight'].shape[0], channels)
     else:
-        widths += [channels(f'up{level}.conv') for level in range(1, 5)]
-        network = Segmenter(widths, state['out_conv.weight'].shape[0]) if 'out_conv.weight' in state else Backbone(widths)
+        widths += [width(f'up{level}.conv') for level in range(1, 5)]
+        with_head = 'out_conv.weight' in state
+        network = Segmenter(widths, state['out_conv.weight'].shape[0], channels) if with_head else Backbone(widths, channels)
     network.load_state_dict({name: state[name] for name in network.state_dict()})
     return network.eval()
 

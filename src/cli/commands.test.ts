@@ -187,13 +187,14 @@ const COMMANDS: Readonly<Record<string, Facts>> = {
     missing: [['none --onnx out/x.onnx', 1]],
     works: [
       (p) => [p('run'), '--onnx', p('out/x.onnx'), '--pth', p('out/x.pth'), '--safetensors', p('out/x.safetensors')],
-      (p) => [p('models/segmenter'), '--huggingface', p('out/published')],
+      (p) => [p('models/segmenter'), '--huggingface', p('out/published'), '--nnunet', p('out/for-nnunet')],
     ],
     replaces: [
       'models/matcher --onnx models/matcher/model.safetensors',
       'models/matcher --safetensors to-models/matcher/model.safetensors',
       'run --pth run/last/config.json',
       'models/matcher --huggingface models',
+      'models/matcher --nnunet scans',
       'models/matcher --huggingface scans',
       'models/matcher --pth out/x --onnx ./out/x',
     ],

@@ -9,6 +9,7 @@ interface Options {
   readonly pth?: string;
   readonly safetensors?: string;
   readonly huggingface?: string;
+  readonly nnunet?: string;
   readonly part?: NetworkPart;
   readonly size?: string;
 }
@@ -24,11 +25,11 @@ async function parseSize(text: string): Promise<[number, number, number]> {
 
 async function run(model: string, { size, ...options }: Options): Promise<CommandResult> {
   const { exportModel } = await import('../../model/node/interchange/export.ts');
-  const { onnx, pth, safetensors, huggingface, part } = options;
   const { guardInputs, modelInputs, refuseReplacing } = await import('../../platform/node/guard.ts');
-  const call = { model, onnx, pth, safetensors, huggingface, part, size: size === undefined ? undefined : await parseSize(size) };
+  const { part, ...paths } = options;
+  const call = { model, ...paths, part, size: size === undefined ? undefined : await parseSize(size) };
   const report = await guardInputs(await modelInputs(model), async () => {
-    await refuseReplacing(...[onnx, pth, safetensors, huggingface].filter((path) => path !== undefined));
+    await refuseReplacing(...Object.values(paths).filter((path) => path !== undefined));
     return exportModel(call);
   });
   return { json: report, text: asText(report).join('\n') };
@@ -48,27 +49,32 @@ function asText({ model, part, parameters, files, onnx }: ExportReport): string[
 export function registerExport(program: Command): void {
   const command = program
     .command('export')
-    .description('export a model to ONNX, PyTorch, safetensors or a Hugging Face folder')
+    .description('export a model to ONNX, PyTorch, safetensors, Hugging Face or nnU-Net')
     .argument('<model>', 'model folder, or a run (its best checkpoint)')
     .option('--onnx <file>', 'ONNX file; takes images of any size')
     .option('--pth <file>', 'PyTorch state dict, for torch.load(..., weights_only=True)')
     .option('--safetensors <file>', 'safetensors file')
     .option('--huggingface <folder>', 'folder with model.safetensors, config.json, a model card and the network in PyTorch')
+    .option(
+      '--nnunet <folder>',
+      'folder for fine-tuning in nnU-Net 2.8: checkpoint, adaptation plan, the network as a plug-in, README',
+    )
     .addOption(
       new Option(
         '--part <part>',
         'part of the network to export (default: all; for ONNX the task network, else the backbone)',
       ).choices(['segmenter', 'backbone', 'classifier', 'encoder']),
     )
-    .option('--size <D,H,W>', 'fixed size of the ONNX input in voxels, with batch size 1')
+    .option('--size <D,H,W>', 'fixed size of the ONNX input in voxels, with batch size 1; for nnU-Net, its patch size')
     .addHelpText(
       'after',
       [
         '',
-        'Example:',
+        'Examples:',
         '  gvsl export runs/heart --onnx backbone.onnx --pth heart.pth',
+        '  gvsl export runs/pretrained --nnunet pretrained-nnunet',
         '',
-        'How to use the files in Python: docs/weights.md.',
+        'How to use what it writes: docs/interchange.md.',
       ].join('\n'),
     );
   action(command, run);

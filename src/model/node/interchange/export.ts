@@ -1,7 +1,6 @@
-/** A model for other programs: ONNX, PyTorch, safetensors, a folder for Hugging Face. */
+/** A model for other programs: files of ONNX, PyTorch, safetensors; folders for Hugging Face and nnU-Net. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { UsageError } from '../../../common/errors.ts';
 import { version } from '../../../common/version.ts';
 import { writeFileAtomic, writeNewFolder } from '../../../platform/node/files.ts';
@@ -11,24 +10,30 @@ import { parameterTable } from '../../parameters.ts';
 import { type Model, readModel, resolveModel, writeModel } from '../model-folder.ts';
 import { writeSafetensors } from '../safetensors.ts';
 import { modelCard } from './model-card.ts';
+import { writeNnUnet } from './nnunet.ts';
 import { encodeOnnx, INPUT, type NamedAxes, OPSET } from './onnx.ts';
 import { type NetworkPart, takePart, usualPart } from './part.ts';
+import { TORCH_MODULE } from './python-modules.ts';
 import { encodePyTorch } from './write-pytorch.ts';
 
-/** The networks in PyTorch; it travels with a Hugging Face folder. */
-export const TORCH_MODULE = fileURLToPath(new URL('../../../../scripts/gvsl_torch.py', import.meta.url));
+/** What can be written, each a file or a folder that must be new. */
+const TARGETS = {
+  onnx: 'file',
+  pth: 'file',
+  safetensors: 'file',
+  huggingface: 'folder',
+  nnunet: 'folder',
+} as const;
+export type ExportTarget = keyof typeof TARGETS;
+const NAMES = Object.keys(TARGETS) as ExportTarget[];
 
-export interface ExportCall {
+/** By target the path to write to; at least one. */
+export interface ExportCall extends Readonly<Partial<Record<ExportTarget, string | undefined>>> {
   /** A model folder, or a run. */
   readonly model: string;
-  /** What to write; at least one. */
-  readonly onnx?: string | undefined;
-  readonly pth?: string | undefined;
-  readonly safetensors?: string | undefined;
-  readonly huggingface?: string | undefined;
   /** Default: all that the model has; of ONNX, what the model is for. */
   readonly part?: NetworkPart | undefined;
-  /** (D, H, W) of the ONNX file's input; default: any. */
+  /** (D, H, W) of the ONNX file's input (default: any), and of the patches that are recommended to nnU-Net (default: those of training). */
   readonly size?: readonly [number, number, number] | undefined;
 }
 
@@ -95,40 +100,63 @@ async function writeHuggingFace(path: string, { configuration, parameters }: Mod
   });
 }
 
+/** The paths of a call by target. @throws UsageError for what is there already, or asked for twice */
+async function chosenPaths(call: ExportCall): Promise<Map<ExportTarget, string>> {
+  const chosen = new Map(
+    NAMES.flatMap((name): [ExportTarget, string][] => (call[name] === undefined ? [] : [[name, call[name]]])),
+  );
+  const paths = [...chosen.values()];
+  const twice = paths.find((path, k) => paths.slice(0, k).some((other) => resolve(other) === resolve(path)));
+  if (twice !== undefined) throw new UsageError(`${twice}: used for two formats; choose separate files`);
+  if (chosen.size === 0) {
+    const of = (kind: string): string =>
+      NAMES.filter((name) => TARGETS[name] === kind)
+        .map((name) => `\`${name}\``)
+        .join(', ');
+    throw new UsageError(`no output chosen: add a file (${of('file')}) or a folder (${of('folder')})`);
+  }
+  for (const [name, path] of chosen) {
+    const taken = await stat(path).catch(() => undefined);
+    if (taken?.isDirectory() && TARGETS[name] === 'file')
+      throw new UsageError(`\`${name}\` ${path}: is a folder; expected a file`);
+    if (taken?.isDirectory() && (await readdir(path)).length > 0)
+      throw new UsageError(`\`${name}\` ${path}: not empty; choose a folder that does not exist`);
+    if (taken && !taken.isDirectory() && TARGETS[name] === 'folder')
+      throw new UsageError(`\`${name}\` ${path}: is a file; expected a folder`);
+  }
+  return chosen;
+}
+
+/** What is published of a model: with the head of a pre-training that tells voxels apart it would pass for a segmenter. */
+function published(taken: Model, folder: string): Model {
+  const usual = usualPart(taken.configuration);
+  const { segmentation } = taken.configuration.architecture.heads;
+  return usual === 'backbone' && segmentation !== undefined ? takePart(taken, usual, folder) : taken;
+}
+
 /**
  * Writes what is asked for; files of those names are replaced, a folder must be new.
  * @throws UsageError if nothing is asked for, or what does not go together; RunError for a model that is damaged or has no such part
  */
 export async function exportModel(call: ExportCall): Promise<ExportReport> {
-  const { onnx, pth, safetensors, huggingface, part, size } = call;
-  const files = [onnx, pth, safetensors, huggingface].filter((path) => path !== undefined);
-  const twice = files.find((path, k) => files.slice(0, k).some((other) => resolve(other) === resolve(path)));
-  if (twice !== undefined) throw new UsageError(`${twice}: used for two formats; choose separate files`);
-  if (files.length === 0)
-    throw new UsageError('no output chosen: add the file `onnx`, `pth` or `safetensors`, or the folder `huggingface`');
-  if (size && onnx === undefined) throw new UsageError('`size`: only valid with the file `onnx`');
-  for (const [option, path] of Object.entries({ onnx, pth, safetensors, huggingface })) {
-    const taken = path === undefined ? undefined : await stat(path).catch(() => undefined);
-    if (taken?.isDirectory() && (option !== 'huggingface' || (await readdir(path!)).length > 0))
-      throw new UsageError(
-        `\`${option}\` ${path}: ${option === 'huggingface' ? 'not empty; choose a folder that does not exist' : 'is a folder; expected a file'}`,
-      );
-    if (taken && !taken.isDirectory() && option === 'huggingface')
-      throw new UsageError(`\`huggingface\` ${path}: is a file; expected a folder`);
-  }
+  const { part, size } = call;
+  const chosen = await chosenPaths(call);
+  if (size && !chosen.has('onnx') && !chosen.has('nnunet'))
+    throw new UsageError('`size`: only valid with the file `onnx` or the folder `nnunet`');
   const folder = await resolveModel(call.model);
   const whole = complete(await readModel(folder), folder);
   const taken = part ? takePart(whole, part, folder) : whole;
   const tensors = [...taken.parameters.values()];
-  const described = onnx === undefined ? null : await writeOnnx(onnx, whole, folder, call);
-  if (pth !== undefined) await writeFileAtomic(pth, ...encodePyTorch(tensors));
-  if (safetensors !== undefined) await writeSafetensors(safetensors, tensors, { format: 'pt' });
-  if (huggingface !== undefined) {
-    // with the head of a pre-training that tells voxels apart it would pass for a segmenter
-    const usual = usualPart(taken.configuration);
-    const { segmentation } = taken.configuration.architecture.heads;
-    const published = usual === 'backbone' && segmentation !== undefined ? takePart(taken, usual, folder) : taken;
-    await writeHuggingFace(huggingface, published);
-  }
-  return { model: folder, part: part ?? null, parameters: countOf(taken), files, onnx: described };
+  let described: ExportReport['onnx'] = null;
+  const writers: Readonly<Record<ExportTarget, (path: string) => Promise<unknown>>> = {
+    onnx: async (path) => {
+      described = await writeOnnx(path, whole, folder, call);
+    },
+    pth: (path) => writeFileAtomic(path, ...encodePyTorch(tensors)),
+    safetensors: (path) => writeSafetensors(path, tensors, { format: 'pt' }),
+    huggingface: (path) => writeHuggingFace(path, published(taken, folder)),
+    nnunet: (path) => writeNnUnet(path, taken, folder, size),
+  };
+  for (const [name, path] of chosen) await writers[name](path);
+  return { model: folder, part: part ?? null, parameters: countOf(taken), files: [...chosen.values()], onnx: described };
 }

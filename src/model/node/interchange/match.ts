@@ -43,14 +43,30 @@ export const isFirstTensor = (name: string): boolean => name === FIRST || name.e
 /** In names before a network that only follows another one: its running average, or the teacher of self-distillation. */
 const FOLLOWER = /ema|averag|teacher|momentum|shadow|target|swa|_k\./i;
 
+/** Networks that come often and are none of ours, by a tensor that each has: what they are, and what can be done with them. */
+const FOREIGN: readonly (readonly [RegExp, string])[] = [
+  [
+    /^(module\.|_orig_mod\.)?(encoder\.(stem|stages)|decoder\.stages)\./,
+    "a network of nnU-Net or nnssl: strided convolutions and instance normalisation, which gvsl's network has not, so its weights would compute something else. Fine-tune it in nnU-Net; gvsl's own models go there with `gvsl export --nnunet`",
+  ],
+  [
+    /^(module\.|_orig_mod\.)?(body|stem)\.(inc|weight)/,
+    'what `gvsl export --nnunet` wrote, or nnU-Net trained of it, for images of zero mean and unit variance; import the model that it was exported from',
+  ],
+  [/(^|\.)(vit|eva|patch_embed|down_projection|swinViT)\./, 'a transformer; gvsl has a 3D U-Net'],
+];
+
 const format = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
 
 /** What stands before the names, by the first tensor of the U-Net. */
 function findPrefix(tensors: Shapes, source: string): { prefix: string; unetAlone: boolean; warnings: string[] } {
   const all = [...tensors.keys()].filter(isFirstTensor);
+  const names = [...tensors.keys()];
+  const foreign = all.length > 0 ? undefined : FOREIGN.find(([tensor]) => names.some((name) => tensor.test(name)));
+  if (foreign) throw new RunError(`${source}: ${foreign[1]} (it contains ${formatNames(names, 3)})`);
   if (all.length === 0)
     throw new RunError(
-      `${source}: no tensor named ${FIRST}, so it is not a U-Net that gvsl supports; the file contains ${formatNames([...tensors.keys()], 5) || 'no tensors'}`,
+      `${source}: no tensor named ${FIRST}, so it is not a U-Net that gvsl supports; the file contains ${formatNames(names, 5) || 'no tensors'}`,
     );
   const leading = all.filter((name) => !FOLLOWER.test(name));
   const found = leading.length === 1 ? leading : all;

@@ -271,6 +271,19 @@ describe('import refuses', () => {
         tensors.delete('unet.inc.double_conv.0.bias'),
     ],
     ['no tensor named inc.double_conv.0.weight', (tensors) => tensors.clear()],
+    ...(
+      [
+        ['encoder.stages.0.blocks.0.conv1.conv.weight', 'a network of nnU-Net or nnssl'],
+        ['stem.weight', 'import the model that it was exported from'],
+        ['vit.patch_embedding.weight', 'a transformer'],
+      ] as const
+    ).map(([name, reason]): [string, (tensors: Map<string, NamedTensor>) => void] => [
+      reason,
+      (tensors) => {
+        tensors.clear();
+        tensors.set(name, { name, shape: [1], data: new Float32Array(1) });
+      },
+    ]),
     [
       'unet.down3.maxpool_conv.1.double_conv.0.weight is missing',
       (tensors) => tensors.delete('unet.down3.maxpool_conv.1.double_conv.0.weight'),
