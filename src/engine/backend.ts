@@ -65,6 +65,18 @@ export interface Session {
     outputs?: readonly string[],
   ): Promise<Record<string, Float32Array>>;
   /**
+   * Runs one graph like `run`, and tells which parts of a state it will not change any more while it still computes others: for whoever sends them
+   * away meanwhile. Absent: the backend cannot tell.
+   * @param edges where the parts begin, in order, from 0; the last is the state's length
+   * @param ready called with the index of each part, once, in no order; it may read and write that part, and must return soon
+   */
+  runTelling?(
+    graph: string,
+    inputs: Readonly<Record<string, Float32Array>>,
+    parts: { readonly state: string; readonly edges: readonly number[] },
+    ready: (part: number) => void,
+  ): Promise<Record<string, Float32Array>>;
+  /**
    * Runs one graph like `run` and resolves to one of its outputs, (1, C, D, H, W), where the session has it: it is overwritten when the session
    * is called again, and not to be written to. Absent: what the session computes must be copied.
    */

@@ -20,12 +20,13 @@ export function guarded(session: Session): Session {
       }
     };
   };
-  const { view, profile, waits, stateView } = session;
+  const { view, profile, waits, stateView, runTelling } = session;
   return {
     memoryBytes: session.memoryBytes,
     run: during((...args) => session.run(...args)),
     readState: during((name) => session.readState(name)),
     writeState: during((name, values) => session.writeState(name, values)),
+    ...(runTelling && { runTelling: during((...args: Parameters<typeof runTelling>) => runTelling.apply(session, args)) }),
     ...(stateView && {
       stateView: (name: string) => {
         if (closing) throw new Error('the session is closed');

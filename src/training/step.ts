@@ -93,6 +93,8 @@ export interface SharedStep {
   readonly range: Part;
   /** What all runs gave, in order. @param own what was computed here */
   outputsOfAll(own: readonly GradientOutputs[]): Promise<readonly GradientOutputs[]>;
+  /** The next run of `gradient` is the last here, and nothing is added up here after it: what of it is final may go to the others meanwhile. */
+  beforeLast(): void;
   /** Makes the gradients the sum over all runs. */
   addUp(): Promise<void>;
 }
@@ -138,7 +140,9 @@ export async function trainStep<Images>(
   const own: GradientOutputs[] = [];
   const images = join ? join(examples) : examples;
   const { runs, range } = shared ?? { runs: images.length, range: { from: 0, to: images.length } };
-  for (const act of sumOf(runs, range, parks)) {
+  const acts = sumOf(runs, range, parks);
+  for (const act of acts) {
+    if ('run' in act && act === acts.at(-1)) shared?.beforeLast();
     if ('run' in act) own.push(await gradient(images[act.run - range.from], scaling));
     else if ('fold' in act) await session.run(`fold.${act.fold}`, {});
     else {

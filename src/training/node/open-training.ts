@@ -197,13 +197,15 @@ export async function openTraining<Images>(given: TrainingPlan<Images>): Promise
     // first, so that the thread of examples starts while the session opens
     const examples = await plan.examples(run.state?.step ?? 0, memory, samples);
     closers.push(() => examples.close());
-    const session = await backend.open(program);
-    closers.push(() => session.close());
+    const own = await backend.open(program);
+    closers.push(() => own.close());
     const kept = keptStates(configuration, plan.carried);
-    if (leads) await restoreState(session, table, run, plan.start, kept);
-    const shared = ranks.size > 1 ? shareSteps(ranks, session, runs, () => plan.call.signal?.aborted === true) : undefined;
-    if (shared) await broadcastStates(ranks, session, [kept.model, ...kept.beside, STATES.firstMoment, STATES.secondMoment]);
+    if (leads) await restoreState(own, table, run, plan.start, kept);
+    const shared =
+      ranks.size > 1 ? shareSteps(ranks, own, table.flatLength, runs, () => plan.call.signal?.aborted === true) : undefined;
+    if (shared) await broadcastStates(ranks, own, [kept.model, ...kept.beside, STATES.firstMoment, STATES.secondMoment]);
     const parks = parksFor(plan, configuration.batch);
+    const session = shared?.session ?? own;
     return { run, identity, backends, session, table, lossScaling, examples, samples, parks, shared, memory, close };
   } catch (error) {
     await close();

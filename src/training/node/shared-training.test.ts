@@ -11,7 +11,7 @@ import { memoryRanks } from '../../platform/node/ranks/testing/memory-transport.
 import { halvesOf, type Part, partsWithin, rangeOf } from '../gradient-tree.ts';
 import { writeTinyCohort } from '../testing/tiny-cohort.ts';
 import { pretrain } from './pretrain.ts';
-import { addUpParts } from './shared-step.ts';
+import { openExchange } from './shared-step.ts';
 import { train } from './task/train.ts';
 
 let folder: string;
@@ -79,7 +79,9 @@ describe('a shared sum of gradients', () => {
     const sums = await onRanks(size, async (ranks) => {
       const own = parts[ranks.rank].map((part) => total(part).slice());
       const sum = own.at(-1) ?? new Float32Array(length);
-      await addUpParts(ranks, runs, parts, own, sum);
+      const exchange = openExchange(ranks, runs, parts, own, sum, [0, 16, 500, 501, length]);
+      exchange.begin(2);
+      await exchange.finish();
       return sum;
     });
     for (const sum of sums) expect(sum).toEqual(total({ from: 0, to: runs }));

@@ -24,6 +24,7 @@ import {
 } from './compile.ts';
 import { KERNEL_INTERFACE } from './kernel-interface.ts';
 import { BLOCK, blockBytes, blockCount, type CpuTensor } from './lowering.ts';
+import { lastWrites } from './schedule.ts';
 import { faultReport, type KernelThread, type ThreadOptions } from './threads.ts';
 
 /** The machine's side of the CPU backend. */
@@ -217,6 +218,21 @@ async function openSession(host: CpuHost, threads: number, program: Program, com
     run: async (name, inputs, outputs) => {
       const { names, outputOf } = computed(name, inputs);
       return Object.fromEntries((outputs ?? names).map((output) => [output, download(buffer, outputOf(output))]));
+    },
+    runTelling: async (name, inputs, { state, edges }, ready) => {
+      const { graph, tensorOf, programAddress, calls } = prepare(name, inputs);
+      const { byteOffset } = stateOf(state);
+      const regions = edges.slice(1).map((to, part) => ({ from: byteOffset + 4 * edges[part], to: byteOffset + 4 * to }));
+      const after = lastWrites(calls, regions);
+      let done = 0;
+      for (const cut of [...new Set([...after, calls.length])].sort((a, b) => a - b)) {
+        if (cut > done) run(programAddress + 4 * CALL_WORDS * done, cut - done);
+        done = cut;
+        after.forEach((each, part) => {
+          if (each === cut) ready(part);
+        });
+      }
+      return Object.fromEntries([...graph.outputs].map(([output, node]) => [output, download(buffer, tensorOf(node))]));
     },
     view: async (name, inputs, output) => viewOf(buffer, computed(name, inputs).outputOf(output)),
     profile: async (name, inputs) => {

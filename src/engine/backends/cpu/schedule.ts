@@ -106,3 +106,18 @@ const MIN_SHARE_BYTES = 16_384;
 /** Into how many shares a call that touches so many bytes is cut. What it computes does not depend on that: see common.as.ts. */
 export const sharesOf = (bytes: number, threads: number): number =>
   threads === 1 ? 1 : Math.max(1, Math.min(SHARES_A_THREAD * threads, Math.floor(bytes / MIN_SHARE_BYTES)));
+
+/**
+ * After how many calls each region is no longer written: at the end of a wave, where calls may be cut into two jobs.
+ * @param calls in the order in which they run
+ */
+export function lastWrites(
+  calls: readonly { readonly wave: number; readonly touches: Access }[],
+  regions: readonly Region[],
+): number[] {
+  const waveEnd = new Map(calls.map(({ wave }, i) => [wave, i + 1]));
+  return regions.map(({ from, to }) => {
+    const last = calls.findLast(({ touches }) => touches.writes.some((each) => each.from < to && each.to > from));
+    return last ? waveEnd.get(last.wave)! : 0;
+  });
+}

@@ -53,6 +53,8 @@ const SPIN_MS = 2;
 const LOOK_MS = 1000;
 /** A rank that failed waits so long for the others to hear it. */
 const FAREWELL_MS = 5000;
+/** Whoever leaves the message to another rank lets it speak before the processes are ended. */
+const QUIET_MS = 500;
 /** Bytes of one message of a broadcast, which goes down a chain: its parts follow one another. */
 const BROADCAST_BYTES = 2 ** 22;
 
@@ -143,7 +145,27 @@ export async function ranksOn(transport: Transport): Promise<Ranks> {
   const others = Array.from({ length: size }, (_, i) => i).filter((i) => i !== rank);
   /** Other ranks by the number of their process, where it is known here. */
   const neighbours = new Map<number, number>();
-  let failed = false;
+  /** What ended the ranks' work. */
+  let failed: string | undefined;
+  /** Messages of the caller's that are not over: with some under way nobody can take leave. */
+  let open = 0;
+  const counted = (transfer: Transfer): Transfer => {
+    open++;
+    let over = false;
+    return {
+      done: () => {
+        if (over || !transfer.done()) return over;
+        over = true;
+        open--;
+        return true;
+      },
+    };
+  };
+  /** After a failure that all have heard of; where that is not possible, the transport ends the processes (open-ranks.ts). */
+  const leave = async (speaks: boolean): Promise<void> => {
+    if (open === 0) transport.end();
+    else if (!speaks) await sleep(QUIET_MS);
+  };
 
   const until = async (transfers: readonly Transfer[], { patient = true, limitMs = Number.POSITIVE_INFINITY } = {}) => {
     const startMs = performance.now();
@@ -193,12 +215,14 @@ export async function ranksOn(transport: Transport): Promise<Ranks> {
   const gather = async <Data>({ data, values }: Message<Data>): Promise<readonly Message<Data>[]> => {
     const bytes = encode({ data } satisfies Envelope, values);
     const told = (await exchangeTexts(bytes))!.map(decode) as Message<Envelope>[];
-    told.forEach(({ data: envelope }, other) => {
-      if (!('failed' in envelope)) return;
-      failed = true;
-      transport.end();
-      throw new OtherRankError(`rank ${other} of ${size}: ${envelope.failed}`);
-    });
+    for (const [other, { data: envelope }] of told.entries()) {
+      if (!('failed' in envelope)) continue;
+      failed ??= `rank ${other} of ${size}: ${envelope.failed}`;
+    }
+    if (failed !== undefined) {
+      await leave(false);
+      throw new OtherRankError(failed);
+    }
     return told.map((each, i) => ({
       data: (each.data as { data: Data }).data,
       ...(i === rank ? { values: values ?? new Float32Array() } : { values: each.values! }),
@@ -230,20 +254,20 @@ export async function ranksOn(transport: Transport): Promise<Ranks> {
       }
       await until(sent);
     },
-    send: (to, tag, bytes) => transport.send(to, tag, bytes),
-    receive: (from, tag, into) => transport.receive(from, tag, into),
+    send: (to, tag, bytes) => counted(transport.send(to, tag, bytes)),
+    receive: (from, tag, into) => counted(transport.receive(from, tag, into)),
     finish: async (transfers) => {
       await until(transfers, { patient: false });
     },
     fail: async (error) => {
-      if (failed || error instanceof OtherRankError) return error;
-      failed = true;
+      if (failed !== undefined || error instanceof OtherRankError) return error;
       const message = error instanceof Error ? error.message : String(error);
+      failed = message;
       const all = await exchangeTexts(encode({ failed: message } satisfies Envelope), FAREWELL_MS).catch(() => undefined);
       if (!all) return error;
-      transport.end();
       const envelopes = all.map((bytes) => decode(bytes).data as Envelope);
       const first = envelopes.findIndex((each) => 'failed' in each);
+      await leave(first === rank);
       return first === rank ? error : new OtherRankError(`rank ${first} of ${size} failed`);
     },
     end: async () => {
