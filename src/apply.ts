@@ -47,6 +47,8 @@ export {
   type PostProcessingRule,
 } from './apply/segmentation/post-processing.ts';
 export { type SlidingWindowRequest, slideWindows } from './apply/segmentation/sliding-window.ts';
+export { type Choice, type Choices, chooseNext, standardised } from './apply/suggestion/choose.ts';
+export { STRATEGIES, type Strategy } from './apply/suggestion/strategies.ts';
 export { RunError, UsageError } from './common/errors.ts';
 export { type Progress, type ProgressEvent, type ProgressListener, SILENT, toProgress } from './common/progress.ts';
 export { type PrincipalComponents, principalComponents } from './metrics/clustering/principal-components.ts';

@@ -35,6 +35,7 @@ export {
   type SegmentReport,
   segmentImages,
 } from './apply/node/segment.ts';
+export { type SuggestCall, type SuggestedSubject, type SuggestReport, suggestSubjects } from './apply/node/suggest.ts';
 export type { Start as RegistrationStart } from './apply/registration/register.ts';
 export type { Cohort, CohortProblem, Landmark, Subject } from './cohort/cohort.ts';
 export { cohortReader, readCrop, readLabelCrop, readWhole } from './cohort/node/crops.ts';

@@ -24,7 +24,7 @@ import { flatTensor } from '../model/named-parameters.ts';
 import { STATES } from '../model/optimizer.ts';
 import { parameterTable } from '../model/parameters.ts';
 import { type NamedTensor, readTensors } from '../model/safetensors.ts';
-import { featuresProgram, predictionProgram } from '../model/task-programs.ts';
+import { encoderProgram, featuresProgram, predictionProgram } from '../model/task-programs.ts';
 import type { MatchingNetwork } from './registration/match.ts';
 
 export type Modality = 'ct' | 'mr';
@@ -213,7 +213,7 @@ export async function openSession(
   return session;
 }
 
-const PROGRAMS = { predict: predictionProgram, features: featuresProgram };
+const PROGRAMS = { predict: predictionProgram, features: featuresProgram, encoder: encoderProgram };
 
 /** A network among those that predict together, with the session that runs it. */
 export interface OpenMember {
@@ -264,7 +264,7 @@ export class OpenNetwork {
   }
 
   /**
-   * The first network's session of the program with the graph `predict` (a task's probabilities) or `features`. The last ones are kept for the
+   * The first network's session of the program with the graph `predict` (a task's probabilities) or `features` (of the encoder alone: 'encoder'). The last ones are kept for the
    * next image; what was another's is closed.
    */
   async session(graph: keyof typeof PROGRAMS, window: Zyx): Promise<Session> {

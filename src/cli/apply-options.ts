@@ -63,7 +63,7 @@ function addOtherOptions(command: Command, out: string): Command {
 }
 
 /** One side, or three as z,y,x; what is none is refused by its meaning. */
-function readWindow(text: string): Zyx {
+export function readWindow(text: string): Zyx {
   const sides = text.split(/[,x]/).map(numberOf);
   return (sides.length === 1 ? [sides[0], sides[0], sides[0]] : sides) as unknown as Zyx;
 }

@@ -97,6 +97,22 @@ const COMMANDS: Readonly<Record<string, Facts>> = {
       'segmentation --data cohort --init models/matcher --out models/matcher --patch 16 --threads 1',
     ],
   },
+  suggest: {
+    missing: [
+      ['none --model run --out out/next', 1],
+      ['cohort --model run --n 1 --labelled none.txt --out out/next', 1],
+    ],
+    works: [
+      (p) => [
+        ...[p('cohort'), '--model', p('run'), '--labelled', 'none', '--n', '2'],
+        ...['--out', p('out/next'), '--threads', '1'],
+      ],
+    ],
+    replaces: [
+      `cohort --model run --labelled none --n 1 --out cohort ${APPLY}`,
+      `cohort --model run --labelled none --n 1 --out cohort/images ${APPLY}`,
+    ],
+  },
   segment: {
     missing: [
       ['scans --model none --out out/labels', 1],

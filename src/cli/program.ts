@@ -19,6 +19,7 @@ import { registerPretrain } from './commands/pretrain.ts';
 import { registerRegister } from './commands/register.ts';
 import { registerReport } from './commands/report.ts';
 import { registerSegment } from './commands/segment.ts';
+import { registerSuggest } from './commands/suggest.ts';
 import { registerTrain } from './commands/train.ts';
 import { registerVerify } from './commands/verify.ts';
 
@@ -40,6 +41,7 @@ export async function createProgram(args: readonly string[]): Promise<Command> {
     registerPrepare,
     registerMethods,
     registerPretrain,
+    registerSuggest,
     registerTrain,
     registerSegment,
     registerClassify,

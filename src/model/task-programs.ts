@@ -133,3 +133,7 @@ export const featuresProgram = (architecture: Architecture, size: Zyx): { progra
   applied(architecture, 'features', (table) =>
     hasDecoder(architecture.heads) ? featuresGraph(size, table, 'both') : encoderGraph(size, table),
   );
+
+/** The program that gives the deepest features of windows of `size`, without the decoder's work. Graph: features (global). */
+export const encoderProgram = (architecture: Architecture, size: Zyx): { program: Program; table: ParameterTable } =>
+  applied(architecture, 'features', (table) => encoderGraph(size, table));
