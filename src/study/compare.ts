@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { toProgress } from '../common/progress.ts';
 import { jsonText } from '../model/node/model-folder.ts';
 import { writeFileAtomic } from '../platform/node/files.ts';
-import { lockFolder } from '../platform/node/lock.ts';
+import { openClaims } from './claims.ts';
 import { costMarkdown, type PretrainingCost, pretrainingCosts } from './cost.ts';
 import { correlationFigure, featuresFigure, labelsFigure, learningFigure } from './figures.ts';
 import { type Ranking, ranksFigure, ranksMarkdown, studyRanks } from './ranks.ts';
-import { runStudy } from './run.ts';
+import { runStudy, type StudyOutcome } from './run.ts';
 import type { StudyCall, StudyWork } from './runs.ts';
 import { type StudyRow, studyCsv, studyMarkdown, studyRows } from './tables.ts';
 
@@ -25,29 +25,45 @@ export const STUDY_FILES = [
 
 export interface StudyReport {
   readonly name: string;
+  /** Trainings: of the study, or of the part. */
   readonly runs: number;
   readonly rows: readonly StudyRow[];
   readonly pretraining: readonly PretrainingCost[];
   readonly ranks: readonly Ranking[];
+  /** None of a part, and none where another process writes them. */
   readonly files: readonly string[];
 }
 
-/** Runs what is not done, then writes table.md, table.csv, study.json and the figures. @throws as `runStudy` */
+/**
+ * Runs what is not done, then writes table.md, table.csv, study.json and the figures. Any number of processes may be called for the same study and
+ * folder, on any machines: they share the trainings.
+ * @throws as `runStudy`
+ */
 export async function compare(call: StudyCall): Promise<StudyReport> {
-  const unlock = lockFolder(call.out);
+  const claims = openClaims(call.out, call.timing);
+  const work: StudyWork = { ...call, progress: toProgress(call.progress), claims, missing: [] };
+  const { study, part } = work;
+  const outcome = await runStudy(work);
+  const { results } = outcome;
+  if (part) return { name: study.name, runs: results.length, rows: [], pretraining: [], ranks: [], files: [] };
+  const claim = await claims.claim('table');
   try {
-    return await compareLocked({ ...call, progress: toProgress(call.progress) });
+    return await writeTables(work, outcome, claim !== undefined);
   } finally {
-    unlock();
+    await claim?.release();
   }
 }
 
-async function compareLocked(call: StudyWork): Promise<StudyReport> {
+async function writeTables(call: StudyWork, { results, searches }: StudyOutcome, isMine: boolean): Promise<StudyReport> {
   const { study, out, progress } = call;
-  const { results, searches } = await runStudy(call);
   const rows = studyRows(study, results);
   const pretraining = await pretrainingCosts(study, out, searches);
   const ranks = studyRanks(study, results);
+  const report = { name: study.name, runs: results.length, rows, pretraining, ranks };
+  if (!isMine) {
+    progress.say('another process writes the table');
+    return { ...report, files: [] };
+  }
   const files: Partial<Record<(typeof STUDY_FILES)[number], string | undefined>> = {
     'table.md': [studyMarkdown(study, rows), ranksMarkdown(ranks), costMarkdown(study, pretraining)]
       .filter((part) => part !== '')
@@ -77,5 +93,5 @@ async function compareLocked(call: StudyWork): Promise<StudyReport> {
   files['features.svg'] = await featuresFigure(study, out);
   const written = Object.entries(files).filter((entry): entry is [string, string] => entry[1] !== undefined);
   for (const [name, text] of written) await writeFileAtomic(join(out, name), text);
-  return { name: study.name, runs: results.length, rows, pretraining, ranks, files: written.map(([name]) => name) };
+  return { ...report, files: written.map(([name]) => name) };
 }

@@ -20,6 +20,8 @@ import { parseConfigurationOf } from '../training/node/read-configuration.ts';
 import type { Study } from './configuration.ts';
 import { merged } from './merged.ts';
 import { namesOfKeys } from './methods.ts';
+import type { StudyWork } from './runs.ts';
+import { doPiece, NOT_YET, type Piece } from './shared.ts';
 
 /** A method with all that it is pre-trained with. */
 export interface PlannedPretraining {
@@ -108,18 +110,28 @@ async function measure(study: Study, name: string, folder: string): Promise<numb
 }
 
 /**
- * Seconds of a step of each method and of GVSL, for the budget `time`: measured once, and kept in the study's folder, so that a study that goes on
- * gives each method the steps that it had. Empty for another budget.
+ * Seconds of a step of each method and of GVSL, for the budget `time`: measured once, by one process, and kept in the study's folder, so that a study that
+ * goes on gives each method the steps that it had. Empty for another budget.
  */
-export async function stepSecondsOf(study: Study, out: string, names: readonly string[]): Promise<StepSeconds> {
+export async function stepSecondsOf(work: StudyWork, names: readonly string[]): Promise<StepSeconds | typeof NOT_YET> {
+  const { study, out } = work;
   if (study.pretraining.budget !== 'time') return {};
   const path = join(out, FILE);
-  const known = (await findFolder(path)) === undefined ? {} : await readJson(path, secondsSchema);
-  const measured: Record<string, number> = { ...known };
-  for (const name of new Set([GVSL, ...names])) {
-    if (measured[name] !== undefined) continue;
-    measured[name] = await measure(study, name, join(out, 'measured'));
-    await writeFileAtomic(path, jsonText(measured));
-  }
-  return measured;
+  const read = async (): Promise<StepSeconds> => ((await findFolder(path)) === undefined ? {} : readJson(path, secondsSchema));
+  const wanted = new Set([GVSL, ...names]);
+  const missing = (known: StepSeconds): string[] => [...wanted].filter((name) => known[name] === undefined);
+  const piece: Piece = {
+    folder: 'measured',
+    isDone: async () => missing(await read()).length === 0,
+    make: async (folder) => {
+      const known: Record<string, number> = { ...(await read()) };
+      for (const name of missing(known)) {
+        known[name] = await measure(study, name, folder);
+        await writeFileAtomic(path, jsonText(known));
+      }
+      return true;
+    },
+  };
+  await doPiece(work, piece);
+  return (await piece.isDone()) ? read() : NOT_YET;
 }

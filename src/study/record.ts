@@ -9,8 +9,9 @@ import { openCohort } from '../cohort/node/open-cohort.ts';
 import { UsageError } from '../common/errors.ts';
 import { version } from '../common/version.ts';
 import { jsonText, readJson } from '../model/node/model-folder.ts';
-import { findFolder, writeFileAtomic } from '../platform/node/files.ts';
+import { findFolder } from '../platform/node/files.ts';
 import { changedError, isFreeOfAResult } from '../training/node/run-record.ts';
+import { writeFirst } from './claims.ts';
 import type { Study } from './configuration.ts';
 
 const FILE = 'declared.json';
@@ -50,7 +51,7 @@ function changedDeclaration(before: object, now: object): string[] {
 const anew = (out: string): string => `Choose another \`out\`, or delete ${out} to start again`;
 
 /**
- * Compares a study with what its folder was begun with, and records it in a new one. The caller holds the folder's lock.
+ * Compares a study with what its folder was begun with, and records it in a new one.
  * @throws UsageError naming every key and subject that differs
  */
 export async function agreeWithStudy(study: Study, out: string): Promise<void> {
@@ -65,8 +66,9 @@ export async function agreeWithStudy(study: Study, out: string): Promise<void> {
         throw new UsageError(
           `${out}: holds a study (${name}) without ${FILE}: it was made by an older version of gvsl that did not record its inputs, so its results cannot be reused. ${anew(out)}`,
         );
-    await writeFileAtomic(path, jsonText({ formatVersion: 1, study, cohort, pretrainingCohort, versions: { gvsl: version } }));
-    return;
+    const text = jsonText({ formatVersion: 1, study, cohort, pretrainingCohort, versions: { gvsl: version } });
+    // of processes that begin at the same moment one writes it
+    if (await writeFirst(path, text)) return;
   }
   const before = await readJson(path, declaredSchema, MAX_BYTES);
   const changed = [

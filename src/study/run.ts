@@ -3,10 +3,13 @@
  * test subjects. Everything lies in the study's folder under a name that says what it is, so the same call continues after any stop.
  */
 import { join } from 'node:path';
+import type { Cohort } from '../cohort/cohort.ts';
 import { openCohort } from '../cohort/node/open-cohort.ts';
 import { RunError, UsageError } from '../common/errors.ts';
+import { formatNames } from '../common/format-names.ts';
 import { version } from '../common/version.ts';
 import { findFolder } from '../platform/node/files.ts';
+import { isInPart } from '../platform/node/parts.ts';
 import { readConfigurationOf } from '../training/node/read-configuration.ts';
 import type { RunFacts, RunRecord } from '../training/node/run-record.ts';
 import { initialModelOf } from '../training/node/start.ts';
@@ -19,8 +22,9 @@ import { pretrainMethod } from './pretrain-method.ts';
 import { plannedPretraining, type StepSeconds, stepSecondsOf } from './pretraining.ts';
 import { PROBE_FILE, probeTask } from './probe.ts';
 import { agreeWithStudy } from './record.ts';
-import { configurationOf, type Mode, runsOf, type StudyWork } from './runs.ts';
+import { configurationOf, type Mode, runsOf, type StudyRun, type StudyWork } from './runs.ts';
 import { type LearningRateSearch, requireValidation, type Searches, searchLearningRate } from './search.ts';
+import { doPiece, NOT_YET } from './shared.ts';
 import { readResult, type StudyRunResult, trainRun } from './task-result.ts';
 
 /** Reads and checks a study's file. @throws UsageError with a line for each problem */
@@ -53,88 +57,154 @@ interface Pretrained {
 const resultFileOf = (mode: Mode): string => (mode === 'probe' ? PROBE_FILE : TEST_FILE);
 
 /** The model of a method: one that exists, or one that is pre-trained now; with a search, at the learning rate that it chose. */
-async function modelOf(work: StudyWork, method: string, stepSeconds: StepSeconds): Promise<Pretrained> {
-  const { study, out, progress, signal } = work;
+async function modelOf(work: StudyWork, method: string, stepSeconds: StepSeconds): Promise<Pretrained | typeof NOT_YET> {
+  const { study } = work;
   const given = study.pretraining.models[method];
   if (method === SCRATCH || given !== undefined) return { init: given ?? SCRATCH, search: undefined };
-  const planned = await plannedPretraining(study, method, stepSeconds, 'study');
-  const search = await searchLearningRate(work, method, planned);
-  const init = await pretrainMethod({
-    chosen: planned.chosen,
-    configuration: { ...planned.configuration, ...(search && { learningRate: search.chosen }) },
-    cohort: study.pretraining.cohort ?? study.cohort,
-    out: join(out, 'pretrained', method),
-    progress,
-    ...(signal ? { signal } : {}),
-  });
-  return { init, search };
+  const { chosen, configuration } = await plannedPretraining(study, method, stepSeconds, 'study');
+  const search = await searchLearningRate(work, method, { chosen, configuration });
+  if (search === NOT_YET) return NOT_YET;
+  const planned = { chosen, configuration: { ...configuration, ...(search && { learningRate: search.chosen }) } };
+  const init = await pretrainMethod(work, join('pretrained', method), planned);
+  return init === NOT_YET ? NOT_YET : { init, search };
 }
 
-/**
- * Runs what is not done yet, in a folder that the caller has locked.
- * @throws UsageError if the folder holds another study's results; UsageError or RunError of the first training that cannot go on; what is done
- *   stays done
- */
-export async function runStudy(call: StudyWork): Promise<{ results: StudyRunResult[]; searches: Searches }> {
-  const { study, out, progress, signal } = call;
-  const runs = runsOf(study);
-  for (const run of runs) configurationOf(study, run, 'scratch');
-  await agreeWithStudy(study, out);
-  const cohort = await openCohort(study.cohort);
-  const results: StudyRunResult[] = [];
-  const searches: Record<string, LearningRateSearch> = {};
-  const stepSeconds = await stepSecondsOf(
-    study,
-    out,
-    study.methods.filter((name) => name !== SCRATCH && study.pretraining.models[name] === undefined),
-  );
+/** What a study came to. */
+export interface StudyOutcome {
+  readonly results: readonly StudyRunResult[];
+  readonly searches: Searches;
+}
+
+/** What is known of a study so far. */
+interface Known {
+  readonly results: Map<string, StudyRunResult>;
+  readonly searches: Record<string, LearningRateSearch>;
+}
+
+/** A training's result: taken over, or made now. */
+async function resultOf(
+  work: StudyWork,
+  run: StudyRun,
+  cohort: Cohort,
+  init: string,
+  initialModel: RunFacts['initialModel'] | undefined,
+): Promise<StudyRunResult | typeof NOT_YET> {
+  const { study, out } = work;
+  const configuration = configurationOf(study, run, init);
+  const facts = async (record: RunRecord | undefined): Promise<RunFacts> => {
+    const model = initialModel === undefined ? (record?.initialModel ?? null) : initialModel;
+    return (await trainFacts(cohort, configuration, model)).facts;
+  };
+  if (run.mode === 'probe') {
+    const isDone = async (): Promise<boolean> => (await findFolder(join(out, run.folder, PROBE_FILE))) !== undefined;
+    const make = async (folder: string): Promise<boolean> => {
+      await probeTask(cohort, configuration, folder);
+      return true;
+    };
+    if ((await doPiece(work, { folder: run.folder, isDone, make })) === NOT_YET) return NOT_YET;
+    const probe = await probeTask(cohort, configuration, join(out, run.folder));
+    return { ...run, ...probe, task: await taskOf(cohort, configuration), curve: [] };
+  }
+  const read = (): Promise<StudyRunResult | undefined> => readResult(out, run, facts);
+  const isDone = async (): Promise<boolean> => (await read()) !== undefined;
+  const make = (folder: string, signal: AbortSignal | undefined): Promise<boolean> =>
+    trainRun(study, folder, configuration, signal);
+  return (await doPiece(work, { folder: run.folder, isDone, make })) === NOT_YET ? NOT_YET : (await read())!;
+}
+
+/** Goes once over all that is not known yet. @returns whether something is another process's */
+async function goOver(work: StudyWork, cohort: Cohort, wanted: readonly StudyRun[], known: Known): Promise<boolean> {
+  const { study, out, progress, signal } = work;
+  const { results, searches } = known;
+  const own = study.methods.filter((name) => name !== SCRATCH && study.pretraining.models[name] === undefined);
+  const stepSeconds = await stepSecondsOf(work, own);
+  if (stepSeconds === NOT_YET) return true;
   const startedMs = performance.now();
-  const stopped = (): RunError =>
-    new RunError(`stopped: ${results.length} of ${runs.length} trainings are done; run the same command to continue`);
-  for (const { name: method } of STUDY_METHODS.filter(({ name }) => study.methods.includes(name))) {
-    const own = runs.filter((run) => run.method === method);
-    if (signal?.aborted) throw stopped();
+  let isWaiting = false;
+  for (const { name: method } of STUDY_METHODS) {
+    const open = wanted.filter((run) => run.method === method && !results.has(run.folder));
+    if (open.length === 0) continue;
+    if (signal?.aborted) break;
     // whether its results start from this model is seen by the model alone; one of the study's own that was deleted since is not made again
     // for trainings that are done
     const deleted =
       study.pretraining.models[method] === undefined &&
       (await findFolder(join(out, 'pretrained', method, 'last'))) === undefined &&
-      (await Promise.all(own.map(({ folder, mode }) => findFolder(join(out, folder, resultFileOf(mode)))))).every(Boolean);
-    const made = deleted ? undefined : await modelOf(call, method, stepSeconds);
+      (await Promise.all(open.map(({ folder, mode }) => findFolder(join(out, folder, resultFileOf(mode)))))).every(Boolean);
+    const made = deleted ? undefined : await modelOf(work, method, stepSeconds);
+    if (made === NOT_YET) {
+      isWaiting = true;
+      continue;
+    }
     const init = made?.init ?? join(out, 'pretrained', method);
     if (made?.search) searches[method] = made.search;
     const initialModel = deleted ? undefined : await initialModelOf(init);
-    for (const run of own) {
-      const configuration = configurationOf(study, run, init);
-      const facts = async (record: RunRecord | undefined): Promise<RunFacts> => {
-        const model = initialModel === undefined ? (record?.initialModel ?? null) : initialModel;
-        return (await trainFacts(cohort, configuration, model)).facts;
-      };
-      if (run.mode === 'probe' && signal?.aborted) throw stopped();
-      let result: StudyRunResult | undefined =
-        run.mode === 'probe'
-          ? {
-              ...run,
-              ...(await probeTask(cohort, configuration, join(out, run.folder))),
-              task: await taskOf(cohort, configuration),
-              curve: [],
-            }
-          : await readResult(out, run, facts);
-      if (!result) {
-        if (signal?.aborted || !(await trainRun(call, run.folder, configuration))) throw stopped();
-        result = (await readResult(out, run, facts))!;
+    for (const run of open) {
+      if (signal?.aborted) break;
+      const result = await resultOf(work, run, cohort, init, initialModel);
+      if (result === NOT_YET) {
+        isWaiting = true;
+        continue;
       }
-      results.push(result);
+      results.set(run.folder, result);
       const score = result.summary.dice ?? result.summary.auc;
       progress.say(
-        `${results.length}/${runs.length} ${run.method} ${run.mode} ${run.labels} labels, seed ${run.seed}: ${score?.toFixed(4) ?? '-'} (${Math.round((performance.now() - startedMs) / 1000)} s)`,
+        `${results.size}/${wanted.length} ${run.method} ${run.mode} ${run.labels} labels, seed ${run.seed}: ${score?.toFixed(4) ?? '-'} (${Math.round((performance.now() - startedMs) / 1000)} s)`,
       );
     }
   }
+  return isWaiting;
+}
+
+/**
+ * Runs what is not done yet; several processes may be at the same study, each training what it has claimed (claims.ts).
+ * @throws UsageError if the folder holds another study's results; UsageError or RunError of the first training that cannot go on; what is done
+ *   stays done
+ */
+export async function runStudy(work: StudyWork): Promise<StudyOutcome> {
+  const { study, out, progress, signal, part, claims } = work;
+  const runs = runsOf(study);
+  for (const run of runs) configurationOf(study, run, 'scratch');
+  await agreeWithStudy(study, out);
+  const cohort = await openCohort(study.cohort);
+  const wanted = runs.filter(({ folder }) => isInPart(folder, part));
+  const known: Known = { results: new Map(), searches: {} };
+  let isSaid = false;
+  for (;;) {
+    let isWaiting: boolean;
+    try {
+      isWaiting = await goOver(work, cohort, wanted, known);
+    } catch (error) {
+      if (!signal?.aborted) throw error;
+      isWaiting = true;
+    }
+    if (work.missing.length > 0) throw await missingError(work, wanted.length - known.results.size);
+    if (signal?.aborted && known.results.size < wanted.length)
+      throw new RunError(
+        `stopped: ${known.results.size} of ${wanted.length} trainings are done; run the same command to continue`,
+      );
+    if (!isWaiting) break;
+    if (!isSaid) progress.say(`waiting for ${formatNames(await claims.holders())}`);
+    isSaid = true;
+    await new Promise<void>((resolve) => {
+      setTimeout(resolve, claims.timing.waitMs);
+      signal?.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
+  const results = wanted.map(({ folder }) => known.results.get(folder)!);
   const older = results.filter((result) => result.version !== version);
   if (older.length > 0)
     progress.say(
       `warning: ${older.length} of ${results.length} trainings were made with gvsl ${[...new Set(older.map((result) => result.version))].join(', ')}, this is ${version}`,
     );
-  return { results, searches };
+  return { results, searches: known.searches };
+}
+
+/** What a table misses. */
+async function missingError({ out, missing, claims }: StudyWork, count: number): Promise<RunError> {
+  const holders = await claims.holders();
+  const underWay = holders.length > 0 ? `; under way: ${formatNames(holders)}` : '';
+  return new RunError(
+    `${out}: ${count} trainings are not done (first ${formatNames([...new Set(missing)])})${underWay}; run the command without \`table\` to do them`,
+  );
 }

@@ -1,8 +1,10 @@
 /** What a study declares: its modes, its trainings, the configuration of each. */
 import { join } from 'node:path';
 import type { Progress, ProgressListener } from '../common/progress.ts';
+import type { Part } from '../platform/node/parts.ts';
 import { parseConfigurationOf } from '../training/node/read-configuration.ts';
 import { TRANSFER, type TransferConfiguration } from '../training/task/configuration.ts';
+import type { Claims, ClaimTiming } from './claims.ts';
 import type { Study } from './configuration.ts';
 import { merged } from './merged.ts';
 import { SCRATCH, STUDY_METHODS } from './methods.ts';
@@ -38,6 +40,12 @@ export interface StudyCall {
   /** Folder of the study. */
   readonly out: string;
   readonly progress?: ProgressListener;
+  /** Does the trainings of a part alone, and writes no table. Pre-trainings are whoever's who needs one first. */
+  readonly part?: Part;
+  /** Trains nothing: writes the table of what is there. */
+  readonly table?: boolean;
+  /** How claims are watched; for tests. */
+  readonly timing?: ClaimTiming;
   /** Aborted: the training that is under way ends after its step, and so the call; the same call goes on from there. */
   readonly signal?: AbortSignal;
 }
@@ -45,6 +53,9 @@ export interface StudyCall {
 /** The same, as it is carried out. */
 export interface StudyWork extends StudyCall {
   readonly progress: Progress;
+  readonly claims: Claims;
+  /** Folders of what `table` misses. */
+  readonly missing: string[];
 }
 
 /** Every training that a study declares, in order. */

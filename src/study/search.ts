@@ -4,13 +4,14 @@
  */
 import { join } from 'node:path';
 import { openCohort } from '../cohort/node/open-cohort.ts';
-import { RunError, UsageError } from '../common/errors.ts';
+import { UsageError } from '../common/errors.ts';
 import { initialModelOf } from '../training/node/start.ts';
 import { trainFacts } from '../training/node/task/facts.ts';
 import type { Study } from './configuration.ts';
 import { pretrainMethod } from './pretrain-method.ts';
 import type { PlannedPretraining } from './pretraining.ts';
 import { configurationOf, modesOf, type StudyRun, type StudyWork } from './runs.ts';
+import { doPiece, NOT_YET } from './shared.ts';
 import { readResult, trainRun } from './task-result.ts';
 
 /** What a method's search found. */
@@ -41,13 +42,16 @@ export function requireValidation(study: Study, file: string): void {
     );
 }
 
-/** Searches; undefined if the study asks for none. @throws RunError if it was stopped, UsageError if another study's results lie there */
+/**
+ * Searches; undefined if the study asks for none.
+ * @throws RunError if it was stopped, UsageError if another study's results lie there
+ */
 export async function searchLearningRate(
   work: StudyWork,
   method: string,
   { chosen, configuration }: PlannedPretraining,
-): Promise<LearningRateSearch | undefined> {
-  const { study, out, progress, signal } = work;
+): Promise<LearningRateSearch | undefined | typeof NOT_YET> {
+  const { study, out, progress } = work;
   const rates = study.pretraining.search.learningRate;
   if (rates.length === 0) return undefined;
   const judging = judgingRun(study);
@@ -55,25 +59,18 @@ export async function searchLearningRate(
   const tried: { learningRate: number; score: number }[] = [];
   for (const learningRate of rates) {
     const name = `${method}-lr${learningRate}`;
-    const init = await pretrainMethod({
-      chosen,
-      configuration: { ...configuration, learningRate },
-      cohort: study.pretraining.cohort ?? study.cohort,
-      out: join(out, 'search', name),
-      progress,
-      ...(signal ? { signal } : {}),
-    });
+    const init = await pretrainMethod(work, join('search', name), { chosen, configuration: { ...configuration, learningRate } });
+    // others may be at this rate; the next can be tried meanwhile
+    if (init === NOT_YET) continue;
     const folder = join('search', `${name}-${judging.mode}-${judging.labels}-seed${judging.seed}`);
     const run: StudyRun = { method, ...judging, folder };
     const trained = configurationOf(study, run, init);
     const model = await initialModelOf(init);
     const read = () => readResult(out, run, async () => (await trainFacts(cohort, trained, model)).facts);
-    let result = await read();
-    if (!result) {
-      if (signal?.aborted || !(await trainRun(work, folder, trained)))
-        throw new RunError('stopped during the search of learning rates; run the same command to continue');
-      result = await read();
-    }
+    const isDone = async (): Promise<boolean> => (await read()) !== undefined;
+    const make = (path: string, signal: AbortSignal | undefined) => trainRun(study, path, trained, signal);
+    if ((await doPiece(work, { folder, isDone, make })) === NOT_YET) continue;
+    const result = await read();
     const scores = result!.curve.map(([, score]) => score);
     if (scores.length === 0)
       throw new UsageError(
@@ -82,6 +79,7 @@ export async function searchLearningRate(
     tried.push({ learningRate, score: Math.max(...scores) });
     progress.say(`${method}: learning rate ${learningRate}: validation ${Math.max(...scores).toFixed(4)}`);
   }
+  if (tried.length < rates.length) return NOT_YET;
   const best = tried.reduce((before, one) => (one.score > before.score ? one : before));
   return { chosen: best.learningRate, tried };
 }

@@ -1,9 +1,8 @@
-import { cp, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SILENT } from '../common/progress.ts';
-import { lockFolder } from '../platform/node/lock.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import { compare } from './compare.ts';
 import { readStudy } from './run.ts';
@@ -85,6 +84,35 @@ describe('compare', () => {
     expect((await stat(at('out', 'runs', 'scratch-linear-2-seed1', 'test.json'))).mtimeMs).toBe(before.mtimeMs);
   });
 
+  it('is shared by processes: the same scores and weights, each training made once', async () => {
+    const declared = await study({ seeds: [1], modes: ['linear', 'probe', 'finetune'] });
+    const call = {
+      study: declared,
+      out: at('shared'),
+      progress: SILENT,
+      timing: { beatMs: 1000, silenceMs: 60_000, waitMs: 20 },
+    };
+    await expect(compare({ ...call, table: true })).rejects.toThrow(
+      /shared: 12 trainings are not done \(first runs\/scratch-linear-2-seed1, .*run the command without `table`/,
+    );
+    await compare({ ...call, part: { index: 2, of: 3 } });
+    const reports = await Promise.all([compare(call), compare(call), compare(call)]);
+    const written = reports.filter(({ files }) => files.length > 0);
+    expect(written.length).toBeGreaterThan(0);
+    expect(await readdir(at('shared'))).not.toContain('working');
+    expect(await readdir(at('shared', 'runs'))).toHaveLength(12);
+    const alone = await compare({ study: declared, out: at('alone'), progress: SILENT });
+    for (const { rows } of reports) expect(rows).toEqual(alone.rows);
+    expect((await compare({ ...call, table: true })).rows).toEqual(alone.rows);
+    for (const path of ['pretrained/restoration-only', 'runs/restoration-only-finetune-all-seed1', 'runs/scratch-linear-2-seed1'])
+      expect(
+        (await readFile(at('shared', path, 'last', 'model.safetensors'))).equals(
+          await readFile(at('alone', path, 'last', 'model.safetensors')),
+        ),
+      ).toBe(true);
+    expect(await readFile(at('shared', 'table.csv'), 'utf8')).toBe(await readFile(at('alone', 'table.csv'), 'utf8'));
+  });
+
   it('takes no result that another study, cohort or model made, and names what differs', async () => {
     const small = { methods: ['scratch'], modes: ['finetune'], labels: ['all'], seeds: [1] };
     const other = (transfer: object) => ({
@@ -136,9 +164,6 @@ describe('compare', () => {
     await expect(run({})).rejects.toThrow(/an older version of gvsl made it/);
     await rm(at('small', 'declared.json'));
     await expect(run({})).rejects.toThrow(/holds a study \(runs\) without declared\.json/);
-    const unlock = lockFolder(at('small'));
-    await expect(run({})).rejects.toThrow('another process is writing there');
-    unlock();
   });
 
   it('tests areas under curves by DeLong', () => {

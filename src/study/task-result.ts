@@ -4,15 +4,16 @@ import { join } from 'node:path';
 import { RunError, UsageError } from '../common/errors.ts';
 import { SILENT } from '../common/progress.ts';
 import type { Task } from '../model/configuration.ts';
-import { readCheckpoint } from '../training/node/checkpoint.ts';
+import { readState } from '../training/node/checkpoint.ts';
 import { readMetrics } from '../training/node/log/metrics.ts';
 import { type RunFacts, type RunRecord, readRunRecord } from '../training/node/run-record.ts';
 import type { SubjectScores, TaskEvaluation } from '../training/node/task/evaluate.ts';
 import { TEST_FILE, type TestResult } from '../training/node/task/judge-best.ts';
-import { type TrainResult, train } from '../training/node/task/train.ts';
+import { train } from '../training/node/task/train.ts';
 import type { TransferConfiguration } from '../training/task/configuration.ts';
+import type { Study } from './configuration.ts';
 import { requireResult } from './result.ts';
-import type { StudyRun, StudyWork } from './runs.ts';
+import type { StudyRun } from './runs.ts';
 
 export interface StudyRunResult extends StudyRun {
   readonly summary: TaskEvaluation;
@@ -52,23 +53,23 @@ export async function readResult(
   return { ...run, task, summary, subjects, curve, version: record?.versions?.gvsl ?? 'unknown' };
 }
 
-/** The training of a run, made or gone on with; undefined if it was stopped. @throws UsageError without test subjects */
+/** The training of a run in a folder, made or gone on with. @returns false if it was stopped. @throws UsageError without test subjects */
 export async function trainRun(
-  { study, out, signal }: StudyWork,
-  folder: string,
+  study: Study,
+  out: string,
   configuration: TransferConfiguration,
-): Promise<TrainResult | undefined> {
-  const path = join(out, folder);
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
   const trained = await train({
     cohort: study.cohort,
-    out: path,
+    out,
     configuration,
-    resume: (await readCheckpoint(path, 'last')) !== undefined,
+    resume: (await readState(out, 'last')) !== undefined,
     progress: SILENT,
     ...(signal ? { signal } : {}),
   });
-  if (!trained.finished) return undefined;
+  if (!trained.finished) return false;
   if (!trained.test)
     throw new UsageError('the study has no test subjects: set transfer.configuration.data.test, or a split with test subjects');
-  return trained;
+  return true;
 }

@@ -24,11 +24,15 @@ A study's file (YAML or JSON):
 
 Methods marked † pre-train the encoder alone; linear evaluation brings the probe of the encoder with them.
 
+Start the command as often as there are machines for it, with the same study and folder: the processes share the trainings, and one takes over
+what another, killed or gone, has left. --part is for job arrays; then --table writes the results.
+
 Writes table.md, table.csv, study.json and the figures labels.svg, learning.svg, ranks.svg, features.svg, correlation.svg. Run the same command
 again to continue an interrupted study. A folder with the results of another study is refused, with the differences.
 
 Example:
   gvsl compare study.yaml --out studies/hippocampus
+  gvsl compare study.yaml --out studies/hippocampus --part 3/8   # 8 jobs, then: --table
   gvsl compare studies/hippocampus studies/heart --out ranks   # ranks over finished studies`;
 
 /** The study with all its trainings on a backend. */
@@ -81,8 +85,16 @@ export function registerCompare(program: Command): void {
         BACKENDS,
       ),
     )
+    .option('--part <i/n>', 'only do the trainings of part I of N (from 1), for job arrays; writes no table')
+    .option('--table', 'train nothing: write the table and figures of a study whose trainings are done')
     .addHelpText('after', HELP);
-  action(command, async (studies: string[], { out, backend }: { out: string; backend?: BackendName }) => {
+  interface Options {
+    readonly out: string;
+    readonly backend?: BackendName;
+    readonly part?: string;
+    readonly table?: boolean;
+  }
+  action(command, async (studies: string[], { out, backend, part: partOption, table }: Options) => {
     const { stat } = await import('node:fs/promises');
     const kinds = await Promise.all(studies.map((path) => stat(path).catch(() => undefined)));
     if (kinds.every((kind) => kind?.isDirectory())) return rankFolders(studies, out);
@@ -91,6 +103,9 @@ export function registerCompare(program: Command): void {
       throw new UsageError(
         `expected one study file, or folders of finished studies; found ${studies.length} arguments, of which ${studies.find((_, i) => !kinds[i]?.isDirectory())} is no folder`,
       );
+    const { parsePart, partText } = await import('../../platform/node/parts.ts');
+    const part = partOption === undefined ? undefined : parsePart(partOption);
+    if (part && table) throw new UsageError('`part` and `table`: expected one of them; write the table once all parts are done');
     const [file] = studies;
     const { readStudy } = await import('../../study/run.ts');
     const { compare, STUDY_FILES } = await import('../../study/compare.ts');
@@ -107,8 +122,20 @@ export function registerCompare(program: Command): void {
     ];
     const report = await guardInputs(inputs, async () => {
       await refuseReplacing(...STUDY_FILES.map((name) => join(out, name)));
-      return compare({ study, out, progress: createProgress(), signal: stopSignal() });
+      return compare({
+        study,
+        out,
+        progress: createProgress(),
+        signal: stopSignal(),
+        ...(part && { part }),
+        ...(table && { table }),
+      });
     });
+    if (part)
+      return {
+        json: { ...report, out },
+        text: `${out}: part ${partText(part)}: ${report.runs} trainings are done; when all parts are, write the table with --table`,
+      };
     const { METHODS } = await import('../../methods/registry.ts');
     const encoders = new Set(METHODS.filter(({ trains }) => trains === 'encoder').map(({ name }) => name));
     const rows = report.rows.map((row) => [

@@ -9,7 +9,7 @@ import { refuseReplacing } from './guard.ts';
 import { withMachineTrouble } from './machine.ts';
 
 /** Makes the folder's entries durable; some systems cannot sync a folder, and there the rename alone must do. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   let folder: FileHandle | undefined;
   try {
     folder = await open(path, 'r');

@@ -14,6 +14,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -26,7 +27,7 @@ import { RunError } from '../../common/errors.ts';
 import { tempPathFor } from './files.ts';
 import { isMachineTrouble, machineError } from './machine.ts';
 
-interface Holder {
+export interface Holder {
   readonly pid: number;
   readonly host: string;
   /** Distinguishes a process from a later one with its number; null where the system does not tell. */
@@ -91,6 +92,12 @@ function stateOf({ pid, startedAt }: Holder): 'running' | 'ending' | 'gone' {
   return state?.ending ? 'ending' : 'running';
 }
 
+/** When a process of this machine began, for telling it from a later one with its number; null where the system does not tell. */
+export const processStartTime = (pid: number): string | null => processState(pid)?.startedAt ?? null;
+
+/** Whether a process of this machine is there that holds something. */
+export const isRunning = (holder: Holder): boolean => stateOf(holder) !== 'gone';
+
 /** Whether the lock's process has been killed or has ended, and will be gone in a moment. */
 function isEnding(content: string): boolean {
   try {
@@ -98,6 +105,15 @@ function isEnding(content: string): boolean {
     return holder.host === hostname() && stateOf(holder) === 'ending';
   } catch {
     return false;
+  }
+}
+
+/** This machine, as far as its numbers of processes reach: containers of one name number theirs apart. */
+export function thisHost(): string {
+  try {
+    return `${hostname()} ${readlinkSync('/proc/self/ns/pid')}`;
+  } catch {
+    return hostname();
   }
 }
 

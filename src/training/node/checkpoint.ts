@@ -120,6 +120,14 @@ export async function readCheckpoint(run: string, which: 'last' | 'best'): Promi
   return { configuration, parameters, moments, carried, state };
 }
 
+/** Where a run stands, without its tensors; undefined if it has no checkpoint. */
+export async function readState(run: string, which: 'last' | 'best'): Promise<TrainingState | undefined> {
+  const folder = await findFolder(join(run, which));
+  if (folder === undefined) return undefined;
+  const { formatVersion: _, ...state } = await readJson(join(folder, STATE_FILE), stateSchema);
+  return state;
+}
+
 /** A run's folder, held for writing. */
 export interface Run {
   readonly path: string;

@@ -146,6 +146,14 @@ export async function restoreState(
   run.release();
 }
 
+/** Whether so many evaluations in a row were no better. It follows from the state alone, so a resumed run stops at the same step. */
+export function isExhausted(
+  { step, best }: TrainingState,
+  { earlyStopEvaluations: patience = 0, log }: LoopConfiguration,
+): boolean {
+  return patience > 0 && best !== null && step - best.step >= patience * log.evaluateEverySteps;
+}
+
 /** Trains until the last step, a stop, or no more gain. @throws RunError if too many steps in a row are not finite */
 export async function runTraining<Images, Summary extends object = object>(
   training: Training<Images, Summary>,
@@ -239,11 +247,7 @@ export async function runTraining<Images, Summary extends object = object>(
       await run.save('best', await checkpoint());
     }
   };
-  /** Whether so many evaluations in a row were no better. It follows from the state alone, so a resumed run stops at the same step. */
-  const exhausted = (): boolean => {
-    const { earlyStopEvaluations: patience = 0, log: every } = configuration;
-    return patience > 0 && state.best !== null && state.step - state.best.step >= patience * every.evaluateEverySteps;
-  };
+  const exhausted = (): boolean => isExhausted(state, configuration);
 
   const isStopped = (): boolean => (shared ? shared.stopping : signal?.aborted === true);
 
