@@ -11,7 +11,8 @@ import { RunError } from '../../common/errors.ts';
 import type { Progress } from '../../common/progress.ts';
 import { type Volume, voxelCount, type Zyx } from '../../geometry/volume.ts';
 import { planeOf } from '../../images/loaded-image.ts';
-import { type Segment, writeDicomSegmentation } from '../../images/node/dicom-segmentation.ts';
+import type { DicomSource } from '../../images/node/dicom.ts';
+import { type Segment, writeDicomSegmentation, writeStructureSet } from '../../images/node/dicom-results.ts';
 import { openImage } from '../../images/node/read.ts';
 import { writeImage, writePlanes } from '../../images/node/write.ts';
 import { labelColour } from '../../images/pictures/pair-picture.ts';
@@ -53,6 +54,8 @@ export interface SegmentCall extends TaskCall, PredictionOptions, PostProcessing
   readonly preview?: boolean;
   /** Writes DICOM SEG for DICOM input (beside the NIfTI file). */
   readonly dicom?: boolean;
+  /** Writes a DICOM RT Structure Set for DICOM input (beside the NIfTI file). */
+  readonly rtstruct?: boolean;
 }
 
 /** What was found of a structure. */
@@ -95,6 +98,7 @@ const CODE_NAME = /[^\p{L}\p{N}]+/gu;
 const REPORT = 'segment.json';
 const labelsName = (name: string): string => `${name}.nii.gz`;
 const dicomName = (name: string): string => `${name}.dcm`;
+const structureSetName = (name: string): string => `${name}_rtstruct.dcm`;
 const previewName = (name: string): string => join('previews', `${name}.png`);
 const uncertaintyName = (name: string, kind: Uncertainty): string => join('uncertainty', `${name}_${kind}.nii.gz`);
 const probabilityName = (image: string, { code, name }: SegmentationTask['labels'][number]): string =>
@@ -121,7 +125,8 @@ interface Work {
 }
 
 async function segmentWith(open: OpenNetwork, progress: Progress, call: SegmentCall): Promise<SegmentReport> {
-  const { out, csv, probabilities = false, dicom = false, preview = false, uncertainty, overwrite = false, signal } = call;
+  const { out, csv, probabilities = false, dicom = false, rtstruct = false, preview = false, uncertainty } = call;
+  const { overwrite = false, signal } = call;
   const { network, networks, backend } = open;
   const task = taskOfNetwork(network, 'segmentation');
   const { window, overlap } = windowsFor(open, call);
@@ -134,6 +139,7 @@ async function segmentWith(open: OpenNetwork, progress: Progress, call: SegmentC
     ...(uncertainty ? [uncertaintyName(name, uncertainty)] : []),
     ...(preview ? [previewName(name)] : []),
     ...(dicom && source.kind === 'dicom' ? [dicomName(name)] : []),
+    ...(rtstruct && source.kind === 'dicom' ? [structureSetName(name)] : []),
   ]);
   const into = { names: [...names, REPORT], overwrite, by: 'gvsl segment' };
   return guardInputs([...filesOf(inputs.images), ...(await modelInputsOf(call))], async () => {
@@ -192,7 +198,7 @@ async function segmentOne(
   input: InputImage,
 ): Promise<{ readonly image: SegmentedImage; readonly lines: readonly string[] } | Failure | string> {
   const { call, open, task, predictor, window, overlap, rules, progress } = work;
-  const { out, channel, probabilities = false, uncertainty, dicom = false, preview = false, csv } = call;
+  const { out, channel, probabilities = false, uncertainty, dicom = false, rtstruct = false, preview = false, csv } = call;
   const { preprocessing, modalityIsCertain } = open.network;
   const { name, source } = input;
   const image = await readForSegmentation(source, preprocessing, modalityIsCertain, channel).catch((error: unknown) =>
@@ -280,22 +286,26 @@ async function segmentOne(
     files.push(previewName(name));
   }
   const warnings = [...image.problems, ...result.remarks];
-  if (dicom && source.kind === 'dicom') {
-    if (measures.some(({ voxels }) => voxels > 0)) {
-      const segments = task.labels
-        .slice(1)
-        .map(
-          ({ code, name: label }): Segment => ({ code, name: label, colour: [...labelColour(code)] as [number, number, number] }),
-        );
-      try {
-        await writeDicomSegmentation(join(out, dicomName(name)), labels, segments, source);
-      } catch (error) {
-        // trouble of the machine while something is written ends the batch, whatever its kind
-        if (isMachineTrouble(error)) throw error;
-        return failureOf(error, source.path);
-      }
-      files.push(dicomName(name));
-    } else warnings.push('no structure found, so no DICOM SEG was written');
+  const objects = [
+    ...(dicom ? [{ file: dicomName(name), write: writeDicomSegmentation, what: 'DICOM SEG' }] : []),
+    ...(rtstruct ? [{ file: structureSetName(name), write: writeStructureSet, what: 'RT Structure Set' }] : []),
+  ];
+  const segments = task.labels
+    .slice(1)
+    .map(({ code, name: label }): Segment => ({ code, name: label, colour: [...labelColour(code)] as [number, number, number] }));
+  for (const { file, write, what } of source.kind === 'dicom' ? objects : []) {
+    if (measures.every(({ voxels }) => voxels === 0)) {
+      warnings.push(`no structure found, so no ${what} was written`);
+      continue;
+    }
+    try {
+      await write(join(out, file), labels, segments, source as DicomSource);
+    } catch (error) {
+      // trouble of the machine while something is written ends the batch, whatever its kind
+      if (isMachineTrouble(error)) throw error;
+      return failureOf(error, source.path);
+    }
+    files.push(file);
   }
   return {
     image: {

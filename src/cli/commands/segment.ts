@@ -16,6 +16,7 @@ interface Options extends TaskOptions {
   readonly csv?: string;
   readonly preview?: boolean;
   readonly dicom?: boolean;
+  readonly rtstruct?: boolean;
 }
 
 /** All structures, or the codes of some. */
@@ -44,6 +45,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
     ...(csv === undefined ? {} : { csv }),
     preview: options.preview ?? false,
     dicom: options.dicom ?? false,
+    rtstruct: options.rtstruct ?? false,
   });
   const timeMs = Math.round(performance.now() - startedMs);
   const rows = report.images.flatMap(({ name, structures }) =>
@@ -98,6 +100,7 @@ export function registerSegment(program: Command): void {
     .option('--csv <file>', 'also write a table: volume, intensities, position and extent of each structure in each image')
     .option('--preview', 'also write a PNG of each image: three planes with outlines of the structures')
     .option('--dicom', 'also write a DICOM Segmentation object for DICOM folders')
+    .option('--rtstruct', 'also write a DICOM RT Structure Set (contours) for DICOM folders')
     .addHelpText(
       'after',
       [
@@ -106,7 +109,7 @@ export function registerSegment(program: Command): void {
         '  gvsl segment scans/case_7.nii.gz --model runs/segment --out labels',
         '  gvsl segment scans --model runs/folds --mirror y,z --uncertainty disagreement --csv volumes.csv --preview --out labels',
         '  gvsl segment scans --model runs/a runs/b runs/c --out labels',
-        '  gvsl segment dicom/patient-3 --model runs/segment --out labels --dicom',
+        '  gvsl segment dicom/patient-3 --model runs/segment --out labels --dicom --rtstruct',
         '',
         'Writes NAME.nii.gz for each image (nnU-Net: case_7.nii.gz for case_7_0000.nii.gz; shared names are prefixed with their folders)',
         'and segment.json; probabilities/, uncertainty/ and previews/ where asked for. Positions in the table are mm, LPS. Exit code 1 if an image failed; failures are listed at the end. Score results with gvsl evaluate.',

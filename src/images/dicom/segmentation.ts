@@ -5,20 +5,10 @@
 import { RunError } from '../../common/errors.ts';
 import { applyAffine, determinant3, voxelToPhysical } from '../../geometry/affine.ts';
 import type { Volume, Xyz } from '../../geometry/volume.ts';
-import { readDataSet } from './data-set.ts';
-import { textOf } from './elements.ts';
+import { copiedElements, dateAndTime, frameAt, type Segment, short } from './derived-object.ts';
 import type { DicomFrame } from './frames.ts';
 import type { RandomAccess } from './random-access.ts';
 import { type Element, encodeElements, encodeMeta, newUid } from './write.ts';
-
-/** A structure of the label map. */
-export interface Segment {
-  /** Its value in the label map. */
-  readonly code: number;
-  readonly name: string;
-  /** 0 to 255 each. */
-  readonly colour: readonly [number, number, number];
-}
 
 const SEGMENTATION_STORAGE = '1.2.840.10008.5.1.4.1.1.66.4';
 /** Segment numbers have 16 bits. */
@@ -31,28 +21,6 @@ const code = (value: string, scheme: string, meaning: string): Element[] => [
 ];
 /** Names that a user gave have no code of a terminology: the category is SNOMED CT's, the type a private one. */
 const ANATOMY = code('123037004', 'SCT', 'Anatomical Structure');
-
-/** What patient and study elements are copied from the series, with the VR and what must be there. */
-const COPIED: readonly (readonly [string, string])[] = [
-  ['00080020', 'DA'],
-  ['00080030', 'TM'],
-  ['00080050', 'SH'],
-  ['00080090', 'PN'],
-  ['00081030', 'LO'],
-  ['00100010', 'PN'],
-  ['00100020', 'LO'],
-  ['00100030', 'DA'],
-  ['00100040', 'CS'],
-  ['0020000d', 'UI'],
-  ['00200010', 'SH'],
-  ['00200052', 'UI'],
-  ['00201040', 'LO'],
-];
-/** Of these an absent one is left out; all others may be empty but must be there. */
-const OPTIONAL = new Set(['00081030']);
-
-/** LO holds 64 characters, and the backslash parts values. */
-const short = (text: string): string => text.replaceAll('\\', '/').slice(0, 64);
 
 /** sRGB (0 to 255) as CIELab in 16 bits, D65 (PS3.3 C.10.7.1.1). */
 function cieLab(colour: readonly [number, number, number]): number[] {
@@ -99,13 +67,7 @@ export async function encodeSegmentation(
     planeCodes.flatMap((codes, plane) => (codes.has(segment.code) ? [{ segment: k + 1, plane }] : [])),
   );
 
-  const { data: header } = await readDataSet(source);
-  const copied = COPIED.flatMap(([tag, vr]): Element[] => {
-    const value = textOf(header, `x${tag}`);
-    if (tag === '00200052' && value === '') return [[tag, vr, newUid()]];
-    if (tag === '0020000d' && value === '') throw new RunError('its series has no Study Instance UID, which DICOM SEG needs');
-    return value === '' && OPTIONAL.has(tag) ? [] : [[tag, vr, value]];
-  });
+  const copied = await copiedElements(source, 'DICOM SEG');
 
   const toPhysical = voxelToPhysical(geometry);
   const positions = Array.from({ length: nz }, (_, z) => applyAffine(toPhysical, [0, 0, z]));
@@ -117,8 +79,7 @@ export async function encodeSegmentation(
   ];
   // between planes, along their normal
   const apart = Math.abs(determinant3(d)) * geometry.spacingMm[2];
-  const now = new Date().toISOString();
-  const [date, time] = [now.slice(0, 10).replaceAll('-', ''), now.slice(11, 19).replaceAll(':', '')];
+  const [date, time] = dateAndTime();
   const [instance, organisation] = [newUid(), newUid()];
   const used = [...new Set(segFrames.flatMap(({ plane }) => sources[plane] ?? []))];
 
@@ -256,17 +217,6 @@ const derivation = ({ file, index }: DicomFrame): Element[] => [
   ],
   ['00089215', 'SQ', [code('113076', 'DCM', 'Segmentation')]],
 ];
-
-/** The slice at a position, if one lies there: between interpolated planes there is none. */
-function frameAt(position: Xyz, frames: readonly DicomFrame[], spacing: number): DicomFrame | undefined {
-  let [nearest, least] = [undefined as DicomFrame | undefined, 0.25 * spacing];
-  for (const frame of frames) {
-    const p = frame.positionMm;
-    const distance = p ? Math.hypot(p[0] - position[0], p[1] - position[1], p[2] - position[2]) : Number.POSITIVE_INFINITY;
-    if (distance <= least) [nearest, least] = [frame, distance];
-  }
-  return nearest ?? (frames.length === 1 ? frames[0] : undefined);
-}
 
 /** One bit a voxel, frame behind frame without gaps, the first voxel in the lowest bit (PS3.5 8.1.1). */
 function pixelBits({ geometry, data }: Volume, kept: readonly Segment[], segFrames: readonly SegFrame[]): Uint8Array {

@@ -1,4 +1,4 @@
-/** Writing DICOM files (PS3.10) with explicit VR, little-endian. */
+/** Writing DICOM files (PS3.10), little-endian, with explicit VR or without. */
 import { RunError } from '../../common/errors.ts';
 
 /** [tag, VR, value]: text, numbers, bytes, or items of a sequence. An empty value is one of length 0. */
@@ -18,6 +18,7 @@ const BINARY: Readonly<Record<string, readonly [number, (view: DataView, at: num
 };
 
 export const EXPLICIT_LITTLE_ENDIAN = '1.2.840.10008.1.2.1';
+export const IMPLICIT_LITTLE_ENDIAN = '1.2.840.10008.1.2';
 /** The root of UIDs that are random numbers (PS3.5 B.2), and this software's own, one of them. */
 const IMPLEMENTATION_UID = '2.25.301479868453120117935474402893206117733';
 
@@ -32,11 +33,11 @@ export function decimal(value: number): string {
   }
 }
 
-function valueBytes(vr: string, value: ElementValue): Uint8Array[] {
+function valueBytes(vr: string, value: ElementValue, implicit: boolean): Uint8Array[] {
   if (value instanceof Uint8Array) return [value];
   if (vr === 'SQ') {
     return (value as readonly (readonly Element[])[]).flatMap((elements) => {
-      const content = encodeElements(elements);
+      const content = encodeElements(elements, implicit);
       return [
         header(
           'fffee000',
@@ -70,7 +71,7 @@ function writeTag(view: DataView, tag: string): void {
   view.setUint16(2, Number.parseInt(tag.slice(4), 16), true);
 }
 
-/** Of an item (no VR), or of an element. @throws RunError if its length has no place in it: it would wrap */
+/** Of an item or where VRs are implicit (no VR), or of an element. @throws RunError if its length has no place in it: it would wrap */
 function header(tag: string, length: number, vr?: string): Uint8Array {
   const long = vr !== undefined && LONG_VRS.has(vr);
   const most = vr === undefined || long ? 0xfffffffe : 0xfffe;
@@ -89,14 +90,14 @@ function header(tag: string, length: number, vr?: string): Uint8Array {
   return bytes;
 }
 
-/** The bytes of elements, in the order of their tags. */
-export function encodeElements(elements: readonly Element[]): Uint8Array[] {
+/** The bytes of elements, in the order of their tags. @param implicit without their VRs */
+export function encodeElements(elements: readonly Element[], implicit = false): Uint8Array[] {
   const sorted = elements.toSorted(([a], [b]) => (a < b ? -1 : 1));
   return sorted.flatMap(([tag, vr, value]) => {
-    const content = valueBytes(vr, value);
+    const content = valueBytes(vr, value, implicit);
     const length = content.reduce((sum, piece) => sum + piece.length, 0);
     const padding = length % 2 === 0 ? [] : [Uint8Array.of(ZERO_PADDED.has(vr) || value instanceof Uint8Array ? 0 : 0x20)];
-    return [header(tag, length + padding.length, vr), ...content, ...padding];
+    return [header(tag, length + padding.length, implicit ? undefined : vr), ...content, ...padding];
   });
 }
 

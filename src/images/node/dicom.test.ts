@@ -14,13 +14,15 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { RunError } from '../../common/errors.ts';
+import { applyAffine, physicalToVoxel } from '../../geometry/affine.ts';
+import { isInside } from '../../geometry/contours.ts';
 import type { Volume } from '../../geometry/volume.ts';
 import { readDicomObject } from '../dicom/frames.ts';
 import { inMemory } from '../dicom/random-access.ts';
 import type { LoadedImage } from '../loaded-image.ts';
 import { bareSlice, type Changes, dicomFile, enhancedElements, type SliceFacts, slice } from '../testing/dicom-files.ts';
 import { type DicomSource, readDicomFile } from './dicom.ts';
-import { writeDicomSegmentation } from './dicom-segmentation.ts';
+import { writeDicomSegmentation, writeStructureSet } from './dicom-results.ts';
 import { findImages } from './find.ts';
 import { readImage } from './read.ts';
 
@@ -352,7 +354,11 @@ print(json.dumps(out))`;
 });
 
 describe('DICOM SEG', () => {
-  const write = async (name: string, changes: Changes = {}): Promise<{ path: string; labels: Volume }> => {
+  const write = async (
+    name: string,
+    changes: Changes = {},
+    writer: typeof writeDicomSegmentation = writeDicomSegmentation,
+  ): Promise<{ path: string; labels: Volume }> => {
     const tilted = Object.fromEntries(
       [0, 1, 2, 3, 4].map((k) => [
         `${k}.dcm`,
@@ -371,7 +377,7 @@ describe('DICOM SEG', () => {
       { code: 5, name: 'absent', colour: [0, 0, 0] },
       { code: 7, name: 'aorta', colour: [0, 200, 50] },
     ] as const;
-    await writeDicomSegmentation(path, labels, segments, source);
+    await writer(path, labels, segments, source);
     return { path, labels };
   };
 
@@ -420,6 +426,49 @@ print(json.dumps({
       pixels.forEach((value, i) => {
         if (value) back[z * COLUMNS * ROWS + i] = read.codes[segment - 1];
       });
+    }
+    expect(back).toEqual(labels.data);
+  });
+
+  it.skipIf(!has('dciodvfy'))('as contours too has no error for dciodvfy (needs dicom3tools)', async () => {
+    const { path } = await write('rt-checked', {}, writeStructureSet);
+    const { stderr, stdout } = spawnSync('dciodvfy', [path], { encoding: 'utf8' });
+    expect(`${stdout}${stderr}`).toMatch(/RTStructureSet/);
+    expect(`${stdout}${stderr}`).not.toMatch(/Error/);
+  });
+
+  it.skipIf(!hasPydicom)('as contours gives pydicom every voxel back (needs pydicom)', async () => {
+    const { path, labels } = await write('rt-read', {}, writeStructureSet);
+    const script = `
+import sys, json, pydicom
+d = pydicom.dcmread(sys.argv[1])
+f = d.ReferencedFrameOfReferenceSequence[0]
+assert all(r.ReferencedFrameOfReferenceUID == f.FrameOfReferenceUID for r in d.StructureSetROISequence)
+print(json.dumps({
+  'names': [str(r.ROIName) for r in d.StructureSetROISequence], 'codes': [int(r.ROIDescription.split()[1]) for r in d.StructureSetROISequence],
+  'images': len(f.RTReferencedStudySequence[0].RTReferencedSeriesSequence[0].ContourImageSequence),
+  'contours': [{'roi': int(r.ReferencedROINumber), 'points': [float(x) for x in c.ContourData], 'count': int(c.NumberOfContourPoints),
+    'image': str(c.ContourImageSequence[0].ReferencedSOPInstanceUID)} for r in d.ROIContourSequence for c in r.ContourSequence]}))`;
+    const read = JSON.parse(execFileSync(python, ['-c', script, path], { encoding: 'utf8' })) as {
+      names: string[];
+      codes: number[];
+      images: number;
+      contours: { roi: number; points: number[]; count: number; image: string }[];
+    };
+    expect([read.names, read.images]).toEqual([['linker Vorhof äöü', 'aorta'], 5]);
+    const back = new Uint16Array(labels.data.length);
+    const toVoxel = physicalToVoxel(labels.geometry);
+    for (const { roi, points, count, image } of read.contours) {
+      expect(points.length).toBe(3 * count);
+      const corners = Array.from({ length: count }, (_, i) =>
+        applyAffine(toVoxel, [points[3 * i], points[3 * i + 1], points[3 * i + 2]]),
+      );
+      const z = Math.round(corners[0][2]);
+      for (const corner of corners) expect(corner[2]).toBeCloseTo(z, 2);
+      expect(image).toMatch(new RegExp(`\\.${z + 1}$`));
+      const polygon = Float64Array.from(corners.flatMap((corner) => [corner[0], corner[1]]));
+      for (let i = 0; i < COLUMNS * ROWS; i++)
+        if (isInside(i % COLUMNS, Math.floor(i / COLUMNS), [polygon])) back[z * COLUMNS * ROWS + i] = read.codes[roi - 1];
     }
     expect(back).toEqual(labels.data);
   });
