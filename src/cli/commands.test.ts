@@ -203,7 +203,15 @@ const COMMANDS: Readonly<Record<string, Facts>> = {
     missing: [['none --onnx out/x.onnx', 1]],
     works: [
       (p) => [p('run'), '--onnx', p('out/x.onnx'), '--pth', p('out/x.pth'), '--safetensors', p('out/x.safetensors')],
-      (p) => [p('models/segmenter'), '--huggingface', p('out/published'), '--nnunet', p('out/for-nnunet')],
+      (p) => [
+        p('models/segmenter'),
+        '--huggingface',
+        p('out/published'),
+        '--nnunet',
+        p('out/for-nnunet'),
+        '--monai',
+        p('out/bundle'),
+      ],
     ],
     replaces: [
       'models/matcher --onnx models/matcher/model.safetensors',
@@ -211,6 +219,7 @@ const COMMANDS: Readonly<Record<string, Facts>> = {
       'run --pth run/last/config.json',
       'models/matcher --huggingface models',
       'models/matcher --nnunet scans',
+      'models/matcher --monai scans',
       'models/matcher --huggingface scans',
       'models/matcher --pth out/x --onnx ./out/x',
     ],

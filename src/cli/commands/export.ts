@@ -10,6 +10,7 @@ interface Options {
   readonly safetensors?: string;
   readonly huggingface?: string;
   readonly nnunet?: string;
+  readonly monai?: string;
   readonly part?: NetworkPart;
   readonly size?: string;
 }
@@ -49,7 +50,7 @@ function asText({ model, part, parameters, files, onnx }: ExportReport): string[
 export function registerExport(program: Command): void {
   const command = program
     .command('export')
-    .description('export a model to ONNX, PyTorch, safetensors, Hugging Face or nnU-Net')
+    .description('export a model to ONNX, PyTorch, safetensors, Hugging Face, nnU-Net or MONAI')
     .argument('<model>', 'model folder, or a run (its best checkpoint)')
     .option('--onnx <file>', 'ONNX file; takes images of any size')
     .option('--pth <file>', 'PyTorch state dict, for torch.load(..., weights_only=True)')
@@ -59,6 +60,7 @@ export function registerExport(program: Command): void {
       '--nnunet <folder>',
       'folder for fine-tuning in nnU-Net 2.8: checkpoint, adaptation plan, the network as a plug-in, README',
     )
+    .option('--monai <folder>', 'MONAI bundle: metadata, inference configuration, weights, preparation of images')
     .addOption(
       new Option(
         '--part <part>',
@@ -73,6 +75,7 @@ export function registerExport(program: Command): void {
         'Examples:',
         '  gvsl export runs/heart --onnx backbone.onnx --pth heart.pth',
         '  gvsl export runs/pretrained --nnunet pretrained-nnunet',
+        '  gvsl export runs/segment --monai heart-bundle',
         '',
         'How to use what it writes: docs/interchange.md.',
       ].join('\n'),

@@ -1,4 +1,4 @@
-/** A model for other programs: files of ONNX, PyTorch, safetensors; folders for Hugging Face and nnU-Net. */
+/** A model for other programs: files of ONNX, PyTorch, safetensors; folders for Hugging Face, nnU-Net and MONAI. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UsageError } from '../../../common/errors.ts';
@@ -10,6 +10,7 @@ import { parameterTable } from '../../parameters.ts';
 import { type Model, readModel, resolveModel, writeModel } from '../model-folder.ts';
 import { writeSafetensors } from '../safetensors.ts';
 import { modelCard } from './model-card.ts';
+import { writeMonai } from './monai.ts';
 import { writeNnUnet } from './nnunet.ts';
 import { encodeOnnx, INPUT, type NamedAxes, OPSET } from './onnx.ts';
 import { type NetworkPart, takePart, usualPart } from './part.ts';
@@ -23,6 +24,7 @@ const TARGETS = {
   safetensors: 'file',
   huggingface: 'folder',
   nnunet: 'folder',
+  monai: 'folder',
 } as const;
 export type ExportTarget = keyof typeof TARGETS;
 const NAMES = Object.keys(TARGETS) as ExportTarget[];
@@ -156,6 +158,7 @@ export async function exportModel(call: ExportCall): Promise<ExportReport> {
     safetensors: (path) => writeSafetensors(path, tensors, { format: 'pt' }),
     huggingface: (path) => writeHuggingFace(path, published(taken, folder)),
     nnunet: (path) => writeNnUnet(path, taken, folder, size),
+    monai: (path) => writeMonai(path, taken, folder),
   };
   for (const [name, path] of chosen) await writers[name](path);
   return { model: folder, part: part ?? null, parameters: countOf(taken), files: [...chosen.values()], onnx: described };

@@ -7,3 +7,5 @@ const script = (name: string): string => fileURLToPath(new URL(`../../../../scri
 export const TORCH_MODULE = script('gvsl_torch.py');
 /** The same as a plug-in of nnU-Net. */
 export const NNUNET_MODULE = script('gvsl_nnunet.py');
+/** What a MONAI bundle has in its folder scripts/, beside the networks. */
+export const BUNDLE_MODULES = ['__init__', 'net', 'preparation', 'transforms'].map((name) => script(`monai/${name}.py`));
