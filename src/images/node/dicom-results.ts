@@ -42,9 +42,24 @@ async function write(
   try {
     const file = await randomAccess(source.files[0].path);
     const pieces = await encode(labels, segments, source.stack.frames, file, `gvsl ${version}`);
-    await writeFileAtomic(path, ...pieces);
+    await writeFileAtomic(path, ...inBlocks(pieces));
   } catch (error) {
     if (error instanceof RunError && !(error instanceof MachineError)) throw new RunError(`${path}: ${error.message}`);
     throw error;
   }
+}
+
+const BLOCK_BYTES = 2 ** 20;
+
+/** The same bytes in few pieces: contours have hundreds of thousands of small ones. */
+function inBlocks(pieces: readonly Uint8Array[]): Uint8Array[] {
+  const blocks: Uint8Array[] = [];
+  for (let from = 0; from < pieces.length; ) {
+    let [to, bytes] = [from, 0];
+    while (to < pieces.length && (to === from || bytes + pieces[to].length <= BLOCK_BYTES)) bytes += pieces[to++].length;
+    const block = new Uint8Array(bytes);
+    for (let at = 0; from < to; at += pieces[from++].length) block.set(pieces[from], at);
+    blocks.push(block);
+  }
+  return blocks;
 }
