@@ -16,8 +16,6 @@ export {
   Model,
   openModel,
   type PrepareImage,
-  type RegisterOptions,
-  type RegisterResult,
   type SegmentOptions,
   type SegmentResult,
   type Structure,
@@ -41,6 +39,16 @@ export {
   UNCERTAINTIES,
   type Uncertainty,
 } from './apply/prediction-options.ts';
+export {
+  type RegisterOptions,
+  type RegisterResult,
+  type RegisterVolumesOptions,
+  registerVolumes,
+} from './apply/registration/in-memory.ts';
+export type { InverseError } from './apply/registration/inverse.ts';
+export type { RefineLoss, RegistrationOptions, Similarity, Start as RegistrationStart } from './apply/registration/options.ts';
+export type { PhysicalMap, VectorField } from './apply/registration/physical-map.ts';
+export type { Masks } from './apply/registration/refine.ts';
 export {
   applyPostProcessing,
   type PostProcessingOptions,

@@ -16,8 +16,6 @@ export type { EmbedResult } from './apply/embedding/embed.ts';
 export {
   type ImageOptions,
   Model,
-  type RegisterOptions,
-  type RegisterResult,
   type SegmentOptions,
   type SegmentResult,
   type Structure,
@@ -36,7 +34,8 @@ export {
   segmentImages,
 } from './apply/node/segment.ts';
 export { type SuggestCall, type SuggestedSubject, type SuggestReport, suggestSubjects } from './apply/node/suggest.ts';
-export type { Start as RegistrationStart } from './apply/registration/register.ts';
+export type { RegisterOptions, RegisterResult } from './apply/registration/in-memory.ts';
+export type { Start as RegistrationStart } from './apply/registration/options.ts';
 export type { Cohort, CohortProblem, Landmark, Subject } from './cohort/cohort.ts';
 export { cohortReader, readCrop, readLabelCrop, readWhole } from './cohort/node/crops.ts';
 export { openCohort } from './cohort/node/open-cohort.ts';

@@ -124,7 +124,7 @@ describe('a model in memory computes what the files hold', () => {
     expect(Array.from(found.warped.data)).toEqual(Array.from(await dataOf('warped.nii.gz')));
     expect(found.jacobian().data).toEqual(await dataOf('jacobian.nii.gz'));
     expect(found.affine).toEqual(report.affine);
-    expect(found.ncc).toEqual(report.stages.map(({ stage, ncc: value }) => ({ stage, value })));
+    expect(found.ncc).toEqual(report.stages.map(({ stage, ncc: value, kept }) => ({ stage, value, kept })));
     const displacement = found.displacement();
     const { originMm } = displacement.geometry;
     const to = found.mapPoint(originMm);

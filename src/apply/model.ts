@@ -5,14 +5,11 @@
  * Positions are in millimetres in ITK's and DICOM's frame, LPS.
  */
 import { type NetworkImage, networkImage } from '../cohort/network-image.ts';
-import { RunError } from '../common/errors.ts';
-import { toProgress } from '../common/progress.ts';
 import type { Backend } from '../engine/backend.ts';
-import type { Affine } from '../geometry/affine.ts';
+import { planesTogether } from '../geometry/planes-together.ts';
 import { countVoxels } from '../geometry/statistics.ts';
-import { type Geometry, toZyx, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
-import { checkedVolume } from '../images/loaded-image.ts';
-import { ncc } from '../metrics/registration/ncc.ts';
+import { type Geometry, type Volume, voxelCount } from '../geometry/volume.ts';
+import { loadedVolume } from '../images/loaded-image.ts';
 import { hasDecoder } from '../model/architecture.ts';
 import { counting, type WorkOptions } from './call-options.ts';
 import { type ClassifyResult, classifyPrepared } from './classification.ts';
@@ -20,10 +17,7 @@ import { type EmbedResult, embedPrepared } from './embedding/embed.ts';
 import { type MemoryLimits, OpenNetwork, type TrainedNetwork, taskOfNetwork, type WindowOptions, windowsFor } from './network.ts';
 import { mirrorAxes, mirrorWarnings, openPredictor, uncertaintyOf } from './prediction.ts';
 import type { PredictionOptions, Uncertainty } from './prediction-options.ts';
-import { displacementPlanes, jacobianPlanes, mapPoint, type PhysicalMap, type VectorField } from './registration/physical-map.ts';
-import { registerPrepared, type Start } from './registration/register.ts';
-import type { StageName } from './registration/stages.ts';
-import { warpImage, warpLabelMap } from './registration/warp.ts';
+import { type RegisterOptions, type RegisterResult, registerNetworkImages } from './registration/in-memory.ts';
 import { applyPostProcessing, type PostProcessingOptions, postProcessingOf } from './segmentation/post-processing.ts';
 import { probabilityPlanes, segmentationWindows, segmentVolume } from './segmentation/segment-volume.ts';
 import { windowCount } from './segmentation/sliding-window.ts';
@@ -65,54 +59,12 @@ export interface SegmentResult {
   readonly warnings: readonly string[];
 }
 
-export interface RegisterOptions extends WorkOptions {
-  /** Where matching starts: the centres on one another (default), or where the geometries place the images (scans of one frame). */
-  readonly start?: Start;
-  /** Side of tiles in voxels; by default both images whole if memory allows, else tiles as in training. */
-  readonly tile?: number;
-}
-
-/** The map that registers a moving image to a fixed one: from points of the fixed image to points of the moving one. */
-export interface RegisterResult {
-  /** Its affine part: fixed to moving, mm, LPS. */
-  readonly affine: Affine;
-  /** The moving image on the fixed one's grid, in its own number type. */
-  readonly warped: Volume;
-  /**
-   * Local correlation in [0, 1] of the images as the network sees them, over the fixed image's foreground: as stored, centre on centre, after the
-   * affine, after the deformable part. Correlation alone does not show that anatomy lies on anatomy.
-   */
-  readonly ncc: readonly { readonly stage: StageName; readonly value: number }[];
-  /** What the network saw at once (x, y, z), and how often. */
-  readonly network: { readonly inputSize: Xyz; readonly tiles: number; readonly reason: string };
-  readonly warnings: readonly string[];
-  /** Where a point (mm, LPS) of the fixed image lies in the moving one. */
-  mapPoint(point: Xyz): Xyz;
-  /** The displacement of every voxel of the fixed image, where the map brings it minus where it is, mm, LPS: ITK's and ANTs' field. */
-  displacement(): VectorField;
-  /** The map's Jacobian determinant at every voxel of the fixed image: 1 keeps volume, 0 or less is a fold. */
-  jacobian(): Volume<Float32Array>;
-  /** Another image of the moving patient's on the fixed image's grid, trilinear. @param background value of what lies outside it */
-  warp(image: Volume, background?: number): Volume;
-  /** A label map of the moving image on the fixed image's grid: the nearest voxel's code, 0 outside. */
-  warpLabels(labels: Volume): Volume;
-}
-
 /** Reads an image that a call is given, and prepares it as the network's cohort was. */
 export type PrepareImage<Image> = (image: Image, network: TrainedNetwork, name: string) => Promise<NetworkImage>;
 
 /** Prepares a volume in memory. @throws RunError naming it and why it is refused */
-export const prepareVolume: PrepareImage<Volume> = async ({ geometry, data }, { preprocessing }, name) => {
-  let volume: Volume;
-  try {
-    volume = checkedVolume(geometry, data);
-  } catch (error) {
-    throw error instanceof RunError ? new RunError(`${name}: ${error.message}`) : error;
-  }
-  const storedType = data.constructor.name.replace('Array', '').toLowerCase();
-  const loaded = { path: name, format: 'memory', storedType, volume, volumesInFile: 1, warnings: [] };
-  return networkImage(loaded, preprocessing, true);
-};
+export const prepareVolume: PrepareImage<Volume> = async (volume, { preprocessing }, name) =>
+  networkImage(loadedVolume(volume, name), preprocessing, true);
 
 /**
  * A model that is ready to be applied, or several that segment or classify together: the mean of their probabilities. Calls run one after another;
@@ -232,31 +184,7 @@ export class Model<Image = Volume> extends OpenNetwork {
     return this.exclusive(async () => {
       const still = await this.prepare(fixed, this.network, 'the fixed image');
       const moved = await this.prepare(moving, this.network, 'the moving image');
-      const progress = toProgress(options.progress);
-      const { plan, stages, warnings } = await registerPrepared(this, {
-        moving: {
-          path: moved.path,
-          grid: moved.volume.geometry,
-          cropped: moved.cropped,
-          prepared: moved.prepared.whole,
-        },
-        fixed: { path: still.path, grid: still.volume.geometry, cropped: still.cropped },
-        start: options.start ?? 'centres',
-        tile: options.tile,
-        signal: options.signal,
-        onPlan: ({ tiles }) => progress.start(tiles.length, 'tiles'),
-        onTile: () => progress.advance(),
-      }).finally(() => progress.stop());
-      const map = stages.at(-1)![1];
-      const seen = still.cropped;
-      const similarity = (stage: PhysicalMap): number =>
-        ncc(warpImage(moved.prepared.whole, stage, seen.geometry, 0).data, seen.data, toZyx(seen.geometry.size));
-      return {
-        ...registered(map, still.volume.geometry, moved),
-        ncc: stages.map(([stage, one]) => ({ stage, value: similarity(one) })),
-        network: { inputSize: plan.size, tiles: plan.tiles.length, reason: plan.reason },
-        warnings: [...still.prepared.problems, ...moved.prepared.problems, ...warnings],
-      };
+      return registerNetworkImages(this, this.backend, moved, still, options);
     });
   }
 }
@@ -277,37 +205,6 @@ function onOwnGrid(
   const data = new Float32Array(voxelCount(source.size));
   for (const [z, plane] of planes.entries()) data.set(plane.subarray(c * inPlane, (c + 1) * inPlane), z * inPlane);
   return planesTogether(grid, probabilityPlanes({ geometry: source, data }, grid, outside));
-}
-
-/** A volume of its planes. */
-function planesTogether(geometry: Geometry, plane: (z: number) => Float32Array): Volume<Float32Array> {
-  const data = new Float32Array(voxelCount(geometry.size));
-  const inPlane = geometry.size[0] * geometry.size[1];
-  for (let z = 0; z < geometry.size[2]; z++) data.set(plane(z), z * inPlane);
-  return { geometry, data };
-}
-
-/** What a map can be asked for. */
-function registered(
-  map: PhysicalMap,
-  grid: Geometry,
-  { volume, background }: Pick<NetworkImage, 'volume' | 'background'>,
-): Omit<RegisterResult, 'ncc' | 'network' | 'warnings'> {
-  return {
-    affine: map.affine,
-    warped: warpImage(volume, map, grid, background),
-    mapPoint: (point) => mapPoint(map, point),
-    displacement: () => {
-      const data = new Float32Array(3 * voxelCount(grid.size));
-      const planes = displacementPlanes(map, grid);
-      const inPlane = 3 * grid.size[0] * grid.size[1];
-      for (let z = 0; z < grid.size[2]; z++) data.set(planes(z), z * inPlane);
-      return { geometry: grid, data };
-    },
-    jacobian: () => planesTogether(grid, jacobianPlanes(grid, displacementPlanes(map, grid))),
-    warp: (image, outside = 0) => warpImage(image, map, grid, outside),
-    warpLabels: (labels) => warpLabelMap(labels, map, grid),
-  };
 }
 
 /**

@@ -23,6 +23,9 @@ export interface ApplyOptions {
 export const OVERWRITE =
   'also replace files of the same names that gvsl did not write or that were changed since; inputs are never replaced';
 
+export const TRANSFORM_FILES =
+  "ITK's .tfm, .txt or .h5, ANTs' .mat, displacement fields (.nii.gz, .nrrd, .mha), which points of the fixed image pass in this order, as in antsApplyTransforms";
+
 export const CHANNEL = 'channel to use of multi-channel (4D) images, from 0';
 
 /** Of a command that applies several models together. */

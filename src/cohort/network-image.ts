@@ -45,13 +45,17 @@ export function networkImage(
   const problems = found.problems.map((said) =>
     doubts.has(said) ? `${said}; the model was trained on ${options.modality}` : said,
   );
-  const prepared: PreparedImage = { ...found, problems };
-  const background = airOf(options.modality, prepared.values);
+  return withImage(loaded, { ...found, problems }, options.modality);
+}
+
+/** A prepared image together with what it was made of. */
+export function withImage(loaded: LoadedImage, prepared: PreparedImage, modality: 'ct' | 'mr'): NetworkImage {
+  const background = airOf(modality, prepared.values);
   const { geometry, data } = loaded.volume;
   const volume: Volume =
     prepared.values.nonFinite === 0
       ? loaded.volume
       : { geometry, data: Float32Array.from(data, (value) => (Number.isFinite(value) ? value : background)) };
   const cropped = cropPad(prepared.whole, prepared.box.start, prepared.box.size, 0);
-  return { path, volume, background, prepared, cropped };
+  return { path: loaded.path, volume, background, prepared, cropped };
 }

@@ -72,3 +72,15 @@ export function checkedVolume(geometry: Geometry, data: VoxelArray): Volume {
     throw new RunError(`it holds ${data.length} voxels, expected ${voxelCount(size)} (${size.join(' x ')}): truncated`);
   return { geometry, data };
 }
+
+/** A volume in memory as what was read. @param name in messages. @throws RunError naming it and what is wrong with it */
+export function loadedVolume({ geometry, data }: Volume, name: string): LoadedImage {
+  let volume: Volume;
+  try {
+    volume = checkedVolume(geometry, data);
+  } catch (error) {
+    throw error instanceof RunError ? new RunError(`${name}: ${error.message}`) : error;
+  }
+  const storedType = data.constructor.name.replace('Array', '').toLowerCase();
+  return { path: name, format: 'memory', storedType, volume, volumesInFile: 1, warnings: [] };
+}

@@ -3,7 +3,7 @@ import * as Comlink from 'comlink';
 import type { WorkOptions } from '../apply/call-options.ts';
 import { Model } from '../apply/model.ts';
 import { type MemoryLimits, type ModelFiles, networkOfFiles, type TrainedNetwork } from '../apply/network.ts';
-import type { StageName } from '../apply/registration/stages.ts';
+import type { RegisterResult } from '../apply/registration/in-memory.ts';
 import { networkImage } from '../cohort/network-image.ts';
 import { RunError } from '../common/errors.ts';
 import type { Program } from '../engine/graph.ts';
@@ -48,7 +48,7 @@ export interface Features extends ImageResult {
 
 export interface Registered extends ImageResult {
   /** Local correlation with the first image on the network's grid: centre on centre, after the affine, after the deformation. */
-  readonly ncc: readonly { readonly stage: StageName; readonly value: number }[];
+  readonly ncc: RegisterResult['ncc'];
   readonly warnings: readonly string[];
 }
 
@@ -172,7 +172,7 @@ class Compute {
       return {
         nifti: writeNiftiFile(warped.geometry, warped.data),
         ncc: ncc.filter(({ stage }) => stage !== 'asStored'),
-        warnings: network.reason === '' ? [] : [network.reason],
+        warnings: network?.reason ? [network.reason] : [],
       };
     });
   }

@@ -183,9 +183,13 @@ button('features').onclick = () =>
 
 const STAGES = {
   asStored: 'as stored',
+  given: 'initial transform',
   centred: 'centres aligned',
+  aligned: 'affine by likeness',
   affine: 'after affine',
   deformable: 'after deformable',
+  refinedAffine: 'affine refined',
+  refined: 'deformation refined',
 } as const;
 
 button('register').onclick = () =>
@@ -198,7 +202,7 @@ button('register').onclick = () =>
       showTable(
         element<HTMLTableElement>('result-table'),
         ['second image', 'correlation (NCC)'],
-        ncc.map(({ stage, value }) => [STAGES[stage], value.toFixed(3)]),
+        ncc.map(({ stage, value, kept }) => [kept ? STAGES[stage] : `${STAGES[stage]} (not kept)`, value.toFixed(3)]),
       );
       await viewer.showWarped(nifti);
       return warnings.map((warning) => `; ${warning}`).join('');

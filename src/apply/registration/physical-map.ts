@@ -30,7 +30,13 @@ export interface PhysicalMap {
 export const IDENTITY: Affine = { matrix: IDENTITY_3, offset: [0, 0, 0] };
 
 /** Adds to `out` the field at a position (x, y, z) in its voxels. */
-function addVectorAt({ geometry: { size }, data }: VectorField, px: number, py: number, pz: number, out: Float64Array): void {
+export function addVectorAt(
+  { geometry: { size }, data }: VectorField,
+  px: number,
+  py: number,
+  pz: number,
+  out: Float64Array,
+): void {
   const [nx, ny, nz] = size;
   const cx = px < 0 ? 0 : Math.min(px, nx - 1);
   const cy = py < 0 ? 0 : Math.min(py, ny - 1);
@@ -284,6 +290,37 @@ export function mapPoint({ affine, residual }: PhysicalMap, point: Xyz): Xyz {
     addVectorAt(residual, x, y, z, out);
   }
   return [out[0], out[1], out[2]];
+}
+
+/**
+ * The map that first does `inner`, from the fixed image's space into itself, then `outer`. Exact where the outer one is affine; else its deformable
+ * part is sampled on `grid`.
+ */
+export function composeInner(outer: PhysicalMap, inner: PhysicalMap, grid: Geometry): PhysicalMap {
+  const affine = composeAffine(outer.affine, inner.affine);
+  const added = inner.residual && turned(inner.residual, outer.affine.matrix);
+  const { residual } = outer;
+  if (!residual) return { affine, residual: added };
+  const [nx, ny, nz] = grid.size;
+  const data = new Float32Array(3 * nx * ny * nz);
+  const places = mappedRows(inner, grid, physicalToVoxel(residual.geometry));
+  const ofInner = added && fieldAdder(added, grid);
+  const row = { x: new Float64Array(nx), y: new Float64Array(nx), z: new Float64Array(nx) };
+  const vector = new Float64Array(3);
+  for (let k = 0, at = 0; k < nz; k++)
+    for (let j = 0; j < ny; j++) {
+      const { x, y, z } = places(j, k);
+      for (const values of [row.x, row.y, row.z]) values.fill(0);
+      ofInner?.(j, k, row);
+      for (let i = 0; i < nx; i++, at += 3) {
+        vector[0] = row.x[i];
+        vector[1] = row.y[i];
+        vector[2] = row.z[i];
+        addVectorAt(residual, x[i], y[i], z[i], vector);
+        data.set(vector, at);
+      }
+    }
+  return { affine, residual: { geometry: grid, data } };
 }
 
 /** Planes that `displacementPlanes` keeps: those that a central difference needs. */

@@ -6,20 +6,21 @@
 import { composeAffine, physicalToVoxel, voxelToPhysical } from '../../../geometry/affine.ts';
 import { emptyLike } from '../../../geometry/empty-like.ts';
 import { Histogram, ValueRange } from '../../../geometry/statistics.ts';
-import { type Geometry, toZyx, type Volume, type VoxelArray, voxelCount, type Xyz } from '../../../geometry/volume.ts';
+import { type Geometry, type Volume, type VoxelArray, voxelCount, type Xyz } from '../../../geometry/volume.ts';
 import { bytesOf } from '../../../images/stored-image.ts';
 import { type LabelOverlap, OverlapCount } from '../../../metrics/label-overlap.ts';
-import { ncc } from '../../../metrics/registration/ncc.ts';
 import { readAt, withScratch } from '../../../platform/node/files.ts';
 import { type MappedRow, mapPoint, type PhysicalMap } from '../../registration/physical-map.ts';
 import type { Stage, StageName } from '../../registration/stages.ts';
-import { countInside, coveredShare, forEachRow, rowsWithin, sampleNearest, warpImage } from '../../registration/warp.ts';
+import { countInside, coveredShare, forEachRow, rowsWithin, sampleNearest } from '../../registration/warp.ts';
 import type { LandmarkPair } from './inputs.ts';
 
 export interface StageMeasures {
   readonly stage: StageName;
-  /** Local correlation in [0, 1] of the images as the network sees them, over the fixed image's foreground. */
+  /** Local correlation in [0, 1] of the prepared images, over the fixed image's foreground or the box of its mask. */
   readonly ncc: number;
+  /** Whether it is part of the result: not, if it made the images less alike. */
+  readonly kept: boolean;
   /** Share of the fixed image's grid that lies inside the moving image. */
   readonly coveredShare: number;
   /** Dice of each label, on the fixed image's grid. */
@@ -107,21 +108,18 @@ export function measureGrid(map: PhysicalMap, moving: MovingImage, fixed: FixedI
 
 /** Everything that can be measured of one stage. */
 export function measureStage(
-  [stage, map]: Stage,
-  moving: MovingImage,
-  { cropped: seen }: FixedImage,
+  { stage, map, ncc, kept }: Stage,
   { landmarks }: Truth,
   { coveredShare: covered, overlap }: GridMeasures,
 ): StageMeasures {
-  const warped = warpImage(moving.prepared, map, seen.geometry, 0);
-  const similarity = ncc(warped.data, seen.data, toZyx(seen.geometry.size));
   const errors = landmarks.map(({ name, fixedMm, movingMm }) => {
     const [x, y, z] = mapPoint(map, fixedMm);
     return { name, errorMm: Math.hypot(x - movingMm[0], y - movingMm[1], z - movingMm[2]) };
   });
   return {
     stage,
-    ncc: similarity,
+    ncc,
+    kept,
     coveredShare: covered,
     ...(overlap ? { dice: overlap.labels, meanDice: overlap.labels.length > 0 ? overlap.meanDice : null } : {}),
     ...(errors.length > 0 ? { landmarkErrorsMm: errors, meanLandmarkErrorMm: mean(errors.map(({ errorMm }) => errorMm)) } : {}),

@@ -13,8 +13,8 @@ import {
 } from '../../../geometry/volume.ts';
 import { displacementPlanes, IDENTITY, jacobianPlanes, mapPoint, type PhysicalMap } from '../../registration/physical-map.ts';
 import { commonAffine, planTiles, tileWeights } from '../../registration/tiles.ts';
+import { itkAffineText } from '../../registration/transforms/itk-text.ts';
 import { coveredShare, forEachRow, rowsWithin, sampleNearest, warpImage } from '../../registration/warp.ts';
-import { itkAffineText } from './transform-file.ts';
 
 /** A proper rotation far from the axes. */
 const OBLIQUE: Matrix3 = [0.36, 0.48, -0.8, -0.8, 0.6, 0, 0.48, 0.64, 0.6];

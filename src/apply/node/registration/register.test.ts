@@ -142,7 +142,7 @@ beforeAll(async () => {
 });
 
 const register = (call: Partial<RegisterCall> & { out: string }): Promise<RegistrationReport> =>
-  registerImages({ model: identityModel, moving, fixed, backend, progress: SILENT, ...call, out: at(call.out) });
+  registerImages({ model: identityModel, moving, fixed, backend, progress: SILENT, keepAll: true, ...call, out: at(call.out) });
 
 const expectNear = (got: readonly number[], want: readonly number[], digits = 3): void => {
   for (const [k, value] of want.entries()) expect(got[k]).toBeCloseTo(value, digits);
@@ -215,7 +215,7 @@ describe('registration', () => {
       const report = await register({ model: await makeModel(name, biases), out: `${name}-out` });
       expectNear(report.affine.matrix, matrix, 5);
       // where the fixed centre goes: to the moving centre, and half the extent of the network's grid times the translation
-      const extent = report.network.inputSize.map((n) => (n * SPACING) / 2);
+      const extent = report.network!.inputSize.map((n) => (n * SPACING) / 2);
       const moved: Xyz = [-halves[0] * extent[0], -halves[1] * extent[1], halves[2] * extent[2]];
       const got = readAffine(at(`${name}-out`, 'affine.tfm'));
       expectNear(
@@ -291,8 +291,8 @@ describe('registration', () => {
     const whole = await register({ ...same, out: 'whole-out' });
     expect(whole.network).toMatchObject({ tiles: 1, reason: '' });
     const tiled = await register({ ...same, tile: 16, out: 'tiled-out' });
-    expect(tiled.network.inputSize).toEqual([16, 16, 16]);
-    expect(tiled.network.tiles).toBeGreaterThan(1);
+    expect(tiled.network!.inputSize).toEqual([16, 16, 16]);
+    expect(tiled.network!.tiles).toBeGreaterThan(1);
     // tiles turn about their own centres: the common affine turns as much, and the flow is left to the deformation
     expect(tiled.affine.matrix[1]).not.toBeCloseTo(0, 2);
     const flat = await makeModel('tiles-flow', { out_flow: [1, -2, 3] });

@@ -1,34 +1,45 @@
 /**
- * Registration with a trained network: lays a moving image onto a fixed one, each in its own physical space, and writes and measures the
- * result (docs/file-formats.md says what is in the folder).
- *
- * The images need not share a frame: matching starts with the grids of both, brought to RAS, axis on axis and the centres of their
- * foreground boxes on one another, since that is how training laid them. What the files say of the patient's place is then only reported,
- * as the stage 'asStored'; for scans of one frame (a follow-up, another sequence) matching can start from there instead.
+ * Registration of files, with a trained network or without one: lays a moving image onto a fixed one, each in its own physical space, and writes
+ * and measures the result (docs/file-formats.md says what is in the folder; docs/registration.md how it is found).
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { NetworkImage } from '../../../cohort/network-image.ts';
 import { readForNetwork } from '../../../cohort/node/read-for-network.ts';
-import type { PrepareOptions } from '../../../cohort/prepare-options.ts';
 import { UsageError } from '../../../common/errors.ts';
 import { formatBytes } from '../../../common/format-bytes.ts';
-import type { Progress } from '../../../common/progress.ts';
+import { type Progress, toProgress } from '../../../common/progress.ts';
+import type { Backend } from '../../../engine/backend.ts';
 import { type Affine, applyAffine, physicalToVoxel, voxelToPhysical } from '../../../geometry/affine.ts';
 import { emptyLike } from '../../../geometry/empty-like.ts';
 import { orientationCode } from '../../../geometry/orientation.ts';
 import type { Geometry, Volume, Xyz } from '../../../geometry/volume.ts';
-import { writingTogether } from '../../../images/node/write.ts';
+import { readImage } from '../../../images/node/read.ts';
+import { writeVectorImage, writingTogether } from '../../../images/node/write.ts';
 import { voxelTypeOf } from '../../../images/stored-image.ts';
 import { jsonText } from '../../../model/node/model-folder.ts';
 import { writeFileAtomic } from '../../../platform/node/files.ts';
 import { guardInputs, type Input } from '../../../platform/node/guard.ts';
 import { inResults, type ResultFolder } from '../../../platform/node/results.ts';
-import { matchingNetwork, type OpenNetwork } from '../../network.ts';
+import { type Modality, matchingNetwork, type OpenNetwork } from '../../network.ts';
+import { type InverseError, inverseError, inverseField } from '../../registration/inverse.ts';
+import {
+  DEFAULT_OPTIONS,
+  DEFAULT_OPTIONS_ALONE,
+  type RegistrationOptions,
+  type Similarity,
+  type Start,
+} from '../../registration/options.ts';
 import { displacementPlanes, jacobianPlanes, mappedRows, type PhysicalMap } from '../../registration/physical-map.ts';
-import { registerPrepared, type Start } from '../../registration/register.ts';
+import { modalityOf, optionsWithoutNetwork, prepareWithoutNetwork, workingSpacingMm } from '../../registration/prepare.ts';
+import { type RefineSummary, workingGrid } from '../../registration/refine.ts';
+import { registerPrepared } from '../../registration/register.ts';
 import { centreOf } from '../../registration/stages.ts';
+import { antsAffineBytes, antsWarp } from '../../registration/transforms/ants.ts';
+import { itkAffineText } from '../../registration/transforms/itk-text.ts';
+import { mapOnGrid } from '../../registration/transforms/transform.ts';
 import { rowWarper, sampleNearest } from '../../registration/warp.ts';
-import { type ApplyCall, modelInputsOf, withNetwork } from '../network.ts';
+import { type ApplyCall, modelInputsOf, openBackend, withNetwork } from '../network.ts';
 import { type ImageGrids, readLabelsOf, readLandmarkPairs } from './inputs.ts';
 import {
   type FixedImage,
@@ -40,7 +51,7 @@ import {
   measuringJacobian,
   type StageMeasures,
 } from './measure.ts';
-import { itkAffineText } from './transform-file.ts';
+import { readTransforms } from './read-transform.ts';
 
 /** The files of a registration, in its folder. */
 const REGISTRATION_FILES = {
@@ -49,18 +60,34 @@ const REGISTRATION_FILES = {
   affine: 'affine.tfm',
   jacobian: 'jacobian.nii.gz',
   warpedLabels: 'warped_labels.nii.gz',
+  inverse: 'inverse_displacement.nii.gz',
+  antsAffine: 'ants_0GenericAffine.mat',
+  antsWarp: 'ants_1Warp.nii.gz',
   report: 'register.json',
 } as const;
 
-export interface RegisterCall extends Omit<ApplyCall, 'series' | 'window' | 'overlap'> {
+export interface RegisterCall
+  extends Omit<ApplyCall, 'model' | 'series' | 'window' | 'overlap'>,
+    Partial<Omit<RegistrationOptions, 'tile'>> {
+  /** A model folder, a run, or a model that is open; without one the images alone are registered: `start` affine and 60 steps of refinement. */
+  readonly model?: ApplyCall['model'];
   readonly moving: string;
   readonly fixed: string;
   readonly movingLabels?: string;
   readonly fixedLabels?: string;
   readonly movingLandmarks?: string;
   readonly fixedLandmarks?: string;
-  /** Where matching starts: the centres on one another (default), or where the files say that the images lie. */
-  readonly start?: Start;
+  /** Label maps or masks on the grids of their images: only what is not 0 in them counts for `start` affine and for refinement. */
+  readonly movingMask?: string;
+  readonly fixedMask?: string;
+  /** Transforms to start from, as `warpFiles` takes them. */
+  readonly initTransform?: readonly string[];
+  /** Also write the displacement that undoes the map, and say how well it does. */
+  readonly inverse?: boolean;
+  /** Also write the map as ANTs' pair of files. */
+  readonly ants?: boolean;
+  /** Side of the voxels in mm that are worked on without a model, which knows its own. */
+  readonly spacingMm?: number;
   /** Side of tiles in voxels; by default both images whole if memory allows. */
   readonly tile?: number;
 }
@@ -70,6 +97,7 @@ interface ImageFacts {
   readonly size: Xyz;
   readonly spacingMm: Xyz;
   readonly orientation: string;
+  readonly modality: Modality;
   /** The box that the network saw, on its own grid. */
   readonly seen: Geometry;
   readonly warnings: readonly string[];
@@ -77,7 +105,8 @@ interface ImageFacts {
 
 /** What register.json says. Equal inputs give equal files. */
 export interface RegistrationReport {
-  readonly model: { readonly folder: string; readonly step: number };
+  /** Null without one. */
+  readonly model: { readonly folder: string; readonly step: number } | null;
   readonly moving: ImageFacts;
   readonly fixed: ImageFacts;
   readonly preprocessing: {
@@ -92,15 +121,21 @@ export interface RegistrationReport {
     readonly tiles: number;
     /** Why not both images whole; empty if they were. */
     readonly reason: string;
-  };
-  readonly start: 'centres' | 'stored';
-  /** In the order in which the map grows; `affine` is absent without an affine head, `centred` if matching started as stored. */
+  } | null;
+  readonly start: Start;
+  /** What `start` affine made alike, before and after; null where it was not asked for. */
+  readonly aligned: { readonly similarity: Similarity; readonly before: number; readonly after: number } | null;
+  /** Steps of the refinement and its loss before and after; null where it was not asked for. */
+  readonly refined: RefineSummary | null;
+  /** In the order in which the map grows; the result is the last that was kept. */
   readonly stages: readonly StageMeasures[];
   readonly jacobian: JacobianMeasures;
   /** How far the deformable part moves points beyond the affine, within the foreground. */
   readonly deformationMm: { readonly mean: number; readonly max: number };
   /** Fixed to moving, mm, LPS, row by row, and its offset: what affine.tfm holds. */
   readonly affine: Affine;
+  /** How far points of the moving image are from themselves after the inverse and the map; null without one. */
+  readonly inverseError: InverseError | null;
   /** Landmarks that only one file names. */
   readonly unpairedLandmarks?: readonly string[];
   readonly warnings: readonly string[];
@@ -117,9 +152,13 @@ async function inputsOf(call: RegisterCall): Promise<Input[]> {
     'the label map of the fixed image': call.fixedLabels,
     'the landmarks of the moving image': call.movingLandmarks,
     'the landmarks of the fixed image': call.fixedLandmarks,
+    'the mask of the moving image': call.movingMask,
+    'the mask of the fixed image': call.fixedMask,
   };
   const named = Object.entries(given).flatMap(([what, path]) => (path === undefined ? [] : [{ what, path }]));
-  return [...named, ...(await modelInputsOf(call))];
+  const transforms = (call.initTransform ?? []).map((path) => ({ what: 'an initial transform', path }));
+  const { model } = call;
+  return [...named, ...transforms, ...(model === undefined ? [] : await modelInputsOf({ model }))];
 }
 
 function checkPairs(call: RegisterCall): void {
@@ -127,10 +166,14 @@ function checkPairs(call: RegisterCall): void {
     throw new UsageError('`fixedLabels` needs `movingLabels`: overlap is measured between both');
   if ((call.fixedLandmarks === undefined) !== (call.movingLandmarks === undefined))
     throw new UsageError('`movingLandmarks` and `fixedLandmarks` go together: the error is measured between both');
+  if (call.model !== undefined && call.spacingMm !== undefined)
+    throw new UsageError('`spacingMm`: a model has its own voxel size; omit it, or `model`');
+  if (call.model === undefined && call.tile !== undefined) throw new UsageError('`tile` is for a model: omit it');
 }
 
 function deformationOf({ residual }: PhysicalMap): { mean: number; max: number } {
-  const data = residual!.data;
+  if (!residual) return { mean: 0, max: 0 };
+  const { data } = residual;
   let [sum, max] = [0, 0];
   for (let i = 0; i < data.length; i += 3) {
     const length = Math.hypot(data[i], data[i + 1], data[i + 2]);
@@ -140,35 +183,60 @@ function deformationOf({ residual }: PhysicalMap): { mean: number; max: number }
   return { mean: sum / (data.length / 3), max };
 }
 
-const factsOf = ({ path, grid, problems, cropped }: ReadImage): ImageFacts => ({
+const factsOf = ({ path, grid, problems, cropped, modality }: ReadImage): ImageFacts => ({
   path,
   size: grid.size,
   spacingMm: grid.spacingMm,
   orientation: orientationCode(grid.direction),
+  modality,
   seen: cropped.geometry,
   warnings: problems,
 });
 
-/** What a registration needs of each of its images: where the file's voxels lie, and what the network sees of them. */
+/** What a registration needs of each of its images: where the file's voxels lie, and what is compared of them. */
 interface ReadImage extends FixedImage, ImageGrids {
+  readonly modality: Modality;
   readonly problems: readonly string[];
 }
 
-async function readMoving(
-  path: string,
-  options: PrepareOptions,
-  certain: boolean,
-  channel: number | undefined,
-): Promise<ReadImage & MovingImage & { readonly background: number }> {
-  const { volume, background, prepared, cropped } = await readForNetwork(path, options, certain, channel);
-  const { geometry: grid } = volume;
-  return { path, grid, ras: prepared.image, problems: prepared.problems, prepared: prepared.whole, cropped, volume, background };
+/** Reads and prepares an image. */
+type Reader = (path: string) => Promise<{ image: NetworkImage; modality: Modality }>;
+
+/** As the network's cohort was prepared; without a network as `prepare.ts` has it. @param spacingMm undefined: as the first image asks for */
+function readerOf(open: OpenNetwork | null, { modality, channel, spacingMm }: RegisterCall): Reader {
+  if (open) {
+    const { preprocessing: options, modalityIsCertain: certain } = open.network;
+    return async (path) => ({ image: await readForNetwork(path, options, certain, channel), modality: options.modality });
+  }
+  let side = spacingMm;
+  return async (path) => {
+    const loaded = { ...(await readImage(path, channel === undefined ? {} : { channel })), path };
+    side ??= workingSpacingMm(loaded.volume.geometry);
+    const options = optionsWithoutNetwork(modality ?? modalityOf(loaded), side);
+    return { image: prepareWithoutNetwork(loaded, options), modality: options.modality };
+  };
+}
+
+async function readMoving(path: string, read: Reader): Promise<ReadImage & MovingImage & { readonly background: number }> {
+  const { image, modality } = await read(path);
+  const { volume, background, prepared, cropped } = image;
+  return {
+    path,
+    grid: volume.geometry,
+    ras: prepared.image,
+    modality,
+    problems: prepared.problems,
+    prepared: prepared.whole,
+    cropped,
+    volume,
+    background,
+  };
 }
 
 /** Of the fixed image the file's own voxels are not needed any more, nor what was prepared beside what the network sees. */
-async function readFixed(...image: Parameters<typeof readMoving>): Promise<ReadImage> {
-  const { path, grid, ras, problems, cropped } = await readMoving(...image);
-  return { path, grid, ras, problems, cropped };
+async function readFixed(path: string, reader: Reader): Promise<ReadImage> {
+  const { grid, ras, modality, problems, cropped } = await readMoving(path, reader);
+  return { path, grid, ras, modality, problems, cropped };
 }
 
 /**
@@ -228,57 +296,87 @@ function writeFields(
  */
 export async function registerImages(call: RegisterCall): Promise<RegistrationReport> {
   checkPairs(call);
-  return withNetwork(call, async (open, progress) => {
-    matchingNetwork(open.network);
-    return guardInputs(await inputsOf(call), () => registerWith(open, progress, call));
+  const { model } = call;
+  if (model === undefined) {
+    const backend = await openBackend(call);
+    return guardInputs(await inputsOf(call), () => registerWith(null, backend, toProgress(call.progress), call));
+  }
+  return withNetwork({ ...call, model }, async (open, progress) => {
+    matchingNetwork(open.only('`register`'));
+    return guardInputs(await inputsOf(call), () => registerWith(open, open.backend, progress, call));
   });
 }
 
-async function registerWith(open: OpenNetwork, progress: Progress, call: RegisterCall): Promise<RegistrationReport> {
+async function registerWith(
+  open: OpenNetwork | null,
+  backend: Backend,
+  progress: Progress,
+  call: RegisterCall,
+): Promise<RegistrationReport> {
   const names = { names: Object.values(REGISTRATION_FILES), overwrite: call.overwrite ?? false, by: 'gvsl register' };
-  return inResults(call.out, names, (results) => registerInto(results, open, progress, call));
+  return inResults(call.out, names, (results) => registerInto(results, open, backend, progress, call));
+}
+
+/** What the call asks for; without a network there is nothing but the images. */
+function optionsOf(call: RegisterCall): RegistrationOptions {
+  const usual = call.model === undefined ? DEFAULT_OPTIONS_ALONE : DEFAULT_OPTIONS;
+  const { start, similarity, refine, refineLoss, keepAll, tile } = call;
+  return {
+    start: start ?? usual.start,
+    similarity: similarity ?? usual.similarity,
+    refine: refine ?? usual.refine,
+    refineLoss: refineLoss ?? usual.refineLoss,
+    keepAll: keepAll ?? usual.keepAll,
+    tile,
+  };
 }
 
 async function registerInto(
   results: ResultFolder,
-  open: OpenNetwork,
+  open: OpenNetwork | null,
+  backend: Backend,
   progress: Progress,
   call: RegisterCall,
 ): Promise<RegistrationReport> {
   const { out, signal } = call;
-  const { folder, configuration, preprocessing: options, modalityIsCertain: certain } = open.network;
-  const fixed = await readFixed(call.fixed, options, certain, call.channel);
-  const moving = await readMoving(call.moving, options, certain, call.channel);
+  const options = optionsOf(call);
+  const read = readerOf(open, call);
+  const fixed = await readFixed(call.fixed, read);
+  const moving = await readMoving(call.moving, read);
+  const labelsOf = async (path: string | undefined, image: ImageGrids) =>
+    path === undefined ? null : await readLabelsOf(path, image);
   const readLabels = async () => {
-    const movingLabels = call.movingLabels === undefined ? null : await readLabelsOf(call.movingLabels, moving);
-    const fixedLabels = call.fixedLabels === undefined ? null : await readLabelsOf(call.fixedLabels, fixed);
+    const movingLabels = await labelsOf(call.movingLabels, moving);
+    const fixedLabels = await labelsOf(call.fixedLabels, fixed);
     return { movingLabels, fixedLabels, warnings: [...(movingLabels?.warnings ?? []), ...(fixedLabels?.warnings ?? [])] };
   };
   // refused before anything is computed, but not kept while the network computes, which takes most memory: they are read again then
-  const warnings = await readLabels().then((read) => read.warnings);
+  const warnings = await readLabels().then((labels) => labels.warnings);
+  const [fixedMask, movingMask] = [await labelsOf(call.fixedMask, fixed), await labelsOf(call.movingMask, moving)];
+  const masks = { fixed: fixedMask?.volume, moving: movingMask?.volume };
+  const init = call.initTransform && mapOnGrid(await readTransforms(call.initTransform), fixed.cropped.geometry);
   const landmarks =
     call.fixedLandmarks !== undefined && call.movingLandmarks !== undefined
       ? await readLandmarkPairs(call.fixedLandmarks, call.movingLandmarks)
       : { pairs: [], unpaired: [] };
 
-  const start = call.start ?? 'centres';
-  const matched = await registerPrepared(open, {
+  const matched = await registerPrepared(open, backend, {
+    ...options,
     moving,
     fixed,
-    start,
-    tile: call.tile,
+    masks,
+    init,
     signal,
     onPlan: ({ reason, tiles, size, neededBytes }) => {
       if (reason) progress.say(`${reason}: matched in ${tiles.length} tiles of ${size.join(' x ')} voxels`);
-      progress.say(`computing  ${open.backend.description}, ${formatBytes(neededBytes)}`);
+      progress.say(`computing  ${backend.description}, ${formatBytes(neededBytes)}`);
       if (tiles.length > 1) progress.start(tiles.length, 'tiles');
     },
     onTile: () => progress.advance(),
   }).finally(() => progress.stop());
-  const { plan, stages } = matched;
+  const { plan, stages, map, aligned, refined } = matched;
   warnings.push(...matched.warnings);
   const fixedGrid = fixed.cropped.geometry;
-  const map = stages.at(-1)![1];
   const { movingLabels, fixedLabels } = await readLabels();
   const labels = movingLabels &&
     fixedLabels && {
@@ -287,40 +385,62 @@ async function registerInto(
       codes: [...new Set([...movingLabels.codes, ...fixedLabels.codes])],
     };
   const truth = { labels, landmarks: landmarks.pairs };
-  const measured = stages
-    .slice(0, -1)
-    .map((stage) => measureStage(stage, moving, fixed, truth, measureGrid(stage[1], moving, fixed, truth)));
 
   const { grid } = fixed;
   const files = REGISTRATION_FILES;
   const place = (name: string): string => join(out, name);
   // from here on the folder holds no finished registration until the report is there
   await rm(place(files.report), { force: true });
-  if (!movingLabels) await rm(place(files.warpedLabels), { force: true });
+  const names = filesOf(call, movingLabels !== null);
+  for (const name of Object.values(files)) if (!Object.values(names).includes(name)) await rm(place(name), { force: true });
   const whole = new GridCount(moving, fixed, truth);
   const jacobian = await writeFields(map, grid, fixedGrid, moving, movingLabels?.volume ?? null, whole, place);
-  measured.push(measureStage(stages.at(-1)!, moving, fixed, truth, whole.result()));
+  const ofResult = whole.result();
+  const measured = stages.map((stage) =>
+    measureStage(stage, truth, stage.map === map ? ofResult : measureGrid(stage.map, moving, fixed, truth)),
+  );
   const fixedCentreMm = applyAffine(voxelToPhysical(fixedGrid), centreOf(fixedGrid));
   await writeFileAtomic(place(files.affine), itkAffineText(map.affine, fixedCentreMm));
+  const inverse = call.inverse ? inverseField(map, workingGrid(moving.grid)) : null;
+  if (inverse) await writeVectorImage(place(files.inverse), inverse.geometry, inverse.data);
+  if (call.ants) {
+    await writeFileAtomic(place(files.antsAffine), antsAffineBytes(map.affine, fixedCentreMm));
+    const warp = antsWarp(map, grid);
+    await writeVectorImage(place(files.antsWarp), warp.geometry, warp.data);
+  }
 
-  const { modality, spacingMm, intensity, crop } = options;
-  const { report: _report, warpedLabels, ...always } = files;
+  const { modality, spacingMm, intensity, crop } =
+    open?.network.preprocessing ?? optionsWithoutNetwork(fixed.modality, fixedGrid.spacingMm[0]);
   const report: RegistrationReport = {
-    model: { folder, step: configuration.step },
+    model: open && { folder: open.network.folder, step: open.network.configuration.step },
     moving: factsOf(moving),
     fixed: factsOf(fixed),
     preprocessing: { modality, spacingMm, intensity, crop },
-    network: { inputSize: plan.size, tiles: plan.tiles.length, reason: plan.reason },
-    start,
+    network: plan && { inputSize: plan.size, tiles: plan.tiles.length, reason: plan.reason },
+    start: options.start,
+    aligned: aligned && { similarity: options.similarity, ...aligned.similarity },
+    refined,
     stages: measured,
     jacobian,
     deformationMm: deformationOf(map),
     affine: map.affine,
+    inverseError: inverse && inverseError(map, inverse, grid),
     ...(landmarks.pairs.length > 0 ? { unpairedLandmarks: landmarks.unpaired } : {}),
     warnings,
-    files: movingLabels ? { ...always, warpedLabels } : always,
+    files: names,
   };
   await writeFileAtomic(place(files.report), jsonText(report));
   await results.finish([...Object.values(report.files), files.report]);
   return report;
+}
+
+/** The files that a call writes beside its report, by content. */
+function filesOf({ inverse, ants }: RegisterCall, hasLabels: boolean): Record<string, string> {
+  const { report: _report, warpedLabels, inverse: inverseName, antsAffine, antsWarp: warpName, ...always } = REGISTRATION_FILES;
+  return {
+    ...always,
+    ...(hasLabels ? { warpedLabels } : {}),
+    ...(inverse ? { inverse: inverseName } : {}),
+    ...(ants ? { antsAffine, antsWarp: warpName } : {}),
+  };
 }
