@@ -11,7 +11,8 @@ import { memoryRanks } from '../../platform/node/ranks/testing/memory-transport.
 import { halvesOf, type Part, partsWithin, rangeOf } from '../gradient-tree.ts';
 import { writeTinyCohort } from '../testing/tiny-cohort.ts';
 import { pretrain } from './pretrain.ts';
-import { openExchange } from './shared-step.ts';
+import { openExchange, shareSteps } from './shared-step.ts';
+import { crossValidate } from './task/cross-validate.ts';
 import { train } from './task/train.ts';
 
 let folder: string;
@@ -88,6 +89,35 @@ describe('a shared sum of gradients', () => {
   });
 });
 
+it('where a session cannot show its states, they are read, and the sum is written', async () => {
+  const length = 40;
+  const sums = await onRanks(3, async (ranks) => {
+    const { rank } = ranks;
+    // seven runs on three ranks: each has two parts of the tree
+    const states = new Map<string, Float32Array>([
+      ['gradients', new Float32Array(length).fill(10 ** rank)],
+      ['parked.0', new Float32Array(length).fill(0.5)],
+    ]);
+    const session = {
+      memoryBytes: 0,
+      run: async () => ({}),
+      readState: async (name: string) => states.get(name)!.slice(),
+      writeState: async (name: string, values: Float32Array) => void states.set(name, values),
+      close: async () => {},
+    };
+    const shared = shareSteps(ranks, session, length, 7, () => rank === 2);
+    shared.beforeLast();
+    await shared.session.run('gradient', {});
+    const outputs = await shared.outputsOfAll([{ 'loss.total': Float32Array.of(rank) }]);
+    expect(outputs).toEqual([0, 1, 2].map((each) => ({ 'loss.total': Float32Array.of(each) })));
+    expect(shared.stopping).toBe(true);
+    await shared.addUp();
+    expect(shared.time.sentBytes).toBeGreaterThan(0);
+    return states.get('gradients')!;
+  });
+  for (const sum of sums) expect(sum).toEqual(new Float32Array(length).fill(1 + 10 + 100 + 3 * 0.5));
+});
+
 describe('a shared training', () => {
   const gvsl = { steps: 3, batch: 5, log: { ...TINY.log, evaluatePairs: 1 } };
   it('by GVSL has the same bytes on 1, 2, 3 and 6 ranks, resumed on another number, with clipping and an average', async () => {
@@ -137,6 +167,19 @@ describe('a shared training', () => {
       expect((await stateOf(`${mode}-2`)).equals(await stateOf(`${mode}-1`)), mode).toBe(true);
       const tests = await Promise.all([1, 2].map((size) => readFile(at(`${mode}-${size}`, 'test.json'), 'utf8')));
       expect(tests[1]).toBe(tests[0]);
+    }
+  });
+
+  it('of every fold has the same scores on 1 and 2 ranks', async () => {
+    const data = { patch: 16, folds: 2, fold: 'all', test: 0 } as const;
+    const configuration = { ...TINY, task: 'segmentation', steps: 2, batch: 2, data } as const;
+    for (const size of [1, 2])
+      await onRanks(size, (ranks) =>
+        crossValidate({ cohort: at('cohort'), out: at(`folds-${size}`), configuration, progress: SILENT, ranks }),
+      );
+    for (const file of ['cross-validation.csv', join('fold-2', 'last', 'model.safetensors')]) {
+      const [one, two] = await Promise.all([1, 2].map((size) => readFile(at(`folds-${size}`, file))));
+      expect(two.equals(one), file).toBe(true);
     }
   });
 

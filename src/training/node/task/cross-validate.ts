@@ -15,7 +15,7 @@ import { TRANSFER, type TransferConfiguration } from '../../task/configuration.t
 import { choosePostProcessing, describeRules, type FoundRule, rulesOf } from '../../task/post-processing.ts';
 import { type Override, readRunConfigurationOf } from '../read-configuration.ts';
 import { RUN_FILE, readRunRecord } from '../run-record.ts';
-import { checkCall } from '../training-call.ts';
+import { checkCall, onRanks } from '../training-call.ts';
 import { type SubjectScores, summarizeScores, type TaskEvaluation } from './evaluate.ts';
 import { keepPostProcessing } from './judge-best.ts';
 import { type TrainCall, train } from './train.ts';
@@ -80,32 +80,22 @@ export const readCrossValidationConfiguration = (
  * Trains the model of every fold; with `resume` what is done stays, and what was begun goes on exactly.
  * @throws UsageError for what is wrong with the call, RunError for a run that cannot go on
  */
-export async function crossValidate(given: TrainCall): Promise<CrossValidationResult> {
+export function crossValidate(given: TrainCall): Promise<CrossValidationResult> {
+  return onRanks(given, () => crossValidateHere(given));
+}
+
+async function crossValidateHere(given: TrainCall): Promise<CrossValidationResult> {
   const { out, resume = false } = given;
   const configuration =
     resume && given.configuration === undefined ? await readCrossValidationConfiguration(out) : given.configuration;
   const call = await checkCall<TransferConfiguration>(TRANSFER, { ...given, resume: false, configuration: configuration ?? {} });
   const { folds } = call.configuration.data;
   if (folds < 2) throw new UsageError(`\`folds\` ${folds}: a cross-validation has at least two folds`);
-  if (call.ranks.size > 1)
-    throw new UsageError('`folds`: a cross-validation is not shared by several processes; train each fold by itself with `fold`');
   if (call.configuration.data.split !== null)
     throw new UsageError('`split`: a file names one split; folds are cut from the cohort: use one of them');
-  const names = await withMachineTrouble(out, () =>
-    readdir(out).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return [];
-      if (error.code === 'ENOTDIR') throw new UsageError(`\`out\` ${out}: is a file or inside one; expected a folder`);
-      throw error;
-    }),
-  );
-  if (resume && !(await isCrossValidation(out)))
-    throw new UsageError(`\`resume\`: there is no cross-validation at ${out}; omit \`resume\` to start one`);
-  if (!resume && names.length > 0)
-    throw new UsageError(
-      (await isCrossValidation(out))
-        ? `\`out\` ${out}: already contains a cross-validation; continue it with \`resume\`, or choose another folder`
-        : `\`out\` ${out}: is not empty (${names[0]}); choose a new or empty folder`,
-    );
+  const leads = call.ranks.rank === 0;
+  // of several ranks the first alone looks at the folder, and judges what the others trained with it
+  if (leads) await checkFolder(out, resume);
   const done: FoldResult[] = [];
   const scores: OutOfFoldScores[] = [];
   const candidates: NonNullable<NonNullable<Awaited<ReturnType<typeof train>>['validation']>['candidates']>[number][] = [];
@@ -117,9 +107,10 @@ export async function crossValidate(given: TrainCall): Promise<CrossValidationRe
       ...given,
       out: folder,
       configuration: { ...call.configuration, data: { ...call.configuration.data, fold } },
-      resume: resume && (await readRunRecord(folder)) !== undefined,
+      resume: leads && resume && (await readRunRecord(folder)) !== undefined,
     });
     if (!result.finished) return { out, finished: false, folds: done, outOfFold: null, postProcessing: [] };
+    if (!leads) continue;
     const { validation, test } = result;
     task = result.task;
     scores.push(...validation!.subjects.map((subject) => ({ ...subject, fold })));
@@ -133,6 +124,7 @@ export async function crossValidate(given: TrainCall): Promise<CrossValidationRe
       test: test?.summary ?? null,
     });
   }
+  if (!leads) return { out, finished: true, folds: [], outOfFold: null, postProcessing: [] };
   const found = task!.kind === 'segmentation' && candidates.length > 0 ? choosePostProcessing(candidates, task!) : [];
   const rules = rulesOf(found);
   for (const { run } of done) await keepPostProcessing(join(out, run), rules);
@@ -155,6 +147,25 @@ export async function crossValidate(given: TrainCall): Promise<CrossValidationRe
     jsonText({ formatVersion: 1, task, folds: done, outOfFold, postProcessing: found }),
   );
   return { out, finished: true, folds: done, outOfFold, postProcessing: found };
+}
+
+/** @throws UsageError if a cross-validation cannot begin or go on there */
+async function checkFolder(out: string, resume: boolean): Promise<void> {
+  const names = await withMachineTrouble(out, () =>
+    readdir(out).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      if (error.code === 'ENOTDIR') throw new UsageError(`\`out\` ${out}: is a file or inside one; expected a folder`);
+      throw error;
+    }),
+  );
+  if (resume && !(await isCrossValidation(out)))
+    throw new UsageError(`\`resume\`: there is no cross-validation at ${out}; omit \`resume\` to start one`);
+  if (!resume && names.length > 0)
+    throw new UsageError(
+      (await isCrossValidation(out))
+        ? `\`out\` ${out}: already contains a cross-validation; continue it with \`resume\`, or choose another folder`
+        : `\`out\` ${out}: is not empty (${names[0]}); choose a new or empty folder`,
+    );
 }
 
 /** One line a subject. */
