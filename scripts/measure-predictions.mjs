@@ -3,6 +3,7 @@
  * test subjects that none of them saw are segmented in every way and scored.
  *
  *   node scripts/measure-predictions.mjs COHORT OUT [--test 60] [--folds 4] [--labels 16] [--steps 400] [--width 0.25] [--patch 32,48,32]
+ *     [--window 48,64,48] [--scored 60]
  *
  * COHORT was made by `gvsl prepare`; its sources must still be where they were. An interrupted call continues. OUT/table.md has the results.
  */
@@ -22,6 +23,8 @@ const { positionals, values } = parseArgs({
     steps: { type: 'string', default: '400' },
     width: { type: 'string', default: '0.25' },
     patch: { type: 'string', default: '32,48,32' },
+    window: { type: 'string', default: '48,64,48' },
+    scored: { type: 'string', default: '60' },
   },
 });
 const [cohortFolder, out] = positionals;
@@ -60,28 +63,29 @@ if (!existsSync(join(small, 'cohort.json'))) {
 
 const going = (folder) => existsSync(join(folder, 'run.json')) || existsSync(join(folder, 'fold-1', 'run.json'));
 const crossValidated = join(out, 'folds');
-await crossValidate({
-  cohort: small,
-  out: crossValidated,
-  configuration: configured(1, { ...counts, folds }),
-  resume: going(crossValidated),
-  progress: said,
-});
+if (!existsSync(join(crossValidated, 'cross-validation.json')))
+  await crossValidate({
+    cohort: small,
+    out: crossValidated,
+    configuration: configured(1, { ...counts, folds }),
+    resume: going(crossValidated),
+    progress: said,
+  });
 const fold = (k) => join(crossValidated, `fold-${k}`);
 const seeds = [fold(1)];
 for (let seed = 2; seed <= SEEDS; seed++) {
   const run = join(out, `seed-${seed}`);
   seeds.push(run);
   const configuration = configured(seed, { ...counts, folds, fold: 1 });
-  await train({ cohort: small, out: run, configuration, resume: going(run), progress: said });
+  if (!existsSync(join(run, 'test.json')))
+    await train({ cohort: small, out: run, configuration, resume: going(run), progress: said });
 }
 const { split } = JSON.parse(await readFile(join(crossValidated, 'fold-1', 'run.json'), 'utf8'));
-const tested = cohort.subjects.filter(({ id }) => split.test.includes(id));
+const tested = cohort.subjects.filter(({ id }) => split.test.slice(0, Number(values.scored)).includes(id));
 
 const ways = {
   'one model (fold 1)': { model: fold(1), postProcessing: false },
   'one model, mirrored in y, z': { model: fold(1), postProcessing: false, mirror: ['y', 'z'] },
-  'one model, mirrored in x, y, z': { model: fold(1), postProcessing: false, mirror: ['x', 'y', 'z'] },
   'one model, post-processing as stored': { model: fold(1) },
   'one model, largest part of each': { model: fold(1), postProcessing: false, keepLargest: true },
   [`${folds} folds`]: { model: crossValidated, postProcessing: false },
@@ -103,7 +107,14 @@ for (const [name, way] of Object.entries(ways)) {
   const scoresFile = join(folder, 'scores.json');
   if (!existsSync(scoresFile)) {
     const started = performance.now();
-    await segmentImages({ ...way, inputs: tested.map(({ source }) => source), out: folder, threads: 2, overwrite: true });
+    await segmentImages({
+      ...way,
+      window: values.window.split(',').map(Number),
+      inputs: tested.map(({ source }) => source),
+      out: folder,
+      threads: 2,
+      overwrite: true,
+    });
     const seconds = (performance.now() - started) / 1000 / tested.length;
     const scores = await scoreSegmentations({ predictions: folder, references: files });
     await writeFile(scoresFile, JSON.stringify({ seconds, scores }));

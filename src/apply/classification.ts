@@ -37,9 +37,6 @@ export function classOf(probabilities: readonly number[], task: Extract<Task, { 
   return task.classes[probabilities.indexOf(Math.max(...probabilities))];
 }
 
-/** Outputs of a network for a task: one for two classes. */
-const outputsOf = ({ classes }: Extract<Task, { kind: 'classification' }>): number => (classes.length === 2 ? 1 : classes.length);
-
 /** Classifies a prepared image: the mean of the networks' probabilities. */
 export async function classifyPrepared(
   open: OpenNetwork,
@@ -54,7 +51,7 @@ export async function classifyPrepared(
   const outputs = await counting(progress, windows, 'windows', (onWindow) =>
     classifyVolume(size, window, overlap, async (start) => {
       const image = cropPad(cropped, toXyz(start), toXyz(window), 0).data;
-      const mean = new Float32Array(outputsOf(task));
+      const mean = new Float32Array(open.network.architecture.heads.classification!);
       for (const { session, load } of members) {
         await listen(signal);
         await load();

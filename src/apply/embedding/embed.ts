@@ -33,7 +33,7 @@ export async function embedPrepared(
   { window, overlap }: WindowPlace,
   { progress, signal }: WorkOptions,
 ): Promise<Omit<EmbedResult, 'warnings'>> {
-  const { architecture } = open.only('`embed`');
+  const { architecture } = open.only('embed');
   const size = toZyx(cropped.geometry.size);
   const channels = architecture.widths[8];
   const bytes = hasDecoder(architecture.heads) ? 4 * voxelCount(size) * (channels + 4) : 0;

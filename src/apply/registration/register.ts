@@ -151,7 +151,7 @@ export async function registerPrepared(
   request: RegistrationRequest,
 ): Promise<RegisteredImages> {
   const { moving, fixed, start, init, masks = {}, keepAll, signal } = request;
-  const network = open && matchingNetwork(open.only('`register`'));
+  const network = open && matchingNetwork(open.only('register'));
   const grid = fixed.cropped.geometry;
   const judged = judgedPart(fixed, masks.fixed);
   const stages = new Stages(moving.prepared, judged, keepAll);
