@@ -51,6 +51,9 @@ const storedFacts = ({ content, geometry, intensity, labelCodes, landmarks, spli
   patient,
 ];
 
+/** Of cohorts that are there: a run asks three times, and of a hundred thousand subjects each takes seconds. */
+const known = new WeakMap<readonly Subject[], Map<string, CohortFingerprint>>();
+
 /**
  * The fingerprint of a cohort.
  * @param withClasses whether the subjects' classes count: they do where they are what is learnt
@@ -60,6 +63,9 @@ export function fingerprintOf(
   { withClasses = false }: { readonly withClasses?: boolean } = {},
 ): CohortFingerprint {
   const sorted = Object.fromEntries(Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const key = JSON.stringify([sorted, withClasses]);
+  const before = known.get(subjects)?.get(key);
+  if (before) return before;
   const all = createHash('sha256').update(JSON.stringify(sorted));
   const lines = subjects.map((subject) => {
     const digests = [sha256(sourceFacts(subject)), sha256(storedFacts(subject))];
@@ -68,7 +74,9 @@ export function fingerprintOf(
     for (const digest of digests) all.update(digest);
     return `${digests.map(short).join('')}${withClasses ? '' : NO_CLASS} ${subject.id}`;
   });
-  return { hash: all.digest('hex'), options: sorted, subjects: lines };
+  const fingerprint = { hash: all.digest('hex'), options: sorted, subjects: lines };
+  known.set(subjects, (known.get(subjects) ?? new Map<string, CohortFingerprint>()).set(key, fingerprint));
+  return fingerprint;
 }
 
 /** Digests by subject. */

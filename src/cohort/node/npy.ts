@@ -3,7 +3,7 @@
  * Format: numpy.lib.format. Only the element types below; anything else is refused by name.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { RunError } from '../../common/errors.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
@@ -43,14 +43,14 @@ export async function openNpy(path: string): Promise<NpyFile> {
   const refuse = (why: string): RunError => new RunError(`${path}: ${why}; prepare the cohort again`);
   let handle: FileHandle;
   try {
-    // opening a pipe would wait for somebody to write into it
-    if (!(await stat(path)).isFile()) throw refuse('not a file');
-    handle = await open(path, constants.O_RDONLY);
+    // opening a pipe would otherwise wait for somebody to write into it; Windows knows no such flag
+    handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
-    if (error instanceof RunError) throw error;
     throw isMachineTrouble(error) ? machineError(path, error) : refuse(`cannot be opened (${(error as Error).message})`);
   }
   try {
+    const facts = await handle.stat();
+    if (!facts.isFile()) throw refuse('not a file');
     const head = Buffer.alloc(1024);
     const { bytesRead } = await handle.read(head, 0, head.length, 0);
     if (bytesRead < 10 || head.toString('latin1', 0, 6) !== MAGIC) throw refuse('not an .npy file (its magic bytes are missing)');
@@ -68,7 +68,7 @@ export async function openNpy(path: string): Promise<NpyFile> {
     if (shape.length !== 3 || !shape.every((n) => Number.isSafeInteger(n) && n > 0))
       throw refuse(`shape (${shape.join(', ')}), expected three sizes (z, y, x)`);
     const expected = dataOffset + shape[0] * shape[1] * shape[2] * NPY_TYPES[type as NpyType];
-    const { size } = await handle.stat();
+    const { size } = facts;
     if (size !== expected)
       throw refuse(`${size} bytes, but its header says ${expected}: ${size < expected ? 'truncated' : 'too long'}`);
     return { path, type: type as NpyType, shape: shape as unknown as Zyx, dataOffset, handle };
