@@ -66,9 +66,16 @@ describe('a call loads what it uses', () => {
       const modules = loadedBy(...args);
       expect(modules.size).toBeGreaterThan(20);
       const commands = ['cli/main.js', 'cli/program.js', 'cli/commands/', 'cli/run-command.js', 'cli/stop-signal.js'];
-      const parts = ['apply-options', 'selection-options', 'table', 'batch-text', 'numbers', 'program-name', 'option-names'].map(
-        (n) => `cli/${n}.js`,
-      );
+      const parts = [
+        'apply-options',
+        'selection-options',
+        'table',
+        'batch-text',
+        'numbers',
+        'program-name',
+        'option-names',
+        'ranks',
+      ].map((n) => `cli/${n}.js`);
       const light = [...LIGHT.slice(1), ...commands, ...parts];
       expect([...modules].filter((module) => !starting(new Set([module]), ...light).length)).toEqual([]);
     },
