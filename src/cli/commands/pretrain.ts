@@ -11,6 +11,7 @@ interface Options extends Readonly<Record<string, unknown>> {
   readonly config?: string;
   readonly resume?: boolean;
   readonly printConfig?: boolean;
+  readonly mlflow?: string;
 }
 
 const HELP = `
@@ -45,6 +46,7 @@ export async function registerPretrain(program: Command, args: readonly string[]
       '--resume',
       'continue exactly from the last checkpoint in --out; refused if cohort, split, initial model or configuration changed',
     )
+    .option('--mlflow <url>', 'also log to an MLflow server (docs/interchange.md); the only use of the network')
     .option('--print-config', 'print the full configuration and exit')
     .addHelpText('after', HELP);
   if (args.includes(command.name())) await addOptionsOfMethod(command, args);
@@ -78,6 +80,7 @@ export async function registerPretrain(program: Command, args: readonly string[]
           out: options.out,
           configuration,
           resume: options.resume ?? false,
+          mlflow: options.mlflow,
           progress: createProgress(),
           signal: stopSignal(ranks.rank === 0 ? undefined : ''),
           ranks,

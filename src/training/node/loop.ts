@@ -38,6 +38,7 @@ import type { ExampleSource } from './data-loader.ts';
 import { type EventLog, NO_EVENTS, openEventLog } from './log/events.ts';
 import { type MetricsLog, NO_METRICS, openMetricsLog } from './log/metrics.ts';
 import type { SharedSteps } from './shared-step.ts';
+import type { Tracker } from './tracking/tracker.ts';
 
 /** A training, as the loop sees it. */
 export interface Training<Images, Summary extends object = object> {
@@ -74,6 +75,8 @@ export interface Training<Images, Summary extends object = object> {
   readonly samples?: Part;
   /** Where ranks share each step; rank 0 alone writes and judges. */
   readonly shared?: SharedSteps | undefined;
+  /** Told of what is logged, beside the logs. */
+  readonly tracker?: Tracker | undefined;
 }
 
 /** What a method computes between steps, as the loop sees it. */
@@ -154,6 +157,23 @@ export function isExhausted(
   return patience > 0 && best !== null && step - best.step >= patience * log.evaluateEverySteps;
 }
 
+/** An event log whose values and pictures a tracker is told of too. */
+const tracked = (events: EventLog, tracker: Tracker | undefined): EventLog =>
+  tracker === undefined
+    ? events
+    : {
+        path: events.path,
+        scalars: (step, values, wallTimeSeconds) => {
+          events.scalars(step, values, wallTimeSeconds);
+          tracker.scalars(step, values);
+        },
+        image: (step, tag, picture, wallTimeSeconds) => {
+          events.image(step, tag, picture, wallTimeSeconds);
+          tracker.picture(step, tag, picture.png);
+        },
+        close: () => events.close(),
+      };
+
 /** Trains until the last step, a stop, or no more gain. @throws RunError if too many steps in a row are not finite */
 export async function runTraining<Images, Summary extends object = object>(
   training: Training<Images, Summary>,
@@ -172,7 +192,9 @@ export async function runTraining<Images, Summary extends object = object>(
   const metrics: MetricsLog = leads ? openMetricsLog(join(out, 'metrics.jsonl'), firstStep > 0 ? firstStep : -1) : NO_METRICS;
   let events: EventLog;
   try {
-    events = leads ? openEventLog(join(out, 'events'), firstStep > 0 ? firstStep : -1, now()) : NO_EVENTS;
+    events = leads
+      ? tracked(openEventLog(join(out, 'events'), firstStep > 0 ? firstStep : -1, now()), training.tracker)
+      : NO_EVENTS;
   } catch (error) {
     metrics.close();
     throw error;
@@ -368,9 +390,11 @@ export async function runTraining<Images, Summary extends object = object>(
     if (examples !== training.examples) await examples.close();
   }
   const stoppedEarly = state.step < steps && exhausted();
+  const finished = state.step === steps || stoppedEarly;
+  training.tracker?.ended(finished ? 'FINISHED' : 'KILLED');
   return {
     state,
-    finished: state.step === steps || stoppedEarly,
+    finished,
     stoppedEarly,
     loss,
     waitShare: spentMs > 0 ? waitedMs / spentMs : 0,

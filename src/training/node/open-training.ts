@@ -5,6 +5,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatDuration } from '../../common/format-duration.ts';
+import { version } from '../../common/version.ts';
 import type { Backend, Session } from '../../engine/backend.ts';
 import type { Program } from '../../engine/graph.ts';
 import type { Zyx } from '../../geometry/volume.ts';
@@ -25,6 +26,7 @@ import { keptStates, memoryOf, restoreState } from './loop.ts';
 import { assertResumable, identityOf, type RunFacts, writeRunRecord } from './run-record.ts';
 import { type SharedSteps, shareSteps } from './shared-step.ts';
 import { estimateStepSeconds } from './speed.ts';
+import type { Tracker } from './tracking/tracker.ts';
 import type { CheckedCall } from './training-call.ts';
 
 /** What Node and the code take, and what is not counted one by one. */
@@ -78,6 +80,8 @@ export interface OpenTraining<Images> {
   readonly shared: SharedSteps | undefined;
   /** What the method remembers, of the checkpoint that the run goes on from. */
   readonly memory: Memory | undefined;
+  /** Who is told of the run beside its own logs. */
+  readonly tracker: Tracker | undefined;
   close(): Promise<void>;
 }
 
@@ -162,6 +166,18 @@ function withAverageIfAsked<Images>(plan: TrainingPlan<Images>): TrainingPlan<Im
   };
 }
 
+/** Tells an MLflow server of the run, if the call names one. */
+async function trackerOf<Images>({ call, facts, about }: TrainingPlan<Images>, resume: boolean): Promise<Tracker | undefined> {
+  const { mlflow: address, out, configuration, progress } = call;
+  if (address === undefined) return undefined;
+  const { openTracker } = await import('./tracking/tracker.ts');
+  const tags = {
+    'gvsl.version': version,
+    ...Object.fromEntries(Object.entries(about).map(([name, text]) => [`gvsl.${name}`, text])),
+  };
+  return openTracker({ address, out, kind: facts.kind, configuration, tags, resume, say: (line) => progress.say(line) });
+}
+
 /**
  * Opens a training, to be closed by the caller. What was opened is closed again where something fails.
  * @throws UsageError for what is wrong with the call, RunError for a run that cannot go on or does not fit
@@ -190,6 +206,8 @@ export async function openTraining<Images>(given: TrainingPlan<Images>): Promise
       await writeRunRecord(out, agreed, { ...plan.record, parameters: table.count });
       await plan.prepare?.(run);
     }
+    const tracker = agreed && (await trackerOf(plan, resume));
+    if (tracker) closers.push(() => tracker.close());
     const runs = runsOf(plan, configuration.batch);
     const range = rangeOf(runs, ranks.rank, ranks.size);
     const samplesPerRun = samplesPerStep(configuration) / runs;
@@ -206,7 +224,7 @@ export async function openTraining<Images>(given: TrainingPlan<Images>): Promise
     if (shared) await broadcastStates(ranks, own, [kept.model, ...kept.beside, STATES.firstMoment, STATES.secondMoment]);
     const parks = parksFor(plan, configuration.batch);
     const session = shared?.session ?? own;
-    return { run, identity, backends, session, table, lossScaling, examples, samples, parks, shared, memory, close };
+    return { run, identity, backends, session, table, lossScaling, examples, samples, parks, shared, memory, tracker, close };
   } catch (error) {
     await close();
     throw error;

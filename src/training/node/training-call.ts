@@ -4,6 +4,7 @@ import { type Progress, type ProgressListener, SILENT, toProgress } from '../../
 import { ALONE, type Ranks } from '../../platform/node/ranks/ranks.ts';
 import type { ConfigurationKind } from '../configuration-reference.ts';
 import { type Partially, parseConfigurationOf, readRunConfigurationOf } from './read-configuration.ts';
+import { mlflowAddress } from './tracking/mlflow-client.ts';
 
 /** A call: a cohort, a run's folder, and what is to be other than the default. */
 export interface TrainingCall<Configuration> {
@@ -22,6 +23,8 @@ export interface TrainingCall<Configuration> {
    * The processes that share this training (`openRanks`), each of which makes the same call. Rank 0 alone writes and reports. Default: this one alone.
    */
   readonly ranks?: Ranks;
+  /** Address of an MLflow server that is told of the run (tracking/tracker.ts). Without one the network is not used. */
+  readonly mlflow?: string | undefined;
 }
 
 /** A call with its whole, checked configuration. */
@@ -34,13 +37,15 @@ export interface CheckedCall<Configuration> {
   readonly progress: Progress;
   readonly ranks: Ranks;
   readonly signal?: AbortSignal;
+  readonly mlflow?: string | undefined;
 }
 
 /** Fills in what a call leaves out. @throws UsageError for a configuration with a problem, or a run that is not there to be resumed */
 export async function checkCall<Configuration>(
   kind: ConfigurationKind<z.ZodType<Configuration>>,
-  { cohort, out, configuration, resume = false, progress, signal, ranks = ALONE }: TrainingCall<Configuration>,
+  { cohort, out, configuration, resume = false, progress, signal, ranks = ALONE, mlflow }: TrainingCall<Configuration>,
 ): Promise<CheckedCall<Configuration>> {
+  if (mlflow !== undefined) mlflowAddress(mlflow);
   const checked =
     resume && configuration === undefined
       ? await readRunConfigurationOf(kind, out)
@@ -53,6 +58,7 @@ export async function checkCall<Configuration>(
     progress: toProgress(ranks.rank === 0 ? progress : SILENT),
     ranks,
     ...(signal && { signal }),
+    mlflow,
   };
 }
 
