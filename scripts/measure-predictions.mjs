@@ -3,7 +3,7 @@
  * test subjects that none of them saw are segmented in every way and scored.
  *
  *   node scripts/measure-predictions.mjs COHORT OUT [--test 60] [--folds 4] [--labels 16] [--steps 400] [--width 0.25] [--patch 32,48,32]
- *     [--window 48,64,48] [--scored 60]
+ *     [--scored 60]
  *
  * COHORT was made by `gvsl prepare`; its sources must still be where they were. An interrupted call continues. OUT/table.md has the results.
  */
@@ -23,7 +23,6 @@ const { positionals, values } = parseArgs({
     steps: { type: 'string', default: '400' },
     width: { type: 'string', default: '0.25' },
     patch: { type: 'string', default: '32,48,32' },
-    window: { type: 'string', default: '48,64,48' },
     scored: { type: 'string', default: '60' },
   },
 });
@@ -85,11 +84,11 @@ const tested = cohort.subjects.filter(({ id }) => split.test.slice(0, Number(val
 
 const ways = {
   'one model (fold 1)': { model: fold(1), postProcessing: false },
-  'one model, mirrored in y, z': { model: fold(1), postProcessing: false, mirror: ['y', 'z'] },
   'one model, post-processing as stored': { model: fold(1) },
   'one model, largest part of each': { model: fold(1), postProcessing: false, keepLargest: true },
   [`${folds} folds`]: { model: crossValidated, postProcessing: false },
   [`${SEEDS} seeds of fold 1`]: { model: seeds, postProcessing: false },
+  'one model, mirrored in y, z': { model: fold(1), postProcessing: false, mirror: ['y', 'z'] },
   [`${folds} folds, mirrored in y, z`]: { model: crossValidated, postProcessing: false, mirror: ['y', 'z'] },
   [`${folds} folds, mirrored in y, z, post-processing as stored`]: { model: crossValidated, mirror: ['y', 'z'] },
 };
@@ -101,6 +100,18 @@ const files = await (async () => {
   return references;
 })();
 const rows = [];
+const table = async () => {
+  const text = [
+    `${tested.length} test subjects; ${values.labels} labelled ones in ${folds} folds; ${steps} steps of batch 2 at width ${values.width}`,
+    '',
+    '| | mean Dice | gain (95 % interval) | HD95 mm |',
+    '| --- | --- | --- | --- |',
+    ...rows,
+    '',
+  ].join('\n');
+  await writeFile(join(out, 'table.md'), text);
+  return text;
+};
 let baseline;
 for (const [name, way] of Object.entries(ways)) {
   const folder = join(out, 'predictions', name.replaceAll(/[^a-z0-9]+/gi, '-'));
@@ -109,7 +120,7 @@ for (const [name, way] of Object.entries(ways)) {
     const started = performance.now();
     await segmentImages({
       ...way,
-      window: values.window.split(',').map(Number),
+
       inputs: tested.map(({ source }) => source),
       out: folder,
       threads: 2,
@@ -138,14 +149,6 @@ for (const [name, way] of Object.entries(ways)) {
   rows.push(
     `| ${name} | ${average(dice).toFixed(4)} | ${gain.mean >= 0 ? '+' : ''}${gain.mean.toFixed(4)} (${gain.low.toFixed(4)} to ${gain.high.toFixed(4)}) | ${average(hd95).toFixed(2)} |`,
   );
+  await table();
 }
-const table = [
-  `${tested.length} test subjects; ${values.labels} labelled ones in ${folds} folds; ${steps} steps of batch 2 at width ${values.width}`,
-  '',
-  '| | mean Dice | gain (95 % interval) | HD95 mm |',
-  '| --- | --- | --- | --- |',
-  ...rows,
-  '',
-].join('\n');
-await writeFile(join(out, 'table.md'), table);
-process.stdout.write(table);
+process.stdout.write(await table());
