@@ -101,6 +101,8 @@ export async function agreeOnRun(
 /** Makes states of rank 0's session everybody's. */
 export async function broadcastStates(ranks: Ranks, session: Session, names: readonly string[]): Promise<void> {
   const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  // whoever could not open its session says so here, where all listen
+  await ranks.gather({ data: null });
   for (const name of names) {
     if (session.stateView) await ranks.broadcast(bytesOf(session.stateView(name)));
     else {
