@@ -26,11 +26,15 @@ export const OVERWRITE =
 export const TRANSFORM_FILES =
   "ITK's .tfm, .txt or .h5, ANTs' .mat, displacement fields (.nii.gz, .nrrd, .mha), which points of the fixed image pass in this order, as in antsApplyTransforms";
 
+export const PART =
+  'only the images of part I of N (from 1), by their names, for job arrays; reports and tables are named after the part';
+
 export const CHANNEL = 'channel to use of multi-channel (4D) images, from 0';
 
 /** Of a command that applies several models together. */
 export interface TaskOptions extends Omit<ApplyOptions, 'model'> {
   readonly model: readonly string[];
+  readonly part?: string;
 }
 
 /** Adds them to a command. */
@@ -45,7 +49,7 @@ export const addTaskOptions = (command: Command, out: string): Command =>
       'model folder, or a run (its best checkpoint); several, or a cross-validation (the models of its folds): their probabilities are averaged',
     ),
     out,
-  );
+  ).option('--part <i/n>', PART);
 
 function addOtherOptions(command: Command, out: string): Command {
   return command
@@ -84,7 +88,7 @@ export const readApplyOptions = async ({ model, ...options }: ApplyOptions): Pro
  */
 export async function readTaskOptions(
   named: readonly string[],
-  { model: given, ...options }: TaskOptions,
+  { model: given, part, ...options }: TaskOptions,
 ): Promise<TaskCall & { readonly inputs: readonly string[] }> {
   let [model, inputs] = [given, named];
   if (inputs.length === 0) {
@@ -102,7 +106,8 @@ export async function readTaskOptions(
       throw new UsageError("missing required argument 'input': expected images, folders of images, or DICOM folders");
     [model, inputs] = [given.slice(0, first), given.slice(first)];
   }
-  return { model, inputs, ...(await readOtherOptions(options)) };
+  const { parsePart } = await import('../platform/node/parts.ts');
+  return { model, inputs, ...(part === undefined ? {} : { part: parsePart(part) }), ...(await readOtherOptions(options)) };
 }
 
 async function readOtherOptions({

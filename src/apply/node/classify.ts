@@ -11,7 +11,7 @@ import { guardInputs } from '../../platform/node/guard.ts';
 import { inResults } from '../../platform/node/results.ts';
 import { classifyPrepared } from '../classification.ts';
 import { type OpenNetwork, taskOfNetwork, windowsFor } from '../network.ts';
-import { filesOf, inputImages, leftOut } from './inputs.ts';
+import { filesOf, inputImages, leftOut, partFile } from './inputs.ts';
 import { modelInputsOf, modelsOf, type TaskCall, withNetwork } from './network.ts';
 
 export interface ClassifyCall extends TaskCall {
@@ -52,12 +52,13 @@ export async function classifyImages(call: ClassifyCall): Promise<ClassifyReport
 }
 
 async function classifyWith(open: OpenNetwork, progress: Progress, call: ClassifyCall): Promise<ClassifyReport> {
-  const { out, signal, overwrite = false } = call;
+  const { out, signal, part, overwrite = false } = call;
+  const [table, reportName] = [TABLE, REPORT].map((name) => partFile(name, part));
   const { network } = open;
   const task = taskOfNetwork(network, 'classification');
   const { window, overlap } = windowsFor(open, call);
-  const inputs = await inputImages(call.inputs, { series: call.series });
-  const into = { names: [TABLE, REPORT], overwrite, by: 'gvsl classify' };
+  const inputs = await inputImages(call.inputs, { series: call.series, part });
+  const into = { names: [table, reportName], overwrite, by: 'gvsl classify', part };
   return guardInputs([...filesOf(inputs.images), ...(await modelInputsOf(call))], () =>
     inResults(out, into, async (results) => {
       const images: ClassifiedImage[] = [];
@@ -103,9 +104,9 @@ async function classifyWith(open: OpenNetwork, progress: Progress, call: Classif
       const lines = images.map(({ case: name, probabilities, prediction }) =>
         csvLine([name, ...task.classes.map((label) => probabilities[label].toFixed(6)), prediction]),
       );
-      await writeFileAtomic(join(out, TABLE), `${[csvLine(['case', ...task.classes, 'prediction']), ...lines].join('\n')}\n`);
-      await writeFileAtomic(join(out, REPORT), jsonText(report));
-      await results.finish([TABLE, REPORT]);
+      await writeFileAtomic(join(out, table), `${[csvLine(['case', ...task.classes, 'prediction']), ...lines].join('\n')}\n`);
+      await writeFileAtomic(join(out, reportName), jsonText(report));
+      await results.finish([table, reportName]);
       return report;
     }),
   );

@@ -8,6 +8,7 @@ import { RunError, UsageError } from '../../common/errors.ts';
 import { findImages, type ImageSource, imageStem } from '../../images/node/find.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { type Input, isInside } from '../../platform/node/guard.ts';
+import { isInPart, type Part, partName } from '../../platform/node/parts.ts';
 
 export interface InputImage {
   /** Names the results: the file's name without ending and without nnU-Net's channel (`_0000`), after its folders where two have that name. */
@@ -129,6 +130,8 @@ function withOwnNames(images: readonly InputImage[]): InputImage[] {
 }
 
 export interface InputOptions {
+  /** Only the images of a part, by their names. */
+  readonly part?: Part | undefined;
   /** Of a DICOM folder that holds several: its number as listed, or its UID. */
   readonly series?: string | undefined;
   /** Where label maps are written: no image is looked for there. */
@@ -156,8 +159,13 @@ export async function inputImages(paths: readonly string[], options: InputOption
       failed.push(failureOf(error, path));
     }
   }
-  return { images: withOwnNames(withoutFurtherChannels([...all.values()], warnings)), failed, warnings };
+  const images = withOwnNames(withoutFurtherChannels([...all.values()], warnings));
+  return { images: images.filter(({ name }) => isInPart(name, options.part)), failed, warnings };
 }
+
+/** 'segment.json', of a part 'segment-3-of-7.json'. */
+export const partFile = (name: string, part: Part | undefined): string =>
+  part ? name.replace(/(\.[a-z]+)$/i, `-${partName(part)}$1`) : name;
 
 /** The files of the images, for the guard against replacing them. */
 export const filesOf = (images: readonly InputImage[]): Input[] =>

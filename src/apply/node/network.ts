@@ -7,6 +7,7 @@ import { createBackend } from '../../platform/node/backends.ts';
 import { type Input, modelInputs } from '../../platform/node/guard.ts';
 import { availableBytes } from '../../platform/node/limits.ts';
 import { availableTo } from '../../platform/node/memory.ts';
+import type { Part } from '../../platform/node/parts.ts';
 import {
   type MemoryLimits,
   type Modality,
@@ -66,6 +67,8 @@ export interface TaskCall extends Omit<ApplyCall, 'model'> {
    * with which backend and modality are given.
    */
   readonly model: string | readonly string[] | OpenNetwork;
+  /** Only the images of a part, by their names: for job arrays, which may share a folder of results. */
+  readonly part?: Part | undefined;
 }
 
 /** Reads the networks of folders, runs and cross-validations: see `readNetwork`. */

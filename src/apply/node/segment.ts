@@ -37,7 +37,7 @@ import {
   segmentVolume,
 } from '../segmentation/segment-volume.ts';
 import { windowCount } from '../segmentation/sliding-window.ts';
-import { filesOf, type InputImage, inputImages, leftOut } from './inputs.ts';
+import { filesOf, type InputImage, inputImages, leftOut, partFile } from './inputs.ts';
 import { modelInputsOf, modelsOf, type TaskCall, withNetwork } from './network.ts';
 
 type SegmentationTask = Extract<Task, { kind: 'segmentation' }>;
@@ -125,14 +125,17 @@ interface Work {
 }
 
 async function segmentWith(open: OpenNetwork, progress: Progress, call: SegmentCall): Promise<SegmentReport> {
-  const { out, csv, probabilities = false, dicom = false, rtstruct = false, preview = false, uncertainty } = call;
+  const { out, probabilities = false, dicom = false, rtstruct = false, preview = false, uncertainty } = call;
   const { overwrite = false, signal } = call;
   const { network, networks, backend } = open;
   const task = taskOfNetwork(network, 'segmentation');
   const { window, overlap } = windowsFor(open, call);
   const mirror = mirrorAxes(networks, call.mirror);
   const { rules, warnings: ofRules } = postProcessingOf(networks, call);
-  const inputs = await inputImages(call.inputs, { series: call.series, out });
+  const { part } = call;
+  const csv = call.csv === undefined ? undefined : partFile(call.csv, part);
+  const inputs = await inputImages(call.inputs, { series: call.series, out, part });
+  const reportName = partFile(REPORT, part);
   const names = inputs.images.flatMap(({ name, source }) => [
     labelsName(name),
     ...(probabilities ? task.labels.map((label) => probabilityName(name, label)) : []),
@@ -141,7 +144,7 @@ async function segmentWith(open: OpenNetwork, progress: Progress, call: SegmentC
     ...(dicom && source.kind === 'dicom' ? [dicomName(name)] : []),
     ...(rtstruct && source.kind === 'dicom' ? [structureSetName(name)] : []),
   ]);
-  const into = { names: [...names, REPORT], overwrite, by: 'gvsl segment' };
+  const into = { names: [...names, reportName], overwrite, by: 'gvsl segment', part };
   return guardInputs([...filesOf(inputs.images), ...(await modelInputsOf(call))], async () => {
     if (csv !== undefined) await refuseReplacing(csv);
     return inResults(out, into, async (results) => {
@@ -181,8 +184,8 @@ async function segmentWith(open: OpenNetwork, progress: Progress, call: SegmentC
         failed,
         warnings,
       };
-      await writeFileAtomic(join(out, REPORT), jsonText(report));
-      await results.finish([REPORT]);
+      await writeFileAtomic(join(out, reportName), jsonText(report));
+      await results.finish([reportName]);
       if (csv !== undefined) await writeFileAtomic(csv, `${[csvLine(CSV_COLUMNS), ...lines].join('\n')}\n`);
       return report;
     });

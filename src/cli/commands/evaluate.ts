@@ -18,6 +18,7 @@ interface Options {
   readonly classColumn?: string;
   readonly skipMissing?: boolean;
   readonly out?: string;
+  readonly part?: string;
 }
 
 const COLUMNS: readonly (readonly [Measure, string, number])[] = [
@@ -141,6 +142,8 @@ async function evaluate(predictions: string, references: string, options: Option
       `${tables[0]}: a table; expected two tables (classification) or two label maps or folders (segmentation)`,
     );
   const skipMissing = options.skipMissing ?? false;
+  if (tables.length === 2 && options.part !== undefined)
+    throw new UsageError('--part: of label maps only; a table of classes is scored at once');
   if (tables.length === 2) {
     const { scoreClassifications } = await import('../../metrics/node/classifications.ts');
     const report = await scoreClassifications(predictions, references, {
@@ -153,6 +156,7 @@ async function evaluate(predictions: string, references: string, options: Option
   }
   const { scoreSegmentations } = await import('../../metrics/node/segmentations.ts');
   const { createProgress } = await import('../progress.ts');
+  const { parsePart } = await import('../../platform/node/parts.ts');
   const labels = codes('--labels', options.labels);
   const ignore = codes('--ignore', options.ignore);
   const report = await scoreSegmentations({
@@ -162,6 +166,7 @@ async function evaluate(predictions: string, references: string, options: Option
     ...(ignore ? { ignore } : {}),
     toleranceMm: numberIn('--tolerance', options.tolerance, 0, 1000),
     skipMissing,
+    ...(options.part === undefined ? {} : { part: parsePart(options.part) }),
     progress: createProgress(),
   });
   await write(report, segmentationCsv);
@@ -183,6 +188,10 @@ export function registerEvaluate(program: Command): void {
     .option('--threshold <p>', 'probability above which a case counts as positive', '0.5')
     .option('--class-column <name>', 'class column of the reference table (default: label or class)')
     .option('--skip-missing', 'skip cases that only one side has, instead of failing')
+    .option(
+      '--part <i/n>',
+      'only the cases of part I of N (from 1), by their names, for job arrays; give each part its own --out FILE.csv',
+    )
     .option('--out <file>', 'also write all scores: .json, or .csv with one row per case and class (tables: per class)')
     .addHelpText(
       'after',

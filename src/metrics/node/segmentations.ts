@@ -13,6 +13,7 @@ import { findImages } from '../../images/node/find.ts';
 import { readImage } from '../../images/node/read.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { isFile } from '../../platform/node/files.ts';
+import { isInPart, type Part } from '../../platform/node/parts.ts';
 import { overlapsOf, type SegmentationScores, segmentationScores } from '../segmentation.ts';
 import { bootstrapMean, type Interval } from '../statistics.ts';
 
@@ -26,6 +27,8 @@ export interface SegmentationsCall {
   readonly toleranceMm: number;
   /** Leaves out cases that only one side has, instead of refusing. */
   readonly skipMissing: boolean;
+  /** Scores the cases of a part alone. */
+  readonly part?: Part;
   readonly progress?: ProgressListener;
 }
 
@@ -127,10 +130,11 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
     );
   if (names.length === 0) throw new UsageError(`${call.predictions} and ${call.references} have no case in common`);
 
+  const scored = names.filter((name) => isInPart(name, call.part));
   const cases: CaseScores[] = [];
   const codes = new Set<number>(call.labels ?? []);
-  progress.start(names.length, 'cases');
-  for (const name of names) {
+  progress.start(scored.length, 'cases');
+  for (const name of scored) {
     const predictedPath = pair ? [...predictions.values()][0] : predictions.get(name)!;
     const referencePath = references.get(name)!;
     try {

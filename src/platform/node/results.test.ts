@@ -98,3 +98,25 @@ describe('inResults', () => {
     expect(existsSync(at('half', 'a.txt'))).toBe(true);
   });
 });
+
+it('parts write into one folder without waiting for each other, each with a record of its own', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gvsl-results-parts-'));
+  try {
+    await writeFile(
+      join(folder, '.lock'),
+      JSON.stringify({ pid: 1, host: 'a machine that is gone', startedAt: null, nonce: '' }),
+    );
+    const part = (index: number, name: string) =>
+      inResults(folder, { names: [name], overwrite: false, by: 'gvsl test', part: { index, of: 2 } }, async (results) => {
+        await writeFile(join(folder, name), name);
+        await results.finish([name]);
+      });
+    await Promise.all([part(1, 'a.txt'), part(2, 'b.txt'), part(2, 'b.txt')]);
+    // one that runs again, and one whose images another number of parts gives it, may replace what parts wrote
+    await part(1, 'b.txt');
+    await writeFile(join(folder, 'a.txt'), 'by hand');
+    await expect(part(1, 'a.txt')).rejects.toThrow(/a\.txt is already there and was not written by gvsl test/);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});

@@ -12,13 +12,17 @@ import { makeFolder, removeLeftOvers, sha256Of, writeFileAtomic } from './files.
 import { refuseReplacing } from './guard.ts';
 import { lockFolder } from './lock.ts';
 import { withMachineTrouble } from './machine.ts';
+import { type Part, partName } from './parts.ts';
 
 const RECORD = '.gvsl-results.json';
+/** A part's own, so that parts need not wait for each other. */
+const recordOf = (part: Part | undefined): string => (part ? `.gvsl-results-${partName(part)}.json` : RECORD);
+const ANY_RECORD = /^\.gvsl-results(-\d+-of-\d+)?\.json$/;
 
 type Files = Record<string, string | null>;
 
-async function readRecord(folder: string): Promise<Files> {
-  const text = await readFile(join(folder, RECORD), 'utf8').catch(() => '{}');
+async function readRecord(folder: string, name: string): Promise<Files> {
+  const text = await readFile(join(folder, name), 'utf8').catch(() => '{}');
   try {
     const { files } = JSON.parse(text) as { files?: Files };
     return files ?? {};
@@ -31,7 +35,9 @@ const PAUSE_MS = 20;
 const PATIENCE_MS = 10_000;
 
 /** Several calls may write into one folder at the same time, each its own names; each waits for the moment that another needs here. */
-async function record(folder: string, changes: Files): Promise<void> {
+async function record(folder: string, changes: Files, part: Part | undefined): Promise<void> {
+  // of a part that runs twice at once the later word counts; a hash that is lost with it only lets a name be replaced
+  if (part) return writeRecord(folder, changes, part);
   const unlock = await (async () => {
     for (const startedMs = performance.now(); ; ) {
       try {
@@ -44,12 +50,23 @@ async function record(folder: string, changes: Files): Promise<void> {
     }
   })();
   try {
-    const files = { ...(await readRecord(folder)), ...changes };
-    const sorted = Object.fromEntries(Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1)));
-    await writeFileAtomic(join(folder, RECORD), `${JSON.stringify({ format: 1, files: sorted }, null, 2)}\n`);
+    await writeRecord(folder, changes, part);
   } finally {
     unlock();
   }
+}
+
+async function writeRecord(folder: string, changes: Files, part: Part | undefined): Promise<void> {
+  const name = recordOf(part);
+  const files = { ...(await readRecord(folder, name)), ...changes };
+  const sorted = Object.fromEntries(Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1)));
+  await writeFileAtomic(join(folder, name), `${JSON.stringify({ format: 1, files: sorted }, null, 2)}\n`);
+}
+
+/** What all calls have written there, parts too. */
+async function readRecords(folder: string): Promise<Files> {
+  const names = (await readdir(folder).catch(() => [])).filter((name) => ANY_RECORD.test(name));
+  return Object.assign({}, ...(await Promise.all(names.map((name) => readRecord(folder, name))))) as Files;
 }
 
 /** A folder that results are written into. */
@@ -74,7 +91,7 @@ export async function inResults<Result>(
     return await work(results);
   } catch (error) {
     const left = wasThere ? [] : await readdir(folder).catch(() => []);
-    if (left.length === 1 && left[0] === RECORD) await rm(folder, { recursive: true, force: true });
+    if (left.length === 1 && left[0] === recordOf(names.part)) await rm(folder, { recursive: true, force: true });
     throw error;
   }
 }
@@ -84,6 +101,8 @@ export interface ResultNames {
   readonly names: readonly string[];
   /** Replaces what is there, whoever made it (inputs never). */
   readonly overwrite: boolean;
+  /** The part of a list that is done; other parts may write into the folder at the same time. */
+  readonly part?: Part | undefined;
   /** What called, for messages: 'gvsl segment'. */
   readonly by: string;
 }
@@ -92,11 +111,11 @@ export interface ResultNames {
  * Makes the folder and sees that `names` may be written there, before anything is computed.
  * @throws UsageError for a folder that is a file, and for a name that would replace an input or a file that was not written by an earlier call
  */
-export async function openResults(folder: string, { names, overwrite, by }: ResultNames): Promise<ResultFolder> {
+export async function openResults(folder: string, { names, overwrite, by, part }: ResultNames): Promise<ResultFolder> {
   const facts = await stat(folder).catch(() => undefined);
   if (facts && !facts.isDirectory()) throw new UsageError(`\`out\` ${folder}: is a file; expected a folder`);
   await refuseReplacing(...names.map((name) => join(folder, name)));
-  const known = await readRecord(folder);
+  const known = await readRecords(folder);
   const foreign: string[] = [];
   for (const name of names) {
     const path = join(folder, name);
@@ -113,7 +132,7 @@ export async function openResults(folder: string, { names, overwrite, by }: Resu
   }
   await withMachineTrouble(folder, () => makeFolder(folder));
   for (const place of new Set([folder, ...names.map((name) => dirname(join(folder, name)))])) await removeLeftOvers(place);
-  await record(folder, Object.fromEntries(names.map((name) => [name, null])));
+  await record(folder, Object.fromEntries(names.map((name) => [name, null])), part);
   return {
     finish: async (written) => {
       const hashes: Files = {};
@@ -123,7 +142,7 @@ export async function openResults(folder: string, { names, overwrite, by }: Resu
           if (error.code !== 'ENOENT') throw error;
           return null;
         });
-      await record(folder, hashes);
+      await record(folder, hashes, part);
     },
   };
 }
