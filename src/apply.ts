@@ -1,5 +1,5 @@
 /**
- * `gvsl/apply`: a trained model on volumes in memory: segment, classify, embed, register.
+ * `gvsl/apply`: a trained model on volumes in memory: segment, classify, embed, register, compare by features.
  *
  * Runs anywhere: Node, browsers, workers. Nothing here imports Node or the DOM. A model is made of the contents of its two files
  * (`networkOfFiles`) and a backend of `gvsl/engine`; in Node, `load` of `gvsl` reads a folder, and takes files as images too.
@@ -55,6 +55,15 @@ export {
   type PostProcessingRule,
 } from './apply/segmentation/post-processing.ts';
 export { type SlidingWindowRequest, slideWindows } from './apply/segmentation/sliding-window.ts';
+export {
+  type ComparedImage,
+  Correspondence,
+  type CorrespondOptions,
+  type FeatureKind,
+  type PointAnswer,
+  type Side,
+} from './apply/similarity/correspondence.ts';
+export { type CoarseFeatures, type FeatureMap, globalFeatureMap, localFeatureMap } from './apply/similarity/feature-map.ts';
 export { type Choice, type Choices, chooseNext, standardised } from './apply/suggestion/choose.ts';
 export { STRATEGIES, type Strategy } from './apply/suggestion/strategies.ts';
 export { RunError, UsageError } from './common/errors.ts';

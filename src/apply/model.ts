@@ -21,6 +21,7 @@ import { type RegisterOptions, type RegisterResult, registerNetworkImages } from
 import { applyPostProcessing, type PostProcessingOptions, postProcessingOf } from './segmentation/post-processing.ts';
 import { probabilityPlanes, segmentationWindows, segmentVolume } from './segmentation/segment-volume.ts';
 import { windowCount } from './segmentation/sliding-window.ts';
+import { type Correspondence, type CorrespondOptions, correspondNetworkImages } from './similarity/correspondence.ts';
 
 /** How an image goes through the network. */
 export interface ImageOptions extends WorkOptions, WindowOptions {}
@@ -185,6 +186,19 @@ export class Model<Image = Volume> extends OpenNetwork {
       const still = await this.prepare(fixed, this.network, 'the fixed image');
       const moved = await this.prepare(moving, this.network, 'the moving image');
       return registerNetworkImages(this, this.backend, moved, still, options);
+    });
+  }
+
+  /**
+   * Compares two images: for any point of either, where the other is most like it by the features, and where the registration brings it, if the
+   * network has a matching head. The result needs neither model nor backend.
+   * @throws RunError for a model without a decoder, images that cannot be used or lie apart, too little memory; the signal's reason
+   */
+  async correspond(moving: Image, fixed: Image, options: CorrespondOptions = {}): Promise<Correspondence> {
+    return this.exclusive(async () => {
+      const still = await this.prepare(fixed, this.network, 'the fixed image');
+      const moved = await this.prepare(moving, this.network, 'the moving image');
+      return correspondNetworkImages(this, moved, still, options);
     });
   }
 }

@@ -8,7 +8,7 @@ import { type Architecture, hasDecoder } from '../../model/architecture.ts';
 import { slideWindows, windowsOf } from '../segmentation/sliding-window.ts';
 
 /** Voxels darker than this are not looked at for the components: air says nothing of anatomy. */
-const FOREGROUND = 0.02;
+export const FOREGROUND = 0.02;
 
 export interface FeaturesPlan {
   /** A session of `featuresProgram` at the window's size, with its parameters. */
