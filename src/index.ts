@@ -26,6 +26,7 @@ export { type EmbedCall, type EmbedReport, embedImage } from './apply/node/embed
 export { type ImageInput, load } from './apply/node/load.ts';
 export type { ApplyCall, OpenOptions, TaskCall } from './apply/node/network.ts';
 export { type RegisterCall, type RegistrationReport, registerImages } from './apply/node/registration/register.ts';
+export { type WarpCall, type WarpedFile, type WarpReport, warpFiles } from './apply/node/registration/warp.ts';
 export {
   type FoundStructure,
   type SegmentCall,

@@ -186,6 +186,16 @@ const COMMANDS: Readonly<Record<string, Facts>> = {
       `--model models/matcher --moving scans/q_0000.nii.gz --fixed scans/p.nii.gz --out mine ${APPLY}`,
     ],
   },
+  warp: {
+    missing: [['--transform none.tfm --grid scans/p.nii.gz --image scans/q_0000.nii.gz --out out/warp', 1]],
+    works: [
+      (p) => [
+        ...['--transform', p('points/shift.tfm'), '--grid', p('scans/p.nii.gz'), '--image', p('scans/q_0000.nii.gz')],
+        ...['--labels', p('labels/q.nii.gz'), '--points', p('points/q.mrk.json'), '--field', '--out', p('out/warp')],
+      ],
+    ],
+    replaces: ['--transform points/shift.tfm --grid scans/p.nii.gz --image mine/warped.nii.gz --out mine'],
+  },
   import: {
     missing: [['none.pth --out out/model', 1]],
     works: [

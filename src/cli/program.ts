@@ -22,6 +22,7 @@ import { registerSegment } from './commands/segment.ts';
 import { registerSuggest } from './commands/suggest.ts';
 import { registerTrain } from './commands/train.ts';
 import { registerVerify } from './commands/verify.ts';
+import { registerWarp } from './commands/warp.ts';
 
 /**
  * Help and wrong usage are thrown as commander's own errors, so that whoever parses decides how to end.
@@ -50,6 +51,7 @@ export async function createProgram(args: readonly string[]): Promise<Command> {
     registerCompare,
     registerReport,
     registerRegister,
+    registerWarp,
     registerImport,
     registerExport,
     registerPage,

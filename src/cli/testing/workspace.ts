@@ -42,6 +42,10 @@ const writeNetwork = (folder: string, task: Task | null): Promise<unknown> =>
 export async function writeWorkspace(folder: string): Promise<void> {
   const at = (...names: string[]): string => join(folder, ...names);
   await mkdir(at('points'), { recursive: true });
+  await writeFile(
+    at('points', 'shift.tfm'),
+    '#Insight Transform File V1.0\n#Transform 0\nTransform: TranslationTransform_double_3_3\nParameters: 1 2 3\nFixedParameters: \n',
+  );
   for (const name of ['p', 'q']) {
     await writeImage(
       at('scans', `${name}${name === 'q' ? '_0000' : ''}.nii.gz`),
