@@ -52,6 +52,8 @@ interface Api {
     };
     readonly Comlink: { proxy(callback: () => void): unknown };
     readonly losses: readonly { readonly total: number }[];
+    /** Once the example is open. */
+    readonly ready: boolean;
   };
 }
 const BACKENDS = ['cpu', 'webgpu'] as const;
@@ -82,7 +84,8 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     opened.on('pageerror', ({ message }) => complaints.push(message));
     opened.on('request', (request) => asked.push(request.url()));
     await opened.goto(url);
-    await opened.locator('#backend option').first().waitFor({ state: 'attached' });
+    // once the example is open
+    await opened.waitForFunction(() => (globalThis as unknown as Partial<Api>).gvsl?.ready);
     return opened;
   };
 
@@ -126,6 +129,30 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     // a GPU in software is offered, but not chosen
     expect(await page.inputValue('#backend')).toBe('cpu');
     expect(await page.evaluate('crossOriginIsolated')).toBe(true);
+  });
+
+  it('opens with an example: each view of the tour is one click away', async () => {
+    expect(await text('model-text')).toMatch(/^Example: pre-trained, width 0\.125, 1500 steps; .*; registers, shows features/);
+    await page.selectOption('#backend', 'cpu');
+    await page.click('#tour-register');
+    await saying('apply-status', /done in .* on WebAssembly/);
+    const ncc = (await page.locator('#result-table td:last-child').allInnerTexts()).map(Number);
+    expect(ncc[2]).toBeGreaterThan(ncc[0] + 0.1);
+    await page.click('#tour-compare');
+    await saying('compare-status', /done in .* on WebAssembly/);
+    await saying('compare-said', /^[\d.]+ mm between both answers/);
+    // another voxel, by the keyboard; and one of the second image, by the mouse
+    const table = page.locator('#compare-table');
+    const first = await table.textContent();
+    expect(first).toMatch(/in the second image[\s\S]*best match[\s\S]*registration/);
+    await page.locator('#viewer-fixed').hover();
+    await page.locator('#viewer-fixed').press('l');
+    await expect.poll(() => table.textContent(), { timeout: 60_000 }).not.toBe(first);
+    await page.locator('#viewer-moving').click({ position: { x: 90, y: 90 } });
+    await expect.poll(() => table.textContent(), { timeout: 60_000 }).toMatch(/in the first image/);
+    const local = await table.textContent();
+    await page.selectOption('#kind', 'global');
+    await expect.poll(() => table.textContent(), { timeout: 60_000 }).not.toBe(local);
   });
 
   it('refuses what is no model and no image, in words', async () => {

@@ -1,17 +1,23 @@
 /** Everything that computes, in a worker of its own: the page stays alive, and kernels may wait for threads. Called through Comlink. */
 import * as Comlink from 'comlink';
 import type { WorkOptions } from '../apply/call-options.ts';
+import { FOREGROUND } from '../apply/embedding/volume-features.ts';
 import { Model } from '../apply/model.ts';
 import { type MemoryLimits, type ModelFiles, networkOfFiles, type TrainedNetwork } from '../apply/network.ts';
 import type { RegisterResult } from '../apply/registration/in-memory.ts';
+import type { Correspondence, FeatureKind, Side } from '../apply/similarity/correspondence.ts';
 import { networkImage } from '../cohort/network-image.ts';
 import { RunError } from '../common/errors.ts';
 import type { Program } from '../engine/graph.ts';
-import { voxelCount } from '../geometry/volume.ts';
+import { applyAffine, physicalToVoxel } from '../geometry/affine.ts';
+import { perAxis, voxelCount, type Xyz } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
 import { readNiftiFile, writeNiftiFile } from '../images/nifti-file.ts';
+import { percentileOf } from '../metrics/segmentation.ts';
 import { hasDecoder } from '../model/architecture.ts';
+import { renderSubject } from '../phantom/subject.ts';
 import { type BackendName, type Devices, describeDevices, openBackend } from '../platform/browser/backends.ts';
+import { DEMO_SETTINGS } from '../training/demo-settings.ts';
 import { type DemoTraining, trainDemo } from './demo-training.ts';
 
 /** Of the model, for people. */
@@ -52,6 +58,35 @@ export interface Registered extends ImageResult {
   readonly warnings: readonly string[];
 }
 
+/** Two images that can be asked about. */
+export interface Compared {
+  readonly seconds: number;
+  readonly backend: string;
+  /** Whether the network predicts a field. */
+  readonly hasField: boolean;
+  readonly warnings: readonly string[];
+  /** .nii files of zeros: the grids of similarities (float32) and of marks (uint8) of either image. */
+  readonly grids: Readonly<Record<Side, { readonly heat: Uint8Array<ArrayBuffer>; readonly mark: Uint8Array<ArrayBuffer> }>>;
+}
+
+/** What the other image has of a point: positions in mm, LPS. */
+export interface Similar {
+  readonly asked: Xyz;
+  readonly values: Float32Array;
+  /** From the 90th percentile of what is not air to the best match. */
+  readonly range: readonly [number, number];
+  readonly size: Xyz;
+  readonly best: { readonly position: Xyz; readonly voxel: Xyz; readonly similarity: number };
+  readonly field: { readonly position: Xyz; readonly similarity: number | null } | null;
+  readonly distanceMm: number | null;
+  readonly ms: number;
+}
+
+/** Share of the tissue that a heat map leaves out: what is least like the point. */
+const COLD = 0.9;
+/** The example's patients: another cohort than the one that its model has learnt from. */
+const EXAMPLE_SEED = 2;
+
 /** Called before the work (done 0), and after each of its windows or tiles. */
 export type OnProgress = (done: number, of: number, memoryBytes: number) => void;
 
@@ -64,6 +99,7 @@ class Compute {
   private image: LoadedImage | undefined;
   /** Another patient's, to be registered to `image`. */
   private moving: LoadedImage | undefined;
+  private compared: Correspondence | undefined;
   private aborter = new AbortController();
 
   devices(): Promise<Devices> {
@@ -72,6 +108,7 @@ class Compute {
 
   openModel(files: ModelFiles): ModelSummary {
     this.network = undefined;
+    this.compared = undefined;
     const model = networkOfFiles(files);
     this.network = model;
     const { task, step, architecture } = model.configuration;
@@ -97,6 +134,7 @@ class Compute {
 
   async openImage(which: 'image' | 'moving', name: string, bytes: ArrayBuffer): Promise<ImageSummary> {
     this[which] = undefined;
+    this.compared = undefined;
     const image = await readNiftiFile(name, bytes);
     this[which] = image;
     const { size, spacingMm } = image.volume.geometry;
@@ -175,6 +213,60 @@ class Compute {
         warnings: network?.reason ? [network.reason] : [],
       };
     });
+  }
+
+  /** Compares both images, to be asked by `similar`. */
+  async compare(name: BackendName, onProgress: OnProgress): Promise<Compared> {
+    const { moving } = this;
+    this.compared = undefined;
+    if (!moving) throw new RunError('no second image yet: choose the NIfTI file to be compared with the first');
+    return this.applying(name, onProgress, async (model, fixed, options) => {
+      const found = await model.correspond(moving, fixed, options);
+      this.compared = found;
+      const gridsOf = (side: Side) => {
+        const { geometry } = found.images[side].local;
+        const voxels = voxelCount(geometry.size);
+        return {
+          heat: writeNiftiFile(geometry, new Float32Array(voxels)),
+          mark: writeNiftiFile(geometry, new Uint8Array(voxels)),
+        };
+      };
+      return {
+        hasField: found.map !== null,
+        warnings: found.warnings,
+        grids: { fixed: gridsOf('fixed'), moving: gridsOf('moving') },
+      };
+    });
+  }
+
+  /** What the other image has of a point (mm, LPS) of this one; null outside what the network saw, or before `compare`. */
+  similar(side: Side, point: Xyz, kind: FeatureKind): Similar | null {
+    const start = performance.now();
+    const answer = this.compared?.at(side, point, kind);
+    if (!this.compared || !answer) return null;
+    const { similarity, best, ...rest } = answer;
+    const { geometry, data } = similarity;
+    const { seen } = this.compared.images[side === 'fixed' ? 'moving' : 'fixed'];
+    const tissue = data.filter((_, voxel) => seen[voxel] > FOREGROUND).sort();
+    const voxel = perAxis(applyAffine(physicalToVoxel(geometry), best.position), (at) => Math.round(at));
+    const low = tissue.length > 0 ? percentileOf(tissue, COLD) : 0;
+    const result = {
+      ...rest,
+      values: data,
+      range: [low, Math.max(best.similarity, low + 1e-6)] as const,
+      size: geometry.size,
+      best: { ...best, voxel },
+      ms: performance.now() - start,
+    };
+    return Comlink.transfer(result, [data.buffer]);
+  }
+
+  /** A CT of one of the example's synthetic patients, as a .nii file. */
+  examplePatient(subject: number): Uint8Array<ArrayBuffer> {
+    const { kind, spacingMm, pose } = DEMO_SETTINGS.phantoms;
+    // finer than the network sees them, as real scans are
+    const { image } = renderSubject({ kind, seed: EXAMPLE_SEED, subject, spacingMm: spacingMm / 2, pose });
+    return writeNiftiFile(image.geometry, image.data);
   }
 
   /** The demo's pre-training. */

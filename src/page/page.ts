@@ -4,6 +4,7 @@ import { formatBytes } from '../common/format-bytes.ts';
 import type { BackendName } from '../platform/browser/backends.ts';
 import { Activity } from './activity.ts';
 import { imageName, modelFiles, takeDropped } from './chosen-files.ts';
+import { Comparison } from './comparison.ts';
 import type { ComputeApi, ImageResult, ModelSummary, OnProgress } from './compute-worker.ts';
 import { Curves, meanOfLast } from './curves.ts';
 import { showTable } from './table.ts';
@@ -18,14 +19,22 @@ const compute = Comlink.wrap<ComputeApi>(worker);
 const viewer = new Viewer();
 const curves = new Curves(element('curves'));
 const applying = new Activity(element('apply'), () => void compute.stop());
+const comparing = new Activity(element('compare'), () => void compute.stop());
 const training = new Activity(element('training'), () => void compute.stop());
 const backendName = (): BackendName => element<HTMLSelectElement>('backend').value as BackendName;
 
 worker.onerror = ({ message }) => applying.say(`the worker of the page failed: ${message}`, true);
 
+const comparison = new Comparison((side, point, kind) => compute.similar(side, point, kind));
+
 let model: ModelSummary | undefined;
-/** Names of the images that are open. */
-const open: { image?: string; moving?: string } = {};
+/** The images that are open. */
+const open: { image?: OpenImage; moving?: OpenImage } = {};
+interface OpenImage {
+  readonly name: string;
+  readonly file: File;
+  readonly isExample: boolean;
+}
 /** Of the training's steps so far. */
 const losses: Readonly<Record<string, number>>[] = [];
 let busy = false;
@@ -35,6 +44,8 @@ function enable(): void {
   button('segment').disabled = !image || !model?.canSegment;
   button('features').disabled = !image || !model?.hasFeatures;
   button('register').disabled = !image || !moving || !model?.canMatch;
+  button('compare-button').disabled = !image || !moving || !model?.hasFeatures;
+  for (const one of document.querySelectorAll<HTMLButtonElement>('#start button')) one.disabled = busy;
   for (const fields of document.querySelectorAll('fieldset')) fields.disabled = busy;
   element<HTMLSelectElement>('backend').disabled = busy;
 }
@@ -60,12 +71,17 @@ function clearResult(): void {
   viewer.clearResult();
   applying.say('');
 }
+function clearComparison(): void {
+  comparison.clear();
+  comparing.say('');
+}
 
 /** Opens what a field was given; what it is, or what is wrong with it, is said below the field. */
 const opening = (field: string, name: string, run: () => Promise<string>) =>
   alone(async () => {
     const line = element(`${field}-text`);
     clearResult();
+    clearComparison();
     line.classList.remove('wrong');
     line.textContent = `reading ${name} ...`;
     try {
@@ -92,15 +108,24 @@ input('model').onchange = () => {
   });
 };
 
+async function readImage(which: 'image' | 'moving', file: File, isExample: boolean): Promise<string> {
+  if (which === 'image') viewer.clear();
+  const { description, warnings } = await compute.openImage(which, file.name, await bytesOf(file));
+  if (which === 'image') await viewer.showImage(file);
+  open[which] = { name: imageName(file.name), file, isExample };
+  return [`${file.name}: ${description}`, ...warnings].join('; ');
+}
+
 function openImage(which: 'image' | 'moving', file: File): void {
   delete open[which];
-  opening(which, file.name, async () => {
-    if (which === 'image') viewer.clear();
-    const { description, warnings } = await compute.openImage(which, file.name, await bytesOf(file));
-    if (which === 'image') await viewer.showImage(file);
-    open[which] = imageName(file.name);
-    return [`${file.name}: ${description}`, ...warnings].join('; ');
-  });
+  // a file of one's own and a synthetic patient are no pair
+  const partner = which === 'image' ? 'moving' : 'image';
+  if (open[partner]?.isExample) {
+    delete open[partner];
+    element(`${partner}-text`).textContent = 'A NIfTI file, .nii or .nii.gz.';
+    if (partner === 'image') viewer.clear();
+  }
+  opening(which, file.name, () => readImage(which, file, false));
 }
 for (const which of ['image', 'moving'] as const)
   input(which).onchange = () => {
@@ -153,7 +178,7 @@ button('segment').onclick = () =>
   computing(
     'segmenting',
     'windows',
-    () => `${open.image}_labels`,
+    () => `${open.image?.name}_labels`,
     (onProgress) => compute.segment(backendName(), false, onProgress),
     async ({ nifti, structures }) => {
       const colours = labelColours(structures.length);
@@ -168,11 +193,11 @@ button('segment').onclick = () =>
     },
   );
 
-button('features').onclick = () =>
+const showFeatures = () =>
   computing(
     'computing features',
     'windows',
-    () => `${open.image}_features`,
+    () => `${open.image?.name}_features`,
     (onProgress) => compute.features(backendName(), false, onProgress),
     async ({ nifti }) => {
       showTable(element<HTMLTableElement>('result-table'), [], []);
@@ -192,11 +217,11 @@ const STAGES = {
   refined: 'deformation refined',
 } as const;
 
-button('register').onclick = () =>
+const register = () =>
   computing(
     'registering',
     'tiles',
-    () => `${open.moving}_on_${open.image}`,
+    () => `${open.moving?.name}_on_${open.image?.name}`,
     (onProgress) => compute.register(backendName(), onProgress),
     async ({ nifti, ncc, warnings }) => {
       showTable(
@@ -208,6 +233,30 @@ button('register').onclick = () =>
       return warnings.map((warning) => `; ${warning}`).join('');
     },
   );
+
+button('features').onclick = showFeatures;
+button('register').onclick = register;
+
+const compareImages = () => {
+  const { image, moving } = open;
+  if (!image || !moving) return Promise.resolve();
+  clearComparison();
+  return alone(() =>
+    comparing.run('computing features ...', async () => {
+      let part = 0;
+      const onProgress: OnProgress = (done, of, memoryBytes) => {
+        if (done === 0) part++;
+        const what = ['features of the first image', 'features of the second image', 'registration'][part - 1] ?? 'comparing';
+        if (done === 0) comparing.say(`${what}: ${formatBytes(memoryBytes)} of memory`);
+        else comparing.advance(done, of, `${what}: ${done} of ${of}`);
+      };
+      const compared = await compute.compare(backendName(), Comlink.proxy(onProgress));
+      await comparison.show(compared, { fixed: image.file, moving: moving.file });
+      return [`done in ${compared.seconds.toFixed(1)} s on ${compared.backend}`, ...compared.warnings].join('; ');
+    }),
+  );
+};
+button('compare-button').onclick = compareImages;
 
 input('overlay').oninput = () => viewer.setOpacity(Number(input('overlay').value));
 
@@ -247,6 +296,55 @@ element('training-form').onsubmit = (event) => {
   );
 };
 
+/** The network that the page brings along, and two patients that are generated here. */
+const openExample = () =>
+  alone(async () => {
+    clearResult();
+    clearComparison();
+    const name = 'example-model';
+    const part = async (file: string): Promise<Response> => {
+      const answer = await fetch(`./${name}/${file}`);
+      if (!answer.ok) throw new Error(`the page's server has no ${name}/${file}: ${answer.status}`);
+      return answer;
+    };
+    try {
+      const [config, weights] = await Promise.all([part('config.json'), part('model.safetensors')]);
+      model = await compute.openModel({ name, config: await config.text(), weights: await weights.arrayBuffer() });
+      element('model-text').textContent = `Example: ${model.description}`;
+      for (const [which, subject] of [
+        ['image', 0],
+        ['moving', 1],
+      ] as const) {
+        const file = new File([await compute.examplePatient(subject)], `patient_${subject + 1}.nii`);
+        input(which).value = '';
+        element(`${which}-text`).textContent = `Example: ${await readImage(which, file, true)}`;
+      }
+      input('model').value = '';
+    } catch (error) {
+      applying.say((error as Error).message, true);
+    }
+  });
+button('example').onclick = openExample;
+
+/** A view of the tour: the example is opened where what is open does not allow it. */
+function tour(step: string, section: string, needed: string | null, run: () => Promise<void> | void): void {
+  const chosen = button(`tour-${step}`);
+  chosen.onclick = async () => {
+    if (needed && button(needed).disabled) await openExample();
+    if (needed && button(needed).disabled) return;
+    for (const one of document.querySelectorAll('.tour [aria-current]')) one.removeAttribute('aria-current');
+    chosen.setAttribute('aria-current', 'step');
+    // keyboard and screen reader go along
+    element(section).scrollIntoView();
+    element(section).focus({ preventScroll: true });
+    await run();
+  };
+}
+tour('register', 'apply', 'register', () => register());
+tour('features', 'apply', 'features', () => showFeatures());
+tour('compare', 'compare', 'compare-button', compareImages);
+tour('train', 'training', null, () => element<HTMLFormElement>('training-form').requestSubmit());
+
 // work is lost with the page, and so is its result
 addEventListener('beforeunload', (event) => {
   if (busy) event.preventDefault();
@@ -258,5 +356,11 @@ element('notes').textContent = notes.join(' ');
 if (!(await viewer.attach(element<HTMLCanvasElement>('viewer'), element('viewer-text'), element('place'))))
   element('viewer-text').textContent = 'This browser has no WebGL 2: images cannot be shown, but results can be saved.';
 
+await comparison.attach();
+const [{ label }] = choices;
+element('where').textContent +=
+  ` The page and the network (1 MB) came from ${location.host}; everything else is computed in this browser, on its ${label}.`;
+await openExample();
+
 /** For scripts and the tests. */
-Object.assign(globalThis, { gvsl: { compute, Comlink, losses } });
+Object.assign(globalThis, { gvsl: { compute, Comlink, losses, ready: true } });

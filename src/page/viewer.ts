@@ -1,5 +1,6 @@
 /** NiiVue with an image, and a result over it. */
 import { Niivue, NVImage } from '@niivue/niivue';
+import type { Xyz } from '../geometry/volume.ts';
 
 export type Rgb = readonly [red: number, green: number, blue: number];
 
@@ -12,6 +13,12 @@ export function labelColours(count: number): Rgb[] {
     return [channel(hue, 0), channel(hue, 120), channel(hue, 240)];
   });
 }
+
+/** Of the best match. */
+const MARK: Rgb = [64, 255, 96];
+
+/** Between NiiVue's frame, RAS, and ours, LPS. */
+const otherFrame = (mm: ArrayLike<number>): Xyz => [0 - mm[0], 0 - mm[1], mm[2]];
 
 /** What NiiVue tells of the crosshair. */
 interface Location {
@@ -35,6 +42,8 @@ export class Viewer {
   /** Of the labels that are shown; null of colours, whose numbers say nothing. */
   private names: ReadonlyMap<number, string> | null = null;
   private attached = false;
+  /** Told where the user puts the crosshair: mm, LPS. */
+  onPoint: (point: Xyz) => void = () => {};
 
   /** False where there is no WebGL 2: then nothing is shown. */
   get works(): boolean {
@@ -49,6 +58,7 @@ export class Viewer {
     [this.text, this.place] = [text, place];
     this.niivue.onLocationChange = (location) => {
       place.textContent = this.describe(location as Location);
+      this.onPoint(otherFrame((location as Location).mm));
     };
     try {
       await this.niivue.attachToCanvas(canvas);
@@ -128,6 +138,62 @@ export class Viewer {
     return this.over(nifti, 'warped.nii', (volume) => {
       volume.colormap = 'warm';
     });
+  }
+
+  /**
+   * A heat map, and a mark on it: their grids, as files of zeros. `setHeat` gives them values.
+   */
+  async showHeat(heat: Uint8Array<ArrayBuffer>, mark: Uint8Array<ArrayBuffer>): Promise<void> {
+    if (!this.attached) return;
+    await this.over(heat, 'similarity.nii', (volume) => {
+      volume.colormap = 'inferno';
+    });
+    const volume = await NVImage.loadFromFile({ file: new File([mark], 'mark.nii'), name: 'mark.nii', opacity: 1 });
+    const [R, G, B] = MARK.map((value) => [0, value]);
+    volume.setColormapLabel({ R, G, B, A: [0, 255], I: [0, 1], labels: ['', 'best match'] });
+    this.niivue.addVolume(volume);
+    this.niivue.updateGLVolume();
+  }
+
+  /**
+   * @param range values below it are not shown, those above it as its end
+   * @param mark the voxel (x, y, z) that is marked
+   */
+  setHeat(values: Float32Array, [low, high]: readonly [number, number], mark: Xyz, size: Xyz): void {
+    const [, heat, marks] = this.niivue.volumes;
+    if (!heat?.img || !marks?.img) return;
+    heat.img.set(values);
+    [heat.cal_min, heat.cal_max] = [low, high];
+    marks.img.fill(0);
+    for (let axis = 0; axis < 3; axis++)
+      for (const step of [-1, 0, 1]) {
+        const [x, y, z] = mark.map((at, k) => (k === axis ? at + step : at));
+        if ([x, y, z].every((at, k) => at >= 0 && at < size[k])) marks.img[(z * size[1] + y) * size[0] + x] = 1;
+      }
+    this.niivue.updateGLVolume();
+  }
+
+  /** Shows no heat: it is the other image that was asked. */
+  hideHeat(): void {
+    const [, heat, marks] = this.niivue.volumes;
+    if (!heat?.img || !marks?.img) return;
+    heat.img.fill(0);
+    [heat.cal_min, heat.cal_max] = [1, 2];
+    marks.img.fill(0);
+    this.niivue.updateGLVolume();
+  }
+
+  /** Where the crosshair is: mm, LPS. */
+  point(): Xyz {
+    return this.attached ? otherFrame(this.niivue.frac2mm(this.niivue.scene.crosshairPos)) : [0, 0, 0];
+  }
+
+  /** Puts the crosshair on a point (mm, LPS), without telling `onPoint`. */
+  lookAt(point: Xyz): void {
+    if (!this.attached || this.niivue.volumes.length === 0) return;
+    const [x, y, z] = otherFrame(point);
+    this.niivue.scene.crosshairPos = this.niivue.mm2frac([x, y, z]);
+    this.niivue.drawScene();
   }
 
   /** Of the result: 0 shows the image alone, 1 the result alone. */
