@@ -189,8 +189,8 @@ def foreground(data, modality, spacing):
     return start, size
 
 
-def prepare(image, affine, spacing, modality='mr', intensity='minmax', crop='foreground'):
-    """The image (X, Y, Z) as the network takes it, float32 in [0, 1], and its affine."""
+def _scaled(image, affine, spacing, modality, intensity):
+    """The whole image on the network's grid, float32 in [0, 1], and its affine."""
     background = -1024.0 if modality == 'ct' else 0.0
     axes, flip, ras = ras_order(image.shape, affine)
     data = to_ras(np.asarray(image, np.float32), axes, flip)
@@ -200,10 +200,28 @@ def prepare(image, affine, spacing, modality='mr', intensity='minmax', crop='for
     low, high = window(data, modality, intensity)
     if not high > low:
         raise ValueError(f'no contrast: intensities from {low} to {high}')
-    data = np.clip((data.astype(float) - low) / (high - low), 0, 1).astype(np.float32)
+    return np.clip((data.astype(float) - low) / (high - low), 0, 1).astype(np.float32), target
+
+
+def prepare(image, affine, spacing, modality='mr', intensity='minmax', crop='foreground'):
+    """The image (X, Y, Z) as the network takes it, float32 in [0, 1], and its affine."""
+    data, target = prepare_channels([image], affine, spacing, modality, intensity, crop)
+    return data[0], target
+
+
+def prepare_channels(images, affine, spacing, modality='mr', intensity='minmax', crop='foreground', scales=None):
+    """Channels on one grid (C, X, Y, Z), each scaled by itself: 'hounsfield', 'minmax' or 'percentile'. The first one gives the box."""
+    if scales is None:
+        kinds = [(modality, intensity)] * len(images)
+    elif len(scales) != len(images):
+        raise ValueError(f'{len(images)} channels, expected {len(scales)}')
+    else:
+        kinds = [('ct', intensity) if scale == 'hounsfield' else ('mr', scale) for scale in scales]
+    channels, affines = zip(*(_scaled(image, affine, spacing, *kind) for image, kind in zip(images, kinds)))
+    data, target = np.stack(channels), affines[0]
     if crop == 'foreground':
-        start, size = foreground(data, modality, spacing)
-        data = data[tuple(slice(first, first + n) for first, n in zip(start, size))]
+        start, size = foreground(data[0], kinds[0][0], spacing)
+        data = data[(slice(None), *(slice(first, first + n) for first, n in zip(start, size)))]
         target = target.copy()
         target[:3, 3] += target[:3, :3] @ start
     return np.ascontiguousarray(data), target

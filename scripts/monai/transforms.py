@@ -5,7 +5,7 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from monai.transforms import MapTransform
 
-from .preparation import post_process, prepare, restore, window_starts
+from .preparation import post_process, prepare_channels, restore, window_starts
 
 
 def _array(value):
@@ -13,21 +13,22 @@ def _array(value):
 
 
 class PrepareImaged(MapTransform):
-    """An image (1, X, Y, Z) with an affine as `gvsl prepare` makes it; its own grid is kept in its meta data for RestoreLabelsd."""
+    """An image (channels, X, Y, Z) with an affine as `gvsl prepare` makes it; its own grid is kept in its meta data for RestoreLabelsd."""
 
-    def __init__(self, keys, spacing, modality, intensity='minmax', crop='foreground', allow_missing_keys=False):
+    def __init__(self, keys, spacing, modality, intensity='minmax', crop='foreground', scales=None, allow_missing_keys=False):
         super().__init__(keys, allow_missing_keys)
-        self.options = {'spacing': spacing, 'modality': modality, 'intensity': intensity, 'crop': crop}
+        self.options = {'spacing': spacing, 'modality': modality, 'intensity': intensity, 'crop': crop, 'scales': scales}
 
     def __call__(self, data):
         out = dict(data)
         for key in self.key_iterator(out):
             image = out[key]
             affine = _array(image.affine).astype(float)
-            prepared, target = prepare(_array(image)[0], affine, **self.options)
+            channels = _array(image) if self.options['scales'] else _array(image)[:1]
+            prepared, target = prepare_channels(channels, affine, **self.options)
             meta = {name: value for name, value in image.meta.items() if name != 'affine'}
             meta['gvsl_affine'], meta['gvsl_shape'] = affine, np.array(image.shape[1:])
-            out[key] = MetaTensor(torch.from_numpy(prepared[None]), affine=torch.from_numpy(target), meta=meta)
+            out[key] = MetaTensor(torch.from_numpy(prepared), affine=torch.from_numpy(target), meta=meta)
         return out
 
 

@@ -1,6 +1,6 @@
 /** Classifying a volume: the probabilities of its windows, averaged, and the class that they speak for. */
 import { listen } from '../engine/stoppable.ts';
-import { cropPad } from '../geometry/crop.ts';
+import { cropChannels } from '../geometry/crop.ts';
 import { toXyz, toZyx, type Volume, type Zyx } from '../geometry/volume.ts';
 import type { Task } from '../model/configuration.ts';
 import { counting, type WorkOptions } from './call-options.ts';
@@ -37,20 +37,20 @@ export function classOf(probabilities: readonly number[], task: Extract<Task, { 
   return task.classes[probabilities.indexOf(Math.max(...probabilities))];
 }
 
-/** Classifies a prepared image: the mean of the networks' probabilities. */
+/** Classifies a prepared image, given by its channels on one grid: the mean of the networks' probabilities. */
 export async function classifyPrepared(
   open: OpenNetwork,
-  cropped: Volume<Float32Array>,
+  channels: readonly Volume<Float32Array>[],
   { window, overlap }: WindowPlace,
   { progress, signal }: WorkOptions,
 ): Promise<Omit<ClassifyResult, 'warnings'>> {
   const task = taskOfNetwork(open.network, 'classification');
   const members = await open.members('predict', window);
-  const size = toZyx(cropped.geometry.size);
+  const size = toZyx(channels[0].geometry.size);
   const windows = windowCount({ size, window, overlap });
   const outputs = await counting(progress, windows, 'windows', (onWindow) =>
     classifyVolume(size, window, overlap, async (start) => {
-      const image = cropPad(cropped, toXyz(start), toXyz(window), 0).data;
+      const image = cropChannels(channels, toXyz(start), toXyz(window));
       const mean = new Float32Array(open.network.architecture.heads.classification!);
       for (const { session, load } of members) {
         await listen(signal);

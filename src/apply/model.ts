@@ -4,7 +4,7 @@
  *
  * Positions are in millimetres in ITK's and DICOM's frame, LPS.
  */
-import { type NetworkImage, networkImage } from '../cohort/network-image.ts';
+import { channelsOf, type NetworkImage, networkImage } from '../cohort/network-image.ts';
 import type { Backend } from '../engine/backend.ts';
 import { planesTogether } from '../geometry/planes-together.ts';
 import { countVoxels } from '../geometry/statistics.ts';
@@ -107,8 +107,8 @@ export class Model<Image = Volume> extends OpenNetwork {
     const mirror = mirrorAxes(this.networks, options.mirror);
     const { rules, warnings } = postProcessingOf(this.networks, options);
     return this.exclusive(async () => {
-      const { cropped, volume, prepared } = await this.prepare(image, this.network, 'the image');
-      const toSegment = { cropped, grid: volume.geometry };
+      const { cropped, others, volume, prepared } = await this.prepare(image, this.network, 'the image');
+      const toSegment = { cropped, others, grid: volume.geometry };
       const { uncertainty, probabilities } = options;
       const predictor = await openPredictor(this, {
         ...plan,
@@ -159,8 +159,9 @@ export class Model<Image = Volume> extends OpenNetwork {
     taskOfNetwork(this.network, 'classification');
     const plan = windowsFor(this, options);
     return this.exclusive(async () => {
-      const { cropped, prepared } = await this.prepare(image, this.network, 'the image');
-      return { ...(await classifyPrepared(this, cropped, plan, options)), warnings: prepared.problems };
+      const prepared = await this.prepare(image, this.network, 'the image');
+      const found = await classifyPrepared(this, channelsOf(prepared), plan, options);
+      return { ...found, warnings: prepared.prepared.problems };
     });
   }
 
@@ -172,8 +173,9 @@ export class Model<Image = Volume> extends OpenNetwork {
   async embed(image: Image, options: ImageOptions = {}): Promise<EmbedResult> {
     const plan = windowsFor(this, options);
     return this.exclusive(async () => {
-      const { cropped, prepared, path } = await this.prepare(image, this.network, 'the image');
-      return { ...(await embedPrepared(this, path, cropped, plan, options)), warnings: prepared.problems };
+      const prepared = await this.prepare(image, this.network, 'the image');
+      const found = await embedPrepared(this, prepared.path, channelsOf(prepared), plan, options);
+      return { ...found, warnings: prepared.prepared.problems };
     });
   }
 

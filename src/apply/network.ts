@@ -89,7 +89,7 @@ export function networkOfFiles({ name, config, weights }: ModelFiles, modality?:
 /** What must be the same of networks that predict together, in words. */
 function commonFacts({ configuration, preprocessing }: TrainedNetwork): Readonly<Record<string, string>> {
   const { task, architecture } = configuration;
-  const { modality, spacingMm, intensity, crop } = preprocessing;
+  const { modality, spacingMm, intensity, crop, channels } = preprocessing;
   return {
     'the task': task?.kind ?? 'none',
     'the label codes': task?.kind === 'segmentation' ? task.labels.map(({ code }) => code).join(', ') : '',
@@ -98,6 +98,7 @@ function commonFacts({ configuration, preprocessing }: TrainedNetwork): Readonly
     'the voxel size (mm)': spacingMm.join(' x '),
     'the scaling of intensities': intensity,
     cropping: crop,
+    'the input channels': (channels ?? []).map(({ name, scale }) => `${name} (${scale})`).join(', ') || 'one',
     heads: task ? '' : JSON.stringify(architecture.heads),
   };
 }

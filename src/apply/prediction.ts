@@ -14,7 +14,7 @@ import { MIRROR_AXES, type MirrorAxis, type Uncertainty } from './prediction-opt
 export interface Predictor {
   /** Classes, and with `spread` one more: the mean entropy of the single predictions. */
   readonly channels: number;
-  /** (channels, D, H, W) of a window. A view is read before the next call. */
+  /** (channels, D, H, W) of a window (input channels, D, H, W). A view is read before the next call. */
   predict(window: Float32Array): Promise<Float32Array | TensorView>;
 }
 

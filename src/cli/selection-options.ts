@@ -7,17 +7,19 @@ export interface SelectionFlags {
   readonly exclude?: readonly string[];
   readonly allow?: readonly string[];
   readonly channel?: string;
+  readonly channels?: string;
 }
 
 /** For options that may be repeated; a list after one option would swallow the arguments that follow. */
 export const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 /** @throws UsageError for a reason that is none */
-export const selectionOf = ({ match = [], exclude = [], allow = [], channel }: SelectionFlags): Selection => ({
+export const selectionOf = ({ match = [], exclude = [], allow = [], channel, channels }: SelectionFlags): Selection => ({
   match,
   exclude,
   allow: parseReasons('--allow', allow),
   channel: channel ?? null,
+  ...(channels !== undefined && { channels: channels.split(',').map((one) => one.trim()) }),
 });
 
 /** The reasons of --allow, a line each. */

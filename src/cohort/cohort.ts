@@ -7,11 +7,15 @@
 import { z } from 'zod';
 import { applyAffine, physicalToVoxel } from '../geometry/affine.ts';
 import { type Geometry, toZyx, type Xyz, type Zyx } from '../geometry/volume.ts';
-import type { IntensityWindow, PrepareOptions } from './prepare-options.ts';
+import { type IntensityWindow, MAX_CHANNELS, type PrepareOptions } from './prepare-options.ts';
 import { REASONS, type Reason } from './reasons.ts';
 
-/** The form that `prepare` writes. Of form 1, which is still read, everything is in cohort.json, and volumes lie in no sub-folders. */
+/**
+ * The form that `prepare` writes. Of form 1, which is still read, everything is in cohort.json, and volumes lie in no
+ * sub-folders. Form 3 is form 2 with several channels: older versions, which know one, refuse it.
+ */
 export const COHORT_FORMAT = 2;
+export const CHANNELS_FORMAT = 3;
 
 /** A named anatomical point. */
 export interface Landmark {
@@ -32,11 +36,13 @@ export interface Subject {
   /** The stored grid, on which crops are taken. */
   readonly geometry: Geometry;
   readonly intensity: IntensityWindow;
+  /** The channels after the first, whose source and intensities are those above; absent where images have one channel. */
+  readonly otherChannels?: readonly OtherChannel[] | undefined;
   /** Label codes present, ascending, 0 included; null without a label map. */
   readonly labelCodes: readonly number[] | null;
   /** What the sources and the stored voxels were; null in cohorts of older versions. */
   readonly content: {
-    /** Of a source's files together: an image may be a pair of files or a DICOM series. */
+    /** Of a source's files together: an image may be a pair of files, a DICOM series or several channels. */
     readonly image: FileContent;
     readonly label: FileContent | null;
     /** SHA-256 over the stored voxels of image and label map. */
@@ -51,6 +57,12 @@ export interface Subject {
   readonly split: 'train' | 'test';
   /** Warnings about it. */
   readonly problems: readonly string[];
+}
+
+/** A channel that was brought onto the grid of the first. */
+export interface OtherChannel {
+  readonly source: string;
+  readonly intensity: IntensityWindow;
 }
 
 /** Size and SHA-256 of the files of a source, an image's together. */
@@ -82,12 +94,17 @@ export interface Cohort {
 /** What cohort.json says of how the cohort was prepared. */
 const positive = z.number().positive();
 const wholeAbove0 = z.int().positive();
+export const channelsSchema = z
+  .array(z.object({ name: z.string(), number: z.int().nonnegative(), scale: z.enum(['hounsfield', 'minmax', 'percentile']) }))
+  .min(2)
+  .max(MAX_CHANNELS);
 export const optionsSchema = z.object({
   modality: z.enum(['ct', 'mr']),
   spacingMm: z.tuple([positive, positive, positive]),
   size: z.tuple([wholeAbove0, wholeAbove0, wholeAbove0]).nullable(),
   crop: z.enum(['foreground', 'none']),
   intensity: z.enum(['minmax', 'percentile']),
+  channels: channelsSchema.optional(),
 });
 
 export const problemSchema = z.object({

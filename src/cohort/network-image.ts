@@ -15,15 +15,37 @@ export interface NetworkImage {
   /** As the network sees it: whole, and cropped. */
   readonly prepared: PreparedImage;
   readonly cropped: Volume<Float32Array>;
+  /** The channels after the first, on the grid of `cropped`; empty for one. */
+  readonly others: readonly Volume<Float32Array>[];
 }
+
+/** Every channel as the network sees it, on one grid. */
+export const channelsOf = ({ cropped, others = [] }: Pick<NetworkImage, 'cropped'> & Partial<Pick<NetworkImage, 'others'>>) => [
+  cropped,
+  ...others,
+];
+
+/** Names of the channels, for messages. */
+export const namesOf = ({ channels = [] }: Pick<PrepareOptions, 'channels'>): string =>
+  channels.map(({ name }) => name).join(', ');
 
 /** Air in the file's own values: -1024 HU or 0, or the value nearest to it that the image has. */
 function airOf(modality: 'ct' | 'mr', { min, max }: { readonly min: number; readonly max: number }): number {
   return Math.min(max, Math.max(min, modality === 'ct' ? -1024 : 0));
 }
 
+/** Brings a further channel of an image that was prepared onto its grid, and cuts it as that was cut. */
+export function furtherChannel(
+  preparation: Preparation,
+  loaded: LoadedImage,
+  { box }: PreparedImage,
+): { readonly volume: Volume<Float32Array>; readonly problems: readonly string[] } {
+  const { whole, problems } = preparation.finish(loaded, 'all');
+  return { volume: cropPad(whole, box.start, box.size, 0), problems };
+}
+
 /**
- * Prepares an image as the network's cohort was.
+ * Prepares an image of one channel as the network's cohort was.
  * @param modalityIsCertain the user named the modality: what a DICOM file says else is then only a remark
  * @param begun its preparation, where all planes were added to one while it was read
  * @throws RunError naming the file and why it is refused
@@ -35,6 +57,10 @@ export function networkImage(
   begun?: Preparation,
 ): NetworkImage {
   const { path } = loaded;
+  if (options.channels)
+    throw new RunError(
+      `${path}: one image, but the model takes ${options.channels.length} channels: ${namesOf(options)}; give it files, as gvsl segment does`,
+    );
   const stated = loaded.modality?.toLowerCase();
   if (stated && ['ct', 'mr'].includes(stated) && stated !== options.modality && !modalityIsCertain)
     throw new RunError(
@@ -57,5 +83,5 @@ export function withImage(loaded: LoadedImage, prepared: PreparedImage, modality
       ? loaded.volume
       : { geometry, data: Float32Array.from(data, (value) => (Number.isFinite(value) ? value : background)) };
   const cropped = cropPad(prepared.whole, prepared.box.start, prepared.box.size, 0);
-  return { path: loaded.path, volume, background, prepared, cropped };
+  return { path: loaded.path, volume, background, prepared, cropped, others: [] };
 }

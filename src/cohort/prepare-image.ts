@@ -8,7 +8,7 @@ import { RunError } from '../common/errors.ts';
 import { cornerDistanceMm } from '../geometry/affine.ts';
 import { centredStart } from '../geometry/crop.ts';
 import { rasPlanes } from '../geometry/orientation.ts';
-import { gridWithSpacing, resamplingSteps } from '../geometry/resample.ts';
+import { coveredShare, gridWithSpacing, resamplingSteps } from '../geometry/resample.ts';
 import { RunningStatistics, statisticsOf } from '../geometry/statistics.ts';
 import { type Geometry, perAxis, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
 import { type LoadedImage, planeOf } from '../images/loaded-image.ts';
@@ -18,6 +18,10 @@ import { imageWarnings } from './image-warnings.ts';
 import type { IntensityWindow, PrepareOptions } from './prepare-options.ts';
 import type { Reason } from './reasons.ts';
 
+/** Where less of either image lies in the other, a channel is of another place, or in another frame of reference. */
+const LEAST_OVERLAP = 0.5;
+/** Where a channel covers less of the first one's image it is said. */
+const WELL_COVERED = 0.95;
 /** More voxels than this after resampling would not fit the memory of an ordinary machine. */
 const MAX_VOXELS = 2 ** 29;
 
@@ -44,18 +48,21 @@ export interface PreparedImage {
 export class Preparation {
   readonly #options: PrepareOptions;
   readonly #background: number;
+  readonly #onto: Geometry | undefined;
   readonly #statistics = new RunningStatistics();
   #resampling: Resampling | undefined;
 
-  constructor(options: PrepareOptions) {
+  /** @param onto of a further channel the grid of the first, which it is brought to */
+  constructor(options: PrepareOptions, onto?: Geometry) {
     this.#options = options;
+    this.#onto = onto;
     this.#background = options.modality === 'ct' ? -1024 : 0;
   }
 
   /** Takes plane z of a volume whose planes up to z are there; in order. */
   add(volume: Volume, z: number): void {
     this.#statistics.add(planeOf(volume, z));
-    this.#resampling ??= new Resampling(volume, this.#background, this.#options.spacingMm);
+    this.#resampling ??= new Resampling(volume, this.#background, this.#options.spacingMm, this.#onto);
     this.#resampling.advance(z);
   }
 
@@ -79,6 +86,14 @@ export class Preparation {
     if (bare) problems.push(bare);
 
     const { image, grid } = this.#resampling!;
+    if (this.#onto) {
+      const covered = coveredShare(image, grid);
+      const overlap = Math.max(covered, coveredShare(grid, image));
+      const percent = (100 * covered).toFixed(covered > 0 && covered < 0.1 ? 1 : 0);
+      const what = `covers ${percent} % of the first channel's image`;
+      if (overlap < LEAST_OVERLAP) throw refuse(`${what}: register the channels of a subject to each other first`);
+      if (covered < WELL_COVERED) problems.push(`${what}: the rest is background`);
+    }
     const whole = this.#resampling!.finish();
     if (!whole)
       throw refuse(
@@ -116,10 +131,10 @@ class Resampling {
   #wanted = 0;
   #whole: Volume<Float32Array> | undefined;
 
-  constructor(volume: Volume, background: number, spacingMm: Xyz) {
+  constructor(volume: Volume, background: number, spacingMm: Xyz, onto?: Geometry) {
     const { geometry, read, asStored } = rasPlanes(volume, background);
     this.image = geometry;
-    this.grid = gridWithSpacing(geometry, spacingMm);
+    this.grid = onto ?? gridWithSpacing(geometry, spacingMm);
     this.#asStored = asStored;
     if (voxelCount(this.grid.size) <= MAX_VOXELS) this.#steps = resamplingSteps(geometry, read, this.grid, background);
   }

@@ -16,4 +16,28 @@ export interface PrepareOptions {
   readonly size: Xyz | null;
   readonly crop: 'foreground' | 'none';
   readonly intensity: 'minmax' | 'percentile';
+  /** The channels of each subject, in their order; absent where images have one. The first gives the grid, and the box that is kept. */
+  readonly channels?: readonly ChannelOptions[] | undefined;
 }
+
+/** More are hardly contrasts of one place: 4D files of functional and diffusion MR have hundreds. */
+export const MAX_CHANNELS = 16;
+
+/** One of several channels. */
+export interface ChannelOptions {
+  readonly name: string;
+  /** Its number in its source, from 0: in nnU-Net's names of files (`_0002`), or in files that hold several. */
+  readonly number: number;
+  /** How its intensities come to [0, 1]. */
+  readonly scale: IntensityWindow['kind'];
+}
+
+/** The options as they are for one channel, as if it were alone. */
+export function optionsOfChannel({ channels, ...options }: PrepareOptions, channel: number): PrepareOptions {
+  const scale = channels?.[channel]?.scale;
+  if (scale === undefined) return options;
+  return scale === 'hounsfield' ? { ...options, modality: 'ct' } : { ...options, modality: 'mr', intensity: scale };
+}
+
+/** How many channels images have. */
+export const channelCount = ({ channels }: Pick<PrepareOptions, 'channels'>): number => channels?.length ?? 1;

@@ -4,7 +4,7 @@
  */
 import { RunError } from '../common/errors.ts';
 import type { Geometry, Matrix3, Xyz } from '../geometry/volume.ts';
-import type { Landmark, Subject } from './cohort.ts';
+import type { Landmark, OtherChannel, Subject } from './cohort.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -65,6 +65,20 @@ function contentAt(value: unknown): Subject['content'] {
   };
 }
 
+function windowAt(value: unknown, path: string): Subject['intensity'] {
+  const window = objectAt(value, path);
+  return {
+    kind: choiceAt(window.kind, `${path}.kind`, ['hounsfield', 'minmax', 'percentile']),
+    low: numberAt(window.low, `${path}.low`),
+    high: numberAt(window.high, `${path}.high`),
+  };
+}
+
+function otherChannelAt(value: unknown, path: string): OtherChannel {
+  const { source, intensity } = objectAt(value, path);
+  return { source: textAt(source, `${path}.source`), intensity: windowAt(intensity, `${path}.intensity`) };
+}
+
 function landmarkAt(value: unknown, path: string): Landmark {
   const { name, positionMm } = objectAt(value, path);
   return {
@@ -111,7 +125,6 @@ export function subjectReader(): (value: unknown) => Subject {
     const json = objectAt(value, 'subject');
     const id = textAt(json.id, 'id');
     if (!ID.test(id)) fail('id', 'a name that is fit for a file', id);
-    const window = objectAt(json.intensity, 'intensity');
     return {
       id,
       source: textAt(json.source, 'source'),
@@ -119,11 +132,8 @@ export function subjectReader(): (value: unknown) => Subject {
       sourceGeometry: geometryAt(json.sourceGeometry, 'sourceGeometry'),
       sourceOrientation: shared(textAt(json.sourceOrientation, 'sourceOrientation')),
       geometry: geometryAt(json.geometry, 'geometry'),
-      intensity: {
-        kind: choiceAt(window.kind, 'intensity.kind', ['hounsfield', 'minmax', 'percentile']),
-        low: numberAt(window.low, 'intensity.low'),
-        high: numberAt(window.high, 'intensity.high'),
-      },
+      intensity: windowAt(json.intensity, 'intensity'),
+      ...(json.otherChannels === undefined ? {} : { otherChannels: listAt(json.otherChannels, 'otherChannels', otherChannelAt) }),
       labelCodes: json.labelCodes === null ? null : listAt(json.labelCodes, 'labelCodes', codeAt),
       content: contentAt(json.content),
       patient: textOrNull(json.patient, 'patient'),

@@ -22,5 +22,14 @@ export function cropPad<Data extends VoxelArray>(volume: Volume<Data>, start: Xy
   return { geometry: { ...geometry, size, originMm: applyAffine(voxelToPhysical(geometry), start) }, data: out };
 }
 
+/** Channels on one grid, cut out alike: their values behind one another. */
+export function cropChannels(channels: readonly Volume<Float32Array>[], start: Xyz, size: Xyz): Float32Array {
+  const cut = channels.map((channel) => cropPad(channel, start, size, 0).data);
+  if (cut.length === 1) return cut[0];
+  const out = new Float32Array(cut.length * cut[0].length);
+  for (const [c, values] of cut.entries()) out.set(values, c * values.length);
+  return out;
+}
+
 /** The start of a box of `size` centred in a volume of `volumeSize`; the odd voxel goes to the end when padding. */
 export const centredStart = (volumeSize: Xyz, size: Xyz): Xyz => perAxis(volumeSize, (n, k) => Math.floor((n - size[k]) / 2));

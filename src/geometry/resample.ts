@@ -100,6 +100,22 @@ export function* resamplingSteps(
   return { geometry: target, data };
 }
 
+/** Places along each axis at which `coveredShare` looks. */
+const LOOKS = 24;
+
+/** The share of `target`'s field of view that lies in `source`'s: 1 for equal grids, 0 for ones that do not overlap. */
+export function coveredShare(source: Geometry, target: Geometry): number {
+  const { matrix: m, offset } = between(source, target).map;
+  const [xs, ys, zs] = target.size.map((n) => Array.from({ length: LOOKS }, (_, k) => ((k + 0.5) / LOOKS) * n - 0.5));
+  let inside = 0;
+  for (const z of zs)
+    for (const y of ys)
+      for (const x of xs)
+        if ([0, 1, 2].every((k) => !isOutside(m[3 * k] * x + m[3 * k + 1] * y + m[3 * k + 2] * z + offset[k], source.size[k])))
+          inside++;
+  return inside / LOOKS ** 3;
+}
+
 function fillOutside(data: VoxelArray, size: Xyz, positions: readonly Float64Array[], inputs: Xyz, background: number): void {
   const outside = positions.map((p, axis) => Array.from(p, (position) => isOutside(position, inputs[axis])));
   if (!outside.some((axis) => axis.includes(true))) return;

@@ -32,7 +32,12 @@ export interface Projection {
 }
 export const PROJECTIONS = ['simclr', 'simsiam', 'byol'] as const;
 
+/** Channels of the image that a network sees, where nothing else is said. */
+const ONE_CHANNEL = 1;
+
 export interface Architecture {
+  /** Channels of the image; 1 if absent, as in pre-training. */
+  readonly inputChannels?: number | undefined;
   /** Channels of inc, down1..4, up1..4. Each a multiple of 8. */
   readonly widths: readonly number[];
   /** Hidden channels of the affine head. */
@@ -49,6 +54,9 @@ export const ALL_HEADS: Heads = { affine: true, restoration: true, matching: tru
 /** The backbone alone. */
 export const NO_HEADS: Heads = { affine: false, restoration: false, matching: false };
 
+/** Channels of the image that a network sees. */
+export const inputChannelsOf = ({ inputChannels = ONE_CHANNEL }: Pick<Architecture, 'inputChannels'>): number => inputChannels;
+
 /** Whether anything reads the local feature, and so the decoder is part of the network. */
 export const hasDecoder = ({ affine, restoration, matching, segmentation, classification, projection }: Heads): boolean =>
   affine || restoration || matching || segmentation !== undefined || (classification === undefined && projection === undefined);
@@ -63,7 +71,8 @@ export const LEAKY_SLOPE = 0.2;
 export const GROUP_NORM_EPS = 1e-5;
 
 /** The paper's network with every width scaled by `width` (1 is the paper's), in multiples of 8. */
-export function scaledArchitecture(width: number, heads: Heads = ALL_HEADS): Architecture {
+export function scaledArchitecture(width: number, heads: Heads = ALL_HEADS, inputChannels = ONE_CHANNEL): Architecture {
   const scaled = (channels: number): number => Math.max(8, Math.floor((channels * width) / 8) * 8);
-  return { widths: PAPER_WIDTHS.map(scaled), affineHidden: scaled(256), flowHidden: 16, heads };
+  const network = { widths: PAPER_WIDTHS.map(scaled), affineHidden: scaled(256), flowHidden: 16, heads };
+  return inputChannels === ONE_CHANNEL ? network : { ...network, inputChannels };
 }

@@ -3,7 +3,8 @@
  * written by model-folder.ts; the page in the browser reads it too.
  */
 import { z } from 'zod';
-import type { PrepareOptions } from '../cohort/prepare-options.ts';
+import { channelsSchema } from '../cohort/cohort.ts';
+import { type ChannelOptions, MAX_CHANNELS, type PrepareOptions } from '../cohort/prepare-options.ts';
 import { RunError, UsageError } from '../common/errors.ts';
 import { version } from '../common/version.ts';
 import type { Zyx } from '../geometry/volume.ts';
@@ -74,6 +75,7 @@ export const modelConfigurationSchema = z.object({
         .array(z.int().positive())
         .length(5)
         .describe('Channels of the five levels, from full resolution to the bottleneck.'),
+      inputChannels: z.int().min(2).max(MAX_CHANNELS).optional().describe('Channels of the image; 1 if absent.'),
       heads: z.object(HEADS),
     })
     .describe('Network architecture.'),
@@ -83,6 +85,9 @@ export const modelConfigurationSchema = z.object({
       spacingMm: z.tuple([positive, positive, positive]).describe('x, y, z'),
       intensity: z.enum(['minmax', 'percentile']).describe('Scaling of MR intensities to [0, 1].'),
       crop: z.enum(['foreground', 'none']).optional().describe('Cropping; foreground if absent.'),
+      channels: channelsSchema
+        .optional()
+        .describe('Channels of the image in their order, and how each is scaled; absent for one.'),
     })
     .nullable()
     .describe('Preprocessing of the training images; null if unknown.'),
@@ -165,8 +170,16 @@ export function trainedPatch({ task, patch, pretraining }: ModelConfiguration): 
 }
 
 /** The network that a configuration describes. @throws RunError naming the folder if its channels are not those of its width */
-export function architectureOf({ architecture: { width, channels, heads } }: ModelConfiguration, folder: string): Architecture {
-  const architecture = scaledArchitecture(width, heads);
+export function architectureOf(
+  { architecture: { width, channels, heads, inputChannels }, preprocessing }: ModelConfiguration,
+  folder: string,
+): Architecture {
+  const architecture = scaledArchitecture(width, heads, inputChannels);
+  const named = preprocessing?.channels?.length ?? 1;
+  if (preprocessing && named !== (inputChannels ?? 1))
+    throw new RunError(
+      `${folder}/${CONFIG_FILE}: architecture.inputChannels ${inputChannels ?? 1}, but preprocessing.channels names ${named}`,
+    );
   const expected = architecture.widths.slice(0, channels.length);
   if (expected.join() !== channels.join())
     throw new RunError(
@@ -175,9 +188,17 @@ export function architectureOf({ architecture: { width, channels, heads } }: Mod
   return architecture;
 }
 
+/** Channels of a model that does not say what they are. */
+const unnamedChannels = (count: number, modality: 'ct' | 'mr'): ChannelOptions[] =>
+  Array.from({ length: count }, (_, number) => ({
+    name: String(number),
+    number,
+    scale: modality === 'ct' ? 'hounsfield' : 'minmax',
+  }));
+
 /** How the images of its cohort were prepared. @throws UsageError if the model does not know and nobody says, or both disagree */
 export function preprocessingOf(
-  { preprocessing }: ModelConfiguration,
+  { preprocessing, architecture }: ModelConfiguration,
   folder: string,
   modality: 'ct' | 'mr' | undefined,
 ): PrepareOptions {
@@ -194,6 +215,9 @@ export function preprocessingOf(
     intensity: preprocessing?.intensity ?? 'minmax',
     crop: preprocessing?.crop ?? 'foreground',
     size: null,
+    ...(architecture.inputChannels !== undefined && {
+      channels: preprocessing?.channels ?? unnamedChannels(architecture.inputChannels, known),
+    }),
   };
 }
 
@@ -201,6 +225,8 @@ export function preprocessingOf(
 export interface ModelState {
   readonly width: number;
   readonly heads: Heads;
+  /** Channels of the image that it sees; 1 if absent, also of a cohort with several. */
+  readonly inputChannels?: number | undefined;
   /** How the cohort was prepared. */
   readonly options: PrepareOptions;
   readonly task: Task | null;
@@ -220,6 +246,7 @@ export interface ModelState {
 export function configurationOf({
   width,
   heads,
+  inputChannels = 1,
   options,
   kind,
   method,
@@ -229,6 +256,8 @@ export function configurationOf({
 }: ModelState): ModelConfiguration {
   const { affine, matching, restoration, segmentation, classification, projection } = heads;
   const { modality, spacingMm, intensity, crop } = options;
+  const channels =
+    inputChannels === 1 ? undefined : options.channels?.map(({ name, number, scale }) => ({ name, number, scale }));
   const trained = { ...configuration, steps: Math.max(1, step), threads: 'auto', backend: 'auto' };
   return {
     format: 'gvsl-model',
@@ -236,6 +265,7 @@ export function configurationOf({
     architecture: {
       width,
       channels: scaledArchitecture(width).widths.slice(0, 5),
+      ...(inputChannels === 1 ? {} : { inputChannels }),
       heads: {
         affine,
         matching,
@@ -245,7 +275,13 @@ export function configurationOf({
         ...(projection === undefined ? {} : { projection: { ...projection } }),
       },
     },
-    preprocessing: { modality, spacingMm: [spacingMm[0], spacingMm[1], spacingMm[2]], intensity, crop },
+    preprocessing: {
+      modality,
+      spacingMm: [spacingMm[0], spacingMm[1], spacingMm[2]],
+      intensity,
+      crop,
+      ...(channels && { channels }),
+    },
     task: state.task,
     patch: [state.patch[0], state.patch[1], state.patch[2]],
     ...(method === undefined ? {} : { method }),

@@ -8,7 +8,7 @@
 import { randomStream } from '../common/random.ts';
 import { elementCount, type Graph, type Node, type Shape } from '../engine/graph.ts';
 import { view } from '../engine/ops/shape/shape.ts';
-import { type Architecture, hasDecoder, type Projection, RESTORATION_HIDDEN } from './architecture.ts';
+import { type Architecture, hasDecoder, inputChannelsOf, type Projection, RESTORATION_HIDDEN } from './architecture.ts';
 
 /** What training starts from. */
 export type Start =
@@ -103,8 +103,12 @@ export function upInputs(widths: readonly number[]): readonly number[] {
   return [1, 2, 3, 4].map((level) => widths[4 - level] + widths[3 + level]);
 }
 
-function drafts({ widths, affineHidden, flowHidden, heads }: Architecture): ParameterDraft[] {
-  const list = [...block('unet.inc', 1, widths[0], true)];
+/** The convolution that sees the image: the only parameter whose shape depends on how many channels that has. */
+export const STEM = 'unet.inc.double_conv.0.weight';
+
+function drafts(architecture: Architecture): ParameterDraft[] {
+  const { widths, affineHidden, flowHidden, heads } = architecture;
+  const list = [...block('unet.inc', inputChannelsOf(architecture), widths[0], true)];
   for (let level = 1; level <= 4; level++)
     list.push(...block(`unet.down${level}.maxpool_conv.1`, widths[level - 1], widths[level], true));
   if (hasDecoder(heads)) {

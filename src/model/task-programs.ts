@@ -11,7 +11,7 @@ import { diceLoss } from '../engine/ops/dice/dice.ts';
 import { sigmoid } from '../engine/ops/elementwise/elementwise.ts';
 import { softmax } from '../engine/ops/softmax/softmax.ts';
 import type { Zyx } from '../geometry/volume.ts';
-import { type Architecture, hasDecoder } from './architecture.ts';
+import { type Architecture, hasDecoder, inputChannelsOf } from './architecture.ts';
 import { classificationHead, segmentationHead } from './heads.ts';
 import { partOf, STATES } from './optimizer.ts';
 import { type Parameter, type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from './parameters.ts';
@@ -37,7 +37,7 @@ export interface TransferOptions {
   readonly lossScaling?: boolean;
 }
 
-/** The head's logits on an image (1, 1, D, H, W). */
+/** The head's logits on an image (1, channels, D, H, W). */
 function logitsOf(graph: Graph, parameters: ParameterNodes, { heads }: Architecture, image: Node): Node {
   if (heads.segmentation !== undefined) return segmentationHead(graph, parameters, unet(graph, parameters, image).local);
   return classificationHead(graph, parameters, encoder(graph, parameters, image)[4]);
@@ -59,7 +59,7 @@ function gradientGraph(options: TransferOptions, table: ParameterTable): Graph {
   const parameters = parameterNodes(graph, STATES.parameters, table);
   const logits = fromFeatures
     ? segmentationHead(graph, parameters, graph.input('features', [1, architecture.widths[8], ...size]))
-    : logitsOf(graph, parameters, architecture, graph.input('image', [1, 1, ...size]));
+    : logitsOf(graph, parameters, architecture, graph.input('image', [1, inputChannelsOf(architecture), ...size]));
   const losses: WeightedLoss[] = [];
   if (segmentation !== undefined) {
     const truth = graph.input('truth', [1, segmentation, ...size]);
@@ -75,28 +75,28 @@ function gradientGraph(options: TransferOptions, table: ParameterTable): Graph {
   return trainingGraph(graph, losses, { table, parameters, trained, share: 1 / batch, lossScaling: options.lossScaling });
 }
 
-/** input image (1, 1, D, H, W); output probabilities (1, K, D, H, W) or (1, outputs). */
+/** input image (1, channels, D, H, W); output probabilities (1, K, D, H, W) or (1, outputs). */
 function predictGraph(architecture: Architecture, size: Zyx, table: ParameterTable): Graph {
   const graph = new Graph();
   const parameters = parameterNodes(graph, STATES.parameters, table);
-  const logits = logitsOf(graph, parameters, architecture, graph.input('image', [1, 1, ...size]));
+  const logits = logitsOf(graph, parameters, architecture, graph.input('image', [1, inputChannelsOf(architecture), ...size]));
   graph.output('probabilities', probabilitiesOf(graph, architecture, logits));
   return graph;
 }
 
-/** input image (1, 1, D, H, W); output global (1, C, D/16, H/16, W/16), of a network without a decoder. */
-function encoderGraph(size: Zyx, table: ParameterTable): Graph {
+/** input image (1, channels, D, H, W); output global (1, C, D/16, H/16, W/16), of a network without a decoder. */
+function encoderGraph(architecture: Architecture, size: Zyx, table: ParameterTable): Graph {
   const graph = new Graph();
   const parameters = parameterNodes(graph, STATES.parameters, table);
-  graph.output('global', encoder(graph, parameters, graph.input('image', [1, 1, ...size]))[4]);
+  graph.output('global', encoder(graph, parameters, graph.input('image', [1, inputChannelsOf(architecture), ...size]))[4]);
   return graph;
 }
 
-/** input image (1, 1, D, H, W); outputs local (1, C, D, H, W) and global (1, C, D/16, H/16, W/16), or one of them. */
-function featuresGraph(size: Zyx, table: ParameterTable, wanted: 'local' | 'both'): Graph {
+/** input image (1, channels, D, H, W); outputs local (1, C, D, H, W) and global (1, C, D/16, H/16, W/16), or one of them. */
+function featuresGraph(architecture: Architecture, size: Zyx, table: ParameterTable, wanted: 'local' | 'both'): Graph {
   const graph = new Graph();
   const parameters = parameterNodes(graph, STATES.parameters, table);
-  const { local, global } = unet(graph, parameters, graph.input('image', [1, 1, ...size]));
+  const { local, global } = unet(graph, parameters, graph.input('image', [1, inputChannelsOf(architecture), ...size]));
   graph.output('local', local);
   if (wanted === 'both') graph.output('global', global);
   return graph;
@@ -109,7 +109,7 @@ export function transferProgram(options: TransferOptions): { program: Program; t
   const graphs = {
     gradient: gradientGraph(options, table),
     predict: predictGraph(architecture, size, table),
-    ...(options.fromFeatures ? { features: featuresGraph(size, table, 'local') } : {}),
+    ...(options.fromFeatures ? { features: featuresGraph(architecture, size, table, 'local') } : {}),
   };
   const program = trainingProgramOf(table, graphs, { trained: trainedOf(options, table) });
   return { program, table };
@@ -131,9 +131,9 @@ export const predictionProgram = (architecture: Architecture, size: Zyx): { prog
 /** The program that gives a network's features of windows of `size`. Graph: features (local and global; without a decoder global alone). */
 export const featuresProgram = (architecture: Architecture, size: Zyx): { program: Program; table: ParameterTable } =>
   applied(architecture, 'features', (table) =>
-    hasDecoder(architecture.heads) ? featuresGraph(size, table, 'both') : encoderGraph(size, table),
+    hasDecoder(architecture.heads) ? featuresGraph(architecture, size, table, 'both') : encoderGraph(architecture, size, table),
   );
 
 /** The program that gives the deepest features of windows of `size`, without the decoder's work. Graph: features (global). */
 export const encoderProgram = (architecture: Architecture, size: Zyx): { program: Program; table: ParameterTable } =>
-  applied(architecture, 'features', (table) => encoderGraph(size, table));
+  applied(architecture, 'features', (table) => encoderGraph(architecture, size, table));

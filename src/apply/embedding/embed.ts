@@ -25,15 +25,16 @@ export interface EmbedResult {
   readonly warnings: readonly string[];
 }
 
-/** The features of a prepared image. @param name for messages */
+/** The features of a prepared image. @param name for messages @param images its channels, on one grid */
 export async function embedPrepared(
   open: OpenNetwork,
   name: string,
-  cropped: Volume<Float32Array>,
+  images: readonly Volume<Float32Array>[],
   { window, overlap }: WindowPlace,
   { progress, signal }: WorkOptions,
 ): Promise<Omit<EmbedResult, 'warnings'>> {
   const { architecture } = open.only('embed');
+  const [cropped] = images;
   const size = toZyx(cropped.geometry.size);
   const channels = architecture.widths[8];
   const bytes = hasDecoder(architecture.heads) ? 4 * voxelCount(size) * (channels + 4) : 0;
@@ -45,7 +46,7 @@ export async function embedPrepared(
   const session = stoppableSession(await open.session('features', window), signal);
   const windows = windowCount({ size, window, overlap });
   const { global, dense } = await counting(progress, windows, 'windows', (onWindow) =>
-    volumeFeatures({ session, architecture, cropped, window, overlap, onWindow }),
+    volumeFeatures({ session, architecture, images, window, overlap, onWindow }),
   );
   return {
     local: dense && { data: dense.local, shape: [channels, size[0], size[1], size[2]] },

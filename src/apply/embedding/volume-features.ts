@@ -1,6 +1,6 @@
 /** The features that a backbone has of a whole image, window by window, and their first three principal components as colours. */
 import type { Session } from '../../engine/backend.ts';
-import { cropPad } from '../../geometry/crop.ts';
+import { cropChannels } from '../../geometry/crop.ts';
 import { toXyz, toZyx, type Volume, type Zyx } from '../../geometry/volume.ts';
 import { principalComponents, project } from '../../metrics/clustering/principal-components.ts';
 import { percentileOf } from '../../metrics/segmentation.ts';
@@ -14,8 +14,8 @@ export interface FeaturesPlan {
   /** A session of `featuresProgram` at the window's size, with its parameters. */
   readonly session: Session;
   readonly architecture: Architecture;
-  /** As the network sees it, values in [0, 1]. */
-  readonly cropped: Volume<Float32Array>;
+  /** The channels as the network sees them, values in [0, 1], on one grid. */
+  readonly images: readonly Volume<Float32Array>[];
   readonly window: Zyx;
   readonly overlap: number;
   readonly onWindow: () => void;
@@ -38,13 +38,14 @@ export interface VolumeFeatures {
 }
 
 export async function volumeFeatures(plan: FeaturesPlan): Promise<VolumeFeatures> {
-  const { session, architecture, cropped, window, overlap, onWindow } = plan;
+  const { session, architecture, images, window, overlap, onWindow } = plan;
+  const [cropped] = images;
   const size = toZyx(cropped.geometry.size);
   const voxels = size[0] * size[1] * size[2];
   const sums = new Float64Array(architecture.widths[4]);
   let windows = 0;
   const see = async (start: Zyx): Promise<Readonly<Record<string, Float32Array>>> => {
-    const found = await session.run('features', { image: cropPad(cropped, toXyz(start), toXyz(window), 0).data });
+    const found = await session.run('features', { image: cropChannels(images, toXyz(start), toXyz(window)) });
     const places = found.global.length / sums.length;
     for (let c = 0; c < sums.length; c++) for (let k = 0; k < places; k++) sums[c] += found.global[c * places + k] / places;
     windows++;

@@ -1,5 +1,6 @@
 /** Classifying images with a trained network: each is prepared as the cohort was, and the probabilities of its windows are averaged. */
 import { join } from 'node:path';
+import { channelsOf } from '../../cohort/network-image.ts';
 import { readForNetwork } from '../../cohort/node/read-for-network.ts';
 import { csvLine } from '../../common/csv.ts';
 import type { Progress } from '../../common/progress.ts';
@@ -11,7 +12,7 @@ import { guardInputs } from '../../platform/node/guard.ts';
 import { inResults } from '../../platform/node/results.ts';
 import { classifyPrepared } from '../classification.ts';
 import { type OpenNetwork, taskOfNetwork, windowsFor } from '../network.ts';
-import { filesOf, inputImages, leftOut, partFile } from './inputs.ts';
+import { filesOf, inputImages, inputOptions, leftOut, partFile } from './inputs.ts';
 import { modelInputsOf, modelsOf, type TaskCall, withNetwork } from './network.ts';
 
 export interface ClassifyCall extends TaskCall {
@@ -57,7 +58,7 @@ async function classifyWith(open: OpenNetwork, progress: Progress, call: Classif
   const { network } = open;
   const task = taskOfNetwork(network, 'classification');
   const { window, overlap } = windowsFor(open, call);
-  const inputs = await inputImages(call.inputs, { series: call.series, part });
+  const inputs = await inputImages(call.inputs, inputOptions(call, network.preprocessing));
   const into = { names: [table, reportName], overwrite, by: 'gvsl classify', part };
   return guardInputs([...filesOf(inputs.images), ...(await modelInputsOf(call))], () =>
     inResults(out, into, async (results) => {
@@ -69,23 +70,27 @@ async function classifyWith(open: OpenNetwork, progress: Progress, call: Classif
         for (const input of inputs.images) {
           signal?.throwIfAborted();
           const { name, source } = input;
-          const image = await readForNetwork(source, network.preprocessing, network.modalityIsCertain, call.channel).catch(
-            (error: unknown) => failureOf(error, source.path),
-          );
+          const image = await readForNetwork(
+            source,
+            network.preprocessing,
+            network.modalityIsCertain,
+            input.channel ?? call.channel,
+            input.others,
+          ).catch((error: unknown) => failureOf(error, source.path));
           if ('reason' in image) {
             failed.push(image);
             progress.say(`${image.path}: ${image.reason}`);
             progress.advance(1, name);
             continue;
           }
-          const { cropped, prepared } = image;
+          const { prepared } = image;
           const why = leftOut(input, prepared.doubts);
           if (why !== undefined) {
             warnings.push(why);
             progress.advance(1, name);
             continue;
           }
-          const found = await classifyPrepared(open, cropped, { window, overlap }, signal ? { signal } : {});
+          const found = await classifyPrepared(open, channelsOf(image), { window, overlap }, signal ? { signal } : {});
           const { probabilities, prediction, windows } = found;
           images.push({ case: name, path: source.path, probabilities, prediction, warnings: prepared.problems });
           progress.advance(1, `${name} (${windows} windows)`);

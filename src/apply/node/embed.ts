@@ -4,6 +4,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { channelsOf } from '../../cohort/network-image.ts';
 import { readForNetwork } from '../../cohort/node/read-for-network.ts';
 import { RunError, UsageError } from '../../common/errors.ts';
 import type { Progress } from '../../common/progress.ts';
@@ -16,7 +17,8 @@ import { guardInputs } from '../../platform/node/guard.ts';
 import { inResults, type ResultFolder } from '../../platform/node/results.ts';
 import { embedPrepared } from '../embedding/embed.ts';
 import { type OpenNetwork, windowsFor } from '../network.ts';
-import { filesOf, type InputImage, inputImages } from './inputs.ts';
+import type { InputImage } from './input-image.ts';
+import { filesOf, inputImages, inputOptions } from './inputs.ts';
 import { type ApplyCall, modelInputsOf, withNetwork } from './network.ts';
 
 export interface EmbedCall extends ApplyCall {
@@ -43,7 +45,7 @@ const FILES = ['features.safetensors', 'features.png'] as const;
 export async function embedImage(call: EmbedCall): Promise<EmbedReport> {
   return withNetwork(call, async (open, progress) => {
     const plan = windowsFor(open, call);
-    const { images, failed, warnings } = await inputImages([call.input], { series: call.series });
+    const { images, failed, warnings } = await inputImages([call.input], inputOptions(call, open.network.preprocessing));
     if (failed.length > 0) throw new RunError(`${failed[0].path}: ${failed[0].reason}`);
     if (images.length > 1) throw new UsageError(`${call.input}: contains ${images.length} images; expected one`);
     return guardInputs([...filesOf(images), ...(await modelInputsOf(call))], () =>
@@ -59,13 +61,14 @@ async function embedOne(
   { out, channel, signal }: EmbedCall,
   open: OpenNetwork,
   progress: Progress,
-  { source }: InputImage,
+  { source, channel: ofFile, others }: InputImage,
   plan: ReturnType<typeof windowsFor>,
   warnings: readonly string[],
 ): Promise<EmbedReport> {
   const { folder, configuration, preprocessing, modalityIsCertain } = open.network;
-  const { cropped, prepared } = await readForNetwork(source, preprocessing, modalityIsCertain, channel);
-  const features = await embedPrepared(open, source.path, cropped, plan, { progress, ...(signal ? { signal } : {}) });
+  const image = await readForNetwork(source, preprocessing, modalityIsCertain, ofFile ?? channel, others);
+  const { prepared } = image;
+  const features = await embedPrepared(open, source.path, channelsOf(image), plan, { progress, ...(signal ? { signal } : {}) });
   const { local, global, colours, explained, geometry, seen } = features;
   await writeSafetensors(
     join(out, 'features.safetensors'),

@@ -2,21 +2,17 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve, sep } from 'node:path';
 import type { Misfit } from '../../cohort/fitness.ts';
+import { namesOf } from '../../cohort/network-image.ts';
 import { caseName } from '../../cohort/node/table.ts';
+import type { ChannelOptions, PrepareOptions } from '../../cohort/prepare-options.ts';
 import { isRefused } from '../../cohort/reasons.ts';
 import { RunError, UsageError } from '../../common/errors.ts';
 import { findImages, type ImageSource, imageStem } from '../../images/node/find.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { type Input, isInside } from '../../platform/node/guard.ts';
 import { isInPart, type Part, partName } from '../../platform/node/parts.ts';
-
-export interface InputImage {
-  /** Names the results: the file's name without ending and without nnU-Net's channel (`_0000`), after its folders where two have that name. */
-  readonly name: string;
-  readonly source: ImageSource;
-  /** Named by the caller, so it is meant, whatever it looks like; not found in a folder. */
-  readonly isNamed: boolean;
-}
+import { joinChannels } from './case-channels.ts';
+import type { InputImage } from './input-image.ts';
 
 export interface FoundInputs {
   readonly images: readonly InputImage[];
@@ -136,6 +132,24 @@ export interface InputOptions {
   readonly series?: string | undefined;
   /** Where label maps are written: no image is looked for there. */
   readonly out?: string;
+  /** The channels that the model takes, if they are several. */
+  readonly channels?: readonly ChannelOptions[] | undefined;
+}
+
+/** What a call and the model say of its inputs. @throws UsageError for a chosen channel where the model takes several */
+export function inputOptions(
+  {
+    series,
+    channel,
+    part,
+  }: { readonly series?: string | undefined; readonly channel?: number | undefined; readonly part?: Part | undefined },
+  { channels }: PrepareOptions,
+): InputOptions {
+  if (channels && channel !== undefined)
+    throw new UsageError(
+      `\`channel\` ${channel}: the model takes ${channels.length} channels together: ${namesOf({ channels })}`,
+    );
+  return { series, channels, part };
 }
 
 /**
@@ -143,23 +157,27 @@ export interface InputOptions {
  * @throws UsageError for a folder of several series without a choice; MachineError
  */
 export async function inputImages(paths: readonly string[], options: InputOptions = {}): Promise<FoundInputs> {
-  const all = new Map<string, InputImage>();
+  const found = new Map<string, InputImage>();
   const failed: Failure[] = [];
   const warnings: string[] = [];
   for (const path of paths) {
     try {
-      const found = await ofPath(path, options);
-      failed.push(...found.failed);
-      warnings.push(...found.warnings);
-      for (const image of found.images) {
+      const here = await ofPath(path, options);
+      failed.push(...here.failed);
+      warnings.push(...here.warnings);
+      for (const image of here.images) {
         const key = `${resolve(image.source.path)}\0${image.source.kind === 'dicom' ? image.source.name : ''}`;
-        if (!all.has(key)) all.set(key, image);
+        if (!found.has(key)) found.set(key, image);
       }
     } catch (error) {
       failed.push(failureOf(error, path));
     }
   }
-  const images = withOwnNames(withoutFurtherChannels([...all.values()], warnings));
+  const all = [...found.values()];
+  const joined = options.channels
+    ? await joinChannels(all, options.channels, failed, warnings)
+    : withoutFurtherChannels(all, warnings);
+  const images = withOwnNames(joined);
   return { images: images.filter(({ name }) => isInPart(name, options.part)), failed, warnings };
 }
 
@@ -169,11 +187,10 @@ export const partFile = (name: string, part: Part | undefined): string =>
 
 /** The files of the images, for the guard against replacing them. */
 export const filesOf = (images: readonly InputImage[]): Input[] =>
-  images.flatMap(({ source }) =>
-    (source.kind === 'file' ? [source.path] : source.files.map(({ path }) => path)).map((path) => ({
-      path,
-      what: 'an input image',
-    })),
+  images.flatMap(({ source, others = [] }) =>
+    [source, ...others.map(({ image }) => image)]
+      .flatMap((each) => (each.kind === 'file' ? [each.path] : each.files.map(({ path }) => path)))
+      .map((path) => ({ path, what: 'an input image' })),
   );
 
 /**

@@ -3,10 +3,10 @@ import type { NetworkImage } from '../../cohort/network-image.ts';
 import { readForNetwork } from '../../cohort/node/read-for-network.ts';
 import { RunError, UsageError } from '../../common/errors.ts';
 import type { Volume } from '../../geometry/volume.ts';
-import type { ImageSource } from '../../images/node/find.ts';
 import { Model, prepareVolume } from '../model.ts';
 import type { TrainedNetwork } from '../network.ts';
-import { inputImages } from './inputs.ts';
+import type { InputImage } from './input-image.ts';
+import { inputImages, inputOptions } from './inputs.ts';
 import { memoryFor, type OpenOptions, openBackend, readNetworks } from './network.ts';
 
 /** An image of a call: a file or a folder of one DICOM series, with what chooses among several; or a volume in memory. */
@@ -21,17 +21,18 @@ export type ImageInput =
       readonly channel?: number;
     };
 
-async function sourceOf(path: string, series: string | undefined): Promise<ImageSource> {
-  const { images, failed } = await inputImages([path], { series });
+async function inputOf(path: string, { preprocessing }: TrainedNetwork, series?: string, channel?: number): Promise<InputImage> {
+  const { images, failed } = await inputImages([path], inputOptions({ series, channel }, preprocessing));
   if (failed.length > 0) throw new RunError(`${failed[0].path}: ${failed[0].reason}`);
   if (images.length > 1) throw new UsageError(`${path}: contains ${images.length} images; expected one`);
-  return images[0].source;
+  return images[0];
 }
 
 async function prepareImage(image: ImageInput, network: TrainedNetwork, name: string): Promise<NetworkImage> {
   if (typeof image === 'object' && 'data' in image) return prepareVolume(image, network, name);
   const { path, series, channel } = typeof image === 'string' ? { path: image } : image;
-  return readForNetwork(await sourceOf(path, series), network.preprocessing, network.modalityIsCertain, channel);
+  const { source, channel: ofFile, others } = await inputOf(path, network, series, channel);
+  return readForNetwork(source, network.preprocessing, network.modalityIsCertain, ofFile ?? channel, others);
 }
 
 /**

@@ -37,7 +37,8 @@ import {
   segmentVolume,
 } from '../segmentation/segment-volume.ts';
 import { windowCount } from '../segmentation/sliding-window.ts';
-import { filesOf, type InputImage, inputImages, leftOut, partFile } from './inputs.ts';
+import type { InputImage } from './input-image.ts';
+import { filesOf, inputImages, inputOptions, leftOut, partFile } from './inputs.ts';
 import { modelInputsOf, modelsOf, type TaskCall, withNetwork } from './network.ts';
 
 type SegmentationTask = Extract<Task, { kind: 'segmentation' }>;
@@ -134,7 +135,7 @@ async function segmentWith(open: OpenNetwork, progress: Progress, call: SegmentC
   const { rules, warnings: ofRules } = postProcessingOf(networks, call);
   const { part } = call;
   const csv = call.csv === undefined ? undefined : partFile(call.csv, part);
-  const inputs = await inputImages(call.inputs, { series: call.series, out, part });
+  const inputs = await inputImages(call.inputs, { ...inputOptions(call, network.preprocessing), out });
   const reportName = partFile(REPORT, part);
   const names = inputs.images.flatMap(({ name, source }) => [
     labelsName(name),
@@ -201,10 +202,10 @@ async function segmentOne(
   input: InputImage,
 ): Promise<{ readonly image: SegmentedImage; readonly lines: readonly string[] } | Failure | string> {
   const { call, open, task, predictor, window, overlap, rules, progress } = work;
-  const { out, channel, probabilities = false, uncertainty, dicom = false, rtstruct = false, preview = false, csv } = call;
+  const { out, probabilities = false, uncertainty, dicom = false, rtstruct = false, preview = false, csv } = call;
   const { preprocessing, modalityIsCertain } = open.network;
-  const { name, source } = input;
-  const image = await readForSegmentation(source, preprocessing, modalityIsCertain, channel).catch((error: unknown) =>
+  const { name, source, others, channel = call.channel } = input;
+  const image = await readForSegmentation(source, preprocessing, modalityIsCertain, channel, others).catch((error: unknown) =>
     failureOf(error, source.path),
   );
   if ('reason' in image) return image;
@@ -371,8 +372,8 @@ interface PreparedImage extends ImageToSegment {
 
 /** What segmenting needs of an image: once it is prepared, its own voxels are not. */
 async function readForSegmentation(...image: Parameters<typeof readForNetwork>): Promise<PreparedImage> {
-  const { cropped, prepared, volume } = await readForNetwork(...image);
-  return { cropped, grid: volume.geometry, problems: prepared.problems, doubts: prepared.doubts };
+  const { cropped, others, prepared, volume } = await readForNetwork(...image);
+  return { cropped, others, grid: volume.geometry, problems: prepared.problems, doubts: prepared.doubts };
 }
 
 /** Compressing is most of the work, and happens in threads of its own. */

@@ -3,6 +3,7 @@
  * the most probable class is taken there. Planes of probabilities are taken as they are finished, so memory holds a window's depth of them,
  * whatever the length of the scan.
  */
+import { channelsOf } from '../../cohort/network-image.ts';
 import { denseValues, type TensorView } from '../../engine/backend.ts';
 import { composeAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
 import { rasOrder } from '../../geometry/orientation.ts';
@@ -264,6 +265,8 @@ function mostProbable(
 export interface ImageToSegment {
   /** What the network sees of it. */
   readonly cropped: Volume<Float32Array>;
+  /** Its further channels, on the grid of `cropped`. */
+  readonly others?: readonly Volume<Float32Array>[];
   /** The file's own grid. */
   readonly grid: Geometry;
 }
@@ -328,9 +331,13 @@ export async function segmentVolume({
   const classes = codes.length;
   /** What the network says of a window of nothing but 0, once it was asked. */
   let ofNothing: Float32Array | undefined;
-  const part = new Float32Array(voxelCount(window));
+  const channels = channelsOf(image);
+  const voxels = voxelCount(window);
+  const part = new Float32Array(channels.length * voxels);
   const predict = async (start: Zyx): Promise<Float32Array | TensorView> => {
-    const isNothing = !cutWindow(cropped, start, window, part);
+    let isNothing = true;
+    for (const [c, channel] of channels.entries())
+      if (cutWindow(channel, start, window, part.subarray(c * voxels, (c + 1) * voxels))) isNothing = false;
     const values = (isNothing && ofNothing) || (await predictor.predict(part));
     // what is kept is copied: a view is overwritten by the next window
     if (isNothing) ofNothing ??= values instanceof Float32Array ? values : denseValues(values, predictor.channels, window);

@@ -2,10 +2,11 @@
  * Two images, and for a point of either where it is in the other, by two answers of one network: where the field of the registration brings it, and
  * where the features are most like its own. They know nothing of each other: how far apart they are says how far to trust them.
  */
-import type { NetworkImage } from '../../cohort/network-image.ts';
+import { channelsOf, type NetworkImage } from '../../cohort/network-image.ts';
 import { RunError } from '../../common/errors.ts';
 import { stoppableSession } from '../../engine/stoppable.ts';
 import { applyAffine, invertAffine, physicalToVoxel, voxelToPhysical } from '../../geometry/affine.ts';
+import { cropChannels } from '../../geometry/crop.ts';
 import { type Geometry, perAxis, toXyz, toZyx, type Volume, voxelCount, type Xyz } from '../../geometry/volume.ts';
 import { SIZE_MULTIPLE } from '../../model/architecture.ts';
 import { paddingOf } from '../../model/unet.ts';
@@ -122,13 +123,14 @@ export async function correspondNetworkImages(
   const { architecture, folder } = open.only('comparing features');
   const plan = windowsFor(open, options);
   const { progress, signal } = options;
-  const compare = async ({ path, cropped }: NetworkImage): Promise<ComparedImage> => {
-    const { local, geometry, seen } = await embedPrepared(open, path, cropped, plan, options);
+  const compare = async (image: NetworkImage): Promise<ComparedImage> => {
+    const seenChannels = channelsOf(image);
+    const { local, geometry, seen } = await embedPrepared(open, image.path, seenChannels, plan, options);
     if (!local)
       throw new RunError(`${folder}: a network without a decoder has no local features; use one that was pre-trained with it`);
     const size = toZyx(geometry.size);
     const session = stoppableSession(await open.session('encoder', size), signal);
-    const { global } = await session.run('features', { image: cropped.data });
+    const { global } = await session.run('features', { image: cropChannels(seenChannels, [0, 0, 0], geometry.size) });
     const before = toXyz(paddingOf(size).before as [number, number, number]);
     const boxes = perAxis(geometry.size, (n) => Math.ceil(n / SIZE_MULTIPLE));
     const channels = global.length / voxelCount(boxes);

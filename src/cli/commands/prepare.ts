@@ -23,6 +23,7 @@ interface Flags {
   readonly exclude?: readonly string[];
   readonly allow?: readonly string[];
   readonly channel?: string;
+  readonly channels?: string;
 }
 
 /** `1` or `1,1,2` (x, y, z) as three positive numbers. */
@@ -103,6 +104,10 @@ export function registerPrepare(program: Command): void {
     .option('--exclude <pattern>', 'skip matching files, including label maps; repeatable', collect)
     .option('--allow <reasons>', `include what would be skipped or refused: ${Object.keys(REASONS).join(', ')}`, collect)
     .option('--channel <n>', 'channel to use of multi-channel images: its number, from 0, or its name in dataset.json')
+    .option(
+      '--channels <list>',
+      'channels to prepare together: all, or numbers or names such as 0,2 or T1,FLAIR; the first one gives the grid, and the others are resampled to it',
+    )
     .option('--workers <n>', 'images to process in parallel (default: as processors and memory allow)')
     .option('--part <i/n>', 'prepare part I of N (from 1) alone, for job arrays; any part may run anywhere, twice, or again')
     .option('--merge', 'make the cohort of what the parts have prepared; the other options as for the parts')

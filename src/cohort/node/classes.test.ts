@@ -171,7 +171,7 @@ describe("MONAI's datalist", () => {
     expect(cohort.problems.filter(({ kind }) => kind !== 'duplicate').map(({ message }) => message)).toEqual([
       'listed in mixed.json, but a folder with 0 DICOM series; expected one',
       'its label maps/gone.nii.gz is listed in mixed.json, but does not exist',
-      '2 channels are listed: using the first; choose another with `channel` 0 to 1',
+      '2 channels are listed: using the first; choose another with `channel` 0 to 1, or several with `channels`',
       'without its label [0,1]: expected the path of a label map, or one class',
     ]);
   });

@@ -5,7 +5,7 @@
  */
 import { RunError } from '../../common/errors.ts';
 import { HALF_VALUES } from '../../common/float16.ts';
-import { toZyx, type Zyx } from '../../geometry/volume.ts';
+import { toZyx, voxelCount, type Zyx } from '../../geometry/volume.ts';
 import type { Cohort, Subject } from '../cohort.ts';
 import type { CohortReader, LabelArray } from '../reader.ts';
 import { NPY_TYPES, type NpyFile, openNpy } from './npy.ts';
@@ -16,8 +16,8 @@ const GAP_BYTES = 65536;
 /** Reads under way for one crop; Node has four threads for them. */
 const AT_ONCE = 4;
 
-/** The voxels of a crop as bytes of the file's type, z, y, x in C order, zero outside. */
-async function readBytes(file: NpyFile, start: Zyx, size: Zyx): Promise<Uint8Array<ArrayBuffer>> {
+/** The voxels of a crop of a channel as bytes of the file's type, z, y, x in C order, zero outside. */
+async function readBytes(file: NpyFile, start: Zyx, size: Zyx, channel = 0): Promise<Uint8Array<ArrayBuffer>> {
   const width = NPY_TYPES[file.type];
   const [depth, height, row] = file.shape;
   const out = new Uint8Array(size[0] * size[1] * size[2] * width);
@@ -36,7 +36,7 @@ async function readBytes(file: NpyFile, start: Zyx, size: Zyx): Promise<Uint8Arr
   const together = stride - perSlice <= GAP_BYTES ? slices : 1;
   const one = async (first: number): Promise<void> => {
     const buffer = new Uint8Array((together - 1) * stride + perSlice);
-    const position = file.dataOffset + (((firstZ + first) * height + firstY) * row + low) * width;
+    const position = file.dataOffset + (((channel * depth + firstZ + first) * height + firstY) * row + low) * width;
     const { bytesRead } = await file.handle.read(buffer, 0, buffer.length, position);
     if (bytesRead !== buffer.length) throw new RunError(`${file.path}: truncated while reading; prepare the cohort again`);
     for (let z = first; z < first + together; z++)
@@ -66,27 +66,47 @@ const LABEL_VIEWS = {
   '<i4': Int32Array,
 } as const;
 
+/** How many channels a subject's image has. */
+const channelsOf = ({ otherChannels = [] }: Subject): number => 1 + otherChannels.length;
+
+const shapeText = (channels: number, shape: Zyx): string => (channels > 1 ? [channels, ...shape] : shape).join(', ');
+
 async function openStored(path: string, subject: Subject, image: boolean): Promise<NpyFile> {
   const file = await openNpy(path);
+  const channels = image ? channelsOf(subject) : 1;
   const expected = toZyx(subject.geometry.size);
   const typeFits = (file.type === '<f2') === image;
-  if (typeFits && file.shape.every((n, k) => n === expected[k])) return file;
+  if (typeFits && file.channels === channels && file.shape.every((n, k) => n === expected[k])) return file;
   await file.handle.close();
   throw new RunError(
-    `${path}: expected ${image ? '<f2' : 'whole numbers'} of shape (${expected.join(', ')}), got ${file.type} of shape (${file.shape.join(', ')}); prepare the cohort again`,
+    `${path}: expected ${image ? '<f2' : 'whole numbers'} of shape (${shapeText(channels, expected)}), got ${file.type} of shape (${shapeText(file.channels, file.shape)}); prepare the cohort again`,
   );
 }
 
-/** Reads `size` voxels from voxel `start` (z, y, x; may reach outside) of a subject's image: intensities in [0, 1]. @throws RunError naming the file */
-export async function readCrop(cohort: Cohort, subject: Subject, start: Zyx, size: Zyx): Promise<Float32Array<ArrayBuffer>> {
+/**
+ * Reads `size` voxels from voxel `start` (z, y, x; may reach outside) of a subject's image: intensities in [0, 1].
+ * @param channel which one of several, from 0; 'all': behind one another, (C, z, y, x)
+ * @throws RunError naming the file
+ */
+export async function readCrop(
+  cohort: Cohort,
+  subject: Subject,
+  start: Zyx,
+  size: Zyx,
+  channel: number | 'all' = 0,
+): Promise<Float32Array<ArrayBuffer>> {
   const file = await openStored(imagePath(cohort, subject), subject, true);
   try {
-    const halves = new Uint16Array((await readBytes(file, start, size)).buffer);
-    const out = new Float32Array(halves.length);
+    const wanted = channel === 'all' ? [...Array(file.channels).keys()] : [channel];
+    const voxels = voxelCount(size);
+    const out = new Float32Array(wanted.length * voxels);
     let sum = 0;
-    for (let i = 0; i < out.length; i++) {
-      out[i] = HALF_VALUES[halves[i]];
-      sum += out[i];
+    for (const [k, each] of wanted.entries()) {
+      const halves = new Uint16Array((await readBytes(file, start, size, each)).buffer);
+      for (let i = 0, to = k * voxels; i < voxels; i++, to++) {
+        out[to] = HALF_VALUES[halves[i]];
+        sum += out[to];
+      }
     }
     // prepare never writes such values, and one of them spoils whatever is computed from the crop
     if (!Number.isFinite(sum))
@@ -111,12 +131,12 @@ export async function readLabelCrop(cohort: Cohort, subject: Subject, start: Zyx
   }
 }
 
-/** The whole stored image. */
-export const readWhole = (cohort: Cohort, subject: Subject): Promise<Float32Array<ArrayBuffer>> =>
-  readCrop(cohort, subject, [0, 0, 0], toZyx(subject.geometry.size));
+/** The whole stored image. @param channel see `readCrop` */
+export const readWhole = (cohort: Cohort, subject: Subject, channel?: number | 'all'): Promise<Float32Array<ArrayBuffer>> =>
+  readCrop(cohort, subject, [0, 0, 0], toZyx(subject.geometry.size), channel);
 
-/** Reads a cohort's files. */
-export const cohortReader = (cohort: Cohort): CohortReader => ({
-  readCrop: (subject, start, size) => readCrop(cohort, subject, start, size),
+/** Reads a cohort's files. @param channel the one that is shown of images with several, from 0 */
+export const cohortReader = (cohort: Cohort, channel = 0): CohortReader => ({
+  readCrop: (subject, start, size) => readCrop(cohort, subject, start, size, channel),
   readLabelCrop: (subject, start, size) => readLabelCrop(cohort, subject, start, size),
 });

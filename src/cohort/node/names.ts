@@ -141,12 +141,36 @@ export function modalityOfChannel(name: string | undefined): string | undefined 
 
 const CONTRASTS = new Set('t1 t1n t1w t1c t1ce t1gd t1km t2 t2w t2f flair adc dwi pd pdw swi'.split(' '));
 
+/** The order of contrasts where all of them are taken: T1 before T2 before the others; what is none comes last. */
+export const contrastRank = (name: string): number => {
+  const place = [...CONTRASTS].indexOf(name.toLowerCase());
+  return place < 0 ? CONTRASTS.size : place;
+};
+
 /** Which contrast or sequence an image is of, where its name says so: BIDS' suffix, BraTS' last word; else null. */
 export function contrastOf(path: string): string | null {
   const bids = bidsName(path);
   if (bids) return bids.suffix;
   const last = tokensOf(imageStem(path)).at(-1)!;
   return CONTRASTS.has(last) ? last : null;
+}
+
+/**
+ * Which channel of its subject a file is, and what the subject's files have in common: `P1/P1_t1ce.nii.gz` is 't1ce' of 'P1/P1', `P1/t1ce.nii.gz` that
+ * of 'P1', `P1_0001.nii.gz` is '1' of 'P1', and by BIDS `sub-1_run-2_T1w.nii.gz` is 'T1w' of 'sub-1'. Null for a name that says nothing of it.
+ */
+export function channelOfName(path: string): { readonly channel: string; readonly subject: string } | null {
+  const [folder, stem] = [dirname(path), imageStem(path)];
+  const bids = bidsName(path);
+  if (bids) {
+    const entities = ['sub', 'ses'].flatMap((key) => (bids.entities.has(key) ? [`${key}-${bids.entities.get(key)}`] : []));
+    return { channel: bids.suffix, subject: join(folder, entities.join('_')) };
+  }
+  const [suffix, number] = /_(\d{4})$/.exec(stem) ?? [];
+  if (suffix !== undefined) return { channel: String(Number(number)), subject: join(folder, stem.slice(0, -suffix.length)) };
+  const channel = contrastOf(path);
+  if (channel === null) return null;
+  return { channel, subject: join(folder, stem.slice(0, -channel.length).replace(/[_.\- ]+$/, '')) };
 }
 
 /** Names that number patients rather than what is seen of one. */

@@ -33,7 +33,7 @@ describe('npy', () => {
     await writeFile(path, Buffer.concat([npyHeader('<i2', [2, 3, 4]), Buffer.alloc(48)]));
     const { handle, ...file } = await openNpy(path);
     await handle.close();
-    expect(file).toEqual({ path, type: '<i2', shape: [2, 3, 4], dataOffset: 128 });
+    expect(file).toEqual({ path, type: '<i2', shape: [2, 3, 4], channels: 1, dataOffset: 128 });
   });
 
   it.each<[string, Buffer]>([
@@ -47,7 +47,8 @@ describe('npy', () => {
     ['element type toString', made(header('1, 1, 1', 'toString'), 2)],
     ['Fortran order', made(header('1, 1, 1', '<f2', 'True'), 2)],
     ['expected three sizes', made(header('2, 1'), 4)],
-    ['expected three sizes', made(header('1, 1, 1, 1'), 2)],
+    ['expected three sizes', made(header('1, 1, 1, 1, 1'), 2)],
+    ['truncated', made(header('2, 1, 1, 1'), 2)],
     ['expected three sizes', made(header('-1, -1, 1'), 2)],
     ['expected three sizes', made(header('0, 1, 1'), 0)],
     ['expected three sizes', made(header('0x1, 1, 1'), 2)],

@@ -15,7 +15,7 @@ export type NpyType = keyof typeof NPY_TYPES;
 const MAGIC = '\x93NUMPY';
 
 /** The bytes before the voxels. Padded so that the data start at a multiple of 64, as the format asks. */
-export function npyHeader(type: NpyType, shape: Zyx): Uint8Array {
+export function npyHeader(type: NpyType, shape: readonly number[]): Uint8Array {
   const text = `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape.join(', ')}), }`;
   const total = Math.ceil((10 + text.length + 1) / 64) * 64;
   const header = Buffer.alloc(total, ' ');
@@ -32,13 +32,16 @@ export function npyHeader(type: NpyType, shape: Zyx): Uint8Array {
 export interface NpyFile {
   readonly path: string;
   readonly type: NpyType;
+  /** Of a channel. */
   readonly shape: Zyx;
+  /** How many channels there are, the first axis of a file with four; 1 with three. */
+  readonly channels: number;
   /** Byte offset of the first element. */
   readonly dataOffset: number;
   readonly handle: FileHandle;
 }
 
-/** Opens a three-dimensional .npy file and checks its header against the file's length. @throws RunError naming the file and what is wrong */
+/** Opens an .npy file of three axes, or of four with the channels first, and checks its header against the file's length. @throws RunError naming the file and what is wrong */
 export async function openNpy(path: string): Promise<NpyFile> {
   const refuse = (why: string): RunError => new RunError(`${path}: ${why}; prepare the cohort again`);
   let handle: FileHandle;
@@ -65,13 +68,14 @@ export async function openNpy(path: string): Promise<NpyFile> {
     const shape = (/'shape':\s*\(([^)]*)\)/.exec(text)?.[1] ?? '')
       .split(',')
       .flatMap((s) => (s.trim() ? [/^\s*\d+\s*$/.test(s) ? Number(s) : Number.NaN] : []));
-    if (shape.length !== 3 || !shape.every((n) => Number.isSafeInteger(n) && n > 0))
+    if (![3, 4].includes(shape.length) || !shape.every((n) => Number.isSafeInteger(n) && n > 0))
       throw refuse(`shape (${shape.join(', ')}), expected three sizes (z, y, x)`);
-    const expected = dataOffset + shape[0] * shape[1] * shape[2] * NPY_TYPES[type as NpyType];
+    const expected = dataOffset + shape.reduce((product, n) => product * n, NPY_TYPES[type as NpyType]);
     const { size } = facts;
     if (size !== expected)
       throw refuse(`${size} bytes, but its header says ${expected}: ${size < expected ? 'truncated' : 'too long'}`);
-    return { path, type: type as NpyType, shape: shape as unknown as Zyx, dataOffset, handle };
+    const [channels, z, y, x] = shape.length === 4 ? shape : [1, ...shape];
+    return { path, type: type as NpyType, shape: [z, y, x], channels, dataOffset, handle };
   } catch (error) {
     await handle.close();
     throw error;

@@ -4,7 +4,15 @@ import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RunError } from '../../common/errors.ts';
-import { COHORT_FORMAT, type Cohort, type CohortProblem, optionsSchema, problemSchema, type Subject } from '../cohort.ts';
+import {
+  CHANNELS_FORMAT,
+  COHORT_FORMAT,
+  type Cohort,
+  type CohortProblem,
+  optionsSchema,
+  problemSchema,
+  type Subject,
+} from '../cohort.ts';
 import { subjectReader } from '../subject-line.ts';
 
 export const COHORT_FILE = 'cohort.json';
@@ -20,7 +28,7 @@ const headSchema = z.discriminatedUnion('format', [
   }),
   // numbers of lines, so that a copy that was cut short is noticed
   z.object({
-    format: z.literal(COHORT_FORMAT),
+    format: z.literal([COHORT_FORMAT, CHANNELS_FORMAT]),
     options: optionsSchema,
     subjects: z.int().nonnegative(),
     problems: z.int().nonnegative(),

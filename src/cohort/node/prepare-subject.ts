@@ -17,10 +17,10 @@ import type { LoadedImage, ReadOptions } from '../../images/loaded-image.ts';
 import { filesOf } from '../../images/node/files-of.ts';
 import { readImage } from '../../images/node/read.ts';
 import { contentOf, writeFileAtomic } from '../../platform/node/files.ts';
-import { type CohortProblem, problemSchema, type Subject } from '../cohort.ts';
+import { type CohortProblem, type OtherChannel, problemSchema, type Subject } from '../cohort.ts';
 import { distributionOf, isSurelyHounsfield, looksLikeLabelMap } from '../fitness.ts';
 import { gridDifference, MisfitError, Preparation, type PreparedImage } from '../prepare-image.ts';
-import type { PrepareOptions } from '../prepare-options.ts';
+import { optionsOfChannel, type PrepareOptions } from '../prepare-options.ts';
 import type { LabelArray } from '../reader.ts';
 import { REASONS, type Reason } from '../reasons.ts';
 import { subjectReader } from '../subject-line.ts';
@@ -30,7 +30,7 @@ import { readLandmarks } from './landmarks.ts';
 import { describeChannels } from './layouts/dataset.ts';
 import { npyHeader, openNpy } from './npy.ts';
 import { imagePath, labelPath, shardOf } from './open-cohort.ts';
-import { mayBeImage, type SubjectTask } from './subject-task.ts';
+import { type ChannelSource, mayBeImage, type SubjectTask } from './subject-task.ts';
 
 /** What one subject's preparation leaves for the cohort. */
 export interface SubjectRecord {
@@ -63,7 +63,7 @@ const recordPath = (out: string, id: string): string => join(out, 'subjects', sh
 /** Identifies the sources (path, size, time of change) and the options. */
 export async function keyOf(task: SubjectTask, options: PrepareOptions): Promise<string> {
   const labels = await Promise.all(task.labels.map((path) => filesOf({ kind: 'file', path })));
-  const paths = [...(await filesOf(task.image)), ...labels.flat(), ...(task.landmarksPath ? [task.landmarksPath] : [])];
+  const paths = [...(await imageFilesOf(task)), ...labels.flat(), ...(task.landmarksPath ? [task.landmarksPath] : [])];
   const facts = await Promise.all(
     paths.map((path) =>
       stat(path).then(
@@ -73,9 +73,18 @@ export async function keyOf(task: SubjectTask, options: PrepareOptions): Promise
     ),
   );
   return createHash('sha256')
-    .update(JSON.stringify([...RECIPE, options, task.split, task.channel ?? null, facts]))
+    .update(JSON.stringify([...RECIPE, options, task.split, task.channel ?? null, facts, ...channelFacts(task)]))
     .digest('hex');
 }
+
+/** Every file that a task's image is made of, each once. */
+async function imageFilesOf({ image, others = [] }: SubjectTask): Promise<string[]> {
+  const files = await Promise.all([image, ...others.map((other) => other.image)].map((source) => filesOf(source)));
+  return [...new Set(files.flat())];
+}
+
+/** The numbers of further channels; nothing where there are none, so that the key is that of older versions. */
+const channelFacts = ({ others }: SubjectTask): unknown[] => (others ? [others.map(({ channel }) => channel ?? null)] : []);
 
 /** What an earlier preparation of the same sources with the same options came to. */
 export type Outcome = { readonly record: SubjectRecord } | { readonly refused: CohortProblem };
@@ -134,7 +143,7 @@ export async function prepareSubject(
 ): Promise<SubjectRecord> {
   const key = await keyOf(task, options);
   const image = await storedImage(task, options, allow);
-  const { problems, box, halves } = image;
+  const { problems, box, halves, otherChannels } = image;
   const label = await findLabel(task, image.rasGrid, problems);
   const storedLabel = label.volume ? inBox(resampleNearest(label.volume, image.grid, 0), box) : null;
   const codes = storedLabel ? labelValues(storedLabel.data, storedLabel.geometry.size).codes : null;
@@ -145,7 +154,8 @@ export async function prepareSubject(
 
   const shape = toZyx(image.geometry.size);
   const labels = storedLabel ? smallestInteger(storedLabel.data) : null;
-  const content = createHash('sha256').update(halves);
+  const content = createHash('sha256');
+  for (const channel of halves) content.update(channel);
   if (labels) content.update(labels.type).update(bytesOf(labels.data));
   const subject: Subject = {
     id: task.id,
@@ -155,9 +165,10 @@ export async function prepareSubject(
     sourceOrientation: orientationCode(image.sourceGeometry.direction),
     geometry: image.geometry,
     intensity: image.intensity,
+    ...(otherChannels && { otherChannels }),
     labelCodes: codes,
     content: {
-      image: await contentOf(await filesOf(task.image)),
+      image: await contentOf(await imageFilesOf(task)),
       label: label.path === null ? null : await contentOf(await filesOf({ kind: 'file', path: label.path })),
       stored: content.digest('hex'),
     },
@@ -168,7 +179,8 @@ export async function prepareSubject(
     split: task.split,
     problems,
   };
-  await writeFileAtomic(imagePath({ folder: out }, subject), npyHeader('<f2', shape), halves);
+  const stored = otherChannels ? [halves.length, ...shape] : shape;
+  await writeFileAtomic(imagePath({ folder: out }, subject), npyHeader('<f2', stored), ...halves);
   if (labels) await writeFileAtomic(labelPath({ folder: out }, subject), npyHeader(labels.type, shape), bytesOf(labels.data));
   const { thumbnail, overridden } = image;
   const record: SubjectRecord = { key, subject, thumbnail, notLabels: label.notLabels, overridden };
@@ -189,15 +201,16 @@ interface StoredImage extends Pick<PreparedImage, 'box' | 'intensity' | 'problem
   readonly rasGrid: Geometry;
   readonly grid: Geometry;
   readonly geometry: Geometry;
-  /** Half-precision voxels. */
-  readonly halves: Uint8Array;
+  /** Half-precision voxels of each channel. */
+  readonly halves: readonly Uint8Array[];
+  readonly otherChannels: readonly OtherChannel[] | undefined;
   readonly thumbnail: string;
   readonly overridden: readonly Reason[];
 }
 
 /** Reads and prepares the image. A function of its own, so that the voxels are gone before the label map's come. */
 async function storedImage(task: SubjectTask, options: PrepareOptions, allow: readonly Reason[]): Promise<StoredImage> {
-  const preparation = new Preparation(options);
+  const preparation = new Preparation(optionsOfChannel(options, 0));
   const loaded = await readChannel(task, (volume, z) => preparation.add(volume, z));
   const byName = doubtByName(task, loaded, options, allow);
   const { image, whole, box, intensity, problems, doubts } = preparation.finish(loaded, allow);
@@ -205,6 +218,15 @@ async function storedImage(task: SubjectTask, options: PrepareOptions, allow: re
   const { data, geometry } = inBox(whole, box);
   const overridden = doubts.map(({ reason }) => reason);
   if (task.doubt && allow.includes(task.doubt.reason)) overridden.push(task.doubt.reason);
+  const halves = [bytesOf(toHalves(data))];
+  const otherChannels: OtherChannel[] = [];
+  for (const [k, other] of (task.others ?? []).entries()) {
+    const name = options.channels![k + 1].name;
+    const further = await furtherChannel(other, task.channelNames, optionsOfChannel(options, k + 1), whole.geometry);
+    halves.push(bytesOf(toHalves(inBox(further.whole, box).data)));
+    problems.push(...further.problems.map((message) => `channel ${name}: ${message}`));
+    otherChannels.push({ source: other.image.path, intensity: further.intensity });
+  }
   return {
     sourceGeometry: loaded.volume.geometry,
     rasGrid: image,
@@ -213,10 +235,22 @@ async function storedImage(task: SubjectTask, options: PrepareOptions, allow: re
     box,
     intensity,
     problems,
-    halves: bytesOf(toHalves(data)),
+    halves,
+    otherChannels: task.others && otherChannels,
     thumbnail: Buffer.from(thumbnailOf(data, geometry.size).buffer as ArrayBuffer).toString('base64'),
     overridden,
   };
+}
+
+/** A further channel on the grid of the first. What it looks like is only said: PET beside CT, or a map beside MR, are as they are. */
+async function furtherChannel(
+  source: ChannelSource,
+  channelNames: SubjectTask['channelNames'],
+  options: PrepareOptions,
+  grid: Geometry,
+): Promise<PreparedImage> {
+  const preparation = new Preparation(options, grid);
+  return preparation.finish(await readChannel({ ...source, channelNames }, (volume, z) => preparation.add(volume, z)), 'all');
 }
 
 interface FoundLabel {
@@ -245,7 +279,7 @@ function doubtByName(
 
 /** The image, or the channel of it that the task names. */
 async function readChannel(
-  { image, channel, channelNames }: SubjectTask,
+  { image, channel, channelNames }: ChannelSource & { readonly channelNames?: SubjectTask['channelNames'] },
   onPlane: NonNullable<ReadOptions['onPlane']>,
 ): Promise<LoadedImage> {
   try {

@@ -20,6 +20,7 @@ import type { PrepareOptions } from '../prepare-options.ts';
 import { assembleCohort } from './assemble.ts';
 import { type ClassTable, findClassTable } from './classes.ts';
 import { findSubjects } from './find-subjects.ts';
+import { modalityOfChannel } from './names.ts';
 import { COHORT_FILE, PROBLEMS_FILE, SUBJECTS_FILE, shardOf } from './open-cohort.ts';
 import { agreeWithParts, beginPart, finishPart, missingParts, PARTS, removeParts } from './prepare-parts.ts';
 import { findOutcome, type Outcome, writeRefusal } from './prepare-subject.ts';
@@ -71,11 +72,13 @@ const BYTES_PER_WORKER = 3 * 2 ** 30;
  * there, parts are missing, or the call was stopped; MachineError if the disk is full or the like: what is prepared by then stays, and the same call
  * goes on from there
  */
-export async function prepareCohort(call: PrepareCall): Promise<PrepareReport> {
-  const { source, out, options, selection = EVERYTHING, part, merge = false } = call;
+export async function prepareCohort(given: PrepareCall): Promise<PrepareReport> {
+  const { source, out, selection = EVERYTHING, part, merge = false } = given;
   if (part && merge) throw new UsageError('`part` and `merge`: expected one of them; merge once all parts are done');
   await checkFolders(source, out);
-  const found = await findSubjects(source, options.modality, selection);
+  const found = await findSubjects(source, given.options.modality, selection);
+  const options = withChannels(given.options, found.channels);
+  const call = { ...given, options };
   if (found.tasks.length === 0) throw nothingFound(source, found, selection);
   const table = await findClassTable(source, call.classes, call.classColumn);
   if (part) return withMachineTrouble(out, () => preparePart(call, part, found));
@@ -85,6 +88,16 @@ export async function prepareCohort(call: PrepareCall): Promise<PrepareReport> {
   } finally {
     unlock();
   }
+}
+
+/** Each channel is scaled as its modality wants: CT in Hounsfield units, everything else between values of its own. */
+function withChannels(options: PrepareOptions, channels: FoundSubjects['channels']): PrepareOptions {
+  if (!channels) return options;
+  const isCt = (name: string): boolean => (modalityOfChannel(name) ?? options.modality.toUpperCase()) === 'CT';
+  return {
+    ...options,
+    channels: channels.map(({ name, number }) => ({ name, number, scale: isCt(name) ? 'hounsfield' : options.intensity })),
+  };
 }
 
 function nothingFound(source: string, { problems, unmatched }: FoundSubjects, { match }: Selection): RunError {

@@ -10,6 +10,8 @@ export interface Selection {
   readonly allow: readonly Reason[];
   /** Of images with several channels, the number (from 0) or name of the one to take. */
   readonly channel: string | null;
+  /** Several channels to take together, by number or name; ['all'] for all. Not with `channel`. */
+  readonly channels?: readonly string[] | undefined;
 }
 
 export const EVERYTHING: Selection = { match: [], exclude: [], allow: [], channel: null };

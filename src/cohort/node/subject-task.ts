@@ -4,6 +4,7 @@ import { type ImageSource, imageStem } from '../../images/node/find.ts';
 import { isFile } from '../../platform/node/files.ts';
 import type { CohortProblem } from '../cohort.ts';
 import type { Misfit } from '../fitness.ts';
+import type { ChannelOptions } from '../prepare-options.ts';
 import { isRefused } from '../reasons.ts';
 import { contrastOf, isLabelName } from './names.ts';
 import type { Patterns, Selection } from './selection.ts';
@@ -25,11 +26,22 @@ export interface SubjectTask {
   readonly contrast: string | null;
   /** Of an image with several channels, the one to take (from 0). */
   readonly channel?: number;
+  /** Its further channels, in their order: brought onto the grid of `image`. */
+  readonly others?: readonly ChannelSource[];
   /** What its data set calls the channels. */
   readonly channelNames?: readonly string[];
   /** What its name says against it; its values may say more. */
   readonly doubt?: Misfit;
 }
+
+/** Where a further channel lies: a file of its own, or a channel of a file with several. */
+export interface ChannelSource {
+  readonly image: ImageSource;
+  readonly channel?: number;
+}
+
+/** A channel of a source. */
+export type NamedChannel = Pick<ChannelOptions, 'name' | 'number'>;
 
 export interface FoundSubjects {
   readonly layout: 'nnU-Net' | 'Decathlon' | 'MONAI' | 'plain';
@@ -37,6 +49,8 @@ export interface FoundSubjects {
   readonly problems: readonly CohortProblem[];
   /** Images that no pattern fits. */
   readonly unmatched: number;
+  /** The channels that were asked for, if they are several. */
+  readonly channels?: readonly NamedChannel[] | undefined;
 }
 
 /** What is looked for. */

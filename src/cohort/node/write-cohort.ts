@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomic, writeFileAtomic } from '../../platform/node/files.ts';
-import { COHORT_FORMAT, type Cohort, optionsSchema, problemSchema } from '../cohort.ts';
+import { CHANNELS_FORMAT, COHORT_FORMAT, type Cohort, optionsSchema, problemSchema } from '../cohort.ts';
 import { subjectLine } from '../subject-line.ts';
 import { COHORT_FILE, PROBLEMS_FILE, SUBJECTS_FILE } from './open-cohort.ts';
 
@@ -30,7 +30,7 @@ export async function writeCohort(cohort: Omit<Cohort, 'format'>): Promise<void>
   await writeLines(join(folder, SUBJECTS_FILE), subjects, subjectLine);
   await writeLines(join(folder, PROBLEMS_FILE), problems, (problem) => `${JSON.stringify(problemSchema.parse(problem))}\n`);
   const head = {
-    format: COHORT_FORMAT,
+    format: options.channels ? CHANNELS_FORMAT : COHORT_FORMAT,
     options: optionsSchema.parse(options),
     subjects: subjects.length,
     problems: problems.length,

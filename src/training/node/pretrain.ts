@@ -77,7 +77,7 @@ async function pretrainHere(
       (3 + (method.carried?.length ?? 0)) * 4 * table.flatLength +
       4 * method.imagesPerExample * voxelCount(size) * examplesHeld(batch),
     about: {
-      cohort: `${call.cohort}: ${training.length} training subjects, ${heldOut.length} held out`,
+      cohort: `${call.cohort}: ${training.length} training subjects, ${heldOut.length} held out${cohort.options.channels ? `; channels ${cohort.options.channels.map(({ name }) => name).join(', ')}: one drawn for each sample, the first for evaluations` : ''}`,
       ...(initial && { start: start.text }),
     },
     warnings: start.warnings,

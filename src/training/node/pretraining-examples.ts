@@ -2,7 +2,9 @@
 import type { Subject } from '../../cohort/cohort.ts';
 import { cohortReader } from '../../cohort/node/crops.ts';
 import { openCohort } from '../../cohort/node/open-cohort.ts';
+import { channelCount } from '../../cohort/prepare-options.ts';
 import { UsageError } from '../../common/errors.ts';
+import { randomStream } from '../../common/random.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
 import type { ExampleMaker, ExampleTensors, Memory, PretrainingMethod } from '../../methods/method.ts';
 import { type PretrainingConfiguration, samplesPerStep } from '../../methods/schema-parts.ts';
@@ -36,12 +38,14 @@ export async function pretrainingMaker(job: PretrainingJob, known?: PretrainingM
   const method = known ?? (job.method ? await importMethod(job.method) : (gvsl as unknown as PretrainingMethod));
   const cohort = await openCohort(job.cohort);
   const byId = new Map(cohort.subjects.map((subject) => [subject.id, subject]));
-  return method.examples(
-    job.configuration,
-    job.training.map((id): Subject => byId.get(id)!),
-    cohortReader(cohort),
-    job.memory,
+  const training = job.training.map((id): Subject => byId.get(id)!);
+  // of several channels one is drawn for each sample, so that any method, and a network of one input channel, learns from all
+  const makers = Array.from({ length: channelCount(cohort.options) }, (_, channel) =>
+    method.examples(job.configuration, training, cohortReader(cohort, channel), job.memory),
   );
+  if (makers.length === 1) return makers[0];
+  const { seed } = job.configuration;
+  return (step, sample) => makers[randomStream(seed, 'channel', step, sample).integer(0, makers.length)](step, sample);
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Cohort } from '../../cohort/cohort.ts';
 import { RunError, UsageError } from '../../common/errors.ts';
 import { architectureOf, MODEL_FILE } from '../../model/configuration.ts';
 import { type Model, readModel, resolveModel } from '../../model/node/model-folder.ts';
-import { initialParameters, type Parameter, type ParameterTable, valuesOf } from '../../model/parameters.ts';
+import { initialParameters, type Parameter, type ParameterTable, STEM, valuesOf } from '../../model/parameters.ts';
 import type { NamedTensor } from '../../model/safetensors.ts';
 import { sha256Of } from '../../platform/node/files.ts';
 
@@ -68,6 +68,21 @@ const partOf = ({ name }: Pick<Parameter, 'name'>): string =>
   /^unet\.up/.test(name) ? 'decoder' : name.startsWith('unet.') ? 'encoder' : name.split('.', 1)[0];
 
 /**
+ * A stem of one input channel for several: repeated, and divided by their number, so that an image whose channels are all the same is seen as it
+ * was. As nnU-Net and nnssl do.
+ */
+export function repeatedStem(stem: NamedTensor, channels: number): NamedTensor {
+  const [out, inputs, ...kernel] = stem.shape;
+  if (inputs !== 1 || channels === 1) return stem;
+  const taps = kernel.reduce((product, n) => product * n, 1);
+  const data = Float32Array.from({ length: out * channels * taps }, (_, i) => {
+    const filter = Math.floor(i / (channels * taps));
+    return stem.data[filter * taps + (i % taps)] / channels;
+  });
+  return { ...stem, shape: [out, channels, ...kernel], data };
+}
+
+/**
  * Random numbers, with every part of the network that a model has under the same names and in the same shapes put in their place. A part that
  * it has not whole starts at random whole; the encoder must be there.
  * @param wanted which parts are taken; by default all that fit
@@ -81,7 +96,10 @@ export function startFrom(
   wanted: (part: string) => boolean = () => true,
 ): Start {
   if (!model) return { parameters: () => initialParameters(table, seed), parts: null, text: 'random parameters', warnings: [] };
-  const tensorOf = ({ name }: Parameter): NamedTensor | undefined => model.parameters.get(name);
+  const tensorOf = (parameter: Parameter): NamedTensor | undefined => {
+    const tensor = model.parameters.get(parameter.name);
+    return tensor && parameter.name === STEM ? repeatedStem(tensor, parameter.shape[1]) : tensor;
+  };
   const fits = (parameter: Parameter): boolean => tensorOf(parameter)?.shape.join() === parameter.shape.join();
   const taken: string[] = [];
   const anew: string[] = [];

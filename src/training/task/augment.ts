@@ -4,7 +4,7 @@
  */
 
 import type { RandomStream } from '../../common/random.ts';
-import type { Zyx } from '../../geometry/volume.ts';
+import { voxelCount, type Zyx } from '../../geometry/volume.ts';
 import { type Flip, flipAxes, NO_FLIP } from '../../methods/augmentation/flips.ts';
 import { applyIntensity, CONTRAST, GAMMA, type IntensityChange, SAME_INTENSITY } from '../../methods/augmentation/intensity.ts';
 import { sampleNoise } from '../../methods/augmentation/noise.ts';
@@ -29,6 +29,8 @@ export interface AugmentPlan {
   readonly spatial: SpatialPlan | null;
   readonly flip: Flip;
   readonly intensity: IntensityChange;
+  /** Of the channels after the first: what varies between scanners does so in each contrast by itself. */
+  readonly others?: readonly IntensityChange[];
 }
 
 /** Ranges of the changes that only training on tasks makes, for values in [0, 1]. */
@@ -36,41 +38,55 @@ const BRIGHTNESS = 0.1;
 const NOISE: readonly [number, number] = [0, 0.05];
 
 /** Draws a plan for crops of `size`. */
-export function sampleAugmentation(stream: RandomStream, size: Zyx, options: AugmentOptions): AugmentPlan {
+export function sampleAugmentation(stream: RandomStream, size: Zyx, options: AugmentOptions, channels = 1): AugmentPlan {
   const { spatialProbability, spatial, intensityProbability, flips } = options;
   const transformed = stream.chance(spatialProbability);
   const plan = sampleSpatial(stream, size, spatial);
   const flip = (['z', 'y', 'x'] as const).map((axis) => stream.chance(0.5) && flips.includes(axis));
   /** Draws in any case, so that one change does not shift the random numbers of another. */
   const maybe = <T>(value: T, otherwise: T): T => (stream.chance(intensityProbability) ? value : otherwise);
+  const change = (): IntensityChange => ({
+    ...SAME_INTENSITY,
+    gamma: maybe(stream.uniform(...GAMMA), 1),
+    contrast: maybe(stream.uniform(...CONTRAST), 1),
+    brightness: maybe(stream.uniform(-BRIGHTNESS, BRIGHTNESS), 0),
+    noise: maybe<IntensityChange['noise']>(sampleNoise(stream, { deviation: NOISE }), null),
+  });
   return {
     spatial: transformed ? plan : null,
     flip: flip as [boolean, boolean, boolean],
-    intensity: {
-      ...SAME_INTENSITY,
-      gamma: maybe(stream.uniform(...GAMMA), 1),
-      contrast: maybe(stream.uniform(...CONTRAST), 1),
-      brightness: maybe(stream.uniform(-BRIGHTNESS, BRIGHTNESS), 0),
-      noise: maybe<IntensityChange['noise']>(sampleNoise(stream, { deviation: NOISE }), null),
-    },
+    intensity: change(),
+    ...(channels > 1 && { others: Array.from({ length: channels - 1 }, change) }),
   };
 }
 
 /** Changes nothing. */
 export const NO_AUGMENTATION: AugmentPlan = { spatial: null, flip: NO_FLIP, intensity: SAME_INTENSITY };
 
-/** Applies a plan to an image in [0, 1] and, alike where it is spatial, to its label map (class indices; 0 outside). */
+/** Applies a plan to an image (channels, D, H, W) in [0, 1] and, alike where it is spatial, to its label map (class indices; 0 outside). */
 export function applyAugmentation(
   image: Float32Array,
   labels: Uint16Array | null,
   size: Zyx,
   plan: AugmentPlan,
 ): { image: Float32Array; labels: Uint16Array | null } {
-  let [pixels, map] = [image, labels];
+  const voxels = voxelCount(size);
+  let channels: Float32Array[] = Array.from({ length: image.length / voxels }, (_, c) =>
+    image.subarray(c * voxels, (c + 1) * voxels),
+  );
+  let map = labels;
   if (plan.spatial) {
-    const moved = applySpatial([pixels], size, plan.spatial, map ? { labels: [map] } : {});
-    [pixels, map] = [moved.images[0], (moved.labels[0] as Uint16Array | undefined) ?? null];
+    const moved = applySpatial(channels, size, plan.spatial, map ? { labels: [map] } : {});
+    [channels, map] = [moved.images, (moved.labels[0] as Uint16Array | undefined) ?? null];
   }
-  if (plan.flip.includes(true)) [pixels, map] = [flipAxes(pixels, size, plan.flip), map && flipAxes(map, size, plan.flip)];
-  return { image: applyIntensity(pixels, plan.intensity), labels: map };
+  if (plan.flip.includes(true)) {
+    channels = channels.map((pixels) => flipAxes(pixels, size, plan.flip));
+    map = map && flipAxes(map, size, plan.flip);
+  }
+  const { intensity, others = [] } = plan;
+  const changed = channels.map((pixels, c) => applyIntensity(pixels, c === 0 ? intensity : (others[c - 1] ?? SAME_INTENSITY)));
+  if (changed.length === 1) return { image: changed[0], labels: map };
+  const joined = new Float32Array(image.length);
+  for (const [c, pixels] of changed.entries()) joined.set(pixels, c * voxels);
+  return { image: joined, labels: map };
 }

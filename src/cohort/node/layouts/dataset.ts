@@ -3,9 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RunError, UsageError } from '../../../common/errors.ts';
 import { parseJson } from '../../../common/json.ts';
+import type { ImageSource } from '../../../images/node/find.ts';
+import { openImage } from '../../../images/node/read.ts';
 import { isFile } from '../../../platform/node/files.ts';
 import { isMachineTrouble, machineError } from '../../../platform/node/machine.ts';
+import { MAX_CHANNELS } from '../../prepare-options.ts';
 import type { Selection } from '../selection.ts';
+import type { NamedChannel } from '../subject-task.ts';
 
 export type Dataset = Record<string, unknown> & { training?: unknown; test?: unknown };
 
@@ -41,13 +45,66 @@ export function channelNamesOf(dataset: Dataset | null): readonly string[] | nul
 export const describeChannels = (names: readonly string[]): string => names.map((name, k) => `${k} ${name}`).join(', ');
 
 /** The number of the channel that is asked for; null if none is. @throws UsageError for a name that no channel has */
-export function channelOf({ channel }: Selection, names: readonly string[] | null): number | null {
-  if (channel === null) return null;
+const channelOf = ({ channel }: Selection, names: readonly string[] | null): number | null =>
+  channel === null ? null : numberOfChannel(channel, names, 'channel');
+
+function numberOfChannel(channel: string, names: readonly string[] | null, option: string): number {
   const byName = names?.findIndex((name) => name.toLowerCase() === channel.toLowerCase()) ?? -1;
   if (byName >= 0) return byName;
   const number = Number(channel);
   if (/^\d+$/.test(channel) && (names === null || number < names.length)) return number;
   throw new UsageError(
-    `\`channel\` ${channel}: ${names ? `expected one of ${describeChannels(names)}` : 'expected a number from 0 on: no dataset.json names the channels'}`,
+    `\`${option}\` ${channel}: ${names ? `expected one of ${describeChannels(names)}` : 'expected a number from 0 on: no dataset.json names the channels'}`,
   );
 }
+
+/** Which channels of the images of a source are taken. */
+export interface WantedChannels {
+  /** From 0, in the order that was asked for. */
+  readonly numbers: readonly number[];
+  /** With their names, where they are several. */
+  readonly channels: readonly NamedChannel[] | undefined;
+  /** Whether anything was asked for: else the first is taken, and that is said. */
+  readonly isChosen: boolean;
+}
+
+/**
+ * The channels that are asked for.
+ * @param count how many there are, for a source that does not name them
+ * @throws UsageError for a channel that there is not, or that is asked for twice
+ */
+export async function wantedChannels(
+  selection: Selection,
+  names: readonly string[] | null,
+  count: () => Promise<number | undefined>,
+): Promise<WantedChannels> {
+  const { channel, channels } = selection;
+  if (channels === undefined) {
+    const number = channelOf(selection, names);
+    return { numbers: [number ?? 0], channels: undefined, isChosen: number !== null };
+  }
+  if (channel !== null) throw new UsageError('`channel` and `channels`: expected one of them');
+  let numbers: number[];
+  if (channels.length === 1 && channels[0].toLowerCase() === 'all') {
+    const all = names?.length ?? (await count());
+    if (all === undefined) throw new UsageError('`channels` all: nothing says how many there are; give their numbers: 0,1');
+    numbers = [...Array(all).keys()];
+  } else numbers = channels.map((one) => numberOfChannel(one, names, 'channels'));
+  return checkedChannels(numbers, (number) => names?.[number] ?? String(number));
+}
+
+/** @throws UsageError for none, for more than can be, and for one that is there twice */
+export function checkedChannels(numbers: readonly number[], nameOf: (number: number) => string): WantedChannels {
+  const names = numbers.map(nameOf);
+  const twice = names.find((name, k) => names.indexOf(name) !== k);
+  if (twice !== undefined) throw new UsageError(`\`channels\` ${names.join(',')}: ${twice} is there twice`);
+  if (numbers.length === 0 || numbers.length > MAX_CHANNELS)
+    throw new UsageError(
+      `\`channels\`: ${numbers.length} channels; expected 1 to ${MAX_CHANNELS}: give those to take, such as 0,1`,
+    );
+  const named = numbers.map((number, k) => ({ name: names[k], number }));
+  return { numbers, channels: named.length > 1 ? named : undefined, isChosen: true };
+}
+
+/** How many channels an image file has. */
+export const channelsInFile = async (source: ImageSource): Promise<number> => (await openImage(source)).volumesInFile;

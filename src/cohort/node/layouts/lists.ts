@@ -6,8 +6,9 @@ import { findDicomSeries, type ImageSource, imageStem, isImageName } from '../..
 import { isFile } from '../../../platform/node/files.ts';
 import type { CohortProblem } from '../../cohort.ts';
 import { otherModality } from '../../fitness.ts';
-import { contrastOf, modalityOfChannel } from '../names.ts';
+import { channelOfName, contrastOf, modalityOfChannel } from '../names.ts';
 import {
+  type ChannelSource,
   type Draft,
   type FoundSubjects,
   imageStemOf,
@@ -17,7 +18,7 @@ import {
   relativePath,
   type Search,
 } from '../subject-task.ts';
-import { channelNamesOf, channelOf, type Dataset } from './dataset.ts';
+import { channelNamesOf, channelsInFile, type Dataset, wantedChannels } from './dataset.ts';
 
 /**
  * Lists of {"image": path or [paths], "label": path, or a class}, or of image paths: Decathlon's dataset.json and MONAI's datalists.
@@ -35,8 +36,12 @@ export async function fromLists(
   const draft: Draft[] = [];
   const seen = new Map<string, string>();
   const channelNames = channelNamesOf(document);
-  const channel = channelOf(selection, channelNames);
-  const stated = modalityOfChannel(channelNames?.[channel ?? 0]);
+  const {
+    numbers: [channel, ...further],
+    channels: chosen,
+    isChosen,
+  } = await wantedChannels(selection, channelNames, () => channelsOfFirst(document, folder));
+  const stated = modalityOfChannel(channelNames?.[channel]);
   let unmatched = 0;
   if (!Object.keys(sections).some((section) => Array.isArray(document[section])))
     throw new RunError(
@@ -47,7 +52,7 @@ export async function fromLists(
     for (const [index, entry] of entries.entries()) {
       const { image, label } = (typeof entry === 'string' ? { image: entry } : (entry ?? {})) as Record<string, unknown>;
       const several = Array.isArray(image) && image.length > 1;
-      const listed: unknown = Array.isArray(image) ? image[several ? (channel ?? 0) : 0] : image;
+      const listed: unknown = Array.isArray(image) ? image[several ? channel : 0] : image;
       if (typeof listed !== 'string') throw new RunError(`${list}: ${section}[${index}]: expected an "image" with a path`);
       // macOS lists its own files too
       if (basename(listed).startsWith('._')) continue;
@@ -65,10 +70,10 @@ export async function fromLists(
         unmatched++;
         continue;
       }
-      if (several && channel === null)
+      if (several && !isChosen)
         note(
           'warning',
-          `${image.length} channels are listed: using the first; choose another with \`channel\` 0 to ${image.length - 1}`,
+          `${image.length} channels are listed: using the first; choose another with \`channel\` 0 to ${image.length - 1}, or several with \`channels\``,
         );
       const misfit = modality && stated ? otherModality(stated, modality, `${basename(list)} says`) : null;
       if (misfit && !selection.allow.includes(misfit.reason)) {
@@ -78,6 +83,22 @@ export async function fromLists(
       const source = await imageAt(path);
       if (typeof source === 'string') {
         note('refused', `listed in ${basename(list)}, but ${source}`);
+        continue;
+      }
+      const others: ChannelSource[] = [];
+      const lacking: string[] = [];
+      for (const number of further) {
+        const other: unknown = several ? image[number] : undefined;
+        if (!several) others.push({ image: source, channel: number });
+        else if (typeof other !== 'string') lacking.push(`lists ${image.length} channels, so none is number ${number}`);
+        else {
+          const found = await imageAt(resolve(folder, other));
+          if (typeof found === 'string') lacking.push(`its channel ${other} ${found}`);
+          else others.push({ image: found });
+        }
+      }
+      if (lacking.length > 0) {
+        note('refused', `${basename(list)}: ${lacking.join('; ')}`);
         continue;
       }
       const facts = await labelFacts(folder, label);
@@ -96,13 +117,34 @@ export async function fromLists(
         split,
         patient: null,
         contrast: contrastOf(path),
-        ...(!several && channel !== null && { channel }),
+        ...(others.length > 0 && { others }),
+        ...(!several && isChosen && { channel }),
         ...(channelNames && { channelNames }),
         ...named,
       });
     }
   }
-  return { layout, tasks: named(folder, draft, imageStemOf), problems, unmatched };
+  // channels' files are named after their subject and its channel
+  const ofChannels = new Set(
+    draft.filter(({ image, others }) => others?.some((other) => other.image !== image)).map(({ image }) => image),
+  );
+  const stemOf = (image: ImageSource): string => {
+    const subject = ofChannels.has(image) ? channelOfName(image.path)?.subject : undefined;
+    return subject === undefined ? imageStemOf(image) : basename(subject);
+  };
+  return { layout, tasks: named(folder, draft, stemOf), problems, unmatched, channels: chosen };
+}
+
+/** How many channels the first image of a list has: files of its own, or those in its file. */
+async function channelsOfFirst(document: Dataset, folder: string): Promise<number | undefined> {
+  const [first] = ['training', 'validation', 'test', 'testing'].flatMap((section) =>
+    Array.isArray(document[section]) ? (document[section] as unknown[]) : [],
+  );
+  const image: unknown = typeof first === 'string' ? first : (first as { image?: unknown } | undefined)?.image;
+  if (Array.isArray(image) && image.length > 1) return image.length;
+  const path: unknown = Array.isArray(image) ? image[0] : image;
+  const source = typeof path === 'string' ? await imageAt(resolve(folder, path)) : undefined;
+  return typeof source === 'object' ? channelsInFile(source) : undefined;
 }
 
 /** The image at a path: a file, or the one DICOM series of a folder; else what is wrong with it. */

@@ -6,8 +6,16 @@ import { systemError } from '../../../platform/node/machine.ts';
 import type { CohortProblem } from '../../cohort.ts';
 import { otherModality } from '../../fitness.ts';
 import { modalityOfChannel } from '../names.ts';
-import { type Draft, type FoundSubjects, landmarksOf, named, problemOfMisfit, type Search } from '../subject-task.ts';
-import { channelNamesOf, channelOf, type Dataset, describeChannels } from './dataset.ts';
+import {
+  type ChannelSource,
+  type Draft,
+  type FoundSubjects,
+  landmarksOf,
+  named,
+  problemOfMisfit,
+  type Search,
+} from '../subject-task.ts';
+import { channelNamesOf, channelsInFile, type Dataset, describeChannels, wantedChannels } from './dataset.ts';
 
 export async function fromNnUnet(folder: string, dataset: Dataset | null, search: Search): Promise<FoundSubjects> {
   const { selection, patterns, modality } = search;
@@ -31,10 +39,21 @@ export async function fromNnUnet(folder: string, dataset: Dataset | null, search
     all.every((f) => numbered.test(imageStem(f)));
   const subjectOf = (path: string): string => (hasChannels ? imageStem(path).replace(numbered, '') : imageStem(path));
   const channelNames = channelNamesOf(dataset);
-  const channel = channelOf(selection, channelNames);
-  const wanted = String(channel ?? 0).padStart(4, '0');
-  const stated = modalityOfChannel(channelNames?.[channel ?? 0]);
+  const {
+    numbers: [channel, ...further],
+    channels: chosen,
+    isChosen,
+  } = await wantedChannels(selection, channelNames, async () => {
+    if (hasChannels) return 1 + all.reduce((most, file) => Math.max(most, Number(numbered.exec(imageStem(file))?.[1] ?? 0)), 0);
+    const [first] = await listOf('imagesTr');
+    return first === undefined ? undefined : channelsInFile({ kind: 'file', path: join(folder, 'imagesTr', first) });
+  });
+  const suffixOf = (number: number): string => String(number).padStart(4, '0');
+  const wanted = suffixOf(channel);
+  const stated = modalityOfChannel(channelNames?.[channel]);
   const others = new Set<string>();
+  const noChannel = (subject: string, number: number): string =>
+    `its subject ${subject} has no channel _${suffixOf(number)}${channelNames?.[number] ? ` (${channelNames[number]})` : ''}`;
 
   for (const split of ['train', 'test'] as const) {
     const [images, labels, landmarks] =
@@ -43,7 +62,9 @@ export async function fromNnUnet(folder: string, dataset: Dataset | null, search
     const unused = new Set(labelFiles.keys());
     const found = new Set<string>();
     const absent = new Map<string, string>();
-    for (const file of await listOf(images)) {
+    const files = await listOf(images);
+    const paths = new Map(files.map((file) => [imageStem(file), join(folder, images, file)]));
+    for (const file of files) {
       const path = join(folder, images, file);
       if (/\.img(\.gz)?$/i.test(file)) continue;
       const subject = subjectOf(file);
@@ -51,7 +72,7 @@ export async function fromNnUnet(folder: string, dataset: Dataset | null, search
       if (patterns.isExcluded(`${images}/${file}`)) continue;
       const number = hasChannels ? numbered.exec(imageStem(file))?.[1] : undefined;
       if (number !== undefined && number !== wanted) {
-        others.add(number);
+        if (!further.includes(Number(number))) others.add(number);
         absent.set(subject, path);
         continue;
       }
@@ -66,6 +87,17 @@ export async function fromNnUnet(folder: string, dataset: Dataset | null, search
         continue;
       }
       const label = labelFiles.get(subject);
+      const lacking = hasChannels ? further.find((other) => !paths.has(`${subject}_${suffixOf(other)}`)) : undefined;
+      if (lacking !== undefined) {
+        problems.push({ source: path, kind: 'refused', message: noChannel(subject, lacking) });
+        continue;
+      }
+      const channels = further.map(
+        (other): ChannelSource =>
+          hasChannels
+            ? { image: { kind: 'file', path: paths.get(`${subject}_${suffixOf(other)}`)! } }
+            : { image: { kind: 'file', path }, channel: other },
+      );
       draft.push({
         image: { kind: 'file', path },
         labels: label ? [label] : [],
@@ -74,20 +106,26 @@ export async function fromNnUnet(folder: string, dataset: Dataset | null, search
         split,
         patient: null,
         contrast: null,
-        ...(!hasChannels && channel !== null && { channel }),
+        ...(channels.length > 0 && { others: channels }),
+        ...(!hasChannels && isChosen && { channel }),
         ...(channelNames && { channelNames }),
       });
     }
     for (const [subject, path] of absent)
-      if (!found.has(subject))
-        problems.push({ source: path, kind: 'refused', message: `its subject ${subject} has no channel _${wanted}` });
+      if (!found.has(subject)) problems.push({ source: path, kind: 'refused', message: noChannel(subject, channel) });
     for (const stem of unused)
       problems.push({ source: labelFiles.get(stem)!, kind: 'warning', message: 'a label map without an image' });
   }
-  if (others.size > 0 && channel === null) {
+  if (others.size > 0 && !isChosen) {
     const list = channelNames ? describeChannels(channelNames) : ['0000', ...others].sort().join(', ');
-    const message = `several channels (${list}): using the first, skipping the other files; choose another with \`channel\``;
+    const message = `several channels (${list}): using the first, skipping the other files; choose another with \`channel\`, or several with \`channels\``;
     problems.push({ source: 'the cohort', kind: 'warning', message });
   }
-  return { layout: 'nnU-Net', tasks: named(folder, draft, (source) => subjectOf(source.path)), problems, unmatched };
+  return {
+    layout: 'nnU-Net',
+    tasks: named(folder, draft, (source) => subjectOf(source.path)),
+    problems,
+    unmatched,
+    channels: chosen,
+  };
 }

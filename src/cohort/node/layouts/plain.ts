@@ -32,7 +32,7 @@ import {
   relativePath,
   type Search,
 } from '../subject-task.ts';
-import { channelOf } from './dataset.ts';
+import { unitsOf } from './channel-files.ts';
 
 /** The images of a folder's own, by their stems. */
 type Folder = Map<string, ImageSource[]>;
@@ -133,12 +133,14 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
     candidates.map(({ path }) => path),
   );
   const draft: Draft[] = [];
-  let unmatched = 0;
-  for (const [k, image] of candidates.entries()) {
-    if (!patterns.isMatched(nameOf(image))) {
-      unmatched++;
-      continue;
-    }
+  const patientOfImage = new Map(candidates.map((image, k) => [image, patients[k]]));
+  const matched = candidates.filter((image) => patterns.isMatched(nameOf(image)));
+  const unmatched = candidates.length - matched.length;
+  const { units, channels, problems: ofChannels } = await unitsOf(matched, selection);
+  problems.push(...ofChannels);
+  const stems = new Map<ImageSource, string>();
+  for (const { image, channel, others, members, stem } of units) {
+    if (stem !== undefined) stems.set(image, stem);
     const misfit = misfitOfSource(folder, image, modality, selection);
     const doubt =
       image.kind === 'file' && modality ? otherModality(modalityOfName(folder, image.path), modality, 'its name says') : null;
@@ -153,17 +155,19 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
     }
     draft.push({
       image,
-      labels: (labelsOf.get(image) ?? []).map(({ path }) => path),
+      labels: [...new Set(members.flatMap((member) => labelsOf.get(member) ?? []))].map(({ path }) => path),
       labelsAreCertain: false,
-      landmarksPath: await landmarksOf(dirname(image.path), imageStemOf(image)),
+      landmarksPath: await landmarksOf(dirname(image.path), stem ?? imageStemOf(image)),
       split: 'train',
-      patient: image.kind === 'file' ? patients[k] : patientOf(image),
-      contrast: image.kind === 'file' ? contrastOf(image.path) : null,
-      ...(selection.channel !== null && { channel: channelOf(selection, null)! }),
+      patient: image.kind === 'file' ? patientOfImage.get(image)! : patientOf(image),
+      contrast: image.kind === 'file' && channels === undefined ? contrastOf(image.path) : null,
+      ...(channel !== undefined && { channel }),
+      ...(others && { others }),
       ...(doubt && { doubt }),
     });
   }
-  return { layout: 'plain', tasks: named(folder, draft, imageStemOf), problems, unmatched };
+  const stemOf = (image: ImageSource): string => stems.get(image) ?? imageStemOf(image);
+  return { layout: 'plain', tasks: named(folder, draft, stemOf), problems, unmatched, channels };
 }
 
 type Dicom = Extract<ImageSource, { kind: 'dicom' }>;

@@ -84,7 +84,7 @@ async function writeOnnx(
     architecture: architectureOf(configuration, folder),
     parameters,
     size: call.size,
-    description: `${part} of gvsl; ${INPUT} (N, 1, D, H, W), float32, prepared as gvsl.preprocessing says`,
+    description: `${part} of gvsl; ${INPUT} (N, ${configuration.architecture.inputChannels ?? 1}, D, H, W), float32, prepared as gvsl.preprocessing says`,
     metadata: onnxMetadata(configuration),
     producerVersion: version,
   });

@@ -55,11 +55,11 @@ async function configurationBeside(file: string): Promise<ModelConfiguration | u
   return format === 'gvsl-model' ? parseModelConfiguration(document, path) : undefined;
 }
 
-const describe = ({ channels, heads }: ModelConfiguration['architecture']): string => {
+const describe = ({ channels, heads, inputChannels = 1 }: ModelConfiguration['architecture']): string => {
   const standing = Object.entries(heads)
     .filter(([, value]) => value !== false && value !== undefined)
     .map(([name, value]) => (value === true ? name : `${name} ${value}`));
-  return `${channels.join('-')} with ${standing.sort().join(', ') || 'no heads'}`;
+  return `${inputChannels === 1 ? '' : `${inputChannels} input channels, `}${channels.join('-')} with ${standing.sort().join(', ') || 'no heads'}`;
 };
 
 async function readParameters(
@@ -98,7 +98,13 @@ export async function importWeights({ file: path, out, modality }: ImportCall): 
   try {
     const matched = matchNetwork(weights.tensors, file, weights.refused);
     const { width, architecture, prefix, unetAlone, missingHeads, unknown } = matched;
-    const network = { width, channels: architecture.widths.slice(0, 5), heads: architecture.heads };
+    const { widths, heads, ...more } = architecture;
+    const network = {
+      width,
+      channels: widths.slice(0, 5),
+      heads,
+      ...(more.inputChannels !== undefined && { inputChannels: more.inputChannels }),
+    };
     const known = await configurationBeside(file);
     if (known && describe(known.architecture) !== describe(network))
       throw new RunError(
@@ -113,6 +119,7 @@ export async function importWeights({ file: path, out, modality }: ImportCall): 
           spacingMm: [prepared.spacingMm[0], prepared.spacingMm[1], prepared.spacingMm[2]],
           intensity: prepared.intensity,
           crop: prepared.crop,
+          ...(prepared.channels && { channels: [...prepared.channels] }),
         },
       }),
     };

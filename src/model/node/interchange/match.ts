@@ -1,4 +1,5 @@
 /** Which of our networks a file's tensors are: by their names and shapes alone. */
+import { MAX_CHANNELS } from '../../../cohort/prepare-options.ts';
 import { RunError } from '../../../common/errors.ts';
 import { formatNames } from '../../../common/format-names.ts';
 import { type Architecture, type Heads, NO_HEADS, scaledArchitecture } from '../../architecture.ts';
@@ -139,7 +140,10 @@ export function matchNetwork(tensors: Shapes, source: string, refused: ReadonlyM
     ...(segmentation === undefined ? {} : { segmentation }),
     ...(classification === undefined ? {} : { classification }),
   };
-  const architecture = scaledArchitecture(width, heads);
+  const inputs = shapeOf(convolutions[0])?.[1] ?? 1;
+  if (inputs > MAX_CHANNELS)
+    throw new RunError(`${source}: ${prefix}${convolutions[0]} has ${inputs} input channels; expected 1 to ${MAX_CHANNELS}`);
+  const architecture = scaledArchitecture(width, heads, inputs);
   const names = new Map<string, string>();
   for (const { name, shape } of parameterTable(architecture).parameters) {
     const found = shapeOf(name);

@@ -41,7 +41,12 @@ function preprocessing({ preprocessing: known }: ModelConfiguration): string[] {
   const intensities = known.modality === 'ct' ? INTENSITIES.ct : INTENSITIES[known.intensity];
   return [
     `${known.modality.toUpperCase()} images, axes in RAS order, resampled to ${known.spacingMm.join(' x ')} mm (x, y, z); intensities: ${intensities}.`,
-    '`gvsl prepare` does this. The network takes (N, 1, D, H, W) tensors with axes z, y, x.',
+    ...(known.channels
+      ? [
+          `Channels: ${known.channels.map(({ name, scale }, k) => `${k} ${name} (${scale})`).join(', ')}; on the grid of the first.`,
+        ]
+      : []),
+    `\`gvsl prepare\` does this. The network takes (N, ${known.channels?.length ?? 1}, D, H, W) tensors with axes z, y, x.`,
   ];
 }
 

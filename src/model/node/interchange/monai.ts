@@ -57,6 +57,11 @@ function describeWork(part: Part, { task, preprocessing }: ModelConfiguration): 
   return `${part === 'segmenter' ? 'Segmentation' : 'Classification'} of 3D ${images}: ${found.join(', ')}`;
 }
 
+/** What the network takes. */
+const channelNames = ({ preprocessing }: ModelConfiguration, channels: number): string[] =>
+  preprocessing?.channels?.map(({ name }) => name) ??
+  Array.from({ length: channels }, (_, k) => (channels === 1 ? 'image' : `image ${k}`));
+
 function metadata(name: string, part: Part, configuration: ModelConfiguration, outputs: number, channels: number): object {
   const { preprocessing, postProcessing, step, task } = configuration;
   const [work] = describeWork(part, configuration).split(':');
@@ -96,7 +101,7 @@ function metadata(name: string, part: Part, configuration: ModelConfiguration, o
           dtype: 'float32',
           value_range: [0, 1],
           is_patch_data: true,
-          channel_def: names(Array.from({ length: channels }, (_, k) => (channels === 1 ? 'image' : `image ${k}`))),
+          channel_def: names(channelNames(configuration, channels)),
         },
       },
       outputs: { pred: outputOf(part, configuration, outputs) },
@@ -113,14 +118,23 @@ function codeType(codes: readonly number[]): string {
 
 /** Configuration of `python -m monai.bundle run --config_file configs/inference.json`. Arrays in MONAI have the axes x, y, z. */
 function inference(part: Part, configuration: ModelConfiguration, network: object, source: string): object {
-  const { modality, spacingMm, intensity, crop } = preprocessingOf(configuration, source, undefined);
+  const { modality, spacingMm, intensity, crop, channels } = preprocessingOf(configuration, source, undefined);
   const window = [...(trainedPatch(configuration) ?? [USUAL_SIDE, USUAL_SIDE, USUAL_SIDE])].reverse();
   const codes = configuration.task?.kind === 'segmentation' ? configuration.task.labels.map(({ code }) => code) : [];
   const rules = configuration.postProcessing ?? [];
+  const scales = channels && { scales: channels.map(({ scale }) => scale) };
   const preprocessing = [
     { _target_: 'LoadImaged', keys: 'image' },
     { _target_: 'EnsureChannelFirstd', keys: 'image' },
-    { _target_: 'scripts.transforms.PrepareImaged', keys: 'image', spacing: [...spacingMm], modality, intensity, crop },
+    {
+      _target_: 'scripts.transforms.PrepareImaged',
+      keys: 'image',
+      spacing: [...spacingMm],
+      modality,
+      intensity,
+      crop,
+      ...scales,
+    },
   ];
   const save = (more: object) => ({
     _target_: 'SaveImaged',
@@ -230,6 +244,13 @@ function readme(name: string, part: Part, configuration: ModelConfiguration): st
         ]
       : []),
     '',
+    ...(configuration.preprocessing?.channels
+      ? [
+          `The network takes the channels ${channelNames(configuration, 0).join(', ')}, in this order and on one grid: a 4D NIfTI file for each image, or in`,
+          '`datalist` a list of their files for each. `gvsl segment` also takes channels on grids of their own, and resamples them.',
+          '',
+        ]
+      : []),
     'For research. Not for clinical use. `LICENSE` is that of the code; state the licence of the weights and of the training data (in',
     '`docs/data_license.txt`) before publishing.',
     '',

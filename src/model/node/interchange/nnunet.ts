@@ -122,7 +122,9 @@ function readme(name: string, configuration: ModelConfiguration, patch: readonly
     '```',
     '',
     `Loaded: ${hasDecoder(configuration.architecture.heads) ? 'encoder and decoder' : 'the encoder; the decoder is new'}. The last layer is new. Patches of ${patch.join(' x ')} voxels (z, y, x); for others change \`patch_size\` in the plans.`,
-    'With several channels nnU-Net repeats the first convolution and divides it by their number. nnU-Net normalises every channel to zero mean',
+    known?.channels
+      ? `The network takes the channels ${known.channels.map(({ name }) => name).join(', ')}: the data set must have the same in this order. nnU-Net normalises every channel to zero mean`
+      : 'With several channels nnU-Net repeats the first convolution and divides it by their number. nnU-Net normalises every channel to zero mean',
     `and unit variance, whereas pre-training saw ${known ? `${known.modality.toUpperCase()} ` : ''}images in [0, 1]: the first layers have to adapt in the warm-up.`,
     '`--from_scratch` in the second command trains the same network from random weights, for comparison.',
     '',

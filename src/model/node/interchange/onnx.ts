@@ -11,7 +11,7 @@ import { bytes, encode, float, int, type Message, message, string } from '../../
 import { Graph, type Node, type Shape } from '../../../engine/graph.ts';
 import type { GroupNormAttributes } from '../../../engine/ops/group-norm/group-norm.ts';
 import type { Margins } from '../../../engine/ops/shape/shape.ts';
-import { type Architecture, SIZE_MULTIPLE } from '../../architecture.ts';
+import { type Architecture, inputChannelsOf, SIZE_MULTIPLE } from '../../architecture.ts';
 import { classificationHead, segmentationHead } from '../../heads.ts';
 import { parameterTable } from '../../parameters.ts';
 import type { NamedTensor } from '../../safetensors.ts';
@@ -47,7 +47,7 @@ function networkGraph(architecture: Architecture, part: NetworkPart, size: Shape
   const used = parameterTable(architecture).parameters.filter(({ name }) => part !== 'encoder' || name.startsWith('unet.'));
   const nodes = new Map(used.map(({ name, shape }) => [name, graph.input(name, shape)]));
   const parameters = (name: string): Node => nodes.get(name)!;
-  const image = graph.input(INPUT, [1, 1, ...size]);
+  const image = graph.input(INPUT, [1, inputChannelsOf(architecture), ...size]);
   if (part === 'classifier') {
     const logits = classificationHead(graph, parameters, encoder(graph, parameters, image).at(-1)!);
     const outputs = logits.shape[1];
@@ -309,7 +309,8 @@ export function encodeOnnx({ part, architecture, parameters, size, description, 
     writer.node(name, activation ?? 'Identity', [found], activation === 'Softmax' ? { axis: 1 } : {});
     return { name, axes: size ? node.shape : axes };
   });
-  const input: NamedAxes = { name: INPUT, axes: size ? [1, 1, ...size] : ['batch', 1, ...SPATIAL] };
+  const channels = inputChannelsOf(architecture);
+  const input: NamedAxes = { name: INPUT, axes: size ? [1, channels, ...size] : ['batch', channels, ...SPATIAL] };
   const pieces = encode(
     int(1, IR_VERSION),
     string(2, 'gvsl'),

@@ -26,7 +26,7 @@ export function usualPart({
  */
 export function takePart(model: Model, part: NetworkPart, folder: string): Model {
   const { configuration, parameters } = model;
-  const { width, channels, heads } = configuration.architecture;
+  const { heads, ...backbone } = configuration.architecture;
   const absent = (what: string): never => {
     throw new RunError(`${folder}: has no ${what}; use \`part\` ${usualPart(configuration)}`);
   };
@@ -43,7 +43,7 @@ export function takePart(model: Model, part: NetworkPart, folder: string): Model
   const keepsTask = configuration.task !== null && usualPart(configuration) === part;
   const reduced = {
     ...configuration,
-    architecture: { width, channels, heads: taken },
+    architecture: { ...backbone, heads: taken },
     task: keepsTask ? configuration.task : null,
   };
   const table = parameterTable(architectureOf(reduced, folder));

@@ -49,7 +49,7 @@ function predictStored(
   channels: number,
 ): AsyncGenerator<Float32Array> {
   const predict = async (start: Zyx): Promise<Float32Array> =>
-    (await session.run('predict', { image: await readCrop(cohort, subject, start, window) })).probabilities;
+    (await session.run('predict', { image: await readCrop(cohort, subject, start, window, 'all') })).probabilities;
   return slideWindows({ size: toZyx(subject.geometry.size), window, overlap, channels, predict });
 }
 
@@ -117,7 +117,7 @@ export async function evaluateSubjects(
     const size = toZyx(subject.geometry.size);
     if (task.kind === 'classification') {
       const predict = async (start: Zyx): Promise<Float32Array> =>
-        (await session.run('predict', { image: await readCrop(cohort, subject, start, task.patch) })).probabilities;
+        (await session.run('predict', { image: await readCrop(cohort, subject, start, task.patch, 'all') })).probabilities;
       const probabilities = await classifyVolume(size, task.patch, overlap, predict);
       results.push({ id: subject.id, probabilities, class: subject.class! });
       continue;

@@ -2,6 +2,7 @@
 import type { Cohort, Subject } from '../../../cohort/cohort.ts';
 import { readCrop, readLabelCrop } from '../../../cohort/node/crops.ts';
 import { openCohort } from '../../../cohort/node/open-cohort.ts';
+import { channelCount } from '../../../cohort/prepare-options.ts';
 import { type RandomStream, randomStream } from '../../../common/random.ts';
 import { toZyx, voxelCount, type Zyx } from '../../../geometry/volume.ts';
 import { sampleCropStart } from '../../../methods/augmentation/crop-start.ts';
@@ -25,7 +26,7 @@ export interface TaskJob {
 }
 
 export interface TaskExample {
-  /** (D, H, W), intensities in [0, 1]; empty without. */
+  /** (channels, D, H, W), intensities in [0, 1]; empty without. */
   readonly image: Float32Array;
   /** Of segmentation the class index of each voxel (one-hot would be as many times larger as there are classes); else (outputs). */
   readonly truth: Float32Array | Uint16Array;
@@ -80,6 +81,7 @@ export async function taskMaker({
   const { seed, data } = configuration;
   const { augmentation, foregroundShare } = data;
   const augmented = isAugmented(configuration);
+  const channels = channelCount(cohort.options);
   const foreground = new Map<Subject, Promise<readonly (readonly number[])[]>>();
 
   const startIn = async (stream: RandomStream, subject: Subject): Promise<Zyx> => {
@@ -101,9 +103,9 @@ export async function taskMaker({
     const subject = subjects[index];
     const start = await startIn(randomStream(seed, 'crop', step, sample), subject);
     const plan: AugmentPlan = augmented
-      ? sampleAugmentation(randomStream(seed, 'augmentation', step, sample), patch, augmentation)
+      ? sampleAugmentation(randomStream(seed, 'augmentation', step, sample), patch, augmentation, channels)
       : NO_AUGMENTATION;
-    const image = withoutImage ? new Float32Array(0) : await readCrop(cohort, subject, start, patch);
+    const image = withoutImage ? new Float32Array(0) : await readCrop(cohort, subject, start, patch, 'all');
     if (task.kind === 'classification')
       return {
         image: applyAugmentation(image, null, patch, plan).image,
@@ -141,8 +143,8 @@ export function openTaskExamples(job: TaskJob, firstStep: number, samples: Part)
  * Bytes beside the session: a checkpoint's copies of parameters and moments, the parameters that it starts from, the examples that are made ahead (an image, and the classes of its
  * voxels in two bytes each), the truth of the one that is computed (one-hot, as the session takes it).
  */
-export function bytesBeside(flatLength: number, size: Zyx, samples: number, task: Task): number {
+export function bytesBeside(flatLength: number, size: Zyx, samples: number, task: Task, channels = 1): number {
   const voxels = voxelCount(size);
   const classes = task.kind === 'segmentation' ? outputsOf(task) : 0;
-  return 4 * 4 * flatLength + examplesHeld(samples) * voxels * (4 + 2) + 4 * classes * voxels;
+  return 4 * 4 * flatLength + examplesHeld(samples) * voxels * (4 * channels + 2) + 4 * classes * voxels;
 }

@@ -32,7 +32,7 @@ export async function featuresOf(
   const voxels = size[0] * plane;
   const data = new Float32Array(channels * voxels);
   const predict = async (start: Zyx): Promise<Float32Array> =>
-    (await session.run('features', { image: await readCrop(cohort, subject, start, window) })).local;
+    (await session.run('features', { image: await readCrop(cohort, subject, start, window, 'all') })).local;
   let z = 0;
   for await (const values of slideWindows({ size, window, overlap, channels, predict })) {
     for (let c = 0; c < channels; c++) data.set(values.subarray(c * plane, (c + 1) * plane), c * voxels + z * plane);

@@ -1,5 +1,6 @@
 /** Where training on a task starts: a pre-trained backbone with a new head, or random numbers. */
 import type { Cohort } from '../../../cohort/cohort.ts';
+import { channelCount } from '../../../cohort/prepare-options.ts';
 import { type Architecture, scaledArchitecture } from '../../../model/architecture.ts';
 import type { Task } from '../../../model/configuration.ts';
 import { parameterTable } from '../../../model/parameters.ts';
@@ -20,7 +21,7 @@ export async function initialWeights(cohort: Cohort, configuration: TransferConf
   const { init, seed, model } = configuration;
   const initial = init === SCRATCH ? undefined : await readInitialModel(init, model.width);
   const width = initial?.width ?? (model.width === 'auto' ? 1 : model.width);
-  const architecture = scaledArchitecture(width, headsOf(task));
+  const architecture = scaledArchitecture(width, headsOf(task), channelCount(cohort.options));
   const isBackbone = (part: string): boolean => part === 'encoder' || part === 'decoder';
   return { architecture, width, ...startFrom(cohort, parameterTable(architecture), seed, initial, isBackbone) };
 }

@@ -66,7 +66,7 @@ async function trainHere(given: TrainCall): Promise<TrainResult> {
   const { facts, split } = await trainFacts(cohort, configuration, await initialModelOf(configuration.init));
   const task = await taskOf(cohort, configuration);
   const start = await initialWeights(cohort, configuration, task);
-  const { heads, widths } = start.architecture;
+  const { heads, widths, inputChannels } = start.architecture;
   const frozen = configuration.mode === 'linear';
   const featuresFit =
     frozen &&
@@ -86,7 +86,7 @@ async function trainHere(given: TrainCall): Promise<TrainResult> {
     width: start.width,
     program: ({ patch: size = patch, width = start.width, lossScaling = false } = {}) =>
       transferProgram({
-        architecture: width === start.width ? start.architecture : scaledArchitecture(width, heads),
+        architecture: width === start.width ? start.architecture : scaledArchitecture(width, heads, inputChannels),
         size,
         batch,
         frozen,
@@ -96,7 +96,7 @@ async function trainHere(given: TrainCall): Promise<TrainResult> {
       }),
     trained: (table) => trainedOf({ frozen }, table),
     bytesBeside: ({ flatLength }, size, samples, width) =>
-      bytesBeside(flatLength, size, samples, task) +
+      bytesBeside(flatLength, size, samples, task, inputChannels) +
       (fromFeatures ? featureBytes(split.training, scaledArchitecture(width, heads).widths[8]) : 0),
     about: {
       cohort: `${call.cohort}: ${counted(split.training)} for training, ${counted(split.validation)} for validation, ${counted(split.test)} for testing`,
@@ -133,6 +133,7 @@ async function trainHere(given: TrainCall): Promise<TrainResult> {
         configurationOf({
           width: start.width,
           heads,
+          inputChannels,
           options: cohort.options,
           task,
           patch: task.patch,
