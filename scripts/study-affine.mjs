@@ -65,7 +65,7 @@ for (const name of options.only.split(',')) {
   if (!existsSync(out)) {
     writeFileSync(at(`${name}.json`), JSON.stringify(settings));
     gvsl('pretrain', at('cohort'), '--out', out, '--config', at(`${name}.json`), '--threads', options.threads);
-  } else gvsl('pretrain', '--resume', '--out', out);
+  } else gvsl('pretrain', at('cohort'), '--resume', '--out', out);
   const last = readFileSync(join(out, 'metrics.jsonl'), 'utf8')
     .split('\n')
     .filter((line) => line.includes('"kind":"evaluation"'))

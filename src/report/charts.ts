@@ -231,6 +231,9 @@ export function chartsOf({ run, steps, evaluations }: RunData): { readonly evalu
         stepChart(steps, measureName(name), { [name]: 'training' }, (record) => record.measure[name], false),
       ),
       stepChart(steps, 'Gradient norms', { ...parts, ...moreParts }, norm, true),
+      steps.some(({ clipFactor }) => clipFactor !== null)
+        ? stepChart(steps, 'Gradient clipping', { clip: 'factor (1: not clipped)' }, (r) => r.clipFactor, false)
+        : undefined,
       // A constant rate is said among the facts; a straight line would say no more.
       rates.size > 1 ? stepChart(steps, 'Learning rate', { rate: 'learning rate' }, (r) => r.learningRate, true) : undefined,
     ].filter((chart) => chart !== undefined),

@@ -42,6 +42,31 @@ const reportOf = async (method: string): Promise<string> => {
   return text;
 };
 
+it('of GVSL without matching is that of a method that restores, with the curve of clipping where there is some', async () => {
+  const { out } = await pretrain({
+    method: 'restoration-only',
+    cohort: at('cohort'),
+    out: at('restoration-only'),
+    configuration: {
+      steps: 4,
+      gradientClip: 0.01,
+      learningRate: 1e-3,
+      threads: 1,
+      model: { width: 0.125 },
+      data: { patch: 16, heldOut: 2 },
+      judgement: { examples: 4, probeSubjects: 2 },
+      log: { everySteps: 1, evaluateEverySteps: 2, picturesEverySteps: 2 },
+    },
+    progress: SILENT,
+  });
+  expect(out).toBe(at('restoration-only'));
+  const text = await reportOf('restoration-only');
+  expect(text).toMatch(/linear probe of the frozen features reaches Dice 0\.\d+ on 2 held-out subjects/);
+  expect(text).toContain('mean squared error of what the network sees');
+  expect(text).toContain('Gradient clipping');
+  expect(text).not.toContain('Folded voxels');
+});
+
 // GVSL's own report is tested beside this file
 const OTHERS = METHODS.filter(({ name, preset }) => name !== 'gvsl' && preset === undefined);
 

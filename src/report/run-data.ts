@@ -51,6 +51,8 @@ const stepSchema = z.object({
   /** What a method measures in training: collapse. */
   measure: named.default({}),
   learningRate: number.default(null),
+  /** What clipping multiplied the gradients by; null where they are not clipped. */
+  clipFactor: number.default(null),
   stepSeconds: number.default(null),
   /** Of the step's time, the share that computing waited for input. */
   waitShare: number.default(null),
