@@ -19,6 +19,7 @@ const studyFileSchema = z.looseObject({
   rows: z.array(
     z.looseObject({
       method: z.string(),
+      title: z.string().optional(),
       mode: z.enum(['linear', 'probe', 'finetune']),
       labels: z.union([z.literal('all'), z.number()]),
       mean: z.number(),
@@ -35,7 +36,11 @@ export function ranksAcross(studies: readonly z.output<typeof studyFileSchema>[]
         (labels) => new Map(own.filter((row) => row.labels === labels).map(({ method, mean }) => [method, mean])),
       );
     });
-    const methods = STUDY_METHODS.filter(({ name }) => tasks.length > 0 && tasks.every((task) => task.has(name)));
+    // variants have the names that their studies gave them
+    const variants = new Map(studies.flatMap(({ rows }) => rows.map(({ method, title = method }) => [method, title] as const)));
+    for (const { name } of STUDY_METHODS) variants.delete(name);
+    const all = [...STUDY_METHODS, ...[...variants].map(([name, title]) => ({ name, title }))];
+    const methods = all.filter(({ name }) => tasks.length > 0 && tasks.every((task) => task.has(name)));
     const scores = tasks.map((task) => methods.map(({ name }) => task.get(name)!));
     return rank(mode, `${tasks.length} tasks of ${studies.length} studies`, methods, scores) ?? [];
   });

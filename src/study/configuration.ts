@@ -7,16 +7,25 @@ const METHOD_NAMES = STUDY_METHODS.map(({ name }) => name) as [string, ...string
 /** A configuration of its own, checked when it is used. */
 const document = () => z.record(z.string(), z.unknown()).default({});
 
-export const studySchema = z.strictObject({
+/** Names become those of folders. */
+const VARIANT_NAME = /^[a-z0-9][a-z0-9.-]{0,63}$/;
+const variantSchema = z.looseObject({
+  of: z.enum(METHOD_NAMES.filter((name) => name !== SCRATCH) as [string, ...string[]]),
+  title: z.string().min(1).optional(),
+});
+
+const schema = z.strictObject({
   name: z.string().min(1).default('study').describe('Title of the study in its tables.'),
   cohort: z.string().min(1).describe('Labelled cohort made by `gvsl prepare`.'),
   task: z.enum(['segmentation', 'classification']).default('segmentation').describe('Task.'),
   methods: z
-    .array(z.enum(METHOD_NAMES))
+    .array(z.string())
     .min(1)
     .default([...GVSL_METHODS])
-    .describe('Pre-training methods (gvsl methods lists them), and scratch; tables have them in the order of that list.'),
-  baseline: z.enum(METHOD_NAMES).default(SCRATCH).describe('Baseline method for the paired tests; must be one of `methods`.'),
+    .describe(
+      'Pre-training methods (gvsl methods lists them), scratch, and variants; tables have them in the order of that list, variants after their method.',
+    ),
+  baseline: z.string().default(SCRATCH).describe('Baseline method for the paired tests; must be one of `methods`.'),
   modes: z
     .array(z.enum(['linear', 'probe', 'finetune']))
     .min(1)
@@ -41,6 +50,12 @@ export const studySchema = z.strictObject({
       .partialRecord(z.enum(METHOD_NAMES), z.record(z.string(), z.unknown()))
       .default({})
       .describe("Keys of one method, by its name; they override `configuration`. GVSL's ablations take gvsl's as well."),
+    variants: z
+      .record(z.string(), variantSchema)
+      .default({})
+      .describe(
+        'Variants by a name of their own, to be named in `methods`: `of`, the method; `title`, what tables call it; and keys, which override those of the method. Another `seed` repeats its pre-training.',
+      ),
     budget: z
       .enum(['passes', 'steps', 'time'])
       .default('passes')
@@ -60,6 +75,18 @@ export const studySchema = z.strictObject({
     linear: document().describe('Overrides for linear evaluation.'),
     finetune: document().describe('Overrides for fine-tuning.'),
   }),
+});
+
+export const studySchema = schema.superRefine((study, context) => {
+  const variants = Object.keys(study.pretraining.variants);
+  const known = [...METHOD_NAMES, ...variants];
+  const refuse = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
+  for (const name of variants.filter((each) => !VARIANT_NAME.test(each)))
+    refuse(['pretraining', 'variants', name], 'a name is made of small letters, digits, dots and hyphens');
+  for (const name of variants)
+    if (METHOD_NAMES.includes(name)) refuse(['pretraining', 'variants', name], 'this is the name of a method; choose another');
+  for (const name of study.methods)
+    if (!known.includes(name)) refuse(['methods'], `expected of ${known.join(', ')}, not '${name}'`);
 });
 
 /** A whole, checked study. */

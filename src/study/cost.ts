@@ -5,7 +5,7 @@ import { methodNamed } from '../methods/registry.ts';
 import { readMetrics } from '../training/node/log/metrics.ts';
 import { readRunRecord } from '../training/node/run-record.ts';
 import type { Study } from './configuration.ts';
-import { STUDY_METHODS } from './methods.ts';
+import { methodsOf } from './methods.ts';
 import { pretrainedAt } from './runs.ts';
 import type { LearningRateSearch, Searches } from './search.ts';
 
@@ -43,8 +43,8 @@ async function medianStepSeconds(folder: string): Promise<number | null> {
 /** Of every method but scratch, in the order of tables. */
 export async function pretrainingCosts(study: Study, out: string, searches: Searches): Promise<PretrainingCost[]> {
   const costs: PretrainingCost[] = [];
-  for (const { name, title } of STUDY_METHODS) {
-    const folder = study.methods.includes(name) ? pretrainedAt(study, out, name) : undefined;
+  for (const { name, title, of } of methodsOf(study)) {
+    const folder = pretrainedAt(study, out, name);
     if (folder === undefined) continue;
     const record = await readRunRecord(folder);
     const steps = numberIn(record?.configuration, 'steps');
@@ -52,7 +52,7 @@ export async function pretrainingCosts(study: Study, out: string, searches: Sear
     const samples =
       steps !== null && batch !== null ? steps * batch * (numberIn(record?.configuration, 'accumulate') ?? 1) : null;
     const stepSeconds = record ? await medianStepSeconds(folder) : null;
-    const { images, passes } = methodNamed(name)!;
+    const { images, passes } = methodNamed(of)!;
     costs.push({
       method: name,
       title,

@@ -17,14 +17,13 @@ import { initialWeights } from '../training/node/task/start.ts';
 import { classIndices, taskOf } from '../training/node/task/task.ts';
 import { transferPatch } from '../training/task/configuration.ts';
 import type { Study } from './configuration.ts';
-import { STUDY_METHODS } from './methods.ts';
+import { methodsOf } from './methods.ts';
 import { type Curve, plotCurves, plotScatter, type ScatterPanel } from './plot.ts';
 import { configurationOf, MODE_TITLES, modesOf, pretrainedAt, runsOf } from './runs.ts';
 import type { StudyRow } from './tables.ts';
 import type { StudyRunResult } from './task-result.ts';
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-const titlesOf = (study: Study) => STUDY_METHODS.filter(({ name }) => study.methods.includes(name));
 
 /** Score against number of labels, a panel for each mode. */
 export function labelsFigure(study: Study, rows: readonly StudyRow[]): string {
@@ -36,7 +35,7 @@ export function labelsFigure(study: Study, rows: readonly StudyRow[]): string {
       xLabel: 'labelled subjects',
       logX: true,
       ticks: study.labels.map((labels) => [place(labels), String(labels)] as const),
-      curves: titlesOf(study).map(({ name, title }): Curve => {
+      curves: methodsOf(study).map(({ name, title }): Curve => {
         const own = rows
           .filter((row) => row.method === name && row.mode === mode)
           .sort((a, b) => place(a.labels) - place(b.labels));
@@ -59,7 +58,7 @@ export function learningFigure(study: Study, results: readonly StudyRunResult[])
       .map((mode) => ({
         title: `${MODE_TITLES[mode]}, ${labels} labels: validation`,
         xLabel: 'steps',
-        curves: titlesOf(study).map(({ name, title }): Curve => {
+        curves: methodsOf(study).map(({ name, title }): Curve => {
           const own = results.filter((run) => run.method === name && run.mode === mode && run.labels === labels);
           const steps = [...new Set(own.flatMap(({ curve }) => curve.map(([step]) => step)))].sort((a, b) => a - b);
           return {
@@ -77,7 +76,7 @@ export function learningFigure(study: Study, results: readonly StudyRunResult[])
 /** NCC loss in pre-training with and without restoration (the paper's figure 8); undefined if no run's log is at hand. */
 export async function correlationFigure(study: Study, out: string): Promise<string | undefined> {
   const curves: Curve[] = [];
-  for (const { name, title } of titlesOf(study)) {
+  for (const { name, title } of methodsOf(study)) {
     const folder = pretrainedAt(study, out, name);
     if (folder === undefined || name === 'restoration-only') continue;
     const log = join(folder, 'metrics.jsonl');
@@ -108,7 +107,7 @@ export async function featuresFigure(study: Study, out: string): Promise<string 
   const backend = await createBackend('cpu');
   const panels: ScatterPanel[] = [];
   let groups: readonly string[] = [];
-  for (const { name, title, encoderOnly } of titlesOf(study)) {
+  for (const { name, title, encoderOnly } of methodsOf(study)) {
     const init = pretrainedAt(study, out, name) ?? 'scratch';
     if (init !== 'scratch' && (await findFolder(init)) === undefined) continue;
     const run = runsOf(study).find((each) => each.method === name)!;

@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SILENT } from '../common/progress.ts';
 import { METHODS } from '../methods/registry.ts';
+import { readRunRecord } from '../training/node/run-record.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import { rankStudies, ranksAcross } from './across.ts';
 import { compare } from './compare.ts';
 import type { Study } from './configuration.ts';
+import { methodsOf } from './methods.ts';
 import { plannedPretraining } from './pretraining.ts';
 import { ranksFigure } from './ranks.ts';
 import { readStudy } from './run.ts';
@@ -117,6 +119,52 @@ describe('the budget of a study', () => {
       'pretraining.search: needs validation subjects',
     );
     await expect(study({ ...mae, task: 'classification', modes: ['probe'] })).rejects.toThrow('probe is of segmentations');
+  });
+});
+
+describe('variants', () => {
+  const variants = {
+    'gvsl-pose': { of: 'gvsl', title: 'GVSL, known pose', loss: { affinePose: 0.3 } },
+    'mae-2': { of: 'mae', seed: 9 },
+  };
+  const methods = ['scratch', 'mae-2', 'mae', 'gvsl-pose', 'gvsl'];
+
+  it('are a method with other keys under a name of their own, at its place in the tables', async () => {
+    const of = await study({ methods }, { variants, methods: { mae: { batch: 8 }, gvsl: { loss: { smooth: 2 } } } });
+    expect(methodsOf(of).map(({ title }) => title)).toEqual(['scratch', 'MAE', 'mae-2', 'GVSL, whole', 'GVSL, known pose']);
+    const pose = await plannedPretraining(of, 'gvsl-pose');
+    expect(pose.configuration).toMatchObject({ loss: { smooth: 2, affinePose: 0.3 }, steps: 2 });
+    const [mae, again] = [await plannedPretraining(of, 'mae'), await plannedPretraining(of, 'mae-2')];
+    expect(again.configuration).toEqual({ ...mae.configuration, seed: 9 });
+  });
+
+  it('are refused where they are not named, not known, or named as a method', async () => {
+    await expect(study({ methods: ['scratch', 'gvsl-pose'] }, { variants })).rejects.toThrow(
+      'pretraining.variants.mae-2: not among the methods',
+    );
+    await expect(study({ methods: ['scratch', 'nonsense'] })).rejects.toThrow(/methods: expected of scratch, .* not 'nonsense'/);
+    await expect(study({ methods: ['scratch', 'gvsl'] }, { variants: { mae: { of: 'gvsl' } } })).rejects.toThrow(
+      'name of a method',
+    );
+    await expect(study({ methods: ['scratch', 'a/b'] }, { variants: { 'a/b': { of: 'gvsl' } } })).rejects.toThrow(
+      'small letters',
+    );
+    await expect(study({ methods: ['scratch', 'x'] }, { variants: { x: { of: 'gvsl', los: {} } } })).rejects.toThrow('los');
+  });
+
+  it('have rows, costs and folders of their own', async () => {
+    const declared = await study(
+      { methods: ['scratch', 'gvsl-pose', 'gvsl'], modes: ['finetune'] },
+      { variants: { 'gvsl-pose': variants['gvsl-pose'] } },
+    );
+    const report = await compare({ study: declared, out: at('with-variants'), progress: SILENT });
+    expect(report.rows.map(({ title }) => title)).toEqual(['scratch', 'GVSL, whole', 'GVSL, known pose']);
+    expect(report.pretraining.map(({ title, steps }) => [title, steps])).toEqual([
+      ['GVSL, whole', 2],
+      ['GVSL, known pose', 2],
+    ]);
+    const record = await readRunRecord(at('with-variants', 'pretrained', 'gvsl-pose'));
+    expect(record?.configuration).toMatchObject({ loss: { affinePose: 0.3 } });
   });
 });
 

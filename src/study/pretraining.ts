@@ -19,7 +19,7 @@ import { type ChosenMethod, chooseMethod } from '../training/node/pretraining-me
 import { parseConfigurationOf } from '../training/node/read-configuration.ts';
 import type { Study } from './configuration.ts';
 import { merged } from './merged.ts';
-import { namesOfKeys } from './methods.ts';
+import { baseOf, namesOfKeys } from './methods.ts';
 import type { StudyWork } from './runs.ts';
 import { doPiece, NOT_YET, type Piece } from './shared.ts';
 
@@ -33,20 +33,25 @@ export interface PlannedPretraining {
 export type StepSeconds = Readonly<Record<string, number>>;
 
 /** The configuration that a study declares for a method, with the steps of GVSL. */
-async function declared({ pretraining }: Study, name: string, source: string): Promise<PlannedPretraining> {
-  const { configuration, methods } = pretraining;
-  const own = namesOfKeys(name).reduce((before, key) => merged(before, methods[key] ?? {}), {});
+async function declared(study: Study, name: string, source: string): Promise<PlannedPretraining> {
+  const { pretraining } = study;
+  const { configuration, methods, variants } = pretraining;
+  const base = baseOf(study, name);
+  const { of: _of, title: _title, ...keys } = variants[name] ?? { of: base };
+  const own = [...namesOfKeys(base).map((key) => methods[key] ?? {}), keys].reduce((before, more) => merged(before, more), {});
   if (pretraining.budget !== 'steps' && 'steps' in own)
     throw new UsageError(
-      `${source}: pretraining.methods.${name}.steps: the budget '${pretraining.budget}' sets them; leave them out, or choose the budget 'steps'`,
+      `${source}: pretraining.${name in variants ? 'variants' : 'methods'}.${name}.steps: the budget '${pretraining.budget}' sets them; leave them out, or choose the budget 'steps'`,
     );
-  const chosen = await chooseMethod(name);
+  const chosen = await chooseMethod(base);
   try {
     const whole = parseConfigurationOf(chosen.kind, merged(configuration, own), [], `${source}: pretraining.configuration`);
     return { chosen, configuration: whole };
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    throw new UsageError(`${error.message}\n(for the method ${name}; keys of single methods stand in pretraining.methods.NAME)`);
+    throw new UsageError(
+      `${error.message}\n(for the method ${name}; keys of single methods stand in pretraining.methods.NAME, of variants in pretraining.variants.NAME)`,
+    );
   }
 }
 
@@ -68,7 +73,9 @@ export async function plannedPretraining(
   if (budget === 'steps' || name === GVSL) return { chosen, configuration };
   const reference = (await declared(study, GVSL, source).catch(() => undefined))?.configuration ?? configuration;
   const cost = ({ batch, accumulate = 1 }: PretrainingConfiguration, method: string): number =>
-    budget === 'time' ? (stepSeconds[method] ?? 1) : samplesPerStep({ batch, accumulate }) * methodNamed(method)!.passes;
+    budget === 'time'
+      ? (stepSeconds[method] ?? 1)
+      : samplesPerStep({ batch, accumulate }) * methodNamed(baseOf(study, method))!.passes;
   const factor = cost(reference, GVSL) / cost(configuration, name);
   return {
     chosen,

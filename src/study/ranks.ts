@@ -6,7 +6,7 @@
  */
 import { compareRanks, type RankComparison } from '../metrics/ranks.ts';
 import type { Study } from './configuration.ts';
-import { STUDY_METHODS } from './methods.ts';
+import { methodsOf } from './methods.ts';
 import { MODE_TITLES, type Mode, modesOf } from './runs.ts';
 import { subjectScores } from './tables.ts';
 import type { StudyRunResult } from './task-result.ts';
@@ -35,7 +35,7 @@ export function studyRanks(study: Study, results: readonly StudyRunResult[]): Ra
   if (study.task !== 'segmentation') return [];
   const [labels] = study.labels;
   return modesOf(study).flatMap((mode) => {
-    const methods = STUDY_METHODS.filter(({ name }) => study.methods.includes(name));
+    const methods = methodsOf(study);
     const scores = methods.map(({ name }) =>
       subjectScores(results.filter((run) => run.method === name && run.mode === mode && run.labels === labels)),
     );

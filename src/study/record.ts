@@ -27,7 +27,7 @@ const declaredSchema = z.object({
 });
 
 /** Free to change: names, paths (contents are compared), and what each training is known by. */
-const FREE = /^(name|cohort|methods|modes|labels|seeds|baseline|pretraining\.(cohort|models)(\..*)?)$/;
+const FREE = /^(name|cohort|methods|modes|labels|seeds|baseline|pretraining\.(cohort|models|variants)(\..*)?)$/;
 /** What studies of older versions, which do not say it, were made with. */
 const BEFORE: Readonly<Record<string, string>> = { 'pretraining.budget': '"steps"', 'pretraining.search.learningRate': '[]' };
 /** The part of a path that is a key of a training's configuration. */

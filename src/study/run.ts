@@ -17,7 +17,7 @@ import { trainFacts } from '../training/node/task/facts.ts';
 import { TEST_FILE } from '../training/node/task/judge-best.ts';
 import { taskOf } from '../training/node/task/task.ts';
 import { STUDY, type Study } from './configuration.ts';
-import { namesOfKeys, SCRATCH, STUDY_METHODS } from './methods.ts';
+import { baseOf, methodsOf, namesOfKeys, SCRATCH } from './methods.ts';
 import { pretrainMethod } from './pretrain-method.ts';
 import { plannedPretraining, type StepSeconds, stepSecondsOf } from './pretraining.ts';
 import { PROBE_FILE, probeTask } from './probe.ts';
@@ -32,10 +32,11 @@ export async function readStudy(file: string): Promise<Study> {
   const study = await readConfigurationOf(STUDY, file);
   if (!study.methods.includes(study.baseline))
     throw new UsageError(`${file}: baseline '${study.baseline}' is not among the methods ${study.methods.join(', ')}`);
-  const { models, methods, search } = study.pretraining;
-  const keysTaken = new Set(study.methods.flatMap(namesOfKeys));
-  for (const [section, names] of Object.entries({ models: study.methods, methods: [...keysTaken] }))
-    for (const name of Object.keys(section === 'models' ? models : methods))
+  const { models, methods, variants, search } = study.pretraining;
+  const keysTaken = new Set(study.methods.flatMap((name) => namesOfKeys(baseOf(study, name))));
+  const named = { models, methods, variants };
+  for (const [section, names] of Object.entries({ models: study.methods, methods: [...keysTaken], variants: study.methods }))
+    for (const name of Object.keys(named[section as keyof typeof named]))
       if (!names.includes(name))
         throw new UsageError(`${file}: pretraining.${section}.${name}: not among the methods ${study.methods.join(', ')}`);
   if (study.modes.includes('probe') && study.task !== 'segmentation')
@@ -121,7 +122,7 @@ async function goOver(work: StudyWork, cohort: Cohort, wanted: readonly StudyRun
   if (stepSeconds === NOT_YET) return true;
   const startedMs = performance.now();
   let isWaiting = false;
-  for (const { name: method } of STUDY_METHODS) {
+  for (const { name: method } of methodsOf(study)) {
     const open = wanted.filter((run) => run.method === method && !results.has(run.folder));
     if (open.length === 0) continue;
     if (signal?.aborted) break;

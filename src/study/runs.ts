@@ -7,7 +7,7 @@ import { TRANSFER, type TransferConfiguration } from '../training/task/configura
 import type { Claims, ClaimTiming } from './claims.ts';
 import type { Study } from './configuration.ts';
 import { merged } from './merged.ts';
-import { SCRATCH, STUDY_METHODS } from './methods.ts';
+import { methodsOf, SCRATCH } from './methods.ts';
 
 export type Mode = 'linear' | 'probe' | 'finetune';
 
@@ -19,8 +19,9 @@ export const MODE_TITLES: Readonly<Record<Mode, string>> = {
 };
 
 /** A study's modes; `linear` of a method that trains the encoder alone brings `probe` with it. */
-export function modesOf({ modes, methods, task }: Study): readonly Mode[] {
-  const encoderOnly = STUDY_METHODS.some((method) => method.encoderOnly && methods.includes(method.name));
+export function modesOf(study: Study): readonly Mode[] {
+  const { modes, task } = study;
+  const encoderOnly = methodsOf(study).some((method) => method.encoderOnly);
   if (!encoderOnly || task !== 'segmentation' || !modes.includes('linear') || modes.includes('probe')) return modes;
   return modes.flatMap((mode): Mode[] => (mode === 'linear' ? ['linear', 'probe'] : [mode]));
 }

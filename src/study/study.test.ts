@@ -174,6 +174,7 @@ describe('compare', () => {
       baseline: 'scratch',
       modes: ['finetune'],
       labels: ['all'],
+      pretraining: { variants: {} },
     };
     const result = (method: string, seed: number, probabilities: number[]) => ({
       method,

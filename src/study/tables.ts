@@ -3,7 +3,7 @@ import { csvLine } from '../common/csv.ts';
 import { type ClassifiedCase, delongTest } from '../metrics/delong.ts';
 import { bootstrapDifference, holm, type Interval, wilcoxonSignedRank } from '../metrics/statistics.ts';
 import type { Study } from './configuration.ts';
-import { STUDY_METHODS } from './methods.ts';
+import { methodsOf } from './methods.ts';
 import { MODE_TITLES, type Mode, modesOf } from './runs.ts';
 import type { StudyRunResult } from './task-result.ts';
 
@@ -76,7 +76,7 @@ export function studyRows(study: Study, results: readonly StudyRunResult[]): Stu
   const rows: Omit<StudyRow, 'pHolm'>[] = [];
   for (const mode of modesOf(study))
     for (const labels of study.labels)
-      for (const { name, title } of STUDY_METHODS) {
+      for (const { name, title } of methodsOf(study)) {
         const own = results.filter((run) => run.method === name && run.mode === mode && run.labels === labels);
         if (own.length === 0) continue;
         const scores = own.flatMap(({ summary }) => summary.dice ?? summary.auc ?? []);
@@ -120,8 +120,7 @@ export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
           : `<br>${signed(row.difference.mean)} (${signed(row.difference.low)} to ${signed(row.difference.high)}), p ${pText(row.p)}, Holm ${pText(row.pHolm)}`;
       return `${row.mean.toFixed(3)}${spread}${against}`;
     };
-    const titles = STUDY_METHODS.filter(({ name }) => study.methods.includes(name));
-    const lines = titles.map(
+    const lines = methodsOf(study).map(
       ({ name, title, encoderOnly }) =>
         `| ${title}${marked(encoderOnly, mode)} | ${study.labels.map((labels) => cell(rows.find((row) => row.method === name && row.mode === mode && row.labels === labels))).join(' | ')} |`,
     );
@@ -139,7 +138,7 @@ export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
       ? 'Dice on the test subjects (mean over subjects of the mean over classes)'
       : 'AUC on the test subjects';
   const test = study.task === 'segmentation' ? "95 % bootstrap interval and Wilcoxon's p" : "DeLong's 95 % interval and p";
-  const unmarked = STUDY_METHODS.every(({ name, encoderOnly }) => !encoderOnly || !study.methods.includes(name));
+  const unmarked = methodsOf(study).every(({ encoderOnly }) => !encoderOnly);
   const note =
     study.task !== 'segmentation' || unmarked
       ? ''

@@ -16,6 +16,7 @@ A study's file (YAML or JSON):
   pretraining:
     configuration: { steps: 2000, model: { width: 0.25 }, data: { patch: 48 } }   # as for gvsl pretrain
     methods: { mae: { mask: { share: 0.6 } } }     # keys of one method
+    variants: { gvsl-pose: { of: gvsl, loss: { affinePose: 0.3 } } }   # a row of its own, when named in methods
     budget: passes                                 # or steps, time: as much for each method as for GVSL in these steps
     search: { learningRate: [1e-4, 3e-4, 1e-3] }   # for every method; validation subjects choose; left out: no search
   transfer:
@@ -136,8 +137,8 @@ export function registerCompare(program: Command): void {
         json: { ...report, out },
         text: `${out}: part ${partText(part)}: ${report.runs} trainings are done; when all parts are, write the table with --table`,
       };
-    const { METHODS } = await import('../../methods/registry.ts');
-    const encoders = new Set(METHODS.filter(({ trains }) => trains === 'encoder').map(({ name }) => name));
+    const { methodsOf } = await import('../../study/methods.ts');
+    const encoders = new Set(methodsOf(study).flatMap(({ name, encoderOnly }) => (encoderOnly ? [name] : [])));
     const rows = report.rows.map((row) => [
       `${row.title}${study.task === 'segmentation' && encoders.has(row.method) && row.mode !== 'probe' ? ' †' : ''}`,
       row.mode,
