@@ -49,6 +49,7 @@ const LIGHT = [
   'common/errors.js',
   'engine/backend.js',
   'apply/prediction-options.js',
+  'apply/registration/options.js',
   'apply/suggestion/strategies.js',
   'common/csv.js',
   'platform/node/machine.js',
