@@ -5,7 +5,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { channelsInFile } from '../../cohort/node/layouts/dataset.ts';
-import { channelOfName } from '../../cohort/node/names.ts';
+import { channelOfName, isLabelName } from '../../cohort/node/names.ts';
 import type { ChannelOptions } from '../../cohort/prepare-options.ts';
 import { type ImageSource, isImageName } from '../../images/node/find.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
@@ -70,7 +70,8 @@ export async function joinChannels(
       const count = source.kind === 'file' ? await channelsInFile(source) : 1;
       const [first, ...others] = channels.map(({ number }) => ({ image: source, channel: number }));
       if (channels.every(({ number }) => number < count)) joined.push({ ...image, channel: first.channel, others });
-      else if (!image.isNamed && /_\d{4}$/.test(image.source.path.replace(/\.[a-z.]+$/i, '')))
+      else if (!image.isNamed && isLabelName(source.path)) warnings.push(`${source.path}: skipped: named like a label map`);
+      else if (!image.isNamed && channelOfName(source.path))
         warnings.push(`${source.path}: skipped: no channel that the model takes (${all})`);
       else {
         const reason = `${count === 1 ? 'one channel' : `${count} channels`}, but the model takes ${all}: expected a file for each, named CASE_0000 and so on, or one file with all of them`;

@@ -10,6 +10,7 @@ import { listen } from '../../engine/stoppable.ts';
 import { toZyx, type Zyx } from '../../geometry/volume.ts';
 import { mapPicture } from '../../images/pictures/map-picture.ts';
 import { encodePng } from '../../images/pictures/png.ts';
+import { inputChannelsOf } from '../../model/architecture.ts';
 import { jsonText } from '../../model/node/model-folder.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { guardInputs, isInside } from '../../platform/node/guard.ts';
@@ -152,6 +153,11 @@ export async function suggestSubjects(call: SuggestCall): Promise<SuggestReport>
 function requireSamePreparation({ network: { folder, preprocessing } }: OpenNetwork, { folder: cohort, options }: Cohort): void {
   const differs = (['modality', 'intensity'] as const).find((key) => preprocessing[key] !== options[key]);
   const spacing = preprocessing.spacingMm.join(' x ') !== options.spacingMm.join(' x ');
+  const [wanted, found] = [preprocessing, options].map(({ channels = [] }) => channels.map(({ name }) => name).join(', '));
+  if (wanted !== '' && wanted !== found)
+    throw new RunError(
+      `${cohort}: ${found === '' ? 'has one channel' : `has the channels ${found}`}, but ${folder} takes ${wanted}`,
+    );
   if (differs || spacing)
     throw new RunError(
       `${cohort}: was prepared otherwise than the images of ${folder}: ${differs ?? 'spacingMm'} ${String(options[differs ?? 'spacingMm'])}, expected ${String(preprocessing[differs ?? 'spacingMm'])}; prepare the cohort as the model's was`,
@@ -168,6 +174,8 @@ async function pooledFeatures(
 ): Promise<Float64Array[]> {
   const session = await open.session('encoder', window);
   const channels = open.network.architecture.widths[4];
+  // a network of one channel, as pre-training makes them, sees the first
+  const shown = inputChannelsOf(open.network.architecture) === 1 ? 0 : 'all';
   const features: Float64Array[] = [];
   progress.start(cohort.subjects.length, 'subjects');
   try {
@@ -176,7 +184,7 @@ async function pooledFeatures(
       let windows = 0;
       for (const start of windowsOf({ size: toZyx(subject.geometry.size), window, overlap: 0 })) {
         await listen(signal);
-        const { global } = await session.run('features', { image: await readCrop(cohort, subject, start, window) });
+        const { global } = await session.run('features', { image: await readCrop(cohort, subject, start, window, shown) });
         const places = global.length / channels;
         for (let c = 0; c < channels; c++) for (let k = 0; k < places; k++) pooled[c] += global[c * places + k] / places;
         windows++;

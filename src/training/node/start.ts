@@ -58,6 +58,8 @@ function differences({ options }: Cohort, { configuration: { preprocessing } }: 
   if (preprocessing.modality !== modality) found.push(`it was trained on ${preprocessing.modality}, the cohort is ${modality}`);
   if (preprocessing.spacingMm.some((mm, k) => Math.abs(mm - spacingMm[k]) > 1e-3))
     found.push(`it was trained at ${preprocessing.spacingMm.join(' x ')} mm, the cohort is at ${spacingMm.join(' x ')} mm`);
+  const [before, now] = [preprocessing, options].map(({ channels = [] }) => channels.map(({ name }) => name).join(', '));
+  if (before !== '' && before !== now) found.push(`it was trained on the channels ${before}, the cohort has ${now || 'one'}`);
   if (modality === 'mr' && preprocessing.intensity !== intensity)
     found.push(`intensities were scaled by ${preprocessing.intensity}, the cohort's by ${intensity}`);
   return found.map((difference) => `initial model: ${difference}`);
