@@ -22,6 +22,7 @@ export {
 } from './apply/model.ts';
 export {
   type AvailableMemory,
+  filesOfNetwork,
   type MemoryLimits,
   type Modality,
   type ModelFiles,
@@ -66,6 +67,15 @@ export {
 export { type CoarseFeatures, type FeatureMap, globalFeatureMap, localFeatureMap } from './apply/similarity/feature-map.ts';
 export { type Choice, type Choices, chooseNext, standardised } from './apply/suggestion/choose.ts';
 export { STRATEGIES, type Strategy } from './apply/suggestion/strategies.ts';
+export {
+  DEFAULT_TEACHING,
+  fitSegmentationHead,
+  type SegmentationHead,
+  type TaughtVoxels,
+  type TeachOptions,
+  voxelsOfStrokes,
+} from './apply/teaching/fit-head.ts';
+export { networkWithHead, type TaughtLabel } from './apply/teaching/network-with-head.ts';
 export { RunError, UsageError } from './common/errors.ts';
 export { type Progress, type ProgressEvent, type ProgressListener, SILENT, toProgress } from './common/progress.ts';
 export { type PrincipalComponents, principalComponents } from './metrics/clustering/principal-components.ts';

@@ -20,10 +20,10 @@ import {
   type Task,
   trainedPatch,
 } from '../model/configuration.ts';
-import { flatTensor } from '../model/named-parameters.ts';
+import { flatTensor, namedTensors } from '../model/named-parameters.ts';
 import { STATES } from '../model/optimizer.ts';
 import { parameterTable } from '../model/parameters.ts';
-import { type NamedTensor, readTensors } from '../model/safetensors.ts';
+import { encodeHeader, type NamedTensor, readTensors } from '../model/safetensors.ts';
 import { encoderProgram, featuresProgram, predictionProgram } from '../model/task-programs.ts';
 import type { MatchingNetwork } from './registration/match.ts';
 
@@ -84,6 +84,20 @@ export function networkOfFiles({ name, config, weights }: ModelFiles, modality?:
   }
   const configuration = parseModelConfiguration(document, `${name}/${CONFIG_FILE}`);
   return trainedNetwork(name, configuration, readTensors(new Uint8Array(weights), `${name}/${MODEL_FILE}`), modality);
+}
+
+/** The contents of a network's two files: what `networkOfFiles` reads. */
+export function filesOfNetwork({ folder, configuration, architecture, parameters }: TrainedNetwork): ModelFiles {
+  const tensors = [...namedTensors(parameterTable(architecture), parameters).values()];
+  const header = encodeHeader(tensors, { format: 'pt' });
+  const weights = new Uint8Array(tensors.reduce((sum, { data }) => sum + data.byteLength, header.length));
+  weights.set(header);
+  let at = header.length;
+  for (const { data } of tensors) {
+    weights.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
+    at += data.byteLength;
+  }
+  return { name: folder, config: `${JSON.stringify(configuration, null, 2)}\n`, weights: weights.buffer };
 }
 
 /** What must be the same of networks that predict together, in words. */
