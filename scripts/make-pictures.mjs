@@ -1,5 +1,6 @@
 /**
- * The pictures of README.md, from generated data: the demo's report, and the page with a segmentation.
+ * The pictures of README.md, from generated data: the demo's report, and the page with a segmentation and with
+ * two images compared.
  *
  *   npm run build && node scripts/make-pictures.mjs [DEMO]
  *
@@ -66,7 +67,7 @@ try {
 
   const page = await browser.newPage({ viewport, colorScheme: 'dark' });
   await page.goto(server.url);
-  await page.locator('#backend option').first().waitFor({ state: 'attached' });
+  await page.waitForFunction(() => globalThis.gvsl?.ready);
   const says = async (id, pattern) => {
     await page.waitForFunction(
       ([name, text]) => new RegExp(text).test(document.getElementById(name).textContent),
@@ -76,6 +77,17 @@ try {
       },
     );
   };
+  await page.selectOption('#backend', 'cpu');
+  await page.click('#tour-compare');
+  await says('compare-said', 'between both answers');
+  await page.selectOption('#follow', 'best');
+  const asked = page.locator('#viewer-fixed');
+  const { width, height } = await asked.boundingBox();
+  await asked.click({ position: { x: 0.3 * width, y: 0.27 * height } });
+  await page.waitForTimeout(2000);
+  save('compare.png', await page.locator('#compare').screenshot());
+
+  await page.evaluate(() => scrollTo(0, 0));
   await page.setInputFiles('#model', join(temporary, 'segmenter'));
   await says('model-text', 'segments \\d+ structures');
   await page.setInputFiles('#image', scan);
@@ -84,6 +96,7 @@ try {
   await page.click('#segment');
   await says('apply-status', 'done in');
   await page.waitForTimeout(2000);
+  await page.locator('#apply').scrollIntoViewIfNeeded();
   save('page.png', await page.screenshot());
 } finally {
   await server.close();

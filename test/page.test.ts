@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
+import axe from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { embedImage } from '../src/apply/node/embed.ts';
@@ -43,8 +44,9 @@ const SOFTWARE = [
 ];
 const CODES = [0, 205, 420, 900];
 
-/** What the page offers to scripts. */
+/** What the page offers to scripts; `axe` is brought in by a test. */
 interface Api {
+  readonly axe: { run(): Promise<{ readonly violations: readonly { readonly id: string; readonly help: string }[] }> };
   readonly gvsl: {
     readonly compute: {
       segment(backend: string, probabilities: boolean, onProgress: unknown): Promise<{ probabilities: Float32Array[] }>;
@@ -153,6 +155,15 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     const local = await table.textContent();
     await page.selectOption('#kind', 'global');
     await expect.poll(() => table.textContent(), { timeout: 60_000 }).not.toBe(local);
+  });
+
+  it('is accessible as far as axe can tell, dark and light', async () => {
+    await page.evaluate(axe.source);
+    for (const colorScheme of ['dark', 'light'] as const) {
+      await page.emulateMedia({ colorScheme });
+      const { violations } = await page.evaluate(() => (globalThis as unknown as Api).axe.run());
+      expect(violations.map(({ id, help }) => `${id}: ${help}`)).toEqual([]);
+    }
   });
 
   it('refuses what is no model and no image, in words', async () => {

@@ -146,6 +146,7 @@ export class Viewer {
   async showHeat(heat: Uint8Array<ArrayBuffer>, mark: Uint8Array<ArrayBuffer>): Promise<void> {
     if (!this.attached) return;
     await this.over(heat, 'similarity.nii', (volume) => {
+      this.names = null;
       volume.colormap = 'inferno';
     });
     const volume = await NVImage.loadFromFile({ file: new File([mark], 'mark.nii'), name: 'mark.nii', opacity: 1 });
