@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { RunError } from '../../../common/errors.ts';
 import { readImage } from '../../../images/node/read.ts';
-import { endsBatch, machineError } from '../../../platform/node/machine.ts';
 import type { VectorField } from '../../registration/physical-map.ts';
 import { parseAntsAffine } from '../../registration/transforms/ants.ts';
 import { parseItkText } from '../../registration/transforms/itk-text.ts';
@@ -31,10 +30,10 @@ async function readField(path: string): Promise<VectorField> {
 }
 
 async function parsed(path: string, parse: (bytes: Buffer) => Transform | Promise<Transform>): Promise<Transform> {
+  const bytes = await readFile(path);
   try {
-    return await parse(await readFile(path));
+    return await parse(bytes);
   } catch (error) {
-    if (endsBatch(error)) throw machineError(path, error);
     const why = error instanceof RunError ? error.message : (error as Error).message;
     throw new RunError(`${path}: cannot be read as a transform: ${why}`);
   }
