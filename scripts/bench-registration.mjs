@@ -15,7 +15,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -30,13 +30,14 @@ const { values } = parseArgs({
     skip: { type: 'string' },
   },
 });
-const { readImage } = await import(join(root, 'dist/images/node/read.js'));
-const { labelOverlap } = await import(join(root, 'dist/metrics/label-overlap.js'));
-const { warpLabelMap } = await import(join(root, 'dist/apply/registration/warp.js'));
-const { displacementPlanes, jacobianPlanes } = await import(join(root, 'dist/apply/registration/physical-map.js'));
-const { mapOnGrid } = await import(join(root, 'dist/apply/registration/transforms/transform.js'));
-const { readTransform } = await import(join(root, 'dist/apply/node/registration/read-transform.js'));
-const { centring } = await import(join(root, 'dist/apply/registration/stages.js'));
+const load = (path) => import(pathToFileURL(join(root, path)).href);
+const { readImage } = await load('dist/images/node/read.js');
+const { labelOverlap } = await load('dist/metrics/label-overlap.js');
+const { warpLabelMap } = await load('dist/apply/registration/warp.js');
+const { displacementPlanes, jacobianPlanes } = await load('dist/apply/registration/physical-map.js');
+const { mapOnGrid } = await load('dist/apply/registration/transforms/transform.js');
+const { readTransform } = await load('dist/apply/node/registration/read-transform.js');
+const { centring } = await load('dist/apply/registration/stages.js');
 
 const work = mkdtempSync(join(tmpdir(), 'bench-registration-'));
 process.on('exit', () => rmSync(work, { recursive: true, force: true }));

@@ -4,10 +4,12 @@
  * Exports the model, runs the bundle on each image with scripts/check-monai.py (Python with torch and nibabel; MONAI if it is there), prepares and
  * segments or classifies it with gvsl, and prints the largest difference of prepared voxels and how many voxels of the label maps differ.
  */
+
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { classifyImages } from '../dist/apply/node/classify.js';
 import { segmentImages } from '../dist/apply/node/segment.js';
 import { findPython } from '../dist/cli/bench/peer.js';
@@ -25,7 +27,7 @@ try {
   const { configuration } = await readModel(await resolveModel(model));
   const options = preprocessingOf(configuration, model, undefined);
   for (const path of images) {
-    const script = new URL('check-monai.py', import.meta.url).pathname;
+    const script = fileURLToPath(new URL('check-monai.py', import.meta.url));
     const said = JSON.parse(
       execFileSync(python, [script, join(folder, 'bundle'), path, folder], {
         encoding: 'utf8',

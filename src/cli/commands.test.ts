@@ -76,6 +76,22 @@ const COMMANDS: Readonly<Record<string, Facts>> = {
     ],
     replaces: ['cohort --out cohort --steps 1', 'cohort --out scans --steps 1', 'cohort --out run --steps 1'],
   },
+  suggest: {
+    missing: [
+      ['none --model run --out out/next', 1],
+      ['cohort --model run --n 1 --labelled none.txt --out out/next', 1],
+    ],
+    works: [
+      (p) => [
+        ...[p('cohort'), '--model', p('run'), '--labelled', 'none', '--n', '2'],
+        ...['--out', p('out/next'), '--threads', '1'],
+      ],
+    ],
+    replaces: [
+      `cohort --model run --labelled none --n 1 --out cohort ${APPLY}`,
+      `cohort --model run --labelled none --n 1 --out cohort/images ${APPLY}`,
+    ],
+  },
   train: {
     missing: [
       ['segmentation --data none --out out/task', 1],
@@ -95,22 +111,6 @@ const COMMANDS: Readonly<Record<string, Facts>> = {
       'segmentation --data cohort --out cohort --patch 16 --width 0.125 --threads 1',
       'segmentation --data cohort --init run --out run --patch 16 --threads 1',
       'segmentation --data cohort --init models/matcher --out models/matcher --patch 16 --threads 1',
-    ],
-  },
-  suggest: {
-    missing: [
-      ['none --model run --out out/next', 1],
-      ['cohort --model run --n 1 --labelled none.txt --out out/next', 1],
-    ],
-    works: [
-      (p) => [
-        ...[p('cohort'), '--model', p('run'), '--labelled', 'none', '--n', '2'],
-        ...['--out', p('out/next'), '--threads', '1'],
-      ],
-    ],
-    replaces: [
-      `cohort --model run --labelled none --n 1 --out cohort ${APPLY}`,
-      `cohort --model run --labelled none --n 1 --out cohort/images ${APPLY}`,
     ],
   },
   segment: {

@@ -22,13 +22,14 @@ it('is alone in knowing options: other rooms name arguments, or whole commands',
   const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
     .map((path) => path.replaceAll('\\', '/'))
     .filter((path) => path.endsWith('.ts') && !/^(cli|page|report)\/|\.test\.ts$|\.as\.ts$|\/testing\//.test(path));
-  // in strings and templates: what follows `gvsl NAME` is a command; 'gdcmconv --raw' and V8's flags are others'
+  // in strings and templates: what follows `gvsl NAME` is a command; 'gdcmconv --raw', nnU-Net's, MONAI's and V8's flags are others'
   const found = files.flatMap((path) =>
     readFileSync(join(src, path), 'utf8')
       .split('\n')
       .filter(
         (line) =>
-          /['"`(\s]--[a-z]/.test(line) && !/gvsl[ `]|gdcmconv|setFlagsFromString|^\s*(\/\/|\*|\/\*\*)|var\(|--left/.test(line),
+          /['"`(\s]--[a-z]/.test(line) &&
+          !/gvsl[ `]|gdcmconv|python -m|nnUNet|setFlagsFromString|^\s*(\/\/|\*|\/\*\*)|var\(|--left/.test(line),
       )
       .map((line) => `${path}: ${line.trim()}`),
   );

@@ -67,7 +67,7 @@ export interface Session {
   /**
    * Runs one graph like `run`, and tells which parts of a state it will not change any more while it still computes others: for whoever sends them
    * away meanwhile. Absent: the backend cannot tell.
-   * @param edges where the parts begin, in order, from 0; the last is the state's length
+   * @param parts the state, and as `edges` where its parts begin, in order, from 0; the last is the state's length
    * @param ready called with the index of each part, once, in no order; it may read and write that part, and must return soon
    */
   runTelling?(

@@ -50,7 +50,8 @@ export function actsOf(parts: readonly Part[]): Act[] {
     // a single run adds to the sum that is there
     if (second.to - second.from === 1) return [...sum(first), { run: second.from }];
     const before: Act[] = [...sum(first), { park: parked++ }, ...sum(second)];
-    return [...before, { fold: --parked }];
+    parked -= 1;
+    return [...before, { fold: parked }];
   };
   return parts.flatMap((part, i) => [...sum(part), ...(i < parts.length - 1 ? [{ park: parked++ }] : [])]);
 }

@@ -126,7 +126,7 @@ function readme(name: string, configuration: ModelConfiguration, patch: readonly
       ? `The network takes the channels ${known.channels.map(({ name }) => name).join(', ')}: the data set must have the same in this order. nnU-Net normalises every channel to zero mean`
       : 'With several channels nnU-Net repeats the first convolution and divides it by their number. nnU-Net normalises every channel to zero mean',
     `and unit variance, whereas pre-training saw ${known ? `${known.modality.toUpperCase()} ` : ''}images in [0, 1]: the first layers have to adapt in the warm-up.`,
-    '`--from_scratch` in the second command trains the same network from random weights, for comparison.',
+    '`nnUNetv2_train_pretrained` with `--from_scratch` trains the same network from random weights, for comparison.',
     '',
     '## Prediction',
     '',

@@ -74,7 +74,9 @@ export class MlflowClient {
   constructor(url: URL, environment: Readonly<Record<string, string | undefined>>) {
     const said = authorization(url, environment);
     this.#headers = said === undefined ? {} : { authorization: said };
-    this.address = `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+    const bare = new URL(url);
+    bare.username = bare.password = bare.search = bare.hash = '';
+    this.address = bare.href.replace(/\/+$/, '');
   }
 
   async #fetch(method: string, path: string, body: string | Uint8Array | undefined, type: string, timeoutMs: number) {

@@ -32,16 +32,17 @@ class FakeMlflow {
 
   answer(method: string, url: URL, body: Buffer): [number, object] {
     const refuse = (status: number, code: string, message = code): [number, object] => [status, { error_code: code, message }];
-    this.calls.push(`${method} ${url.pathname}`);
+    const [path] = url.href.slice(url.origin.length).split('?');
+    this.calls.push(`${method} ${path}`);
     const status = this.trouble.shift();
     if (status !== undefined) return refuse(status, status === 403 ? 'PERMISSION_DENIED' : 'INTERNAL_ERROR');
-    const artifact = /^\/api\/2\.0\/mlflow-artifacts\/artifacts\/(.+)$/.exec(url.pathname)?.[1];
+    const artifact = /^\/api\/2\.0\/mlflow-artifacts\/artifacts\/(.+)$/.exec(path)?.[1];
     if (artifact !== undefined && method === 'PUT') {
       if (artifact.split('/').includes('..')) return refuse(400, 'INVALID_PARAMETER_VALUE');
       this.artifacts.set(decodeURIComponent(artifact), body);
       return [200, {}];
     }
-    const call = url.pathname.replace('/api/2.0/mlflow/', '');
+    const call = path.replace('/api/2.0/mlflow/', '');
     if (method === 'GET' && call === 'experiments/get-by-name') {
       const id = this.experiments.get(url.searchParams.get('experiment_name')!);
       return id === undefined ? refuse(404, 'RESOURCE_DOES_NOT_EXIST') : [200, { experiment: { experiment_id: id } }];
