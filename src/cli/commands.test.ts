@@ -194,7 +194,7 @@ const COMMANDS: Readonly<Record<string, Facts>> = {
         ...['--labels', p('labels/q.nii.gz'), '--points', p('points/q.mrk.json'), '--field', '--out', p('out/warp')],
       ],
     ],
-    replaces: [],
+    replaces: ['--transform points/shift.tfm --grid scans/p.nii.gz --image scans/q_0000.nii.gz --out scans/p.nii.gz'],
   },
   import: {
     missing: [['none.pth --out out/model', 1]],
