@@ -1,20 +1,11 @@
 /** `gvsl warp`: apply transforms to images, label maps and points. */
 import type { Command } from 'commander';
+import type { WarpCall } from '../../apply/node/registration/warp.ts';
 import { OVERWRITE, TRANSFORM_FILES } from '../apply-options.ts';
 import { warningLines } from '../batch-text.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
-interface Options {
-  readonly transform: readonly string[];
-  readonly invert?: boolean;
-  readonly grid?: string;
-  readonly image?: readonly string[];
-  readonly labels?: readonly string[];
-  readonly points?: readonly string[];
-  readonly field?: boolean;
-  readonly out: string;
-  readonly overwrite?: boolean;
-}
+type Options = Omit<WarpCall, 'progress'>;
 
 async function run(options: Options): Promise<CommandResult> {
   const { INVERSE_TOLERANCE_MM, warpFiles } = await import('../../apply/node/registration/warp.ts');

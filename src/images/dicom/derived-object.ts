@@ -70,3 +70,30 @@ export function frameAt(position: Xyz, frames: readonly DicomFrame[], spacing: n
   }
   return nearest ?? (frames.length === 1 ? frames[0] : undefined);
 }
+
+/** What an object made here is: the elements that say so, in a series of its own. Elements are sorted when they are written. */
+export function madeHere(made: {
+  /** SOP class. */
+  readonly storage: string;
+  /** Its SOP instance. */
+  readonly instance: string;
+  readonly modality: string;
+  readonly description: string;
+  readonly seriesNumber: number;
+  /** Name and version of what made it. */
+  readonly software: string;
+}): Element[] {
+  return [
+    ['00080005', 'CS', 'ISO_IR 192'],
+    ['00080016', 'UI', made.storage],
+    ['00080018', 'UI', made.instance],
+    ['00080060', 'CS', made.modality],
+    ['00080070', 'LO', 'gvsl'],
+    ['0008103e', 'LO', made.description],
+    ['00081090', 'LO', 'gvsl'],
+    ['00181020', 'LO', short(made.software)],
+    ['0020000e', 'UI', newUid()],
+    ['00200011', 'IS', String(made.seriesNumber)],
+    ['00200013', 'IS', '1'],
+  ];
+}

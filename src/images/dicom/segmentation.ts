@@ -5,7 +5,7 @@
 import { RunError } from '../../common/errors.ts';
 import { applyAffine, determinant3, voxelToPhysical } from '../../geometry/affine.ts';
 import type { Volume, Xyz } from '../../geometry/volume.ts';
-import { copiedElements, dateAndTime, frameAt, type Segment, short } from './derived-object.ts';
+import { copiedElements, dateAndTime, frameAt, madeHere, type Segment, short } from './derived-object.ts';
 import type { DicomFrame } from './frames.ts';
 import type { RandomAccess } from './random-access.ts';
 import { type Element, encodeElements, encodeMeta, newUid } from './write.ts';
@@ -85,23 +85,20 @@ export async function encodeSegmentation(
 
   const elements: Element[] = [
     ...copied,
-    ['00080005', 'CS', 'ISO_IR 192'],
+    ...madeHere({
+      storage: SEGMENTATION_STORAGE,
+      instance,
+      modality: 'SEG',
+      description: 'Segmentation',
+      seriesNumber: 300,
+      software,
+    }),
     ['00080008', 'CS', 'DERIVED\\PRIMARY'],
-    ['00080016', 'UI', SEGMENTATION_STORAGE],
-    ['00080018', 'UI', instance],
     ['00080021', 'DA', date],
     ['00080023', 'DA', date],
     ['00080031', 'TM', time],
     ['00080033', 'TM', time],
-    ['00080060', 'CS', 'SEG'],
-    ['00080070', 'LO', 'gvsl'],
-    ['0008103e', 'LO', 'Segmentation'],
-    ['00081090', 'LO', 'gvsl'],
     ['00181000', 'LO', '1'],
-    ['00181020', 'LO', short(software)],
-    ['0020000e', 'UI', newUid()],
-    ['00200011', 'IS', '300'],
-    ['00200013', 'IS', '1'],
     ['00209221', 'SQ', [[['00209164', 'UI', organisation]]]],
     [
       '00209222',

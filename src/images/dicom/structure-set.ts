@@ -6,7 +6,7 @@ import { RunError } from '../../common/errors.ts';
 import { applyAffine, voxelToPhysical } from '../../geometry/affine.ts';
 import { contoursOf } from '../../geometry/contours.ts';
 import type { Volume } from '../../geometry/volume.ts';
-import { copiedElements, dateAndTime, frameAt, type Segment, short } from './derived-object.ts';
+import { copiedElements, dateAndTime, frameAt, madeHere, type Segment, short } from './derived-object.ts';
 import type { DicomFrame } from './frames.ts';
 import type { RandomAccess } from './random-access.ts';
 import { type Element, encodeElements, encodeMeta, IMPLICIT_LITTLE_ENDIAN, newUid } from './write.ts';
@@ -78,20 +78,17 @@ export async function encodeStructureSet(
   const used = [...new Set(sources.filter((frame) => frame !== undefined))];
   const elements: Element[] = [
     ...copied,
-    ['00080005', 'CS', 'ISO_IR 192'],
+    ...madeHere({
+      storage: STRUCTURE_SET_STORAGE,
+      instance,
+      modality: 'RTSTRUCT',
+      description: 'Structures',
+      seriesNumber: 301,
+      software,
+    }),
     ['00080012', 'DA', date],
     ['00080013', 'TM', time],
-    ['00080016', 'UI', STRUCTURE_SET_STORAGE],
-    ['00080018', 'UI', instance],
-    ['00080060', 'CS', 'RTSTRUCT'],
-    ['00080070', 'LO', 'gvsl'],
-    ['0008103e', 'LO', 'Structures'],
     ['00081070', 'PN', ''],
-    ['00081090', 'LO', 'gvsl'],
-    ['00181020', 'LO', short(software)],
-    ['0020000e', 'UI', newUid()],
-    ['00200011', 'IS', '301'],
-    ['00200013', 'IS', '1'],
     ['30060002', 'SH', 'gvsl'],
     ['30060008', 'DA', date],
     ['30060009', 'TM', time],

@@ -50,6 +50,9 @@ export interface WarpCall {
   readonly progress?: ProgressListener;
 }
 
+/** As messages name what is warped. */
+const INPUT_KINDS = { image: 'an image to warp', labels: 'a label map to warp', points: 'points to warp' } as const;
+
 export interface WarpedFile {
   readonly input: string;
   readonly output: string;
@@ -160,9 +163,12 @@ export async function warpFiles(call: WarpCall): Promise<WarpReport> {
       `${twice.path}: two results would be named ${twice.name}; run them separately, each with its own \`out\``,
     );
   const names = [...inputs.map(({ name }) => name), ...(field ? [FIELD_FILE] : [])];
-  const given = [...transforms, ...(grid === undefined ? [] : [grid]), ...inputs.map(({ path }) => path)];
   return guardInputs(
-    given.map((path) => ({ path, what: 'an input' })),
+    [
+      ...transforms.map((path) => ({ path, what: 'a transform' })),
+      ...(grid === undefined ? [] : [{ path: grid, what: 'the image that gives the grid' }]),
+      ...inputs.map(({ path, kind }) => ({ path, what: INPUT_KINDS[kind] })),
+    ],
     () =>
       inResults(out, { names, overwrite: call.overwrite ?? false, by: 'gvsl warp' }, async (results) => {
         const transform = await readTransforms(transforms);
