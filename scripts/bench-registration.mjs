@@ -9,7 +9,8 @@
  *
  * Cohorts: `hippocampus-mr` (Medical Segmentation Decathlon, Task04) and `left-atrium-mr` (2018 Atrial Segmentation Challenge), as folders with imagesTr
  * and labelsTr; one that is not there is skipped, and so is a program. Pairs are neighbours in the order of the subjects' names, without those
- * that settings were chosen on: `--skip` names a JSON file with a list of them.
+ * that settings were chosen on: `--skip` names a JSON file with a list of them
+ * (docs/benchmarks/registration-tuned-on.json: every subject that a network or a setting has seen, in training or in trials).
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -27,7 +28,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     out: { type: 'string' },
     cohorts: { type: 'string', default: 'hippocampus-mr,left-atrium-mr' },
-    skip: { type: 'string' },
+    skip: { type: 'string', default: join(root, 'docs/benchmarks/registration-tuned-on.json') },
   },
 });
 const load = (path) => import(pathToFileURL(join(root, path)).href);
@@ -183,7 +184,7 @@ const missing = Object.entries(needs)
 for (const name of missing) if (methods.some(([program]) => program === name)) console.log(`${name}: not installed, skipped`);
 
 const GRID_MM = { 'hippocampus-mr': 8, 'left-atrium-mr': 16 };
-const skipped = values.skip ? new Set(JSON.parse(readFileSync(values.skip, 'utf8'))) : new Set();
+const skipped = new Set(JSON.parse(readFileSync(values.skip, 'utf8')));
 const results = [];
 for (const cohort of values.cohorts.split(',')) {
   const folder = resolve(values.data, cohort);
