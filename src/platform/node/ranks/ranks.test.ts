@@ -2,7 +2,7 @@
 import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { OtherRankError, RunError, UsageError } from '../../../common/errors.ts';
-import { libraryNames, shortVersion } from './mpi-library.ts';
+import { libraryNames, settleUcx, shortVersion } from './mpi-library.ts';
 import { launchOf, openRanks } from './open-ranks.ts';
 import { ALONE, type Ranks, ranksOn } from './ranks.ts';
 import { openTcp } from './tcp.ts';
@@ -137,4 +137,11 @@ it('versions are told in a few words', () => {
   expect(shortVersion('Open MPI v4.1.4, package: Debian OpenMPI, ident: 4.1.4')).toBe('Open MPI 4.1.4');
   expect(shortVersion('MPICH Version:      4.0.2\nMPICH Release date: x')).toBe('MPICH 4.0.2');
   expect(shortVersion('Intel(R) MPI Library 2021.9 for Linux* OS')).toBe('Intel(R) MPI Library 2021.9');
+});
+
+it('keeps UCX from patching memory and from taking V8\u2019s signals, unless the environment says otherwise', () => {
+  const environment: Record<string, string | undefined> = { UCX_MEM_EVENTS: 'y' };
+  settleUcx(environment);
+  expect(environment.UCX_MEM_EVENTS).toBe('y');
+  expect(environment.UCX_ERROR_SIGNALS).not.toContain('SEGV');
 });
