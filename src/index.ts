@@ -22,7 +22,7 @@ export {
 } from './apply/model.ts';
 export type { MemoryLimits, Modality, OpenNetwork, TrainedNetwork, Window, WindowOptions } from './apply/network.ts';
 export { type ClassifiedImage, type ClassifyCall, type ClassifyReport, classifyImages } from './apply/node/classify.ts';
-export { type EmbedCall, type EmbedReport, embedImage } from './apply/node/embed.ts';
+export { type EmbedCall, type EmbeddedImage, type EmbedReport, embedImages } from './apply/node/embed.ts';
 export { type ImageInput, load } from './apply/node/load.ts';
 export type { ApplyCall, OpenOptions, TaskCall } from './apply/node/network.ts';
 export { type RegisterCall, type RegistrationReport, registerImages } from './apply/node/registration/register.ts';

@@ -11,7 +11,7 @@ import { gunzipSync } from 'node:zlib';
 import axe from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { embedImage } from '../src/apply/node/embed.ts';
+import { embedImages } from '../src/apply/node/embed.ts';
 import { registerImages } from '../src/apply/node/registration/register.ts';
 import { segmentImages } from '../src/apply/node/segment.ts';
 import { SILENT } from '../src/common/progress.ts';
@@ -274,9 +274,9 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
 
   it('has the features that the command line has', async () => {
     const out = join(folder, 'features');
-    const call = { model: join(folder, 'model'), input: join(folder, 'heart.nii.gz'), out, progress: SILENT };
-    await embedImage({ ...call, backend: await createBackend('cpu', 1) });
-    const expected = (await readSafetensors(join(out, 'features.safetensors'))).tensors.get('local')!;
+    const call = { model: join(folder, 'model'), inputs: [join(folder, 'heart.nii.gz')], out, progress: SILENT };
+    await embedImages({ ...call, backend: await createBackend('cpu', 1) });
+    const expected = (await readSafetensors(join(out, 'heart.safetensors'))).tensors.get('local')!;
     await page.setInputFiles('#model', call.model);
     await saying('model-text', /trained for segmentation, .*; segments 3 structures, shows features/);
     for (const backend of BACKENDS) {

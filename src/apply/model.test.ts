@@ -13,7 +13,7 @@ import { readSafetensors } from '../model/node/safetensors.ts';
 import { renderSubject } from '../phantom/subject.ts';
 import type { Model } from './model.ts';
 import { classifyImages } from './node/classify.ts';
-import { embedImage } from './node/embed.ts';
+import { embedImages } from './node/embed.ts';
 import { type ImageInput, load } from './node/load.ts';
 import { registerImages } from './node/registration/register.ts';
 import { segmentImages } from './node/segment.ts';
@@ -94,9 +94,9 @@ describe('a model in memory computes what the files hold', () => {
     expect((await model.classify(heart)).probabilities).toEqual(found.probabilities);
     const { local, colours, global } = await model.embed(heart);
     expect([local, colours, global.length, model.can.embed]).toEqual([null, null, 64, false]);
-    const embedded = await embedImage({ model, input: at('heart.nii.gz'), out: at('global') });
-    expect(embedded).toMatchObject({ local: null, global: 64, files: ['features.safetensors'] });
-    expect((await readSafetensors(at('global/features.safetensors'))).tensors.get('global')!.data).toEqual(global);
+    const embedded = await embedImages({ model, inputs: [at('heart.nii.gz')], out: at('global') });
+    expect(embedded).toMatchObject({ global: 64, images: [{ local: null, files: ['heart.safetensors'] }] });
+    expect((await readSafetensors(at('global/heart.safetensors'))).tensors.get('global')!.data).toEqual(global);
     await expect(model.segment(heart)).rejects.toThrow(/a network for classification; expected one for segmentation/);
   });
 
@@ -107,11 +107,23 @@ describe('a model in memory computes what the files hold', () => {
       model.embed(heart),
       model.register(at('other.nii.gz'), at('heart.nii.gz'), { start: 'stored' }),
     ]);
-    await embedImage({ model, input: at('heart.nii.gz'), out: at('features') });
-    const { tensors } = await readSafetensors(at('features/features.safetensors'));
+    await embedImages({ model, inputs: [at('heart.nii.gz')], out: at('features') });
+    const { tensors } = await readSafetensors(at('features/heart.safetensors'));
     expect(features.global).toEqual(tensors.get('global')!.data);
     expect(features.local!.data).toEqual(tensors.get('local')!.data);
     expect(features.local!.shape).toEqual(tensors.get('local')!.shape);
+    const parts = [1, 2].map((index) => ({ index, of: 2 }));
+    const both = { model, inputs: [at('heart.nii.gz'), at('other.nii.gz')], out: at('vectors'), globalOnly: true };
+    for (const part of parts) await embedImages({ ...both, part });
+    expect((await embedImages(both)).images.map(({ files, local }) => [files, local])).toEqual([
+      [[], null],
+      [[], null],
+    ]);
+    const rows = async (name: string) => (await readFile(at(`vectors/${name}`), 'utf8')).trim().split('\n').slice(1);
+    const inParts = (await Promise.all(parts.map(({ index }) => rows(`global-${index}-of-2.csv`)))).flat();
+    expect(inParts.sort()).toEqual((await rows('global.csv')).sort());
+    const [heartRow] = await rows('global.csv');
+    expect(heartRow.split(',').slice(1).map(Number)).toEqual(Array.from(features.global));
 
     const report = await registerImages({
       model,

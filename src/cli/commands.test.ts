@@ -289,7 +289,7 @@ beforeAll(async () => {
   for (const name of ['scans', 'labels', 'models']) await symlink(at(name), at(`to-${name}`));
   await symlink(folder, join(folder, '..', 'to-study'));
   await mkdir(at('mine'));
-  for (const name of ['report.html', 'features.png', 'table.csv']) await writeFile(at('mine', name), 'made by hand');
+  for (const name of ['report.html', 'global.csv', 'table.csv']) await writeFile(at('mine', name), 'made by hand');
   await cp(at('scans', 'p.nii.gz'), at('mine', 'warped.nii.gz'));
   // a declaration under the name of a study's own table
   await cp(at('study.yaml'), at('table.csv'));

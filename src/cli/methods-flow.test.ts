@@ -43,8 +43,8 @@ describe.each(METHODS.filter(({ preset }) => preset === undefined).map((method) 
       expect(said.includes('it has no decoder, which starts at random')).toBe(trains === 'encoder');
       await done('segment', scan(), '--model', out('task'), '--out', out('labels'), ...THREADS);
 
-      const embedded = await done('embed', scan(), '--model', out('run'), '--out', out('features'), ...THREADS);
-      expect([embedded.local === null, embedded.global]).toEqual([trains === 'encoder', 64]);
+      const { images, global } = await done('embed', scan(), '--model', out('run'), '--out', out('features'), ...THREADS);
+      expect([(images as { local: unknown }[])[0].local === null, global]).toEqual([trains === 'encoder', 64]);
       const files = ['--onnx', out('x.onnx'), '--pth', out('x.pth'), '--safetensors', out('x.safetensors')];
       const outputs = trains === 'encoder' ? [{ name: 'global' }] : [{ name: 'local' }, { name: 'global' }];
       const part = trains === 'encoder' ? 'encoder' : 'backbone';

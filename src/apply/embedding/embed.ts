@@ -10,7 +10,7 @@ import { windowCount } from '../segmentation/sliding-window.ts';
 import { type LocalFeatures, volumeFeatures } from './volume-features.ts';
 
 export interface EmbedResult {
-  /** The features of every voxel: (channels, D, H, W) on the grid of `geometry`; null for a network without a decoder. */
+  /** The features of every voxel: (channels, D, H, W) on the grid of `geometry`; null for a network without a decoder, and where the global vector alone is wanted. */
   readonly local: { readonly data: Float32Array; readonly shape: readonly [number, number, number, number] } | null;
   /** The feature of the whole image: the bottleneck's, averaged over space. */
   readonly global: Float32Array;
@@ -30,23 +30,24 @@ export async function embedPrepared(
   open: OpenNetwork,
   name: string,
   images: readonly Volume<Float32Array>[],
-  { window, overlap }: WindowPlace,
+  { window, overlap, globalOnly = false }: WindowPlace & { readonly globalOnly?: boolean },
   { progress, signal }: WorkOptions,
 ): Promise<Omit<EmbedResult, 'warnings'>> {
   const { architecture } = open.only('embed');
   const [cropped] = images;
   const size = toZyx(cropped.geometry.size);
   const channels = architecture.widths[8];
-  const bytes = hasDecoder(architecture.heads) ? 4 * voxelCount(size) * (channels + 4) : 0;
+  const isDense = hasDecoder(architecture.heads) && !globalOnly;
+  const bytes = isDense ? 4 * voxelCount(size) * (channels + 4) : 0;
   const available = open.memory.results();
   if (bytes > available.bytes)
     throw new RunError(
       `${name}: its local features need ${formatBytes(bytes)}; available: ${formatBytes(available.bytes)} (${available.limit}). Crop the image`,
     );
-  const session = stoppableSession(await open.session('features', window), signal);
+  const session = stoppableSession(await open.session(isDense ? 'features' : 'encoder', window), signal);
   const windows = windowCount({ size, window, overlap });
   const { global, dense } = await counting(progress, windows, 'windows', (onWindow) =>
-    volumeFeatures({ session, architecture, images, window, overlap, onWindow }),
+    volumeFeatures({ session, architecture, images, window, overlap, dense: isDense, onWindow }),
   );
   return {
     local: dense && { data: dense.local, shape: [channels, size[0], size[1], size[2]] },

@@ -4,20 +4,22 @@ import { cropChannels } from '../../geometry/crop.ts';
 import { toXyz, toZyx, type Volume, type Zyx } from '../../geometry/volume.ts';
 import { principalComponents, project } from '../../metrics/clustering/principal-components.ts';
 import { percentileOf } from '../../metrics/segmentation.ts';
-import { type Architecture, hasDecoder } from '../../model/architecture.ts';
+import type { Architecture } from '../../model/architecture.ts';
 import { slideWindows, windowsOf } from '../segmentation/sliding-window.ts';
 
 /** Voxels darker than this are not looked at for the components: air says nothing of anatomy. */
 export const FOREGROUND = 0.02;
 
 export interface FeaturesPlan {
-  /** A session of `featuresProgram` at the window's size, with its parameters. */
+  /** A session of `featuresProgram`, or of `encoderProgram`, at the window's size, with its parameters. */
   readonly session: Session;
   readonly architecture: Architecture;
   /** The channels as the network sees them, values in [0, 1], on one grid. */
   readonly images: readonly Volume<Float32Array>[];
   readonly window: Zyx;
   readonly overlap: number;
+  /** Local features too: the session has them. */
+  readonly dense: boolean;
   readonly onWindow: () => void;
 }
 
@@ -33,7 +35,7 @@ export interface LocalFeatures {
 export interface VolumeFeatures {
   /** The bottleneck's feature, averaged over space and windows. */
   readonly global: Float32Array;
-  /** Null for a network without a decoder. */
+  /** Null where none were wanted. */
   readonly dense: LocalFeatures | null;
 }
 
@@ -53,7 +55,7 @@ export async function volumeFeatures(plan: FeaturesPlan): Promise<VolumeFeatures
     return found;
   };
   const global = (): Float32Array => Float32Array.from(sums, (sum) => sum / windows);
-  if (!hasDecoder(architecture.heads)) {
+  if (!plan.dense) {
     for (const start of windowsOf({ size, window, overlap })) await see(start);
     return { global: global(), dense: null };
   }

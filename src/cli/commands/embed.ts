@@ -1,26 +1,41 @@
-/** `gvsl embed`: what a backbone sees in an image. */
+/** `gvsl embed`: what a backbone sees in images. */
 import type { Command } from 'commander';
-import { type ApplyOptions, addApplyOptions, readApplyOptions } from '../apply-options.ts';
-import { warningLines } from '../batch-text.ts';
+import { type ApplyOptions, addApplyOptions, PART, readApplyOptions } from '../apply-options.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
-async function run(input: string, options: ApplyOptions): Promise<CommandResult> {
-  const { embedImage } = await import('../../apply/node/embed.ts');
-  const report = await embedImage({ ...(await readApplyOptions(options)), input });
+interface Options extends ApplyOptions {
+  readonly globalOnly?: boolean;
+  readonly part?: string;
+}
+
+async function run(inputs: string[], options: Options): Promise<CommandResult> {
+  const { embedImages } = await import('../../apply/node/embed.ts');
+  const { parsePart } = await import('../../platform/node/parts.ts');
+  const { formatTable } = await import('../table.ts');
+  const { batchText, count } = await import('../batch-text.ts');
+  const { part, globalOnly = false } = options;
+  const report = await embedImages({
+    ...(await readApplyOptions(options)),
+    inputs,
+    globalOnly,
+    ...(part === undefined ? {} : { part: parsePart(part) }),
+  });
+  const { images } = report;
+  const rows = images.map(({ name, local, explained }) => [
+    name,
+    local?.join(' x ') ?? '-',
+    String(report.global),
+    local ? explained.map((share) => `${(100 * share).toFixed(0)} %`).join(', ') : '-',
+  ]);
+  const files = count(images.flatMap((image) => image.files).length, 'file');
   return {
     json: { ...report, out: options.out },
-    text: [
-      ...warningLines(report.warnings),
-      report.local
-        ? `${report.image}: local features ${report.local.join(' x ')}, global vector of ${report.global}`
-        : `${report.image}: global vector of ${report.global}; the model has no decoder, and so no local features and no picture of them`,
-      ...(report.local
-        ? [
-            `the principal components in the picture explain ${report.explained.map((share) => `${(100 * share).toFixed(0)} %`).join(', ')} of the local features' variance`,
-          ]
-        : []),
-      `${options.out}: ${report.files.join(', ')}`,
-    ].join('\n'),
+    text: batchText(
+      report,
+      formatTable(['image', 'local features', 'global', 'variance in the picture'], rows, [2]),
+      `${options.out}: ${globalOnly ? '' : `${files}, `}global.csv, embed.json`,
+    ),
+    exitCode: report.failed.length > 0 ? 1 : 0,
   };
 }
 
@@ -29,9 +44,23 @@ export function registerEmbed(program: Command): void {
   const command = addApplyOptions(
     program
       .command('embed')
-      .description('compute local and global features of an image (safetensors) and a picture of them')
-      .argument('<input>', 'image in any supported format'),
-    'output folder for features.safetensors and features.png',
-  ).addHelpText('after', '\nExample:\n  gvsl embed scan.nii.gz --model runs/first --out features');
+      .description('compute local and global features of images (safetensors, CSV) and pictures of them')
+      .argument('<input...>', 'images in any supported format, folders of images, DICOM folders'),
+    'output folder; results of an earlier call are replaced',
+  )
+    .option('--global-only', 'write the table of global vectors alone, no local features (several times as large as the images)')
+    .option('--part <i/n>', PART)
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Examples:',
+        '  gvsl embed scan.nii.gz --model runs/first --out features',
+        '  gvsl embed scans --model runs/first --global-only --part 3/100 --out features',
+        '',
+        'Writes NAME.safetensors (local, global) and pictures/NAME.png for each image, global.csv with a row for each, and embed.json. A model',
+        'without a decoder has no local features, and so no pictures. Exit code 1 if an image failed; failures are listed at the end.',
+      ].join('\n'),
+    );
   action(command, run);
 }

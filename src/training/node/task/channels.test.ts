@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { classifyImages } from '../../../apply/node/classify.ts';
-import { embedImage } from '../../../apply/node/embed.ts';
+import { embedImages } from '../../../apply/node/embed.ts';
 import { load } from '../../../apply/node/load.ts';
 import { segmentImages } from '../../../apply/node/segment.ts';
 import { openCohort } from '../../../cohort/node/open-cohort.ts';
@@ -197,8 +197,9 @@ describe('training on several channels', () => {
     });
     const { images } = await classifyImages({ model: at('classify'), inputs: [at('new', 'P0_0000.nii.gz')], out: at('classes') });
     expect(Object.keys(images[0].probabilities)).toEqual(['healthy', 'ill']);
-    const { global, local } = await embedImage({ model: at('segment'), input: at('new', 'P0_0000.nii.gz'), out: at('features') });
-    expect([global, local]).toEqual([64, [8, SIDE, SIDE, SIDE]]);
+    const embedded = await embedImages({ model: at('segment'), inputs: [at('new')], out: at('features') });
+    expect(embedded.images.map(({ name }) => name)).toEqual(['P0']);
+    expect([embedded.global, embedded.images[0].local]).toEqual([64, [8, SIDE, SIDE, SIDE]]);
     const { onnx } = await exportModel({
       model: at('segment'),
       onnx: at('model.onnx'),

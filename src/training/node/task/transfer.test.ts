@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { classifyImages } from '../../../apply/node/classify.ts';
-import { embedImage } from '../../../apply/node/embed.ts';
+import { embedImages } from '../../../apply/node/embed.ts';
 import { segmentImages } from '../../../apply/node/segment.ts';
 import { openCohort } from '../../../cohort/node/open-cohort.ts';
 import { UsageError } from '../../../common/errors.ts';
@@ -304,9 +304,9 @@ describe('applying a model', () => {
   it('writes features and classes, and says what a model is not for', async () => {
     const scan = at('scans', 'ball_0000.nii.gz');
     const call = { out: at('out'), backend: await backend(), progress: SILENT };
-    const features = await embedImage({ ...call, model: at('pretrained'), input: scan });
-    expect(features).toMatchObject({ global: 64, files: ['features.safetensors', 'features.png'] });
-    expect(features.local![0]).toBe(8);
+    const features = await embedImages({ ...call, model: at('pretrained'), inputs: [scan] });
+    expect(features).toMatchObject({ global: 64, images: [{ name: 'ball', files: ['ball.safetensors', 'pictures/ball.png'] }] });
+    expect(features.images[0].local![0]).toBe(8);
     const classes = await classifyImages({ ...call, model: at('classes'), inputs: [scan] });
     const { probabilities } = classes.images[0];
     expect(probabilities.healthy + probabilities.ill).toBeCloseTo(1, 6);
@@ -318,9 +318,9 @@ describe('applying a model', () => {
       'a network for segmentation',
     );
     // without a decoder there are no local features, and a picture of an earlier call does not stay behind
-    const encoded = await embedImage({ ...call, model: at('classes'), input: scan });
-    expect(encoded).toMatchObject({ local: null, global: 64, files: ['features.safetensors'] });
-    expect(await readdir(at('out'))).not.toContain('features.png');
+    const encoded = await embedImages({ ...call, model: at('classes'), inputs: [scan] });
+    expect(encoded).toMatchObject({ global: 64, images: [{ local: null, files: ['ball.safetensors'] }] });
+    expect(await readdir(at('out', 'pictures'))).toEqual([]);
   });
 
   const segmenting = async (inputs: readonly string[], out: string, more: object = {}) =>
