@@ -49,9 +49,15 @@ interface Api {
   readonly axe: { run(): Promise<{ readonly violations: readonly { readonly id: string; readonly help: string }[] }> };
   readonly gvsl: {
     readonly compute: {
-      segment(backend: string, probabilities: boolean, onProgress: unknown): Promise<{ probabilities: Float32Array[] }>;
-      features(backend: string, local: boolean, onProgress: unknown): Promise<{ local: Float32Array }>;
+      segment(
+        image: number,
+        backend: string,
+        probabilities: boolean,
+        onProgress: unknown,
+      ): Promise<{ probabilities: Float32Array[] }>;
+      features(image: number, backend: string, local: boolean, onProgress: unknown): Promise<{ local: Float32Array }>;
     };
+    readonly workspace: { readonly first: { readonly id: number } };
     readonly Comlink: { proxy(callback: () => void): unknown };
     readonly losses: readonly { readonly total: number }[];
     /** Once the example is open. */
@@ -83,6 +89,8 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
 
   const open = async (url: string): Promise<Page> => {
     const opened = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
+    // machines under load start slowly
+    opened.setDefaultTimeout(120_000);
     opened.on('pageerror', ({ message }) => complaints.push(message));
     opened.on('request', (request) => asked.push(request.url()));
     await opened.goto(url);
@@ -212,8 +220,9 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     await saying('image-text', /voxels of 10 x 10 x 10 mm, int16/);
     for (const backend of BACKENDS) {
       const found = await page.evaluate(async (name) => {
-        const { compute, Comlink } = (globalThis as unknown as Api).gvsl;
+        const { compute, workspace, Comlink } = (globalThis as unknown as Api).gvsl;
         const { probabilities } = await compute.segment(
+          workspace.first.id,
           name,
           true,
           Comlink.proxy(() => {}),
@@ -281,8 +290,9 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     await saying('model-text', /trained for segmentation, .*; segments 3 structures, shows features/);
     for (const backend of BACKENDS) {
       const found = await page.evaluate(async (name) => {
-        const { compute, Comlink } = (globalThis as unknown as Api).gvsl;
+        const { compute, workspace, Comlink } = (globalThis as unknown as Api).gvsl;
         const { local } = await compute.features(
+          workspace.first.id,
           name,
           true,
           Comlink.proxy(() => {}),

@@ -3,20 +3,20 @@
  * patients and steps, nothing stored.
  */
 
-import { prepareImage } from '../cohort/prepare-image.ts';
-import type { Backend } from '../engine/backend.ts';
-import { listen, stoppable } from '../engine/stoppable.ts';
-import { cropPad } from '../geometry/crop.ts';
-import { toXyz, toZyx, type Volume } from '../geometry/volume.ts';
-import { pretrainConfigurationSchema } from '../methods/gvsl/configuration.ts';
-import { makeExample } from '../methods/gvsl/example.ts';
-import { trainingProgram } from '../methods/gvsl/program.ts';
-import { exampleRequest, stepOptions } from '../methods/gvsl/step-options.ts';
-import { STATES } from '../model/optimizer.ts';
-import { initialParameters } from '../model/parameters.ts';
-import { renderSubject } from '../phantom/subject.ts';
-import { DEMO_SETTINGS } from '../training/demo-settings.ts';
-import { trainStep, updateRuleOf } from '../training/step.ts';
+import { prepareImage } from '../../cohort/prepare-image.ts';
+import type { Backend } from '../../engine/backend.ts';
+import { listen, stoppable } from '../../engine/stoppable.ts';
+import { cropPad } from '../../geometry/crop.ts';
+import { toXyz, toZyx, type Volume } from '../../geometry/volume.ts';
+import { pretrainConfigurationSchema } from '../../methods/gvsl/configuration.ts';
+import { makeExample } from '../../methods/gvsl/example.ts';
+import { trainingProgram } from '../../methods/gvsl/program.ts';
+import { exampleRequest, stepOptions } from '../../methods/gvsl/step-options.ts';
+import { STATES } from '../../model/optimizer.ts';
+import { initialParameters } from '../../model/parameters.ts';
+import { renderSubject } from '../../phantom/subject.ts';
+import { DEMO_SETTINGS } from '../../training/demo-settings.ts';
+import { trainStep, updateRuleOf } from '../../training/step.ts';
 
 export interface DemoTraining {
   readonly backend: Backend;

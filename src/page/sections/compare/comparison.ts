@@ -1,9 +1,9 @@
 /** Two images side by side: a point in one, and what the other has of it. */
-import type { FeatureKind, Side } from '../apply/similarity/correspondence.ts';
-import type { Xyz } from '../geometry/volume.ts';
-import type { Compared, Similar } from './compute-worker.ts';
-import { showTable } from './table.ts';
-import { Viewer } from './viewer.ts';
+import type { FeatureKind, Side } from '../../../apply/similarity/correspondence.ts';
+import type { Xyz } from '../../../geometry/volume.ts';
+import type { Compared, Similar } from '../../compute/compare.ts';
+import { showTable } from '../../table.ts';
+import { Viewer } from '../../viewer.ts';
 
 const SIDES = ['fixed', 'moving'] as const;
 const other = { fixed: 'moving', moving: 'fixed' } as const;
