@@ -18,7 +18,6 @@ export {
   type PrepareImage,
   type SegmentOptions,
   type SegmentResult,
-  type Structure,
 } from './apply/model.ts';
 export {
   type AvailableMemory,
@@ -56,6 +55,7 @@ export {
   type PostProcessingRule,
 } from './apply/segmentation/post-processing.ts';
 export { type SlidingWindowRequest, slideWindows } from './apply/segmentation/sliding-window.ts';
+export type { Structure } from './apply/segmentation/structures.ts';
 export {
   type ComparedImage,
   Correspondence,
@@ -76,6 +76,14 @@ export {
   voxelsOfStrokes,
 } from './apply/teaching/fit-head.ts';
 export { networkWithHead, type TaughtLabel } from './apply/teaching/network-with-head.ts';
+export {
+  BACKGROUND_STROKE,
+  type Learnt,
+  openTeacher,
+  type TaughtImage,
+  Teacher,
+  type TeacherOptions,
+} from './apply/teaching/teacher.ts';
 export { RunError, UsageError } from './common/errors.ts';
 export { type Progress, type ProgressEvent, type ProgressListener, SILENT, toProgress } from './common/progress.ts';
 export { type PrincipalComponents, principalComponents } from './metrics/clustering/principal-components.ts';

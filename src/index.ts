@@ -18,7 +18,6 @@ export {
   Model,
   type SegmentOptions,
   type SegmentResult,
-  type Structure,
 } from './apply/model.ts';
 export type { MemoryLimits, Modality, OpenNetwork, TrainedNetwork, Window, WindowOptions } from './apply/network.ts';
 export { type ClassifiedImage, type ClassifyCall, type ClassifyReport, classifyImages } from './apply/node/classify.ts';
@@ -37,6 +36,7 @@ export {
 export { type SuggestCall, type SuggestedSubject, type SuggestReport, suggestSubjects } from './apply/node/suggest.ts';
 export type { RegisterOptions, RegisterResult } from './apply/registration/in-memory.ts';
 export type { Start as RegistrationStart } from './apply/registration/options.ts';
+export type { Structure } from './apply/segmentation/structures.ts';
 export type { Cohort, CohortProblem, Landmark, Subject } from './cohort/cohort.ts';
 export { cohortReader, readCrop, readLabelCrop, readWhole } from './cohort/node/crops.ts';
 export { openCohort } from './cohort/node/open-cohort.ts';

@@ -7,7 +7,6 @@
 import { channelsOf, type NetworkImage, networkImage } from '../cohort/network-image.ts';
 import type { Backend } from '../engine/backend.ts';
 import { planesTogether } from '../geometry/planes-together.ts';
-import { countVoxels } from '../geometry/statistics.ts';
 import { type Geometry, type Volume, voxelCount } from '../geometry/volume.ts';
 import { loadedVolume } from '../images/loaded-image.ts';
 import { hasDecoder } from '../model/architecture.ts';
@@ -21,6 +20,7 @@ import { type RegisterOptions, type RegisterResult, registerNetworkImages } from
 import { applyPostProcessing, type PostProcessingOptions, postProcessingOf } from './segmentation/post-processing.ts';
 import { probabilityPlanes, segmentationWindows, segmentVolume } from './segmentation/segment-volume.ts';
 import { windowCount } from './segmentation/sliding-window.ts';
+import { type Structure, structuresOf } from './segmentation/structures.ts';
 import { type Correspondence, type CorrespondOptions, correspondNetworkImages } from './similarity/correspondence.ts';
 
 /** How an image goes through the network. */
@@ -31,15 +31,6 @@ export interface SegmentOptions extends ImageOptions, PredictionOptions, PostPro
   readonly probabilities?: boolean;
   /** Also give how uncertain each voxel is: see `SegmentResult.uncertainty`. */
   readonly uncertainty?: Uncertainty;
-}
-
-/** A structure that was looked for. */
-export interface Structure {
-  /** Its value in label maps. */
-  readonly code: number;
-  readonly name: string;
-  readonly voxels: number;
-  readonly volumeMl: number;
 }
 
 export interface SegmentResult {
@@ -133,14 +124,9 @@ export class Model<Image = Volume> extends OpenNetwork {
         }),
       );
       applyPostProcessing(labels, rules);
-      const found = countVoxels(labels.data);
-      const [x, y, z] = labels.geometry.spacingMm;
       return {
         labels,
-        structures: task.labels.slice(1).map(({ code, name }) => {
-          const voxels = found.get(code) ?? 0;
-          return { code, name, voxels, volumeMl: (voxels * x * y * z) / 1000 };
-        }),
+        structures: structuresOf(labels, task.labels),
         probabilities: probabilities
           ? task.labels.map((_, c) => onOwnGrid(c, seen, cropped.geometry, labels.geometry, c === 0 ? 1 : 0))
           : null,

@@ -173,7 +173,10 @@ export interface WindowPlace {
 }
 
 /** The windows of networks. @throws UsageError for sizes that are none, or networks that were trained with several if none is given */
-export function windowsFor({ networks }: OpenNetwork, { window, overlap = DEFAULT_OVERLAP }: WindowOptions): WindowPlace {
+export function windowsFor(
+  { networks }: Pick<OpenNetwork, 'networks'>,
+  { window, overlap = DEFAULT_OVERLAP }: WindowOptions,
+): WindowPlace {
   if (!(overlap >= 0 && overlap <= MAX_OVERLAP))
     throw new UsageError(`\`overlap\` ${overlap}: expected a share from 0 to ${MAX_OVERLAP}`);
   if (window === undefined) {

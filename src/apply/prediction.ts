@@ -14,8 +14,8 @@ import { MIRROR_AXES, type MirrorAxis, type Uncertainty } from './prediction-opt
 export interface Predictor {
   /** Classes, and with `spread` one more: the mean entropy of the single predictions. */
   readonly channels: number;
-  /** (channels, D, H, W) of a window (input channels, D, H, W). A view is read before the next call. */
-  predict(window: Float32Array): Promise<Float32Array | TensorView>;
+  /** (channels, D, H, W) of a window (input channels, D, H, W) that starts at `start`. A view is read before the next call. */
+  predict(window: Float32Array, start: Zyx): Promise<Float32Array | TensorView>;
 }
 
 /** Words of a name, also of one like `kidneyLeft`. */

@@ -6,6 +6,7 @@
  * updated.
  */
 import { Graph, type Node, type Program, type Shape } from '../engine/graph.ts';
+import { conv3d } from '../engine/ops/conv3d/conv3d.ts';
 import { binaryCrossEntropyLoss, crossEntropyLoss } from '../engine/ops/cross-entropy/cross-entropy.ts';
 import { diceLoss } from '../engine/ops/dice/dice.ts';
 import { sigmoid } from '../engine/ops/elementwise/elementwise.ts';
@@ -137,3 +138,22 @@ export const featuresProgram = (architecture: Architecture, size: Zyx): { progra
 /** The program that gives the deepest features of windows of `size`, without the decoder's work. Graph: features (global). */
 export const encoderProgram = (architecture: Architecture, size: Zyx): { program: Program; table: ParameterTable } =>
   applied(architecture, 'features', (table) => encoderGraph(architecture, size, table));
+
+/**
+ * The program of a segmentation head that is taught while the backbone stays: features once, then head after head. Graphs: features (local), head
+ * (inputs features, weight (classes, C, 3, 3, 3), bias (classes); output probabilities). One after the other they are the graph predict of
+ * `predictionProgram` with these parameters.
+ */
+export function teachingProgram(
+  architecture: Architecture,
+  size: Zyx,
+  classes: number,
+): { program: Program; table: ParameterTable } {
+  const { program, table } = applied(architecture, 'features', (of) => featuresGraph(architecture, size, of, 'local'));
+  const graph = new Graph();
+  const channels = architecture.widths[8];
+  const local = graph.input('features', [1, channels, ...size]);
+  const weight = graph.input('weight', [classes, channels, 3, 3, 3]);
+  graph.output('probabilities', softmax(graph, conv3d(graph, local, weight, graph.input('bias', [classes]))));
+  return { program: { ...program, graphs: new Map([...program.graphs, ['head', graph]]) }, table };
+}

@@ -317,6 +317,15 @@ function cutWindow(
   return something;
 }
 
+/** The same of every channel, behind one another. */
+export function cutWindows(channels: readonly Volume<Float32Array>[], start: Zyx, window: Zyx, out: Float32Array): boolean {
+  const voxels = voxelCount(window);
+  let something = false;
+  for (const [c, channel] of channels.entries())
+    if (cutWindow(channel, start, window, out.subarray(c * voxels, (c + 1) * voxels))) something = true;
+  return something;
+}
+
 /** Segments one prepared image: codes on the image's own grid. */
 export async function segmentVolume({
   predictor,
@@ -335,10 +344,8 @@ export async function segmentVolume({
   const voxels = voxelCount(window);
   const part = new Float32Array(channels.length * voxels);
   const predict = async (start: Zyx): Promise<Float32Array | TensorView> => {
-    let isNothing = true;
-    for (const [c, channel] of channels.entries())
-      if (cutWindow(channel, start, window, part.subarray(c * voxels, (c + 1) * voxels))) isNothing = false;
-    const values = (isNothing && ofNothing) || (await predictor.predict(part));
+    const isNothing = !cutWindows(channels, start, window, part);
+    const values = (isNothing && ofNothing) || (await predictor.predict(part, start));
     // what is kept is copied: a view is overwritten by the next window
     if (isNothing) ofNothing ??= values instanceof Float32Array ? values : denseValues(values, predictor.channels, window);
     onWindow();

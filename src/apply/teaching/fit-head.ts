@@ -33,11 +33,11 @@ export interface TeachOptions {
   readonly neighbourhood?: 1 | 3;
   /** Weight of the penalty on squared weights, of features with deviation 1. Default 10. */
   readonly l2?: number;
-  /** Of more voxels of a class, as many are taken at even distances: so long strokes take no longer, and no class counts much more than another. Default 1000. */
+  /** Of more voxels of a class, as many are taken at even distances: so long strokes take no longer, and no class counts much more than another. Default 500. */
   readonly maxPerClass?: number;
 }
 
-export const DEFAULT_TEACHING = { neighbourhood: 3, l2: 10, maxPerClass: 1000 } as const satisfies Required<TeachOptions>;
+export const DEFAULT_TEACHING = { neighbourhood: 3, l2: 10, maxPerClass: 500 } as const satisfies Required<TeachOptions>;
 
 const KERNEL = 27;
 const CENTRE = 13;

@@ -53,8 +53,15 @@ function scaleOf(points: Points, standardise: boolean): { mean: Float64Array; de
   return { mean, deviation };
 }
 
-const scaled = (points: Points, { mean, deviation }: Pick<LinearProbe, 'mean' | 'deviation'>): Float64Array =>
-  Float64Array.from(points.values, (value, at) => (value - mean[at % points.dimensions]) / deviation[at % points.dimensions]);
+function scaled(
+  { count, dimensions, values }: Points,
+  { mean, deviation }: Pick<LinearProbe, 'mean' | 'deviation'>,
+): Float64Array {
+  const out = new Float64Array(values.length);
+  for (let i = 0, at = 0; i < count; i++)
+    for (let j = 0; j < dimensions; j++, at++) out[at] = (values[at] - mean[j]) / deviation[j];
+  return out;
+}
 
 const classCount = (classes: readonly number[]): number => classes.reduce((most, one) => Math.max(most, one + 1), 0);
 
@@ -67,10 +74,21 @@ function logitsOf(
   dimensions: number,
   out: Float64Array,
 ): void {
+  const whole = dimensions - (dimensions % 4);
+  const first = point * dimensions;
   for (let c = 0; c < out.length; c++) {
-    let sum = biases[c];
-    for (let j = 0; j < dimensions; j++) sum += weights[c * dimensions + j] * x[point * dimensions + j];
-    out[c] = sum;
+    // four sums at a time: an addition need not wait for the one before
+    let [a, b, d, e] = [biases[c], 0, 0, 0];
+    const row = c * dimensions;
+    let j = 0;
+    for (; j < whole; j += 4) {
+      a += weights[row + j] * x[first + j];
+      b += weights[row + j + 1] * x[first + j + 1];
+      d += weights[row + j + 2] * x[first + j + 2];
+      e += weights[row + j + 3] * x[first + j + 3];
+    }
+    for (; j < dimensions; j++) a += weights[row + j] * x[first + j];
+    out[c] = a + b + (d + e);
   }
 }
 
@@ -121,8 +139,9 @@ export function fitLinearProbe(
       loss += softmax(probabilities) - right;
       for (let c = 0; c < classes; c++) {
         const error = (probabilities[c] - (c === truth[i] ? 1 : 0)) / count;
-        for (let j = 0; j < dimensions; j++) gradient[c * dimensions + j] += error * x[i * dimensions + j];
         gradient[penalised + c] += error;
+        for (let j = 0, at = c * dimensions, from = i * dimensions; j < dimensions; j++, at++, from++)
+          gradient[at] += error * x[from];
       }
     }
     let square = 0;
