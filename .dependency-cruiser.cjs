@@ -2,7 +2,7 @@
  * The layers of docs/architecture.md, as a rule. Rooms are the folders of src/. In every room, what lies in its folder `node/` may use Node, and in
  * the rooms of `onlyNode` everything; the rest is environment-neutral: it runs in browsers too.
  */
-const onlyNode = ['study', 'report', 'cli'];
+const onlyNode = ['study', 'cli'];
 const node = ['/node/', `^src/(${onlyNode.join('|')})/`, '^src/index\\.ts$'];
 /** Runs in browsers alone; built by Vite. */
 const browser = '^src/(page|platform/browser)/';
@@ -22,6 +22,7 @@ const neutral = {
   methods: ['common', 'geometry', 'engine', 'images', 'metrics', 'cohort', 'model'],
   apply: ['common', 'geometry', 'engine', 'images', 'metrics', 'cohort', 'model', 'methods'],
   training: ['common', 'geometry', 'engine', 'images', 'metrics', 'cohort', 'model', 'methods', 'apply'],
+  report: ['common', 'images', 'metrics', 'methods'],
 };
 /** What the Node part of a room may import besides its own room: these rooms, their Node parts included. */
 const inNode = {
@@ -33,9 +34,10 @@ const inNode = {
   methods: [...neutral.methods, 'platform'],
   apply: [...neutral.apply, 'platform'],
   training: [...neutral.training, 'platform'],
+  report: [...neutral.report, 'cohort', 'platform'],
 };
 const everyRoom = [...Object.keys(neutral), 'platform'];
-const wholeRooms = { study: everyRoom, report: everyRoom, 'cli/bench': everyRoom, 'cli/doctor': [...everyRoom, 'cli/bench'] };
+const wholeRooms = { study: everyRoom, 'cli/bench': everyRoom, 'cli/doctor': [...everyRoom, 'cli/bench'] };
 
 /** A rule: these files import their own room and the named ones alone. */
 const layer = (room, others, from) => ({

@@ -54,6 +54,7 @@ const LIGHT = [
   'common/csv.js',
   'platform/node/machine.js',
   'phantom/kinds.js',
+  'methods/descriptions.js',
   'methods/registry.js',
   'cohort/reasons.js',
   'common/version.js',

@@ -2,7 +2,7 @@
  * The parts of the report of a pre-training by another method than GVSL: its losses and measures on held-out subjects beside training subjects, what a
  * probe finds of labels, what the network is shown and makes of it, and a table of confusions where the method tells classes apart.
  */
-import type { NamedMethod } from '../methods/registry.ts';
+import type { DescribedMethod } from '../methods/descriptions.ts';
 import { decimals, grouped, short } from './figures.ts';
 import { type Html, html } from './html.ts';
 import type { ShownPicture } from './pictures.ts';
@@ -138,7 +138,7 @@ const CAPTIONS: Readonly<Record<string, string>> = {
 };
 
 /** What the network was shown and made of it. */
-export function methodPictures(method: NamedMethod | undefined, shown: readonly ShownPicture[]): Html | null {
+export function methodPictures(method: DescribedMethod | undefined, shown: readonly ShownPicture[]): Html | null {
   if (shown.length === 0) return null;
   const panels = method?.panels ?? [];
   const figures = shown.map(({ tag, picture }) => {
@@ -157,7 +157,7 @@ ${figures}
 }
 
 /** What the method is. */
-export const methodSection = ({ title, summary, sees, trains, paper }: NamedMethod): Html => html`<section>
+export const methodSection = ({ title, summary, sees, trains, paper }: DescribedMethod): Html => html`<section>
 <h2>Method</h2>
 <p>${title}: the network ${summary}. It is shown ${sees}. ${trains === 'encoder' ? 'The encoder alone is trained: the decoder starts at random when a segmentation is trained from this model.' : 'Encoder and decoder are trained.'} <span class="unit">${paper}</span></p>
 </section>`;

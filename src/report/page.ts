@@ -5,10 +5,9 @@
  */
 import { formatDuration } from '../common/format-duration.ts';
 import { PANELS } from '../images/pictures/pair-picture.ts';
-import type { NamedMethod } from '../methods/registry.ts';
+import type { DescribedMethod } from '../methods/descriptions.ts';
 import { CHART_SCRIPT } from './chart-script.ts';
 import { type Chart, chartsOf } from './charts.ts';
-import { type NextCommand, valueAt } from './commands.ts';
 import { byName, change, decimals, grouped, MEASURES, type Measure, mean, ofPair, short } from './figures.ts';
 import { type Content, type Html, html, jsonScript, trusted } from './html.ts';
 import { confusionSection, lossName, methodHeadline, methodPictures, methodSection } from './method-page.ts';
@@ -20,9 +19,17 @@ import {
   type RunData,
   type Stages,
   type TaskRecord,
+  valueAt,
 } from './run-data.ts';
 import { STYLE } from './style.ts';
 import { taskHeadline, taskPictures, taskSubjects } from './task-page.ts';
+
+/** A command that goes on from a run. */
+export interface NextCommand {
+  readonly title: string;
+  readonly text: string;
+  readonly command: string;
+}
 
 export interface PageContent {
   readonly title: string;
@@ -35,7 +42,7 @@ export interface PageContent {
   /** Of a pre-training by another method than GVSL. */
   readonly shownPictures: readonly ShownPicture[];
   /** What is known of the method; undefined for a training on a task, or a method from elsewhere. */
-  readonly method: NamedMethod | undefined;
+  readonly method: DescribedMethod | undefined;
   readonly labelNames: ReadonlyMap<number, string>;
   readonly commands: readonly NextCommand[];
   /** uPlot's own files. */

@@ -1,11 +1,10 @@
-/** The pictures of an evaluation for the page: which pairs are shown, and their PNG files as data URIs. */
-import { readdir, readFile } from 'node:fs/promises';
-import { isAbsolute, join, normalize } from 'node:path';
+/** The pictures of an evaluation: which are shown, and what of. Where they come from is the caller's part. */
 import { MEASURES, ofPair } from './figures.ts';
 import type { EvaluationDetails, PairRecord, TaskDetails } from './run-data.ts';
 
-/** A PNG inside the page. */
-export interface EmbeddedPicture {
+/** A picture that a page can show. */
+export interface PagePicture {
+  /** Its address: all its bytes as a data URI in a report, which loads nothing. */
   readonly uri: string;
   readonly width: number;
   readonly height: number;
@@ -15,37 +14,40 @@ export interface ShownPair {
   readonly pair: PairRecord;
   /** Why this one: "best of 10 by landmark error"; undefined where all are shown. */
   readonly why: string | undefined;
-  readonly picture: EmbeddedPicture;
+  readonly picture: PagePicture;
 }
 
 /** A picture of a subject that a training on a task validates with. */
 export interface ShownSubject {
   readonly id: string;
-  readonly picture: EmbeddedPicture;
+  readonly picture: PagePicture;
 }
 
 /** Up to so many, all are shown. */
 const MAX_SHOWN = 4;
-const PNG_START = Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]);
+const PNG_START = [137, 80, 78, 71, 13, 10, 26, 10];
 
-/** Reads a picture of the run; undefined where it is not there, is no PNG, or lies outside the run's folder. */
-export async function embedPicture(run: string, path: string): Promise<EmbeddedPicture | undefined> {
-  if (isAbsolute(path) || normalize(path).startsWith('..')) return undefined;
-  const bytes = await readFile(join(run, path)).catch(() => undefined);
-  // The first chunk of a PNG, which always says width and height.
-  if (!bytes || bytes.length < 24 || !bytes.subarray(0, 8).equals(PNG_START)) return undefined;
-  return {
-    uri: `data:image/png;base64,${bytes.toString('base64')}`,
-    width: bytes.readUInt32BE(16),
-    height: bytes.readUInt32BE(20),
-  };
+/** A run's pictures. */
+export interface RunPictures {
+  /** Names of the files in its folder `pictures`. */
+  readonly names: readonly string[];
+  /** By its path in the run's folder; undefined where it is not there or no PNG. */
+  picture(path: string): Promise<PagePicture | undefined>;
+}
+
+/** Width and height of a PNG, from its first 24 bytes; undefined where they are not those of one. */
+export function pngSize(bytes: Uint8Array): { readonly width: number; readonly height: number } | undefined {
+  if (bytes.length < 24 || PNG_START.some((byte, i) => bytes[i] !== byte)) return undefined;
+  // the first chunk always says width and height
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return { width: view.getUint32(16), height: view.getUint32(20) };
 }
 
 /** Pairs to show, by rule and not by eye: all if they are few, else the best, the middle and the worst after matching. */
-export async function shownPairs(run: string, { pairs }: EvaluationDetails): Promise<ShownPair[]> {
-  const pictured: { pair: PairRecord; picture: EmbeddedPicture }[] = [];
+export async function shownPairs(pictures: RunPictures, { pairs }: EvaluationDetails): Promise<ShownPair[]> {
+  const pictured: { pair: PairRecord; picture: PagePicture }[] = [];
   for (const pair of pairs) {
-    const picture = pair.picture === null ? undefined : await embedPicture(run, pair.picture);
+    const picture = pair.picture === null ? undefined : await pictures.picture(pair.picture);
     if (picture) pictured.push({ pair, picture });
   }
   const measure = MEASURES.find(({ name }) => pictured.some(({ pair }) => typeof ofPair(pair, name)?.after === 'number'));
@@ -67,38 +69,41 @@ export async function shownPairs(run: string, { pairs }: EvaluationDetails): Pro
 export interface ShownPicture {
   /** The part of its name after the step: 'heldOut-0'. */
   readonly tag: string;
-  readonly picture: EmbeddedPicture;
+  readonly picture: PagePicture;
 }
 
-/** The pictures of the last step that has some, examples first. */
-export async function lastPictures(run: string): Promise<ShownPicture[]> {
-  const found = (await readdir(join(run, 'pictures')).catch(() => [])).flatMap((name) => {
+/** What the names of pictures say: of which step, and of what. */
+export const namedPictures = (
+  names: readonly string[],
+): { readonly name: string; readonly step: number; readonly tag: string }[] =>
+  names.flatMap((name) => {
     const [, step, tag] = /^step-(\d+)-(.+)\.png$/.exec(name) ?? [];
-    return step === undefined ? [] : [{ name, step, tag }];
+    return step === undefined ? [] : [{ name, step: Number(step), tag }];
   });
-  const last = found
-    .map(({ step }) => step)
-    .toSorted()
-    .at(-1);
+
+/** The pictures of the last step that has some, or of another, examples first. */
+export async function shownPictures(pictures: RunPictures, step?: number): Promise<ShownPicture[]> {
+  const found = namedPictures(pictures.names);
+  const of = step ?? Math.max(...found.map((each) => each.step));
   const shown: ShownPicture[] = [];
-  for (const { name, tag } of found.filter(({ step }) => step === last).toSorted((a, b) => a.tag.localeCompare(b.tag, 'en'))) {
-    const picture = await embedPicture(run, join('pictures', name));
+  const inOrder = found
+    .filter((each) => each.step === of)
+    .toSorted((a, b) => a.tag.localeCompare(b.tag, 'en', { numeric: true }));
+  for (const { name, tag } of inOrder) {
+    const picture = await pictures.picture(`pictures/${name}`);
     if (picture) shown.push({ tag, picture });
   }
   return shown;
 }
 
 /** The last pictures of validation subjects that a training on a task kept. */
-export async function shownSubjects(run: string, { subjects }: TaskDetails): Promise<ShownSubject[]> {
-  const names = (await readdir(join(run, 'pictures')).catch(() => [])).filter((name) => /^step-\d+-subject-\d+\.png$/.test(name));
-  const last = names
-    .map((name) => name.split('-')[1])
-    .toSorted()
-    .at(-1);
+export async function shownSubjects(pictures: RunPictures, { subjects }: TaskDetails): Promise<ShownSubject[]> {
+  const found = namedPictures(pictures.names).filter(({ tag }) => /^subject-\d+$/.test(tag));
+  const last = Math.max(...found.map(({ step }) => step));
   const shown: ShownSubject[] = [];
   for (const [index, { id }] of subjects.entries()) {
-    const name = `step-${last}-subject-${index}.png`;
-    const picture = names.includes(name) ? await embedPicture(run, join('pictures', name)) : undefined;
+    const of = found.find(({ step, tag }) => step === last && tag === `subject-${index}`);
+    const picture = of && (await pictures.picture(`pictures/${of.name}`));
     if (picture) shown.push({ id, picture });
   }
   return shown;

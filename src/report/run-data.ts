@@ -1,13 +1,10 @@
 /**
- * What a report is made from, read from a run's folder: `run.json`, `metrics.jsonl`, `evaluation.json`.
+ * What is known of a run, from the texts of its folder: `run.json`, `metrics.jsonl`, `evaluation.json`, `test.json`.
  *
  * Lenient on purpose: a report must come out of a run that was killed, is still going on, was trained without a head or has no
  * landmarks. What is missing is undefined, null or empty, and the page leaves it out. It judges nothing and computes no figure.
  */
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { z } from 'zod';
-import { RunError } from '../common/errors.ts';
 
 const number = z.number().nullable().catch(null);
 const named = z.record(z.string(), number).catch({});
@@ -56,6 +53,10 @@ const stepSchema = z.object({
   stepSeconds: number.default(null),
   /** Of the step's time, the share that computing waited for input. */
   waitShare: number.default(null),
+  /** Of a step that several processes share: seconds that this one waited for others, and exchanged sums. */
+  sharing: z.object({ ranks: z.number(), waitSeconds: number, exchangeSeconds: number }).nullable().catch(null).default(null),
+  /** Of half precision: what the loss is multiplied by. */
+  lossScale: number.default(null),
   skipped: z.boolean().catch(false).default(false),
 });
 const evaluationSchema = z.object({
@@ -192,11 +193,14 @@ export interface RunData {
 export const isJudgedByPairs = ({ run, evaluations }: Pick<RunData, 'run' | 'evaluations'>): boolean =>
   run.task === undefined && run.method === undefined && evaluations.every(({ heldOut }) => heldOut === null);
 
-const readIfThere = (path: string): Promise<string | undefined> =>
-  readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+/** The value at 'data.patch' in a configuration. */
+export const valueAt = (configuration: RunRecord['configuration'], path: string): unknown =>
+  path
+    .split('.')
+    .reduce<unknown>(
+      (value, key) => (typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined),
+      configuration,
+    );
 
 /** The JSON of a text; undefined where it is none, such as the half line that a killed process left. */
 function json(text: string | undefined): unknown {
@@ -207,37 +211,43 @@ function json(text: string | undefined): unknown {
   }
 }
 
-/**
- * Reads the run in `folder`.
- * @throws RunError where there is none
- */
-export async function readRun(folder: string): Promise<RunData> {
-  const there = await stat(folder).catch(() => undefined);
-  if (!there?.isDirectory()) throw new RunError(`${folder}: no such folder; expected a run of pretrain or train, its \`out\``);
-  const metrics = await readIfThere(join(folder, 'metrics.jsonl'));
-  if (metrics === undefined)
-    throw new RunError(
-      `${folder}: no metrics.jsonl in it; expected a run of pretrain or train, its \`out\`, that has started training`,
-    );
-  const steps: StepRecord[] = [];
-  const evaluations: EvaluationRecord[] = [];
-  for (const line of metrics.split('\n')) {
-    const record = json(line);
-    const step = stepSchema.safeParse(record);
-    if (step.success) steps.push(step.data);
-    const evaluation = evaluationSchema.safeParse(record);
-    if (evaluation.success) evaluations.push(evaluation.data);
-  }
+/** A line of `metrics.jsonl`; undefined for what is none that is known. */
+export function logRecord(line: string): StepRecord | EvaluationRecord | undefined {
+  const record = json(line);
+  const kind = typeof record === 'object' && record !== null && 'kind' in record ? record.kind : undefined;
+  return kind === 'step'
+    ? stepSchema.safeParse(record).data
+    : kind === 'evaluation'
+      ? evaluationSchema.safeParse(record).data
+      : undefined;
+}
+
+/** A run's `run.json`; empty without one. */
+export const runRecord = (text: string | undefined): RunRecord => runSchema.safeParse(json(text)).data ?? {};
+
+/** The texts of a run's folder besides its log; undefined where a file is missing. */
+export interface RunTexts {
+  readonly run: string | undefined;
+  readonly evaluation: string | undefined;
+  readonly test: string | undefined;
+}
+
+/** A run from its folder's texts and the lines of its log, in any order. */
+export function runData(
+  folder: string,
+  { run, evaluation, test }: RunTexts,
+  records: readonly (StepRecord | EvaluationRecord)[],
+): RunData {
   const bySteps = (a: { step: number }, b: { step: number }): number => a.step - b.step;
-  const evaluation = json(await readIfThere(join(folder, 'evaluation.json')));
+  const details = json(evaluation);
   return {
     folder,
-    run: runSchema.safeParse(json(await readIfThere(join(folder, 'run.json')))).data ?? {},
-    steps: steps.sort(bySteps),
-    evaluations: evaluations.sort(bySteps),
-    details: detailsSchema.safeParse(evaluation).data,
-    methodDetails: methodDetailsSchema.safeParse(evaluation).data,
-    taskDetails: taskDetailsSchema.safeParse(evaluation).data,
-    test: testSchema.safeParse(json(await readIfThere(join(folder, 'test.json')))).data,
+    run: runRecord(run),
+    steps: records.filter((record) => record.kind === 'step').toSorted(bySteps),
+    evaluations: records.filter((record) => record.kind === 'evaluation').toSorted(bySteps),
+    details: detailsSchema.safeParse(details).data,
+    methodDetails: methodDetailsSchema.safeParse(details).data,
+    taskDetails: taskDetailsSchema.safeParse(details).data,
+    test: testSchema.safeParse(json(test)).data,
   };
 }

@@ -1,5 +1,6 @@
 /** The methods that a study can name, in the order of its tables, and variants of them that it declares. */
-import { GVSL, METHODS, methodNamed } from '../methods/registry.ts';
+import { GVSL } from '../methods/descriptions.ts';
+import { METHODS, methodNamed } from '../methods/registry.ts';
 
 /** What every other method is compared with: no pre-training. */
 export const SCRATCH = 'scratch';

@@ -39,7 +39,7 @@ export function registerDemo(program: Command): void {
     const { stopSignal } = await import('../stop-signal.ts');
     const { createProgress } = await import('../progress.ts');
     const { formatDuration } = await import('../../common/format-duration.ts');
-    const { word } = await import('../../report/commands.ts');
+    const { word } = await import('../../report/node/commands.ts');
     const startedMs = performance.now();
     const { out } = options;
     if (options.short && options.steps !== undefined)

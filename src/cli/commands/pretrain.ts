@@ -1,6 +1,7 @@
 /** `gvsl pretrain`: a prepared cohort becomes a pre-trained network. */
 import { type Command, Option } from 'commander';
-import { GVSL, METHODS } from '../../methods/registry.ts';
+import { GVSL } from '../../methods/descriptions.ts';
+import { METHODS } from '../../methods/registry.ts';
 import { withRanks } from '../ranks.ts';
 import { action, STOPPED } from '../run-command.ts';
 import { stopSignal } from '../stop-signal.ts';

@@ -17,7 +17,7 @@ export function registerReport(program: Command): void {
       '\nThe file is self-contained and loads nothing from the network.\n\nExample:\n  gvsl report runs/first --out first.html',
     );
   action(command, async (run: string, { out, title }: { out?: string; title?: string }) => {
-    const { writeReport } = await import('../../report/write-report.ts');
+    const { writeReport } = await import('../../report/node/write-report.ts');
     const given = { ...(out === undefined ? {} : { out }), ...(title === undefined ? {} : { title }) };
     const { guardInputs, modelInputs, refuseReplacing } = await import('../../platform/node/guard.ts');
     const result = await guardInputs(await modelInputs(run, 'the run'), async () => {

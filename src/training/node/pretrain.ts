@@ -6,11 +6,11 @@
  */
 import { cohortReader } from '../../cohort/node/crops.ts';
 import { voxelCount } from '../../geometry/volume.ts';
+import { methodNameOf } from '../../methods/descriptions.ts';
 import type { PretrainConfiguration } from '../../methods/gvsl/configuration.ts';
 import type { Evaluation } from '../../methods/gvsl/evaluate.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
 import type { ExampleTensors } from '../../methods/method.ts';
-import { methodNameOf } from '../../methods/registry.ts';
 import { type PretrainingConfiguration, toPatchSize } from '../../methods/schema-parts.ts';
 import { configurationOf } from '../../model/configuration.ts';
 import { examplesHeld } from './data-loader.ts';

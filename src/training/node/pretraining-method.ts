@@ -2,8 +2,9 @@
 import { distance } from 'fastest-levenshtein';
 import { UsageError } from '../../common/errors.ts';
 import { quoteJson } from '../../common/json.ts';
+import { GVSL, methodNameOf } from '../../methods/descriptions.ts';
 import type { PretrainingMethod } from '../../methods/method.ts';
-import { GVSL, METHODS, methodNamed, methodNameOf, type NamedMethod } from '../../methods/registry.ts';
+import { METHODS, methodNamed, type NamedMethod } from '../../methods/registry.ts';
 import type { PretrainingConfiguration } from '../../methods/schema-parts.ts';
 import type { ConfigurationKind } from '../configuration-reference.ts';
 import { type Override, readConfigurationOf, readDocument, readRunConfigurationOf } from './read-configuration.ts';

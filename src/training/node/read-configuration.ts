@@ -9,8 +9,9 @@ import { parse as parseYaml, YAMLParseError } from 'yaml';
 import type { z } from 'zod';
 import { UsageError } from '../../common/errors.ts';
 import { parseJson, quoteJson } from '../../common/json.ts';
+import { GVSL, methodNameOf } from '../../methods/descriptions.ts';
 import { type PretrainConfiguration, pretrainConfigurationSchema } from '../../methods/gvsl/configuration.ts';
-import { GVSL, methodNamed, methodNameOf } from '../../methods/registry.ts';
+import { methodNamed } from '../../methods/registry.ts';
 import { type ConfigurationKind, type ConfigurationSchema, configurationKeys } from '../configuration-reference.ts';
 import { RUN_FILE, RUN_KINDS, type RunRecord, readRunRecord } from './run-record.ts';
 

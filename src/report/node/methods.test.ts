@@ -3,10 +3,10 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { SILENT } from '../common/progress.ts';
-import { METHODS, methodNamed } from '../methods/registry.ts';
-import { pretrain } from '../training/node/pretrain.ts';
-import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
+import { SILENT } from '../../common/progress.ts';
+import { METHODS, methodNamed } from '../../methods/registry.ts';
+import { pretrain } from '../../training/node/pretrain.ts';
+import { writeTinyCohort } from '../../training/testing/tiny-cohort.ts';
 import { writeReport } from './write-report.ts';
 
 let folder: string;

@@ -1,11 +1,6 @@
 /** The commands that go on from a run, with its own folders and options in them, ready to be pasted. */
-import type { RunRecord, TaskRecord } from './run-data.ts';
-
-export interface NextCommand {
-  readonly title: string;
-  readonly text: string;
-  readonly command: string;
-}
+import type { NextCommand } from '../page.ts';
+import { type RunRecord, type TaskRecord, valueAt } from '../run-data.ts';
 
 export interface CommandContext {
   /** How the reader calls the program: 'gvsl', or 'node dist/cli/main.js'. */
@@ -29,15 +24,6 @@ export function word(text: string, platform: NodeJS.Platform = process.platform)
   if (platform === 'win32') return /^[\w+=:./\\-]+$/.test(text) ? text : `"${text}"`;
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
-
-/** The value at 'data.patch' in a configuration. */
-export const valueAt = (configuration: RunRecord['configuration'], path: string): unknown =>
-  path
-    .split('.')
-    .reduce<unknown>(
-      (value, key) => (typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined),
-      configuration,
-    );
 
 const option = (flag: string, value: unknown): string =>
   typeof value === 'number' || typeof value === 'string'

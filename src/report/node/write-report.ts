@@ -2,17 +2,19 @@
 import { readFile, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
-import { readLabelNames } from '../cohort/node/label-names.ts';
-import { openCohort } from '../cohort/node/open-cohort.ts';
-import { UsageError } from '../common/errors.ts';
-import { version } from '../common/version.ts';
-import { GVSL, methodNamed, methodNameOf } from '../methods/registry.ts';
-import { writeFileAtomic } from '../platform/node/files.ts';
+import { readLabelNames } from '../../cohort/node/label-names.ts';
+import { openCohort } from '../../cohort/node/open-cohort.ts';
+import { UsageError } from '../../common/errors.ts';
+import { version } from '../../common/version.ts';
+import { GVSL, methodDescribed, methodNameOf } from '../../methods/descriptions.ts';
+import { writeFileAtomic } from '../../platform/node/files.ts';
+import { summed } from '../figures.ts';
+import { renderPage } from '../page.ts';
+import { shownPairs, shownPictures, shownSubjects } from '../pictures.ts';
+import { type EvaluationRecord, isJudgedByPairs } from '../run-data.ts';
 import { nextCommands } from './commands.ts';
-import { summed } from './figures.ts';
-import { renderPage } from './page.ts';
-import { lastPictures, shownPairs, shownSubjects } from './pictures.ts';
-import { type EvaluationRecord, isJudgedByPairs, readRun } from './run-data.ts';
+import { embeddedPictures } from './pictures.ts';
+import { readRun } from './read-run.ts';
 
 export interface ReportCall {
   /** The run's folder. */
@@ -60,17 +62,18 @@ export async function writeReport({ run: folder, program = 'gvsl', ...call }: Re
   const sourceOf = (id: string | undefined): string | undefined => cohort?.subjects.find((subject) => subject.id === id)?.source;
   const [moving, fixed] = [sourceOf(details?.pairs[0]?.moving), sourceOf(details?.pairs[0]?.fixed)];
   const name = methodNameOf(run.method, run.configuration);
-  const method = run.task ? undefined : methodNamed(name);
+  const method = run.task ? undefined : methodDescribed(name);
   const isOther = !run.task && run.method !== undefined && run.method !== GVSL;
+  const pictures = await embeddedPictures(folder);
   const page = renderPage({
     title:
       call.title ??
       `${run.task ? `Training a ${run.task.kind}` : `Pre-training${isOther ? ` by ${method?.title ?? name}` : ''}`} on ${run.cohort?.folder ? basename(resolve(run.cohort.folder)) : basename(resolve(folder))}`,
     data,
     evaluation,
-    shown: details ? await shownPairs(folder, details) : [],
-    shownSubjects: run.task && data.taskDetails ? await shownSubjects(folder, data.taskDetails) : [],
-    shownPictures: !run.task && !isJudgedByPairs(data) ? await lastPictures(folder) : [],
+    shown: details ? await shownPairs(pictures, details) : [],
+    shownSubjects: run.task && data.taskDetails ? await shownSubjects(pictures, data.taskDetails) : [],
+    shownPictures: !run.task && !isJudgedByPairs(data) ? await shownPictures(pictures) : [],
     method,
     labelNames: cohort ? await readLabelNames(cohort) : new Map(),
     commands: nextCommands({ program, folder, run, method: name, step, pair: moving && fixed ? { moving, fixed } : undefined }),

@@ -2,11 +2,11 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { runningMean } from './charts.ts';
+import { runningMean } from '../charts.ts';
+import { change, grouped, percent, short } from '../figures.ts';
+import { html, jsonScript } from '../html.ts';
+import { type FakeRun, writeFakeRun } from '../testing/run-folder.ts';
 import { word } from './commands.ts';
-import { change, grouped, percent, short } from './figures.ts';
-import { html, jsonScript } from './html.ts';
-import { type FakeRun, writeFakeRun } from './testing/run-folder.ts';
 import { writeReport } from './write-report.ts';
 
 let folder: string;

@@ -1,0 +1,30 @@
+/** A run's folder, read for its report. */
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RunError } from '../../common/errors.ts';
+import { logRecord, type RunData, runData } from '../run-data.ts';
+
+const readIfThere = (path: string): Promise<string | undefined> =>
+  readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+
+/**
+ * Reads the run in `folder`.
+ * @throws RunError where there is none
+ */
+export async function readRun(folder: string): Promise<RunData> {
+  const there = await stat(folder).catch(() => undefined);
+  if (!there?.isDirectory()) throw new RunError(`${folder}: no such folder; expected a run of pretrain or train, its \`out\``);
+  const metrics = await readIfThere(join(folder, 'metrics.jsonl'));
+  if (metrics === undefined)
+    throw new RunError(
+      `${folder}: no metrics.jsonl in it; expected a run of pretrain or train, its \`out\`, that has started training`,
+    );
+  const [run, evaluation, test] = await Promise.all(
+    ['run.json', 'evaluation.json', 'test.json'].map((name) => readIfThere(join(folder, name))),
+  );
+  const records = metrics.split('\n').flatMap((line) => logRecord(line) ?? []);
+  return runData(folder, { run, evaluation, test }, records);
+}
