@@ -48,10 +48,12 @@ export { type Progress, type ProgressEvent, type ProgressListener, SILENT, toPro
 export { version } from './common/version.ts';
 export type { Backend, BackendName, Session } from './engine/backend.ts';
 export type { Geometry, Matrix3, Volume, VoxelArray, Xyz, Zyx } from './geometry/volume.ts';
+export type { Found, ImageSource } from './images/find-images.ts';
 export type { LoadedImage, ReadOptions } from './images/loaded-image.ts';
-export { type Found, findImages, type ImageSource } from './images/node/find.ts';
-export { type OpenImage, openImage, readImage } from './images/node/read.ts';
+export { findImages } from './images/node/find.ts';
+export { openImage, readImage } from './images/node/read.ts';
 export { type PlanesToWrite, writeImage, writePlanes, writeVectorImage } from './images/node/write.ts';
+export type { OpenImage } from './images/open-image.ts';
 export { type Comparison, type GoldenReport, replayGolden } from './methods/node/golden.ts';
 export { type ClassificationsReport, scoreClassifications } from './metrics/node/classifications.ts';
 export { type SegmentationsCall, type SegmentationsReport, scoreSegmentations } from './metrics/node/segmentations.ts';

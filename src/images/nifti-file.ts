@@ -1,7 +1,8 @@
 /** NIfTI files as bytes in memory, read and written anywhere: a page has no other files. */
 import { RunError } from '../common/errors.ts';
 import { type Geometry, type VoxelArray, voxelCount } from '../geometry/volume.ts';
-import { type ByteSource, headOf, memorySource, skipping } from './bytes.ts';
+import { inflatedSource, isGzip } from './blob-files.ts';
+import { headOf, memorySource } from './bytes.ts';
 import type { LoadedImage } from './loaded-image.ts';
 import { niftiImage } from './nifti.ts';
 import { NIFTI_HEADER_BYTES, parseNiftiHeader } from './nifti-header.ts';
@@ -10,32 +11,12 @@ import { loadFile, opened } from './open-file.ts';
 import { recognise } from './recognise.ts';
 import { bytesOf, voxelTypeOf } from './stored-image.ts';
 
-/** What decompressing gives; browsers say no more of a damaged stream than that it is damaged. */
-const unzipped = (bytes: Uint8Array<ArrayBuffer>): ByteSource => ({
-  sizeBytes: null,
-  storedBytes: bytes.length,
-  pieces: (start) => skipping(inflated(bytes), start),
-});
-
-async function* inflated(bytes: Uint8Array<ArrayBuffer>): AsyncGenerator<Uint8Array> {
-  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip')).getReader();
-  const next = (): ReturnType<typeof reader.read> =>
-    reader.read().catch(() => {
-      throw new RunError('its compressed stream is damaged, truncated or followed by other bytes');
-    });
-  try {
-    for (let part = await next(); !part.done; part = await next()) yield part.value;
-  } finally {
-    await reader.cancel().catch(() => {});
-  }
-}
-
 /** Reads a .nii or .nii.gz file. @throws RunError naming it and what is wrong with it */
 export async function readNiftiFile(name: string, buffer: ArrayBuffer): Promise<LoadedImage> {
   try {
     if (buffer.byteLength === 0) throw new RunError('it is empty (0 bytes)');
     const bytes = new Uint8Array(buffer);
-    const source = bytes[0] === 0x1f && bytes[1] === 0x8b ? unzipped(bytes) : memorySource(bytes);
+    const source = isGzip(bytes) ? inflatedSource(memorySource(bytes)) : memorySource(bytes);
     const head = await headOf(source, NIFTI_HEADER_BYTES);
     if (recognise(head) === 'DICOM') throw new RunError('it is DICOM, expected NIfTI; gvsl segment reads folders of DICOM');
     const header = parseNiftiHeader(head, false);

@@ -22,6 +22,15 @@ export const isVoxelHalf = (name: string): boolean => /\.img(\.gz)?$/i.test(name
 /** A name without its image ending: 'heart-ct.nii.gz' gives 'heart-ct'. */
 export const withoutEnding = (name: string): string => name.replace(endingOf(name)?.[0] ?? '', '');
 
+/** Whether a file's name is that of an image other than DICOM. */
+export const isImageName = (name: string): boolean => ![null, 'DICOM'].includes(kindOfName(name));
+
+/** A name without what says that it is an image: 'heart-ct.nii.gz' gives 'heart-ct', and so does 'heart-ct.dcm.nii.gz'. */
+export function stemOfName(name: string): string {
+  const stem = withoutEnding(name);
+  return isImageName(name) && kindOfName(stem) === 'DICOM' ? withoutEnding(stem) : stem;
+}
+
 /** The kind of a file's content, by its first 1024 bytes (decompressed); null if it is none that states itself (Analyze, DICOM without its preamble). */
 export function recognise(head: Uint8Array): ImageKind | null {
   const text = latin1(head.subarray(0, 1024));

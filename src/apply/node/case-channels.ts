@@ -7,7 +7,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { channelsInFile } from '../../cohort/node/layouts/dataset.ts';
 import { channelOfName, isLabelName } from '../../cohort/node/names.ts';
 import type { ChannelOptions } from '../../cohort/prepare-options.ts';
-import { type ImageSource, isImageName } from '../../images/node/find.ts';
+import type { ImageSource } from '../../images/find-images.ts';
+import { isImageName } from '../../images/recognise.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import type { InputImage } from './input-image.ts';
 

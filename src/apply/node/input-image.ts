@@ -1,6 +1,6 @@
 /** An image that a command applies a model to. */
 import type { ChannelSource } from '../../cohort/node/subject-task.ts';
-import type { ImageSource } from '../../images/node/find.ts';
+import type { ImageSource } from '../../images/find-images.ts';
 
 export interface InputImage {
   /** Names the results: the file's name without ending and without nnU-Net's channel (`_0000`), after its folders where two have that name. */

@@ -1,8 +1,8 @@
 /** Reading an image as a trained network wants it. */
 import { RunError } from '../../common/errors.ts';
 import type { Geometry } from '../../geometry/volume.ts';
+import type { ImageSource } from '../../images/find-images.ts';
 import type { LoadedImage } from '../../images/loaded-image.ts';
-import type { ImageSource } from '../../images/node/find.ts';
 import { readImage } from '../../images/node/read.ts';
 import { furtherChannel, type NetworkImage, namesOf, networkImage } from '../network-image.ts';
 import { Preparation } from '../prepare-image.ts';

@@ -1,6 +1,7 @@
 /** A subject to prepare, before it is read: what every layout of a source (layouts/) gives, and what they share in giving it. */
 import { basename, dirname, join, relative, sep } from 'node:path';
-import { type ImageSource, imageStem } from '../../images/node/find.ts';
+import type { ImageSource } from '../../images/find-images.ts';
+import { imageStem } from '../../images/node/find.ts';
 import { isFile } from '../../platform/node/files.ts';
 import type { CohortProblem } from '../cohort.ts';
 import type { Misfit } from '../fitness.ts';

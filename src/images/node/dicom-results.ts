@@ -5,8 +5,8 @@ import type { Volume } from '../../geometry/volume.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import type { Segment } from '../dicom/derived-object.ts';
 import { encodeSegmentation } from '../dicom/segmentation.ts';
+import type { DicomSource } from '../dicom/sources.ts';
 import { encodeStructureSet } from '../dicom/structure-set.ts';
-import type { DicomSource } from './dicom.ts';
 import { randomAccess } from './file-bytes.ts';
 
 export type { Segment } from '../dicom/derived-object.ts';

@@ -19,10 +19,11 @@ import { isInside } from '../../geometry/contours.ts';
 import type { Volume } from '../../geometry/volume.ts';
 import { readDicomObject } from '../dicom/frames.ts';
 import { inMemory } from '../dicom/random-access.ts';
+import { type DicomSource, readDicomFile } from '../dicom/sources.ts';
 import type { LoadedImage } from '../loaded-image.ts';
 import { bareSlice, type Changes, dicomFile, enhancedElements, type SliceFacts, slice } from '../testing/dicom-files.ts';
-import { type DicomSource, readDicomFile } from './dicom.ts';
 import { writeDicomSegmentation, writeStructureSet } from './dicom-results.ts';
+import { DISK } from './disk.ts';
 import { findImages } from './find.ts';
 import { readImage } from './read.ts';
 
@@ -244,7 +245,7 @@ describe('compressed frames', () => {
           spawnSync(back, [...backOptions, packed, plain]).status !== 0
         )
           continue;
-        const [ours, theirs] = [await readDicomFile(packed), await readDicomFile(plain)];
+        const [ours, theirs] = [await readDicomFile(DISK, packed), await readDicomFile(DISK, plain)];
         // lossy JPEG of more bits is rescaled by its encoder: a step is its slope
         const slope = Number(/x ([\d.]+)/.exec(theirs.storedType)?.[1] ?? 1);
         expect(worst(ours.volume, theirs.volume), `${bits} bits`).toBeLessThanOrEqual(tolerance * slope + 1e-3);
@@ -275,9 +276,9 @@ describe('compressed frames', () => {
       changes: { '00280101': ['US', 12], '00280102': ['US', 11] },
     });
     writeFileSync(path, fragmented(elements, '1.2.840.10008.1.2.4.201', [], [padded]));
-    expect(Array.from((await readDicomFile(path)).volume.data)).toEqual(stored);
+    expect(Array.from((await readDicomFile(DISK, path)).volume.data)).toEqual(stored);
     writeFileSync(path, fragmented(elements, '1.2.840.10008.1.2.4.201', [], [padded.subarray(0, 1000)]));
-    await expect(readDicomFile(path)).rejects.toThrow(/no end marker: truncated/);
+    await expect(readDicomFile(DISK, path)).rejects.toThrow(/no end marker: truncated/);
   });
 
   it.skipIf(!has('gdcmconv'))('that are cut or changed are refused in words (needs GDCM, DCMTK)', async () => {
@@ -299,7 +300,7 @@ describe('compressed frames', () => {
         for (let k = 0; k < 6; k++) changed[1000 + (reader(n * 31 + k * 7 + 1) % (bytes.length - 1000))] = reader(n + k) % 256;
         writeFileSync(packed, n % 4 === 0 ? bytes.subarray(0, 1000 + (reader(n + 3) % (bytes.length - 1000))) : changed);
         try {
-          await readDicomFile(packed);
+          await readDicomFile(DISK, packed);
           read++;
         } catch (error) {
           expect(error).toBeInstanceOf(RunError);

@@ -10,12 +10,11 @@ import { fillFrom } from '../../platform/node/files.ts';
 import { isMachineTrouble, machineError, withMachineTrouble } from '../../platform/node/machine.ts';
 import { type ByteReader, type ByteSource, headOf, memorySource, readerOf, skipping } from '../bytes.ts';
 import type { RandomAccess } from '../dicom/random-access.ts';
+import { HEAD_BYTES } from '../file-store.ts';
 
 const PIECE_BYTES = 2 ** 20;
 /** Enough that the next piece is decompressed, in Node's pool of threads, while something is done with one. */
 const INFLATED_BYTES = 2 ** 20;
-/** Enough to recognise a file, and for most headers. */
-export const HEAD_BYTES = 2 ** 13;
 /** Files of at most so many bytes are read whole at once, and decompressed at once if that gives no more than {@link SMALL_INFLATED_BYTES}. */
 const SMALL_BYTES = 2 ** 20;
 const SMALL_INFLATED_BYTES = 2 ** 24;

@@ -1,11 +1,12 @@
 /** The files that an image lies in, found as reading it finds them. Nothing is said of what they hold. */
 import { MachineError, RunError } from '../../common/errors.ts';
 import { headOf } from '../bytes.ts';
+import { HEAD_BYTES } from '../file-store.ts';
+import type { ImageSource } from '../find-images.ts';
+import { otherHalf } from '../open-nifti.ts';
 import { recognise } from '../recognise.ts';
-import { fileSource, HEAD_BYTES } from './file-bytes.ts';
-import type { ImageSource } from './find.ts';
-import { otherHalf } from './nifti.ts';
-import { findDataFile, textHeader } from './voxel-data.ts';
+import { findDataFile, textHeader } from '../voxel-data.ts';
+import { DISK } from './disk.ts';
 
 /** Formats whose header may name other files for the voxels. */
 const WITH_DATA_FILES = /\.(mhd|mha|nhdr|nrrd)$/i;
@@ -22,15 +23,15 @@ export async function filesOf(source: ImageSource): Promise<readonly string[]> {
 
 async function filesBeside(path: string): Promise<readonly string[]> {
   try {
-    const half = await otherHalf(path);
+    const half = await otherHalf(DISK, path);
     if (half !== null) return [half];
     if (!WITH_DATA_FILES.test(path)) return [];
-    const file = await fileSource(path);
+    const file = await DISK.source(path);
     const kind = recognise(await headOf(file, HEAD_BYTES));
     if (kind !== 'NRRD' && kind !== 'MetaImage') return [];
     const { place } = await textHeader(kind, file);
     const found: string[] = [];
-    for (const name of place.files ?? []) found.push(await findDataFile(path, name));
+    for (const name of place.files ?? []) found.push(await findDataFile(DISK, path, name));
     return found;
   } catch (error) {
     if (error instanceof MachineError || !(error instanceof RunError)) throw error;

@@ -4,7 +4,7 @@
  */
 import { basename } from 'node:path';
 import { UsageError } from '../../../common/errors.ts';
-import type { ImageSource } from '../../../images/node/find.ts';
+import type { ImageSource } from '../../../images/find-images.ts';
 import type { CohortProblem } from '../../cohort.ts';
 import { channelOfName, contrastRank } from '../names.ts';
 import type { Selection } from '../selection.ts';

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RunError, UsageError } from '../../../common/errors.ts';
 import { parseJson } from '../../../common/json.ts';
-import type { ImageSource } from '../../../images/node/find.ts';
+import type { ImageSource } from '../../../images/find-images.ts';
 import { openImage } from '../../../images/node/read.ts';
 import { isFile } from '../../../platform/node/files.ts';
 import { isMachineTrouble, machineError } from '../../../platform/node/machine.ts';

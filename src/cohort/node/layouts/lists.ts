@@ -2,7 +2,9 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { RunError } from '../../../common/errors.ts';
-import { findDicomSeries, type ImageSource, imageStem, isImageName } from '../../../images/node/find.ts';
+import type { ImageSource } from '../../../images/find-images.ts';
+import { findDicomSeries, imageStem } from '../../../images/node/find.ts';
+import { isImageName } from '../../../images/recognise.ts';
 import { isFile } from '../../../platform/node/files.ts';
 import type { CohortProblem } from '../../cohort.ts';
 import { otherModality } from '../../fitness.ts';

@@ -1,7 +1,8 @@
 /** nnU-Net's layout: `imagesTr/ID_0000.nii.gz`, `labelsTr/ID.nii.gz`, the same with `Ts` for test cases, and perhaps a `dataset.json`. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { imageStem, isImageName } from '../../../images/node/find.ts';
+import { imageStem } from '../../../images/node/find.ts';
+import { isImageName } from '../../../images/recognise.ts';
 import { systemError } from '../../../platform/node/machine.ts';
 import type { CohortProblem } from '../../cohort.ts';
 import { otherModality } from '../../fitness.ts';

@@ -7,7 +7,8 @@
  */
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
-import { findImages, type ImageSource } from '../../../images/node/find.ts';
+import type { ImageSource } from '../../../images/find-images.ts';
+import { findImages } from '../../../images/node/find.ts';
 import type { CohortProblem } from '../../cohort.ts';
 import { type Misfit, otherModality } from '../../fitness.ts';
 import {

@@ -1,14 +1,13 @@
 /** The bytes that NRRD and MetaImage headers point to: behind them, in another file, or in many. */
-import { RunError } from '../../common/errors.ts';
-import { voxelCount } from '../../geometry/volume.ts';
-import { type ByteSource, headOf, joinedSources, readerOf, skipping, sourceFrom } from '../bytes.ts';
-import type { DataPlace } from '../data-place.ts';
-import { META_END, parseMetaImage } from '../meta-image.ts';
-import { NRRD_END, parseNrrd } from '../nrrd.ts';
-import { channelsOf, STORED_BYTES, type StoredImage } from '../stored-image.ts';
-import { hexSource, numbersSource } from '../text-source.ts';
-import { fileSource, inflatedSource } from './file-bytes.ts';
-import { findBeside } from './find-beside.ts';
+import { RunError } from '../common/errors.ts';
+import { voxelCount } from '../geometry/volume.ts';
+import { type ByteSource, headOf, joinedSources, readerOf, skipping, sourceFrom } from './bytes.ts';
+import type { DataPlace } from './data-place.ts';
+import type { FileStore } from './file-store.ts';
+import { META_END, parseMetaImage } from './meta-image.ts';
+import { NRRD_END, parseNrrd } from './nrrd.ts';
+import { channelsOf, STORED_BYTES, type StoredImage } from './stored-image.ts';
+import { hexSource, numbersSource } from './text-source.ts';
 
 /**
  * @param path the header's file, and `header` its bytes
@@ -16,6 +15,7 @@ import { findBeside } from './find-beside.ts';
  * @throws RunError that names a file which is missing
  */
 export async function voxelData(
+  files: FileStore,
   path: string,
   header: ByteSource,
   image: StoredImage,
@@ -23,7 +23,7 @@ export async function voxelData(
   warnings: Set<string>,
 ): Promise<ByteSource> {
   const whole = voxelCount(image.geometry.size) * channelsOf(image) * STORED_BYTES[image.type];
-  if (place.files === null) return decoded(header, image, place, whole, warnings);
+  if (place.files === null) return decoded(files, header, image, place, whole, warnings);
   const share = whole / place.files.length;
   if (!Number.isInteger(share))
     throw new RunError(
@@ -31,25 +31,26 @@ export async function voxelData(
     );
   const sources: ByteSource[] = [];
   for (const file of place.files) {
-    const found = await findDataFile(path, file);
-    const source = await fileSource(found).catch((error: unknown) => {
+    const found = await findDataFile(files, path, file);
+    const source = await files.source(found).catch((error: unknown) => {
       throw error instanceof RunError ? new RunError(`its data file ${found}: ${error.message}`) : error;
     });
-    const voxels = await decoded(source, image, place, share, warnings);
+    const voxels = await decoded(files, source, image, place, share, warnings);
     sources.push({ ...(place.files.length > 1 ? exactly(voxels, share, found, warnings) : voxels), name: found });
   }
   return sources.length === 1 ? sources[0] : joinedSources(sources);
 }
 
 /** Where a file lies that the header `path` names for its voxels. @throws RunError if it is missing */
-export const findDataFile = (path: string, file: string): Promise<string> =>
-  findBeside(
+export const findDataFile = (files: FileStore, path: string, file: string): Promise<string> =>
+  files.beside(
     path,
     () => (file.includes('\\') ? [file, file.replaceAll('\\', '/')] : [file]),
     (tried) => `its data file "${file}" is missing: looked for ${tried.join(' and ')}`,
   );
 
 async function decoded(
+  files: FileStore,
   source: ByteSource,
   image: StoredImage,
   { start, lines, bytes, encoding, compressedBytes }: DataPlace,
@@ -61,7 +62,7 @@ async function decoded(
     throw new RunError('its voxels are the last bytes of a compressed file: not supported');
   const stored = await passLines(sourceFrom(source, at), lines);
   if (encoding === 'raw') return sourceFrom(stored, bytes);
-  if (encoding === 'deflate') return sourceFrom(inflatedSource(stored, warnings, compressedBytes), bytes);
+  if (encoding === 'deflate') return sourceFrom(files.inflated(stored, warnings, compressedBytes), bytes);
   const text = sourceFrom(stored, bytes);
   return encoding === 'hex' ? hexSource(text) : numbersSource(text, image.type);
 }

@@ -1,13 +1,12 @@
-/** DICOM on disk: files and folders as stacks of frames, and their volumes. */
-import { dirname, relative, resolve, sep } from 'node:path';
+/** DICOM files, wherever they lie, as stacks of frames, and their volumes. */
 import { MachineError, RunError } from '../../common/errors.ts';
-import { withoutCopies } from '../dicom/copies.ts';
-import { looksLikeDicom, SNIFFED_BYTES } from '../dicom/data-set.ts';
-import { type DicomFile, readDicomObject } from '../dicom/frames.ts';
-import { type DicomStack, gridOf, stacksOf } from '../dicom/stacks.ts';
-import { noIntensities, readStack } from '../dicom/volume.ts';
+import type { FileStore } from '../file-store.ts';
 import type { LoadedImage } from '../loaded-image.ts';
-import { bytesAt, randomAccess } from './file-bytes.ts';
+import { withoutCopies } from './copies.ts';
+import { looksLikeDicom, SNIFFED_BYTES } from './data-set.ts';
+import { type DicomFile, readDicomObject } from './frames.ts';
+import { type DicomStack, gridOf, stacksOf } from './stacks.ts';
+import { noIntensities, readStack } from './volume.ts';
 
 /** One volume of a DICOM series: what its headers say, for choosing among several. */
 export interface DicomSource {
@@ -30,20 +29,20 @@ export interface NotRead {
 }
 
 /** Whether a file is DICOM by its content. */
-export async function isDicomFile(path: string): Promise<boolean> {
-  return looksLikeDicom(await bytesAt(path, 0, SNIFFED_BYTES));
+export async function isDicomFile(files: FileStore, path: string): Promise<boolean> {
+  return looksLikeDicom(await (await files.access(path)).read(0, SNIFFED_BYTES));
 }
 
 /** One file as a volume. @throws RunError without the file's name */
-export async function readDicomFile(path: string): Promise<LoadedImage> {
-  const object = await readDicomObject(await randomAccess(path));
+export async function readDicomFile(files: FileStore, path: string): Promise<LoadedImage> {
+  const object = await readDicomObject(await files.access(path));
   if (object.kind === 'other') throw new RunError(`${object.what}: not an image with intensities`);
   const stacks = stacksOf([object.file]);
   if (stacks.length > 1)
     throw new RunError(
       `it holds ${stacks.length} volumes, expected one: ${stacks.map(describeStack).join('; ')}. Pass its folder to choose one of them`,
     );
-  const image = await readStack(stacks[0], path, randomAccess);
+  const image = await readStack(stacks[0], path, files.access);
   return object.file.frames.length > 1 ? image : { ...image, format: 'DICOM file' };
 }
 
@@ -52,13 +51,15 @@ export const describeStack = ({ frames, distinction }: DicomStack): string =>
   `${distinction || frames[0].file.description || 'a further stack'} (${frames.length} slice${frames.length === 1 ? '' : 's'})`;
 
 /** The volume of one stack. @throws RunError without the image's name */
-export const readDicomSource = ({ stack, path }: DicomSource): Promise<LoadedImage> => readStack(stack, path, randomAccess);
+export const readDicomSource = (files: FileStore, { stack, path }: DicomSource): Promise<LoadedImage> =>
+  readStack(stack, path, files.access);
 
 /**
  * The stacks of DICOM files that lie below one folder, wherever they lie there: files of one series belong together across folders if
  * they form one grid.
  */
 export async function dicomSources(
+  files: FileStore,
   paths: readonly string[],
 ): Promise<{ images: DicomSource[]; refused: NotRead[]; passedOver: NotRead[] }> {
   const refused: NotRead[] = [];
@@ -66,12 +67,12 @@ export async function dicomSources(
   const series = new Map<string, DicomFile[]>();
   for (const path of paths) {
     try {
-      const object = await readDicomObject(await randomAccess(path));
+      const object = await readDicomObject(await files.access(path));
       const reason = object.kind === 'other' ? object.what : noIntensities(object.file);
       if (reason) passedOver.push({ path, reason });
       if (object.kind === 'other' || reason) continue;
       const { file } = object;
-      const key = JSON.stringify(file.seriesUid ? [file.seriesUid, file.studyUid, file.patientId] : [dirname(path)]);
+      const key = JSON.stringify(file.seriesUid ? [file.seriesUid, file.studyUid, file.patientId] : [files.folderOf(path)]);
       const others = series.get(key);
       if (others) others.push(file);
       else series.set(key, [file]);
@@ -81,10 +82,13 @@ export async function dicomSources(
     }
   }
   const found: DicomStack[] = [];
-  for (const files of series.values()) found.push(...(await stacksOfSeries(files)));
+  for (const one of series.values()) found.push(...(await stacksOfSeries(files, one)));
   const byPath = new Map<string, DicomStack[]>();
   for (const stack of found) {
-    const folder = commonFolder(stack.frames.map(({ file }) => dirname(file.path)));
+    const folder = commonFolder(
+      files,
+      stack.frames.map(({ file }) => files.folderOf(file.path)),
+    );
     const others = byPath.get(folder);
     if (others) others.push(stack);
     else byPath.set(folder, [stack]);
@@ -94,30 +98,37 @@ export async function dicomSources(
       .sort((a, b) => b.frames.length - a.frames.length || (a.frames[0].file.path < b.frames[0].file.path ? -1 : 1))
       .map((stack, k): DicomSource => {
         const { modality, description } = stack.frames[0].file;
-        const files = [...new Set(stack.frames.map(({ file }) => file))];
-        return { kind: 'dicom', path, name: stacks.length > 1 ? `series-${k + 1}` : '', modality, description, files, stack };
+        const own = [...new Set(stack.frames.map(({ file }) => file))];
+        return {
+          kind: 'dicom',
+          path,
+          name: stacks.length > 1 ? `series-${k + 1}` : '',
+          modality,
+          description,
+          files: own,
+          stack,
+        };
       }),
   );
   return { images, refused, passedOver };
 }
 
 /** The stacks of the files of one series: over all its folders if that gives whole grids, else folder by folder. */
-async function stacksOfSeries(all: readonly DicomFile[]): Promise<DicomStack[]> {
+async function stacksOfSeries(files: FileStore, all: readonly DicomFile[]): Promise<DicomStack[]> {
+  const folderOf = ({ path }: DicomFile): string => files.folderOf(path);
   const folders = new Map<string, DicomFile[]>();
   for (const file of all) {
-    const others = folders.get(dirname(file.path));
+    const others = folders.get(folderOf(file));
     if (others) others.push(file);
-    else folders.set(dirname(file.path), [file]);
+    else folders.set(folderOf(file), [file]);
   }
   if (folders.size > 1) {
-    const stacks = await stacksWithoutCopies(all);
-    const spanning = stacks.filter(({ frames }) =>
-      frames.some(({ file }) => dirname(file.path) !== dirname(frames[0].file.path)),
-    );
+    const stacks = await stacksWithoutCopies(files, all);
+    const spanning = stacks.filter(({ frames }) => frames.some(({ file }) => folderOf(file) !== folderOf(frames[0].file)));
     if (spanning.every(isVolume)) return stacks;
   }
   const each: DicomStack[] = [];
-  for (const files of folders.values()) each.push(...(await stacksWithoutCopies(files)));
+  for (const own of folders.values()) each.push(...(await stacksWithoutCopies(files, own)));
   return each;
 }
 
@@ -131,14 +142,14 @@ function isVolume(stack: DicomStack): boolean {
   }
 }
 
-async function stacksWithoutCopies(all: readonly DicomFile[]): Promise<DicomStack[]> {
+async function stacksWithoutCopies(store: FileStore, all: readonly DicomFile[]): Promise<DicomStack[]> {
   // 'IM2.dcm' is kept rather than 'IM2 (1).dcm', and one folder's files rather than some of each
   const ordered = all.toSorted((a, b) => {
-    const [x, y] = [dirname(a.path), dirname(b.path)];
+    const [x, y] = [store.folderOf(a.path), store.folderOf(b.path)];
     if (x !== y) return x < y ? -1 : 1;
     return a.path.length - b.path.length || (a.path < b.path ? -1 : 1);
   });
-  const { files, copies } = await withoutCopies(ordered, randomAccess);
+  const { files, copies } = await withoutCopies(ordered, store.access);
   const stacks = stacksOf(files);
   return stacks.map((stack) => {
     const own = [...new Set(stack.frames.map(({ file }) => file))];
@@ -163,12 +174,9 @@ async function stacksWithoutCopies(all: readonly DicomFile[]): Promise<DicomStac
 }
 
 /** The nearest folder that holds all of the folders. */
-function commonFolder(folders: readonly string[]): string {
+function commonFolder(files: FileStore, folders: readonly string[]): string {
   let common = folders[0];
-  const holds = (folder: string): boolean => {
-    const way = relative(resolve(common), resolve(folder));
-    return way === '' || !(way === '..' || way.startsWith(`..${sep}`) || resolve(way) === way);
-  };
-  for (const folder of new Set(folders)) while (!holds(folder) && dirname(common) !== common) common = dirname(common);
+  for (const folder of new Set(folders))
+    while (!files.isWithin(folder, common) && files.folderOf(common) !== common) common = files.folderOf(common);
   return common;
 }
