@@ -352,7 +352,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
   });
 
   it('computes with one thread where the page is not isolated', async () => {
-    const plain = await servePage(built, 0, false);
+    const plain = await servePage(built, 0, { isolated: false });
     try {
       const other = await open(plain.url);
       expect(await other.locator('#backend option').allInnerTexts()).toContainEqual(expect.stringMatching(/CPU: 1 thread$/));

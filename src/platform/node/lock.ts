@@ -136,6 +136,13 @@ function isStale(content: string, path: string): boolean {
   }
 }
 
+/** Whether a process holds the folder, as far as that can be told from here: one of another machine counts. */
+export function isLocked(folder: string): boolean {
+  const path = join(folder, '.lock');
+  const content = contentOf(path);
+  return content !== undefined && !isStale(content, path);
+}
+
 /** Makes `path` with `content`, whole from the start. @returns false if there is one already */
 function create(path: string, content: string): boolean {
   const aside = tempPathFor(path);
