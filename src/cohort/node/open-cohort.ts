@@ -4,6 +4,7 @@ import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RunError } from '../../common/errors.ts';
+import { namingFile } from '../../platform/node/machine.ts';
 import {
   CHANNELS_FORMAT,
   COHORT_FORMAT,
@@ -43,10 +44,12 @@ export async function openCohort(folder: string): Promise<Cohort> {
   const path = join(folder, COHORT_FILE);
   const there = await stat(folder).catch(() => undefined);
   if (!there?.isDirectory()) throw new RunError(`${folder}: no such folder; expected a cohort made by gvsl prepare`);
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-    throw new RunError(`${folder}: no cohort.json in it; make the cohort with gvsl prepare SOURCE ${folder} --modality ct|mr`);
-  });
+  const text = await namingFile(path, () =>
+    readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      throw new RunError(`${folder}: no cohort.json in it; make the cohort with gvsl prepare SOURCE ${folder} --modality ct|mr`);
+    }),
+  );
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -64,8 +67,12 @@ export async function openCohort(folder: string): Promise<Cohort> {
     const subjects = parsed.data.subjects.map((value, i) => named(`${path}: subjects.${i}`, () => readSubject(value)));
     return { folder, format, options, subjects, problems: parsed.data.problems };
   }
-  const subjects = await readLines(join(folder, SUBJECTS_FILE), parsed.data.subjects, readSubject);
-  const problems = await readLines(join(folder, PROBLEMS_FILE), parsed.data.problems, readProblem);
+  const lines = <Entry>(name: string, expected: number, read: (value: unknown) => Entry): Promise<Entry[]> => {
+    const file = join(folder, name);
+    return namingFile(file, () => readLines(file, expected, read));
+  };
+  const subjects = await lines(SUBJECTS_FILE, parsed.data.subjects, readSubject);
+  const problems = await lines(PROBLEMS_FILE, parsed.data.problems, readProblem);
   return { folder, format, options, subjects, problems };
 }
 

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { UsageError } from '../../common/errors.ts';
 import { imageStem } from '../../images/node/find.ts';
-import { systemError } from '../../platform/node/machine.ts';
+import { namingFile } from '../../platform/node/machine.ts';
 
 /** A row by column name, with the line it stands on. */
 export interface TableRow {
@@ -17,12 +17,7 @@ export interface Table {
 
 /** Reads a CSV file. @throws UsageError naming the file and what is wrong with it; RunError if it cannot be read */
 export async function readTable(path: string): Promise<Table> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw systemError(error, path) ?? error;
-  }
+  const text = await namingFile(path, () => readFile(path, 'utf8'));
   // most of who asks for a case's name reads no table
   const { parse } = await import('csv-parse/sync');
   let records: { record: string[]; info: { lines: number } }[];

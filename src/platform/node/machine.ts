@@ -78,6 +78,15 @@ export async function withMachineTrouble<T>(path: string, work: () => Promise<T>
   }
 }
 
+/** Does work on a file; an error of the system names it, which not every one does by itself: EISDIR of a read has no path. */
+export async function namingFile<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw systemError(error, path) ?? error;
+  }
+}
+
 /** {@link withMachineTrouble} for blocking calls. */
 export function withMachineTroubleSync<T>(path: string, work: () => T): T {
   try {

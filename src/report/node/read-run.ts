@@ -2,13 +2,16 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RunError } from '../../common/errors.ts';
+import { namingFile } from '../../platform/node/machine.ts';
 import { logRecord, type RunData, runData } from '../run-data.ts';
 
 const readIfThere = (path: string): Promise<string | undefined> =>
-  readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+  namingFile(path, () =>
+    readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    }),
+  );
 
 /**
  * Reads the run in `folder`.

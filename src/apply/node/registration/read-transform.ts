@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { RunError } from '../../../common/errors.ts';
 import { readImage } from '../../../images/node/read.ts';
+import { namingFile } from '../../../platform/node/machine.ts';
 import type { VectorField } from '../../registration/physical-map.ts';
 import { parseAntsAffine } from '../../registration/transforms/ants.ts';
 import { parseItkText } from '../../registration/transforms/itk-text.ts';
@@ -30,7 +31,7 @@ async function readField(path: string): Promise<VectorField> {
 }
 
 async function parsed(path: string, parse: (bytes: Buffer) => Transform | Promise<Transform>): Promise<Transform> {
-  const bytes = await readFile(path);
+  const bytes = await namingFile(path, () => readFile(path));
   try {
     return await parse(bytes);
   } catch (error) {

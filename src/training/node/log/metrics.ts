@@ -7,7 +7,7 @@ import { closeSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, re
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { RunError } from '../../../common/errors.ts';
-import { withMachineTrouble, withMachineTroubleSync } from '../../../platform/node/machine.ts';
+import { namingFile, withMachineTroubleSync } from '../../../platform/node/machine.ts';
 
 /** One line. A number that is not finite becomes null: JSON has no word for it. */
 export interface MetricsRecord {
@@ -102,7 +102,7 @@ export function openMetricsLog(path: string, resumedStep = -1): MetricsLog {
  * @throws RunError naming the file, and the line that is damaged
  */
 export async function readMetrics(path: string): Promise<MetricsRecord[]> {
-  const text = await withMachineTrouble(path, () => readFile(path, 'utf8'));
+  const text = await namingFile(path, () => readFile(path, 'utf8'));
   // what follows the last newline is nothing, or half a line
   const lines = text.split('\n').slice(0, -1);
   return lines.map((line, i) => {
