@@ -6,6 +6,7 @@ import { startApply } from './sections/apply/apply.ts';
 import { startCompare } from './sections/compare/compare.ts';
 import { startOpen } from './sections/open/open.ts';
 import { startStart } from './sections/start/start.ts';
+import { startTeach } from './sections/teach/teach.ts';
 import { startTrain } from './sections/train/train.ts';
 import { Workspace } from './workspace.ts';
 
@@ -20,6 +21,7 @@ const openExample = startStart(workspace);
 startOpen(workspace);
 await startApply(workspace);
 await startCompare(workspace);
+const teaching = await startTeach(workspace);
 const { losses } = startTrain(workspace);
 
 // work is lost with the page, and so is its result
@@ -35,4 +37,4 @@ element('where').textContent +=
 await openExample();
 
 /** For scripts and the tests. */
-Object.assign(globalThis, { gvsl: { workspace, compute: workspace.compute, Comlink, losses, ready: true } });
+Object.assign(globalThis, { gvsl: { workspace, compute: workspace.compute, Comlink, losses, teaching, ready: true } });

@@ -18,7 +18,7 @@ export function labelColours(count: number): Rgb[] {
 const MARK: Rgb = [64, 255, 96];
 
 /** Between NiiVue's frame, RAS, and ours, LPS. */
-const otherFrame = (mm: ArrayLike<number>): Xyz => [0 - mm[0], 0 - mm[1], mm[2]];
+export const otherFrame = (mm: ArrayLike<number>): Xyz => [0 - mm[0], 0 - mm[1], mm[2]];
 
 /** What NiiVue tells of the crosshair. */
 interface Location {
@@ -27,7 +27,7 @@ interface Location {
 }
 
 export class Viewer {
-  private readonly niivue = new Niivue({
+  protected readonly niivue = new Niivue({
     backColor: [0.09, 0.1, 0.12, 1],
     crosshairColor: [0.35, 0.71, 0.9, 0.8],
     crosshairWidth: 0.2,
@@ -38,10 +38,10 @@ export class Viewer {
   });
   private text: HTMLElement | undefined;
   private place: HTMLElement | undefined;
-  private opacity = 0.5;
+  protected opacity = 0.5;
   /** Of the labels that are shown; null of colours, whose numbers say nothing. */
-  private names: ReadonlyMap<number, string> | null = null;
-  private attached = false;
+  protected names: ReadonlyMap<number, string> | null = null;
+  protected attached = false;
   /** Told where the user puts the crosshair: mm, LPS. */
   onPoint: (point: Xyz) => void = () => {};
 
@@ -77,7 +77,7 @@ export class Viewer {
     return `${point} mm (RAS): ${image}${shown}`;
   }
 
-  private keep(count: number): void {
+  protected keep(count: number): void {
     while (this.niivue.volumes.length > count) this.niivue.removeVolumeByIndex(this.niivue.volumes.length - 1);
   }
 
@@ -100,7 +100,7 @@ export class Viewer {
     this.text!.hidden = true;
   }
 
-  private async over(nifti: Uint8Array<ArrayBuffer>, name: string, dress: (volume: NVImage) => void): Promise<void> {
+  protected async over(nifti: Uint8Array<ArrayBuffer>, name: string, dress: (volume: NVImage) => void): Promise<void> {
     if (!this.attached) return;
     this.keep(1);
     this.names = new Map();
@@ -184,16 +184,16 @@ export class Viewer {
     this.niivue.updateGLVolume();
   }
 
-  /** Where the crosshair is: mm, LPS. */
+  /** Where the crosshair is: mm, LPS. NiiVue must be told (true) to take an oblique image's own axes. */
   point(): Xyz {
-    return this.attached ? otherFrame(this.niivue.frac2mm(this.niivue.scene.crosshairPos)) : [0, 0, 0];
+    return this.attached ? otherFrame(this.niivue.frac2mm(this.niivue.scene.crosshairPos, 0, true)) : [0, 0, 0];
   }
 
   /** Puts the crosshair on a point (mm, LPS), without telling `onPoint`. */
   lookAt(point: Xyz): void {
     if (!this.attached || this.niivue.volumes.length === 0) return;
     const [x, y, z] = otherFrame(point);
-    this.niivue.scene.crosshairPos = this.niivue.mm2frac([x, y, z]);
+    this.niivue.scene.crosshairPos = this.niivue.mm2frac([x, y, z], 0, true);
     this.niivue.drawScene();
   }
 

@@ -107,6 +107,12 @@ export class Teacher<Image = Volume> {
     return this.taught?.network ?? null;
   }
 
+  /** What features of so many windows take, as far as they are kept. */
+  featureBytesOf(windows: number): number {
+    const each = 4 * this.network.architecture.widths[8] * voxelCount(this.place.window);
+    return Math.min(this.featureBytes, windows * each);
+  }
+
   /** Goes on with a network that was taught before, from the same one. @throws RunError if it does not segment */
   use(network: TrainedNetwork): void {
     const { labels } = taskOfNetwork(network, 'segmentation');

@@ -8,6 +8,7 @@ import { applyPart } from './apply.ts';
 import { comparePart } from './compare.ts';
 import { openPart } from './open.ts';
 import { ComputeState } from './state.ts';
+import { teachPart } from './teach.ts';
 import { trainPart } from './train.ts';
 
 const state = new ComputeState();
@@ -19,6 +20,7 @@ const api = {
   ...openPart(state),
   ...applyPart(state),
   ...comparePart(state),
+  ...teachPart(state),
   ...trainPart(state),
 };
 

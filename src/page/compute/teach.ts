@@ -1,0 +1,197 @@
+/** Teaching the open model structures by strokes: features of images are computed once and kept, so that learning and segmenting are quick. */
+import * as Comlink from 'comlink';
+import { filesOfNetwork, type ModelFiles, type TrainedNetwork, taskOfNetwork } from '../../apply/network.ts';
+import { networkWithHead, type TaughtLabel } from '../../apply/teaching/network-with-head.ts';
+import { Teacher } from '../../apply/teaching/teacher.ts';
+import { networkImage } from '../../cohort/network-image.ts';
+import { RunError } from '../../common/errors.ts';
+import type { Program } from '../../engine/graph.ts';
+import { resampleNearest } from '../../geometry/resample.ts';
+import type { LoadedImage } from '../../images/loaded-image.ts';
+import { readNiftiFile, writeNiftiFile } from '../../images/nifti-file.ts';
+import { namedTensors } from '../../model/named-parameters.ts';
+import { parameterTable } from '../../model/parameters.ts';
+import { type BackendName, openBackend } from '../../platform/browser/backends.ts';
+import { type ComputeState, MEMORY, type OnProgress } from './state.ts';
+
+/** Strokes on an open image, on its own grid. */
+export interface ImageStrokes {
+  readonly image: number;
+  /** 0 where nothing is drawn, a structure's code, or 255 for the background. */
+  readonly data: Uint8Array;
+}
+
+/** What was learnt. */
+export interface LearntHead {
+  readonly labels: readonly TaughtLabel[];
+  /** Voxels of the network's grid under strokes, for each label. */
+  readonly voxels: readonly number[];
+  readonly ms: number;
+}
+
+/** A head that was learnt: `SegmentationHead` with what its classes are. */
+export interface KeptHead {
+  readonly labels: readonly TaughtLabel[];
+  readonly weight: Float32Array;
+  readonly bias: Float32Array;
+}
+
+/** An image as the taught network segments it. */
+export interface TaughtMap {
+  /** Codes on the image's own grid. */
+  readonly labels: Uint8Array<ArrayBuffer>;
+  readonly structures: readonly { readonly code: number; readonly name: string; readonly volumeMl: number }[];
+  readonly ms: number;
+}
+
+/** What images are to a teacher. */
+export interface TaughtFeatures {
+  readonly backend: string;
+  /** Windows whose features did not fit into memory, and are computed each time. */
+  readonly notKept: number;
+  readonly warnings: readonly string[];
+}
+
+const codesOf = (data: ArrayLike<number>): Uint8Array<ArrayBuffer> => Uint8Array.from(data);
+
+export const teachPart = (state: ComputeState) => {
+  let teacher: { readonly of: TrainedNetwork; readonly backend: BackendName; readonly it: Teacher<LoadedImage> } | undefined;
+  let description = '';
+  /** Of the images that it has features of. */
+  const known = new Map<number, LoadedImage>();
+  let aborter = new AbortController();
+  let memoryBytes = 0;
+
+  async function end(): Promise<void> {
+    const before = teacher;
+    teacher = undefined;
+    known.clear();
+    await before?.it.close();
+  }
+
+  /** The teacher of the open model on a backend; another one's memory is given back first. */
+  async function teacherOn(name: BackendName): Promise<Teacher<LoadedImage>> {
+    const { network } = state;
+    if (!network) throw new RunError('no model yet: choose a model folder');
+    if (teacher?.of !== network || teacher.backend !== name) {
+      await end();
+      const backend = await openBackend(name);
+      // what a program needs is asked before it is opened
+      const asked = { ...backend, memoryBytes: (of: Program) => (memoryBytes = backend.memoryBytes(of)) };
+      description = backend.description;
+      const prepare = async (image: LoadedImage) => networkImage(image, network.preprocessing, false);
+      teacher = { of: network, backend: name, it: new Teacher<LoadedImage>(network, asked, MEMORY, prepare) };
+    }
+    return teacher.it;
+  }
+  const current = (): Teacher<LoadedImage> => {
+    if (!teacher || teacher.of !== state.network) throw new RunError('another model was opened: its features come first');
+    return teacher.it;
+  };
+
+  return {
+    /** Which of these images have no features of the open model on this backend yet. */
+    untaught(images: readonly number[], name: BackendName): number[] {
+      const fresh = teacher?.of !== state.network || teacher?.backend !== name;
+      return images.filter((id) => fresh || known.get(id) !== state.images.get(id));
+    },
+
+    /** Computes the features of an image, unless it has them. Images that are closed are forgotten. */
+    async teachFeatures(id: number, name: BackendName, onProgress: OnProgress): Promise<TaughtFeatures> {
+      aborter = new AbortController();
+      const it = await teacherOn(name);
+      for (const [other, image] of known)
+        if (state.images.get(other) !== image) {
+          known.delete(other);
+          await it.remove(String(other));
+        }
+      const image = state.image(id);
+      if (known.get(id) === image) return { backend: description, notKept: 0, warnings: [] };
+      const { windows, keptWindows, warnings } = await it.add(String(id), image, {
+        progress: ({ done, total }) => onProgress(done, total, memoryBytes + it.featureBytesOf(total)),
+        signal: aborter.signal,
+      });
+      known.set(id, image);
+      return { backend: description, notKept: windows - keptWindows, warnings };
+    },
+
+    /** Learns from all strokes; a call before it that is still under way is ended. */
+    async teach(strokes: readonly ImageStrokes[], labels: readonly TaughtLabel[]): Promise<LearntHead> {
+      aborter.abort();
+      aborter = new AbortController();
+      const { signal } = aborter;
+      const start = performance.now();
+      const drawn = new Map(
+        strokes.map(({ image, data }) => [String(image), { geometry: state.image(image).volume.geometry, data }]),
+      );
+      const { labels: learnt, voxels } = await current().learn(drawn, labels, { signal });
+      return { labels: learnt, voxels, ms: performance.now() - start };
+    },
+
+    /** Segments an image that has features, as was learnt last. */
+    async teachSegment(id: number): Promise<TaughtMap> {
+      const start = performance.now();
+      const { signal } = aborter;
+      const { labels, structures } = await current().segment(String(id), { signal });
+      const data = codesOf(labels.data);
+      return Comlink.transfer({ labels: data, structures, ms: performance.now() - start }, [data.buffer]);
+    },
+
+    /** Ends what is under way of features, learning and segmenting. */
+    stopTeaching(): void {
+      aborter.abort();
+    },
+
+    /** Gives features and memory back. */
+    endTeaching: end,
+
+    /** The open model, as its two files. */
+    openModelFiles(): ModelFiles {
+      if (!state.network) throw new RunError('no model yet: choose a model folder');
+      return filesOfNetwork(state.network);
+    },
+
+    /** What was learnt last, as a model folder's two files; null before. */
+    taughtModel(): ModelFiles | null {
+      const learnt = teacher?.it.learnt;
+      return learnt ? filesOfNetwork(learnt) : null;
+    },
+
+    /** The head that was learnt last, which with the open model is `taughtModel`; null before. */
+    taughtHead(): KeptHead | null {
+      const learnt = teacher?.it.learnt;
+      if (!learnt) return null;
+      const tensors = namedTensors(parameterTable(learnt.architecture), learnt.parameters);
+      const [weight, bias] = ['weight', 'bias'].map((name) => tensors.get(`out_conv.${name}`)!.data.slice());
+      return { labels: taskOfNetwork(learnt, 'segmentation').labels, weight, bias };
+    },
+
+    /** Goes on with a head that the open model was taught before. */
+    async useTaught({ labels, weight, bias }: KeptHead, name: BackendName): Promise<void> {
+      const it = await teacherOn(name);
+      const channels = it.network.architecture.widths[8];
+      it.use(networkWithHead(it.network, { channels, classes: labels.length, weight, bias }, labels));
+    },
+
+    /** Codes on an image's grid as a .nii file. */
+    codesAsNifti(id: number, codes: Uint8Array): Uint8Array<ArrayBuffer> {
+      const file = writeNiftiFile(state.image(id).volume.geometry, codes);
+      return Comlink.transfer(file, [file.buffer]);
+    },
+
+    /**
+     * A label map or strokes of a NIfTI file, on the grid of an open image.
+     * @throws RunError if its values are no codes from 0 to 255, or it does not lie on the image
+     */
+    async codesFromNifti(id: number, name: string, bytes: ArrayBuffer): Promise<Uint8Array<ArrayBuffer>> {
+      const { volume } = await readNiftiFile(name, bytes);
+      const wrong = volume.data.find((value) => !(Number.isInteger(value) && value >= 0 && value <= 255));
+      if (wrong !== undefined) throw new RunError(`${name}: it holds ${wrong}: expected codes, whole numbers from 0 to 255`);
+      const { geometry } = state.image(id).volume;
+      const codes = codesOf(resampleNearest(volume, geometry, 0).data);
+      if (codes.every((code) => code === 0) && volume.data.some((value) => value !== 0))
+        throw new RunError(`${name}: none of its voxels lies in the image: it belongs to another one`);
+      return Comlink.transfer(codes, [codes.buffer]);
+    },
+  };
+};

@@ -1,0 +1,32 @@
+/** Files that the page gives: gzipped, zipped, saved. */
+import { zip } from 'fflate';
+
+/** The same bytes as a .gz file. */
+export async function gzipped(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream('gzip'));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** Files by their paths as a .zip file; what is compressed already is stored as it is. */
+export const zipped = (files: Readonly<Record<string, Uint8Array<ArrayBuffer>>>): Promise<Uint8Array<ArrayBuffer>> =>
+  new Promise((resolve, reject) => {
+    zip({ ...files }, { level: 0 }, (error, bytes) => (error ? reject(error) : resolve(bytes as Uint8Array<ArrayBuffer>)));
+  });
+
+/** Saves a file as the browser saves downloads. */
+export function save(bytes: Uint8Array<ArrayBuffer>, name: string): void {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([bytes]));
+  link.download = name;
+  link.click();
+  // the download has begun by then
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/** Saves one file by itself, and several as a .zip of this name. */
+export async function saveAll(files: Readonly<Record<string, Uint8Array<ArrayBuffer>>>, zipName: string): Promise<string> {
+  const names = Object.keys(files);
+  const name = names.length === 1 ? names[0] : zipName;
+  save(names.length === 1 ? files[names[0]] : await zipped(files), name);
+  return name;
+}

@@ -1,0 +1,458 @@
+/** Teaches the open model structures by strokes, and segments all open images with what it learnt. */
+import * as Comlink from 'comlink';
+import type { ModelFiles } from '../../../apply/network.ts';
+import { formatBytes } from '../../../common/format-bytes.ts';
+import { Activity } from '../../activity.ts';
+import type { TaughtMap } from '../../compute/teach.ts';
+import { addSection, button, element, input, say, select, table } from '../../dom.ts';
+import { gzipped, save, saveAll, zipped } from '../../download.ts';
+import { savingTrouble } from '../../saved-work.ts';
+import { showTable } from '../../table.ts';
+import type { OpenImage, Role, Workspace } from '../../workspace.ts';
+import { colourOf, DrawingViewer, type Tool } from './drawing-viewer.ts';
+import { forgetKept, keepFiles, keepStrokes, keptTeaching } from './kept.ts';
+import { BACKGROUND, Strokes } from './strokes.ts';
+import markup from './teach.html?raw';
+
+/** Of label maps: the codes of structures, and 0. */
+const BACKGROUND_LABEL = { code: 0, name: 'background' };
+/** How long after a stroke it is kept. */
+const KEEP_AFTER_MS = 400;
+
+/** What other sections and the tests may ask of teaching. */
+export interface Teaching {
+  /** The label map of an image by its id, as it was segmented last. */
+  mapOf(image: number): TaughtMap | undefined;
+  readonly structures: Strokes['structures'];
+  readonly viewer: DrawingViewer;
+  readonly strokes: Strokes;
+  /** Told when label maps came or went. */
+  onMaps: () => void;
+}
+
+export async function startTeach(workspace: Workspace): Promise<Teaching> {
+  const section = addSection(markup);
+  const { compute } = workspace;
+  const viewer = new DrawingViewer();
+  const activity = new Activity(section, () => {
+    learning.wanted = learning.begun;
+    void compute.stopTeaching();
+  });
+
+  let strokes = new Strokes();
+  /** What the pen draws. */
+  let value = strokes.structures[0].code;
+  let shown: OpenImage | undefined;
+  const maps = new Map<number, TaughtMap>();
+  /** Each stroke asks for a new learning; the newest counts. */
+  const learning = { wanted: 0, begun: 0, running: false };
+  /** Features are not begun anew for a newer stroke: they are the same. */
+  let atFeatures = false;
+  /** Whether work of before may still be wanted, so that nothing is kept in its place. */
+  let undecided = false;
+  const teaching: Teaching = {
+    mapOf: (image) => maps.get(image),
+    get structures() {
+      return strokes.structures;
+    },
+    get strokes() {
+      return strokes;
+    },
+    viewer,
+    onMaps: () => {},
+  };
+
+  const tool = (): Tool => section.querySelector<HTMLInputElement>('[name=teach-tool]:checked')!.value as Tool;
+  const usePen = (): void => viewer.setTool(tool(), value, Math.max(1, Number(input('teach-size').value) || 1));
+
+  // ---- structures and their colours
+
+  function showStructures(): void {
+    const rows = [...strokes.structures, { code: BACKGROUND, name: 'background' }].map(({ code, name }) => {
+      const row = document.createElement('div');
+      const choice = document.createElement('label');
+      const radio = document.createElement('input');
+      Object.assign(radio, { type: 'radio', name: 'teach-value', checked: code === value, ariaLabel: `draw ${name}` });
+      radio.onchange = () => {
+        value = code;
+        if (tool() === 'eraser' || tool() === 'look') section.querySelector<HTMLInputElement>('[value=pen]')!.checked = true;
+        usePen();
+      };
+      const swatch = document.createElement('span');
+      swatch.className = 'swatch';
+      swatch.style.background = `rgb(${colourOf(code).join(' ')})`;
+      choice.append(radio, swatch);
+      row.append(choice);
+      if (code === BACKGROUND) {
+        choice.append(name);
+        return row;
+      }
+      const field = document.createElement('input');
+      Object.assign(field, { type: 'text', value: name, ariaLabel: `name of structure ${code}`, maxLength: 60, required: true });
+      field.onchange = () => {
+        strokes.rename(code, field.value.trim() || `structure ${code}`);
+        changed(true);
+      };
+      const remove = document.createElement('button');
+      Object.assign(remove, { type: 'button', className: 'second', textContent: '\u00d7', ariaLabel: `remove ${name}` });
+      remove.disabled = strokes.structures.length === 1;
+      remove.onclick = () => {
+        strokes.removeStructure(code);
+        changed(true);
+      };
+      row.append(field, remove);
+      return row;
+    });
+    element('teach-structures').replaceChildren(...rows);
+    viewer.setStructures(strokes.structures);
+  }
+
+  // ---- strokes
+
+  /** After every change of strokes or structures. @param ofAll whether what is shown must be drawn anew: it was not the pen */
+  function changed(ofAll: boolean): void {
+    if (ofAll) {
+      if (value !== BACKGROUND && !strokes.structures.some(({ code }) => code === value)) value = strokes.structures[0].code;
+      showStructures();
+      usePen();
+      if (shown) viewer.setStrokes(strokes.of(shown.id) ?? new Uint8Array(voxelsOf(shown)));
+    }
+    enable();
+    keep();
+    if (input('teach-auto').checked) learn();
+  }
+  const voxelsOf = ({ geometry: { size } }: OpenImage): number => size[0] * size[1] * size[2];
+
+  viewer.onDrawn = () => {
+    const now = viewer.strokes();
+    if (shown && now && strokes.take(shown.id, now)) changed(false);
+  };
+  function step(which: 'undo' | 'redo'): void {
+    if (strokes[which]()) changed(true);
+  }
+
+  function enable(): void {
+    const { drawn } = strokes;
+    button('teach-undo').disabled = !strokes.canUndo;
+    button('teach-redo').disabled = !strokes.canRedo;
+    button('teach-learn').disabled = !workspace.model?.hasFeatures || drawn.length === 0;
+    button('teach-save-strokes').disabled = drawn.length === 0;
+    button('teach-save-labels').disabled = maps.size === 0;
+    button('teach-save-model').disabled = maps.size === 0;
+  }
+
+  // ---- learning
+
+  /** What is missing before anything can be learnt, in words. */
+  function missing(): string | null {
+    if (!workspace.model) return 'Open a model first.';
+    if (!workspace.model.hasFeatures)
+      return 'This model has no features of voxels. Open one that was pre-trained with a decoder, or that segments.';
+    const values = new Set(strokes.drawn.flatMap(([, data]) => [...new Set(data)]));
+    if (![...values].some((code) => code !== 0 && code !== BACKGROUND)) return 'Now draw a stroke in a structure.';
+    return values.has(BACKGROUND) ? null : 'Now choose the background, and draw a stroke in it.';
+  }
+
+  /** Asks for a learning of all strokes; one that is under way is ended. */
+  function learn(): void {
+    const lacks = missing();
+    if (lacks) {
+      activity.say(lacks);
+      return;
+    }
+    learning.wanted++;
+    if (!learning.running) void keepLearning();
+    else if (!atFeatures) void compute.stopTeaching();
+  }
+  async function keepLearning(): Promise<void> {
+    learning.running = true;
+    try {
+      while (learning.begun < learning.wanted && !workspace.busy) {
+        learning.begun = learning.wanted;
+        const mine = learning.begun;
+        await activity.run('learning ...', () => learnOnce(() => learning.wanted !== mine));
+      }
+    } finally {
+      [learning.running, atFeatures] = [false, false];
+    }
+  }
+
+  /** Learns, and segments all images, the one that is shown first. @param isOld whether a newer stroke is waiting */
+  async function learnOnce(isOld: () => boolean): Promise<string> {
+    const { backend, images } = workspace;
+    const drawn = strokes.drawn.filter(([id]) => images.some((image) => image.id === id));
+    const order = [...images].sort((a, b) => Number(b === shown) - Number(a === shown));
+    const notes = new Set<string>();
+    const featuresOf = async (ids: readonly number[]): Promise<void> => {
+      atFeatures = true;
+      for (const id of await compute.untaught(ids, backend)) {
+        const { title, warnings: said } = images.find((image) => image.id === id)!;
+        const { notKept, warnings } = await compute.teachFeatures(
+          id,
+          backend,
+          Comlink.proxy((done: number, of: number, bytes: number) =>
+            done === 0
+              ? activity.say(`features of ${title}: ${of} windows, ${formatBytes(bytes)} of memory`)
+              : activity.advance(done, of, `features of ${title}: ${done} of ${of} windows`),
+          ),
+        );
+        if (notKept > 0)
+          notes.add(`${title}: the features of ${notKept} windows do not fit into the page's memory; it takes longer`);
+        for (const warning of warnings) if (!said.includes(warning)) notes.add(`${title}: ${warning}`);
+      }
+      atFeatures = false;
+    };
+    await featuresOf(drawn.map(([id]) => id));
+    if (isOld()) return '';
+    const { ms } = await compute.teach(
+      drawn.map(([image, data]) => ({ image, data })),
+      [BACKGROUND_LABEL, ...strokes.structures],
+    );
+    let segmentedMs = 0;
+    for (const image of order) {
+      if (isOld()) return '';
+      await featuresOf([image.id]);
+      if (isOld()) return '';
+      activity.say(`segmenting ${image.title} ...`);
+      const map = await compute.teachSegment(image.id);
+      segmentedMs += map.ms;
+      maps.set(image.id, map);
+      if (image === shown) viewer.setLabels(map.labels);
+      showVolumes();
+    }
+    enable();
+    keep();
+    teaching.onMaps();
+    const many = order.length > 1 ? `${order.length} images` : 'the image';
+    return [`learnt in ${(ms / 1000).toFixed(1)} s, segmented ${many} in ${(segmentedMs / 1000).toFixed(1)} s`, ...notes].join(
+      '; ',
+    );
+  }
+
+  function showVolumes(): void {
+    const images = workspace.images.filter(({ id }) => maps.has(id));
+    const known = strokes.structures.filter(({ code }) =>
+      images.some(({ id }) => maps.get(id)!.structures.some((structure) => structure.code === code)),
+    );
+    showTable(
+      table('teach-table'),
+      images.length > 0 ? ['structure', ...images.map(({ name }) => name)] : [],
+      known.map(({ code, name }) => [
+        name,
+        ...images.map(
+          ({ id }) =>
+            maps
+              .get(id)!
+              .structures.find((structure) => structure.code === code)
+              ?.volumeMl.toFixed(1) ?? '',
+        ),
+      ]),
+      known.map(({ code }) => colourOf(code)),
+    );
+  }
+
+  // ---- the image that is drawn on
+
+  async function show(image: OpenImage | undefined): Promise<void> {
+    shown = image;
+    if (!image) return viewer.clear();
+    select('teach-image').value = String(image.id);
+    const empty = await compute.codesAsNifti(image.id, new Uint8Array(voxelsOf(image)));
+    await viewer.show(await workspace.niftiOf(image), empty, strokes.of(image.id));
+    viewer.setStructures(strokes.structures);
+    viewer.setLabels(maps.get(image.id)?.labels ?? null);
+    usePen();
+  }
+
+  let models: unknown;
+  workspace.onChange(async (change) => {
+    if (change === 'busy') {
+      // what was asked for meanwhile
+      if (!workspace.busy && learning.begun < learning.wanted && !learning.running) void keepLearning();
+      return;
+    }
+    const { images, first, model } = workspace;
+    const ids = new Set(images.map(({ id }) => id));
+    for (const id of [...maps.keys()]) if (!ids.has(id) || models !== model) maps.delete(id);
+    for (const [id] of strokes.drawn) if (!ids.has(id)) strokes.forget(id);
+    models = model;
+    select('teach-image').replaceChildren(...images.map(({ id, title }) => new Option(title, String(id))));
+    const still = shown && images.includes(shown) ? shown : (first ?? images[0]);
+    if (still !== shown || !still) await show(still);
+    else {
+      select('teach-image').value = String(still.id);
+      viewer.setLabels(maps.get(still.id)?.labels ?? null);
+    }
+    showVolumes();
+    activity.say('');
+    enable();
+    keepFilesToo = true;
+    teaching.onMaps();
+  });
+
+  // ---- keeping for a reload
+
+  let keepFilesToo = true;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  function keep(): void {
+    clearTimeout(timer);
+    if (undecided) return;
+    timer = setTimeout(() => void keepNow(), KEEP_AFTER_MS);
+  }
+  const roleOf = (image: OpenImage): Role => (image === workspace.second ? 'second' : 'first');
+  const keptImages = (): OpenImage[] => [workspace.first, workspace.second].filter((image) => image !== undefined);
+  async function keepNow(): Promise<void> {
+    const { model } = workspace;
+    if (undecided || !model || (!strokes.canUndo && strokes.drawn.length === 0)) return;
+    try {
+      if (keepFilesToo) {
+        const images = [];
+        for (const image of keptImages())
+          images.push({
+            name: image.title,
+            role: roleOf(image),
+            isExample: image.isExample,
+            file: new Blob([await gzipped(new Uint8Array(await (await workspace.niftiOf(image)).arrayBuffer()))]),
+          });
+        await keepFiles({ model: model.isExample ? null : await compute.openModelFiles(), images });
+        keepFilesToo = false;
+      }
+      await keepStrokes({
+        savedAt: new Date(),
+        structures: strokes.structures,
+        strokes: keptImages().map(({ id }) => strokes.of(id) ?? null),
+        taught: await compute.taughtHead(),
+      });
+    } catch (error) {
+      say('teach-saving', savingTrouble(error), true);
+    }
+  }
+
+  async function offerKept(): Promise<void> {
+    const kept = await keptTeaching();
+    if (!kept) return;
+    undecided = true;
+    const drawn = kept.strokes.filter((data) => data?.some((code) => code !== 0)).length;
+    say(
+      'teach-kept-text',
+      `Of ${kept.savedAt.toLocaleString()}: ${kept.structures.map(({ name }) => name).join(', ')}; strokes on ${drawn} of ${kept.images.length} images. What you draw now is kept once you have decided.`,
+    );
+    element('teach-kept').hidden = false;
+    const decided = (): void => {
+      undecided = false;
+      element('teach-kept').hidden = true;
+    };
+    button('teach-discard').onclick = async () => {
+      await forgetKept();
+      decided();
+      keep();
+      input('teach-auto').focus();
+    };
+    button('teach-continue').onclick = () =>
+      workspace.alone(async () => {
+        try {
+          if (kept.model) await workspace.openModel(kept.model);
+          else if (!workspace.model?.isExample) throw new Error('open the example first: this work was of its model');
+          const opened: OpenImage[] = [];
+          for (const { name, role, isExample, file } of kept.images)
+            opened.push(await workspace.openImage(role, new File([file], name), isExample));
+          strokes = new Strokes(kept.structures);
+          kept.strokes.forEach((data, k) => {
+            if (data && data.length === voxelsOf(opened[k])) strokes.take(opened[k].id, data);
+          });
+          value = kept.structures[0]?.code ?? BACKGROUND;
+          if (kept.taught) await compute.useTaught(kept.taught, workspace.backend);
+          shown = undefined;
+          await show(opened[0]);
+          decided();
+          changed(true);
+          say('teach-saving', 'Continued.');
+        } catch (error) {
+          say('teach-kept-text', `It cannot be continued: ${(error as Error).message}`, true);
+        }
+      });
+  }
+
+  // ---- files
+
+  /** Says what was saved, or why not. */
+  const saving = (work: () => Promise<string>) => async (): Promise<void> => {
+    try {
+      say('teach-saving', await work());
+    } catch (error) {
+      say('teach-saving', (error as Error).message, true);
+    }
+  };
+  const niftis = async (what: string, of: readonly (readonly [number, Uint8Array])[]): Promise<string> => {
+    const files: Record<string, Uint8Array<ArrayBuffer>> = {};
+    for (const [id, codes] of of) {
+      const image = workspace.images.find((one) => one.id === id);
+      if (image) files[`${image.name}_${what}.nii.gz`] = await gzipped(await compute.codesAsNifti(id, codes));
+    }
+    return `saved ${await saveAll(files, `${what}.zip`)}`;
+  };
+  button('teach-save-labels').onclick = saving(() =>
+    niftis(
+      'labels',
+      [...maps].map(([id, { labels }]) => [id, labels]),
+    ),
+  );
+  button('teach-save-strokes').onclick = saving(() => niftis('strokes', strokes.drawn));
+  button('teach-save-model').onclick = saving(async () => {
+    const taught = await compute.taughtModel();
+    if (!taught) throw new Error('nothing was learnt yet');
+    save(await modelZip(taught, 'taught'), 'taught.zip');
+    return 'saved taught.zip: unpack it, and run gvsl segment --model taught IMAGE';
+  });
+  input('teach-open').onchange = saving(async () => {
+    const file = input('teach-open').files?.[0];
+    if (!file || !shown) return '';
+    const codes = await compute.codesFromNifti(shown.id, file.name, await file.arrayBuffer());
+    strokes.load(shown.id, codes);
+    changed(true);
+    input('teach-open').value = '';
+    return `opened ${file.name}`;
+  });
+
+  // ---- controls
+
+  for (const one of section.querySelectorAll<HTMLInputElement>('[name=teach-tool], #teach-size')) one.onchange = usePen;
+  select('teach-image').onchange = () => void show(workspace.images.find(({ id }) => String(id) === select('teach-image').value));
+  button('teach-add').onclick = () => {
+    value = strokes.addStructure().code;
+    changed(true);
+    element('teach-structures').querySelector<HTMLInputElement>('div:nth-last-child(2) [type=text]')?.select();
+  };
+  button('teach-undo').onclick = () => step('undo');
+  button('teach-redo').onclick = () => step('redo');
+  button('teach-learn').onclick = learn;
+  input('teach-overlay').oninput = () => viewer.setOpacity(Number(input('teach-overlay').value));
+  section.addEventListener(
+    'keydown',
+    (event) => {
+      const typing = event.target instanceof HTMLInputElement && event.target.type === 'text';
+      const key = event.key.toLowerCase();
+      if (event.target === element('teach-viewer') && key === ' ') viewer.dot();
+      else if (typing || !(event.ctrlKey || event.metaKey) || !['z', 'y'].includes(key)) return;
+      else step(key === 'y' || event.shiftKey ? 'redo' : 'undo');
+      event.preventDefault();
+      // the viewer has letters of its own
+      event.stopPropagation();
+    },
+    { capture: true },
+  );
+
+  if (!(await viewer.attach(element<HTMLCanvasElement>('teach-viewer'), element('teach-viewer-text'), element('teach-place'))))
+    say('teach-viewer-text', 'This browser has no WebGL 2: images cannot be shown or drawn on. Strokes can be opened as files.');
+  showStructures();
+  usePen();
+  void offerKept();
+  return teaching;
+}
+
+/** A model folder as a .zip file. */
+export const modelZip = ({ config, weights }: ModelFiles, folder: string): Promise<Uint8Array<ArrayBuffer>> =>
+  zipped({
+    [`${folder}/config.json`]: new TextEncoder().encode(config),
+    [`${folder}/model.safetensors`]: new Uint8Array(weights),
+  });

@@ -1,0 +1,259 @@
+/**
+ * Teaching in the page, in a headless Chromium: strokes drawn by mouse and keyboard lie where they were drawn, the exported model finds with the
+ * command line what the page shows, and nothing is lost on reload. Skips, saying so, where there is no Chromium.
+ */
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import axe from 'axe-core';
+import { unzipSync } from 'fflate';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { segmentImages } from '../src/apply/node/segment.ts';
+import { SILENT } from '../src/common/progress.ts';
+import { applyAffine, physicalToVoxel, voxelToPhysical } from '../src/geometry/affine.ts';
+import { resampleNearest } from '../src/geometry/resample.ts';
+import { type Geometry, type Volume, voxelCount, type Xyz } from '../src/geometry/volume.ts';
+import { readImage } from '../src/images/node/read.ts';
+import { writeImage } from '../src/images/node/write.ts';
+import { renderSubject } from '../src/phantom/subject.ts';
+import { createBackend } from '../src/platform/node/backends.ts';
+import { type PageServer, servePage } from '../src/platform/node/page-server.ts';
+
+const CHROMIUMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+const executablePath = CHROMIUMS.find((path) => path !== undefined && existsSync(path));
+const built = fileURLToPath(new URL('../dist/page', import.meta.url));
+const skipped = !executablePath
+  ? ': needs Chromium (or CHROMIUM, its path)'
+  : existsSync(built)
+    ? ''
+    : ': needs npm run build:page';
+
+interface Api {
+  readonly axe: { run(): Promise<{ readonly violations: readonly { readonly id: string; readonly help: string }[] }> };
+  readonly gvsl: {
+    readonly ready: boolean;
+    readonly teaching: {
+      readonly viewer: { lookAt(point: Xyz): void };
+      readonly strokes: { readonly drawn: readonly (readonly [number, Uint8Array])[] };
+    };
+  };
+}
+const BACKGROUND = 255;
+/** Left ventricle, and what a stroke of it is. */
+const [VENTRICLE, CODE] = [500, 1];
+
+/** A patient on a sagittal, oblique grid with thick slices. */
+function patient(subject: number): { image: Volume; labels: Volume } {
+  const { image, labels } = renderSubject({ kind: 'heart-ct', seed: 2, subject, spacingMm: 5, pose: 0.3 });
+  const [c, s] = [Math.cos(0.3), Math.sin(0.3)];
+  const middle = applyAffine(voxelToPhysical(image.geometry), image.geometry.size.map((n) => (n - 1) / 2) as unknown as Xyz);
+  // x of the file to the back, y down, z to the left; turned about the patient's long axis
+  const turned: Geometry = {
+    size: [40, 36, 26],
+    spacingMm: [4, 5, 6],
+    originMm: [0, 0, 0],
+    direction: [-s, 0, c, c, 0, s, 0, -1, 0],
+  };
+  const centre = applyAffine(voxelToPhysical(turned), [19.5, 17.5, 12.5]);
+  const geometry = { ...turned, originMm: middle.map((at, k) => at - centre[k]) as unknown as Xyz };
+  return { image: resampleNearest(image, geometry, -1024), labels: resampleNearest(labels, geometry, 0) };
+}
+
+describe.skipIf(skipped !== '')(`teaching in the page${skipped}`, () => {
+  let folder: string;
+  let browser: Browser;
+  let context: BrowserContext;
+  let server: PageServer;
+  let page: Page;
+  const patients = [patient(0), patient(1)];
+  const complaints: string[] = [];
+  const text = async (id: string): Promise<string> => (await page.locator(`#${id}`).textContent()) ?? '';
+  const saying = (id: string, pattern: RegExp): Promise<void> =>
+    expect.poll(() => text(id), { timeout: 120_000, interval: 100 }).toMatch(pattern);
+  /** Strokes by image: how many voxels of each code. */
+  const counts = (): Promise<Record<string, number>[]> =>
+    page.evaluate(() =>
+      (globalThis as unknown as Api).gvsl.teaching.strokes.drawn.map(([, data]) => {
+        const found: Record<string, number> = {};
+        for (const code of data) if (code !== 0) found[code] = (found[code] ?? 0) + 1;
+        return found;
+      }),
+    );
+  const saved = async (button: string): Promise<string> => {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click(`#${button}`)]);
+    const path = join(folder, download.suggestedFilename());
+    await download.saveAs(path);
+    return path;
+  };
+  /** Draws dots with the keyboard at points of the patient, as code. */
+  async function dots(code: number, points: readonly Xyz[]): Promise<void> {
+    await page
+      .getByLabel(code === BACKGROUND ? 'draw background' : 'draw structure')
+      .first()
+      .check();
+    for (const point of points) {
+      await page.evaluate((at) => (globalThis as unknown as Api).gvsl.teaching.viewer.lookAt(at), point);
+      await page.locator('#teach-viewer').press(' ');
+    }
+  }
+  const reopen = async (): Promise<void> => {
+    await page.goto(server.url);
+    await page.waitForFunction(() => (globalThis as unknown as Partial<Api>).gvsl?.ready, undefined, { timeout: 120_000 });
+  };
+  /** Some points of a structure, at even distances among its voxels. */
+  function pointsOf(labels: Volume, code: number, count: number): Xyz[] {
+    const [nx, ny] = labels.geometry.size;
+    const voxels = [...labels.data.keys()].filter((v) => labels.data[v] === code);
+    return Array.from({ length: count }, (_, k) => {
+      const v = voxels[Math.floor(((k + 0.5) * voxels.length) / count)];
+      return applyAffine(voxelToPhysical(labels.geometry), [v % nx, Math.floor(v / nx) % ny, Math.floor(v / (nx * ny))]);
+    });
+  }
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'gvsl-teach-'));
+    for (const [k, { image }] of patients.entries()) await writeImage(join(folder, `heart_${k}.nii.gz`), image);
+    server = await servePage(built, 0);
+    browser = await chromium.launch({
+      executablePath: executablePath!,
+      args: ['--no-sandbox', '--enable-unsafe-swiftshader', '--use-angle=swiftshader'],
+    });
+    context = await browser.newContext({ viewport: { width: 1280, height: 1000 } });
+    page = await context.newPage();
+    page.on('pageerror', ({ message }) => complaints.push(message));
+    await reopen();
+  }, 180_000);
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('draws where the user draws, on an oblique sagittal grid, and undoes it', async () => {
+    await page.setInputFiles('#image', join(folder, 'heart_0.nii.gz'));
+    await saying('image-text', /heart_0\.nii\.gz: 40 x 36 x 26/);
+    await page.setInputFiles('#moving', join(folder, 'heart_1.nii.gz'));
+    await saying('moving-text', /heart_1\.nii\.gz: 40 x 36 x 26/);
+    await page.fill('#teach-size', '1');
+    const points = pointsOf(patients[0].labels, VENTRICLE, 3);
+    await dots(CODE, points);
+    await saying('teach-status', /choose the background/);
+    expect(await counts()).toEqual([{ [CODE]: 3 }]);
+    const strokes = (await readImage(await saved('teach-save-strokes'))).volume;
+    expect(strokes.geometry.size).toEqual(patients[0].image.geometry.size);
+    const toVoxel = physicalToVoxel(strokes.geometry);
+    const [nx, ny] = strokes.geometry.size;
+    for (const point of points) {
+      const [x, y, z] = applyAffine(toVoxel, point).map(Math.round);
+      expect(strokes.data[(z * ny + y) * nx + x]).toBe(CODE);
+    }
+    // by the mouse, and back by key and button
+    await page.locator('#teach-viewer').scrollIntoViewIfNeeded();
+    const box = (await page.locator('#teach-viewer').boundingBox())!;
+    await page.mouse.move(box.x + 0.25 * box.width, box.y + 0.25 * box.height);
+    await page.mouse.down();
+    await page.mouse.move(box.x + 0.3 * box.width, box.y + 0.25 * box.height, { steps: 5 });
+    await page.mouse.up();
+    const [{ [CODE]: drawn }] = await counts();
+    expect(drawn).toBeGreaterThan(3);
+    await page.keyboard.press('Control+z');
+    expect(await counts()).toEqual([{ [CODE]: 3 }]);
+    await page.click('#teach-redo');
+    expect(await counts()).toEqual([{ [CODE]: drawn }]);
+    await page.click('#teach-undo');
+    expect(await counts()).toEqual([{ [CODE]: 3 }]);
+  });
+
+  it('learns after a stroke, and segments this image and the other as the command line does with the saved model', async () => {
+    await dots(BACKGROUND, [...pointsOf(patients[0].labels, 0, 12), ...pointsOf(patients[0].labels, 205, 6)]);
+    await saying('teach-status', /learnt in .* s, segmented 2 images in/);
+    const names = await page.locator('#teach-table tbody td:first-child').allInnerTexts();
+    expect(names).toEqual(['structure 1']);
+    const maps = unzipSync(await readFile(await saved('teach-save-labels')));
+    expect(Object.keys(maps)).toEqual(['heart_0_labels.nii.gz', 'heart_1_labels.nii.gz']);
+    const model = unzipSync(await readFile(await saved('teach-save-model')));
+    await mkdir(join(folder, 'taught'));
+    for (const [path, bytes] of Object.entries(model)) await writeFile(join(folder, path), bytes);
+    const out = join(folder, 'out');
+    const inputs = [0, 1].map((k) => join(folder, `heart_${k}.nii.gz`));
+    const backend = await createBackend('cpu', 1);
+    const report = await segmentImages({ model: join(folder, 'taught'), inputs, out, backend, progress: SILENT });
+    for (const [k, { files }] of report.images.entries()) {
+      await writeFile(join(folder, 'map.nii.gz'), maps[`heart_${k}_labels.nii.gz`]);
+      const [ours, theirs] = [await readImage(join(folder, 'map.nii.gz')), await readImage(join(out, files[0]))];
+      expect(ours.volume.geometry).toEqual(theirs.volume.geometry);
+      // another build of the kernels rounds otherwise, which decides ties
+      const different = [...ours.volume.data.keys()].filter((v) => ours.volume.data[v] !== theirs.volume.data[v]).length;
+      expect(different).toBeLessThanOrEqual(voxelCount(patients[0].image.geometry.size) / 10_000);
+      const found = [...ours.volume.data.keys()].filter((v) => ours.volume.data[v] === CODE);
+      const right = found.filter((v) => patients[k].labels.data[v] === VENTRICLE).length;
+      const all = [...patients[k].labels.data].filter((code) => code === VENTRICLE).length;
+      expect((2 * right) / (found.length + all)).toBeGreaterThan(0.2);
+    }
+  }, 120_000);
+
+  it('knows a structure that is added, renamed and taken away, and strokes of a file', async () => {
+    await page.click('#teach-add');
+    await page.getByLabel('name of structure 2').fill('wall');
+    await page.getByLabel('name of structure 2').blur();
+    await page.getByLabel('draw wall').check();
+    for (const point of pointsOf(patients[0].labels, 205, 2)) {
+      await page.evaluate((at) => (globalThis as unknown as Api).gvsl.teaching.viewer.lookAt(at), point);
+      await page.locator('#teach-viewer').press(' ');
+    }
+    await expect
+      .poll(() => page.locator('#teach-table tbody td:first-child').allInnerTexts(), { timeout: 60_000 })
+      .toEqual(['structure 1', 'wall']);
+    const before = await counts();
+    const path = await saved('teach-save-strokes');
+    await page.getByLabel('remove wall').click();
+    await expect.poll(async () => (await counts())[0][2]).toBe(undefined);
+    await page.setInputFiles('#teach-open', path);
+    await saying('teach-saving', /opened heart_0_strokes/);
+    expect(await counts()).toEqual(before);
+    await page.setInputFiles('#teach-open', { name: 'noise.nii', mimeType: '', buffer: Buffer.alloc(400, 1) });
+    await saying('teach-saving', /noise\.nii: not NIfTI/);
+  }, 120_000);
+
+  it('offers the work again after a reload: goes on, or discards it', async () => {
+    await saying('teach-status', /learnt in/);
+    const before = await counts();
+    // it is kept a moment after the last stroke
+    await page.waitForTimeout(1500);
+    await reopen();
+    await saying('teach-kept-text', /structure 1, structure 2; strokes on 1 of 2 images/);
+    await page.click('#teach-continue');
+    await saying('image-text', /heart_0\.nii\.gz: 40 x 36 x 26/);
+    await saying('teach-status', /learnt in .* s, segmented 2 images in/);
+    expect(await counts()).toEqual(before);
+    expect(await page.locator('#teach-kept').isHidden()).toBe(true);
+    await page.waitForTimeout(1500);
+    await reopen();
+    await page.click('#teach-discard');
+    await expect.poll(() => page.locator('#teach-kept').isHidden()).toBe(true);
+    const names = await page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const request = indexedDB.open('gvsl');
+          request.onsuccess = () => {
+            const keys = request.result.transaction('work').objectStore('work').getAllKeys();
+            keys.onsuccess = () => resolve(keys.result);
+          };
+        }),
+    );
+    expect(names).toEqual([]);
+  }, 240_000);
+
+  it('is accessible as far as axe can tell, dark and light, and nothing went wrong', async () => {
+    await page.evaluate(axe.source);
+    for (const colorScheme of ['dark', 'light'] as const) {
+      await page.emulateMedia({ colorScheme });
+      const { violations } = await page.evaluate(() => (globalThis as unknown as Api).axe.run());
+      expect(violations.map(({ id, help }) => `${id}: ${help}`)).toEqual([]);
+    }
+    expect(complaints).toEqual([]);
+  });
+});
