@@ -62,7 +62,13 @@ async function hearts() {
     const { image, labels } = renderSubject({ kind: 'heart-ct', seed: number('seed'), subject, spacingMm: 3, pose: 0.3 });
     return { id: `patient ${subject}`, volume: image, truth: labels.data.map((code) => codes.indexOf(code) + 1) };
   };
-  return { codes, count: number('subjects') + number('others'), image: async (k) => image(k), networks: {}, as: (network) => network };
+  return {
+    codes,
+    count: number('subjects') + number('others'),
+    image: async (k) => image(k),
+    networks: {},
+    as: (network) => network,
+  };
 }
 
 /** A prepared cohort, and the network that is pre-trained on those of its subjects that are not measured. */
@@ -197,7 +203,13 @@ async function measure(name, network, k) {
       let sum = 0;
       for (const other of others) sum += dice((await teacher.segment(other.id)).labels.data, other.truth);
       const taught = voxels.reduce((a, b) => a + b);
-      rows.push({ strokes: isAll ? 'everything' : strokes, voxels: taught, same: dice(found, truth), others: sum / others.length, fitMs });
+      rows.push({
+        strokes: isAll ? 'everything' : strokes,
+        voxels: taught,
+        same: dice(found, truth),
+        others: sum / others.length,
+        fitMs,
+      });
     }
     if (isAll) break;
     const next = strokeWhere(truth, size, (i) => drawn[i] === 0 && found[i] !== truth[i]);
@@ -219,7 +231,11 @@ function table() {
         if (found.length === 0) return '';
         const mean = found.reduce((a, b) => a + b) / found.length;
         const deviation = Math.sqrt(found.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, found.length - 1));
-        return what === 'fitMs' ? mean.toFixed(0) : what === 'voxels' ? mean.toFixed(0) : `${mean.toFixed(3)} ± ${deviation.toFixed(3)}`;
+        return what === 'fitMs'
+          ? mean.toFixed(0)
+          : what === 'voxels'
+            ? mean.toFixed(0)
+            : `${mean.toFixed(3)} ± ${deviation.toFixed(3)}`;
       });
     return [
       [`${name} (${of.length})`, 'this image', ...cells('same')],

@@ -234,16 +234,13 @@ describe.skipIf(skipped !== '')(`teaching in the page${skipped}`, () => {
     await reopen();
     await page.click('#teach-discard');
     await expect.poll(() => page.locator('#teach-kept').isHidden()).toBe(true);
-    const names = await page.evaluate(
-      () =>
-        new Promise((resolve) => {
-          const request = indexedDB.open('gvsl');
-          request.onsuccess = () => {
-            const keys = request.result.transaction('work').objectStore('work').getAllKeys();
-            keys.onsuccess = () => resolve(keys.result);
-          };
-        }),
-    );
+    const names = await page.evaluate(`new Promise((resolve) => {
+      const request = indexedDB.open('gvsl');
+      request.onsuccess = () => {
+        const keys = request.result.transaction('work').objectStore('work').getAllKeys();
+        keys.onsuccess = () => resolve(keys.result);
+      };
+    })`);
     expect(names).toEqual([]);
   }, 240_000);
 
