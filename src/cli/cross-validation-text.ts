@@ -1,6 +1,6 @@
 /** The table of a cross-validation. */
 import type { CrossValidationResult } from '../training/node/task/cross-validate.ts';
-import type { TaskEvaluation } from '../training/node/task/evaluate.ts';
+import type { TaskEvaluation } from '../training/task/evaluate.ts';
 import { describeRules } from '../training/task/post-processing.ts';
 import { formatTable } from './table.ts';
 

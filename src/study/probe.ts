@@ -24,11 +24,13 @@ import { createBackend } from '../platform/node/backends.ts';
 import { findFolder, writeFileAtomic } from '../platform/node/files.ts';
 import { availableTo } from '../platform/node/memory.ts';
 import { changedError } from '../training/node/run-record.ts';
-import { initialModelOf, readInitialModel, SCRATCH, startFrom } from '../training/node/start.ts';
-import { type SubjectScores, summarizeScores, type TaskEvaluation } from '../training/node/task/evaluate.ts';
+import { initialModelOf, readInitialModel, SCRATCH } from '../training/node/start.ts';
 import { splitForTask, type TaskSplit } from '../training/node/task/split.ts';
-import { classIndices, taskOf } from '../training/node/task/task.ts';
+import { taskOf } from '../training/node/task/task.ts';
+import { startFrom } from '../training/start.ts';
+import { classIndices } from '../training/task/classes.ts';
 import { type TransferConfiguration, transferPatch } from '../training/task/configuration.ts';
+import { type SubjectScores, summarizeScores, type TaskEvaluation } from '../training/task/evaluate.ts';
 
 /** The probe's result in its run's folder. */
 export const PROBE_FILE = 'probe.json';

@@ -69,7 +69,7 @@ export async function registerTrain(program: Command, args: readonly string[]): 
         const { stringify } = await import('yaml');
         return { json: configuration, text: stringify(configuration).trimEnd() };
       }
-      const { describeScores } = await import('../../training/node/task/evaluate.ts');
+      const { describeScores } = await import('../../training/task/evaluate.ts');
       const { describeResult } = await import('../../training/node/task/judge-best.ts');
       const { train } = await import('../../training/node/task/train.ts');
       const { createProgress } = await import('../progress.ts');

@@ -135,8 +135,8 @@ export async function readLabelCrop(cohort: Cohort, subject: Subject, start: Zyx
 export const readWhole = (cohort: Cohort, subject: Subject, channel?: number | 'all'): Promise<Float32Array<ArrayBuffer>> =>
   readCrop(cohort, subject, [0, 0, 0], toZyx(subject.geometry.size), channel);
 
-/** Reads a cohort's files. @param channel the one that is shown of images with several, from 0 */
-export const cohortReader = (cohort: Cohort, channel = 0): CohortReader => ({
+/** Reads a cohort's files. @param channel of images with several: see `readCrop` */
+export const cohortReader = (cohort: Cohort, channel: number | 'all' = 0): CohortReader => ({
   readCrop: (subject, start, size) => readCrop(cohort, subject, start, size, channel),
   readLabelCrop: (subject, start, size) => readLabelCrop(cohort, subject, start, size),
 });

@@ -13,6 +13,7 @@ import { gvsl } from '../../methods/gvsl/method.ts';
 import type { ExampleTensors } from '../../methods/method.ts';
 import { type PretrainingConfiguration, toPatchSize } from '../../methods/schema-parts.ts';
 import { configurationOf } from '../../model/configuration.ts';
+import { startFrom } from '../start.ts';
 import { examplesHeld } from './data-loader.ts';
 import { runTraining } from './loop.ts';
 import { methodHooks, NO_EXAMPLES } from './method-hooks.ts';
@@ -21,7 +22,7 @@ import type { NamedPretrainCall, PretrainCall, PretrainResult } from './pretrain
 import { openPretrainingExamples } from './pretraining-examples.ts';
 import { pretrainFacts } from './pretraining-facts.ts';
 import { chooseMethod } from './pretraining-method.ts';
-import { readInitialModel, SCRATCH, startFrom } from './start.ts';
+import { readInitialModel, SCRATCH } from './start.ts';
 import { checkCall, onRanks } from './training-call.ts';
 
 /**

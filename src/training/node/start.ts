@@ -1,38 +1,17 @@
-/** Where a training starts: random numbers, or what fits of another model's parameters (`init`). */
+/** The model that a training starts from (`init`), read from its folder. */
 import { join } from 'node:path';
-import type { Cohort } from '../../cohort/cohort.ts';
-import { RunError, UsageError } from '../../common/errors.ts';
+import { UsageError } from '../../common/errors.ts';
 import { architectureOf, MODEL_FILE } from '../../model/configuration.ts';
-import { type Model, readModel, resolveModel } from '../../model/node/model-folder.ts';
-import { initialParameters, type Parameter, type ParameterTable, STEM, valuesOf } from '../../model/parameters.ts';
-import type { NamedTensor } from '../../model/safetensors.ts';
+import { readModel, resolveModel } from '../../model/node/model-folder.ts';
 import { sha256Of } from '../../platform/node/files.ts';
+import type { InitialModel } from '../start.ts';
 
 /** The `init` of random numbers. */
 export const SCRATCH = 'scratch';
 
-/** What a new run starts from. */
-export interface Start {
-  /** Draws and fills the flat state. */
-  parameters(): Float32Array;
-  /** Parts of the network that the initial model gave, and those that start at random; null without one. run.json says it. */
-  readonly parts: { readonly taken: readonly string[]; readonly anew: readonly string[] } | null;
-  /** In a line. */
-  readonly text: string;
-  /** What is unusual about it, for people. */
-  readonly warnings: readonly string[];
-}
-
 /** The model that a training starts from, known by its bytes; null for random numbers. @throws RunError if it is not there */
 export async function initialModelOf(init: string = SCRATCH): Promise<{ readonly path: string; readonly sha256: string } | null> {
   return init === SCRATCH ? null : { path: init, sha256: await sha256Of(join(await resolveModel(init), MODEL_FILE)) };
-}
-
-/** An initial model that has been read. */
-export interface InitialModel extends Model {
-  readonly init: string;
-  readonly folder: string;
-  readonly width: number;
 }
 
 /**
@@ -48,84 +27,4 @@ export async function readInitialModel(init: string, width: number | 'auto'): Pr
   if (width !== 'auto' && width !== own)
     throw new UsageError(`\`model.width\` ${width}: the model ${folder} has width ${own}: set \`model.width\` to ${own}`);
   return { ...model, init, folder, width: own };
-}
-
-/** How a cohort's preparation differs from the one that a model learned from, in words. */
-function differences({ options }: Cohort, { configuration: { preprocessing } }: Model): string[] {
-  if (!preprocessing) return [];
-  const { modality, spacingMm, intensity } = options;
-  const found: string[] = [];
-  if (preprocessing.modality !== modality) found.push(`it was trained on ${preprocessing.modality}, the cohort is ${modality}`);
-  if (preprocessing.spacingMm.some((mm, k) => Math.abs(mm - spacingMm[k]) > 1e-3))
-    found.push(`it was trained at ${preprocessing.spacingMm.join(' x ')} mm, the cohort is at ${spacingMm.join(' x ')} mm`);
-  const [before, now] = [preprocessing, options].map(({ channels = [] }) => channels.map(({ name }) => name).join(', '));
-  if (before !== '' && before !== now) found.push(`it was trained on the channels ${before}, the cohort has ${now || 'one'}`);
-  if (modality === 'mr' && preprocessing.intensity !== intensity)
-    found.push(`intensities were scaled by ${preprocessing.intensity}, the cohort's by ${intensity}`);
-  return found.map((difference) => `initial model: ${difference}`);
-}
-
-/** The part that a parameter belongs to: the backbone's `encoder` or `decoder`, or a head by the first word of its names. */
-const partOf = ({ name }: Pick<Parameter, 'name'>): string =>
-  /^unet\.up/.test(name) ? 'decoder' : name.startsWith('unet.') ? 'encoder' : name.split('.', 1)[0];
-
-/**
- * A stem of one input channel for several: repeated, and divided by their number, so that an image whose channels are all the same is seen as it
- * was. As nnU-Net and nnssl do.
- */
-export function repeatedStem(stem: NamedTensor, channels: number): NamedTensor {
-  const [out, inputs, ...kernel] = stem.shape;
-  if (inputs !== 1 || channels === 1) return stem;
-  const taps = kernel.reduce((product, n) => product * n, 1);
-  const data = Float32Array.from({ length: out * channels * taps }, (_, i) => {
-    const filter = Math.floor(i / (channels * taps));
-    return stem.data[filter * taps + (i % taps)] / channels;
-  });
-  return { ...stem, shape: [out, channels, ...kernel], data };
-}
-
-/**
- * Random numbers, with every part of the network that a model has under the same names and in the same shapes put in their place. A part that
- * it has not whole starts at random whole; the encoder must be there.
- * @param wanted which parts are taken; by default all that fit
- * @throws RunError naming the first parameter of a backbone that does not fit
- */
-export function startFrom(
-  cohort: Cohort,
-  table: ParameterTable,
-  seed: number,
-  model: InitialModel | undefined,
-  wanted: (part: string) => boolean = () => true,
-): Start {
-  if (!model) return { parameters: () => initialParameters(table, seed), parts: null, text: 'random parameters', warnings: [] };
-  const tensorOf = (parameter: Parameter): NamedTensor | undefined => {
-    const tensor = model.parameters.get(parameter.name);
-    return tensor && parameter.name === STEM ? repeatedStem(tensor, parameter.shape[1]) : tensor;
-  };
-  const fits = (parameter: Parameter): boolean => tensorOf(parameter)?.shape.join() === parameter.shape.join();
-  const taken: string[] = [];
-  const anew: string[] = [];
-  for (const part of new Set(table.parameters.map(partOf))) {
-    const members = table.parameters.filter((parameter) => partOf(parameter) === part);
-    const wrong = members.find((parameter) => !fits(parameter));
-    if (wrong && (part === 'encoder' || (part === 'decoder' && members.some(tensorOf)))) {
-      const [expected, found] = [wrong, tensorOf(wrong)].map((one) => (one ? `[${one.shape.join(', ')}]` : 'none'));
-      throw new RunError(`${model.folder}: expected ${wrong.name} ${expected}, found ${found}: its backbone cannot be used here`);
-    }
-    (!wrong && wanted(part) ? taken : anew).push(part);
-  }
-  return {
-    parameters: () => {
-      const flat = initialParameters(table, seed);
-      for (const parameter of table.parameters)
-        if (taken.includes(partOf(parameter))) valuesOf(flat, parameter).set(tensorOf(parameter)!.data);
-      return flat;
-    },
-    parts: { taken, anew },
-    text: `${model.init}: ${taken.join(', ')}${anew.length > 0 ? `; starting anew: ${anew.join(', ')}` : ''}`,
-    warnings: [
-      ...differences(cohort, model),
-      ...(anew.includes('decoder') ? ['initial model: it has no decoder, which starts at random'] : []),
-    ],
-  };
 }

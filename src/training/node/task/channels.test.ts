@@ -19,11 +19,11 @@ import { writeImage } from '../../../images/node/write.ts';
 import { exportModel } from '../../../model/node/interchange/export.ts';
 import { readModel, resolveModel } from '../../../model/node/model-folder.ts';
 import { STEM } from '../../../model/parameters.ts';
+import { repeatedStem } from '../../start.ts';
 import { TRANSFER } from '../../task/configuration.ts';
 import { pretrain } from '../pretrain.ts';
 import { pretrainingMaker } from '../pretraining-examples.ts';
 import { parseConfiguration, parseConfigurationOf } from '../read-configuration.ts';
-import { repeatedStem } from '../start.ts';
 import { train } from './train.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'gvsl-channels-task-'));

@@ -12,11 +12,11 @@ import { FOLDS_FILE, jsonText } from '../../../model/node/model-folder.ts';
 import { writeFileAtomic } from '../../../platform/node/files.ts';
 import { withMachineTrouble } from '../../../platform/node/machine.ts';
 import { TRANSFER, type TransferConfiguration } from '../../task/configuration.ts';
+import { type SubjectScores, summarizeScores, type TaskEvaluation } from '../../task/evaluate.ts';
 import { choosePostProcessing, describeRules, type FoundRule, rulesOf } from '../../task/post-processing.ts';
 import { type Override, readRunConfigurationOf } from '../read-configuration.ts';
 import { RUN_FILE, readRunRecord } from '../run-record.ts';
 import { checkCall, onRanks } from '../training-call.ts';
-import { type SubjectScores, summarizeScores, type TaskEvaluation } from './evaluate.ts';
 import { keepPostProcessing } from './judge-best.ts';
 import { type TrainCall, train } from './train.ts';
 

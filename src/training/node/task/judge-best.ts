@@ -4,12 +4,21 @@
  */
 import { join } from 'node:path';
 import type { Cohort, Subject } from '../../../cohort/cohort.ts';
+import { cohortReader } from '../../../cohort/node/crops.ts';
 import { CONFIG_FILE, modelConfigurationSchema, type PostProcessing, type Task } from '../../../model/configuration.ts';
 import { flatTensor } from '../../../model/named-parameters.ts';
 import { jsonText, readModel, resolveModel } from '../../../model/node/model-folder.ts';
 import { STATES } from '../../../model/optimizer.ts';
 import { findFolder, writeFileAtomic } from '../../../platform/node/files.ts';
+import { outputsOf } from '../../task/classes.ts';
 import type { TransferConfiguration } from '../../task/configuration.ts';
+import {
+  describeScores,
+  evaluateSubjects,
+  type SubjectScores,
+  summarizeScores,
+  type TaskEvaluation,
+} from '../../task/evaluate.ts';
 import {
   type CandidateDice,
   candidateDice,
@@ -21,9 +30,7 @@ import {
 import { readCheckpoint } from '../checkpoint.ts';
 import type { OpenTraining } from '../open-training.ts';
 import type { CheckedCall } from '../training-call.ts';
-import { describeScores, evaluateSubjects, type SubjectScores, summarizeScores, type TaskEvaluation } from './evaluate.ts';
 import type { TaskSplit } from './split.ts';
-import { outputsOf } from './task.ts';
 
 /** Scores of the test subjects. */
 export const TEST_FILE = 'test.json';
@@ -78,7 +85,7 @@ export async function judgeBest(
   const { overlap, postProcessing: wanted } = configuration.inference;
   const judged = async (subjects: readonly Subject[]) => {
     const candidates: CandidateDice[][] = [];
-    const scores = await evaluateSubjects(session, cohort, subjects, task, overlap, {
+    const scores = await evaluateSubjects(session, cohortReader(cohort, 'all'), subjects, task, overlap, {
       segmented: ({ geometry }, truth, predicted) =>
         void (wanted && candidates.push(candidateDice(predicted, truth, geometry, outputsOf(task)))),
     });

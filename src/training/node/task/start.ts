@@ -4,9 +4,10 @@ import { channelCount } from '../../../cohort/prepare-options.ts';
 import { type Architecture, scaledArchitecture } from '../../../model/architecture.ts';
 import type { Task } from '../../../model/configuration.ts';
 import { parameterTable } from '../../../model/parameters.ts';
+import { type Start, startFrom } from '../../start.ts';
+import { headsOf } from '../../task/classes.ts';
 import type { TransferConfiguration } from '../../task/configuration.ts';
-import { readInitialModel, SCRATCH, type Start, startFrom } from '../start.ts';
-import { headsOf } from './task.ts';
+import { readInitialModel, SCRATCH } from '../start.ts';
 
 export interface TransferStart extends Start {
   readonly architecture: Architecture;

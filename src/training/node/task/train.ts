@@ -4,25 +4,28 @@
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { cohortReader } from '../../../cohort/node/crops.ts';
 import { openCohort } from '../../../cohort/node/open-cohort.ts';
 import { UsageError } from '../../../common/errors.ts';
 import { scaledArchitecture } from '../../../model/architecture.ts';
 import { configurationOf, type Task } from '../../../model/configuration.ts';
 import { trainedOf, transferProgram } from '../../../model/task-programs.ts';
 import { availableBytes } from '../../../platform/node/limits.ts';
+import { outputsOf } from '../../task/classes.ts';
 import { isAugmented, TRANSFER, type TransferConfiguration, transferPatch } from '../../task/configuration.ts';
+import { evaluateTask, type TaskEvaluation } from '../../task/evaluate.ts';
+import { oneHot, type TaskExample } from '../../task/examples.ts';
 import type { TrainingState } from '../checkpoint.ts';
 import { runTraining } from '../loop.ts';
 import { openTraining } from '../open-training.ts';
 import { initialModelOf } from '../start.ts';
 import { checkCall, onRanks, type TrainingCall } from '../training-call.ts';
-import { evaluateTask, type TaskEvaluation } from './evaluate.ts';
-import { bytesBeside, oneHot, openTaskExamples, type TaskExample } from './examples.ts';
+import { bytesBeside, openTaskExamples } from './examples.ts';
 import { counted, trainFacts } from './facts.ts';
 import { cropFeatures, featureBytes, trainingFeatures } from './features.ts';
 import { judgeBest, TEST_FILE, type TestResult, VALIDATION_FILE, type ValidationResult } from './judge-best.ts';
 import { initialWeights } from './start.ts';
-import { outputsOf, taskOf } from './task.ts';
+import { taskOf } from './task.ts';
 
 export type TrainCall = TrainingCall<TransferConfiguration>;
 
@@ -143,7 +146,8 @@ async function trainHere(given: TrainCall): Promise<TrainResult> {
           step,
           backends,
         }),
-      evaluate: (request) => evaluateTask(session, cohort, split.validation, task, inference.overlap, request),
+      evaluate: (request) =>
+        evaluateTask(session, cohortReader(cohort, 'all'), split.validation, task, inference.overlap, request),
       ...(given.signal && { signal: given.signal }),
     });
     const { step, best, skippedSteps } = state;

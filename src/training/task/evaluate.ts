@@ -1,17 +1,17 @@
 /** Judges a network on prepared subjects: overlap of every class for segmentation, probabilities against the truth for classification. */
 
-import { classifyVolume, classOf } from '../../../apply/classification.ts';
-import { slideWindows } from '../../../apply/segmentation/sliding-window.ts';
-import type { Cohort, Subject } from '../../../cohort/cohort.ts';
-import { readCrop, readLabelCrop } from '../../../cohort/node/crops.ts';
-import type { Session } from '../../../engine/backend.ts';
-import { toZyx, type VoxelArray, type Zyx } from '../../../geometry/volume.ts';
-import { segmentationPicture } from '../../../images/pictures/segmentation-picture.ts';
-import type { EvaluationRecord, EvaluationRequest } from '../../../methods/method.ts';
-import { areaUnderCurve } from '../../../metrics/classification.ts';
-import { labelOverlap } from '../../../metrics/label-overlap.ts';
-import type { Task } from '../../../model/configuration.ts';
-import { classIndices, outputsOf } from './task.ts';
+import { classifyVolume, classOf } from '../../apply/classification.ts';
+import { slideWindows } from '../../apply/segmentation/sliding-window.ts';
+import type { Subject } from '../../cohort/cohort.ts';
+import type { CohortReader } from '../../cohort/reader.ts';
+import type { Session } from '../../engine/backend.ts';
+import { toZyx, type VoxelArray, type Zyx } from '../../geometry/volume.ts';
+import { segmentationPicture } from '../../images/pictures/segmentation-picture.ts';
+import type { EvaluationRecord, EvaluationRequest } from '../../methods/method.ts';
+import { areaUnderCurve } from '../../metrics/classification.ts';
+import { labelOverlap } from '../../metrics/label-overlap.ts';
+import type { Task } from '../../model/configuration.ts';
+import { classIndices, outputsOf } from './classes.ts';
 
 /** Validation subjects that pictures are made of. */
 const PICTURED_SUBJECTS = 2;
@@ -42,14 +42,14 @@ export interface TaskEvaluation {
 /** Predicts a stored volume window by window: planes of probabilities. */
 function predictStored(
   session: Session,
-  cohort: Cohort,
+  reader: CohortReader,
   subject: Subject,
   window: Zyx,
   overlap: number,
   channels: number,
 ): AsyncGenerator<Float32Array> {
   const predict = async (start: Zyx): Promise<Float32Array> =>
-    (await session.run('predict', { image: await readCrop(cohort, subject, start, window, 'all') })).probabilities;
+    (await session.run('predict', { image: await reader.readCrop(subject, start, window) })).probabilities;
   return slideWindows({ size: toZyx(subject.geometry.size), window, overlap, channels, predict });
 }
 
@@ -66,7 +66,7 @@ function mostProbable(plane: Float32Array, classes: number, out: Uint16Array | U
 /** Class indices of a stored volume. */
 async function segmentStored(
   session: Session,
-  cohort: Cohort,
+  reader: CohortReader,
   subject: Subject,
   window: Zyx,
   overlap: number,
@@ -75,7 +75,7 @@ async function segmentStored(
   const size = toZyx(subject.geometry.size);
   const out = new Uint16Array(size[0] * size[1] * size[2]);
   let at = 0;
-  for await (const plane of predictStored(session, cohort, subject, window, overlap, classes)) {
+  for await (const plane of predictStored(session, reader, subject, window, overlap, classes)) {
     mostProbable(plane, classes, out, at);
     at += size[1] * size[2];
   }
@@ -103,10 +103,13 @@ export interface EvaluationLooks {
   readonly segmented?: (subject: Subject, truth: Uint16Array, predicted: Uint16Array) => void;
 }
 
-/** Evaluates subjects one after another. Needs the program's graph 'predict'. */
+/**
+ * Evaluates subjects one after another. Needs the program's graph 'predict'.
+ * @param reader gives every channel of an image
+ */
 export async function evaluateSubjects(
   session: Session,
-  cohort: Cohort,
+  reader: CohortReader,
   subjects: readonly Subject[],
   task: Task,
   overlap: number,
@@ -117,16 +120,19 @@ export async function evaluateSubjects(
     const size = toZyx(subject.geometry.size);
     if (task.kind === 'classification') {
       const predict = async (start: Zyx): Promise<Float32Array> =>
-        (await session.run('predict', { image: await readCrop(cohort, subject, start, task.patch, 'all') })).probabilities;
+        (await session.run('predict', { image: await reader.readCrop(subject, start, task.patch) })).probabilities;
       const probabilities = await classifyVolume(size, task.patch, overlap, predict);
       results.push({ id: subject.id, probabilities, class: subject.class! });
       continue;
     }
-    const predicted = await segmentStored(session, cohort, subject, task.patch, overlap, outputsOf(task));
-    const truth = classIndices((await readLabelCrop(cohort, subject, [0, 0, 0], size))!, task);
+    const predicted = await segmentStored(session, reader, subject, task.patch, overlap, outputsOf(task));
+    const truth = classIndices((await reader.readLabelCrop(subject, [0, 0, 0], size))!, task);
     results.push({ id: subject.id, dice: dicePerClass(predicted, truth, outputsOf(task)) });
     segmented?.(subject, truth, predicted);
-    if (index < picturesOf) show?.(index, size, await readCrop(cohort, subject, [0, 0, 0], size), truth, predicted);
+    if (index >= picturesOf || !show) continue;
+    // of several channels the first
+    const image = (await reader.readCrop(subject, [0, 0, 0], size)).subarray(0, truth.length);
+    show(index, size, image, truth, predicted);
   }
   return results;
 }
@@ -179,7 +185,7 @@ export function describeScores({ dice, dicePerClass, auc, accuracy, subjects }: 
 /** Evaluates the validation subjects as a training does now and then, with pictures of the first few; null if there are none. */
 export async function evaluateTask(
   session: Session,
-  cohort: Cohort,
+  reader: CohortReader,
   validation: readonly Subject[],
   task: Task,
   overlap: number,
@@ -189,7 +195,7 @@ export async function evaluateTask(
   const pictures: EvaluationRecord['pictures'][number][] = [];
   const show: EvaluationLooks['show'] = (index, size, image, truth, predicted) =>
     void pictures.push({ tag: `subject/${index}`, picture: segmentationPicture({ size, image, truth, predicted }) });
-  const subjects = await evaluateSubjects(session, cohort, validation, task, overlap, {
+  const subjects = await evaluateSubjects(session, reader, validation, task, overlap, {
     show,
     picturesOf: pictured ? PICTURED_SUBJECTS : 0,
   });
