@@ -13,7 +13,15 @@ import { hasDecoder } from '../model/architecture.ts';
 import { counting, type WorkOptions } from './call-options.ts';
 import { type ClassifyResult, classifyPrepared } from './classification.ts';
 import { type EmbedResult, embedPrepared } from './embedding/embed.ts';
-import { type MemoryLimits, OpenNetwork, type TrainedNetwork, taskOfNetwork, type WindowOptions, windowsFor } from './network.ts';
+import {
+  canRegister,
+  type MemoryLimits,
+  OpenNetwork,
+  type TrainedNetwork,
+  taskOfNetwork,
+  type WindowOptions,
+  windowsFor,
+} from './network.ts';
 import { mirrorAxes, mirrorWarnings, openPredictor, uncertaintyOf } from './prediction.ts';
 import type { PredictionOptions, Uncertainty } from './prediction-options.ts';
 import { type RegisterOptions, type RegisterResult, registerNetworkImages } from './registration/in-memory.ts';
@@ -84,7 +92,7 @@ export class Model<Image = Volume> extends OpenNetwork {
       segment: segmentation !== undefined,
       classify: classification !== undefined,
       embed: hasDecoder(heads),
-      register: heads.matching,
+      register: canRegister(this.network.architecture),
     };
   }
 

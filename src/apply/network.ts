@@ -2,6 +2,7 @@
  * A trained network in memory, and open on a backend: what everything that applies one stands on, in Node and in a browser. Reading it from a
  * folder is `node/network.ts`.
  */
+import { namesOf } from '../cohort/network-image.ts';
 import type { PrepareOptions } from '../cohort/prepare-options.ts';
 import { RunError, UsageError } from '../common/errors.ts';
 import { formatBytes } from '../common/format-bytes.ts';
@@ -9,7 +10,7 @@ import { parseJson } from '../common/json.ts';
 import type { Backend, Session } from '../engine/backend.ts';
 import type { Program } from '../engine/graph.ts';
 import type { Zyx } from '../geometry/volume.ts';
-import type { Architecture } from '../model/architecture.ts';
+import { type Architecture, inputChannelsOf } from '../model/architecture.ts';
 import {
   architectureOf,
   CONFIG_FILE,
@@ -140,8 +141,23 @@ export function taskOfNetwork<Kind extends Task['kind']>({ folder, configuration
   return task as TaskOf<Kind>;
 }
 
-/** The network as what matches images. @throws RunError if it has no matching head */
-export function matchingNetwork({ folder, configuration, architecture, parameters }: TrainedNetwork): MatchingNetwork {
+/** Whether a network can register one image to another. */
+export const canRegister = (architecture: Architecture): boolean =>
+  architecture.heads.matching && inputChannelsOf(architecture) === 1;
+
+/** The network as what matches images. @throws RunError if it has no matching head, or takes several channels */
+export function matchingNetwork({
+  folder,
+  configuration,
+  architecture,
+  parameters,
+  preprocessing,
+}: TrainedNetwork): MatchingNetwork {
+  const channels = inputChannelsOf(architecture);
+  if (channels > 1)
+    throw new RunError(
+      `${folder}: this network takes ${channels} channels together (${namesOf(preprocessing)}), and a registration is of one image to one image; use a model that was pre-trained on one channel at a time (\`data.channels\` one), or register without a model`,
+    );
   if (!architecture.heads.matching)
     throw new RunError(
       `${folder}: this network has no matching head, so it cannot register one image to another; use a model that was pre-trained with it`,

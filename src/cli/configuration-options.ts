@@ -72,7 +72,11 @@ export function overridesBy(options: readonly KeyOption[], given: Readonly<Recor
   });
 }
 
-const PRETRAIN_OPTIONS: readonly KeyOption[] = [...COMMON_OPTIONS, INIT_OPTION];
+const PRETRAIN_OPTIONS: readonly KeyOption[] = [
+  ...COMMON_OPTIONS,
+  INIT_OPTION,
+  { name: 'channels', value: '<one|all>', path: 'data.channels', read: asText },
+];
 
 /** Sections that mean the same for every method: what is set in them is set with --config. */
 const SHARED_SECTIONS = ['model', 'data', 'log', 'judgement'];

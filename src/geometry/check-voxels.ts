@@ -17,3 +17,13 @@ export function checkVoxels(caller: string, values: ArrayLike<number>, sizeZyx: 
   }
   return voxels;
 }
+
+/**
+ * Checks that `values` holds one or more volumes of `sizeZyx`, and returns how many.
+ * @throws RangeError naming the function, what it expected and what came.
+ */
+export function checkChannels(caller: string, values: ArrayLike<number>, sizeZyx: Zyx): number {
+  const channels = Math.max(1, Math.floor(values.length / voxelCount(sizeZyx)));
+  checkVoxels(caller, values, sizeZyx, channels);
+  return channels;
+}

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import type { Subject } from '../cohort/cohort.ts';
 import type { CohortReader } from '../cohort/reader.ts';
 import { type RandomStream, randomStream } from '../common/random.ts';
+import { mergeChannels, splitChannels } from '../geometry/channels.ts';
 import { toZyx, type Zyx } from '../geometry/volume.ts';
 import { sampleCropStart } from './augmentation/crop-start.ts';
 import { applySpatial, type SpatialOptions, type SpatialPlan, sampleSpatial } from './augmentation/spatial/spatial.ts';
@@ -47,7 +48,7 @@ export function planCrop(
   };
 }
 
-/** Reads a crop as planned; the array is the caller's. @param adapt changes the voxels before they are transformed, in place */
+/** Reads a crop as planned, all its channels alike; the array is the caller's. @param adapt changes the voxels before they are transformed, in place */
 export async function readPlannedCrop(
   reader: CohortReader,
   subject: Subject,
@@ -57,7 +58,7 @@ export async function readPlannedCrop(
 ): Promise<Float32Array> {
   const crop = await reader.readCrop(subject, start, patch);
   adapt(crop);
-  return spatial ? applySpatial([crop], patch, spatial).images[0] : crop;
+  return spatial ? mergeChannels(applySpatial(splitChannels(crop, patch), patch, spatial).images) : crop;
 }
 
 /** A crop of a subject, the streams being those of (seed, step, sample) and of `name`. */

@@ -4,10 +4,10 @@
  * Graphs: `gradient`, `norms`, `update`; `judge`, the losses of one sample without gradients, with all outputs; `features`, what the backbone
  * makes of an image, for probes (judgement/).
  */
-import { Graph, type Node, type Program } from '../engine/graph.ts';
+import { Graph, type Node, type Program, type Shape } from '../engine/graph.ts';
 import { globalAverage } from '../engine/ops/reduce/reduce.ts';
 import type { Zyx } from '../geometry/volume.ts';
-import { type Architecture, hasDecoder } from '../model/architecture.ts';
+import { type Architecture, hasDecoder, inputChannelsOf } from '../model/architecture.ts';
 import { STATES } from '../model/optimizer.ts';
 import { type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from '../model/parameters.ts';
 import { gradientGraph, outputLosses, trainingProgramOf, type WeightedLoss } from '../model/training-program.ts';
@@ -30,6 +30,13 @@ export interface MethodProgramOptions {
   readonly graphs?: (table: ParameterTable) => Readonly<Record<string, Graph>>;
 }
 
+/** The shape of `samples` images as the network sees them. */
+export const imageShape = (architecture: Architecture, samples: number, size: Zyx): Shape => [
+  samples,
+  inputChannelsOf(architecture),
+  ...size,
+];
+
 /** What a method makes of `samples` samples. */
 export interface Forward {
   /** Means over the samples. */
@@ -42,13 +49,13 @@ export interface Forward {
 export type BuildForward = (graph: Graph, parameters: ParameterNodes, samples: number) => Forward;
 
 /**
- * input image (1, 1, D, H, W); output pooled (1, C), f^g averaged; and what dense probes look at: local (1, C, D, H, W), or, without a decoder,
+ * input image (1, channels, D, H, W); output pooled (1, C), f^g averaged; and what dense probes look at: local (1, C, D, H, W), or, without a decoder,
  * level0 to level4, the encoder's levels.
  */
 export function probedFeaturesGraph(architecture: Architecture, size: Zyx, table: ParameterTable): Graph {
   const graph = new Graph();
   const parameters = parameterNodes(graph, STATES.parameters, table);
-  const image = graph.input('image', [1, 1, ...size]);
+  const image = graph.input('image', imageShape(architecture, 1, size));
   if (hasDecoder(architecture.heads)) {
     const { global, local } = unet(graph, parameters, image);
     graph.output('pooled', globalAverage(graph, global));

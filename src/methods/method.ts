@@ -98,6 +98,8 @@ export interface ProgramVariant {
   readonly patch?: Zyx;
   readonly width?: number;
   readonly batch?: number;
+  /** Channels of the images; 1 if absent. */
+  readonly inputChannels?: number | undefined;
   /** Whether `gradient` takes the inputs that scale the loss. */
   readonly lossScaling?: boolean;
 }
@@ -125,8 +127,10 @@ export interface PretrainingMethod<
   heads(configuration: Configuration): Heads;
   /** As tables name it. */
   readonly title: string;
-  /** Arrays of a patch's size that an example holds. */
+  /** Images of a patch's size that an example holds, */
   readonly imagesPerExample: number;
+  /** and maps of one channel beside them; default 0. */
+  readonly mapsPerExample?: number;
   /**
    * Refuses a cohort that it cannot be trained on, before anything is written.
    * @param training those of its subjects that it is trained on

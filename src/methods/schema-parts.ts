@@ -52,6 +52,9 @@ export const optimiserKeys = {
   learningRate: positive().default(1e-4).describe('Learning rate of Adam.'),
 };
 
+/** What is shown of images with several channels. */
+export const CHANNEL_MODES = ['one', 'all'] as const;
+
 export const widthKey = z
   .union([z.literal(1), z.literal(0.5), z.literal(0.25), z.literal(0.125)])
   .default(1)
@@ -59,6 +62,12 @@ export const widthKey = z
 
 /** The crops, and who is kept from training. */
 export const dataKeys = {
+  channels: z
+    .enum(CHANNEL_MODES)
+    .default('one')
+    .describe(
+      'Of cohorts with several channels. one: each sample is of one of them, drawn at random, and the network has one input channel; all: every sample has all of them, and so has the network.',
+    ),
   patch: patchSchema.default(96).describe('Size of the random crops in voxels: one side length, or [z, y, x].'),
   heldOut: z
     .number()
@@ -181,7 +190,12 @@ export interface PretrainingConfiguration extends LoopConfiguration {
   readonly threads: 'auto' | number;
   readonly backend: string;
   readonly model: { readonly width: number };
-  readonly data: { readonly patch: z.output<typeof patchSchema>; readonly heldOut: number };
+  readonly data: {
+    /** Left out: one. */
+    readonly channels?: (typeof CHANNEL_MODES)[number];
+    readonly patch: z.output<typeof patchSchema>;
+    readonly heldOut: number;
+  };
 }
 
 /** Samples that a step takes. */

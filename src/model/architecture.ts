@@ -4,7 +4,7 @@
 export interface Heads {
   /** Z-matching's affine part (`f_conv`, `fc_*`). Needs `matching`. */
   readonly affine: boolean;
-  /** The restoration head (`res_conv`). */
+  /** The restoration head (`res_conv`), which gives as many channels as the image has. */
   readonly restoration: boolean;
   /** Z-matching as a whole (`sp_conv`, `out_flow`, and the affine part if wanted). */
   readonly matching: boolean;
@@ -36,7 +36,7 @@ export const PROJECTIONS = ['simclr', 'simsiam', 'byol'] as const;
 const ONE_CHANNEL = 1;
 
 export interface Architecture {
-  /** Channels of the image; 1 if absent, as in pre-training. */
+  /** Channels of the image; 1 if absent. */
   readonly inputChannels?: number | undefined;
   /** Channels of inc, down1..4, up1..4. Each a multiple of 8. */
   readonly widths: readonly number[];

@@ -61,7 +61,7 @@ export function matchingHead(graph: Graph, parameters: ParameterNodes, a: Featur
   return { affine, affineField, flow, displacement: withAffine ? affineDisplacement(graph, affine, size, flow) : flow };
 }
 
-/** Restoration: the local feature of the damaged A (N, C, D, H, W) to the image (N, 1, D, H, W). */
+/** Restoration: the local feature of the damaged A (N, C, D, H, W) to the image (N, channels, D, H, W). */
 export function restorationHead(graph: Graph, parameters: ParameterNodes, local: Node): Node {
   const hidden = groupNorm(
     graph,

@@ -103,7 +103,7 @@ export function upInputs(widths: readonly number[]): readonly number[] {
   return [1, 2, 3, 4].map((level) => widths[4 - level] + widths[3 + level]);
 }
 
-/** The convolution that sees the image: the only parameter whose shape depends on how many channels that has. */
+/** The convolution that sees the image. Its shape follows from how many channels that has; no other's does but the restoration head's last. */
 export const STEM = 'unet.inc.double_conv.0.weight';
 
 function drafts(architecture: Architecture): ParameterDraft[] {
@@ -123,7 +123,7 @@ function drafts(architecture: Architecture): ParameterDraft[] {
     list.push(
       ...convolution('res_conv.0', widths[8], RESTORATION_HIDDEN, 3, false),
       ...normalization('res_conv.1', RESTORATION_HIDDEN),
-      ...convolution('res_conv.3', RESTORATION_HIDDEN, 1, 1, false),
+      ...convolution('res_conv.3', RESTORATION_HIDDEN, inputChannelsOf(architecture), 1, false),
     );
   }
   if (heads.matching) list.push(...convolution('out_flow', flowHidden, 3, 3, false));

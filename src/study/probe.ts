@@ -10,6 +10,7 @@ import { openSession } from '../apply/network.ts';
 import type { Cohort } from '../cohort/cohort.ts';
 import { cohortReader } from '../cohort/node/crops.ts';
 import { fingerprintOf } from '../cohort/node/fingerprint.ts';
+import { channelCount } from '../cohort/prepare-options.ts';
 import type { CohortReader } from '../cohort/reader.ts';
 import { RunError, UsageError } from '../common/errors.ts';
 import { version } from '../common/version.ts';
@@ -102,7 +103,11 @@ export async function probeTask(cohort: Cohort, configuration: TransferConfigura
   }
   const { init, seed, model } = configuration;
   const initial = init === SCRATCH ? undefined : await readInitialModel(init, model.width);
-  const architecture = scaledArchitecture(initial?.width ?? (model.width === 'auto' ? 1 : model.width), NO_HEADS);
+  const architecture = scaledArchitecture(
+    initial?.width ?? (model.width === 'auto' ? 1 : model.width),
+    NO_HEADS,
+    channelCount(cohort.options),
+  );
   const table = parameterTable(architecture);
   const start = startFrom(cohort, table, seed, initial);
   const program = {
@@ -113,7 +118,7 @@ export async function probeTask(cohort: Cohort, configuration: TransferConfigura
   const backend = await createBackend(configuration.backend, threads);
   const session = await openSession(start.parameters(), backend, program, window, availableTo(backend));
   try {
-    const stored = cohortReader(cohort);
+    const stored = cohortReader(cohort, 'all');
     const reader: CohortReader = {
       readCrop: stored.readCrop,
       readLabelCrop: async (...where) => classIndices((await stored.readLabelCrop(...where))!, task),

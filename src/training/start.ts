@@ -46,17 +46,21 @@ const partOf = ({ name }: Pick<Parameter, 'name'>): string =>
   /^unet\.up/.test(name) ? 'decoder' : name.startsWith('unet.') ? 'encoder' : name.split('.', 1)[0];
 
 /**
- * A stem of one input channel for several: repeated, and divided by their number, so that an image whose channels are all the same is seen as it
- * was. As nnU-Net and nnssl do.
+ * A stem for another number of input channels: its filters added up over the channels that it had, repeated, and divided by the number of those
+ * that it gets, so that an image whose channels are all the same is seen as it was. As nnU-Net and nnssl do from one channel to several, and timm
+ * (`adapt_input_conv`) in general. For as many channels it stays as it is.
  */
-export function repeatedStem(stem: NamedTensor, channels: number): NamedTensor {
+export function adaptedStem(stem: NamedTensor, channels: number): NamedTensor {
   const [out, inputs, ...kernel] = stem.shape;
-  if (inputs !== 1 || channels === 1) return stem;
+  if (inputs === channels) return stem;
   const taps = kernel.reduce((product, n) => product * n, 1);
-  const data = Float32Array.from({ length: out * channels * taps }, (_, i) => {
-    const filter = Math.floor(i / (channels * taps));
-    return stem.data[filter * taps + (i % taps)] / channels;
-  });
+  const data = new Float32Array(out * channels * taps);
+  for (let filter = 0; filter < out; filter++)
+    for (let tap = 0; tap < taps; tap++) {
+      let sum = stem.data[filter * inputs * taps + tap];
+      for (let c = 1; c < inputs; c++) sum += stem.data[(filter * inputs + c) * taps + tap];
+      for (let c = 0; c < channels; c++) data[(filter * channels + c) * taps + tap] = sum / channels;
+    }
   return { ...stem, shape: [out, channels, ...kernel], data };
 }
 
@@ -76,9 +80,10 @@ export function startFrom(
   if (!model) return { parameters: () => initialParameters(table, seed), parts: null, text: 'random parameters', warnings: [] };
   const tensorOf = (parameter: Parameter): NamedTensor | undefined => {
     const tensor = model.parameters.get(parameter.name);
-    return tensor && parameter.name === STEM ? repeatedStem(tensor, parameter.shape[1]) : tensor;
+    return tensor && parameter.name === STEM ? adaptedStem(tensor, parameter.shape[1]) : tensor;
   };
   const fits = (parameter: Parameter): boolean => tensorOf(parameter)?.shape.join() === parameter.shape.join();
+  const [had, gets] = [model.parameters.get(STEM)?.shape[1] ?? 1, table.parameters.find(({ name }) => name === STEM)?.shape[1]];
   const taken: string[] = [];
   const anew: string[] = [];
   for (const part of new Set(table.parameters.map(partOf))) {
@@ -101,6 +106,11 @@ export function startFrom(
     text: `${model.init}: ${taken.join(', ')}${anew.length > 0 ? `; starting anew: ${anew.join(', ')}` : ''}`,
     warnings: [
       ...differences(cohort, model),
+      ...(had > 1 && had !== gets
+        ? [
+            `initial model: it sees ${had} channels and this network ${gets}: its first convolution was added up over them and shared out evenly`,
+          ]
+        : []),
       ...(anew.includes('decoder') ? ['initial model: it has no decoder, which starts at random'] : []),
     ],
   };

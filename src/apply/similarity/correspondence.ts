@@ -13,7 +13,7 @@ import { paddingOf } from '../../model/unet.ts';
 import type { WorkOptions } from '../call-options.ts';
 import { embedPrepared } from '../embedding/embed.ts';
 import { FOREGROUND } from '../embedding/volume-features.ts';
-import { type OpenNetwork, type WindowOptions, windowsFor } from '../network.ts';
+import { canRegister, type OpenNetwork, type WindowOptions, windowsFor } from '../network.ts';
 import { registerNetworkImages } from '../registration/in-memory.ts';
 import { PointMapper } from '../registration/inverse.ts';
 import type { PhysicalMap } from '../registration/physical-map.ts';
@@ -60,7 +60,7 @@ const other = { fixed: 'moving', moving: 'fixed' } as const;
 /** Two compared images. Needs no backend: what it knows lies in memory. */
 export class Correspondence {
   readonly images: Readonly<Record<Side, ComparedImage>>;
-  /** Fixed to moving; null for a network without a matching head. */
+  /** Fixed to moving; null for a network that cannot register: without a matching head, or of several channels. */
   readonly map: PhysicalMap | null;
   /** What is unusual about the images. */
   readonly warnings: readonly string[];
@@ -142,7 +142,7 @@ export async function correspondNetworkImages(
   };
   const fixed = await compare(still);
   const moving = await compare(moved);
-  const found = architecture.heads.matching
+  const found = canRegister(architecture)
     ? await registerNetworkImages(open, open.backend, moved, still, { ...(progress && { progress }), ...(signal && { signal }) })
     : null;
   return new Correspondence(

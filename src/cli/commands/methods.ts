@@ -12,7 +12,8 @@ Examples:
 
 const NOTES = `No method needs labels; where a cohort has them, evaluations probe the features with them.
 passes: passes through the encoder per sample of a step; \`gvsl compare\` gives every method the same number of them.
-encoder: the decoder is not trained, and starts at random when a segmentation is trained.`;
+encoder: the decoder is not trained, and starts at random when a segmentation is trained.
+Of a cohort with several channels, every method sees one at a time, or all together (\`gvsl pretrain --channels all\`).`;
 
 /** Adds `gvsl methods`. */
 export function registerMethods(program: Command): void {

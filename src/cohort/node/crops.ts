@@ -7,6 +7,7 @@ import { RunError } from '../../common/errors.ts';
 import { HALF_VALUES } from '../../common/float16.ts';
 import { toZyx, voxelCount, type Zyx } from '../../geometry/volume.ts';
 import type { Cohort, Subject } from '../cohort.ts';
+import { channelCount } from '../prepare-options.ts';
 import type { CohortReader, LabelArray } from '../reader.ts';
 import { NPY_TYPES, type NpyFile, openNpy } from './npy.ts';
 import { imagePath, labelPath } from './open-cohort.ts';
@@ -137,6 +138,7 @@ export const readWhole = (cohort: Cohort, subject: Subject, channel?: number | '
 
 /** Reads a cohort's files. @param channel of images with several: see `readCrop` */
 export const cohortReader = (cohort: Cohort, channel: number | 'all' = 0): CohortReader => ({
+  channels: channel === 'all' ? channelCount(cohort.options) : 1,
   readCrop: (subject, start, size) => readCrop(cohort, subject, start, size, channel),
   readLabelCrop: (subject, start, size) => readLabelCrop(cohort, subject, start, size),
 });

@@ -7,7 +7,7 @@ const LONGEST_SIDE_PIXELS = 200;
 
 /**
  * A row for each plane, a column for each volume, through the middle.
- * @param volumes D * H * W intensities each; what lies outside [0, 1] is shown as black or white
+ * @param volumes (C, D, H, W) intensities each, of which the first channel is shown; what lies outside [0, 1] is black or white
  */
 export function volumesPicture(size: Zyx, volumes: readonly ArrayLike<number>[]): Picture {
   const zoom = Math.max(1, Math.round(LONGEST_SIDE_PIXELS / Math.max(...size)));

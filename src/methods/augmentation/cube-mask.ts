@@ -8,7 +8,7 @@
 
 import { childSeed } from '../../common/child-seed.ts';
 import { type RandomStream, randomStream } from '../../common/random.ts';
-import { checkVoxels } from '../../geometry/check-voxels.ts';
+import { checkChannels } from '../../geometry/check-voxels.ts';
 import { perAxis, voxelCount, type Zyx } from '../../geometry/volume.ts';
 import { visitBox } from './damage/box.ts';
 import type { Holes } from './holes.ts';
@@ -59,12 +59,13 @@ export function sampleCubeMask(stream: RandomStream, sizeZyx: Zyx, options: Part
 }
 
 /**
- * The patch with cubes set to 0, and the mask that is 1 there.
- * @param image D * H * W intensities; not changed.
+ * The patch with cubes set to 0 in all channels (as a patch of MAE is hidden with all its colours), and the mask that is 1 there.
+ * @param image (C, D, H, W) intensities; not changed.
  * @throws RangeError if the image does not have that size, or the plan hides more cubes than it has.
  */
 export function applyCubeMask(image: Float32Array, sizeZyx: Zyx, { sideVoxels, hidden, seed }: CubeMaskPlan): Holes {
-  checkVoxels('applyCubeMask', image, sizeZyx);
+  const channels = checkChannels('applyCubeMask', image, sizeZyx);
+  const voxels = voxelCount(sizeZyx);
   const grid = gridOf(sizeZyx, sideVoxels);
   const cubes = voxelCount(grid);
   if (hidden > cubes) {
@@ -79,8 +80,10 @@ export function applyCubeMask(image: Float32Array, sizeZyx: Zyx, { sideVoxels, h
     const start = place.map((at) => at * sideVoxels) as unknown as Zyx;
     const size = perAxis(start, (from, axis) => Math.min(sideVoxels, sizeZyx[axis] - from));
     visitBox(sizeZyx, { start, size }, (voxel) => {
-      view[voxel] = 0;
-      mask[voxel] = 1;
+      for (let c = 0; c < channels; c++) {
+        view[c * voxels + voxel] = 0;
+        mask[c * voxels + voxel] = 1;
+      }
     });
   }
   return { view, mask };

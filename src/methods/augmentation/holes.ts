@@ -5,7 +5,7 @@
 
 import { childSeed } from '../../common/child-seed.ts';
 import type { RandomStream } from '../../common/random.ts';
-import { checkVoxels } from '../../geometry/check-voxels.ts';
+import { splitChannels } from '../../geometry/channels.ts';
 import { voxelCount, type Zyx } from '../../geometry/volume.ts';
 import { type Box, sampleBox, sideOfShare, visitBox } from './damage/box.ts';
 import { type InPaintingPlan, inPaint } from './damage/in-painting.ts';
@@ -45,26 +45,25 @@ export function sampleHoles(stream: RandomStream, sizeZyx: Zyx, options: Partial
 
 /** What the network sees, and where. */
 export interface Holes {
-  /** D * H * W intensities in [0, 1]. */
+  /** (C, D, H, W) intensities in [0, 1]. */
   readonly view: Float32Array<ArrayBuffer>;
-  /** 1 inside the holes, 0 elsewhere. */
+  /** 1 inside the holes, which are in all channels, 0 elsewhere; of the view's shape. */
   readonly mask: Float32Array<ArrayBuffer>;
 }
 
 /**
- * A patch with holes.
- * @param image D * H * W intensities in [0, 1]; not changed.
+ * A patch with holes, in all channels: another contrast would give the answer away.
+ * @param image (C, D, H, W) intensities in [0, 1]; not changed.
  * @throws RangeError if the image does not have that size.
  */
 export function applyHoles(image: Float32Array, sizeZyx: Zyx, plan: InPaintingPlan): Holes {
-  checkVoxels('applyHoles', image, sizeZyx);
   const view = Float32Array.from(image);
   const mask = new Float32Array(image.length);
   inPaint(view, sizeZyx, plan);
-  for (const box of plan.boxes) {
-    visitBox(sizeZyx, box, (voxel) => {
-      mask[voxel] = 1;
-    });
-  }
+  for (const channel of splitChannels(mask, sizeZyx))
+    for (const box of plan.boxes)
+      visitBox(sizeZyx, box, (voxel) => {
+        channel[voxel] = 1;
+      });
   return { view, mask };
 }

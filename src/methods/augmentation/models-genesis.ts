@@ -7,9 +7,11 @@
  * five windows of 3/7 to 4/7 of a side; before each box or window after the first possible one a chance of 0.95; both keep three voxels from the
  * border. Differences: a curve's values move with their voxels, so the order of curve and shuffling makes no difference; shuffled
  * boxes compose (see damage/local-shuffling.ts) and have sides of at least two voxels, since those of one change nothing.
+ * Several channels: see damage/damage.ts; the outer noise is each channel's own, as in that code.
  */
 
 import type { RandomStream } from '../../common/random.ts';
+import { eachChannel } from '../../geometry/channels.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { type BoxSides, sideOfShare } from './damage/box.ts';
 import { applyDamage, type DamagePlan } from './damage/damage.ts';
@@ -70,7 +72,18 @@ export function sampleModelsGenesis(
   stream: RandomStream,
   sizeZyx: Zyx,
   options: Partial<ModelsGenesisOptions> = {},
+  channels = 1,
 ): ModelsGenesisPlan {
+  const plan = sampleOneChannel(stream, sizeZyx, options);
+  if (channels === 1) return plan;
+  const { intensityProbability, descendingProbability } = { ...DEFAULT_MODELS_GENESIS, ...options };
+  const otherIntensities = Array.from({ length: channels - 1 }, () =>
+    stream.chance(intensityProbability) ? sampleIntensity(stream, descendingProbability) : null,
+  );
+  return { ...plan, damage: { ...plan.damage, otherIntensities } };
+}
+
+function sampleOneChannel(stream: RandomStream, sizeZyx: Zyx, options: Partial<ModelsGenesisOptions>): ModelsGenesisPlan {
   const chosen = { ...DEFAULT_MODELS_GENESIS, ...options };
   const flip = sampleFlip(stream, chosen.flipProbability);
   const intensity = stream.chance(chosen.intensityProbability) ? sampleIntensity(stream, chosen.descendingProbability) : null;
@@ -94,7 +107,7 @@ export function sampleModelsGenesis(
   return { flip, damage: { ...damage, inPainting: inPainting.boxes.length > 0 ? inPainting : null }, outPainting: null };
 }
 
-/** Two patches of D * H * W intensities in [0, 1]. */
+/** Two patches of (C, D, H, W) intensities in [0, 1]. */
 export interface ModelsGenesisExample {
   /** What the network sees. */
   readonly view: Float32Array;
@@ -104,11 +117,11 @@ export interface ModelsGenesisExample {
 
 /**
  * The damaged patch and its target.
- * @param image D * H * W intensities in [0, 1]; not changed.
+ * @param image (C, D, H, W) intensities in [0, 1]; not changed.
  * @throws RangeError if the image does not have that size.
  */
 export function applyModelsGenesis(image: Float32Array, sizeZyx: Zyx, plan: ModelsGenesisPlan): ModelsGenesisExample {
-  const target = flipAxes(image, sizeZyx, plan.flip);
+  const target = eachChannel(image, sizeZyx, (channel) => flipAxes(channel, sizeZyx, plan.flip));
   const view = applyDamage(target, sizeZyx, plan.damage);
   if (plan.outPainting) outPaint(view, sizeZyx, plan.outPainting);
   return { view, target };

@@ -7,7 +7,7 @@
 
 import { childSeed } from '../../common/child-seed.ts';
 import { type RandomStream, randomStream } from '../../common/random.ts';
-import { checkVoxels } from '../../geometry/check-voxels.ts';
+import { checkChannels } from '../../geometry/check-voxels.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 
 export interface NoiseOptions {
@@ -38,12 +38,12 @@ export function noiseValues({ deviation, seed }: NoisePlan): () => number {
 }
 
 /**
- * The image with noise added, not clipped.
- * @param image D * H * W intensities; not changed.
+ * The image with noise added, not clipped; each channel has its own, of one strength (as batchgenerators adds it for nnU-Net).
+ * @param image (C, D, H, W) intensities; not changed.
  * @throws RangeError if the image does not have that size.
  */
 export function addNoise(image: Float32Array, sizeZyx: Zyx, plan: NoisePlan): Float32Array<ArrayBuffer> {
-  checkVoxels('addNoise', image, sizeZyx);
+  checkChannels('addNoise', image, sizeZyx);
   const noise = noiseValues(plan);
   const noisy = new Float32Array(image.length);
   for (let i = 0; i < noisy.length; i++) noisy[i] = image[i] + noise();

@@ -6,11 +6,14 @@
  * trains with (Isensee et al., Nature Methods 2021), at its probabilities and in its order: noise, blur, brightness and contrast, low
  * resolution, gamma; before them the spatial transformation of pre-training, and flips.
  *
+ * Of several channels, the spatial transformation and flips are those of the whole subject; changes of intensity are drawn for each channel, as
+ * nnU-Net's are (`per_channel`).
+ *
  * DeepCluster uses single views (`sampleView`, `applyView`).
  */
 
 import type { RandomStream } from '../../common/random.ts';
-import { checkVoxels } from '../../geometry/check-voxels.ts';
+import { mergeChannels, splitChannels } from '../../geometry/channels.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { sampleStart } from './crop-start.ts';
 import { type Flip, flipAxes, sampleFlip } from './flips.ts';
@@ -64,9 +67,15 @@ export const DEFAULT_VIEW: ViewOptions = {
 };
 
 /** What will be done to one crop; null is: not this time. */
-export interface ViewPlan {
+export interface ViewPlan extends ViewIntensity {
   readonly spatial: SpatialPlan | null;
   readonly flip: Flip;
+  /** Of the channels after the first; absent where there is one. */
+  readonly others?: readonly ViewIntensity[];
+}
+
+/** What will be done to the intensities of one channel. */
+export interface ViewIntensity {
   readonly noise: NoisePlan | null;
   readonly blurSigmaVoxels: number | null;
   readonly brightness: number | null;
@@ -76,33 +85,46 @@ export interface ViewPlan {
 }
 
 /** Draws what is done to a crop of `patch` voxels. Options left out are the specification's. */
-export function sampleView(stream: RandomStream, patch: Zyx, options: Partial<ViewOptions> = {}): ViewPlan {
+export function sampleView(stream: RandomStream, patch: Zyx, options: Partial<ViewOptions> = {}, channels = 1): ViewPlan {
   const chosen = { ...DEFAULT_VIEW, ...options };
   /** The value is drawn in any case, so that one probability does not shift the random numbers of the changes after it. */
   const maybe = <T>(value: T, probability: number): T | null => (stream.chance(probability) ? value : null);
-  return {
-    spatial: chosen.spatial === false ? null : sampleSpatial(stream, patch, chosen.spatial),
-    flip: sampleFlip(stream, chosen.flipProbability),
+  const intensity = (): ViewIntensity => ({
     noise: maybe(sampleNoise(stream, { deviation: chosen.noiseDeviation }), chosen.noiseProbability),
     blurSigmaVoxels: maybe(stream.uniform(...chosen.blurSigmaVoxels), chosen.blurProbability),
     brightness: maybe(stream.uniform(...chosen.brightness), chosen.brightnessProbability),
     contrast: maybe(stream.uniform(...chosen.contrast), chosen.contrastProbability),
     resolution: maybe(stream.uniform(...chosen.resolution), chosen.resolutionProbability),
     gamma: maybe(stream.uniform(...chosen.gamma), chosen.gammaProbability),
+  });
+  return {
+    spatial: chosen.spatial === false ? null : sampleSpatial(stream, patch, chosen.spatial),
+    flip: sampleFlip(stream, chosen.flipProbability),
+    ...intensity(),
+    ...(channels > 1 && { others: Array.from({ length: channels - 1 }, intensity) }),
   };
 }
 
 /**
  * The view of a crop: a copy in any case.
- * @param crop D * H * W intensities in [0, 1]; not changed.
+ * @param crop (C, D, H, W) intensities in [0, 1]; not changed.
  * @returns intensities in [0, 1]
  * @throws RangeError if the crop does not have that size.
  */
 export function applyView(crop: Float32Array, patch: Zyx, plan: ViewPlan): Float32Array {
-  checkVoxels('applyView', crop, patch);
-  let view = plan.spatial ? applySpatial([crop], patch, plan.spatial).images[0] : crop.slice();
-  if (plan.flip.includes(true)) view = flipAxes(view, patch, plan.flip);
-  view = applyIntensity(view, { ...SAME_INTENSITY, noise: plan.noise });
+  const { others = [] } = plan;
+  const channels = splitChannels(crop, patch);
+  const moved = plan.spatial ? applySpatial(channels, patch, plan.spatial).images : channels.map((channel) => channel.slice());
+  return mergeChannels(
+    moved.map((channel, c) => {
+      const flipped = plan.flip.includes(true) ? flipAxes(channel, patch, plan.flip) : channel;
+      return changeView(flipped, patch, c === 0 ? plan : others[c - 1]);
+    }),
+  );
+}
+
+function changeView(channel: Float32Array, patch: Zyx, plan: ViewIntensity): Float32Array {
+  let view = applyIntensity(channel, { ...SAME_INTENSITY, noise: plan.noise });
   if (plan.blurSigmaVoxels !== null) view = blur(view, patch, plan.blurSigmaVoxels);
   view = applyIntensity(view, { ...SAME_INTENSITY, brightnessFactor: plan.brightness ?? 1, contrast: plan.contrast ?? 1 });
   if (plan.resolution !== null) view = lowerResolution(view, patch, plan.resolution);
@@ -146,7 +168,13 @@ export interface ViewsPlan {
 }
 
 /** Draws two views of `patch` voxels of a volume of `sizeZyx` voxels. */
-export function sampleViews(stream: RandomStream, sizeZyx: Zyx, patch: Zyx, options: Partial<ViewOptions> = {}): ViewsPlan {
+export function sampleViews(
+  stream: RandomStream,
+  sizeZyx: Zyx,
+  patch: Zyx,
+  options: Partial<ViewOptions> = {},
+  channels = 1,
+): ViewsPlan {
   const starts = sampleOverlappingStarts(stream, sizeZyx, patch);
-  return { starts, views: [sampleView(stream, patch, options), sampleView(stream, patch, options)] };
+  return { starts, views: [sampleView(stream, patch, options, channels), sampleView(stream, patch, options, channels)] };
 }

@@ -8,8 +8,8 @@
  */
 
 import type { RandomStream } from '../../common/random.ts';
-import { checkVoxels } from '../../geometry/check-voxels.ts';
-import type { Zyx } from '../../geometry/volume.ts';
+import { checkChannels, checkVoxels } from '../../geometry/check-voxels.ts';
+import { voxelCount, type Zyx } from '../../geometry/volume.ts';
 import { type Box, sampleBox, sideOfShare, visitBox } from './damage/box.ts';
 
 export interface FusionOptions {
@@ -51,29 +51,31 @@ export function sampleFusion(stream: RandomStream, sizeZyx: Zyx, options: Partia
 }
 
 export interface Fusion {
-  /** D * H * W intensities; in [0, 1] if those of both crops are. */
+  /** (C, D, H, W) intensities; in [0, 1] if those of both crops are. */
   readonly fused: Float32Array<ArrayBuffer>;
-  /** k of every voxel. */
+  /** k of every voxel, in all channels alike. */
   readonly classes: Uint8Array<ArrayBuffer>;
 }
 
 /**
  * Fuses two crops.
- * @param a D * H * W intensities; not changed, like b.
+ * @param a (C, D, H, W) intensities; not changed, like b.
  * @throws RangeError if one of them does not have that size.
  */
 export function applyFusion(a: Float32Array, b: Float32Array, sizeZyx: Zyx, { levels, boxes }: FusionPlan): Fusion {
-  for (const crop of [a, b]) checkVoxels('applyFusion', crop, sizeZyx);
-  const classes = new Uint8Array(a.length);
+  const channels = checkChannels('applyFusion', a, sizeZyx);
+  checkVoxels('applyFusion', b, sizeZyx, channels);
+  const voxels = voxelCount(sizeZyx);
+  const classes = new Uint8Array(voxels);
   for (const box of boxes) {
     visitBox(sizeZyx, box, (voxel) => {
       classes[voxel] = box.k;
     });
   }
   const fused = new Float32Array(b.length);
-  for (let voxel = 0; voxel < fused.length; voxel++) {
-    const share = classes[voxel] / levels;
-    fused[voxel] = share * a[voxel] + (1 - share) * b[voxel];
+  for (let at = 0; at < fused.length; at++) {
+    const share = classes[at % voxels] / levels;
+    fused[at] = share * a[at] + (1 - share) * b[at];
   }
   return { fused, classes };
 }

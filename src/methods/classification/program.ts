@@ -7,15 +7,15 @@ import { crossEntropyLoss } from '../../engine/ops/cross-entropy/cross-entropy.t
 import { classificationHead } from '../../model/heads.ts';
 import type { ParameterNodes } from '../../model/parameters.ts';
 import { encoder } from '../../model/unet.ts';
-import { type Forward, type MethodProgramOptions, methodProgram } from '../method-program.ts';
+import { type Forward, imageShape, type MethodProgramOptions, methodProgram } from '../method-program.ts';
 
-/** Inputs view (N, 1, D, H, W) and class (N, K), one-hot; output out.logits (N, K); loss crossEntropy. K is the architecture's. */
+/** Inputs view (N, channels, D, H, W) and class (N, K), one-hot; output out.logits (N, K); loss crossEntropy. K is the architecture's. */
 export function classificationProgram(options: MethodProgramOptions, everything = false) {
   const { architecture, size } = options;
   const classes = architecture.heads.classification;
   if (classes === undefined) throw new Error('classificationProgram: expected an architecture with a classification head');
   const build = (graph: Graph, parameters: ParameterNodes, samples: number): Forward => {
-    const view = graph.input('view', [samples, 1, ...size]);
+    const view = graph.input('view', imageShape(architecture, samples, size));
     const truth = graph.input('class', [samples, classes]);
     const logits = classificationHead(graph, parameters, encoder(graph, parameters, view)[4]);
     return { losses: [{ name: 'crossEntropy', node: crossEntropyLoss(graph, logits, truth) }], outputs: { logits } };

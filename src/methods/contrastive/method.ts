@@ -72,10 +72,10 @@ export function contrastiveMethod<Configuration extends ContrastiveConfiguration
     heads: headsFor,
     imagesPerExample: 2,
     program: (configuration, variant = {}) => {
-      const { patch = toPatchSize(configuration.data.patch), lossScaling = false } = variant;
+      const { patch = toPatchSize(configuration.data.patch), inputChannels, lossScaling = false } = variant;
       const { width = configuration.model.width, batch = configuration.batch } = variant;
       return contrastiveProgram({
-        architecture: scaledArchitecture(width, headsFor(configuration, width)),
+        architecture: scaledArchitecture(width, headsFor(configuration, width), inputChannels),
         size: patch,
         samples: samplesOf(batch),
         judgedSamples: samplesOf(batch),
@@ -119,10 +119,7 @@ export function contrastiveMethod<Configuration extends ContrastiveConfiguration
             if (side === 'heldOut') seen.push(outputs);
             return {};
           },
-          picture: ({ view1, view2 }) => {
-            const voxels = view1.length / samples;
-            return volumesPicture(patch, [view1.subarray(0, voxels), view2.subarray(0, voxels)]);
-          },
+          picture: ({ view1, view2 }) => volumesPicture(patch, [view1, view2]),
         },
       );
       const spread = seen.length > 0 ? spreadOf(seen, samples) : undefined;

@@ -1,7 +1,7 @@
 /**
  * Comparing two views of an image, as programs: SimCLR, SimSiam and BYOL differ in what is made of the projections.
  *
- * Inputs view1 and view2 (N, 1, D, H, W). Outputs out.z (2 N, C), the projections, those of view1 first; SimSiam's out.p, the predictions; BYOL's
+ * Inputs view1 and view2 (N, channels, D, H, W). Outputs out.z (2 N, C), the projections, those of view1 first; SimSiam's out.p, the predictions; BYOL's
  * out.q, the predictions, and out.t, the target network's projections.
  */
 import { Graph, type Node } from '../../engine/graph.ts';
@@ -15,7 +15,7 @@ import { predictor, projector } from '../../model/heads.ts';
 import { STATES } from '../../model/optimizer.ts';
 import { type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from '../../model/parameters.ts';
 import { encoder } from '../../model/unet.ts';
-import { type Forward, type MethodProgramOptions, methodProgram } from '../method-program.ts';
+import { type Forward, imageShape, type MethodProgramOptions, methodProgram } from '../method-program.ts';
 import { meanCosine, ntXent } from './losses.ts';
 
 /** The state that holds BYOL's target network, shaped as the parameters. */
@@ -104,7 +104,8 @@ export function contrastiveProgram(options: ContrastiveOptions) {
   if (!projection) throw new Error('contrastiveProgram: expected an architecture with a projection');
   const compare = comparisonOf(options);
   const build = (graph: Graph, parameters: ParameterNodes, samples: number): Forward => {
-    const views = [graph.input('view1', [samples, 1, ...size]), graph.input('view2', [samples, 1, ...size])] as const;
+    const shape = imageShape(architecture, samples, size);
+    const views = [graph.input('view1', shape), graph.input('view2', shape)] as const;
     const both = concat(graph, 0, ...views);
     return compare({ graph, parameters, both, z: projected(graph, parameters, both, projection), samples });
   };

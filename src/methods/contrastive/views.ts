@@ -95,6 +95,7 @@ export function viewExamples(
       toZyx(subject.geometry.size),
       patch,
       options,
+      reader.channels,
     );
     const [view1, view2] = await Promise.all(
       starts.map(async (start, i) => applyView(await reader.readCrop(subject, start, patch), patch, views[i])),

@@ -72,7 +72,7 @@ function examples(
     const view = applyView(
       crop,
       options.patch,
-      sampleView(randomStream(options.seed, 'view', step, sample), options.patch, views),
+      sampleView(randomStream(options.seed, 'view', step, sample), options.patch, views, reader.channels),
     );
     return { view, class: oneHot(assignment[point], options.count) };
   };
@@ -87,14 +87,19 @@ const judgedExamples =
     return async (_, index) => {
       const crop = await readPoint(index % (subjects.length * options.pointsPerSubject), options, subjects, reader);
       const cluster = clusterOf(await pooledOf(session, crop), memory);
-      const plan = sampleView(randomStream(options.seed, 'judged view', index), options.patch, views);
+      const plan = sampleView(randomStream(options.seed, 'judged view', index), options.patch, views, reader.channels);
       return { view: applyView(crop, options.patch, plan), class: oneHot(cluster, options.count) };
     };
   };
 
 /** The last layer and its moments as at the start of a run, but with other random numbers. */
-async function renewLastLayer(session: Session, configuration: DeepClusterConfiguration, step: number): Promise<void> {
-  const table = parameterTable(scaledArchitecture(configuration.model.width, headsOf(configuration)));
+async function renewLastLayer(
+  session: Session,
+  configuration: DeepClusterConfiguration,
+  step: number,
+  channels: number | undefined,
+): Promise<void> {
+  const table = parameterTable(scaledArchitecture(configuration.model.width, headsOf(configuration), channels));
   const layer = table.parameters.filter(({ name }) => name.startsWith('fc.'));
   const seed = randomStream(configuration.seed, 'last layer', step).integer(0, 2 ** 31);
   const start = initialParameters({ ...table, parameters: layer }, seed);
@@ -153,9 +158,12 @@ export const deepCluster: PretrainingMethod<DeepClusterConfiguration, Judgement>
   heads: headsOf,
   imagesPerExample: 1,
   check: ({ clusters }, _, training) => requirePoints(clusters, training),
-  program: (configuration, { patch = toPatchSize(configuration.data.patch), width, batch, lossScaling = false } = {}) =>
+  program: (
+    configuration,
+    { patch = toPatchSize(configuration.data.patch), width, batch, inputChannels, lossScaling = false } = {},
+  ) =>
     classificationProgram({
-      architecture: scaledArchitecture(width ?? configuration.model.width, headsOf(configuration)),
+      architecture: scaledArchitecture(width ?? configuration.model.width, headsOf(configuration), inputChannels),
       size: patch,
       batch: batch ?? configuration.batch,
       lossScaling,
@@ -165,7 +173,7 @@ export const deepCluster: PretrainingMethod<DeepClusterConfiguration, Judgement>
     every: ({ clusters }) => clusters.everySteps,
     compute: async (session, configuration, training, reader, step) => {
       const { memory, clusters } = await computeClusters(session, pointOptions(configuration), training, reader, step);
-      await renewLastLayer(session, configuration, step);
+      await renewLastLayer(session, configuration, step, reader.channels);
       const { sizes, inertia, assignment } = clusters;
       const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
       return {

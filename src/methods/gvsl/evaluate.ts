@@ -6,6 +6,7 @@
 import { type Subject, toVoxelZyx } from '../../cohort/cohort.ts';
 import type { CohortReader, LabelArray } from '../../cohort/reader.ts';
 import type { Session } from '../../engine/backend.ts';
+import { firstChannel, splitChannels } from '../../geometry/channels.ts';
 import { toZyx, type Zyx } from '../../geometry/volume.ts';
 import { type MatchedPair, pairPicture } from '../../images/pictures/pair-picture.ts';
 import { labelOverlap } from '../../metrics/label-overlap.ts';
@@ -92,6 +93,10 @@ async function evaluatePair(
   const displacement = out.displacement;
   const affineField = out.affineDisplacement ?? null;
   const warped = out.warped;
+  const fixedChannels = splitChannels(images.fixed, patch);
+  /** The mean over the channels. */
+  const alike = (image: Float32Array): number =>
+    mean(splitChannels(image, patch).map((channel, c) => ncc(channel, fixedChannels[c], patch)));
 
   const movingPoints = landmarksIn(moving, movingStart, patch);
   const fixedPoints = landmarksIn(fixed, fixedStart, patch);
@@ -137,9 +142,9 @@ async function evaluatePair(
       moving: moving.id,
       fixed: fixed.id,
       ncc: {
-        before: ncc(images.moving, images.fixed, patch),
-        affine: out.affineWarped ? ncc(out.affineWarped, images.fixed, patch) : null,
-        after: ncc(warped, images.fixed, patch),
+        before: alike(images.moving),
+        affine: out.affineWarped ? alike(out.affineWarped) : null,
+        after: alike(warped),
       },
       foldedShare: { affine: affineField && foldedShare(affineField, patch), after: foldedShare(displacement, patch) },
       landmarksMm:
@@ -150,8 +155,9 @@ async function evaluatePair(
     },
     pair: {
       size: patch,
-      ...images,
-      warped,
+      moving: firstChannel(images.moving, patch),
+      fixed: fixedChannels[0],
+      warped: firstChannel(warped, patch),
       displacement,
       ...(movingLabels && fixedLabels && warpedLabels
         ? { labels: { moving: movingLabels, fixed: fixedLabels, warped: warpedLabels } }

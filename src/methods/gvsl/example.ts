@@ -11,18 +11,21 @@
  */
 
 import { randomStream } from '../../common/random.ts';
+import { mergeChannels, splitChannels } from '../../geometry/channels.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { applyDamage, type DamageOptions, type DamagePlan, sampleDamage } from '../augmentation/damage/damage.ts';
 import { applySpatial, type SpatialOptions, type SpatialPlan, sampleSpatial } from '../augmentation/spatial/spatial.ts';
 import { type PairPlace, type PairRequest, samplePair } from './pairs.ts';
 
 /**
- * Reads `sizeZyx` voxels of a subject from `startZyx` on, intensities in [0, 1], zero where that lies outside the volume.
+ * Reads `sizeZyx` voxels of a subject from `startZyx` on, of each channel, intensities in [0, 1], zero where that lies outside the volume.
  * The array is not changed, but may be handed on as part of an example.
  */
 export type ReadCrop = (subject: number, startZyx: Zyx, sizeZyx: Zyx) => Promise<Float32Array> | Float32Array;
 
 export interface ExampleRequest extends PairRequest {
+  /** Channels of the images; 1 if absent. */
+  readonly channels?: number | undefined;
   /** False: the view is the clean patch. Options left out are the paper's. */
   readonly damage?: Partial<DamageOptions> | false;
   /** One transformation for both patches (the default), one for each, or none. */
@@ -47,7 +50,7 @@ export interface ExamplePlan {
   } | null;
 }
 
-/** Three patches of D * H * W intensities in [0, 1]: three arrays always, so that they can be transferred to another thread. */
+/** Three patches of (C, D, H, W) intensities in [0, 1]: three arrays always, so that they can be transferred to another thread. */
 export interface Example {
   /** Clean A, x_A. */
   readonly moving: Float32Array;
@@ -60,12 +63,14 @@ export interface Example {
 
 /** Draws everything that is random about an example. */
 export function planExample(request: ExampleRequest): ExamplePlan {
-  const { seed, step, sample, patch, damage = {}, spatial = 'shared', spatialOptions, mirrored = false } = request;
+  const { seed, step, sample, patch, damage = {}, spatial = 'shared', spatialOptions, mirrored = false, channels } = request;
+  const damaged = (): DamagePlan | null =>
+    damage === false ? null : sampleDamage(randomStream(seed, 'damage', step, sample), patch, damage, channels);
   if (mirrored && sample % 2 === 1) {
     const { pair, spatial: drawn } = planExample({ ...request, sample: sample - 1, damage: false });
     return {
       pair: { moving: pair.fixed, fixed: pair.moving },
-      damage: damage === false ? null : sampleDamage(randomStream(seed, 'damage', step, sample), patch, damage),
+      damage: damaged(),
       spatial: drawn?.fixed ? { moving: drawn.fixed, fixed: drawn.moving } : drawn,
     };
   }
@@ -73,7 +78,7 @@ export function planExample(request: ExampleRequest): ExamplePlan {
     sampleSpatial(randomStream(seed, 'spatial', image, step, sample), patch, spatialOptions);
   return {
     pair: samplePair(request),
-    damage: damage === false ? null : sampleDamage(randomStream(seed, 'damage', step, sample), patch, damage),
+    damage: damaged(),
     spatial:
       spatial === false
         ? null
@@ -90,12 +95,18 @@ export async function replayExample(readCrop: ReadCrop, patch: Zyx, plan: Exampl
   ]);
   const movingView = damage ? applyDamage(moving, patch, damage) : moving.slice();
   if (!spatial) return { moving, movingView, fixed, plan };
+  /** All images, and all their channels, in one pass. */
+  const moved = (images: readonly Float32Array[], by: SpatialPlan): Float32Array[] => {
+    const channels = images.map((image) => splitChannels(image, patch));
+    const { images: found } = applySpatial(channels.flat(), patch, by);
+    return channels.map((of) => mergeChannels(found.splice(0, of.length)));
+  };
   if (!spatial.fixed) {
-    const { images } = applySpatial([moving, movingView, fixed], patch, spatial.moving);
+    const images = moved([moving, movingView, fixed], spatial.moving);
     return { moving: images[0], movingView: images[1], fixed: images[2], plan };
   }
-  const ofMoving = applySpatial([moving, movingView], patch, spatial.moving).images;
-  const ofFixed = applySpatial([fixed], patch, spatial.fixed).images;
+  const ofMoving = moved([moving, movingView], spatial.moving);
+  const ofFixed = moved([fixed], spatial.fixed);
   return { moving: ofMoving[0], movingView: ofMoving[1], fixed: ofFixed[0], plan };
 }
 

@@ -15,7 +15,7 @@ import { exampleRequest, stepOptions } from './step-options.ts';
 const examples: PretrainingMethod<PretrainConfiguration>['examples'] = (configuration, training, reader) => {
   const sizes = training.map(({ geometry }) => toZyx(geometry.size));
   return async (step, sample) => {
-    const request = exampleRequest(configuration, sizes, step, sample);
+    const request = exampleRequest(configuration, sizes, step, sample, reader.channels);
     const { moving, movingView, fixed, plan } = await makeExample(
       (subject, start, size) => reader.readCrop(training[subject], start, size),
       request,
@@ -33,8 +33,8 @@ export const gvsl: PretrainingMethod<PretrainConfiguration, Evaluation | Judgeme
   schema: pretrainConfigurationSchema,
   heads: ({ model }) => model.heads,
   imagesPerExample: 3,
-  program: (configuration, { patch, width, lossScaling = false } = {}) =>
-    trainingProgram({ ...stepOptions(configuration, patch, width), lossScaling }),
+  program: (configuration, { patch, width, inputChannels, lossScaling = false } = {}) =>
+    trainingProgram({ ...stepOptions(configuration, patch, width, inputChannels), lossScaling }),
   examples,
   evaluate: async (session, configuration, heldOut, reader, request) => {
     const { heads } = configuration.model;

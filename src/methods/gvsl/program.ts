@@ -10,6 +10,7 @@ import type { Graph, Node, Program, Shape } from '../../engine/graph.ts';
 import { Graph as TensorGraph } from '../../engine/graph.ts';
 import { affineDisplacement } from '../../engine/ops/affine/affine.ts';
 import { concat, slice } from '../../engine/ops/concat/concat.ts';
+import { add, scale } from '../../engine/ops/elementwise/elementwise.ts';
 import { mseLoss } from '../../engine/ops/mse/mse.ts';
 import { nccLoss } from '../../engine/ops/ncc/ncc.ts';
 import { smoothnessLoss } from '../../engine/ops/smoothness/smoothness.ts';
@@ -26,7 +27,7 @@ import {
   type WeightedLoss,
 } from '../../model/training-program.ts';
 import { type Features, unet } from '../../model/unet.ts';
-import { probedFeaturesGraph } from '../method-program.ts';
+import { imageShape, probedFeaturesGraph } from '../method-program.ts';
 
 /** Weights of the losses, and the window of the correlation. */
 export interface LossOptions {
@@ -80,7 +81,7 @@ interface Outputs {
   readonly restored: Node | undefined;
 }
 
-/** Everything that the network makes of a pair: moving view and moving image (A), fixed image (B), each (N, 1, D, H, W). */
+/** Everything that the network makes of a pair: moving view and moving image (A), fixed image (B), each (N, channels, D, H, W). */
 function forward(
   graph: Graph,
   parameters: ParameterNodes,
@@ -113,10 +114,24 @@ function forward(
   };
 }
 
+/** The mean of the channels' losses: each contrast is compared with itself. */
+function channelsNcc(graph: Graph, a: Node, b: Node, window: number, mask: Node | undefined): Node {
+  const channels = a.shape[1];
+  if (channels === 1) return nccLoss(graph, a, b, window, mask);
+  const losses = Array.from({ length: channels }, (_, c) =>
+    nccLoss(graph, slice(graph, a, 1, c, 1), slice(graph, b, 1, c, 1), window, mask),
+  );
+  return scale(
+    graph,
+    losses.reduce((sum, one) => add(graph, sum, one)),
+    1 / channels,
+  );
+}
+
 /** inputs movingView, moving and (with matching) fixed, with a weight of it pose: what the network makes of them, and the losses. */
 function stepGraph({ architecture, loss, size, samples }: StepOptions, table: ParameterTable) {
   const graph = new TensorGraph();
-  const shape: Shape = [samples, 1, ...size];
+  const shape = imageShape(architecture, samples, size);
   const view_ = graph.input('movingView', shape);
   const fixed = architecture.heads.matching ? graph.input('fixed', shape) : undefined;
   const moving = graph.input('moving', shape);
@@ -128,7 +143,7 @@ function stepGraph({ architecture, loss, size, samples }: StepOptions, table: Pa
     const maskOf = (field: Node): Node | undefined => (loss.nccOver === 'overlap' ? insideMask(graph, field) : undefined);
     losses.push({
       name: 'ncc',
-      node: nccLoss(graph, out.warped, fixed, loss.nccWindow, maskOf(out.matching.displacement)),
+      node: channelsNcc(graph, out.warped, fixed, loss.nccWindow, maskOf(out.matching.displacement)),
       weight: loss.nccWeight,
     });
     if (out.matching.affineField && loss.affineNccWeight > 0) {
@@ -136,7 +151,7 @@ function stepGraph({ architecture, loss, size, samples }: StepOptions, table: Pa
       const mask = maskOf(out.matching.affineField);
       losses.push({
         name: 'affineNcc',
-        node: nccLoss(graph, aligned, fixed, loss.nccWindow, mask),
+        node: channelsNcc(graph, aligned, fixed, loss.nccWindow, mask),
         weight: loss.affineNccWeight,
       });
     }
@@ -184,11 +199,12 @@ function judgeGraph(options: StepOptions, table: ParameterTable): Graph {
   return graph;
 }
 
-/** inputs moving and fixed (1, 1, D, H, W); outputs affine, displacement, warped; with the affine head also affineDisplacement, affineWarped. */
+/** inputs moving and fixed (1, channels, D, H, W); outputs affine, displacement, warped; with the affine head also affineDisplacement, affineWarped. */
 function matchGraph(architecture: Architecture, size: Zyx, table: ParameterTable): Graph {
   const graph = new TensorGraph();
-  const moving = graph.input('moving', [1, 1, ...size]);
-  const fixed = graph.input('fixed', [1, 1, ...size]);
+  const shape = imageShape(architecture, 1, size);
+  const moving = graph.input('moving', shape);
+  const fixed = graph.input('fixed', shape);
   const parameters = parameterNodes(graph, STATES.parameters, table);
   const { matching, warped } = forward(
     graph,

@@ -10,6 +10,7 @@ export function stepOptions(
   configuration: PretrainConfiguration,
   patch = patchSize(configuration),
   width: number = configuration.model.width,
+  inputChannels?: number,
 ): StepOptions {
   const { ncc, affineNcc, affinePose, smooth, mse, nccWindow, nccOver } = configuration.loss;
   const loss: LossOptions = {
@@ -22,7 +23,7 @@ export function stepOptions(
     nccOver,
   };
   return {
-    architecture: scaledArchitecture(width, configuration.model.heads),
+    architecture: scaledArchitecture(width, configuration.model.heads, inputChannels),
     loss,
     size: patch,
     samples: 1,
@@ -37,6 +38,7 @@ export function exampleRequest(
   sizes: readonly Zyx[],
   step: number,
   sample: number,
+  channels?: number,
 ): ExampleRequest {
   const { spatial, damage, jitterVoxels, mirroredPairs } = configuration.data;
   const { enabled, ...damageOptions } = damage;
@@ -46,6 +48,7 @@ export function exampleRequest(
     step,
     sample,
     sizes,
+    channels,
     patch: patchSize(configuration),
     jitterVoxels,
     mirrored: mirroredPairs,

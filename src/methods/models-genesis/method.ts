@@ -3,6 +3,7 @@
  * shuffled texture, and a part of it replaced by noise.
  */
 import type { z } from 'zod';
+import { voxelCount } from '../../geometry/volume.ts';
 import {
   applyModelsGenesis,
   DEFAULT_MODELS_GENESIS,
@@ -51,6 +52,7 @@ export const modelsGenesis = restorationMethod<ModelsGenesisConfiguration>({
   module: import.meta.url,
   schema: modelsGenesisSchema,
   masked: () => false,
-  damage: (image, patch, stream, { damage }) => applyModelsGenesis(image, patch, sampleModelsGenesis(stream, patch, damage)),
+  damage: (image, patch, stream, { damage }) =>
+    applyModelsGenesis(image, patch, sampleModelsGenesis(stream, patch, damage, image.length / voxelCount(patch))),
 });
 export { modelsGenesis as method };

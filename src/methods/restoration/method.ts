@@ -29,7 +29,7 @@ export interface RestorationDescription<Configuration extends RestorationConfigu
   readonly schema: z.ZodType<Configuration>;
   /** Whether only some voxels count: then `damage` gives the mask. */
   masked(configuration: Configuration): boolean;
-  /** Changes a crop of intensities in [0, 1], which is the caller's and may be handed on as the target. */
+  /** Changes a crop (C, D, H, W) of intensities in [0, 1], which is the caller's and may be handed on as the target. */
   damage(image: Float32Array, patch: Zyx, stream: RandomStream, configuration: Configuration): Damaged;
 }
 
@@ -66,9 +66,9 @@ export function restorationMethod<Configuration extends RestorationConfiguration
     ...about,
     heads: () => HEADS,
     imagesPerExample: 3,
-    program: (configuration, { patch = toPatchSize(configuration.data.patch), width, lossScaling = false } = {}) =>
+    program: (configuration, { patch = toPatchSize(configuration.data.patch), width, inputChannels, lossScaling = false } = {}) =>
       restorationProgram({
-        architecture: scaledArchitecture(width ?? configuration.model.width, HEADS),
+        architecture: scaledArchitecture(width ?? configuration.model.width, HEADS, inputChannels),
         size: patch,
         batch: configuration.batch,
         masked: masked(configuration),

@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import type { Subject } from '../../cohort/cohort.ts';
 import { UsageError } from '../../common/errors.ts';
 import { randomStream } from '../../common/random.ts';
+import { eachChannel, firstChannel, splitChannels } from '../../geometry/channels.ts';
 import { toZyx, type Zyx } from '../../geometry/volume.ts';
 import { confusionPicture } from '../../images/pictures/confusion-picture.ts';
 import { volumesPicture } from '../../images/pictures/volumes-picture.ts';
@@ -73,13 +74,13 @@ const examples: PretrainingMethod<RotationConfiguration>['examples'] = (configur
   const patch = toPatchSize(configuration.data.patch);
   return async (step, sample): Promise<ExampleTensors> => {
     const subject = drawSubject(seed, subjects, step, sample);
-    const image = await cropOf(configuration, subject, reader, ['image', step, sample], (crop) =>
-      keepMiddleCube(crop, patch[0], toZyx(subject.geometry.size)),
-    );
+    const image = await cropOf(configuration, subject, reader, ['image', step, sample], (crop) => {
+      for (const channel of splitChannels(crop, patch)) keepMiddleCube(channel, patch[0], toZyx(subject.geometry.size));
+    });
     const plan = sampleRotation(randomStream(seed, 'rotation', step, sample));
     const truth = new Float32Array(ROTATIONS.length);
     truth[plan.class] = 1;
-    return { view: applyRotation(image, patch, plan), class: truth };
+    return { view: eachChannel(image, patch, (channel) => applyRotation(channel, patch, plan)), class: truth };
   };
 };
 
@@ -99,9 +100,9 @@ export const rotation: PretrainingMethod<RotationConfiguration, Judgement> = {
   heads: () => HEADS,
   imagesPerExample: 1,
   check: (_, subjects) => requireIsotropic(subjects),
-  program: (configuration, { patch = toPatchSize(configuration.data.patch), width, lossScaling = false } = {}) =>
+  program: (configuration, { patch = toPatchSize(configuration.data.patch), width, inputChannels, lossScaling = false } = {}) =>
     classificationProgram({
-      architecture: scaledArchitecture(width ?? configuration.model.width, HEADS),
+      architecture: scaledArchitecture(width ?? configuration.model.width, HEADS, inputChannels),
       size: patch,
       batch: configuration.batch,
       lossScaling,
@@ -122,8 +123,9 @@ export const rotation: PretrainingMethod<RotationConfiguration, Judgement> = {
           return { accuracy: turned === said ? 1 : 0 };
         },
         picture: ({ view, class: truth }, { logits }) => {
-          const back = (index: number): Float32Array => applyRotation(view, patch, { class: inverseRotation(index) });
-          return volumesPicture(patch, [view, back(greatest(logits)), back(greatest(truth))]);
+          const shown = firstChannel(view, patch);
+          const back = (index: number): Float32Array => applyRotation(shown, patch, { class: inverseRotation(index) });
+          return volumesPicture(patch, [shown, back(greatest(logits)), back(greatest(truth))]);
         },
       },
     );

@@ -77,11 +77,12 @@ export const volumeFusion: PretrainingMethod<VolumeFusionConfiguration, Judgemen
   module: import.meta.url,
   schema: volumeFusionSchema,
   heads: headsOf,
-  // the fused image, and a channel for each level: as many as there can be
-  imagesPerExample: MAX_LEVELS + 2,
-  program: (configuration, { patch = toPatchSize(configuration.data.patch), width, lossScaling = false } = {}) =>
+  imagesPerExample: 1,
+  // the truth, one for each class: as many as there can be
+  mapsPerExample: MAX_LEVELS + 1,
+  program: (configuration, { patch = toPatchSize(configuration.data.patch), width, inputChannels, lossScaling = false } = {}) =>
     fusionProgram({
-      architecture: scaledArchitecture(width ?? configuration.model.width, headsOf(configuration)),
+      architecture: scaledArchitecture(width ?? configuration.model.width, headsOf(configuration), inputChannels),
       size: patch,
       batch: configuration.batch,
       lossScaling,

@@ -6,13 +6,13 @@ import { softmax } from '../../engine/ops/softmax/softmax.ts';
 import { segmentationHead } from '../../model/heads.ts';
 import type { ParameterNodes } from '../../model/parameters.ts';
 import { unet } from '../../model/unet.ts';
-import { type Forward, type MethodProgramOptions, methodProgram } from '../method-program.ts';
+import { type Forward, imageShape, type MethodProgramOptions, methodProgram } from '../method-program.ts';
 
-/** Inputs view (N, 1, D, H, W) and truth (N, K, D, H, W), one-hot; output out.logits (N, K, D, H, W); losses crossEntropy and dice. */
+/** Inputs view (N, channels, D, H, W) and truth (N, K, D, H, W), one-hot; output out.logits (N, K, D, H, W); losses crossEntropy and dice. */
 export function fusionProgram(options: MethodProgramOptions) {
   const { architecture, size } = options;
   const build = (graph: Graph, parameters: ParameterNodes, samples: number): Forward => {
-    const view = graph.input('view', [samples, 1, ...size]);
+    const view = graph.input('view', imageShape(architecture, samples, size));
     const truth = graph.input('truth', [samples, architecture.heads.segmentation!, ...size]);
     const logits = segmentationHead(graph, parameters, unet(graph, parameters, view).local);
     return {

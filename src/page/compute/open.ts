@@ -1,6 +1,6 @@
 /** Opening models and images. */
 import * as Comlink from 'comlink';
-import { type ModelFiles, networkOfFiles } from '../../apply/network.ts';
+import { canRegister, type ModelFiles, networkOfFiles } from '../../apply/network.ts';
 import type { Geometry } from '../../geometry/volume.ts';
 import { readNiftiFile, writeNiftiFile } from '../../images/nifti-file.ts';
 import { hasDecoder } from '../../model/architecture.ts';
@@ -41,7 +41,7 @@ export const openPart = (state: ComputeState) => {
       const { task, step, architecture } = model.configuration;
       const { modality, spacingMm } = model.preprocessing;
       const canSegment = task?.kind === 'segmentation';
-      const [canMatch, hasFeatures] = [model.architecture.heads.matching, hasDecoder(model.architecture.heads)];
+      const [canMatch, hasFeatures] = [canRegister(model.architecture), hasDecoder(model.architecture.heads)];
       const does = [
         ...(canSegment ? [`segments ${task.labels.length - 1} structures`] : []),
         ...(canMatch ? ['registers'] : []),

@@ -64,7 +64,10 @@ export function nextCommands(context: CommandContext): NextCommand[] {
   const spacing = cohort?.spacingMm ?? [];
   const size = new Set(spacing).size === 1 ? spacing[0] : spacing.length > 0 ? spacing : undefined;
   const named = method === 'gvsl' ? '' : ` --method ${word(method)}`;
-  const matches = run.method === undefined && valueAt(configuration, 'model.heads.matching') !== false;
+  const matches =
+    run.method === undefined &&
+    valueAt(configuration, 'model.heads.matching') !== false &&
+    valueAt(configuration, 'data.channels') !== 'all';
   const like = ['patch', 'batch', 'width', 'lr']
     .map((name) => {
       const path = { patch: 'data.patch', width: 'model.width', lr: 'learningRate' }[name] ?? name;

@@ -5,14 +5,17 @@
  * random follows from (seed, step, sample), so a run is the same in one go or resumed, on any number of threads.
  */
 import { cohortReader } from '../../cohort/node/crops.ts';
+import { channelCount } from '../../cohort/prepare-options.ts';
+import { UsageError } from '../../common/errors.ts';
 import { voxelCount } from '../../geometry/volume.ts';
 import { methodNameOf } from '../../methods/descriptions.ts';
 import type { PretrainConfiguration } from '../../methods/gvsl/configuration.ts';
 import type { Evaluation } from '../../methods/gvsl/evaluate.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
-import type { ExampleTensors } from '../../methods/method.ts';
+import type { ExampleTensors, PretrainingMethod, ProgramVariant } from '../../methods/method.ts';
 import { type PretrainingConfiguration, toPatchSize } from '../../methods/schema-parts.ts';
 import { configurationOf } from '../../model/configuration.ts';
+import { type ParameterTable, STEM } from '../../model/parameters.ts';
 import { startFrom } from '../start.ts';
 import { examplesHeld } from './data-loader.ts';
 import { runTraining } from './loop.ts';
@@ -40,6 +43,15 @@ export function pretrain(
   return onRanks(given, () => pretrainHere(given));
 }
 
+/** @throws UsageError for a method that makes networks of one channel alone */
+function requireChannels({ parameters }: ParameterTable, wanted: number, { name }: PretrainingMethod): void {
+  const stem = parameters.find((parameter) => parameter.name === STEM);
+  if (stem && stem.shape[1] !== wanted)
+    throw new UsageError(
+      `\`data.channels\` all: the method ${name} makes a network of ${stem.shape[1]} input channel, and the cohort has ${wanted}; leave it out, or make its program with \`inputChannels\``,
+    );
+}
+
 async function pretrainHere(
   given: PretrainCall<PretrainingConfiguration, object> | NamedPretrainCall,
 ): Promise<PretrainResult<object>> {
@@ -51,14 +63,21 @@ async function pretrainHere(
   const patch = toPatchSize(configuration.data.patch);
   const { width } = configuration.model;
   const heads = method.heads(configuration);
+  const { options } = cohort;
+  const together = configuration.data.channels === 'all';
+  const inputChannels = together ? channelCount(options) : 1;
+  const programOf = (variant: ProgramVariant = {}) => method.program(configuration, { ...variant, inputChannels });
+  const { table: wholeTable } = programOf();
+  requireChannels(wholeTable, inputChannels, method);
   const { init = SCRATCH, seed } = configuration;
   const initial = init === SCRATCH ? undefined : await readInitialModel(init, width);
-  const start = startFrom(cohort, method.program(configuration).table, seed, initial);
+  const start = startFrom(cohort, wholeTable, seed, initial);
   const job = { cohort: call.cohort, training: training.map(({ id }) => id), configuration };
   const made = {
     width,
     heads,
-    options: cohort.options,
+    inputChannels,
+    options,
     task: null,
     patch,
     kind: 'pretraining',
@@ -72,13 +91,13 @@ async function pretrainHere(
     facts,
     patch,
     width,
-    program: (variant) => method.program(configuration, variant),
+    program: programOf,
     // a checkpoint's copies of parameters and moments, and the examples that are made ahead
     bytesBeside: (table, size, batch) =>
       (3 + (method.carried?.length ?? 0)) * 4 * table.flatLength +
-      4 * method.imagesPerExample * voxelCount(size) * examplesHeld(batch),
+      4 * (method.imagesPerExample * inputChannels + (method.mapsPerExample ?? 0)) * voxelCount(size) * examplesHeld(batch),
     about: {
-      cohort: `${call.cohort}: ${training.length} training subjects, ${heldOut.length} held out${cohort.options.channels ? `; channels ${cohort.options.channels.map(({ name }) => name).join(', ')}: one drawn for each sample, the first for evaluations` : ''}`,
+      cohort: `${call.cohort}: ${training.length} training subjects, ${heldOut.length} held out${options.channels ? `; channels ${options.channels.map(({ name }) => name).join(', ')}: ${together ? 'all together' : 'one drawn for each sample, the first for evaluations'}` : ''}`,
       ...(initial && { start: start.text }),
     },
     warnings: start.warnings,
@@ -93,7 +112,7 @@ async function pretrainHere(
   });
   try {
     const { session, table, backends, memory } = opened;
-    const reader = cohortReader(cohort);
+    const reader = cohortReader(cohort, together ? 'all' : 0);
     let evaluationText: string | null = null;
     const { state, finished, loss, waitShare, evaluation } = await runTraining<ExampleTensors>({
       ...opened,

@@ -39,10 +39,11 @@ export async function pretrainingMaker(job: PretrainingJob, known?: PretrainingM
   const cohort = await openCohort(job.cohort);
   const byId = new Map(cohort.subjects.map((subject) => [subject.id, subject]));
   const training = job.training.map((id): Subject => byId.get(id)!);
+  const makerOf = (channel: number | 'all'): ExampleMaker<ExampleTensors> =>
+    method.examples(job.configuration, training, cohortReader(cohort, channel), job.memory);
+  if (job.configuration.data.channels === 'all') return makerOf('all');
   // of several channels one is drawn for each sample, so that any method, and a network of one input channel, learns from all
-  const makers = Array.from({ length: channelCount(cohort.options) }, (_, channel) =>
-    method.examples(job.configuration, training, cohortReader(cohort, channel), job.memory),
-  );
+  const makers = Array.from({ length: channelCount(cohort.options) }, (_, channel) => makerOf(channel));
   if (makers.length === 1) return makers[0];
   const { seed } = job.configuration;
   return (step, sample) => makers[randomStream(seed, 'channel', step, sample).integer(0, makers.length)](step, sample);

@@ -4,7 +4,8 @@
  */
 
 import type { RandomStream } from '../../common/random.ts';
-import { voxelCount, type Zyx } from '../../geometry/volume.ts';
+import { mergeChannels, splitChannels } from '../../geometry/channels.ts';
+import type { Zyx } from '../../geometry/volume.ts';
 import { type Flip, flipAxes, NO_FLIP } from '../../methods/augmentation/flips.ts';
 import { applyIntensity, CONTRAST, GAMMA, type IntensityChange, SAME_INTENSITY } from '../../methods/augmentation/intensity.ts';
 import { sampleNoise } from '../../methods/augmentation/noise.ts';
@@ -70,10 +71,7 @@ export function applyAugmentation(
   size: Zyx,
   plan: AugmentPlan,
 ): { image: Float32Array; labels: Uint16Array | null } {
-  const voxels = voxelCount(size);
-  let channels: Float32Array[] = Array.from({ length: image.length / voxels }, (_, c) =>
-    image.subarray(c * voxels, (c + 1) * voxels),
-  );
+  let channels = splitChannels(image, size);
   let map = labels;
   if (plan.spatial) {
     const moved = applySpatial(channels, size, plan.spatial, map ? { labels: [map] } : {});
@@ -85,8 +83,5 @@ export function applyAugmentation(
   }
   const { intensity, others = [] } = plan;
   const changed = channels.map((pixels, c) => applyIntensity(pixels, c === 0 ? intensity : (others[c - 1] ?? SAME_INTENSITY)));
-  if (changed.length === 1) return { image: changed[0], labels: map };
-  const joined = new Float32Array(image.length);
-  for (const [c, pixels] of changed.entries()) joined.set(pixels, c * voxels);
-  return { image: joined, labels: map };
+  return { image: mergeChannels(changed), labels: map };
 }

@@ -11,12 +11,13 @@ import { IDENTITY_3, type Xyz } from '../../geometry/volume.ts';
 
 const LABEL = 500;
 
-/** Writes `count` subjects of `side`^3 voxels of 2 mm into `folder`. `value` may spoil intensities. */
+/** Writes `count` subjects of `side`^3 voxels of 2 mm into `folder`. `value` may spoil intensities; a second channel shows the ball dark. */
 export async function writeTinyCohort(
   folder: string,
   count = 6,
   side = 18,
   value = (intensity: number): number => intensity,
+  channels: 1 | 2 = 1,
 ): Promise<void> {
   const subjects: Subject[] = [];
   for (let i = 0; i < count; i++) {
@@ -46,6 +47,9 @@ export async function writeTinyCohort(
       patient: null,
       geometry,
       intensity: { kind: 'minmax', low: 0, high: 1 },
+      ...(channels === 2 && {
+        otherChannels: [{ source: `tiny_${i}_dark.nii`, intensity: { kind: 'minmax', low: 0, high: 1 } }],
+      }),
       labelCodes: [0, LABEL],
       class: i % 2 === 0 ? 'healthy' : 'ill',
       landmarks: [{ name: 'centre', positionMm: [2 * centre[0], 2 * centre[1], 2 * centre[2]] }],
@@ -53,16 +57,26 @@ export async function writeTinyCohort(
       problems: [],
     };
     subjects.push(subject);
-    const file = (type: '<f2' | '<u2', values: Uint16Array): Uint8Array =>
-      Buffer.concat([npyHeader(type, [side, side, side]), new Uint8Array(values.buffer)]);
+    const dark = image.map((intensity) => 1 - intensity);
+    const all = channels === 1 ? image : Float32Array.of(...image, ...dark);
+    const file = (type: '<f2' | '<u2', values: Uint16Array, before: readonly number[] = []): Uint8Array =>
+      Buffer.concat([npyHeader(type, [...before, side, side, side]), new Uint8Array(values.buffer)]);
     for (const [path, bytes] of [
-      [imagePath({ folder }, subject), file('<f2', toHalves(image))],
+      [imagePath({ folder }, subject), file('<f2', toHalves(all), channels === 1 ? [] : [channels])],
       [labelPath({ folder }, subject), file('<u2', labels)],
     ] as const) {
       await mkdir(dirname(path), { recursive: true });
       await writeFile(path, bytes);
     }
   }
-  const options = { modality: 'mr', spacingMm: [2, 2, 2], size: null, crop: 'none', intensity: 'minmax' } as const;
+  const named = ['bright', 'dark'].map((name, number) => ({ name, number, scale: 'minmax' as const }));
+  const options = {
+    modality: 'mr',
+    spacingMm: [2, 2, 2],
+    size: null,
+    crop: 'none',
+    intensity: 'minmax',
+    ...(channels === 2 && { channels: named }),
+  } as const;
   await writeCohort({ folder, options, subjects, problems: [] });
 }

@@ -4,10 +4,14 @@
  *
  * A plan is drawn first, as plain data that JSON can hold, and then applied: so each augmentation of a run can be logged, and
  * replayed to the same bits. Geometry is not changed here (spatial/ does that, to all images of a pair alike).
+ *
+ * Of an image of several channels, what takes place somewhere takes place there in all of them: voxels are shuffled together, and boxes are
+ * in-painted in every channel (as Models Genesis' code does with `x[:, ...]`), since another contrast would give the answer away. The curve of
+ * intensity is drawn for each channel, as nnU-Net draws its changes of intensity (`per_channel`): scanners change contrasts one by one.
  */
 
 import type { RandomStream } from '../../../common/random.ts';
-import { checkVoxels } from '../../../geometry/check-voxels.ts';
+import { splitChannels } from '../../../geometry/channels.ts';
 import type { Zyx } from '../../../geometry/volume.ts';
 import { sideOfShare } from './box.ts';
 import { type InPaintingPlan, inPaint, sampleInPainting } from './in-painting.ts';
@@ -44,35 +48,47 @@ export const DEFAULT_DAMAGE: DamageOptions = {
 export interface DamagePlan {
   readonly shuffling: ShufflingPlan | null;
   readonly intensity: IntensityPlan | null;
+  /** Of the channels after the first; absent where there is one. */
+  readonly otherIntensities?: readonly (IntensityPlan | null)[];
   readonly inPainting: InPaintingPlan | null;
 }
 
-/** Draws the damage for a patch of `sizeZyx` voxels. Options left out are the paper's. */
-export function sampleDamage(stream: RandomStream, sizeZyx: Zyx, options: Partial<DamageOptions> = {}): DamagePlan {
+/** Draws the damage for a patch of `sizeZyx` voxels. Options left out are the paper's. What the first channel gets does not depend on the number of channels. */
+export function sampleDamage(stream: RandomStream, sizeZyx: Zyx, options: Partial<DamageOptions> = {}, channels = 1): DamagePlan {
   const chosen = { ...DEFAULT_DAMAGE, ...options };
   const [leastShare, mostShare] = chosen.inPaintingShares;
   const shuffling = stream.chance(chosen.shufflingProbability)
     ? sampleShuffling(stream, sizeZyx, { boxes: chosen.shufflingBoxes, share: chosen.shufflingShare })
     : null;
-  const intensity = stream.chance(chosen.intensityProbability) ? sampleIntensity(stream) : null;
+  const curve = (): IntensityPlan | null => (stream.chance(chosen.intensityProbability) ? sampleIntensity(stream) : null);
+  const intensity = curve();
   const inPainting = sampleInPainting(stream, sizeZyx, {
     mostBoxes: chosen.inPaintingBoxes,
     goOn: chosen.inPaintingProbability,
     sides: { least: sideOfShare(sizeZyx, leastShare, 1), most: sideOfShare(sizeZyx, mostShare, 1) },
   });
-  return { shuffling, intensity, inPainting: inPainting.boxes.length > 0 ? inPainting : null };
+  const otherIntensities = Array.from({ length: channels - 1 }, curve);
+  return {
+    shuffling,
+    intensity,
+    ...(channels > 1 && { otherIntensities }),
+    inPainting: inPainting.boxes.length > 0 ? inPainting : null,
+  };
 }
 
 /**
  * The damaged copy of a patch.
- * @param image D * H * W intensities in [0, 1]; not changed.
+ * @param image (C, D, H, W) intensities in [0, 1]; not changed.
  * @throws RangeError if the image does not have that size.
  */
 export function applyDamage(image: Float32Array, sizeZyx: Zyx, plan: DamagePlan): Float32Array {
-  checkVoxels('applyDamage', image, sizeZyx);
+  const { shuffling, intensity, otherIntensities = [], inPainting } = plan;
   const damaged = image.slice();
-  if (plan.shuffling) shuffleLocally(damaged, sizeZyx, plan.shuffling);
-  if (plan.intensity) changeIntensity(damaged, plan.intensity);
-  if (plan.inPainting) inPaint(damaged, sizeZyx, plan.inPainting);
+  for (const [c, channel] of splitChannels(damaged, sizeZyx).entries()) {
+    if (shuffling) shuffleLocally(channel, sizeZyx, shuffling);
+    const curve = c === 0 ? intensity : otherIntensities[c - 1];
+    if (curve) changeIntensity(channel, curve);
+  }
+  if (inPainting) inPaint(damaged, sizeZyx, inPainting);
   return damaged;
 }

@@ -5,6 +5,7 @@
 
 import { childSeed } from '../../../common/child-seed.ts';
 import { type RandomStream, randomStream } from '../../../common/random.ts';
+import { splitChannels } from '../../../geometry/channels.ts';
 import type { Zyx } from '../../../geometry/volume.ts';
 import { type Box, type BoxSides, sampleBox, visitBox } from './box.ts';
 
@@ -25,12 +26,12 @@ export function sampleInPainting(
   return { boxes, seed: childSeed(stream) };
 }
 
-/** Fills the plan's boxes of `image` (D * H * W, changed in place) with noise. */
+/** Fills the plan's boxes of `image` ((C, D, H, W), changed in place) with noise, each channel with its own. */
 export function inPaint(image: Float32Array, sizeZyx: Zyx, plan: InPaintingPlan): void {
   const stream = randomStream(plan.seed, 'in-painting');
-  for (const box of plan.boxes) {
-    visitBox(sizeZyx, box, (voxel) => {
-      image[voxel] = stream.uniform();
-    });
-  }
+  for (const channel of splitChannels(image, sizeZyx))
+    for (const box of plan.boxes)
+      visitBox(sizeZyx, box, (voxel) => {
+        channel[voxel] = stream.uniform();
+      });
 }

@@ -5,6 +5,7 @@
 
 import { childSeed } from '../../../common/child-seed.ts';
 import { type RandomStream, randomStream } from '../../../common/random.ts';
+import { splitChannels } from '../../../geometry/channels.ts';
 import { voxelCount, type Zyx } from '../../../geometry/volume.ts';
 import { type Box, type BoxSides, sampleBox, visitBox } from './box.ts';
 
@@ -28,7 +29,7 @@ export function sampleOutPainting(
   return { windows, seed: childSeed(stream) };
 }
 
-/** Fills `image` (D * H * W, changed in place) with noise, but for the plan's windows. */
+/** Fills `image` ((C, D, H, W), changed in place) with noise, each channel with its own, but for the plan's windows. */
 export function outPaint(image: Float32Array, sizeZyx: Zyx, plan: OutPaintingPlan): void {
   const kept = new Uint8Array(voxelCount(sizeZyx));
   for (const window of plan.windows) {
@@ -37,5 +38,6 @@ export function outPaint(image: Float32Array, sizeZyx: Zyx, plan: OutPaintingPla
     });
   }
   const stream = randomStream(plan.seed, 'out-painting');
-  for (let voxel = 0; voxel < kept.length; voxel++) if (kept[voxel] === 0) image[voxel] = stream.uniform();
+  for (const channel of splitChannels(image, sizeZyx))
+    for (let voxel = 0; voxel < kept.length; voxel++) if (kept[voxel] === 0) channel[voxel] = stream.uniform();
 }

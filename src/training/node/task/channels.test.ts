@@ -7,7 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { classifyImages } from '../../../apply/node/classify.ts';
 import { embedImages } from '../../../apply/node/embed.ts';
 import { load } from '../../../apply/node/load.ts';
+import { registerImages } from '../../../apply/node/registration/register.ts';
 import { segmentImages } from '../../../apply/node/segment.ts';
+import { suggestSubjects } from '../../../apply/node/suggest.ts';
 import { openCohort } from '../../../cohort/node/open-cohort.ts';
 import { prepareCohort } from '../../../cohort/node/prepare.ts';
 import { EVERYTHING } from '../../../cohort/node/selection.ts';
@@ -19,8 +21,9 @@ import { writeImage } from '../../../images/node/write.ts';
 import { exportModel } from '../../../model/node/interchange/export.ts';
 import { readModel, resolveModel } from '../../../model/node/model-folder.ts';
 import { STEM } from '../../../model/parameters.ts';
-import { repeatedStem } from '../../start.ts';
+import { adaptedStem } from '../../start.ts';
 import { TRANSFER } from '../../task/configuration.ts';
+import { writeTinyCohort } from '../../testing/tiny-cohort.ts';
 import { pretrain } from '../pretrain.ts';
 import { pretrainingMaker } from '../pretraining-examples.ts';
 import { parseConfiguration, parseConfigurationOf } from '../read-configuration.ts';
@@ -97,6 +100,7 @@ beforeAll(async () => {
     classes: at('classes.csv'),
     workers: 1,
   });
+  await writeTinyCohort(at('one'), 4);
   await pretrain({ cohort: at('cohort'), out: at('pretrained'), configuration: pretraining, resume: false, progress: SILENT });
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -127,12 +131,19 @@ describe('pre-training on a cohort of several channels', () => {
 describe('a stem for several channels', () => {
   it('sees an image whose channels are all the same as the stem of one does', () => {
     const stem = { name: STEM, shape: [2, 1, 1, 1, 2], data: Float32Array.of(2, 4, 6, 8) };
-    const { shape, data } = repeatedStem(stem, 2);
+    const { shape, data } = adaptedStem(stem, 2);
     expect([shape, [...data]]).toEqual([
       [2, 2, 1, 1, 2],
       [1, 2, 1, 2, 3, 4, 3, 4],
     ]);
-    expect(repeatedStem(stem, 1)).toBe(stem);
+    expect(adaptedStem(stem, 1)).toBe(stem);
+  });
+
+  it('is added up over the channels that it had, and shared out among those that it gets', () => {
+    const stem = { name: STEM, shape: [1, 2, 1, 1, 2], data: Float32Array.of(1, 2, 3, 6) };
+    expect([...adaptedStem(stem, 1).data]).toEqual([4, 8]);
+    expect([...adaptedStem(stem, 4).data]).toEqual([1, 2, 1, 2, 1, 2, 1, 2]);
+    expect(adaptedStem(stem, 2)).toBe(stem);
   });
 });
 
@@ -216,5 +227,76 @@ describe('training on several channels', () => {
     const { labels } = await model.segment(at('new', 'P0_0000.nii.gz'));
     expect(labels.geometry.size).toEqual(GRID.size);
     await model.close();
+  });
+});
+
+describe('pre-training on all channels together', () => {
+  const together = { ...pretraining, data: { ...pretraining.data, channels: 'all' as const } };
+  const other = (k: number): string => at('source', 'imagesTr', `P${k}_0000.nii.gz`);
+  const model = (out: string) => resolveModel(at(out)).then(readModel);
+  beforeAll(async () => {
+    await pretrain({ cohort: at('cohort'), out: at('together'), configuration: together, resume: false, progress: SILENT });
+  });
+
+  it('gives a training on the same channels its first convolution as it is', async () => {
+    await run('from-together', configured({ init: at('together'), steps: 1, learningRate: 1e-12 }));
+    const [before, after] = [await model('together'), await model('from-together')];
+    expect(before.configuration.architecture.inputChannels).toBe(2);
+    const [stem, trained] = [before, after].map(({ parameters }) => parameters.get(STEM)!);
+    expect(trained.shape).toEqual(stem.shape);
+    expect(Math.max(...trained.data.map((value, i) => Math.abs(value - stem.data[i])))).toBeLessThan(1e-9);
+  });
+
+  it('gives a pre-training on one channel a first convolution that is added up, and says so', async () => {
+    const said: string[] = [];
+    const progress = { ...SILENT, say: (text: string) => said.push(text) };
+    await pretrain({
+      cohort: at('cohort'),
+      out: at('back'),
+      configuration: { ...pretraining, steps: 1, init: at('together') },
+      resume: false,
+      progress,
+    });
+    expect((await model('back')).parameters.get(STEM)!.shape.slice(0, 2)).toEqual([8, 1]);
+    expect(said.join('\n')).toContain('initial model: it sees 2 channels and this network 1: its first convolution was added up');
+  });
+
+  it('embeds cases, suggests by all channels, compares features, and exports', async () => {
+    const embedded = await embedImages({ model: at('together'), inputs: [other(0)], out: at('together-features') });
+    expect([embedded.global, embedded.images[0].local]).toEqual([64, [8, SIDE, SIDE, SIDE]]);
+    const suggest = (from: string, threads: number) =>
+      suggestSubjects({ cohort: at('cohort'), model: at(from), out: at(`next-${from}`), n: 2, labelled: [], threads });
+    const [all, again, first] = [await suggest('together', 1), await suggest('together', 2), await suggest('pretrained', 1)];
+    expect(again.suggested).toEqual(all.suggested);
+    expect(first.suggested).toHaveLength(2);
+    expect(first.meanDistance.after).not.toBe(all.meanDistance.after);
+    await expect(
+      suggestSubjects({ cohort: at('one'), model: at('together'), out: at('none'), n: 1, labelled: [], threads: 1 }),
+    ).rejects.toThrow('has one channel, but');
+
+    const open = await load(at('together'), { threads: 1 });
+    expect(open.can.register).toBe(false);
+    const comparison = await open.correspond(other(1), other(0));
+    const centre = Array.from({ length: 3 }, () => SIDE - 1) as [number, number, number];
+    expect(comparison.at('fixed', centre)).toMatchObject({ field: null, best: { similarity: expect.any(Number) } });
+    const itself = await open.correspond(other(0), other(0));
+    expect(itself.at('fixed', centre)?.best.similarity).toBeCloseTo(1, 5);
+    await open.close();
+
+    const { onnx } = await exportModel({
+      model: at('together'),
+      onnx: at('together.onnx'),
+      nnunet: at('together-nnunet'),
+      monai: at('together-monai'),
+    });
+    expect(onnx!.input.axes.slice(0, 2)).toEqual(['batch', 2]);
+    const metadata = JSON.parse(await readFile(at('together-monai', 'configs', 'metadata.json'), 'utf8'));
+    expect(metadata.network_data_format.inputs.image.num_channels).toBe(2);
+  });
+
+  it('is no registration, and register says which model would be one', async () => {
+    await expect(
+      registerImages({ model: at('together'), moving: other(1), fixed: other(0), out: at('registered') }),
+    ).rejects.toThrow(/this network takes 2 channels together \(T1, FLAIR\).*use a model that was pre-trained on one channel/);
   });
 });
