@@ -10,6 +10,7 @@ import { type Ranking, ranksFigure, ranksMarkdown, studyRanks } from './ranks.ts
 import { runStudy, type StudyOutcome } from './run.ts';
 import type { StudyCall, StudyWork } from './runs.ts';
 import { type StudyRow, studyCsv, studyMarkdown, studyRows } from './tables.ts';
+import { StudyTracking } from './tracking.ts';
 
 /** What `compare` writes into the study's folder, beside its trainings. */
 export const STUDY_FILES = [
@@ -41,14 +42,20 @@ export interface StudyReport {
  */
 export async function compare(call: StudyCall): Promise<StudyReport> {
   const claims = openClaims(call.out, call.timing);
-  const work: StudyWork = { ...call, progress: toProgress(call.progress), claims, missing: [] };
-  const { study, part } = work;
+  const progress = toProgress(call.progress);
+  const { study, out, part, mlflow: address } = call;
+  const say = (line: string): void => progress.say(line);
+  const tracking = address === undefined ? undefined : new StudyTracking({ address, study, out, claims, say });
+  const work: StudyWork = { ...call, progress, claims, tracking, missing: [] };
   const outcome = await runStudy(work);
+  await tracking?.sendLeft();
   const { results } = outcome;
   if (part) return { name: study.name, runs: results.length, rows: [], pretraining: [], ranks: [], files: [] };
   const claim = await claims.claim('table');
   try {
-    return await writeTables(work, outcome, claim !== undefined);
+    const report = await writeTables(work, outcome, claim !== undefined);
+    if (claim) await tracking?.finish(report.rows, report.files);
+    return report;
   } finally {
     await claim?.release();
   }

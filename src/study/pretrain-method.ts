@@ -20,7 +20,7 @@ export async function pretrainMethod(
   folder: string,
   { chosen, configuration }: PlannedPretraining,
 ): Promise<string | typeof NOT_YET> {
-  const { study, progress } = work;
+  const { study, progress, tracking } = work;
   const { method } = chosen;
   const cohort = study.pretraining.cohort ?? study.cohort;
   const path = join(work.out, folder);
@@ -32,7 +32,16 @@ export async function pretrainMethod(
   };
   const make = async (out: string, signal: AbortSignal | undefined): Promise<boolean> => {
     const resume = (await readState(out, 'last')) !== undefined;
-    const result = await pretrain({ method, cohort, out, configuration, resume, progress, ...(signal ? { signal } : {}) });
+    const result = await pretrain({
+      method,
+      cohort,
+      out,
+      configuration,
+      resume,
+      progress,
+      mlflow: tracking?.child(folder),
+      ...(signal ? { signal } : {}),
+    });
     if (!result.finished) progress.say(`${folder}: pre-training was stopped after step ${result.step} of ${configuration.steps}`);
     return result.finished;
   };

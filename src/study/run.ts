@@ -109,7 +109,7 @@ async function resultOf(
   const read = (): Promise<StudyRunResult | undefined> => readResult(out, run, facts);
   const isDone = async (): Promise<boolean> => (await read()) !== undefined;
   const make = (folder: string, signal: AbortSignal | undefined): Promise<boolean> =>
-    trainRun(study, folder, configuration, signal);
+    trainRun(work, run, folder, configuration, signal);
   return (await doPiece(work, { folder: run.folder, isDone, make })) === NOT_YET ? NOT_YET : (await read())!;
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Progress, ProgressListener } from '../common/progress.ts';
 import type { Part } from '../platform/node/parts.ts';
 import { parseConfigurationOf } from '../training/node/read-configuration.ts';
+import type { ChildRun } from '../training/node/tracking/tracker.ts';
 import { TRANSFER, type TransferConfiguration } from '../training/task/configuration.ts';
 import type { Claims, ClaimTiming } from './claims.ts';
 import type { Study } from './configuration.ts';
@@ -45,6 +46,8 @@ export interface StudyCall {
   readonly part?: Part;
   /** Trains nothing: writes the table of what is there. */
   readonly table?: boolean;
+  /** Address of an MLflow server that is told of the study and its trainings (tracking.ts). Without one the network is not used. */
+  readonly mlflow?: string;
   /** How claims are watched; for tests. */
   readonly timing?: ClaimTiming;
   /** Aborted: the training that is under way ends after its step, and so the call; the same call goes on from there. */
@@ -55,6 +58,8 @@ export interface StudyCall {
 export interface StudyWork extends StudyCall {
   readonly progress: Progress;
   readonly claims: Claims;
+  /** What a training in a folder of the study is to tell a server; undefined without one. */
+  readonly tracking: { child(folder: string): ChildRun } | undefined;
   /** Folders of what `table` misses. */
   readonly missing: string[];
 }

@@ -68,7 +68,7 @@ export async function searchLearningRate(
     const model = await initialModelOf(init);
     const read = () => readResult(out, run, async () => (await trainFacts(cohort, trained, model)).facts);
     const isDone = async (): Promise<boolean> => (await read()) !== undefined;
-    const make = (path: string, signal: AbortSignal | undefined) => trainRun(study, path, trained, signal);
+    const make = (path: string, signal: AbortSignal | undefined) => trainRun(work, run, path, trained, signal);
     if ((await doPiece(work, { folder, isDone, make })) === NOT_YET) continue;
     const result = await read();
     const scores = result!.curve.map(([, score]) => score);

@@ -11,9 +11,8 @@ import { TEST_FILE, type TestResult } from '../training/node/task/judge-best.ts'
 import { train } from '../training/node/task/train.ts';
 import type { TransferConfiguration } from '../training/task/configuration.ts';
 import type { SubjectScores, TaskEvaluation } from '../training/task/evaluate.ts';
-import type { Study } from './configuration.ts';
 import { requireResult } from './result.ts';
-import type { StudyRun } from './runs.ts';
+import type { StudyRun, StudyWork } from './runs.ts';
 
 export interface StudyRunResult extends StudyRun {
   readonly summary: TaskEvaluation;
@@ -53,9 +52,10 @@ export async function readResult(
   return { ...run, task, summary, subjects, curve, version: record?.versions?.gvsl ?? 'unknown' };
 }
 
-/** The training of a run in a folder, made or gone on with. @returns false if it was stopped. @throws UsageError without test subjects */
+/** The training of a run in the folder `out`, made or gone on with. @returns false if it was stopped. @throws UsageError without test subjects */
 export async function trainRun(
-  study: Study,
+  { study, tracking }: Pick<StudyWork, 'study' | 'tracking'>,
+  { folder }: Pick<StudyRun, 'folder'>,
   out: string,
   configuration: TransferConfiguration,
   signal: AbortSignal | undefined,
@@ -66,6 +66,7 @@ export async function trainRun(
     configuration,
     resume: (await readState(out, 'last')) !== undefined,
     progress: SILENT,
+    mlflow: tracking?.child(folder),
     ...(signal ? { signal } : {}),
   });
   if (!trained.finished) return false;

@@ -88,18 +88,26 @@ export function registerCompare(program: Command): void {
     )
     .option('--part <i/n>', 'only do the trainings of part I of N (from 1), for job arrays; writes no table')
     .option('--table', 'train nothing: write the table and figures of a study whose trainings are done')
+    .option(
+      '--mlflow <url>',
+      'also log to an MLflow server: a run for the study, whose children are its trainings (docs/interchange.md); the only use of the network',
+    )
     .addHelpText('after', HELP);
   interface Options {
     readonly out: string;
     readonly backend?: BackendName;
     readonly part?: string;
     readonly table?: boolean;
+    readonly mlflow?: string;
   }
-  action(command, async (studies: string[], { out, backend, part: partOption, table }: Options) => {
+  action(command, async (studies: string[], { out, backend, part: partOption, table, mlflow }: Options) => {
     const { stat } = await import('node:fs/promises');
     const kinds = await Promise.all(studies.map((path) => stat(path).catch(() => undefined)));
-    if (kinds.every((kind) => kind?.isDirectory())) return rankFolders(studies, out);
     const { UsageError } = await import('../../common/errors.ts');
+    const ranks = kinds.every((kind) => kind?.isDirectory());
+    if (ranks && mlflow !== undefined)
+      throw new UsageError('`mlflow`: ranks over finished studies are not logged; give a study file');
+    if (ranks) return rankFolders(studies, out);
     if (studies.length > 1)
       throw new UsageError(
         `expected one study file, or folders of finished studies; found ${studies.length} arguments, of which ${studies.find((_, i) => !kinds[i]?.isDirectory())} is no folder`,
@@ -130,6 +138,7 @@ export function registerCompare(program: Command): void {
         signal: stopSignal(),
         ...(part && { part }),
         ...(table && { table }),
+        ...(mlflow !== undefined && { mlflow }),
       });
     });
     if (part)

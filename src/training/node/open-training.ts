@@ -168,14 +168,17 @@ function withAverageIfAsked<Images>(plan: TrainingPlan<Images>): TrainingPlan<Im
 
 /** Tells an MLflow server of the run, if the call names one. */
 async function trackerOf<Images>({ call, facts, about }: TrainingPlan<Images>, resume: boolean): Promise<Tracker | undefined> {
-  const { mlflow: address, out, configuration, progress } = call;
-  if (address === undefined) return undefined;
+  const { mlflow, out, configuration, progress } = call;
+  if (mlflow === undefined) return undefined;
   const { openTracker } = await import('./tracking/tracker.ts');
   const tags = {
     'gvsl.version': version,
     ...Object.fromEntries(Object.entries(about).map(([name, text]) => [`gvsl.${name}`, text])),
   };
-  return openTracker({ address, out, kind: facts.kind, configuration, tags, resume, say: (line) => progress.say(line) });
+  const of = { out, kind: facts.kind, configuration, tags };
+  // a study's training that was killed before its first checkpoint begins anew, and is the same run
+  if (typeof mlflow === 'object') return openTracker({ ...of, ...mlflow, resume: true });
+  return openTracker({ ...of, address: mlflow, resume, say: (line) => progress.say(line) });
 }
 
 /**

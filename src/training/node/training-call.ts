@@ -5,6 +5,7 @@ import { ALONE, type Ranks } from '../../platform/node/ranks/ranks.ts';
 import type { ConfigurationKind } from '../configuration-reference.ts';
 import { type Partially, parseConfigurationOf, readRunConfigurationOf } from './read-configuration.ts';
 import { mlflowAddress } from './tracking/mlflow-client.ts';
+import type { ChildRun } from './tracking/tracker.ts';
 
 /** A call: a cohort, a run's folder, and what is to be other than the default. */
 export interface TrainingCall<Configuration> {
@@ -23,8 +24,8 @@ export interface TrainingCall<Configuration> {
    * The processes that share this training (`openRanks`), each of which makes the same call. Rank 0 alone writes and reports. Default: this one alone.
    */
   readonly ranks?: Ranks;
-  /** Address of an MLflow server that is told of the run (tracking/tracker.ts). Without one the network is not used. */
-  readonly mlflow?: string | undefined;
+  /** Address of an MLflow server that is told of the run (tracking/tracker.ts), or a study's run there. Without one the network is not used. */
+  readonly mlflow?: string | ChildRun | undefined;
 }
 
 /** A call with its whole, checked configuration. */
@@ -37,7 +38,7 @@ export interface CheckedCall<Configuration> {
   readonly progress: Progress;
   readonly ranks: Ranks;
   readonly signal?: AbortSignal;
-  readonly mlflow?: string | undefined;
+  readonly mlflow?: string | ChildRun | undefined;
 }
 
 /** Fills in what a call leaves out. @throws UsageError for a configuration with a problem, or a run that is not there to be resumed */
@@ -45,7 +46,7 @@ export async function checkCall<Configuration>(
   kind: ConfigurationKind<z.ZodType<Configuration>>,
   { cohort, out, configuration, resume = false, progress, signal, ranks = ALONE, mlflow }: TrainingCall<Configuration>,
 ): Promise<CheckedCall<Configuration>> {
-  if (mlflow !== undefined) mlflowAddress(mlflow);
+  if (typeof mlflow === 'string') mlflowAddress(mlflow);
   const checked =
     resume && configuration === undefined
       ? await readRunConfigurationOf(kind, out)

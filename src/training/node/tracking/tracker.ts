@@ -27,9 +27,24 @@ export interface Tracker {
   close(): Promise<void>;
 }
 
+/** A run of a server that has a parent there: a training of a study. */
+export interface ChildRun {
+  /** Of the server. */
+  readonly address: string;
+  /** As the server shows it. */
+  readonly name: string;
+  /** The parent's id. Fails while the server does not answer. */
+  readonly parent: () => Promise<string>;
+  readonly say: (line: string) => void;
+  readonly patienceMs: NonNullable<TrackerCall['patienceMs']>;
+}
+
 export interface TrackerCall {
   /** Of the server. */
   readonly address: string;
+  /** As the server shows it; by default the folder. */
+  readonly name?: string;
+  readonly parent?: ChildRun['parent'];
   /** The run's folder. */
   readonly out: string;
   /** 'pre-training' or 'training'. */
@@ -50,6 +65,8 @@ const recordSchema = z.object({
   experimentId: z.string(),
   runId: z.string(),
   artifactUri: z.string(),
+  /** How the run ended, where the server knows it. */
+  told: z.string().optional(),
   /** Values that the server has not got yet. */
   unsent: z.array(z.object({ key: z.string(), value: z.number(), timestamp: z.number(), step: z.int() })),
 });
@@ -71,15 +88,18 @@ const FILES = [
   ['test.json', 'application/json'],
 ] as const;
 
+/** The experiment that runs belong to. */
+export const experimentName = (): string => process.env.MLFLOW_EXPERIMENT_NAME || 'gvsl';
+
 /** MLflow takes letters, digits and _-. :/ in names. */
 const nameOf = (text: string): string => text.replaceAll(/[^\w\-. :/]/g, '_').slice(0, BATCH.keyLength);
-const pair = (key: string, value: unknown): NameAndValue => ({
+export const pair = (key: string, value: unknown): NameAndValue => ({
   key: nameOf(key),
   value: (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, BATCH.valueLength),
 });
 
 /** The keys of a configuration: 'data.patch'. */
-function parametersOf(value: object, path = ''): NameAndValue[] {
+export function parametersOf(value: object, path = ''): NameAndValue[] {
   return Object.entries(value).flatMap(([key, inner]) => {
     const name = path === '' ? key : `${path}.${key}`;
     if (inner === undefined) return [];
@@ -94,7 +114,7 @@ function numbersOf(value: unknown, path: string): Record<string, number> {
   return Object.assign({}, ...Object.entries(value).map(([key, inner]) => numbersOf(inner, `${path}/${key}`)));
 }
 
-const reasonOf = (error: unknown): string => {
+export const reasonOf = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error);
   if (error.name === 'TimeoutError') return 'no answer in time';
   const cause = error.cause instanceof Error ? error.cause.message : '';
@@ -114,6 +134,7 @@ class MlflowTracker implements Tracker {
   #warned = false;
   #dropped = 0;
   #status: 'FINISHED' | 'KILLED' | 'FAILED' = 'FAILED';
+  #told: string | undefined;
   #failures = 0;
   #pumping: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -152,8 +173,9 @@ class MlflowTracker implements Tracker {
 
   async close(): Promise<void> {
     this.#closing = true;
-    const scores = await this.#scores();
-    if (Object.keys(scores.values).length > 0) this.scalars(scores.step, scores.values);
+    const { step, values } = await this.#scores();
+    const waits = new Set(this.#waiting.map((metric) => `${metric.key} ${metric.step}`));
+    this.scalars(step, Object.fromEntries(Object.entries(values).filter(([key]) => !waits.has(`${nameOf(key)} ${step}`))));
     const end = Date.now() + this.#patience.close;
     for (;;) {
       clearTimeout(this.#timer);
@@ -237,12 +259,18 @@ class MlflowTracker implements Tracker {
         this.#run = undefined;
       }
     }
-    const { kind, out, configuration, tags } = this.#call;
-    const experiment = await this.#client.experiment(process.env.MLFLOW_EXPERIMENT_NAME || 'gvsl');
-    const described = Object.entries({ 'mlflow.source.name': `gvsl ${kind}`, 'gvsl.kind': kind, ...tags });
+    const { kind, out, name = out, parent, configuration, tags } = this.#call;
+    const parentId = await parent?.();
+    const experiment = await this.#client.experiment(experimentName());
+    const described = Object.entries({
+      'mlflow.source.name': `gvsl ${kind}`,
+      'gvsl.kind': kind,
+      ...(parentId !== undefined && { 'mlflow.parentRunId': parentId }),
+      ...tags,
+    });
     const run = await this.#client.createRun(
       experiment,
-      out,
+      name,
       Date.now(),
       described.map(([key, value]) => pair(key, value)),
     );
@@ -285,6 +313,7 @@ class MlflowTracker implements Tracker {
         if (await isFile(file)) await this.#put(run, path.replace(/^best\//, 'model/'), await readFile(file), type);
       }
       await this.#client.updateRun(run.runId, this.#status, Date.now());
+      this.#told = this.#status;
     } catch (error) {
       this.#failed(error);
     }
@@ -292,23 +321,34 @@ class MlflowTracker implements Tracker {
 
   /** Writes what a resumed run must know. */
   async #keep(): Promise<void> {
-    const record = { address: this.#client.address, ...this.#run, unsent: this.#waiting };
+    const record = { address: this.#client.address, ...this.#run, told: this.#told, unsent: this.#waiting };
     await writeFileAtomic(join(this.#call.out, RECORD), `${JSON.stringify(record, null, 1)}\n`).catch((error: unknown) =>
       this.#call.say(`warning: ${join(this.#call.out, RECORD)}: ${reasonOf(error)}`),
     );
   }
 }
 
+/** Whether a server has all of a run that is done. */
+export async function isToldOf(out: string, address: URL): Promise<boolean> {
+  const record = recordSchema.safeParse(await recordIn(out)).data;
+  const { address: bare } = new MlflowClient(address, {});
+  return record?.address === bare && record.told === 'FINISHED' && record.unsent.length === 0;
+}
+
+/** What lies in a folder of its run on a server. */
+async function recordIn(out: string): Promise<unknown> {
+  const text = await readFile(join(out, RECORD), 'utf8').catch(() => undefined);
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Begins to track a run; one that is resumed goes on as the run that it was on this server. @throws UsageError for what is no address */
 export async function openTracker(call: TrackerCall): Promise<Tracker> {
   const client = new MlflowClient(mlflowAddress(call.address), process.env);
-  const text = call.resume ? await readFile(join(call.out, RECORD), 'utf8').catch(() => undefined) : undefined;
-  const document: unknown =
-    text === undefined
-      ? undefined
-      : await Promise.resolve(text)
-          .then(JSON.parse)
-          .catch(() => undefined);
+  const document = call.resume ? await recordIn(call.out) : undefined;
   const known = unknownRunSchema.safeParse(document);
   const run = recordSchema.safeParse(document);
   const isSame = known.success && known.data.address === client.address;
