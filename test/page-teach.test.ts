@@ -11,6 +11,7 @@ import axe from 'axe-core';
 import { unzipSync } from 'fflate';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { networkOfFiles } from '../src/apply/network.ts';
 import { segmentImages } from '../src/apply/node/segment.ts';
 import { SILENT } from '../src/common/progress.ts';
 import { applyAffine, physicalToVoxel, voxelToPhysical } from '../src/geometry/affine.ts';
@@ -35,6 +36,7 @@ interface Api {
   readonly axe: { run(): Promise<{ readonly violations: readonly { readonly id: string; readonly help: string }[] }> };
   readonly gvsl: {
     readonly ready: boolean;
+    readonly fineTuned: { readonly losses: readonly { readonly total: number }[]; readonly judgements: readonly unknown[] };
     readonly teaching: {
       readonly viewer: { lookAt(point: Xyz): void };
       readonly strokes: { readonly drawn: readonly (readonly [number, Uint8Array])[] };
@@ -243,6 +245,50 @@ describe.skipIf(skipped !== '')(`teaching in the page${skipped}`, () => {
     })`);
     expect(names).toEqual([]);
   }, 240_000);
+
+  it('fine-tunes the open model on label files, stops, goes on, and opens what comes out', async () => {
+    await page.setInputFiles('#image', join(folder, 'heart_0.nii.gz'));
+    await saying('image-text', /heart_0\.nii\.gz: 40 x 36 x 26/);
+    await page.setInputFiles('#moving', join(folder, 'heart_1.nii.gz'));
+    await saying('moving-text', /heart_1\.nii\.gz: 40 x 36 x 26/);
+    for (const [k, { labels }] of patients.entries()) {
+      const data = Uint8Array.from(labels.data, (code) => (code === VENTRICLE ? 7 : 0));
+      await writeImage(join(folder, `truth_${k}.nii.gz`), { geometry: labels.geometry, data });
+      const choice = page.locator('#fine-tune-images select').nth(k);
+      const [chooser] = await Promise.all([page.waitForEvent('filechooser'), choice.selectOption('choose')]);
+      await chooser.setFiles(join(folder, `truth_${k}.nii.gz`));
+      await expect.poll(() => choice.locator('option:checked').textContent()).toBe(`truth_${k}.nii.gz`);
+    }
+    expect(await page.locator('#fine-tune-judge option:checked').textContent()).toBe('heart_1.nii.gz');
+    await page.fill('#fine-tune-steps', '600');
+    await page.click('#fine-tune-start');
+    await saying('fine-tune-status', /MiB of memory, about .* for 600 steps on|step \d+ of 600/);
+    await saying('fine-tune-status', /step \d+ of 600/);
+    await page.locator('#fine-tune .stop').click();
+    await saying('fine-tune-status', /stopped after .* is the open model now/);
+    await saying('model-text', /fine-tuned: trained for segmentation, .* segments 1 structure/);
+    const done = await page.evaluate(() => (globalThis as unknown as Api).gvsl.fineTuned.losses.length);
+    expect(done).toBeLessThan(600);
+    await page.click('#fine-tune-continue');
+    await expect
+      .poll(() => page.evaluate(() => (globalThis as unknown as Api).gvsl.fineTuned.judgements.length), { timeout: 120_000 })
+      .toBeGreaterThan(0);
+    expect(await page.locator('#fine-tune-picture').isVisible()).toBe(true);
+    await page.locator('#fine-tune .stop').click();
+    await saying('fine-tune-status', /stopped after .* is the open model now/);
+    const losses = await page.evaluate(() => (globalThis as unknown as Api).gvsl.fineTuned.losses.map(({ total }) => total));
+    const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+    expect(mean(losses.slice(-5))).toBeLessThan(mean(losses.slice(0, 5)));
+    const model = unzipSync(await readFile(await saved('fine-tune-save')));
+    const network = networkOfFiles({
+      name: 'fine-tuned',
+      config: Buffer.from(model['fine-tuned/config.json']).toString(),
+      weights: new Uint8Array(model['fine-tuned/model.safetensors']).buffer,
+    });
+    expect(network.configuration.task).toMatchObject({ kind: 'segmentation', labels: [{ code: 0 }, { code: 7 }] });
+    await page.click('#segment');
+    await saying('apply-status', /done in .* on WebAssembly/);
+  }, 300_000);
 
   it('is accessible as far as axe can tell, dark and light, and nothing went wrong', async () => {
     await page.evaluate(axe.source);

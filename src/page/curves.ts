@@ -11,6 +11,8 @@ const CURVES: Readonly<Record<string, { readonly label: string; readonly stroke:
   ncc: { label: '1 \u2212 NCC', stroke: '--blue' },
   affineNcc: { label: '1 \u2212 NCC, affine only', stroke: '--green' },
   smooth: { label: 'smoothness of the flow', stroke: '--orange' },
+  dice: { label: '1 \u2212 Dice', stroke: '--blue' },
+  crossEntropy: { label: 'cross-entropy', stroke: '--green' },
   mse: { label: 'restoration (MSE)', stroke: '--pink' },
 };
 

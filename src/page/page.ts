@@ -4,6 +4,7 @@ import type { BackendName } from '../platform/browser/backends.ts';
 import { element, select } from './dom.ts';
 import { startApply } from './sections/apply/apply.ts';
 import { startCompare } from './sections/compare/compare.ts';
+import { startFineTune } from './sections/fine-tune/fine-tune.ts';
 import { startOpen } from './sections/open/open.ts';
 import { startStart } from './sections/start/start.ts';
 import { startTeach } from './sections/teach/teach.ts';
@@ -22,6 +23,7 @@ startOpen(workspace);
 await startApply(workspace);
 await startCompare(workspace);
 const teaching = await startTeach(workspace);
+const fineTuned = startFineTune(workspace, teaching);
 const { losses } = startTrain(workspace);
 
 // work is lost with the page, and so is its result
@@ -37,4 +39,4 @@ element('where').textContent +=
 await openExample();
 
 /** For scripts and the tests. */
-Object.assign(globalThis, { gvsl: { workspace, compute: workspace.compute, Comlink, losses, teaching, ready: true } });
+Object.assign(globalThis, { gvsl: { workspace, compute: workspace.compute, Comlink, losses, teaching, fineTuned, ready: true } });

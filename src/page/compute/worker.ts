@@ -6,6 +6,7 @@ import * as Comlink from 'comlink';
 import { type Devices, describeDevices } from '../../platform/browser/backends.ts';
 import { applyPart } from './apply.ts';
 import { comparePart } from './compare.ts';
+import { fineTunePart } from './fine-tune.ts';
 import { openPart } from './open.ts';
 import { ComputeState } from './state.ts';
 import { teachPart } from './teach.ts';
@@ -21,6 +22,7 @@ const api = {
   ...applyPart(state),
   ...comparePart(state),
   ...teachPart(state),
+  ...fineTunePart(state),
   ...trainPart(state),
 };
 

@@ -89,6 +89,7 @@ describe('FineTuning', () => {
     });
     const theirs = trainedNetwork('last', ...(await readModelOf(join(folder, 'run', 'last'))));
     const tuning = await FineTuning.open(await request([]));
+    expect(await tuning.secondsPerStep()).toBeGreaterThan(0);
     const aborter = new AbortController();
     const call = { steps: 6, evaluateEvery: 3, onEvaluation: () => {} };
     const stopped = tuning.run({

@@ -22,7 +22,7 @@ import { trainStep, updateRuleOf } from '../step.ts';
 import { headsOf, outputsOf } from './classes.ts';
 import { type TransferConfiguration, transferConfigurationSchema, transferPatch } from './configuration.ts';
 import { evaluateTask, type TaskEvaluation } from './evaluate.ts';
-import { oneHot, taskExamples } from './examples.ts';
+import { oneHot, type TaskExample, taskExamples } from './examples.ts';
 
 export interface FineTuneRequest {
   readonly network: TrainedNetwork;
@@ -150,26 +150,47 @@ export class FineTuning {
     return this.done;
   }
 
+  /** How long a step takes here, measured on the gradient of one example; changes nothing. */
+  async secondsPerStep(): Promise<number> {
+    const { batch } = this.configuration;
+    const { make, gradient } = this.examples(this.configuration);
+    const example = await make(0, 0);
+    // the first run of a graph may compile it
+    let startMs = 0;
+    for (let run = 0; run < 2; run++) {
+      startMs = performance.now();
+      await gradient(example);
+    }
+    const seconds = (batch * (performance.now() - startMs)) / 1000;
+    await this.session.writeState(STATES.gradients, new Float32Array((await this.session.readState(STATES.gradients)).length));
+    return seconds;
+  }
+
+  private examples(configuration: TransferConfiguration) {
+    const { training, network } = this.request;
+    const { session, task } = this;
+    const make = taskExamples({
+      reader: memoryReader(training),
+      channels: channelCount(network.preprocessing),
+      subjects: training.map(({ subject }) => subject),
+      configuration,
+      task,
+    });
+    const gradient = ({ image, truth }: TaskExample): Promise<Record<string, Float32Array>> =>
+      session.run('gradient', { image, truth: oneHot(truth, outputsOf(task), truth.length) });
+    return { make, gradient };
+  }
+
   /** Trains until so many steps are done in all. Stopped, it can go on. @throws the signal's reason; RunError where losses are no numbers */
   async run({ steps, evaluateEvery, onStep, onEvaluation, signal }: FineTuneRun): Promise<void> {
-    const { training, validation, network } = this.request;
     const configuration = transferConfigurationSchema.parse({
       ...this.request.configuration,
       steps,
       learningRateDecaySteps: steps,
     });
     this.configuration = configuration;
-    const { session, task } = this;
-    const reader = memoryReader([...training, ...validation]);
-    const make = taskExamples({
-      reader,
-      channels: channelCount(network.preprocessing),
-      subjects: training.map(({ subject }) => subject),
-      configuration,
-      task,
-    });
-    const gradient = ({ image, truth }: Awaited<ReturnType<typeof make>>): Promise<Record<string, Float32Array>> =>
-      session.run('gradient', { image, truth: oneHot(truth, outputsOf(task), truth.length) });
+    const { session } = this;
+    const { make, gradient } = this.examples(configuration);
     while (this.done < steps) {
       await listen(signal);
       const step = this.done;
@@ -184,17 +205,16 @@ export class FineTuning {
       else if (this.adamSteps === 0) throw new RunError('the first loss is not a number: this network cannot be trained on here');
       this.done++;
       await onStep({ step: this.done, loss });
-      if (this.done === steps || (evaluateEvery > 0 && this.done % evaluateEvery === 0))
-        await this.evaluate(reader, onEvaluation);
+      if (this.done === steps || (evaluateEvery > 0 && this.done % evaluateEvery === 0)) await this.evaluate(onEvaluation);
     }
   }
 
-  private async evaluate(reader: ReturnType<typeof memoryReader>, tell: FineTuneRun['onEvaluation']): Promise<void> {
+  private async evaluate(tell: FineTuneRun['onEvaluation']): Promise<void> {
     const { training, validation } = this.request;
     const subjects = validation.map(({ subject }) => subject);
     const { overlap } = this.configuration.inference;
     const request = { step: this.done, pictures: true };
-    const found = await evaluateTask(this.session, reader, subjects, this.task, overlap, request);
+    const found = await evaluateTask(this.session, memoryReader(validation), subjects, this.task, overlap, request);
     if (!found) return;
     // who trains does not choose
     const chooses = validation.every((one) => !training.includes(one));

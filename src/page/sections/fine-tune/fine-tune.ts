@@ -1,0 +1,254 @@
+/** Fine-tunes the open model on labelled images, and opens what comes out. */
+import * as Comlink from 'comlink';
+import { formatBytes } from '../../../common/format-bytes.ts';
+import { formatDuration } from '../../../common/format-duration.ts';
+import type { Zyx } from '../../../geometry/volume.ts';
+import { Activity } from '../../activity.ts';
+import type { Judgement, LabelledImage } from '../../compute/fine-tune.ts';
+import { Curves, meanOfLast } from '../../curves.ts';
+import { addSection, button, element, input, select, table } from '../../dom.ts';
+import { save } from '../../download.ts';
+import { showTable } from '../../table.ts';
+import type { OpenImage, OpenModel, Workspace } from '../../workspace.ts';
+import { modelZip, type Teaching } from '../teach/teach.ts';
+import markup from './fine-tune.html?raw';
+
+type Source = 'none' | 'taught' | 'file';
+/** Sides of crops that can be chosen beside the model's own. */
+const CROPS = [32, 48, 64, 96];
+/** Times that the images which judge are segmented in a fine-tuning. */
+const JUDGEMENTS = 6;
+const NOBODY = '';
+
+export interface FineTuned {
+  readonly losses: readonly Readonly<Record<string, number>>[];
+  readonly judgements: readonly Judgement[];
+}
+
+export function startFineTune(workspace: Workspace, teaching: Teaching): FineTuned {
+  const section = addSection(markup);
+  const { compute } = workspace;
+  const activity = new Activity(section, () => void compute.stop());
+  const curves = new Curves(element('fine-tune-curves'));
+  const losses: Readonly<Record<string, number>>[] = [];
+  const judgements: Judgement[] = [];
+  /** Where an image's labels come from, as it was chosen; by id. */
+  const sources = new Map<number, Source>();
+  const files = new Map<number, { readonly name: string; readonly codes: Uint8Array }>();
+  /** The classes of the fine-tuning, and the model that came out. */
+  let names: readonly string[] = [];
+  let tuned: OpenModel | undefined;
+  /** Steps that were asked for in all. */
+  let wanted = 0;
+
+  const sourceOf = ({ id }: OpenImage): Source => {
+    const chosen = sources.get(id) ?? (teaching.mapOf(id) ? 'taught' : 'none');
+    return (chosen === 'taught' && !teaching.mapOf(id)) || (chosen === 'file' && !files.has(id)) ? 'none' : chosen;
+  };
+  const labelled = (): readonly OpenImage[] => workspace.images.filter((image) => sourceOf(image) !== 'none');
+
+  function showImages(): void {
+    const rows = workspace.images.map((image) => {
+      const { id, title } = image;
+      const row = document.createElement('div');
+      const label = document.createElement('label');
+      label.className = 'wide-label';
+      const choice = document.createElement('select');
+      choice.append(new Option('not used', 'none'), new Option('label file ...', 'choose'));
+      if (teaching.mapOf(id)) choice.append(new Option('label map of Teach', 'taught'));
+      const file = files.get(id);
+      if (file) choice.append(new Option(file.name, 'file'));
+      choice.value = sourceOf(image);
+      choice.onchange = () => {
+        if (choice.value === 'choose') {
+          choice.value = sourceOf(image);
+          chooseFile(image);
+          return;
+        }
+        sources.set(id, choice.value as Source);
+        show();
+      };
+      label.append(title, choice);
+      row.append(label);
+      return row;
+    });
+    element('fine-tune-images').replaceChildren(...rows);
+  }
+
+  function show(): void {
+    showImages();
+    const images = labelled();
+    const judge = select('fine-tune-judge');
+    const before = judge.value;
+    judge.replaceChildren(
+      ...(images.length > 1 ? images.map(({ id, title }) => new Option(title, String(id))) : []),
+      new Option('the images that train', NOBODY),
+    );
+    const ids = images.map(({ id }) => String(id));
+    judge.value =
+      images.length < 2 ? NOBODY : ids.includes(before) || (before === NOBODY && judged) ? before : ids[ids.length - 1];
+    explainJudge();
+    button('fine-tune-start').disabled = !workspace.model || images.length === 0;
+  }
+  /** Whether the user chose who judges. */
+  let judged = false;
+  function explainJudge(): void {
+    element('fine-tune-judge-text').textContent =
+      select('fine-tune-judge').value === NOBODY
+        ? 'A score on images that train says little: open and label another one to judge on. The last state is kept.'
+        : 'This image is not trained on. The best state on it is kept.';
+  }
+
+  function chooseFile(image: OpenImage): void {
+    const field = document.createElement('input');
+    Object.assign(field, { type: 'file', accept: '.nii,.gz' });
+    field.onchange = () => field.files?.[0] && void useLabels(image.id, field.files[0]);
+    field.click();
+  }
+  async function useLabels(id: number, file: File): Promise<void> {
+    try {
+      const codes = await compute.codesFromNifti(id, file.name, await file.arrayBuffer());
+      files.set(id, { name: file.name, codes });
+      sources.set(id, 'file');
+      activity.say('');
+    } catch (error) {
+      activity.say((error as Error).message, true);
+    }
+    show();
+  }
+
+  async function showCrops(): Promise<void> {
+    const usual = await compute.usualCrop();
+    select('fine-tune-crop').replaceChildren(
+      new Option(`${usual.join(' x ')} (the model's)`, usual.join()),
+      ...CROPS.map((side) => new Option(`${side} x ${side} x ${side}`, [side, side, side].join())),
+    );
+  }
+
+  workspace.onChange(async (change) => {
+    if (change === 'busy') return;
+    const { model } = workspace;
+    for (const id of [...sources.keys()])
+      if (!workspace.images.some((image) => image.id === id)) {
+        sources.delete(id);
+        files.delete(id);
+      }
+    show();
+    if (change !== 'model' || !model) return;
+    await showCrops();
+    // what was fine-tuned can go on as long as it is the open model
+    if (model.name === 'fine-tuned') return;
+    tuned = undefined;
+    await compute.endFineTuning();
+    for (const id of ['fine-tune-continue', 'fine-tune-save']) button(id).disabled = true;
+  });
+  teaching.onMaps = show;
+
+  function showJudgement(judgement: Judgement): void {
+    judgements.push(judgement);
+    showTable(
+      table('fine-tune-table'),
+      ['step', 'Dice', ...(names.length > 1 ? names : [])],
+      judgements.map(({ step, dice, dicePerClass }) => [
+        String(step),
+        dice?.toFixed(3) ?? '-',
+        ...(names.length > 1 ? dicePerClass.map((each) => each?.toFixed(3) ?? '-') : []),
+      ]),
+    );
+    const { picture } = judgement;
+    element('fine-tune-figure').hidden = picture === null;
+    if (!picture) return;
+    const canvas = element<HTMLCanvasElement>('fine-tune-picture');
+    [canvas.width, canvas.height] = [picture.width, picture.height];
+    canvas.ariaLabel = `segmentation after ${judgement.step} steps, Dice ${dice(judgement)}`;
+    canvas
+      .getContext('2d')!
+      .putImageData(new ImageData(new Uint8ClampedArray(picture.data), picture.width, picture.height), 0, 0);
+  }
+  const dice = (judgement: Judgement): string => judgement.dice?.toFixed(3) ?? '-';
+
+  /** Trains up to `wanted` steps, and opens the model that comes out, also if it was stopped. */
+  async function run(steps: number): Promise<string> {
+    const every = Math.max(1, Math.ceil(steps / JUDGEMENTS));
+    const startedMs = performance.now();
+    const began = losses.length;
+    const summary = (): string => `step ${losses.length} of ${wanted}, loss ${meanOfLast(losses, 'total').toFixed(4)}`;
+    let stopped = false;
+    try {
+      await compute.fineTune(
+        wanted,
+        every,
+        Comlink.proxy(({ step, loss }: { step: number; loss: Readonly<Record<string, number>> }) => {
+          losses.push(loss);
+          curves.add(step, loss);
+          activity.advance(step - began, wanted - began, summary());
+        }),
+        Comlink.proxy(showJudgement),
+      );
+    } catch (error) {
+      if ((error as Error).name !== 'AbortError' || losses.length === 0) throw error;
+      stopped = true;
+    }
+    const { files: model, step } = await compute.fineTunedModel();
+    tuned = await workspace.openModel(model);
+    for (const id of ['fine-tune-continue', 'fine-tune-save']) button(id).disabled = false;
+    const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+    return `${summary()}; ${stopped ? 'stopped' : 'done'} after ${seconds} s. Its state of step ${step} is the open model now: Segment applies it.`;
+  }
+
+  button('fine-tune-start').onclick = () =>
+    workspace.alone(() =>
+      activity.run('preparing ...', async () => {
+        const images = labelled().map((image): LabelledImage => {
+          const { id, name } = image;
+          // the model that comes out ends what Teach made of the one before
+          if (sourceOf(image) === 'taught') {
+            files.set(id, { name: `${name}_labels of Teach`, codes: teaching.mapOf(id)!.labels });
+            sources.set(id, 'file');
+          }
+          const { codes } = files.get(id)!;
+          return { image: id, codes, judges: String(id) === select('fine-tune-judge').value };
+        });
+        const found = new Set(images.flatMap(({ codes }) => [...new Set(codes)]));
+        const structures = [...found]
+          .filter((code) => code !== 0)
+          .sort((a, b) => a - b)
+          .map((code) => teaching.structures.find((structure) => structure.code === code) ?? { code, name: `label ${code}` });
+        names = structures.map(({ name }) => name);
+        wanted = Math.max(1, Math.round(Number(input('fine-tune-steps').value)) || 1);
+        const plan = await compute.openFineTuning(
+          {
+            images,
+            labels: [{ code: 0, name: 'background' }, ...structures.map(({ code, name }) => ({ code, name }))],
+            learningRate: Number(input('fine-tune-rate').value),
+            crop: select('fine-tune-crop').value.split(',').map(Number) as unknown as Zyx,
+          },
+          workspace.backend,
+        );
+        curves.clear();
+        losses.length = 0;
+        judgements.length = 0;
+        const time = formatDuration(1000 * plan.secondsPerStep * wanted);
+        activity.say(`${formatBytes(plan.memoryBytes)} of memory, about ${time} for ${wanted} steps on ${plan.backend}`);
+        return run(wanted);
+      }),
+    );
+  button('fine-tune-continue').onclick = () =>
+    workspace.alone(() =>
+      activity.run('going on ...', async () => {
+        const more = Math.max(1, Math.round(Number(input('fine-tune-steps').value)) || 1);
+        // what was stopped ends first
+        wanted = losses.length < wanted ? wanted : losses.length + more;
+        return run(wanted - losses.length);
+      }),
+    );
+  button('fine-tune-save').onclick = async () => {
+    if (tuned) save(await modelZip(await compute.openModelFiles(), 'fine-tuned'), 'fine-tuned.zip');
+  };
+  select('fine-tune-judge').onchange = () => {
+    judged = true;
+    explainJudge();
+  };
+  show();
+  return { losses, judgements };
+}
