@@ -1,7 +1,7 @@
 /**
  * Registration beside elastix and ANTs, on pairs of labelled scans that nothing was tuned on: overlap, folds, error of the inverse, CPU time.
  *
- *   npm run build && node scripts/bench-registration.mjs [--data ../shared/data] [--pairs 24] [--model RUN] [--only gvsl,elastix] [--out results.json]
+ *   npm run build && node scripts/bench-registration.mjs [--data ../shared/data] [--pairs 24] [--model RUN] [--only gvsl,elastix] [--methods REGEX] [--out results.json]
  *
  * Each program is a process with one thread and reads and writes files; its CPU seconds (user and system) count whole, start included. Labels are
  * judged here alike: the moving label map by nearest neighbour where each program's own map points, on the fixed grid; the mean over labels. A pair
@@ -26,6 +26,7 @@ const { values } = parseArgs({
     pairs: { type: 'string', default: '24' },
     model: { type: 'string' },
     only: { type: 'string' },
+    methods: { type: 'string', default: '' },
     out: { type: 'string' },
     cohorts: { type: 'string', default: 'hippocampus-mr,left-atrium-mr' },
     skip: { type: 'string', default: join(root, 'docs/benchmarks/registration-tuned-on.json') },
@@ -130,7 +131,8 @@ function gvsl(pair, options, out) {
   ];
   const seconds = timed(process.execPath, [join(root, 'dist/cli/main.js'), ...args]);
   const report = JSON.parse(readFileSync(join(out, 'register.json'), 'utf8'));
-  return { seconds, transform: join(out, 'displacement.nii.gz'), inverseMeanMm: report.inverseError?.meanMm };
+  const kept = report.stages.filter(({ kept }) => kept).map(({ stage }) => stage);
+  return { seconds, transform: join(out, 'displacement.nii.gz'), inverseMeanMm: report.inverseError?.meanMm, kept };
 }
 
 function ants(pair, kind, out) {
@@ -175,7 +177,9 @@ const methods = [
   ['elastix', 'elastix affine, B-spline', (pair, out) => elastix(pair, [join(work, 'affine.txt'), bspline(pair.gridMm)], out)],
   ['ants', 'ANTs affine', (pair, out) => ants(pair, 'a', out)],
   ['ants', 'ANTs SyN', (pair, out) => ants(pair, 's', out)],
-].filter(([program]) => !values.only || values.only.split(',').includes(program));
+].filter(
+  ([program, method]) => (!values.only || values.only.split(',').includes(program)) && new RegExp(values.methods).test(method),
+);
 
 const needs = { gvsl: process.execPath, elastix: 'elastix', ants: 'antsRegistrationSyN.sh' };
 const missing = Object.entries(needs)
@@ -209,7 +213,7 @@ for (const cohort of values.cohorts.split(',')) {
       const out = join(work, 'out');
       rmSync(out, { recursive: true, force: true });
       if (program === 'elastix') mkdirSync(out);
-      const { seconds, transform, inverseMeanMm } = run(pair, out);
+      const { seconds, transform, inverseMeanMm, kept } = run(pair, out);
       const map = mapOnGrid(await readTransform(transform), still.geometry);
       const planes = jacobianPlanes(still.geometry, displacementPlanes(map, still.geometry));
       let folds = 0;
@@ -223,6 +227,7 @@ for (const cohort of values.cohorts.split(',')) {
         foldedShare: folds / still.data.length,
         seconds,
         inverseMeanMm,
+        kept,
       };
       results.push({ ...one, lost: one.dice < start });
       console.log(

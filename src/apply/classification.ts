@@ -5,6 +5,8 @@ import { toXyz, toZyx, type Volume, type Zyx } from '../geometry/volume.ts';
 import type { Task } from '../model/configuration.ts';
 import { counting, type WorkOptions } from './call-options.ts';
 import { type OpenNetwork, taskOfNetwork, type WindowPlace } from './network.ts';
+import { combinations, mirrored } from './prediction.ts';
+import type { MirrorAxis } from './prediction-options.ts';
 import { windowCount, windowsOf } from './segmentation/sliding-window.ts';
 
 export interface ClassifyResult {
@@ -37,15 +39,16 @@ export function classOf(probabilities: readonly number[], task: Extract<Task, { 
   return task.classes[probabilities.indexOf(Math.max(...probabilities))];
 }
 
-/** Classifies a prepared image, given by its channels on one grid: the mean of the networks' probabilities. */
+/** Classifies a prepared image, given by its channels on one grid: the mean of the networks' probabilities, and of those of mirrored windows. */
 export async function classifyPrepared(
   open: OpenNetwork,
   channels: readonly Volume<Float32Array>[],
-  { window, overlap }: WindowPlace,
+  { window, overlap, mirror = [] }: WindowPlace & { readonly mirror?: readonly MirrorAxis[] },
   { progress, signal }: WorkOptions,
 ): Promise<Omit<ClassifyResult, 'warnings'>> {
   const task = taskOfNetwork(open.network, 'classification');
   const members = await open.members('predict', window);
+  const copies = combinations(mirror);
   const size = toZyx(channels[0].geometry.size);
   const windows = windowCount({ size, window, overlap });
   const outputs = await counting(progress, windows, 'windows', (onWindow) =>
@@ -53,10 +56,13 @@ export async function classifyPrepared(
       const image = cropChannels(channels, toXyz(start), toXyz(window));
       const mean = new Float32Array(open.network.architecture.heads.classification!);
       for (const { session, load } of members) {
-        await listen(signal);
         await load();
-        const { probabilities } = await session.run('predict', { image });
-        for (let i = 0; i < mean.length; i++) mean[i] += probabilities[i] / members.length;
+        for (const axes of copies) {
+          await listen(signal);
+          const seen = axes.length === 0 ? image : mirrored(image, window, axes);
+          const { probabilities } = await session.run('predict', { image: seen });
+          for (let i = 0; i < mean.length; i++) mean[i] += probabilities[i] / (members.length * copies.length);
+        }
       }
       onWindow();
       return mean;

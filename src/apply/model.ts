@@ -147,15 +147,16 @@ export class Model<Image = Volume> extends OpenNetwork {
 
   /**
    * Classifies an image: the mean of its windows' probabilities.
-   * @throws RunError for a model that does not classify, an image that cannot be used, too little memory; the signal's reason
+   * @throws UsageError for axes that cannot be mirrored in; RunError for a model that does not classify, an image that cannot be used, too little memory; the signal's reason
    */
-  async classify(image: Image, options: ImageOptions = {}): Promise<ClassifyResult> {
+  async classify(image: Image, options: ImageOptions & PredictionOptions = {}): Promise<ClassifyResult> {
     taskOfNetwork(this.network, 'classification');
-    const plan = windowsFor(this, options);
+    const mirror = mirrorAxes(this.networks, options.mirror);
+    const plan = { ...windowsFor(this, options), mirror };
     return this.exclusive(async () => {
       const prepared = await this.prepare(image, this.network, 'the image');
       const found = await classifyPrepared(this, channelsOf(prepared), plan, options);
-      return { ...found, warnings: prepared.prepared.problems };
+      return { ...found, warnings: [...mirrorWarnings(this.networks, mirror), ...prepared.prepared.problems] };
     });
   }
 

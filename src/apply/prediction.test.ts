@@ -12,6 +12,7 @@ import { classifyImages } from './node/classify.ts';
 import { load } from './node/load.ts';
 import { segmentImages } from './node/segment.ts';
 import { combinations, entropyInto, mirrored, uncertaintyOf } from './prediction.ts';
+import type { MirrorAxis } from './prediction-options.ts';
 
 let folder: string;
 let heart: Volume;
@@ -115,6 +116,30 @@ describe('mirroring', () => {
     for (const axes of combinations(['x', 'y', 'z']))
       expect(mirrored(mirrored(values, [2, 3, 2], axes), [2, 3, 2], axes)).toEqual(values);
     expect(combinations(['x', 'z'])).toEqual([[], ['x'], ['z'], ['x', 'z']]);
+  });
+
+  it('classifies by the mean of a scan and its mirror image; not where classes tell sides apart', async () => {
+    const task = { kind: 'classification' as const, classes: ['healthy', 'ill'], patch };
+    await writeTinyModel(at('class'), { classification: 1 }, { preprocessing, task }, 3);
+    await writeTinyModel(at('sided'), { classification: 1 }, { preprocessing, task: { ...task, classes: ['left', 'right'] } });
+    const [nx] = heart.geometry.size;
+    const other = { ...heart, data: heart.data.map((_, i) => heart.data[i - (i % nx) + nx - 1 - (i % nx)]) };
+    const model = await load(at('class'), { threads: 1 });
+    const ill = async (scan: typeof heart, mirror: MirrorAxis[] = []) =>
+      (await model.classify(scan, { mirror })).probabilities.ill;
+    const [one, two] = [await ill(heart), await ill(other)];
+    expect(one).not.toBe(two);
+    expect(await ill(heart, ['x'])).toBeCloseTo((one + two) / 2, 5);
+    expect(await ill(heart, [])).toBe(one);
+    await model.close();
+    const call = { inputs: [at('heart.nii.gz')], out: at('mirrored'), threads: 1, mirror: ['x' as const] };
+    expect(await classifyImages({ ...call, model: at('class') })).toMatchObject({
+      mirror: ['x'],
+      images: [{ probabilities: { ill: expect.closeTo((one + two) / 2, 5) } }],
+    });
+    await expect(classifyImages({ ...call, model: at('sided') })).rejects.toThrow(
+      'swaps left and right, which the classes left, right tell apart',
+    );
   });
 
   it('predicts for a mirrored scan the mirrored map', async () => {

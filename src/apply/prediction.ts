@@ -28,18 +28,20 @@ const SIDES = new Set(['left', 'right', 'l', 'r', 'lh', 'rh', 'lt', 'rt', 'sin',
 
 /**
  * The axes to mirror in, each once.
- * @throws UsageError for an axis that is none, and for x where names of structures tell sides apart: in a mirrored patient they lie on the other one
+ * @throws UsageError for an axis that is none, and for x where names of structures or classes tell sides apart: in a mirrored patient they lie on the
+ *   other one
  */
 export function mirrorAxes(networks: readonly TrainedNetwork[], mirror: readonly string[] = []): readonly MirrorAxis[] {
   const axes = MIRROR_AXES.filter((axis) => mirror.includes(axis));
   const unknown = mirror.find((axis) => !(MIRROR_AXES as readonly string[]).includes(axis));
   if (unknown !== undefined) throw new UsageError(`\`mirror\` ${mirror.join(',')}: expected axes of x, y, z; found '${unknown}'`);
   const [{ configuration }] = networks;
-  const labels = configuration.task?.kind === 'segmentation' ? configuration.task.labels : [];
-  const sided = labels.filter(({ name }) => wordsOf(name).some((word) => SIDES.has(word))).map(({ name }) => name);
+  const { task } = configuration;
+  const names = task?.kind === 'classification' ? task.classes : (task?.labels.map(({ name }) => name) ?? []);
+  const sided = names.filter((name) => wordsOf(name).some((word) => SIDES.has(word)));
   if (axes.includes('x') && sided.length > 0)
     throw new UsageError(
-      `\`mirror\` x: swaps left and right, which the structures ${sided.slice(0, 4).join(', ')}${sided.length > 4 ? ', ...' : ''} tell apart; mirror in y or z alone`,
+      `\`mirror\` x: swaps left and right, which the ${task?.kind === 'classification' ? 'classes' : 'structures'} ${sided.slice(0, 4).join(', ')}${sided.length > 4 ? ', ...' : ''} tell apart; mirror in y or z alone`,
     );
   return axes;
 }

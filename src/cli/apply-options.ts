@@ -1,6 +1,7 @@
 /** The options that every command that applies a model has, and how they are read. */
 import { type Command, Option } from 'commander';
 import type { ApplyCall, TaskCall } from '../apply/node/network.ts';
+import type { MirrorAxis } from '../apply/prediction-options.ts';
 import { UsageError } from '../common/errors.ts';
 import { BACKENDS, type BackendName } from '../engine/backend.ts';
 import type { Zyx } from '../geometry/volume.ts';
@@ -28,6 +29,12 @@ export const TRANSFORM_FILES =
 
 export const PART =
   'only the images of part I of N (from 1), by their names, for job arrays; reports and tables are named after the part';
+
+export const MIRROR =
+  'also predict mirrored copies of each window and average them: axes of x,y,z (x: left and right); each axis doubles the time';
+
+/** Axes as `--mirror` has them; what is none is refused by its meaning. */
+export const readMirror = (text: string): readonly MirrorAxis[] => text.split(',').map((axis) => axis.trim() as MirrorAxis);
 
 export const CHANNEL = 'channel to use of multi-channel (4D) images, from 0';
 

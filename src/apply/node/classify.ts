@@ -12,10 +12,12 @@ import { guardInputs } from '../../platform/node/guard.ts';
 import { inResults } from '../../platform/node/results.ts';
 import { classifyPrepared } from '../classification.ts';
 import { type OpenNetwork, taskOfNetwork, windowsFor } from '../network.ts';
+import { mirrorAxes, mirrorWarnings } from '../prediction.ts';
+import type { MirrorAxis, PredictionOptions } from '../prediction-options.ts';
 import { filesOf, inputImages, inputOptions, leftOut, partFile } from './inputs.ts';
 import { modelInputsOf, modelsOf, type TaskCall, withNetwork } from './network.ts';
 
-export interface ClassifyCall extends TaskCall {
+export interface ClassifyCall extends TaskCall, PredictionOptions {
   readonly inputs: readonly string[];
 }
 
@@ -33,6 +35,8 @@ export interface ClassifyReport {
   readonly models: readonly { readonly folder: string; readonly step: number }[];
   readonly classes: readonly string[];
   readonly window: Zyx;
+  /** Axes in which every window was mirrored too. */
+  readonly mirror: readonly MirrorAxis[];
   readonly images: readonly ClassifiedImage[];
   /** Inputs without a result, and why. */
   readonly failed: readonly Failure[];
@@ -58,13 +62,14 @@ async function classifyWith(open: OpenNetwork, progress: Progress, call: Classif
   const { network } = open;
   const task = taskOfNetwork(network, 'classification');
   const { window, overlap } = windowsFor(open, call);
+  const mirror = mirrorAxes(open.networks, call.mirror);
   const inputs = await inputImages(call.inputs, inputOptions(call, network.preprocessing));
   const into = { names: [table, reportName], overwrite, by: 'gvsl classify', part };
   return guardInputs([...filesOf(inputs.images), ...(await modelInputsOf(call))], () =>
     inResults(out, into, async (results) => {
       const images: ClassifiedImage[] = [];
       const failed = [...inputs.failed];
-      const warnings = [...inputs.warnings];
+      const warnings = [...mirrorWarnings(open.networks, mirror), ...inputs.warnings];
       try {
         progress.start(inputs.images.length, 'images');
         for (const input of inputs.images) {
@@ -90,7 +95,7 @@ async function classifyWith(open: OpenNetwork, progress: Progress, call: Classif
             progress.advance(1, name);
             continue;
           }
-          const found = await classifyPrepared(open, channelsOf(image), { window, overlap }, signal ? { signal } : {});
+          const found = await classifyPrepared(open, channelsOf(image), { window, overlap, mirror }, signal ? { signal } : {});
           const { probabilities, prediction, windows } = found;
           images.push({ case: name, path: source.path, probabilities, prediction, warnings: prepared.problems });
           progress.advance(1, `${name} (${windows} windows)`);
@@ -102,6 +107,7 @@ async function classifyWith(open: OpenNetwork, progress: Progress, call: Classif
         models: modelsOf(open),
         classes: task.classes,
         window,
+        mirror,
         images,
         failed,
         warnings,

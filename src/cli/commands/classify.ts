@@ -1,13 +1,21 @@
 /** `gvsl classify`: a trained network's classes for new scans. */
 import type { Command } from 'commander';
-import { addTaskOptions, readTaskOptions, type TaskOptions } from '../apply-options.ts';
+import { addTaskOptions, MIRROR, readMirror, readTaskOptions, type TaskOptions } from '../apply-options.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
-async function run(inputs: string[], options: TaskOptions): Promise<CommandResult> {
+interface Options extends TaskOptions {
+  readonly mirror?: string;
+}
+
+async function run(inputs: string[], options: Options): Promise<CommandResult> {
   const { classifyImages } = await import('../../apply/node/classify.ts');
   const { formatTable } = await import('../table.ts');
   const { batchText } = await import('../batch-text.ts');
-  const report = await classifyImages(await readTaskOptions(inputs, options));
+  const { mirror } = options;
+  const report = await classifyImages({
+    ...(await readTaskOptions(inputs, options)),
+    ...(mirror === undefined ? {} : { mirror: readMirror(mirror) }),
+  });
   const rows = report.images.map(({ case: name, prediction, probabilities }) => [
     name,
     prediction,
@@ -36,9 +44,11 @@ export function registerClassify(program: Command): void {
       .description('classify scans with a trained network and write class probabilities as CSV and JSON')
       .argument('[input...]', 'images in any supported format, folders of images, DICOM folders'),
     'output folder for classes.csv and classes.json',
-  ).addHelpText(
-    'after',
-    '\nExamples:\n  gvsl classify scans --model runs/opacities --out classes\n  gvsl classify scans --model runs/folds --out classes\n  gvsl evaluate classes/classes.csv labels.csv',
-  );
+  )
+    .option('--mirror <axes>', MIRROR)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  gvsl classify scans --model runs/opacities --out classes\n  gvsl classify scans --model runs/folds --mirror y,z --out classes\n  gvsl evaluate classes/classes.csv labels.csv',
+    );
   action(command, run);
 }

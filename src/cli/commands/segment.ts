@@ -1,8 +1,8 @@
 /** `gvsl segment`: a trained network's structures in new scans, on the scans' own grids. */
 import { type Command, Option } from 'commander';
-import { type MirrorAxis, UNCERTAINTIES, type Uncertainty } from '../../apply/prediction-options.ts';
+import { UNCERTAINTIES, type Uncertainty } from '../../apply/prediction-options.ts';
 import { UsageError } from '../../common/errors.ts';
-import { addTaskOptions, readTaskOptions, type TaskOptions } from '../apply-options.ts';
+import { addTaskOptions, MIRROR, readMirror, readTaskOptions, type TaskOptions } from '../apply-options.ts';
 import { numberIn, numberOf } from '../numbers.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
@@ -36,7 +36,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
   const { mirror, keepLargest, minVolume, uncertainty, csv } = options;
   const report = await segmentImages({
     ...(await readTaskOptions(inputs, options)),
-    ...(mirror === undefined ? {} : { mirror: mirror.split(',').map((axis) => axis.trim()) as MirrorAxis[] }),
+    ...(mirror === undefined ? {} : { mirror: readMirror(mirror) }),
     postProcessing: options.postProcessing,
     ...(keepLargest === undefined ? {} : { keepLargest: readCodes('--keep-largest', keepLargest) }),
     ...(minVolume === undefined ? {} : { minVolume: numberIn('--min-volume', minVolume, 0, 1e6) }),
@@ -80,10 +80,7 @@ export function registerSegment(program: Command): void {
       .argument('[input...]', 'images in any supported format, folders of images, DICOM folders'),
     'output folder; results of an earlier call are replaced',
   )
-    .option(
-      '--mirror <axes>',
-      'also predict mirrored copies of each window and average them: axes of x,y,z (x: left and right); each axis doubles the time',
-    )
+    .option('--mirror <axes>', MIRROR)
     .option('--no-post-processing', 'leave out the post-processing that training stored in the model')
     .option(
       '--keep-largest [codes]',
