@@ -1,11 +1,14 @@
 /** The page: a workspace, and the sections that are given it. */
 import * as Comlink from 'comlink';
 import type { BackendName } from '../platform/browser/backends.ts';
+import { keepInAddress } from './address.ts';
 import { element, select } from './dom.ts';
+import { startNavigation } from './navigation.ts';
 import { startApply } from './sections/apply/apply.ts';
 import { startCompare } from './sections/compare/compare.ts';
 import { startFineTune } from './sections/fine-tune/fine-tune.ts';
 import { startOpen } from './sections/open/open.ts';
+import { startRuns } from './sections/runs/runs.ts';
 import { startStart } from './sections/start/start.ts';
 import { startTeach } from './sections/teach/teach.ts';
 import { startTrain } from './sections/train/train.ts';
@@ -25,6 +28,10 @@ await startCompare(workspace);
 const teaching = await startTeach(workspace);
 const fineTuned = startFineTune(workspace, teaching);
 const { losses } = startTrain(workspace);
+startRuns();
+startNavigation(['runs']);
+keepInAddress('compare', ['kind', 'follow']);
+keepInAddress('training', ['width']);
 
 // work is lost with the page, and so is its result
 addEventListener('beforeunload', (event) => {

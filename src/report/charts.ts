@@ -84,7 +84,7 @@ const summaryOf = (lines: readonly Line[], format: (value: number) => string): s
     })
     .join('; ');
 
-/** A chart over the training steps of the values that `of` finds under each name. */
+/** A chart over the training steps of the values that `of` finds under each name. @param noisy false for what follows from the step alone */
 function stepChart(
   records: readonly StepRecord[],
   title: string,
@@ -92,6 +92,7 @@ function stepChart(
   of: (record: StepRecord, name: string) => number | null | undefined,
   logarithmic: boolean,
   unit = '',
+  noisy = true,
 ): Curves | undefined {
   const lines = Object.entries(labels).flatMap(([name, label], k): Line[] => {
     const values = records.map((record) => {
@@ -103,8 +104,8 @@ function stepChart(
   });
   if (lines.length === 0) return undefined;
   const steps = records.map(({ step }) => step);
-  const smooth = lines.map((line) => ({ ...line, values: runningMean(line.values) }));
-  return { title, unit, logarithmic, steps, lines, noisy: true, summary: summaryOf(smooth, short) };
+  const shown = noisy ? lines.map((line) => ({ ...line, values: runningMean(line.values) })) : lines;
+  return { title, unit, logarithmic, steps, lines, noisy, summary: summaryOf(shown, short) };
 }
 
 /** Thinned for the report. */
@@ -282,9 +283,11 @@ export function curvesOf({ run, steps, evaluations }: RunData): { readonly evalu
         ? stepChart(steps, 'Gradient clipping', { clip: 'factor (1: not clipped)' }, (r) => r.clipFactor, false)
         : undefined,
       // A constant rate is said among the facts; a straight line would say no more.
-      rates.size > 1 ? stepChart(steps, 'Learning rate', { rate: 'learning rate' }, (r) => r.learningRate, true) : undefined,
+      rates.size > 1
+        ? stepChart(steps, 'Learning rate', { rate: 'learning rate' }, (r) => r.learningRate, true, '', false)
+        : undefined,
       steps.some(({ lossScale }) => lossScale !== null)
-        ? stepChart(steps, 'Loss scale', { scale: 'loss scale' }, (r) => r.lossScale, true)
+        ? stepChart(steps, 'Loss scale', { scale: 'loss scale' }, (r) => r.lossScale, true, '', false)
         : undefined,
       stepChart(steps, 'Time of a step', times, (r, name) => TIMES[name].of(r), false, 'seconds'),
     ].filter((chart) => chart !== undefined),

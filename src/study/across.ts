@@ -5,9 +5,9 @@ import { z } from 'zod';
 import { UsageError } from '../common/errors.ts';
 import { jsonText, readJson } from '../model/node/model-folder.ts';
 import { findFolder, writeFileAtomic } from '../platform/node/files.ts';
+import type { Mode } from '../report/study-table.ts';
 import { STUDY_METHODS } from './methods.ts';
 import { type Ranking, rank, ranksFigure, ranksMarkdown } from './ranks.ts';
-import type { Mode } from './runs.ts';
 
 /** What `rankStudies` writes into its folder. */
 export const RANK_FILES = ['ranks.md', 'ranks.svg', 'ranks.json'] as const;

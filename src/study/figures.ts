@@ -10,6 +10,7 @@ import { featuresProgram } from '../model/task-programs.ts';
 import { createBackend } from '../platform/node/backends.ts';
 import { findFolder, isFile } from '../platform/node/files.ts';
 import { availableTo } from '../platform/node/memory.ts';
+import { MODE_TITLES } from '../report/study-table.ts';
 import { readMetrics } from '../training/node/log/metrics.ts';
 import { featuresOf } from '../training/node/task/features.ts';
 import { splitForTask } from '../training/node/task/split.ts';
@@ -20,7 +21,7 @@ import { transferPatch } from '../training/task/configuration.ts';
 import type { Study } from './configuration.ts';
 import { methodsOf } from './methods.ts';
 import { type Curve, plotCurves, plotScatter, type ScatterPanel } from './plot.ts';
-import { configurationOf, MODE_TITLES, modesOf, pretrainedAt, runsOf } from './runs.ts';
+import { configurationOf, modesOf, pretrainedAt, runsOf } from './runs.ts';
 import type { StudyRow } from './tables.ts';
 import type { StudyRunResult } from './task-result.ts';
 

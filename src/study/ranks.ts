@@ -5,9 +5,10 @@
  * Within a study a task is a test subject; over several studies a task is a study's cell (a number of labels).
  */
 import { compareRanks, type RankComparison } from '../metrics/ranks.ts';
+import { MODE_TITLES, type Mode } from '../report/study-table.ts';
 import type { Study } from './configuration.ts';
 import { methodsOf } from './methods.ts';
-import { MODE_TITLES, type Mode, modesOf } from './runs.ts';
+import { modesOf } from './runs.ts';
 import { subjectScores } from './tables.ts';
 import type { StudyRunResult } from './task-result.ts';
 

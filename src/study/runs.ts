@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Progress, ProgressListener } from '../common/progress.ts';
 import type { Part } from '../platform/node/parts.ts';
+import { type Mode, studyRunName } from '../report/study-table.ts';
 import { parseConfigurationOf } from '../training/node/read-configuration.ts';
 import type { ChildRun } from '../training/node/tracking/tracker.ts';
 import { TRANSFER, type TransferConfiguration } from '../training/task/configuration.ts';
@@ -9,15 +10,6 @@ import type { Claims, ClaimTiming } from './claims.ts';
 import type { Study } from './configuration.ts';
 import { merged } from './merged.ts';
 import { methodsOf, SCRATCH } from './methods.ts';
-
-export type Mode = 'linear' | 'probe' | 'finetune';
-
-/** As tables and figures name it. */
-export const MODE_TITLES: Readonly<Record<Mode, string>> = {
-  linear: 'linear evaluation',
-  probe: "linear probe of the encoder's levels",
-  finetune: 'fine-tuning',
-};
 
 /** A study's modes; `linear` of a method that trains the encoder alone brings `probe` with it. */
 export function modesOf(study: Study): readonly Mode[] {
@@ -76,7 +68,7 @@ export function runsOf(study: Study): StudyRun[] {
           mode,
           labels: count,
           seed,
-          folder: join('runs', `${method}-${mode}-${count}-seed${seed}`),
+          folder: join('runs', studyRunName(method, mode, count, seed)),
         })),
       ),
     ),

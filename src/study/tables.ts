@@ -2,9 +2,10 @@
 import { csvLine } from '../common/csv.ts';
 import { type ClassifiedCase, delongTest } from '../metrics/delong.ts';
 import { bootstrapDifference, holm, type Interval, wilcoxonSignedRank } from '../metrics/statistics.ts';
+import { MODE_TITLES, type Mode } from '../report/study-table.ts';
 import type { Study } from './configuration.ts';
 import { methodsOf } from './methods.ts';
-import { MODE_TITLES, type Mode, modesOf } from './runs.ts';
+import { modesOf } from './runs.ts';
 import type { StudyRunResult } from './task-result.ts';
 
 /** One cell: a method in a mode with a number of labels. */

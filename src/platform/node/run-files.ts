@@ -9,6 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { extname, join, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { RunError } from '../../common/errors.ts';
+import { isListed, type ListedFile, type ListedFolder, type RunListing } from '../../common/run-listing.ts';
 import { isLocked } from './lock.ts';
 import { machineError } from './machine.ts';
 
@@ -29,8 +30,6 @@ const TYPES: Readonly<Record<string, string>> = {
 const FILE_POLICY =
   "sandbox allow-scripts allow-popups; default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
-/** What makes a folder a run or a study. */
-const MARKS = ['run.json', 'metrics.jsonl', 'study.json', 'declared.json', 'table.csv'];
 /** Folders of a run or a study in which no runs are. */
 const INSIDE = new Set(['pictures', 'best', 'last', 'events', 'node_modules']);
 
@@ -41,33 +40,9 @@ export const MAX_FOLDERS = 5000;
 /** Folders looked into: somebody may serve a whole disk. */
 const MAX_VISITED = 50_000;
 
-/** The parts of a listing are JSON for the page: names relative to the folder that is served, with slashes. */
-export interface ServedFile {
-  readonly name: string;
-  readonly sizeBytes: number;
-  /** Since 1970. */
-  readonly modifiedMs: number;
-}
-export interface ServedFolder {
-  /** '' for the folder that is served itself. */
-  readonly path: string;
-  readonly files: readonly ServedFile[];
-  /** Whether a process is training there. */
-  readonly locked: boolean;
-}
-export interface ServedListing {
-  /** The last part of the folder's name. */
-  readonly name: string;
-  readonly folders: readonly ServedFolder[];
-  /** Why there may be more; null where all are listed. */
-  readonly left: string | null;
-  /** The time here, for whoever tells how long ago something was. */
-  readonly nowMs: number;
-}
-
 const isServed = (name: string): boolean => !name.startsWith('.') && extname(name).toLowerCase() in TYPES;
 
-async function filesIn(folder: string, names: readonly string[]): Promise<ServedFile[]> {
+async function filesIn(folder: string, names: readonly string[]): Promise<ListedFile[]> {
   const files = await Promise.all(
     names.filter(isServed).map(async (name) => {
       // what vanishes meanwhile, as a file that is being replaced, is none
@@ -79,8 +54,8 @@ async function filesIn(folder: string, names: readonly string[]): Promise<Served
 }
 
 /** Runs and studies at and below `root`, by path. */
-async function listing(root: string): Promise<ServedListing> {
-  const folders: ServedFolder[] = [];
+async function listing(root: string): Promise<RunListing> {
+  const folders: ListedFolder[] = [];
   let left: string | null = null;
   let visited = 0;
   const visit = async (path: string, depth: number): Promise<void> => {
@@ -93,7 +68,7 @@ async function listing(root: string): Promise<ServedListing> {
         a.name < b.name ? -1 : 1,
       );
       const names = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
-      const marked = names.some((name) => MARKS.includes(name));
+      const marked = isListed(names);
       if (marked) folders.push({ path, files: await filesIn(folder, names), locked: isLocked(folder) });
       const below = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.') && !INSIDE.has(entry.name));
       if (below.length > 0 && depth === MAX_DEPTH) left ??= `folders more than ${MAX_DEPTH} levels down are not looked into`;
@@ -101,7 +76,7 @@ async function listing(root: string): Promise<ServedListing> {
     }
   };
   await visit('', 0);
-  return { name: root.split(sep).at(-1) ?? '', folders, left, nowMs: Date.now() };
+  return { name: root.split(sep).at(-1) ?? '', folders, left };
 }
 
 /** The names in an address below a prefix; undefined where one is no plain name: `..`, hidden, a slash or backslash however written, a drive. */
@@ -169,7 +144,7 @@ async function sendFile(
 export type RunFiles = (request: IncomingMessage, response: ServerResponse, common: Headers) => Promise<void>;
 
 /**
- * Serves the runs and studies of a folder: `/runs/list` as `ServedListing`, `/runs/folder/PATH` as the `ServedFile`s of a folder, `/runs/files/PATH`
+ * Serves the runs and studies of a folder: `/runs/list` as `RunListing`, `/runs/folder/PATH` as the `ListedFile`s of a folder, `/runs/files/PATH`
  * as the file, by `Range` a part of it.
  * @throws RunError where there is no such folder
  */
@@ -192,11 +167,10 @@ export async function runFiles(folder: string): Promise<RunFiles> {
     const [, kind, rest] = /^\/runs\/(folder|files)\/(.*)$/s.exec(address) ?? [];
     const names = rest === undefined ? undefined : namesIn(rest);
     const path = names && (await inside(root, names));
+    // no folder has no files: a run may have no pictures yet
+    if (kind === 'folder' && names)
+      return json(path === undefined ? [] : await filesIn(path, await readdir(path).catch(() => [])));
     if (path === undefined) return refuse();
-    if (kind === 'folder') {
-      const entries = await readdir(path).catch(() => undefined);
-      return entries ? json(await filesIn(path, entries)) : refuse();
-    }
     const type = isServed(path.split(sep).at(-1)!) ? TYPES[extname(path).toLowerCase()] : undefined;
     // opening what is no file, such as a pipe, could wait for ever
     if (type === undefined || !(await stat(path).catch(() => undefined))?.isFile()) return refuse();
