@@ -100,7 +100,8 @@ async function inside(root: string, names: readonly string[]): Promise<string | 
 /** The bytes that are asked for; 'none' where the file has none of them, undefined where all are meant. */
 function rangeOf(header: string | undefined, size: number): { start: number; end: number } | 'none' | undefined {
   const [, from, to] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];
-  if (from === undefined || (from === '' && to === '')) return undefined;
+  // of an empty file there is no part: all of it is meant
+  if (size === 0 || from === undefined || (from === '' && to === '')) return undefined;
   const start = from === '' ? Math.max(0, size - Number(to)) : Number(from);
   const end = from === '' || to === '' ? size - 1 : Math.min(size - 1, Number(to));
   return start > end ? 'none' : { start, end };

@@ -1,7 +1,8 @@
 /** Makes a part that scrolls one that the keyboard reaches. */
 export function scrollable(region: HTMLElement, label: string): void {
   region.tabIndex = 0;
-  region.setAttribute('role', 'region');
+  // no landmark: a page of results has many
+  region.setAttribute('role', 'group');
   region.setAttribute('aria-label', label);
 }
 

@@ -21,7 +21,7 @@ const FIGURES = [
   ['labels.svg', 'Scores by number of labels'],
   ['learning.svg', 'Validation scores during training'],
   ['ranks.svg', 'Mean ranks of the methods; bars join methods whose ranks do not differ (critical difference)'],
-  ['correlation.svg', 'What pre-training measured against what fine-tuning reached'],
+  ['correlation.svg', 'Correlation loss during pre-training'],
   ['features.svg', 't-SNE of local features'],
 ] as const;
 
@@ -53,7 +53,12 @@ function modeTable(mode: string, rows: readonly StudyTableRow[]): Html {
 }
 
 /** Scores of each test subject by method, means over the seeds. */
-async function subjectTable(source: RunSource, path: string, rows: readonly StudyTableRow[]): Promise<Html> {
+async function subjectTable(
+  source: RunSource,
+  path: string,
+  rows: readonly StudyTableRow[],
+  tested: ReadonlySet<string>,
+): Promise<Html> {
   const parts: Html[] = [];
   const cells = [...new Map(rows.map(({ mode, labels }) => [`${mode} ${labels}`, { mode, labels }])).values()];
   for (const { mode, labels } of cells) {
@@ -62,8 +67,10 @@ async function subjectTable(source: RunSource, path: string, rows: readonly Stud
       own.map(async ({ method, seeds }) => {
         const found = new Map<string, number[]>();
         for (let seed = 1; seed <= Math.max(seeds ?? 1, 1); seed++) {
-          const test = joined(path, `runs/${studyRunName(method, mode, labels, seed)}/test.json`);
-          for (const [id, score] of subjectScores(await source.text(test))) found.set(id, [...(found.get(id) ?? []), score]);
+          const run = joined(path, `runs/${studyRunName(method, mode, labels, seed)}`);
+          if (!tested.has(run)) continue;
+          for (const [id, score] of subjectScores(await source.text(joined(run, 'test.json'))))
+            found.set(id, [...(found.get(id) ?? []), score]);
         }
         return new Map([...found].map(([id, list]) => [id, list.reduce((sum, value) => sum + value, 0) / list.length]));
       }),
@@ -92,8 +99,9 @@ export async function showStudy(
 ): Promise<void> {
   const { path } = folder;
   const below = folders.filter((each) => isRun(each) && (path === '' || each.path.startsWith(`${path}/`)));
-  const tested = below.filter((each) => hasFile(each, 'test.json')).length;
-  const rows = studyTable((await source.text(joined(path, 'table.csv'))) ?? '');
+  const tested = new Set(below.filter((each) => hasFile(each, 'test.json')).map((each) => each.path));
+  const table = hasFile(folder, 'table.csv') ? await source.text(joined(path, 'table.csv')) : undefined;
+  const rows = studyTable(table ?? '');
   const modes = unique(rows.map(({ mode }) => mode));
   const figures = FIGURES.filter(([file]) => hasFile(folder, file));
   const links = ['table.md', 'table.csv', 'study.yaml', 'study.json', 'README.md'].filter((file) => hasFile(folder, file));
@@ -101,7 +109,7 @@ export async function showStudy(
   const state =
     rows.length > 0
       ? 'Scores on the test subjects: mean \u00b1 standard deviation over seeds. Below: difference to the baseline, with its 95 % interval and p. Bold: the highest of a column.'
-      : `No table yet: gvsl compare writes it when all trainings are done; ${tested} of those that are here are.`;
+      : `No table yet: gvsl compare writes it when all trainings are done; ${tested.size} of those that are here are.`;
   place.innerHTML = html`<h3>${name}</h3>
 <p class="note">${state}${below.length > 0 && html` <a href="${addressOf('runs', filtered)}">${below.length} runs of this study</a>`}</p>
 ${modes.map((mode) =>
@@ -121,7 +129,7 @@ ${links.length > 0 && html`<p class="note">Files: ${links.map((file, i) => html`
       const text = subjects.querySelector('p');
       if (!subjects.open || !text) return;
       const scores = document.createElement('div');
-      scores.innerHTML = (await subjectTable(source, path, rows)).html;
+      scores.innerHTML = (await subjectTable(source, path, rows, tested)).html;
       letScroll(scores);
       text.replaceWith(scores);
     },

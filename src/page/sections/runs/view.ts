@@ -146,7 +146,9 @@ export class RunsView {
       ...{ path, log: new RunLog(source, path), data: undefined, files: [], pictures: [], evaluations: -1 },
     };
     this.looked.set(path, looked);
-    const changed = await looked.log.update();
+    // a run that has not begun has no log yet
+    if (!looked.files.includes('metrics.jsonl')) looked.files = await source.names(path);
+    const changed = looked.files.includes('metrics.jsonl') && (await looked.log.update());
     if (looked.data && !changed) return false;
     const { records } = looked.log;
     const evaluations = records.reduce((count, { kind }) => count + Number(kind === 'evaluation'), 0);
@@ -192,7 +194,7 @@ export class RunsView {
 
   private status(runs: readonly RunData[], names: readonly string[]): string {
     return runs
-      .map(({ run, steps, evaluations }, k) => {
+      .flatMap(({ run, steps, evaluations }, k) => {
         const { state, path } = this.entries[k];
         const step = Math.max(steps.at(-1)?.step ?? 0, evaluations.at(-1)?.step ?? 0);
         const planned = valueAt(run.configuration, 'steps');
@@ -200,6 +202,8 @@ export class RunsView {
         const typical = seconds.toSorted((a, b) => a - b)[seconds.length >> 1];
         const left = state === 'running' && typeof planned === 'number' && typical !== undefined ? (planned - step) * typical : 0;
         const { damaged } = this.looked.get(path)!.log;
+        // of several, those of which there is something to say; the list has the others' states
+        if (runs.length > 1 && state !== 'running' && steps.length > 1 && damaged === 0) return [];
         return [
           runs.length > 1 && `${names[k]}:`,
           `${state}, step ${step}${typeof planned === 'number' ? ` of ${planned}` : ''}`,
