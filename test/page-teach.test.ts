@@ -123,7 +123,7 @@ describe.skipIf(skipped !== '')(`teaching in the page${skipped}`, () => {
       executablePath: executablePath!,
       args: ['--no-sandbox', '--enable-unsafe-swiftshader', '--use-angle=swiftshader'],
     });
-    context = await browser.newContext({ viewport: { width: 1280, height: 1000 } });
+    context = await browser.newContext({ viewport: { width: 900, height: 700 } });
     page = await context.newPage();
     page.on('pageerror', ({ message }) => complaints.push(message));
     await reopen();
@@ -233,6 +233,14 @@ describe.skipIf(skipped !== '')(`teaching in the page${skipped}`, () => {
     expect(await counts()).toEqual(before);
     expect(await page.locator('#teach-kept').isHidden()).toBe(true);
     await page.waitForTimeout(1500);
+    // a full disk is said, and the work goes on
+    await page.evaluate(`{
+      IDBObjectStore.prototype.put = () => {
+        throw new DOMException('full', 'QuotaExceededError');
+      };
+    }`);
+    await page.click('#teach-undo');
+    await saying('teach-saving', /no room left to keep the work for a reload/);
     await reopen();
     await page.click('#teach-discard');
     await expect.poll(() => page.locator('#teach-kept').isHidden()).toBe(true);

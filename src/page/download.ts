@@ -1,5 +1,6 @@
 /** Files that the page gives: gzipped, zipped, saved. */
 import { zip } from 'fflate';
+import type { ModelFiles } from '../apply/network.ts';
 
 /** The same bytes as a .gz file. */
 export async function gzipped(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
@@ -30,3 +31,10 @@ export async function saveAll(files: Readonly<Record<string, Uint8Array<ArrayBuf
   save(names.length === 1 ? files[names[0]] : await zipped(files), name);
   return name;
 }
+
+/** A model folder of this name as a .zip file. */
+export const modelZip = ({ config, weights }: ModelFiles, folder: string): Promise<Uint8Array<ArrayBuffer>> =>
+  zipped({
+    [`${folder}/config.json`]: new TextEncoder().encode(config),
+    [`${folder}/model.safetensors`]: new Uint8Array(weights),
+  });

@@ -7,10 +7,10 @@ import { Activity } from '../../activity.ts';
 import type { Judgement, LabelledImage } from '../../compute/fine-tune.ts';
 import { Curves, meanOfLast } from '../../curves.ts';
 import { addSection, button, element, input, select, table } from '../../dom.ts';
-import { save } from '../../download.ts';
+import { modelZip, save } from '../../download.ts';
+import type { LabelMaps } from '../../label-maps.ts';
 import { showTable } from '../../table.ts';
 import type { OpenImage, OpenModel, Workspace } from '../../workspace.ts';
-import { modelZip, type Teaching } from '../teach/teach.ts';
 import markup from './fine-tune.html?raw';
 
 type Source = 'none' | 'taught' | 'file';
@@ -25,7 +25,8 @@ export interface FineTuned {
   readonly judgements: readonly Judgement[];
 }
 
-export function startFineTune(workspace: Workspace, teaching: Teaching): FineTuned {
+/** @param maps what Teach made */
+export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned {
   const section = addSection(markup);
   const { compute } = workspace;
   const activity = new Activity(section, () => void compute.stop());
@@ -42,8 +43,8 @@ export function startFineTune(workspace: Workspace, teaching: Teaching): FineTun
   let wanted = 0;
 
   const sourceOf = ({ id }: OpenImage): Source => {
-    const chosen = sources.get(id) ?? (teaching.mapOf(id) ? 'taught' : 'none');
-    return (chosen === 'taught' && !teaching.mapOf(id)) || (chosen === 'file' && !files.has(id)) ? 'none' : chosen;
+    const chosen = sources.get(id) ?? (maps.of(id) ? 'taught' : 'none');
+    return (chosen === 'taught' && !maps.of(id)) || (chosen === 'file' && !files.has(id)) ? 'none' : chosen;
   };
   const labelled = (): readonly OpenImage[] => workspace.images.filter((image) => sourceOf(image) !== 'none');
 
@@ -55,7 +56,7 @@ export function startFineTune(workspace: Workspace, teaching: Teaching): FineTun
       label.className = 'wide-label';
       const choice = document.createElement('select');
       choice.append(new Option('not used', 'none'), new Option('label file ...', 'choose'));
-      if (teaching.mapOf(id)) choice.append(new Option('label map of Teach', 'taught'));
+      if (maps.of(id)) choice.append(new Option('label map of Teach', 'taught'));
       const file = files.get(id);
       if (file) choice.append(new Option(file.name, 'file'));
       choice.value = sourceOf(image);
@@ -142,7 +143,7 @@ export function startFineTune(workspace: Workspace, teaching: Teaching): FineTun
     await compute.endFineTuning();
     for (const id of ['fine-tune-continue', 'fine-tune-save']) button(id).disabled = true;
   });
-  teaching.onMaps = show;
+  maps.onChange(show);
 
   function showJudgement(judgement: Judgement): void {
     judgements.push(judgement);
@@ -203,17 +204,18 @@ export function startFineTune(workspace: Workspace, teaching: Teaching): FineTun
           const { id, name } = image;
           // the model that comes out ends what Teach made of the one before
           if (sourceOf(image) === 'taught') {
-            files.set(id, { name: `${name}_labels of Teach`, codes: teaching.mapOf(id)!.labels });
+            files.set(id, { name: `${name}_labels of Teach`, codes: maps.of(id)!.labels });
             sources.set(id, 'file');
           }
           const { codes } = files.get(id)!;
           return { image: id, codes, judges: String(id) === select('fine-tune-judge').value };
         });
+        const known = maps.all.flatMap(([, { structures: of }]) => of);
         const found = new Set(images.flatMap(({ codes }) => [...new Set(codes)]));
         const structures = [...found]
           .filter((code) => code !== 0)
           .sort((a, b) => a - b)
-          .map((code) => teaching.structures.find((structure) => structure.code === code) ?? { code, name: `label ${code}` });
+          .map((code) => known.find((structure) => structure.code === code) ?? { code, name: `label ${code}` });
         names = structures.map(({ name }) => name);
         wanted = Math.max(1, Math.round(Number(input('fine-tune-steps').value)) || 1);
         const plan = await compute.openFineTuning(

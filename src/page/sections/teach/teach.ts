@@ -1,11 +1,10 @@
 /** Teaches the open model structures by strokes, and segments all open images with what it learnt. */
 import * as Comlink from 'comlink';
-import type { ModelFiles } from '../../../apply/network.ts';
 import { formatBytes } from '../../../common/format-bytes.ts';
 import { Activity } from '../../activity.ts';
-import type { TaughtMap } from '../../compute/teach.ts';
 import { addSection, button, element, input, say, select, table } from '../../dom.ts';
-import { gzipped, save, saveAll, zipped } from '../../download.ts';
+import { gzipped, modelZip, save, saveAll } from '../../download.ts';
+import type { LabelMaps } from '../../label-maps.ts';
 import { savingTrouble } from '../../saved-work.ts';
 import { showTable } from '../../table.ts';
 import type { OpenImage, Role, Workspace } from '../../workspace.ts';
@@ -19,18 +18,14 @@ const BACKGROUND_LABEL = { code: 0, name: 'background' };
 /** How long after a stroke it is kept. */
 const KEEP_AFTER_MS = 400;
 
-/** What other sections and the tests may ask of teaching. */
+/** For scripts and the tests. */
 export interface Teaching {
-  /** The label map of an image by its id, as it was segmented last. */
-  mapOf(image: number): TaughtMap | undefined;
-  readonly structures: Strokes['structures'];
   readonly viewer: DrawingViewer;
   readonly strokes: Strokes;
-  /** Told when label maps came or went. */
-  onMaps: () => void;
 }
 
-export async function startTeach(workspace: Workspace): Promise<Teaching> {
+/** @param maps gets the label maps */
+export async function startTeach(workspace: Workspace, maps: LabelMaps): Promise<Teaching> {
   const section = addSection(markup);
   const { compute } = workspace;
   const viewer = new DrawingViewer();
@@ -43,25 +38,12 @@ export async function startTeach(workspace: Workspace): Promise<Teaching> {
   /** What the pen draws. */
   let value = strokes.structures[0].code;
   let shown: OpenImage | undefined;
-  const maps = new Map<number, TaughtMap>();
   /** Each stroke asks for a new learning; the newest counts. */
   const learning = { wanted: 0, begun: 0, running: false };
   /** Features are not begun anew for a newer stroke: they are the same. */
   let atFeatures = false;
   /** Whether work of before may still be wanted, so that nothing is kept in its place. */
   let undecided = false;
-  const teaching: Teaching = {
-    mapOf: (image) => maps.get(image),
-    get structures() {
-      return strokes.structures;
-    },
-    get strokes() {
-      return strokes;
-    },
-    viewer,
-    onMaps: () => {},
-  };
-
   const tool = (): Tool => section.querySelector<HTMLInputElement>('[name=teach-tool]:checked')!.value as Tool;
   const usePen = (): void => viewer.setTool(tool(), value, Math.max(1, Number(input('teach-size').value) || 1));
 
@@ -137,8 +119,8 @@ export async function startTeach(workspace: Workspace): Promise<Teaching> {
     button('teach-redo').disabled = !strokes.canRedo;
     button('teach-learn').disabled = !workspace.model?.hasFeatures || drawn.length === 0;
     button('teach-save-strokes').disabled = drawn.length === 0;
-    button('teach-save-labels').disabled = maps.size === 0;
-    button('teach-save-model').disabled = maps.size === 0;
+    button('teach-save-labels').disabled = maps.all.length === 0;
+    button('teach-save-model').disabled = maps.all.length === 0;
   }
 
   // ---- learning
@@ -222,7 +204,6 @@ export async function startTeach(workspace: Workspace): Promise<Teaching> {
     }
     enable();
     keep();
-    teaching.onMaps();
     const many = order.length > 1 ? `${order.length} images` : 'the image';
     return [`learnt in ${(ms / 1000).toFixed(1)} s, segmented ${many} in ${(segmentedMs / 1000).toFixed(1)} s`, ...notes].join(
       '; ',
@@ -230,9 +211,9 @@ export async function startTeach(workspace: Workspace): Promise<Teaching> {
   }
 
   function showVolumes(): void {
-    const images = workspace.images.filter(({ id }) => maps.has(id));
+    const images = workspace.images.filter(({ id }) => maps.of(id));
     const known = strokes.structures.filter(({ code }) =>
-      images.some(({ id }) => maps.get(id)!.structures.some((structure) => structure.code === code)),
+      images.some(({ id }) => maps.of(id)!.structures.some((structure) => structure.code === code)),
     );
     showTable(
       table('teach-table'),
@@ -242,7 +223,7 @@ export async function startTeach(workspace: Workspace): Promise<Teaching> {
         ...images.map(
           ({ id }) =>
             maps
-              .get(id)!
+              .of(id)!
               .structures.find((structure) => structure.code === code)
               ?.volumeMl.toFixed(1) ?? '',
         ),
@@ -260,7 +241,7 @@ export async function startTeach(workspace: Workspace): Promise<Teaching> {
     const empty = await compute.codesAsNifti(image.id, new Uint8Array(voxelsOf(image)));
     await viewer.show(await workspace.niftiOf(image), empty, strokes.of(image.id));
     viewer.setStructures(strokes.structures);
-    viewer.setLabels(maps.get(image.id)?.labels ?? null);
+    viewer.setLabels(maps.of(image.id)?.labels ?? null);
     usePen();
   }
 
@@ -273,7 +254,7 @@ export async function startTeach(workspace: Workspace): Promise<Teaching> {
     }
     const { images, first, model } = workspace;
     const ids = new Set(images.map(({ id }) => id));
-    for (const id of [...maps.keys()]) if (!ids.has(id) || models !== model) maps.delete(id);
+    maps.keepOnly((id) => ids.has(id) && models === model);
     for (const [id] of strokes.drawn) if (!ids.has(id)) strokes.forget(id);
     models = model;
     select('teach-image').replaceChildren(...images.map(({ id, title }) => new Option(title, String(id))));
@@ -281,13 +262,12 @@ export async function startTeach(workspace: Workspace): Promise<Teaching> {
     if (still !== shown || !still) await show(still);
     else {
       select('teach-image').value = String(still.id);
-      viewer.setLabels(maps.get(still.id)?.labels ?? null);
+      viewer.setLabels(maps.of(still.id)?.labels ?? null);
     }
     showVolumes();
     activity.say('');
     enable();
     keepFilesToo = true;
-    teaching.onMaps();
   });
 
   // ---- keeping for a reload
@@ -303,7 +283,7 @@ export async function startTeach(workspace: Workspace): Promise<Teaching> {
   const keptImages = (): OpenImage[] => [workspace.first, workspace.second].filter((image) => image !== undefined);
   async function keepNow(): Promise<void> {
     const { model } = workspace;
-    if (undecided || !model || (!strokes.canUndo && strokes.drawn.length === 0)) return;
+    if (undecided || !model || !(strokes.canUndo || strokes.canRedo || strokes.drawn.length > 0)) return;
     try {
       if (keepFilesToo) {
         const images = [];
@@ -394,7 +374,7 @@ export async function startTeach(workspace: Workspace): Promise<Teaching> {
   button('teach-save-labels').onclick = saving(() =>
     niftis(
       'labels',
-      [...maps].map(([id, { labels }]) => [id, labels]),
+      maps.all.map(([id, { labels }]) => [id, labels as Uint8Array]),
     ),
   );
   button('teach-save-strokes').onclick = saving(() => niftis('strokes', strokes.drawn));
@@ -447,12 +427,10 @@ export async function startTeach(workspace: Workspace): Promise<Teaching> {
   showStructures();
   usePen();
   void offerKept();
-  return teaching;
+  return {
+    viewer,
+    get strokes() {
+      return strokes;
+    },
+  };
 }
-
-/** A model folder as a .zip file. */
-export const modelZip = ({ config, weights }: ModelFiles, folder: string): Promise<Uint8Array<ArrayBuffer>> =>
-  zipped({
-    [`${folder}/config.json`]: new TextEncoder().encode(config),
-    [`${folder}/model.safetensors`]: new Uint8Array(weights),
-  });
