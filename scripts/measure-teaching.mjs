@@ -76,22 +76,25 @@ async function cohortOf(path) {
   const cohort = await openCohort(path);
   const count = number('subjects') + number('others');
   const run = join(out, 'pretrained');
-  await pretrain({
-    cohort: path,
-    out: run,
-    configuration: {
-      steps: number('pretrain-steps'),
-      batch: 2,
-      learningRate: 1e-3,
-      learningRateDecaySteps: number('pretrain-steps'),
-      threads: number('threads'),
-      model: { width: 0.125 },
-      data: { patch: [32, 48, 32], heldOut: count },
-      log: { everySteps: 50, evaluateEverySteps: 0, picturesEverySteps: 0, checkpointEverySteps: 50 },
-    },
-    resume: existsSync(join(run, 'run.json')),
-    progress: ({ text }) => text && !text.startsWith('loss') && process.stderr.write(`${text}\n`),
-  });
+  // its judgement at the end takes longer than what follows here
+  const state = join(run, 'last', 'state.json');
+  if (!existsSync(state) || JSON.parse(readFileSync(state, 'utf8')).step < number('pretrain-steps'))
+    await pretrain({
+      cohort: path,
+      out: run,
+      configuration: {
+        steps: number('pretrain-steps'),
+        batch: 2,
+        learningRate: 1e-3,
+        learningRateDecaySteps: number('pretrain-steps'),
+        threads: number('threads'),
+        model: { width: 0.125 },
+        data: { patch: [32, 48, 32], heldOut: count },
+        log: { everySteps: 50, evaluateEverySteps: 0, picturesEverySteps: 0, checkpointEverySteps: 50 },
+      },
+      resume: existsSync(join(run, 'run.json')),
+      progress: ({ text }) => text && !text.startsWith('loss') && process.stderr.write(`${text}\n`),
+    });
   const { split } = JSON.parse(readFileSync(join(run, 'run.json'), 'utf8'));
   const subjects = split.heldOut.map((id) => cohort.subjects.find((subject) => subject.id === id));
   const codes = [...new Set(subjects.flatMap(({ labelCodes }) => labelCodes))].filter((code) => code !== 0).sort((a, b) => a - b);
