@@ -8,12 +8,11 @@
  * another seed.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { toHalves } from '../dist/common/float16.js';
-import { encodeHeader, readTensors } from '../dist/model/safetensors.js';
+import { readModel, writeModel } from '../dist/index.js';
 import { DEMO_SETTINGS } from '../dist/training/demo-settings.js';
 
 const WIDTH = 0.125;
@@ -48,23 +47,6 @@ gvsl('pretrain', 'cohort', '--out', 'run', '--config', 'config.json', ...(exists
 const from = join(folder, 'run', 'best');
 const out = join(root, 'src', 'page', 'public', 'example-model');
 mkdirSync(out, { recursive: true });
-const tensors = [...readTensors(readFileSync(join(from, 'model.safetensors')), from).values()];
-// the header of single precision, with every place halved
-const header = encodeHeader(tensors, { format: 'pt' });
-const text = new TextDecoder().decode(header.subarray(8)).trimEnd();
-const document = JSON.parse(text);
-for (const [name, entry] of Object.entries(document)) {
-  if (name === '__metadata__') continue;
-  entry.dtype = 'F16';
-  entry.data_offsets = entry.data_offsets.map((at) => at / 2);
-}
-const json = Buffer.from(JSON.stringify(document));
-const padded = Buffer.alloc(Math.ceil(json.length / 8) * 8, 0x20);
-json.copy(padded);
-const length = Buffer.alloc(8);
-length.writeBigUInt64LE(BigInt(padded.length));
-const halves = tensors.map(({ data }) => Buffer.from(toHalves(data).buffer));
-const bytes = Buffer.concat([length, padded, ...halves]);
-writeFileSync(join(out, 'model.safetensors'), bytes);
-writeFileSync(join(out, 'config.json'), readFileSync(join(from, 'config.json')));
-console.log(`${out}: ${bytes.length} bytes`);
+const { configuration, parameters } = await readModel(from);
+await writeModel(out, configuration, parameters.values(), 'F16');
+console.log(`${out}: ${statSync(join(out, 'model.safetensors')).size} bytes`);

@@ -62,6 +62,7 @@ export { type ExportReport, exportModel } from './model/node/interchange/export.
 export { type ImportReport, importWeights } from './model/node/interchange/import.ts';
 export { type Model as StoredModel, readModel, resolveModel, writeModel } from './model/node/model-folder.ts';
 export { openSafetensors, readSafetensors, type SafetensorsFile, writeSafetensors } from './model/node/safetensors.ts';
+export { type ModelCard, type ShippedModel, shippedModels } from './model/node/shipped.ts';
 export type { NamedTensor } from './model/safetensors.ts';
 export { createBackend } from './platform/node/backends.ts';
 export { openRanks } from './platform/node/ranks/open-ranks.ts';
@@ -78,6 +79,7 @@ export {
   parseConfigurationOf,
   readConfiguration,
   readConfigurationOf,
+  readPresetConfiguration,
 } from './training/node/read-configuration.ts';
 export {
   type CrossValidationResult,
@@ -89,3 +91,4 @@ export {
 export { type TrainCall, type TrainResult, train } from './training/node/task/train.ts';
 export type { TrainingCall } from './training/node/training-call.ts';
 export { TRANSFER, type TransferConfiguration } from './training/task/configuration.ts';
+export { PRESETS as TRAIN_PRESETS, type PresetName } from './training/task/presets.ts';

@@ -12,6 +12,7 @@ import { registerExport } from './commands/export.ts';
 import { registerImport } from './commands/import.ts';
 import { registerInspect } from './commands/inspect.ts';
 import { registerMethods } from './commands/methods.ts';
+import { registerModels } from './commands/models.ts';
 import { registerPage } from './commands/page.ts';
 import { registerPhantom } from './commands/phantom.ts';
 import { registerPrepare } from './commands/prepare.ts';
@@ -41,6 +42,7 @@ export async function createProgram(args: readonly string[]): Promise<Command> {
     registerInspect,
     registerPrepare,
     registerMethods,
+    registerModels,
     registerPretrain,
     registerSuggest,
     registerTrain,

@@ -233,11 +233,15 @@ export function readTensors(bytes: Uint8Array, source: string): Map<string, Name
 }
 
 /**
- * The start of a file that holds these tensors as F32, one after the other in the given order: length and header, padded with
+ * The start of a file that holds these tensors as F32 (or F16), one after the other in the given order: length and header, padded with
  * spaces to 8 bytes. Equal arguments give equal bytes.
  * @throws Error (a defect of the caller) for a repeated or reserved name or a shape that disagrees with the data.
  */
-export function encodeHeader(tensors: readonly NamedTensor[], metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+export function encodeHeader(
+  tensors: readonly NamedTensor[],
+  metadata: Readonly<Record<string, string>> = {},
+  dtype: 'F32' | 'F16' = 'F32',
+): Uint8Array {
   const entries: [string, unknown][] = Object.keys(metadata).length > 0 ? [[METADATA_NAME, metadata]] : [];
   const names = new Set([METADATA_NAME]);
   let offset = 0;
@@ -247,8 +251,9 @@ export function encodeHeader(tensors: readonly NamedTensor[], metadata: Readonly
     if (count !== data.length)
       throw new Error(`safetensors: "${name}" has shape [${shape.join(', ')}] but ${data.length} values`);
     names.add(name);
-    entries.push([name, { dtype: 'F32', shape, data_offsets: [offset, offset + data.byteLength] }]);
-    offset += data.byteLength;
+    const bytes = (count * ELEMENT_BITS[dtype]) / 8;
+    entries.push([name, { dtype, shape, data_offsets: [offset, offset + bytes] }]);
+    offset += bytes;
   }
   // Joined by hand: an object would put names like "12" first.
   const json = `{${entries.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`;

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { UsageError } from '../common/errors.ts';
-import { jsonText, readJson } from '../model/node/model-folder.ts';
+import { jsonText, readJson } from '../model/node/documents.ts';
 import { findFolder, writeFileAtomic } from '../platform/node/files.ts';
 import type { Mode } from '../report/study-table.ts';
 import { STUDY_METHODS } from './methods.ts';

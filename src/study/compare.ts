@@ -1,7 +1,7 @@
 /** A whole study: run, table, figures, all written into its folder. */
 import { join } from 'node:path';
 import { toProgress } from '../common/progress.ts';
-import { jsonText } from '../model/node/model-folder.ts';
+import { jsonText } from '../model/node/documents.ts';
 import { writeFileAtomic } from '../platform/node/files.ts';
 import { openClaims } from './claims.ts';
 import { costMarkdown, type PretrainingCost, pretrainingCosts } from './cost.ts';

@@ -12,7 +12,7 @@ import { SILENT } from '../common/progress.ts';
 import { GVSL } from '../methods/descriptions.ts';
 import { methodNamed } from '../methods/registry.ts';
 import { type PretrainingConfiguration, samplesPerStep } from '../methods/schema-parts.ts';
-import { jsonText, readJson } from '../model/node/model-folder.ts';
+import { jsonText, readJson } from '../model/node/documents.ts';
 import { findFolder, writeFileAtomic } from '../platform/node/files.ts';
 import { readMetrics } from '../training/node/log/metrics.ts';
 import { pretrain } from '../training/node/pretrain.ts';

@@ -18,7 +18,7 @@ import { probeEachSubject } from '../methods/judgement/probe.ts';
 import { allWindows } from '../methods/judgement/windows.ts';
 import { probedFeaturesGraph } from '../methods/method-program.ts';
 import { NO_HEADS, scaledArchitecture } from '../model/architecture.ts';
-import { jsonText, readJson } from '../model/node/model-folder.ts';
+import { jsonText, readJson } from '../model/node/documents.ts';
 import { STATES } from '../model/optimizer.ts';
 import { parameterTable } from '../model/parameters.ts';
 import { createBackend } from '../platform/node/backends.ts';

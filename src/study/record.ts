@@ -8,7 +8,7 @@ import { compareFingerprints, fingerprintOf, fingerprintSchema } from '../cohort
 import { openCohort } from '../cohort/node/open-cohort.ts';
 import { UsageError } from '../common/errors.ts';
 import { version } from '../common/version.ts';
-import { jsonText, readJson } from '../model/node/model-folder.ts';
+import { jsonText, readJson } from '../model/node/documents.ts';
 import { findFolder } from '../platform/node/files.ts';
 import { changedError, isFreeOfAResult } from '../training/node/run-record.ts';
 import { writeFirst } from './claims.ts';

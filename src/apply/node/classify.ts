@@ -5,7 +5,7 @@ import { readForNetwork } from '../../cohort/node/read-for-network.ts';
 import { csvLine } from '../../common/csv.ts';
 import type { Progress } from '../../common/progress.ts';
 import type { Zyx } from '../../geometry/volume.ts';
-import { jsonText } from '../../model/node/model-folder.ts';
+import { jsonText } from '../../model/node/documents.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { guardInputs } from '../../platform/node/guard.ts';

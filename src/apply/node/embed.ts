@@ -12,7 +12,7 @@ import { toZyx, type Zyx } from '../../geometry/volume.ts';
 import { featurePicture } from '../../images/pictures/feature-picture.ts';
 import { encodePng } from '../../images/pictures/png.ts';
 import { hasDecoder } from '../../model/architecture.ts';
-import { jsonText } from '../../model/node/model-folder.ts';
+import { jsonText } from '../../model/node/documents.ts';
 import { writeSafetensors } from '../../model/node/safetensors.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';

@@ -19,7 +19,7 @@ import { labelColour } from '../../images/pictures/pair-picture.ts';
 import { bytesOf } from '../../images/stored-image.ts';
 import { PERCENTILES, type StructureMeasures, StructureMeter } from '../../metrics/structures.ts';
 import type { PostProcessing, Task } from '../../model/configuration.ts';
-import { jsonText } from '../../model/node/model-folder.ts';
+import { jsonText } from '../../model/node/documents.ts';
 import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { allDone, readAt, withScratch, writeAt, writeFileAtomic } from '../../platform/node/files.ts';
 import { guardInputs, refuseReplacing } from '../../platform/node/guard.ts';

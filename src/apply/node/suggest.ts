@@ -11,7 +11,7 @@ import { toZyx, type Zyx } from '../../geometry/volume.ts';
 import { mapPicture } from '../../images/pictures/map-picture.ts';
 import { encodePng } from '../../images/pictures/png.ts';
 import { inputChannelsOf } from '../../model/architecture.ts';
-import { jsonText } from '../../model/node/model-folder.ts';
+import { jsonText } from '../../model/node/documents.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { guardInputs, isInside } from '../../platform/node/guard.ts';
 import { inResults } from '../../platform/node/results.ts';

@@ -1,5 +1,7 @@
 /** `gvsl train`: a prepared cohort with label maps or classes becomes a model for a task. */
-import { Argument, type Command } from 'commander';
+import { Argument, type Command, Option } from 'commander';
+import { UsageError } from '../../common/errors.ts';
+import { PRESET_NAMES, PRESETS, type PresetName } from '../../training/task/presets.ts';
 import { withRanks } from '../ranks.ts';
 import { action, STOPPED } from '../run-command.ts';
 import { stopSignal } from '../stop-signal.ts';
@@ -8,6 +10,7 @@ interface Options extends Readonly<Record<string, unknown>> {
   readonly data: string;
   readonly out: string;
   readonly config?: string;
+  readonly preset?: PresetName;
   readonly resume?: boolean;
   readonly printConfig?: boolean;
   readonly mlflow?: string;
@@ -15,12 +18,13 @@ interface Options extends Readonly<Record<string, unknown>> {
 
 const HELP = `
 Set everything else with --config (YAML or JSON; see docs/configuration-train.md, or --print-config for all keys and values).
-The defaults follow the paper. RUN/best is the best checkpoint by validation; its scores are in RUN/validation.json and RUN/test.json.
+The defaults follow the paper; --preset few-labels converges sooner on few labels. RUN/best is the best checkpoint by validation; its scores are in RUN/validation.json and RUN/test.json.
 --folds N trains the models of all folds one after the other and tells how well each subject is predicted by the model that did not see it;
 gvsl segment --model RUN then applies all of them together. With --fold K only one fold is trained.
 
 Examples:
   gvsl train segmentation --data prepared --init runs/first --labels 8 --patch 48 --steps 2000 --lr 1e-3 --out runs/segment
+  gvsl train segmentation --data prepared --init runs/first --labels 8 --patch 48 --preset few-labels --out runs/segment
   gvsl train segmentation --data prepared --init runs/first --mode linear --patch 48 --steps 500 --lr 1e-2 --out runs/linear
   gvsl train classification --data lungs --init scratch --width 0.25 --patch 64 --steps 1000 --out runs/opacities
   gvsl train segmentation --data prepared --init runs/first --folds 5 --patch 48 --steps 2000 --out runs/folds
@@ -35,6 +39,12 @@ export async function registerTrain(program: Command, args: readonly string[]): 
     .requiredOption('--data <cohort>', 'cohort made by `gvsl prepare`, with label maps or classes')
     .requiredOption('--out <run>', 'output folder of the run')
     .option('--config <file>', 'configuration in YAML or JSON; command-line options override it')
+    .addOption(
+      new Option(
+        '--preset <name>',
+        `recipe in the place of the defaults: ${PRESET_NAMES.map((name) => `${name} ${PRESETS[name].description}`).join('; ')}`,
+      ).choices(PRESET_NAMES),
+    )
     .option(
       '--resume',
       'continue exactly from the last checkpoint in --out; refused if cohort, split, initial model or configuration changed',
@@ -51,7 +61,9 @@ export async function registerTrain(program: Command, args: readonly string[]): 
   }
   action(command, (task: string, options: Options) =>
     withRanks(async (ranks) => {
-      const { readConfigurationOf, readRunConfigurationOf } = await import('../../training/node/read-configuration.ts');
+      const { readConfigurationOf, readPresetConfiguration, readRunConfigurationOf } = await import(
+        '../../training/node/read-configuration.ts'
+      );
       const { overridesBy } = await import('../configuration-options.ts');
       const { TRANSFER } = await import('../../training/task/configuration.ts');
       const { TRAIN_OPTIONS } = await import('../train-options.ts');
@@ -59,11 +71,16 @@ export async function registerTrain(program: Command, args: readonly string[]): 
       const { crossValidate, isCrossValidation, readCrossValidationConfiguration } = await import(
         '../../training/node/task/cross-validate.ts'
       );
-      const configuration =
-        options.resume && options.config === undefined
-          ? (await isCrossValidation(options.out))
-            ? await readCrossValidationConfiguration(options.out, overrides)
-            : await readRunConfigurationOf(TRANSFER, options.out, overrides)
+      const { preset } = options;
+      const isResumed = options.resume && options.config === undefined;
+      if (preset !== undefined && isResumed)
+        throw new UsageError(`--preset ${preset}: a run that is resumed has its configuration; leave the preset out`);
+      const configuration = isResumed
+        ? (await isCrossValidation(options.out))
+          ? await readCrossValidationConfiguration(options.out, overrides)
+          : await readRunConfigurationOf(TRANSFER, options.out, overrides)
+        : preset !== undefined
+          ? await readPresetConfiguration(preset, options.config, overrides)
           : await readConfigurationOf(TRANSFER, options.config, overrides);
       if (options.printConfig) {
         const { stringify } = await import('yaml');

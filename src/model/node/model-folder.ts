@@ -3,14 +3,11 @@
  * the preprocessing they expect, how they came to be). Every command that takes a model takes such a folder, or a run, and then
  * its best state.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { RunError } from '../../common/errors.ts';
-import { parseJson } from '../../common/json.ts';
-import { version } from '../../common/version.ts';
 import { findFolder, isFile, writeFileAtomic } from '../../platform/node/files.ts';
-import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
 import {
   CONFIG_FILE,
   MODEL_FILE,
@@ -19,10 +16,9 @@ import {
   parseModelConfiguration,
 } from '../configuration.ts';
 import { type NamedTensor, requireFinite } from '../safetensors.ts';
+import { jsonText, readDocument, readJson } from './documents.ts';
 import { readSafetensors, writeSafetensors } from './safetensors.ts';
-
-/** A configuration is a page of text; the record of a run lists its subjects. */
-const MAX_CONFIG_BYTES = 1_000_000;
+import { shippedModel } from './shipped.ts';
 
 /** A network's parameters and what they are. */
 export interface Model {
@@ -30,53 +26,17 @@ export interface Model {
   readonly parameters: ReadonlyMap<string, NamedTensor>;
 }
 
-/** The content of a JSON file. @throws RunError naming the file */
-export async function readDocument(path: string, maxBytes = MAX_CONFIG_BYTES): Promise<unknown> {
-  try {
-    if ((await stat(path)).size > maxBytes) throw new Error(`more than ${maxBytes} bytes`);
-    return parseJson(await readFile(path, 'utf8'));
-  } catch (error) {
-    if (isMachineTrouble(error)) throw machineError(path, error);
-    throw new RunError(`${path}: cannot be read as JSON: ${(error as Error).message}`);
-  }
-}
-
-/**
- * Reads and checks a JSON file by a schema.
- * @throws RunError naming the file, and the first key that is wrong
- */
-export async function readJson<Schema extends z.ZodType>(
-  path: string,
-  schema: Schema,
-  maxBytes?: number,
-): Promise<z.output<Schema>> {
-  const parsed = await readDocument(path, maxBytes);
-  const result = schema.safeParse(parsed);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const { formatVersion } = parsed as { formatVersion?: unknown };
-  if (issue.path[0] === 'formatVersion' && typeof formatVersion === 'number')
-    throw new RunError(
-      `${path}: formatVersion ${formatVersion}: made by a different, probably newer version of gvsl than this one (${version}): update gvsl`,
-    );
-  throw new RunError(
-    `${path}: ${issue.path.join('.') || 'the document'}: ${issue.message}; was it edited, or made by a newer version?`,
-  );
-}
-
-/** JSON as people read it; equal values give equal bytes. */
-export const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
-
 /** Writes a model's two files into a folder that exists, or is made. To replace a model whole, write it within `writeFolderAtomic`. */
 export async function writeModel(
   folder: string,
   configuration: ModelConfiguration,
   parameters: Iterable<NamedTensor>,
+  dtype: 'F32' | 'F16' = 'F32',
 ): Promise<void> {
   // What cannot be read back must not be written.
   const checked = modelConfigurationSchema.parse(configuration);
   // "pt" is what PyTorch's readers look for: the names and shapes are a state dict's.
-  await writeSafetensors(join(folder, MODEL_FILE), parameters, { format: 'pt' });
+  await writeSafetensors(join(folder, MODEL_FILE), parameters, { format: 'pt' }, dtype);
   await writeFileAtomic(join(folder, CONFIG_FILE), jsonText(checked));
 }
 
@@ -98,8 +58,8 @@ const isModelFolder = async (folder: string): Promise<boolean> =>
   (await isFile(join(folder, MODEL_FILE))) && (await isFile(join(folder, CONFIG_FILE)));
 
 /**
- * The model folder that a user means: the path itself, the folder of a `model.safetensors`, or of a run the best state, else the
- * last. Nothing on the disk is changed, so a run may be going on.
+ * The model folder that a user means: the path itself, the folder of a `model.safetensors`, of a run the best state, else the
+ * last, or, where there is no such path, the shipped model of that name. Nothing on the disk is changed, so a run may be going on.
  * @throws RunError that says what was found instead
  */
 export async function resolveModel(path: string): Promise<string> {
@@ -115,7 +75,13 @@ export async function resolveModel(path: string): Promise<string> {
     (status) => (status.isDirectory() ? 'neither' : 'a file'),
     () => 'nothing',
   );
-  if (found === 'nothing') throw new RunError(`${path}: no such folder; expected a model folder or a run`);
+  if (found === 'nothing') {
+    const shipped = await shippedModel(path);
+    if (shipped) return shipped.folder;
+    throw new RunError(
+      `${path}: no such folder; expected a model folder, a run, or the name of a model that gvsl brings along (\`gvsl models\`)`,
+    );
+  }
   if (found === 'a file')
     throw new RunError(`${path}: is a file; expected a folder with ${MODEL_FILE} and ${CONFIG_FILE}, or a run`);
   if (await isFile(join(folder, 'metrics.jsonl')))

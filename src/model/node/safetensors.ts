@@ -3,6 +3,7 @@
  * gigabytes costs what is taken from it. Format and limits: src/formats/safetensors.ts.
  */
 import { RunError } from '../../common/errors.ts';
+import { toHalves } from '../../common/float16.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { openRandomAccess } from '../../platform/node/random-access.ts';
 import {
@@ -72,13 +73,20 @@ export async function readSafetensors(
   }
 }
 
-/** Writes the tensors as F32 in the given order, atomically; equal arguments give equal bytes. The data are not copied. */
+/**
+ * Writes the tensors in the given order, atomically; equal arguments give equal bytes. As F32 the data are not copied; as F16 each is rounded to the
+ * nearest half.
+ */
 export async function writeSafetensors(
   path: string,
   tensors: Iterable<NamedTensor>,
   metadata: Readonly<Record<string, string>> = {},
+  dtype: 'F32' | 'F16' = 'F32',
 ): Promise<void> {
   const list = [...tensors];
-  const bytes = list.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  await writeFileAtomic(path, encodeHeader(list, metadata), ...bytes);
+  const bytes = list.map(({ data }) => {
+    const stored = dtype === 'F16' ? toHalves(data) : data;
+    return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
+  });
+  await writeFileAtomic(path, encodeHeader(list, metadata, dtype), ...bytes);
 }

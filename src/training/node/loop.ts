@@ -24,7 +24,7 @@ import { type LoopConfiguration, samplesPerStep } from '../../methods/schema-par
 import type { ModelConfiguration } from '../../model/configuration.ts';
 import { nextLossScale } from '../../model/loss-scaling.ts';
 import { flatTensor, namedTensors } from '../../model/named-parameters.ts';
-import { jsonText } from '../../model/node/model-folder.ts';
+import { jsonText } from '../../model/node/documents.ts';
 import { STATES } from '../../model/optimizer.ts';
 import type { ParameterTable } from '../../model/parameters.ts';
 import type { NamedTensor } from '../../model/safetensors.ts';

@@ -13,6 +13,8 @@ import { GVSL, methodNameOf } from '../../methods/descriptions.ts';
 import { type PretrainConfiguration, pretrainConfigurationSchema } from '../../methods/gvsl/configuration.ts';
 import { methodNamed } from '../../methods/registry.ts';
 import { type ConfigurationKind, type ConfigurationSchema, configurationKeys } from '../configuration-reference.ts';
+import { TRANSFER, type TransferConfiguration } from '../task/configuration.ts';
+import { PRESETS, type PresetName } from '../task/presets.ts';
 import { RUN_FILE, RUN_KINDS, type RunRecord, readRunRecord } from './run-record.ts';
 
 /** A value that an option gives; it goes before the file's. */
@@ -63,6 +65,15 @@ function withValue(document: unknown, path: readonly string[], value: unknown): 
   // What is no section stays as it is, so that the schema can say what is wrong with it.
   if (document !== undefined && !isRecord(document)) return document;
   return { ...document, [key]: withValue(document?.[key], rest, value) };
+}
+
+/** `document` with what `base` has and it has not, section by section; a list counts as one value. */
+function onBase(base: unknown, document: unknown): unknown {
+  if (document === undefined) return base;
+  if (!isRecord(base) || !isRecord(document)) return document;
+  const whole: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(document)) whole[key] = onBase(base[key], value);
+  return whole;
 }
 
 /** What stands at `path`; undefined where it leads nowhere. */
@@ -165,14 +176,28 @@ export const parseConfiguration = (document: unknown, overrides?: readonly Overr
 /**
  * The configuration of a run.
  * @param file YAML, or JSON where its name says so; without it all defaults
+ * @param base what stands in the place of defaults: a preset's configuration
  * @throws UsageError if the file is missing, no YAML or JSON, or holds what the schema refuses
  */
 export async function readConfigurationOf<Schema extends ConfigurationSchema>(
   kind: ConfigurationKind<Schema>,
   file: string | undefined,
   overrides: readonly Override[] = [],
+  base: unknown = {},
 ): Promise<z.output<Schema>> {
-  return parseConfigurationOf(kind, file === undefined ? {} : await readDocument(file), overrides, file);
+  return parseConfigurationOf(kind, onBase(base, file === undefined ? {} : await readDocument(file)), overrides, file);
+}
+
+/** `readConfigurationOf` for a task, with a preset in the place of the defaults. */
+export async function readPresetConfiguration(
+  name: PresetName,
+  file: string | undefined,
+  overrides: readonly Override[] = [],
+): Promise<TransferConfiguration> {
+  const { configuration, steps } = PRESETS[name];
+  // file and options may say another number of steps, over which the rate then falls
+  const first = await readConfigurationOf(TRANSFER, file, overrides, configuration(steps));
+  return readConfigurationOf(TRANSFER, file, overrides, configuration(first.steps));
 }
 
 /** `readConfigurationOf` for pre-training. */

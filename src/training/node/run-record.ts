@@ -17,7 +17,7 @@ import type { Progress } from '../../common/progress.ts';
 import { version } from '../../common/version.ts';
 import type { Backend } from '../../engine/backend.ts';
 import type { ModelConfiguration } from '../../model/configuration.ts';
-import { jsonText, readJson } from '../../model/node/model-folder.ts';
+import { jsonText, readJson } from '../../model/node/documents.ts';
 import { createBackend } from '../../platform/node/backends.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { type ConfigurationSchema, configurationKeys } from '../configuration-reference.ts';

@@ -3,8 +3,9 @@ import { parse } from 'yaml';
 import { commandOptions, overridesBy } from '../../cli/configuration-options.ts';
 import { TRAIN_OPTIONS } from '../../cli/train-options.ts';
 import { configurationKeys, configurationMarkdown, configurationYaml } from '../configuration-reference.ts';
-import { parseConfigurationOf } from '../node/read-configuration.ts';
+import { parseConfigurationOf, readPresetConfiguration } from '../node/read-configuration.ts';
 import { isAugmented, TRANSFER, transferConfigurationSchema, transferPatch } from './configuration.ts';
+import { PRESET_NAMES, PRESETS } from './presets.ts';
 
 const read = (document: unknown) => parseConfigurationOf(TRANSFER, document, [], 'run.yaml');
 
@@ -51,5 +52,17 @@ Options of the command line go before the file. Written from src/training/task/c
       data: { labels: 8, labelCodes: [205, 420], splitSeed: 3, patch: [16, 24, 20], augmentation: { flips: ['x'] } },
     });
     expect(commandOptions(TRAIN_OPTIONS, transferConfigurationSchema).map(({ flags }) => flags)).toContain('--split-seed <n>');
+  });
+
+  it('has presets in the place of the defaults: file and options go first, the rate falls over all steps', async () => {
+    for (const name of PRESET_NAMES) {
+      const configuration = await readPresetConfiguration(name, undefined);
+      expect(configuration).toMatchObject(PRESETS[name].configuration(PRESETS[name].steps));
+    }
+    const overrides = [{ path: 'steps', option: '--steps', value: 100 }];
+    const short = await readPresetConfiguration('few-labels', undefined, overrides);
+    expect([short.steps, short.learningRateDecaySteps, short.batch]).toEqual([100, 100, 2]);
+    const given = [...overrides, { path: 'learningRateDecaySteps', option: 'x', value: 0 }];
+    expect((await readPresetConfiguration('few-labels', undefined, given)).learningRateDecaySteps).toBe(0);
   });
 });

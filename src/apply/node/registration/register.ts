@@ -17,7 +17,7 @@ import type { Geometry, Volume, Xyz } from '../../../geometry/volume.ts';
 import { readImage } from '../../../images/node/read.ts';
 import { writeVectorImage, writingTogether } from '../../../images/node/write.ts';
 import { voxelTypeOf } from '../../../images/stored-image.ts';
-import { jsonText } from '../../../model/node/model-folder.ts';
+import { jsonText } from '../../../model/node/documents.ts';
 import { writeFileAtomic } from '../../../platform/node/files.ts';
 import { guardInputs, type Input } from '../../../platform/node/guard.ts';
 import { inResults, type ResultFolder } from '../../../platform/node/results.ts';

@@ -14,7 +14,8 @@ import { writeFileAtomic, writeNewFolder } from '../../../platform/node/files.ts
 import { hasDecoder, SIZE_MULTIPLE } from '../../architecture.ts';
 import { architectureOf, CONFIG_FILE, type ModelConfiguration, trainedPatch } from '../../configuration.ts';
 import type { NamedTensor } from '../../safetensors.ts';
-import { jsonText, type Model } from '../model-folder.ts';
+import { jsonText } from '../documents.ts';
+import type { Model } from '../model-folder.ts';
 import { NNUNET_MODULE, TORCH_MODULE } from './python-modules.ts';
 import { encodeTorch, StateDict, type TorchValue } from './write-pytorch.ts';
 
