@@ -17,6 +17,7 @@
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { networkOfFiles } from '../dist/apply/network.js';
 import { DEFAULT_TEACHING } from '../dist/apply/teaching/fit-head.js';
@@ -111,7 +112,7 @@ async function cohortOf(path) {
         truth: Array.from(labels, (code) => codes.indexOf(code) + 1),
       };
     },
-    networks: { 'pre-trained here': networkOfFiles(filesIn(new URL(`file://${join(process.cwd(), run)}/last/`))) },
+    networks: { 'pre-trained here': networkOfFiles(filesIn(pathToFileURL(join(run, 'last', '/')))) },
     // what the example has seen are CTs of 6 mm: here it sees the cohort's images, each as one window
     as: (network) => ({
       ...network,

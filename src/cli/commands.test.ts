@@ -51,7 +51,7 @@ const COMMANDS: Readonly<Record<string, Facts>> = {
     ],
   },
   methods: { works: [() => []], replaces: [], because: 'it writes nothing' },
-  models: { missing: [['none', 2]], works: [() => []], replaces: [], because: 'it writes nothing' },
+  models: { works: [() => []], replaces: [], because: 'it writes nothing' },
   pretrain: {
     missing: [
       ['none --out out/run', 1],
