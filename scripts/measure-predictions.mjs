@@ -9,26 +9,22 @@
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { join } from 'node:path';
 import { crossValidate, openCohort, scoreSegmentations, segmentImages, train } from '../dist/index.js';
 import { bootstrapDifference } from '../dist/metrics.js';
+import { cohortPart, measurementOptions } from './cohort-part.mjs';
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: {
-    test: { type: 'string', default: '60' },
-    folds: { type: 'string', default: '4' },
-    labels: { type: 'string', default: '16' },
-    steps: { type: 'string', default: '400' },
-    width: { type: 'string', default: '0.25' },
-    patch: { type: 'string', default: '32,48,32' },
-    scored: { type: 'string', default: '60' },
-  },
+const { positionals, values } = measurementOptions({
+  test: 60,
+  folds: 4,
+  labels: 16,
+  steps: 400,
+  width: 0.25,
+  patch: [32, 48, 32],
+  scored: 60,
 });
 const [cohortFolder, out] = positionals;
-const steps = Number(values.steps);
-const folds = Number(values.folds);
+const { steps, folds } = values;
 const cohort = await openCohort(cohortFolder);
 const said = ({ text }) => text && process.stderr.write(`${text}\n`);
 
@@ -40,25 +36,19 @@ const configured = (seed, data) => ({
   learningRate: 1e-3,
   learningRateDecaySteps: steps,
   threads: 2,
-  model: { width: Number(values.width) },
+  model: { width: values.width },
   loss: { kind: 'diceCrossEntropy' },
-  data: { patch: values.patch.split(',').map(Number), foregroundShare: 0.33, augmentation: { flips: ['y', 'z'] }, ...data },
+  data: { patch: values.patch, foregroundShare: 0.33, augmentation: { flips: ['y', 'z'] }, ...data },
   log: { everySteps: 50, evaluateEverySteps: steps / 4, picturesEverySteps: 0, checkpointEverySteps: 100 },
 });
 /** Models of fold 1 that differ in the seed alone. */
 const SEEDS = 3;
-const counts = { test: Number(values.test), validation: 0 };
+const counts = { test: values.test, validation: 0 };
 
 // a cohort of these subjects alone
 const small = join(out, 'cohort');
-if (!existsSync(join(small, 'cohort.json'))) {
-  await mkdir(small, { recursive: true });
-  const document = JSON.parse(await readFile(join(cohortFolder, 'cohort.json'), 'utf8'));
-  const labelled = document.subjects.filter(({ labelCodes }) => labelCodes !== null);
-  document.subjects = labelled.slice(0, Number(values.labels) + counts.test);
-  for (const part of ['images', 'labels']) await symlink(resolve(cohortFolder, part), join(small, part));
-  await writeFile(join(small, 'cohort.json'), JSON.stringify(document));
-}
+const labelled = cohort.subjects.filter(({ labelCodes }) => labelCodes !== null).map(({ id }) => id);
+await cohortPart(cohortFolder, small, labelled.slice(0, values.labels + counts.test));
 
 const going = (folder) => existsSync(join(folder, 'run.json')) || existsSync(join(folder, 'fold-1', 'run.json'));
 const crossValidated = join(out, 'folds');
@@ -80,7 +70,7 @@ for (let seed = 2; seed <= SEEDS; seed++) {
     await train({ cohort: small, out: run, configuration, resume: going(run), progress: said });
 }
 const { split } = JSON.parse(await readFile(join(crossValidated, 'fold-1', 'run.json'), 'utf8'));
-const tested = cohort.subjects.filter(({ id }) => split.test.slice(0, Number(values.scored)).includes(id));
+const tested = cohort.subjects.filter(({ id }) => split.test.slice(0, values.scored).includes(id));
 
 const ways = {
   'one model (fold 1)': { model: fold(1), postProcessing: false },

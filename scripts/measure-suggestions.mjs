@@ -8,26 +8,22 @@
  * alone; random subjects are drawn anew by each seed. An interrupted call continues; OUT/table.md has what is done so far.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { openCohort, pretrain, suggestSubjects, train } from '../dist/index.js';
+import { cohortPart, measurementOptions } from './cohort-part.mjs';
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: {
-    numbers: { type: 'string', default: '4,8,16' },
-    seeds: { type: 'string', default: '5' },
-    test: { type: 'string', default: '40' },
-    steps: { type: 'string', default: '150' },
-    'pretrain-steps': { type: 'string', default: '300' },
-    width: { type: 'string', default: '0.125' },
-    patch: { type: 'string', default: '32,48,32' },
-  },
+const { positionals, values } = measurementOptions({
+  numbers: [4, 8, 16],
+  seeds: 5,
+  test: 40,
+  steps: 150,
+  'pretrain-steps': 300,
+  width: 0.125,
+  patch: [32, 48, 32],
 });
 const [cohortFolder, out] = positionals;
-const [steps, width, seeds] = [Number(values.steps), Number(values.width), Number(values.seeds)];
-const patch = values.patch.split(',').map(Number);
+const { steps, width, seeds, patch } = values;
 const said = ({ text }) => text && !text.startsWith('loss') && process.stderr.write(`${text}\n`);
 
 /** A generator of whole numbers below n that follows from its seed (mulberry32). */
@@ -54,31 +50,17 @@ function shuffled(items, seed) {
 const cohort = await openCohort(cohortFolder);
 const labelled = cohort.subjects.filter(({ labelCodes }) => labelCodes !== null).map(({ id }) => id);
 const drawn = shuffled(labelled, 2024);
-const [test, pool] = [drawn.slice(0, Number(values.test)), drawn.slice(Number(values.test))];
+const [test, pool] = [drawn.slice(0, values.test), drawn.slice(values.test)];
 
 // what may be labelled, as a cohort by itself: test subjects are neither pre-trained on nor suggested
 const poolFolder = join(out, 'pool');
-if (!existsSync(join(poolFolder, 'cohort.json'))) {
-  await mkdir(poolFolder, { recursive: true });
-  for (const part of ['images', 'labels']) await symlink(resolve(cohortFolder, part), join(poolFolder, part));
-  const head = JSON.parse(await readFile(join(cohortFolder, 'cohort.json'), 'utf8'));
-  const inPool = new Set(pool);
-  if (Array.isArray(head.subjects)) head.subjects = head.subjects.filter(({ id }) => inPool.has(id));
-  else {
-    const lines = (await readFile(join(cohortFolder, 'subjects.jsonl'), 'utf8')).trim().split('\n');
-    const kept = lines.filter((line) => inPool.has(JSON.parse(line).id));
-    await writeFile(join(poolFolder, 'subjects.jsonl'), `${kept.join('\n')}\n`);
-    await writeFile(join(poolFolder, 'problems.jsonl'), '');
-    Object.assign(head, { subjects: kept.length, problems: 0 });
-  }
-  await writeFile(join(poolFolder, 'cohort.json'), JSON.stringify(head));
-}
+await cohortPart(cohortFolder, poolFolder, pool);
 const model = join(out, 'pretrained');
 await pretrain({
   cohort: poolFolder,
   out: model,
   configuration: {
-    steps: Number(values['pretrain-steps']),
+    steps: values['pretrain-steps'],
     threads: 2,
     model: { width },
     data: { patch, heldOut: 0 },
@@ -91,7 +73,6 @@ await pretrain({
 const ways = ['coverage', 'k-centre', 'random'];
 const scores = new Map();
 const table = async () => {
-  const numbers = values.numbers.split(',').map(Number);
   const cell = (way, n) => {
     const of = [...scores].filter(([key]) => key.startsWith(`${way}-${n}-`)).map(([, dice]) => dice);
     if (of.length === 0) return '-';
@@ -104,7 +85,7 @@ const table = async () => {
     '',
     `| labelled subjects | ${ways.join(' | ')} |`,
     `| --- | ${ways.map(() => '---').join(' | ')} |`,
-    ...numbers.map((n) => `| ${n} | ${ways.map((way) => cell(way, n)).join(' | ')} |`),
+    ...values.numbers.map((n) => `| ${n} | ${ways.map((way) => cell(way, n)).join(' | ')} |`),
     '',
   ].join('\n');
   await writeFile(join(out, 'table.md'), text);
@@ -112,7 +93,7 @@ const table = async () => {
 };
 // by seed outermost, so that every number has some seeds when time runs out
 for (let seed = 1; seed <= seeds; seed++)
-  for (const n of values.numbers.split(',').map(Number))
+  for (const n of values.numbers)
     for (const way of ways) {
       const name = `${way}-${n}-${seed}`;
       const run = join(out, 'runs', name);

@@ -156,7 +156,7 @@ export function matchingNetwork({
   const channels = inputChannelsOf(architecture);
   if (channels > 1)
     throw new RunError(
-      `${folder}: this network takes ${channels} channels together (${namesOf(preprocessing)}), and a registration is of one image to one image; use a model that was pre-trained on one channel at a time (\`data.channels\` one), or register without a model`,
+      `${folder}: this network takes ${channels} channels together (${namesOf(preprocessing)}), and a registration is of one image to one image; use a model that was pre-trained on one channel at a time, or register without a model`,
     );
   if (!architecture.heads.matching)
     throw new RunError(

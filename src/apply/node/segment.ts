@@ -152,7 +152,14 @@ async function segmentWith(open: OpenNetwork, progress: Progress, call: SegmentC
       const images: SegmentedImage[] = [];
       const lines: string[] = [];
       const failed = [...inputs.failed];
-      const warnings = [...mirrorWarnings(networks, mirror), ...ofRules, ...inputs.warnings];
+      const fromDicom = inputs.images.some(({ source }) => source.kind === 'dicom');
+      const warnings = [
+        ...mirrorWarnings(networks, mirror),
+        ...ofRules,
+        ...(dicom && !fromDicom ? ['`dicom`: no image is a DICOM series, so no Segmentation object is written'] : []),
+        ...(rtstruct && !fromDicom ? ['`rtstruct`: no image is a DICOM series, so no RT Structure Set is written'] : []),
+        ...inputs.warnings,
+      ];
       try {
         const predictor = await openPredictor(open, { window, mirror, spread: uncertainty === 'disagreement', signal });
         const work: Work = { call, open, task, predictor, window, overlap, rules, progress };

@@ -44,7 +44,10 @@ export function registerWarp(program: Command): void {
       "points: 3D Slicer's .mrk.json or .fcsv (RAS or LPS as they say), or .csv with columns x, y, z in mm, LPS, as ANTs has them",
     )
     .option('--field', 'also write the whole transform as one displacement field on the grid')
-    .requiredOption('--out <folder>', 'output folder: NAME_warped.nii.gz, NAME_warped.csv and so on')
+    .requiredOption(
+      '--out <folder>',
+      'output folder: NAME_warped.nii.gz, NAME_warped.csv and so on; a label map named like an image becomes NAME_labels_warped.nii.gz',
+    )
     .option('--overwrite', OVERWRITE)
     .addHelpText(
       'after',

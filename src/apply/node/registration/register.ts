@@ -360,6 +360,7 @@ async function registerInto(
       ? await readLandmarkPairs(call.fixedLandmarks, call.movingLandmarks)
       : { pairs: [], unpaired: [] };
 
+  let counted = false;
   const matched = await registerPrepared(open, backend, {
     ...options,
     moving,
@@ -370,9 +371,12 @@ async function registerInto(
     onPlan: ({ reason, tiles, size, neededBytes }) => {
       if (reason) progress.say(`${reason}: matched in ${tiles.length} tiles of ${size.join(' x ')} voxels`);
       progress.say(`computing  ${backend.description}, ${formatBytes(neededBytes)}`);
-      if (tiles.length > 1) progress.start(tiles.length, 'tiles');
+      counted = tiles.length > 1;
+      if (counted) progress.start(tiles.length, 'tiles');
     },
-    onTile: () => progress.advance(),
+    onTile: () => {
+      if (counted) progress.advance();
+    },
   }).finally(() => progress.stop());
   const { plan, stages, map, aligned, refined } = matched;
   warnings.push(...matched.warnings);

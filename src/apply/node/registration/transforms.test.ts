@@ -1,5 +1,5 @@
 /** Transforms of ITK itself (scripts/itk-transforms, ITK 5.2.1) bring points where ITK does; what is written reads back; wrong files are refused. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -195,6 +195,19 @@ describe('warpFiles', () => {
     expect(error).toBeInstanceOf(RunError);
     expect((error as Error).message).toMatch(message);
     expect((error as Error).message).toContain(name);
+  });
+
+  it('takes an image and a label map of one name, as nnU-Net and the Decathlon have them', async () => {
+    mkdirSync(at('labelsTr'));
+    copyFileSync(at('m-labels.nii.gz'), at('labelsTr/m.nii.gz'));
+    const { files } = await warpFiles({
+      transform: [at('0GenericAffine.mat')],
+      grid: at('fixed.nii.gz'),
+      image: [at('m.nrrd')],
+      labels: [at('labelsTr/m.nii.gz')],
+      out: at('named'),
+    });
+    expect(files.map(({ output }) => output)).toEqual(['m_warped.nii.gz', 'm_labels_warped.nii.gz']);
   });
 
   it('an image that is no field, a file that is not there, a call without a grid are refused', async () => {

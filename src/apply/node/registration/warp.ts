@@ -152,11 +152,17 @@ export async function warpFiles(call: WarpCall): Promise<WarpReport> {
     throw new UsageError('nothing to do: give `image`, `labels`, `points` or `field`');
   if (grid === undefined && (images.length + labels.length > 0 || field))
     throw new UsageError('`grid` is needed for images and label maps: the image on whose grid they are written');
+  const imageNames = new Set(images.map((path) => nameOf(path, 'image')));
+  // nnU-Net's and the Decathlon's label maps are named like their images
+  const labelsName = (path: string): string => {
+    const name = nameOf(path, 'labels');
+    return imageNames.has(name) ? name.replace(/_warped\.nii\.gz$/, '_labels_warped.nii.gz') : name;
+  };
   const inputs = [
     ...images.map((path) => ({ path, kind: 'image' as const })),
     ...labels.map((path) => ({ path, kind: 'labels' as const })),
     ...points.map((path) => ({ path, kind: 'points' as const })),
-  ].map((input) => ({ ...input, name: nameOf(input.path, input.kind) }));
+  ].map((input) => ({ ...input, name: input.kind === 'labels' ? labelsName(input.path) : nameOf(input.path, input.kind) }));
   const twice = inputs.find(({ name }, k) => inputs.findIndex((other) => other.name === name) < k);
   if (twice)
     throw new UsageError(
