@@ -87,6 +87,11 @@ try {
   await page.waitForTimeout(2000);
   save('compare.png', await page.locator('#compare').screenshot());
 
+  await page.click('#tour-teach');
+  await says('teach-status', 'learnt in');
+  await page.waitForTimeout(2000);
+  save('teach.png', await page.locator('#teach').screenshot());
+
   await page.evaluate(() => scrollTo(0, 0));
   await page.setInputFiles('#model', join(temporary, 'segmenter'));
   await says('model-text', 'segments \\d+ structures');

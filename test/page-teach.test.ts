@@ -298,6 +298,16 @@ describe.skipIf(skipped !== '')(`teaching in the page${skipped}`, () => {
     await saying('apply-status', /done in .* on WebAssembly/);
   }, 300_000);
 
+  it('shows what strokes teach on the example, one click away', async () => {
+    await page.click('#tour-teach');
+    await saying('teach-status', /learnt in .* s, segmented 2 images in/);
+    const [name, first, second] = await page.locator('#teach-table tbody td').allInnerTexts();
+    expect(name).toBe('left ventricle');
+    for (const ml of [first, second]) expect(Math.abs(Number(ml) - 90)).toBeLessThan(50);
+    await page.click('#teach-undo');
+    expect(await counts()).toEqual([]);
+  }, 120_000);
+
   it('is accessible as far as axe can tell, dark and light, and nothing went wrong', async () => {
     await page.evaluate(axe.source);
     for (const colorScheme of ['dark', 'light'] as const) {

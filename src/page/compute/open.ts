@@ -31,6 +31,12 @@ export interface ImageSummary {
 /** The example's patients: another cohort than the one that its model has learnt from. */
 const EXAMPLE_SEED = 2;
 
+/** One of the example's synthetic patients: finer than the network sees them, as real scans are. */
+export function examplePatient(subject: number) {
+  const { kind, spacingMm, pose } = DEMO_SETTINGS.phantoms;
+  return renderSubject({ kind, seed: EXAMPLE_SEED, subject, spacingMm: spacingMm / 2, pose });
+}
+
 export const openPart = (state: ComputeState) => {
   let lastId = 0;
   return {
@@ -82,9 +88,7 @@ export const openPart = (state: ComputeState) => {
 
     /** A CT of one of the example's synthetic patients, as a .nii file. */
     examplePatient(subject: number): Uint8Array<ArrayBuffer> {
-      const { kind, spacingMm, pose } = DEMO_SETTINGS.phantoms;
-      // finer than the network sees them, as real scans are
-      const { image } = renderSubject({ kind, seed: EXAMPLE_SEED, subject, spacingMm: spacingMm / 2, pose });
+      const { image } = examplePatient(subject);
       return writeNiftiFile(image.geometry, image.data);
     },
   };

@@ -2,16 +2,18 @@
 import * as Comlink from 'comlink';
 import { filesOfNetwork, type ModelFiles, type TrainedNetwork, taskOfNetwork } from '../../apply/network.ts';
 import { networkWithHead, type TaughtLabel } from '../../apply/teaching/network-with-head.ts';
-import { Teacher } from '../../apply/teaching/teacher.ts';
+import { BACKGROUND_STROKE, Teacher } from '../../apply/teaching/teacher.ts';
 import { networkImage } from '../../cohort/network-image.ts';
 import { RunError } from '../../common/errors.ts';
 import type { Program } from '../../engine/graph.ts';
 import { resampleNearest } from '../../geometry/resample.ts';
+import type { Xyz } from '../../geometry/volume.ts';
 import type { LoadedImage } from '../../images/loaded-image.ts';
 import { readNiftiFile, writeNiftiFile } from '../../images/nifti-file.ts';
 import { namedTensors } from '../../model/named-parameters.ts';
 import { parameterTable } from '../../model/parameters.ts';
 import { type BackendName, openBackend } from '../../platform/browser/backends.ts';
+import { examplePatient } from './open.ts';
 import { type ComputeState, MEMORY, type OnProgress } from './state.ts';
 
 /** Strokes on an open image, on its own grid. */
@@ -50,6 +52,46 @@ export interface TaughtFeatures {
   /** Windows whose features did not fit into memory, and are computed each time. */
   readonly notKept: number;
   readonly warnings: readonly string[];
+}
+
+const EXAMPLE_STRUCTURES: readonly TaughtLabel[] = [{ code: 1, name: 'left ventricle' }];
+/** Labels of the phantom that the example's strokes are in, of what intensities (HU), and in how many slices. */
+const EXAMPLE_STROKES: readonly {
+  readonly code: number;
+  readonly of: number;
+  readonly hu?: readonly [number, number];
+  readonly lines: number;
+}[] = [
+  { code: 1, of: 500, lines: 4 },
+  // the other chambers, vessels and the wall
+  { code: BACKGROUND_STROKE, of: 420, lines: 3 },
+  { code: BACKGROUND_STROKE, of: 600, lines: 3 },
+  { code: BACKGROUND_STROKE, of: 550, lines: 2 },
+  { code: BACKGROUND_STROKE, of: 820, lines: 2 },
+  { code: BACKGROUND_STROKE, of: 205, lines: 3 },
+  // lungs, soft tissue, bone
+  { code: BACKGROUND_STROKE, of: 0, hu: [-2000, -500], lines: 3 },
+  { code: BACKGROUND_STROKE, of: 0, hu: [-200, 100], lines: 4 },
+  { code: BACKGROUND_STROKE, of: 0, hu: [150, 3000], lines: 3 },
+];
+/** Voxels of a line, at most. */
+const LINE = 14;
+
+/** The longest row of voxels that are wanted in each of some slices, at even distances. */
+function linesIn([nx, ny, nz]: Xyz, wanted: (voxel: number) => boolean, count: number) {
+  const perSlice = Array.from({ length: nz }, (_, z) => {
+    let best = { start: 0, length: 0 };
+    for (let y = 0, at = z * nx * ny; y < ny; y++)
+      for (let x = 0, length = 0; x < nx; x++, at++) {
+        length = wanted(at) ? length + 1 : 0;
+        if (length > best.length) best = { start: at - length + 1, length };
+      }
+    return best;
+  }).filter(({ length }) => length > 3);
+  return Array.from({ length: Math.min(count, perSlice.length) }, (_, k) => {
+    const { start, length } = perSlice[Math.floor(((k + 0.5) * perSlice.length) / count)];
+    return { start: start + Math.max(0, (length - LINE) >> 1), length: Math.min(LINE, length) };
+  });
 }
 
 const codesOf = (data: ArrayLike<number>): Uint8Array<ArrayBuffer> => Uint8Array.from(data);
@@ -171,6 +213,17 @@ export const teachPart = (state: ComputeState) => {
       const it = await teacherOn(name);
       const channels = it.network.architecture.widths[8];
       it.use(networkWithHead(it.network, { channels, classes: labels.length, weight, bias }, labels));
+    },
+
+    /** Strokes as a person might draw them on the example's first patient: in each structure, and in the background, a line in each of some slices. */
+    exampleStrokes(): { readonly structures: readonly TaughtLabel[]; readonly data: Uint8Array<ArrayBuffer> } {
+      const { image, labels } = examplePatient(0);
+      const data = new Uint8Array(labels.data.length);
+      for (const { code, of, hu: [low, high] = [-Infinity, Infinity], lines } of EXAMPLE_STROKES) {
+        const wanted = (v: number): boolean => labels.data[v] === of && image.data[v] >= low && image.data[v] < high;
+        for (const { start, length } of linesIn(labels.geometry.size, wanted, lines)) data.fill(code, start, start + length);
+      }
+      return { structures: EXAMPLE_STRUCTURES, data };
     },
 
     /** Codes on an image's grid as a .nii file. */

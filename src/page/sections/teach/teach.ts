@@ -103,6 +103,8 @@ export async function startTeach(workspace: Workspace, maps: LabelMaps): Promise
     keep();
     if (input('teach-auto').checked) learn();
   }
+  /** Of whom strokes are known that teach something. */
+  const isExamplePatient = ({ isExample, name }: OpenImage): boolean => isExample && name === 'patient_1';
   const voxelsOf = ({ geometry: { size } }: OpenImage): number => size[0] * size[1] * size[2];
 
   viewer.onDrawn = () => {
@@ -115,6 +117,9 @@ export async function startTeach(workspace: Workspace, maps: LabelMaps): Promise
 
   function enable(): void {
     const { drawn } = strokes;
+    const hasExample = workspace.images.some(isExamplePatient);
+    button('teach-example').hidden = !hasExample;
+    button('teach-example').disabled = !hasExample || !workspace.model?.isExample;
     button('teach-undo').disabled = !strokes.canUndo;
     button('teach-redo').disabled = !strokes.canRedo;
     button('teach-learn').disabled = !workspace.model?.hasFeatures || drawn.length === 0;
@@ -403,6 +408,16 @@ export async function startTeach(workspace: Workspace, maps: LabelMaps): Promise
     changed(true);
     element('teach-structures').querySelector<HTMLInputElement>('div:nth-last-child(2) [type=text]')?.select();
   };
+  button('teach-example').onclick = () =>
+    workspace.alone(async () => {
+      const example = await compute.exampleStrokes();
+      const image = workspace.images.find(isExamplePatient);
+      if (!image || example.data.length !== voxelsOf(image)) return;
+      if (shown !== image) await show(image);
+      strokes.load(image.id, example.data);
+      for (const { code, name } of example.structures) strokes.rename(code, name);
+      changed(true);
+    });
   button('teach-undo').onclick = () => step('undo');
   button('teach-redo').onclick = () => step('redo');
   button('teach-learn').onclick = learn;
