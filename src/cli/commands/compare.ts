@@ -181,7 +181,7 @@ export function registerCompare(program: Command): void {
               '',
             ]
           : []),
-        `${out}: ${report.runs} trainings; ${report.files.join(', ')}`,
+        `${out}: ${report.runs} trainings; ${report.files.join(', ') || 'another process writes the table and figures'}`,
       ].join('\n'),
     };
   });
