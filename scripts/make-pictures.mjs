@@ -87,6 +87,14 @@ try {
   await page.waitForTimeout(2000);
   save('compare.png', await page.locator('#compare').screenshot());
 
+  await page.click('#register');
+  await says('registration-status', 'done in');
+  for (const view of ['checkerboard', 'grid']) {
+    await page.selectOption('#view', view);
+    await page.waitForTimeout(2000);
+    save(`register-${view}.jpg`, await page.locator('#registration').screenshot({ type: 'jpeg', quality: 72 }));
+  }
+
   await page.click('#tour-teach');
   await says('teach-status', 'learnt in');
   await page.waitForTimeout(2000);

@@ -6,7 +6,7 @@ import { headOf, memorySource } from './bytes.ts';
 import type { LoadedImage } from './loaded-image.ts';
 import { niftiImage } from './nifti.ts';
 import { NIFTI_HEADER_BYTES, parseNiftiHeader } from './nifti-header.ts';
-import { niftiHeader } from './nifti-writing.ts';
+import { type NiftiContent, niftiHeader } from './nifti-writing.ts';
 import { loadFile, opened } from './open-file.ts';
 import { recognise } from './recognise.ts';
 import { bytesOf, voxelTypeOf } from './stored-image.ts';
@@ -28,17 +28,22 @@ export async function readNiftiFile(name: string, buffer: ArrayBuffer): Promise<
   }
 }
 
-/** The bytes of a .nii file; of RGB the three bytes of a voxel lie together. */
-export function writeNiftiFile(
-  geometry: Geometry,
-  data: VoxelArray,
-  content: 'scalar' | 'rgb' = 'scalar',
-): Uint8Array<ArrayBuffer> {
-  if (data.length !== voxelCount(geometry.size) * (content === 'rgb' ? 3 : 1))
+/**
+ * The bytes of a .nii file; of RGB the three bytes of a voxel lie together, and of vectors (mm, LPS) their components, which the file has one after the
+ * other, as ITK and ANTs do.
+ */
+export function writeNiftiFile(geometry: Geometry, data: VoxelArray, content: NiftiContent = 'scalar'): Uint8Array<ArrayBuffer> {
+  const voxels = voxelCount(geometry.size);
+  if (data.length !== voxels * (content === 'scalar' ? 1 : 3))
     throw new RangeError(`${data.length} values for ${geometry.size.join(' x ')} voxels`);
   const header = niftiHeader(geometry, voxelTypeOf(data), content);
   const file = new Uint8Array(header.length + data.byteLength);
   file.set(header);
-  file.set(bytesOf(data), header.length);
+  if (content !== 'vector') file.set(bytesOf(data), header.length);
+  else
+    for (let k = 0; k < 3; k++) {
+      const component = data.filter((_, at) => at % 3 === k);
+      file.set(bytesOf(component), header.length + k * component.byteLength);
+    }
   return file;
 }

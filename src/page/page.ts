@@ -4,11 +4,13 @@ import type { BackendName } from '../platform/browser/backends.ts';
 import { keepInAddress } from './address.ts';
 import { element, select } from './dom.ts';
 import { LabelMaps } from './label-maps.ts';
+import { startMemoryLines } from './memory-lines.ts';
 import { startNavigation } from './navigation.ts';
 import { startApply } from './sections/apply/apply.ts';
 import { startCompare } from './sections/compare/compare.ts';
 import { startFineTune } from './sections/fine-tune/fine-tune.ts';
 import { startOpen } from './sections/open/open.ts';
+import { startRegister } from './sections/register/register.ts';
 import { startRuns } from './sections/runs/runs.ts';
 import { startStart } from './sections/start/start.ts';
 import { startTeach } from './sections/teach/teach.ts';
@@ -24,7 +26,8 @@ const workspace = new Workspace(worker, () => select('backend').value as Backend
 // in their order on the page
 const openExample = startStart(workspace);
 startOpen(workspace);
-await startApply(workspace);
+const viewer = await startApply(workspace);
+await startRegister(workspace);
 await startCompare(workspace);
 const maps = new LabelMaps();
 const teaching = await startTeach(workspace, maps);
@@ -34,6 +37,7 @@ startRuns();
 startNavigation(['runs']);
 keepInAddress('compare', ['kind', 'follow']);
 keepInAddress('training', ['width']);
+startMemoryLines(workspace);
 
 // work is lost with the page, and so is its result
 addEventListener('beforeunload', (event) => {
@@ -48,4 +52,6 @@ element('where').textContent +=
 await openExample();
 
 /** For scripts and the tests. */
-Object.assign(globalThis, { gvsl: { workspace, compute: workspace.compute, Comlink, losses, teaching, fineTuned, ready: true } });
+Object.assign(globalThis, {
+  gvsl: { workspace, compute: workspace.compute, viewer, Comlink, losses, teaching, fineTuned, ready: true },
+});

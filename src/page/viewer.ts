@@ -14,6 +14,9 @@ export function labelColours(count: number): Rgb[] {
   });
 }
 
+/** Which slices are shown. */
+export type Slices = 'axial' | 'coronal' | 'sagittal' | 'all';
+
 /** Of the best match. */
 const MARK: Rgb = [64, 255, 96];
 
@@ -195,6 +198,21 @@ export class Viewer {
     const [x, y, z] = otherFrame(point);
     this.niivue.scene.crosshairPos = this.niivue.mm2frac([x, y, z], 0, true);
     this.niivue.drawScene();
+  }
+
+  /** What is shown of the image at a point (mm, LPS), as the viewer understands its file; null if nothing is shown there. */
+  valueAt(point: Xyz): number | null {
+    const [volume] = this.niivue.volumes;
+    if (!this.attached || !volume) return null;
+    const [x, y, z] = otherFrame(point);
+    const [i, j, k] = volume.convertFrac2Vox(this.niivue.mm2frac([x, y, z], 0, true));
+    return volume.getValue(i, j, k);
+  }
+
+  slices(slices: Slices): void {
+    const { sliceTypeAxial, sliceTypeCoronal, sliceTypeSagittal, sliceTypeMultiplanar } = this.niivue;
+    const types = { axial: sliceTypeAxial, coronal: sliceTypeCoronal, sagittal: sliceTypeSagittal, all: sliceTypeMultiplanar };
+    if (this.attached) this.niivue.setSliceType(types[slices]);
   }
 
   /** Of the result: 0 shows the image alone, 1 the result alone. */

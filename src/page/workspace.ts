@@ -7,8 +7,7 @@
 import * as Comlink from 'comlink';
 import type { ModelFiles } from '../apply/network.ts';
 import type { BackendName } from '../platform/browser/backends.ts';
-import { imageName } from './chosen-files.ts';
-import type { ImageSummary, ModelSummary } from './compute/open.ts';
+import type { FoundImage, ImageSummary, ModelSummary } from './compute/open.ts';
 import type { ComputeApi } from './compute/worker.ts';
 
 /** What the page brings along, or the user's own. */
@@ -21,10 +20,7 @@ export interface OpenModel extends ModelSummary, Origin {
   readonly name: string;
 }
 
-export interface OpenImage extends ImageSummary, Origin {
-  /** Of results: 'case_7' of 'case_7_0000.nii.gz'. */
-  readonly name: string;
-}
+export interface OpenImage extends ImageSummary, Origin {}
 
 /** The image that is looked at, and the one that is registered to it or compared with it. */
 export type Role = 'first' | 'second';
@@ -114,27 +110,93 @@ export class Workspace {
   }
 
   /**
-   * Opens an image in a role, in the place of that which has it.
-   * @throws Error that says what is wrong with it; then no image has the role
+   * Opens images that were found last. Those of the example go, unless these are the example's: a scan of one's own and a synthetic patient are no
+   * pair. The first that opens is the first image from then on; the second image is the next one, or if there is none that which was the first.
+   * @param onOne told of each before it is read
+   * @returns the images, and what is wrong with those that did not open
+   */
+  async openFound(
+    found: readonly FoundImage[],
+    isExample = false,
+    onOne: (count: number, title: string) => void = () => {},
+  ): Promise<{ readonly opened: readonly OpenImage[]; readonly failed: readonly string[] }> {
+    const opened: OpenImage[] = [];
+    const failed: string[] = [];
+    for (const [k, { key, title }] of found.entries()) {
+      onOne(k + 1, title);
+      try {
+        opened.push({ ...(await this.compute.openImage(key)), isExample });
+      } catch (error) {
+        failed.push((error as Error).message);
+      }
+    }
+    // the example takes the place of everything
+    const gone = this.opened.filter((image) => isExample || image.isExample);
+    if (opened.length > 0) await this.taken(opened, gone);
+    return { opened, failed };
+  }
+
+  /** Takes images into the list in the place of others, and gives them their roles. */
+  private async taken(images: readonly OpenImage[], gone: readonly OpenImage[]): Promise<void> {
+    for (const image of gone) await this.forget(image);
+    const before = this.first;
+    this.opened = [...this.opened, ...images];
+    this.roles.set('first', images[0]);
+    const next = images[1] ?? this.second ?? before;
+    if (next && next !== images[0]) this.roles.set('second', next);
+    await this.changed('images');
+  }
+
+  /**
+   * Opens one file in a role; of the example's images that of its name goes, and for a file of one's own all of them.
+   * @throws Error that says what is wrong with it
    */
   async openImage(role: Role, file: File, isExample = false): Promise<OpenImage> {
-    const partners = isExample ? [] : this.opened.filter((image) => image.isExample);
-    // a file of one's own and a synthetic patient are no pair
-    for (const image of new Set([this.roles.get(role), ...partners])) if (image) await this.closeImage(image);
-    const bytes = await file.arrayBuffer();
-    const summary = await this.compute.openImage(file.name, Comlink.transfer(bytes, [bytes]));
-    const image = { ...summary, name: imageName(file.name), isExample };
+    const { images, refused } = await this.compute.findImages([{ path: file.name, file }]);
+    if (images.length === 0) throw new Error(refused[0] ?? `${file.name}: no image`);
+    const image = { ...(await this.compute.openImage(images[0].key)), isExample };
+    const gone = this.opened.filter((other) => other.isExample && (!isExample || other.name === image.name));
+    for (const other of gone) await this.forget(other);
     this.opened = [...this.opened, image];
     this.roles.set(role, image);
     await this.changed('images');
     return image;
   }
 
+  /** Makes one image of open ones, a channel of the model each. @throws Error */
+  async joinImages(images: readonly OpenImage[]): Promise<OpenImage> {
+    const ids = images.map(({ id }) => id);
+    const joined = { ...(await this.compute.joinImages(ids, images[0].name)), isExample: images[0].isExample };
+    await this.taken([joined], []);
+    return joined;
+  }
+
+  /** Gives an image a role; that which had it gets the other one, if both change places. */
+  async choose(role: Role, image: OpenImage): Promise<void> {
+    const other = role === 'first' ? 'second' : 'first';
+    const before = this.roles.get(role);
+    if (this.roles.get(other) === image) {
+      if (before) this.roles.set(other, before);
+      else this.roles.delete(other);
+    }
+    this.roles.set(role, image);
+    await this.changed('images');
+  }
+
   async closeImage(image: OpenImage): Promise<void> {
+    await this.forget(image);
+    await this.changed('images');
+  }
+  private async forget(image: OpenImage): Promise<void> {
     this.opened = this.opened.filter((other) => other !== image);
     for (const [role, chosen] of this.roles) if (chosen === image) this.roles.delete(role);
+    const [left] = this.opened;
+    // something is looked at while something is open
+    if (!this.first && left) {
+      this.roles.set('first', this.second ?? left);
+      if (this.second === this.first) this.roles.delete('second');
+    }
     await this.compute.closeImage(image.id);
-    await this.changed('images');
   }
 
   /** What was read of an image, as a NIfTI file for viewers: what they show is what is computed with. */

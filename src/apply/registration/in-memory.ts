@@ -4,13 +4,20 @@ import { toProgress } from '../../common/progress.ts';
 import type { Backend } from '../../engine/backend.ts';
 import type { Affine } from '../../geometry/affine.ts';
 import { planesTogether } from '../../geometry/planes-together.ts';
-import { type Geometry, type Volume, voxelCount, type Xyz } from '../../geometry/volume.ts';
+import type { Geometry, Volume, Xyz } from '../../geometry/volume.ts';
 import { loadedVolume } from '../../images/loaded-image.ts';
 import type { WorkOptions } from '../call-options.ts';
 import type { Modality, OpenNetwork } from '../network.ts';
 import { type InverseError, inverseError, inverseField } from './inverse.ts';
 import { DEFAULT_OPTIONS, DEFAULT_OPTIONS_ALONE, type RegistrationOptions } from './options.ts';
-import { displacementPlanes, jacobianPlanes, mapPoint, type PhysicalMap, type VectorField } from './physical-map.ts';
+import {
+  displacementField,
+  displacementPlanes,
+  jacobianPlanes,
+  mapPoint,
+  type PhysicalMap,
+  type VectorField,
+} from './physical-map.ts';
 import { modalityOf, optionsWithoutNetwork, prepareWithoutNetwork, workingSpacingMm } from './prepare.ts';
 import { type Masks, workingGrid } from './refine.ts';
 import { registerPrepared } from './register.ts';
@@ -40,6 +47,8 @@ export interface RegisterResult {
   readonly warnings: readonly string[];
   /** The whole of it, to start another registration from. */
   readonly map: PhysicalMap;
+  /** What it began from: centres on one another, or as stored, or the map that was given. */
+  readonly start: PhysicalMap;
   /** Where a point (mm, LPS) of the fixed image lies in the moving one. */
   mapPoint(point: Xyz): Xyz;
   /** The displacement of every voxel of the fixed image, where the map brings it minus where it is, mm, LPS: ITK's and ANTs' field. */
@@ -59,19 +68,13 @@ function registered(
   map: PhysicalMap,
   grid: Geometry,
   { volume, background }: NetworkImage,
-): Omit<RegisterResult, 'ncc' | 'network' | 'warnings'> {
+): Omit<RegisterResult, 'ncc' | 'network' | 'warnings' | 'start'> {
   return {
     affine: map.affine,
     map,
     warped: warpImage(volume, map, grid, background),
     mapPoint: (point) => mapPoint(map, point),
-    displacement: () => {
-      const data = new Float32Array(3 * voxelCount(grid.size));
-      const planes = displacementPlanes(map, grid);
-      const inPlane = 3 * grid.size[0] * grid.size[1];
-      for (let z = 0; z < grid.size[2]; z++) data.set(planes(z), z * inPlane);
-      return { geometry: grid, data };
-    },
+    displacement: () => displacementField(map, grid),
     inverse: () => {
       const field = inverseField(map, workingGrid(volume.geometry));
       return { field, error: inverseError(map, field, grid) };
@@ -105,6 +108,7 @@ export async function registerNetworkImages(
   }).finally(() => progress.stop());
   return {
     ...registered(map, still.volume.geometry, moved),
+    start: (stages.find(({ stage }) => stage === 'given' || stage === 'centred') ?? stages[0]).map,
     ncc: stages.map(({ stage, ncc: value, kept }) => ({ stage, value, kept })),
     network: plan && { inputSize: plan.size, tiles: plan.tiles.length, reason: plan.reason },
     warnings: [...still.prepared.problems, ...moved.prepared.problems, ...warnings],

@@ -12,7 +12,7 @@ import {
   physicalToVoxel,
   voxelToPhysical,
 } from '../../geometry/affine.ts';
-import { type Geometry, IDENTITY_3, type Matrix3, type Xyz } from '../../geometry/volume.ts';
+import { type Geometry, IDENTITY_3, type Matrix3, voxelCount, type Xyz } from '../../geometry/volume.ts';
 
 /** Vectors on a grid: `data[voxel * 3 + component]`, x, y, z. */
 export interface VectorField {
@@ -325,6 +325,15 @@ export function composeInner(outer: PhysicalMap, inner: PhysicalMap, grid: Geome
 
 /** Planes that `displacementPlanes` keeps: those that a central difference needs. */
 const KEPT_PLANES = 3;
+
+/** The displacement of every voxel of `grid`, where the map brings it minus where it is, mm, LPS. */
+export function displacementField(map: PhysicalMap, grid: Geometry): VectorField {
+  const data = new Float32Array(3 * voxelCount(grid.size));
+  const planes = displacementPlanes(map, grid);
+  const inPlane = 3 * grid.size[0] * grid.size[1];
+  for (let z = 0; z < grid.size[2]; z++) data.set(planes(z), z * inPlane);
+  return { geometry: grid, data };
+}
 
 /**
  * The displacement of each voxel of `grid`, where the map brings it minus where it is, mm, LPS: plane by plane, three values a voxel

@@ -4,8 +4,7 @@
  */
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { imageStem } from '../../images/node/find.ts';
-
-const tokensOf = (stem: string): string[] => stem.toLowerCase().split(/[_.\- ]+/);
+import { type BidsName, bidsOfStem, CONTRASTS, channelOfStem, contrastOfStem, tokensOf } from '../channel-names.ts';
 
 const LABEL_WORDS = new Set(
   'seg dseg probseg segs segmentation segmentations mask masks gt groundtruth annotation annotations roi rois aseg wmparc contour contours'.split(
@@ -40,26 +39,8 @@ export function withoutLabelWords(stem: string): string {
   return left;
 }
 
-/** A name as BIDS has it. */
-export interface BidsName {
-  /** 'sub' to '01', 'ses' to '1', ... */
-  readonly entities: ReadonlyMap<string, string>;
-  /** What stands after the entities: 'T1w'; of a derivative perhaps 'T1w_dseg'. */
-  readonly suffix: string;
-}
-
 export function bidsName(path: string): BidsName | null {
-  const parts = imageStem(path).split('_');
-  if (!/^sub-[A-Za-z0-9]+$/.test(parts[0])) return null;
-  const entities = new Map<string, string>();
-  let k = 0;
-  for (; k < parts.length; k++) {
-    const [, key, value] = /^([a-z]+)-([A-Za-z0-9+]+)$/.exec(parts[k]) ?? [];
-    if (key === undefined) break;
-    entities.set(key, value);
-  }
-  const suffix = parts.slice(k).join('_');
-  return suffix === '' ? null : { entities, suffix };
+  return bidsOfStem(imageStem(path));
 }
 
 /** Whether a BIDS name of a label map may be that of an image: what both say must agree. */
@@ -139,8 +120,6 @@ export function modalityOfChannel(name: string | undefined): string | undefined 
     : undefined;
 }
 
-const CONTRASTS = new Set('t1 t1n t1w t1c t1ce t1gd t1km t2 t2w t2f flair adc dwi pd pdw swi'.split(' '));
-
 /** The order of contrasts where all of them are taken: T1 before T2 before the others; what is none comes last. */
 export const contrastRank = (name: string): number => {
   const place = [...CONTRASTS].indexOf(name.toLowerCase());
@@ -148,29 +127,12 @@ export const contrastRank = (name: string): number => {
 };
 
 /** Which contrast or sequence an image is of, where its name says so: BIDS' suffix, BraTS' last word; else null. */
-export function contrastOf(path: string): string | null {
-  const bids = bidsName(path);
-  if (bids) return bids.suffix;
-  const last = tokensOf(imageStem(path)).at(-1)!;
-  return CONTRASTS.has(last) ? last : null;
-}
+export const contrastOf = (path: string): string | null => contrastOfStem(imageStem(path));
 
-/**
- * Which channel of its subject a file is, and what the subject's files have in common: `P1/P1_t1ce.nii.gz` is 't1ce' of 'P1/P1', `P1/t1ce.nii.gz` that
- * of 'P1', `P1_0001.nii.gz` is '1' of 'P1', and by BIDS `sub-1_run-2_T1w.nii.gz` is 'T1w' of 'sub-1'. Null for a name that says nothing of it.
- */
+/** As `channelOfStem`, the subject with its folder: `P1/P1_t1ce.nii.gz` is 't1ce' of 'P1/P1', `P1/t1ce.nii.gz` that of 'P1'. */
 export function channelOfName(path: string): { readonly channel: string; readonly subject: string } | null {
-  const [folder, stem] = [dirname(path), imageStem(path)];
-  const bids = bidsName(path);
-  if (bids) {
-    const entities = ['sub', 'ses'].flatMap((key) => (bids.entities.has(key) ? [`${key}-${bids.entities.get(key)}`] : []));
-    return { channel: bids.suffix, subject: join(folder, entities.join('_')) };
-  }
-  const [suffix, number] = /_(\d{4})$/.exec(stem) ?? [];
-  if (suffix !== undefined) return { channel: String(Number(number)), subject: join(folder, stem.slice(0, -suffix.length)) };
-  const channel = contrastOf(path);
-  if (channel === null) return null;
-  return { channel, subject: join(folder, stem.slice(0, -channel.length).replace(/[_.\- ]+$/, '')) };
+  const found = channelOfStem(imageStem(path));
+  return found && { ...found, subject: join(dirname(path), found.subject) };
 }
 
 /** Names that number patients rather than what is seen of one. */

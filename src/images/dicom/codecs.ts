@@ -121,8 +121,22 @@ function emscripten(
   };
 }
 
+let places: Readonly<Record<string, string>> = {};
+
+/**
+ * Where the decoders' WebAssembly lies, in a bundle for browsers, which cannot find it beside the modules; Node needs none of this.
+ * @param urls by the files' names, such as 'charlswasm_decode.wasm'
+ */
+export function codecsLieAt(urls: Readonly<Record<string, string>>): void {
+  places = urls;
+}
+
 /** A module's settings; it keeps the object and changes it, so each needs its own. */
-const quiet = (): object => ({ print: () => {}, printErr: () => {} });
+const quiet = (): object => ({
+  print: () => {},
+  printErr: () => {},
+  locateFile: (name: string, folder: string) => places[name] ?? folder + name,
+});
 const reasonOf = (error: unknown): string =>
   error instanceof Error && error.message ? ` (${error.message.split('\n')[0].slice(0, 120)})` : '';
 

@@ -1,6 +1,5 @@
-/** Applying the model: segmentation, features as colours, registration. */
+/** Applying the model to one image: segmentation, features as colours. */
 
-import type { RegisterResult } from '../../apply/registration/in-memory.ts';
 import { RunError } from '../../common/errors.ts';
 import { voxelCount } from '../../geometry/volume.ts';
 import { writeNiftiFile } from '../../images/nifti-file.ts';
@@ -16,6 +15,7 @@ export interface Segmented extends ImageResult {
   readonly structures: readonly { readonly code: number; readonly name: string; readonly volumeMl: number }[];
   /** For each class, if they were asked for: on the image's own grid. */
   readonly probabilities: readonly Float32Array[] | null;
+  readonly warnings: readonly string[];
 }
 
 export interface Features extends ImageResult {
@@ -23,22 +23,17 @@ export interface Features extends ImageResult {
   readonly local: Float32Array | null;
 }
 
-export interface Registered extends ImageResult {
-  /** Local correlation with the fixed image on the network's grid: centre on centre, after the affine, after the deformation. */
-  readonly ncc: RegisterResult['ncc'];
-  readonly warnings: readonly string[];
-}
-
 export const applyPart = (state: ComputeState) => ({
   segment(image: number, name: BackendName, wantProbabilities: boolean, onProgress: OnProgress): Promise<Segmented> {
     return state.applying(name, onProgress, async (model, options) => {
-      const { labels, structures, probabilities } = await model.segment(state.image(image), {
+      const { labels, structures, probabilities, warnings } = await model.segment(state.image(image), {
         ...options,
         probabilities: wantProbabilities,
       });
       return {
         nifti: writeNiftiFile(labels.geometry, labels.data),
         structures,
+        warnings,
         probabilities: probabilities?.map(({ data }) => data) ?? null,
       };
     });
@@ -57,18 +52,6 @@ export const applyPart = (state: ComputeState) => ({
         for (let k = 0; k < 3; k++) rgb[3 * voxel + k] = Math.round(255 * colours[k][voxel]);
       });
       return { nifti: writeNiftiFile(geometry, rgb, 'rgb'), local: wantLocal ? local.data : null };
-    });
-  },
-
-  /** Registers one image to another: centre on centre, affine, then deformable; the result is it on the fixed one's own grid. */
-  register(moving: number, fixed: number, name: BackendName, onProgress: OnProgress): Promise<Registered> {
-    return state.applying(name, onProgress, async (model, options) => {
-      const { warped, ncc, network } = await model.register(state.image(moving), state.image(fixed), options);
-      return {
-        nifti: writeNiftiFile(warped.geometry, warped.data),
-        ncc: ncc.filter(({ stage }) => stage !== 'asStored'),
-        warnings: network?.reason ? [network.reason] : [],
-      };
     });
   },
 });

@@ -1,31 +1,100 @@
 /** Opening models and images. */
 import * as Comlink from 'comlink';
 import { canRegister, type ModelFiles, networkOfFiles } from '../../apply/network.ts';
+import { channelOfStem } from '../../cohort/channel-names.ts';
+import { namesOf } from '../../cohort/network-image.ts';
+import { RunError } from '../../common/errors.ts';
 import type { Geometry } from '../../geometry/volume.ts';
-import { readNiftiFile, writeNiftiFile } from '../../images/nifti-file.ts';
+import { blobFiles } from '../../images/blob-files.ts';
+import type { FileStore } from '../../images/file-store.ts';
+import { ImageSearch, type ImageSource } from '../../images/find-images.ts';
+import { writeNiftiFile } from '../../images/nifti-file.ts';
+import { openFound } from '../../images/open-image.ts';
+import { stemOfName } from '../../images/recognise.ts';
 import { hasDecoder } from '../../model/architecture.ts';
 import { renderSubject } from '../../phantom/subject.ts';
 import { DEMO_SETTINGS } from '../../training/demo-settings.ts';
+import { type Channel, isChannel } from './channels.ts';
 import type { ComputeState } from './state.ts';
 
 /** Of the model, for people. */
 export interface ModelSummary {
   readonly description: string;
+  /** Names of those that it takes, if they are several. */
+  readonly channels: readonly string[];
   readonly canSegment: boolean;
   readonly hasFeatures: boolean;
   readonly canMatch: boolean;
 }
 
+/** A file that was chosen, by its path in the folder that was. */
+export interface ChosenFile {
+  readonly path: string;
+  readonly file: Blob;
+}
+
+/** An image among chosen files, not read yet. */
+export interface FoundImage {
+  /** What the worker knows it by. */
+  readonly key: number;
+  /** File or folder. */
+  readonly title: string;
+  /** Of results: 'case_7' of 'case_7_0000.nii.gz'. */
+  readonly name: string;
+  /** Of a DICOM series: '120 slices, CT, "Thorax 1.5"'; of several channels their names; else empty. */
+  readonly description: string;
+  readonly isDicom: boolean;
+}
+
+export interface FoundImages {
+  readonly images: readonly FoundImage[];
+  /** Files that should be images and cannot be looked at, and other files, with what they are. */
+  readonly refused: readonly string[];
+  readonly passedOver: readonly string[];
+}
+
 export interface ImageSummary {
   /** What the worker knows it by. */
   readonly id: number;
-  /** The file. */
+  /** File or folder. */
   readonly title: string;
+  /** Of results: 'case_7' of 'case_7_0000.nii.gz'. */
+  readonly name: string;
   readonly geometry: Geometry;
   /** Size, voxel size and type. */
   readonly description: string;
+  /** What its names say that its channels are; one for an image that has one. */
+  readonly channels: readonly string[];
+  readonly bytes: number;
   /** What is unusual about it, a sentence each. */
   readonly warnings: readonly string[];
+}
+
+interface Found {
+  readonly store: FileStore;
+  readonly summary: FoundImage;
+  readonly channels: readonly { readonly label: string; readonly source: ImageSource }[];
+}
+
+const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+/** What is known of an image that was found. */
+function foundOf(store: FileStore, key: number, source: ImageSource, others: Found['channels'], subject?: string): Found {
+  const channels = others.length > 0 ? others : [{ label: '', source }];
+  if (source.kind === 'file') {
+    const title = source.path;
+    const name = subject ?? stemOfName(nameOf(source.path)).replace(/_0000$/, '');
+    const description = others.length > 1 ? `${others.length} channels: ${others.map(({ label }) => label).join(', ')}` : '';
+    return { store, channels, summary: { key, title, name, description, isDicom: false } };
+  }
+  const { modality, description, stack, path } = source;
+  const slices = `${stack.frames.length} slice${stack.frames.length === 1 ? '' : 's'}`;
+  const said = [slices, modality, description && `"${description}"`, stack.distinction].filter(Boolean).join(', ');
+  const own = nameOf(path) || stemOfName(nameOf(source.files[0].path));
+  const name = source.name ? `${own}-${source.name}` : own;
+  const title =
+    source.files.length === 1 ? source.files[0].path : `${path || 'DICOM files'}${source.name ? ` (${source.name})` : ''}`;
+  return { store, channels, summary: { key, title, name, description: said, isDicom: true } };
 }
 
 /** The example's patients: another cohort than the one that its model has learnt from. */
@@ -38,14 +107,75 @@ export function examplePatient(subject: number) {
 }
 
 export const openPart = (state: ComputeState) => {
-  let lastId = 0;
+  const found = new Map<number, Found>();
+  let lastKey = 0;
+
+  /** Joins files that are channels of one image, by their names: CASE_0000 and so on, or as the open model calls its channels. */
+  function joined(store: FileStore, images: readonly ImageSource[]): Found[] {
+    const wanted = state.network?.preprocessing.channels ?? [];
+    const subjects = new Map<string, { subject: string; channels: { label: string; source: ImageSource }[] }>();
+    const placeOf = (source: ImageSource): string | undefined => {
+      const channel = source.kind === 'file' ? channelOfStem(stemOfName(nameOf(source.path))) : null;
+      if (!channel || !(/^\d+$/.test(channel.channel) || wanted.some((options) => isChannel(options, channel.channel)))) return;
+      const place = `${store.folderOf(source.path)}/${channel.subject}`;
+      const subject = subjects.get(place) ?? { subject: channel.subject, channels: [] };
+      subject.channels.push({ label: channel.channel, source });
+      subjects.set(place, subject);
+      return place;
+    };
+    const places = images.map(placeOf);
+    const done = new Set<string>();
+    return images.flatMap((source, k): Found[] => {
+      const place = places[k];
+      const { channels, subject } = (place && subjects.get(place)) || { channels: [], subject: '' };
+      // numbers without a first one number patients
+      const isCase = channels.some(({ label }) => label === '0') || channels.some(({ label }) => !/^\d+$/.test(label));
+      if (!place || !isCase) return [foundOf(store, ++lastKey, source, [])];
+      if (done.has(place)) return [];
+      done.add(place);
+      return [foundOf(store, ++lastKey, channels[0].source, channels, subject || nameOf(store.folderOf(source.path)))];
+    });
+  }
+
+  /** Reads a channel, or of one file with all channels of the model each. */
+  async function read(store: FileStore, { label, source }: Found['channels'][number]): Promise<Channel[]> {
+    const wanted = state.network?.preprocessing.channels ?? [];
+    const image = await openFound(store, source);
+    if (wanted.length < 2 || label !== '' || !wanted.every(({ number }) => number < image.volumesInFile))
+      return [{ label, image: await image.load() }];
+    const channels: Channel[] = [];
+    for (const { name, number } of wanted)
+      channels.push({ label: name, image: await (await openFound(store, source, { channel: number })).load() });
+    return channels;
+  }
+
+  const summaryOf = (id: number, title: string, name: string): ImageSummary => {
+    const image = state.image(id);
+    const channels = state.channelsOf(image);
+    const { geometry } = image.volume;
+    const mm = geometry.spacingMm.map((side) => +side.toFixed(3)).join(' x ');
+    const count = channels.length > 1 ? `${channels.length} channels of ` : '';
+    return {
+      id,
+      title,
+      name,
+      geometry,
+      description: `${count}${geometry.size.join(' x ')} voxels of ${mm} mm, ${image.storedType}`,
+      channels: channels.map(({ label }) => label),
+      bytes: channels.reduce((sum, channel) => sum + channel.image.volume.data.byteLength, 0),
+      warnings: channels.flatMap(({ image: { warnings }, label }) =>
+        channels.length > 1 ? warnings.map((warning) => `channel ${label}: ${warning}`) : warnings,
+      ),
+    };
+  };
+
   return {
     openModel(files: ModelFiles): ModelSummary {
       state.network = undefined;
       const model = networkOfFiles(files);
       state.network = model;
       const { task, step, architecture } = model.configuration;
-      const { modality, spacingMm } = model.preprocessing;
+      const { modality, spacingMm, channels = [] } = model.preprocessing;
       const canSegment = task?.kind === 'segmentation';
       const [canMatch, hasFeatures] = [canRegister(model.architecture), hasDecoder(model.architecture.heads)];
       const does = [
@@ -57,22 +187,56 @@ export const openPart = (state: ComputeState) => {
         description: [
           `${task ? `trained for ${task.kind}` : 'pre-trained'}, width ${architecture.width}, ${step} steps`,
           `${modality.toUpperCase()} at ${spacingMm.join(' x ')} mm`,
+          ...(channels.length > 1 ? [`${channels.length} channels: ${namesOf({ channels })}`] : []),
           does.join(', ') || 'not supported by this page: use gvsl classify',
         ].join('; '),
+        channels: channels.length > 1 ? channels.map(({ name }) => name) : [],
         canSegment,
         hasFeatures,
         canMatch,
       };
     },
 
-    async openImage(name: string, bytes: ArrayBuffer): Promise<ImageSummary> {
-      const image = await readNiftiFile(name, bytes);
-      const id = ++lastId;
-      state.images.set(id, image);
-      const { geometry } = image.volume;
-      const mm = geometry.spacingMm.map((side) => +side.toFixed(3)).join(' x ');
-      const description = `${geometry.size.join(' x ')} voxels of ${mm} mm, ${image.storedType}`;
-      return { id, title: name, geometry, description, warnings: image.warnings };
+    /** What images the chosen files are; they are read when they are opened. */
+    async findImages(chosen: readonly ChosenFile[]): Promise<FoundImages> {
+      const store = blobFiles(new Map(chosen.map(({ path, file }) => [path, file])));
+      const search = new ImageSearch(store);
+      const paths = chosen.map(({ path }) => path).sort();
+      const names = new Map<string, string[]>();
+      for (const path of paths) {
+        const siblings = names.get(store.folderOf(path));
+        if (siblings) siblings.push(nameOf(path));
+        else names.set(store.folderOf(path), [nameOf(path)]);
+      }
+      for (const path of paths) await search.look(nameOf(path), path, names.get(store.folderOf(path))!);
+      const { images, refused, passedOver } = await search.finish();
+      const list = (some: readonly { readonly path: string; readonly reason: string }[]): string[] =>
+        some.filter(({ path }) => !nameOf(path).startsWith('.')).map(({ path, reason }) => `${path}: ${reason}`);
+      // one file is meant, whatever it is: opening it says what is wrong with it
+      const meant: readonly ImageSource[] =
+        paths.length === 1 && images.length + refused.length + passedOver.length === 0
+          ? [{ kind: 'file', path: paths[0] }]
+          : images;
+      const these = joined(store, meant);
+      found.clear();
+      for (const one of these) found.set(one.summary.key, one);
+      return { images: these.map(({ summary }) => summary), refused: list(refused), passedOver: list(passedOver) };
+    },
+
+    /** Reads an image that was found last. @throws RunError naming the file and what is wrong with it */
+    async openImage(key: number): Promise<ImageSummary> {
+      const one = found.get(key);
+      if (!one) throw new RunError('these files are no longer at hand: choose them again');
+      const channels: Channel[] = [];
+      for (const channel of one.channels) channels.push(...(await read(one.store, channel)));
+      return summaryOf(state.add(channels), one.summary.title, one.summary.name);
+    },
+
+    /** Makes one image of open ones, a channel each, with the names that the open model has for them. */
+    joinImages(ids: readonly number[], name: string): ImageSummary {
+      const names = state.network?.preprocessing.channels?.map((channel) => channel.name) ?? [];
+      const channels = ids.map((id, k): Channel => ({ label: names[k] ?? '', image: { ...state.image(id) } }));
+      return summaryOf(state.add(channels), channels.map(({ image }) => image.path).join(' + '), name);
     },
 
     closeImage(id: number): void {

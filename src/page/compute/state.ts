@@ -2,11 +2,12 @@
 import type { WorkOptions } from '../../apply/call-options.ts';
 import { Model } from '../../apply/model.ts';
 import type { MemoryLimits, TrainedNetwork } from '../../apply/network.ts';
-import { networkImage } from '../../cohort/network-image.ts';
+import type { NetworkImage } from '../../cohort/network-image.ts';
 import { RunError } from '../../common/errors.ts';
 import type { Program } from '../../engine/graph.ts';
 import type { LoadedImage } from '../../images/loaded-image.ts';
 import { type BackendName, openBackend } from '../../platform/browser/backends.ts';
+import { type Channel, prepareChannels } from './channels.ts';
 
 /** Called before the work (done 0), and after each of its windows or tiles. */
 export type OnProgress = (done: number, of: number, memoryBytes: number) => void;
@@ -23,8 +24,11 @@ export const MEMORY: MemoryLimits = { session: () => PAGE_MEMORY, results: () =>
 
 export class ComputeState {
   network: TrainedNetwork | undefined;
-  /** By their ids. */
+  /** By their ids; of several channels the first. */
   readonly images = new Map<number, LoadedImage>();
+  /** Of images that have several, the first among them. */
+  private readonly channels = new WeakMap<LoadedImage, readonly Channel[]>();
+  private lastId = 0;
   private aborter = new AbortController();
 
   /** @throws RunError if it is closed */
@@ -33,6 +37,21 @@ export class ComputeState {
     if (!image) throw new RunError('this image is no longer open: choose it again');
     return image;
   }
+
+  /** Opens an image of one channel or several. @returns its id */
+  add(channels: readonly Channel[]): number {
+    this.images.set(++this.lastId, channels[0].image);
+    this.channels.set(channels[0].image, channels);
+    return this.lastId;
+  }
+
+  channelsOf(image: LoadedImage): readonly Channel[] {
+    return this.channels.get(image) ?? [{ label: '', image }];
+  }
+
+  /** An open image as the network wants it. @throws RunError naming the file and why it is refused */
+  readonly prepare = async (image: LoadedImage, network: TrainedNetwork): Promise<NetworkImage> =>
+    prepareChannels(this.channelsOf(image), network);
 
   /** Of the work that begins now. */
   begin(): AbortSignal {
@@ -60,9 +79,7 @@ export class ComputeState {
       ...backend,
       memoryBytes: (of: Program) => (memoryBytes = backend.memoryBytes(of)),
     };
-    const model = new Model<LoadedImage>(network, asked, MEMORY, async (chosen, { preprocessing }) =>
-      networkImage(chosen, preprocessing, false),
-    );
+    const model = new Model<LoadedImage>(network, asked, MEMORY, this.prepare);
     try {
       const progress: WorkOptions['progress'] = ({ done, total }) => onProgress(done, total, memoryBytes);
       const result = await work(model, { progress, signal });

@@ -5,13 +5,17 @@
 import * as Comlink from 'comlink';
 import { type Devices, describeDevices } from '../../platform/browser/backends.ts';
 import { applyPart } from './apply.ts';
+import { placeCodecs } from './codecs.ts';
 import { comparePart } from './compare.ts';
 import { fineTunePart } from './fine-tune.ts';
+import { memoryPart } from './memory.ts';
 import { openPart } from './open.ts';
+import { registerPart } from './register.ts';
 import { ComputeState } from './state.ts';
 import { teachPart } from './teach.ts';
 import { trainPart } from './train.ts';
 
+placeCodecs();
 const state = new ComputeState();
 
 const api = {
@@ -19,7 +23,9 @@ const api = {
   /** Ends the work after the window, tile or graph that is under way: its call then fails with an AbortError. */
   stop: (): void => state.stop(),
   ...openPart(state),
+  ...memoryPart(state),
   ...applyPart(state),
+  ...registerPart(state),
   ...comparePart(state),
   ...teachPart(state),
   ...fineTunePart(state),

@@ -5,33 +5,22 @@ import { Activity } from '../../activity.ts';
 import type { ImageResult } from '../../compute/apply.ts';
 import type { OnProgress } from '../../compute/state.ts';
 import { addSection, button, element, input, table } from '../../dom.ts';
+import { gzipped, zipped } from '../../download.ts';
+import { offer, offerGzipped } from '../../offer.ts';
 import { showTable } from '../../table.ts';
 import { labelColours, Viewer } from '../../viewer.ts';
 import type { OpenImage, Workspace } from '../../workspace.ts';
 import markup from './apply.html?raw';
 
-const STAGES = {
-  asStored: 'as stored',
-  given: 'initial transform',
-  centred: 'centres aligned',
-  aligned: 'affine by likeness',
-  affine: 'after affine',
-  deformable: 'after deformable',
-  refinedAffine: 'affine refined',
-  refined: 'deformation refined',
-} as const;
-
-async function offer(nifti: Uint8Array<ArrayBuffer>, name: string): Promise<void> {
-  const link = element<HTMLAnchorElement>('save');
-  URL.revokeObjectURL(link.href);
-  link.href = URL.createObjectURL(
-    await new Response(new Blob([nifti]).stream().pipeThrough(new CompressionStream('gzip'))).blob(),
-  );
-  link.download = `${name}.nii.gz`;
-  link.textContent = `Save ${link.download}`;
+/** 'a_labels.nii.gz', or 'a_labels_2.nii.gz' if there is one of that name. */
+function uniqueName(taken: Readonly<Record<string, unknown>>, stem: string, ending: string): string {
+  let name = stem + ending;
+  for (let k = 2; name in taken; k++) name = `${stem}_${k}${ending}`;
+  return name;
 }
 
-export async function startApply(workspace: Workspace): Promise<void> {
+/** @returns the viewer of the first image */
+export async function startApply(workspace: Workspace): Promise<Viewer> {
   const section = addSection(markup);
   const { compute } = workspace;
   const viewer = new Viewer();
@@ -48,10 +37,12 @@ export async function startApply(workspace: Workspace): Promise<void> {
   let shown: OpenImage | undefined;
   workspace.onChange(async (change) => {
     if (change === 'busy') return;
-    const { first, second, model } = workspace;
+    const { first, images, model } = workspace;
     button('segment').disabled = !first || !model?.canSegment;
     button('features').disabled = !first || !model?.hasFeatures;
-    button('register').disabled = !first || !second || !model?.canMatch;
+    element('all-buttons').hidden = images.length < 2;
+    button('segment-all').disabled = !model?.canSegment;
+    button('features-all').disabled = !model?.hasFeatures;
     clearResult();
     if (first === shown) return;
     shown = first;
@@ -76,7 +67,8 @@ export async function startApply(workspace: Workspace): Promise<void> {
             : activity.advance(done, of, `${what}: ${done} of ${of} ${parts}`);
         const result = await run(Comlink.proxy(onProgress));
         const remark = await show(result);
-        await offer(result.nifti, name);
+        await offerGzipped('save', result.nifti, name);
+        element('save').hidden = false;
         element('result').hidden = false;
         element('overlay-field').hidden = !viewer.works;
         return `done in ${result.seconds.toFixed(1)} s on ${result.backend}${remark}`;
@@ -92,7 +84,7 @@ export async function startApply(workspace: Workspace): Promise<void> {
       'windows',
       `${first.name}_labels`,
       (onProgress) => compute.segment(first.id, backend, false, onProgress),
-      async ({ nifti, structures }) => {
+      async ({ nifti, structures, warnings }) => {
         showTable(
           table('result-table'),
           ['label', 'structure', 'ml'],
@@ -100,7 +92,7 @@ export async function startApply(workspace: Workspace): Promise<void> {
           labelColours(structures.length),
         );
         await viewer.showLabels(nifti, structures);
-        return '';
+        return warnings.map((warning) => `; ${warning}`).join('');
       },
     );
   };
@@ -121,28 +113,62 @@ export async function startApply(workspace: Workspace): Promise<void> {
     );
   };
 
-  button('register').onclick = () => {
-    const { first, second, backend } = workspace;
-    if (!first || !second) return;
-    computing(
-      'registering',
-      'tiles',
-      `${second.name}_on_${first.name}`,
-      (onProgress) => compute.register(second.id, first.id, backend, onProgress),
-      async ({ nifti, ncc, warnings }) => {
-        showTable(
-          table('result-table'),
-          ['second image', 'correlation (NCC)'],
-          ncc.map(({ stage, value, kept }) => [kept ? STAGES[stage] : `${STAGES[stage]} (not kept)`, value.toFixed(3)]),
-        );
-        await viewer.showWarped(nifti);
-        return warnings.map((warning) => `; ${warning}`).join('');
-      },
+  /** Applies the model to every open image, one after the other; what is wrong with one keeps none of the others from its result. */
+  function computingAll(
+    what: string,
+    ending: string,
+    run: (image: OpenImage, onProgress: OnProgress) => Promise<{ readonly nifti: Uint8Array<ArrayBuffer>; readonly row: string }>,
+  ): void {
+    const { images } = workspace;
+    clearResult();
+    void workspace.alone(() =>
+      activity.run(`${what} ...`, async () => {
+        const files: Record<string, Uint8Array<ArrayBuffer>> = {};
+        const rows: string[][] = [];
+        const start = performance.now();
+        for (const [k, image] of images.entries()) {
+          const text = `${what}: image ${k + 1} of ${images.length}, ${image.title}`;
+          const onProgress: OnProgress = (done, of, memoryBytes) =>
+            done === 0
+              ? activity.say(`${text}, ${formatBytes(memoryBytes)} of memory`)
+              : activity.advance(k + done / of, images.length, text);
+          try {
+            const { nifti, row } = await run(image, Comlink.proxy(onProgress));
+            files[uniqueName(files, `${image.name}_${ending}`, '.nii.gz')] = await gzipped(nifti);
+            rows.push([image.title, row]);
+          } catch (error) {
+            if ((error as Error).name === 'AbortError') throw error;
+            rows.push([image.title, (error as Error).message]);
+          }
+        }
+        const count = Object.keys(files).length;
+        showTable(table('result-table'), ['image', 'result'], rows);
+        if (count > 0) offer('save', await zipped(files), `${ending}.zip`);
+        element('save').hidden = count === 0;
+        element('result').hidden = false;
+        const seconds = ((performance.now() - start) / 1000).toFixed(1);
+        if (count < images.length)
+          throw new Error(
+            `${count} of ${images.length} images done in ${seconds} s; what is wrong with the others stands in the table`,
+          );
+        return `${count} images done in ${seconds} s`;
+      }),
     );
-  };
+  }
+  button('segment-all').onclick = () =>
+    computingAll('segmenting', 'labels', async (image, onProgress) => {
+      const { nifti, structures } = await compute.segment(image.id, workspace.backend, false, onProgress);
+      return { nifti, row: structures.map(({ name, volumeMl }) => `${name} ${volumeMl.toFixed(1)} ml`).join(', ') };
+    });
+  button('features-all').onclick = () =>
+    computingAll('computing features', 'features', async (image, onProgress) => {
+      const { nifti, seconds } = await compute.features(image.id, workspace.backend, false, onProgress);
+      return { nifti, row: `done in ${seconds.toFixed(1)} s` };
+    });
 
   input('overlay').oninput = () => viewer.setOpacity(Number(input('overlay').value));
 
   if (!(await viewer.attach(element<HTMLCanvasElement>('viewer'), element('viewer-text'), element('place'))))
     element('viewer-text').textContent = 'This browser has no WebGL 2: images cannot be shown, but results can be saved.';
+  return viewer;
 }

@@ -1,62 +1,207 @@
-/** What is chosen or dropped is opened here, and what it is, or what is wrong with it, is said below its field. */
-import { modelFiles, takeDropped } from '../../chosen-files.ts';
-import { addSection, element, input, say } from '../../dom.ts';
+/** What is chosen or dropped is found here and opened, and what it is, or what is wrong with it, is said below the fields. */
+import { formatBytes } from '../../../common/format-bytes.ts';
+import { chosenFiles, isModel, modelFiles, takeDropped } from '../../chosen-files.ts';
+import type { ChosenFile, FoundImage } from '../../compute/open.ts';
+import { addSection, button, element, input, say } from '../../dom.ts';
 import type { OpenImage, Role, Workspace } from '../../workspace.ts';
 import markup from './open.html?raw';
 
-const FIELDS: Readonly<Record<Role, string>> = { first: 'image', second: 'moving' };
 const ROLES: readonly Role[] = ['first', 'second'];
 const ofExample = (isExample: boolean, text: string): string => (isExample ? `Example: ${text}` : text);
+/** Longer lists are for nobody. */
+const MOST_SAID = 5;
+
+function made<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, text = ''): HTMLElementTagNameMap[Tag] {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
+}
+
+/** 'a; b; c; and 4 more' */
+const listed = (lines: readonly string[]): string =>
+  [...lines.slice(0, MOST_SAID), ...(lines.length > MOST_SAID ? [`and ${lines.length - MOST_SAID} more`] : [])].join('; ');
 
 export function startOpen(workspace: Workspace): void {
   addSection(markup);
-  const hints = new Map(ROLES.map((role) => [role, element(`${FIELDS[role]}-text`).textContent]));
+  const rows = element('images').querySelector('tbody')!;
 
-  const describe = ({ title, description, warnings, isExample }: OpenImage): string =>
-    ofExample(isExample, [`${title}: ${description}`, ...warnings].join('; '));
-  workspace.onChange((change) => {
-    const { model } = workspace;
-    if (change === 'model' && model) {
-      say('model-text', model.isExample ? `Example: ${model.description}` : `${model.name}: ${model.description}`);
-      // the field would go on naming the folder before
-      if (model.isExample) input('model').value = '';
-    }
-    if (change !== 'images') return;
-    for (const role of ROLES) {
-      const image = workspace[role];
-      if (image?.isExample) input(FIELDS[role]).value = '';
-      say(`${FIELDS[role]}-text`, image ? describe(image) : hints.get(role)!);
-    }
-  });
-
-  const opening = (field: string, name: string, open: () => Promise<unknown>) =>
+  const reading = (field: string, what: string, work: () => Promise<void>) =>
     workspace.alone(async () => {
-      say(`${field}-text`, `reading ${name} ...`);
+      say(`${field}-text`, `reading ${what} ...`);
       try {
-        await open();
+        await work();
       } catch (error) {
         say(`${field}-text`, (error as Error).message, true);
       }
     });
 
-  input('model').onchange = () => {
-    const files = [...(input('model').files ?? [])];
-    if (files.length === 0) return;
-    opening('model', 'the model', async () => {
+  const openModel = (files: readonly ChosenFile[]) =>
+    reading('model', 'the model', async () => {
       const { name, config, weights } = modelFiles(files);
       await workspace.openModel({ name, config: await config.text(), weights: await weights.arrayBuffer() });
     });
-  };
 
-  const openImage = (role: Role, file: File) => opening(FIELDS[role], file.name, () => workspace.openImage(role, file));
-  for (const role of ROLES)
-    input(FIELDS[role]).onchange = () => {
-      const file = input(FIELDS[role]).files?.[0];
-      if (file) openImage(role, file);
+  async function openImages(found: readonly FoundImage[], refused: readonly string[]): Promise<void> {
+    const { opened, failed } = await workspace.openFound(found, false, (count, title) => {
+      const of = found.length > 1 ? ` (${count} of ${found.length})` : '';
+      say('image-text', `reading ${title}${of} ...`);
+    });
+    const wrong = [...failed, ...refused];
+    const said =
+      opened.length === 1
+        ? [`${opened[0].title}: ${opened[0].description}`, ...opened[0].warnings].join('; ')
+        : `${opened.length} images opened`;
+    say(
+      'image-text',
+      [...(opened.length > 0 ? [said] : []), ...(wrong.length > 0 ? [listed(wrong)] : [])].join('. '),
+      wrong.length > 0,
+    );
+  }
+
+  /** Opens images, or asks which of several in a folder are meant. */
+  const look = (files: () => Promise<readonly ChosenFile[]>, inFolder: boolean) =>
+    reading('image', 'files', async () => {
+      element('found').hidden = true;
+      const chosen = await files();
+      const { images, refused, passedOver } = await workspace.compute.findImages(chosen);
+      const others = [...refused, ...passedOver];
+      if (images.length === 0)
+        throw new Error(
+          others.length > 0
+            ? `no image to open: ${listed(others)}`
+            : `no image among the ${chosen.length} files: expected NIfTI, NRRD, MetaImage, MGH or DICOM`,
+        );
+      if (images.length > 1 && (inFolder || images.some(({ isDicom }) => isDicom))) ask(images, refused, passedOver);
+      else await openImages(images, refused);
+    });
+
+  /** What to open of several images. */
+  function ask(images: readonly FoundImage[], refused: readonly string[], passedOver: readonly string[]): void {
+    const boxes = images.map(({ title, description }, k) => {
+      const box = made('input');
+      box.type = 'checkbox';
+      // of a folder of series one is meant, of a folder of files all are
+      box.checked = k === 0 || !images.some(({ isDicom }) => isDicom);
+      const label = made('label');
+      label.className = 'choice';
+      label.append(box, made('span', title), made('span', description));
+      const item = made('li');
+      item.append(label);
+      return { box, item };
+    });
+    element('found-heading').textContent = `${images.length} images found: which ones?`;
+    element('found-list').replaceChildren(...boxes.map(({ item }) => item));
+    const skipped = [...refused, ...passedOver];
+    element('found-skipped').hidden = skipped.length === 0;
+    element('found-skipped').querySelector('summary')!.textContent = `${skipped.length} files left out`;
+    element('found-skipped')
+      .querySelector('ul')!
+      .replaceChildren(...skipped.map((text) => made('li', text)));
+    element('found').hidden = false;
+    say('image-text', '');
+    button('found-open').onclick = () => {
+      const chosen = images.filter((_, k) => boxes[k].box.checked);
+      if (chosen.length === 0) return;
+      element('found').hidden = true;
+      reading('image', 'images', () => openImages(chosen, []));
     };
-  takeDropped((file) => {
+    button('found-cancel').onclick = () => {
+      element('found').hidden = true;
+    };
+  }
+
+  input('model').onchange = () => {
+    const files = chosenFiles(input('model').files ?? []);
+    if (files.length > 0) openModel(files);
+  };
+  for (const field of ['image', 'folder'])
+    input(field).onchange = () => {
+      const files = chosenFiles(input(field).files ?? []);
+      if (files.length > 0) look(async () => files, field === 'folder');
+    };
+  takeDropped((files, hasFolder) => {
     if (workspace.busy) return;
-    input('image').value = '';
-    openImage('first', file);
+    void files.then((all) => (isModel(all) ? openModel(all) : look(async () => all, hasFolder)));
+  });
+
+  /** Lines of the list: they stay while their image is open, and so does the keyboard on them. */
+  const lines = new WeakMap<OpenImage, HTMLTableRowElement>();
+  function row(image: OpenImage): HTMLTableRowElement {
+    const line = lines.get(image) ?? newRow(image);
+    lines.set(image, line);
+    for (const [k, radio] of line.querySelectorAll<HTMLInputElement>('[type=radio]').entries())
+      radio.checked = workspace[ROLES[k]] === image;
+    return line;
+  }
+  function newRow(image: OpenImage): HTMLTableRowElement {
+    const line = made('tr');
+    for (const role of ROLES) {
+      const radio = made('input');
+      radio.type = 'radio';
+      radio.name = `role-${role}`;
+      radio.ariaLabel = `${role} image: ${image.title}`;
+      radio.onchange = () => void workspace.alone(() => workspace.choose(role, image));
+      const cell = made('td');
+      cell.append(radio);
+      line.append(cell);
+    }
+    const close = made('button', 'Close');
+    close.type = 'button';
+    close.ariaLabel = `close ${image.title}`;
+    close.onclick = () => void workspace.alone(() => workspace.closeImage(image));
+    const last = made('td');
+    last.append(close);
+    const what = [`${image.description}, ${formatBytes(image.bytes)}`, ...image.warnings].join('; ');
+    line.append(made('td', ofExample(image.isExample, image.title)), made('td', what), last);
+    return line;
+  }
+
+  /** A model of several channels: open images can be joined. */
+  function showChannels(): void {
+    const { model, images, first } = workspace;
+    const wanted = model?.channels ?? [];
+    const single = images.filter(({ channels }) => channels.length === 1);
+    const isNeeded = wanted.length > 1 && first?.channels.length === 1 && single.length > 1;
+    element('channels').hidden = !isNeeded;
+    if (!isNeeded) return;
+    say(
+      'channels-text',
+      `The model takes ${wanted.length} channels, which lie in files of their own here: ${wanted.join(', ')}.`,
+    );
+    const selects = wanted.map((channel, k) => {
+      const chosen = made('select');
+      chosen.append(...single.map(({ title, id }) => new Option(title, String(id))));
+      chosen.selectedIndex = Math.min(k, single.length - 1);
+      const label = made('label', channel);
+      label.append(chosen);
+      return { chosen, label };
+    });
+    element('channels-list').replaceChildren(...selects.map(({ label }) => label));
+    button('channels-join').onclick = () =>
+      reading('image', 'channels', async () => {
+        const parts = selects.map(({ chosen }) => single.find(({ id }) => String(id) === chosen.value)!);
+        const joined = await workspace.joinImages(parts);
+        say('image-text', `${joined.title}: ${joined.description}`);
+      });
+  }
+
+  workspace.onChange((change) => {
+    const { model } = workspace;
+    if (change === 'busy') return;
+    if (change === 'model' && model) {
+      say('model-text', model.isExample ? `Example: ${model.description}` : `${model.name}: ${model.description}`);
+      // the field would go on naming the folder before
+      if (model.isExample) input('model').value = '';
+    }
+    if (change === 'images') {
+      const shown = workspace.images.map(row);
+      if (shown.length !== rows.rows.length || shown.some((line, k) => rows.rows[k] !== line)) rows.replaceChildren(...shown);
+      element('images').hidden = workspace.images.length === 0;
+      if (workspace.images.some(({ isExample }) => isExample)) {
+        for (const field of ['image', 'folder']) input(field).value = '';
+        say('image-text', '');
+      }
+    }
+    showChannels();
   });
 }

@@ -1,10 +1,10 @@
 /** The example, and a tour of what can be done with it. */
 import { addSection, button, element, say } from '../../dom.ts';
-import type { Role, Workspace } from '../../workspace.ts';
+import type { Workspace } from '../../workspace.ts';
 import markup from './start.html?raw';
 
 const MODEL = 'example-model';
-const ROLES: readonly Role[] = ['first', 'second'];
+const SUBJECTS = [0, 1];
 
 async function fetchModel() {
   const part = async (file: string): Promise<Response> => {
@@ -26,10 +26,12 @@ export function startStart(workspace: Workspace): () => Promise<void> {
       say('example-status', '');
       try {
         await workspace.openModel(await fetchModel(), true);
-        for (const [subject, role] of ROLES.entries()) {
-          const file = new File([await workspace.compute.examplePatient(subject)], `patient_${subject + 1}.nii`);
-          await workspace.openImage(role, file, true);
-        }
+        const files = await Promise.all(
+          SUBJECTS.map(async (subject) => new Blob([await workspace.compute.examplePatient(subject)])),
+        );
+        const chosen = files.map((file, subject) => ({ path: `patient_${subject + 1}.nii`, file }));
+        const { images } = await workspace.compute.findImages(chosen);
+        await workspace.openFound(images, true);
       } catch (error) {
         say('example-status', (error as Error).message, true);
       }

@@ -11,7 +11,7 @@ import { type Model, writeModel } from '../../model-folder.ts';
 export const WIDTH = 0.125;
 
 export function tinyModel(heads: Partial<Heads> = {}, configuration: Partial<ModelConfiguration> = {}, seed = 3) {
-  const architecture = scaledArchitecture(WIDTH, { ...NO_HEADS, ...heads });
+  const architecture = scaledArchitecture(WIDTH, { ...NO_HEADS, ...heads }, configuration.preprocessing?.channels?.length);
   const table = parameterTable(architecture);
   const flat = initialParameters(table, seed);
   const stream = randomStream(seed + 1, 'tinyModel');
@@ -23,7 +23,12 @@ export function tinyModel(heads: Partial<Heads> = {}, configuration: Partial<Mod
     configuration: {
       format: 'gvsl-model',
       formatVersion: 1,
-      architecture: { width: WIDTH, channels: architecture.widths.slice(0, 5), heads: architecture.heads },
+      architecture: {
+        width: WIDTH,
+        channels: architecture.widths.slice(0, 5),
+        ...(architecture.inputChannels && { inputChannels: architecture.inputChannels }),
+        heads: architecture.heads,
+      },
       preprocessing: null,
       task: null,
       pretraining: null,

@@ -1,0 +1,400 @@
+/**
+ * Files as people have them, in the page: every format and DICOM folders lie where the command line has them, several images, several channels, and
+ * what registration shows. Skips, saying so, where there is no Chromium.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { unzipSync } from 'fflate';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { segmentImages } from '../src/apply/node/segment.ts';
+import { SILENT } from '../src/common/progress.ts';
+import { applyAffine, voxelToPhysical } from '../src/geometry/affine.ts';
+import type { Volume, Xyz } from '../src/geometry/volume.ts';
+import { readNiftiFile } from '../src/images/nifti-file.ts';
+import { readImage } from '../src/images/node/read.ts';
+import { writeImage } from '../src/images/node/write.ts';
+import { fragmented, type SliceFacts, slice, sliceElements } from '../src/images/testing/dicom-files.ts';
+import type { ModelConfiguration } from '../src/model/configuration.ts';
+import { writeTinyModel } from '../src/model/node/interchange/testing/tiny-model.ts';
+import { renderSubject } from '../src/phantom/subject.ts';
+import { createBackend } from '../src/platform/node/backends.ts';
+import { type PageServer, servePage } from '../src/platform/node/page-server.ts';
+
+const CHROMIUMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+const executablePath = CHROMIUMS.find((path) => path !== undefined && existsSync(path));
+const built = fileURLToPath(new URL('../dist/page', import.meta.url));
+const skipped = !executablePath
+  ? ': needs Chromium (or CHROMIUM, its path)'
+  : existsSync(built)
+    ? ''
+    : ': needs npm run build:page';
+const SOFTWARE = ['--no-sandbox', '--enable-unsafe-swiftshader', '--use-angle=swiftshader'];
+const CODES = [0, 205, 420];
+
+/** What the page offers to scripts. */
+interface Api {
+  readonly gvsl: {
+    readonly workspace: {
+      readonly first: { readonly id: number; readonly title: string };
+      readonly images: readonly { readonly title: string }[];
+      readonly busy: boolean;
+      niftiOf(image: unknown): Promise<Blob>;
+    };
+    readonly viewer: { valueAt(point: readonly number[]): number | null };
+    readonly ready: boolean;
+  };
+}
+
+interface Encoder {
+  getDecodedBuffer(info: object): Uint8Array;
+  setQuality(reversible: boolean, quality: number): void;
+  encode(): void;
+  getEncodedBuffer(): Uint8Array;
+}
+
+/** A slice whose frame is HTJ2K. */
+async function highThroughputSlice(facts: SliceFacts): Promise<Uint8Array> {
+  const { default: factory } = await import('@cornerstonejs/codec-openjph/wasmjs');
+  const module = (await factory({ print: () => {}, printErr: () => {} })) as unknown as Record<string, new () => Encoder>;
+  const encoder = new module.HTJ2KEncoder();
+  const [width, height] = [facts.columns, facts.rows];
+  const info = { width, height, bitsPerSample: 12, componentCount: 1, isSigned: false, isUsingColorTransform: false };
+  encoder.getDecodedBuffer(info).set(new Uint8Array(Uint16Array.from(facts.stored).buffer));
+  encoder.setQuality(true, 0);
+  encoder.encode();
+  const encoded = encoder.getEncodedBuffer().slice();
+  const padded = encoded.length % 2 ? Uint8Array.from([...encoded, 0]) : encoded;
+  return fragmented(sliceElements(facts), '1.2.840.10008.1.2.4.201', [], [padded]);
+}
+
+describe.skipIf(skipped !== '')(`files in the page${skipped}`, () => {
+  let folder: string;
+  let browser: Browser;
+  let server: PageServer;
+  let page: Page;
+  let heart: Volume;
+  const complaints: string[] = [];
+  const text = async (id: string): Promise<string> => (await page.locator(`#${id}`).textContent()) ?? '';
+  const saying = (id: string, pattern: RegExp): Promise<void> =>
+    expect.poll(() => text(id), { timeout: 240_000, interval: 100 }).toMatch(pattern);
+  const atRest = () => page.waitForFunction(() => !(globalThis as unknown as Api).gvsl.workspace.busy);
+
+  /** Writes a volume as a DICOM series: oblique slices, each a file. */
+  async function writeSeries(at: string, { geometry, data }: Volume, series: string): Promise<void> {
+    await mkdir(at, { recursive: true });
+    const [columns, rows, slices] = geometry.size;
+    const d = geometry.direction;
+    for (let k = 0; k < slices; k++) {
+      const stored = Int16Array.from(data.subarray(k * columns * rows, (k + 1) * columns * rows));
+      const bytes = slice({
+        columns,
+        rows,
+        stored,
+        positionMm: applyAffine(voxelToPhysical(geometry), [0, 0, k]),
+        instance: 100 * Number(series) + k,
+        series,
+        changes: {
+          '00200037': ['DS', [d[0], d[3], d[6], d[1], d[4], d[7]].map((value) => +value.toFixed(10))],
+          '00280030': ['DS', [geometry.spacingMm[1], geometry.spacingMm[0]]],
+          '0008103e': ['LO', `series ${series}`],
+        },
+      });
+      await writeFile(join(at, `IM${k}`), bytes);
+    }
+  }
+
+  /** That the first image of the page is the one that the command line reads: grid, values, and what the viewer shows of it. */
+  async function expectShown(path: string | Parameters<typeof readImage>[0]): Promise<void> {
+    const { volume } = await readImage(path);
+    const base64 = await page.evaluate(async () => {
+      const { workspace } = (globalThis as unknown as Api).gvsl;
+      const bytes = new Uint8Array(await (await workspace.niftiOf(workspace.first)).arrayBuffer());
+      let binary = '';
+      for (let at = 0; at < bytes.length; at += 8192) binary += String.fromCharCode(...bytes.subarray(at, at + 8192));
+      return btoa(binary);
+    });
+    const bytes = Uint8Array.from(Buffer.from(base64, 'base64'));
+    const shown = (await readNiftiFile('shown.nii', bytes.buffer)).volume;
+    expect(shown.geometry.size).toEqual(volume.geometry.size);
+    for (const key of ['spacingMm', 'originMm', 'direction'] as const)
+      shown.geometry[key].forEach((value, i) => {
+        expect(value, key).toBeCloseTo(volume.geometry[key][i], 4);
+      });
+    expect([...shown.data]).toEqual([...volume.data]);
+    const [nx, ny, nz] = volume.geometry.size;
+    const voxels: Xyz[] = [
+      [1, 2, nz >> 1],
+      [nx - 2, 2, 1],
+      [nx >> 1, ny - 3, nz >> 1],
+      [2, ny >> 1, nz - 2],
+    ];
+    const points = voxels.map((voxel) => applyAffine(voxelToPhysical(volume.geometry), voxel));
+    const values = await page.evaluate(
+      (asked) => asked.map((point) => (globalThis as unknown as Api).gvsl.viewer.valueAt(point)),
+      points,
+    );
+    expect(values).toEqual(voxels.map(([i, j, k]) => volume.data[(k * ny + j) * nx + i]));
+  }
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'gvsl-files-'));
+    const { image } = renderSubject({ kind: 'heart-ct', seed: 3, subject: 1, spacingMm: 10 });
+    // oblique, with three spacings
+    const [c, s] = [Math.cos(0.2), Math.sin(0.2)];
+    heart = {
+      geometry: { ...image.geometry, spacingMm: [9, 10, 11], direction: [c, 0, s, 0, 1, 0, -s, 0, c] },
+      data: image.data,
+    };
+    const preprocessing: ModelConfiguration['preprocessing'] = {
+      modality: 'ct',
+      spacingMm: [10, 10, 10],
+      intensity: 'minmax',
+      crop: 'none',
+    };
+    const labels = CODES.map((code) => ({ code, name: code === 0 ? 'background' : `structure ${code}` }));
+    const task: ModelConfiguration['task'] = { kind: 'segmentation', labels, patch: [16, 16, 16] };
+    await writeTinyModel(join(folder, 'model'), { segmentation: CODES.length }, { preprocessing, task });
+    const channels = ['native', 'late'].map((name, number) => ({ name, number, scale: 'hounsfield' as const }));
+    const two = { preprocessing: { ...preprocessing, channels }, task };
+    await writeTinyModel(join(folder, 'two'), { segmentation: CODES.length }, two);
+
+    server = await servePage(built, 0);
+    browser = await chromium.launch({ executablePath: executablePath!, args: SOFTWARE });
+    page = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
+    page.setDefaultTimeout(120_000);
+    page.on('pageerror', ({ message }) => complaints.push(message));
+    await page.goto(server.url);
+    await page.waitForFunction(() => (globalThis as unknown as Partial<Api>).gvsl?.ready);
+    await page.selectOption('#backend', 'cpu');
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('shows every way through a registration: before and after, checkerboard, difference, grid, folds', async () => {
+    expect(await text('registration-memory')).toMatch(/^Memory, at most: registering \d.*; 4 GiB can be addressed/);
+    expect(await text('apply-memory')).toMatch(/features \d.* Open images hold/);
+    await page.click('#register');
+    await saying('registration-status', /done in/);
+    expect(await text('folds-text')).toMatch(/^Folded: \d+ voxels, [\d.]+ %\. Jacobian determinant .* mm on average/);
+    const picture = async (): Promise<string> => (await page.locator('#viewer-registration').screenshot()).toString('base64');
+    const seen = new Set([await picture()]);
+    await page.locator('#view').press('b');
+    expect(await text('before')).toBe('Show after (B)');
+    seen.add(await picture());
+    await page.locator('#view').press('b');
+    for (const view of ['checkerboard', 'difference', 'grid', 'folds']) {
+      await page.selectOption('#view', view);
+      await atRest();
+      seen.add(await picture());
+      if (view === 'grid') expect(await page.inputValue('#slices')).toBe('axial');
+    }
+    expect(await page.inputValue('#slices')).toBe('all');
+    // every one is a picture of its own
+    expect(seen.size).toBe(6);
+    await page.selectOption('#view', 'checkerboard');
+    await atRest();
+    const wide = await picture();
+    await page.fill('#cell', '40');
+    await page.locator('#cell').press('Tab');
+    await atRest();
+    expect(await picture()).not.toBe(wide);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#field-save')]);
+    expect(download.suggestedFilename()).toBe('patient_2_on_patient_1_field.nii.gz');
+  }, 300_000);
+
+  it('reads NRRD, MetaImage and MGH as the command line does, and lists what is open', async () => {
+    const { size, spacingMm } = heart.geometry;
+    await writeImage(join(folder, 'heart.nrrd'), heart);
+    await writeImage(join(folder, 'heart.nii.gz'), heart);
+    const raw = new Uint8Array(Int16Array.from(heart.data).buffer);
+    const header = [
+      'ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False',
+      'TransformMatrix = 0 1 0 -1 0 0 0 0 1\nOffset = 1 2 3',
+      `ElementSpacing = ${spacingMm.join(' ')}\nDimSize = ${size.join(' ')}\nElementType = MET_SHORT\nElementDataFile = heart.raw\n`,
+    ];
+    await writeFile(join(folder, 'heart.mhd'), header.join('\n'));
+    await writeFile(join(folder, 'heart.raw'), raw);
+    const mgh = new Uint8Array(284 + raw.length);
+    const view = new DataView(mgh.buffer);
+    for (const [k, value] of [1, ...size, 1, 4].entries()) view.setInt32(4 * k, value);
+    view.setInt16(28, 1);
+    for (const [k, value] of [...spacingMm, -1, 0, 0, 0, 0, -1, 0, 1, 0, 3, 4, 5].entries()) view.setFloat32(30 + 4 * k, value);
+    mgh.set(Buffer.from(raw).swap16(), 284);
+    await writeFile(join(folder, 'heart.mgz'), gzipSync(mgh));
+    for (const [name, others] of [
+      ['heart.nrrd', []],
+      ['heart.mgz', []],
+      ['heart.mhd', ['heart.raw']],
+    ] as const) {
+      await page.setInputFiles(
+        '#image',
+        [name, ...others].map((file) => join(folder, file)),
+      );
+      await saying('image-text', new RegExp(`^${name.replace('.', '\\.')}: ${size.join(' x ')} voxels`));
+      await atRest();
+      await expectShown(join(folder, name));
+    }
+    // a header without its voxels says what to do
+    await page.setInputFiles('#image', join(folder, 'heart.mhd'));
+    await saying('image-text', /heart\.mhd: its data file "heart\.raw" is missing: .*; choose it together with this file/);
+    const titles = await page.locator('#images tbody td:nth-child(3)').allInnerTexts();
+    expect(titles).toEqual(['heart.nrrd', 'heart.mgz', 'heart.mhd']);
+    // by the list: which is first, and away
+    await page.getByLabel('first image: heart.nrrd').check();
+    await atRest();
+    await expectShown(join(folder, 'heart.nrrd'));
+    for (const name of ['heart.mgz', 'heart.mhd']) {
+      await page.getByLabel(`close ${name}`).click();
+      await atRest();
+    }
+    expect(await page.locator('#images tbody tr').count()).toBe(1);
+  }, 240_000);
+
+  it('asks which series of a DICOM folder is meant, and segments it as the command line does', async () => {
+    const study = join(folder, 'study');
+    await writeSeries(join(study, 'a'), heart, '1');
+    const shifted = {
+      geometry: { ...heart.geometry, originMm: [5, 6, 7] as const },
+      data: heart.data.map((value) => value + 30),
+    };
+    await writeSeries(join(study, 'b'), shifted, '2');
+    await writeFile(join(study, 'notes.txt'), 'no image');
+    await page.setInputFiles('#folder', study);
+    await expect.poll(() => page.locator('#found-list li').count(), { timeout: 60_000 }).toBe(2);
+    expect(await text('found-list')).toMatch(/study\/b\d+ slices, CT, "series 2"/);
+    await page.locator('#found-list input').nth(0).uncheck();
+    await page.locator('#found-list input').nth(1).check();
+    await page.click('#found-open');
+    await saying('image-text', /^study\/b: .* voxels of 9 x 10 x 11 mm, int16/);
+    await atRest();
+    await expectShown(join(study, 'b'));
+
+    await page.setInputFiles('#model', join(folder, 'model'));
+    await saying('model-text', /segments 2 structures/);
+    await page.click('#segment');
+    await saying('apply-status', /done in/);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
+    expect(download.suggestedFilename()).toBe('b_labels.nii.gz');
+    await download.saveAs(join(folder, 'saved.nii.gz'));
+    const out = join(folder, 'out');
+    const call = { model: join(folder, 'model'), inputs: [join(study, 'b')], out, progress: SILENT };
+    const report = await segmentImages({ ...call, backend: await createBackend('cpu', 1) });
+    const [ours, theirs] = [await readImage(join(folder, 'saved.nii.gz')), await readImage(join(out, report.images[0].files[0]))];
+    expect(ours.volume.geometry).toEqual(theirs.volume.geometry);
+    expect([...ours.volume.data]).toEqual([...theirs.volume.data]);
+  }, 240_000);
+
+  it('decodes compressed DICOM under the policy of the server, each decoder from its own file', async () => {
+    const [columns, rows] = [75, 61];
+    const storedOf = (k: number): number[] =>
+      Array.from({ length: columns * rows }, (_, i) => Math.round(800 + 700 * Math.sin(i / 90 + k) * Math.cos(i / 7)));
+    const facts = [0, 1, 2].map((k) => ({
+      columns,
+      rows,
+      stored: storedOf(k),
+      signed: false,
+      positionMm: [0, 0, 2 * k],
+      instance: k + 1,
+      changes: { '00280101': ['US', 12] as const, '00280102': ['US', 11] as const },
+    }));
+    const packed: Record<string, Uint8Array[]> = { htj2k: await Promise.all(facts.map(highThroughputSlice)) };
+    for (const option of ['j2k', 'jpegls', 'jpeg', 'rle']) {
+      const files = facts.map((fact, k) => {
+        const [raw, to] = [join(folder, `raw${k}.dcm`), join(folder, `${option}${k}.dcm`)];
+        writeFileSync(raw, slice(fact));
+        return spawnSync('gdcmconv', [`--${option}`, raw, to]).status === 0 ? readFileSync(to) : null;
+      });
+      // without GDCM the one above stands for all
+      if (files.every((file) => file !== null)) packed[option] = files;
+    }
+    for (const [name, files] of Object.entries(packed)) {
+      const own = join(folder, name);
+      await mkdir(own, { recursive: true });
+      for (const [k, bytes] of files.entries()) writeFileSync(join(own, `${k}.dcm`), bytes);
+      await page.setInputFiles('#folder', own);
+      await saying('image-text', new RegExp(`^${name}: 75 x 61 x 3 voxels of 1 x 1 x 2 mm`));
+      await atRest();
+      await expectShown(own);
+    }
+  }, 240_000);
+
+  it('segments all open images into one zip, and says which could not be', async () => {
+    const flat: Volume = { geometry: heart.geometry, data: heart.data.map(() => 7) };
+    await writeImage(join(folder, 'flat.nii'), flat);
+    await page.click('#example');
+    await atRest();
+    await page.setInputFiles('#model', join(folder, 'model'));
+    await saying('model-text', /segments 2 structures/);
+    await page.setInputFiles(
+      '#image',
+      ['heart.nii.gz', 'flat.nii', 'heart.nrrd'].map((name) => join(folder, name)),
+    );
+    await saying('image-text', /3 images opened/);
+    await atRest();
+    await page.click('#segment-all');
+    await saying('apply-status', /^2 of 3 images done/);
+    expect(await text('result-table')).toMatch(/flat\.nii.*every voxel is 7/);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
+    expect(download.suggestedFilename()).toBe('labels.zip');
+    await download.saveAs(join(folder, 'labels.zip'));
+    const files = unzipSync(new Uint8Array(await readFile(join(folder, 'labels.zip'))));
+    expect(Object.keys(files).sort()).toEqual(['heart_labels.nii.gz', 'heart_labels_2.nii.gz']);
+    await writeFile(join(folder, 'one.nii.gz'), files['heart_labels.nii.gz']);
+    expect((await readImage(join(folder, 'one.nii.gz'))).volume.geometry.size).toEqual(heart.geometry.size);
+  }, 240_000);
+
+  it('takes several channels, by their names and by choice, as the command line does', async () => {
+    const cases = join(folder, 'cases');
+    await mkdir(cases, { recursive: true });
+    const late: Volume = { geometry: heart.geometry, data: heart.data.map((value) => value * 0.5) };
+    await writeImage(join(cases, 'P1_0000.nii.gz'), heart);
+    await writeImage(join(cases, 'P1_0001.nii.gz'), late);
+    const out = join(folder, 'out-two');
+    const call = { model: join(folder, 'two'), inputs: [join(cases, 'P1_0000.nii.gz')], out, progress: SILENT };
+    const report = await segmentImages({ ...call, backend: await createBackend('cpu', 1) });
+    const theirs = await readImage(join(out, report.images[0].files[0]));
+    await page.click('#example');
+    await atRest();
+    await page.setInputFiles('#model', join(folder, 'two'));
+    await saying('model-text', /2 channels: native, late; segments 2 structures/);
+    const segmented = async (name: string): Promise<void> => {
+      await page.click('#segment');
+      await saying('apply-status', /done in/);
+      const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
+      expect(download.suggestedFilename()).toBe(name);
+      await download.saveAs(join(folder, 'channels.nii.gz'));
+      expect([...(await readImage(join(folder, 'channels.nii.gz'))).volume.data]).toEqual([...theirs.volume.data]);
+    };
+    await page.setInputFiles('#folder', cases);
+    await saying('image-text', /P1_0000\.nii\.gz: 2 channels of/);
+    await atRest();
+    await segmented('P1_labels.nii.gz');
+    // of other names: refused, then chosen
+    await writeImage(join(folder, 'x.nii.gz'), heart);
+    await writeImage(join(folder, 'y.nii.gz'), late);
+    await page.setInputFiles('#image', [join(folder, 'x.nii.gz'), join(folder, 'y.nii.gz')]);
+    await saying('image-text', /2 images opened/);
+    await atRest();
+    await page.click('#segment');
+    await saying('apply-status', /one channel, but the model takes 2: native, late; .* or join open images under Channels/);
+    await page.locator('#channels-list select').nth(0).selectOption({ label: 'x.nii.gz' });
+    await page.locator('#channels-list select').nth(1).selectOption({ label: 'y.nii.gz' });
+    await page.click('#channels-join');
+    await saying('image-text', /2 channels of/);
+    await atRest();
+    await segmented('x_labels.nii.gz');
+  }, 240_000);
+
+  it('complains of nothing', () => {
+    expect(complaints).toEqual([]);
+  });
+});
