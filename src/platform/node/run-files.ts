@@ -133,7 +133,8 @@ async function sendFile(
     response.writeHead(range ? 206 : 200, {
       ...headers,
       'Content-Length': end - start + 1,
-      ...(range && { 'Content-Range': `bytes ${start}-${end}/${found.size}` }),
+      // a browser would put parts together that it keeps, of a file that has changed meanwhile
+      ...(range && { 'Content-Range': `bytes ${start}-${end}/${found.size}`, 'Cache-Control': 'no-store' }),
     });
     if (request.method === 'HEAD' || end < start) response.end();
     // a log that is cut meanwhile ends the connection: the reader asks again

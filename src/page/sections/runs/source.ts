@@ -26,8 +26,8 @@ const encoded = (path: string): string => path.split('/').map(encodeURIComponent
 
 /** What the page's own server serves; undefined where it serves no runs, or is some other server. */
 export async function servedRuns(): Promise<RunSource | undefined> {
-  const ask = async (kind: 'folder' | 'files', path: string, headers: HeadersInit = {}): Promise<Response | undefined> => {
-    const answer = await fetch(`./runs/${kind}/${encoded(path)}`, { headers });
+  const ask = async (kind: 'folder' | 'files', path: string, request: RequestInit = {}): Promise<Response | undefined> => {
+    const answer = await fetch(`./runs/${kind}/${encoded(path)}`, request);
     if (answer.ok || answer.status === 416) return answer;
     if (answer.status === 404) return undefined;
     throw new Error(`the server of the page answers ${answer.status} for ${path}`);
@@ -46,8 +46,9 @@ export async function servedRuns(): Promise<RunSource | undefined> {
       ((await (await ask('folder', path))?.json()) as ListedFile[] | undefined)?.map(({ name }) => name) ?? [],
     text: async (path) => (await ask('files', path))?.text(),
     part: async (path, from, limit) => {
+      // a part of a file that grows is nothing to keep: browsers put kept parts together
       const range = from < 0 ? `bytes=${from}` : `bytes=${from}-${from + limit - 1}`;
-      const answer = await ask('files', path, { Range: range });
+      const answer = await ask('files', path, { headers: { Range: range }, cache: 'no-store' });
       if (!answer) return undefined;
       const size = /\/(\d+)$/.exec(answer.headers.get('content-range') ?? '')?.[1];
       const bytes = answer.status === 416 ? new Uint8Array() : new Uint8Array(await answer.arrayBuffer());
