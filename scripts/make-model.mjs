@@ -4,7 +4,8 @@
  *   npm run build:ts && node scripts/make-model.mjs scripts/models/NAME.json --model RUN [--results FOLDER]
  *
  * The JSON file says what the card says (docs/file-formats.md), but for hashes and figures. A score with `file` takes them from a document of
- * `gvsl evaluate --out FILE.json` in FOLDER: the mean over cases of `measure` (dice, hd95Mm, ...), or of one `label`.
+ * `gvsl evaluate --out FILE.json` in FOLDER: the mean over cases of `measure` (dice, hd95Mm, ...), or of one `label`. `labelNames` names label codes
+ * whose data set has no names.
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -22,8 +23,14 @@ const name = basename(draftFile, '.json');
 const out = fileURLToPath(new URL(`../models/${name}`, import.meta.url));
 mkdirSync(out, { recursive: true });
 
+const { scores, labelNames = {}, ...draft } = JSON.parse(readFileSync(draftFile, 'utf8'));
+
 const { configuration, parameters } = await readModel(await resolveModel(values.model));
-await writeModel(out, configuration, parameters.values(), 'F16');
+const { task } = configuration;
+const named = task?.kind === 'segmentation' && {
+  task: { ...task, labels: task.labels.map(({ code, name: before }) => ({ code, name: labelNames[code] ?? before })) },
+};
+await writeModel(out, { ...configuration, ...named }, parameters.values(), 'F16');
 
 const rounded = (value) => +value.toPrecision(4);
 function scored({ file, label, measure, title, ...score }) {
@@ -38,7 +45,6 @@ function scored({ file, label, measure, title, ...score }) {
     interval: [rounded(found.low), rounded(found.high)],
   };
 }
-const { scores, ...draft } = JSON.parse(readFileSync(draftFile, 'utf8'));
 const fileOf = (file) => {
   const bytes = readFileSync(join(out, file));
   return [file, { sizeBytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }];
