@@ -13,8 +13,8 @@ Examples:
 
 A name stands wherever a command takes a model; a folder of that name here goes first. Weights are checked against the card's SHA-256.`;
 
-const scoreText = ({ measure, mean, interval, subjects }: ModelCard['scores'][number]): string =>
-  `${measure} ${mean.toFixed(3)}${interval ? ` (${interval.map((end) => end.toFixed(3)).join(' to ')})` : ''}, ${subjects} subjects`;
+const scoreText = ({ measure, mean, interval, subjects, on }: ModelCard['scores'][number]): string =>
+  `${measure} ${mean.toFixed(3)}${interval ? ` (${interval.map((end) => end.toFixed(3)).join(' to ')})` : ''}: ${subjects} ${on}`;
 
 const sizeOf = ({ files }: ModelCard): string =>
   `${(Object.values(files).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) / 1e6).toFixed(1)} MB`;
@@ -38,10 +38,7 @@ function cardText({ folder, card }: ShippedModel): string {
       card.data.map(({ name, source, licence, subjects }) => `${name}: ${subjects} subjects; ${source}; ${licence}`),
     ),
     ...list('How', card.protocol),
-    ...list(
-      'Scores (95 % interval)',
-      card.scores.map((score) => `${scoreText(score)}, ${score.on}`),
-    ),
+    ...list('Scores (95 % interval)', card.scores.map(scoreText)),
     ...list('Limits', card.limits),
     ...list('Made by', card.commands),
   ].join('\n');
