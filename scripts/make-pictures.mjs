@@ -92,7 +92,7 @@ try {
   for (const view of ['checkerboard', 'grid']) {
     await page.selectOption('#view', view);
     await page.waitForTimeout(2000);
-    save(`register-${view}.jpg`, await page.locator('#registration').screenshot({ type: 'jpeg', quality: 72 }));
+    save(`register-${view}.png`, await page.locator('#registration').screenshot());
   }
 
   await page.click('#tour-teach');

@@ -1,8 +1,7 @@
 /** What is drawn of a registration, on small grids that can be counted, with voxels that are no cubes and axes at an angle. */
 import { describe, expect, it } from 'vitest';
-import { applyAffine, voxelToPhysical } from '../../geometry/affine.ts';
 import type { Geometry, Matrix3, Xyz } from '../../geometry/volume.ts';
-import { checkerboard, deformationGrid, differenceColours, displacementMm, finerGrid, foldsOf, greyWindow } from './views.ts';
+import { checkerboard, deformationGrid, differenceColours, displacementMm, foldsOf, greyWindow } from './views.ts';
 
 const [c, s] = [Math.cos(0.4), Math.sin(0.4)];
 const TURNED: Matrix3 = [c, -s, 0, s, c, 0, 0, 0, 1];
@@ -61,20 +60,6 @@ describe('deformation grid', () => {
     expect(Array.from({ length: 12 }, (_, j) => data[(12 + j) * 24 + 3] > 200)).toEqual(
       Array.from({ length: 12 }, (_, j) => j % 4 === 0),
     );
-  });
-
-  it('is drawn on finer voxels that cover the same place', () => {
-    const fine = finerGrid(geometry, 2);
-    expect([fine.size, fine.spacingMm]).toEqual([
-      [96, 48, 3],
-      [0.25, 0.5, 5],
-    ]);
-    // the outer corner of the first voxel and of the last one
-    const corner = (of: Geometry, at: Xyz): number[] => applyAffine(voxelToPhysical(of), at).map((mm) => +mm.toFixed(6));
-    expect(corner(fine, [-0.5, -0.5, -0.5])).toEqual(corner(geometry, [-0.5, -0.5, -0.5]));
-    expect(corner(fine, [95.5, 47.5, 2.5])).toEqual(corner(geometry, [23.5, 11.5, 2.5]));
-    // large images keep their own
-    expect(finerGrid(grid([512, 512, 100], [1, 1, 1]), 0).size).toEqual([512, 512, 100]);
   });
 
   it('shows a translation in mm along the axes of an oblique grid, and a stretch', () => {

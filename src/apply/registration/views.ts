@@ -2,9 +2,8 @@
  * What a registration did, as volumes on the fixed image's grid that a viewer lays over it: checkerboard, difference, deformation grid, folds.
  * Lengths are in mm along the grid's own axes, so voxels may be of any shape and the grid may lie at any angle.
  */
-import { applyAffine, voxelToPhysical } from '../../geometry/affine.ts';
 import { statisticsOf } from '../../geometry/statistics.ts';
-import { type Geometry, perAxis, type Volume, type VoxelArray, voxelCount } from '../../geometry/volume.ts';
+import { type Geometry, type Volume, type VoxelArray, voxelCount } from '../../geometry/volume.ts';
 import type { VectorField } from './physical-map.ts';
 
 /** The values that are shown as black and white. */
@@ -75,28 +74,8 @@ export function differenceColours({ fixed, moving, windows }: Omit<ShownPair, 'g
   return rgb;
 }
 
-/** A finer grid has at most so many voxels. */
-const FINE_VOXELS = 2 ** 23;
-const FINEST = 4;
-
-/** The grid with finer voxels within the slices perpendicular to an axis, as fine as memory allows: for lines that are thinner than the image's voxels. */
-export function finerGrid(geometry: Geometry, normal: number): Geometry {
-  let factor = 1;
-  while (factor < FINEST && voxelCount(geometry.size) * (factor + 1) ** 2 <= FINE_VOXELS) factor++;
-  const factors = perAxis([0, 1, 2], (axis) => (axis === normal ? 1 : factor));
-  const spacingMm = perAxis(geometry.spacingMm, (mm, axis) => mm / factors[axis]);
-  // the outer faces of the border voxels stay where they are
-  const first = perAxis(factors, (by) => (1 / by - 1) / 2);
-  return {
-    ...geometry,
-    size: perAxis(geometry.size, (n, axis) => n * factors[axis]),
-    spacingMm,
-    originMm: applyAffine(voxelToPhysical(geometry), first),
-  };
-}
-
-/** Half the width of a line, in voxels: wide enough that none has gaps. */
-const HALF_LINE = 0.6;
+/** Half the width of a line, in voxels: wide enough that none has gaps. Finer voxels would not help: viewers lay overlays onto the image's own. */
+const HALF_LINE = 0.35;
 
 /**
  * The deformation grid of one plane of slices: lines that are straight and `cellMm` apart in the moving image, parallel to the other two axes of the

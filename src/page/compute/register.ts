@@ -1,13 +1,11 @@
 /** Registration, and views of what it did. */
 import * as Comlink from 'comlink';
 import type { RegisterResult } from '../../apply/registration/in-memory.ts';
-import { displacementField } from '../../apply/registration/physical-map.ts';
 import {
   checkerboard,
   deformationGrid,
   differenceColours,
   displacementMm,
-  finerGrid,
   foldsOf,
   greyWindow,
   type ShownPair,
@@ -96,11 +94,8 @@ export const registerPart = (state: ComputeState) => {
       const { geometry } = fixed;
       const written = (): Uint8Array<ArrayBuffer> => {
         if (view.kind === 'folds') return writeNiftiFile(geometry, folds.data);
-        if (view.kind === 'grid') {
-          const fine = finerGrid(geometry, view.normal);
-          const field = displacementField(result.map, fine);
-          return writeNiftiFile(fine, deformationGrid(field, view.normal, view.cellMm).data);
-        }
+        if (view.kind === 'grid')
+          return writeNiftiFile(geometry, deformationGrid(result.displacement(), view.normal, view.cellMm).data);
         const moving = (view.isBefore ? before : result.warped).data;
         if (view.kind === 'overlay') return writeNiftiFile(geometry, moving);
         const pair: ShownPair = { geometry, fixed: fixed.data, moving, windows };
