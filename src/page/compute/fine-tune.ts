@@ -3,7 +3,6 @@ import * as Comlink from 'comlink';
 import { filesOfNetwork, type ModelFiles } from '../../apply/network.ts';
 import type { TaughtLabel } from '../../apply/teaching/network-with-head.ts';
 import { type MemorySubject, memorySubject } from '../../cohort/memory-subjects.ts';
-import { networkImage } from '../../cohort/network-image.ts';
 import { RunError } from '../../common/errors.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { trainedPatch } from '../../model/configuration.ts';
@@ -73,17 +72,12 @@ export const fineTunePart = (state: ComputeState) => {
       await end();
       const backend = await openBackend(name);
       backendText = backend.description;
-      const subjects = images.map(({ image: id, codes, judges }): { readonly it: MemorySubject; readonly judges: boolean } => {
+      const subjects: { readonly it: MemorySubject; readonly judges: boolean }[] = [];
+      for (const { image: id, codes, judges } of images) {
         const image = state.image(id);
-        const { volume } = image;
-        return {
-          it: memorySubject(String(id), networkImage(image, network.preprocessing, false), {
-            geometry: volume.geometry,
-            data: codes,
-          }),
-          judges,
-        };
-      });
+        const labelled = { geometry: image.volume.geometry, data: codes };
+        subjects.push({ it: memorySubject(String(id), await state.prepare(image, network), labelled), judges });
+      }
       const judging = subjects.filter(({ judges }) => judges);
       const training = subjects.length > judging.length ? subjects.filter(({ judges }) => !judges) : subjects;
       tuning = await FineTuning.open({

@@ -3,7 +3,6 @@ import * as Comlink from 'comlink';
 import { filesOfNetwork, type ModelFiles, type TrainedNetwork, taskOfNetwork } from '../../apply/network.ts';
 import { networkWithHead, type TaughtLabel } from '../../apply/teaching/network-with-head.ts';
 import { BACKGROUND_STROKE, Teacher } from '../../apply/teaching/teacher.ts';
-import { networkImage } from '../../cohort/network-image.ts';
 import { RunError } from '../../common/errors.ts';
 import type { Program } from '../../engine/graph.ts';
 import { resampleNearest } from '../../geometry/resample.ts';
@@ -121,8 +120,7 @@ export const teachPart = (state: ComputeState) => {
       // what a program needs is asked before it is opened
       const asked = { ...backend, memoryBytes: (of: Program) => (memoryBytes = backend.memoryBytes(of)) };
       description = backend.description;
-      const prepare = async (image: LoadedImage) => networkImage(image, network.preprocessing, false);
-      teacher = { of: network, backend: name, it: new Teacher<LoadedImage>(network, asked, MEMORY, prepare) };
+      teacher = { of: network, backend: name, it: new Teacher<LoadedImage>(network, asked, MEMORY, state.prepare) };
     }
     return teacher.it;
   }

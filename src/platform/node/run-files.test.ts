@@ -36,6 +36,7 @@ beforeAll(async () => {
   await symlink(join(base, 'secret'), join(runs, 'out'));
   await symlink(join(base, 'secret', 'run.json'), join(runs, 'study', 'out.json'));
   await symlink(join(runs, 'a b', 'run.json'), join(runs, 'study', 'in.json'));
+  await symlink(join(runs, 'a b', '.hidden.json'), join(runs, 'study', 'hidden.json'));
   unlock = lockFolder(join(runs, 'a b'));
   server = await servePage(join(base, 'page'), 0, { runs });
 });
@@ -119,6 +120,7 @@ describe('runs that are served', () => {
     '/runs/files/C:/run.json',
     '/runs/files/out/run.json',
     '/runs/files/study/out.json',
+    '/runs/files/study/hidden.json',
     '/runs/files/../runs-beside/run.json',
     '/runs/files/a%20b/model.safetensors',
     '/runs/files/a%20b/.hidden.json',
@@ -135,7 +137,8 @@ describe('runs that are served', () => {
     expect(answer).not.toContain('secret');
   });
 
-  it('follow a link that stays inside', async () => {
+  it('follow a link that stays inside, and tell nothing of what links lead to', async () => {
+    expect(names((await (await fetch(at('folder/study'))).json()) as ListedFile[])).toEqual(['table.csv']);
     expect(await (await fetch(at('files/study/in.json'))).text()).toBe('{}');
   });
 

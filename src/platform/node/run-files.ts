@@ -4,7 +4,7 @@
  * system, so that neither `..` nor a link gets out.
  */
 import { constants, type Stats } from 'node:fs';
-import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readdir, realpath, stat } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { extname, join, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -45,8 +45,8 @@ const isServed = (name: string): boolean => !name.startsWith('.') && extname(nam
 async function filesIn(folder: string, names: readonly string[]): Promise<ListedFile[]> {
   const files = await Promise.all(
     names.filter(isServed).map(async (name) => {
-      // what vanishes meanwhile, as a file that is being replaced, is none
-      const found = await stat(join(folder, name)).catch(() => undefined);
+      // what vanishes meanwhile, as a file that is being replaced, is none; nor is a link, whatever it leads to
+      const found = await lstat(join(folder, name)).catch(() => undefined);
       return found?.isFile() ? [{ name, sizeBytes: found.size, modifiedMs: found.mtimeMs }] : [];
     }),
   );
@@ -91,10 +91,18 @@ function namesIn(address: string): string[] | undefined {
   }
 }
 
-/** Where names lead inside `root`, links resolved; undefined where there is nothing, or it lies outside. */
+/** Where names lead inside `root`, links resolved; undefined where there is nothing, or it lies outside, or hidden. */
 async function inside(root: string, names: readonly string[]): Promise<string | undefined> {
   const found = await realpath(join(root, ...names)).catch(() => undefined);
-  return found !== undefined && (found === root || found.startsWith(root.endsWith(sep) ? root : root + sep)) ? found : undefined;
+  if (found === undefined || found === root) return found;
+  const base = root.endsWith(sep) ? root : root + sep;
+  const isShown =
+    found.startsWith(base) &&
+    found
+      .slice(base.length)
+      .split(sep)
+      .every((name) => !name.startsWith('.'));
+  return isShown ? found : undefined;
 }
 
 /** The bytes that are asked for; 'none' where the file has none of them, undefined where all are meant. */
