@@ -5,7 +5,7 @@
  *   npm run build:ts && node scripts/bench-browser.mjs [--backend cpu|webgpu] [--model FOLDER | --width 0.25] [--side 64] [--rounds 7] [--threads all|1]
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -18,6 +18,7 @@ import { architectureOf, parseModelConfiguration } from '../dist/model/configura
 import { namedTensors } from '../dist/model/named-parameters.js';
 import { initialParameters, parameterTable } from '../dist/model/parameters.js';
 import { servePage } from '../dist/platform/node/page-server.js';
+import { CHROMIUM, SOFTWARE_WEBGPU } from './chromium.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -82,12 +83,9 @@ try {
     if (/^ort(\.all|\.wasm)?\.min\.mjs$|^ort-wasm-simd-threaded.*\.(mjs|wasm)$/.test(name))
       cpSync(join(runtime, name), join(out, 'ort', name));
   const server = await servePage(out, 0, { isolated: values.threads !== '1' });
-  const executablePath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-    (path) => path && existsSync(path),
-  );
   // a GPU in software says little of one in hardware, and is the only one in many places
-  const gpu = values.backend === 'webgpu' ? ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'] : [];
-  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', ...gpu] });
+  const args = values.backend === 'webgpu' ? SOFTWARE_WEBGPU : ['--no-sandbox'];
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args });
   try {
     const page = await browser.newPage();
     page.on('console', (message) => message.type() === 'error' && console.error(message.text()));

@@ -7,13 +7,14 @@
  * DEMO is a folder of a finished `gvsl demo`; without it one is made (minutes). Needs Chromium (or CHROMIUM, its path).
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { decode, encode } from 'fast-png';
 import { chromium } from 'playwright-core';
 import { servePage } from '../dist/platform/node/page-server.js';
+import { CHROMIUM, SOFTWARE_WEBGL } from './chromium.mjs';
 
 const MAX_BYTES = 300_000;
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -49,11 +50,7 @@ gvsl('phantom', 'patient', ...'--kind heart-ct --subjects 1 --seed 99 --spacing 
 const images = join(temporary, 'patient', 'imagesTr');
 const scan = join(images, readdirSync(images)[0]);
 
-const executablePath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-  (path) => path && existsSync(path),
-);
-const args = ['--no-sandbox', '--enable-unsafe-swiftshader', '--use-angle=swiftshader'];
-const browser = await chromium.launch({ executablePath, args });
+const browser = await chromium.launch({ executablePath: CHROMIUM, args: SOFTWARE_WEBGL });
 const server = await servePage(join(root, 'dist', 'page'), 0);
 try {
   const viewport = { width: 1180, height: 800 };

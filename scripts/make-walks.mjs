@@ -7,7 +7,7 @@
  * Needs Chromium (or CHROMIUM, its path).
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,7 @@ import { applyAffine, voxelToPhysical } from '../dist/geometry/affine.js';
 import { renderSubject } from '../dist/phantom/subject.js';
 import { servePage } from '../dist/platform/node/page-server.js';
 import { DEMO_SETTINGS } from '../dist/training/demo-settings.js';
+import { CHROMIUM, SOFTWARE_WEBGL } from './chromium.mjs';
 
 /** Of a walk, and of a screenshot. */
 const [MAX_WALK, MAX_PICTURE] = [3_000_000, 300_000];
@@ -102,12 +103,8 @@ const steps = '--steps 120 --batch 2 --width 0.125 --patch 16,24,24 --lr 1e-3 --
 for (const method of wanted('runs') ? ['gvsl', 'without-affine'] : [])
   gvsl('pretrain', 'cohort', '--method', method, '--out', `runs/${method}`, ...steps);
 
-const executablePath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-  (path) => path && existsSync(path),
-);
 const server = await servePage(join(root, 'dist', 'page'), 0, wanted('runs') ? { runs: join(temporary, 'runs') } : {});
-const args = ['--no-sandbox', '--enable-unsafe-swiftshader', '--use-angle=swiftshader'];
-const browser = await chromium.launch({ executablePath, args });
+const browser = await chromium.launch({ executablePath: CHROMIUM, args: SOFTWARE_WEBGL });
 try {
   const page = await browser.newPage({ viewport: { width: 1180, height: 720 }, colorScheme: 'dark' });
   await page.goto(server.url);

@@ -9,6 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CHROMIUM } from '../scripts/chromium.mjs';
 import { readImage } from '../src/images/node/read.ts';
 import { writeImage } from '../src/images/node/write.ts';
 import { ALL_HEADS } from '../src/model/architecture.ts';
@@ -21,8 +22,6 @@ import { writeTinyCohort } from '../src/training/testing/tiny-cohort.ts';
 const root = fileURLToPath(new URL('../', import.meta.url));
 const example = (name: string): string => join(root, 'examples', name);
 const isBuilt = existsSync(join(root, 'dist/index.js'));
-const CHROMIUMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const executablePath = CHROMIUMS.find((path) => path !== undefined && existsSync(path));
 
 let folder: string;
 const at = (...names: string[]): string => join(folder, ...names);
@@ -143,8 +142,8 @@ describe.skipIf(!isBuilt)(`the examples${isBuilt ? '' : ': need npm run build'}`
       expect(page).toMatch(/src="\.\/assets\/index-.*\.js"/);
     });
 
-    it.skipIf(!executablePath)(`segments as Node does${executablePath ? '' : ': needs Chromium'}`, async () => {
-      const browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox'] });
+    it.skipIf(!CHROMIUM)(`segments as Node does${CHROMIUM ? '' : ': needs Chromium'}`, async () => {
+      const browser = await chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox'] });
       try {
         const page = await browser.newPage();
         const { port } = server.address() as { port: number };

@@ -3,15 +3,15 @@
  * what registration shows. Skips, saying so, where there is no Chromium.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { unzipSync } from 'fflate';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CHROMIUM, SOFTWARE_WEBGL } from '../scripts/chromium.mjs';
 import { segmentImages } from '../src/apply/node/segment.ts';
 import { SILENT } from '../src/common/progress.ts';
 import { applyAffine, voxelToPhysical } from '../src/geometry/affine.ts';
@@ -25,16 +25,8 @@ import { writeTinyModel } from '../src/model/node/interchange/testing/tiny-model
 import { renderSubject } from '../src/phantom/subject.ts';
 import { createBackend } from '../src/platform/node/backends.ts';
 import { type PageServer, servePage } from '../src/platform/node/page-server.ts';
+import { PAGE, SKIPPED } from './built-page.ts';
 
-const CHROMIUMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const executablePath = CHROMIUMS.find((path) => path !== undefined && existsSync(path));
-const built = fileURLToPath(new URL('../dist/page', import.meta.url));
-const skipped = !executablePath
-  ? ': needs Chromium (or CHROMIUM, its path)'
-  : existsSync(built)
-    ? ''
-    : ': needs npm run build:page';
-const SOFTWARE = ['--no-sandbox', '--enable-unsafe-swiftshader', '--use-angle=swiftshader'];
 const CODES = [0, 205, 420];
 
 /** What the page offers to scripts. */
@@ -73,7 +65,7 @@ async function highThroughputSlice(facts: SliceFacts): Promise<Uint8Array> {
   return fragmented(sliceElements(facts), '1.2.840.10008.1.2.4.201', [], [padded]);
 }
 
-describe.skipIf(skipped !== '')(`files in the page${skipped}`, () => {
+describe.skipIf(SKIPPED !== '')(`files in the page${SKIPPED}`, () => {
   let folder: string;
   let browser: Browser;
   let server: PageServer;
@@ -164,8 +156,8 @@ describe.skipIf(skipped !== '')(`files in the page${skipped}`, () => {
     const two = { preprocessing: { ...preprocessing, channels }, task };
     await writeTinyModel(join(folder, 'two'), { segmentation: CODES.length }, two);
 
-    server = await servePage(built, 0);
-    browser = await chromium.launch({ executablePath: executablePath!, args: SOFTWARE });
+    server = await servePage(PAGE, 0);
+    browser = await chromium.launch({ executablePath: CHROMIUM!, args: SOFTWARE_WEBGL });
     page = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
     page.setDefaultTimeout(120_000);
     page.on('pageerror', ({ message }) => complaints.push(message));

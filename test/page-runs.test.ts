@@ -3,24 +3,17 @@ import { appendFileSync, existsSync, readFileSync, truncateSync } from 'node:fs'
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import axe from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CHROMIUM, SOFTWARE_WEBGL } from '../scripts/chromium.mjs';
 import { SILENT } from '../src/common/progress.ts';
 import { type PageServer, servePage } from '../src/platform/node/page-server.ts';
 import { writeFakeRun } from '../src/report/testing/run-folder.ts';
 import { pretrain } from '../src/training/node/pretrain.ts';
 import { writeTinyCohort } from '../src/training/testing/tiny-cohort.ts';
+import { PAGE, SKIPPED } from './built-page.ts';
 
-const CHROMIUMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const executablePath = CHROMIUMS.find((path) => path !== undefined && existsSync(path));
-const built = fileURLToPath(new URL('../dist/page', import.meta.url));
-const skipped = !executablePath
-  ? ': needs Chromium (or CHROMIUM, its path)'
-  : existsSync(built)
-    ? ''
-    : ': needs npm run build:page';
 const TABLE = `method,mode,labels,seeds,mean,deviation,difference,low,high,p
 scratch,finetune,4,1,0.5,,,,,
 mae,finetune,4,1,0.75,,0.25,0.2,0.3,0.002
@@ -32,7 +25,7 @@ interface Shown {
   readonly naturalWidth: number;
 }
 
-describe.skipIf(skipped !== '')(`runs in the page${skipped}`, () => {
+describe.skipIf(SKIPPED !== '')(`runs in the page${SKIPPED}`, () => {
   let folder: string;
   let browser: Browser;
   let server: PageServer;
@@ -75,10 +68,10 @@ describe.skipIf(skipped !== '')(`runs in the page${skipped}`, () => {
     await writeFile(at('long', 'metrics.jsonl'), `${lines.join('\n')}\n`);
     await mkdir(at('medium'));
     await writeFile(at('medium', 'metrics.jsonl'), `${lines.slice(0, 900).join('\n')}\n`);
-    server = await servePage(built, 0, { runs: at() });
+    server = await servePage(PAGE, 0, { runs: at() });
     browser = await chromium.launch({
-      executablePath: executablePath!,
-      args: ['--no-sandbox', '--enable-unsafe-swiftshader', '--use-angle=swiftshader'],
+      executablePath: CHROMIUM!,
+      args: SOFTWARE_WEBGL,
     });
     page = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
     page.on('pageerror', ({ message }) => complaints.push(message));
@@ -319,7 +312,7 @@ describe.skipIf(skipped !== '')(`runs in the page${skipped}`, () => {
   });
 
   it('opens a chosen folder where no server has runs', async () => {
-    const plain = await servePage(built, 0);
+    const plain = await servePage(PAGE, 0);
     try {
       const other = await browser.newPage();
       await other.goto(`${plain.url}#runs`);

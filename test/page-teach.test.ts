@@ -1,16 +1,11 @@
-/**
- * Teaching in the page, in a headless Chromium: strokes drawn by mouse and keyboard lie where they were drawn, the exported model finds with the
- * command line what the page shows, and nothing is lost on reload. Skips, saying so, where there is no Chromium.
- */
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import axe from 'axe-core';
 import { unzipSync } from 'fflate';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CHROMIUM, SOFTWARE_WEBGL } from '../scripts/chromium.mjs';
 import { networkOfFiles } from '../src/apply/network.ts';
 import { segmentImages } from '../src/apply/node/segment.ts';
 import { SILENT } from '../src/common/progress.ts';
@@ -22,15 +17,7 @@ import { writeImage } from '../src/images/node/write.ts';
 import { renderSubject } from '../src/phantom/subject.ts';
 import { createBackend } from '../src/platform/node/backends.ts';
 import { type PageServer, servePage } from '../src/platform/node/page-server.ts';
-
-const CHROMIUMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const executablePath = CHROMIUMS.find((path) => path !== undefined && existsSync(path));
-const built = fileURLToPath(new URL('../dist/page', import.meta.url));
-const skipped = !executablePath
-  ? ': needs Chromium (or CHROMIUM, its path)'
-  : existsSync(built)
-    ? ''
-    : ': needs npm run build:page';
+import { PAGE, SKIPPED } from './built-page.ts';
 
 interface Api {
   readonly axe: { run(): Promise<{ readonly violations: readonly { readonly id: string; readonly help: string }[] }> };
@@ -64,7 +51,7 @@ function patient(subject: number): { image: Volume; labels: Volume } {
   return { image: resampleNearest(image, geometry, -1024), labels: resampleNearest(labels, geometry, 0) };
 }
 
-describe.skipIf(skipped !== '')(`teaching in the page${skipped}`, () => {
+describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
   let folder: string;
   let browser: Browser;
   let context: BrowserContext;
@@ -118,10 +105,10 @@ describe.skipIf(skipped !== '')(`teaching in the page${skipped}`, () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'gvsl-teach-'));
     for (const [k, { image }] of patients.entries()) await writeImage(join(folder, `heart_${k}.nii.gz`), image);
-    server = await servePage(built, 0);
+    server = await servePage(PAGE, 0);
     browser = await chromium.launch({
-      executablePath: executablePath!,
-      args: ['--no-sandbox', '--enable-unsafe-swiftshader', '--use-angle=swiftshader'],
+      executablePath: CHROMIUM!,
+      args: SOFTWARE_WEBGL,
     });
     context = await browser.newContext({ viewport: { width: 900, height: 700 } });
     page = await context.newPage();

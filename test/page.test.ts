@@ -1,16 +1,11 @@
-/**
- * The page in a headless Chromium with its GPU in software: what it computes is what the command line computes. Skips, saying so, where there
- * is no Chromium.
- */
-import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import axe from 'axe-core';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CHROMIUM, SOFTWARE_WEBGL, SOFTWARE_WEBGPU } from '../scripts/chromium.mjs';
 import { embedImages } from '../src/apply/node/embed.ts';
 import { registerImages } from '../src/apply/node/registration/register.ts';
 import { segmentImages } from '../src/apply/node/segment.ts';
@@ -24,24 +19,8 @@ import { readSafetensors } from '../src/model/node/safetensors.ts';
 import { renderSubject } from '../src/phantom/subject.ts';
 import { createBackend } from '../src/platform/node/backends.ts';
 import { type PageServer, servePage } from '../src/platform/node/page-server.ts';
+import { PAGE, SKIPPED } from './built-page.ts';
 
-const CHROMIUMS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const executablePath = CHROMIUMS.find((path) => path !== undefined && existsSync(path));
-const built = fileURLToPath(new URL('../dist/page', import.meta.url));
-const skipped = !executablePath
-  ? ': needs Chromium (or CHROMIUM, its path)'
-  : existsSync(built)
-    ? ''
-    : ': needs npm run build:page';
-
-/** WebGPU and WebGL in software, wherever the tests run. */
-const SOFTWARE = [
-  '--no-sandbox',
-  '--enable-unsafe-webgpu',
-  '--use-webgpu-adapter=swiftshader',
-  '--enable-unsafe-swiftshader',
-  '--use-angle=swiftshader',
-];
 const CODES = [0, 205, 420, 900];
 
 /** What the page offers to scripts; `axe` is brought in by a test. */
@@ -71,7 +50,7 @@ function worstDifference(found: ArrayLike<number>, expected: ArrayLike<number>):
   return Array.from(expected).reduce((worst, value, i) => Math.max(worst, Math.abs(found[i] - value)), 0);
 }
 
-describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
+describe.skipIf(SKIPPED !== '')(`the page${SKIPPED}`, () => {
   let folder: string;
   let browser: Browser;
   let server: PageServer;
@@ -115,8 +94,8 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
     await writeTinyModel(join(folder, 'model'), { segmentation: CODES.length }, { preprocessing, task });
     await writeTinyModel(join(folder, 'matcher'), ALL_HEADS, { preprocessing });
     await writeImage(join(folder, 'other.nii.gz'), renderSubject({ kind: 'heart-ct', seed: 3, subject: 2, spacingMm: 10 }).image);
-    server = await servePage(built, 0);
-    browser = await chromium.launch({ executablePath: executablePath!, args: SOFTWARE });
+    server = await servePage(PAGE, 0);
+    browser = await chromium.launch({ executablePath: CHROMIUM!, args: [...SOFTWARE_WEBGL, ...SOFTWARE_WEBGPU] });
     page = await open(server.url);
     // so that a test can take the device away
     await page.workers()[0].evaluate(`{
@@ -353,7 +332,7 @@ describe.skipIf(skipped !== '')(`the page${skipped}`, () => {
   });
 
   it('computes with one thread where the page is not isolated', async () => {
-    const plain = await servePage(built, 0, { isolated: false });
+    const plain = await servePage(PAGE, 0, { isolated: false });
     try {
       const other = await open(plain.url);
       expect(await other.locator('#backend option').allInnerTexts()).toContainEqual(expect.stringMatching(/CPU: 1 thread$/));
