@@ -84,3 +84,18 @@ it('the first of several that write a file has written all of it', async () => {
   expect(readFileSync(at('declared.json'), 'utf8')).toBe(['a', 'b', 'c'][written.indexOf(true)]);
   expect(readdirSync(out)).toEqual(['declared.json']);
 });
+
+it('claims that are made while others release their last fail for nobody', async () => {
+  const worker = async (name: string): Promise<number> => {
+    const claims = openClaims(out, PAUSED);
+    let count = 0;
+    for (let k = 0; k < 60; k++) {
+      const claim = await claims.claim(`${name}-${k}`);
+      if (claim) count++;
+      await claim?.release();
+    }
+    return count;
+  };
+  expect(await Promise.all(['a', 'b', 'c', 'd'].map(worker))).toEqual([60, 60, 60, 60]);
+  expect(readdirSync(out)).toEqual([]);
+});

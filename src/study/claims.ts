@@ -119,7 +119,8 @@ export function openClaims(out: string, timing: ClaimTiming = CLAIM_TIMING): Cla
   const makeFirst = async (name: string): Promise<string | undefined> => {
     const aside = tempPathFor(join(working, name));
     const folder = join(working, `${name}@1`);
-    await mkdir(aside);
+    // with `working`, which whoever released the last claim may have removed since
+    await mkdir(aside, { recursive: true });
     try {
       const nonce = await writeHolder(aside, 1);
       await writeFile(join(aside, BEAT), '0');
