@@ -68,6 +68,7 @@ export { createBackend } from './platform/node/backends.ts';
 export { openRanks } from './platform/node/ranks/open-ranks.ts';
 export type { Ranks } from './platform/node/ranks/ranks.ts';
 export { type ReportCall, type ReportResult, writeReport } from './report/node/write-report.ts';
+export { checkStudy, type StudyCheck } from './study/check.ts';
 export { compare, type StudyReport } from './study/compare.ts';
 export type { Study } from './study/configuration.ts';
 export { readStudy } from './study/run.ts';

@@ -1,21 +1,26 @@
 /** A whole study: run, table, figures, all written into its folder. */
 import { join } from 'node:path';
 import { toProgress } from '../common/progress.ts';
+import { version } from '../common/version.ts';
 import { jsonText } from '../model/node/documents.ts';
 import { writeFileAtomic } from '../platform/node/files.ts';
 import { openClaims } from './claims.ts';
-import { costMarkdown, type PretrainingCost, pretrainingCosts } from './cost.ts';
+import { type PretrainingCost, pretrainingCosts } from './cost.ts';
 import { correlationFigure, featuresFigure, labelsFigure, learningFigure } from './figures.ts';
-import { type Ranking, ranksFigure, ranksMarkdown, studyRanks } from './ranks.ts';
+import { studyInputs } from './inputs.ts';
+import { type Ranking, ranksFigure } from './ranks.ts';
 import { runStudy, type StudyOutcome } from './run.ts';
 import type { StudyCall, StudyWork } from './runs.ts';
-import { type StudyRow, studyCsv, studyMarkdown, studyRows } from './tables.ts';
+import { scoresCsv } from './scores.ts';
+import { summarizeStudy } from './summary.ts';
+import type { StudyRow } from './tables.ts';
 import { StudyTracking } from './tracking.ts';
 
 /** What `compare` writes into the study's folder, beside its trainings. */
 export const STUDY_FILES = [
   'table.md',
   'table.csv',
+  'scores.csv',
   'study.json',
   'labels.svg',
   'learning.svg',
@@ -36,7 +41,7 @@ export interface StudyReport {
 }
 
 /**
- * Runs what is not done, then writes table.md, table.csv, study.json and the figures. Any number of processes may be called for the same study and
+ * Runs what is not done, then writes table.md, table.csv, scores.csv, study.json and the figures. Any number of processes may be called for the same study and
  * folder, on any machines: they share the trainings.
  * @throws as `runStudy`
  */
@@ -63,21 +68,24 @@ export async function compare(call: StudyCall): Promise<StudyReport> {
 
 async function writeTables(call: StudyWork, { results, searches }: StudyOutcome, isMine: boolean): Promise<StudyReport> {
   const { study, out, progress } = call;
-  const rows = studyRows(study, results);
   const pretraining = await pretrainingCosts(study, out, searches);
-  const ranks = studyRanks(study, results);
+  const { rows, ranks, markdown, csv } = summarizeStudy(study, results, pretraining);
   const report = { name: study.name, runs: results.length, rows, pretraining, ranks };
   if (!isMine) {
     progress.say('another process writes the table');
     return { ...report, files: [] };
   }
+  // the same for all: the cohort's, and what the configuration chooses of it
+  const { task } = results[0];
   const files: Partial<Record<(typeof STUDY_FILES)[number], string | undefined>> = {
-    'table.md': [studyMarkdown(study, rows), ranksMarkdown(ranks), costMarkdown(study, pretraining)]
-      .filter((part) => part !== '')
-      .join('\n'),
-    'table.csv': studyCsv(rows),
+    'table.md': markdown,
+    'table.csv': csv,
+    'scores.csv': scoresCsv(task, results),
     'study.json': jsonText({
       study,
+      task,
+      inputs: await studyInputs(study, out),
+      versions: { gvsl: version, node: process.versions.node },
       rows,
       pretraining,
       ranks,

@@ -1,9 +1,10 @@
-import { cp, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SILENT } from '../common/progress.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
+import { checkStudy } from './check.ts';
 import { compare } from './compare.ts';
 import { readStudy } from './run.ts';
 import { runsOf } from './runs.ts';
@@ -71,7 +72,7 @@ describe('compare', () => {
     expect(row.mean).toBeGreaterThanOrEqual(0);
     expect(report.rows.find(({ method }) => method === 'scratch')!.difference).toBeNull();
     expect(report.files).toEqual([
-      ...['table.md', 'table.csv', 'study.json', 'labels.svg', 'learning.svg', 'ranks.svg', 'features.svg'],
+      ...['table.md', 'table.csv', 'scores.csv', 'study.json', 'labels.svg', 'learning.svg', 'ranks.svg', 'features.svg'],
     ]);
     const corrected = report.rows.flatMap(({ p, pHolm }) => (p === null ? [] : [[p, pHolm!] as const]));
     expect(report.rows.filter(({ p, pHolm }) => (p === null) !== (pHolm === null))).toEqual([]);
@@ -79,9 +80,46 @@ describe('compare', () => {
     const table = await readFile(at('out', 'table.md'), 'utf8');
     expect(table).toContain('| restoration only |');
     expect(table).toContain(`corrected for the ${corrected.length} comparisons`);
+    const checked = await checkStudy(at('out'));
+    expect(checked).toMatchObject({ name: 'study', trainings: 16, scores: 16 * 3, differences: [] });
     const before = await stat(at('out', 'runs', 'scratch-linear-2-seed1', 'test.json'));
     expect(await compare({ study: declared, out: at('out'), progress: SILENT })).toEqual(report);
     expect((await stat(at('out', 'runs', 'scratch-linear-2-seed1', 'test.json'))).mtimeMs).toBe(before.mtimeMs);
+  });
+
+  it('is checked by the scores of its subjects: what differs is named, and so is a damaged file', async () => {
+    const files = ['study.json', 'scores.csv', 'table.md', 'table.csv'];
+    const checked = at('checked');
+    const texts = Object.fromEntries(
+      await Promise.all(files.map(async (name) => [name, await readFile(at('out', name), 'utf8')] as const)),
+    );
+    const check = async (changes: Readonly<Record<string, string>> = {}) => {
+      await mkdir(checked, { recursive: true });
+      for (const name of files) await writeFile(join(checked, name), changes[name] ?? texts[name]);
+      return checkStudy(checked);
+    };
+    expect((await check()).differences).toEqual([]);
+    const lines = texts['scores.csv'].split('\n');
+    expect(lines[0]).toBe('method,mode,labels,seed,subject,dice 500');
+    const [subject] = lines.slice(1);
+    const changed = await check({ 'scores.csv': texts['scores.csv'].replace(subject, subject.replace(/[^,]*$/, '0.75')) });
+    expect(changed.differences.join('\n')).toMatch(
+      /^study\.json: scratch, linear, 2 labels, seed 1\.dice: .*; the scores give .*[\s\S]*table\.md: [\s\S]*table\.csv: /,
+    );
+    const table = await check({ 'table.csv': texts['table.csv'].replace(/(scratch,linear,2,2,)[^,]*/, '$10.9') });
+    expect(table.differences).toEqual([
+      expect.stringMatching(/^table\.csv: scratch,linear,2,2,0\.9,.*; the scores give scratch,/),
+    ]);
+    const fewer = await check({ 'scores.csv': lines.filter((line) => !line.startsWith('scratch,linear,2,2,')).join('\n') });
+    expect(fewer.differences[0]).toBe('scores.csv: no scores of scratch, linear, 2 labels, seed 2, which the study declares');
+    await expect(check({ 'scores.csv': `${texts['scores.csv']}${subject}\n` })).rejects.toThrow(/scores\.csv: .* is there twice/);
+    await expect(check({ 'scores.csv': texts['scores.csv'].replace(subject, `${subject}x`) })).rejects.toThrow(
+      /scores\.csv: subject 1: expected a number, found/,
+    );
+    await expect(check({ 'scores.csv': 'a,b\n' })).rejects.toThrow(/expected the columns method, mode, .*; found a, b/);
+    await expect(check({ 'study.json': '{}' })).rejects.toThrow(/study\.json: study: /);
+    await rm(join(checked, 'scores.csv'));
+    await expect(checkStudy(checked)).rejects.toThrow(/checked: no scores\.csv in it; expected the folder of a study/);
   });
 
   it('is shared by processes: the same scores and weights, each training made once', async () => {

@@ -28,13 +28,14 @@ Methods marked † pre-train the encoder alone; linear evaluation brings the pro
 Start the command as often as there are machines for it, with the same study and folder: the processes share the trainings, and one takes over
 what another, killed or gone, has left. --part is for job arrays; then --table writes the results.
 
-Writes table.md, table.csv, study.json and the figures labels.svg, learning.svg, ranks.svg, features.svg, correlation.svg. Run the same command
-again to continue an interrupted study. A folder with the results of another study is refused, with the differences.
+Writes table.md, table.csv, scores.csv (the scores of each test subject), study.json and the figures labels.svg, learning.svg, ranks.svg,
+features.svg, correlation.svg. Run the same command again to continue an interrupted study. A folder with the results of another study is refused, with the differences.
 
 Example:
   gvsl compare study.yaml --out studies/hippocampus
   gvsl compare study.yaml --out studies/hippocampus --part 3/8   # 8 jobs, then: --table
-  gvsl compare studies/hippocampus studies/heart --out ranks   # ranks over finished studies`;
+  gvsl compare studies/hippocampus studies/heart --out ranks   # ranks over finished studies
+  gvsl compare studies/hippocampus --check   # compute the tables again from scores.csv; exit code 1 if they differ`;
 
 /** The study with all its trainings on a backend. */
 function onBackend(study: Study, backend: BackendName | undefined): Study {
@@ -71,6 +72,19 @@ async function rankFolders(folders: readonly string[], out: string): Promise<Com
   return { json: { out, rankings, files: RANK_FILES }, text: [...text, `${out}: ${RANK_FILES.join(', ')}`].join('\n') };
 }
 
+/** The tables of finished studies against their scores. */
+async function checkFolders(folders: readonly string[]): Promise<CommandResult> {
+  const { checkStudy } = await import('../../study/check.ts');
+  const studies = [];
+  for (const folder of folders) studies.push({ folder, ...(await checkStudy(folder)) });
+  const text = studies.flatMap(({ folder, trainings, scores, files, differences }) => [
+    `${folder}: ${trainings} trainings, ${scores} scores of subjects; ${files.join(', ')} ${differences.length === 0 ? 'follow from them' : `differ from what they give in ${differences.length} places`}`,
+    ...differences.map((difference) => `  ${difference}`),
+  ]);
+  const passed = studies.every(({ differences }) => differences.length === 0);
+  return { json: { passed, studies }, text: text.join('\n'), exitCode: passed ? 0 : 1 };
+}
+
 /** Adds `gvsl compare`. */
 export function registerCompare(program: Command): void {
   const command = program
@@ -78,9 +92,9 @@ export function registerCompare(program: Command): void {
     .description('run a study: compare pre-training methods over transfer modes, numbers of labels and seeds, with paired tests')
     .argument(
       '<study...>',
-      'study file in YAML or JSON; or folders of finished studies, whose methods are ranked over all of them',
+      'study file in YAML or JSON; or folders of finished studies, whose methods are ranked over all of them, or which --check checks',
     )
-    .requiredOption('--out <folder>', 'output folder of the study, or of the ranks')
+    .option('--out <folder>', 'output folder of the study, or of the ranks')
     .addOption(
       new Option('--backend <name>', 'compute backend of every training (default: as in the study file, else cpu)').choices(
         BACKENDS,
@@ -89,22 +103,33 @@ export function registerCompare(program: Command): void {
     .option('--part <i/n>', 'only do the trainings of part I of N (from 1), for job arrays; writes no table')
     .option('--table', 'train nothing: write the table and figures of a study whose trainings are done')
     .option(
+      '--check',
+      'train nothing: compute the tables of finished studies again from the scores of their subjects, and compare',
+    )
+    .option(
       '--mlflow <url>',
       'also log to an MLflow server: a run for the study, whose children are its trainings (docs/interchange.md); the only use of the network',
     )
     .addHelpText('after', HELP);
   interface Options {
-    readonly out: string;
+    readonly out?: string;
+    readonly check?: boolean;
     readonly backend?: BackendName;
     readonly part?: string;
     readonly table?: boolean;
     readonly mlflow?: string;
   }
-  action(command, async (studies: string[], { out, backend, part: partOption, table, mlflow }: Options) => {
+  action(command, async (studies: string[], { out, check, backend, part: partOption, table, mlflow }: Options) => {
     const { stat } = await import('node:fs/promises');
     const kinds = await Promise.all(studies.map((path) => stat(path).catch(() => undefined)));
     const { UsageError } = await import('../../common/errors.ts');
     const ranks = kinds.every((kind) => kind?.isDirectory());
+    if (check) {
+      if ([out, backend, partOption, table, mlflow].some((option) => option !== undefined))
+        throw new UsageError('`check` writes and trains nothing: expected folders of finished studies and no other option');
+      return checkFolders(studies);
+    }
+    if (out === undefined) throw new UsageError('`out`: expected the output folder of the study, or of the ranks');
     if (ranks && mlflow !== undefined)
       throw new UsageError('`mlflow`: ranks over finished studies are not logged; give a study file');
     if (ranks) return rankFolders(studies, out);
