@@ -58,12 +58,42 @@ export async function listAdapters(): Promise<readonly AdapterSummary[]> {
   return summaries.filter(({ name }, i) => summaries.findIndex((other) => other.name === name) === i);
 }
 
+/** What a turn of the event loop lasts at least while something is waited for. */
+const NAP_MS = 1;
+
+/**
+ * Dawn asks in every turn of the event loop whether the GPU is done, which keeps a core busy: one of those that a driver in software computes on. So
+ * that it gets them, this thread sleeps a little in every turn.
+ */
+function napping(): NonNullable<WebGpuHost['waitFor']> {
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  let waiting = 0;
+  let going = false;
+  const turn = (): void => {
+    going = waiting > 0;
+    if (!going) return;
+    Atomics.wait(never, 0, 0, NAP_MS);
+    setImmediate(turn);
+  };
+  return async (promise) => {
+    waiting++;
+    if (!going) setImmediate(turn);
+    going = true;
+    try {
+      return await promise;
+    } finally {
+      waiting--;
+    }
+  };
+}
+
 async function openHost(): Promise<WebGpuHost> {
   const gpu = await loadGpu();
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new UsageError(`\`backend\` webgpu: no GPU usable by WebGPU: ${adviseDriver()}. Or use \`backend\` cpu`);
   // the process keeps the objects that the device depends on
-  return Object.assign(await openDevice(adapter), { gpu, adapter });
+  const host = await openDevice(adapter);
+  return Object.assign(host, { gpu, adapter }, host.software && { waitFor: napping() });
 }
 
 let opened: Promise<WebGpuHost> | undefined;

@@ -30,6 +30,8 @@ export interface WebGpuHost {
   readonly description: string;
   /** A driver that computes on the processor, in the machine's memory. */
   readonly software: boolean;
+  /** Where this machine has a better way than plain `await` to wait for what the GPU is at: that way. */
+  readonly waitFor?: <T>(promise: Promise<T>) => Promise<T>;
 }
 
 /** A range of a buffer, in bytes. */
@@ -186,6 +188,7 @@ function pipelinesOf(device: GPUDevice): Pipelines {
 class WebGpuSession implements Session {
   readonly memoryBytes: number;
   private readonly device: GPUDevice;
+  private readonly waitFor: NonNullable<WebGpuHost['waitFor']>;
   private readonly program: Program;
   private readonly compiled: CompiledProgram;
   private readonly pageBytes: number;
@@ -197,14 +200,15 @@ class WebGpuSession implements Session {
   private readonly commands = new Map<string, readonly Command[]>();
   private readonly faults: Watch;
 
-  constructor(device: GPUDevice, program: Program, compiled: CompiledProgram, pageBytes: number, half: boolean) {
-    this.device = device;
+  constructor(host: WebGpuHost, program: Program, compiled: CompiledProgram, pageBytes: number, half: boolean) {
+    this.device = host.device;
+    this.waitFor = host.waitFor ?? ((promise) => promise);
     this.program = program;
     this.compiled = compiled;
     this.pageBytes = pageBytes;
     this.half = half;
     this.memoryBytes = compiled.totalBytes;
-    this.faults = watch(device);
+    this.faults = watch(host.device);
   }
 
   /** Takes the memory and compiles the pipelines. */
@@ -261,7 +265,7 @@ class WebGpuSession implements Session {
     let at = 0;
     const all = new Map<string, Command[]>([...compiled.graphs.keys()].map((name) => [name, []]));
     for (const [k, { graph, dispatch, regions, words }] of drafts.entries()) {
-      const pipeline = await pipelines[k];
+      const pipeline = await this.waitFor(pipelines[k]);
       device.queue.writeBuffer(this.uniforms, at, words.buffer as ArrayBuffer, 0, words.byteLength);
       const bindGroup = device.createBindGroup({
         layout: cache.layout(regions.length),
@@ -321,7 +325,7 @@ class WebGpuSession implements Session {
         encoder.copyBufferToBuffer(buffer, from, staging, offsets[i], to - from);
       });
       this.device.queue.submit([encoder.finish()]);
-      await staging.mapAsync(MAP_READ).catch(async (error: Error) => {
+      await this.waitFor(staging.mapAsync(MAP_READ)).catch(async (error: Error) => {
         // that the device is lost is told a little later
         await this.device.queue.onSubmittedWorkDone().catch(() => {});
         this.faults.check();
@@ -355,7 +359,7 @@ class WebGpuSession implements Session {
     this.encode(this.commands.get(name)!);
     const wanted = outputs ?? [...compiled.graph.outputs.keys()];
     // what is read back is waited for by that; a run that gives nothing is over when the GPU is done, too
-    if (wanted.length === 0) await this.device.queue.onSubmittedWorkDone();
+    if (wanted.length === 0) await this.waitFor(this.device.queue.onSubmittedWorkDone());
     const values = await this.read(
       wanted.map((output) => {
         const node = compiled.graph.outputs.get(output);
@@ -379,7 +383,7 @@ class WebGpuSession implements Session {
       if (seconds === undefined) {
         const start = performance.now();
         this.encode([commands[i]]);
-        await this.device.queue.onSubmittedWorkDone();
+        await this.waitFor(this.device.queue.onSubmittedWorkDone());
         seconds = (performance.now() - start) / 1000;
       }
       const { flops } = dispatch;
@@ -440,7 +444,7 @@ class WebGpuSession implements Session {
   }
 
   async close(): Promise<void> {
-    await this.device.queue.onSubmittedWorkDone().catch(() => {});
+    await this.waitFor(this.device.queue.onSubmittedWorkDone()).catch(() => {});
     this.faults.end();
     for (const buffer of [...this.states.values(), ...this.pages, this.constants, this.uniforms]) buffer?.destroy();
   }
@@ -462,7 +466,8 @@ export interface WebGpuOptions {
 }
 
 /** The backend on a device. */
-export function webGpuBackend({ device, description, software }: WebGpuHost, { half = false }: WebGpuOptions = {}): Backend {
+export function webGpuBackend(host: WebGpuHost, { half = false }: WebGpuOptions = {}): Backend {
+  const { device, description, software } = host;
   const pageBytes = pageBytesOf(device);
   const compile = (program: Program): CompiledProgram => compileProgram(program, { pageBytes, half });
   return {
@@ -474,7 +479,7 @@ export function webGpuBackend({ device, description, software }: WebGpuHost, { h
     half,
     open: async (program) => {
       verifyProgram(program);
-      const session = new WebGpuSession(device, program, compile(program), pageBytes, half);
+      const session = new WebGpuSession(host, program, compile(program), pageBytes, half);
       try {
         await session.prepare();
       } catch (error) {
