@@ -114,6 +114,22 @@ export const pretrainConfigurationSchema = z
         .describe(
           'all: average over all windows, with zeros outside the moving image (as in the paper); overlap: only where the images overlap.',
         ),
+      wideNcc: weight().default(0).describe('NCC at a second scale: over windows of side 2 nccWindow + 1; 0 as in the paper.'),
+      reverse: weight()
+        .default(0)
+        .describe(
+          'Symmetric matching: NCC and smoothness of the fixed image registered to the moving one, relative to the weights of their counterparts; 0 as in the paper.',
+        ),
+      inverse: weight()
+        .default(0)
+        .describe(
+          'Inverse consistency: mean squared distance in voxels from where a voxel started to where it ends after the field and the reverse field; 0 as in the paper.',
+        ),
+      features: weight()
+        .default(0)
+        .describe(
+          'Feature similarity along the field: NCC, channel by channel, of the local features of the warped moving image and of the fixed image; 0 as in the paper.',
+        ),
     }),
     judgement: judgementSection.describe(
       'How evaluations judge a network without the matching head; with it, held-out pairs do.',

@@ -11,7 +11,7 @@ import { Graph as TensorGraph } from '../../engine/graph.ts';
 import { affineDisplacement } from '../../engine/ops/affine/affine.ts';
 import { concat, slice } from '../../engine/ops/concat/concat.ts';
 import { add, scale } from '../../engine/ops/elementwise/elementwise.ts';
-import { mseLoss } from '../../engine/ops/mse/mse.ts';
+import { maskedMseLoss, mseLoss } from '../../engine/ops/mse/mse.ts';
 import { nccLoss } from '../../engine/ops/ncc/ncc.ts';
 import { smoothnessLoss } from '../../engine/ops/smoothness/smoothness.ts';
 import { insideMask, warp } from '../../engine/ops/warp/warp.ts';
@@ -42,6 +42,17 @@ export interface LossOptions {
   readonly smoothWeight: number;
   readonly mseWeight: number;
   readonly nccWindow: number;
+  /** Weight of a second NCC, over windows of side 2 `nccWindow` + 1. Not in the paper. Default 0. */
+  readonly wideNccWeight?: number;
+  /** Weight of matching the other way as well, B onto A: of the reverse field's NCC and smoothness, beside their own weights. Not in the paper. Default 0. */
+  readonly reverseWeight?: number;
+  /**
+   * Weight of the mean squared distance (voxels^2) from where a voxel of B ends that goes to A by the field and back by the reverse one, over the
+   * voxels whose place in A lies inside it (inverse consistency). Not in the paper. Default 0.
+   */
+  readonly inverseWeight?: number;
+  /** Weight of the NCC of local features, those of A brought onto B by the field, channel by channel. Not in the paper. Default 0. */
+  readonly featuresWeight?: number;
   /**
    * 'all': every voxel's window counts, what lies outside A as darkness (the paper). 'overlap': windows and voxels whose place in A lies
    * outside it are left out, so that the edge of the field of view is nothing to be aligned.
@@ -128,6 +139,14 @@ function channelsNcc(graph: Graph, a: Node, b: Node, window: number, mask: Node 
   );
 }
 
+/** Mean squared distance of p + field(p) + reverse(p + field(p)) from p, over the voxels p whose p + field(p) lies inside the volume. */
+function inverseDistance(graph: Graph, field: Node, reverse: Node): Node {
+  const back = scale(graph, warp(graph, reverse, field), -1);
+  const inside = insideMask(graph, field);
+  // the mean over three components is a third of the squared distance
+  return scale(graph, maskedMseLoss(graph, field, back, concat(graph, 1, inside, inside, inside)), 3);
+}
+
 /** inputs movingView, moving and (with matching) fixed, with a weight of it pose: what the network makes of them, and the losses. */
 function stepGraph({ architecture, loss, size, samples }: StepOptions, table: ParameterTable) {
   const graph = new TensorGraph();
@@ -141,17 +160,45 @@ function stepGraph({ architecture, loss, size, samples }: StepOptions, table: Pa
   const losses: WeightedLoss[] = [];
   if (out.matching && out.warped && fixed) {
     const maskOf = (field: Node): Node | undefined => (loss.nccOver === 'overlap' ? insideMask(graph, field) : undefined);
-    losses.push({
-      name: 'ncc',
-      node: channelsNcc(graph, out.warped, fixed, loss.nccWindow, maskOf(out.matching.displacement)),
-      weight: loss.nccWeight,
-    });
+    const { nccWindow, wideNccWeight = 0, featuresWeight = 0, reverseWeight = 0, inverseWeight = 0 } = loss;
+    const { displacement } = out.matching;
+    const mask = maskOf(displacement);
+    losses.push({ name: 'ncc', node: channelsNcc(graph, out.warped, fixed, nccWindow, mask), weight: loss.nccWeight });
+    if (wideNccWeight > 0)
+      losses.push({
+        name: 'wideNcc',
+        node: channelsNcc(graph, out.warped, fixed, 2 * nccWindow + 1, mask),
+        weight: wideNccWeight,
+      });
+    if (featuresWeight > 0)
+      losses.push({
+        name: 'features',
+        node: channelsNcc(graph, warp(graph, out.a.local, displacement), out.b!.local, nccWindow, mask),
+        weight: featuresWeight,
+      });
+    if (reverseWeight > 0 || inverseWeight > 0) {
+      const reverse = matchingHead(graph, parameters, out.b!, out.a, architecture.heads.affine);
+      if (reverseWeight > 0)
+        losses.push(
+          {
+            name: 'reverseNcc',
+            node: channelsNcc(graph, warp(graph, fixed, reverse.displacement), moving, nccWindow, maskOf(reverse.displacement)),
+            weight: reverseWeight * loss.nccWeight,
+          },
+          { name: 'reverseSmooth', node: smoothnessLoss(graph, reverse.flow), weight: reverseWeight * loss.smoothWeight },
+        );
+      if (inverseWeight > 0)
+        losses.push({
+          name: 'inverse',
+          node: inverseDistance(graph, displacement, reverse.displacement),
+          weight: inverseWeight,
+        });
+    }
     if (out.matching.affineField && loss.affineNccWeight > 0) {
       const aligned = warp(graph, moving, out.matching.affineField);
-      const mask = maskOf(out.matching.affineField);
       losses.push({
         name: 'affineNcc',
-        node: channelsNcc(graph, aligned, fixed, loss.nccWindow, mask),
+        node: channelsNcc(graph, aligned, fixed, nccWindow, maskOf(out.matching.affineField)),
         weight: loss.affineNccWeight,
       });
     }

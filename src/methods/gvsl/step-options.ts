@@ -12,7 +12,7 @@ export function stepOptions(
   width: number = configuration.model.width,
   inputChannels?: number,
 ): StepOptions {
-  const { ncc, affineNcc, affinePose, smooth, mse, nccWindow, nccOver } = configuration.loss;
+  const { ncc, affineNcc, affinePose, smooth, mse, nccWindow, nccOver, wideNcc, reverse, inverse, features } = configuration.loss;
   const loss: LossOptions = {
     nccWeight: ncc,
     affineNccWeight: affineNcc,
@@ -21,6 +21,10 @@ export function stepOptions(
     mseWeight: mse,
     nccWindow,
     nccOver,
+    wideNccWeight: wideNcc,
+    reverseWeight: reverse,
+    inverseWeight: inverse,
+    featuresWeight: features,
   };
   return {
     architecture: scaledArchitecture(width, configuration.model.heads, inputChannels),
