@@ -24,8 +24,7 @@ const { values: options } = parseArgs({
 const load = (name) => import(pathToFileURL(resolve(options.dist, name)).href);
 const { NO_HEADS, scaledArchitecture } = await load('model/architecture.js');
 const { Graph } = await load('engine/graph.js');
-const { softmax } = await load('engine/ops/softmax/softmax.js');
-const { segmentationHead } = await load('model/heads.js');
+const { segmentationProbabilities } = await load('model/heads.js');
 const { initialParameters, parameterNodes, parameterTable } = await load('model/parameters.js');
 const { unet } = await load('model/unet.js');
 const { createBackend } = await load('platform/node/backends.js');
@@ -40,7 +39,7 @@ for (const windows of options.windows.split(',').map(Number)) {
   const graph = new Graph();
   const parameters = parameterNodes(graph, 'parameters', table);
   const { local } = unet(graph, parameters, graph.input('image', [windows, 1, side, side, side]));
-  graph.output('probabilities', softmax(graph, segmentationHead(graph, parameters, local)));
+  graph.output('probabilities', segmentationProbabilities(graph, parameters, local));
   const session = await backend.open({
     states: new Map([['parameters', [table.flatLength]]]),
     graphs: new Map([['predict', graph]]),

@@ -13,7 +13,7 @@ import { sigmoid } from '../engine/ops/elementwise/elementwise.ts';
 import { softmax } from '../engine/ops/softmax/softmax.ts';
 import type { Zyx } from '../geometry/volume.ts';
 import { type Architecture, hasDecoder, inputChannelsOf } from './architecture.ts';
-import { classificationHead, segmentationHead } from './heads.ts';
+import { classificationHead, segmentationHead, segmentationProbabilities } from './heads.ts';
 import { partOf, STATES } from './optimizer.ts';
 import { type Parameter, type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from './parameters.ts';
 import { gradientGraph as trainingGraph, trainingProgramOf, type WeightedLoss } from './training-program.ts';
@@ -43,10 +43,6 @@ function logitsOf(graph: Graph, parameters: ParameterNodes, { heads }: Architect
   if (heads.segmentation !== undefined) return segmentationHead(graph, parameters, unet(graph, parameters, image).local);
   return classificationHead(graph, parameters, encoder(graph, parameters, image)[4]);
 }
-
-/** The head's probabilities: softmax over classes, or a sigmoid for each output. */
-const probabilitiesOf = (graph: Graph, { heads }: Architecture, logits: Node): Node =>
-  heads.segmentation === undefined ? sigmoid(graph, logits) : softmax(graph, logits);
 
 /** The parameters that are trained. */
 export const trainedOf = ({ frozen }: Pick<TransferOptions, 'frozen'>, { parameters }: ParameterTable): readonly Parameter[] =>
@@ -80,8 +76,13 @@ function gradientGraph(options: TransferOptions, table: ParameterTable): Graph {
 function predictGraph(architecture: Architecture, size: Zyx, table: ParameterTable): Graph {
   const graph = new Graph();
   const parameters = parameterNodes(graph, STATES.parameters, table);
-  const logits = logitsOf(graph, parameters, architecture, graph.input('image', [1, inputChannelsOf(architecture), ...size]));
-  graph.output('probabilities', probabilitiesOf(graph, architecture, logits));
+  const image = graph.input('image', [1, inputChannelsOf(architecture), ...size]);
+  graph.output(
+    'probabilities',
+    architecture.heads.segmentation === undefined
+      ? sigmoid(graph, logitsOf(graph, parameters, architecture, image))
+      : segmentationProbabilities(graph, parameters, unet(graph, parameters, image).local),
+  );
   return graph;
 }
 

@@ -41,7 +41,7 @@ import {
 import { upsampleGradientOp, upsampleOp } from './resize/resize.ts';
 import { cropOp, padOp, stopGradientOp, viewOp } from './shape/shape.ts';
 import { smoothnessGradientOp, smoothnessOp } from './smoothness/smoothness.ts';
-import { softmaxGradientOp, softmaxOp } from './softmax/softmax.ts';
+import { probabilitiesOp, softmaxGradientOp, softmaxOp } from './softmax/softmax.ts';
 import { insideMaskOp, warpDisplacementGradientOp, warpImageGradientOp, warpOp } from './warp/warp.ts';
 
 /** Needs no kernel: given, kept or seen. */
@@ -95,6 +95,7 @@ export const OPERATIONS = {
   normalize: normalizeOp,
   normalizeGradient: normalizeGradientOp,
   pad: padOp,
+  probabilities: probabilitiesOp,
   scale: scaleOp,
   slice: sliceOp,
   smoothness: smoothnessOp,

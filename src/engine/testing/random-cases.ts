@@ -32,7 +32,7 @@ import type { OperationName } from '../ops/registry.ts';
 import { upsample } from '../ops/resize/resize.ts';
 import { crop, pad } from '../ops/shape/shape.ts';
 import { smoothnessLoss } from '../ops/smoothness/smoothness.ts';
-import { softmax } from '../ops/softmax/softmax.ts';
+import { probabilities, softmax } from '../ops/softmax/softmax.ts';
 import { insideMask, warp } from '../ops/warp/warp.ts';
 import type { OperationCase, Tensor } from './case.ts';
 
@@ -404,6 +404,14 @@ const GENERATORS: { readonly [Name in TestedOperation]: (draw: Draw) => Generate
     // of few rows all may be sure of a class: then every gradient is a difference of equals
     const deviation = draw.smooth || shape.length === 2 ? 1 : 10;
     return { inputs: { x: draw.normal(shape, deviation) }, build: (graph, { x }) => softmax(graph, x) };
+  },
+  probabilities: (draw) => {
+    const relative = draw.random.chance(0.5);
+    return {
+      inputs: { x: draw.normal(draw.shapeOrMatrix(draw.classes(1)), 10) },
+      wanted: [],
+      build: (graph, { x }) => probabilities(graph, x, { relative }),
+    };
   },
   crossEntropy: (draw) => {
     const shape = draw.shapeOrMatrix(draw.classes());

@@ -113,6 +113,23 @@ export function fma(a: v128, b: v128, c: v128): v128 {
   return f32x4.add(f32x4.mul(a, b), c);
 }
 
+/** Four floats of each of four rows, `fromStep` bytes apart, to columns: the four rows' first, second, third, fourth, `toStep` bytes apart. */
+@inline
+export function transpose(from: usize, fromStep: usize, to: usize, toStep: usize): void {
+  const a = v128.load(from);
+  const b = v128.load(from + fromStep);
+  const c = v128.load(from + 2 * fromStep);
+  const d = v128.load(from + 3 * fromStep);
+  const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+  const cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+  const ef = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+  const gh = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+  v128.store(to, v128.shuffle<f64>(ab, cd, 0, 2));
+  v128.store(to + toStep, v128.shuffle<f64>(ab, cd, 1, 3));
+  v128.store(to + 2 * toStep, v128.shuffle<f64>(ef, gh, 0, 2));
+  v128.store(to + 3 * toStep, v128.shuffle<f64>(ef, gh, 1, 3));
+}
+
 /** Which thread this is, and scratch of its own for a kernel's inner buffers. */
 export let threadIndex: i32 = 0;
 export let threadScratch: usize = 0;

@@ -24,6 +24,7 @@ const HALVED: ReadonlySet<string> = new Set<OperationName>([
 /** What must get single precision: it turns features into results. */
 const KEEP_SINGLE: ReadonlySet<string> = new Set<OperationName>([
   'softmax',
+  'probabilities',
   'crossEntropy',
   'crossEntropyGradient',
   'dice',

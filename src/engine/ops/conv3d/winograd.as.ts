@@ -29,7 +29,7 @@
  * [place 36][channel block][tile][8], a place's stride padded by a cache line so that the streams don't fall into the same cache sets.
  * Transformed weights: [i][place 36][panel][input channel][16 or 8 output channels], see `panelAt`.
  */
-import { Address, blockedRow, fma, OptionalAddress, planePitch, shareStart, Tensor, threadIndex, threadScratch, VOXEL } from "../../backends/cpu/common.as";
+import { Address, blockedRow, fma, OptionalAddress, planePitch, shareStart, Tensor, threadIndex, threadScratch, transpose, VOXEL } from "../../backends/cpu/common.as";
 import { CACHE_LINE_BYTES, PLACES, TILE, WEIGHT_BLOCKS } from "./constants";
 
 /** What is read along y and x for a tile's results. */
@@ -195,23 +195,6 @@ function fourOfTaps(from: usize, fromStep: usize, to: usize, toStep: usize, widt
     v128.store(out + 3 * toStep, l2);
     v128.store(out + 3 * toStep, h2, 16);
   }
-}
-
-/** Four floats of each of four rows, `fromStep` bytes apart, to columns: the four rows' first, second, third, fourth, `toStep` bytes apart. */
-@inline
-function transpose(from: usize, fromStep: usize, to: usize, toStep: usize): void {
-  const a = v128.load(from);
-  const b = v128.load(from + fromStep);
-  const c = v128.load(from + 2 * fromStep);
-  const d = v128.load(from + 3 * fromStep);
-  const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
-  const cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
-  const ef = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
-  const gh = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
-  v128.store(to, v128.shuffle<f64>(ab, cd, 0, 2));
-  v128.store(to + toStep, v128.shuffle<f64>(ab, cd, 1, 3));
-  v128.store(to + 2 * toStep, v128.shuffle<f64>(ef, gh, 0, 2));
-  v128.store(to + 3 * toStep, v128.shuffle<f64>(ef, gh, 1, 3));
 }
 
 /** Plain weights (O, I, 27), and how they are read. */

@@ -1,8 +1,8 @@
 /**
- * Softmax over the channels, four floats at a time: in blocks four channels of a voxel, in the plain layout four voxels of a row. A voxel's
- * channels are always added in the same order. The exponential is single precision's: range reduction and a polynomial, within 2 ulp of exp.
+ * Softmax over the channels, for four voxels of a row at a time: in blocks, where four channels of a voxel lie side by side, they are transposed. A
+ * voxel's channels are always added in the same order. The exponential is single precision's: range reduction and a polynomial, within 2 ulp of exp.
  */
-import { blockedRow, blockPitch, fma, plainRow, shareStart, Tensor, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
+import { blockedRow, blockPitch, fma, plainRow, shareStart, Tensor, threadScratch, transpose, VOXEL, zeroHalo } from "../../backends/cpu/common.as";
 
 /** exp(x) of x <= 0; 0 below -87, where the result would leave the normal numbers; not a number where x is none. */
 @inline
@@ -24,12 +24,6 @@ function exponential(x: v128): v128 {
   return v128.andnot(f32x4.mul(power, two), f32x4.lt(x, f32x4.splat(-87)));
 }
 
-/** All lanes: the greatest of the four. */
-@inline
-function greatestLane(v: v128): v128 {
-  const pairs = f32x4.max(v, i64x2.shuffle(v, v, 1, 0));
-  return f32x4.max(pairs, i32x4.shuffle(pairs, pairs, 1, 0, 3, 2));
-}
 /** All lanes: the sum of the four. */
 @inline
 function laneSum(v: v128): v128 {
@@ -73,7 +67,7 @@ class SoftmaxArguments {
   x: Tensor;
   out: Tensor;
 }
-/** Both in one layout. */
+/** Both in one layout. The result may have a channel more than x: then the first is of a logit of 0 that is not stored. */
 export function softmax(args: SoftmaxArguments, share: i32, shares: i32): void {
   const out = args.out;
   const units = out.n * out.d;
@@ -84,38 +78,82 @@ export function softmax(args: SoftmaxArguments, share: i32, shares: i32): void {
   }
 }
 
+/** A row's channels stand apart from one another in scratch, in lines of whole eights of voxels. */
 function softmaxOfBlocks(x: Tensor, out: Tensor, n: i32, z: i32): void {
-  const pitch = blockPitch(out);
-  // four channels each; the last one holds channels that do not exist: they take part as -infinity, and come out as zeros
-  const last = (out.c - 1) >> 2;
-  const exists = existing(out.c - (last << 2));
-  const lastAt = placeOf(last, pitch);
+  const pitch = blockPitch(x);
+  const bytes = <usize>((out.w + 7) & ~7) << 2;
+  const lines = threadScratch;
+  const first = lines + <usize>(out.c - x.c) * bytes;
+  const end = lines + <usize>out.c * bytes;
   for (let y = 0; y < out.h; y++) {
-    let from = blockedRow(x, n, 0, z, y);
-    let to = blockedRow(out, n, 0, z, y);
-    for (let w = 0; w < out.w; w++) {
-      let greatest = v128.bitselect(v128.load(from + lastAt), f32x4.splat(-Infinity), exists);
-      for (let i = 0; i < last; i++) greatest = f32x4.max(greatest, v128.load(from + placeOf(i, pitch)));
-      greatest = greatestLane(greatest);
-      const lastPower = v128.and(exponential(f32x4.sub(v128.load(from + lastAt), greatest)), exists);
-      let sum = lastPower;
-      for (let i = 0; i < last; i++) {
-        const power = exponential(f32x4.sub(v128.load(from + placeOf(i, pitch)), greatest));
-        v128.store(to + placeOf(i, pitch), power);
-        sum = f32x4.add(sum, power);
+    const from = blockedRow(x, n, 0, z, y);
+    for (let i = 0; 4 * i < x.c; i++) {
+      const line = first + <usize>(4 * i) * bytes;
+      let at = from + placeOf(i, pitch);
+      // behind the row stands something, if not of this row
+      for (let v: usize = 0; v < bytes; v += 16) {
+        transpose(at, VOXEL, line + v, bytes);
+        at += 4 * VOXEL;
       }
-      const share = f32x4.div(f32x4.splat(1), laneSum(sum));
-      for (let i = 0; i < last; i++) {
-        const at = to + placeOf(i, pitch);
-        v128.store(at, f32x4.mul(v128.load(at), share));
-      }
-      v128.store(to + lastAt, v128.and(f32x4.mul(lastPower, share), exists));
-      if (!(last & 1)) v128.store(to + lastAt, f32x4.splat(0), 16);
-      from += VOXEL;
-      to += VOXEL;
     }
+    if (first != lines) memory.fill(lines, 0, bytes);
+    for (let v: usize = 0; v < bytes; v += 32) softmaxOfEight(lines + v, end + v, bytes);
+    linesToBlocks(lines, bytes, out, n, z, y);
   }
   for (let block = 0; block < out.blocks; block++) zeroHalo(out, n, block, z);
+}
+
+/** In place, of eight voxels, whose channels are `bytes` bytes apart. Both fours side by side, so that engines can join them. */
+function softmaxOfEight(lines: usize, end: usize, bytes: usize): void {
+  let greatest = v128.load(lines);
+  let greatestHigh = v128.load(lines, 16);
+  for (let at = lines + bytes; at < end; at += bytes) {
+    greatest = f32x4.max(greatest, v128.load(at));
+    greatestHigh = f32x4.max(greatestHigh, v128.load(at, 16));
+  }
+  let sum = f32x4.splat(0);
+  let sumHigh = f32x4.splat(0);
+  for (let at = lines; at < end; at += bytes) {
+    const power = exponential(f32x4.sub(v128.load(at), greatest));
+    const powerHigh = exponential(f32x4.sub(v128.load(at, 16), greatestHigh));
+    v128.store(at, power);
+    v128.store(at, powerHigh, 16);
+    sum = f32x4.add(sum, power);
+    sumHigh = f32x4.add(sumHigh, powerHigh);
+  }
+  const share = f32x4.div(f32x4.splat(1), sum);
+  const shareHigh = f32x4.div(f32x4.splat(1), sumHigh);
+  for (let at = lines; at < end; at += bytes) {
+    const value = f32x4.mul(v128.load(at), share);
+    const valueHigh = f32x4.mul(v128.load(at, 16), shareHigh);
+    v128.store(at, value);
+    v128.store(at, valueHigh, 16);
+  }
+}
+
+/** Lines of a row's channels to its blocks, zeros for channels beyond. */
+function linesToBlocks(lines: usize, bytes: usize, out: Tensor, n: i32, z: i32, y: i32): void {
+  const pitch = blockPitch(out);
+  const channels = out.blocks << 3;
+  memory.fill(lines + <usize>out.c * bytes, 0, <usize>(channels - out.c) * bytes);
+  const some = lines + <usize>channels * bytes;
+  const to = blockedRow(out, n, 0, z, y);
+  for (let i = 0; i < 2 * out.blocks; i++) {
+    let line = lines + <usize>(4 * i) * bytes;
+    let at = to + placeOf(i, pitch);
+    let w = 0;
+    for (; w + 4 <= out.w; w += 4) {
+      transpose(line, bytes, at, VOXEL);
+      line += 16;
+      at += 4 * VOXEL;
+    }
+    if (w < out.w) transpose(line, bytes, some, 16);
+    for (let from = some; w < out.w; w++) {
+      v128.store(at, v128.load(from));
+      from += 16;
+      at += VOXEL;
+    }
+  }
 }
 
 function softmaxOfRows(x: Tensor, out: Tensor, n: i32, z: i32): void {
@@ -123,14 +161,16 @@ function softmaxOfRows(x: Tensor, out: Tensor, n: i32, z: i32): void {
   const from = plainRow(x, n, 0, z, 0);
   const to = plainRow(out, n, 0, z, 0);
   const voxels = out.h * out.w;
+  const first = out.c - x.c;
   for (let v = 0; v < voxels; v += 4) {
     const rest = voxels - v;
     const at = <usize>v << 2;
-    let greatest = f32x4.splat(-Infinity);
-    for (let c = 0; c < out.c; c++) greatest = f32x4.max(greatest, loadSome(from + at + <usize>c * pitch, rest));
+    let greatest = f32x4.splat(first ? 0 : -Infinity);
+    for (let c = 0; c < x.c; c++) greatest = f32x4.max(greatest, loadSome(from + at + <usize>c * pitch, rest));
     let sum = f32x4.splat(0);
     for (let c = 0; c < out.c; c++) {
-      const power = exponential(f32x4.sub(loadSome(from + at + <usize>c * pitch, rest), greatest));
+      const logit = c < first ? f32x4.splat(0) : loadSome(from + at + <usize>(c - first) * pitch, rest);
+      const power = exponential(f32x4.sub(logit, greatest));
       storeSome(to + at + <usize>c * pitch, power, rest);
       sum = f32x4.add(sum, power);
     }

@@ -2,7 +2,7 @@
 import { describe } from 'vitest';
 import { type Build, tensor } from '../../testing/case.ts';
 import { itAgreesOnRandomShapes, itGives, itHasItsGradients, itMatchesGolden, itRefuses } from '../../testing/checks.ts';
-import { softmax } from './softmax.ts';
+import { probabilities, softmax } from './softmax.ts';
 
 const build: Build = (graph, { x }) => softmax(graph, x);
 
@@ -26,4 +26,19 @@ describe('softmax', () => {
   itHasItsGradients('softmax');
   itAgreesOnRandomShapes('softmax');
   itRefuses('a vector', (graph) => softmax(graph, graph.input('x', [4])), 'softmax: needs (N, C) or (N, C, D, H, W), got [4]');
+});
+
+describe('probabilities', () => {
+  const x = tensor([2, 1, 1, 1, 2], [0, Math.log(3), -1e4, 1e4]);
+  itGives(
+    "of logits less the first class's, which is left out",
+    { inputs: { x }, wanted: [], build: (graph, { x: logits }) => probabilities(graph, logits, { relative: true }) },
+    { out: [0.5, 0.25, 0.5, 0.75, 1, 0, 0, 1] },
+  );
+  itGives(
+    'of all logits',
+    { inputs: { x }, wanted: [], build: (graph, { x: logits }) => probabilities(graph, logits, { relative: false }) },
+    { out: [1, 1, 1, 1] },
+  );
+  itAgreesOnRandomShapes('probabilities');
 });
