@@ -13,7 +13,8 @@ import { randomBytes } from 'node:crypto';
 import { cp, mkdir, open, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isStaleTemp, makeFolder, syncFolder, tempPathFor, writeFileAtomic } from '../platform/node/files.ts';
-import { type Holder, isRunning, processStartTime, thisHost } from '../platform/node/lock.ts';
+import { type Holder, isRunning, thisHost } from '../platform/node/lock.ts';
+import { processStartTime } from '../platform/node/processes.ts';
 
 /** Milliseconds. */
 export interface ClaimTiming {

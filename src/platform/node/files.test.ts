@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import type * as promises from 'node:fs/promises';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -8,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   findFolder,
   isStaleTemp,
+  removeLeftOvers,
   repairFolder,
   tempPathFor,
   writeFileAtomic,
@@ -134,6 +136,28 @@ describe('writeFileAtomic', () => {
     await writeFileAtomic(join(folder, 'c'), 'text');
     expect(readdirSync(folder).sort()).toEqual([mine, 'c']);
   });
+
+  it.skipIf(!existsSync('/proc/self/stat'))(
+    'clears away what a process left that was killed and that nobody has reaped (skipped without /proc)',
+    async () => {
+      // the shell becomes a program that never asks how its children ended
+      const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60']);
+      try {
+        const pid = Number(String((await once(parent.stdout, 'data'))[0]));
+        const number = (of: number): string => of.toString(16).padStart(8, '0');
+        const theirs = basename(tempPathFor(join(folder, 'b'))).replace(number(process.pid), number(pid));
+        await writeFile(join(folder, theirs), '');
+        await removeLeftOvers(folder);
+        expect(readdirSync(folder)).toEqual([theirs]);
+        process.kill(pid, 'SIGKILL');
+        await expect.poll(() => readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[2]).toBe('Z');
+        await removeLeftOvers(folder);
+        expect(readdirSync(folder)).toEqual([]);
+      } finally {
+        parent.kill();
+      }
+    },
+  );
 
   it('writes all pieces, and nothing on an error', async () => {
     await writeFileAtomic(join(folder, 'new', 'x'), 'a', new Uint8Array([98]));

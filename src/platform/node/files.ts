@@ -7,6 +7,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { MachineError } from '../../common/errors.ts';
 import { refuseReplacing } from './guard.ts';
 import { withMachineTrouble } from './machine.ts';
+import { hasNumber, processState } from './processes.ts';
 
 /** Makes the folder's entries durable; some systems cannot sync a folder, and there the rename alone must do. */
 export async function syncFolder(path: string): Promise<void> {
@@ -71,7 +72,7 @@ export function isStaleTemp(name: string): boolean {
 /** What another machine left is given up after a day in which nothing was written to it. */
 const FOREIGN_MS = 24 * 3600_000;
 
-/** Whether the process that wrote there is certainly gone: it was one of this machine, and it runs no more. */
+/** Whether the process that wrote there certainly does no more: it was one of this machine, and is gone, or killed and about to be. */
 async function isAbandoned(folder: string, name: string): Promise<boolean> {
   const [, host, pid] = /\.([0-9a-f]{8})([0-9a-f]{8})[0-9a-f]{8}\.part$/.exec(name) ?? [];
   if (host === undefined) return false;
@@ -79,12 +80,8 @@ async function isAbandoned(folder: string, name: string): Promise<boolean> {
     const facts = await stat(join(folder, name)).catch(() => undefined);
     return facts !== undefined && Date.now() - facts.mtimeMs > FOREIGN_MS;
   }
-  try {
-    process.kill(Number.parseInt(pid, 16), 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
-  }
+  const number = Number.parseInt(pid, 16);
+  return !hasNumber(number) || processState(number)?.ending === true;
 }
 
 /** Removes what killed processes left unfinished in a folder; what another process is writing stays. */

@@ -26,6 +26,7 @@ import { dirname, join } from 'node:path';
 import { RunError } from '../../common/errors.ts';
 import { tempPathFor } from './files.ts';
 import { isMachineTrouble, machineError } from './machine.ts';
+import { hasNumber, processState } from './processes.ts';
 
 export interface Holder {
   readonly pid: number;
@@ -48,52 +49,14 @@ const ENDING_WAIT_MS = 10_000;
 /** Codes of link(2) on file systems without it. */
 const NO_LINKS = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'EINVAL', 'UNKNOWN'];
 
-/** What Linux tells of a process. */
-interface ProcessState {
-  /** Clock ticks since boot. */
-  readonly startedAt: string;
-  /** It runs none of its own code any more, but may still give back its memory, or finish the system call that it was killed in. */
-  readonly ending: boolean;
-  /** Nothing is left but its number, until its parent asks how it ended: for ever, where that is a container's first process that never does. */
-  readonly gone: boolean;
-}
-
-/** PF_EXITING of the kernel's flags. */
-const EXITING = 4;
-
-/** Fields 3, 9 and 22 of a process's stat line (proc(5)), whose second may contain anything but ')'; null where there is none. */
-function processState(pid: number): ProcessState | null {
-  try {
-    const line = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
-    const dead = 'ZXx'.includes(fields[0]);
-    return {
-      startedAt: fields[19],
-      ending: dead || (Number(fields[6]) & EXITING) !== 0,
-      // its first thread may be dead while others are not
-      gone: dead && readdirSync(`/proc/${pid}/task`).length <= 1,
-    };
-  } catch {
-    return null;
-  }
-}
-
 /** The process that made a lock, as far as it is there. */
 function stateOf({ pid, startedAt }: Holder): 'running' | 'ending' | 'gone' {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    // EPERM: it runs, as another user.
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return 'gone';
-  }
+  if (!hasNumber(pid)) return 'gone';
   const state = processState(pid);
   if (startedAt !== null && state?.startedAt !== startedAt) return 'gone';
   if (state?.gone) return 'gone';
   return state?.ending ? 'ending' : 'running';
 }
-
-/** When a process of this machine began, for telling it from a later one with its number; null where the system does not tell. */
-export const processStartTime = (pid: number): string | null => processState(pid)?.startedAt ?? null;
 
 /** Whether a process of this machine is there that holds something. */
 export const isRunning = (holder: Holder): boolean => stateOf(holder) !== 'gone';
