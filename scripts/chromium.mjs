@@ -8,5 +8,10 @@ export const CHROMIUM = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/ch
 
 /** WebGL in software. */
 export const SOFTWARE_WEBGL = ['--no-sandbox', '--enable-unsafe-swiftshader', '--use-angle=swiftshader'];
-/** WebGPU in software. */
-export const SOFTWARE_WEBGPU = ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+/** WebGPU in software; the last as in src/platform/node/webgpu-host.ts. */
+export const SOFTWARE_WEBGPU = [
+  '--no-sandbox',
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension',
+];

@@ -8,10 +8,16 @@ import { describeAdapter, isSoftware, openDevice } from '../../engine/backends/w
 import { loadOptionalPackage } from './optional-packages.ts';
 import { adviseVulkan, findVulkan } from './vulkan.ts';
 
+/**
+ * Drivers in software unroll Vulkan's own clearing of workgroup memory, and take ten times as long to compile a kernel and several times as long to
+ * run it as with Dawn's loop, which clears the same memory.
+ */
+const FOR_SOFTWARE = ['disable-dawn-features=use_vulkan_zero_initialize_workgroup_memory_extension'];
+
 /** @throws UsageError that says how to install the package */
-async function loadGpu(): Promise<GPU> {
+async function loadGpu(flags: string[] = []): Promise<GPU> {
   const { create } = await loadOptionalPackage('webgpu', () => import('webgpu'), '`backend` webgpu', 'use `backend` cpu');
-  return create([]);
+  return create(flags);
 }
 
 /** What to do where no adapter is found, on this system. */
@@ -88,8 +94,12 @@ function napping(): NonNullable<WebGpuHost['waitFor']> {
 }
 
 async function openHost(): Promise<WebGpuHost> {
-  const gpu = await loadGpu();
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  const open = async (flags?: string[]) => {
+    const gpu = await loadGpu(flags);
+    return { gpu, adapter: await gpu.requestAdapter({ powerPreference: 'high-performance' }) };
+  };
+  const first = await open();
+  const { gpu, adapter } = first.adapter && isSoftware(first.adapter) ? await open(FOR_SOFTWARE) : first;
   if (!adapter) throw new UsageError(`\`backend\` webgpu: no GPU usable by WebGPU: ${adviseDriver()}. Or use \`backend\` cpu`);
   // the process keeps the objects that the device depends on
   const host = await openDevice(adapter);
