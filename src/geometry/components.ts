@@ -2,6 +2,7 @@
  * Connected parts of a label map's structures: voxels of one code that touch at a face, an edge or a corner (26 neighbours, as nnU-Net counts them).
  * Rows are looked at as runs of equal voxels, so that memory follows the structures' surface and not the volume.
  */
+import { runEnds } from './runs.ts';
 import type { VoxelArray, Xyz } from './volume.ts';
 
 /** A connected part of a structure. */
@@ -41,12 +42,13 @@ class Numbers {
 export function componentsOf(data: VoxelArray, [nx, ny, nz]: Xyz): Components {
   const [starts, lengths] = [new Numbers(), new Numbers()];
   const firstOfRow = new Int32Array(ny * nz + 1);
+  const endOf = runEnds(data);
   for (let row = 0, at = 0; row < ny * nz; row++) {
     firstOfRow[row] = starts.length;
     for (const end = at + nx; at < end; ) {
       const code = data[at];
-      const from = at++;
-      while (at < end && data[at] === code) at++;
+      const from = at;
+      at = endOf(at, end);
       if (code === 0) continue;
       starts.push(from);
       lengths.push(at - from);

@@ -3,6 +3,7 @@
  * another, so that neither image nor label map need be in memory. Positions are those of ITK and DICOM: mm, LPS.
  */
 import { applyAffine, voxelToPhysical } from '../geometry/affine.ts';
+import { runEnds } from '../geometry/runs.ts';
 import { type Geometry, perAxis, type VoxelArray, type Xyz } from '../geometry/volume.ts';
 
 /** The lowest whole number of 16 bits. */
@@ -120,11 +121,12 @@ export class StructureMeter {
     const [nx, ny] = this.geometry.size;
     const toPhysical = voxelToPhysical(this.geometry);
     const countable = image !== undefined && isCountable(image);
+    const endOf = runEnds(labels);
     for (let y = 0, at = 0; y < ny; y++)
       for (const [row, end] = [at, at + nx]; at < end; ) {
         const code = labels[at];
-        const from = at++;
-        while (at < end && labels[at] === code) at++;
+        const from = at;
+        at = endOf(at, end);
         const sums = this.sums.get(code);
         if (!sums) continue;
         const count = at - from;

@@ -169,6 +169,8 @@ async function storeMostProbable(
   /** The places in a row where no class leads between the voxels around them. */
   const unsure = new Int32Array(outWidth);
   const { low: lowX, share: shareX } = alongX;
+  /** For each class at those places: interpolated along z and x in the upper row and the lower one, for all rows between them. */
+  const [upper, lower] = [new Float64Array(outWidth * classes), new Float64Array(outWidth * classes)];
   /** Fills the row where one class leads; gives how many places it leaves. */
   const sureRow = (): number => {
     let left = 0;
@@ -202,57 +204,50 @@ async function storeMostProbable(
       if (from !== joined || below !== joinedBelow) {
         joinRows(a.leading, b.leading, from * width, below);
         left = sureRow();
+        for (let k = 0; k < left; k++) {
+          const x = unsure[k];
+          const i = from * width + lowX[x];
+          const right = shareX[x] > 0 ? 1 : 0;
+          const at = k * classes;
+          interpolate(a.probabilities, b.probabilities, shareZ, i, right, shareX[x], sourceVoxels, upper, at, classes);
+          interpolate(a.probabilities, b.probabilities, shareZ, i + below, right, shareX[x], sourceVoxels, lower, at, classes);
+        }
         [joined, joinedBelow] = [from, below];
       }
-      for (let k = 0; k < left; k++) {
-        const x = unsure[k];
-        const right = shareX[x] > 0 ? 1 : 0;
-        const i = from * width + lowX[x];
-        const c = mostProbable(
-          a.probabilities,
-          b.probabilities,
-          shareZ,
-          i,
-          right,
-          shareX[x],
-          below,
-          shareY,
-          classes,
-          sourceVoxels,
-        );
-        row[x] = codes[c];
-      }
+      for (let k = 0; k < left; k++) row[unsure[k]] = codes[mostProbable(upper, lower, shareY, k * classes, classes)];
       storeRow(row, y, z);
     }
   }
 }
 
 /**
- * The most probable class between voxel `i` of plane `a`, its neighbours `right` and `below` it, and the same of plane `b`. Along z first and in
- * single precision, then along x and y: what `probabilityPlanes` computes.
+ * The probabilities of all classes between voxel `i` of plane `a`, the one to the `right` of it, and the same of plane `b`, to `out` from `at` on: along z
+ * in single precision, then along x. With `mostProbable`, what `probabilityPlanes` computes.
  */
-function mostProbable(
+function interpolate(
   a: Float32Array,
   b: Float32Array,
   shareZ: number,
   i: number,
   right: number,
   shareX: number,
-  below: number,
-  shareY: number,
-  classes: number,
   stride: number,
-): number {
-  let [found, most] = [0, 0];
+  out: Float64Array,
+  at: number,
+  classes: number,
+): void {
   for (let c = 0, k = i; c < classes; c++, k += stride) {
-    const j = k + below;
     const p = Math.fround(a[k] + shareZ * (b[k] - a[k]));
     const q = Math.fround(a[k + right] + shareZ * (b[k + right] - a[k + right]));
-    const r = Math.fround(a[j] + shareZ * (b[j] - a[j]));
-    const s = Math.fround(a[j + right] + shareZ * (b[j + right] - a[j + right]));
-    const upper = p + shareX * (q - p);
-    const lower = r + shareX * (s - r);
-    const value = Math.fround(upper + shareY * (lower - upper));
+    out[at + c] = p + shareX * (q - p);
+  }
+}
+
+/** The most probable class between two rows of which the probabilities of all classes stand from `at` on; the first of equal ones. */
+function mostProbable(upper: Float64Array, lower: Float64Array, shareY: number, at: number, classes: number): number {
+  let [found, most] = [0, 0];
+  for (let c = 0; c < classes; c++) {
+    const value = Math.fround(upper[at + c] + shareY * (lower[at + c] - upper[at + c]));
     if (c === 0 || value > most) {
       most = value;
       found = c;
