@@ -76,6 +76,7 @@ const PRETRAIN_OPTIONS: readonly KeyOption[] = [
   ...COMMON_OPTIONS,
   INIT_OPTION,
   { name: 'channels', value: '<one|all>', path: 'data.channels', read: asText },
+  { name: 'split', value: '<file>', path: 'data.split', read: asText },
 ];
 
 /** Sections that mean the same for every method: what is set in them is set with --config. */

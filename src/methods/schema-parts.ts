@@ -75,6 +75,13 @@ export const dataKeys = {
     .refine((value) => value < 1 || Number.isInteger(value), 'a fraction below 1 or a whole number of subjects')
     .default(0.1)
     .describe('Held-out subjects for evaluation: a fraction below 1, or a number; 0 for none.'),
+  split: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe(
+      'JSON file with the split, as for `gvsl train`: its test subjects are left out, so that nothing has seen them; its validation subjects are held out, in the place of `heldOut`; all others are trained with.',
+    ),
 };
 
 /** How a run computes. */
@@ -195,6 +202,8 @@ export interface PretrainingConfiguration extends LoopConfiguration {
     readonly channels?: (typeof CHANNEL_MODES)[number];
     readonly patch: z.output<typeof patchSchema>;
     readonly heldOut: number;
+    /** Left out: none. */
+    readonly split?: string | null;
   };
 }
 

@@ -25,6 +25,7 @@ import { PROBE_FILE, probeTask } from './probe.ts';
 import { agreeWithStudy } from './record.ts';
 import { configurationOf, runsOf, type StudyRun, type StudyWork } from './runs.ts';
 import { type LearningRateSearch, requireValidation, type Searches, searchLearningRate } from './search.ts';
+import { seenTestSubjects } from './seen.ts';
 import { doPiece, NOT_YET } from './shared.ts';
 import { readResult, type StudyRunResult, trainRun } from './task-result.ts';
 
@@ -169,6 +170,7 @@ export async function runStudy(work: StudyWork): Promise<StudyOutcome> {
   for (const run of runs) configurationOf(study, run, 'scratch');
   await agreeWithStudy(study, out);
   const cohort = await openCohort(study.cohort);
+  for (const line of await seenTestSubjects(study, cohort)) progress.say(line);
   const wanted = runs.filter(({ folder }) => isInPart(folder, part));
   const known: Known = { results: new Map(), searches: {} };
   let isSaid = false;

@@ -2,12 +2,14 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openCohort } from '../cohort/node/open-cohort.ts';
 import { SILENT } from '../common/progress.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import { checkStudy } from './check.ts';
 import { compare } from './compare.ts';
 import { readStudy } from './run.ts';
 import { runsOf } from './runs.ts';
+import { seenTestSubjects } from './seen.ts';
 import { studyMarkdown, studyRows } from './tables.ts';
 
 let folder: string;
@@ -149,6 +151,22 @@ describe('compare', () => {
         ),
       ).toBe(true);
     expect(await readFile(at('shared', 'table.csv'), 'utf8')).toBe(await readFile(at('alone', 'table.csv'), 'utf8'));
+  });
+
+  it('warns where pre-training sees who is tested on, and a split leaves them out', async () => {
+    const declared = await study();
+    const cohort = await openCohort(at('cohort'));
+    const seen = await seenTestSubjects(declared, cohort);
+    expect(seen).toEqual([
+      'warning: 3 of 3 test subjects are among the images for pre-training (restoration-only), without their labels; `pretraining.configuration.data.split` leaves them out',
+    ]);
+    const ids = cohort.subjects.map(({ id }) => id);
+    await writeFile(at('split.json'), JSON.stringify({ training: ids.slice(0, 4), validation: [ids[4]], test: ids.slice(5) }));
+    const [pretraining, transfer] = [DOCUMENT.pretraining, DOCUMENT.transfer].map(({ configuration, ...rest }) => ({
+      ...rest,
+      configuration: { ...configuration, data: { ...configuration.data, split: at('split.json') } },
+    }));
+    expect(await seenTestSubjects(await study({ pretraining, transfer }), cohort)).toEqual([]);
   });
 
   it('takes no result that another study, cohort or model made, and names what differs', async () => {

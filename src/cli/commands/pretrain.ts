@@ -68,10 +68,11 @@ export async function registerPretrain(program: Command, args: readonly string[]
       const { pretrain } = await import('../../training/node/pretrain.ts');
       const { createProgress } = await import('../progress.ts');
       const { guardInputs, modelInputs } = await import('../../platform/node/guard.ts');
-      const { init = 'scratch' } = configuration;
+      const { init = 'scratch', data } = configuration;
       const inputs = [
         { path: cohort, what: 'the cohort' },
         ...(options.config === undefined ? [] : [{ path: options.config, what: 'the configuration' }]),
+        ...(data.split ? [{ path: data.split, what: 'the split' }] : []),
         ...(init === 'scratch' ? [] : await modelInputs(init, 'the initial model')),
       ];
       const result = await guardInputs(inputs, () =>

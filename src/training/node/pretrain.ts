@@ -58,7 +58,7 @@ async function pretrainHere(
   const { method, kind } = await chooseMethod(given.method);
   const call = await checkCall<PretrainingConfiguration>(kind, given);
   const { configuration, out, progress } = call;
-  const { facts, cohort, training, heldOut } = await pretrainFacts(call.cohort, configuration, method);
+  const { facts, cohort, training, heldOut, test } = await pretrainFacts(call.cohort, configuration, method);
   method.check?.(configuration, cohort.subjects, training);
   const patch = toPatchSize(configuration.data.patch);
   const { width } = configuration.model;
@@ -97,7 +97,7 @@ async function pretrainHere(
       (3 + (method.carried?.length ?? 0)) * 4 * table.flatLength +
       4 * (method.imagesPerExample * inputChannels + (method.mapsPerExample ?? 0)) * voxelCount(size) * examplesHeld(batch),
     about: {
-      cohort: `${call.cohort}: ${training.length} training subjects, ${heldOut.length} held out${options.channels ? `; channels ${options.channels.map(({ name }) => name).join(', ')}: ${together ? 'all together' : 'one drawn for each sample, the first for evaluations'}` : ''}`,
+      cohort: `${call.cohort}: ${training.length} training subjects, ${heldOut.length} held out${test.length > 0 ? `, ${test.length} left out` : ''}${options.channels ? `; channels ${options.channels.map(({ name }) => name).join(', ')}: ${together ? 'all together' : 'one drawn for each sample, the first for evaluations'}` : ''}`,
       ...(initial && { start: start.text }),
     },
     warnings: start.warnings,

@@ -1,18 +1,12 @@
 /** Which labelled subjects train, which choose the best state, and which are kept for the end: at the level of patients, from a seed or a file. */
-import { readFile } from 'node:fs/promises';
-import { z } from 'zod';
 import type { Cohort, Subject } from '../../../cohort/cohort.ts';
 import { groupedByPatient, takeGroups } from '../../../cohort/patients.ts';
 import { UsageError } from '../../../common/errors.ts';
-import { parseJson } from '../../../common/json.ts';
 import { randomStream } from '../../../common/random.ts';
 import type { TransferConfiguration } from '../../task/configuration.ts';
+import { readSplitFile, type SplitParts } from '../split-file.ts';
 
-export interface TaskSplit {
-  readonly training: readonly Subject[];
-  readonly validation: readonly Subject[];
-  readonly test: readonly Subject[];
-}
+export type TaskSplit = SplitParts;
 
 type SplitOptions = Pick<TransferConfiguration, 'task' | 'seed'> & { readonly data: TransferConfiguration['data'] };
 
@@ -23,55 +17,15 @@ export const isLabelled = ({ labelCodes, class: name }: Subject, task: TransferC
 /** Whether a subject's label map holds nothing but background. */
 export const isNegative = ({ labelCodes }: Subject): boolean => labelCodes?.every((code) => code === 0) ?? false;
 
-const splitSchema = z.strictObject({
-  training: z.array(z.string()).min(1),
-  validation: z.array(z.string()).default([]),
-  test: z.array(z.string()).default([]),
-});
-
+/** The parts of a split's file, all of whose subjects must have what the task is learnt from. */
 async function splitByFile(file: string, cohort: Cohort, task: TransferConfiguration['task']): Promise<TaskSplit> {
-  let document: unknown;
-  try {
-    document = parseJson(await readFile(file, 'utf8'));
-  } catch (error) {
-    throw new UsageError(`data.split ${file}: cannot be read as JSON: ${(error as Error).message}`);
-  }
-  const parsed = splitSchema.safeParse(document);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw new UsageError(
-      `data.split ${file}: ${issue.path.join('.') || 'the document'}: ${issue.message}; expected {"training": [ids], "validation": [ids], "test": [ids]}`,
-    );
-  }
-  const byId = new Map(cohort.subjects.map((subject) => [subject.id, subject]));
-  const seen = new Map<string, string>();
-  const subjectsOf = (part: keyof TaskSplit): Subject[] =>
-    parsed.data[part].map((id) => {
-      const subject = byId.get(id);
-      if (!subject) throw new UsageError(`data.split ${file}: ${part}: there is no subject '${id}' in ${cohort.folder}`);
-      const before = seen.get(id);
-      if (before !== undefined)
-        throw new UsageError(
-          `data.split ${file}: subject '${id}' is in ${before === part ? `${part} twice` : `${before} and in ${part}`}; each subject may be in one part only`,
-        );
-      seen.set(id, part);
+  const split = await readSplitFile(file, cohort);
+  for (const [part, subjects] of Object.entries(split))
+    for (const subject of subjects)
       if (!isLabelled(subject, task))
         throw new UsageError(
-          `data.split ${file}: ${part}: subject '${id}' has no ${task === 'segmentation' ? 'labels' : 'class'}`,
+          `data.split ${file}: ${part}: subject '${subject.id}' has no ${task === 'segmentation' ? 'labels' : 'class'}`,
         );
-      return subject;
-    });
-  const split = { training: subjectsOf('training'), validation: subjectsOf('validation'), test: subjectsOf('test') };
-  const partOf = new Map<string, { part: string; id: string }>();
-  for (const [part, subjects] of Object.entries(split))
-    for (const { id, patient } of subjects) {
-      const before = patient === null ? undefined : partOf.get(patient);
-      if (before && before.part !== part)
-        throw new UsageError(
-          `data.split ${file}: '${before.id}' in ${before.part} and '${id}' in ${part} are scans of one patient (${patient}); keep a patient's scans in one part`,
-        );
-      if (patient !== null) partOf.set(patient, { part, id });
-    }
   return split;
 }
 
