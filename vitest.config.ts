@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    setupFiles: ['test/equal-bytes.ts'],
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     // against hanging alone: shaders compiled in software take minutes on a busy machine
     testTimeout: 600_000,
