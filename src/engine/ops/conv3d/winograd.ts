@@ -84,6 +84,9 @@ export function cutOf(shape: Shape, inBlocks: number, outBlocks: number, kind: '
 /** Tiles up to which weights are transformed where they are used, instead of once for all segments: what comes of all places must fit into a cache. */
 const FEW_TILES = 32;
 
+/** Output blocks from which that pays: two pairs, for two threads at least. */
+const MIN_BLOCKS = 4;
+
 /** How to compute a convolution of few tiles and many weights, or the gradient of its weights; undefined if it is none. */
 export interface FewTiles {
   readonly cut: TileCut;
@@ -96,8 +99,7 @@ export function fewTiles(shape: Shape, outBlocks: number, kind: 'result' | 'weig
   const depth = depthOf(shape);
   const tiles = tilesOf(shape, depth);
   const pieceTiles = Math.ceil(shape[4] / TILE);
-  // results are shared out by pairs of output blocks
-  if (tiles > FEW_TILES || pieceTiles > MAX_PIECE_TILES || outBlocks < UNITS_WANTED) return undefined;
+  if (tiles > FEW_TILES || pieceTiles > MAX_PIECE_TILES || outBlocks < MIN_BLOCKS) return undefined;
   const places = placesOf(depth);
   const tilesBytes = Math.ceil(tiles / 4) * 4 * VOXEL_BYTES;
   const panels = placeBytes(kind === 'result' ? WEIGHT_BLOCKS : 1, 2);
