@@ -52,7 +52,7 @@ it("a patient's scans stay together: what the file does not name goes where the 
 
 it('says what is wrong with a split: subjects that are not there, or twice, and too few that are left', async () => {
   await expect(facts({ training: tiny(0), test: ['tiny_9'] })).rejects.toThrow(
-    /data\.split .*split\.json: test: there is no subject 'tiny_9' in .*cohort/,
+    /`data\.split` .*split\.json: test: there is no subject 'tiny_9' in .*cohort/,
   );
   await expect(facts({ training: tiny(0), test: tiny(0) })).rejects.toThrow(/subject 'tiny_0' is in training and in test/);
   await expect(facts({ training: tiny(0), validation: tiny(1, 2, 3), test: tiny(4, 5, 6, 7) })).rejects.toThrow(

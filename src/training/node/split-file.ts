@@ -26,13 +26,13 @@ export async function readSplitFile(file: string, cohort: Cohort): Promise<Split
   try {
     document = parseJson(await readFile(file, 'utf8'));
   } catch (error) {
-    throw new UsageError(`data.split ${file}: cannot be read as JSON: ${(error as Error).message}`);
+    throw new UsageError(`\`data.split\` ${file}: cannot be read as JSON: ${(error as Error).message}`);
   }
   const parsed = splitSchema.safeParse(document);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw new UsageError(
-      `data.split ${file}: ${issue.path.join('.') || 'the document'}: ${issue.message}; expected {"training": [ids], "validation": [ids], "test": [ids]}`,
+      `\`data.split\` ${file}: ${issue.path.join('.') || 'the document'}: ${issue.message}; expected {"training": [ids], "validation": [ids], "test": [ids]}`,
     );
   }
   const byId = new Map(cohort.subjects.map((subject) => [subject.id, subject]));
@@ -40,11 +40,11 @@ export async function readSplitFile(file: string, cohort: Cohort): Promise<Split
   const subjectsOf = (part: keyof SplitParts): Subject[] =>
     parsed.data[part].map((id) => {
       const subject = byId.get(id);
-      if (!subject) throw new UsageError(`data.split ${file}: ${part}: there is no subject '${id}' in ${cohort.folder}`);
+      if (!subject) throw new UsageError(`\`data.split\` ${file}: ${part}: there is no subject '${id}' in ${cohort.folder}`);
       const before = seen.get(id);
       if (before !== undefined)
         throw new UsageError(
-          `data.split ${file}: subject '${id}' is in ${before === part ? `${part} twice` : `${before} and in ${part}`}; each subject may be in one part only`,
+          `\`data.split\` ${file}: subject '${id}' is in ${before === part ? `${part} twice` : `${before} and in ${part}`}; each subject may be in one part only`,
         );
       seen.set(id, part);
       return subject;
@@ -56,7 +56,7 @@ export async function readSplitFile(file: string, cohort: Cohort): Promise<Split
       const before = patient === null ? undefined : partOf.get(patient);
       if (before && before.part !== part)
         throw new UsageError(
-          `data.split ${file}: '${before.id}' in ${before.part} and '${id}' in ${part} are scans of one patient (${patient}); keep a patient's scans in one part`,
+          `\`data.split\` ${file}: '${before.id}' in ${before.part} and '${id}' in ${part} are scans of one patient (${patient}); keep a patient's scans in one part`,
         );
       if (patient !== null) partOf.set(patient, { part, id });
     }

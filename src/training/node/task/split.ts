@@ -24,7 +24,7 @@ async function splitByFile(file: string, cohort: Cohort, task: TransferConfigura
     for (const subject of subjects)
       if (!isLabelled(subject, task))
         throw new UsageError(
-          `data.split ${file}: ${part}: subject '${subject.id}' has no ${task === 'segmentation' ? 'labels' : 'class'}`,
+          `\`data.split\` ${file}: ${part}: subject '${subject.id}' has no ${task === 'segmentation' ? 'labels' : 'class'}`,
         );
   return split;
 }
