@@ -57,8 +57,10 @@ export function partsOf(graph: Graph, isHalf: (node: Node) => boolean): Readonly
     if (isOp(node, concatOp)) {
       const { axis } = node.attributes;
       let start = 0;
-      node.inputs.forEach((each, i) => {
-        const alone = node.inputs.indexOf(each) === i && !outputs.has(each) && !parts.has(each) && !isOp(each, inputOp);
+      for (const each of node.inputs) {
+        // what stands in it several times is copied to each of its places
+        const isOnce = node.inputs.indexOf(each) === node.inputs.lastIndexOf(each);
+        const alone = isOnce && !outputs.has(each) && !parts.has(each) && !isOp(each, inputOp);
         if (
           ownsMemory(each) &&
           alone &&
@@ -69,7 +71,7 @@ export function partsOf(graph: Graph, isHalf: (node: Node) => boolean): Readonly
         )
           put(each, partOf(node, { axis, start, length: each.shape[axis] }));
         start += each.shape[axis];
-      });
+      }
     }
   }
   return parts;

@@ -2,6 +2,7 @@
 import { describe } from 'vitest';
 import { tensor } from '../../testing/case.ts';
 import { itAgreesOnRandomShapes, itGives, itHasItsGradients, itMatchesGolden, itRefuses } from '../../testing/checks.ts';
+import { scale } from '../elementwise/elementwise.ts';
 import { concat, slice } from './concat.ts';
 
 describe('concat', () => {
@@ -15,6 +16,18 @@ describe('concat', () => {
     'a slice of the channels; what it leaves out has no gradient',
     { inputs: { b: inputs.b }, outWeight: Float32Array.of(5, 6), build: (graph, { b }) => slice(graph, b, 1, 1, 1) },
     { out: [11, 21], 'd b': [0, 5, 0, 6] },
+  );
+  itGives(
+    'what is joined may stand in it several times',
+    {
+      inputs,
+      outWeight: Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8),
+      build: (graph, { a, b }) => {
+        const twice = scale(graph, a, 2);
+        return concat(graph, 1, twice, b, twice);
+      },
+    },
+    { out: [2, 10, 11, 2, 4, 20, 21, 4], 'd a': [2 * (1 + 4), 2 * (5 + 8)], 'd b': [2, 3, 6, 7] },
   );
   itMatchesGolden('concat.channels', (graph, { a, b }) => concat(graph, 1, a, b));
   itMatchesGolden('concat.batch', (graph, { a, b }) => concat(graph, 0, a, b));
