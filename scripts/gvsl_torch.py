@@ -5,7 +5,7 @@
   with torch.no_grad():
       features = network(image)               # image (N, channels, D, H, W), any size, prepared as the model's config.json says
 
-What the network is follows from the names and shapes: with `out_conv` it is a segmenter and gives probabilities (N, classes, D, H, W),
+What the network is follows from the names and shapes: with `out_conv` or `out_levels` it is a segmenter and gives probabilities (N, classes, D, H, W),
 with `fc` a classifier and gives probabilities (N, outputs), else it is the backbone and gives (global, local): (N, C, D/16, H/16, W/16)
 and (N, C', D, H, W). The heads of pre-training (matching, restoration) are left out. Needs PyTorch 1.10 or newer.
 """
@@ -78,12 +78,15 @@ class UNet(nn.Module):
             levels.append(getattr(self, f'down{level}')(levels[-1]))
         return levels
 
+    def decode(self, levels):
+        features = [levels[4]]
+        for level in range(1, 5):
+            features.append(getattr(self, f'up{level}')(features[-1], levels[4 - level]))
+        return features[1:]
+
     def forward(self, x):
         levels = self.encode(x)
-        feature = levels[4]
-        for level in range(1, 5):
-            feature = getattr(self, f'up{level}')(feature, levels[4 - level])
-        return levels[4], cropped(feature, x.shape[2:])
+        return levels[4], cropped(self.decode(levels)[3], x.shape[2:])
 
 
 class Backbone(nn.Module):
@@ -105,6 +108,41 @@ class Segmenter(nn.Module):
         return self.out_conv(self.unet(x)[1]).softmax(1)
 
 
+class MultiLevelHead(nn.Module):
+    """A linear function of the image (3x3x3) and of the features of all levels, each brought to full size."""
+
+    def __init__(self, widths, classes, channels=1):
+        super().__init__()
+        self.image = nn.Conv3d(channels, classes, 3, padding=1)
+        names = ['inc', 'down1', 'down2', 'down3', 'down4', 'up1', 'up2', 'up3', 'up4']
+        for name, width in zip(names, widths):
+            setattr(self, name, nn.Conv3d(width, classes, 1, bias=False))
+
+    def forward(self, image, down, up):
+        logits = self.down4(down[4])
+        for level in (3, 2, 1, 0):
+            logits = F.interpolate(logits, scale_factor=2, mode='trilinear', align_corners=True)
+            encoder = getattr(self, f'down{level}') if level > 0 else self.inc
+            logits = logits + encoder(down[level]) + getattr(self, f'up{4 - level}')(up[3 - level])
+        return logits + self.image(image)
+
+
+class MultiLevelSegmenter(nn.Module):
+    """What teaching by strokes makes: its head reads all levels."""
+
+    def __init__(self, widths, classes, channels=1):
+        super().__init__()
+        self.unet = UNet(widths, channels=channels)
+        self.out_levels = MultiLevelHead(widths, classes, channels)
+
+    def logits(self, x):
+        levels = self.unet.encode(x)
+        return cropped(self.out_levels(padded(x), levels, self.unet.decode(levels)), x.shape[2:])
+
+    def forward(self, x):
+        return self.logits(x).softmax(1)
+
+
 class Classifier(nn.Module):
     """With one output it is the probability of the second class."""
 
@@ -124,12 +162,13 @@ def build(state):
         return state[f'unet.{name}.double_conv.0.weight'].shape[0]
     channels = state['unet.inc.double_conv.0.weight'].shape[1]
     widths = [width('inc')] + [width(f'down{level}.maxpool_conv.1') for level in range(1, 5)]
-    if 'fc.weight' in state and 'out_conv.weight' not in state:
+    head = next((name for name in ('out_conv.weight', 'out_levels.image.weight') if name in state), None)
+    if 'fc.weight' in state and head is None:
         network = Classifier(widths, state['fc.weight'].shape[0], channels)
     else:
         widths += [width(f'up{level}.conv') for level in range(1, 5)]
-        with_head = 'out_conv.weight' in state
-        network = Segmenter(widths, state['out_conv.weight'].shape[0], channels) if with_head else Backbone(widths, channels)
+        kind = {None: Backbone, 'out_conv.weight': Segmenter, 'out_levels.image.weight': MultiLevelSegmenter}[head]
+        network = kind(widths, *([state[head].shape[0]] if head else []), channels=channels)
     network.load_state_dict({name: state[name] for name in network.state_dict()})
     return network.eval()
 

@@ -20,7 +20,6 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { networkOfFiles } from '../dist/apply/network.js';
-import { DEFAULT_TEACHING } from '../dist/apply/teaching/fit-head.js';
 import { BACKGROUND_STROKE, openTeacher } from '../dist/apply/teaching/teacher.js';
 import { readLabelCrop, readWhole } from '../dist/cohort/node/crops.js';
 import { toZyx } from '../dist/geometry/volume.js';
@@ -38,14 +37,14 @@ const { positionals, values } = parseArgs({
     strokes: { type: 'string', default: '32' },
     seed: { type: 'string', default: '2' },
     threads: { type: 'string', default: '1' },
-    l2: { type: 'string', default: String(DEFAULT_TEACHING.l2) },
-    neighbourhood: { type: 'string', default: String(DEFAULT_TEACHING.neighbourhood) },
+    l2: { type: 'string' },
     'pretrain-steps': { type: 'string', default: '1000' },
   },
 });
 const [out] = positionals;
 const number = (name) => Number(values[name]);
-const [l2, neighbourhood, most] = [number('l2'), number('neighbourhood'), number('strokes')];
+const most = number('strokes');
+const options = values.l2 === undefined ? {} : { l2: number('l2') };
 const LENGTH = 12;
 mkdirSync(out, { recursive: true });
 
@@ -200,7 +199,7 @@ async function measure(name, network, k) {
     const isAll = strokes > most;
     if (isAll) for (let i = 0; i < drawn.length; i++) drawn[i] = strokeOf(truth[i]);
     const start = process.cpuUsage();
-    const { voxels } = await teacher.learn(new Map([[first.id, { geometry, data: drawn }]]), labels, { l2, neighbourhood });
+    const { voxels } = await teacher.learn(new Map([[first.id, { geometry, data: drawn }]]), labels, options);
     const fitMs = process.cpuUsage(start).user / 1000;
     const found = (await teacher.segment(first.id)).labels.data;
     if (isAll || SHOWN.includes(strokes)) {

@@ -74,8 +74,9 @@ export {
   type TaughtVoxels,
   type TeachOptions,
   voxelsOfStrokes,
+  type WindowFeatures,
 } from './apply/teaching/fit-head.ts';
-export { networkWithHead, type TaughtLabel } from './apply/teaching/network-with-head.ts';
+export { headOfNetwork, networkWithHead, type TaughtLabel } from './apply/teaching/network-with-head.ts';
 export {
   BACKGROUND_STROKE,
   type Learnt,

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import axe from 'axe-core';
@@ -105,6 +105,7 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'gvsl-teach-'));
     for (const [k, { image }] of patients.entries()) await writeImage(join(folder, `heart_${k}.nii.gz`), image);
+    await copyFile(join(folder, 'heart_1.nii.gz'), join(folder, 'heart_2.nii.gz'));
     server = await servePage(PAGE, 0);
     browser = await chromium.launch({
       executablePath: CHROMIUM!,
@@ -208,15 +209,38 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
   it('offers the work again after a reload: goes on, or discards it', async () => {
     await saying('teach-status', /learnt in/);
     const before = await counts();
-    // it is kept a moment after the last stroke
-    await page.waitForTimeout(1500);
+    // a third image, which is neither drawn on nor has a role
+    await page.setInputFiles('#image', join(folder, 'heart_2.nii.gz'));
+    await saying('images', /heart_2\.nii\.gz/);
+    for (const name of ['first image: heart_0', 'second image: heart_1']) await page.getByLabel(name).check();
+    // it is kept a moment after the last change
+    await page.waitForTimeout(2000);
     await reopen();
-    await saying('teach-kept-text', /structure 1, structure 2; strokes on 1 of 2 images/);
+    await saying('teach-kept-text', /structure 1, structure 2; strokes on 1 of 3 images/);
     await page.click('#teach-continue');
-    await saying('images', /heart_0\.nii\.gz\s*40 x 36 x 26/);
+    await saying('images', /heart_0\.nii\.gz\s*40 x 36 x 26.*heart_2\.nii\.gz/);
+    await saying('teach-status', /learnt in .* s, segmented 3 images in/);
+    expect(await counts()).toEqual(before);
+    for (const name of ['first image: heart_0', 'second image: heart_1'])
+      expect(await page.getByLabel(name).isChecked()).toBe(true);
+    expect(await page.locator('#teach-kept').isHidden()).toBe(true);
+    await page.waitForTimeout(1500);
+    // an image that has no room is named, and can be opened again by hand
+    await page.evaluate(`{
+      const put = IDBObjectStore.prototype.put;
+      IDBObjectStore.prototype.put = function (value, name) {
+        if (name.startsWith('teach image')) throw new DOMException('full', 'QuotaExceededError');
+        return put.call(this, value, name);
+      };
+    }`);
+    await page.getByLabel('close heart_2.nii.gz').click();
+    await page.setInputFiles('#image', join(folder, 'heart_2.nii.gz'));
+    await saying('teach-saving', /no room left to keep these images for a reload: heart_2\.nii\.gz\. Their strokes are kept/);
+    await reopen();
+    await saying('teach-kept-text', /Too large to be kept: heart_2\.nii\.gz\. Open them before you continue/);
+    await page.click('#teach-continue');
     await saying('teach-status', /learnt in .* s, segmented 2 images in/);
     expect(await counts()).toEqual(before);
-    expect(await page.locator('#teach-kept').isHidden()).toBe(true);
     await page.waitForTimeout(1500);
     // a full disk is said, and the work goes on
     await page.evaluate(`{

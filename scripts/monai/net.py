@@ -14,6 +14,18 @@ class Segmenter(gvsl_torch.Segmenter):
         return x if self.logits else x.softmax(1)
 
 
+class MultiLevelSegmenter(gvsl_torch.MultiLevelSegmenter):
+    """As Segmenter, with the head that reads all levels."""
+
+    def __init__(self, widths, classes, channels=1, logits=False):
+        super().__init__(widths, classes, channels)
+        self.as_logits = logits
+
+    def forward(self, x):
+        x = self.logits(x.transpose(2, 4)).transpose(2, 4)
+        return x if self.as_logits else x.softmax(1)
+
+
 class Classifier(gvsl_torch.Classifier):
     """x (N, channels, X, Y, Z), any size, to probabilities (N, outputs); one output is the probability of the second class."""
 

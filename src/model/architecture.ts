@@ -11,6 +11,11 @@ export interface Heads {
   /** Classes of the segmentation head (`out_conv`), the background among them; undefined without it (docs/transfer.md). */
   readonly segmentation?: number | undefined;
   /**
+   * The segmentation head reads the image and all levels of the backbone (`out_levels`) in place of the local feature alone (`out_conv`): what
+   * teaching by strokes fits (docs/teaching.md). With `segmentation` only.
+   */
+  readonly multiLevel?: true | undefined;
+  /**
    * Outputs of the classification head (`fc`): 1 for two classes, else one a class; undefined without it (docs/transfer.md). A network with this
    * head alone is the encoder alone: its table holds no `unet.up*`.
    */
@@ -60,6 +65,25 @@ export const inputChannelsOf = ({ inputChannels = ONE_CHANNEL }: Pick<Architectu
 /** Whether anything reads the local feature, and so the decoder is part of the network. */
 export const hasDecoder = ({ affine, restoration, matching, segmentation, classification, projection }: Heads): boolean =>
   affine || restoration || matching || segmentation !== undefined || (classification === undefined && projection === undefined);
+/**
+ * The backbone's blocks that a multi-level head reads, by their names: how often the volume is halved there, and where in `Architecture.widths` their
+ * channels stand. From the coarsest on, the order in which the head adds them up.
+ */
+export const LEVELS = [
+  { name: 'down4', halvings: 4, width: 4 },
+  { name: 'down3', halvings: 3, width: 3 },
+  { name: 'up1', halvings: 3, width: 5 },
+  { name: 'down2', halvings: 2, width: 2 },
+  { name: 'up2', halvings: 2, width: 6 },
+  { name: 'down1', halvings: 1, width: 1 },
+  { name: 'up3', halvings: 1, width: 7 },
+  { name: 'inc', halvings: 0, width: 0 },
+  { name: 'up4', halvings: 0, width: 8 },
+] as const;
+export type LevelName = (typeof LEVELS)[number]['name'];
+/** Kernel of a multi-level head on the image; on features it is 1. */
+export const IMAGE_KERNEL = 3;
+
 /** The backbone halves the volume this many times over: sizes are padded to multiples of it. */
 export const SIZE_MULTIPLE = 16;
 /** Channels of one GroupNorm group in a block. */

@@ -51,6 +51,10 @@ const HEADS = {
   matching: z.boolean(),
   restoration: z.boolean(),
   segmentation: z.int().min(2).max(65_536).optional().describe('Number of classes, including the background.'),
+  multiLevel: z
+    .literal(true)
+    .optional()
+    .describe('The segmentation head reads the image and the features of all levels, not the local feature alone.'),
   classification: z.int().min(1).max(65_536).optional().describe('Number of outputs; 1 for two classes.'),
   projection: z
     .object({ kind: z.enum(PROJECTIONS), outputs: z.int().min(1).max(65_536), predictor: z.boolean().optional() })

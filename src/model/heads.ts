@@ -8,11 +8,20 @@ import { groupNorm } from '../engine/ops/group-norm/group-norm.ts';
 import { linear } from '../engine/ops/linear/linear.ts';
 import { layerNorm } from '../engine/ops/normalize/normalize.ts';
 import { globalAverage } from '../engine/ops/reduce/reduce.ts';
+import { upsample } from '../engine/ops/resize/resize.ts';
 import { probabilities } from '../engine/ops/softmax/softmax.ts';
 import { warp } from '../engine/ops/warp/warp.ts';
-import { GROUP_NORM_EPS, LEAKY_SLOPE, type Projection, RESTORATION_GROUPS } from './architecture.ts';
+import {
+  type Architecture,
+  GROUP_NORM_EPS,
+  LEAKY_SLOPE,
+  LEVELS,
+  type LevelName,
+  type Projection,
+  RESTORATION_GROUPS,
+} from './architecture.ts';
 import type { ParameterNodes } from './parameters.ts';
-import { doubleConvolution, type Features } from './unet.ts';
+import { cropTo, doubleConvolution, type Features, type Levels, unet, unetLevels } from './unet.ts';
 
 /** The limits of the affine parameters: rotation +-20 degrees, scale 1 +- 0.25, shear +-10 degrees. */
 const ROTATION_LIMIT = Math.PI / 9;
@@ -98,6 +107,30 @@ export function segmentationProbabilities(graph: Graph, parameters: ParameterNod
   const [taps, shift] = relative ? [lessFirst(graph, weight), lessFirst(graph, bias)] : [weight, bias];
   return probabilities(graph, conv3d(graph, local, taps, shift), { relative });
 }
+
+/**
+ * Multi-level segmentation: a linear function of a voxel's image values (3x3x3) and of its features on every level, brought to full size, as a logit
+ * for each class (N, classes, D, H, W), in sizes of a multiple of 16. Each level's convolution runs at its own size, and its logits are brought to
+ * the next finer one: both are linear, so that is the same function.
+ */
+export function multiLevelHead(graph: Graph, parameters: ParameterNodes, { image, features }: Levels): Node {
+  const logitsOf = (name: LevelName): Node => conv3d(graph, features[name], parameters(`out_levels.${name}.weight`));
+  const [{ name: coarsest, halvings }, ...finer] = LEVELS;
+  let [sum, size] = [logitsOf(coarsest), halvings as number];
+  for (const { name, halvings: at } of finer) {
+    if (at < size) sum = upsample(graph, sum);
+    size = at;
+    sum = add(graph, sum, logitsOf(name));
+  }
+  const ofImage = conv3d(graph, image, parameters('out_levels.image.weight'), parameters('out_levels.image.bias'));
+  return add(graph, sum, ofImage);
+}
+
+/** The logits of an architecture's segmentation head, of either kind, on an image (N, channels, D, H, W), any size. */
+export const segmentationLogits = (graph: Graph, parameters: ParameterNodes, { heads }: Architecture, image: Node): Node =>
+  heads.multiLevel
+    ? cropTo(graph, multiLevelHead(graph, parameters, unetLevels(graph, parameters, image)), image)
+    : segmentationHead(graph, parameters, unet(graph, parameters, image).local);
 
 /** Linear, layer norm, ReLU, linear. x (N, C). */
 function perceptron(graph: Graph, parameters: ParameterNodes, name: string, x: Node): Node {

@@ -22,7 +22,7 @@ const PARTS = {
   affine: /^(f_conv|fc_)/,
   deformable: /^(sp_conv|out_flow)/,
   restoration: /^res_conv/,
-  head: /^(out_conv|fc)\./,
+  head: /^(out_conv|out_levels|fc)\./,
 } as const;
 export type Part = keyof typeof PARTS;
 

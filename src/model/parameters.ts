@@ -8,7 +8,15 @@
 import { randomStream } from '../common/random.ts';
 import { elementCount, type Graph, type Node, type Shape } from '../engine/graph.ts';
 import { view } from '../engine/ops/shape/shape.ts';
-import { type Architecture, hasDecoder, inputChannelsOf, type Projection, RESTORATION_HIDDEN } from './architecture.ts';
+import {
+  type Architecture,
+  hasDecoder,
+  IMAGE_KERNEL,
+  inputChannelsOf,
+  LEVELS,
+  type Projection,
+  RESTORATION_HIDDEN,
+} from './architecture.ts';
 
 /** What training starts from. */
 export type Start =
@@ -51,6 +59,13 @@ function convolution(name: string, channelsIn: number, channelsOut: number, kern
     { name: `${name}.weight`, shape: [channelsOut, channelsIn, kernel, kernel, kernel], start },
     { name: `${name}.bias`, shape: [channelsOut], start: torchDefault(fanIn) },
   ];
+}
+
+/** Of a multi-level head: a convolution of the image, which has the bias, and one of each level. */
+export function multiLevelParameters({ widths, ...network }: Architecture, classes: number): ParameterDraft[] {
+  const [image, bias] = convolution('out_levels.image', inputChannelsOf(network), classes, IMAGE_KERNEL, false);
+  const levels = LEVELS.map(({ name, width }) => convolution(`out_levels.${name}`, widths[width], classes, 1, false)[0]);
+  return [image, bias, ...levels];
 }
 
 const normalization = (name: string, channels: number): ParameterDraft[] => [
@@ -136,7 +151,12 @@ function drafts(architecture: Architecture): ParameterDraft[] {
       );
     }
   }
-  if (heads.segmentation !== undefined) list.push(...convolution('out_conv', widths[8], heads.segmentation, 3, false));
+  if (heads.segmentation !== undefined)
+    list.push(
+      ...(heads.multiLevel
+        ? multiLevelParameters(architecture, heads.segmentation)
+        : convolution('out_conv', widths[8], heads.segmentation, 3, false)),
+    );
   if (heads.classification !== undefined) list.push(...linearLayer('fc', widths[4], heads.classification));
   if (heads.projection) list.push(...projectionDrafts(widths[4], heads.projection));
   return list;

@@ -6,18 +6,24 @@
  * updated.
  */
 import { Graph, type Node, type Program, type Shape } from '../engine/graph.ts';
-import { conv3d } from '../engine/ops/conv3d/conv3d.ts';
 import { binaryCrossEntropyLoss, crossEntropyLoss } from '../engine/ops/cross-entropy/cross-entropy.ts';
 import { diceLoss } from '../engine/ops/dice/dice.ts';
 import { sigmoid } from '../engine/ops/elementwise/elementwise.ts';
-import { softmax } from '../engine/ops/softmax/softmax.ts';
+import { probabilities, softmax } from '../engine/ops/softmax/softmax.ts';
 import type { Zyx } from '../geometry/volume.ts';
-import { type Architecture, hasDecoder, inputChannelsOf } from './architecture.ts';
-import { classificationHead, segmentationHead, segmentationProbabilities } from './heads.ts';
+import { type Architecture, hasDecoder, inputChannelsOf, LEVELS, type LevelName } from './architecture.ts';
+import { classificationHead, multiLevelHead, segmentationHead, segmentationLogits, segmentationProbabilities } from './heads.ts';
 import { partOf, STATES } from './optimizer.ts';
-import { type Parameter, type ParameterNodes, type ParameterTable, parameterNodes, parameterTable } from './parameters.ts';
+import {
+  multiLevelParameters,
+  type Parameter,
+  type ParameterNodes,
+  type ParameterTable,
+  parameterNodes,
+  parameterTable,
+} from './parameters.ts';
 import { gradientGraph as trainingGraph, trainingProgramOf, type WeightedLoss } from './training-program.ts';
-import { encoder, unet } from './unet.ts';
+import { cropTo, encoder, levelShapes, padTo16, unet, unetLevels } from './unet.ts';
 
 /** 'dice' is the paper's; 'diceCrossEntropy' adds the voxels' cross-entropy with the same weight, as nnU-Net does. */
 export type SegmentationLoss = 'dice' | 'diceCrossEntropy';
@@ -39,8 +45,8 @@ export interface TransferOptions {
 }
 
 /** The head's logits on an image (1, channels, D, H, W). */
-function logitsOf(graph: Graph, parameters: ParameterNodes, { heads }: Architecture, image: Node): Node {
-  if (heads.segmentation !== undefined) return segmentationHead(graph, parameters, unet(graph, parameters, image).local);
+function logitsOf(graph: Graph, parameters: ParameterNodes, architecture: Architecture, image: Node): Node {
+  if (architecture.heads.segmentation !== undefined) return segmentationLogits(graph, parameters, architecture, image);
   return classificationHead(graph, parameters, encoder(graph, parameters, image)[4]);
 }
 
@@ -77,12 +83,14 @@ function predictGraph(architecture: Architecture, size: Zyx, table: ParameterTab
   const graph = new Graph();
   const parameters = parameterNodes(graph, STATES.parameters, table);
   const image = graph.input('image', [1, inputChannelsOf(architecture), ...size]);
-  graph.output(
-    'probabilities',
-    architecture.heads.segmentation === undefined
-      ? sigmoid(graph, logitsOf(graph, parameters, architecture, image))
-      : segmentationProbabilities(graph, parameters, unet(graph, parameters, image).local),
-  );
+  const { segmentation, multiLevel } = architecture.heads;
+  const logits = (): Node => logitsOf(graph, parameters, architecture, image);
+  const found = multiLevel
+    ? probabilities(graph, logits(), { relative: false })
+    : segmentation === undefined
+      ? sigmoid(graph, logits())
+      : segmentationProbabilities(graph, parameters, unet(graph, parameters, image).local);
+  graph.output('probabilities', found);
   return graph;
 }
 
@@ -141,20 +149,30 @@ export const encoderProgram = (architecture: Architecture, size: Zyx): { program
   applied(architecture, 'features', (table) => encoderGraph(architecture, size, table));
 
 /**
- * The program of a segmentation head that is taught while the backbone stays: features once, then head after head. Graphs: features (local), head
- * (inputs features, weight (classes, C, 3, 3, 3), bias (classes); output probabilities). One after the other they are the graph predict of
- * `predictionProgram` with these parameters.
+ * The program of a multi-level head that is taught while the backbone stays: features once, then head after head. Graphs: features (input image;
+ * outputs the levels, by their names), head (inputs image, the levels, and the head's parameters by their names; output probabilities). One after
+ * the other they are the graph predict of `predictionProgram` with these parameters.
  */
 export function teachingProgram(
   architecture: Architecture,
   size: Zyx,
   classes: number,
 ): { program: Program; table: ParameterTable } {
-  const { program, table } = applied(architecture, 'features', (of) => featuresGraph(architecture, size, of, 'local'));
+  const { program, table } = applied(architecture, 'features', (of) => {
+    const graph = new Graph();
+    const image = graph.input('image', [1, inputChannelsOf(architecture), ...size]);
+    const { features } = unetLevels(graph, parameterNodes(graph, STATES.parameters, of), image);
+    for (const { name } of LEVELS) graph.output(name, features[name]);
+    return graph;
+  });
   const graph = new Graph();
-  const channels = architecture.widths[8];
-  const local = graph.input('features', [1, channels, ...size]);
-  const weight = graph.input('weight', [classes, channels, 3, 3, 3]);
-  graph.output('probabilities', softmax(graph, conv3d(graph, local, weight, graph.input('bias', [classes]))));
+  const image = graph.input('image', [1, inputChannelsOf(architecture), ...size]);
+  const features = Object.fromEntries(
+    levelShapes(architecture, size).map(({ name, shape }) => [name, graph.input(name, [1, ...shape])]),
+  ) as Record<LevelName, Node>;
+  const shapes = new Map(multiLevelParameters(architecture, classes).map(({ name, shape }) => [name, shape]));
+  const parameters = (name: string): Node => graph.input(name, shapes.get(name)!);
+  const logits = multiLevelHead(graph, parameters, { image: padTo16(graph, image), features });
+  graph.output('probabilities', probabilities(graph, cropTo(graph, logits, image), { relative: false }));
   return { program: { ...program, graphs: new Map([...program.graphs, ['head', graph]]) }, table };
 }

@@ -29,10 +29,12 @@ async function within<Result>(
   }
 }
 
+export const isOutOfRoom = (error: unknown): boolean => (error as DOMException).name === 'QuotaExceededError';
+
 /** What went wrong, and what to do about it. */
 export function savingTrouble(error: unknown): string {
   const { name, message } = error as DOMException;
-  if (name === 'QuotaExceededError')
+  if (isOutOfRoom(error))
     return 'This browser has no room left to keep the work for a reload (its storage is full). Save strokes and model as files, or free storage of this site.';
   return `This browser keeps no work for a reload (${message || name}). Save strokes and model as files.`;
 }
@@ -48,6 +50,15 @@ export async function keptWork(name: string): Promise<unknown> {
     return await within('readonly', (store) => store.get(name));
   } catch {
     return undefined;
+  }
+}
+
+/** The names under which something is kept; none without a database. */
+export async function keptNames(): Promise<readonly string[]> {
+  try {
+    return ((await within('readonly', (store) => store.getAllKeys())) ?? []).map(String);
+  } catch {
+    return [];
   }
 }
 

@@ -7,7 +7,7 @@
 import * as Comlink from 'comlink';
 import type { ModelFiles } from '../apply/network.ts';
 import type { BackendName } from '../platform/browser/backends.ts';
-import type { FoundImage, ImageSummary, ModelSummary } from './compute/open.ts';
+import type { FoundImage, ImageSummary, KeptImage, ModelSummary } from './compute/open.ts';
 import type { ComputeApi } from './compute/worker.ts';
 
 /** What the page brings along, or the user's own. */
@@ -161,6 +161,20 @@ export class Workspace {
     this.roles.set(role, image);
     await this.changed('images');
     return image;
+  }
+
+  /**
+   * Opens images that were open before, in the roles that they had; the example's that are open go.
+   * @throws Error that says what is wrong with one of them; then nothing has changed
+   */
+  async restoreImages(kept: readonly (KeptImage & Origin & { readonly role: Role | null })[]): Promise<readonly OpenImage[]> {
+    const restored: OpenImage[] = [];
+    for (const one of kept) restored.push({ ...(await this.compute.restoreImage(one)), isExample: one.isExample });
+    for (const image of this.opened.filter(({ isExample }) => isExample)) await this.forget(image);
+    this.opened = [...this.opened, ...restored];
+    for (const [k, { role }] of kept.entries()) if (role) this.roles.set(role, restored[k]);
+    await this.changed('images');
+    return restored;
   }
 
   /** Makes one image of open ones, a channel of the model each. @throws Error */

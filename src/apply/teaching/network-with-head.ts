@@ -1,8 +1,9 @@
 /** A network with a segmentation head that was fitted to its features: a model as `gvsl train segmentation` writes one. */
+import { RunError } from '../../common/errors.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { architectureOf, type ModelConfiguration, trainedPatch } from '../../model/configuration.ts';
 import { flatTensor, namedTensors } from '../../model/named-parameters.ts';
-import { parameterTable } from '../../model/parameters.ts';
+import { multiLevelParameters, parameterTable } from '../../model/parameters.ts';
 import type { TrainedNetwork } from '../network.ts';
 import type { SegmentationHead } from './fit-head.ts';
 
@@ -17,7 +18,7 @@ const USUAL_PATCH: Zyx = [64, 64, 64];
 /**
  * The network with the head in place of its own. What it has for other tasks is left out; what registers stays.
  * @param facts how it was taught, for the record
- * @throws RangeError for a head of other classes or channels
+ * @throws RangeError for a head of other classes; RunError for one of another network
  */
 export function networkWithHead(
   network: TrainedNetwork,
@@ -26,29 +27,35 @@ export function networkWithHead(
   facts: Readonly<Record<string, unknown>> = {},
 ): TrainedNetwork {
   const { configuration, folder } = network;
-  const channels = network.architecture.widths[8];
-  if (head.classes !== labels.length || head.channels !== channels)
-    throw new RangeError(
-      `networkWithHead: expected a head of ${labels.length} classes and ${channels} channels, got ${head.classes} and ${head.channels}`,
-    );
+  if (head.classes !== labels.length)
+    throw new RangeError(`networkWithHead: expected a head of ${labels.length} classes, got ${head.classes}`);
   const { classification, ...heads } = configuration.architecture.heads;
-  const { postProcessing, ...rest } = configuration;
+  const { postProcessing, pretraining, ...rest } = configuration;
   const [depth, height, width] = trainedPatch(configuration) ?? USUAL_PATCH;
   const taught: ModelConfiguration = {
     ...rest,
-    architecture: { ...configuration.architecture, heads: { ...heads, segmentation: head.classes } },
+    architecture: { ...configuration.architecture, heads: { ...heads, segmentation: head.classes, multiLevel: true } },
     task: { kind: 'segmentation', labels: labels.map(({ code, name }) => ({ code, name })), patch: [depth, height, width] },
-    training: { taught: facts },
+    // a pre-training at the top level would say that segmenting is not what the network is for
+    pretraining: null,
+    training: { taught: facts, pretraining },
   };
   const architecture = architectureOf(taught, folder);
-  const tensors = namedTensors(parameterTable(network.architecture), network.parameters);
-  const add = (name: string, shape: readonly number[], data: Float32Array) => tensors.set(name, { name, shape, data });
-  add('out_conv.weight', [head.classes, channels, 3, 3, 3], head.weight);
-  add('out_conv.bias', [head.classes], head.bias);
+  const tensors = new Map([...namedTensors(parameterTable(network.architecture), network.parameters), ...head.parameters]);
   return {
     ...network,
     configuration: taught,
     architecture,
     parameters: flatTensor(parameterTable(architecture), tensors, folder),
   };
+}
+
+/** The multi-level head of a network that was taught. @throws RunError if it has none */
+export function headOfNetwork({ architecture, parameters, folder }: TrainedNetwork): SegmentationHead {
+  const { segmentation, multiLevel } = architecture.heads;
+  if (segmentation === undefined || !multiLevel)
+    throw new RunError(`${folder}: it was not taught by strokes: expected a segmentation head that reads all levels`);
+  const tensors = namedTensors(parameterTable(architecture), parameters);
+  const names = multiLevelParameters(architecture, segmentation).map(({ name }) => name);
+  return { classes: segmentation, parameters: new Map(names.map((name) => [name, tensors.get(name)!])) };
 }

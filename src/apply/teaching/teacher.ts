@@ -6,12 +6,12 @@
 import { channelsOf, type NetworkImage } from '../../cohort/network-image.ts';
 import { RunError } from '../../common/errors.ts';
 import type { Backend, Session } from '../../engine/backend.ts';
+import { elementCount } from '../../engine/graph.ts';
 import { listen, stoppableSession } from '../../engine/stoppable.ts';
 import { type Volume, voxelCount, type Zyx } from '../../geometry/volume.ts';
-import { hasDecoder } from '../../model/architecture.ts';
-import { namedTensors } from '../../model/named-parameters.ts';
-import { parameterTable } from '../../model/parameters.ts';
+import { type Architecture, hasDecoder } from '../../model/architecture.ts';
 import { teachingProgram } from '../../model/task-programs.ts';
+import { levelShapes } from '../../model/unet.ts';
 import { counting, type WorkOptions } from '../call-options.ts';
 import { type PrepareImage, prepareVolume, type SegmentResult } from '../model.ts';
 import {
@@ -26,8 +26,15 @@ import {
 import { cutWindows, segmentationWindows, segmentVolume } from '../segmentation/segment-volume.ts';
 import { windowCount, windowsOf, windowWeights } from '../segmentation/sliding-window.ts';
 import { structuresOf } from '../segmentation/structures.ts';
-import { fitSegmentationHead, type TaughtVoxels, type TeachOptions, voxelsOfStrokes } from './fit-head.ts';
-import { networkWithHead, type TaughtLabel } from './network-with-head.ts';
+import {
+  fitSegmentationHead,
+  type SegmentationHead,
+  type TaughtVoxels,
+  type TeachOptions,
+  voxelsOfStrokes,
+  type WindowFeatures,
+} from './fit-head.ts';
+import { headOfNetwork, networkWithHead, type TaughtLabel } from './network-with-head.ts';
 
 /** The value of the background in strokes, where 0 is nothing drawn: codes of structures are other ones. */
 export const BACKGROUND_STROKE = 255;
@@ -55,17 +62,12 @@ export interface Learnt {
   readonly voxels: readonly number[];
 }
 
+type Levels = WindowFeatures['levels'];
+
 interface HeldImage {
   readonly image: NetworkImage;
-  /** Local features (channels, D, H, W) by the start of their window. */
-  readonly features: Map<string, Float32Array>;
-}
-
-/** A head as a session takes it. */
-interface HeadValues {
-  readonly classes: number;
-  readonly weight: Float32Array;
-  readonly bias: Float32Array;
+  /** The features of all levels by the start of their window. */
+  readonly features: Map<string, Levels>;
 }
 
 /** Calls run one after another; `close` gives memory and threads back. */
@@ -78,7 +80,7 @@ export class Teacher<Image = Volume> {
   private readonly featureBytes: number;
   private readonly images = new Map<string, HeldImage>();
   private session: { readonly classes: number; readonly session: Session } | undefined;
-  private taught: { readonly network: TrainedNetwork; readonly head: HeadValues } | undefined;
+  private taught: { readonly network: TrainedNetwork; readonly head: SegmentationHead } | undefined;
   private keptBytes = 0;
   private last: Promise<unknown> = Promise.resolve();
 
@@ -99,7 +101,7 @@ export class Teacher<Image = Volume> {
     this.memory = memory;
     this.prepare = prepare;
     this.place = windowsFor({ networks: [network] }, options);
-    this.featureBytes = options.featureBytes ?? memory.results().bytes / 2;
+    this.featureBytes = options.featureBytes ?? usualFeatureBytes(memory);
   }
 
   /** The network as it was taught last; null before. */
@@ -109,16 +111,12 @@ export class Teacher<Image = Volume> {
 
   /** What features of so many windows take, as far as they are kept. */
   featureBytesOf(windows: number): number {
-    const each = 4 * this.network.architecture.widths[8] * voxelCount(this.place.window);
-    return Math.min(this.featureBytes, windows * each);
+    return Math.min(this.featureBytes, windows * windowBytes(this.network.architecture, this.place.window));
   }
 
-  /** Goes on with a network that was taught before, from the same one. @throws RunError if it does not segment */
+  /** Goes on with a network that was taught before, from the same one. @throws RunError if it was not taught */
   use(network: TrainedNetwork): void {
-    const { labels } = taskOfNetwork(network, 'segmentation');
-    const tensors = namedTensors(parameterTable(network.architecture), network.parameters);
-    const [weight, bias] = ['weight', 'bias'].map((name) => tensors.get(`out_conv.${name}`)!.data);
-    this.taught = { network, head: { classes: labels.length, weight, bias } };
+    this.taught = { network, head: headOfNetwork(network) };
   }
 
   /**
@@ -189,7 +187,7 @@ export class Teacher<Image = Volume> {
           )),
         );
       await listen(signal);
-      const head = fitSegmentationHead(known, present.length, options);
+      const head = fitSegmentationHead(this.network.architecture, known, present.length, options);
       const taught = present.map((one) => labels[one]);
       const voxels = present.map((one) => counts[one]);
       const network = networkWithHead(this.network, head, taught, { images: strokes.size, voxels, ...options });
@@ -212,10 +210,11 @@ export class Teacher<Image = Volume> {
       const { head, network } = this.taught;
       const task = taskOfNetwork(network, 'segmentation');
       const session = stoppableSession(await this.open(head.classes), signal);
-      const inputs = { weight: head.weight, bias: head.bias };
+      const inputs = Object.fromEntries([...head.parameters].map(([parameter, { data }]) => [parameter, data]));
       const image = { cropped: held.image.cropped, others: held.image.others, grid: held.image.volume.geometry };
       const predict = async (_: Float32Array, start: Zyx) => {
-        const given = { features: await this.featuresOf(held, start, session), ...inputs };
+        const { image: values, levels } = await this.featuresOf(held, start, session);
+        const given = { image: values, ...levels, ...inputs };
         return (
           (await session.view?.('head', given, 'probabilities')) ??
           (await session.run('head', given, ['probabilities'])).probabilities
@@ -255,7 +254,7 @@ export class Teacher<Image = Volume> {
   }
 
   private forget(name: string): void {
-    for (const { byteLength } of this.images.get(name)?.features.values() ?? []) this.keptBytes -= byteLength;
+    for (const levels of this.images.get(name)?.features.values() ?? []) this.keptBytes -= bytesOf(levels);
     this.images.delete(name);
   }
 
@@ -283,20 +282,22 @@ export class Teacher<Image = Volume> {
     return this.session.session;
   }
 
-  /** Features of a window: those that are kept, or computed, and kept if there is room. */
-  private async featuresOf(held: HeldImage, start: Zyx, session: Session): Promise<Float32Array> {
+  /** What is known of a window: features that are kept, or computed, and kept if there is room. */
+  private async featuresOf(held: HeldImage, start: Zyx, session: Session): Promise<WindowFeatures> {
+    const { window: size } = this.place;
+    const images = channelsOf(held.image);
+    const image = new Float32Array(images.length * voxelCount(size));
+    cutWindows(images, start, size, image);
     const key = start.join();
     const kept = held.features.get(key);
-    if (kept) return kept;
-    const images = channelsOf(held.image);
-    const image = new Float32Array(images.length * voxelCount(this.place.window));
-    cutWindows(images, start, this.place.window, image);
-    const { local } = await session.run('features', { image });
-    if (this.keptBytes + local.byteLength <= this.featureBytes) {
-      this.keptBytes += local.byteLength;
-      held.features.set(key, local);
+    if (kept) return { image, levels: kept, size };
+    const levels = (await session.run('features', { image })) as Levels;
+    const bytes = bytesOf(levels);
+    if (this.keptBytes + bytes <= this.featureBytes) {
+      this.keptBytes += bytes;
+      held.features.set(key, levels);
     }
-    return local;
+    return { image, levels, size };
   }
 
   /** What is known of an image, window by window: each voxel in the one in which it counts most. */
@@ -325,11 +326,20 @@ export class Teacher<Image = Volume> {
     });
     const known: TaughtVoxels[] = [];
     for (const [k, start] of starts.entries())
-      if (byWindow[k].voxels.length > 0)
-        known.push({ features: await this.featuresOf(held, start, session), size: window, ...byWindow[k] });
+      if (byWindow[k].voxels.length > 0) known.push({ ...(await this.featuresOf(held, start, session)), ...byWindow[k] });
     return known;
   }
 }
+
+/** Bytes of the features of a window. */
+const windowBytes = (architecture: Architecture, window: Zyx): number =>
+  4 * levelShapes(architecture, window).reduce((sum, { shape }) => sum + elementCount(shape), 0);
+const usualFeatureBytes = (memory: MemoryLimits): number => memory.results().bytes / 2;
+/** What features of so many windows take in a teacher of these limits, as far as they are kept. */
+export const keptFeatureBytes = (architecture: Architecture, window: Zyx, windows: number, memory: MemoryLimits): number =>
+  Math.min(usualFeatureBytes(memory), windows * windowBytes(architecture, window));
+
+const bytesOf = (levels: Levels): number => Object.values(levels).reduce((sum, { byteLength }) => sum + byteLength, 0);
 
 /** Opens a teacher for volumes in memory, to be closed by the caller. @param memory how much may be taken; by default what the backend can address */
 export function openTeacher(

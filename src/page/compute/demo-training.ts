@@ -52,17 +52,29 @@ async function patients({ subjects, seed, onSubject, signal }: DemoTraining): Pr
   return volumes;
 }
 
-/** @throws RunError where the backend fails, and the signal's reason once that aborts */
-export async function trainDemo(training: DemoTraining): Promise<void> {
-  const { steps, width, seed, onStart, onStep, signal } = training;
-  const backend = stoppable(training.backend, signal);
-  const configuration = pretrainConfigurationSchema.parse({
+const configurationOf = ({ steps, width, seed }: Pick<DemoTraining, 'steps' | 'width' | 'seed'>) =>
+  pretrainConfigurationSchema.parse({
     ...DEMO_SETTINGS.pretrain,
     seed,
     steps,
     learningRateDecaySteps: steps,
     model: { width },
   });
+
+/** Voxels of a patient as it is prepared, about. */
+const PATIENT_VOXELS = 32 * 36 * 40;
+
+/** What a training will take: the network's program, and the patients. */
+export function demoTrainingBytes(backend: Backend, { width, subjects }: Pick<DemoTraining, 'width' | 'subjects'>): number {
+  const { program } = trainingProgram(stepOptions(configurationOf({ steps: 1, width, seed: 1 })));
+  return backend.memoryBytes(program) + 4 * PATIENT_VOXELS * subjects;
+}
+
+/** @throws RunError where the backend fails, and the signal's reason once that aborts */
+export async function trainDemo(training: DemoTraining): Promise<void> {
+  const { steps, seed, onStart, onStep, signal } = training;
+  const backend = stoppable(training.backend, signal);
+  const configuration = configurationOf(training);
   const { program, table } = trainingProgram(stepOptions(configuration));
   await onStart(backend.memoryBytes(program));
   const volumes = await patients(training);

@@ -70,6 +70,17 @@ export interface ImageSummary {
   readonly warnings: readonly string[];
 }
 
+/** A channel of an image, as a NIfTI file. */
+export interface ChannelFile {
+  readonly label: string;
+  readonly file: Blob;
+}
+
+/** An image that was open before. */
+export interface KeptImage extends Pick<ImageSummary, 'title' | 'name'> {
+  readonly channels: readonly ChannelFile[];
+}
+
 interface Found {
   readonly store: FileStore;
   readonly summary: FoundImage;
@@ -248,6 +259,25 @@ export const openPart = (state: ComputeState) => {
       const { geometry, data } = state.image(id).volume;
       const file = writeNiftiFile(geometry, data);
       return Comlink.transfer(file, [file.buffer]);
+    },
+
+    /** What was read of an image's channels, as .nii files: what `restoreImage` opens again. */
+    channelFiles(id: number): ChannelFile[] {
+      return state.channelsOf(state.image(id)).map(({ label, image: { volume } }) => ({
+        label,
+        file: new Blob([writeNiftiFile(volume.geometry, volume.data)]),
+      }));
+    },
+
+    /** Opens an image of what `channelFiles` gave. @throws RunError */
+    async restoreImage({ title, name, channels }: KeptImage): Promise<ImageSummary> {
+      const read: Channel[] = [];
+      for (const { label, file } of channels) {
+        const path = `${title}.nii.gz`;
+        const image = await (await openFound(blobFiles(new Map([[path, file]])), { kind: 'file', path })).load();
+        read.push({ label, image: { ...image, path: title } });
+      }
+      return summaryOf(state.add(read), title, name);
     },
 
     /** A CT of one of the example's synthetic patients, as a .nii file. */

@@ -1,7 +1,7 @@
 /** Teaching the open model structures by strokes: features of images are computed once and kept, so that learning and segmenting are quick. */
 import * as Comlink from 'comlink';
 import { filesOfNetwork, type ModelFiles, type TrainedNetwork, taskOfNetwork } from '../../apply/network.ts';
-import { networkWithHead, type TaughtLabel } from '../../apply/teaching/network-with-head.ts';
+import { headOfNetwork, networkWithHead, type TaughtLabel } from '../../apply/teaching/network-with-head.ts';
 import { BACKGROUND_STROKE, Teacher } from '../../apply/teaching/teacher.ts';
 import { RunError } from '../../common/errors.ts';
 import type { Program } from '../../engine/graph.ts';
@@ -9,8 +9,7 @@ import { resampleNearest } from '../../geometry/resample.ts';
 import type { Xyz } from '../../geometry/volume.ts';
 import type { LoadedImage } from '../../images/loaded-image.ts';
 import { readNiftiFile, writeNiftiFile } from '../../images/nifti-file.ts';
-import { namedTensors } from '../../model/named-parameters.ts';
-import { parameterTable } from '../../model/parameters.ts';
+import type { NamedTensor } from '../../model/safetensors.ts';
 import { type BackendName, openBackend } from '../../platform/browser/backends.ts';
 import { examplePatient } from './open.ts';
 import { type ComputeState, MEMORY, type OnProgress } from './state.ts';
@@ -33,8 +32,7 @@ export interface LearntHead {
 /** A head that was learnt: `SegmentationHead` with what its classes are. */
 export interface KeptHead {
   readonly labels: readonly TaughtLabel[];
-  readonly weight: Float32Array;
-  readonly bias: Float32Array;
+  readonly parameters: readonly NamedTensor[];
 }
 
 /** An image as the taught network segments it. */
@@ -61,17 +59,17 @@ const EXAMPLE_STROKES: readonly {
   readonly hu?: readonly [number, number];
   readonly lines: number;
 }[] = [
-  { code: 1, of: 500, lines: 4 },
+  { code: 1, of: 500, lines: 6 },
   // the other chambers, vessels and the wall
-  { code: BACKGROUND_STROKE, of: 420, lines: 3 },
-  { code: BACKGROUND_STROKE, of: 600, lines: 3 },
-  { code: BACKGROUND_STROKE, of: 550, lines: 2 },
-  { code: BACKGROUND_STROKE, of: 820, lines: 2 },
-  { code: BACKGROUND_STROKE, of: 205, lines: 3 },
+  { code: BACKGROUND_STROKE, of: 420, lines: 4 },
+  { code: BACKGROUND_STROKE, of: 600, lines: 4 },
+  { code: BACKGROUND_STROKE, of: 550, lines: 3 },
+  { code: BACKGROUND_STROKE, of: 820, lines: 3 },
+  { code: BACKGROUND_STROKE, of: 205, lines: 5 },
   // lungs, soft tissue, bone
-  { code: BACKGROUND_STROKE, of: 0, hu: [-2000, -500], lines: 3 },
-  { code: BACKGROUND_STROKE, of: 0, hu: [-200, 100], lines: 4 },
-  { code: BACKGROUND_STROKE, of: 0, hu: [150, 3000], lines: 3 },
+  { code: BACKGROUND_STROKE, of: 0, hu: [-2000, -500], lines: 4 },
+  { code: BACKGROUND_STROKE, of: 0, hu: [-200, 100], lines: 6 },
+  { code: BACKGROUND_STROKE, of: 0, hu: [150, 3000], lines: 4 },
 ];
 /** Voxels of a line, at most. */
 const LINE = 14;
@@ -201,16 +199,16 @@ export const teachPart = (state: ComputeState) => {
     taughtHead(): KeptHead | null {
       const learnt = teacher?.it.learnt;
       if (!learnt) return null;
-      const tensors = namedTensors(parameterTable(learnt.architecture), learnt.parameters);
-      const [weight, bias] = ['weight', 'bias'].map((name) => tensors.get(`out_conv.${name}`)!.data.slice());
-      return { labels: taskOfNetwork(learnt, 'segmentation').labels, weight, bias };
+      // each is a view of the whole network's parameters
+      const parameters = [...headOfNetwork(learnt).parameters.values()].map((one) => ({ ...one, data: one.data.slice() }));
+      return { labels: taskOfNetwork(learnt, 'segmentation').labels, parameters };
     },
 
     /** Goes on with a head that the open model was taught before. */
-    async useTaught({ labels, weight, bias }: KeptHead, name: BackendName): Promise<void> {
+    async useTaught({ labels, parameters }: KeptHead, name: BackendName): Promise<void> {
       const it = await teacherOn(name);
-      const channels = it.network.architecture.widths[8];
-      it.use(networkWithHead(it.network, { channels, classes: labels.length, weight, bias }, labels));
+      const head = { classes: labels.length, parameters: new Map(parameters.map((tensor) => [tensor.name, tensor])) };
+      it.use(networkWithHead(it.network, head, labels));
     },
 
     /** Strokes as a person might draw them on the example's first patient: in each structure, and in the background, a line in each of some slices. */

@@ -9,13 +9,13 @@ import { RunError } from '../../common/errors.ts';
 import { formatBytes } from '../../common/format-bytes.ts';
 import type { Backend, Session } from '../../engine/backend.ts';
 import { listen } from '../../engine/stoppable.ts';
-import { voxelCount } from '../../geometry/volume.ts';
+import { voxelCount, type Zyx } from '../../geometry/volume.ts';
 import type { EvaluationRecord } from '../../methods/method.ts';
-import { type Architecture, scaledArchitecture } from '../../model/architecture.ts';
+import { type Architecture, NO_HEADS, scaledArchitecture } from '../../model/architecture.ts';
 import { configurationOf, type Task } from '../../model/configuration.ts';
 import { namedTensors } from '../../model/named-parameters.ts';
 import { STATES } from '../../model/optimizer.ts';
-import { parameterTable } from '../../model/parameters.ts';
+import { type ParameterTable, parameterTable } from '../../model/parameters.ts';
 import { transferProgram } from '../../model/task-programs.ts';
 import { startFrom } from '../start.ts';
 import { trainStep, updateRuleOf } from '../step.ts';
@@ -55,6 +55,34 @@ export interface FineTuneRun {
   readonly onStep: (step: FineTuneStep) => void | Promise<void>;
   readonly onEvaluation: (step: number, found: EvaluationRecord<TaskEvaluation>) => void | Promise<void>;
   readonly signal?: AbortSignal;
+}
+
+/** Bytes of a session, and of images and copies of parameters beside it. */
+const fineTuningBytes = (
+  session: number,
+  { flatLength }: ParameterTable,
+  classes: number,
+  patch: Zyx,
+  channels: number,
+  images: readonly { readonly labels: { readonly data: { readonly length: number; readonly BYTES_PER_ELEMENT: number } } }[],
+): number =>
+  session +
+  images.reduce((sum, { labels: { data } }) => sum + data.length * (4 * channels + data.BYTES_PER_ELEMENT), 0) +
+  3 * 4 * flatLength +
+  4 * classes * voxelCount(patch);
+
+/** What a fine-tuning of a network will take at most, before its images are prepared. @param voxels of each image, as it will be prepared */
+export function estimateFineTuning(
+  network: TrainedNetwork,
+  backend: Backend,
+  { classes, patch, voxels }: { readonly classes: number; readonly patch: Zyx; readonly voxels: readonly number[] },
+): number {
+  const channels = channelCount(network.preprocessing);
+  const { width } = network.configuration.architecture;
+  const architecture = scaledArchitecture(width, { ...NO_HEADS, segmentation: classes }, channels);
+  const { program, table } = transferProgram({ architecture, size: patch, batch: 1, frozen: false, loss: 'diceCrossEntropy' });
+  const images = voxels.map((length) => ({ labels: { data: { length, BYTES_PER_ELEMENT: 1 } } }));
+  return fineTuningBytes(backend.memoryBytes(program), table, classes, patch, channels, images);
 }
 
 /** Held by the backend until `close`. Calls must not overlap. */
@@ -114,11 +142,7 @@ export class FineTuning {
       loss: configuration.loss.kind,
     });
     const images = [...new Set([...training, ...validation])];
-    const beside = images.reduce(
-      (sum, { labels: map }) => sum + map.data.length * (4 * channels + map.data.BYTES_PER_ELEMENT),
-      0,
-    );
-    const memoryBytes = backend.memoryBytes(program) + beside + 3 * 4 * table.flatLength + 4 * labels.length * voxelCount(patch);
+    const memoryBytes = fineTuningBytes(backend.memoryBytes(program), table, labels.length, patch, channels, images);
     const limit = memory.session();
     if (memoryBytes > Math.min(limit.bytes, backend.memoryLimitBytes))
       throw new RunError(

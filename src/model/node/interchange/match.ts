@@ -16,7 +16,7 @@ const FIRST = 'inc.double_conv.0.weight';
 const IN_UNET = /^(inc|down[1-4]|up[1-4])\./;
 
 /** What our networks call their parts. */
-const IN_NETWORK = /^(unet|sp_conv|f_conv|res_conv|out_conv|out_flow|fc|fc_(rot|scl|trans|shear))\./;
+const IN_NETWORK = /^(unet|sp_conv|f_conv|res_conv|out_conv|out_levels|out_flow|fc|fc_(rot|scl|trans|shear))\./;
 
 const HEAD_NAMES = ['affine', 'matching', 'restoration', 'segmentation', 'classification'] as const;
 
@@ -123,10 +123,12 @@ export function matchNetwork(tensors: Shapes, source: string, refused: ReadonlyM
     );
 
   const matching = named.has('sp_conv.double_conv.0.weight');
-  const segmentation = shapeOf('out_conv.weight')?.[0];
+  const multiLevel = !named.has('out_conv.weight') && named.has('out_levels.image.weight');
+  const segmentationName = multiLevel ? 'out_levels.image.weight' : 'out_conv.weight';
+  const segmentation = shapeOf(segmentationName)?.[0];
   const classification = shapeOf('fc.weight')?.[0];
   for (const [name, outputs, least] of [
-    ['out_conv.weight', segmentation, 2],
+    [segmentationName, segmentation, 2],
     ['fc.weight', classification, 1],
   ] as const) {
     if (outputs !== undefined && (outputs < least || outputs > MAX_OUTPUTS))
@@ -137,7 +139,7 @@ export function matchNetwork(tensors: Shapes, source: string, refused: ReadonlyM
     matching,
     affine: matching && named.has('f_conv.double_conv.0.weight'),
     restoration: named.has('res_conv.0.weight'),
-    ...(segmentation === undefined ? {} : { segmentation }),
+    ...(segmentation === undefined ? {} : { segmentation, ...(multiLevel && { multiLevel }) }),
     ...(classification === undefined ? {} : { classification }),
   };
   const inputs = shapeOf(convolutions[0])?.[1] ?? 1;

@@ -263,7 +263,8 @@ function networkDefinition(part: Part, configuration: ModelConfiguration, parame
   const { widths, heads } = architectureOf(configuration, source);
   const channels = parameters.get('unet.inc.double_conv.0.weight')!.shape[1];
   const more = channels === 1 ? {} : { channels };
-  const target = { segmenter: 'Segmenter', classifier: 'Classifier', backbone: 'Backbone' }[part];
+  const segmenter = heads.multiLevel ? 'MultiLevelSegmenter' : 'Segmenter';
+  const target = { segmenter, classifier: 'Classifier', backbone: 'Backbone' }[part];
   const outputs = part === 'segmenter' ? heads.segmentation! : part === 'classifier' ? heads.classification! : widths[8];
   return {
     channels,

@@ -95,7 +95,7 @@ describe.skipIf(python === undefined)('the strict loader (skipped where no pytho
     expect(tensors).toEqual(plugInTensors(made.model).map(({ name, shape }) => [name, shape]));
     expect(losses.every(Number.isFinite)).toBe(true);
     expect(losses[2]).toBeLessThan(losses[0]);
-    const { local } = await runPart('backbone', made.table, made.flat, SIZE, 1, noise(SIZE));
+    const { local } = await runPart('backbone', made, SIZE, 1, noise(SIZE));
     expect(largestDifference(decodeTensor('F32', await readFile(at('local.bin'))), local.data)).toBeLessThan(1e-4);
   });
 

@@ -13,7 +13,8 @@ const TOLERANCE = 2e-5;
 type Size = readonly [number, number, number];
 
 async function compare(part: NetworkPart, heads: Partial<Heads>, fixed: Size | undefined, sizes: readonly Size[], batch = 1) {
-  const { architecture, table, flat, model } = tinyModel(heads);
+  const made = tinyModel(heads);
+  const { architecture, model } = made;
   const { pieces, outputs } = encodeOnnx({
     part,
     architecture,
@@ -27,7 +28,7 @@ async function compare(part: NetworkPart, heads: Partial<Heads>, fixed: Size | u
   try {
     for (const size of sizes) {
       const values = noise(size, batch);
-      const expected = await runPart(part, table, flat, size, batch, values);
+      const expected = await runPart(part, made, size, batch, values);
       const results = await session.run({ image: new Tensor('float32', values, [batch, 1, ...size]) });
       expect(Object.keys(results).sort()).toEqual(outputs.map(({ name }) => name).sort());
       for (const [name, { shape, data }] of Object.entries(expected)) {
@@ -53,6 +54,8 @@ describe('onnx', () => {
     ]));
   it('segmenter, a batch of two', () => compare('segmenter', { segmentation: 2 }, undefined, [[18, 20, 17]], 2));
   it('segmenter of one fixed size', () => compare('segmenter', { segmentation: 3 }, [19, 33, 26], [[19, 33, 26]]));
+  it('segmenter that reads all levels', () =>
+    compare('segmenter', { segmentation: 3, multiLevel: true }, undefined, [[19, 33, 26]]));
   it('backbone', () => compare('backbone', {}, undefined, [[19, 33, 26]]));
   it('backbone of a fixed size that needs no margins', () => compare('backbone', {}, [16, 32, 32], [[16, 32, 32]]));
   it('encoder of a network without a decoder', () => compare('encoder', { classification: 10 }, undefined, [[19, 33, 26]]));

@@ -12,7 +12,7 @@ import { Graph, type Node, type Shape } from '../../../engine/graph.ts';
 import type { GroupNormAttributes } from '../../../engine/ops/group-norm/group-norm.ts';
 import type { Margins } from '../../../engine/ops/shape/shape.ts';
 import { type Architecture, inputChannelsOf, SIZE_MULTIPLE } from '../../architecture.ts';
-import { classificationHead, segmentationHead } from '../../heads.ts';
+import { classificationHead, segmentationLogits } from '../../heads.ts';
 import { parameterTable } from '../../parameters.ts';
 import type { NamedTensor } from '../../safetensors.ts';
 import { encoder, unet } from '../../unet.ts';
@@ -71,8 +71,8 @@ function networkGraph(architecture: Architecture, part: NetworkPart, size: Shape
       ],
     };
   }
-  const { local, global } = unet(graph, parameters, image);
   if (part === 'backbone') {
+    const { local, global } = unet(graph, parameters, image);
     return {
       graph,
       outputs: [
@@ -88,7 +88,7 @@ function networkGraph(architecture: Architecture, part: NetworkPart, size: Shape
       ],
     };
   }
-  const logits = segmentationHead(graph, parameters, local);
+  const logits = segmentationLogits(graph, parameters, architecture, image);
   return {
     graph,
     outputs: [{ name: 'probabilities', node: logits, activation: 'Softmax', axes: ['batch', logits.shape[1], ...SPATIAL] }],
@@ -236,6 +236,8 @@ function translate(
       const shifted = writer.node(`${name}_shifted`, 'Add', [scaled, perChannel(writer, inputs[3], data)]);
       return writer.node(name, 'LeakyRelu', [shifted], { alpha: { float: slope } });
     }
+    case 'add':
+      return writer.node(name, 'Add', inputs);
     case 'maxPool':
       return writer.node(name, 'MaxPool', inputs, { kernel_shape: [2, 2, 2], strides: [2, 2, 2] });
     case 'upsample':

@@ -37,7 +37,7 @@ export function takePart(model: Model, part: NetworkPart, folder: string): Model
   // the head is what says that there is no decoder, and stays
   const taken: Heads = {
     ...(part === 'encoder' ? heads : NO_HEADS),
-    ...(part === 'segmenter' ? { segmentation: heads.segmentation } : {}),
+    ...(part === 'segmenter' ? { segmentation: heads.segmentation, ...(heads.multiLevel && { multiLevel: true }) } : {}),
     ...(part === 'classifier' ? { classification: heads.classification } : {}),
   };
   const keepsTask = configuration.task !== null && usualPart(configuration) === part;

@@ -23,10 +23,13 @@ describe.skipIf(python === undefined)('PyTorch (skipped where no python3 imports
   let folder = '';
   let said: { torch: string; tensors: [string, number[]][] };
   let made: Awaited<ReturnType<typeof writeTinyModel>>;
+  let levels: typeof made;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'gvsl-torch-'));
     made = await writeTinyModel(join(folder, 'made'), HEADS);
     await exportModel({ model: join(folder, 'made'), pth: join(folder, 'model.pth') });
+    levels = await writeTinyModel(join(folder, 'levels'), { ...HEADS, multiLevel: true });
+    await exportModel({ model: join(folder, 'levels'), pth: join(folder, 'levels.pth') });
     await writeFile(join(folder, 'size.json'), JSON.stringify(SIZE));
     await writeFile(join(folder, 'image.bin'), new Uint8Array(noise(SIZE).buffer));
     const { stdout } = await promisify(execFile)(python!, [SCRIPT, folder]);
@@ -47,11 +50,17 @@ describe.skipIf(python === undefined)('PyTorch (skipped where no python3 imports
     expect(said.tensors).toEqual([...made.model.parameters.values()].map(({ name, shape }) => [name, shape]));
   });
 
-  it('computes the same probabilities with it', async () => {
-    const bytes = await readFile(at('probabilities.bin'));
-    const theirs = decodeTensor('F32', bytes);
-    const { probabilities } = await runPart('segmenter', made.table, made.flat, SIZE, 1, noise(SIZE));
+  it.each(['probabilities', 'levels'])('computes the same probabilities with it: %s', async (name) => {
+    const theirs = decodeTensor('F32', await readFile(at(`${name}.bin`)));
+    const { probabilities } = await runPart('segmenter', name === 'levels' ? levels : made, SIZE, 1, noise(SIZE));
     expect(largestDifference(theirs, probabilities.data)).toBeLessThan(1e-5);
+  });
+
+  it('reads a head of all levels by its names', async () => {
+    const { report, parameters } = await read('levels');
+    expect(report.heads).toMatchObject({ ...HEADS, multiLevel: true });
+    expect(report.missingHeads).not.toContain('segmentation');
+    expect(sameTensors(parameters.values(), levels.model.parameters.values())).toBe(true);
   });
 
   const variants = ['checkpoint', 'shared', 'crowded', 'object'].flatMap((kind) =>

@@ -9,6 +9,7 @@ import { Curves, meanOfLast } from '../../curves.ts';
 import { addSection, button, element, input, select, table } from '../../dom.ts';
 import { modelZip, save } from '../../download.ts';
 import type { LabelMaps } from '../../label-maps.ts';
+import { memoryLine } from '../../memory-lines.ts';
 import { showTable } from '../../table.ts';
 import type { OpenImage, OpenModel, Workspace } from '../../workspace.ts';
 import markup from './fine-tune.html?raw';
@@ -19,6 +20,13 @@ const CROPS = [32, 48, 64, 96];
 /** Times that the images which judge are segmented in a fine-tuning. */
 const JUDGEMENTS = 6;
 const NOBODY = '';
+
+/** The codes that occur. */
+function codesIn(data: Uint8Array): number[] {
+  const occurs = new Uint8Array(256);
+  for (let i = 0; i < data.length; i++) occurs[data[i]] = 1;
+  return [...occurs.keys()].filter((code) => occurs[code] === 1);
+}
 
 export interface FineTuned {
   readonly losses: readonly Readonly<Record<string, number>>[];
@@ -47,6 +55,21 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
     return (chosen === 'taught' && !maps.of(id)) || (chosen === 'file' && !files.has(id)) ? 'none' : chosen;
   };
   const labelled = (): readonly OpenImage[] => workspace.images.filter((image) => sourceOf(image) !== 'none');
+
+  const crop = (): Zyx => select('fine-tune-crop').value.split(',').map(Number) as unknown as Zyx;
+  const codesOf = (image: OpenImage): Uint8Array =>
+    sourceOf(image) === 'taught' ? maps.of(image.id)!.labels : files.get(image.id)!.codes;
+  const tellMemory = memoryLine('fine-tune-memory', 'fine-tuning', async () => {
+    const images = labelled();
+    if (images.length === 0 || !select('fine-tune-crop').value) return null;
+    const codes = new Set(images.flatMap((image) => codesIn(codesOf(image))));
+    return compute.fineTuningEstimate(
+      workspace.backend,
+      images.map(({ id }) => id),
+      new Set([0, ...codes]).size,
+      crop(),
+    );
+  });
 
   function showImages(): void {
     const rows = workspace.images.map((image) => {
@@ -90,6 +113,7 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
       images.length < 2 ? NOBODY : ids.includes(before) || (before === NOBODY && judged) ? before : ids[ids.length - 1];
     explainJudge();
     button('fine-tune-start').disabled = !workspace.model || images.length === 0;
+    void tellMemory();
   }
   /** Whether the user chose who judges. */
   let judged = false;
@@ -124,6 +148,7 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
       new Option(`${usual.join(' x ')} (the model's)`, usual.join()),
       ...CROPS.map((side) => new Option(`${side} x ${side} x ${side}`, [side, side, side].join())),
     );
+    await tellMemory();
   }
 
   workspace.onChange(async (change) => {
@@ -211,7 +236,7 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
           return { image: id, codes, judges: String(id) === select('fine-tune-judge').value };
         });
         const known = maps.all.flatMap(([, { structures: of }]) => of);
-        const found = new Set(images.flatMap(({ codes }) => [...new Set(codes)]));
+        const found = new Set(images.flatMap(({ codes }) => codesIn(codes)));
         const structures = [...found]
           .filter((code) => code !== 0)
           .sort((a, b) => a - b)
@@ -223,7 +248,7 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
             images,
             labels: [{ code: 0, name: 'background' }, ...structures.map(({ code, name }) => ({ code, name }))],
             learningRate: Number(input('fine-tune-rate').value),
-            crop: select('fine-tune-crop').value.split(',').map(Number) as unknown as Zyx,
+            crop: crop(),
           },
           workspace.backend,
         );
@@ -247,6 +272,7 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
   button('fine-tune-save').onclick = async () => {
     if (tuned) save(await modelZip(await compute.openModelFiles(), 'fine-tuned'), 'fine-tuned.zip');
   };
+  select('fine-tune-crop').onchange = () => void tellMemory();
   select('fine-tune-judge').onchange = () => {
     judged = true;
     explainJudge();

@@ -9,7 +9,7 @@ import { savingTrouble } from '../../saved-work.ts';
 import { showTable } from '../../table.ts';
 import type { OpenImage, Role, Workspace } from '../../workspace.ts';
 import { colourOf, DrawingViewer, type Tool } from './drawing-viewer.ts';
-import { forgetKept, keepFiles, keepStrokes, keptTeaching } from './kept.ts';
+import { forgetKept, keepSession, keepStrokes, keptChannels, keptTeaching } from './kept.ts';
 import { BACKGROUND, Strokes } from './strokes.ts';
 import markup from './teach.html?raw';
 
@@ -272,43 +272,77 @@ export async function startTeach(workspace: Workspace, maps: LabelMaps): Promise
     showVolumes();
     activity.say('');
     enable();
-    keepFilesToo = true;
+    keepSessionToo = true;
+    // what was opened or closed since the last stroke
+    keep();
   });
 
   // ---- keeping for a reload
 
-  let keepFilesToo = true;
+  let keepSessionToo = true;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  /** Under what an image is kept: ids begin anew with the page. */
+  const keys = new Map<number, string>();
+  const keyOf = ({ id }: OpenImage): string => {
+    const key = keys.get(id) ?? `${Date.now()}-${id}`;
+    keys.set(id, key);
+    return key;
+  };
   function keep(): void {
     clearTimeout(timer);
     if (undecided) return;
     timer = setTimeout(() => void keepNow(), KEEP_AFTER_MS);
   }
-  const roleOf = (image: OpenImage): Role => (image === workspace.second ? 'second' : 'first');
-  const keptImages = (): OpenImage[] => [workspace.first, workspace.second].filter((image) => image !== undefined);
+  const roleOf = (image: OpenImage): Role | null =>
+    image === workspace.first ? 'first' : image === workspace.second ? 'second' : null;
   async function keepNow(): Promise<void> {
     const { model } = workspace;
     if (undecided || !model || !(strokes.canUndo || strokes.canRedo || strokes.drawn.length > 0)) return;
     try {
-      if (keepFilesToo) {
-        const images = [];
-        for (const image of keptImages())
-          images.push({
-            name: image.title,
+      if (keepSessionToo) {
+        const worth = (image: OpenImage): number =>
+          Number(strokes.of(image.id) !== undefined) * 2 + Number(roleOf(image) !== null);
+        const images = [...workspace.images].sort((a, b) => worth(b) - worth(a));
+        keepSessionToo = false;
+        const kept = await keepSession(
+          images.map((image) => ({
+            key: keyOf(image),
+            title: image.title,
+            name: image.name,
             role: roleOf(image),
             isExample: image.isExample,
-            file: new Blob([await gzipped(new Uint8Array(await (await workspace.niftiOf(image)).arrayBuffer()))]),
-          });
-        await keepFiles({ model: model.isExample ? null : await compute.openModelFiles(), images });
-        keepFilesToo = false;
+          })),
+          model.isExample ? null : await compute.openModelFiles(),
+          async (key) => {
+            const image = images.find((one) => keyOf(one) === key)!;
+            const files = await compute.channelFiles(image.id);
+            return Promise.all(
+              files.map(async ({ label, file }) => ({
+                label,
+                file: new Blob([await gzipped(new Uint8Array(await file.arrayBuffer()))]),
+              })),
+            );
+          },
+        );
+        const left = kept.filter(({ isKept }) => !isKept).map(({ title }) => title);
+        if (left.length > 0)
+          say(
+            'teach-saving',
+            `This browser has no room left to keep these images for a reload: ${left.join(', ')}. Their strokes are kept.`,
+            true,
+          );
       }
       await keepStrokes({
         savedAt: new Date(),
         structures: strokes.structures,
-        strokes: keptImages().map(({ id }) => strokes.of(id) ?? null),
+        strokes: workspace.images.flatMap((image) => {
+          const data = strokes.of(image.id);
+          return data ? [{ key: keyOf(image), data }] : [];
+        }),
         taught: await compute.taughtHead(),
       });
     } catch (error) {
+      keepSessionToo = true;
       say('teach-saving', savingTrouble(error), true);
     }
   }
@@ -317,10 +351,17 @@ export async function startTeach(workspace: Workspace, maps: LabelMaps): Promise
     const kept = await keptTeaching();
     if (!kept) return;
     undecided = true;
-    const drawn = kept.strokes.filter((data) => data?.some((code) => code !== 0)).length;
+    const drawn = kept.strokes.filter(({ data }) => data.some((code) => code !== 0)).length;
+    const left = kept.images.filter(({ isKept }) => !isKept).map(({ title }) => title);
     say(
       'teach-kept-text',
-      `Of ${kept.savedAt.toLocaleString()}: ${kept.structures.map(({ name }) => name).join(', ')}; strokes on ${drawn} of ${kept.images.length} images. What you draw now is kept once you have decided.`,
+      [
+        `Of ${kept.savedAt.toLocaleString()}: ${kept.structures.map(({ name }) => name).join(', ')}; strokes on ${drawn} of ${kept.images.length} images.`,
+        ...(left.length > 0
+          ? [`Too large to be kept: ${left.join(', ')}. Open them before you continue: strokes are kept.`]
+          : []),
+        'What you draw now is kept once you have decided.',
+      ].join(' '),
     );
     element('teach-kept').hidden = false;
     const decided = (): void => {
@@ -330,28 +371,45 @@ export async function startTeach(workspace: Workspace, maps: LabelMaps): Promise
     button('teach-discard').onclick = async () => {
       await forgetKept();
       decided();
+      keepSessionToo = true;
       keep();
       input('teach-auto').focus();
     };
     button('teach-continue').onclick = () =>
       workspace.alone(async () => {
         try {
+          if (!kept.model && !workspace.model?.isExample) throw new Error('open the example first: this work was of its model');
+          const images = kept.images.filter(({ isKept }) => isKept);
+          const files = [];
+          for (const image of images) files.push({ ...image, channels: await keptChannels(image) });
           if (kept.model) await workspace.openModel(kept.model);
-          else if (!workspace.model?.isExample) throw new Error('open the example first: this work was of its model');
-          const opened: OpenImage[] = [];
-          for (const { name, role, isExample, file } of kept.images)
-            opened.push(await workspace.openImage(role, new File([file], name), isExample));
+          // those that were opened again by hand
+          const byKey = new Map(
+            kept.images.flatMap(({ key, title, isKept }) => {
+              const again = isKept ? undefined : workspace.images.find((image) => image.title === title);
+              return again ? [[key, again] as const] : [];
+            }),
+          );
+          for (const [k, image] of (await workspace.restoreImages(files)).entries()) byKey.set(images[k].key, image);
+          for (const [key, { id }] of byKey) keys.set(id, key);
           strokes = new Strokes(kept.structures);
-          kept.strokes.forEach((data, k) => {
-            if (data && data.length === voxelsOf(opened[k])) strokes.take(opened[k].id, data);
-          });
+          const lost: string[] = [];
+          for (const { key, data } of kept.strokes) {
+            const image = byKey.get(key);
+            if (image && data.length === voxelsOf(image)) strokes.take(image.id, data);
+            else lost.push(kept.images.find((one) => one.key === key)?.title ?? 'an image');
+          }
           value = kept.structures[0]?.code ?? BACKGROUND;
           if (kept.taught) await compute.useTaught(kept.taught, workspace.backend);
           shown = undefined;
-          await show(opened[0]);
+          await show(workspace.images.find(({ id }) => strokes.of(id)) ?? workspace.first);
           decided();
           changed(true);
-          say('teach-saving', 'Continued.');
+          say(
+            'teach-saving',
+            lost.length > 0 ? `Continued without the strokes on ${lost.join(', ')}.` : 'Continued.',
+            lost.length > 0,
+          );
         } catch (error) {
           say('teach-kept-text', `It cannot be continued: ${(error as Error).message}`, true);
         }

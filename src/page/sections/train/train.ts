@@ -4,6 +4,7 @@ import { formatBytes } from '../../../common/format-bytes.ts';
 import { Activity } from '../../activity.ts';
 import { Curves, meanOfLast } from '../../curves.ts';
 import { addSection, element, input, select } from '../../dom.ts';
+import { memoryLine } from '../../memory-lines.ts';
 import type { Workspace } from '../../workspace.ts';
 import markup from './train.html?raw';
 
@@ -16,6 +17,15 @@ export function startTrain(workspace: Workspace): { readonly losses: readonly Lo
   const activity = new Activity(section, () => void compute.stop());
   const curves = new Curves(element('curves'));
   const losses: Losses[] = [];
+
+  const tellMemory = memoryLine('train-memory', 'pre-training', () =>
+    compute.trainingEstimate(workspace.backend, Number(select('width').value), Number(input('subjects').value)),
+  );
+  select('width').onchange = () => void tellMemory();
+  input('subjects').onchange = () => void tellMemory();
+  workspace.onChange((change) => {
+    if (change === 'model') void tellMemory();
+  });
 
   element('training-form').onsubmit = (event) => {
     event.preventDefault();

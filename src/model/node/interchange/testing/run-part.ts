@@ -2,7 +2,8 @@
 import { elementCount, Graph, type Node, type Shape } from '../../../../engine/graph.ts';
 import { softmax } from '../../../../engine/ops/softmax/softmax.ts';
 import { nodeCpuBackend } from '../../../../platform/node/cpu-host.ts';
-import { classificationHead, segmentationHead } from '../../../heads.ts';
+import type { Architecture } from '../../../architecture.ts';
+import { classificationHead, segmentationLogits } from '../../../heads.ts';
 import { type ParameterTable, parameterNodes } from '../../../parameters.ts';
 import { encoder, unet } from '../../../unet.ts';
 import type { NetworkPart } from '../part.ts';
@@ -30,8 +31,11 @@ function probabilities({ shape, data }: Output): Output {
 /** image (batch, 1, D, H, W). */
 export async function runPart(
   part: NetworkPart,
-  table: ParameterTable,
-  flat: Float32Array,
+  {
+    architecture,
+    table,
+    flat,
+  }: { readonly architecture: Architecture; readonly table: ParameterTable; readonly flat: Float32Array },
   size: readonly [number, number, number],
   batch: number,
   image: Float32Array,
@@ -46,7 +50,7 @@ export async function runPart(
         ? { global: encoder(graph, parameters, x)[4] }
         : part === 'backbone'
           ? { ...unet(graph, parameters, x) }
-          : { probabilities: softmax(graph, segmentationHead(graph, parameters, unet(graph, parameters, x).local)) };
+          : { probabilities: softmax(graph, segmentationLogits(graph, parameters, architecture, x)) };
   for (const [name, node] of Object.entries(nodes)) graph.output(name, node);
   const session = await nodeCpuBackend(2).open({
     states: new Map([['parameters', [table.flatLength]]]),
