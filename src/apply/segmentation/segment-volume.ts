@@ -297,19 +297,13 @@ function cutWindow(
   const [nx, ny, nz] = geometry.size;
   const low = Math.max(0, -start[2]);
   const high = Math.min(width, nx - start[2]);
-  let something = false;
   out.fill(0);
   for (let z = Math.max(0, -start[0]); z < depth && z + start[0] < nz; z++)
     for (let y = Math.max(0, -start[1]); y < height && y + start[1] < ny; y++) {
       const from = ((z + start[0]) * ny + y + start[1]) * nx + start[2];
-      const to = (z * height + y) * width;
-      for (let x = low; x < high; x++) {
-        const value = data[from + x];
-        out[to + x] = value;
-        something ||= value !== 0;
-      }
+      out.set(data.subarray(from + low, from + high), (z * height + y) * width + low);
     }
-  return something;
+  return out.some((value) => value !== 0);
 }
 
 /** The same of every channel, behind one another. */
