@@ -386,6 +386,32 @@ describe.skipIf(SKIPPED !== '')(`files in the page${SKIPPED}`, () => {
     await segmented('x_labels.nii.gz');
   }, 240_000);
 
+  it('takes folders that are dropped: a model with images, a DICOM series, runs', async () => {
+    const client = await page.context().newCDPSession(page);
+    /** As the browser is told of a drop from the desktop. */
+    const drop = async (...names: string[]): Promise<void> => {
+      const data = { items: [], files: names.map((name) => join(folder, name)), dragOperationsMask: 1 };
+      for (const type of ['dragEnter', 'dragOver', 'drop'] as const)
+        await client.send('Input.dispatchDragEvent', { type, x: 300, y: 300, data });
+    };
+    await mkdir(join(folder, 'scans/deep'), { recursive: true });
+    await writeImage(join(folder, 'scans/deep/dropped.nii.gz'), heart);
+    await drop('model', 'scans');
+    await saying('model-text', /^model: trained for segmentation/);
+    await saying('image-text', /dropped\.nii\.gz: /);
+    await atRest();
+    await writeSeries(join(folder, 'dropped'), heart, '9');
+    await drop('dropped');
+    await saying('image-text', /^dropped: /);
+    await atRest();
+    await mkdir(join(folder, 'all-runs/one'), { recursive: true });
+    await writeFile(join(folder, 'all-runs/one/metrics.jsonl'), '{"kind":"step","step":1,"loss":{"total":1}}\n');
+    await drop('all-runs');
+    await expect.poll(() => page.url()).toContain('#runs');
+    await expect.poll(() => page.locator('#runs table').first().textContent()).toMatch(/one/);
+    await page.evaluate('location.hash = ""');
+  }, 120_000);
+
   it('complains of nothing', () => {
     expect(complaints).toEqual([]);
   });

@@ -26,17 +26,36 @@ export function modelFiles(files: readonly ChosenFile[]): {
 export const isModel = (files: readonly ChosenFile[]): boolean =>
   files.some(({ path }) => /^[^/]+\/((best|last)\/)?model\.safetensors$/.test(path));
 
+/** A file that was chosen or dropped, by its path in the folder that was. */
+export interface NamedFile extends ChosenFile {
+  readonly file: File;
+}
+
 /** Files of a field, with their paths in the folder that was chosen. */
-export const chosenFiles = (files: Iterable<File>): ChosenFile[] =>
+export const chosenFiles = (files: Iterable<File>): NamedFile[] =>
   [...files].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
 
+/** The first part of a path: what was chosen or dropped. */
+export const topOf = (path: string): string => path.split('/')[0];
+
+/** Models among what was dropped, each with its files, and all other files. */
+export function modelsAmong(files: readonly NamedFile[]): {
+  readonly models: readonly NamedFile[][];
+  readonly others: readonly NamedFile[];
+} {
+  const byTop = new Map<string, NamedFile[]>();
+  for (const file of files) byTop.set(topOf(file.path), [...(byTop.get(topOf(file.path)) ?? []), file]);
+  const groups = [...byTop.values()];
+  return { models: groups.filter(isModel), others: groups.filter((group) => !isModel(group)).flat() };
+}
+
 /** All files of a dropped file or folder. */
-async function filesOf(entry: FileSystemEntry, folder: string): Promise<ChosenFile[]> {
+async function filesOf(entry: FileSystemEntry, folder: string): Promise<NamedFile[]> {
   const path = `${folder}${entry.name}`;
   if (entry.isFile)
     return [{ path, file: await new Promise<File>((take, fail) => (entry as FileSystemFileEntry).file(take, fail)) }];
   const reader = (entry as FileSystemDirectoryEntry).createReader();
-  const all: ChosenFile[] = [];
+  const all: NamedFile[] = [];
   // a call gives at most a hundred
   for (;;) {
     const some = await new Promise<FileSystemEntry[]>((take, fail) => reader.readEntries(take, fail));
@@ -45,17 +64,34 @@ async function filesOf(entry: FileSystemEntry, folder: string): Promise<ChosenFi
   }
 }
 
+/** What was dropped: its files, and whether a folder is among it. */
+export interface Dropped {
+  readonly files: readonly NamedFile[];
+  readonly hasFolder: boolean;
+}
+
+interface Taker {
+  readonly wants: (files: readonly NamedFile[]) => boolean;
+  readonly take: (dropped: Dropped) => void;
+}
+const takers: Taker[] = [];
+
+/** Takes of what is dropped anywhere on the page what it wants; of several that want it, who asked last. */
+export function takeDropped(wants: Taker['wants'], take: Taker['take']): void {
+  takers.unshift({ wants, take });
+}
+
 /**
- * Takes files and folders that are dropped anywhere on the page, which would otherwise leave it and open them. Those dropped on a field are the
+ * Hands on files and folders that are dropped anywhere on the page, which would otherwise leave it and open them. Those dropped on a field are the
  * field's.
- * @param take is told too whether a folder is among them
+ * @param onTrouble told of what cannot be read
  */
-export function takeDropped(take: (files: Promise<readonly ChosenFile[]>, hasFolder: boolean) => void): void {
+export function listenForDrops(onTrouble: (text: string) => void): void {
   const onField = ({ target }: DragEvent): boolean => target instanceof HTMLInputElement && target.type === 'file';
   addEventListener('dragover', (event) => {
     if (!onField(event)) event.preventDefault();
   });
-  addEventListener('drop', (event) => {
+  addEventListener('drop', async (event) => {
     if (onField(event)) return;
     event.preventDefault();
     // entries are there during the event alone
@@ -63,10 +99,12 @@ export function takeDropped(take: (files: Promise<readonly ChosenFile[]>, hasFol
       .map((item) => item.webkitGetAsEntry())
       .filter((entry) => entry !== null);
     if (entries.length === 0) return;
-    const files = Promise.all(entries.map((entry) => filesOf(entry, ''))).then((all) => all.flat());
-    take(
-      files,
-      entries.some(({ isDirectory }) => isDirectory),
-    );
+    try {
+      const files = (await Promise.all(entries.map((entry) => filesOf(entry, '')))).flat();
+      const hasFolder = entries.some(({ isDirectory }) => isDirectory);
+      takers.find(({ wants }) => wants(files))?.take({ files, hasFolder });
+    } catch (error) {
+      onTrouble(`${entries.map(({ name }) => name).join(', ')}: cannot be read: ${(error as Error).message}`);
+    }
   });
 }

@@ -1,6 +1,6 @@
 /** What is chosen or dropped is found here and opened, and what it is, or what is wrong with it, is said below the fields. */
 import { formatBytes } from '../../../common/format-bytes.ts';
-import { chosenFiles, isModel, modelFiles, takeDropped } from '../../chosen-files.ts';
+import { chosenFiles, listenForDrops, modelFiles, modelsAmong, takeDropped } from '../../chosen-files.ts';
 import type { ChosenFile, FoundImage } from '../../compute/open.ts';
 import { addSection, button, element, input, say } from '../../dom.ts';
 import type { OpenImage, Role, Workspace } from '../../workspace.ts';
@@ -119,10 +119,16 @@ export function startOpen(workspace: Workspace): void {
       const files = chosenFiles(input(field).files ?? []);
       if (files.length > 0) look(async () => files, field === 'folder');
     };
-  takeDropped((files, hasFolder) => {
-    if (workspace.busy) return;
-    void files.then((all) => (isModel(all) ? openModel(all) : look(async () => all, hasFolder)));
-  });
+  listenForDrops((text) => say('image-text', text, true));
+  takeDropped(
+    () => true,
+    ({ files, hasFolder }) => {
+      const { models, others } = modelsAmong(files);
+      // a model first: it says which channels images have
+      for (const model of models) openModel(model);
+      if (others.length > 0 || models.length === 0) look(async () => others, hasFolder);
+    },
+  );
 
   /** Lines of the list: they stay while their image is open, and so does the keyboard on them. */
   const lines = new WeakMap<OpenImage, HTMLTableRowElement>();

@@ -1,12 +1,13 @@
 /** Runs and studies: a list of them, and those that are looked at. Everything that is chosen here stands in the address. */
 import type { RunListing } from '../../../common/run-listing.ts';
 import { addressOf, onAddress, writeAddress } from '../../address.ts';
+import { chosenFiles, isModel, takeDropped, topOf } from '../../chosen-files.ts';
 import { addSection, button, element, input, say, select } from '../../dom.ts';
 import { Catalogue, isStudy, type RunEntry } from './catalogue.ts';
 import { DEFAULT_SORT, RunList } from './list.ts';
 import markup from './runs.html?raw';
 import './runs.css';
-import { chosenRuns, type RunSource, servedRuns } from './source.ts';
+import { areRuns, chosenRuns, type RunSource, servedRuns } from './source.ts';
 import { showStudy } from './study.ts';
 import { MAX_COMPARED, RunsView, type ViewOptions } from './view.ts';
 
@@ -215,9 +216,19 @@ export function startRuns(): void {
   }
 
   input('runs-folder').onchange = () => {
-    const files = [...(input('runs-folder').files ?? [])];
+    const files = chosenFiles(input('runs-folder').files ?? []);
     if (files.length > 0) void take(chosenRuns(files));
   };
+  // a run has a model too: dropped here its curves are meant, elsewhere the model
+  takeDropped(
+    (files) => areRuns(files) && (isLooked || !isModel(files)),
+    ({ files }) => {
+      hasAsked = true;
+      const isOne = new Set(files.map(({ path }) => topOf(path))).size === 1;
+      location.hash = `#${SECTION}`;
+      void take(chosenRuns(isOne ? files : files.map(({ path, file }) => ({ path: `dropped/${path}`, file }))));
+    },
+  );
   input('runs-filter').oninput = () => setOne('filter', input('runs-filter').value);
   select('runs-state').onchange = () => setOne('state', select('runs-state').value);
   button('runs-clear').onclick = () => set((next) => without(next, 'run', 'study', 'hide', 'from', 'to', 'step'), false);

@@ -1,5 +1,7 @@
 /** Where runs come from: the server that `gvsl page --runs` is, or a folder that was chosen in the browser. Both are read only. */
+
 import { isListed, type ListedFile, type ListedFolder, type RunListing } from '../../../common/run-listing.ts';
+import { type NamedFile, topOf } from '../../chosen-files.ts';
 
 /** Bytes of a file from some place on. */
 export interface Part {
@@ -58,10 +60,13 @@ export async function servedRuns(): Promise<RunSource | undefined> {
   };
 }
 
+/** Whether files hold the log of a run or a study, in any of their folders. */
+export const areRuns = (files: readonly NamedFile[]): boolean =>
+  files.some(({ path }) => /\/(run\.json|study\.json|metrics\.jsonl)$/.test(path));
+
 /** A folder as the browser's chooser gives it: its files as they were then. */
-export function chosenRuns(files: readonly File[]): RunSource {
-  const pathOf = (file: File): string => file.webkitRelativePath.split('/').slice(1).join('/');
-  const byPath = new Map(files.map((file) => [pathOf(file), file]));
+export function chosenRuns(files: readonly NamedFile[]): RunSource {
+  const byPath = new Map(files.map(({ path, file }) => [path.split('/').slice(1).join('/'), file]));
   const folders = new Map<string, ListedFile[]>();
   const locked = new Set<string>();
   for (const [path, { size, lastModified }] of byPath) {
@@ -75,7 +80,7 @@ export function chosenRuns(files: readonly File[]): RunSource {
   return {
     isLive: false,
     list: async () => ({
-      name: files[0]?.webkitRelativePath.split('/')[0] ?? '',
+      name: topOf(files[0]?.path ?? ''),
       folders: marked
         .map(([path, own]): ListedFolder => ({ path, files: own, locked: locked.has(path) }))
         .sort((a, b) => (a.path < b.path ? -1 : 1)),
