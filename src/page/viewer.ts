@@ -29,6 +29,9 @@ interface Location {
   readonly values: readonly { readonly value: number }[];
 }
 
+/** Of a heat map that is not shown: above every similarity. */
+const HIDDEN: [number, number] = [1, 2];
+
 export class Viewer {
   protected readonly niivue = new Niivue({
     backColor: [0.09, 0.1, 0.12, 1],
@@ -180,9 +183,10 @@ export class Viewer {
   /** Shows no heat: it is the other image that was asked. */
   hideHeat(): void {
     const [, heat, marks] = this.niivue.volumes;
-    if (!heat?.img || !marks?.img) return;
+    // drawing the layers anew is what a drag waits for
+    if (!heat?.img || !marks?.img || (heat.cal_min === HIDDEN[0] && heat.cal_max === HIDDEN[1])) return;
     heat.img.fill(0);
-    [heat.cal_min, heat.cal_max] = [1, 2];
+    [heat.cal_min, heat.cal_max] = HIDDEN;
     marks.img.fill(0);
     this.niivue.updateGLVolume();
   }
