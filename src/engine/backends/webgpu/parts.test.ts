@@ -47,7 +47,8 @@ describe('partsOf', () => {
     const [first, second] = [concat(graph, 1, a, a), concat(graph, 1, a, scale(graph, a, 3))];
     graph.output('y', scale(graph, concat(graph, 1, first, second), 2));
     const parts = partsOf(graph, never);
-    expect(parts.get(a)?.whole).toBe(first);
+    // the first has it twice, and copies it to both places
+    expect(parts.get(a)?.whole).toBe(second);
     // wholes of parts are no parts themselves
     for (const { whole } of parts.values()) expect(parts.has(whole)).toBe(false);
   });
