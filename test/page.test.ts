@@ -155,7 +155,7 @@ describe.skipIf(SKIPPED !== '')(`the page${SKIPPED}`, () => {
 
   it('refuses what is no model and no image, in words', async () => {
     await page.setInputFiles('#model', folder);
-    await saying('model-text', /gvsl-page-.*: expected config\.json and model\.safetensors, or a run/);
+    await saying('model-text', /gvsl-page-.*: expected config\.json and model\.safetensors, or a run.* found neither/);
     await mkdir(join(folder, 'broken'));
     await copyFile(join(folder, 'model', 'config.json'), join(folder, 'broken', 'config.json'));
     await writeFile(join(folder, 'broken', 'model.safetensors'), Buffer.alloc(100));
@@ -166,10 +166,14 @@ describe.skipIf(SKIPPED !== '')(`the page${SKIPPED}`, () => {
     // NIfTI-1: dim[0], then dim[4]
     four.writeInt16LE(4, 40);
     four.writeInt16LE(2, 48);
+    const huge = Buffer.from(whole);
+    for (const at of [42, 44, 46]) huge.writeInt16LE(30_000, at);
     const dicom = Buffer.alloc(400);
     dicom.write('DICM', 128);
     for (const [name, buffer, wrong] of [
       ['noise.nii', Buffer.alloc(400, 1), /noise\.nii: not NIfTI/],
+      ['letter.nii', Buffer.from('Dear reader, '.repeat(30)), /letter\.nii: not NIfTI: it holds text, .*choose/],
+      ['huge.nii', huge, /huge\.nii: its size 30000 x 30000 x 30000 is too large: .*at most 4 GiB; crop/],
       ['gzip.nii.gz', Buffer.from([0x1f, 0x8b, 8, 0, 1, 2, 3]), /gzip\.nii\.gz: its compressed stream is damaged/],
       ['cut.nii', whole.subarray(0, whole.length / 2), /cut\.nii: its header states .* truncated or damaged/],
       ['four.nii', four, /four\.nii: it holds 2 volumes .* expected one/],
@@ -180,7 +184,31 @@ describe.skipIf(SKIPPED !== '')(`the page${SKIPPED}`, () => {
       await page.setInputFiles('#image', { name, mimeType: '', buffer });
       await saying('image-text', wrong);
     }
+    const [nx, ny] = [whole.readInt16LE(42), whole.readInt16LE(44)];
+    const flat = Buffer.from(whole.subarray(0, 352 + 2 * nx * ny));
+    flat.writeInt16LE(1, 46);
+    await page.setInputFiles('#image', { name: 'flat.nii', mimeType: '', buffer: flat });
+    await saying('image-text', /flat\.nii: .* one voxel along an axis: .* open the whole scan/);
     expect(await page.locator('#segment').isDisabled()).toBe(true);
+    expect(await text('apply-missing')).toBe('Open a model first.');
+  });
+
+  it('says of every section which model or image it lacks', async () => {
+    const task: ModelConfiguration['task'] = { kind: 'classification', classes: ['ill', 'well'], patch: [16, 16, 16] };
+    const { preprocessing } = JSON.parse(await readFile(join(folder, 'model', 'config.json'), 'utf8'));
+    await writeTinyModel(join(folder, 'classifier'), { classification: 1 }, { preprocessing, task });
+    await page.click('#example');
+    await saying('model-text', /^Example/);
+    await page.waitForSelector('#images tr >> text=patient_2');
+    const lines = () => page.locator('[data-missing]:visible').allTextContents();
+    await page.setInputFiles('#model', join(folder, 'classifier'));
+    await saying('model-text', /use gvsl classify/);
+    const said = (await lines()).join(' ');
+    for (const what of ['Segmenting', 'Showing features', 'Registering', 'Comparing', 'Teaching', 'Fine-tuning'])
+      expect(said).toContain(`${what} needs a model `);
+    await page.setInputFiles('#model', join(folder, 'model'));
+    await saying('model-text', /segments 3 structures/);
+    expect(await lines()).toEqual(['Registering needs a model with a matching head: gvsl pretrain makes one. model has none.']);
   });
 
   it('segments as the command line does, on the CPU and on the GPU', async () => {

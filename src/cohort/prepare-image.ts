@@ -76,7 +76,9 @@ export class Preparation {
     const refuse = (why: string): RunError => new RunError(`${loaded.path}: ${why}`);
     const statistics = this.#statistics.of(loaded.volume.data);
     if (Math.min(...loaded.volume.geometry.size) === 1)
-      throw refuse(`its size is ${loaded.volume.geometry.size.join(' x ')}: one voxel along an axis is a picture, not a volume`);
+      throw refuse(
+        `its size is ${loaded.volume.geometry.size.join(' x ')}: one voxel along an axis is a picture, not a volume; choose the whole scan`,
+      );
     if (statistics.min === statistics.max) throw refuse(`every voxel is ${statistics.min}: it carries no information`);
     const doubts = misfits(loaded, statistics, options.modality);
     const refused = allowed === 'all' ? null : firstRefusal(doubts, allowed);

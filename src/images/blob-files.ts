@@ -43,7 +43,8 @@ async function* inflated(source: ByteSource): AsyncGenerator<Uint8Array> {
     },
   });
   const stream = compressed.pipeThrough(new DecompressionStream(isGzip(head) ? 'gzip' : 'deflate'));
-  const damaged = () => trouble ?? new RunError('its compressed stream is damaged, truncated or followed by other bytes');
+  const damaged = () =>
+    trouble ?? new RunError('its compressed stream is damaged, truncated or followed by other bytes; copy or download it again');
   yield* piecesOf(stream, damaged);
 }
 

@@ -1,5 +1,6 @@
 /** What reading an image gives, whatever its format. */
 import { RunError } from '../common/errors.ts';
+import { formatBytes } from '../common/format-bytes.ts';
 import { isFlat } from '../geometry/affine.ts';
 import { shearAngleDeg } from '../geometry/orientation.ts';
 import { type Geometry, perAxis, type Volume, type VoxelArray, voxelCount } from '../geometry/volume.ts';
@@ -37,6 +38,12 @@ export function planeOf({ geometry: { size }, data }: Volume, z: number): VoxelA
 
 /** More than this is refused: a volume and what is computed from it must fit an ordinary machine. */
 export const MAX_VOLUME_BYTES = 4 * 2 ** 30;
+
+/** What is said of a greater one, without the image's name. */
+export const tooLarge = (size: readonly number[], bytes: number): RunError =>
+  new RunError(
+    `its size ${size.join(' x ')} is too large: ${formatBytes(bytes)}, expected at most ${formatBytes(MAX_VOLUME_BYTES)}; crop or resample it, unless its header is damaged`,
+  );
 
 /** Checks the grid that a header describes. @throws RunError */
 export function checkedGeometry(geometry: Geometry): Geometry {

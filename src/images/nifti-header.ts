@@ -52,6 +52,9 @@ const OTHER_TYPES: Readonly<Record<number, string>> = {
 /** A longer header is never needed: NIfTI-2's. */
 export const NIFTI_HEADER_BYTES = 540;
 
+/** Whether bytes are those of a text: printable ASCII and white space. */
+const isText = (bytes: Uint8Array): boolean => bytes.every((byte) => (byte >= 32 && byte < 127) || (byte >= 9 && byte <= 13));
+
 /** Parses and checks a header. @throws RunError with the reason, without the file's name */
 export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): NiftiHeader {
   if (bytes.length < 348) throw new RunError(`not NIfTI: ${bytes.length} bytes, expected a header of at least 348`);
@@ -59,6 +62,8 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
   const sizes = [view.getInt32(0, true), view.getInt32(0, false)];
   const littleEndian = sizes[0] === 348 || sizes[0] === 540;
   const headerBytes = littleEndian ? sizes[0] : sizes[1];
+  if (headerBytes !== 348 && headerBytes !== 540 && isText(bytes))
+    throw new RunError('not NIfTI: it holds text, expected a header of 348 or 540 bytes and voxels; choose the image itself');
   if (headerBytes !== 348 && headerBytes !== 540)
     throw new RunError(`not NIfTI: its header size field is ${sizes[0]}, expected 348 (NIfTI-1) or 540 (NIfTI-2)`);
   if (bytes.length < headerBytes) throw new RunError(`truncated: ${bytes.length} bytes, expected a header of ${headerBytes}`);
@@ -85,7 +90,9 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
   if (!dims.every((n) => Number.isSafeInteger(n) && n > 0)) throw new RunError(`its size is ${dims.join(' x ')}: damaged`);
   const datatype = two ? i16(12) : i16(70);
   if (!(datatype in TYPES))
-    throw new RunError(`its voxels are ${OTHER_TYPES[datatype] ?? `of unknown type ${datatype}`}, expected real numbers`);
+    throw new RunError(
+      `its voxels are ${OTHER_TYPES[datatype] ?? `of unknown type ${datatype}`}, expected one real number a voxel; convert it, or choose the image that it was made from`,
+    );
 
   // units: 1 metres, 2 millimetres, 3 micrometres
   const unit = (two ? i32(500) : bytes[123]) & 7;

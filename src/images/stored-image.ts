@@ -7,7 +7,7 @@ import { RunError } from '../common/errors.ts';
 import { formatBytes } from '../common/format-bytes.ts';
 import { type Geometry, type Volume, type VoxelArray, voxelCount } from '../geometry/volume.ts';
 import { type ByteReader, type ByteSource, readerOf } from './bytes.ts';
-import { checkedGeometry, MAX_VOLUME_BYTES, type ReadOptions } from './loaded-image.ts';
+import { checkedGeometry, MAX_VOLUME_BYTES, type ReadOptions, tooLarge } from './loaded-image.ts';
 
 const ARRAYS = {
   int8: Int8Array,
@@ -177,7 +177,7 @@ const TRUSTED_BYTES = 200 * 2 ** 20;
 export async function checkSize(image: StoredImage, source: ByteSource, offset: number): Promise<void> {
   checkedGeometry(image.geometry);
   const volumeBytes = voxelCount(image.geometry.size) * Math.max(STORED_BYTES[image.type], STORED_BYTES[valueType(image)]);
-  if (!(volumeBytes <= MAX_VOLUME_BYTES)) throw new RunError(`its size ${image.geometry.size.join(' x ')} is too large`);
+  if (!(volumeBytes <= MAX_VOLUME_BYTES)) throw tooLarge(image.geometry.size, volumeBytes);
   if (source.sizeBytes !== null) {
     const there = Math.max(0, source.sizeBytes - offset);
     if (there < needed(image)) throw tooShort(image, there, source);

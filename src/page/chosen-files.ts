@@ -17,7 +17,10 @@ export function modelFiles(files: readonly ChosenFile[]): {
   const [config, weights] = [find('config.json'), find('model.safetensors')];
   if (!config || !weights) {
     const folder = files[0]?.path.split('/')[0] ?? 'an empty folder';
-    throw new Error(`${folder}: expected config.json and model.safetensors, or a run with them in best/ or last/`);
+    const found = config ? 'config.json alone' : weights ? 'model.safetensors alone' : 'neither';
+    throw new Error(
+      `${folder}: expected config.json and model.safetensors, or a run with them in best/ or last/; found ${found}. Choose the folder that has both`,
+    );
   }
   return { name: config.path.split('/').slice(0, -1).join('/'), config: config.file, weights: weights.file };
 }

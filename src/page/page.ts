@@ -5,6 +5,7 @@ import { keepInAddress } from './address.ts';
 import { element, select } from './dom.ts';
 import { LabelMaps } from './label-maps.ts';
 import { startMemoryLines } from './memory-lines.ts';
+import { startMissingLines } from './missing.ts';
 import { startNavigation } from './navigation.ts';
 import { startApply } from './sections/apply/apply.ts';
 import { startCompare } from './sections/compare/compare.ts';
@@ -37,6 +38,7 @@ startRuns();
 startNavigation(['runs']);
 keepInAddress('compare', ['kind', 'follow']);
 keepInAddress('training', ['width']);
+startMissingLines(workspace);
 startMemoryLines(workspace);
 
 // work is lost with the page, and so is its result

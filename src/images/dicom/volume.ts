@@ -2,7 +2,7 @@
 import { RunError } from '../../common/errors.ts';
 import { applyAlong, interpolationOperator } from '../../geometry/axis-operator.ts';
 import { type VoxelArray, voxelCount } from '../../geometry/volume.ts';
-import { checkedVolume, type LoadedImage, MAX_VOLUME_BYTES } from '../loaded-image.ts';
+import { checkedVolume, type LoadedImage, MAX_VOLUME_BYTES, tooLarge } from '../loaded-image.ts';
 import type { DicomFile, DicomFrame } from './frames.ts';
 import { type StoredValues, type StrayBits, storedFrames } from './pixels.ts';
 import type { RandomAccess } from './random-access.ts';
@@ -20,8 +20,8 @@ export async function readStack(
   if (other) throw new RunError(`it holds ${other}`);
   const { geometry, planes, warnings } = gridOf(stack);
   const size = [first.columns, first.rows, frames.length] as const;
-  if (voxelCount(size) * 4 > MAX_VOLUME_BYTES || voxelCount(geometry.size) * 4 > MAX_VOLUME_BYTES)
-    throw new RunError(`its size ${geometry.size.join(' x ')} is too large`);
+  const bytes = 4 * Math.max(voxelCount(size), voxelCount(geometry.size));
+  if (bytes > MAX_VOLUME_BYTES) throw tooLarge(geometry.size, bytes);
   const { data, pixelWarnings } = await valuesOf(frames, open);
   refuseInverted(first, data, frames.length);
   const regular = planes

@@ -174,9 +174,12 @@ export const openPart = (state: ComputeState) => {
       description: `${count}${geometry.size.join(' x ')} voxels of ${mm} mm, ${image.storedType}`,
       channels: channels.map(({ label }) => label),
       bytes: channels.reduce((sum, channel) => sum + channel.image.volume.data.byteLength, 0),
-      warnings: channels.flatMap(({ image: { warnings }, label }) =>
-        channels.length > 1 ? warnings.map((warning) => `channel ${label}: ${warning}`) : warnings,
-      ),
+      warnings: [
+        ...(geometry.size.includes(1) ? ['one voxel along an axis: models need a volume, open the whole scan'] : []),
+        ...channels.flatMap(({ image: { warnings }, label }) =>
+          channels.length > 1 ? warnings.map((warning) => `channel ${label}: ${warning}`) : warnings,
+        ),
+      ],
     };
   };
 

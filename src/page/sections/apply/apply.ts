@@ -6,6 +6,7 @@ import type { ImageResult } from '../../compute/apply.ts';
 import type { OnProgress } from '../../compute/state.ts';
 import { addSection, button, element, input, table } from '../../dom.ts';
 import { gzipped, zipped } from '../../download.ts';
+import { missing } from '../../missing.ts';
 import { offer, offerGzipped } from '../../offer.ts';
 import { showTable } from '../../table.ts';
 import { labelColours, Viewer } from '../../viewer.ts';
@@ -37,12 +38,10 @@ export async function startApply(workspace: Workspace): Promise<Viewer> {
   let shown: OpenImage | undefined;
   workspace.onChange(async (change) => {
     if (change === 'busy') return;
-    const { first, images, model } = workspace;
-    button('segment').disabled = !first || !model?.canSegment;
-    button('features').disabled = !first || !model?.hasFeatures;
+    const { first, images } = workspace;
+    for (const work of ['segment', 'features'] as const)
+      for (const id of [work, `${work}-all`]) button(id).disabled = missing(workspace, work) !== '';
     element('all-buttons').hidden = images.length < 2;
-    button('segment-all').disabled = !model?.canSegment;
-    button('features-all').disabled = !model?.hasFeatures;
     clearResult();
     if (first === shown) return;
     shown = first;

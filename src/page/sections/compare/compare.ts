@@ -4,6 +4,7 @@ import { formatBytes } from '../../../common/format-bytes.ts';
 import { Activity } from '../../activity.ts';
 import type { OnProgress } from '../../compute/state.ts';
 import { addSection, button } from '../../dom.ts';
+import { missing } from '../../missing.ts';
 import type { Workspace } from '../../workspace.ts';
 import markup from './compare.html?raw';
 import { Comparison } from './comparison.ts';
@@ -24,8 +25,7 @@ export async function startCompare(workspace: Workspace): Promise<void> {
 
   workspace.onChange((change) => {
     if (change === 'busy') return;
-    const { first, second, model } = workspace;
-    button('compare-button').disabled = !first || !second || !model?.hasFeatures;
+    button('compare-button').disabled = missing(workspace, 'compare') !== '';
     return clear();
   });
 

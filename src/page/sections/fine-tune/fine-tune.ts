@@ -10,6 +10,7 @@ import { addSection, button, element, input, select, table } from '../../dom.ts'
 import { modelZip, save } from '../../download.ts';
 import type { LabelMaps } from '../../label-maps.ts';
 import { memoryLine } from '../../memory-lines.ts';
+import { missing } from '../../missing.ts';
 import { showTable } from '../../table.ts';
 import type { OpenImage, OpenModel, Workspace } from '../../workspace.ts';
 import markup from './fine-tune.html?raw';
@@ -112,7 +113,7 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
     judge.value =
       images.length < 2 ? NOBODY : ids.includes(before) || (before === NOBODY && judged) ? before : ids[ids.length - 1];
     explainJudge();
-    button('fine-tune-start').disabled = !workspace.model || images.length === 0;
+    button('fine-tune-start').disabled = missing(workspace, 'fine-tune') !== '' || images.length === 0;
     void tellMemory();
   }
   /** Whether the user chose who judges. */

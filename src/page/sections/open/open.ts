@@ -93,7 +93,8 @@ export function startOpen(workspace: Workspace): void {
     element('found-list').replaceChildren(...boxes.map(({ item }) => item));
     const skipped = [...refused, ...passedOver];
     element('found-skipped').hidden = skipped.length === 0;
-    element('found-skipped').querySelector('summary')!.textContent = `${skipped.length} files left out`;
+    element('found-skipped').querySelector('summary')!.textContent =
+      skipped.length === 1 ? '1 file left out' : `${skipped.length} files left out`;
     element('found-skipped')
       .querySelector('ul')!
       .replaceChildren(...skipped.map((text) => made('li', text)));

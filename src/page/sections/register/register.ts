@@ -6,6 +6,7 @@ import { Activity } from '../../activity.ts';
 import type { Registered, RegistrationView } from '../../compute/register.ts';
 import type { OnProgress } from '../../compute/state.ts';
 import { addSection, button, element, input, say, select, table } from '../../dom.ts';
+import { missing } from '../../missing.ts';
 import { offerGzipped } from '../../offer.ts';
 import { showTable } from '../../table.ts';
 import type { Slices } from '../../viewer.ts';
@@ -69,8 +70,7 @@ export async function startRegister(workspace: Workspace): Promise<void> {
 
   workspace.onChange((change) => {
     if (change === 'busy') return;
-    const { first, second, model } = workspace;
-    button('register').disabled = !first || !second || !model?.canMatch;
+    button('register').disabled = missing(workspace, 'register') !== '';
     return clear();
   });
 

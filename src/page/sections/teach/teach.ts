@@ -5,6 +5,7 @@ import { Activity } from '../../activity.ts';
 import { addSection, button, element, input, say, select, table } from '../../dom.ts';
 import { gzipped, modelZip, save, saveAll } from '../../download.ts';
 import type { LabelMaps } from '../../label-maps.ts';
+import { missing } from '../../missing.ts';
 import { savingTrouble } from '../../saved-work.ts';
 import { showTable } from '../../table.ts';
 import type { OpenImage, Role, Workspace } from '../../workspace.ts';
@@ -122,7 +123,7 @@ export async function startTeach(workspace: Workspace, maps: LabelMaps): Promise
     button('teach-example').disabled = !hasExample || !workspace.model?.isExample;
     button('teach-undo').disabled = !strokes.canUndo;
     button('teach-redo').disabled = !strokes.canRedo;
-    button('teach-learn').disabled = !workspace.model?.hasFeatures || drawn.length === 0;
+    button('teach-learn').disabled = missing(workspace, 'teach') !== '' || drawn.length === 0;
     button('teach-save-strokes').disabled = drawn.length === 0;
     button('teach-save-labels').disabled = maps.all.length === 0;
     button('teach-save-model').disabled = maps.all.length === 0;
@@ -131,10 +132,9 @@ export async function startTeach(workspace: Workspace, maps: LabelMaps): Promise
   // ---- learning
 
   /** What is missing before anything can be learnt, in words. */
-  function missing(): string | null {
-    if (!workspace.model) return 'Open a model first.';
-    if (!workspace.model.hasFeatures)
-      return 'This model has no features of voxels. Open one that was pre-trained with a decoder, or that segments.';
+  function lacking(): string | null {
+    const open = missing(workspace, 'teach');
+    if (open) return open;
     const values = new Set(strokes.drawn.flatMap(([, data]) => [...new Set(data)]));
     if (![...values].some((code) => code !== 0 && code !== BACKGROUND)) return 'Now draw a stroke in a structure.';
     return values.has(BACKGROUND) ? null : 'Now choose the background, and draw a stroke in it.';
@@ -142,7 +142,7 @@ export async function startTeach(workspace: Workspace, maps: LabelMaps): Promise
 
   /** Asks for a learning of all strokes; one that is under way is ended. */
   function learn(): void {
-    const lacks = missing();
+    const lacks = lacking();
     if (lacks) {
       activity.say(lacks);
       return;
