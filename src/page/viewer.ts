@@ -165,8 +165,9 @@ export class Viewer {
   /**
    * @param range values below it are not shown, those above it as its end
    * @param mark the voxel (x, y, z) that is marked
+   * @param crosshair where it is put (mm, LPS): all is drawn once
    */
-  setHeat(values: Float32Array, [low, high]: readonly [number, number], mark: Xyz, size: Xyz): void {
+  setHeat(values: Float32Array, [low, high]: readonly [number, number], mark: Xyz, size: Xyz, crosshair: Xyz): void {
     const [, heat, marks] = this.niivue.volumes;
     if (!heat?.img || !marks?.img) return;
     heat.img.set(values);
@@ -177,6 +178,7 @@ export class Viewer {
         const [x, y, z] = mark.map((at, k) => (k === axis ? at + step : at));
         if ([x, y, z].every((at, k) => at >= 0 && at < size[k])) marks.img[(z * size[1] + y) * size[0] + x] = 1;
       }
+    this.putCrosshair(crosshair);
     this.niivue.updateGLVolume();
   }
 
@@ -199,9 +201,12 @@ export class Viewer {
   /** Puts the crosshair on a point (mm, LPS), without telling `onPoint`. */
   lookAt(point: Xyz): void {
     if (!this.attached || this.niivue.volumes.length === 0) return;
+    this.putCrosshair(point);
+    this.niivue.drawScene();
+  }
+  private putCrosshair(point: Xyz): void {
     const [x, y, z] = otherFrame(point);
     this.niivue.scene.crosshairPos = this.niivue.mm2frac([x, y, z], 0, true);
-    this.niivue.drawScene();
   }
 
   /** What is shown of the image at a point (mm, LPS), as the viewer understands its file; null if nothing is shown there. */

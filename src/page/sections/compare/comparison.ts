@@ -93,9 +93,9 @@ export class Comparison {
     const { best, field, distanceMm } = found;
     const there = this.viewers[other[side]];
     this.viewers[side].hideHeat();
-    there.setHeat(found.values, found.range, best.voxel, found.size);
     const follow = element<HTMLSelectElement>('follow').value;
-    there.lookAt(field && follow === 'field' ? field.position : best.position);
+    const crosshair = field && follow === 'field' ? field.position : best.position;
+    there.setHeat(found.values, found.range, best.voxel, found.size, crosshair);
     showTable(
       table,
       [`in the ${side === 'fixed' ? 'second' : 'first'} image`, 'mm (RAS)', 'similarity'],
