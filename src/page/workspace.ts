@@ -173,6 +173,7 @@ export class Workspace {
     for (const image of this.opened.filter(({ isExample }) => isExample)) await this.forget(image);
     this.opened = [...this.opened, ...restored];
     for (const [k, { role }] of kept.entries()) if (role) this.roles.set(role, restored[k]);
+    this.keepFirst();
     await this.changed('images');
     return restored;
   }
@@ -204,13 +205,15 @@ export class Workspace {
   private async forget(image: OpenImage): Promise<void> {
     this.opened = this.opened.filter((other) => other !== image);
     for (const [role, chosen] of this.roles) if (chosen === image) this.roles.delete(role);
-    const [left] = this.opened;
-    // something is looked at while something is open
-    if (!this.first && left) {
-      this.roles.set('first', this.second ?? left);
-      if (this.second === this.first) this.roles.delete('second');
-    }
+    this.keepFirst();
     await this.compute.closeImage(image.id);
+  }
+  /** Something is looked at while something is open. */
+  private keepFirst(): void {
+    const [left] = this.opened;
+    if (this.first || !left) return;
+    this.roles.set('first', this.second ?? left);
+    if (this.second === this.first) this.roles.delete('second');
   }
 
   /** What was read of an image, as a NIfTI file for viewers: what they show is what is computed with. */
