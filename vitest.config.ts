@@ -19,6 +19,8 @@ export default defineConfig({
     // against hanging alone: shaders compiled in software take minutes on a busy machine
     testTimeout: 600_000,
     hookTimeout: 600_000,
+    // what is polled for comes late on a busy machine
+    expect: { poll: { timeout: 60_000 } },
     pool: 'forks',
     maxWorkers: 2,
     sequence: { sequencer: LongFirst },

@@ -206,6 +206,17 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
     await saying('teach-saving', /noise\.nii: not NIfTI/);
   }, 120_000);
 
+  /** Roles of the images that are kept for a reload. */
+  const keptRoles = async (): Promise<unknown> =>
+    page.evaluate(`new Promise((resolve, reject) => {
+      const request = indexedDB.open('gvsl');
+      request.onerror = () => reject(request.error);
+      request.onsuccess = () => {
+        const session = request.result.transaction('work').objectStore('work').get('teach session');
+        session.onsuccess = () => resolve(session.result?.images.filter(({ isKept }) => isKept).map(({ role }) => role));
+      };
+    })`);
+
   it('offers the work again after a reload: goes on, or discards it', async () => {
     await saying('teach-status', /learnt in/);
     const before = await counts();
@@ -214,7 +225,7 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
     await saying('images', /heart_2\.nii\.gz/);
     for (const name of ['first image: heart_0', 'second image: heart_1']) await page.getByLabel(name).check();
     // it is kept a moment after the last change
-    await page.waitForTimeout(2000);
+    await expect.poll(keptRoles).toEqual(['first', 'second', null]);
     await reopen();
     await saying('teach-kept-text', /structure 1, structure 2; strokes on 1 of 3 images/);
     await page.click('#teach-continue');
