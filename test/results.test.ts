@@ -11,5 +11,6 @@ it('tables of published studies follow from the scores of their subjects', async
   const studies = readdirSync(results, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('scores.csv'))
     .map((name) => join(results, dirname(name)));
+  expect(studies.length).toBeGreaterThan(0);
   for (const study of studies) expect({ study, ...(await checkStudy(study)) }).toMatchObject({ study, differences: [] });
 });

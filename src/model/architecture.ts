@@ -65,6 +65,7 @@ export const inputChannelsOf = ({ inputChannels = ONE_CHANNEL }: Pick<Architectu
 /** Whether anything reads the local feature, and so the decoder is part of the network. */
 export const hasDecoder = ({ affine, restoration, matching, segmentation, classification, projection }: Heads): boolean =>
   affine || restoration || matching || segmentation !== undefined || (classification === undefined && projection === undefined);
+
 /**
  * The backbone's blocks that a multi-level head reads, by their names: how often the volume is halved there, and where in `Architecture.widths` their
  * channels stand. From the coarsest on, the order in which the head adds them up.

@@ -96,19 +96,6 @@ function lessFirst(graph: Graph, x: Node): Node {
 }
 
 /**
- * The probabilities of the classes (N, classes, D, H, W) by a trained head. They follow from the logits' differences to the first class's, which a
- * convolution with the weights' differences gives: with a channel less. Worth it where that saves a block of eight channels, or leaves so few that they
- * are not computed in blocks.
- */
-export function segmentationProbabilities(graph: Graph, parameters: ParameterNodes, local: Node): Node {
-  const [weight, bias] = [parameters('out_conv.weight'), parameters('out_conv.bias')];
-  const [classes] = weight.shape;
-  const relative = classes <= 4 || classes % 8 === 1;
-  const [taps, shift] = relative ? [lessFirst(graph, weight), lessFirst(graph, bias)] : [weight, bias];
-  return probabilities(graph, conv3d(graph, local, taps, shift), { relative });
-}
-
-/**
  * Multi-level segmentation: a linear function of a voxel's image values (3x3x3) and of its features on every level, brought to full size, as a logit
  * for each class (N, classes, D, H, W), in sizes of a multiple of 16. Each level's convolution runs at its own size, and its logits are brought to
  * the next finer one: both are linear, so that is the same function.
@@ -131,6 +118,25 @@ export const segmentationLogits = (graph: Graph, parameters: ParameterNodes, { h
   heads.multiLevel
     ? cropTo(graph, multiLevelHead(graph, parameters, unetLevels(graph, parameters, image)), image)
     : segmentationHead(graph, parameters, unet(graph, parameters, image).local);
+
+/**
+ * The probabilities of the classes (N, classes, D, H, W) by a trained segmentation head of either kind, on an image (N, channels, D, H, W), any size. Of a
+ * head that reads the local feature they follow from the logits' differences to the first class's, which a convolution with the weights' differences gives:
+ * with a channel less. Worth it where that saves a block of eight channels, or leaves so few that they are not computed in blocks.
+ */
+export function segmentationProbabilities(
+  graph: Graph,
+  parameters: ParameterNodes,
+  architecture: Architecture,
+  image: Node,
+): Node {
+  const { multiLevel, segmentation: classes = 0 } = architecture.heads;
+  if (multiLevel || (classes > 4 && classes % 8 !== 1))
+    return probabilities(graph, segmentationLogits(graph, parameters, architecture, image), { relative: false });
+  const [weight, bias] = [parameters('out_conv.weight'), parameters('out_conv.bias')];
+  const { local } = unet(graph, parameters, image);
+  return probabilities(graph, conv3d(graph, local, lessFirst(graph, weight), lessFirst(graph, bias)), { relative: true });
+}
 
 /** Linear, layer norm, ReLU, linear. x (N, C). */
 function perceptron(graph: Graph, parameters: ParameterNodes, name: string, x: Node): Node {

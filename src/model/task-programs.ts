@@ -83,13 +83,10 @@ function predictGraph(architecture: Architecture, size: Zyx, table: ParameterTab
   const graph = new Graph();
   const parameters = parameterNodes(graph, STATES.parameters, table);
   const image = graph.input('image', [1, inputChannelsOf(architecture), ...size]);
-  const { segmentation, multiLevel } = architecture.heads;
-  const logits = (): Node => logitsOf(graph, parameters, architecture, image);
-  const found = multiLevel
-    ? probabilities(graph, logits(), { relative: false })
-    : segmentation === undefined
-      ? sigmoid(graph, logits())
-      : segmentationProbabilities(graph, parameters, unet(graph, parameters, image).local);
+  const found =
+    architecture.heads.segmentation === undefined
+      ? sigmoid(graph, logitsOf(graph, parameters, architecture, image))
+      : segmentationProbabilities(graph, parameters, architecture, image);
   graph.output('probabilities', found);
   return graph;
 }

@@ -24,8 +24,8 @@ const columnsOf = (task: Task): string[] =>
     ? task.labels.slice(1).map(({ code }) => `dice ${code}`)
     : ['class', ...judgedClasses(task).map((name) => `probability ${name}`)];
 
-const nameOf = ({ method, mode, labels, seed }: Pick<StudyRun, 'method' | 'mode' | 'labels' | 'seed'>): string =>
-  [method, mode, labels, seed].join(',');
+/** What says whose scores they are, as numbers and texts alike. */
+const nameOf = (...run: readonly (string | number)[]): string => run.join(',');
 
 export function scoresCsv(task: Task, results: readonly (StudyRun & { readonly subjects: readonly SubjectScores[] })[]): string {
   const lines = results.flatMap(({ method, mode, labels, seed, subjects }) =>
@@ -63,7 +63,7 @@ export function parseScores(
     if (fields.length !== expected.length)
       throw new RunError(`${file}: subject ${i + 1}: expected ${expected.length} values, found ${fields.length}`);
     const [method, mode, labels, seed, id, ...scores] = fields;
-    const run = [method, mode, labels, seed].join(',');
+    const run = nameOf(method, mode, labels, seed);
     const own = runs.get(run) ?? [];
     if (own.some((other) => other.id === id))
       throw new RunError(
@@ -76,5 +76,5 @@ export function parseScores(
     );
     runs.set(run, own);
   }
-  return { of: (run) => runs.get(nameOf(run)) };
+  return { of: ({ method, mode, labels, seed }) => runs.get(nameOf(method, mode, labels, seed)) };
 }

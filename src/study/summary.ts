@@ -1,5 +1,4 @@
 /** What follows from a study's scores: rows, ranks, and the tables that are made of them. */
-
 import type { Study } from './configuration.ts';
 import { costMarkdown, type PretrainingCost } from './cost.ts';
 import { type Ranking, ranksMarkdown, studyRanks } from './ranks.ts';

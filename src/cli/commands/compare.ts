@@ -29,7 +29,8 @@ Start the command as often as there are machines for it, with the same study and
 what another, killed or gone, has left. --part is for job arrays; then --table writes the results.
 
 Writes table.md, table.csv, scores.csv (the scores of each test subject), study.json and the figures labels.svg, learning.svg, ranks.svg,
-features.svg, correlation.svg. Run the same command again to continue an interrupted study. A folder with the results of another study is refused, with the differences.
+features.svg, correlation.svg. Run the same command again to continue an interrupted study. A folder with the results of another study is
+refused, with the differences.
 
 Example:
   gvsl compare study.yaml --out studies/hippocampus
