@@ -69,6 +69,18 @@ async function moved(from: string, to: string): Promise<boolean> {
   }
 }
 
+/** Makes a folder inside `parent`, which whoever releases the last claim may remove at any moment. */
+async function makeInside(parent: string, path: string): Promise<void> {
+  for (;;) {
+    await makeFolder(parent);
+    try {
+      return await mkdir(path);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error;
+    }
+  }
+}
+
 /** Removes a folder that others look at: for them it is gone at once. */
 async function removeAtOnce(path: string): Promise<void> {
   const aside = tempPathFor(path);
@@ -120,8 +132,7 @@ export function openClaims(out: string, timing: ClaimTiming = CLAIM_TIMING): Cla
   const makeFirst = async (name: string): Promise<string | undefined> => {
     const aside = tempPathFor(join(working, name));
     const folder = join(working, `${name}@1`);
-    // with `working`, which whoever released the last claim may have removed since
-    await mkdir(aside, { recursive: true });
+    await makeInside(working, aside);
     try {
       const nonce = await writeHolder(aside, 1);
       await writeFile(join(aside, BEAT), '0');
@@ -216,7 +227,6 @@ export function openClaims(out: string, timing: ClaimTiming = CLAIM_TIMING): Cla
     timing,
     claim: async (path) => {
       const name = path.replaceAll(/[/\\]/g, '+');
-      await makeFolder(working);
       const [generation] = await generationsOf(name);
       const folder = generation === undefined ? await makeFirst(name) : await takeOver(name, generation);
       if (folder === undefined) return undefined;
