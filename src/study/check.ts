@@ -2,20 +2,10 @@
  * Whether the tables of a finished study are those of its scores: they are computed again from `scores.csv` (scores.ts) and what `study.json` declares.
  * Neither the cohort nor any training is needed.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { z } from 'zod';
-import { UsageError } from '../common/errors.ts';
-import { taskSchema } from '../model/configuration.ts';
-import { readJson } from '../model/node/documents.ts';
-import { findFolder } from '../platform/node/files.ts';
-import { namingFile } from '../platform/node/machine.ts';
-import { MODE_TITLES } from '../report/study-table.ts';
 import { summarizeScores } from '../training/task/evaluate.ts';
-import { studySchema } from './configuration.ts';
 import type { PretrainingCost } from './cost.ts';
+import { readPublished } from './published.ts';
 import { runsOf } from './runs.ts';
-import { parseScores } from './scores.ts';
 import { summarizeStudy } from './summary.ts';
 import type { StudyRunResult } from './task-result.ts';
 
@@ -30,25 +20,6 @@ export interface StudyCheck {
   /** What is not what the scores give, a line each: where, what is there, what the scores give. */
   readonly differences: readonly string[];
 }
-
-/** A study with the curves of its runs can hold some megabytes. */
-const MAX_BYTES = 64e6;
-const fileSchema = z.looseObject({
-  study: studySchema,
-  task: taskSchema,
-  rows: z.array(z.unknown()),
-  ranks: z.array(z.unknown()),
-  pretraining: z.array(z.looseObject({})),
-  runs: z.array(
-    z.looseObject({
-      method: z.string(),
-      mode: z.enum(Object.keys(MODE_TITLES) as [keyof typeof MODE_TITLES]),
-      labels: z.union([z.literal('all'), z.number()]),
-      seed: z.number(),
-      summary: z.unknown(),
-    }),
-  ),
-});
 
 /** Relative: logarithms and exponentials may differ in their last digit between versions of Node. */
 const TOLERANCE = 1e-9;
@@ -84,22 +55,12 @@ const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
  * @throws UsageError if it is not the folder of a finished study, RunError naming a file that is damaged
  */
 export async function checkStudy(folder: string): Promise<StudyCheck> {
-  for (const name of ['study.json', 'scores.csv'])
-    if ((await findFolder(join(folder, name))) === undefined)
-      throw new UsageError(
-        `${folder}: no ${name} in it; expected the folder of a study that this version of gvsl compare has finished`,
-      );
-  const document = await readJson(join(folder, 'study.json'), fileSchema, MAX_BYTES);
-  const { study, task, runs } = document;
-  const text = (name: string): Promise<string> => namingFile(join(folder, name), () => readFile(join(folder, name), 'utf8'));
-  const scores = parseScores(await text('scores.csv'), task, join(folder, 'scores.csv'));
+  const { document, scores, runOf, text } = await readPublished(folder);
+  const { study, task } = document;
   const differences: string[] = [];
   const results = runsOf(study).flatMap((run): StudyRunResult[] => {
     const title = `${run.method}, ${run.mode}, ${run.labels} labels, seed ${run.seed}`;
-    const known = runs.find(
-      ({ method, mode, labels, seed }) =>
-        method === run.method && mode === run.mode && labels === run.labels && seed === run.seed,
-    );
+    const known = runOf(run);
     const subjects = scores.of(run);
     if (!known) differences.push(`study.json: no training of ${title}, which the study declares`);
     if (!subjects) differences.push(`scores.csv: no scores of ${title}, which the study declares`);

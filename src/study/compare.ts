@@ -9,6 +9,7 @@ import { type PretrainingCost, pretrainingCosts } from './cost.ts';
 import { correlationFigure, featuresFigure, labelsFigure, learningFigure } from './figures.ts';
 import { studyInputs } from './inputs.ts';
 import { type Ranking, ranksFigure } from './ranks.ts';
+import { openReused, type ReusedStudy } from './reuse.ts';
 import { runStudy, type StudyOutcome } from './run.ts';
 import type { StudyCall, StudyWork } from './runs.ts';
 import { scoresCsv } from './scores.ts';
@@ -51,14 +52,15 @@ export async function compare(call: StudyCall): Promise<StudyReport> {
   const { study, out, part, mlflow: address } = call;
   const say = (line: string): void => progress.say(line);
   const tracking = address === undefined ? undefined : new StudyTracking({ address, study, out, claims, say });
+  const reused = call.reuse === undefined ? undefined : await openReused(call.reuse, study, out);
   const work: StudyWork = { ...call, progress, claims, tracking, missing: [] };
-  const outcome = await runStudy(work);
+  const outcome = await runStudy(work, reused);
   await tracking?.sendLeft();
   const { results } = outcome;
   if (part) return { name: study.name, runs: results.length, rows: [], pretraining: [], ranks: [], files: [] };
   const claim = await claims.claim('table');
   try {
-    const report = await writeTables(work, outcome, claim !== undefined);
+    const report = await writeTables(work, outcome, reused, claim !== undefined);
     if (claim) await tracking?.finish(report.rows, report.files);
     return report;
   } finally {
@@ -66,9 +68,15 @@ export async function compare(call: StudyCall): Promise<StudyReport> {
   }
 }
 
-async function writeTables(call: StudyWork, { results, searches }: StudyOutcome, isMine: boolean): Promise<StudyReport> {
-  const { study, out, progress } = call;
-  const pretraining = await pretrainingCosts(study, out, searches);
+async function writeTables(
+  { study, out, progress }: StudyWork,
+  { results, searches }: StudyOutcome,
+  reused: ReusedStudy | undefined,
+  isMine: boolean,
+): Promise<StudyReport> {
+  const pretraining = (await pretrainingCosts(study, out, searches)).map((cost) =>
+    cost.steps === null ? (reused?.costOf(cost.method) ?? cost) : cost,
+  );
   const { rows, ranks, markdown, csv } = summarizeStudy(study, results, pretraining);
   const report = { name: study.name, runs: results.length, rows, pretraining, ranks };
   if (!isMine) {
@@ -84,7 +92,7 @@ async function writeTables(call: StudyWork, { results, searches }: StudyOutcome,
     'study.json': jsonText({
       study,
       task,
-      inputs: await studyInputs(study, out),
+      inputs: await studyInputs(study, out, reused?.inputs.models),
       versions: { gvsl: version, node: process.versions.node },
       rows,
       pretraining,

@@ -17,14 +17,15 @@ export interface StudyInputs {
   readonly models: Readonly<Record<string, string | null>>;
 }
 
-export async function studyInputs(study: Study, out: string): Promise<StudyInputs> {
+/** @param known hashes of models that another folder had */
+export async function studyInputs(study: Study, out: string, known: StudyInputs['models'] = {}): Promise<StudyInputs> {
   const { task, cohort, pretraining } = study;
   const models: Record<string, string | null> = {};
   for (const { name } of methodsOf(study)) {
     const init = pretrainedAt(study, out, name);
     if (init === undefined) continue;
     const isThere = pretraining.models[name] !== undefined || (await findFolder(join(init, 'last'))) !== undefined;
-    models[name] = isThere ? (await initialModelOf(init))!.sha256 : null;
+    models[name] = isThere ? (await initialModelOf(init))!.sha256 : (known[name] ?? null);
   }
   return {
     cohort: fingerprintOf(await openCohort(cohort), { withClasses: task === 'classification' }).hash,

@@ -13,6 +13,7 @@ import { findFolder } from '../platform/node/files.ts';
 import { changedError, isFreeOfAResult } from '../training/node/run-record.ts';
 import { writeFirst } from './claims.ts';
 import type { Study } from './configuration.ts';
+import { baseOf, namesOfKeys } from './methods.ts';
 
 const FILE = 'declared.json';
 /** Two fingerprints of 100,000 subjects, and the study. */
@@ -20,7 +21,7 @@ const MAX_BYTES = 64e6;
 
 const declaredSchema = z.object({
   formatVersion: z.literal(1),
-  study: z.looseObject({}),
+  study: z.looseObject({ methods: z.array(z.string()) }),
   cohort: fingerprintSchema,
   pretrainingCohort: fingerprintSchema.nullable(),
   versions: z.record(z.string(), z.string()),
@@ -39,11 +40,23 @@ function leaves(value: unknown, path = ''): [path: string, value: string][] {
   return Object.entries(value).flatMap(([key, child]) => leaves(child, path === '' ? key : `${path}.${key}`));
 }
 
-function changedDeclaration(before: object, now: object): string[] {
+/** A key of a single method. */
+const OF_METHOD = /^pretraining\.methods\.([\w-]+)\./;
+
+/**
+ * The keys in which two studies differ so that neither's trainings are the other's, a line each. Keys of methods that only one of them has are free.
+ */
+export function changedDeclaration(before: Pick<Study, 'methods'>, now: Study): string[] {
   const [old, current] = [new Map(leaves(before)), new Map(leaves(now))];
   for (const [path, value] of Object.entries(BEFORE)) if (!old.has(path)) old.set(path, value);
+  const shared = now.methods.filter((name) => before.methods.includes(name));
+  const taken = new Set(shared.flatMap((name) => namesOfKeys(baseOf(now, name))));
   return [...new Set([...old.keys(), ...current.keys()])]
     .filter((path) => old.get(path) !== current.get(path))
+    .filter((path) => {
+      const method = OF_METHOD.exec(path)?.[1];
+      return method === undefined || taken.has(method);
+    })
     .filter((path) => !FREE.test(path) && !isFreeOfAResult(CONFIGURATION.exec(path)?.[1] ?? ''))
     .map((path) => `${path}: was ${old.get(path) ?? 'absent'}, now ${current.get(path) ?? 'absent'}`);
 }

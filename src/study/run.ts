@@ -23,6 +23,7 @@ import { pretrainMethod } from './pretrain-method.ts';
 import { plannedPretraining, type StepSeconds, stepSecondsOf } from './pretraining.ts';
 import { PROBE_FILE, probeTask } from './probe.ts';
 import { agreeWithStudy } from './record.ts';
+import { type ReusedStudy, requireSameModel } from './reuse.ts';
 import { configurationOf, runsOf, type StudyRun, type StudyWork } from './runs.ts';
 import { type LearningRateSearch, requireValidation, type Searches, searchLearningRate } from './search.ts';
 import { seenTestSubjects } from './seen.ts';
@@ -80,7 +81,11 @@ export interface StudyOutcome {
 
 /** What is known of a study so far. */
 interface Known {
+  /** By the training's folder. */
   readonly results: Map<string, StudyRunResult>;
+  /** Folders of those that were taken over, and from where. */
+  readonly taken: ReadonlySet<string>;
+  readonly reused: ReusedStudy | undefined;
   readonly searches: Record<string, LearningRateSearch>;
 }
 
@@ -115,6 +120,21 @@ async function resultOf(
   return (await doPiece(work, { folder: run.folder, isDone, make })) === NOT_YET ? NOT_YET : (await read())!;
 }
 
+/** What is taken over: all that is published and was not done here. */
+async function reusedResults(
+  out: string,
+  wanted: readonly StudyRun[],
+  reused: ReusedStudy | undefined,
+): Promise<Map<string, StudyRunResult>> {
+  const results = new Map<string, StudyRunResult>();
+  for (const run of wanted) {
+    const result = reused?.of(run);
+    if (result && (await findFolder(join(out, run.folder, resultFileOf(run.mode)))) === undefined)
+      results.set(run.folder, result);
+  }
+  return results;
+}
+
 /** Goes once over all that is not known yet. @returns whether something is another process's */
 async function goOver(work: StudyWork, cohort: Cohort, wanted: readonly StudyRun[], known: Known): Promise<boolean> {
   const { study, out, progress, signal } = work;
@@ -125,7 +145,8 @@ async function goOver(work: StudyWork, cohort: Cohort, wanted: readonly StudyRun
   const startedMs = performance.now();
   let isWaiting = false;
   for (const { name: method } of methodsOf(study)) {
-    const open = wanted.filter((run) => run.method === method && !results.has(run.folder));
+    const own = wanted.filter((run) => run.method === method);
+    const open = own.filter(({ folder }) => !results.has(folder));
     if (open.length === 0) continue;
     if (signal?.aborted) break;
     // whether its results start from this model is seen by the model alone; one of the study's own that was deleted since is not made again
@@ -142,6 +163,7 @@ async function goOver(work: StudyWork, cohort: Cohort, wanted: readonly StudyRun
     const init = made?.init ?? join(out, 'pretrained', method);
     if (made?.search) searches[method] = made.search;
     const initialModel = deleted ? undefined : await initialModelOf(init);
+    if (own.some(({ folder }) => known.taken.has(folder))) requireSameModel(known.reused!, method, initialModel?.sha256);
     for (const run of open) {
       if (signal?.aborted) break;
       const result = await resultOf(work, run, cohort, init, initialModel);
@@ -161,10 +183,11 @@ async function goOver(work: StudyWork, cohort: Cohort, wanted: readonly StudyRun
 
 /**
  * Runs what is not done yet; several processes may be at the same study, each training what it has claimed (claims.ts).
+ * @param reused whose trainings are taken over rather than made
  * @throws UsageError if the folder holds another study's results; UsageError or RunError of the first training that cannot go on; what is done
  *   stays done
  */
-export async function runStudy(work: StudyWork): Promise<StudyOutcome> {
+export async function runStudy(work: StudyWork, reused?: ReusedStudy): Promise<StudyOutcome> {
   const { study, out, progress, signal, part, claims } = work;
   const runs = runsOf(study);
   for (const run of runs) configurationOf(study, run, 'scratch');
@@ -172,7 +195,9 @@ export async function runStudy(work: StudyWork): Promise<StudyOutcome> {
   const cohort = await openCohort(study.cohort);
   for (const line of await seenTestSubjects(study, cohort)) progress.say(line);
   const wanted = runs.filter(({ folder }) => isInPart(folder, part));
-  const known: Known = { results: new Map(), searches: {} };
+  const results = await reusedResults(out, wanted, reused);
+  const known: Known = { results, taken: new Set(results.keys()), reused, searches: {} };
+  if (results.size > 0) progress.say(`${results.size} of ${wanted.length} trainings are taken over from ${reused?.folder}`);
   let isSaid = false;
   for (;;) {
     let isWaiting: boolean;
@@ -182,11 +207,9 @@ export async function runStudy(work: StudyWork): Promise<StudyOutcome> {
       if (!signal?.aborted) throw error;
       isWaiting = true;
     }
-    if (work.missing.length > 0) throw await missingError(work, wanted.length - known.results.size);
-    if (signal?.aborted && known.results.size < wanted.length)
-      throw new RunError(
-        `stopped: ${known.results.size} of ${wanted.length} trainings are done; run the same command to continue`,
-      );
+    if (work.missing.length > 0) throw await missingError(work, wanted.length - results.size);
+    if (signal?.aborted && results.size < wanted.length)
+      throw new RunError(`stopped: ${results.size} of ${wanted.length} trainings are done; run the same command to continue`);
     if (!isWaiting) break;
     if (!isSaid) progress.say(`waiting for ${formatNames(await claims.holders())}`);
     isSaid = true;
@@ -195,13 +218,13 @@ export async function runStudy(work: StudyWork): Promise<StudyOutcome> {
       signal?.addEventListener('abort', () => resolve(), { once: true });
     });
   }
-  const results = wanted.map(({ folder }) => known.results.get(folder)!);
-  const older = results.filter((result) => result.version !== version);
+  const all = wanted.map(({ folder }) => results.get(folder)!);
+  const older = all.filter((result) => result.version !== version);
   if (older.length > 0)
     progress.say(
-      `warning: ${older.length} of ${results.length} trainings were made with gvsl ${[...new Set(older.map((result) => result.version))].join(', ')}, this is ${version}`,
+      `warning: ${older.length} of ${all.length} trainings were made with gvsl ${[...new Set(older.map((result) => result.version))].join(', ')}, this is ${version}`,
     );
-  return { results, searches: known.searches };
+  return { results: all, searches: known.searches };
 }
 
 /** What a table misses. */

@@ -38,6 +38,8 @@ export interface StudyCall {
   readonly part?: Part;
   /** Trains nothing: writes the table of what is there. */
   readonly table?: boolean;
+  /** Folder of a published study with the same declaration: its trainings are taken over by their scores (reuse.ts). */
+  readonly reuse?: string;
   /** Address of an MLflow server that is told of the study and its trainings (tracking.ts). Without one the network is not used. */
   readonly mlflow?: string;
   /** How claims are watched; for tests. */

@@ -124,6 +124,52 @@ describe('compare', () => {
     await expect(checkStudy(checked)).rejects.toThrow(/checked: no scores\.csv in it; expected the folder of a study/);
   });
 
+  it('takes trainings over from a published study by their scores alone, and does what is added', async () => {
+    const published = at('published');
+    await mkdir(published, { recursive: true });
+    for (const name of ['study.json', 'scores.csv']) await cp(at('out', name), join(published, name));
+    const keys = { ...DOCUMENT.pretraining, methods: { 'matching-only': { learningRate: 0.002 } } };
+    const longer = { methods: [...DOCUMENT.methods, 'matching-only'], modes: ['finetune'], labels: [2], pretraining: keys };
+    const extended = await compare({ study: await study(longer), out: at('extended'), reuse: published, progress: SILENT });
+    expect(await readdir(at('extended', 'pretrained'))).toEqual(['matching-only']);
+    expect(await readdir(at('extended', 'runs'))).toEqual(['matching-only-finetune-2-seed1', 'matching-only-finetune-2-seed2']);
+    const whole = await compare({ study: await study(longer), out: at('whole'), progress: SILENT });
+    expect(extended.rows).toEqual(whole.rows);
+    for (const name of ['table.csv', 'scores.csv', 'labels.svg', 'learning.svg'])
+      expect(await readFile(at('extended', name), 'utf8')).toBe(await readFile(at('whole', name), 'utf8'));
+    const written = async (out: string) => JSON.parse(await readFile(at(out, 'study.json'), 'utf8'));
+    expect((await written('extended')).inputs).toEqual((await written('whole')).inputs);
+    expect(extended.pretraining.map(({ method, steps }) => [method, steps])).toEqual(
+      whole.pretraining.map(({ method, steps }) => [method, steps]),
+    );
+    expect(await checkStudy(at('extended'))).toMatchObject({ trainings: 6, differences: [] });
+
+    // a seed more: pre-trained again, which gives the same model, and must
+    const seeds = { modes: ['finetune'], labels: [2], seeds: [1, 3] };
+    const reuse = async (changes: object, out: string) =>
+      compare({ study: await study({ ...seeds, ...changes }), out: at(out), reuse: published, progress: SILENT });
+    await reuse({}, 'seeds');
+    expect(await readdir(at('seeds', 'runs'))).toEqual(['restoration-only-finetune-2-seed3', 'scratch-finetune-2-seed3']);
+    const document = JSON.parse(await readFile(join(published, 'study.json'), 'utf8'));
+    const changed = { ...document, inputs: { ...document.inputs, models: { 'restoration-only': 'f'.repeat(64) } } };
+    await writeFile(join(published, 'study.json'), JSON.stringify(changed));
+    await expect(reuse({}, 'seeds-of-another')).rejects.toThrow(
+      /^restoration-only: pre-training gave another model here than in .*published \(SHA-256 [0-9a-f]{12}, there f{12}\)/,
+    );
+    const transfer = { ...DOCUMENT.transfer, configuration: { ...DOCUMENT.transfer.configuration, steps: 3 } };
+    await expect(reuse({ transfer }, 'longer')).rejects.toThrow(
+      /published: holds the results of a different study[\s\S]*transfer\.configuration\.steps: was 2, now 3[\s\S]*Leave out `reuse`/,
+    );
+    await writeTinyCohort(at('others'), 9);
+    await expect(reuse({ cohort: at('others') }, 'others-out')).rejects.toThrow('cohort: other images, labels or options');
+    await expect(
+      reuse(
+        { pretraining: { ...DOCUMENT.pretraining, models: { 'restoration-only': at('out', 'pretrained', 'restoration-only') } } },
+        'given-out',
+      ),
+    ).rejects.toThrow('pretraining.models.restoration-only: another model');
+  });
+
   it('is shared by processes: the same scores and weights, each training made once', async () => {
     const declared = await study({ seeds: [1], modes: ['linear', 'probe', 'finetune'] });
     const call = {

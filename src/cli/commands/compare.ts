@@ -28,6 +28,8 @@ Methods marked † pre-train the encoder alone; linear evaluation brings the pro
 Start the command as often as there are machines for it, with the same study and folder: the processes share the trainings, and one takes over
 what another, killed or gone, has left. --part is for job arrays; then --table writes the results.
 
+A row is added to a published table by --reuse: of that study's folder only study.json and scores.csv are needed.
+
 Writes table.md, table.csv, scores.csv (the scores of each test subject), study.json and the figures labels.svg, learning.svg, ranks.svg,
 features.svg, correlation.svg. Run the same command again to continue an interrupted study. A folder with the results of another study is
 refused, with the differences.
@@ -35,6 +37,7 @@ refused, with the differences.
 Example:
   gvsl compare study.yaml --out studies/hippocampus
   gvsl compare study.yaml --out studies/hippocampus --part 3/8   # 8 jobs, then: --table
+  gvsl compare study.yaml --out studies/longer --reuse studies/hippocampus   # with methods, labels or seeds added
   gvsl compare studies/hippocampus studies/heart --out ranks   # ranks over finished studies
   gvsl compare studies/hippocampus --check   # compute the tables again from scores.csv; exit code 1 if they differ`;
 
@@ -104,6 +107,10 @@ export function registerCompare(program: Command): void {
     .option('--part <i/n>', 'only do the trainings of part I of N (from 1), for job arrays; writes no table')
     .option('--table', 'train nothing: write the table and figures of a study whose trainings are done')
     .option(
+      '--reuse <folder>',
+      'take over the trainings of a published study of the same declaration and cohorts by their scores, and do the others',
+    )
+    .option(
       '--check',
       'train nothing: compute the tables of finished studies again from the scores of their subjects, and compare',
     )
@@ -118,21 +125,24 @@ export function registerCompare(program: Command): void {
     readonly backend?: BackendName;
     readonly part?: string;
     readonly table?: boolean;
+    readonly reuse?: string;
     readonly mlflow?: string;
   }
-  action(command, async (studies: string[], { out, check, backend, part: partOption, table, mlflow }: Options) => {
+  action(command, async (studies: string[], { out, check, backend, part: partOption, table, reuse, mlflow }: Options) => {
     const { stat } = await import('node:fs/promises');
     const kinds = await Promise.all(studies.map((path) => stat(path).catch(() => undefined)));
     const { UsageError } = await import('../../common/errors.ts');
     const ranks = kinds.every((kind) => kind?.isDirectory());
     if (check) {
-      if ([out, backend, partOption, table, mlflow].some((option) => option !== undefined))
+      if ([out, backend, partOption, table, reuse, mlflow].some((option) => option !== undefined))
         throw new UsageError('`check` writes and trains nothing: expected folders of finished studies and no other option');
       return checkFolders(studies);
     }
     if (out === undefined) throw new UsageError('`out`: expected the output folder of the study, or of the ranks');
     if (ranks && mlflow !== undefined)
       throw new UsageError('`mlflow`: ranks over finished studies are not logged; give a study file');
+    if (ranks && reuse !== undefined)
+      throw new UsageError('`reuse`: ranks over finished studies train nothing; give a study file');
     if (ranks) return rankFolders(studies, out);
     if (studies.length > 1)
       throw new UsageError(
@@ -153,6 +163,7 @@ export function registerCompare(program: Command): void {
       { path: file, what: "the study's declaration" },
       { path: study.cohort, what: 'the cohort' },
       ...(study.pretraining.cohort === null ? [] : [{ path: study.pretraining.cohort, what: 'the cohort' }]),
+      ...(reuse === undefined ? [] : [{ path: reuse, what: 'the published study' }]),
       ...models.flat(),
     ];
     const report = await guardInputs(inputs, async () => {
@@ -164,6 +175,7 @@ export function registerCompare(program: Command): void {
         signal: stopSignal(),
         ...(part && { part }),
         ...(table && { table }),
+        ...(reuse !== undefined && { reuse }),
         ...(mlflow !== undefined && { mlflow }),
       });
     });
