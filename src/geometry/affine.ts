@@ -95,6 +95,10 @@ export function voxelToPhysical({ spacingMm: s, direction: d, originMm }: Geomet
 /** Position in mm, LPS, to the voxel index (x, y, z) with fractions. */
 export const physicalToVoxel = (geometry: Geometry): Affine => invertAffine(voxelToPhysical(geometry));
 
+/** Volume of a voxel, mm^3: where axes are sheared, less than the product of the spacings. */
+export const voxelVolumeMm3 = ({ spacingMm: [x, y, z], direction }: Pick<Geometry, 'spacingMm' | 'direction'>): number =>
+  x * y * z * Math.abs(determinant3(direction));
+
 /** The grid that an affine from voxels to LPS describes: the columns' lengths are the spacing, their directions the direction. */
 export function geometryOf(affine: Affine, size: Xyz): Geometry {
   const m = affine.matrix;

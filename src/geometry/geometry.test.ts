@@ -13,7 +13,7 @@ import {
 import { type AxisOperator, applyAlong, applySeparable, interpolationOperator } from './axis-operator.ts';
 import { centredStart, cropPad } from './crop.ts';
 import { obliqueAngleDeg, orientationCode, rasPlanes, reorientToRas, shearAngleDeg } from './orientation.ts';
-import { gridWithSpacing, resampleLinear, resampleNearest } from './resample.ts';
+import { coveredShare, gridWithSpacing, resampleLinear, resampleNearest } from './resample.ts';
 import { smoothGaussian } from './smooth.ts';
 import { labelCodes, statisticsOf } from './statistics.ts';
 import { type Geometry, IDENTITY_3, type Matrix3, planeReader, type Volume, voxelCount, type Xyz } from './volume.ts';
@@ -129,6 +129,30 @@ describe('resampling', () => {
       centre(grid).forEach((value, k) => {
         expect(value).toBeCloseTo(centre(volume.geometry)[k], 9);
       });
+    }
+  });
+
+  it('reaches as far as a sheared image does, along perpendicular axes', () => {
+    for (const degrees of [-30, -8, 20]) {
+      const tilt = (degrees * Math.PI) / 180;
+      const sheared: Matrix3 = [1, 0, 0, 0, 1, Math.sin(tilt), 0, 0, Math.cos(tilt)];
+      const geometry: Geometry = {
+        size: [40, 60, 12],
+        spacingMm: [0.9, 0.7, 5],
+        originMm: [-20, 5, 300],
+        direction: multiply3(rotation(degrees), sheared),
+      };
+      const grid = gridWithSpacing(geometry, [2, 2, 2]);
+      expect(shearAngleDeg(grid.direction)).toBeLessThan(1e-6);
+      for (let corner = 0; corner < 8; corner++) {
+        const outermost = geometry.size.map((n, k) => (corner & (1 << k) ? n - 0.5 : -0.5)) as unknown as Xyz;
+        const place = applyAffine(physicalToVoxel(grid), applyAffine(voxelToPhysical(geometry), outermost));
+        place.forEach((p, k) => {
+          expect(p).toBeGreaterThanOrEqual(-0.5 - 1e-9);
+          expect(p).toBeLessThanOrEqual(grid.size[k] - 0.5 + 1e-9);
+        });
+      }
+      expect(coveredShare(geometry, grid)).toBeGreaterThan(0.5);
     }
   });
 

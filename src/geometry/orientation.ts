@@ -56,6 +56,12 @@ export function shearAngleDeg(d: Matrix3): number {
   return (Math.asin(Math.min(1, Math.max(dot(0, 1), dot(0, 2), dot(1, 2)))) * 180) / Math.PI;
 }
 
+/** By less, axes depart from perpendicular because headers round their directions: at the ends of 300 mm that is a quarter of a millimetre. */
+const PERPENDICULAR_DEG = 0.05;
+
+/** Whether axes are so far from perpendicular that distances and volumes must heed it. */
+export const isSheared = (direction: Matrix3): boolean => shearAngleDeg(direction) > PERPENDICULAR_DEG;
+
 /** How voxels are walked so that they come in RAS order: voxel (x, y, z) of `geometry` is stored at `first + x step[0] + y step[1] + z step[2]`. */
 export interface RasOrder {
   /** The grid on axes that run to the patient's right, front and head as nearly as the stored one allows. */

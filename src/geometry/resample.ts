@@ -6,26 +6,45 @@
  */
 import { type Affine, applyMatrix3, composeAffine, nearestOrthogonal, physicalToVoxel, voxelToPhysical } from './affine.ts';
 import { type AxisOperator, interpolationOperator, resultOf, separableSteps } from './axis-operator.ts';
+import { isSheared } from './orientation.ts';
 import { smoothingOperators } from './smooth.ts';
-import { type Geometry, type PlaneReader, perAxis, planeReader, type Volume, type VoxelArray, type Xyz } from './volume.ts';
+import {
+  type Geometry,
+  type Matrix3,
+  type PlaneReader,
+  perAxis,
+  planeReader,
+  type Volume,
+  type VoxelArray,
+  type Xyz,
+} from './volume.ts';
 
 /** Directions and positions that agree to this many voxels count as the same: header values are single precision. */
 const SAME_VOXELS = 1e-4;
 
 /**
  * The same field of view at another spacing: same centre and axes, each size the nearest whole number of voxels (at least 1).
- * Axes that are not perpendicular (a sheared file) become the nearest perpendicular ones.
+ * Axes that are not perpendicular (a sheared file) become the nearest perpendicular ones, and the grid reaches as far along them as the image does.
  */
 export function gridWithSpacing(geometry: Geometry, spacingMm: Xyz): Geometry {
+  const direction = nearestOrthogonal(geometry.direction);
+  const sheared = isSheared(geometry.direction);
   const size = perAxis(geometry.size, (n, k) => {
-    const ratio = (n * geometry.spacingMm[k]) / spacingMm[k];
-    return Math.max(1, Math.round(ratio));
+    if (!sheared) return Math.max(1, Math.round((n * geometry.spacingMm[k]) / spacingMm[k]));
+    return Math.ceil(reachMm(geometry, direction, k) / spacingMm[k]);
   });
-  return centredGrid(geometry, size, spacingMm);
+  return centredGrid(geometry, direction, size, spacingMm);
 }
 
-function centredGrid(geometry: Geometry, size: Xyz, spacingMm: Xyz): Geometry {
-  const direction = nearestOrthogonal(geometry.direction);
+/** How far an image reaches from one of its faces to the other along column k of a direction matrix, mm. */
+function reachMm({ size, spacingMm, direction: d }: Geometry, along: Matrix3, k: 0 | 1 | 2): number {
+  return [0, 1, 2].reduce((sum, axis) => {
+    const cosine = d[axis] * along[k] + d[axis + 3] * along[k + 3] + d[axis + 6] * along[k + 6];
+    return sum + Math.abs(cosine) * size[axis] * spacingMm[axis];
+  }, 0);
+}
+
+function centredGrid(geometry: Geometry, direction: Matrix3, size: Xyz, spacingMm: Xyz): Geometry {
   const half = (n: Xyz, s: Xyz): Xyz => [((n[0] - 1) / 2) * s[0], ((n[1] - 1) / 2) * s[1], ((n[2] - 1) / 2) * s[2]];
   const fromCentre = applyMatrix3(geometry.direction, half(geometry.size, geometry.spacingMm));
   const toOrigin = applyMatrix3(direction, half(size, spacingMm));

@@ -1,5 +1,6 @@
 /** Exact Euclidean distances on a grid with its own spacing along each axis (Felzenszwalb & Huttenlocher 2012: lower envelopes of parabolas). */
-import type { Zyx } from '../geometry/volume.ts';
+import { applyMatrix3, cross, voxelToPhysical } from '../geometry/affine.ts';
+import type { Geometry, Xyz, Zyx } from '../geometry/volume.ts';
 
 /** Voxels beside one another whose lines along z are read together: those of one cache line. */
 const TOGETHER = 8;
@@ -110,6 +111,45 @@ export function surfaceDistances(from: Uint8Array, to: Uint8Array, size: Zyx, sp
   }
   for (let i = 0, k = 0; k < asked; i++) if (from[i] === 1) out[k++] = Math.sqrt(squared[i]);
   return out;
+}
+
+/**
+ * The same on a grid whose axes need not be perpendicular, where axes cannot be gone through one after another: each voxel looks through the
+ * planes from its own on, until the next one is further away than what was found.
+ * @param geometry of the grid; its size is not looked at
+ */
+export function shearedDistances(from: Uint8Array, to: Uint8Array, size: Zyx, geometry: Geometry): Float64Array {
+  const [depth] = size;
+  const { matrix } = voxelToPhysical(geometry);
+  const [queries, targets] = [placesOf(from, size, matrix), placesOf(to, size, matrix)];
+  const [x, y, z] = [0, 1, 2].map((k): Xyz => [matrix[k], matrix[k + 3], matrix[k + 6]]);
+  const normal = cross(x, y);
+  const planesMm = Math.abs(normal[0] * z[0] + normal[1] * z[1] + normal[2] * z[2]) / Math.hypot(...normal);
+  const out: number[] = [];
+  for (const [plane, places] of queries.entries())
+    for (let i = 0; i < places.length; i += 3) {
+      let nearest = Number.POSITIVE_INFINITY;
+      for (let away = 0; away < depth && (away * planesMm) ** 2 < nearest; away++)
+        for (const other of away === 0 ? [plane] : [plane - away, plane + away]) {
+          const there = targets[other] ?? [];
+          for (let k = 0; k < there.length; k += 3) {
+            const square =
+              (there[k] - places[i]) ** 2 + (there[k + 1] - places[i + 1]) ** 2 + (there[k + 2] - places[i + 2]) ** 2;
+            if (square < nearest) nearest = square;
+          }
+        }
+      out.push(Math.sqrt(nearest));
+    }
+  return Float64Array.from(out);
+}
+
+/** Where the voxels that are set lie, mm, plane by plane: x, y, z one after another. */
+function placesOf(set: Uint8Array, [depth, height, width]: Zyx, matrix: Geometry['direction']): number[][] {
+  const planes: number[][] = Array.from({ length: depth }, () => []);
+  for (let z = 0, i = 0; z < depth; z++)
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++, i++) if (set[i] === 1) planes[z].push(...applyMatrix3(matrix, [x, y, z]));
+  return planes;
 }
 
 /** Squared distance of each voxel of a row to the nearest of it that is set. */

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { randomStream } from '../common/random.ts';
-import { voxelCount, type Zyx } from '../geometry/volume.ts';
+import { applyAffine, voxelToPhysical } from '../geometry/affine.ts';
+import { type Geometry, IDENTITY_3, type Matrix3, toXyz, toZyx, voxelCount, type Xyz, type Zyx } from '../geometry/volume.ts';
 import { areaUnderCurve, averagePrecision, thresholdScores } from './classification.ts';
 import { type ClassifiedCase, delongArea, delongTest } from './delong.ts';
-import { surfaceDistances } from './distance.ts';
+import { shearedDistances, surfaceDistances } from './distance.ts';
 import { overlapsOf, percentileOf, segmentationScores } from './segmentation.ts';
 import { bootstrapDifference, bootstrapMean, holm, wilcoxonSignedRank } from './statistics.ts';
+import { StructureMeter } from './structures.ts';
 
 type Ellipsoid = readonly [centre: Zyx, radius: Zyx];
 /** What SciPy and scikit-learn found: scripts/make-score-goldens.py. */
@@ -45,12 +47,20 @@ function ellipsoid(size: Zyx, [centre, radius]: Ellipsoid, code: number): Uint16
   return out;
 }
 
+/** A grid of this size and spacing, z, y, x, along the patient's axes, or others. */
+const gridOf = (size: Zyx, spacingMm: Zyx = [1, 1, 1], direction: Matrix3 = IDENTITY_3): Geometry => ({
+  size: toXyz(size),
+  spacingMm: toXyz(spacingMm),
+  originMm: [0, 0, 0],
+  direction,
+});
+
 describe('segmentationScores', () => {
   it.each(goldens.segmentation.map((golden, i) => [i, golden] as const))('agrees with SciPy, case %i', (_, golden) => {
     const { size } = goldens;
     const predicted = ellipsoid(size, golden.predicted, 205);
     const reference = ellipsoid(size, golden.reference, 205);
-    const scores = segmentationScores(predicted, reference, 205, size, golden.spacingMm, golden.toleranceMm);
+    const scores = segmentationScores(predicted, reference, 205, gridOf(size, golden.spacingMm), golden.toleranceMm);
     for (const [name, value] of Object.entries(golden.scores))
       expect(scores[name as keyof typeof scores], name).toBeCloseTo(value, 10);
   });
@@ -58,7 +68,7 @@ describe('segmentationScores', () => {
   it('says nothing of a class that is nowhere, and no distance where one side lacks it', () => {
     const size: Zyx = [2, 2, 2];
     const [empty, one] = [new Uint8Array(8), Uint8Array.of(0, 3, 0, 0, 0, 0, 0, 0)];
-    expect(segmentationScores(empty, empty, 3, size, [1, 1, 1])).toMatchObject({
+    expect(segmentationScores(empty, empty, 3, gridOf(size))).toMatchObject({
       dice: null,
       jaccard: null,
       hd95Mm: null,
@@ -66,24 +76,75 @@ describe('segmentationScores', () => {
       surfaceDice: null,
       volumeError: null,
     });
-    expect(segmentationScores(empty, one, 3, size, [1, 1, 1])).toMatchObject({
+    expect(segmentationScores(empty, one, 3, gridOf(size))).toMatchObject({
       dice: 0,
       hd95Mm: null,
       surfaceDice: 0,
       volumeError: -1,
     });
-    expect(segmentationScores(one, empty, 3, size, [1, 1, 1])).toMatchObject({
+    expect(segmentationScores(one, empty, 3, gridOf(size))).toMatchObject({
       dice: 0,
       hd95Mm: null,
       surfaceDice: 0,
       volumeError: null,
     });
-    expect(segmentationScores(one, one, 3, size, [1, 1, 1])).toMatchObject({
+    expect(segmentationScores(one, one, 3, gridOf(size))).toMatchObject({
       dice: 1,
       hd95Mm: 0,
       surfaceDice: 1,
       volumeError: 0,
     });
+  });
+});
+
+describe('a sheared grid', () => {
+  // a gantry tilted by 25 degrees: slices are shifted along y, and voxels are no boxes
+  const tilt = (25 * Math.PI) / 180;
+  const direction: Matrix3 = [1, 0, 0, 0, 1, Math.sin(tilt), 0, 0, Math.cos(tilt)];
+
+  it('has voxels that are smaller than the product of their sides', () => {
+    const one = Uint8Array.of(1, 0);
+    const scores = segmentationScores(one, one, 1, gridOf([1, 1, 2], [5, 0.5, 0.5], direction));
+    const volumeMl = (5 * 0.5 * 0.5 * Math.cos(tilt)) / 1000;
+    expect(scores.predictedMl).toBeCloseTo(volumeMl, 12);
+    const meter = new StructureMeter(gridOf([1, 1, 2], [5, 0.5, 0.5], direction), [1]);
+    meter.add(0, one);
+    expect(meter.measures()[0].volumeMl).toBeCloseTo(volumeMl, 12);
+  });
+
+  it('has distances between the places of its voxels, as a search through all of them finds', () => {
+    const random = randomStream(5, 'sheared');
+    for (let trial = 0; trial < 20; trial++) {
+      const size: Zyx = [random.integer(1, 9), random.integer(1, 7), random.integer(1, 7)];
+      const grid = gridOf(size, [random.uniform(0.3, 5), random.uniform(0.3, 3), random.uniform(0.3, 3)], direction);
+      const mask = () => Uint8Array.from({ length: voxelCount(size) }, () => (random.chance(0.15) ? 1 : 0));
+      const [from, to] = [mask(), mask()];
+      const affine = voxelToPhysical(grid);
+      const place = (i: number): Xyz =>
+        applyAffine(affine, [i % size[2], Math.floor(i / size[2]) % size[1], Math.floor(i / (size[1] * size[2]))]);
+      const placesIn = (set: Uint8Array): Xyz[] => [...set.keys()].filter((i) => set[i]).map(place);
+      const wanted = placesIn(from).map((p) =>
+        placesIn(to).reduce((least, q) => Math.min(least, Math.hypot(...p.map((v, k) => v - q[k]))), Number.POSITIVE_INFINITY),
+      );
+      const got = shearedDistances(from, to, size, grid);
+      expect(got).toHaveLength(wanted.length);
+      wanted.forEach((distance, k) => {
+        if (Number.isFinite(distance)) expect(got[k]).toBeCloseTo(distance, 10);
+        else expect(got[k]).toBe(distance);
+      });
+      // scores take the same distances
+      const scores = segmentationScores(from, to, 1, grid, 2);
+      if (scores.surfaceDistanceMm === null) continue;
+      const straight = segmentationScores(from, to, 1, gridOf(size, toZyx(grid.spacingMm)), 2);
+      expect(scores.dice).toBe(straight.dice);
+    }
+  });
+
+  it('gives the scores of the same grid where the shear is that of rounding', () => {
+    const [a, b] = [Uint8Array.of(1, 0, 0, 1, 0, 0, 0, 0), Uint8Array.of(0, 0, 0, 1, 0, 0, 0, 1)];
+    const nearly: Matrix3 = [1, 0, 0, 0, 1, 1e-7, 0, 0, 1];
+    const scores = segmentationScores(a, b, 1, gridOf([2, 2, 2], [2, 1, 1], nearly));
+    expect(scores).toEqual(segmentationScores(a, b, 1, gridOf([2, 2, 2], [2, 1, 1])));
   });
 });
 
@@ -115,11 +176,11 @@ describe('overlapsOf', () => {
     // both fill the volume: its outermost voxels are the surface
     const size: Zyx = [3, 4, 5];
     const full = new Uint8Array(60).fill(2);
-    expect(segmentationScores(full, full, 2, size, [1, 1, 1])).toMatchObject({ dice: 1, hd95Mm: 0, surfaceDistanceMm: 0 });
+    expect(segmentationScores(full, full, 2, gridOf(size))).toMatchObject({ dice: 1, hd95Mm: 0, surfaceDistanceMm: 0 });
     // the reference lacks the middle voxels, which are so surface of neither but of the prediction's neighbours
     const hollow = full.slice();
     for (const x of [1, 2, 3]) hollow[(1 * 4 + 1) * 5 + x] = 7;
-    const scores = segmentationScores(full, hollow, 2, size, [1, 1, 1]);
+    const scores = segmentationScores(full, hollow, 2, gridOf(size));
     expect(scores.volumeError).toBeCloseTo(3 / 57, 12);
     expect(scores.surfaceDice).toBe(1);
   });

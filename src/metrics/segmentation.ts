@@ -1,11 +1,13 @@
 /**
- * Scores of a predicted label map against a reference on the same grid, for one class of one case. What is undefined is null, never 0 or 1.
+ * Scores of a predicted label map against a reference on the same grid, sheared or not, for one class of one case. What is undefined is null, never 0 or 1.
  *
  * The surface of a structure is its voxels that have one of their six neighbours outside it (or outside the volume), as MONAI and medpy have it;
  * distances are between centres of surface voxels, in mm.
  */
-import { perAxis, type Zyx } from '../geometry/volume.ts';
-import { surfaceDistances } from './distance.ts';
+import { voxelVolumeMm3 } from '../geometry/affine.ts';
+import { isSheared } from '../geometry/orientation.ts';
+import { type Geometry, perAxis, toZyx, type Zyx } from '../geometry/volume.ts';
+import { shearedDistances, surfaceDistances } from './distance.ts';
 import { diceOf } from './label-overlap.ts';
 
 export interface SegmentationScores {
@@ -131,8 +133,7 @@ function upTo(values: Float64Array, limit: number): number {
 
 /**
  * All scores of one class.
- * @param size of both maps, (z, y, x)
- * @param spacingMm z, y, x
+ * @param geometry the grid of both maps
  * @param toleranceMm of the surface Dice (Nikolov et al. 2021, here over surface voxels)
  * @param overlap of the class, where `overlapsOf` has found that of all; undefined if neither map has it
  */
@@ -140,12 +141,11 @@ export function segmentationScores(
   predicted: ArrayLike<number>,
   reference: ArrayLike<number>,
   code: number,
-  size: Zyx,
-  spacingMm: Zyx,
+  geometry: Geometry,
   toleranceMm = 1,
-  overlap: Overlap | undefined = overlapsOf(predicted, reference, size).get(code),
+  overlap: Overlap | undefined = overlapsOf(predicted, reference, toZyx(geometry.size)).get(code),
 ): SegmentationScores {
-  const millilitres = (spacingMm[0] * spacingMm[1] * spacingMm[2]) / 1000;
+  const millilitres = voxelVolumeMm3(geometry) / 1000;
   const [ofPredicted, ofReference, both] = overlap ? [overlap.predicted, overlap.reference, overlap.both] : [0, 0, 0];
   const sum = ofPredicted + ofReference;
   const common = {
@@ -158,10 +158,14 @@ export function segmentationScores(
   if (!overlap || ofPredicted === 0 || ofReference === 0)
     return { ...common, hd95Mm: null, surfaceDistanceMm: null, surfaceDice: sum === 0 ? null : 0 };
   const boxSize = perAxis(overlap.low, (low, axis) => overlap.high[axis] - low + 1);
+  const size = toZyx(geometry.size);
   const [p, r] = [surfaceOf(predicted, code, size, overlap), surfaceOf(reference, code, size, overlap)];
+  const distances = (from: Uint8Array, to: Uint8Array): Float64Array =>
+    isSheared(geometry.direction)
+      ? shearedDistances(from, to, boxSize, geometry)
+      : surfaceDistances(from, to, boxSize, toZyx(geometry.spacingMm));
   // both lie in one box, so nothing outside it is nearer
-  const there = surfaceDistances(p, r, boxSize, spacingMm).sort();
-  const back = surfaceDistances(r, p, boxSize, spacingMm).sort();
+  const [there, back] = [distances(p, r).sort(), distances(r, p).sort()];
   const voxels = there.length + back.length;
   return {
     ...common,

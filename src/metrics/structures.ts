@@ -2,7 +2,7 @@
  * What is measured of the structures of a label map: volume, place, and the intensities of the image in them. Planes are looked at one after
  * another, so that neither image nor label map need be in memory. Positions are those of ITK and DICOM: mm, LPS.
  */
-import { applyAffine, voxelToPhysical } from '../geometry/affine.ts';
+import { applyAffine, voxelToPhysical, voxelVolumeMm3 } from '../geometry/affine.ts';
 import { runEnds } from '../geometry/runs.ts';
 import { type Geometry, perAxis, type VoxelArray, type Xyz } from '../geometry/volume.ts';
 
@@ -151,7 +151,7 @@ export class StructureMeter {
   /** What was measured, in the order of the codes. */
   measures(): StructureMeasures[] {
     const { spacingMm, direction } = this.geometry;
-    const voxelMl = (spacingMm[0] * spacingMm[1] * spacingMm[2]) / 1000;
+    const voxelMl = voxelVolumeMm3(this.geometry) / 1000;
     // how far a voxel reaches from its centre along each axis of the patient
     const reach = perAxis([0, 1, 2], (row) =>
       spacingMm.reduce((sum, side, k) => sum + (Math.abs(direction[row * 3 + k]) * side) / 2, 0),

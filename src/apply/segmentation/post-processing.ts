@@ -3,6 +3,7 @@
  * away becomes background. Training chooses the rules on validation subjects (training/task/post-processing.ts) and a model's config.json keeps them.
  */
 import { UsageError } from '../../common/errors.ts';
+import { voxelVolumeMm3 } from '../../geometry/affine.ts';
 import { componentsOf } from '../../geometry/components.ts';
 import type { Volume } from '../../geometry/volume.ts';
 import type { PostProcessing } from '../../model/configuration.ts';
@@ -63,7 +64,7 @@ export function applyPostProcessing(labels: Volume, rules: PostProcessing): Read
   if (rules.length === 0) return removed;
   const { geometry, data } = labels;
   const ruleOf = new Map(rules.map((rule) => [rule.code, rule]));
-  const voxelMm3 = geometry.spacingMm[0] * geometry.spacingMm[1] * geometry.spacingMm[2];
+  const voxelMm3 = voxelVolumeMm3(geometry);
   const { components, starts, lengths, of } = componentsOf(data, geometry.size);
   const largest = new Map<number, number>();
   components.forEach(({ code, voxels }, k) => {

@@ -153,6 +153,20 @@ describe('segmentVolume', () => {
     },
   );
 
+  it('leaves no voxel of a fine image to the background because the coarse grid ends a little before it', async () => {
+    // 28 voxels of 0.3 mm reach 0.2 mm beyond four of 2 mm at either side
+    const grid: Geometry = { size: [28, 28, 28], spacingMm: [0.3, 0.3, 0.3], originMm: [9, 8, 7], direction: IDENTITY_3 };
+    const { labels, fields } = await segmented(grid, { start: [0, 0, 0], size: [4, 4, 4] }, CODES, () => 0.9);
+    expect(new Set(labels.data)).toEqual(new Set([7]));
+    expect(Math.min(...probabilityPlanes(fields[1], grid, 0)(0))).toBeGreaterThan(0.5);
+    // where the image was cropped it goes on, and is background half a voxel beyond
+    const { labels: part } = await segmented(grid, { start: [1, 0, 0], size: [3, 4, 4] }, CODES, () => 0.9);
+    const alongX = [...part.data.subarray(0, 28)];
+    // x runs to the left in the file and to the right in RAS
+    expect(alongX.lastIndexOf(7)).toBe(20);
+    expect(alongX.indexOf(7)).toBe(0);
+  });
+
   it('asks the network once about windows of nothing', async () => {
     const grid: Geometry = {
       size: [60, 16, 16],

@@ -23,6 +23,9 @@ function codeArray(codes: readonly number[], length: number): CodeArray {
   return low >= -(2 ** 15) && high < 2 ** 15 ? new Int16Array(length) : new Int32Array(length);
 }
 
+/** So far, in voxels from the centre of the outermost one, an image may reach beyond a grid that was made for it: see `gridWithSpacing`. */
+const ROUNDED_AWAY = 0.75 + 1e-4;
+
 /** Position and weights of linear interpolation along one axis for each voxel of the target; index -1: outside by more than half a voxel. */
 interface AxisSamples {
   readonly low: Int32Array;
@@ -42,9 +45,13 @@ function axisSamples(source: Geometry, target: Geometry): readonly [AxisSamples,
     const n = source.size[axis];
     const low = new Int32Array(target.size[axis]);
     const share = new Float32Array(low.length);
+    const place = (k: number): number => matrix[axis * 4] * k + offset[axis];
+    // a grid of whole voxels ends up to a quarter of one before the image does; where it was cropped, the image goes on further
+    const from = place(0) < -ROUNDED_AWAY ? -0.5 : -ROUNDED_AWAY;
+    const to = n - 1 + (place(low.length - 1) > n - 1 + ROUNDED_AWAY ? 0.5 : ROUNDED_AWAY);
     for (let k = 0; k < low.length; k++) {
-      const position = matrix[axis * 4] * k + offset[axis];
-      if (position < -0.5 || position > n - 0.5) {
+      const position = place(k);
+      if (position < from || position > to) {
         low[k] = -1;
         continue;
       }

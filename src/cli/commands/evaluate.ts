@@ -5,7 +5,7 @@ import { UsageError } from '../../common/errors.ts';
 import type { ClassificationsReport } from '../../metrics/node/classifications.ts';
 import type { Measure, SegmentationsReport } from '../../metrics/node/segmentations.ts';
 import type { Interval } from '../../metrics/statistics.ts';
-import { failedTable } from '../batch-text.ts';
+import { failedTable, warningLines } from '../batch-text.ts';
 import { numberIn, numberOf } from '../numbers.ts';
 import { action, type CommandResult } from '../run-command.ts';
 import { formatTable } from '../table.ts';
@@ -42,7 +42,7 @@ function codes(option: string, text: string | undefined): number[] | undefined {
   return values;
 }
 
-function segmentationText({ cases, summary, mean, toleranceMm, skipped, failed }: SegmentationsReport): string {
+function segmentationText({ cases, summary, mean, toleranceMm, skipped, failed, warnings }: SegmentationsReport): string {
   const row = (name: string, measures: Readonly<Record<Measure, Interval | null>>, counts: readonly string[]): string[] => [
     name,
     ...COLUMNS.map(([measure, , digits]) => intervalText(measures[measure], digits)),
@@ -52,6 +52,7 @@ function segmentationText({ cases, summary, mean, toleranceMm, skipped, failed }
     row(String(label), measures, [String(absentFromBoth), String(missed), String(spurious)]),
   );
   return [
+    ...warningLines(warnings),
     formatTable(
       ['label', ...COLUMNS.map(([, heading]) => heading), 'absent', 'missed', 'spurious'],
       [...rows, row('mean', mean, ['', '', ''])],

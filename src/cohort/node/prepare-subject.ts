@@ -56,7 +56,7 @@ const recordSchema = z.object({
 const outcomeSchema = z.union([z.object({ key: z.string(), refused: problemSchema }), recordSchema]);
 
 /** Raised when the same sources and options would be prepared differently. */
-const RECIPE = [2, 1];
+const RECIPE = [2, 2];
 
 const recordPath = (out: string, id: string): string => join(out, 'subjects', shardOf(id), `${id}.json`);
 

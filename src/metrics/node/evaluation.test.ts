@@ -35,6 +35,7 @@ beforeAll(async () => {
   await writeImage(at('found', 'a_0000.nii.gz'), { geometry: geometry(), data: map((x) => (x < 2 ? 205 : 0)) });
   await writeImage(at('found', 'b.nii.gz'), { geometry: geometry(), data: left });
   await writeImage(at('found', 'probabilities', 'b_probability.nii.gz'), { geometry: geometry(), data: left });
+  await writeImage(at('found', 'uncertainty', 'b_entropy.nii.gz'), { geometry: geometry(), data: left });
   await writeImage(at('moved', 'a.nii.gz'), { geometry: geometry(1, 3), data: left });
   await writeImage(at('coarse', 'a.nii.gz'), { geometry: geometry(1.5), data: left });
   await writeImage(at('grey', 'a.nii.gz'), { geometry: geometry(), data: Float32Array.from(left, (v) => v / 3) });
@@ -95,6 +96,24 @@ describe('scoreSegmentations', () => {
     );
     await rm(at('linked', 'b.nii.gz'));
     await expect(score('linked', 'linked-truth')).rejects.toThrow(/no label map in this folder; not read: .*a\.nii\.gz/);
+  });
+
+  it('leaves out what lies beside predictions, whatever the folders above are called', async () => {
+    const above = join('probabilities', 'uncertainty', 'mine');
+    await writeImage(at(above, 'a.nii.gz'), { geometry: geometry(), data: map((x) => (x < 3 ? 205 : 0)) });
+    await writeImage(at(above, 'uncertainty', 'a_entropy.nii.gz'), { geometry: geometry(), data: map(() => 0) });
+    expect((await score(above, 'truth', { skipMissing: true })).skipped).toEqual(['b: no prediction']);
+  });
+
+  it('says what is unusual about the files: a voxel size that is assumed makes no millimetres', async () => {
+    const header = 'NRRD0004\ntype: uint8\ndimension: 3\nsizes: 6 5 4\nencoding: raw\n\n';
+    const bytes = Uint8Array.from(map((x) => (x < 3 ? 1 : 0)));
+    await writeFile(at('bare.nrrd'), Buffer.concat([Buffer.from(header), bytes]));
+    const { warnings, cases } = await score('bare.nrrd', 'bare.nrrd');
+    expect(cases[0].labels[0].dice).toBe(1);
+    expect(warnings.filter((said) => said.startsWith(`${at('bare.nrrd')}: `))).toEqual(warnings);
+    expect(warnings.join()).toContain('no voxel size in its header');
+    expect((await score('found', 'truth')).warnings).toEqual([]);
   });
 
   it('refuses other grids saying how they differ, maps that are none, and cases on one side', async () => {

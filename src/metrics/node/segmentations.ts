@@ -1,5 +1,6 @@
 /** Scoring predicted label maps against references: files are paired by case, grids are compared, every class of every case is scored. */
 import { stat } from 'node:fs/promises';
+import { relative } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { caseName } from '../../cohort/node/table.ts';
 import { gridDifference } from '../../cohort/prepare-image.ts';
@@ -62,7 +63,12 @@ export interface SegmentationsReport {
   readonly skipped: readonly string[];
   /** Cases that could not be scored, and files and folders that could not be read, and why; they are in no mean. */
   readonly failed: readonly Failure[];
+  /** What is unusual about files that were scored, a sentence each. */
+  readonly warnings: readonly string[];
 }
+
+/** What `gvsl segment` writes into folders beside its label maps. */
+const BESIDE_LABELS = /(^|[\\/])(probabilities|uncertainty)[\\/]/;
 
 /** Label maps by case; what cannot be opened or listed, into `failed`. */
 async function labelFiles(path: string, what: string, failed: Failure[]): Promise<Map<string, string>> {
@@ -73,8 +79,7 @@ async function labelFiles(path: string, what: string, failed: Failure[]): Promis
   failed.push(...refused);
   const files = new Map<string, string>();
   for (const image of images) {
-    // the probabilities that gvsl segment writes beside its label maps are no label maps
-    if (image.kind !== 'file' || /[\\/]probabilities[\\/]/.test(image.path)) continue;
+    if (image.kind !== 'file' || BESIDE_LABELS.test(relative(path, image.path))) continue;
     const name = caseName(image.path);
     const other = files.get(name);
     if (other !== undefined) throw new UsageError(`${what}: ${other} and ${image.path} are the same case '${name}'; remove one`);
@@ -89,9 +94,13 @@ async function labelFiles(path: string, what: string, failed: Failure[]): Promis
   return files;
 }
 
-/** @param certain the codes are named, so it need not look like a label map */
-async function readLabels(path: string, certain: boolean): Promise<Volume> {
-  const { volume } = await readImage(path);
+/**
+ * @param certain the codes are named, so it need not look like a label map
+ * @param warnings is told what is unusual about the file
+ */
+async function readLabels(path: string, certain: boolean, warnings: string[]): Promise<Volume> {
+  const { volume, warnings: own } = await readImage(path);
+  warnings.push(...own.map((warning) => `${path}: ${warning}`));
   const { data, geometry } = volume;
   if (data instanceof Float32Array || data instanceof Float64Array) {
     const odd = data.find((value) => !Number.isInteger(value));
@@ -133,14 +142,15 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
   const scored = names.filter((name) => isInPart(name, call.part));
   const cases: CaseScores[] = [];
   const codes = new Set<number>(call.labels ?? []);
+  const warnings: string[] = [];
   progress.start(scored.length, 'cases');
   for (const name of scored) {
     const predictedPath = pair ? [...predictions.values()][0] : predictions.get(name)!;
     const referencePath = references.get(name)!;
     try {
       const [predicted, reference] = [
-        await readLabels(predictedPath, call.labels !== undefined),
-        await readLabels(referencePath, call.labels !== undefined),
+        await readLabels(predictedPath, call.labels !== undefined, warnings),
+        await readLabels(referencePath, call.labels !== undefined, warnings),
       ];
       const difference = gridDifference(rasGeometry(predicted.geometry), rasGeometry(reference.geometry));
       if (difference)
@@ -151,16 +161,14 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
       const onReference = isDeepStrictEqual(predicted.geometry, reference.geometry)
         ? predicted.data
         : resampleNearest(predicted, reference.geometry, 0).data;
-      const size = toZyx(reference.geometry.size);
-      const spacingMm = toZyx(reference.geometry.spacingMm);
-      const overlaps = overlapsOf(onReference, reference.data, size);
+      const overlaps = overlapsOf(onReference, reference.data, toZyx(reference.geometry.size));
       const wanted =
         call.labels ?? [...overlaps.keys()].filter((code) => code !== 0 && !ignore.includes(code)).sort((a, b) => a - b);
       cases.push({
         case: name,
         labels: wanted.map((label) => ({
           label,
-          ...segmentationScores(onReference, reference.data, label, size, spacingMm, toleranceMm, overlaps.get(label)),
+          ...segmentationScores(onReference, reference.data, label, reference.geometry, toleranceMm, overlaps.get(label)),
         })),
       });
       for (const code of wanted) codes.add(code);
@@ -191,5 +199,5 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
       bootstrapMean(known(cases.map(({ labels }) => mean(known(labels.map((scores) => scores[measure])))))),
     ]),
   ) as Record<Measure, Interval | null>;
-  return { kind: 'segmentation', toleranceMm, cases, summary, mean: means, skipped: missing, failed };
+  return { kind: 'segmentation', toleranceMm, cases, summary, mean: means, skipped: missing, failed, warnings };
 }
