@@ -80,7 +80,11 @@ export const STRUCTURES = {
 ${table(STRUCTURES.map((name) => [name, name]))}
 } as const;
 `;
-  const number = Number.parseInt(createHash('sha256').update(tables).digest('hex').slice(0, 7), 16);
+  // of the sources too: kernels that take the same arguments and compute something else are another build as well
+  const whole = createHash('sha256').update(tables);
+  for (const { text } of sources.filter(({ text }) => text).toSorted((a, b) => (a.normalizedPath < b.normalizedPath ? -1 : 1)))
+    whole.update(text.replaceAll('\r\n', '\n'));
+  const number = Number.parseInt(whole.digest('hex').slice(0, 7), 16);
   const text = `/** Made by scripts/build-wasm.mjs from the kernels' sources: names and types in the order in which they lie in memory, 4 bytes each. */
 
 /** Kernels of another build have another number, and are refused. */

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { csvLine } from '../../common/csv.ts';
 import { UsageError } from '../../common/errors.ts';
+import { formatNames } from '../../common/format-names.ts';
 import type { ClassificationsReport } from '../../metrics/node/classifications.ts';
 import type { Measure, SegmentationsReport } from '../../metrics/node/segmentations.ts';
 import type { Interval } from '../../metrics/statistics.ts';
@@ -42,6 +43,10 @@ function codes(option: string, text: string | undefined): number[] | undefined {
   return values;
 }
 
+/** All of a few; of many the first and their number, since --json has all. */
+const skippedText = (skipped: readonly string[]): string[] =>
+  skipped.length > 0 ? [`skipped ${skipped.length}: ${formatNames(skipped, 10)}`] : [];
+
 function segmentationText({ cases, summary, mean, toleranceMm, skipped, failed, warnings }: SegmentationsReport): string {
   const row = (name: string, measures: Readonly<Record<Measure, Interval | null>>, counts: readonly string[]): string[] => [
     name,
@@ -61,7 +66,7 @@ function segmentationText({ cases, summary, mean, toleranceMm, skipped, failed, 
     '',
     ...failedTable(failed),
     `${cases.length} cases${failed.length > 0 ? `, ${failed.length} failed and excluded from means` : ''}; means with 95 % bootstrap intervals; surface Dice at ${toleranceMm} mm; a class absent from both is excluded from means`,
-    ...(skipped.length > 0 ? [`skipped: ${skipped.join('; ')}`] : []),
+    ...skippedText(skipped),
   ].join('\n');
 }
 
@@ -81,7 +86,7 @@ function classificationText({ cases, summary, threshold, skipped }: Classificati
     ),
     '',
     `sensitivity, specificity and accuracy at a probability above ${threshold}`,
-    ...(skipped.length > 0 ? [`skipped: ${skipped.join('; ')}`] : []),
+    ...skippedText(skipped),
   ].join('\n');
 }
 

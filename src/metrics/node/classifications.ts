@@ -1,6 +1,7 @@
 /** Scoring predicted probabilities against true classes: two tables, paired by case. */
 import { caseColumn, caseName, readClasses, readTable } from '../../cohort/node/table.ts';
 import { UsageError } from '../../common/errors.ts';
+import { formatNames } from '../../common/format-names.ts';
 import { randomStream } from '../../common/random.ts';
 import { areaUnderCurve, averagePrecision, thresholdScores } from '../classification.ts';
 import { percentileOf } from '../segmentation.ts';
@@ -89,7 +90,7 @@ export async function scoreClassifications(
   ];
   if (skipped.length > 0 && !skipMissing)
     throw new UsageError(
-      `${predictions} and ${references}: ${skipped.length} cases are in one table only (${skipped.slice(0, 5).join('; ')}); skip them with \`skipMissing\``,
+      `${predictions} and ${references}: ${skipped.length} cases are in one table only (${formatNames(skipped, 5)}); skip them with \`skipMissing\``,
     );
   if (names.length === 0) throw new UsageError(`${predictions} and ${references} have no case in common`);
   const positives = classes.length === 2 ? [classes[1]] : classes;

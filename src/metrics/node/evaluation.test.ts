@@ -122,7 +122,7 @@ describe('scoreSegmentations', () => {
     await expect(score('grey/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('not a label map: expected whole numbers, found 68.3');
     await expect(score('moved', 'truth')).rejects.toThrow('b: no prediction');
     await writeImage(at('other', 'c.nii.gz'), { geometry: geometry(), data: map(() => 205) });
-    await expect(score('other', 'moved')).rejects.toThrow('a: no prediction; c: no reference');
+    await expect(score('other', 'moved')).rejects.toThrow('a: no prediction, c: no reference');
     await expect(score('nowhere', 'truth')).rejects.toThrow('no such file or folder');
   });
 });

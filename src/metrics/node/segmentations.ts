@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { caseName } from '../../cohort/node/table.ts';
 import { gridDifference } from '../../cohort/prepare-image.ts';
 import { RunError, UsageError } from '../../common/errors.ts';
+import { formatNames } from '../../common/format-names.ts';
 import { type ProgressListener, toProgress } from '../../common/progress.ts';
 import { rasGeometry } from '../../geometry/orientation.ts';
 import { resampleNearest } from '../../geometry/resample.ts';
@@ -135,7 +136,7 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
       ];
   if (missing.length > 0 && !call.skipMissing)
     throw new UsageError(
-      `${call.predictions} and ${call.references}: ${missing.length} cases are on one side only (${missing.slice(0, 5).join('; ')}${missing.length > 5 ? '; ...' : ''}); pair them by name, or skip them with \`skipMissing\``,
+      `${call.predictions} and ${call.references}: ${missing.length} cases are on one side only (${formatNames(missing, 5)}); pair them by name, or skip them with \`skipMissing\``,
     );
   if (names.length === 0) throw new UsageError(`${call.predictions} and ${call.references} have no case in common`);
 
