@@ -139,6 +139,30 @@ describe.skipIf(SKIPPED !== '')(`the page${SKIPPED}`, () => {
     await expect.poll(() => table.textContent(), { timeout: 60_000 }).not.toBe(first);
     await page.locator('#viewer-moving').click({ position: { x: 90, y: 90 } });
     await expect.poll(() => table.textContent(), { timeout: 60_000 }).toMatch(/in the first image/);
+    // the mark lies where the best match is said to be, as the viewer itself tells positions
+    await page.selectOption('#follow', 'best');
+    await page.locator('#viewer-moving').press('l');
+    await expect.poll(() => table.textContent()).toMatch(/in the first image/);
+    const mark = async (): Promise<number[]> => {
+      const marked = (await page.evaluate(`{
+        const cover = document.querySelector('#viewer-fixed + .cover');
+        const { data, width } = cover.getContext('2d').getImageData(0, 0, cover.width, cover.height);
+        [...new Uint32Array(data.buffer).entries()]
+          .filter(([, colour]) => colour === 0xff60ff40)
+          .map(([at]) => [at % width, Math.floor(at / width)]);
+      }`)) as [number, number][];
+      // of the slice that has it first
+      const near = marked.filter(([x, y]) => Math.hypot(x - marked[0][0], y - marked[0][1]) < 50);
+      return [0, 1].map((axis) => near.reduce((sum, at) => sum + at[axis], 0) / near.length);
+    };
+    const mmOf = (said: string | null): number[] => said!.match(/-?\d+/g)!.slice(0, 3).map(Number);
+    const best = mmOf(await table.locator('tbody td').nth(1).textContent());
+    const [x, y] = await mark();
+    await page.locator('#viewer-fixed').click({ position: { x, y } });
+    await expect.poll(() => table.textContent()).toMatch(/in the second image/);
+    const found = mmOf(await text('place-fixed'));
+    for (const axis of [0, 1, 2]) expect(Math.abs(found[axis] - best[axis])).toBeLessThan(3);
+    expect(await mark()).toEqual([Number.NaN, Number.NaN]);
     const local = await table.textContent();
     await page.selectOption('#kind', 'global');
     await expect.poll(() => table.textContent(), { timeout: 60_000 }).not.toBe(local);

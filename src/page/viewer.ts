@@ -17,9 +17,6 @@ export function labelColours(count: number): Rgb[] {
 /** Which slices are shown. */
 export type Slices = 'axial' | 'coronal' | 'sagittal' | 'all';
 
-/** Of the best match. */
-const MARK: Rgb = [64, 255, 96];
-
 /** Between NiiVue's frame, RAS, and ours, LPS. */
 export const otherFrame = (mm: ArrayLike<number>): Xyz => [0 - mm[0], 0 - mm[1], mm[2]];
 
@@ -28,9 +25,6 @@ interface Location {
   readonly mm: ArrayLike<number>;
   readonly values: readonly { readonly value: number }[];
 }
-
-/** Of a heat map that is not shown: above every similarity. */
-const HIDDEN: [number, number] = [1, 2];
 
 export class Viewer {
   protected readonly niivue = new Niivue({
@@ -144,53 +138,6 @@ export class Viewer {
     return this.over(nifti, 'warped.nii', (volume) => {
       volume.colormap = 'warm';
     });
-  }
-
-  /**
-   * A heat map, and a mark on it: their grids, as files of zeros. `setHeat` gives them values.
-   */
-  async showHeat(heat: Uint8Array<ArrayBuffer>, mark: Uint8Array<ArrayBuffer>): Promise<void> {
-    if (!this.attached) return;
-    await this.over(heat, 'similarity.nii', (volume) => {
-      this.names = null;
-      volume.colormap = 'inferno';
-    });
-    const volume = await NVImage.loadFromFile({ file: new File([mark], 'mark.nii'), name: 'mark.nii', opacity: 1 });
-    const [R, G, B] = MARK.map((value) => [0, value]);
-    volume.setColormapLabel({ R, G, B, A: [0, 255], I: [0, 1], labels: ['', 'best match'] });
-    this.niivue.addVolume(volume);
-    this.niivue.updateGLVolume();
-  }
-
-  /**
-   * @param range values below it are not shown, those above it as its end
-   * @param mark the voxel (x, y, z) that is marked
-   * @param crosshair where it is put (mm, LPS): all is drawn once
-   */
-  setHeat(values: Float32Array, [low, high]: readonly [number, number], mark: Xyz, size: Xyz, crosshair: Xyz): void {
-    const [, heat, marks] = this.niivue.volumes;
-    if (!heat?.img || !marks?.img) return;
-    heat.img.set(values);
-    [heat.cal_min, heat.cal_max] = [low, high];
-    marks.img.fill(0);
-    for (let axis = 0; axis < 3; axis++)
-      for (const step of [-1, 0, 1]) {
-        const [x, y, z] = mark.map((at, k) => (k === axis ? at + step : at));
-        if ([x, y, z].every((at, k) => at >= 0 && at < size[k])) marks.img[(z * size[1] + y) * size[0] + x] = 1;
-      }
-    this.putCrosshair(crosshair);
-    this.niivue.updateGLVolume();
-  }
-
-  /** Shows no heat: it is the other image that was asked. */
-  hideHeat(): void {
-    const [, heat, marks] = this.niivue.volumes;
-    // drawing the layers anew is what a drag waits for
-    if (!heat?.img || !marks?.img || (heat.cal_min === HIDDEN[0] && heat.cal_max === HIDDEN[1])) return;
-    heat.img.fill(0);
-    [heat.cal_min, heat.cal_max] = HIDDEN;
-    marks.img.fill(0);
-    this.niivue.updateGLVolume();
   }
 
   /** Where the crosshair is: mm, LPS. NiiVue must be told (true) to take an oblique image's own axes. */

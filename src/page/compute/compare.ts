@@ -2,10 +2,9 @@
 import * as Comlink from 'comlink';
 import { FOREGROUND } from '../../apply/embedding/volume-features.ts';
 import type { Correspondence, FeatureKind, Side } from '../../apply/similarity/correspondence.ts';
+import { orderStatistic } from '../../common/order-statistic.ts';
 import { applyAffine, physicalToVoxel } from '../../geometry/affine.ts';
-import { perAxis, voxelCount, type Xyz } from '../../geometry/volume.ts';
-import { writeNiftiFile } from '../../images/nifti-file.ts';
-import { percentileOf } from '../../metrics/segmentation.ts';
+import { type Geometry, perAxis, type Xyz } from '../../geometry/volume.ts';
 import type { BackendName } from '../../platform/browser/backends.ts';
 import type { Computed, ComputeState, OnProgress } from './state.ts';
 
@@ -14,8 +13,8 @@ export interface Compared extends Computed {
   /** Whether the network predicts a field. */
   readonly hasField: boolean;
   readonly warnings: readonly string[];
-  /** .nii files of zeros: the grids of similarities (float32) and of marks (uint8) of either image. */
-  readonly grids: Readonly<Record<Side, { readonly heat: Uint8Array<ArrayBuffer>; readonly mark: Uint8Array<ArrayBuffer> }>>;
+  /** Of the similarities of either image. */
+  readonly grids: Readonly<Record<Side, Geometry>>;
 }
 
 /** What the other image has of a point: positions in mm, LPS. */
@@ -24,7 +23,6 @@ export interface Similar {
   readonly values: Float32Array;
   /** From the 90th percentile of what is not air to the best match. */
   readonly range: readonly [number, number];
-  readonly size: Xyz;
   readonly best: { readonly position: Xyz; readonly voxel: Xyz; readonly similarity: number };
   readonly field: { readonly position: Xyz; readonly similarity: number | null } | null;
   readonly distanceMm: number | null;
@@ -43,18 +41,10 @@ export const comparePart = (state: ComputeState) => {
       return state.applying(name, onProgress, async (model, options) => {
         const found = await model.correspond(state.image(moving), state.image(fixed), options);
         compared = found;
-        const gridsOf = (side: Side) => {
-          const { geometry } = found.images[side].local;
-          const voxels = voxelCount(geometry.size);
-          return {
-            heat: writeNiftiFile(geometry, new Float32Array(voxels)),
-            mark: writeNiftiFile(geometry, new Uint8Array(voxels)),
-          };
-        };
         return {
           hasField: found.map !== null,
           warnings: found.warnings,
-          grids: { fixed: gridsOf('fixed'), moving: gridsOf('moving') },
+          grids: { fixed: found.images.fixed.local.geometry, moving: found.images.moving.local.geometry },
         };
       });
     },
@@ -72,14 +62,15 @@ export const comparePart = (state: ComputeState) => {
       const { similarity, best, ...rest } = answer;
       const { geometry, data } = similarity;
       const { seen } = compared.images[side === 'fixed' ? 'moving' : 'fixed'];
-      const tissue = data.filter((_, voxel) => seen[voxel] > FOREGROUND).sort();
+      const tissue = new Float32Array(data.length);
+      let count = 0;
+      for (let voxel = 0; voxel < data.length; voxel++) if (seen[voxel] > FOREGROUND) tissue[count++] = data[voxel];
       const voxel = perAxis(applyAffine(physicalToVoxel(geometry), best.position), (at) => Math.round(at));
-      const low = tissue.length > 0 ? percentileOf(tissue, COLD) : 0;
+      const low = count > 0 ? orderStatistic(tissue.subarray(0, count), Math.floor(COLD * count)) : 0;
       const result = {
         ...rest,
         values: data,
         range: [low, Math.max(best.similarity, low + 1e-6)] as const,
-        size: geometry.size,
         best: { ...best, voxel },
         ms: performance.now() - start,
       };

@@ -3,7 +3,7 @@ import type { FeatureKind, Side } from '../../../apply/similarity/correspondence
 import type { Xyz } from '../../../geometry/volume.ts';
 import type { Compared, Similar } from '../../compute/compare.ts';
 import { showTable } from '../../table.ts';
-import { Viewer } from '../../viewer.ts';
+import { HeatViewer } from './heat-viewer.ts';
 
 const SIDES = ['fixed', 'moving'] as const;
 const other = { fixed: 'moving', moving: 'fixed' } as const;
@@ -19,14 +19,15 @@ interface Question {
 }
 
 export class Comparison {
-  private readonly viewers = { fixed: new Viewer(), moving: new Viewer() };
+  private readonly viewers = { fixed: new HeatViewer(), moving: new HeatViewer() };
   private readonly similar: (side: Side, point: Xyz, kind: FeatureKind) => Promise<Similar | null>;
   /** What is being asked, or was last. */
   private last: Question | undefined;
   /** What the user asked since: of a drag the latest place alone. */
   private next: Question | undefined;
   private asking = false;
-  private shown = false;
+  /** What is shown; none before. */
+  private compared: Compared | undefined;
 
   constructor(similar: (side: Side, point: Xyz, kind: FeatureKind) => Promise<Similar | null>) {
     this.similar = similar;
@@ -48,7 +49,7 @@ export class Comparison {
   }
 
   clear(): void {
-    this.shown = false;
+    this.compared = undefined;
     this.last = undefined;
     for (const side of SIDES) this.viewers[side].clear();
     showTable(element<HTMLTableElement>('compare-table'), [], []);
@@ -56,19 +57,15 @@ export class Comparison {
   }
 
   /** Shows both images, and asks about the middle of the first. */
-  async show({ grids }: Compared, files: Readonly<Record<Side, File>>): Promise<void> {
-    for (const side of SIDES) {
-      const { heat, mark } = grids[side];
-      await this.viewers[side].showImage(files[side]);
-      await this.viewers[side].showHeat(heat, mark);
-    }
-    this.shown = true;
+  async show(compared: Compared, files: Readonly<Record<Side, File>>): Promise<void> {
+    for (const side of SIDES) await this.viewers[side].showImage(files[side]);
+    this.compared = compared;
     await this.ask({ side: 'fixed', point: this.viewers.fixed.point() });
   }
 
   private async ask(question: Question): Promise<void> {
     this.next = question;
-    if (this.asking || !this.shown) return;
+    if (this.asking || !this.compared) return;
     this.asking = true;
     try {
       while (this.next) {
@@ -83,7 +80,7 @@ export class Comparison {
 
   private async answer({ side, point }: Question): Promise<void> {
     const found = await this.similar(side, point, element<HTMLSelectElement>('kind').value as FeatureKind);
-    if (!this.shown) return;
+    if (!this.compared) return;
     const table = element<HTMLTableElement>('compare-table');
     if (!found) {
       showTable(table, [], []);
@@ -91,11 +88,11 @@ export class Comparison {
       return;
     }
     const { best, field, distanceMm } = found;
-    const there = this.viewers[other[side]];
     this.viewers[side].hideHeat();
     const follow = element<HTMLSelectElement>('follow').value;
     const crosshair = field && follow === 'field' ? field.position : best.position;
-    there.setHeat(found.values, found.range, best.voxel, found.size, crosshair);
+    const heat = { geometry: this.compared.grids[other[side]], values: found.values, range: found.range, mark: best.voxel };
+    this.viewers[other[side]].showHeat(heat, crosshair);
     showTable(
       table,
       [`in the ${side === 'fixed' ? 'second' : 'first'} image`, 'mm (RAS)', 'similarity'],
