@@ -69,7 +69,7 @@ describe('a tracked run', () => {
     const first = await openTracker(callOf(address));
     first.scalars(1, { loss: 1 });
     // until it is known there
-    await vi.waitFor(() => expect([...store.runs.values()][0]?.metrics).toHaveLength(1));
+    await vi.waitFor(() => expect([...store.runs.values()][0]?.metrics).toHaveLength(1), { timeout: 60_000 });
     const port = Number(new URL(address).port);
     await stop();
     const said: string[] = [];
@@ -93,7 +93,7 @@ describe('a tracked run', () => {
     const said: string[] = [];
     const tracker = await openTracker(callOf(address, said));
     for (let step = 1; step <= 5; step++) tracker.scalars(step, { loss: step });
-    await vi.waitFor(() => expect([...store.runs.values()][0]?.metrics).toHaveLength(5), { timeout: 5000 });
+    await vi.waitFor(() => expect([...store.runs.values()][0]?.metrics).toHaveLength(5), { timeout: 60_000 });
     tracker.ended('FINISHED');
     await tracker.close();
     expect(said).toHaveLength(1);
