@@ -13,7 +13,7 @@ import { initialParameters, type ParameterTable, parameterNodes, parameterTable 
 import { unet } from '../../model/unet.ts';
 import { createBackend } from '../../platform/node/backends.ts';
 import { type CpuBuild, nodeCpuBackend } from '../../platform/node/cpu-host.ts';
-import { availableTo, requireMemory } from '../../platform/node/memory.ts';
+import { capacityOf, type MemoryRequest, requireMemory } from '../../platform/node/memory.ts';
 import { describeMachine, type Machine, median } from './machine.ts';
 import { type KernelShare, kernelShares, medianTimes, sharesByKernel } from './profile.ts';
 
@@ -90,9 +90,10 @@ export const programOf = (
 
 /** @throws RunError if it does not fit into memory, with what would */
 export function requireBenchMemory(backend: Backend, kind: Kind, size: number, width: number): void {
-  const neededBytes = (patch: readonly number[], narrower: number): number =>
-    backend.memoryBytes(programOf(kind, Math.max(...patch), narrower).program);
-  requireMemory({ patch: cube(size), width, batch: 1, neededBytes }, availableTo(backend), 'size');
+  const neededBytes: MemoryRequest['neededBytes'] = (patch, narrower) => ({
+    session: backend.memoryBytes(programOf(kind, Math.max(...patch), narrower).program),
+  });
+  requireMemory({ patch: cube(size), width, batch: 1, neededBytes }, capacityOf(backend), 'size');
 }
 
 /** The graphs of one step in order, with their inputs. */

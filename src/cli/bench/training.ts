@@ -8,7 +8,7 @@ import type { Progress } from '../../common/progress.ts';
 import { trainingProgram } from '../../methods/gvsl/program.ts';
 import { stepOptions } from '../../methods/gvsl/step-options.ts';
 import { type CpuBuild, nodeCpuBackend } from '../../platform/node/cpu-host.ts';
-import { availableTo, requireMemory } from '../../platform/node/memory.ts';
+import { capacityOf, requireMemory } from '../../platform/node/memory.ts';
 import { besideBusy } from './busy.ts';
 import { optionsOf, ownProcess } from './in-turn.ts';
 import { configurationOf, type LoopRound, type LoopShape, measureLoop } from './loop.ts';
@@ -76,10 +76,10 @@ function misfit({ build }: TrainingRequest, shape: LoopShape, threads: number): 
         batch: shape.batch,
         neededBytes: (size, width, batch) => {
           const options = stepOptions(configurationOf({ ...shape, batch, threads }, 1), size, width);
-          return backend.memoryBytes(trainingProgram(options).program);
+          return { session: backend.memoryBytes(trainingProgram(options).program) };
         },
       },
-      availableTo(backend),
+      capacityOf(backend),
       'size',
     );
     return undefined;

@@ -16,7 +16,7 @@ import { STATES } from '../../model/optimizer.ts';
 import type { Parameter, ParameterTable } from '../../model/parameters.ts';
 import { withAverage } from '../../model/weight-average.ts';
 import { withMachineTrouble } from '../../platform/node/machine.ts';
-import { availableTo, memoryText, requireMemory } from '../../platform/node/memory.ts';
+import { capacityOf, type MemoryRequest, memoryText, requireMemory } from '../../platform/node/memory.ts';
 import type { Ranks } from '../../platform/node/ranks/ranks.ts';
 import { actsOf, type Part, parksOf, partsWithin, rangeOf } from '../gradient-tree.ts';
 import { openRun, type Run } from './checkpoint.ts';
@@ -114,11 +114,11 @@ async function announce<Images>(plan: TrainingPlan<Images>, backend: Backend, lo
   const { batch, steps, accumulate = 1 } = call.configuration;
   const bytesBeside: typeof plan.bytesBeside = (table, size, samples, multiplier) =>
     plan.bytesBeside(table, size, samples * accumulate, multiplier) + PROCESS_BYTES;
-  const neededBytes = (triedPatch: Zyx, triedWidth: number, triedBatch: number): number => {
+  const neededBytes: MemoryRequest['neededBytes'] = (triedPatch, triedWidth, triedBatch) => {
     const { program, table } = plan.program({ patch: triedPatch, width: triedWidth, batch: triedBatch });
-    return backend.memoryBytes(program) + bytesBeside(table, triedPatch, triedBatch, triedWidth);
+    return { session: backend.memoryBytes(program), beside: bytesBeside(table, triedPatch, triedBatch, triedWidth) };
   };
-  requireMemory({ patch, width, batch, neededBytes }, availableTo(backend));
+  requireMemory({ patch, width, batch, neededBytes }, capacityOf(backend));
   const { program, table } = plan.program({ lossScaling });
   const seconds =
     plan.stepSeconds ??

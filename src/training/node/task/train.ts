@@ -10,7 +10,6 @@ import { UsageError } from '../../../common/errors.ts';
 import { scaledArchitecture } from '../../../model/architecture.ts';
 import { configurationOf, type Task } from '../../../model/configuration.ts';
 import { trainedOf, transferProgram } from '../../../model/task-programs.ts';
-import { availableBytes } from '../../../platform/node/limits.ts';
 import { outputsOf } from '../../task/classes.ts';
 import { isAugmented, TRANSFER, type TransferConfiguration, transferPatch } from '../../task/configuration.ts';
 import { evaluateTask, type TaskEvaluation } from '../../task/evaluate.ts';
@@ -52,8 +51,11 @@ export interface TrainResult {
   readonly subjects: { readonly training: number; readonly validation: number; readonly test: number };
 }
 
-/** Features of whole volumes may take this part of the memory that can be had. */
-const FEATURES_SHARE = 0.25;
+/**
+ * Features of whole training volumes are kept up to so many bytes; of more, each step computes those of its crops. The features of a crop by itself
+ * are others near its border, so sizes alone decide, and not the memory that happens to be free: a run is the same on every machine and when resumed.
+ */
+const MAX_FEATURE_BYTES = 4 * 2 ** 30;
 
 /** Trains on a task. @throws UsageError for what is wrong with the call, RunError for a run that cannot go on */
 export function train(given: TrainCall): Promise<TrainResult> {
@@ -71,13 +73,11 @@ async function trainHere(given: TrainCall): Promise<TrainResult> {
   const start = await initialWeights(cohort, configuration, task);
   const { heads, widths, inputChannels } = start.architecture;
   const frozen = configuration.mode === 'linear';
-  const featuresFit =
+  const fromFeatures =
     frozen &&
     task.kind === 'segmentation' &&
     !isAugmented(configuration) &&
-    featureBytes(split.training, widths[8]) < FEATURES_SHARE * availableBytes().bytes;
-  // all ranks alike, also where one has less memory
-  const fromFeatures = (await call.ranks.gather({ data: featuresFit })).every(({ data }) => data);
+    featureBytes(split.training, widths[8]) <= MAX_FEATURE_BYTES;
   const patch = transferPatch(configuration);
   const { batch, loss: lossOptions, inference } = configuration;
   const classes = task.kind === 'segmentation' ? task.labels.map(({ code, name }) => `${code} ${name}`) : task.classes;
