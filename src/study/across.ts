@@ -1,5 +1,5 @@
 /** Ranks over finished studies: in each mode a task is a study with a number of labels, and its methods are ranked by their mean scores. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { UsageError } from '../common/errors.ts';
@@ -53,7 +53,13 @@ export function ranksAcross(studies: readonly z.output<typeof studyFileSchema>[]
  */
 export async function rankStudies(folders: readonly string[], out: string): Promise<Ranking[]> {
   const studies: z.output<typeof studyFileSchema>[] = [];
+  const seen = new Map<string, string>();
   for (const folder of folders) {
+    const place = await realpath(folder).catch(() => folder);
+    const before = seen.get(place);
+    if (before !== undefined)
+      throw new UsageError(`${folder}: the same folder as ${before}: its tasks would count twice; name each study once`);
+    seen.set(place, folder);
     const path = join(folder, 'study.json');
     if ((await findFolder(path)) === undefined)
       throw new UsageError(`${folder}: no study.json in it; expected the folder of a study that gvsl compare has finished`);

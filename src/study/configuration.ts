@@ -7,6 +7,10 @@ const METHOD_NAMES = STUDY_METHODS.map(({ name }) => name) as [string, ...string
 /** A configuration of its own, checked when it is used. */
 const document = () => z.record(z.string(), z.unknown()).default({});
 
+/** A list without repetitions: what is named twice would count twice in means over seeds, and in corrections for the number of comparisons. */
+const distinct = <Item extends z.ZodType>(item: Item) =>
+  z.array(item).refine((items) => new Set(items).size === items.length, 'each may be named only once');
+
 /** Names become those of folders. */
 const VARIANT_NAME = /^[a-z0-9][a-z0-9.-]{0,63}$/;
 const variantSchema = z.looseObject({
@@ -18,28 +22,24 @@ const schema = z.strictObject({
   name: z.string().min(1).default('study').describe('Title of the study in its tables.'),
   cohort: z.string().min(1).describe('Labelled cohort made by `gvsl prepare`.'),
   task: z.enum(['segmentation', 'classification']).default('segmentation').describe('Task.'),
-  methods: z
-    .array(z.string())
+  methods: distinct(z.string())
     .min(1)
     .default([...GVSL_METHODS])
     .describe(
       'Pre-training methods (gvsl methods lists them), scratch, and variants; tables have them in the order of that list, variants after their method.',
     ),
   baseline: z.string().default(SCRATCH).describe('Baseline method for the paired tests; must be one of `methods`.'),
-  modes: z
-    .array(z.enum(['linear', 'probe', 'finetune']))
+  modes: distinct(z.enum(['linear', 'probe', 'finetune']))
     .min(1)
     .default(['linear', 'finetune'])
     .describe(
       "Transfer modes: linear evaluation of the frozen U-Net; probe: a linear classifier of the encoder's levels brought to full size, without the decoder; fine-tuning. With a method that trains the encoder alone, linear brings probe with it.",
     ),
-  labels: z
-    .array(z.union([z.literal('all'), z.int().min(1)]))
+  labels: distinct(z.union([z.literal('all'), z.int().min(1)]))
     .min(1)
     .default(['all'])
     .describe('Numbers of labelled subjects for training.'),
-  seeds: z
-    .array(z.int().nonnegative())
+  seeds: distinct(z.int().nonnegative())
     .min(1)
     .default([1, 2, 3])
     .describe('Random seeds; each repeats everything after pre-training.'),
@@ -63,8 +63,7 @@ const schema = z.strictObject({
         'What every method gets as much of as GVSL has in `steps` steps: passes through the encoder, steps, or time, for which the step of each is measured once.',
       ),
     search: section('A search that is the same for every method; the validation subjects choose, after training on the task.', {
-      learningRate: z
-        .array(z.number().positive())
+      learningRate: distinct(z.number().positive())
         .default([])
         .describe('Learning rates of pre-training that are tried; empty for that of the configuration.'),
     }),

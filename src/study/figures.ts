@@ -21,7 +21,7 @@ import { transferPatch } from '../training/task/configuration.ts';
 import type { Study } from './configuration.ts';
 import { methodsOf } from './methods.ts';
 import { type Curve, plotCurves, plotScatter, type ScatterPanel } from './plot.ts';
-import { configurationOf, modesOf, pretrainedAt, runsOf } from './runs.ts';
+import { configurationOf, labelsInOrder, modesOf, pretrainedAt, runsOf } from './runs.ts';
 import type { StudyRow } from './tables.ts';
 import type { StudyRunResult } from './task-result.ts';
 
@@ -53,7 +53,7 @@ export function labelsFigure(study: Study, rows: readonly StudyRow[]): string {
 
 /** Validation score against steps, averaged over seeds, for the smallest number of labels (the paper's figure 6). */
 export function learningFigure(study: Study, results: readonly StudyRunResult[]): string {
-  const labels = study.labels[0];
+  const [labels] = labelsInOrder(study);
   return plotCurves(
     study.modes
       .filter((mode) => mode !== 'probe')

@@ -269,6 +269,7 @@ describe('ranks over studies', () => {
     expect(await readFile(at('ranks', 'ranks.md'), 'utf8')).toContain('| MAE | 1.00 |');
     expect(await readFile(at('ranks', 'ranks.svg'), 'utf8')).toContain('MAE 1.00');
     await expect(rankStudies([at('cohort')], at('ranks'))).rejects.toThrow('no study.json in it');
+    await expect(rankStudies([at('study0'), join(at('study0'), '.')], at('ranks'))).rejects.toThrow('the same folder as');
     await writeFile(at('study1', 'study.json'), JSON.stringify(finished('c', { rotation: 0.5 })));
     await expect(rankStudies([at('study0'), at('study1')], at('ranks'))).rejects.toThrow('nothing to rank');
   });

@@ -8,7 +8,7 @@ import { compareRanks, type RankComparison } from '../metrics/ranks.ts';
 import { MODE_TITLES, type Mode } from '../report/study-table.ts';
 import type { Study } from './configuration.ts';
 import { methodsOf } from './methods.ts';
-import { modesOf } from './runs.ts';
+import { labelsInOrder, modesOf } from './runs.ts';
 import { subjectScores } from './tables.ts';
 import type { StudyRunResult } from './task-result.ts';
 
@@ -34,7 +34,7 @@ export function rank(
 /** Of a study: for each mode, methods ranked on each test subject, with the smallest number of labels. Segmentations alone. */
 export function studyRanks(study: Study, results: readonly StudyRunResult[]): Ranking[] {
   if (study.task !== 'segmentation') return [];
-  const [labels] = study.labels;
+  const [labels] = labelsInOrder(study);
   return modesOf(study).flatMap((mode) => {
     const methods = methodsOf(study);
     const scores = methods.map(({ name }) =>

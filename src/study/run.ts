@@ -23,6 +23,7 @@ import { pretrainMethod } from './pretrain-method.ts';
 import { plannedPretraining, type StepSeconds, stepSecondsOf } from './pretraining.ts';
 import { PROBE_FILE, probeTask } from './probe.ts';
 import { agreeWithStudy } from './record.ts';
+import { requireTrainable } from './requirements.ts';
 import { type ReusedStudy, requireSameModel } from './reuse.ts';
 import { configurationOf, runsOf, type StudyRun, type StudyWork } from './runs.ts';
 import { type LearningRateSearch, requireValidation, type Searches, searchLearningRate } from './search.ts';
@@ -191,8 +192,9 @@ export async function runStudy(work: StudyWork, reused?: ReusedStudy): Promise<S
   const { study, out, progress, signal, part, claims } = work;
   const runs = runsOf(study);
   for (const run of runs) configurationOf(study, run, 'scratch');
-  await agreeWithStudy(study, out);
   const cohort = await openCohort(study.cohort);
+  if (!work.table) await requireTrainable(study, cohort);
+  await agreeWithStudy(study, out);
   for (const line of await seenTestSubjects(study, cohort)) progress.say(line);
   const wanted = runs.filter(({ folder }) => isInPart(folder, part));
   const results = await reusedResults(out, wanted, reused);

@@ -58,6 +58,12 @@ export interface StudyWork extends StudyCall {
   readonly missing: string[];
 }
 
+/** The numbers of labels from the smallest on; 'all' is the largest. */
+export const labelsInOrder = ({ labels }: Pick<Study, 'labels'>): Study['labels'] => {
+  const place = (count: number | 'all'): number => (count === 'all' ? Number.POSITIVE_INFINITY : count);
+  return [...labels].sort((a, b) => place(a) - place(b));
+};
+
 /** Every training that a study declares, in order. */
 export function runsOf(study: Study): StudyRun[] {
   const { methods, labels, seeds } = study;

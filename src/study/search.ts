@@ -10,7 +10,7 @@ import { trainFacts } from '../training/node/task/facts.ts';
 import type { Study } from './configuration.ts';
 import { pretrainMethod } from './pretrain-method.ts';
 import type { PlannedPretraining } from './pretraining.ts';
-import { configurationOf, modesOf, type StudyRun, type StudyWork } from './runs.ts';
+import { configurationOf, labelsInOrder, modesOf, type StudyRun, type StudyWork } from './runs.ts';
 import { doPiece, NOT_YET } from './shared.ts';
 import { readResult, trainRun } from './task-result.ts';
 
@@ -27,7 +27,7 @@ export type Searches = Readonly<Record<string, LearningRateSearch>>;
 /** The training that judges a learning rate: fine-tuning where there is some, with the most labels, of the first seed. */
 function judgingRun(study: Study): Pick<StudyRun, 'mode' | 'labels' | 'seed'> {
   const modes = modesOf(study).filter((mode) => mode !== 'probe');
-  const most = [...study.labels].sort((a, b) => (a === 'all' ? -1 : b === 'all' ? 1 : b - a))[0];
+  const most = labelsInOrder(study).at(-1)!;
   return { mode: modes.includes('finetune') ? 'finetune' : modes[0], labels: most, seed: study.seeds[0] };
 }
 

@@ -8,7 +8,7 @@ import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import { checkStudy } from './check.ts';
 import { compare } from './compare.ts';
 import { readStudy } from './run.ts';
-import { runsOf } from './runs.ts';
+import { labelsInOrder, runsOf } from './runs.ts';
 import { seenTestSubjects } from './seen.ts';
 import { studyMarkdown, studyRows } from './tables.ts';
 
@@ -60,6 +60,38 @@ describe('compare', () => {
     await expect(study({ pretraining: { configuration: { steps: -1 } } })).rejects.toThrow(
       /study\.json: pretraining\.configuration: steps: expected/,
     );
+  });
+
+  it('refuses what is named twice, which would count twice', async () => {
+    for (const key of ['methods', 'modes', 'labels', 'seeds'] as const) {
+      const [first] = DOCUMENT[key];
+      await expect(study({ [key]: [...DOCUMENT[key], first] })).rejects.toThrow(
+        `study.json: ${key}: each may be named only once; found [`,
+      );
+    }
+  });
+
+  it('refuses what a later training would be refused for before the first, and writes nothing', async () => {
+    const { pretraining, transfer } = DOCUMENT;
+    const withTransfer = (configuration: object) => ({
+      transfer: { ...transfer, configuration: { ...transfer.configuration, ...configuration } },
+    });
+    const withData = (data: object) => withTransfer({ data: { ...transfer.configuration.data, ...data } });
+    const wrong: [changes: object, message: string][] = [
+      [{ labels: [2, 100] }, '`data.labels` 100: only 3 labelled subjects'],
+      [withData({ test: 0 }), 'no test subjects'],
+      [withData({ folds: 2 }), 'transfer (linear): data.folds 2: each training of a study is of one split'],
+      [withTransfer({ model: { width: 0.25 } }), 'model.width 0.25: restoration-only is pre-trained with width 0.125'],
+      [{ pretraining: { ...pretraining, models: { 'restoration-only': at('nowhere') } } }, `${at('nowhere')}: no such folder`],
+      [{ pretraining: { configuration: { ...pretraining.configuration, data: { heldOut: 7 } } } }, 'leave 1 for training'],
+    ];
+    for (const [changes, message] of wrong)
+      await expect(compare({ study: await study(changes), out: at('refused'), progress: SILENT })).rejects.toThrow(message);
+    await expect(stat(at('refused'))).rejects.toThrow('ENOENT');
+  });
+
+  it('takes the numbers of labels in their order, however they are written', async () => {
+    expect(labelsInOrder(await study({ labels: ['all', 16, 2, 4] }))).toEqual([2, 4, 16, 'all']);
   });
 
   it('runs what is declared, tests against the baseline, and does nothing twice', async () => {
