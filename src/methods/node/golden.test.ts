@@ -22,7 +22,7 @@ import { initialParameters, valuesOf } from '../../model/parameters.ts';
 import { nodeCpuBackend, runnableBuilds } from '../../platform/node/cpu-host.ts';
 import { nodeWebGpuHost } from '../../platform/node/webgpu-host.ts';
 import { PAPER_LOSS, trainingProgram } from '../gvsl/program.ts';
-import { replayGolden } from './golden.ts';
+import { compare, replayGolden } from './golden.ts';
 import { GOLDEN_METHODS } from './golden-networks.ts';
 
 const tinyOf = (name: string): string =>
@@ -80,6 +80,25 @@ describe.each(BACKENDS)('replayGolden (%s)', (_name, open, allowed) => {
   );
 });
 it.skip.each(UNKNOWN)('%s is of a method that is not replayed yet', () => {});
+
+describe('compare', () => {
+  const passes = (got: number[], want: number[], largest: number): boolean =>
+    compare('grad.b', Float32Array.from(got), Float32Array.from(want), [want.length], 1e-3, largest).passed;
+
+  it('measures a gradient that is zero but for the rounding of sums beside the largest of the step', () => {
+    const rounding = [4e-19, -2e-18, 0];
+    expect(passes([-3e-11, 5e-12, 1e-11], rounding, 0.05)).toBe(true);
+    expect(passes([2e-4, 0, 0], rounding, 0.05)).toBe(false);
+    expect(passes([Number.NaN, 0, 0], rounding, 0.05)).toBe(false);
+  });
+
+  it('measures every other by itself, however small', () => {
+    expect(passes([1.0005e-9, 0, 0], [1e-9, 0, 0], 0.05)).toBe(true);
+    expect(passes([1.002e-9, 0, 0], [1e-9, 0, 0], 0.05)).toBe(false);
+    expect(passes([1e-4], [0], 0)).toBe(true);
+    expect(passes([1e-2], [0], 0)).toBe(false);
+  });
+});
 
 /** A driver in software takes minutes for a larger one: gvsl verify FILE --backend webgpu. */
 const software = noWebGpu === undefined && (await nodeWebGpuHost()).software;
