@@ -30,7 +30,7 @@ export const namesOf = ({ channels = [] }: Pick<PrepareOptions, 'channels'>): st
   channels.map(({ name }) => name).join(', ');
 
 /** Air in the file's own values: -1024 HU or 0, or the value nearest to it that the image has. */
-function airOf(modality: 'ct' | 'mr', { min, max }: { readonly min: number; readonly max: number }): number {
+export function airOf(modality: 'ct' | 'mr', { min, max }: { readonly min: number; readonly max: number }): number {
   return Math.min(max, Math.max(min, modality === 'ct' ? -1024 : 0));
 }
 

@@ -5,6 +5,12 @@ import { isFlat } from '../geometry/affine.ts';
 import { shearAngleDeg } from '../geometry/orientation.ts';
 import { type Geometry, perAxis, type Volume, type VoxelArray, voxelCount } from '../geometry/volume.ts';
 
+/** What the values of a NIfTI file mean (nifti1.h, NIFTI_INTENT_...): 1007 are vectors. 0 and no name where that is not said. */
+export interface Intent {
+  readonly code: number;
+  readonly name: string;
+}
+
 export interface LoadedImage {
   /** The file, or the folder of the series. */
   readonly path: string;
@@ -17,6 +23,8 @@ export interface LoadedImage {
   readonly volume: Volume;
   /** Volumes in the file; more than 1 only if the caller asked for the first of several. */
   readonly volumesInFile: number;
+  /** Of NIfTI whose volumes are the components of a vector, or of some other tuple, a voxel: what they are. */
+  readonly vectors?: Intent;
   /** Warnings about the file and what was done about it, a sentence each. */
   readonly warnings: readonly string[];
 }

@@ -2,6 +2,8 @@
 import { RunError } from '../common/errors.ts';
 import type { Affine } from '../geometry/affine.ts';
 import { type Matrix3, matrix3, perEntry } from '../geometry/volume.ts';
+import { latin1 } from './data-place.ts';
+import type { Intent } from './loaded-image.ts';
 import type { StoredType } from './stored-image.ts';
 
 export interface NiftiHeader {
@@ -20,6 +22,8 @@ export interface NiftiHeader {
   readonly intercept: number;
   readonly qformCode: number;
   readonly sformCode: number;
+  /** What the values of a voxel mean, where the file says so. */
+  readonly intent: Intent;
   /** Voxels to RAS, mm; null where the code is 0. */
   readonly qform: Affine | null;
   readonly sform: Affine | null;
@@ -100,6 +104,15 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
   const pixdim = [0, 1, 2, 3].map((k) => real(76, 104, k));
   const qformCode = analyze ? 0 : two ? i32(344) : i16(252);
   const sformCode = analyze ? 0 : two ? i32(348) : i16(254);
+  const nameAt = two ? 508 : 328;
+  const intent: Intent = analyze
+    ? { code: 0, name: '' }
+    : {
+        code: two ? i32(504) : i16(68),
+        name: latin1(bytes.subarray(nameAt, nameAt + 16))
+          .replace(/\0.*$/s, '')
+          .trim(),
+      };
   const scaled = (values: readonly number[]): number[] => values.map((v) => v * toMm);
   const rows = [0, 1, 2].map((row) => scaled([0, 1, 2, 3].map((k) => real(280 + 16 * row, 400 + 32 * row, k))));
   const sform: Affine = {
@@ -124,6 +137,7 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
     ...scaling(real(112, 176), analyze ? 0 : real(116, 184)),
     qformCode,
     sformCode,
+    intent,
     qform:
       qformCode > 0
         ? qformAffine([b, c, d], pixdim[0] < 0 ? -1 : 1, scaled(pixdim.slice(1).map(Math.abs)), scaled(offset))

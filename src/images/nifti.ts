@@ -23,6 +23,8 @@ export function niftiImage(header: NiftiHeader): StoredImage {
     intercept,
     inner: 1,
     outer: dims.slice(3).reduce((a, b) => a * b, 1),
+    // vectors take the fifth dimension; the fourth is time
+    ...(dims.length === 5 && dims[3] === 1 ? { vectors: header.intent } : {}),
     warnings,
   };
 }

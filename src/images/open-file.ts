@@ -32,6 +32,7 @@ export const factsOf = (path: string, { image }: OpenFile): Omit<LoadedImage, 'v
   format: image.format,
   storedType: describeStored(image),
   ...(image.modality ? { modality: image.modality } : {}),
+  ...(image.vectors ? { vectors: image.vectors } : {}),
   volumesInFile: channelsOf(image),
 });
 

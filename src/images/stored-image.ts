@@ -7,7 +7,7 @@ import { RunError } from '../common/errors.ts';
 import { formatBytes } from '../common/format-bytes.ts';
 import { type Geometry, type Volume, type VoxelArray, voxelCount } from '../geometry/volume.ts';
 import { type ByteReader, type ByteSource, readerOf } from './bytes.ts';
-import { checkedGeometry, MAX_VOLUME_BYTES, type ReadOptions, tooLarge } from './loaded-image.ts';
+import { checkedGeometry, type Intent, MAX_VOLUME_BYTES, type ReadOptions, tooLarge } from './loaded-image.ts';
 
 const ARRAYS = {
   int8: Int8Array,
@@ -61,6 +61,8 @@ export interface StoredImage {
   readonly outer: number;
   /** DICOM's word for the modality, where the file states it. */
   readonly modality?: string;
+  /** Of NIfTI whose volumes are the components of a vector, or of some other tuple, a voxel: what they are. */
+  readonly vectors?: Intent;
   /** The format lets other things follow the voxels. */
   readonly mayGoOn?: boolean;
   /** What is odd about the file, a sentence each. */

@@ -12,10 +12,12 @@ async function run(options: Options): Promise<CommandResult> {
   const { createProgress } = await import('../progress.ts');
   const report = await warpFiles({ ...options, progress: createProgress() });
   const error = report.inverseErrorMm;
-  const warnings =
-    error !== null && error > INVERSE_TOLERANCE_MM
+  const warnings = [
+    ...report.warnings,
+    ...(error !== null && error > INVERSE_TOLERANCE_MM
       ? [`the inverse is off by up to ${error.toFixed(2)} mm: the transform folds, or its points lie outside its field`]
-      : [];
+      : []),
+  ];
   return {
     json: { ...report, out: options.out, warnings },
     text: [

@@ -24,6 +24,9 @@ function isRas(name: string): boolean {
   throw new RunError(`its frame is '${name}', expected LPS or RAS`);
 }
 
+/** Commas that stand in no quotes. */
+const BETWEEN_FIELDS = /,(?=(?:[^"]*"[^"]*")*[^"]*$)/;
+
 /** Lines of a table whose columns x, y, z stand at these places. */
 function tableOf(
   lines: readonly string[],
@@ -32,7 +35,7 @@ function tableOf(
   isPoint: (line: string, k: number) => boolean,
   ras: boolean,
 ): PointFile {
-  const rows = lines.flatMap((line, k) => (isPoint(line, k) ? [{ k, fields: line.split(',') }] : []));
+  const rows = lines.flatMap((line, k) => (isPoint(line, k) ? [{ k, fields: line.split(BETWEEN_FIELDS) }] : []));
   const points = rows.map(({ k, fields }): Xyz => {
     const position: Xyz = [Number(fields[x]), Number(fields[y]), Number(fields[z])];
     if ([x, y, z].some((at) => (fields[at] ?? '').trim() === '') || !position.every(Number.isFinite))
@@ -60,7 +63,7 @@ function tableOf(
 function parseCsv(text: string): PointFile {
   const end = text.includes('\r\n') ? '\r\n' : '\n';
   const lines = text.split(end);
-  const names = lines[0].split(',').map((name) => name.trim().replace(/^"|"$/g, '').toLowerCase());
+  const names = lines[0].split(BETWEEN_FIELDS).map((name) => name.trim().replace(/^"|"$/g, '').toLowerCase());
   const places = ['x', 'y', 'z'].map((name) => names.indexOf(name));
   if (places.includes(-1))
     throw new RunError(`its first line is '${lines[0].slice(0, 60)}', expected names of columns with x, y and z`);
@@ -85,13 +88,14 @@ function parseFcsv(text: string): PointFile {
 }
 
 interface Markups {
-  markups: { coordinateSystem?: string; controlPoints?: { position?: unknown }[] }[];
+  markups: { coordinateSystem?: string; coordinateUnits?: string; controlPoints?: { position?: unknown }[] }[];
 }
 
 function parseMarkups(text: string): PointFile {
   const document = parseJson(text) as Markups;
   if (!Array.isArray(document?.markups)) throw new RunError("it has no list 'markups': expected 3D Slicer markups JSON");
-  const all = document.markups.flatMap(({ coordinateSystem = 'LPS', controlPoints = [] }) => {
+  const all = document.markups.flatMap(({ coordinateSystem = 'LPS', coordinateUnits = 'mm', controlPoints = [] }) => {
+    if (coordinateUnits !== 'mm') throw new RunError(`its coordinateUnits are ${coordinateUnits}, expected mm`);
     const ras = isRas(coordinateSystem);
     return controlPoints.map((point) => ({ point, ras }));
   });

@@ -354,7 +354,9 @@ async function registerInto(
   const warnings = await readLabels().then((labels) => labels.warnings);
   const [fixedMask, movingMask] = [await labelsOf(call.fixedMask, fixed), await labelsOf(call.movingMask, moving)];
   const masks = { fixed: fixedMask?.volume, moving: movingMask?.volume };
-  const init = call.initTransform && mapOnGrid(await readTransforms(call.initTransform), fixed.cropped.geometry);
+  const ofTransforms = new Set<string>();
+  const init = call.initTransform && mapOnGrid(await readTransforms(call.initTransform, ofTransforms), fixed.cropped.geometry);
+  warnings.push(...ofTransforms);
   const landmarks =
     call.fixedLandmarks !== undefined && call.movingLandmarks !== undefined
       ? await readLandmarkPairs(call.fixedLandmarks, call.movingLandmarks)

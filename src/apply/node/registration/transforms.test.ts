@@ -210,6 +210,48 @@ describe('warpFiles', () => {
     expect(files.map(({ output }) => output)).toEqual(['m_warped.nii.gz', 'm_labels_warped.nii.gz']);
   });
 
+  it('says what is no number, what its files lack, and that nothing of an image lies on the grid', async () => {
+    const data = Float32Array.from({ length: voxels }, (_, i) => linear(place(i)));
+    data[20 * 20 * 10] = Number.NaN;
+    data[0] = Number.POSITIVE_INFINITY;
+    await writeImage(at('holes.nii.gz'), { geometry: MOVING, data });
+    const header = 'NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n\n';
+    writeFileSync(at('bare.nrrd'), Buffer.concat([Buffer.from(header), Buffer.alloc(8, 1)]));
+    writeFileSync(at('away.tfm'), text('TranslationTransform_double_3_3', '900 0 0', ''));
+    const grid = at('fixed.nii.gz');
+    const holes = await warpFiles({ transform: [at('0GenericAffine.mat')], grid, image: [at('holes.nii.gz')], out: at('holes') });
+    expect(holes.warnings).toEqual([expect.stringMatching(/holes\.nii\.gz: NaN or infinite voxels: 2, set to /)]);
+    const { volume } = await readImage(at('holes/holes_warped.nii.gz'));
+    expect(volume.data.every(Number.isFinite)).toBe(true);
+    const bare = await warpFiles({ transform: [at('away.tfm')], grid, labels: [at('bare.nrrd')], out: at('bare') });
+    expect(bare.warnings.join('\n')).toMatch(
+      /bare\.nrrd: no voxel size[\s\S]*bare\.nrrd: the transform brings none of it onto the grid/,
+    );
+  });
+
+  it('a field in NIfTI is ITK’s: what other programs store in such files is refused, or brought to LPS', async () => {
+    await writeVectorImage(at('itk-field.nii'), GRID, MAP.residual!.data);
+    const bytes = readFileSync(at('itk-field.nii'));
+    const point = applyAffine(voxelToPhysical(GRID), [5, 4, 3]);
+    const moved = transformPoint(await readTransform(at('itk-field.nii')), point);
+    const patched = (name: string, patch: (file: Buffer) => void): Promise<Xyz> => {
+      const file = Buffer.from(bytes);
+      patch(file);
+      writeFileSync(at(name), file);
+      return readTransform(at(name)).then((transform) => transformPoint(transform, point));
+    };
+    // ITK 5.4 and later take intent 1006 for vectors in RAS
+    const ras = await patched('ras.nii', (file) => file.writeInt16LE(1006, 68));
+    expectNear(ras, [2 * point[0] - moved[0], 2 * point[1] - moved[1], moved[2]]);
+    expectNear(await patched('unsaid.nii', (file) => file.writeInt16LE(0, 68)), moved);
+    await expect(patched('fnirt.nii', (file) => file.writeInt16LE(2006, 68))).rejects.toThrow(/intent code is 2006/);
+    await expect(patched('spm.nii', (file) => file.write('Mapping', 328))).rejects.toThrow(/holds positions/);
+    await expect(patched('nifty.nii', (file) => file.write('NREG_TRANS', 328))).rejects.toThrow(/NiftyReg/);
+    // four dimensions: x, y, z and three volumes
+    const series = (file: Buffer): void => [4, 12, 10, 8, 3, 1].forEach((n, k) => void file.writeInt16LE(n, 40 + 2 * k));
+    await expect(patched('series.nii', series)).rejects.toThrow(/3 volumes \(a time series, or a warp of FSL\)/);
+  });
+
   it('an image that is no field, a file that is not there, a call without a grid are refused', async () => {
     await expect(readTransform(at('fixed.nii.gz'))).rejects.toThrow(
       /1 values a voxel, expected a displacement field of 3|channel/,

@@ -6,12 +6,15 @@
  * goes; the moving image's points take the inverse, which is found point by point. Everything given here goes the same way, whichever that needs.
  */
 import { basename, join } from 'node:path';
+import { airOf } from '../../../cohort/network-image.ts';
 import { RunError, UsageError } from '../../../common/errors.ts';
 import type { ProgressListener } from '../../../common/progress.ts';
 import { toProgress } from '../../../common/progress.ts';
 import { type Affine, invertAffine, physicalToVoxel } from '../../../geometry/affine.ts';
 import { emptyLike } from '../../../geometry/empty-like.ts';
+import { statisticsOf } from '../../../geometry/statistics.ts';
 import { type Geometry, type Volume, voxelCount, type Xyz } from '../../../geometry/volume.ts';
+import type { LoadedImage } from '../../../images/loaded-image.ts';
 import { imageStem } from '../../../images/node/find.ts';
 import { readImage } from '../../../images/node/read.ts';
 import { writeImage, writeVectorImage } from '../../../images/node/write.ts';
@@ -28,7 +31,7 @@ import {
   pointMover,
   type Transform,
 } from '../../registration/transforms/transform.ts';
-import { rowWarper, sampleNearest } from '../../registration/warp.ts';
+import { countInside, rowWarper, sampleNearest } from '../../registration/warp.ts';
 import { POINT_ENDINGS, readPoints } from './points.ts';
 import { readTransforms } from './read-transform.ts';
 
@@ -67,6 +70,8 @@ export interface WarpReport {
   readonly field: string | null;
   /** Where an inverse was needed: how far its points are from where they should be, at most; null otherwise. */
   readonly inverseErrorMm: number | null;
+  /** What is unusual about the files and the results, a sentence each that names the file. */
+  readonly warnings: readonly string[];
 }
 
 const FIELD_FILE = 'displacement.nii.gz';
@@ -102,7 +107,9 @@ class Mover {
   }
 }
 
-function onGrid(volume: Volume, grid: Geometry, mover: Mover, background: number | null): Volume {
+/** @param background of an image; null for a label map, of which the nearest voxel is taken */
+function onGrid(volume: Volume, grid: Geometry, mover: Mover, background: number | null): Volume & { readonly covered: number } {
+  let covered = 0;
   const data = emptyLike(volume.data, voxelCount(grid.size));
   const { matrix: m, offset } = physicalToVoxel(volume.geometry);
   const linear = background === null ? null : rowWarper(volume, { affine: mover.affine, residual: null }, grid, background);
@@ -115,20 +122,21 @@ function onGrid(volume: Volume, grid: Geometry, mover: Mover, background: number
       y[i] = m[3] * a + m[4] * b + m[5] * c + offset[1];
       z[i] = m[6] * a + m[7] * b + m[8] * c + offset[2];
     }
+    covered += countInside(volume.geometry.size, row);
     if (linear) linear(row, data, at);
     else sampleNearest(volume, row, data, at);
   });
-  return { geometry: grid, data };
+  return { geometry: grid, data, covered };
 }
 
-/** Air where an image does not reach: -1024 (CT) or 0, or the value nearest to that that it has. */
-function airOf(volume: Volume, modality: 'ct' | 'mr'): number {
-  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (let i = 0; i < volume.data.length; i++) {
-    least = Math.min(least, volume.data[i]);
-    most = Math.max(most, volume.data[i]);
-  }
-  return Math.min(most, Math.max(least, modality === 'ct' ? -1024 : 0));
+/** An image with air for what is no number, and the value of air: -1024 (CT) or 0, or the value nearest to that that it has. */
+function withAir(loaded: LoadedImage): { readonly volume: Volume; readonly air: number; readonly replaced: number } {
+  const { volume } = loaded;
+  const { min, max, nonFinite } = statisticsOf(volume.data);
+  const air = airOf(modalityOf(loaded), { min, max });
+  if (nonFinite === 0) return { volume, air, replaced: 0 };
+  const data = volume.data.map((value) => (Number.isFinite(value) ? value : air));
+  return { volume: { geometry: volume.geometry, data }, air, replaced: nonFinite };
 }
 
 function movedPoints(points: readonly Xyz[], mover: Mover): Xyz[] {
@@ -177,8 +185,11 @@ export async function warpFiles(call: WarpCall): Promise<WarpReport> {
     ],
     () =>
       inResults(out, { names, overwrite: call.overwrite ?? false, by: 'gvsl warp' }, async (results) => {
-        const transform = await readTransforms(transforms);
-        const geometry = grid === undefined ? null : (await readImage(grid, { firstVolume: true })).volume.geometry;
+        const warnings = new Set<string>();
+        const transform = await readTransforms(transforms, warnings);
+        const onto = grid === undefined ? null : await readImage(grid, { firstVolume: true });
+        for (const warning of onto?.warnings ?? []) warnings.add(`${grid}: ${warning}`);
+        const geometry = onto?.volume.geometry ?? null;
         const progress = toProgress(call.progress);
         // where voxels of the result come from, and where points of the input go: one is the other's inverse
         const [voxels, moved] = [new Mover(transform, invert), new Mover(transform, !invert)];
@@ -198,14 +209,26 @@ export async function warpFiles(call: WarpCall): Promise<WarpReport> {
           const loaded = await readImage(path);
           if (kind === 'labels' && !loaded.volume.data.every(Number.isInteger))
             throw new RunError(`${path}: not a label map: expected whole numbers; give it as an image`);
-          const background = kind === 'labels' ? null : airOf(loaded.volume, modalityOf(loaded));
-          const warped = onGrid(loaded.volume, geometry!, voxels, background);
+          for (const warning of loaded.warnings) warnings.add(`${path}: ${warning}`);
+          const { volume, air, replaced } =
+            kind === 'labels' ? { volume: loaded.volume, air: null, replaced: 0 } : withAir(loaded);
+          if (replaced > 0) warnings.add(`${path}: NaN or infinite voxels: ${replaced}, set to ${air}`);
+          const { covered, ...warped } = onGrid(volume, geometry!, voxels, air);
+          if (covered === 0)
+            warnings.add(
+              `${path}: the transform brings none of it onto the grid, so the result is empty: are all transforms there, in this order, and is it to be inverted?`,
+            );
           await writeImage(join(out, name), warped);
           files.push({ input: path, output: name, kind, count: warped.data.length });
         }
         await results.finish(names);
         const errors = [voxels.worst, moved.worst].filter((value) => value !== null);
-        return { files, field: field ? FIELD_FILE : null, inverseErrorMm: errors.length > 0 ? Math.max(...errors) : null };
+        return {
+          files,
+          field: field ? FIELD_FILE : null,
+          inverseErrorMm: errors.length > 0 ? Math.max(...errors) : null,
+          warnings: [...warnings],
+        };
       }),
   );
 }
