@@ -42,7 +42,8 @@ export function parseMetaImage(bytes: Uint8Array): { readonly image: StoredImage
     return value;
   };
   const numbers = (text: string): number[] => text.split(/\s+/).map(Number);
-  const yes = (text: string | undefined): boolean => /^(true|1)$/i.test(text ?? '');
+  // MetaIO looks at the first letter alone
+  const yes = (text: string | undefined): boolean => /^[t1]/i.test(text ?? '');
 
   const kind = tag('ObjectType');
   if (kind !== undefined && !/^image$/i.test(kind)) throw new RunError(`it is a MetaIO ${kind}, expected an Image`);
@@ -58,7 +59,7 @@ export function parseMetaImage(bytes: Uint8Array): { readonly image: StoredImage
   if (!(Number.isSafeInteger(channels) && channels > 0))
     throw new RunError(`its ElementNumberOfChannels is ${channels}: damaged`);
 
-  const binary = !/^(false|0)$/i.test(tag('BinaryData') ?? 'true');
+  const binary = yes(tag('BinaryData') ?? 'true');
   const compressed = yes(tag('CompressedData'));
   const bigEndian = yes(tag('BinaryDataByteOrderMSB', 'ElementByteOrderMSB'));
   const [slope, intercept] = [
@@ -138,6 +139,8 @@ function gridOf(
   if (mm !== 1) warnings.push(`its distances are in ${units}: converted to mm (ITK does not convert them)`);
   const spacing = values(['ElementSpacing'], rank) ?? values(['ElementSize'], rank);
   if (!spacing) warnings.push('no voxel size in its header ("ElementSpacing"): assuming 1 mm');
+  const position = values(['Offset', 'Position', 'Origin'], rank);
+  if (!position) warnings.push('no position in its header ("Offset"): assuming 0');
   const axes = values(['TransformMatrix', 'Rotation', 'Orientation'], rank * rank);
   if (!axes) warnings.push('no orientation in its header ("TransformMatrix"): axes assumed LPS; left and right may be swapped');
   // each axis's direction stands together in the file, so the file's rows are our columns
@@ -147,7 +150,7 @@ function gridOf(
   const grid = checkedGeometry({
     size: three(dims, 1),
     spacingMm: perAxis(three(spacing ?? dims.map(() => 1), 1), (s) => s * mm),
-    originMm: perAxis(three(values(['Offset', 'Position', 'Origin'], rank) ?? dims.map(() => 0), 0), (v) => v * mm),
+    originMm: perAxis(three(position ?? dims.map(() => 0), 0), (v) => v * mm),
     direction,
   });
   const longest = Math.max(...[0, 1, 2].map((k) => Math.abs(Math.hypot(direction[k], direction[k + 3], direction[k + 6]) - 1)));

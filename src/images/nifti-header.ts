@@ -1,7 +1,7 @@
 /** The header of NIfTI-1, NIfTI-2 and Analyze 7.5 files, field by field, checked. Layouts: nifti1.h and nifti2.h. */
 import { RunError } from '../common/errors.ts';
 import type { Affine } from '../geometry/affine.ts';
-import { type Matrix3, matrix3, perEntry } from '../geometry/volume.ts';
+import { type Matrix3, matrix3, perAxis, perEntry, type Xyz } from '../geometry/volume.ts';
 import { latin1 } from './data-place.ts';
 import type { Intent } from './loaded-image.ts';
 import type { StoredType } from './stored-image.ts';
@@ -14,8 +14,14 @@ export interface NiftiHeader {
   /** Sizes of the dimensions in use. */
   readonly dims: readonly number[];
   readonly type: StoredType;
-  /** Voxel size as stored, in mm. */
-  readonly pixdimMm: readonly [number, number, number];
+  /** Voxel size as stored, in mm; 1 along axes of one voxel for which none is stored. */
+  readonly pixdimMm: Xyz;
+  /** Axes (x, y, z) of one voxel whose size is not stored: it may be left out of dimensions that are not in use. */
+  readonly unsized: readonly [boolean, boolean, boolean];
+  /** Lengths are stored in another unit than mm; they are converted. */
+  readonly unit: 'metres' | 'micrometres' | null;
+  /** Length of the part of the qform's quaternion that is stored: more than 1 is no rotation. */
+  readonly quaternionLength: number;
   /** Where the voxels begin, in the file that holds them. */
   readonly voxOffset: number;
   readonly slope: number;
@@ -101,7 +107,9 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
   // units: 1 metres, 2 millimetres, 3 micrometres
   const unit = (two ? i32(500) : bytes[123]) & 7;
   const toMm = analyze ? 1 : unit === 1 ? 1000 : unit === 3 ? 0.001 : 1;
-  const pixdim = [0, 1, 2, 3].map((k) => real(76, 104, k));
+  const stored = perAxis([1, 2, 3], (k) => Math.abs(real(76, 104, k)) * toMm);
+  const unsized = perAxis(stored, (s, k) => (dims[k] ?? 1) === 1 && !(s > 0 && s < Number.POSITIVE_INFINITY));
+  const pixdimMm = perAxis(stored, (s, k) => (unsized[k] ? 1 : s));
   const qformCode = analyze ? 0 : two ? i32(344) : i16(252);
   const sformCode = analyze ? 0 : two ? i32(348) : i16(254);
   const nameAt = two ? 508 : 328;
@@ -130,7 +138,10 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
     littleEndian,
     dims,
     type: TYPES[datatype],
-    pixdimMm: scaled(pixdim.slice(1).map(Math.abs)) as unknown as [number, number, number],
+    pixdimMm,
+    unsized,
+    unit: toMm === 1000 ? 'metres' : toMm === 0.001 ? 'micrometres' : null,
+    quaternionLength: Math.hypot(b, c, d),
     // one file: behind the header and the four bytes that say whether extensions follow
     voxOffset: pair ? voxOffset : Math.max(voxOffset, headerBytes + 4),
     // Analyze has no such fields; SPM keeps a factor there, and says so by using the format's unused field
@@ -138,10 +149,7 @@ export function parseNiftiHeader(bytes: Uint8Array, hasOwnVoxelFile: boolean): N
     qformCode,
     sformCode,
     intent,
-    qform:
-      qformCode > 0
-        ? qformAffine([b, c, d], pixdim[0] < 0 ? -1 : 1, scaled(pixdim.slice(1).map(Math.abs)), scaled(offset))
-        : null,
+    qform: qformCode > 0 ? qformAffine([b, c, d], real(76, 104) < 0 ? -1 : 1, pixdimMm, scaled(offset)) : null,
     sform: sformCode > 0 ? sform : null,
   };
 }

@@ -13,6 +13,7 @@ export function niftiImage(header: NiftiHeader): StoredImage {
   const size = perAxis([0, 1, 2], (k) => dims[k] ?? 1);
   if (format === 'Analyze 7.5' && slope !== 1)
     warnings.push(`values are multiplied by ${+slope.toPrecision(6)}, SPM's factor in its Analyze header`);
+  if (header.unit) warnings.push(`its lengths are in ${header.unit}: converted to mm, as in ITK (nibabel does not convert them)`);
   return {
     format,
     geometry: gridOf(header, size, warnings),
@@ -29,6 +30,9 @@ export function niftiImage(header: NiftiHeader): StoredImage {
   };
 }
 
+/** A unit quaternion's, but for rounding in single precision. */
+const LONGEST_QUATERNION = 1.001;
+
 /** The grid in LPS that the header describes, adding to `warnings` what is unusual. */
 function gridOf(header: NiftiHeader, size: Xyz, warnings: string[]): Geometry {
   const { pixdimMm: pixdim } = header;
@@ -43,6 +47,12 @@ function gridOf(header: NiftiHeader, size: Xyz, warnings: string[]): Geometry {
     warnings.push('its qform holds values that are not numbers and was ignored');
 
   const grid = sform ?? qform;
+  if (!sform && header.unsized.includes(true))
+    warnings.push('no voxel size along an axis of one voxel (pixdim) in its header: assuming 1 mm');
+  if (grid !== null && grid === qform && header.quaternionLength > LONGEST_QUATERNION)
+    warnings.push(
+      `its qform's quaternion is no rotation (b, c and d have length ${header.quaternionLength.toFixed(2)}, expected at most 1): the nearest was taken; its orientation may be wrong`,
+    );
   if (badPixdim) {
     const stored = pixdim.join(' x ');
     if (!grid) throw new RunError(`its voxel size is ${stored} mm and it has no sform to use instead: fix pixdim in its header`);
@@ -56,14 +66,14 @@ function gridOf(header: NiftiHeader, size: Xyz, warnings: string[]): Geometry {
         ? 'no usable orientation in its header'
         : 'no orientation in its header (qform and sform codes 0)';
     warnings.push(`${why}: axes assumed LPS as ITK does; left and right may be swapped`);
-    return { size, spacingMm: pixdim as unknown as Xyz, originMm: [0, 0, 0], direction: IDENTITY_3 };
+    return { size, spacingMm: pixdim, originMm: [0, 0, 0], direction: IDENTITY_3 };
   }
   if (sform && qform) {
     const distance = cornerDistanceMm(sform, qform);
     if (distance > 0.1 * Math.min(...sform.spacingMm))
       warnings.push(`its qform and sform disagree by up to ${distance.toFixed(1)} mm; the sform is used`);
   }
-  if (sform && !badPixdim && sform.spacingMm.some((s, k) => Math.abs(s - pixdim[k]) > 0.01 * s))
+  if (sform && !badPixdim && sform.spacingMm.some((s, k) => !header.unsized[k] && Math.abs(s - pixdim[k]) > 0.01 * s))
     warnings.push(
       `its voxel size field (${pixdim.map((s) => +s.toFixed(4)).join(' x ')} mm) differs from its sform's (${sform.spacingMm.map((s) => +s.toFixed(4)).join(' x ')} mm), which is used`,
     );

@@ -72,7 +72,10 @@ export function parseNrrd(bytes: Uint8Array): { readonly image: StoredImage; rea
     const match = /^([^#:][^:]*):(?!=)\s*(.*)$/.exec(line);
     if (!match) continue;
     const name = match[1].trim().toLowerCase().replaceAll(' ', '').replace('centerings', 'centers');
-    fields.set(name, match[2].trim());
+    const value = match[2].trim();
+    if ((fields.get(name) ?? value) !== value)
+      throw new RunError(`its header states "${match[1].trim()}" twice, as ${fields.get(name)} and as ${value}: damaged`);
+    fields.set(name, value);
     listing = name === 'datafile' && /^LIST\b/.test(match[2].trim());
   }
   const field = (name: string): string => {
@@ -134,9 +137,12 @@ function axesOf(fields: ReadonlyMap<string, string>, sizes: readonly number[]): 
   if (directions && directions.length !== sizes.length)
     throw new RunError(`it has ${sizes.length} axes, but ${directions.length} space directions: damaged`);
   const all = sizes.map((_, k) => k);
-  const spatial = all.filter((k) =>
-    directions ? directions[k]?.slice(0, 3).some((v) => v !== 0) : SPATIAL_KINDS.test(kinds[k] ?? ''),
-  );
+  // where kinds say nothing, an axis without a distance (nan) beside others that have one is none of space
+  const spacings = words(fields.get('spacings') ?? '').map(Number);
+  const spaced = all.filter((k) => Number.isFinite(spacings[k]));
+  const isSpatial = (k: number): boolean =>
+    SPATIAL_KINDS.test(kinds[k] ?? '') && (/^(domain|space)$/.test(kinds[k] ?? '') || spaced.length < 2 || spaced.includes(k));
+  const spatial = all.filter((k) => (directions ? directions[k]?.slice(0, 3).some((v) => v !== 0) : isSpatial(k)));
   const axes = spatial.slice(0, 3);
   if (axes.length < 2) throw new RunError(`it has ${axes.length} spatial axes (sizes ${sizes.join(' x ')}), expected 3`);
   if (axes.some((axis, i) => axis !== axes[0] + i))
@@ -144,6 +150,15 @@ function axesOf(fields: ReadonlyMap<string, string>, sizes: readonly number[]): 
       `its axes (kinds ${kinds.join(', ') || 'not stated'}) have a non-spatial axis between the spatial ones: expected first or last; permute the axes`,
     );
   return axes;
+}
+
+/** A vector of the file's space in mm, LPS. */
+type ToLps = (vector: readonly number[]) => Xyz;
+
+/** Where the first voxel lies, LPS, if the header says so. */
+function originOf(fields: ReadonlyMap<string, string>, toLps: ToLps): Xyz | undefined {
+  const [origin] = vectors(fields.get('spaceorigin') ?? '');
+  return origin ? toLps(origin) : undefined;
 }
 
 function gridOf(
@@ -167,9 +182,12 @@ function gridOf(
     warnings.push(
       `its space is "${space}", but no "space directions" orient its axes in it: assuming LPS, as without a space; left and right may be swapped`,
     );
+  const units = strings(fields.get('spaceunits'));
+  const row = [0, 1, 2].map((k) => (signs?.[k] ?? 1) * mmOf(units[k] ?? '', warnings));
+  const toLps: ToLps = (vector) => row.map((factor, k) => (vector[k] ?? 0) * factor + 0) as unknown as Xyz;
   return text === undefined
-    ? spacedGrid(fields, size, axes, warnings)
-    : directedGrid(fields, vectors(text), size, axes, signs ?? [1, 1, 1], warnings);
+    ? spacedGrid(fields, size, axes, toLps, warnings)
+    : directedGrid(fields, vectors(text), size, axes, toLps, warnings);
 }
 
 /** Axes with directions in a space. */
@@ -178,29 +196,31 @@ function directedGrid(
   directions: readonly (readonly number[] | null)[],
   size: Xyz,
   axes: readonly number[],
-  signs: Xyz,
+  toLps: ToLps,
   warnings: string[],
 ): Geometry {
-  const units = strings(fields.get('spaceunits'));
-  const row = [0, 1, 2].map((k) => signs[k] * mmOf(units[k] ?? '', warnings));
-  const toLps = (vector: readonly number[]): Xyz => row.map((factor, k) => (vector[k] ?? 0) * factor + 0) as unknown as Xyz;
   const columns = axes.map((axis) => toLps(directions[axis]!));
   if (columns.length === 2) {
     const normal = cross(columns[0], columns[1]);
     const length = Math.hypot(...normal);
     columns.push(perAxis(normal, (v) => v / length));
   }
-  const originText = fields.get('spaceorigin');
-  const origin = originText === undefined ? undefined : vectors(originText)[0];
+  const origin = originOf(fields, toLps);
   if (!origin) warnings.push('no origin in its header ("space origin"): assuming 0');
   const matrix = matrix3((row, k) => columns[k][row]);
-  const geometry = checkedGeometry(geometryOf({ matrix, offset: toLps(origin ?? [0, 0, 0]) }, size));
+  const geometry = checkedGeometry(geometryOf({ matrix, offset: origin ?? [0, 0, 0] }, size));
   warnings.push(...shearWarnings(geometry));
   return geometry;
 }
 
 /** Axes with distances alone. */
-function spacedGrid(fields: ReadonlyMap<string, string>, size: Xyz, axes: readonly number[], warnings: string[]): Geometry {
+function spacedGrid(
+  fields: ReadonlyMap<string, string>,
+  size: Xyz,
+  axes: readonly number[],
+  toLps: ToLps,
+  warnings: string[],
+): Geometry {
   const perAxis = (name: string): (number | undefined)[] => {
     const text = fields.get(name);
     const values = text === undefined ? [] : words(text).map(Number);
@@ -222,12 +242,12 @@ function spacedGrid(fields: ReadonlyMap<string, string>, size: Xyz, axes: readon
     return { spacing: Math.abs(spacing) * mm, sign: spacing < 0 ? -1 : 1, origin: first * mm };
   });
   if (guessed) warnings.push('no voxel size in its header ("space directions" or "spacings"): assuming 1 mm');
-  return {
+  return checkedGeometry({
     size,
     spacingMm: grid.map(({ spacing }) => spacing) as unknown as Xyz,
-    originMm: grid.map(({ origin }) => origin) as unknown as Xyz,
+    originMm: originOf(fields, toLps) ?? (grid.map(({ origin }) => origin) as unknown as Xyz),
     direction: [grid[0].sign, 0, 0, 0, grid[1].sign, 0, 0, 0, grid[2].sign],
-  };
+  });
 }
 
 function placeOf(

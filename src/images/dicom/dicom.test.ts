@@ -269,6 +269,33 @@ describe('stacks', () => {
     expect(await distinctions(mr)).toEqual([['', 6]]);
   });
 
+  it('that lie one behind the other are told apart where a gap is wide, or their stack IDs differ', async () => {
+    const parted = (gap: number, acquisitions: readonly [string, string]): Uint8Array[] =>
+      six((k) => ({
+        positionMm: [-10, -20, 30 + 2 * k + (k < 3 ? 0 : gap)],
+        changes: { '00200012': ['IS', acquisitions[k < 3 ? 0 : 1]] },
+      }));
+    expect(await distinctions(parted(40, ['1', '2']))).toEqual([
+      ['acquisition number 1', 3],
+      ['acquisition number 2', 3],
+    ]);
+    expect(await refusal(volumes(parted(40, ['1', '1'])))).toMatch(/one gap is 42\.0 mm/);
+    // a few slices are missing between two acquisitions of one volume
+    expect(await distinctions(parted(4, ['1', '2']))).toEqual([['', 6]]);
+    for (const gap of [4, 40]) {
+      const frames = [0, 1, 2, 3, 4, 5].map((k) => ({
+        positionMm: [-10, -20, 30 + 2 * k + (k < 3 ? 0 : gap)],
+        stored: storedOf(k),
+        stackId: k < 3 ? 'A' : 'B',
+      }));
+      const found = await stacks([dicomFile(enhancedElements(COLUMNS, ROWS, frames))]);
+      expect(found.map(({ distinction, frames: own }) => [distinction, own.length])).toEqual([
+        ['stack ID A', 3],
+        ['stack ID B', 3],
+      ]);
+    }
+  });
+
   it('leave a localizer aside, by its pixel spacing, orientation or type', async () => {
     const localizers: Changes[] = [
       { '00280030': ['DS', [3, 3]] },

@@ -281,6 +281,13 @@ function isOneInTurns(placed: readonly Placed[], parts: readonly (readonly Place
   return spacing > 0.8 * thickness && parts.every((part) => part.length > 1 && median(gapsOf(part)) > 1.5 * spacing);
 }
 
+/** Volumes one behind the other, each of even slices: with a gap that is not interpolated between them, or with stack IDs that say so. */
+function liesApart(placed: readonly Placed[], parts: readonly (readonly Placed[])[], tag: string): boolean {
+  if (isEven(placed) || !parts.every((part) => part.length > 1 && isEven(part)) || overlap(parts)) return false;
+  const gaps = gapsOf(placed);
+  return tag === 'stack ID' || Math.max(...gaps) > MAX_GAP * median(gaps);
+}
+
 /** The parts that a stack falls into, or null if it is one volume (or one that nothing tells apart). */
 function partsOf(placed: readonly Placed[]): { parts: Part[]; tag: string } | null {
   const frames = placed.map(({ frame }) => frame);
@@ -292,6 +299,7 @@ function partsOf(placed: readonly Placed[]): { parts: Part[]; tag: string } | nu
       const parts = byValue(frames, tag);
       if (parts.length < 2 || parts.length > frames.length / 2) continue;
       const each = parts.map((part) => place(part.frames));
+      if (liesApart(placed, each, tag)) return { parts, tag };
       if (!overlap(each) || isOneInTurns(placed, each)) continue;
       if (each.every((part) => part.length > 1) || (!even && each.every(isEven))) return { parts, tag };
     }

@@ -106,6 +106,28 @@ describe('NRRD', () => {
     const image = await readImage(put('x.nrrd', Buffer.from(header({ 'space units': text }), 'latin1'), '\n', raw));
     expectGrid(image, [mm, 2 * mm, 3 * mm], [5 * mm, -6 * mm, 7 * mm], IDENTITY);
   });
+  it('an origin counts without directions too, a field that is stated twice is refused', async () => {
+    const spaced = { 'space directions': null, spacings: '1 2 3' };
+    expectGrid(await readImage(nrrd(spaced)), [1, 2, 3], [5, -6, 7], IDENTITY);
+    expectGrid(await readImage(nrrd({ ...spaced, space: 'right-anterior-superior' })), [1, 2, 3], [-5, 6, 7], IDENTITY);
+    expect(await refusal(nrrd({ 'a:b\nspace origin': '(0,0,0)' }))).toMatch(
+      /"space origin" twice, as \(5,-6,7\) and as \(0,0,0\)/,
+    );
+    expect((await readImage(nrrd({ '#\nendian': 'little' }))).volume.data).toEqual(values);
+  });
+
+  it('an axis whose spacing is nan is none of space', async () => {
+    const bare = { space: null, 'space directions': null, 'space origin': null };
+    const first = { ...bare, dimension: '4', sizes: '2 2 3 2', spacings: 'nan 1 2 3' };
+    const image = await readImage(nrrd(first), { channel: 1 });
+    expectGrid(image, [1, 2, 3], [0, 0, 0], IDENTITY);
+    expect(image.volume.data).toEqual(values.filter((_, i) => i % 2 === 1));
+    const last = await readImage(nrrd({ ...first, sizes: '2 3 2 2', spacings: '1 2 3 nan' }), { channel: 1 });
+    expect(last.volume.data).toEqual(values.slice(12));
+    // none has a distance: nothing is known
+    expectGrid(await readImage(nrrd({ ...bare, spacings: 'nan nan nan' })), [1, 1, 1], [0, 0, 0], IDENTITY);
+  });
+
   it('an unknown unit is said', async () => {
     expect((await readImage(nrrd({ 'space units': '"ell" "ell" "ell"' }))).warnings.join()).toMatch(/"ell"/);
   });
@@ -282,6 +304,12 @@ describe('MetaImage', () => {
   it('byte order, text, channels, volumes, modality, values as stored', async () => {
     for (const tag of ['BinaryDataByteOrderMSB', 'ElementByteOrderMSB'])
       expect((await readImage(mha({ BinaryDataByteOrderMSB: null, [tag]: 'True' }, swapped))).volume.data).toEqual(values);
+    // MetaIO takes T, t and 1 for true, and all else for false
+    for (const yes of ['T', 'true', '1'])
+      expect((await readImage(mha({ BinaryData: yes, CompressedData: yes }, deflateSync(raw)))).volume.data).toEqual(values);
+    for (const no of ['F', 'No', '0'])
+      expect((await readImage(mha({ CompressedData: no, BinaryDataByteOrderMSB: no }))).volume.data).toEqual(values);
+    expect((await readImage(mha({ Offset: null }))).warnings).toEqual(['no position in its header ("Offset"): assuming 0']);
     expect((await readImage(mha({ BinaryData: 'False' }, values.join('\n')))).volume.data).toEqual(values);
     const channels = mha({ DimSize: '2 3 2', ElementNumberOfChannels: '2' });
     expect(await refusal(channels)).toMatch(/2 values per voxel.*`channel`/);
@@ -514,6 +542,50 @@ describe('NIfTI', () => {
     expect(image.warnings.join()).toMatch(
       /sform is not invertible.*qform holds values that are not numbers.*no usable orientation/,
     );
+  });
+
+  it('an axis of one voxel needs no size; a quaternion that is no rotation, and other units than mm, are said', async () => {
+    const flat = (dims: readonly number[], code: number, size: number): string => {
+      const header = Buffer.from(made({ dims, code: 4 }));
+      header.writeInt16LE(code, 252);
+      header.writeFloatLE(size, 88);
+      return put('x.nii', header, raw.subarray(0, 24));
+    };
+    for (const dims of [
+      [2, 4, 3],
+      [3, 4, 3, 1],
+    ])
+      for (const code of [0, 1])
+        for (const size of [0, Number.NaN]) {
+          const image = await readImage(flat(dims, code, size));
+          expect(image.volume.geometry.spacingMm).toEqual([1, 2, 1]);
+          expect(image.warnings.join()).toMatch(/no voxel size along an axis of one voxel/);
+        }
+    const thick = Buffer.from(made({}));
+    thick.writeFloatLE(0, 88);
+    expect(await refusal(put('x.nii', thick, raw))).toMatch(/voxel size is 1 x 2 x 0 mm/);
+
+    const turned = Buffer.from(made({}));
+    turned.writeInt16LE(1, 252);
+    for (const at of [256, 260, 264]) turned.writeFloatLE(0.9, at);
+    const image = await readImage(put('x.nii', turned, raw));
+    expect(image.warnings.join()).toMatch(/quaternion is no rotation \(b, c and d have length 1\.56/);
+    for (const at of [256, 260, 264]) turned.writeFloatLE(Math.sqrt(1 / 3), at);
+    expect((await readImage(put('x.nii', turned, raw))).warnings).toEqual([]);
+
+    for (const [unit, mm, said] of [
+      [1, 1000, ['its lengths are in metres: converted to mm, as in ITK (nibabel does not convert them)']],
+      [2, 1, []],
+      [3, 1e-3, ['its lengths are in micrometres: converted to mm, as in ITK (nibabel does not convert them)']],
+      [0, 1, []],
+    ] as const) {
+      turned[123] = unit;
+      const { volume, warnings } = await readImage(put('x.nii', turned, raw));
+      volume.geometry.spacingMm.forEach((side, k) => {
+        expect(side).toBeCloseTo((k + 1) * mm, 6);
+      });
+      expect(warnings).toEqual(said);
+    }
   });
 
   it('keeps NaN and infinities, and says which 64-bit numbers are rounded', async () => {

@@ -160,6 +160,7 @@ export interface FrameFacts {
   readonly slope?: number;
   readonly intercept?: number;
   readonly temporalIndex?: number;
+  readonly stackId?: string;
 }
 
 /** The elements of an enhanced CT. */
@@ -191,8 +192,8 @@ export function enhancedElements(columns: number, rows: number, frames: readonly
       ],
       '52009230': [
         'SQ',
-        frames.map(({ positionMm, slope = 1, intercept = 0, temporalIndex }): Element[] => [
-          ['00209111', 'SQ', [temporalIndex === undefined ? [['00209056', 'SH', '1']] : [['00209128', 'UL', temporalIndex]]]],
+        frames.map(({ positionMm, slope = 1, intercept = 0, temporalIndex, stackId = '1' }): Element[] => [
+          ['00209111', 'SQ', [temporalIndex === undefined ? [['00209056', 'SH', stackId]] : [['00209128', 'UL', temporalIndex]]]],
           ['00209113', 'SQ', [[['00200032', 'DS', positionMm]]]],
           [
             '00289145',
