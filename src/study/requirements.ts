@@ -1,6 +1,7 @@
 /** What a study's trainings would be refused for once the cohort is known: said before the first of them, which may be hours before the last. */
 import type { Cohort } from '../cohort/cohort.ts';
 import { UsageError } from '../common/errors.ts';
+import { refuseInside } from '../platform/node/guard.ts';
 import { pretrainFacts } from '../training/node/pretraining-facts.ts';
 import { readInitialModel } from '../training/node/start.ts';
 import { splitForTask } from '../training/node/task/split.ts';
@@ -11,7 +12,9 @@ import { plannedPretraining } from './pretraining.ts';
 import { configurationOf, runsOf } from './runs.ts';
 
 /** @throws UsageError naming what no training can be made with */
-export async function requireTrainable(study: Study, cohort: Cohort): Promise<void> {
+export async function requireTrainable(study: Study, cohort: Cohort, out: string): Promise<void> {
+  for (const folder of [study.cohort, study.pretraining.cohort])
+    if (folder !== null) await refuseInside(out, folder, 'the cohort');
   const runs = runsOf(study);
   // splits and classes are the same for every method
   for (const run of runs.filter(({ method }) => method === study.methods[0])) {

@@ -193,7 +193,7 @@ export async function runStudy(work: StudyWork, reused?: ReusedStudy): Promise<S
   const runs = runsOf(study);
   for (const run of runs) configurationOf(study, run, 'scratch');
   const cohort = await openCohort(study.cohort);
-  if (!work.table) await requireTrainable(study, cohort);
+  if (!work.table) await requireTrainable(study, cohort, out);
   await agreeWithStudy(study, out);
   for (const line of await seenTestSubjects(study, cohort)) progress.say(line);
   const wanted = runs.filter(({ folder }) => isInPart(folder, part));

@@ -87,7 +87,10 @@ describe('compare', () => {
     ];
     for (const [changes, message] of wrong)
       await expect(compare({ study: await study(changes), out: at('refused'), progress: SILENT })).rejects.toThrow(message);
-    await expect(stat(at('refused'))).rejects.toThrow('ENOENT');
+    await expect(compare({ study: await study(), out: at('cohort', 'study'), progress: SILENT })).rejects.toThrow(
+      `results would be written into the cohort ${at('cohort')}`,
+    );
+    for (const place of [at('refused'), at('cohort', 'study')]) await expect(stat(place)).rejects.toThrow('ENOENT');
   });
 
   it('takes the numbers of labels in their order, however they are written', async () => {

@@ -126,6 +126,8 @@ Options of the command line go before the file. The key \`method\` may name anot
     [{ data: { spatial: { scale: [2, 1] } } }, 'x: data.spatial.scale: the first number must not exceed the second; found [2,1]'],
     [{ data: { heldOut: 2.5 } }, 'x: data.heldOut: a fraction below 1 or a whole number of subjects; found 2.5'],
     [{ model: { heads: { matching: false, restoration: false } } }, 'nothing to learn'],
+    [{ loss: { ncc: 0, mse: 0 } }, 'nothing to learn: give ncc'],
+    [{ loss: { mse: 0 }, model: { heads: { matching: false } } }, 'nothing to learn: give mse a weight'],
     [[1], 'x: expected sections and keys (a mapping); found [1]'],
     ['text', 'x: expected sections and keys (a mapping); found "text"'],
     [JSON.parse('{"__proto__": {"steps": 3}}'), 'unknown key'],

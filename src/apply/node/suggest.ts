@@ -13,7 +13,7 @@ import { encodePng } from '../../images/pictures/png.ts';
 import { inputChannelsOf } from '../../model/architecture.ts';
 import { jsonText } from '../../model/node/documents.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
-import { guardInputs, isInside } from '../../platform/node/guard.ts';
+import { guardInputs, refuseInside } from '../../platform/node/guard.ts';
 import { inResults } from '../../platform/node/results.ts';
 import { type OpenNetwork, windowsFor } from '../network.ts';
 import { windowsOf } from '../segmentation/sliding-window.ts';
@@ -65,8 +65,7 @@ export async function suggestSubjects(call: SuggestCall): Promise<SuggestReport>
   const { out, n, strategy = 'coverage', overwrite = false } = call;
   if (!Number.isInteger(n) || n < 1) throw new UsageError(`\`n\` ${n}: expected a whole number from 1`);
   const cohort = await openCohort(call.cohort);
-  if (await isInside(out, call.cohort))
-    throw new UsageError(`\`out\` ${out}: results would be written into the cohort ${call.cohort}; choose another folder`);
+  await refuseInside(out, call.cohort, 'the cohort');
   const { subjects } = cohort;
   const known = new Set(subjects.map(({ id }) => id));
   const unknown = call.labelled?.find((id) => !known.has(id));

@@ -147,6 +147,14 @@ export const pretrainConfigurationSchema = z
         path: ['model', 'heads'],
         message: 'with matching and restoration both off there is nothing to learn; enable one of them',
       });
+    const { ncc, wideNcc, affineNcc, affinePose, features, mse } = configuration.loss;
+    const aims = [...(matching ? [ncc, wideNcc, affineNcc, affinePose, features] : []), ...(restoration ? [mse] : [])];
+    if (aims.length > 0 && aims.every((each) => each === 0))
+      context.addIssue({
+        code: 'custom',
+        path: ['loss'],
+        message: `there is nothing to learn: give ${matching ? 'ncc, wideNcc, affineNcc, affinePose or features' : 'mse'} a weight${matching && restoration ? ', or mse' : ''}`,
+      });
   });
 
 /** A whole, checked configuration. */

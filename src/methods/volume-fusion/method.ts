@@ -17,14 +17,14 @@ import { count, pretrainingSchema, range, section, share, toPatchSize } from '..
 import { fusionProgram } from './program.ts';
 
 /** What is told apart is no finer than noise allows; and examples hold a channel for each. */
-const MAX_LEVELS = 8;
+const MAX_LEVELS = 16;
 
 export const volumeFusionSchema = pretrainingSchema({
   data: cropDataSection,
   judgement: judgementSection,
   fusion: section('How two crops are fused.', {
     levels: count(1)
-      .max(16)
+      .max(MAX_LEVELS)
       .default(DEFAULT_FUSION.levels)
       .describe('Degrees of fusion K: the network tells K + 1 classes apart.'),
     boxes: range(z.int().min(0).max(10_000))

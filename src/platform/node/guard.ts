@@ -57,6 +57,16 @@ export async function isInside(path: string, folder: string): Promise<boolean> {
   return ids.includes(idOf(wanted));
 }
 
+/**
+ * Refuses an output in an input's folder, where what is written time and again would be taken for what is read.
+ * @param what the folder is to the user: 'the cohort'
+ * @throws UsageError naming both
+ */
+export async function refuseInside(out: string, folder: string, what: string): Promise<void> {
+  if (await isInside(out, folder))
+    throw new UsageError(`\`out\` ${out}: results would be written into ${what} ${folder}; choose another folder`);
+}
+
 /** Runs `work`, in which no write replaces one of `inputs` (in addition to what a caller guards). What is not there cannot be replaced. */
 export async function guardInputs<T>(inputs: readonly Input[], work: () => Promise<T>): Promise<T> {
   const outer = current.getStore();

@@ -1,6 +1,7 @@
 /** How a training is called, whatever it trains, and what it does where the call does not say. */
 import type { z } from 'zod';
 import { type Progress, type ProgressListener, SILENT, toProgress } from '../../common/progress.ts';
+import { refuseInside } from '../../platform/node/guard.ts';
 import { ALONE, type Ranks } from '../../platform/node/ranks/ranks.ts';
 import type { ConfigurationKind } from '../configuration-reference.ts';
 import { type Partially, parseConfigurationOf, readRunConfigurationOf } from './read-configuration.ts';
@@ -41,12 +42,13 @@ export interface CheckedCall<Configuration> {
   readonly mlflow?: string | ChildRun | undefined;
 }
 
-/** Fills in what a call leaves out. @throws UsageError for a configuration with a problem, or a run that is not there to be resumed */
+/** Fills in what a call leaves out. @throws UsageError for a configuration with a problem, a run in the cohort, or one that is not there to be resumed */
 export async function checkCall<Configuration>(
   kind: ConfigurationKind<z.ZodType<Configuration>>,
   { cohort, out, configuration, resume = false, progress, signal, ranks = ALONE, mlflow }: TrainingCall<Configuration>,
 ): Promise<CheckedCall<Configuration>> {
   if (typeof mlflow === 'string') mlflowAddress(mlflow);
+  await refuseInside(out, cohort, 'the cohort');
   const checked =
     resume && configuration === undefined
       ? await readRunConfigurationOf(kind, out)

@@ -92,8 +92,6 @@ async function crossValidateHere(given: TrainCall): Promise<CrossValidationResul
   const call = await checkCall<TransferConfiguration>(TRANSFER, { ...given, resume: false, configuration: configuration ?? {} });
   const { folds } = call.configuration.data;
   if (folds < 2) throw new UsageError(`\`folds\` ${folds}: a cross-validation has at least two folds`);
-  if (call.configuration.data.split !== null)
-    throw new UsageError('`split`: a file names one split; folds are cut from the cohort: use one of them');
   const leads = call.ranks.rank === 0;
   // of several ranks the first alone looks at the folder, and judges what the others trained with it
   if (leads) await checkFolder(out, resume);

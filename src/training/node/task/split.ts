@@ -67,6 +67,12 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
     throw new UsageError(
       `${cohort.folder}: none of its ${cohort.subjects.length} subjects has ${what === 'classes' ? 'a class; prepare it with the table `classes`' : 'a label map; prepare a folder with labels'}`,
     );
+  if (data.fold !== 'all' && data.fold > data.folds)
+    throw new UsageError(
+      `\`data.fold\` ${data.fold}: there ${data.folds === 1 ? 'is one fold' : `are ${data.folds} folds`} (\`data.folds\`)`,
+    );
+  if (data.folds > 1 && data.split !== null)
+    throw new UsageError('`data.split`: a file names one split; folds are cut from the cohort: use one of them');
   let split: TaskSplit;
   if (data.split !== null) {
     split = await splitByFile(data.split, cohort, task);
@@ -87,9 +93,8 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
         throw new UsageError(
           `\`data.folds\` ${data.folds}: more than the ${patients.length} labelled ${patients.length === left ? 'subjects' : 'patients'} that are no test subjects`,
         );
-      if (data.fold === 'all') throw new UsageError('data.fold: expected the number of a fold');
+      if (data.fold === 'all') throw new UsageError('`data.fold` all: expected the number of a fold');
       const { fold } = data;
-      if (fold > data.folds) throw new UsageError(`data.fold: expected 1 to ${data.folds} (data.folds); found ${fold}`);
       const bound = (fold: number): number => Math.round((fold * left) / data.folds);
       // a patient belongs to the fold in which the first of the scans lies
       let at = 0;

@@ -115,6 +115,10 @@ describe('splitForTask', () => {
     const cohort = await openCohort(at('cohort'));
     await expect(splitForTask(cohort, data({ labels: 5 }))).rejects.toThrow('only 4 labelled subjects');
     await expect(splitForTask(cohort, data({ validation: 6, test: 2 }))).rejects.toThrow('no training subjects left');
+    await expect(splitForTask(cohort, data({ fold: 3 }))).rejects.toThrow('`data.fold` 3: there is one fold');
+    await expect(splitForTask(cohort, data({ folds: 2, fold: 3 }))).rejects.toThrow('`data.fold` 3: there are 2 folds');
+    const folds = data({ folds: 2, fold: 1, split: 'split.json' });
+    await expect(splitForTask(cohort, folds)).rejects.toThrow('a file names one split');
     const file = at('split.json');
     const withFile = (document: unknown) =>
       writeFile(file, JSON.stringify(document)).then(() => splitForTask(cohort, data({ split: file })));
