@@ -410,7 +410,37 @@ describe.skipIf(SKIPPED !== '')(`files in the page${SKIPPED}`, () => {
     await expect.poll(() => page.url()).toContain('#runs');
     await expect.poll(() => page.locator('#runs table').first().textContent()).toMatch(/one/);
     await page.evaluate('location.hash = ""');
+    await atRest();
+    await mkdir(join(folder, 'empty'));
+    await drop('empty');
+    await saying('image-text', /^The folder is empty\. Expected a scan as DICOM, .*: choose/);
   }, 120_000);
+
+  it('says of folders without images what they hold, what is expected and what to do', async () => {
+    const put = async (path: string, bytes: Uint8Array | string): Promise<void> => {
+      await mkdir(join(folder, path, '..'), { recursive: true });
+      await writeFile(join(folder, path), bytes);
+    };
+    const facts: SliceFacts = { columns: 2, rows: 2, stored: [1, 2, 3, 4], positionMm: [0, 0, 0], instance: 1 };
+    const whole = slice(facts);
+    await put('unknown/notes.txt', 'nothing');
+    await put('unknown/deep/plan.pdf', 'nothing');
+    await put('damaged/1.dcm', whole.subarray(0, whole.length / 2));
+    await put('damaged/2.dcm', new Uint8Array());
+    await put('reports/1.dcm', slice({ ...facts, changes: { '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.88.11'] } }));
+    await put('reports/notes.txt', 'nothing');
+    for (const [name, found] of [
+      ['unknown', /^unknown: no image to open\. Found 2 files \(\.(txt|pdf), \.(txt|pdf)\)\. /],
+      ['damaged', /^damaged: no image to open\. Found damaged\/1\.dcm: .*; damaged\/2\.dcm: .*\. /],
+      ['reports', /^reports: no image to open\. Found reports\/1\.dcm: .*report.*; and 1 file \(\.txt\)\. /],
+    ] as const) {
+      await page.setInputFiles('#folder', join(folder, name));
+      await saying('image-text', new RegExp(`${found.source}Expected a scan as DICOM, .*: choose the folder or the files`));
+      await atRest();
+    }
+    await page.setInputFiles('#runs-folder', join(folder, 'unknown'));
+    await saying('runs-text', /^unknown: no run and no study among 2 files\. Expected run\.json .*: choose their folder/);
+  });
 
   it('complains of nothing', () => {
     expect(complaints).toEqual([]);

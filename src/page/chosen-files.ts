@@ -1,14 +1,63 @@
 /** What a user chose or dropped. */
 import type { ChosenFile } from './compute/open.ts';
 
+/** '1 file', '7 files' */
+const counted = (count: number): string => `${count} file${count === 1 ? '' : 's'}`;
+/** Longer lists are for nobody. */
+const MOST_SAID = 5;
+
+/** 'a; b; c; and 4 more' */
+export const listed = (lines: readonly string[]): string =>
+  [...lines.slice(0, MOST_SAID), ...(lines.length > MOST_SAID ? [`and ${lines.length - MOST_SAID} more`] : [])].join('; ');
+
+/** What was chosen or dropped, by its name: 'scans: ', or nothing of files that were chosen one by one. */
+const placed = (paths: readonly string[]): string => {
+  const tops = new Set(paths.map(topOf));
+  return tops.size === 1 && paths[0].includes('/') ? `${topOf(paths[0])}: ` : '';
+};
+
+/** '7 files (.txt, .pdf)', with the endings that are there most. */
+function describedFiles(paths: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const path of paths) {
+    const ending = /[^/.](\.[^/.]+)$/.exec(path)?.[1].toLowerCase() ?? 'without an ending';
+    counts.set(ending, (counts.get(ending) ?? 0) + 1);
+  }
+  const endings = [...counts].sort(([, a], [, b]) => b - a).map(([ending]) => ending);
+  return `${counted(paths.length)} (${endings.slice(0, MOST_SAID).join(', ')}${endings.length > MOST_SAID ? ', ...' : ''})`;
+}
+
+/**
+ * Why nothing of a choice can be opened: what it holds, what is expected, what to do.
+ * @param paths of all that was chosen
+ * @param others files that are known to be no usable image, each with the reason: 'PATH: REASON'
+ */
+export function nothingToOpen(paths: readonly string[], others: readonly string[]): string {
+  const expected = 'Expected a scan as DICOM, NIfTI (.nii, .nii.gz, or .hdr with its .img), NRRD, MetaImage or MGH';
+  if (paths.length === 0) return `The folder is empty. ${expected}: choose the folder that holds its files`;
+  const unknown = paths.filter((path) => !others.some((line) => line.startsWith(`${path}: `)));
+  const found = [...(others.length > 0 ? [listed(others)] : []), ...(unknown.length > 0 ? [describedFiles(unknown)] : [])];
+  return `${placed(paths)}no image to open. Found ${found.join('; and ')}. ${expected}: choose the folder or the files that hold it`;
+}
+
+/** Why nothing of a chosen folder is shown under Runs. */
+export const noRuns = (paths: readonly string[]): string =>
+  `${placed(paths)}no run and no study among ${counted(paths.length)}. Expected run.json and metrics.jsonl, as gvsl pretrain and train write them, or a study of gvsl compare: choose their folder, or one that holds several`;
+
+/** @throws Error that names the file, if it cannot be read any more */
+export const bytesOf = ({ path, file }: ChosenFile): Promise<ArrayBuffer> =>
+  file.arrayBuffer().catch(() => {
+    throw new Error(`${path}: it can no longer be read: moved or changed meanwhile? Choose it again`);
+  });
+
 /**
  * The two files of a model among those of a folder. A run has several models; the best one is meant, as on the command line.
  * @throws Error saying what was expected
  */
 export function modelFiles(files: readonly ChosenFile[]): {
   readonly name: string;
-  readonly config: Blob;
-  readonly weights: Blob;
+  readonly config: ChosenFile;
+  readonly weights: ChosenFile;
 } {
   const find = (name: string): ChosenFile | undefined =>
     ['', 'best/', 'last/']
@@ -19,10 +68,10 @@ export function modelFiles(files: readonly ChosenFile[]): {
     const folder = files[0]?.path.split('/')[0] ?? 'an empty folder';
     const found = config ? 'config.json alone' : weights ? 'model.safetensors alone' : 'neither';
     throw new Error(
-      `${folder}: expected config.json and model.safetensors, or a run with them in best/ or last/; found ${found}. Choose the folder that has both`,
+      `${folder}: expected config.json and model.safetensors, or a run with them in best/ or last/; found ${found} among ${counted(files.length)}. Choose the folder that has both`,
     );
   }
-  return { name: config.path.split('/').slice(0, -1).join('/'), config: config.file, weights: weights.file };
+  return { name: config.path.split('/').slice(0, -1).join('/'), config, weights };
 }
 
 /** Whether files are those of a model, not of images. */
@@ -107,7 +156,9 @@ export function listenForDrops(onTrouble: (text: string) => void): void {
       const hasFolder = entries.some(({ isDirectory }) => isDirectory);
       takers.find(({ wants }) => wants(files))?.take({ files, hasFolder });
     } catch (error) {
-      onTrouble(`${entries.map(({ name }) => name).join(', ')}: cannot be read: ${(error as Error).message}`);
+      onTrouble(
+        `${entries.map(({ name }) => name).join(', ')}: cannot be read: ${(error as Error).message}. Choose it by the fields under Open`,
+      );
     }
   });
 }

@@ -7,6 +7,7 @@
 import * as Comlink from 'comlink';
 import type { ModelFiles } from '../apply/network.ts';
 import type { BackendName } from '../platform/browser/backends.ts';
+import { nothingToOpen } from './chosen-files.ts';
 import type { FoundImage, ImageSummary, KeptImage, ModelSummary } from './compute/open.ts';
 import type { ComputeApi } from './compute/worker.ts';
 
@@ -152,8 +153,8 @@ export class Workspace {
    * @throws Error that says what is wrong with it
    */
   async openImage(role: Role, file: File, isExample = false): Promise<OpenImage> {
-    const { images, refused } = await this.compute.findImages([{ path: file.name, file }]);
-    if (images.length === 0) throw new Error(refused[0] ?? `${file.name}: no image`);
+    const { images, refused, passedOver } = await this.compute.findImages([{ path: file.name, file }]);
+    if (images.length === 0) throw new Error(refused[0] ?? passedOver[0] ?? nothingToOpen([file.name], []));
     const image = { ...(await this.compute.openImage(images[0].key)), isExample };
     const gone = this.opened.filter((other) => other.isExample && (!isExample || other.name === image.name));
     for (const other of gone) await this.forget(other);

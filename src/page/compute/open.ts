@@ -228,7 +228,7 @@ export const openPart = (state: ComputeState) => {
         some.filter(({ path }) => !nameOf(path).startsWith('.')).map(({ path, reason }) => `${path}: ${reason}`);
       // one file is meant, whatever it is: opening it says what is wrong with it
       const meant: readonly ImageSource[] =
-        paths.length === 1 && images.length + refused.length + passedOver.length === 0
+        paths.length === 1 && !nameOf(paths[0]).startsWith('.') && images.length + refused.length + passedOver.length === 0
           ? [{ kind: 'file', path: paths[0] }]
           : images;
       const these = joined(store, meant);

@@ -235,11 +235,16 @@ export const teachPart = (state: ComputeState) => {
     async codesFromNifti(id: number, name: string, bytes: ArrayBuffer): Promise<Uint8Array<ArrayBuffer>> {
       const { volume } = await readNiftiFile(name, bytes);
       const wrong = volume.data.find((value) => !(Number.isInteger(value) && value >= 0 && value <= 255));
-      if (wrong !== undefined) throw new RunError(`${name}: it holds ${wrong}: expected codes, whole numbers from 0 to 255`);
+      if (wrong !== undefined)
+        throw new RunError(
+          `${name}: it holds ${wrong}: expected codes, whole numbers from 0 to 255. Choose a label map, or strokes that were saved here`,
+        );
       const { geometry } = state.image(id).volume;
       const codes = codesOf(resampleNearest(volume, geometry, 0).data);
       if (codes.every((code) => code === 0) && volume.data.some((value) => value !== 0))
-        throw new RunError(`${name}: none of its voxels lies in the image: it belongs to another one`);
+        throw new RunError(
+          `${name}: none of its voxels lies in the image: it belongs to another one. Choose the file of this image`,
+        );
       return Comlink.transfer(codes, [codes.buffer]);
     },
   };

@@ -4,6 +4,7 @@ import { formatBytes } from '../../../common/format-bytes.ts';
 import { formatDuration } from '../../../common/format-duration.ts';
 import type { Zyx } from '../../../geometry/volume.ts';
 import { Activity } from '../../activity.ts';
+import { bytesOf } from '../../chosen-files.ts';
 import type { Judgement, LabelledImage } from '../../compute/fine-tune.ts';
 import { Curves, meanOfLast } from '../../curves.ts';
 import { addSection, button, element, input, select, table } from '../../dom.ts';
@@ -79,10 +80,12 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
       const label = document.createElement('label');
       label.className = 'wide-label';
       const choice = document.createElement('select');
-      choice.append(new Option('not used', 'none'), new Option('label file ...', 'choose'));
+      choice.append(new Option('not used', 'none'));
       if (maps.of(id)) choice.append(new Option('label map of Teach', 'taught'));
       const file = files.get(id);
       if (file) choice.append(new Option(file.name, 'file'));
+      // last, since who goes through the list by arrow keys opens a window there
+      choice.append(new Option('label file ...', 'choose'));
       choice.value = sourceOf(image);
       choice.onchange = () => {
         if (choice.value === 'choose') {
@@ -97,7 +100,11 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
       row.append(label);
       return row;
     });
-    element('fine-tune-images').replaceChildren(...rows);
+    const list = element('fine-tune-images');
+    const focused = [...list.children].findIndex((row) => row.contains(document.activeElement));
+    list.replaceChildren(...rows);
+    // who chooses by arrow keys goes on where they were
+    list.querySelectorAll('select')[focused]?.focus();
   }
 
   function show(): void {
@@ -133,7 +140,7 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
   }
   async function useLabels(id: number, file: File): Promise<void> {
     try {
-      const codes = await compute.codesFromNifti(id, file.name, await file.arrayBuffer());
+      const codes = await compute.codesFromNifti(id, file.name, await bytesOf({ path: file.name, file }));
       files.set(id, { name: file.name, codes });
       sources.set(id, 'file');
       activity.say('');

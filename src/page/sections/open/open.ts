@@ -1,6 +1,15 @@
 /** What is chosen or dropped is found here and opened, and what it is, or what is wrong with it, is said below the fields. */
 import { formatBytes } from '../../../common/format-bytes.ts';
-import { chosenFiles, listenForDrops, modelFiles, modelsAmong, takeDropped } from '../../chosen-files.ts';
+import {
+  bytesOf,
+  chosenFiles,
+  listed,
+  listenForDrops,
+  modelFiles,
+  modelsAmong,
+  nothingToOpen,
+  takeDropped,
+} from '../../chosen-files.ts';
 import type { ChosenFile, FoundImage } from '../../compute/open.ts';
 import { addSection, button, element, input, say } from '../../dom.ts';
 import type { OpenImage, Role, Workspace } from '../../workspace.ts';
@@ -8,18 +17,12 @@ import markup from './open.html?raw';
 
 const ROLES: readonly Role[] = ['first', 'second'];
 const ofExample = (isExample: boolean, text: string): string => (isExample ? `Example: ${text}` : text);
-/** Longer lists are for nobody. */
-const MOST_SAID = 5;
 
 function made<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, text = ''): HTMLElementTagNameMap[Tag] {
   const element = document.createElement(tag);
   element.textContent = text;
   return element;
 }
-
-/** 'a; b; c; and 4 more' */
-const listed = (lines: readonly string[]): string =>
-  [...lines.slice(0, MOST_SAID), ...(lines.length > MOST_SAID ? [`and ${lines.length - MOST_SAID} more`] : [])].join('; ');
 
 export function startOpen(workspace: Workspace): void {
   addSection(markup);
@@ -38,7 +41,11 @@ export function startOpen(workspace: Workspace): void {
   const openModel = (files: readonly ChosenFile[]) =>
     reading('model', 'the model', async () => {
       const { name, config, weights } = modelFiles(files);
-      await workspace.openModel({ name, config: await config.text(), weights: await weights.arrayBuffer() });
+      await workspace.openModel({
+        name,
+        config: new TextDecoder().decode(await bytesOf(config)),
+        weights: await bytesOf(weights),
+      });
     });
 
   async function openImages(found: readonly FoundImage[], refused: readonly string[]): Promise<void> {
@@ -64,12 +71,12 @@ export function startOpen(workspace: Workspace): void {
       element('found').hidden = true;
       const chosen = await files();
       const { images, refused, passedOver } = await workspace.compute.findImages(chosen);
-      const others = [...refused, ...passedOver];
       if (images.length === 0)
         throw new Error(
-          others.length > 0
-            ? `no image to open: ${listed(others)}`
-            : `no image among the ${chosen.length} files: expected NIfTI, NRRD, MetaImage, MGH or DICOM`,
+          nothingToOpen(
+            chosen.map(({ path }) => path),
+            [...refused, ...passedOver],
+          ),
         );
       if (images.length > 1 && (inFolder || images.some(({ isDicom }) => isDicom))) ask(images, refused, passedOver);
       else await openImages(images, refused);
@@ -112,13 +119,13 @@ export function startOpen(workspace: Workspace): void {
   }
 
   input('model').onchange = () => {
-    const files = chosenFiles(input('model').files ?? []);
-    if (files.length > 0) openModel(files);
+    openModel(chosenFiles(input('model').files ?? []));
   };
   for (const field of ['image', 'folder'])
     input(field).onchange = () => {
       const files = chosenFiles(input(field).files ?? []);
-      if (files.length > 0) look(async () => files, field === 'folder');
+      // the field of files is empty when its choice was taken back
+      if (files.length > 0 || field === 'folder') look(async () => files, field === 'folder');
     };
   listenForDrops((text) => say('image-text', text, true));
   takeDropped(

@@ -1,7 +1,7 @@
 /** Runs and studies: a list of them, and those that are looked at. Everything that is chosen here stands in the address. */
 import type { RunListing } from '../../../common/run-listing.ts';
 import { addressOf, onAddress, writeAddress } from '../../address.ts';
-import { chosenFiles, isModel, takeDropped, topOf } from '../../chosen-files.ts';
+import { chosenFiles, isModel, type NamedFile, noRuns, takeDropped, topOf } from '../../chosen-files.ts';
 import { addSection, button, element, input, say, select } from '../../dom.ts';
 import { Catalogue, isStudy, type RunEntry } from './catalogue.ts';
 import { DEFAULT_SORT, RunList } from './list.ts';
@@ -99,7 +99,8 @@ export function startRuns(): void {
 
   const chosenPaths = (): string[] => options.getAll('run').map((path) => (path === ROOT ? '' : path));
   const failed = (error: unknown): undefined => {
-    say('runs-text', `${(error as Error).message}. The page tries again; is gvsl page still running?`, true);
+    const advice = source?.isLive === false ? 'Choose the folder again' : 'The page tries again; is gvsl page still running?';
+    say('runs-text', `${(error as Error).message}. ${advice}`, true);
     return undefined;
   };
 
@@ -204,6 +205,12 @@ export function startRuns(): void {
       setOne(isStudy(only) ? 'study' : 'run', only.path || ROOT);
   }
 
+  async function takeChosen(files: readonly NamedFile[]): Promise<void> {
+    const runs = chosenRuns(files);
+    if ((await runs.list()).folders.length > 0) await take(runs);
+    else say('runs-text', noRuns(files.map(({ path }) => path)), true);
+  }
+
   async function look(): Promise<void> {
     if (hasAsked) return render();
     hasAsked = true;
@@ -217,7 +224,7 @@ export function startRuns(): void {
 
   input('runs-folder').onchange = () => {
     const files = chosenFiles(input('runs-folder').files ?? []);
-    if (files.length > 0) void take(chosenRuns(files));
+    void takeChosen(files);
   };
   // a run has a model too: dropped here its curves are meant, elsewhere the model
   takeDropped(

@@ -9,7 +9,8 @@ const SUBJECTS = [0, 1];
 async function fetchModel() {
   const part = async (file: string): Promise<Response> => {
     const answer = await fetch(`./${MODEL}/${file}`);
-    if (!answer.ok) throw new Error(`the page's server has no ${MODEL}/${file}: ${answer.status}`);
+    if (!answer.ok)
+      throw new Error(`the page's server has no ${MODEL}/${file}: ${answer.status}. Open a model and images of your own`);
     return answer;
   };
   const [config, weights] = await Promise.all([part('config.json'), part('model.safetensors')]);

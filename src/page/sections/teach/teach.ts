@@ -2,6 +2,7 @@
 import * as Comlink from 'comlink';
 import { formatBytes } from '../../../common/format-bytes.ts';
 import { Activity } from '../../activity.ts';
+import { bytesOf } from '../../chosen-files.ts';
 import { addSection, button, element, input, say, select, table } from '../../dom.ts';
 import { gzipped, modelZip, save, saveAll } from '../../download.ts';
 import type { LabelMaps } from '../../label-maps.ts';
@@ -443,14 +444,14 @@ export async function startTeach(workspace: Workspace, maps: LabelMaps): Promise
   button('teach-save-strokes').onclick = saving(() => niftis('strokes', strokes.drawn));
   button('teach-save-model').onclick = saving(async () => {
     const taught = await compute.taughtModel();
-    if (!taught) throw new Error('nothing was learnt yet');
+    if (!taught) throw new Error('nothing was learnt yet: draw a stroke in each structure and one in the background first');
     save(await modelZip(taught, 'taught'), 'taught.zip');
     return 'saved taught.zip: unpack it, and run gvsl segment --model taught IMAGE';
   });
   input('teach-open').onchange = saving(async () => {
     const file = input('teach-open').files?.[0];
     if (!file || !shown) return '';
-    const codes = await compute.codesFromNifti(shown.id, file.name, await file.arrayBuffer());
+    const codes = await compute.codesFromNifti(shown.id, file.name, await bytesOf({ path: file.name, file }));
     strokes.load(shown.id, codes);
     changed(true);
     input('teach-open').value = '';
