@@ -1,13 +1,40 @@
 /** Builds the page of `gvsl page` into dist/page: nothing is fetched from elsewhere. */
 
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vite';
+import { defineConfig, type Plugin } from 'vite';
 
 const at = (file: string): string => fileURLToPath(new URL(`src/page/${file}`, import.meta.url));
+
+/** One black pixel. */
+const PIXEL =
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg==';
+
+/**
+ * NiiVue holds two pictures as text in its code. Its font becomes a file, a quarter smaller; of the picture that lights surfaces, which the page does
+ * not show, nothing but a pixel stays.
+ */
+const niivuePictures = (): Plugin => ({
+  name: 'niivue-pictures',
+  transform(code, id) {
+    if (!id.endsWith('/@niivue/niivue/build/niivue/index.js')) return null;
+    const picture = (name: string): { readonly text: string; readonly base64: string } => {
+      const [text, base64] = new RegExp(`(?<=var ${name}_default = )"data:image/\\w+;base64,([^"]+)"`).exec(code) ?? [];
+      if (!text || !base64) this.error(`NiiVue has no picture ${name}: is it another version? See vite.config.ts`);
+      return { text, base64 };
+    };
+    const [font, light] = [picture('Roboto_Regular'), picture('Shiny')];
+    const file = this.emitFile({ type: 'asset', name: 'font.png', source: Buffer.from(font.base64, 'base64') });
+    const changed = code
+      .replace(font.text, () => `import.meta.ROLLUP_FILE_URL_${file}`)
+      .replace(light.text, () => JSON.stringify(PIXEL));
+    return { code: changed, map: null };
+  },
+});
 
 export default defineConfig({
   root: 'src/page',
   base: './',
+  plugins: [niivuePictures()],
   resolve: { alias: { zarrita: at('no-zarr.ts'), fs: at('no-node.ts'), path: at('no-node.ts') } },
   build: {
     outDir: fileURLToPath(new URL('dist/page/', import.meta.url)),
