@@ -79,6 +79,8 @@ describe.skipIf(SKIPPED !== '')(`runs in the page${SKIPPED}`, () => {
       if (message.type() === 'error') complaints.push(message.text());
     });
     page.on('request', (request) => asked.push(request.url()));
+    // machines under load start slowly
+    page.setDefaultTimeout(120_000);
     await page.goto(`${server.url}#runs`);
   });
   afterAll(async () => {

@@ -113,6 +113,8 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
     });
     context = await browser.newContext({ viewport: { width: 900, height: 700 } });
     page = await context.newPage();
+    // machines under load start slowly
+    page.setDefaultTimeout(120_000);
     page.on('pageerror', ({ message }) => complaints.push(message));
     await reopen();
   }, 180_000);

@@ -134,7 +134,6 @@ describe.skipIf(SKIPPED !== '')(`the page${SKIPPED}`, () => {
     const table = page.locator('#compare-table');
     const first = await table.textContent();
     expect(first).toMatch(/in the second image[\s\S]*best match[\s\S]*registration/);
-    await page.locator('#viewer-fixed').hover();
     await page.locator('#viewer-fixed').press('l');
     await expect.poll(() => table.textContent(), { timeout: 60_000 }).not.toBe(first);
     await page.locator('#viewer-moving').click({ position: { x: 90, y: 90 } });

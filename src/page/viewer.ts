@@ -20,6 +20,22 @@ export type Slices = 'axial' | 'coronal' | 'sagittal' | 'all';
 /** Between NiiVue's frame, RAS, and ours, LPS. */
 export const otherFrame = (mm: ArrayLike<number>): Xyz => [0 - mm[0], 0 - mm[1], mm[2]];
 
+/** By how many voxels a key moves the crosshair along NiiVue's axes: to the right, to anterior, to superior. */
+const MOVES: Readonly<Record<string, Xyz>> = {
+  ArrowLeft: [-1, 0, 0],
+  ArrowRight: [1, 0, 0],
+  ArrowDown: [0, -1, 0],
+  ArrowUp: [0, 1, 0],
+  PageDown: [0, 0, -1],
+  PageUp: [0, 0, 1],
+  KeyH: [-1, 0, 0],
+  KeyL: [1, 0, 0],
+  KeyJ: [0, -1, 0],
+  KeyK: [0, 1, 0],
+  KeyD: [0, 0, -1],
+  KeyU: [0, 0, 1],
+};
+
 /** What NiiVue tells of the crosshair. */
 interface Location {
   readonly mm: ArrayLike<number>;
@@ -60,6 +76,15 @@ export class Viewer {
       place.textContent = this.describe(location as Location);
       this.onPoint(otherFrame((location as Location).mm));
     };
+    // NiiVue has such keys too, but hears them under the mouse alone
+    canvas.addEventListener('keydown', (event) => {
+      const move = MOVES[event.code];
+      if (!move || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      const [x, y, z] = move;
+      if (this.niivue.volumes.length > 0) this.niivue.moveCrosshairInVox(x, y, z);
+    });
     try {
       await this.niivue.attachToCanvas(canvas);
       this.attached = true;
