@@ -37,7 +37,9 @@ const inWords = (value: unknown): string => {
   return typeof value === 'string' ? value : JSON.stringify(value);
 };
 
-function bounds({ minimum, exclusiveMinimum, maximum }: SchemaNode): string {
+function bounds({ minimum: least, exclusiveMinimum, maximum }: SchemaNode): string {
+  // what any whole number is above and below is no limit
+  const minimum = least !== undefined && least > Number.MIN_SAFE_INTEGER ? least : undefined;
   const most = maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER ? inWords(maximum) : undefined;
   if (exclusiveMinimum !== undefined) return ` above ${exclusiveMinimum}${most ? `, at most ${most}` : ''}`;
   if (minimum === undefined) return most ? ` of at most ${most}` : '';

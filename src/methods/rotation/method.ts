@@ -31,7 +31,7 @@ export const rotationSchema = pretrainingSchema({
     context.addIssue({
       code: 'custom',
       path: ['data', 'patch'],
-      message: `rotation needs a cube, since the shape of another box gives the turn away; found ${patch.join(' x ')}: choose one side length`,
+      message: 'rotation needs a cube, since the shape of another box gives the turn away: choose one side length',
     });
 });
 export type RotationConfiguration = z.output<typeof rotationSchema>;

@@ -24,7 +24,7 @@ describe('lockFolder', () => {
   it('locks once, and again after it was unlocked', () => {
     const unlock = lockFolder(join(folder, 'new'));
     expect(() => lockFolder(join(folder, 'new'))).toThrow(RunError);
-    expect(() => lockFolder(join(folder, 'new'))).toThrow(`"pid":${process.pid}`);
+    expect(() => lockFolder(join(folder, 'new'))).toThrow(`process ${process.pid} on`);
     unlock();
     lockFolder(join(folder, 'new'))();
     expect(readdirSync(join(folder, 'new'))).toEqual([]);
@@ -53,7 +53,7 @@ describe('lockFolder', () => {
         const stat = (): string => readFileSync(`/proc/${pid}/stat`, 'utf8');
         const startedAt = stat().split(' ')[21];
         holder(pid, hostname(), startedAt);
-        expect(() => lockFolder(folder)).toThrow(`"pid":${pid}`);
+        expect(() => lockFolder(folder)).toThrow(`process ${pid} on`);
         process.kill(pid, 'SIGKILL');
         // on a busy machine it has yet to come to its end
         await expect.poll(() => stat().split(' ')[2]).toBe('Z');
@@ -93,7 +93,7 @@ describe('lockFolder', () => {
     const takeover = createHash('sha256').update(readFileSync(lockFile())).digest('hex').slice(0, 16);
     writeFileSync(`${lockFile()}.${takeover}`, JSON.stringify({ pid: process.pid, host: hostname(), startedAt: null }));
     const before = readFileSync(lockFile(), 'utf8');
-    expect(() => lockFolder(folder)).toThrow('another process is writing there');
+    expect(() => lockFolder(folder)).toThrow(`another process is writing there (process ${process.pid} on ${hostname()})`);
     expect(readFileSync(lockFile(), 'utf8')).toBe(before);
   });
 

@@ -89,6 +89,16 @@ function contentOf(path: string): string | undefined {
   }
 }
 
+/** Who holds a lock, for people. */
+function holderText(content: string): string {
+  try {
+    const { pid, host } = JSON.parse(content) as Holder;
+    return `process ${pid} on ${host}`;
+  } catch {
+    return 'just starting';
+  }
+}
+
 function isStale(content: string, path: string): boolean {
   try {
     const holder = JSON.parse(content) as Holder;
@@ -228,7 +238,7 @@ export function lockFolder(folder: string): () => void {
   }
   if (theirs !== undefined)
     throw new RunError(
-      `${folder}: another process is writing there (${theirs || 'just starting'}); wait for it or stop it. If no such process exists, delete ${path}`,
+      `${folder}: another process is writing there (${holderText(theirs)}); wait for it or stop it. If no such process exists, delete ${path}`,
     );
   return () => {
     if (contentOf(path) === mine) rmSync(path, { force: true });
