@@ -358,7 +358,7 @@ export async function runTraining<Images, Summary extends object = object>(
       }
       progress.advance(1, `loss ${losses.total?.toFixed(4)}`);
       if (state.skippedInRow >= configuration.maxNonFiniteSteps) {
-        await save();
+        // without a checkpoint: the weights of now make nothing finite, and would replace those of the last one
         ended = true;
         throw new RunError(
           `${state.skippedInRow} steps in a row had a non-finite loss or gradient; the last good checkpoint is in ${join(out, 'last')}. Lower the learning rate (\`learningRate\`), or check the cohort for unusual images`,
@@ -374,8 +374,8 @@ export async function runTraining<Images, Summary extends object = object>(
       const due = (every: number): boolean => every > 0 && (last || state.step % every === 0);
       if (due(log.evaluateEverySteps)) await evaluate(due(log.picturesEverySteps));
       const minutes = (performance.now() - savedAtMs) / 60_000;
-      if (last || due(log.checkpointEverySteps) || (log.checkpointEveryMinutes > 0 && minutes >= log.checkpointEveryMinutes))
-        await save();
+      const isDue = due(log.checkpointEverySteps) || (log.checkpointEveryMinutes > 0 && minutes >= log.checkpointEveryMinutes);
+      if (last || (isDue && state.skippedInRow === 0)) await save();
       await nextTurn(); // lets a signal in
     }
     if (state.step < steps) await save();
