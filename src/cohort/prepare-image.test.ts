@@ -51,6 +51,26 @@ describe('preparing while planes come', () => {
     expect(preparation.finish(loadedOf(coming), 'all')).toEqual(whole);
   });
 
+  it('says that a spike leaves no contrast, and names values that cannot be prepared for what they are', () => {
+    const mr: PrepareOptions = { ...OPTIONS, modality: 'mr', spacingMm: [1, 1, 1] };
+    const { geometry } = scan(IDENTITY_3);
+    const grey = Float64Array.from({ length: voxelCount(size) }, () => random.integer(1, 600));
+    const problemsOf = (data: Volume['data'], options = mr): string =>
+      prepareImage(loadedOf({ geometry, data }), options).problems.join('\n');
+    expect(problemsOf(grey)).toBe('');
+    const spiked = grey.slice();
+    spiked[5000] = 1e9;
+    expect(problemsOf(spiked)).toMatch(
+      /99\.9 % of its values are at most .* hardly any contrast is left; use `intensity` percentile/,
+    );
+    expect(() => problemsOf(spiked, { ...mr, intensity: 'percentile' })).toThrow(/highest value, 1000000000, is so far above/);
+    spiked[5000] = 60_000;
+    expect(problemsOf(spiked, { ...mr, intensity: 'percentile' })).toBe('');
+    expect(() => problemsOf(grey.map(() => Number.NaN))).toThrow('scan.nii: every voxel is NaN or infinite');
+    for (const factor of [1e200, 1e-300])
+      expect(() => problemsOf(grey.map((value) => value * factor))).toThrow(/do not fit single precision: rescale them/);
+  });
+
   it('refuses nothing before the whole image is there', () => {
     const flat: Volume = { ...scan(IDENTITY_3), data: new Int16Array(voxelCount(size)).fill(7) };
     const preparation = new Preparation({ ...OPTIONS, spacingMm: [1e-3, 1e-3, 1e-3] });

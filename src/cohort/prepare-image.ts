@@ -79,7 +79,12 @@ export class Preparation {
       throw refuse(
         `its size is ${loaded.volume.geometry.size.join(' x ')}: one voxel along an axis is a picture, not a volume; choose the whole scan`,
       );
+    if (statistics.nonFinite === loaded.volume.data.length)
+      throw refuse('every voxel is NaN or infinite: it carries no information');
     if (statistics.min === statistics.max) throw refuse(`every voxel is ${statistics.min}: it carries no information`);
+    const [lowest, highest] = [Math.fround(statistics.min), Math.fround(statistics.max)];
+    if (lowest === highest || !Number.isFinite(highest - lowest))
+      throw refuse(`its values, ${statistics.min} to ${statistics.max}, do not fit single precision: rescale them`);
     const doubts = misfits(loaded, statistics, options.modality);
     const refused = allowed === 'all' ? null : firstRefusal(doubts, allowed);
     if (refused) throw new MisfitError(loaded.path, refused);
@@ -103,7 +108,13 @@ export class Preparation {
       );
     const intensity = windowOf(whole.data, options);
     if (!(intensity.high > intensity.low))
-      throw refuse(`no value above 0: expected MR intensities, found ${statistics.min} to ${statistics.max}`);
+      throw refuse(
+        statistics.max > 0
+          ? `its highest value, ${statistics.max}, is so far above nearly all others that they cannot be told apart beside it: clip what is too high`
+          : `no value above 0: expected MR intensities, found ${statistics.min} to ${statistics.max}`,
+      );
+    const flat = intensity.kind === 'minmax' ? lostContrast(whole.data, intensity) : null;
+    if (flat) problems.push(flat);
     normalise(whole.data, intensity);
     const { min, max, nonFinite } = statistics;
     return { image, whole, box: cropOf(whole, options), intensity, values: { min, max, nonFinite }, problems, doubts };
@@ -178,6 +189,16 @@ function windowOf(data: Float32Array, options: PrepareOptions): IntensityWindow 
   const clipped = statisticsOf(data);
   if (options.intensity === 'minmax') return { kind: 'minmax', low: Math.max(0, clipped.min), high: clipped.max };
   return { kind: 'percentile', low: Math.max(0, clipped.percentile(0.005)), high: clipped.percentile(0.995) };
+}
+
+/** Nearly all of the values lie in so small a part of the window that the network would see one grey. */
+const [NEARLY_ALL, HARDLY_ANY] = [0.999, 0.02];
+
+/** What is to be said where a few voxels are so much brighter than all others that scaling to them leaves no contrast; else null. */
+function lostContrast(data: Float32Array, { low, high }: IntensityWindow): string | null {
+  const most = statisticsOf(data).percentile(NEARLY_ALL);
+  if (most - low >= HARDLY_ANY * (high - low)) return null;
+  return `${100 * NEARLY_ALL} % of its values are at most ${+most.toPrecision(4)}, but the highest is ${+high.toPrecision(4)}: scaled to that, hardly any contrast is left; use \`intensity\` percentile`;
 }
 
 function normalise(data: Float32Array, { low, high }: IntensityWindow): void {
