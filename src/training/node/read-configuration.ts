@@ -195,9 +195,9 @@ export async function readPresetConfiguration(
   overrides: readonly Override[] = [],
 ): Promise<TransferConfiguration> {
   const { configuration, steps } = PRESETS[name];
-  // file and options may say another number of steps, over which the rate then falls
-  const first = await readConfigurationOf(TRANSFER, file, overrides, configuration(steps));
-  return readConfigurationOf(TRANSFER, file, overrides, configuration(first.steps));
+  // file and options may say another number of steps, or a warm-up: the rate falls over what is left
+  const first = await readConfigurationOf(TRANSFER, file, overrides, configuration(steps, 0));
+  return readConfigurationOf(TRANSFER, file, overrides, configuration(first.steps, first.warmupSteps));
 }
 
 /** `readConfigurationOf` for pre-training. */

@@ -57,11 +57,13 @@ Options of the command line go before the file. Written from src/training/task/c
   it('has presets in the place of the defaults: file and options go first, the rate falls over all steps', async () => {
     for (const name of PRESET_NAMES) {
       const configuration = await readPresetConfiguration(name, undefined);
-      expect(configuration).toMatchObject(PRESETS[name].configuration(PRESETS[name].steps));
+      expect(configuration).toMatchObject(PRESETS[name].configuration(PRESETS[name].steps, 0));
     }
     const overrides = [{ path: 'steps', option: '--steps', value: 100 }];
     const short = await readPresetConfiguration('few-labels', undefined, overrides);
     expect([short.steps, short.learningRateDecaySteps, short.batch]).toEqual([100, 100, 2]);
+    const warm = [...overrides, { path: 'warmupSteps', option: '--warmup-steps', value: 30 }];
+    expect((await readPresetConfiguration('few-labels', undefined, warm)).learningRateDecaySteps).toBe(70);
     const given = [...overrides, { path: 'learningRateDecaySteps', option: 'x', value: 0 }];
     expect((await readPresetConfiguration('few-labels', undefined, given)).learningRateDecaySteps).toBe(0);
   });

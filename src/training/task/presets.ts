@@ -3,8 +3,8 @@
 export interface Preset {
   readonly description: string;
   readonly steps: number;
-  /** A configuration in part, of a training of so many steps: the learning rate falls until the last of them. */
-  readonly configuration: (steps: number) => Readonly<Record<string, unknown>>;
+  /** A configuration in part, of a training of so many steps, the first of them warm-up: the learning rate falls until the last. */
+  readonly configuration: (steps: number, warmupSteps: number) => Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -16,11 +16,11 @@ export const PRESETS = {
     description:
       'trains to convergence in 4,000 steps: two crops a step, Dice and cross-entropy, foreground in a third of crops, stronger augmentation',
     steps: 4000,
-    configuration: (steps) => ({
+    configuration: (steps, warmupSteps) => ({
       steps,
       batch: 2,
       learningRate: 1e-3,
-      learningRateDecaySteps: steps,
+      learningRateDecaySteps: Math.max(0, steps - warmupSteps),
       loss: { kind: 'diceCrossEntropy' },
       data: {
         foregroundShare: 0.33,
