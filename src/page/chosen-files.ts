@@ -1,8 +1,7 @@
 /** What a user chose or dropped. */
+import { counted } from '../common/counted.ts';
 import type { ChosenFile } from './compute/open.ts';
 
-/** '1 file', '7 files' */
-const counted = (count: number): string => `${count} file${count === 1 ? '' : 's'}`;
 /** Longer lists are for nobody. */
 const MOST_SAID = 5;
 
@@ -24,7 +23,7 @@ function describedFiles(paths: readonly string[]): string {
     counts.set(ending, (counts.get(ending) ?? 0) + 1);
   }
   const endings = [...counts].sort(([, a], [, b]) => b - a).map(([ending]) => ending);
-  return `${counted(paths.length)} (${endings.slice(0, MOST_SAID).join(', ')}${endings.length > MOST_SAID ? ', ...' : ''})`;
+  return `${counted(paths.length, 'file')} (${endings.slice(0, MOST_SAID).join(', ')}${endings.length > MOST_SAID ? ', ...' : ''})`;
 }
 
 /**
@@ -42,7 +41,7 @@ export function nothingToOpen(paths: readonly string[], others: readonly string[
 
 /** Why nothing of a chosen folder is shown under Runs. */
 export const noRuns = (paths: readonly string[]): string =>
-  `${placed(paths)}no run and no study among ${counted(paths.length)}. Expected run.json and metrics.jsonl, as gvsl pretrain and train write them, or a study of gvsl compare: choose their folder, or one that holds several`;
+  `${placed(paths)}no run and no study among ${counted(paths.length, 'file')}. Expected run.json and metrics.jsonl, as gvsl pretrain and train write them, or a study of gvsl compare: choose their folder, or one that holds several`;
 
 /** @throws Error that names the file, if it cannot be read any more */
 export const bytesOf = ({ path, file }: ChosenFile): Promise<ArrayBuffer> =>
@@ -68,7 +67,7 @@ export function modelFiles(files: readonly ChosenFile[]): {
     const folder = files[0]?.path.split('/')[0] ?? 'an empty folder';
     const found = config ? 'config.json alone' : weights ? 'model.safetensors alone' : 'neither';
     throw new Error(
-      `${folder}: expected config.json and model.safetensors, or a run with them in best/ or last/; found ${found} among ${counted(files.length)}. Choose the folder that has both`,
+      `${folder}: expected config.json and model.safetensors, or a run with them in best/ or last/; found ${found} among ${counted(files.length, 'file')}. Choose the folder that has both`,
     );
   }
   return { name: config.path.split('/').slice(0, -1).join('/'), config, weights };

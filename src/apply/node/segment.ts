@@ -2,10 +2,12 @@
  * Segmenting images with a trained network: each is prepared as the cohort was and segmented on its own grid (apply/segmentation/segment-volume.ts).
  * Geometry and label codes are those of the input and of the training data.
  */
+
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NetworkImage } from '../../cohort/network-image.ts';
 import { readForNetwork } from '../../cohort/node/read-for-network.ts';
+import { counted } from '../../common/counted.ts';
 import { csvLine } from '../../common/csv.ts';
 import { RunError } from '../../common/errors.ts';
 import type { Progress } from '../../common/progress.ts';
@@ -164,7 +166,7 @@ async function segmentWith(open: OpenNetwork, progress: Progress, call: SegmentC
         const predictor = await openPredictor(open, { window, mirror, spread: uncertainty === 'disagreement', signal });
         const work: Work = { call, open, task, predictor, window, overlap, rules, progress };
         progress.say(
-          `${inputs.images.length} ${inputs.images.length === 1 ? 'image' : 'images'}, ${networks.length > 1 ? `${networks.length} models, ` : ''}windows of ${window.join(' x ')} voxels of ${network.preprocessing.spacingMm.join(' x ')} mm${mirror.length > 0 ? `, mirrored in ${mirror.join(', ')} (${2 ** mirror.length} times the work)` : ''}; computing ${backend.description}`,
+          `${counted(inputs.images.length, 'image')}, ${networks.length > 1 ? `${networks.length} models, ` : ''}windows of ${window.join(' x ')} voxels of ${network.preprocessing.spacingMm.join(' x ')} mm${mirror.length > 0 ? `, mirrored in ${mirror.join(', ')} (${2 ** mirror.length} times the work)` : ''}; computing ${backend.description}`,
         );
         for (const input of inputs.images) {
           signal?.throwIfAborted();

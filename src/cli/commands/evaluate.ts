@@ -1,5 +1,7 @@
 /** `gvsl evaluate`: predictions against references, per case and class, with intervals. */
+
 import type { Command } from 'commander';
+import { counted } from '../../common/counted.ts';
 import { csvLine } from '../../common/csv.ts';
 import { UsageError } from '../../common/errors.ts';
 import { formatNames } from '../../common/format-names.ts';
@@ -65,7 +67,7 @@ function segmentationText({ cases, summary, mean, toleranceMm, skipped, failed, 
     ),
     '',
     ...failedTable(failed),
-    `${cases.length} cases${failed.length > 0 ? `, ${failed.length} failed and excluded from means` : ''}; means with 95 % bootstrap intervals; surface Dice at ${toleranceMm} mm; a class absent from both is excluded from means`,
+    `${counted(cases.length, 'case')}${failed.length > 0 ? `, ${failed.length} failed and excluded from means` : ''}; means with 95 % bootstrap intervals; surface Dice at ${toleranceMm} mm; a class absent from both is excluded from means`,
     ...skippedText(skipped),
   ].join('\n');
 }

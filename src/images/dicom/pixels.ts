@@ -1,4 +1,5 @@
 /** Stored values of a file's frames, one frame at a time. */
+import { counted } from '../../common/counted.ts';
 import { RunError } from '../../common/errors.ts';
 import { joinBytes } from '../bytes.ts';
 import { decoderOf, type FrameSamples } from './codecs.ts';
@@ -180,9 +181,7 @@ function startsOf(file: DicomFile, fragments: readonly Fragment[], basicOffsets:
   // a frame begins where a stream begins: JPEG and JPEG-LS, JPEG 2000 (T.800 A.4.1)
   const begins = fragments.flatMap(({ data }, k) => (isStreamStart(data) ? [k] : []));
   if (begins.length > count)
-    throw new RunError(
-      `its header states ${count} frame${count === 1 ? '' : 's'}, but its pixels are ${begins.length} streams: damaged`,
-    );
+    throw new RunError(`its header states ${counted(count, 'frame')}, but its pixels are ${begins.length} streams: damaged`);
   if (count === 1) return [0];
   const offsets = file.extendedOffsets ?? basicOffsets;
   if (offsets.length >= count) {

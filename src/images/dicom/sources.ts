@@ -1,4 +1,5 @@
 /** DICOM files, wherever they lie, as stacks of frames, and their volumes. */
+import { counted } from '../../common/counted.ts';
 import { MachineError, RunError } from '../../common/errors.ts';
 import type { FileStore } from '../file-store.ts';
 import type { LoadedImage } from '../loaded-image.ts';
@@ -48,7 +49,7 @@ export async function readDicomFile(files: FileStore, path: string): Promise<Loa
 
 /** 'acquisition number 2 (6 slices)' */
 export const describeStack = ({ frames, distinction }: DicomStack): string =>
-  `${distinction || frames[0].file.description || 'a further stack'} (${frames.length} slice${frames.length === 1 ? '' : 's'})`;
+  `${distinction || frames[0].file.description || 'a further stack'} (${counted(frames.length, 'slice')})`;
 
 /** The volume of one stack. @throws RunError without the image's name */
 export const readDicomSource = (files: FileStore, { stack, path }: DicomSource): Promise<LoadedImage> =>

@@ -1,4 +1,5 @@
 /** The volume of a stack: every frame's stored values times its own slope plus its own intercept, on the stack's grid. */
+import { counted } from '../../common/counted.ts';
 import { RunError } from '../../common/errors.ts';
 import { applyAlong, interpolationOperator } from '../../geometry/axis-operator.ts';
 import { type VoxelArray, voxelCount } from '../../geometry/volume.ts';
@@ -65,7 +66,7 @@ export function noIntensities({ samplesPerPixel, photometric, frames: [{ imageTy
   if (/(^|\\)MOSAIC(\\|$)/.test(imageType))
     return 'a Siemens mosaic (all slices of a volume as tiles of one picture), which is not supported; convert it with dcm2niix';
   if (samplesPerPixel === 1 && /^MONOCHROME[12]$/.test(photometric)) return null;
-  return `colours (${photometric}, ${samplesPerPixel} value${samplesPerPixel === 1 ? '' : 's'} per pixel), not intensities: a screenshot, photograph or colour map`;
+  return `colours (${photometric}, ${counted(samplesPerPixel, 'value')} per pixel), not intensities: a screenshot, photograph or colour map`;
 }
 
 /**

@@ -1,8 +1,10 @@
 /** Opening models and images. */
+
 import * as Comlink from 'comlink';
 import { canRegister, type ModelFiles, networkOfFiles } from '../../apply/network.ts';
 import { channelOfStem } from '../../cohort/channel-names.ts';
 import { namesOf } from '../../cohort/network-image.ts';
+import { counted } from '../../common/counted.ts';
 import { RunError } from '../../common/errors.ts';
 import type { Geometry } from '../../geometry/volume.ts';
 import { blobFiles } from '../../images/blob-files.ts';
@@ -99,7 +101,7 @@ function foundOf(store: FileStore, key: number, source: ImageSource, others: Fou
     return { store, channels, summary: { key, title, name, description, isDicom: false } };
   }
   const { modality, description, stack, path } = source;
-  const slices = `${stack.frames.length} slice${stack.frames.length === 1 ? '' : 's'}`;
+  const slices = counted(stack.frames.length, 'slice');
   const said = [slices, modality, description && `"${description}"`, stack.distinction].filter(Boolean).join(', ');
   const own = nameOf(path) || stemOfName(nameOf(source.files[0].path));
   const name = source.name ? `${own}-${source.name}` : own;

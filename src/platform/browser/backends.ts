@@ -1,5 +1,6 @@
 /** The backends of this browser by name. */
 
+import { counted } from '../../common/counted.ts';
 import { RunError } from '../../common/errors.ts';
 import type { Backend } from '../../engine/backend.ts';
 import { type WebGpuHost, webGpuBackend } from '../../engine/backends/webgpu/backend.ts';
@@ -22,7 +23,7 @@ const findAdapter = async (): Promise<GPUAdapter | null> =>
 export async function describeDevices(): Promise<Devices> {
   const adapter = await findAdapter();
   const threads = availableThreads();
-  const cpu = { name: 'cpu', label: `CPU: ${threads} thread${threads === 1 ? '' : 's'}` } as const;
+  const cpu = { name: 'cpu', label: `CPU: ${counted(threads, 'thread')}` } as const;
   const gpu = adapter && ({ name: 'webgpu', label: `GPU: ${describeAdapter(adapter)}` } as const);
   const software = adapter !== null && isSoftware(adapter);
   const notes = [

@@ -4,6 +4,7 @@ import { classifyVolume, classOf } from '../../apply/classification.ts';
 import { slideWindows } from '../../apply/segmentation/sliding-window.ts';
 import type { Subject } from '../../cohort/cohort.ts';
 import type { CohortReader } from '../../cohort/reader.ts';
+import { counted } from '../../common/counted.ts';
 import type { Session } from '../../engine/backend.ts';
 import { toZyx, type VoxelArray, type Zyx } from '../../geometry/volume.ts';
 import { segmentationPicture } from '../../images/pictures/segmentation-picture.ts';
@@ -176,7 +177,7 @@ function scoreOfTask({ dice, auc, accuracy }: TaskEvaluation): number | null {
 
 /** An evaluation in a line. */
 export function describeScores({ dice, dicePerClass, auc, accuracy, subjects }: TaskEvaluation): string {
-  const of = `${subjects} subjects`;
+  const of = counted(subjects, 'subject');
   if (dicePerClass)
     return `Dice ${dice?.toFixed(3) ?? '-'} (${dicePerClass.map((value) => value?.toFixed(3) ?? '-').join(', ')}) on ${of}`;
   return `AUC ${auc?.toFixed(3) ?? '-'}, accuracy ${accuracy?.toFixed(3) ?? '-'} on ${of}`;

@@ -3,6 +3,7 @@
  *
  * It knows neither Node nor a browser: a `CpuHost` brings the compiled module and starts threads.
  */
+import { counted } from '../../../common/counted.ts';
 import { RunError, UsageError } from '../../../common/errors.ts';
 import { type Backend, denseView, type KernelTime, type Session, type TensorView } from '../../backend.ts';
 import { elementCount, type Program } from '../../graph.ts';
@@ -285,7 +286,7 @@ export function cpuBackend(host: CpuHost, threads: number): Backend {
   const memoryBytes = (program: Program): number => planProgram(program, threads).totalBytes;
   return {
     name: 'cpu',
-    description: `WebAssembly, ${host.build} SIMD, ${threads} thread${threads === 1 ? '' : 's'}`,
+    description: `WebAssembly, ${host.build} SIMD, ${counted(threads, 'thread')}`,
     memoryLimitBytes: WASM_LIMIT_BYTES,
     memoryBytes,
     open: async (program) => {

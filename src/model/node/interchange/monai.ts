@@ -5,9 +5,11 @@
  * before it makes an image coarser. So the bundle has its transforms with it, which do what `gvsl prepare` and `gvsl segment` do.
  * References: MONAI's bundle specification (docs.monai.io, mb_specification), MONAI 1.5; the schema of the model zoo.
  */
+
 import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { counted } from '../../../common/counted.ts';
 import { UsageError } from '../../../common/errors.ts';
 import { version } from '../../../common/version.ts';
 import { makeFolder, writeFileAtomic, writeNewFolder } from '../../../platform/node/files.ts';
@@ -85,7 +87,7 @@ function metadata(name: string, part: Part, configuration: ModelConfiguration, o
     authors: 'State the authors before publishing',
     copyright: 'State the copyright before publishing',
     data_type: 'nibabel',
-    image_classes: `${channels} channel${channels === 1 ? '' : 's'}, intensities in [0, 1]`,
+    image_classes: `${counted(channels, 'channel')}, intensities in [0, 1]`,
     ...(task?.kind === 'segmentation' && {
       label_classes: task.labels.map(({ code, name: label }) => `${code} is ${label}`).join(', '),
     }),

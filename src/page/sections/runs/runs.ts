@@ -1,4 +1,5 @@
 /** Runs and studies: a list of them, and those that are looked at. Everything that is chosen here stands in the address. */
+import { counted } from '../../../common/counted.ts';
 import type { RunListing } from '../../../common/run-listing.ts';
 import { addressOf, onAddress, writeAddress } from '../../address.ts';
 import { chosenFiles, isModel, type NamedFile, noRuns, takeDropped, topOf } from '../../chosen-files.ts';
@@ -185,7 +186,7 @@ export function startRuns(): void {
     say(
       'runs-text',
       [
-        `${found.name}: ${entries.length} run${entries.length === 1 ? '' : 's'}${studies > 0 ? `, ${studies} stud${studies === 1 ? 'y' : 'ies'}` : ''}`,
+        `${found.name}: ${counted(entries.length, 'run')}${studies > 0 ? `, ${studies} stud${studies === 1 ? 'y' : 'ies'}` : ''}`,
         ...(found.left === null ? [] : [found.left]),
       ].join('; '),
     );

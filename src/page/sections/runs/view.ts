@@ -1,4 +1,5 @@
 /** The runs that are looked at: one with everything that its report has, or several in the same charts. Follows those that are being trained. */
+import { counted } from '../../../common/counted.ts';
 import { formatDuration } from '../../../common/format-duration.ts';
 import { methodDescribed, methodNameOf } from '../../../methods/descriptions.ts';
 import { type Curves, curvesOf } from '../../../report/charts.ts';
@@ -210,7 +211,7 @@ export class RunsView {
           left > 0 && `(about ${formatDuration(1000 * left)} left)`,
           steps.length < 2 && 'no curves yet: the log has fewer than two steps',
           damaged > 0 &&
-            `\u2013 ${damaged} line${damaged === 1 ? '' : 's'} of its log cannot be read and ${damaged === 1 ? 'is' : 'are'} left out`,
+            `\u2013 ${counted(damaged, 'line')} of its log cannot be read and ${damaged === 1 ? 'is' : 'are'} left out`,
         ]
           .filter(Boolean)
           .join(' ');

@@ -2,9 +2,11 @@
  * The last judgement of a training: its best state on the validation subjects, which choose the post-processing that the model keeps, and on the
  * test subjects, which choose nothing.
  */
+
 import { join } from 'node:path';
 import type { Cohort, Subject } from '../../../cohort/cohort.ts';
 import { cohortReader } from '../../../cohort/node/crops.ts';
+import { counted } from '../../../common/counted.ts';
 import { CONFIG_FILE, modelConfigurationSchema, type PostProcessing, type Task } from '../../../model/configuration.ts';
 import { flatTensor } from '../../../model/named-parameters.ts';
 import { jsonText } from '../../../model/node/documents.ts';
@@ -98,7 +100,7 @@ export async function judgeBest(
   let validation: ValidationResult | null = null;
   let found: readonly FoundRule[] = [];
   if (split.validation.length > 0) {
-    progress.say(`validating the checkpoint of step ${step} on ${split.validation.length} subjects`);
+    progress.say(`validating the checkpoint of step ${step} on ${counted(split.validation.length, 'subject')}`);
     const { scores, candidates } = await judged(split.validation);
     found = wanted && task.kind === 'segmentation' ? choosePostProcessing(candidates, task) : [];
     validation = {
@@ -115,7 +117,7 @@ export async function judgeBest(
   await keepPostProcessing(out, rulesOf(found));
   let test: TestResult | null = null;
   if (split.test.length > 0) {
-    progress.say(`testing the checkpoint of step ${step} on ${split.test.length} subjects`);
+    progress.say(`testing the checkpoint of step ${step} on ${counted(split.test.length, 'subject')}`);
     const { scores, candidates } = await judged(split.test);
     const post = rulesOf(found) ? { postProcessed: processed(scores, candidates, found, task) } : {};
     test = { step, summary: summarizeScores(scores, task), subjects: scores, ...post };

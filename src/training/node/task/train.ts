@@ -20,7 +20,7 @@ import { openTraining } from '../open-training.ts';
 import { initialModelOf } from '../start.ts';
 import { checkCall, onRanks, type TrainingCall } from '../training-call.ts';
 import { bytesBeside, openTaskExamples } from './examples.ts';
-import { counted, trainFacts } from './facts.ts';
+import { describeSubjects, trainFacts } from './facts.ts';
 import { cropFeatures, featureBytes, trainingFeatures } from './features.ts';
 import { judgeBest, TEST_FILE, type TestResult, VALIDATION_FILE, type ValidationResult } from './judge-best.ts';
 import { initialWeights } from './start.ts';
@@ -102,7 +102,7 @@ async function trainHere(given: TrainCall): Promise<TrainResult> {
       bytesBeside(flatLength, size, samples, task, inputChannels) +
       (fromFeatures ? featureBytes(split.training, scaledArchitecture(width, heads).widths[8]) : 0),
     about: {
-      cohort: `${call.cohort}: ${counted(split.training)} for training, ${counted(split.validation)} for validation, ${counted(split.test)} for testing`,
+      cohort: `${call.cohort}: ${describeSubjects(split.training)} for training, ${describeSubjects(split.validation)} for validation, ${describeSubjects(split.test)} for testing`,
       classes: classes.join(', '),
       start: `${start.text}; ${frozen ? 'backbone frozen' : 'all parameters trained'}`,
     },
