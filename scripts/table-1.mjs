@@ -1,10 +1,12 @@
 /**
  * The paper's table 1 on phantoms: every method of pre-training on four tasks, at equal passes through the encoder.
  *
- *   node scripts/table-1.mjs [--only heart,coronary,opacities,brain|gvsl-options] [--folder .cache/studies/table-1] [--part cohorts]
+ *   node scripts/table-1.mjs [--only heart,coronary,opacities,brain|gvsl-options] [--folder .cache/studies/table-1] [--part cohorts] [--reuse]
  *
  * Run after a build. Makes the phantoms, prepares them, and runs the studies of docs/results/table-1 one after another; run again, it goes on where
- * it was stopped. `gvsl-options` compares options of GVSL beyond the paper. `--part cohorts` only makes the cohorts. It has not been run to its end yet; it should take less than a day on two cores.
+ * it was stopped. `gvsl-options` compares options of GVSL beyond the paper. `--part cohorts` only makes the cohorts. `--reuse` takes over the trainings
+ * whose scores are published in docs/results/table-1, and does the others. It has not been run to its end yet; it should take less than a day on two
+ * cores. Started once a core, after the cohorts are made, its processes share the work.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
@@ -17,6 +19,7 @@ const { values: options } = parseArgs({
     only: { type: 'string', default: 'heart,coronary,opacities,brain' },
     folder: { type: 'string', default: '.cache/studies/table-1' },
     part: { type: 'string' },
+    reuse: { type: 'boolean', default: false },
   },
 });
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
@@ -63,5 +66,7 @@ if (options.part !== 'cohorts')
   for (const task of tasks) {
     mkdirSync(at(task), { recursive: true });
     copyFileSync(here(`../docs/results/table-1/${task}.yaml`), at(task, 'study.yaml'));
-    gvsl(at(task), 'compare', 'study.yaml', '--out', '.');
+    const published = here(`../docs/results/table-1/${task}`);
+    const reuse = options.reuse && existsSync(join(published, 'study.json')) ? ['--reuse', published] : [];
+    gvsl(at(task), 'compare', 'study.yaml', '--out', '.', ...reuse);
   }
