@@ -34,7 +34,9 @@ describe('rotation', () => {
   });
 
   it('refuses patches and voxels that are no cubes: their shape gives the turn away', () => {
-    expect(() => rotation.schema.parse({ data: { patch: [16, 16, 24] } })).toThrow(/gives the turn away; found 16 x 16 x 24/);
+    expect(() => rotation.schema.parse({ data: { patch: [16, 16, 24] } })).toThrow(
+      /the shape of another box gives the turn away: choose one side length/,
+    );
     const flat = { ...subjectOf('flat', [8, 8, 8]) };
     const geometry = { ...flat.geometry, spacingMm: [1, 1, 3] as const };
     expect(() => rotation.check!(configuration, [subjectOf('a', [8, 8, 8]), { ...flat, geometry }], [])).toThrow(UsageError);
