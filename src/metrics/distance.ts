@@ -1,4 +1,7 @@
-/** Exact Euclidean distances on a grid with its own spacing along each axis (Felzenszwalb & Huttenlocher 2012: lower envelopes of parabolas). */
+/**
+ * Exact Euclidean distances on a grid with its own spacing along each axis (Felzenszwalb & Huttenlocher 2012: lower envelopes of parabolas); where axes
+ * are not perpendicular, by search.
+ */
 import { applyMatrix3, cross, voxelToPhysical } from '../geometry/affine.ts';
 import type { Geometry, Xyz, Zyx } from '../geometry/volume.ts';
 

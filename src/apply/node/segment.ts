@@ -2,7 +2,6 @@
  * Segmenting images with a trained network: each is prepared as the cohort was and segmented on its own grid (apply/segmentation/segment-volume.ts).
  * Geometry and label codes are those of the input and of the training data.
  */
-
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NetworkImage } from '../../cohort/network-image.ts';

@@ -1,5 +1,4 @@
 /** `gvsl evaluate`: predictions against references, per case and class, with intervals. */
-
 import type { Command } from 'commander';
 import { counted } from '../../common/counted.ts';
 import { csvLine } from '../../common/csv.ts';

@@ -1,5 +1,4 @@
 /** Opening models and images. */
-
 import * as Comlink from 'comlink';
 import { canRegister, type ModelFiles, networkOfFiles } from '../../apply/network.ts';
 import { channelOfStem } from '../../cohort/channel-names.ts';

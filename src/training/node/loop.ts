@@ -378,7 +378,8 @@ export async function runTraining<Images, Summary extends object = object>(
       if (last || (isDue && state.skippedInRow === 0)) await save();
       await nextTurn(); // lets a signal in
     }
-    if (state.step < steps) await save();
+    // of a run that is stopped while nothing is finite, the checkpoint before stays as well: from there it goes on the same way
+    if (state.step < steps && (state.skippedInRow === 0 || exhausted())) await save();
   } catch (error) {
     // whatever failed, a step, a judgement or a checkpoint: the one before it is whole
     if (!saved || !(error instanceof Error) || error instanceof OtherRankError || ended) throw error;

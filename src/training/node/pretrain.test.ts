@@ -266,6 +266,14 @@ describe('pretrain', () => {
     // that of the start: the weights after step 1 make nothing finite
     const { step, skippedSteps } = JSON.parse(await readFile(at('diverged', 'last', 'state.json'), 'utf8'));
     expect([step, skippedSteps]).toEqual([0, 0]);
+    // and where it is stopped before that
+    const stop = new AbortController();
+    let done = 0;
+    const progress = { ...SILENT, advance: () => ++done === 2 && stop.abort() };
+    const configuration = configured({ learningRate: 1e30, log: { ...configured().log, evaluateEverySteps: 0 } });
+    await pretrain({ cohort: at('cohort'), out: at('diverging'), configuration, progress, signal: stop.signal });
+    expect(await lines('diverging')).toMatchObject([{ step: 1 }, { step: 2, skipped: true }]);
+    expect(JSON.parse(await readFile(at('diverging', 'last', 'state.json'), 'utf8'))).toMatchObject({ step: 0, skippedSteps: 0 });
   });
 
   it('refuses a cohort whose voxels are damaged, by the file', async () => {

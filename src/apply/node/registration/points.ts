@@ -24,7 +24,7 @@ function isRas(name: string): boolean {
   throw new RunError(`its frame is '${name}', expected LPS or RAS`);
 }
 
-/** Commas that stand in no quotes. */
+/** Commas that stand in no quotes. Fields are not parsed, so that those which are no coordinates are written as they were. */
 const BETWEEN_FIELDS = /,(?=(?:[^"]*"[^"]*")*[^"]*$)/;
 
 /** Lines of a table whose columns x, y, z stand at these places. */

@@ -1,5 +1,4 @@
 /** What a training on a task is made of: its subjects by part, and what run.json keeps of it. */
-
 import type { Cohort, Subject } from '../../../cohort/cohort.ts';
 import { counted } from '../../../common/counted.ts';
 import { type TransferConfiguration, transferConfigurationSchema } from '../../task/configuration.ts';

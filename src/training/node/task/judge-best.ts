@@ -2,7 +2,6 @@
  * The last judgement of a training: its best state on the validation subjects, which choose the post-processing that the model keeps, and on the
  * test subjects, which choose nothing.
  */
-
 import { join } from 'node:path';
 import type { Cohort, Subject } from '../../../cohort/cohort.ts';
 import { cohortReader } from '../../../cohort/node/crops.ts';
