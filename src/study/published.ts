@@ -1,5 +1,5 @@
 /** A finished study as `compare` wrote it: what it declares, and the scores of its trainings. The trainings themselves need not be there. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { UsageError } from '../common/errors.ts';
@@ -53,6 +53,8 @@ export interface PublishedStudy {
  * @throws UsageError if it is not the folder of a finished study, RunError naming a file that is damaged
  */
 export async function readPublished(folder: string): Promise<PublishedStudy> {
+  if (!(await stat(folder).catch(() => undefined))?.isDirectory())
+    throw new UsageError(`${folder}: no such folder; expected that of a study which gvsl compare has finished`);
   for (const name of ['study.json', 'scores.csv'])
     if ((await findFolder(join(folder, name))) === undefined)
       throw new UsageError(

@@ -195,6 +195,8 @@ describe('compare', () => {
     await expect(reuse({ transfer }, 'longer')).rejects.toThrow(
       /published: holds the results of a different study[\s\S]*transfer\.configuration\.steps: was 2, now 3[\s\S]*Leave out `reuse`/,
     );
+    const nowhere = compare({ study: await study(seeds), out: at('nowhere-out'), reuse: at('nowhere'), progress: SILENT });
+    await expect(nowhere).rejects.toThrow(/nowhere: no such folder; expected that of a study/);
     await writeTinyCohort(at('others'), 9);
     await expect(reuse({ cohort: at('others') }, 'others-out')).rejects.toThrow('cohort: other images, labels or options');
     await expect(
