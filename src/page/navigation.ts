@@ -2,8 +2,12 @@
 import { onAddress } from './address.ts';
 import { element } from './dom.ts';
 
-/** Once all sections are on the page. @param apart ids of sections that are shown alone */
-export function startNavigation(apart: readonly string[]): void {
+/**
+ * Once all sections are on the page.
+ * @param apart ids of sections that are shown alone
+ * @param onOthers called when the others are first shown
+ */
+export function startNavigation(apart: readonly string[], onOthers: () => void): void {
   const sections = [...document.querySelectorAll<HTMLElement>('main > section[aria-labelledby]')];
   const links = new Map(
     sections.map((section): [string, HTMLAnchorElement] => {
@@ -15,6 +19,7 @@ export function startNavigation(apart: readonly string[]): void {
   );
   element('navigation').replaceChildren(...links.values());
   let shown: string | undefined;
+  let areOthersNew = true;
   onAddress(({ section }) => {
     const named = links.has(section) ? section : '';
     const alone = apart.includes(named) ? named : '';
@@ -22,6 +27,10 @@ export function startNavigation(apart: readonly string[]): void {
     for (const [id, link] of links)
       if (id === named) link.setAttribute('aria-current', 'true');
       else link.removeAttribute('aria-current');
+    if (alone === '' && areOthersNew) {
+      areOthersNew = false;
+      onOthers();
+    }
     // its options alone have changed: the reader stays where they are
     if (named === (shown ?? '')) return;
     shown = named;

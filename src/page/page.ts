@@ -27,15 +27,32 @@ const workspace = new Workspace(worker, () => select('backend').value as Backend
 // in their order on the page
 const openExample = startStart(workspace);
 startOpen(workspace);
-const viewer = await startApply(workspace);
-await startRegister(workspace);
-await startCompare(workspace);
+const viewer = startApply(workspace);
+startRegister(workspace);
+startCompare(workspace);
 const maps = new LabelMaps();
-const teaching = await startTeach(workspace, maps);
+const teaching = startTeach(workspace, maps);
 const fineTuned = startFineTune(workspace, maps);
 const { losses } = startTrain(workspace);
 startRuns();
-startNavigation(['runs']);
+async function showDevices(): Promise<void> {
+  const { choices, notes } = await workspace.compute.devices();
+  select('backend').append(...choices.map(({ name, label }) => new Option(label, name)));
+  element('notes').textContent = notes.join(' ');
+  element('where').textContent +=
+    ` The page and the network (1 MB) came from ${location.host}; everything else is computed in this browser, on its ${choices[0].label}.`;
+}
+const devices = showDevices();
+/** The example, unless something is open already. */
+async function openFirst(): Promise<void> {
+  await devices;
+  if (!workspace.model && workspace.images.length === 0) await openExample();
+}
+/** For who watches runs the example waits: its images cost the time of a viewer. */
+let opening = Promise.resolve();
+startNavigation(['runs'], () => {
+  opening = openFirst();
+});
 keepInAddress('compare', ['kind', 'follow']);
 keepInAddress('training', ['width']);
 startMissingLines(workspace);
@@ -46,12 +63,8 @@ addEventListener('beforeunload', (event) => {
   if (workspace.busy) event.preventDefault();
 });
 
-const { choices, notes } = await workspace.compute.devices();
-select('backend').append(...choices.map(({ name, label }) => new Option(label, name)));
-element('notes').textContent = notes.join(' ');
-element('where').textContent +=
-  ` The page and the network (1 MB) came from ${location.host}; everything else is computed in this browser, on its ${choices[0].label}.`;
-await openExample();
+await devices;
+await opening;
 
 /** For scripts and the tests. */
 Object.assign(globalThis, {

@@ -1,5 +1,5 @@
 /** NiiVue with an image, and a result over it. */
-import { Niivue, NVImage } from '@niivue/niivue';
+import { Niivue, NVImage, SHOW_RENDER } from '@niivue/niivue';
 import type { Xyz } from '../geometry/volume.ts';
 
 export type Rgb = readonly [red: number, green: number, blue: number];
@@ -42,6 +42,14 @@ interface Location {
   readonly values: readonly { readonly value: number }[];
 }
 
+/** Whether WebGL is computed by the processor, as far as it tells. */
+function isSoftware(gl: WebGL2RenderingContext): boolean {
+  const told = gl.getExtension('WEBGL_debug_renderer_info');
+  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(
+    String(gl.getParameter(told ? told.UNMASKED_RENDERER_WEBGL : gl.RENDERER)),
+  );
+}
+
 export class Viewer {
   protected readonly niivue = new Niivue({
     backColor: [0.09, 0.1, 0.12, 1],
@@ -52,26 +60,33 @@ export class Viewer {
     loadingText: '',
     isResizeCanvas: true,
   });
+  protected canvas: HTMLCanvasElement | undefined;
   private text: HTMLElement | undefined;
   private place: HTMLElement | undefined;
+  private opened: Promise<boolean> | undefined;
+  /** Counts what is asked to be shown, of which the last counts. */
+  private turn = 0;
   protected opacity = 0.5;
   /** Of the labels that are shown; null of colours, whose numbers say nothing. */
   protected names: ReadonlyMap<number, string> | null = null;
   protected attached = false;
+  /** Stands in the canvas's place where there is no WebGL 2. */
+  protected readonly without: string = 'This browser has no WebGL 2: images cannot be shown, but results can be saved.';
   /** Told where the user puts the crosshair: mm, LPS. */
   onPoint: (point: Xyz) => void = () => {};
 
-  /** False where there is no WebGL 2: then nothing is shown. */
+  /** Once an image was to be shown: false where there is no WebGL 2. Then nothing is. */
   get works(): boolean {
     return this.attached;
   }
 
   /**
+   * Says where on the page it is. WebGL begins with the first image: without a GPU that takes a second, and not every view is looked at.
    * @param text stands in the canvas's place while there is no image
    * @param place is told what lies under the crosshair
    */
-  async attach(canvas: HTMLCanvasElement, text: HTMLElement, place: HTMLElement): Promise<boolean> {
-    [this.text, this.place] = [text, place];
+  attach(canvas: HTMLCanvasElement, text: HTMLElement, place: HTMLElement): void {
+    [this.canvas, this.text, this.place] = [canvas, text, place];
     this.niivue.onLocationChange = (location) => {
       place.textContent = this.describe(location as Location);
       this.onPoint(otherFrame((location as Location).mm));
@@ -85,11 +100,18 @@ export class Viewer {
       const [x, y, z] = move;
       if (this.niivue.volumes.length > 0) this.niivue.moveCrosshairInVox(x, y, z);
     });
+  }
+
+  /** Begins with WebGL; resolves to whether there is one. */
+  private async begin(): Promise<boolean> {
     try {
-      await this.niivue.attachToCanvas(canvas);
+      await this.niivue.attachToCanvas(this.canvas!);
       this.attached = true;
+      // of what is drawn anew with every move, the rendering would take four fifths of the time
+      if (isSoftware(this.niivue.gl)) this.niivue.opts.multiplanarShowRender = SHOW_RENDER.NEVER;
     } catch {
-      canvas.hidden = true;
+      this.canvas!.hidden = true;
+      this.text!.textContent = this.without;
     }
     return this.attached;
   }
@@ -111,6 +133,7 @@ export class Viewer {
   }
 
   clear(): void {
+    this.turn++;
     if (!this.attached) return;
     this.keep(0);
     this.niivue.drawScene();
@@ -119,14 +142,18 @@ export class Viewer {
   }
 
   async showImage(file: File): Promise<void> {
-    if (!this.attached) return;
+    const turn = ++this.turn;
+    this.opened ??= this.begin();
+    if (!(await this.opened)) return;
+    const volume = await NVImage.loadFromFile({ file, name: file.name });
+    if (turn !== this.turn) return;
     this.keep(0);
-    this.niivue.addVolume(await NVImage.loadFromFile({ file, name: file.name }));
+    this.niivue.addVolume(volume);
     this.text!.hidden = true;
   }
 
   protected async over(nifti: Uint8Array<ArrayBuffer>, name: string, dress: (volume: NVImage) => void): Promise<void> {
-    if (!this.attached) return;
+    if (!this.attached || this.niivue.volumes.length === 0) return;
     this.keep(1);
     this.names = new Map();
     const volume = await NVImage.loadFromFile({ file: new File([nifti], name), name, opacity: this.opacity });

@@ -21,7 +21,7 @@ function uniqueName(taken: Readonly<Record<string, unknown>>, stem: string, endi
 }
 
 /** @returns the viewer of the first image */
-export async function startApply(workspace: Workspace): Promise<Viewer> {
+export function startApply(workspace: Workspace): Viewer {
   const section = addSection(markup);
   const { compute } = workspace;
   const viewer = new Viewer();
@@ -167,7 +167,6 @@ export async function startApply(workspace: Workspace): Promise<Viewer> {
 
   input('overlay').oninput = () => viewer.setOpacity(Number(input('overlay').value));
 
-  if (!(await viewer.attach(element<HTMLCanvasElement>('viewer'), element('viewer-text'), element('place'))))
-    element('viewer-text').textContent = 'This browser has no WebGL 2: images cannot be shown, but results can be saved.';
+  viewer.attach(element<HTMLCanvasElement>('viewer'), element('viewer-text'), element('place'));
   return viewer;
 }

@@ -11,7 +11,7 @@ import { Comparison } from './comparison.ts';
 
 const PARTS = ['features of the first image', 'features of the second image', 'registration'];
 
-export async function startCompare(workspace: Workspace): Promise<void> {
+export function startCompare(workspace: Workspace): void {
   const section = addSection(markup);
   const { compute } = workspace;
   const activity = new Activity(section, () => void compute.stop());
@@ -49,5 +49,5 @@ export async function startCompare(workspace: Workspace): Promise<void> {
     );
   };
 
-  await comparison.attach();
+  comparison.attach();
 }

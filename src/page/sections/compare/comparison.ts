@@ -39,9 +39,9 @@ export class Comparison {
     };
   }
 
-  async attach(): Promise<void> {
+  attach(): void {
     for (const side of SIDES)
-      await this.viewers[side].attach(
+      this.viewers[side].attach(
         element<HTMLCanvasElement>(`viewer-${side}`),
         element(`viewer-${side}-text`),
         element(`place-${side}`),

@@ -66,7 +66,7 @@ export class HeatViewer extends Viewer {
   private heat: Heat | undefined;
   private palette = paletteOf(this.opacity);
 
-  override async attach(canvas: HTMLCanvasElement, text: HTMLElement, place: HTMLElement): Promise<boolean> {
+  override attach(canvas: HTMLCanvasElement, text: HTMLElement, place: HTMLElement): void {
     this.cover.className = 'cover';
     this.cover.setAttribute('aria-hidden', 'true');
     canvas.after(this.cover);
@@ -81,7 +81,7 @@ export class HeatViewer extends Viewer {
       this.paint();
       return told;
     };
-    return super.attach(canvas, text, place);
+    super.attach(canvas, text, place);
   }
 
   override clear(): void {

@@ -48,7 +48,7 @@ function foldsText({ folds, displacementMm }: Registered): string {
   );
 }
 
-export async function startRegister(workspace: Workspace): Promise<void> {
+export function startRegister(workspace: Workspace): void {
   const section = addSection(markup);
   const { compute } = workspace;
   const viewer = new RegistrationViewer();
@@ -158,7 +158,7 @@ export async function startRegister(workspace: Workspace): Promise<void> {
   input('cell').onchange = showAlone;
   input('strength').oninput = () => viewer.setOpacity(Number(input('strength').value));
 
-  await viewer.attach(
+  viewer.attach(
     element<HTMLCanvasElement>('viewer-registration'),
     element('viewer-registration-text'),
     element('place-registration'),

@@ -36,21 +36,18 @@ interface Order {
 }
 
 export class DrawingViewer extends Viewer {
-  private canvas: HTMLCanvasElement | undefined;
+  protected override readonly without =
+    'This browser has no WebGL 2: images cannot be shown or drawn on. Strokes can be opened as files.';
   private tool: Tool = 'look';
   private value = BACKGROUND;
   /** Told after each stroke. */
   onDrawn: () => void = () => {};
 
-  override async attach(canvas: HTMLCanvasElement, text: HTMLElement, place: HTMLElement): Promise<boolean> {
-    const works = await super.attach(canvas, text, place);
-    if (!works) return false;
-    this.canvas = canvas;
-    this.niivue.setDrawOpacity(STROKE_OPACITY);
+  override attach(canvas: HTMLCanvasElement, text: HTMLElement, place: HTMLElement): void {
+    super.attach(canvas, text, place);
     this.niivue.onDrawingChanged = (action) => action === 'draw' && this.onDrawn();
     // a stroke that leaves the canvas ends there, of which NiiVue says nothing
     canvas.addEventListener('mouseleave', () => this.tool !== 'look' && this.onDrawn());
-    return true;
   }
 
   setTool(tool: Tool, value: number, sizeVoxels: number): void {
@@ -86,8 +83,9 @@ export class DrawingViewer extends Viewer {
 
   /** Shows an image with these strokes and no label map. @param empty a .nii file of zeros on its grid */
   async show(image: File, empty: Uint8Array<ArrayBuffer>, strokes: Uint8Array | undefined): Promise<void> {
-    if (!this.attached) return;
     await this.showImage(image);
+    if (!this.attached || this.niivue.volumes.length === 0) return;
+    this.niivue.setDrawOpacity(STROKE_OPACITY);
     const { names } = this;
     await this.over(empty, 'labels.nii', (volume) => volume.setColormapLabel(colourMap([], [])));
     this.names = names;

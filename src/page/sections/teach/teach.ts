@@ -27,7 +27,7 @@ export interface Teaching {
 }
 
 /** @param maps gets the label maps */
-export async function startTeach(workspace: Workspace, maps: LabelMaps): Promise<Teaching> {
+export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
   const section = addSection(markup);
   const { compute } = workspace;
   const viewer = new DrawingViewer();
@@ -496,8 +496,7 @@ export async function startTeach(workspace: Workspace, maps: LabelMaps): Promise
     { capture: true },
   );
 
-  if (!(await viewer.attach(element<HTMLCanvasElement>('teach-viewer'), element('teach-viewer-text'), element('teach-place'))))
-    say('teach-viewer-text', 'This browser has no WebGL 2: images cannot be shown or drawn on. Strokes can be opened as files.');
+  viewer.attach(element<HTMLCanvasElement>('teach-viewer'), element('teach-viewer-text'), element('teach-place'));
   showStructures();
   usePen();
   void offerKept();
