@@ -19,11 +19,11 @@ afterAll(async () => {
 
 describe('trouble', () => {
   it.each([
-    ['mutation', '--count 140 --cli 5'],
-    ['kill-storm', '--count 4 --only prepare,pretrain,segment'],
+    ['mutation', '--count 80 --cli 3'],
+    ['kill-storm', '--count 3 --only prepare,pretrain,segment'],
     ['two-at-once', '--count 1 --only prepare,segment'],
     // skips itself where nothing can be mounted
-    ['disk-full', '--count 3 --only pretrain,prepare'],
+    ['disk-full', '--count 2 --only pretrain,prepare'],
     // too short to judge memory, which grows while a process warms up: threads and open files
     ['long-run', '--count 120 --growth 1'],
   ])('%s %s', (script, args) => {
