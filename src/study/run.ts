@@ -3,6 +3,7 @@
  * test subjects. Everything lies in the study's folder under a name that says what it is, so the same call continues after any stop.
  */
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cohort } from '../cohort/cohort.ts';
 import { openCohort } from '../cohort/node/open-cohort.ts';
 import { RunError, UsageError } from '../common/errors.ts';
@@ -215,10 +216,8 @@ export async function runStudy(work: StudyWork, reused?: ReusedStudy): Promise<S
     if (!isWaiting) break;
     if (!isSaid) progress.say(`waiting for ${formatNames(await claims.holders())}`);
     isSaid = true;
-    await new Promise<void>((resolve) => {
-      setTimeout(resolve, claims.timing.waitMs);
-      signal?.addEventListener('abort', () => resolve(), { once: true });
-    });
+    // until it is asked to stop; nothing of the wait stays with the signal, since waits are many
+    await sleep(claims.timing.waitMs, undefined, signal ? { signal } : {}).catch(() => {});
   }
   const all = wanted.map(({ folder }) => results.get(folder)!);
   const older = all.filter((result) => result.version !== version);
