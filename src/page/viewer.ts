@@ -54,7 +54,9 @@ export class Viewer {
   protected readonly niivue = new Niivue({
     backColor: [0.09, 0.1, 0.12, 1],
     crosshairColor: [0.35, 0.71, 0.9, 0.8],
-    crosshairWidth: 0.2,
+    // of the image's extent: so many voxels would be less than a pixel in a fine image
+    crosshairWidth: 0.9,
+    crosshairWidthUnit: 'percent',
     // the page itself takes what is dropped, and says what is missing
     dragAndDropEnabled: false,
     loadingText: '',
