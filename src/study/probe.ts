@@ -25,7 +25,7 @@ import { createBackend } from '../platform/node/backends.ts';
 import { findFolder, writeFileAtomic } from '../platform/node/files.ts';
 import { availableTo } from '../platform/node/memory.ts';
 import { changedError } from '../training/node/run-record.ts';
-import { initialModelOf, readInitialModel, SCRATCH } from '../training/node/start.ts';
+import { initialModelOf, readInitialModel, SCRATCH, SCRATCH_WIDTH } from '../training/node/start.ts';
 import { splitForTask, type TaskSplit } from '../training/node/task/split.ts';
 import { taskOf } from '../training/node/task/task.ts';
 import { startFrom } from '../training/start.ts';
@@ -104,7 +104,7 @@ export async function probeTask(cohort: Cohort, configuration: TransferConfigura
   const { init, seed, model } = configuration;
   const initial = init === SCRATCH ? undefined : await readInitialModel(init, model.width);
   const architecture = scaledArchitecture(
-    initial?.width ?? (model.width === 'auto' ? 1 : model.width),
+    initial?.width ?? (model.width === 'auto' ? SCRATCH_WIDTH : model.width),
     NO_HEADS,
     channelCount(cohort.options),
   );

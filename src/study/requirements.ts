@@ -3,7 +3,7 @@ import type { Cohort } from '../cohort/cohort.ts';
 import { UsageError } from '../common/errors.ts';
 import { refuseInside } from '../platform/node/guard.ts';
 import { pretrainFacts } from '../training/node/pretraining-facts.ts';
-import { readInitialModel } from '../training/node/start.ts';
+import { readInitialModel, SCRATCH_WIDTH } from '../training/node/start.ts';
 import { splitForTask } from '../training/node/task/split.ts';
 import { taskOf } from '../training/node/task/task.ts';
 import type { Study } from './configuration.ts';
@@ -30,10 +30,12 @@ export async function requireTrainable(study: Study, cohort: Cohort, out: string
       throw new UsageError('the study has no test subjects: set transfer.configuration.data.test, or a split with test subjects');
   }
   const widths = new Map(runs.map((run) => [run.mode, configurationOf(study, run, SCRATCH).model.width]));
-  for (const name of study.methods.filter((method) => method !== SCRATCH)) {
+  const pretrained = study.methods.filter((method) => method !== SCRATCH);
+  const widthOf = new Map<string, number>();
+  for (const name of pretrained) {
     const given = study.pretraining.models[name];
     if (given !== undefined) {
-      for (const width of new Set(widths.values())) await readInitialModel(given, width);
+      for (const width of new Set(widths.values())) widthOf.set(name, (await readInitialModel(given, width)).width);
       continue;
     }
     const { chosen, configuration } = await plannedPretraining(study, name);
@@ -48,5 +50,14 @@ export async function requireTrainable(study: Study, cohort: Cohort, out: string
         throw new UsageError(
           `transfer (${mode}): model.width ${width}: ${name} is pre-trained with width ${configuration.model.width}: give both the same`,
         );
+    widthOf.set(name, configuration.model.width);
   }
+  // a network from scratch has no model to take its width from: it would be compared with others of another size
+  const [own, ...others] = new Set(widthOf.values());
+  if (!study.methods.includes(SCRATCH) || own === undefined || [own, ...others].includes(SCRATCH_WIDTH)) return;
+  for (const [mode, width] of widths)
+    if (width === 'auto')
+      throw new UsageError(
+        `transfer (${mode}): model.width auto: ${SCRATCH} would have width ${SCRATCH_WIDTH}, but ${pretrained[0]} is pre-trained with width ${own}: set transfer.configuration.model.width to ${own}`,
+      );
 }

@@ -82,6 +82,10 @@ describe('compare', () => {
       [withData({ test: 0 }), 'no test subjects'],
       [withData({ folds: 2 }), 'transfer (linear): data.folds 2: each training of a study is of one split'],
       [withTransfer({ model: { width: 0.25 } }), 'model.width 0.25: restoration-only is pre-trained with width 0.125'],
+      [
+        withTransfer({ model: { width: 'auto' } }),
+        'scratch would have width 1, but restoration-only is pre-trained with width 0.125',
+      ],
       [{ pretraining: { ...pretraining, models: { 'restoration-only': at('nowhere') } } }, `${at('nowhere')}: no such folder`],
       [{ pretraining: { configuration: { ...pretraining.configuration, data: { heldOut: 7 } } } }, 'leave 1 for training'],
     ];

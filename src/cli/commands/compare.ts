@@ -9,18 +9,19 @@ import { formatTable } from '../table.ts';
 const HELP = `
 A study's file (YAML or JSON):
   cohort: prepared
-  methods: [scratch, mae, rotation, without-affine, gvsl]   # of gvsl methods, and scratch
+  methods: [scratch, mae, rotation, without-affine, gvsl, gvsl-pose]   # of gvsl methods, variants (below), and scratch
   modes: [linear, finetune]          # and probe: the encoder's levels, without the decoder
   labels: [4, 8, 16, all]
   seeds: [1, 2, 3]
   pretraining:
     configuration: { steps: 2000, model: { width: 0.25 }, data: { patch: 48 } }   # as for gvsl pretrain
     methods: { mae: { mask: { share: 0.6 } } }     # keys of one method
-    variants: { gvsl-pose: { of: gvsl, loss: { affinePose: 0.3 } } }   # a row of its own, when named in methods
+    variants: { gvsl-pose: { of: gvsl, loss: { affinePose: 0.3 } } }   # each a row of its own, named in methods
     budget: passes                                 # or steps, time: as much for each method as for GVSL in these steps
     search: { learningRate: [1e-4, 3e-4, 1e-3] }   # for every method; validation subjects choose; left out: no search
   transfer:
-    configuration: { steps: 1000, learningRate: 1e-3, data: { patch: 48, validation: 10, test: 30 } }   # as for gvsl train
+    configuration:                                 # as for gvsl train; the width is that of pre-training
+      { steps: 1000, learningRate: 1e-3, model: { width: 0.25 }, data: { patch: 48, validation: 10, test: 30 } }
     linear: { learningRate: 1e-2 }
 
 Methods marked † pre-train the encoder alone; linear evaluation brings the probe of the encoder with them.

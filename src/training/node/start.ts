@@ -9,6 +9,9 @@ import type { InitialModel } from '../start.ts';
 /** The `init` of random numbers. */
 export const SCRATCH = 'scratch';
 
+/** The width `auto` from scratch: the paper's. */
+export const SCRATCH_WIDTH = 1;
+
 /** The model that a training starts from, known by its bytes; null for random numbers. @throws RunError if it is not there */
 export async function initialModelOf(init: string = SCRATCH): Promise<{ readonly path: string; readonly sha256: string } | null> {
   return init === SCRATCH ? null : { path: init, sha256: await sha256Of(join(await resolveModel(init), MODEL_FILE)) };

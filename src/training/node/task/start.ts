@@ -7,7 +7,7 @@ import { parameterTable } from '../../../model/parameters.ts';
 import { type Start, startFrom } from '../../start.ts';
 import { headsOf } from '../../task/classes.ts';
 import type { TransferConfiguration } from '../../task/configuration.ts';
-import { readInitialModel, SCRATCH } from '../start.ts';
+import { readInitialModel, SCRATCH, SCRATCH_WIDTH } from '../start.ts';
 
 export interface TransferStart extends Start {
   readonly architecture: Architecture;
@@ -21,7 +21,7 @@ export interface TransferStart extends Start {
 export async function initialWeights(cohort: Cohort, configuration: TransferConfiguration, task: Task): Promise<TransferStart> {
   const { init, seed, model } = configuration;
   const initial = init === SCRATCH ? undefined : await readInitialModel(init, model.width);
-  const width = initial?.width ?? (model.width === 'auto' ? 1 : model.width);
+  const width = initial?.width ?? (model.width === 'auto' ? SCRATCH_WIDTH : model.width);
   const architecture = scaledArchitecture(width, headsOf(task), channelCount(cohort.options));
   const isBackbone = (part: string): boolean => part === 'encoder' || part === 'decoder';
   return { architecture, width, ...startFrom(cohort, parameterTable(architecture), seed, initial, isBackbone) };
