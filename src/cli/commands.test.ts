@@ -3,10 +3,11 @@
  * writes, and how it is called.
  */
 import { createHash } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { readStudy } from '../study/run.ts';
 import { createProgram } from './program.ts';
 import { gvsl } from './testing/run-in-process.ts';
 import { writeWorkspace } from './testing/workspace.ts';
@@ -414,4 +415,40 @@ it('takes names that begin with a dash after --, and names in any form of Unicod
     await rename(at('labels-odd', `${result}.nii.gz`), at('odd', 'gone'));
     await rm(at('odd', 'gone'));
   }
+});
+
+it('names the reports and tables of a part as they lie there', async () => {
+  const calls = {
+    segment: ['--model', 'models/segmenter', '--csv', 'out/volumes.csv'],
+    classify: ['--model', 'models/classifier'],
+    embed: ['--model', 'models/matcher', '--global-only'],
+  };
+  for (const [name, options] of Object.entries(calls)) {
+    const { code, stdout, stderr } = await gvsl(
+      name,
+      'scans',
+      ...options,
+      '--out',
+      `out/${name}`,
+      '--part',
+      '1/2',
+      '--threads',
+      '1',
+    );
+    expect(code, stderr).toBe(0);
+    const files = (await readdir(at('out', name))).filter((file) => /(?<!^\..*)\.(csv|json)$/.test(file));
+    expect(files.length, name).toBeGreaterThan(0);
+    const told = stdout.slice(stdout.lastIndexOf(`out/${name}: `));
+    for (const file of files) expect(told).toContain(file);
+  }
+  await stat(at('out', 'volumes-1-of-2.csv'));
+});
+
+it('declares in the help of compare a study that can be run', async () => {
+  const { stdout } = await gvsl('compare', '--help');
+  const [, document] = stdout.split(/^A study's file .*$\n/m);
+  await mkdir(at('out'));
+  await writeFile(at('out', 'study.yaml'), document.slice(0, document.indexOf('\n\n')));
+  const { pretraining, transfer } = await readStudy(at('out', 'study.yaml'));
+  expect(transfer.configuration.model).toEqual(pretraining.configuration.model);
 });

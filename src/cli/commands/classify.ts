@@ -9,11 +9,13 @@ interface Options extends TaskOptions {
 
 async function run(inputs: string[], options: Options): Promise<CommandResult> {
   const { classifyImages } = await import('../../apply/node/classify.ts');
+  const { partFile } = await import('../../apply/node/inputs.ts');
   const { formatTable } = await import('../table.ts');
   const { batchText } = await import('../batch-text.ts');
   const { mirror } = options;
+  const task = await readTaskOptions(inputs, options);
   const report = await classifyImages({
-    ...(await readTaskOptions(inputs, options)),
+    ...task,
     ...(mirror === undefined ? {} : { mirror: readMirror(mirror) }),
   });
   const rows = report.images.map(({ case: name, prediction, probabilities }) => [
@@ -30,7 +32,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
         rows,
         report.classes.map((_, i) => i + 2),
       ),
-      `${options.out}: classes.csv, classes.json`,
+      `${options.out}: ${partFile('classes.csv', task.part)}, ${partFile('classes.json', task.part)}`,
     ),
     exitCode: report.failed.length > 0 ? 1 : 0,
   };

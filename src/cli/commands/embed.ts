@@ -10,15 +10,17 @@ interface Options extends ApplyOptions {
 
 async function run(inputs: string[], options: Options): Promise<CommandResult> {
   const { embedImages } = await import('../../apply/node/embed.ts');
+  const { partFile } = await import('../../apply/node/inputs.ts');
   const { parsePart } = await import('../../platform/node/parts.ts');
   const { formatTable } = await import('../table.ts');
   const { batchText, count } = await import('../batch-text.ts');
-  const { part, globalOnly = false } = options;
+  const { globalOnly = false } = options;
+  const part = options.part === undefined ? undefined : parsePart(options.part);
   const report = await embedImages({
     ...(await readApplyOptions(options)),
     inputs,
     globalOnly,
-    ...(part === undefined ? {} : { part: parsePart(part) }),
+    ...(part && { part }),
   });
   const { images } = report;
   const rows = images.map(({ name, local, explained }) => [
@@ -33,7 +35,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
     text: batchText(
       report,
       formatTable(['image', 'local features', 'global', 'variance in the picture'], rows, [2]),
-      `${options.out}: ${globalOnly ? '' : `${files}, `}global.csv, embed.json`,
+      `${options.out}: ${globalOnly ? '' : `${files}, `}${partFile('global.csv', part)}, ${partFile('embed.json', part)}`,
     ),
     exitCode: report.failed.length > 0 ? 1 : 0,
   };

@@ -30,12 +30,14 @@ function readCodes(option: string, text: string | true): true | readonly number[
 async function run(inputs: string[], options: Options): Promise<CommandResult> {
   const { formatDuration } = await import('../../common/format-duration.ts');
   const { segmentImages } = await import('../../apply/node/segment.ts');
+  const { partFile } = await import('../../apply/node/inputs.ts');
   const { formatTable } = await import('../table.ts');
   const { batchText, count } = await import('../batch-text.ts');
   const startedMs = performance.now();
   const { mirror, keepLargest, minVolume, uncertainty, csv } = options;
+  const task = await readTaskOptions(inputs, options);
   const report = await segmentImages({
-    ...(await readTaskOptions(inputs, options)),
+    ...task,
     ...(mirror === undefined ? {} : { mirror: readMirror(mirror) }),
     postProcessing: options.postProcessing,
     ...(keepLargest === undefined ? {} : { keepLargest: readCodes('--keep-largest', keepLargest) }),
@@ -63,7 +65,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
     text: batchText(
       report,
       formatTable(['image', 'code', 'structure', 'voxels', 'mL'], rows, [3, 4]),
-      `${options.out}: ${count(files, 'file')}, segment.json${csv === undefined ? '' : `; ${csv}`} (${formatDuration(timeMs)})`,
+      `${options.out}: ${count(files, 'file')}, ${partFile('segment.json', task.part)}${csv === undefined ? '' : `; ${partFile(csv, task.part)}`} (${formatDuration(timeMs)})`,
     ),
     exitCode: report.failed.length > 0 ? 1 : 0,
   };
