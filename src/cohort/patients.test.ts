@@ -106,3 +106,19 @@ describe('empty label maps', () => {
     expect(Object.values(await splitForTask(without, configured({}))).flat()).toHaveLength(8);
   });
 });
+
+it('each part of a classification has its share of every class, however rare', async () => {
+  const classes = (rare: number) => changed((_, k) => ({ class: k % (12 / rare) === 0 ? 'ill' : 'healthy' }));
+  const split = (of: Cohort, data: object, seed: number) =>
+    splitForTask(of, transferConfigurationSchema.parse({ task: 'classification', seed, data }));
+  const ill = (part: readonly Subject[]): number => part.filter(({ class: name }) => name === 'ill').length;
+  for (let seed = 1; seed <= 10; seed++) {
+    const half = await split(classes(6), { test: 4, validation: 2, labels: 4, splitSeed: seed }, seed);
+    expect([half.test, half.validation, half.training].map(ill)).toEqual([2, 1, 2]);
+    const few = await split(classes(3), { test: 3, validation: 3, labels: 2, splitSeed: seed }, seed);
+    expect([few.test, few.validation, few.training].map(ill)).toEqual([1, 1, 1]);
+    // smaller subsets are nested in larger ones
+    const more = await split(classes(3), { test: 3, validation: 3, labels: 4, splitSeed: seed }, seed);
+    expect(more.training.slice(0, 2)).toEqual(few.training);
+  }
+});

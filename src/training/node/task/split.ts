@@ -36,22 +36,28 @@ async function splitByFile(file: string, cohort: Cohort, task: TransferConfigura
 function mixed<Item>(items: readonly Item[], isWithout: (item: Item) => boolean): Item[] {
   const without = items.filter(isWithout);
   const others = items.filter((item) => !isWithout(item));
-  const placed = [
-    ...others.map((item, k) => ({ item, at: k / others.length })),
-    ...without.map((item, k) => ({ item, at: (k + 0.5) / without.length })),
-  ];
-  return placed.sort((a, b) => a.at - b.at).map(({ item }) => item);
+  return inOrder([placed(others, 0), placed(without, 0.5)]);
 }
 
-/** Items of every class spread evenly over the whole order, so that folds cut from it have about equal shares of each. */
+/**
+ * Items of every class spread evenly over the whole order, one of each class first: whatever is taken from the front, or cut out, has about equal
+ * shares of each class, and a part that is large enough has them all.
+ */
 function stratified<Item>(items: readonly Item[], classOf: (item: Item) => string | null): Item[] {
   const byClass = new Map<string | null, Item[]>();
   for (const item of items) byClass.set(classOf(item), [...(byClass.get(classOf(item)) ?? []), item]);
-  return [...byClass.values()]
-    .flatMap((of) => of.map((item, k) => ({ item, at: (k + 0.5) / of.length })))
+  return inOrder([...byClass.values()].map((of) => placed(of, 0)));
+}
+
+/** Places from 0 to 1, evenly apart; `shift` of the distance between them before the first. */
+const placed = <Item>(items: readonly Item[], shift: number) =>
+  items.map((item, k) => ({ item, at: (k + shift) / items.length }));
+
+const inOrder = <Item>(groups: readonly (readonly { readonly item: Item; readonly at: number }[])[]): Item[] =>
+  groups
+    .flat()
     .sort((a, b) => a.at - b.at)
     .map(({ item }) => item);
-}
 
 const howMany = (wanted: number, of: number): number =>
   wanted === 0 ? 0 : wanted < 1 ? Math.max(1, Math.round(wanted * of)) : wanted;
@@ -82,9 +88,9 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
     const order = Array.from(randomStream(data.splitSeed, 'split', task).permutation(others.length), (i) => others[i]);
     const groups = groupedByPatient(order);
     const patients =
-      task === 'classification' && data.folds > 1
+      task === 'classification'
         ? stratified(groups, ([{ class: name }]) => name)
-        : mixed(groups, (group) => task === 'segmentation' && group.every(isNegative));
+        : mixed(groups, (group) => group.every(isNegative));
     const test = takeGroups(patients, howMany(data.test, others.length));
     const left = patients.reduce((sum, group) => sum + group.length, 0);
     let validation: Subject[];
@@ -120,6 +126,6 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
     throw new UsageError(`\`data.labels\` ${data.labels}: only ${training.length} labelled subjects are left for training`);
   // by the run's own seed, so that runs of several seeds differ in whom they learn from, and methods of one seed do not
   const drawn = Array.from(randomStream(seed, 'labels', task).permutation(training.length), (i) => training[i]);
-  const order = mixed(drawn, (subject) => task === 'segmentation' && isNegative(subject));
+  const order = task === 'classification' ? stratified(drawn, ({ class: name }) => name) : mixed(drawn, isNegative);
   return { ...split, training: order.slice(0, data.labels) };
 }
