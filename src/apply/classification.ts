@@ -39,6 +39,9 @@ export function classOf(probabilities: readonly number[], task: Extract<Task, { 
   return task.classes[probabilities.indexOf(Math.max(...probabilities))];
 }
 
+/** A probability for a table: the digits that tell any two of single precision apart, since areas under curves come from their order. */
+export const probabilityText = (probability: number): string => String(Number(probability.toPrecision(9)));
+
 /** Classifies a prepared image, given by its channels on one grid: the mean of the networks' probabilities, and of those of mirrored windows. */
 export async function classifyPrepared(
   open: OpenNetwork,

@@ -8,7 +8,9 @@ import { writeImage } from '../images/node/write.ts';
 import type { ModelConfiguration } from '../model/configuration.ts';
 import { writeTinyModel } from '../model/node/interchange/testing/tiny-model.ts';
 import { renderSubject } from '../phantom/subject.ts';
+import { probabilityText } from './classification.ts';
 import { classifyImages } from './node/classify.ts';
+import { partFile } from './node/inputs.ts';
 import { load } from './node/load.ts';
 import { segmentImages } from './node/segment.ts';
 import { combinations, entropyInto, mirrored, uncertaintyOf } from './prediction.ts';
@@ -63,6 +65,19 @@ const probabilitiesOf = async (models: readonly string[], options: object = {}):
 };
 const largestGap = (a: Float32Array, b: Float32Array): number =>
   a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
+
+it('tables keep apart what single precision does, and parts their files', () => {
+  const next = new Float32Array([0, 1e-9, 2e-9, 0.1, 0.1 + 2 ** -27, 1 - 2 ** -24, 1]);
+  const written = Array.from(next, (probability) => Number(probabilityText(probability)));
+  expect(new Set(written).size).toBe(next.length);
+  expect(written).toEqual([...written].sort((a, b) => a - b));
+  const part = { index: 3, of: 7 };
+  expect(['classes.csv', 'a.b/volumes', 'x.t2'].map((name) => partFile(name, part))).toEqual([
+    'classes-3-of-7.csv',
+    'a.b/volumes-3-of-7',
+    'x-3-of-7.t2',
+  ]);
+});
 
 describe('several models together', () => {
   it('predict the mean of their probabilities', async () => {

@@ -10,7 +10,7 @@ import { type Failure, failureOf } from '../../platform/node/batch.ts';
 import { writeFileAtomic } from '../../platform/node/files.ts';
 import { guardInputs } from '../../platform/node/guard.ts';
 import { inResults } from '../../platform/node/results.ts';
-import { classifyPrepared } from '../classification.ts';
+import { classifyPrepared, probabilityText } from '../classification.ts';
 import { type OpenNetwork, taskOfNetwork, windowsFor } from '../network.ts';
 import { mirrorAxes, mirrorWarnings } from '../prediction.ts';
 import type { MirrorAxis, PredictionOptions } from '../prediction-options.ts';
@@ -113,7 +113,7 @@ async function classifyWith(open: OpenNetwork, progress: Progress, call: Classif
         warnings,
       };
       const lines = images.map(({ case: name, probabilities, prediction }) =>
-        csvLine([name, ...task.classes.map((label) => probabilities[label].toFixed(6)), prediction]),
+        csvLine([name, ...task.classes.map((label) => probabilityText(probabilities[label])), prediction]),
       );
       await writeFileAtomic(join(out, table), `${[csvLine(['case', ...task.classes, 'prediction']), ...lines].join('\n')}\n`);
       await writeFileAtomic(join(out, reportName), jsonText(report));

@@ -182,9 +182,9 @@ export async function inputImages(paths: readonly string[], options: InputOption
   return { images: images.filter(({ name }) => isInPart(name, options.part)), failed, warnings };
 }
 
-/** 'segment.json', of a part 'segment-3-of-7.json'. */
+/** 'segment.json', of a part 'segment-3-of-7.json'; 'volumes', of a part 'volumes-3-of-7'. */
 export const partFile = (name: string, part: Part | undefined): string =>
-  part ? name.replace(/(\.[a-z]+)$/i, `-${partName(part)}$1`) : name;
+  part ? name.replace(/(\.[^./\\]+)?$/, `-${partName(part)}$1`) : name;
 
 /** The files of the images, for the guard against replacing them. */
 export const filesOf = (images: readonly InputImage[]): Input[] =>
