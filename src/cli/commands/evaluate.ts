@@ -15,8 +15,8 @@ import { formatTable } from '../table.ts';
 interface Options {
   readonly labels?: string;
   readonly ignore?: string;
-  readonly tolerance: string;
-  readonly threshold: string;
+  readonly tolerance?: string;
+  readonly threshold?: string;
   readonly classColumn?: string;
   readonly skipMissing?: boolean;
   readonly out?: string;
@@ -43,6 +43,14 @@ function codes(option: string, text: string | undefined): number[] | undefined {
   if (!values.every(Number.isInteger)) throw new UsageError(`${option} ${text}: expected label codes, as in 205,420`);
   return values;
 }
+
+/** @throws UsageError for an option that says nothing of what is scored: it would be passed over in silence */
+function refuseOptions(options: Options, names: Readonly<Partial<Record<keyof Options, string>>>, of: string): void {
+  for (const [name, flag] of Object.entries(names))
+    if (options[name as keyof Options] !== undefined) throw new UsageError(`${flag}: only valid with ${of}`);
+}
+const OF_LABEL_MAPS = { labels: '--labels', ignore: '--ignore', tolerance: '--tolerance', part: '--part' };
+const OF_TABLES = { threshold: '--threshold', classColumn: '--class-column' };
 
 /** All of a few; of many the first and their number, since --json has all. */
 const skippedText = (skipped: readonly string[]): string[] =>
@@ -143,24 +151,24 @@ async function evaluate(predictions: string, references: string, options: Option
     if (options.out !== undefined)
       await writeFileAtomic(options.out, /\.csv$/i.test(options.out) ? csv(report) : `${JSON.stringify(report, null, 2)}\n`);
   };
-  const tables = [predictions, references].filter((path) => /\.csv$/i.test(path));
+  const tables = [predictions, references].filter((path) => /\.[ct]sv$/i.test(path));
   if (tables.length === 1)
     throw new UsageError(
       `${tables[0]}: a table; expected two tables (classification) or two label maps or folders (segmentation)`,
     );
   const skipMissing = options.skipMissing ?? false;
-  if (tables.length === 2 && options.part !== undefined)
-    throw new UsageError('--part: of label maps only; a table of classes is scored at once');
   if (tables.length === 2) {
+    refuseOptions(options, OF_LABEL_MAPS, 'label maps, not with tables');
     const { scoreClassifications } = await import('../../metrics/node/classifications.ts');
     const report = await scoreClassifications(predictions, references, {
-      threshold: numberIn('--threshold', options.threshold, 0, 1),
+      threshold: numberIn('--threshold', options.threshold ?? '0.5', 0, 1),
       skipMissing,
       ...(options.classColumn === undefined ? {} : { classColumn: options.classColumn }),
     });
     await write(report, classificationCsv);
     return { json: report, text: classificationText(report) };
   }
+  refuseOptions(options, OF_TABLES, 'tables of classes, not with label maps');
   const { scoreSegmentations } = await import('../../metrics/node/segmentations.ts');
   const { createProgress } = await import('../progress.ts');
   const { parsePart } = await import('../../platform/node/parts.ts');
@@ -171,7 +179,7 @@ async function evaluate(predictions: string, references: string, options: Option
     references,
     ...(labels ? { labels } : {}),
     ...(ignore ? { ignore } : {}),
-    toleranceMm: numberIn('--tolerance', options.tolerance, 0, 1000),
+    toleranceMm: numberIn('--tolerance', options.tolerance ?? '1', 0, 1000),
     skipMissing,
     ...(options.part === undefined ? {} : { part: parsePart(options.part) }),
     progress: createProgress(),
@@ -190,10 +198,10 @@ export function registerEvaluate(program: Command): void {
     .argument('<predictions>', 'label map, folder of label maps, or CSV table written by gvsl classify')
     .argument('<references>', 'reference label map or folder; for tables a CSV with columns case and label')
     .option('--labels <codes>', 'label codes to score (default: all except 0)')
-    .option('--ignore <codes>', 'label codes to ignore')
-    .option('--tolerance <mm>', 'tolerance of the surface Dice', '1')
-    .option('--threshold <p>', 'probability above which a case counts as positive', '0.5')
-    .option('--class-column <name>', 'class column of the reference table (default: label or class)')
+    .option('--ignore <codes>', 'label codes to leave out')
+    .option('--tolerance <mm>', 'tolerance of the surface Dice (default: 1)')
+    .option('--threshold <p>', 'tables: probability above which a case counts as positive (default: 0.5)')
+    .option('--class-column <name>', 'tables: class column of the reference table (default: label or class)')
     .option('--skip-missing', 'skip cases that only one side has, instead of failing')
     .option(
       '--part <i/n>',

@@ -1,4 +1,4 @@
-/** Tables of cases in CSV: a header, quoted fields, a byte-order mark and any line ending are understood. */
+/** Tables of cases in CSV: a header, quoted fields, a byte-order mark, any line ending; separated by commas, semicolons or tabs. */
 import { readFile } from 'node:fs/promises';
 import { UsageError } from '../../common/errors.ts';
 import { imageStem } from '../../images/node/find.ts';
@@ -18,11 +18,23 @@ export interface Table {
 /** Reads a CSV file. @throws UsageError naming the file and what is wrong with it; RunError if it cannot be read */
 export async function readTable(path: string): Promise<Table> {
   const text = await namingFile(path, () => readFile(path, 'utf8'));
+  if (text.includes('\0'))
+    throw new UsageError(`${path}: not a table in CSV: expected text in UTF-8, found zero bytes; save it as CSV in UTF-8`);
+  // spreadsheets separate by semicolons where commas are decimal
+  const [heading] = text.split(/[\r\n]/, 1);
+  const delimiter = [',', ';', '\t'].find((one) => heading.includes(one)) ?? ',';
   // most of who asks for a case's name reads no table
   const { parse } = await import('csv-parse/sync');
   let records: { record: string[]; info: { lines: number } }[];
   try {
-    records = parse(text, { bom: true, info: true, trim: true, skip_empty_lines: true, relax_column_count: false }) as never;
+    records = parse(text, {
+      bom: true,
+      info: true,
+      trim: true,
+      skip_empty_lines: true,
+      relax_column_count: false,
+      delimiter,
+    }) as never;
   } catch (error) {
     throw new UsageError(`${path}: not a table in CSV: ${(error as Error).message}`);
   }
@@ -53,6 +65,12 @@ export function caseColumn({ columns }: Table, path: string): string {
   return found;
 }
 
+/** The case that a row names. @throws UsageError for a row that names none */
+export function caseOf({ line, values }: TableRow, column: string, path: string): string {
+  if (values[column] === '') throw new UsageError(`${path}, line ${line}: no case is named in column '${column}'`);
+  return values[column];
+}
+
 /** A case's name: without folder, image ending and nnU-Net's channel. */
 export const caseName = (text: string): string => imageStem(text).replace(/_0000$/, '');
 
@@ -80,10 +98,11 @@ export async function readClasses(
       `${path}: ${column === undefined ? "no column 'label' or 'class'" : `no column '${column}'`}; available: ${table.columns.join(', ')}${column === undefined ? '; choose one with `classColumn`' : ''}`,
     );
   const classes = new Map<string, string>();
-  for (const { line, values } of table.rows) {
-    const name = nameOf(values[cases]);
+  for (const row of table.rows) {
+    const { line, values } = row;
     const value = values[label];
     if (value === '') continue;
+    const name = nameOf(caseOf(row, cases, path));
     const before = classes.get(name);
     if (before !== undefined && before !== value)
       throw new UsageError(`${path}, line ${line}: case '${name}' is '${value}', but was '${before}' earlier`);

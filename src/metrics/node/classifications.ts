@@ -1,5 +1,5 @@
 /** Scoring predicted probabilities against true classes: two tables, paired by case. */
-import { caseColumn, caseName, readClasses, readTable } from '../../cohort/node/table.ts';
+import { caseColumn, caseName, caseOf, readClasses, readTable } from '../../cohort/node/table.ts';
 import { UsageError } from '../../common/errors.ts';
 import { formatNames } from '../../common/format-names.ts';
 import { randomStream } from '../../common/random.ts';
@@ -68,8 +68,9 @@ export async function scoreClassifications(
   if (unknown.length > 0)
     throw new UsageError(`${references}: class '${unknown[0]}' has no column in ${predictions}, which has ${classes.join(', ')}`);
   const rows = new Map<string, readonly number[]>();
-  for (const { line, values } of table.rows) {
-    const name = caseName(values[cases]);
+  for (const row of table.rows) {
+    const { line, values } = row;
+    const name = caseName(caseOf(row, cases, predictions));
     if (rows.has(name)) throw new UsageError(`${predictions}, line ${line}: duplicate case '${name}'`);
     rows.set(
       name,

@@ -68,6 +68,8 @@ describe('scoreSegmentations', () => {
     expect(report.summary.find(({ label }) => label === 205)!.measures.dice!.mean).toBeCloseTo(0.9, 12);
     expect(report.mean.dice!.mean).toBeCloseTo((0.8 + 0.5) / 2, 12);
     expect((await score('found', 'truth', { labels: [205] })).mean.dice!.mean).toBeCloseTo(0.9, 12);
+    const left = await score('found', 'truth', { labels: [205, 850], ignore: [850] });
+    expect(left.summary.map(({ label }) => label)).toEqual([205]);
     expect((await score('found/b.nii.gz', 'truth/a.nii.gz')).cases[0]).toMatchObject({
       case: 'a',
       labels: [{ label: 205, dice: 1 }],
@@ -151,6 +153,24 @@ describe('gvsl evaluate', () => {
     expect(lines[0]).toMatch(/^class,auc,aucLow,aucHigh,/);
     expect(lines[1]).toBe('"1, ill",1,1,1,1,1,1,1,0.5,1,2');
   });
+
+  it('refuses options that say nothing of what is scored', async () => {
+    const said: string[] = [];
+    const stderr = vi.spyOn(process.stderr, 'write').mockImplementation((text) => said.push(String(text)) > 0);
+    try {
+      for (const [flag, value] of Object.entries({ '--labels': '1', '--ignore': '1', '--tolerance': '2', '--part': '1/2' })) {
+        await evaluate('p.csv', 'r.tsv', flag, value);
+        expect([said.pop(), process.exitCode]).toEqual([expect.stringContaining(`${flag}: only valid with label maps`), 2]);
+      }
+      for (const [flag, value] of Object.entries({ '--threshold': '0.4', '--class-column': 'ill' })) {
+        await evaluate(at('found'), at('truth'), flag, value);
+        expect([said.pop(), process.exitCode]).toEqual([expect.stringContaining(`${flag}: only valid with tables`), 2]);
+      }
+    } finally {
+      stderr.mockRestore();
+      process.exitCode = 0;
+    }
+  });
 });
 
 describe('scoreClassifications', () => {
@@ -174,6 +194,16 @@ describe('scoreClassifications', () => {
     });
   });
 
+  it('reads tables as spreadsheets write them', async () => {
+    const predictions = '\ufeffcase;0;1\r\n"a";0.9;0.1\r\nb;0.4;0.6\r\nc;0.95;0.05\r\n';
+    expect((await classify(predictions, truth.replaceAll(',', '\t'))).summary[0]).toMatchObject({ auc: 0.5, positives: 2 });
+    await expect(classify(predictions.replace('0.9;', '0,9;'), truth)).rejects.toThrow("from 0 to 1; found '0,9'");
+    await writeFile(at('wide.csv'), Buffer.from(truth, 'utf16le'));
+    await expect(scoreClassifications(at('wide.csv'), at('wide.csv'), { threshold: 0.5, skipMissing: false })).rejects.toThrow(
+      'wide.csv: not a table in CSV: expected text in UTF-8',
+    );
+  });
+
   it('refuses what cannot be scored, naming file and line', async () => {
     await expect(classify('case,0,1\na,0.9,0.1\n', truth)).rejects.toThrow('b: no prediction');
     await expect(classify('case,0,1\na,0.9,1.1\nb,0,1\nc,0,1\n', truth)).rejects.toThrow(
@@ -181,6 +211,8 @@ describe('scoreClassifications', () => {
     );
     await expect(classify('case,0,2\na,0.9,0.1\n', truth)).rejects.toThrow("class '1' has no column");
     await expect(classify('case,0,1\na,0.9,0.1\na,0.9,0.1\n', truth)).rejects.toThrow('duplicate case');
+    await expect(classify('case,0,1\n,0.9,0.1\n', truth)).rejects.toThrow("p.csv, line 2: no case is named in column 'case'");
+    await expect(classify('case,0,1\na,0.9,0.1\n', 'id,label\na,0\n,1\n')).rejects.toThrow('r.csv, line 3: no case is named');
     await expect(classify('nothing\n', truth)).rejects.toThrow('expected a header with at least two columns');
     await expect(classify('case,0,1\na,1,0\n', 'case,label\na,0\na,1\n')).rejects.toThrow(
       "r.csv, line 3: case 'a' is '1', but was '0' earlier",

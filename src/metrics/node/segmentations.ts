@@ -23,7 +23,7 @@ export interface SegmentationsCall {
   /** A file or a folder of files. */
   readonly predictions: string;
   readonly references: string;
-  /** Codes to score; without them all that occur in the references or predictions, but 0. */
+  /** Codes to score; without them all that occur in the references or predictions, but 0. Those to ignore are left out of either. */
   readonly labels?: readonly number[];
   readonly ignore?: readonly number[];
   readonly toleranceMm: number;
@@ -142,7 +142,9 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
 
   const scored = names.filter((name) => isInPart(name, call.part));
   const cases: CaseScores[] = [];
-  const codes = new Set<number>(call.labels ?? []);
+  const isWanted = (code: number): boolean => !ignore.includes(code);
+  const named = call.labels?.filter(isWanted);
+  const codes = new Set<number>(named);
   const warnings: string[] = [];
   progress.start(scored.length, 'cases');
   for (const name of scored) {
@@ -163,8 +165,7 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
         ? predicted.data
         : resampleNearest(predicted, reference.geometry, 0).data;
       const overlaps = overlapsOf(onReference, reference.data, toZyx(reference.geometry.size));
-      const wanted =
-        call.labels ?? [...overlaps.keys()].filter((code) => code !== 0 && !ignore.includes(code)).sort((a, b) => a - b);
+      const wanted = named ?? [...overlaps.keys()].filter((code) => code !== 0 && isWanted(code)).sort((a, b) => a - b);
       cases.push({
         case: name,
         labels: wanted.map((label) => ({
