@@ -15,11 +15,27 @@ export function mainScore(task: TaskRecord): { readonly title: string; of(evalua
     : { title: 'Area under the ROC curve', of: ({ auc }) => auc };
 }
 
-/** The best of the evaluations after the first step, by the task's main score. */
+/** What training chooses the best checkpoint by, the higher the better: accuracy between equal areas, and alone where none is defined. */
+function rankOf(task: TaskRecord, { dice, auc, accuracy }: EvaluationRecord): number | null {
+  if (task.kind === 'segmentation') return dice;
+  return accuracy === null ? auc : (auc ?? 0.5) + 1e-3 * accuracy;
+}
+
+/** The evaluation after the first step that training chose; the first of equal ones. */
 function bestOf(task: TaskRecord, evaluations: readonly EvaluationRecord[]): EvaluationRecord | undefined {
-  const { of } = mainScore(task);
-  const judged = evaluations.filter((evaluation) => evaluation.step > 0 && of(evaluation) !== null);
-  return judged.toSorted((a, b) => of(b)! - of(a)!)[0];
+  const judged = evaluations.flatMap((evaluation) => {
+    const rank = evaluation.step > 0 ? rankOf(task, evaluation) : null;
+    return rank === null ? [] : [{ evaluation, rank }];
+  });
+  return judged.toSorted((a, b) => b.rank - a.rank)[0]?.evaluation;
+}
+
+/** The main score of an evaluation in words; of a classification whose area is not defined the accuracy. */
+function scoreText(task: TaskRecord, evaluation: EvaluationRecord, on: string): string {
+  const { title, of } = mainScore(task);
+  return of(evaluation) === null && evaluation.accuracy !== null
+    ? `Accuracy on ${on}: ${score(evaluation.accuracy)}. They lack a class, so the area under their ROC curve is not defined.`
+    : `${title} on ${on}: ${score(of(evaluation))}.`;
 }
 
 /** What the run came to, in a sentence and a table. */
@@ -29,11 +45,10 @@ export function taskHeadline({ run, evaluations, test }: RunData): Html {
   const last = evaluations.at(-1);
   if (!best || !last)
     return html`<section><h2>Validation</h2><p class="lead">No evaluation yet: it is later in the run, or there are no validation subjects.</p></section>`;
-  const { title, of } = mainScore(task);
   const tested = test?.summary;
   const lead = tested
-    ? `${title} on ${grouped(tested.subjects ?? 0)} held-out test subjects (not used for selection): ${score(of(tested))}.`
-    : `${title} on ${grouped(best.subjects ?? 0)} validation subjects: ${score(of(best))} at best. These subjects selected the checkpoint, so expect slightly lower scores on unseen subjects.`;
+    ? scoreText(task, tested, `${grouped(tested.subjects ?? 0)} held-out test subjects (not used for selection)`)
+    : `${scoreText(task, best, `${grouped(best.subjects ?? 0)} validation subjects, best checkpoint`)} These subjects selected the checkpoint, so expect slightly lower scores on unseen subjects.`;
   const columns = [
     { name: `best, step ${grouped(best.step)}`, evaluation: best },
     ...(last.step !== best.step ? [{ name: `last, step ${grouped(last.step)}`, evaluation: last }] : []),

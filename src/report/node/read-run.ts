@@ -21,6 +21,9 @@ export async function readRun(folder: string): Promise<RunData> {
   const there = await stat(folder).catch(() => undefined);
   if (!there?.isDirectory()) throw new RunError(`${folder}: no such folder; expected a run of pretrain or train, its \`out\``);
   const metrics = await readIfThere(join(folder, 'metrics.jsonl'));
+  const fold = join(folder, 'fold-1');
+  if (metrics === undefined && (await stat(join(fold, 'metrics.jsonl')).catch(() => undefined)))
+    throw new RunError(`${folder}: a cross-validation; a report is of one run: that of a fold, such as ${fold}`);
   if (metrics === undefined)
     throw new RunError(
       `${folder}: no metrics.jsonl in it; expected a run of pretrain or train, its \`out\`, that has started training`,

@@ -164,6 +164,11 @@ describe('the report', () => {
   it('refuses a folder that is no run, and a folder as its file', async () => {
     await expect(writeReport({ run: join(folder, 'nowhere') })).rejects.toThrow('no such folder');
     await expect(writeReport({ run: folder })).rejects.toThrow('no metrics.jsonl');
+    const parent = mkdtempSync(join(folder, 'folds-'));
+    writeFakeRun(join(parent, 'fold-1'));
+    await expect(writeReport({ run: parent })).rejects.toThrow(
+      `a cross-validation; a report is of one run: that of a fold, such as ${join(parent, 'fold-1')}`,
+    );
     writeFakeRun(folder);
     await expect(writeReport({ run: folder, out: folder })).rejects.toThrow('expected a file');
     // GVSL_PICTURES=FOLDER keeps a report, to look at.
@@ -282,8 +287,16 @@ describe('the report of a training on a task', () => {
     write('evaluation.json', { step: 10, subjects: [{ id: 'one', probabilities: [0.25], class: '1' }] });
     write('metrics.jsonl', [step(10, 0.6), evaluation(10, { auc: 0.75, accuracy: 0.5 })].join('\n'));
     const { text } = await pageOf();
-    expect(text).toContain('Area under the ROC curve on 2 validation subjects: 0.750 at best.');
+    expect(text).toContain('Area under the ROC curve on 2 validation subjects, best checkpoint: 0.750.');
     expect(text).toContain('one 1 0.250');
+    // of equal areas training took the one of greater accuracy
+    const evaluations = [evaluation(10, { auc: 0.75, accuracy: 0.5 }), evaluation(20, { auc: 0.75, accuracy: 1 })];
+    write('metrics.jsonl', [...evaluations, evaluation(30, { auc: 0.5, accuracy: 1 })].join('\n'));
+    expect((await pageOf()).text).toMatch(/best, step 20 last, step 30/);
+    write('metrics.jsonl', [evaluation(10, { auc: null, accuracy: 1 }), evaluation(20, { auc: null, accuracy: 0 })].join('\n'));
+    const ofOneClass = (await pageOf()).text;
+    expect(ofOneClass).toContain('Accuracy on 2 validation subjects, best checkpoint: 1.000. They lack a class');
+    expect(ofOneClass).toMatch(/best, step 10 last, step 20/);
     write('metrics.jsonl', step(10, 0.6));
     expect((await pageOf()).text).toContain('No evaluation yet');
   });
