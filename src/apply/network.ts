@@ -133,7 +133,11 @@ type TaskOf<Kind extends Task['kind']> = Extract<Task, { kind: Kind }>;
 
 /** What the network tells apart. @throws RunError if it was not trained for that */
 export function taskOfNetwork<Kind extends Task['kind']>({ folder, configuration }: TrainedNetwork, kind: Kind): TaskOf<Kind> {
-  const { task } = configuration;
+  const { task, architecture, pretraining } = configuration;
+  if (!task && !pretraining && architecture.heads[kind] !== undefined)
+    throw new RunError(
+      `${folder}: has a head for ${kind}, but its weights came without what its outputs mean; add \`task\` to its config.json (docs/file-formats.md), or train it with gvsl train ${kind} --init ${folder}`,
+    );
   if (task?.kind !== kind)
     throw new RunError(
       `${folder}: ${task ? `a network for ${task.kind}` : 'a network without a head for a task'}; expected one for ${kind}: train it with gvsl train ${kind} --init ${folder}`,

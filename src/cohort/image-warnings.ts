@@ -23,6 +23,8 @@ export function imageWarnings(image: LoadedImage, statistics: Statistics, setTo?
   if (Math.min(...size) === 1) warnings.push(`only one voxel along an axis (${size.join(' x ')}): not a volume`);
   if (statistics.nonFinite > 0)
     warnings.push(`NaN or infinite voxels: ${statistics.nonFinite}${setTo === undefined ? '' : `, set to ${setTo}`}`);
-  if (statistics.min === statistics.max) warnings.push(`constant: every voxel is ${statistics.min}`);
+  // what is not finite is counted as 0
+  if (statistics.nonFinite < size[0] * size[1] * size[2] && statistics.min === statistics.max)
+    warnings.push(`constant: every voxel is ${statistics.min}`);
   return warnings;
 }

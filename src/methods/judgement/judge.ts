@@ -150,10 +150,11 @@ export async function judge<Configuration extends PretrainingConfiguration & Jud
           seed: configuration.seed,
         })
       : null;
-  const chosenBy = found ? 'probe' : ofHeldOut ? 'held-out loss' : null;
+  // once probed, a loss is no score of the same scale: what diverged is not chosen
+  const chosenBy = found ? 'probe' : ofHeldOut && finite ? 'held-out loss' : null;
   const summary: Judgement = { heldOut: ofHeldOut, training: ofTraining, probe: found, chosenBy };
   return {
-    score: found ? probeLoss(found) : (ofHeldOut?.loss.total ?? null),
+    score: found ? probeLoss(found) : finite ? (ofHeldOut?.loss.total ?? null) : null,
     summary,
     details: {},
     scalars: scalarsOf(summary),

@@ -41,11 +41,12 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 
 /** What a file of YAML or JSON holds. @throws UsageError if it is missing or neither */
 export async function readDocument(file: string): Promise<unknown> {
-  const sizeBytes = await stat(file).then(
-    (status) => (status.isFile() ? status.size : undefined),
-    () => undefined,
-  );
-  if (sizeBytes === undefined) throw new UsageError(`${file}: no such file; expected a configuration in YAML or JSON`);
+  const status = await stat(file).catch(() => undefined);
+  if (!status?.isFile())
+    throw new UsageError(
+      `${file}: ${status?.isDirectory() ? 'is a folder' : 'no such file'}; expected a configuration in YAML or JSON`,
+    );
+  const sizeBytes = status.size;
   if (sizeBytes > MAX_FILE_BYTES)
     throw new UsageError(`${file}: ${sizeBytes} bytes is too large for a configuration; expected a YAML or JSON file`);
   try {
