@@ -9,7 +9,6 @@ import itertools
 import numpy as np
 
 SAME_VOXELS = 1e-4
-BINS = 65536
 PERMUTATIONS = list(itertools.permutations(range(3)))
 
 
@@ -155,12 +154,7 @@ def _sample(data, matrix, size, z, background):
 
 
 def _percentile(data, share):
-    """Of a histogram of 65,536 bins over the range, as gvsl has it."""
-    low, high = float(data.min()), float(data.max())
-    width = (high - low) / (BINS - 1) or 1.0
-    counts = np.bincount(np.floor((data.ravel().astype(float) - low) / width + 0.5).astype(int), minlength=BINS)
-    bin_ = int(np.searchsorted(np.cumsum(counts), share * (data.size - 1), side='right'))
-    return min(high, low + min(bin_, BINS - 1) * width)
+    return float(np.percentile(data.astype(float), 100 * share))
 
 
 def window(data, modality, intensity):

@@ -110,7 +110,7 @@ export class Preparation {
     if (!(intensity.high > intensity.low))
       throw refuse(
         statistics.max > 0
-          ? `its highest value, ${statistics.max}, is so far above nearly all others that they cannot be told apart beside it: clip what is too high`
+          ? `99 % of its values are the same, ${intensity.low}, so that its percentiles leave no range to scale: use \`intensity\` minmax`
           : `no value above 0: expected MR intensities, found ${statistics.min} to ${statistics.max}`,
       );
     const flat = intensity.kind === 'minmax' ? lostContrast(whole.data, intensity) : null;
@@ -192,7 +192,7 @@ function windowOf(data: Float32Array, options: PrepareOptions): IntensityWindow 
 }
 
 /** Nearly all of the values lie in so small a part of the window that the network would see one grey. */
-const [NEARLY_ALL, HARDLY_ANY] = [0.999, 0.02];
+const [NEARLY_ALL, HARDLY_ANY] = [0.998, 0.02];
 
 /** What is to be said where a few voxels are so much brighter than all others that scaling to them leaves no contrast; else null. */
 function lostContrast(data: Float32Array, { low, high }: IntensityWindow): string | null {

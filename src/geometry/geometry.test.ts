@@ -251,6 +251,27 @@ describe('crop, grids and statistics', () => {
     expect([odd.min, odd.max, odd.nonFinite]).toEqual([1, 3, 2]);
   });
 
+  it('gives exact percentiles of any numbers, beside outliers and at the ends of double precision', () => {
+    const stream = randomStream(3, 'percentiles');
+    const many = Float64Array.from({ length: 140_000 }, () => stream.uniform(100, 200));
+    const outlier = many.slice();
+    outlier[7] = 1e12;
+    const equal = new Float32Array(70_000).fill(3);
+    equal.set([-1e30, 3e38]);
+    const twoDoubles = Float64Array.from({ length: 140_000 }, (_, i) => (i % 2 === 0 ? 1e6 : 1e6 + 2 ** -33));
+    const tiny = Float64Array.from({ length: 140_000 }, (_, i) => (i % 3 === 0 ? 5e-324 : 0));
+    const huge = Float64Array.of(-1.7e308, 1.7e308, 0, 1, 2, Number.NaN, Number.POSITIVE_INFINITY);
+    const whole = Int32Array.from({ length: 1000 }, (_, i) => (i === 3 ? 2e9 : i));
+    for (const values of [many, outlier, equal, twoDoubles, tiny, huge, whole, Float32Array.of(5)]) {
+      const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
+      for (const share of [0, 0.005, 0.3, 0.5, 0.995, 1]) {
+        const place = share * (sorted.length - 1);
+        const [low, high] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
+        expect(statisticsOf(values).percentile(share)).toBe(low + (place - Math.floor(place)) * (high - low));
+      }
+    }
+  });
+
   it('counts values of 8 and 16 bits to the figures that their range and histogram give', () => {
     const stream = randomStream(2, 'counts');
     const ends = [

@@ -9,7 +9,7 @@ export interface Statistics {
   readonly nonFinite: number;
   /** How often each value occurs, where they are whole numbers of 8 or 16 bits; else null. */
   readonly counts: ValueCounts | null;
-  /** Values below which the given share (0 to 1) of the finite voxels lie. Exact for whole numbers over a range of up to 65,536. */
+  /** The value at the given share (0 to 1) of the finite ones in ascending order, linear between two, as NumPy's. Exact, whatever the range. */
   percentile(share: number): number;
 }
 
@@ -72,34 +72,102 @@ export class ValueRange {
   }
 }
 
-/** Counts values of a known range in 65,536 bins, part by part, for percentiles. */
-export class Histogram {
-  readonly #range: ValueRange;
+/** Bins of equal width from `low` to `high`, both finite: a greater value is never in a lower one, and only equal ends share one. */
+class Bins {
+  readonly counts = new Uint32Array(BINS);
+  readonly #low: number;
+  readonly #high: number;
   readonly #width: number;
-  readonly #counts = new Uint32Array(BINS);
+  /** So that no difference of two doubles is infinite. */
+  readonly #scale: number;
 
-  /** @param whole the values are whole numbers: one bin each where that fits, so that percentiles of ordinary images are exact */
-  constructor(range: ValueRange, whole: boolean) {
-    const span = range.max - range.min;
-    this.#range = range;
-    this.#width = whole && span < BINS ? 1 : span / (BINS - 1) || 1;
+  constructor(low: number, high: number) {
+    const scale = Number.isFinite(high - low) ? 1 : 0.5;
+    const span = high * scale - low * scale;
+    [this.#low, this.#high, this.#scale, this.#width] = [low, high, scale, span / (BINS - 1) || span || 1];
+  }
+
+  lowest(bin: number): number {
+    return Math.min(this.#high, this.#low + (bin * this.#width) / this.#scale);
+  }
+
+  /** Counts values; those outside, and NaN, are left out. */
+  add(data: VoxelArray): void {
+    const [counts, low, high, width, scale] = [this.counts, this.#low, this.#high, this.#width, this.#scale];
+    for (let at = 0; at < data.length; at += AT_ONCE) {
+      const count = takeSome(data, at);
+      for (let i = 0; i < count; i++)
+        if (some[i] >= low && some[i] <= high) counts[Math.round((some[i] * scale - low * scale) / width)]++;
+    }
+  }
+
+  /** @returns the bin with the k-th smallest, from 0, of what was counted, and which of the bin's it is */
+  find(k: number): { readonly bin: number; readonly rank: number } {
+    let [bin, rank] = [0, k];
+    while (bin < BINS - 1 && rank >= this.counts[bin]) rank -= this.counts[bin++];
+    return { bin, rank };
+  }
+
+  /** Of the values of one bin, which holds some: the lowest, the highest, and all of them if they are few. */
+  of(bin: number, data: VoxelArray): { readonly low: number; readonly high: number; readonly values: Float64Array | null } {
+    const [low, high, width, scale] = [this.#low, this.#high, this.#width, this.#scale];
+    const values = this.counts[bin] <= SORTED ? new Float64Array(this.counts[bin]) : null;
+    let [lowest, highest, taken] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
+    for (let at = 0; at < data.length; at += AT_ONCE) {
+      const count = takeSome(data, at);
+      for (let i = 0; i < count; i++) {
+        const value = some[i];
+        if (!(value >= low && value <= high) || Math.round((value * scale - low * scale) / width) !== bin) continue;
+        if (value < lowest) lowest = value;
+        if (value > highest) highest = value;
+        if (values) values[taken++] = value;
+      }
+    }
+    return { low: lowest, high: highest, values };
+  }
+}
+
+/** So many values are sorted. */
+const SORTED = 65_536;
+
+/** At the share of `count` values, of which `smallest` gives the k-th from 0. */
+function linearPercentile(share: number, count: number, smallest: (k: number) => number): number {
+  const place = share * (count - 1);
+  const k = Math.floor(place);
+  const low = smallest(k);
+  return place === k ? low : low + (place - k) * (smallest(k + 1) - low);
+}
+
+/** The k-th smallest, from 0, of the finite values: where one bin holds too many of them, as beside an outlier, it is divided again. */
+function orderStatistic(data: VoxelArray, whole: Bins, k: number): number {
+  let bins = whole;
+  for (let left = k; ; ) {
+    const { bin, rank } = bins.find(left);
+    const { low, high, values } = bins.of(bin, data);
+    if (low === high) return low;
+    if (values) return values.sort()[rank];
+    bins = new Bins(low, high);
+    bins.add(data);
+    left = rank;
+  }
+}
+
+/** Percentiles of values that come in parts and whose range is known, to 1/65,535 of it. */
+export class Histogram {
+  readonly #bins: Bins;
+  readonly #finite: number;
+
+  constructor({ min, max, finite }: ValueRange) {
+    [this.#bins, this.#finite] = [new Bins(min, max), finite];
   }
 
   add(data: VoxelArray): void {
-    const [counts, min, width] = [this.#counts, this.#range.min, this.#width];
-    for (let at = 0; at < data.length; at += AT_ONCE) {
-      const count = takeSome(data, at);
-      for (let i = 0; i < count; i++) if (some[i] - some[i] === 0) counts[Math.round((some[i] - min) / width)]++;
-    }
+    this.#bins.add(data);
   }
 
   /** The value below which the given share (0 to 1) of all values lies, once all have been added. */
   percentile(share: number): number {
-    const { min, max, finite } = this.#range;
-    let left = share * (finite - 1);
-    let bin = 0;
-    while (bin < BINS - 1 && left >= this.#counts[bin]) left -= this.#counts[bin++];
-    return Math.min(max, min + bin * this.#width);
+    return this.#bins.lowest(this.#bins.find(share * (this.#finite - 1)).bin);
   }
 }
 
@@ -197,12 +265,13 @@ function countedStatistics(counts: ValueCounts, voxels: number): Statistics {
   const { min, max } = counts;
   let sum = 0;
   for (let value = min; value <= max; value++) sum += value * counts.of(value);
-  const percentile = (share: number): number => {
-    let left = share * (voxels - 1);
+  const smallest = (k: number): number => {
+    let left = k;
     let value = min;
     while (value < max && left >= counts.of(value)) left -= counts.of(value++);
     return value;
   };
+  const percentile = (share: number): number => linearPercentile(share, voxels, smallest);
   return { min, max, mean: sum / voxels, nonFinite: 0, counts, percentile };
 }
 
@@ -224,13 +293,14 @@ export class RunningStatistics {
     const range = this.#range;
     const { min, max, finite, nonFinite, sum } = range;
     if (finite === 0) return { min, max, mean: 0, nonFinite, counts: null, percentile: () => 0 };
-    let histogram: Histogram | undefined;
+    let bins: Bins | undefined;
     const percentile = (share: number): number => {
-      if (!histogram) {
-        histogram = new Histogram(range, !(data instanceof Float32Array || data instanceof Float64Array));
-        histogram.add(data);
+      if (!bins) {
+        bins = new Bins(min, max);
+        bins.add(data);
       }
-      return histogram.percentile(share);
+      const whole = bins;
+      return linearPercentile(share, finite, (k) => orderStatistic(data, whole, k));
     };
     return { min, max, mean: sum / finite, nonFinite, counts: null, percentile };
   }

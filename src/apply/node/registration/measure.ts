@@ -163,7 +163,7 @@ export function measuringJacobian(
       await scratch.writeFile(bytesOf(inside));
     });
     const voxels = range.finite + range.nonFinite;
-    const histogram = new Histogram(range, false);
+    const histogram = new Histogram(range);
     const part = new Float32Array(Math.min(voxels, PART_VALUES));
     for (let first = 0; first < voxels; first += part.length) {
       const some = part.subarray(0, Math.min(part.length, voxels - first));
