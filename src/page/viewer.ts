@@ -42,6 +42,8 @@ interface Location {
   readonly values: readonly { readonly value: number }[];
 }
 
+const CROSSHAIR_PIXELS = 1.6;
+
 /** Whether WebGL is computed by the processor, as far as it tells. */
 function isSoftware(gl: WebGL2RenderingContext): boolean {
   const told = gl.getExtension('WEBGL_debug_renderer_info');
@@ -55,7 +57,6 @@ export class Viewer {
     backColor: [0.09, 0.1, 0.12, 1],
     crosshairColor: [0.35, 0.71, 0.9, 0.8],
     // of the image's extent: so many voxels would be less than a pixel in a fine image
-    crosshairWidth: 0.9,
     crosshairWidthUnit: 'percent',
     // the page itself takes what is dropped, and says what is missing
     dragAndDropEnabled: false,
@@ -109,6 +110,9 @@ export class Viewer {
     try {
       await this.niivue.attachToCanvas(this.canvas!);
       this.attached = true;
+      const { clientWidth, clientHeight } = this.canvas!;
+      // each of four views shows the image's extent
+      this.niivue.opts.crosshairWidth = (100 * CROSSHAIR_PIXELS) / (Math.min(clientWidth, clientHeight) / 2 || 1);
       // of what is drawn anew with every move, the rendering would take four fifths of the time
       if (isSoftware(this.niivue.gl)) this.niivue.opts.multiplanarShowRender = SHOW_RENDER.NEVER;
     } catch {
