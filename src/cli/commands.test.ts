@@ -452,3 +452,11 @@ it('declares in the help of compare a study that can be run', async () => {
   const { pretraining, transfer } = await readStudy(at('out', 'study.yaml'));
   expect(transfer.configuration.model).toEqual(pretraining.configuration.model);
 });
+
+it('gives the scores of one case without an interval, which one case does not have', async () => {
+  const one = await gvsl('evaluate', 'labels/p.nii.gz', 'labels/q.nii.gz');
+  expect(one.code, one.stderr).toBe(0);
+  expect(one.stdout).toContain('1 case');
+  expect(one.stdout).not.toMatch(/ to |interval/);
+  expect((await gvsl('evaluate', 'labels', 'labels')).stdout).toMatch(/ to .*\n.*95 % bootstrap intervals/s);
+});

@@ -35,7 +35,9 @@ const COLUMNS: readonly (readonly [Measure, string, number])[] = [
 const intervalText = (interval: Interval | null, digits: number): string =>
   interval === null
     ? '-'
-    : `${interval.mean.toFixed(digits)} (${interval.low.toFixed(digits)} to ${interval.high.toFixed(digits)})`;
+    : interval.count === 1
+      ? interval.mean.toFixed(digits) // one case has no spread
+      : `${interval.mean.toFixed(digits)} (${interval.low.toFixed(digits)} to ${interval.high.toFixed(digits)})`;
 
 function codes(option: string, text: string | undefined): number[] | undefined {
   if (text === undefined) return undefined;
@@ -74,7 +76,7 @@ function segmentationText({ cases, summary, mean, toleranceMm, skipped, failed, 
     ),
     '',
     ...failedTable(failed),
-    `${counted(cases.length, 'case')}${failed.length > 0 ? `, ${failed.length} failed and excluded from means` : ''}; means with 95 % bootstrap intervals; surface Dice at ${toleranceMm} mm; a class absent from both is excluded from means`,
+    `${counted(cases.length, 'case')}${failed.length > 0 ? `, ${failed.length} failed and excluded from means` : ''}${cases.length > 1 ? '; means with 95 % bootstrap intervals' : ''}; surface Dice at ${toleranceMm} mm; a class absent from both is excluded from means`,
     ...skippedText(skipped),
   ].join('\n');
 }
