@@ -8,6 +8,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { prepareCohort } from '../cohort/node/prepare.ts';
+import { counted } from '../common/counted.ts';
 import { RunError, UsageError } from '../common/errors.ts';
 import { formatDuration } from '../common/format-duration.ts';
 import type { Progress } from '../common/progress.ts';
@@ -86,7 +87,7 @@ export async function newPlan(
   stepSeconds: number,
 ): Promise<Plan> {
   const lasts = (plan: Plan): number => plan.steps * stepSeconds * BESIDE_STEPS * 1000;
-  const text = (plan: Plan): string => `${formatDuration(lasts(plan))} for ${plan.steps} steps`;
+  const text = (plan: Plan): string => `${formatDuration(lasts(plan))} for ${counted(plan.steps, 'step')}`;
   const measured = `a step takes ${stepSeconds.toPrecision(2)} s on this machine`;
   const wanted = short ? SHORT : wholePlan(steps);
   if (short || steps !== undefined || lasts(wanted) <= PATIENCE_MS) {

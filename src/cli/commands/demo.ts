@@ -1,6 +1,7 @@
 /** `gvsl demo`: what the program does, on synthetic patients, in minutes. */
 import { pathToFileURL } from 'node:url';
 import { type Command, Option } from 'commander';
+import { counted } from '../../common/counted.ts';
 import { BACKENDS, type BackendName } from '../../engine/backend.ts';
 import { action } from '../run-command.ts';
 
@@ -78,7 +79,7 @@ export function registerDemo(program: Command): void {
       ];
     };
     const text = [
-      `${finished ? 'done' : 'stopped'} after ${step} steps${result.short ? ' (the short demo)' : ''}, ${formatDuration(timeMs)}`,
+      `${finished ? 'done' : 'stopped'} after ${counted(step, 'step')}${result.short ? ' (the short demo)' : ''}, ${formatDuration(timeMs)}`,
       ...(evaluation ? [`${evaluation.pairs} held-out pairs at step ${evaluation.step}, before -> after matching:`] : []),
       ...figure('landmark error', ' mm', 2, evaluation?.landmarkErrorMm),
       ...figure('label overlap', '', 3, evaluation?.labelDice),

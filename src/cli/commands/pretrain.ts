@@ -1,5 +1,6 @@
 /** `gvsl pretrain`: a prepared cohort becomes a pre-trained network. */
 import { type Command, Option } from 'commander';
+import { counted } from '../../common/counted.ts';
 import { GVSL } from '../../methods/descriptions.ts';
 import { METHODS } from '../../methods/registry.ts';
 import { withRanks } from '../ranks.ts';
@@ -26,7 +27,7 @@ Examples:
   gvsl pretrain prepared --out runs/first --resume --steps 4000
   gvsl pretrain prepared --out runs/mae --method mae --mask-share 0.6 --patch 64 --width 0.25 --steps 4000
   gvsl pretrain other-cohort --out runs/more --init runs/first --width 0.25 --warmup-steps 100 --steps 2000
-  gvsl pretrain prepared --out runs/no-affine --method without-affine --config study.yaml`;
+  gvsl pretrain prepared --out runs/no-affine --method without-affine --config without-affine.yaml`;
 
 /** The value of an option among unparsed arguments: `--name value` or `--name=value`. */
 function valueIn(args: readonly string[], option: string): string | undefined {
@@ -91,12 +92,12 @@ export async function registerPretrain(program: Command, args: readonly string[]
       const { evaluation, evaluationText } = result;
       const text = [
         result.finished
-          ? `${result.out}: ${result.step} steps done, total loss ${result.loss?.toFixed(4) ?? 'not measured'}`
+          ? `${result.out}: ${counted(result.step, 'step')} done, total loss ${result.loss?.toFixed(4) ?? 'not measured'}`
           : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; continue with --resume`,
         ...(evaluation && evaluationText
           ? [`${evaluation.step === result.step ? '' : 'last evaluation: '}${evaluationText}`]
           : []),
-        ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps skipped (non-finite loss or gradient)`] : []),
+        ...(result.skippedSteps > 0 ? [`${counted(result.skippedSteps, 'step')} skipped (non-finite loss or gradient)`] : []),
       ].join('\n');
       return { json: result, text, exitCode: result.finished ? 0 : STOPPED };
     }),

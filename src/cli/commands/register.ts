@@ -9,6 +9,7 @@ import {
   type Similarity,
   STARTS,
 } from '../../apply/registration/options.ts';
+import { counted } from '../../common/counted.ts';
 import { BACKENDS } from '../../engine/backend.ts';
 import { CHANNEL, OVERWRITE, TRANSFORM_FILES } from '../apply-options.ts';
 import { warningLines } from '../batch-text.ts';
@@ -128,7 +129,7 @@ function asText(report: RegistrationReport, formatTable: typeof import('../table
       : []),
     ...(refined
       ? [
-          `refinement   ${refined.steps} steps, loss ${refined.loss.before.toFixed(4)} before, ${refined.loss.after.toFixed(4)} after`,
+          `refinement   ${counted(refined.steps, 'step')}, loss ${refined.loss.before.toFixed(4)} before, ${refined.loss.after.toFixed(4)} after`,
         ]
       : []),
     `folded       ${percent(jacobian.foldedShare)} of the matched region, ${percent(jacobian.foldedShareOfGrid)} of the fixed grid`,

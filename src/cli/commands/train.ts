@@ -1,5 +1,6 @@
 /** `gvsl train`: a prepared cohort with label maps or classes becomes a model for a task. */
 import { Argument, type Command, Option } from 'commander';
+import { counted } from '../../common/counted.ts';
 import { UsageError } from '../../common/errors.ts';
 import { PRESET_NAMES, PRESETS, type PresetName } from '../../training/task/presets.ts';
 import { withRanks } from '../ranks.ts';
@@ -119,13 +120,13 @@ export async function registerTrain(program: Command, args: readonly string[]): 
         : '';
       const text = [
         result.finished
-          ? `${result.out}: ${result.step} steps done${ended}, loss ${result.loss?.toFixed(4) ?? 'not measured'}`
+          ? `${result.out}: ${counted(result.step, 'step')} done${ended}, loss ${result.loss?.toFixed(4) ?? 'not measured'}`
           : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; continue with --resume`,
         ...(result.evaluation ? [`validation  ${describeScores(result.evaluation)} (after step ${result.evaluation.step})`] : []),
         ...(result.best ? [`best        step ${result.best.step}`] : []),
         ...(result.validation?.postProcessed ? [`best        ${describeResult(result.validation)}`] : []),
         ...(result.test ? [`test        ${describeResult(result.test)} (checkpoint of step ${result.test.step})`] : []),
-        ...(result.skippedSteps > 0 ? [`${result.skippedSteps} steps skipped (non-finite loss or gradient)`] : []),
+        ...(result.skippedSteps > 0 ? [`${counted(result.skippedSteps, 'step')} skipped (non-finite loss or gradient)`] : []),
       ].join('\n');
       return { json: result, text, exitCode: result.finished ? 0 : STOPPED };
     }),

@@ -20,7 +20,7 @@ export function registerVerify(program: Command): void {
     .option('--all', 'print every tensor, not only failures and the worst of each kind')
     .addHelpText(
       'after',
-      '\nExample:\n  gvsl verify goldens/*.safetensors --backend cpu\n\nExit code 1 if an output or loss differs by more than 1e-4, or a gradient or updated parameter by more than 1e-3 (relative, in norm).',
+      '\nExample:\n  gvsl verify test/goldens/*-tiny.safetensors --backend cpu   # in a clone of the repository\n\nExit code 1 if an output or loss differs by more than 1e-4, or a gradient or updated parameter by more than 1e-3 (relative, in norm).',
     );
   action(command, async (files: string[], options: Options) => {
     const { replayGolden } = await import('../../methods/node/golden.ts');

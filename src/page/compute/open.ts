@@ -200,7 +200,7 @@ export const openPart = (state: ComputeState) => {
       ];
       return {
         description: [
-          `${task ? `trained for ${task.kind}` : 'pre-trained'}, width ${architecture.width}, ${step} steps`,
+          `${task ? `trained for ${task.kind}` : 'pre-trained'}, width ${architecture.width}, ${counted(step, 'step')}`,
           `${modality.toUpperCase()} at ${spacingMm.join(' x ')} mm`,
           ...(channels.length > 1 ? [`${channels.length} channels: ${namesOf({ channels })}`] : []),
           does.join(', ') || 'not supported by this page: use gvsl classify',

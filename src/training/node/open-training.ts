@@ -4,6 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { counted } from '../../common/counted.ts';
 import { formatDuration } from '../../common/format-duration.ts';
 import { version } from '../../common/version.ts';
 import type { Backend, Session } from '../../engine/backend.ts';
@@ -129,7 +130,7 @@ async function announce<Images>(plan: TrainingPlan<Images>, backend: Backend, lo
     network: `${table.count.toLocaleString('en')} parameters (width ${width})`,
     memory: memoryText(backend, backend.memoryBytes(program), bytesBeside(table, patch, batch, width)),
     computing: backend.description,
-    time: `about ${stepText(seconds)} per step, ${formatDuration(seconds * steps * 1000)} for ${steps} steps without evaluation`,
+    time: `about ${stepText(seconds)} per step, ${formatDuration(seconds * steps * 1000)} for ${counted(steps, 'step')} without evaluation`,
   };
   const named = [...Object.entries(lines), ...warnings.map((warning) => ['warning', warning] as const)];
   call.progress.say(named.map(([name, text]) => `${name.padEnd(10)} ${text}`).join('\n'));

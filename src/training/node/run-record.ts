@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Cohort } from '../../cohort/cohort.ts';
 import { compareFingerprints, fingerprintOf, fingerprintSchema } from '../../cohort/node/fingerprint.ts';
+import { counted } from '../../common/counted.ts';
 import { UsageError } from '../../common/errors.ts';
 import { formatNames } from '../../common/format-names.ts';
 import type { Progress } from '../../common/progress.ts';
@@ -247,7 +248,9 @@ export async function assertResumable(
       );
     const { steps } = facts.configuration as { steps?: number };
     if (steps !== undefined && step > steps)
-      throw new UsageError(`\`steps\`: ${out} has already done ${step} steps; expected at least as many, got ${steps}`);
+      throw new UsageError(
+        `\`steps\`: ${out} has already done ${counted(step, 'step')}; expected at least as many, got ${steps}`,
+      );
   } else if (before) {
     requireSame(changedSince(before, facts));
   }

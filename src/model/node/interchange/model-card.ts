@@ -1,4 +1,5 @@
 /** A model card (README.md of a Hugging Face folder): what the configuration says of a model, how to use it, and what is not known. */
+import { counted } from '../../../common/counted.ts';
 import { UsageError } from '../../../common/errors.ts';
 import type { ModelConfiguration } from '../../configuration.ts';
 import { usualPart } from './part.ts';
@@ -31,7 +32,7 @@ function training({ method, pretraining, training: task, step, seed }: ModelConf
       ? `Pre-trained without labels by ${method === undefined ? 'Geometric Visual Similarity Learning (He et al., CVPR 2023, arXiv 2303.00874)' : `the method ${cell(method)} of gvsl`}.`
       : 'Pre-training is not recorded: the weights were imported or randomly initialised.',
     ...(task ? ['Then trained on a task.'] : []),
-    ...(pretraining || task ? [`${step} steps; seed ${seed}. The full configuration is in \`config.json\`.`] : []),
+    ...(pretraining || task ? [`${counted(step, 'step')}; seed ${seed}. The full configuration is in \`config.json\`.`] : []),
   ];
   return how;
 }

@@ -83,7 +83,7 @@ function metadata(name: string, part: Part, configuration: ModelConfiguration, o
     supported_apps: {},
     name,
     task: work,
-    description: `${describeWork(part, configuration)}. A 3D U-Net of gvsl after ${step} steps of training`,
+    description: `${describeWork(part, configuration)}. A 3D U-Net of gvsl after ${counted(step, 'step')} of training`,
     authors: 'State the authors before publishing',
     copyright: 'State the copyright before publishing',
     data_type: 'nibabel',
