@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { exportModel } from './interchange/export.ts';
 import { readModel, resolveModel } from './model-folder.ts';
 import { shippedModel, shippedModels } from './shipped.ts';
 
@@ -33,6 +34,29 @@ describe('shipped models', async () => {
     expect(configuration.preprocessing).not.toBeNull();
     // nothing of the machine that it was made on
     expect(await readFile(join(FOLDER, name, 'config.json'), 'utf8')).not.toMatch(/"\/|[A-Z]:\\/);
+  });
+
+  it('take their licence and data with them when they are exported; of other models nothing is claimed', async () => {
+    const name = 'left-atrium-mr-segmentation';
+    const { card } = models.find((model) => model.card.name === name)!;
+    const [huggingface, nnunet, monai] = ['hf', 'nnunet', 'monai'].map((target) => join(folder, target));
+    await exportModel({ model: name, huggingface, nnunet, monai });
+    const readme = await readFile(join(huggingface, 'README.md'), 'utf8');
+    expect(readme).toMatch(/^---\nlibrary_name: gvsl\nlicense: cc-by-nc-4\.0\n/);
+    const stated = [
+      readme,
+      ...(await Promise.all(
+        [join(nnunet, 'README.md'), join(monai, 'docs', 'data_license.txt')].map((path) => readFile(path, 'utf8')),
+      )),
+    ];
+    for (const text of stated) {
+      expect(text).toContain(`licence: ${card.licence}`);
+      expect(text).toContain(card.data[0].source);
+      expect(text).not.toContain('before publishing');
+    }
+    await cp(join(FOLDER, name), join(folder, 'copied'), { recursive: true });
+    await exportModel({ model: join(folder, 'copied'), huggingface: join(folder, 'hf-copied') });
+    expect(await readFile(join(folder, 'hf-copied', 'README.md'), 'utf8')).toContain('State the licence of these weights');
   });
 
   it('are refused when a file is another, and are not found by what is no name', async () => {

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { RunError } from '../../common/errors.ts';
@@ -64,6 +64,12 @@ async function readShipped(folder: string): Promise<ShippedModel> {
   return { folder, card: await readJson(join(folder, CARD_FILE), cardSchema) };
 }
 
+/** What goes with weights that are passed on: their licence, and what they were trained on, a line each. */
+export const licenceLines = ({ name, licence, data }: ModelCard): string[] => [
+  `Weights of ${name} of gvsl; licence: ${licence}. Trained on:`,
+  ...data.map((set) => `- ${set.name} (${set.source}), ${set.subjects} subjects; licence: ${set.licence}`),
+];
+
 /** All of them, by name. */
 export async function shippedModels(): Promise<ShippedModel[]> {
   const names = await readdir(FOLDER).catch(() => [] as string[]);
@@ -90,3 +96,7 @@ export async function shippedModel(name: string, models: string = FOLDER): Promi
   }
   return found;
 }
+
+/** The card of a folder, where it is one of these. @throws as `shippedModel` */
+export const cardOf = async (folder: string): Promise<ModelCard | undefined> =>
+  dirname(resolve(folder)) === resolve(FOLDER) ? (await shippedModel(basename(folder)))?.card : undefined;

@@ -9,6 +9,7 @@ import { flatTensor, namedTensors } from '../../named-parameters.ts';
 import { parameterTable } from '../../parameters.ts';
 import { type Model, readModel, resolveModel, writeModel } from '../model-folder.ts';
 import { writeSafetensors } from '../safetensors.ts';
+import { cardOf, licenceLines, type ModelCard } from '../shipped.ts';
 import { modelCard } from './model-card.ts';
 import { writeMonai } from './monai.ts';
 import { writeNnUnet } from './nnunet.ts';
@@ -92,8 +93,13 @@ async function writeOnnx(
   return { part, opset: OPSET, input, outputs };
 }
 
-async function writeHuggingFace(path: string, { configuration, parameters }: Model): Promise<void> {
-  const card = modelCard(configuration, countOf({ configuration, parameters }), basename(resolve(path)));
+async function writeHuggingFace(
+  path: string,
+  { configuration, parameters }: Model,
+  shipped: ModelCard | undefined,
+): Promise<void> {
+  const licence = shipped && { identifier: shipped.licence, lines: licenceLines(shipped) };
+  const card = modelCard(configuration, countOf({ configuration, parameters }), basename(resolve(path)), licence);
   const module = await readFile(TORCH_MODULE);
   await writeNewFolder(path, async (folder) => {
     await writeModel(folder, configuration, parameters.values());
@@ -148,6 +154,8 @@ export async function exportModel(call: ExportCall): Promise<ExportReport> {
   const folder = await resolveModel(call.model);
   const whole = complete(await readModel(folder), folder);
   const taken = part ? takePart(whole, part, folder) : whole;
+  const shipped = await cardOf(folder);
+  const licence = shipped && licenceLines(shipped);
   const tensors = [...taken.parameters.values()];
   let described: ExportReport['onnx'] = null;
   const writers: Readonly<Record<ExportTarget, (path: string) => Promise<unknown>>> = {
@@ -156,9 +164,9 @@ export async function exportModel(call: ExportCall): Promise<ExportReport> {
     },
     pth: (path) => writeFileAtomic(path, ...encodePyTorch(tensors)),
     safetensors: (path) => writeSafetensors(path, tensors, { format: 'pt' }),
-    huggingface: (path) => writeHuggingFace(path, published(taken, folder)),
-    nnunet: (path) => writeNnUnet(path, taken, folder, size),
-    monai: (path) => writeMonai(path, taken, folder),
+    huggingface: (path) => writeHuggingFace(path, published(taken, folder), shipped),
+    nnunet: (path) => writeNnUnet(path, taken, folder, size, licence),
+    monai: (path) => writeMonai(path, taken, folder, licence),
   };
   for (const [name, path] of chosen) await writers[name](path);
   return { model: folder, part: part ?? null, parameters: countOf(taken), files: [...chosen.values()], onnx: described };

@@ -64,8 +64,16 @@ function classes({ task }: ModelConfiguration): string[] {
   return ['', '## Classes', '', ...head, ...rows, '', `Trained on images of ${task.patch.join(' x ')} voxels (z, y, x).`];
 }
 
+/** Of weights whose licence is known. */
+export interface CardLicence {
+  /** Of SPDX. */
+  readonly identifier: string;
+  /** What is said of it, and of the training data. */
+  readonly lines: readonly string[];
+}
+
 /** Text for `name`, which is what the model is called. @throws UsageError if the name has a line break */
-export function modelCard(configuration: ModelConfiguration, parameters: number, name: string): string {
+export function modelCard(configuration: ModelConfiguration, parameters: number, name: string, licence?: CardLicence): string {
   if (/[\r\n]/.test(name)) throw new UsageError(`the name ${JSON.stringify(name)} of the folder has a line break`);
   const { architecture, preprocessing: known } = configuration;
   const { channels, heads } = architecture;
@@ -84,6 +92,7 @@ export function modelCard(configuration: ModelConfiguration, parameters: number,
   return [
     '---',
     'library_name: gvsl',
+    ...(licence ? [`license: ${licence.identifier.toLowerCase()}`] : []),
     `pipeline_tag: ${PIPELINE_TAGS[part]}`,
     'tags:',
     ...tags.map((tag) => `  - ${tag}`),
@@ -129,7 +138,7 @@ export function modelCard(configuration: ModelConfiguration, parameters: number,
     'Images of another modality, body region, spacing or preprocessing are out of distribution. This folder does not state how well the model',
     'performs: evaluate it on your own data before relying on it. Not for clinical use.',
     '',
-    'State the licence of these weights and the training data here before publishing.',
+    ...(licence?.lines ?? ['State the licence of these weights and the training data here before publishing.']),
     '',
   ].join('\n');
 }

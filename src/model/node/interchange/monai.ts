@@ -218,7 +218,7 @@ function inference(part: Part, configuration: ModelConfiguration, network: objec
   };
 }
 
-function readme(name: string, part: Part, configuration: ModelConfiguration): string {
+function readme(name: string, part: Part, configuration: ModelConfiguration, licence?: readonly string[]): string {
   const out = {
     segmenter: 'Label maps on the grid of each image, `eval/NAME_seg.nii.gz`, with the codes of training.',
     classifier: 'Probabilities of each image in `eval/predictions.csv`.',
@@ -254,8 +254,14 @@ function readme(name: string, part: Part, configuration: ModelConfiguration): st
           '',
         ]
       : []),
-    'For research. Not for clinical use. `LICENSE` is that of the code; state the licence of the weights and of the training data (in',
-    '`docs/data_license.txt`) before publishing.',
+    ...(licence
+      ? [
+          'For research. Not for clinical use. `LICENSE` is that of the code; for the weights and the data see `docs/data_license.txt`.',
+        ]
+      : [
+          'For research. Not for clinical use. `LICENSE` is that of the code; state the licence of the weights and of the training data (in',
+          '`docs/data_license.txt`) before publishing.',
+        ]),
     '',
   ].join('\n');
 }
@@ -283,9 +289,10 @@ function networkDefinition(part: Part, configuration: ModelConfiguration, parame
 
 /**
  * Writes the bundle, whose folder must be new.
+ * @param licence what is said of the weights' licence, where it is known
  * @throws UsageError for a name that is none of a bundle, a model without a decoder or task, or one whose preprocessing is not known
  */
-export async function writeMonai(path: string, model: Model, source: string): Promise<void> {
+export async function writeMonai(path: string, model: Model, source: string, licence?: readonly string[]): Promise<void> {
   const name = basename(resolve(path));
   if (!/^[\w.-]+$/.test(name))
     throw new UsageError(`\`monai\` ${path}: the name of a bundle has letters, digits, '_', '-', '.' only`);
@@ -300,7 +307,8 @@ export async function writeMonai(path: string, model: Model, source: string): Pr
   const files: Readonly<Record<string, string>> = {
     'configs/metadata.json': jsonText(metadata(name, part, full, outputs, channels)),
     'configs/inference.json': jsonText(inference(part, full, network, source)),
-    'docs/README.md': readme(name, part, full),
+    'docs/README.md': readme(name, part, full, licence),
+    ...(licence ? { 'docs/data_license.txt': `${licence.join('\n')}\n` } : {}),
   };
   await writeNewFolder(path, async (folder) => {
     for (const inside of ['configs', 'docs', 'models', 'scripts']) await makeFolder(join(folder, inside));

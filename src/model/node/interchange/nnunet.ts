@@ -108,7 +108,12 @@ const citations = ({ pretraining, method }: ModelConfiguration): TorchValue => [
     : []),
 ];
 
-function readme(name: string, configuration: ModelConfiguration, patch: readonly number[]): string {
+function readme(
+  name: string,
+  configuration: ModelConfiguration,
+  patch: readonly number[],
+  licence: readonly string[] = ['State the licence of these weights and the training data here before publishing.'],
+): string {
   const { preprocessing: known } = configuration;
   const mode = known ? '-am like_pretrained' : '-am default_nnunet';
   return [
@@ -137,7 +142,7 @@ function readme(name: string, configuration: ModelConfiguration, patch: readonly
     '`configuration_manager.patch_size,` after `configuration_manager.network_arch_init_kwargs_req_import,` in that call.',
     'That holds for every model of PretrainedTrainer, not for those of gvsl alone.',
     '',
-    'State the licence of these weights and the training data here before publishing.',
+    ...licence,
     '',
   ].join('\n');
 }
@@ -145,9 +150,16 @@ function readme(name: string, configuration: ModelConfiguration, patch: readonly
 /**
  * Writes the folder, which must be new: checkpoint, adaptation plan, config.json, the network in Python, README.
  * @param size patch (z, y, x) that is recommended to nnU-Net; default: what the model was trained on
+ * @param licence what is said of the weights' licence, where it is known
  * @throws UsageError for a folder whose name cannot be an argument of nnU-Net's commands
  */
-export async function writeNnUnet(path: string, model: Model, source: string, size?: Zyx): Promise<void> {
+export async function writeNnUnet(
+  path: string,
+  model: Model,
+  source: string,
+  size?: Zyx,
+  licence?: readonly string[],
+): Promise<void> {
   const name = basename(resolve(path));
   if (!/^[\w.+-]+$/.test(name))
     throw new UsageError(`\`nnunet\` ${path}: its name becomes part of nnU-Net's plans; use letters, digits, '_', '-', '.'`);
@@ -165,7 +177,7 @@ export async function writeNnUnet(path: string, model: Model, source: string, si
     );
     await writeFileAtomic(join(folder, PLAN_FILE), jsonText(plan));
     await writeFileAtomic(join(folder, CONFIG_FILE), jsonText(configuration));
-    await writeFileAtomic(join(folder, 'README.md'), readme(name, configuration, plan.recommended_downstream_patchsize));
+    await writeFileAtomic(join(folder, 'README.md'), readme(name, configuration, plan.recommended_downstream_patchsize, licence));
     for (const module of [TORCH_MODULE, NNUNET_MODULE])
       await writeFileAtomic(join(folder, basename(module)), await readFile(module));
   });
