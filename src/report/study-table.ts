@@ -1,5 +1,7 @@
 /** The table of a study as it is written, read back: for whoever shows it without the study's code. */
+
 import { z } from 'zod';
+import { counted } from '../common/counted.ts';
 import { parseCsv } from '../common/csv.ts';
 
 /** How a pre-trained network is judged, as tables and figures name it. */
@@ -40,6 +42,10 @@ export function studyTable(csv: string): StudyTableRow[] {
     return row.success ? [row.data] : [];
   });
 }
+
+/** 'all labels', '4 labels', '1 label'. */
+export const labelsText = (labels: number | string): string =>
+  labels === 'all' ? 'all labels' : counted(Number(labels), 'label');
 
 /** A training's folder inside its study: runs/mae-linear-4-seed1. */
 export const studyRunName = (method: string, mode: string, labels: number | string, seed: number): string =>

@@ -2,6 +2,7 @@
  * Whether the tables of a finished study are those of its scores: they are computed again from `scores.csv` (scores.ts) and what `study.json` declares.
  * Neither the cohort nor any training is needed.
  */
+import { labelsText } from '../report/study-table.ts';
 import { summarizeScores } from '../training/task/evaluate.ts';
 import type { PretrainingCost } from './cost.ts';
 import { readPublished } from './published.ts';
@@ -59,7 +60,7 @@ export async function checkStudy(folder: string): Promise<StudyCheck> {
   const { study, task } = document;
   const differences: string[] = [];
   const results = runsOf(study).flatMap((run): StudyRunResult[] => {
-    const title = `${run.method}, ${run.mode}, ${run.labels} labels, seed ${run.seed}`;
+    const title = `${run.method}, ${run.mode}, ${labelsText(run.labels)}, seed ${run.seed}`;
     const known = runOf(run);
     const subjects = scores.of(run);
     if (!known) differences.push(`study.json: no training of ${title}, which the study declares`);

@@ -10,7 +10,7 @@ import { featuresProgram } from '../model/task-programs.ts';
 import { createBackend } from '../platform/node/backends.ts';
 import { findFolder, isFile } from '../platform/node/files.ts';
 import { availableTo } from '../platform/node/memory.ts';
-import { MODE_TITLES } from '../report/study-table.ts';
+import { labelsText, MODE_TITLES } from '../report/study-table.ts';
 import { readMetrics } from '../training/node/log/metrics.ts';
 import { featuresOf } from '../training/node/task/features.ts';
 import { splitForTask } from '../training/node/task/split.ts';
@@ -58,7 +58,7 @@ export function learningFigure(study: Study, results: readonly StudyRunResult[])
     study.modes
       .filter((mode) => mode !== 'probe')
       .map((mode) => ({
-        title: `${MODE_TITLES[mode]}, ${labels} labels: validation`,
+        title: `${MODE_TITLES[mode]}, ${labelsText(labels)}: validation`,
         xLabel: 'steps',
         curves: methodsOf(study).map(({ name, title }): Curve => {
           const own = results.filter((run) => run.method === name && run.mode === mode && run.labels === labels);

@@ -5,7 +5,7 @@
  * Within a study a task is a test subject; over several studies a task is a study's cell (a number of labels).
  */
 import { compareRanks, type RankComparison } from '../metrics/ranks.ts';
-import { MODE_TITLES, type Mode } from '../report/study-table.ts';
+import { labelsText, MODE_TITLES, type Mode } from '../report/study-table.ts';
 import type { Study } from './configuration.ts';
 import { methodsOf } from './methods.ts';
 import { labelsInOrder, modesOf } from './runs.ts';
@@ -42,7 +42,7 @@ export function studyRanks(study: Study, results: readonly StudyRunResult[]): Ra
     );
     const ids = [...scores[0].keys()].filter((id) => scores.every((of) => of.has(id)));
     const tasks = ids.map((id) => scores.map((of) => of.get(id)!));
-    const over = `${ids.length} test subjects, ${labels} labels`;
+    const over = `${ids.length} test subjects, ${labelsText(labels)}`;
     return rank(mode, over, methods, tasks) ?? [];
   });
 }

@@ -11,7 +11,7 @@ import { formatNames } from '../common/format-names.ts';
 import { version } from '../common/version.ts';
 import { findFolder } from '../platform/node/files.ts';
 import { isInPart } from '../platform/node/parts.ts';
-import type { Mode } from '../report/study-table.ts';
+import { labelsText, type Mode } from '../report/study-table.ts';
 import { readConfigurationOf } from '../training/node/read-configuration.ts';
 import type { RunFacts, RunRecord } from '../training/node/run-record.ts';
 import { initialModelOf } from '../training/node/start.ts';
@@ -176,7 +176,7 @@ async function goOver(work: StudyWork, cohort: Cohort, wanted: readonly StudyRun
       results.set(run.folder, result);
       const score = result.summary.dice ?? result.summary.auc;
       progress.say(
-        `${results.size}/${wanted.length} ${run.method} ${run.mode} ${run.labels} labels, seed ${run.seed}: ${score?.toFixed(4) ?? '-'} (${Math.round((performance.now() - startedMs) / 1000)} s)`,
+        `${results.size}/${wanted.length} ${run.method} ${run.mode} ${labelsText(run.labels)}, seed ${run.seed}: ${score?.toFixed(4) ?? '-'} (${Math.round((performance.now() - startedMs) / 1000)} s)`,
       );
     }
   }

@@ -67,7 +67,7 @@ export function parseScores(
     const own = runs.get(run) ?? [];
     if (own.some((other) => other.id === id))
       throw new RunError(
-        `${file}: subject ${i + 1}: ${id} is there twice for ${method}, ${mode}, ${labels} labels, seed ${seed}`,
+        `${file}: subject ${i + 1}: ${id} is there twice for ${method}, ${mode}, labels ${labels}, seed ${seed}`,
       );
     own.push(
       task.kind === 'segmentation'

@@ -1,8 +1,9 @@
 /** A study's scores as a table: means over seeds, and each method against the baseline on the same test subjects. */
+import { counted } from '../common/counted.ts';
 import { csvLine } from '../common/csv.ts';
 import { type ClassifiedCase, delongTest } from '../metrics/delong.ts';
 import { bootstrapDifference, holm, type Interval, wilcoxonSignedRank } from '../metrics/statistics.ts';
-import { MODE_TITLES, type Mode } from '../report/study-table.ts';
+import { labelsText, MODE_TITLES, type Mode } from '../report/study-table.ts';
 import type { Study } from './configuration.ts';
 import { methodsOf } from './methods.ts';
 import { modesOf } from './runs.ts';
@@ -128,7 +129,7 @@ export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
     return [
       `**${capitalised(MODE_TITLES[mode])}**`,
       '',
-      `| pre-training | ${study.labels.map((labels) => (labels === 'all' ? 'all labels' : `${labels} labels`)).join(' | ')} |`,
+      `| pre-training | ${study.labels.map(labelsText).join(' | ')} |`,
       `| --- | ${study.labels.map(() => '---:').join(' | ')} |`,
       ...lines,
       '',
@@ -145,7 +146,8 @@ export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
       ? ''
       : ' \u2020: pre-trains the encoder alone, so its decoder is random when training begins; linear evaluation of a random decoder says little, the probe of the encoder is what compares such methods.';
   const comparisons = rows.filter(({ p }) => p !== null).length;
-  return `${what}; mean ± standard deviation over ${study.seeds.length} seeds. Below: difference to ${study.baseline}, paired by test subject, with its ${test}; Holm: p corrected for the ${comparisons} comparisons of this table (Holm 1979).${note}\n\n${parts.join('\n')}`;
+  const over = study.seeds.length > 1 ? `; mean ± standard deviation over ${study.seeds.length} seeds` : ', of one seed';
+  return `${what}${over}. Below: difference to ${study.baseline}, paired by test subject, with its ${test}; Holm: p corrected for the ${counted(comparisons, 'comparison')} of this table (Holm 1979).${note}\n\n${parts.join('\n')}`;
 }
 
 export const studyCsv = (rows: readonly StudyRow[]): string =>

@@ -4,6 +4,7 @@ import { methodDescribed } from '../../../methods/descriptions.ts';
 import { decimals } from '../../../report/figures.ts';
 import { type Html, html } from '../../../report/html.ts';
 import {
+  labelsText,
   MODE_TITLES,
   type Mode,
   type StudyTableRow,
@@ -45,7 +46,7 @@ function modeTable(mode: string, rows: readonly StudyTableRow[]): Html {
     return html`<td class="n${mean === best.get(row.labels) ? ' final' : ''}">${decimals(mean, 3)}${deviation !== null && ` \u00b1 ${decimals(deviation, 3)}`}${against}</td>`;
   };
   return html`<h4>${modeTitle(mode)}</h4>
-<div class="scroll"><table class="headline"><thead><tr><th scope="col">Pre-training</th>${labels.map((count) => html`<th scope="col" class="n">${count === 'all' ? 'all labels' : `${count} labels`}</th>`)}</tr></thead>
+<div class="scroll"><table class="headline"><thead><tr><th scope="col">Pre-training</th>${labels.map((count) => html`<th scope="col" class="n">${labelsText(count)}</th>`)}</tr></thead>
 <tbody>${unique(rows.map(({ method }) => method)).map(
     (method) =>
       html`<tr><th scope="row">${titleOf(method)}</th>${labels.map((count) => cell(rows.find((row) => row.method === method && row.labels === count)))}</tr>`,
@@ -77,7 +78,7 @@ async function subjectTable(
     );
     const ids = unique(scores.flatMap((of) => [...of.keys()])).sort();
     if (ids.length === 0) continue;
-    parts.push(html`<h4>${modeTitle(mode)}, ${labels === 'all' ? 'all labels' : `${labels} labels`}</h4>
+    parts.push(html`<h4>${modeTitle(mode)}, ${labelsText(labels)}</h4>
 <div class="scroll"><table><thead><tr><th scope="col">Subject</th>${own.map(({ method }) => html`<th scope="col" class="n">${titleOf(method)}</th>`)}</tr></thead>
 <tbody>${ids.map((id) => {
       const best = Math.max(...scores.map((of) => of.get(id) ?? -1));
