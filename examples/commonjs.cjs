@@ -13,7 +13,13 @@ async function segment(modelPath, scan) {
 module.exports = { segment };
 
 // in a Jest test: test('finds the heart', async () => expect((await segment(model, scan))[0].voxels).toBeGreaterThan(0));
-if (require.main === module)
-  segment(...process.argv.slice(2)).then((structures) => {
+if (require.main === module) {
+  const [model, scan] = process.argv.slice(2);
+  if (!scan) {
+    console.error('usage: node examples/commonjs.cjs MODEL SCAN');
+    process.exit(2);
+  }
+  segment(model, scan).then((structures) => {
     for (const { name, voxels } of structures) console.log(`${name}: ${voxels} voxels`);
   });
+}

@@ -3,6 +3,10 @@
 import { load } from 'gvsl';
 
 const [modelPath, a, b] = process.argv.slice(2);
+if (!b) {
+  console.error('usage: node examples/compare-patients.mjs MODEL A.nii.gz B.nii.gz');
+  process.exit(2);
+}
 
 /** Cosine of the angle between two vectors: 1 for the same direction. */
 function cosine(u, v) {

@@ -3,6 +3,10 @@
 import { load, segmentImages } from 'gvsl';
 
 const [modelPath, scans, out] = process.argv.slice(2);
+if (!out) {
+  console.error('usage: node examples/segment-folder.mjs MODEL SCANS OUT');
+  process.exit(2);
+}
 const stop = new AbortController();
 process.once('SIGINT', () => stop.abort());
 

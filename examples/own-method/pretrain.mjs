@@ -4,6 +4,10 @@ import { pretrain } from 'gvsl';
 import { method } from './method.mjs';
 
 const [cohort, out, steps = 100] = process.argv.slice(2);
+if (!out) {
+  console.error('usage: node examples/own-method/pretrain.mjs COHORT OUT [STEPS]');
+  process.exit(2);
+}
 const configuration = {
   steps: Number(steps),
   maskedShare: 0.5,
