@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Short files that take long. Vitest begins with large ones where it has no times of an earlier run; one that begins last leaves the other worker idle. */
-const LONG = /(trouble|mpi|page[^/]*|conv3d|transfer|pretrain|study)\.test\.ts$/;
+const LONG = /(golden|trouble|mpi|page[^/]*|conv3d|transfer|pretrain|study)\.test\.ts$/;
 
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

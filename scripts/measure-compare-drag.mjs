@@ -50,6 +50,17 @@ try {
     }
     return took.sort((a, b) => a - b);
   });
+  // what any change of the page takes to be painted here, such as of one number
+  const frames = await page.evaluate(async () => {
+    const took = [];
+    for (let k = 0; k < 20; k++) {
+      const start = performance.now();
+      document.querySelector('#compare-said').textContent = String(k);
+      await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+      took.push(performance.now() - start);
+    }
+    return took.sort((a, b) => a - b);
+  });
   const canvas = page.locator('#viewer-fixed');
   await canvas.scrollIntoViewIfNeeded();
   const box = await canvas.boundingBox();
@@ -83,7 +94,7 @@ try {
   const lags = (await page.evaluate(() => globalThis.lags)).sort((a, b) => a - b);
   const part = (share) => lags[Math.min(lags.length - 1, Math.floor(share * lags.length))].toFixed(0);
   process.stdout.write(
-    `${lags.length} of ${moves} moves: median ${part(0.5)} ms, 95th percentile ${part(0.95)} ms; of it the answer ${answers[10].toFixed(0)} ms\n`,
+    `${lags.length} of ${moves} moves: median ${part(0.5)} ms, 95th percentile ${part(0.95)} ms; of it the answer ${answers[10].toFixed(0)} ms; a frame in which a number changes ${frames[10].toFixed(0)} ms\n`,
   );
 } finally {
   await browser.close();
