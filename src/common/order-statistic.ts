@@ -3,7 +3,7 @@
  * @param values none of them NaN; their order changes
  * @param place 0 for the least, to `values.length - 1` for the greatest
  */
-export function orderStatistic(values: Float32Array, place: number): number {
+export function orderStatistic(values: Float32Array | Float64Array, place: number): number {
   let [low, high] = [0, values.length - 1];
   while (low < high) {
     // the middle, so that values in order are no bad case

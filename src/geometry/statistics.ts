@@ -1,4 +1,5 @@
 /** What a volume's values look like: range, percentiles, numbers that are not finite, and whether it is a label map. */
+import { orderStatistic } from '../common/order-statistic.ts';
 import type { VoxelArray, Xyz } from './volume.ts';
 
 export interface Statistics {
@@ -87,7 +88,7 @@ class Bins {
     [this.#low, this.#high, this.#scale, this.#width] = [low, high, scale, span / (BINS - 1) || span || 1];
   }
 
-  lowest(bin: number): number {
+  middle(bin: number): number {
     return Math.min(this.#high, this.#low + (bin * this.#width) / this.#scale);
   }
 
@@ -111,7 +112,7 @@ class Bins {
   /** Of the values of one bin, which holds some: the lowest, the highest, and all of them if they are few. */
   of(bin: number, data: VoxelArray): { readonly low: number; readonly high: number; readonly values: Float64Array | null } {
     const [low, high, width, scale] = [this.#low, this.#high, this.#width, this.#scale];
-    const values = this.counts[bin] <= SORTED ? new Float64Array(this.counts[bin]) : null;
+    const values = this.counts[bin] <= TAKEN ? new Float64Array(this.counts[bin]) : null;
     let [lowest, highest, taken] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
     for (let at = 0; at < data.length; at += AT_ONCE) {
       const count = takeSome(data, at);
@@ -127,8 +128,8 @@ class Bins {
   }
 }
 
-/** So many values are sorted. */
-const SORTED = 65_536;
+/** So many values are taken out of a bin. */
+const TAKEN = 65_536;
 
 /** At the share of `count` values, of which `smallest` gives the k-th from 0. */
 function linearPercentile(share: number, count: number, smallest: (k: number) => number): number {
@@ -139,13 +140,13 @@ function linearPercentile(share: number, count: number, smallest: (k: number) =>
 }
 
 /** The k-th smallest, from 0, of the finite values: where one bin holds too many of them, as beside an outlier, it is divided again. */
-function orderStatistic(data: VoxelArray, whole: Bins, k: number): number {
+function smallestOf(data: VoxelArray, whole: Bins, k: number): number {
   let bins = whole;
   for (let left = k; ; ) {
     const { bin, rank } = bins.find(left);
     const { low, high, values } = bins.of(bin, data);
     if (low === high) return low;
-    if (values) return values.sort()[rank];
+    if (values) return orderStatistic(values, rank);
     bins = new Bins(low, high);
     bins.add(data);
     left = rank;
@@ -167,7 +168,7 @@ export class Histogram {
 
   /** The value below which the given share (0 to 1) of all values lies, once all have been added. */
   percentile(share: number): number {
-    return this.#bins.lowest(this.#bins.find(share * (this.#finite - 1)).bin);
+    return this.#bins.middle(this.#bins.find(share * (this.#finite - 1)).bin);
   }
 }
 
@@ -300,7 +301,7 @@ export class RunningStatistics {
         bins.add(data);
       }
       const whole = bins;
-      return linearPercentile(share, finite, (k) => orderStatistic(data, whole, k));
+      return linearPercentile(share, finite, (k) => smallestOf(data, whole, k));
     };
     return { min, max, mean: sum / finite, nonFinite, counts: null, percentile };
   }

@@ -1,5 +1,4 @@
 /** The table of a study as it is written, read back: for whoever shows it without the study's code. */
-
 import { z } from 'zod';
 import { counted } from '../common/counted.ts';
 import { parseCsv } from '../common/csv.ts';

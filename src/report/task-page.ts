@@ -1,4 +1,5 @@
 /** The parts of the report of a training on a task: scores on validation and test subjects, class by class, subject by subject, and pictures. */
+import { taskLoss } from '../metrics/task-loss.ts';
 import { decimals, grouped, mean } from './figures.ts';
 import { type Html, html } from './html.ts';
 import type { ShownSubject } from './pictures.ts';
@@ -15,19 +16,13 @@ export function mainScore(task: TaskRecord): { readonly title: string; of(evalua
     : { title: 'Area under the ROC curve', of: ({ auc }) => auc };
 }
 
-/** What training chooses the best checkpoint by, the higher the better: accuracy between equal areas, and alone where none is defined. */
-function rankOf(task: TaskRecord, { dice, auc, accuracy }: EvaluationRecord): number | null {
-  if (task.kind === 'segmentation') return dice;
-  return accuracy === null ? auc : (auc ?? 0.5) + 1e-3 * accuracy;
-}
-
 /** The evaluation after the first step that training chose; the first of equal ones. */
-function bestOf(task: TaskRecord, evaluations: readonly EvaluationRecord[]): EvaluationRecord | undefined {
+function bestOf(evaluations: readonly EvaluationRecord[]): EvaluationRecord | undefined {
   const judged = evaluations.flatMap((evaluation) => {
-    const rank = evaluation.step > 0 ? rankOf(task, evaluation) : null;
-    return rank === null ? [] : [{ evaluation, rank }];
+    const loss = evaluation.step > 0 ? taskLoss(evaluation) : null;
+    return loss === null ? [] : [{ evaluation, loss }];
   });
-  return judged.toSorted((a, b) => b.rank - a.rank)[0]?.evaluation;
+  return judged.toSorted((a, b) => a.loss - b.loss)[0]?.evaluation;
 }
 
 /** The main score of an evaluation in words; of a classification whose area is not defined the accuracy. */
@@ -41,7 +36,7 @@ function scoreText(task: TaskRecord, evaluation: EvaluationRecord, on: string): 
 /** What the run came to, in a sentence and a table. */
 export function taskHeadline({ run, evaluations, test }: RunData): Html {
   const task = run.task!;
-  const best = bestOf(task, evaluations);
+  const best = bestOf(evaluations);
   const last = evaluations.at(-1);
   if (!best || !last)
     return html`<section><h2>Validation</h2><p class="lead">No evaluation yet: it is later in the run, or there are no validation subjects.</p></section>`;

@@ -11,6 +11,7 @@ import { segmentationPicture } from '../../images/pictures/segmentation-picture.
 import type { EvaluationRecord, EvaluationRequest } from '../../methods/method.ts';
 import { areaUnderCurve } from '../../metrics/classification.ts';
 import { labelOverlap } from '../../metrics/label-overlap.ts';
+import { taskLoss } from '../../metrics/task-loss.ts';
 import type { Task } from '../../model/configuration.ts';
 import { classIndices, outputsOf } from './classes.ts';
 
@@ -168,13 +169,6 @@ export function summarizeScores(results: readonly SubjectScores[], task: Task): 
   };
 }
 
-/** What the best state is chosen by, the lower the better: overlap; area under the curve, accuracy between equal ones. */
-function scoreOfTask({ dice, auc, accuracy }: TaskEvaluation): number | null {
-  if (dice !== null) return 1 - dice;
-  if (accuracy === null) return null;
-  return 1 - (auc ?? 0.5) + 1e-3 * (1 - accuracy);
-}
-
 /** An evaluation in a line. */
 export function describeScores({ dice, dicePerClass, auc, accuracy, subjects }: TaskEvaluation): string {
   const of = counted(subjects, 'subject');
@@ -209,5 +203,5 @@ export async function evaluateTask(
       if (dice !== null) scalars[`validation/dice/${task.labels[c + 1].name}`] = dice;
     });
   const text = `step ${step}: ${describeScores(summary)}`;
-  return { score: scoreOfTask(summary), summary, details: { subjects }, scalars, pictures, text };
+  return { score: taskLoss(summary), summary, details: { subjects }, scalars, pictures, text };
 }
