@@ -117,13 +117,37 @@ describe.skipIf(SKIPPED !== '')(`the page by the keyboard alone${SKIPPED}`, () =
     }
   });
 
-  it('teaches by dots at the crosshair, and saves label maps', async () => {
+  it('teaches by lines and dots at the crosshair, and saves label maps', async () => {
+    /** How many voxels of each code are drawn. */
+    const drawn = (): Promise<Record<string, number>> =>
+      page.evaluate(`{
+        const found = {};
+        for (const [, data] of gvsl.teaching.strokes.drawn) for (const code of data) if (code) found[code] = (found[code] ?? 0) + 1;
+        found;
+      }`);
+    const times = (count: number, key: string): string[] => new Array<string>(count).fill(key);
     await tabTo('#teach-viewer');
-    await press('Space', 'ArrowRight', 'ArrowRight', 'Space');
-    await tabTo('#teach-structures [type=radio]');
-    await press('ArrowDown');
-    await tabTo('#teach-viewer');
-    await press(...new Array<string>(12).fill('ArrowLeft'), 'Space');
+    // a line of twelve voxels, one wide: a step of ten leaves no gap
+    await press('-', 'Enter');
+    await saying('teach-said', /Pen down, draws structure 1/);
+    await press('ArrowRight', 'Shift+ArrowRight', 'Escape');
+    expect(await drawn()).toEqual({ 1: 12 });
+    await saying('teach-said', /Stroke of structure 1; 12 voxels drawn/);
+    // what is drawn between down and up is one stroke; moves with the pen up draw nothing
+    await press('ArrowUp', 'Enter', 'l', 'k', 'u', 'Enter', 'ArrowUp');
+    expect(await drawn()).toEqual({ 1: 16 });
+    await press('Control+z');
+    expect(await drawn()).toEqual({ 1: 12 });
+    await saying('teach-said', /Undone: 12 voxels drawn/);
+    // around a square of 5 x 5, which is filled; then its middle is erased
+    await press('f', 'Enter', ...times(4, 'ArrowUp'), ...times(4, 'ArrowLeft'), ...times(4, 'ArrowDown'), 'Enter');
+    expect(await drawn()).toEqual({ 1: 12 + 25 });
+    await press('e', '+', 'ArrowUp', 'ArrowUp', 'ArrowRight', 'ArrowRight', ' ');
+    expect(await drawn()).toEqual({ 1: 12 + 25 - 9 });
+    await press('p', '1', '-', ...times(12, 'ArrowLeft'), '0');
+    await saying('teach-said', /Draws background/);
+    await press(' ', 'Control+z', 'Control+y');
+    expect((await drawn())[255]).toBe(1);
     await saying('teach-status', /learnt in .* s, segmented 2 images in/);
     expect(await savedBy('#teach-save-labels')).toBe('labels.zip');
   });

@@ -36,6 +36,9 @@ const MOVES: Readonly<Record<string, Xyz>> = {
   KeyU: [0, 0, 1],
 };
 
+/** So many voxels with Shift. */
+const FAR = 10;
+
 /** What NiiVue tells of the crosshair. */
 interface Location {
   readonly mm: ArrayLike<number>;
@@ -94,15 +97,25 @@ export class Viewer {
       place.textContent = this.describe(location as Location);
       this.onPoint(otherFrame((location as Location).mm));
     };
+    // screen readers leave it the keys, and say where they bring the crosshair; with a pointer that would never end
+    canvas.setAttribute('role', 'application');
+    canvas.addEventListener('pointerdown', () => place.removeAttribute('aria-live'));
     // NiiVue has such keys too, but hears them under the mouse alone
     canvas.addEventListener('keydown', (event) => {
       const move = MOVES[event.code];
       if (!move || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       event.stopImmediatePropagation();
-      const [x, y, z] = move;
-      if (this.niivue.volumes.length > 0) this.niivue.moveCrosshairInVox(x, y, z);
+      if (this.niivue.volumes.length === 0) return;
+      place.ariaLive = 'polite';
+      const far = event.shiftKey ? FAR : 1;
+      this.moveBy(move.map((step) => far * step) as unknown as Xyz);
     });
+  }
+
+  /** Moves the crosshair by voxels along NiiVue's axes, within the image. */
+  protected moveBy([x, y, z]: Xyz): void {
+    this.niivue.moveCrosshairInVox(x, y, z);
   }
 
   /** Begins with WebGL; resolves to whether there is one. */

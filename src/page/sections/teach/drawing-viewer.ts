@@ -1,5 +1,6 @@
 /** A viewer that is drawn on, and shows a label map over the image in the colours of the strokes. */
 import { cmapper, type NVImage } from '@niivue/niivue';
+import type { Xyz } from '../../../geometry/volume.ts';
 import { labelColours, type Rgb, Viewer } from '../../viewer.ts';
 import { BACKGROUND, type DrawnStructure } from './strokes.ts';
 
@@ -43,14 +44,21 @@ export class DrawingViewer extends Viewer {
   /** Told after each stroke. */
   onDrawn: () => void = () => {};
 
+  /** Where the pen was last, in voxels of the drawing, while the keyboard holds it down. */
+  private penAt: Xyz | undefined;
+  /** The voxels where it was, for the filled pen. */
+  private way: Xyz[] = [];
+
   override attach(canvas: HTMLCanvasElement, text: HTMLElement, place: HTMLElement): void {
     super.attach(canvas, text, place);
-    this.niivue.onDrawingChanged = (action) => action === 'draw' && this.onDrawn();
+    this.niivue.onDrawingChanged = (action) => action === 'draw' && !this.isPenDown && this.onDrawn();
     // a stroke that leaves the canvas ends there, of which NiiVue says nothing
-    canvas.addEventListener('mouseleave', () => this.tool !== 'look' && this.onDrawn());
+    canvas.addEventListener('mouseleave', () => this.tool !== 'look' && !this.isPenDown && this.onDrawn());
+    for (const event of ['blur', 'pointerdown']) canvas.addEventListener(event, () => this.liftPen(), { capture: true });
   }
 
   setTool(tool: Tool, value: number, sizeVoxels: number): void {
+    if (tool !== this.tool || value !== this.value) this.liftPen();
     [this.tool, this.value] = [tool, value];
     if (!this.attached) return;
     this.niivue.opts.penSize = sizeVoxels;
@@ -59,16 +67,56 @@ export class DrawingViewer extends Viewer {
     this.canvas!.style.cursor = tool === 'look' ? '' : 'crosshair';
   }
 
-  /** Draws a dot at the crosshair: the pen of who has no mouse. */
-  dot(): void {
+  // ---- the pen of who has no mouse
+
+  /** Whether moves of the crosshair draw. */
+  get isPenDown(): boolean {
+    return this.penAt !== undefined;
+  }
+
+  /** Puts the pen down at the crosshair, which draws a dot there; moves of the crosshair draw until it is lifted. @returns whether there is something to draw with and on */
+  putPenDown(): boolean {
     const { niivue } = this;
-    if (!this.attached || this.tool === 'look' || !niivue.drawBitmap) return;
-    const [x, y, z] = niivue.frac2vox(niivue.scene.crosshairPos);
+    if (!this.attached || this.tool === 'look' || !niivue.drawBitmap || this.isPenDown) return false;
+    this.drawTo(niivue.frac2vox(niivue.scene.crosshairPos) as Xyz);
+    return true;
+  }
+
+  /** Ends the stroke; what the filled pen went around in one slice is filled. Nothing happens while the pen is up. */
+  liftPen(): void {
+    if (!this.penAt) return;
+    const { niivue, way } = this;
+    const slice = way.length > 1 ? [2, 1, 0].find((axis) => way.every((at) => at[axis] === way[0][axis])) : undefined;
+    if (this.tool === 'filled' && slice !== undefined) {
+      // NiiVue's numbers of slices: 0 axial, 1 coronal, 2 sagittal
+      niivue.drawPenAxCorSag = 2 - slice;
+      niivue.drawPenFillPts = way.map((at) => [...at]);
+      niivue.drawPenFilled();
+      niivue.drawPenAxCorSag = -1;
+      niivue.drawScene();
+    }
+    // before it is told: the stroke has ended
+    this.penAt = undefined;
+    this.way = [];
+    this.onDrawn();
+  }
+
+  protected override moveBy(step: Xyz): void {
+    super.moveBy(step);
+    if (this.penAt) this.drawTo(this.niivue.frac2vox(this.niivue.scene.crosshairPos) as Xyz);
+  }
+
+  /** A line from where the pen was, as wide as the pen in axial slices. */
+  private drawTo(at: Xyz): void {
+    const { niivue } = this;
+    const value = this.tool === 'eraser' ? 0 : this.value;
     niivue.drawPenAxCorSag = 0;
-    niivue.drawPt(x, y, z, this.tool === 'eraser' ? 0 : this.value);
+    if (this.penAt) niivue.drawPenLine([...this.penAt], [...at], value);
+    else niivue.drawPt(at[0], at[1], at[2], value);
     niivue.drawPenAxCorSag = -1;
     niivue.refreshDrawing(true);
-    this.onDrawn();
+    this.penAt = at;
+    this.way.push(at);
   }
 
   setStructures(structures: readonly DrawnStructure[]): void {

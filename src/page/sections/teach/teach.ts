@@ -48,6 +48,17 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
   let undecided = false;
   const tool = (): Tool => section.querySelector<HTMLInputElement>('[name=teach-tool]:checked')!.value as Tool;
   const usePen = (): void => viewer.setTool(tool(), value, Math.max(1, Number(input('teach-size').value) || 1));
+  function useTool(name: Tool): void {
+    section.querySelector<HTMLInputElement>(`[name=teach-tool][value=${name}]`)!.checked = true;
+    usePen();
+  }
+  /** What the pen draws from now on. */
+  function choose(code: number): void {
+    value = code;
+    if (tool() === 'eraser' || tool() === 'look') useTool('pen');
+    else usePen();
+  }
+  const nameOf = (code: number): string => strokes.structures.find((one) => one.code === code)?.name ?? 'background';
 
   // ---- structures and their colours
 
@@ -56,12 +67,14 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
       const row = document.createElement('div');
       const choice = document.createElement('label');
       const radio = document.createElement('input');
-      Object.assign(radio, { type: 'radio', name: 'teach-value', checked: code === value, ariaLabel: `draw ${name}` });
-      radio.onchange = () => {
-        value = code;
-        if (tool() === 'eraser' || tool() === 'look') section.querySelector<HTMLInputElement>('[value=pen]')!.checked = true;
-        usePen();
-      };
+      Object.assign(radio, {
+        type: 'radio',
+        name: 'teach-value',
+        value: String(code),
+        checked: code === value,
+        ariaLabel: `draw ${name}`,
+      });
+      radio.onchange = () => choose(code);
       const swatch = document.createElement('span');
       swatch.className = 'swatch';
       swatch.style.background = `rgb(${colourOf(code).join(' ')})`;
@@ -113,8 +126,72 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
     const now = viewer.strokes();
     if (shown && now && strokes.take(shown.id, now)) changed(false);
   };
+  function drawnHere(): number {
+    let count = 0;
+    for (const code of (shown && strokes.of(shown.id)) ?? []) if (code !== 0) count++;
+    return count;
+  }
+  const voxelsText = (count: number): string => `${count} ${count === 1 ? 'voxel' : 'voxels'}`;
   function step(which: 'undo' | 'redo'): void {
-    if (strokes[which]()) changed(true);
+    viewer.liftPen();
+    if (!strokes[which]()) {
+      tell(`Nothing to ${which}.`);
+      return;
+    }
+    changed(true);
+    tell(`${which === 'undo' ? 'Undone' : 'Done again'}: ${voxelsText(drawnHere())} drawn on this image.`);
+  }
+
+  // ---- the keyboard's pen
+
+  /** Says what a key did. */
+  const tell = (text: string): void => say('teach-said', text);
+  function tellStroke(): void {
+    const what = tool() === 'eraser' ? 'Erased' : `Stroke of ${nameOf(value)}`;
+    tell(`${what}; ${voxelsText(drawnHere())} drawn on this image.`);
+  }
+  function putPenDown(): boolean {
+    if (viewer.putPenDown()) return true;
+    tell(shown ? 'Nothing draws: P chooses the pen, F the filled pen, E the eraser.' : 'Open an image to draw on it.');
+    return false;
+  }
+  function resizePen(by: 1 | -1): void {
+    const field = input('teach-size');
+    if (by > 0) field.stepUp();
+    else field.stepDown();
+    usePen();
+    tell(`Pen of ${voxelsText(Number(field.value))}.`);
+  }
+  function byKey(name: Tool, said: string): void {
+    useTool(name);
+    tell(said);
+  }
+  /** What a key does in the viewer, beside the crosshair's keys. @returns whether it does anything */
+  function pressed(key: string): boolean {
+    if (/^[0-9]$/.test(key)) {
+      const code = key === '0' ? BACKGROUND : strokes.structures[Number(key) - 1]?.code;
+      if (code === undefined) tell(`There is no structure ${key}.`);
+      else {
+        choose(code);
+        section.querySelector<HTMLInputElement>(`[name=teach-value][value="${code}"]`)!.checked = true;
+        tell(`Draws ${nameOf(code)}.`);
+      }
+    } else if (key === ' ') {
+      if (!viewer.isPenDown && !putPenDown()) return true;
+      viewer.liftPen();
+      tellStroke();
+    } else if (key === 'enter' && !viewer.isPenDown) {
+      if (putPenDown()) tell(`Pen down, ${tool() === 'eraser' ? 'erases' : `draws ${nameOf(value)}`}. Enter lifts it.`);
+    } else if ((key === 'enter' || key === 'escape') && viewer.isPenDown) {
+      viewer.liftPen();
+      tellStroke();
+    } else if (key === '+' || key === '=') resizePen(1);
+    else if (key === '-') resizePen(-1);
+    else if (key === 'p') byKey('pen', 'Pen.');
+    else if (key === 'f') byKey('filled', 'Filled pen.');
+    else if (key === 'e') byKey('eraser', 'Eraser.');
+    else return false;
+    return true;
   }
 
   function enable(): void {
@@ -241,6 +318,7 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
   // ---- the image that is drawn on
 
   async function show(image: OpenImage | undefined): Promise<void> {
+    viewer.liftPen();
     shown = image;
     if (!image) return viewer.clear();
     select('teach-image').value = String(image.id);
@@ -258,6 +336,7 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
       if (!workspace.busy && learning.begun < learning.wanted && !learning.running) void keepLearning();
       return;
     }
+    viewer.liftPen();
     const { images, first, model } = workspace;
     const ids = new Set(images.map(({ id }) => id));
     maps.keepOnly((id) => ids.has(id) && models === model);
@@ -486,9 +565,9 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
     (event) => {
       const typing = event.target instanceof HTMLInputElement && event.target.type === 'text';
       const key = event.key.toLowerCase();
-      if (event.target === element('teach-viewer') && key === ' ') viewer.dot();
-      else if (typing || !(event.ctrlKey || event.metaKey) || !['z', 'y'].includes(key)) return;
-      else step(key === 'y' || event.shiftKey ? 'redo' : 'undo');
+      const isCommand = event.ctrlKey || event.metaKey;
+      if (isCommand && !typing && (key === 'z' || key === 'y')) step(key === 'y' || event.shiftKey ? 'redo' : 'undo');
+      else if (isCommand || event.altKey || event.target !== element('teach-viewer') || !pressed(key)) return;
       event.preventDefault();
       // the viewer has letters of its own
       event.stopPropagation();
