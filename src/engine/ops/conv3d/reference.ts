@@ -2,7 +2,7 @@
  * Convolution and its adjoints, as the formulas in conv3d.ts say.
  *
  * Volumes are first copied into a border of zeros, so that every voxel has all its neighbours: then a tap is a constant distance in
- * memory, and a row of taps is one plain loop over a whole volume. What such a loop leaves in the border is nobody's and is cut off.
+ * memory, and a plane of taps is one plain loop over a whole volume. What such a loop leaves in the border is nobody's and is cut off.
  */
 import type { ReferenceKernel } from '../../backends/reference/kernel.ts';
 import type { Shape } from '../../graph.ts';
@@ -48,8 +48,8 @@ function withBorder(values: Float64Array, shape: Shape, frame: Frame): Float64Ar
   return framed;
 }
 
-/** Calls `visit` for each sample, pair of channels and row of taps along x: the first voxels of output and input, and the first tap's weight. */
-function forEachTapRow(
+/** Calls `visit` for each sample, pair of channels and plane of taps: the first voxels of output and input, and the first tap's weight. */
+function forEachTapPlane(
   [batch, channelsIn]: Shape,
   channelsOut: number,
   { kernel, width, plane, volume, first }: Frame,
@@ -60,56 +60,115 @@ function forEachTapRow(
     for (let o = 0; o < channelsOut; o++)
       for (let i = 0; i < channelsIn; i++) {
         const output = (n * channelsOut + o) * volume + first;
-        const input = (n * channelsIn + i) * volume + first;
-        for (let row = 0; row < kernel ** 2; row++) {
-          const distance = (Math.floor(row / kernel) - half) * plane + ((row % kernel) - half) * width - half;
-          visit(output, input + distance, ((o * channelsIn + i) * kernel ** 2 + row) * kernel);
-        }
+        const input = (n * channelsIn + i) * volume + first - half * (width + 1);
+        for (let z = 0; z < kernel; z++)
+          visit(output, input + (z - half) * plane, ((o * channelsIn + i) * kernel + z) * kernel ** 2);
       }
 }
 
-// The inner loops stand alone, because they are all the time that is spent, and three taps at once because that is fastest.
+// The inner loops stand alone, because they are all the time that is spent. A plane of 3 x 3 taps goes along x with the voxels
+// that it read last in hand, so that each step reads three: half the time of one row of taps after the other. Lists taken apart
+// at the start would cost as much again.
 
-function addOneTap(y: Float64Array, p: number, x: Float64Array, q: number, span: number, w: Float64Array, tap: number): void {
+type Taps = (y: Float64Array, p: number, x: Float64Array, q: number, frame: Frame, w: Float64Array, tap: number) => void;
+
+const addOneTap: Taps = (y, p, x, q, { span }, w, tap) => {
   for (let k = 0; k < span; k++) y[p + k] += w[tap] * x[q + k];
-}
+};
 
-function addThreeTaps(y: Float64Array, p: number, x: Float64Array, q: number, span: number, w: Float64Array, tap: number): void {
-  const [w0, w1, w2] = [w[tap], w[tap + 1], w[tap + 2]];
-  for (let k = 0; k < span; k++) y[p + k] += w0 * x[q + k] + w1 * x[q + k + 1] + w2 * x[q + k + 2];
-}
-
-function sumOneTap(dy: Float64Array, p: number, x: Float64Array, q: number, span: number, dw: Float64Array, tap: number): void {
-  for (let k = 0; k < span; k++) dw[tap] += dy[p + k] * x[q + k];
-}
-
-function sumThreeTaps(
-  dy: Float64Array,
-  p: number,
-  x: Float64Array,
-  q: number,
-  span: number,
-  dw: Float64Array,
-  tap: number,
-): void {
-  let [s0, s1, s2] = [0, 0, 0];
+const addNineTaps: Taps = (y, p, x, q, { span, width }, w, tap) => {
+  const w0 = w[tap];
+  const w1 = w[tap + 1];
+  const w2 = w[tap + 2];
+  const w3 = w[tap + 3];
+  const w4 = w[tap + 4];
+  const w5 = w[tap + 5];
+  const w6 = w[tap + 6];
+  const w7 = w[tap + 7];
+  const w8 = w[tap + 8];
+  const r = q + width;
+  const s = r + width;
+  let a0 = x[q];
+  let a1 = x[q + 1];
+  let b0 = x[r];
+  let b1 = x[r + 1];
+  let c0 = x[s];
+  let c1 = x[s + 1];
   for (let k = 0; k < span; k++) {
-    s0 += dy[p + k] * x[q + k];
-    s1 += dy[p + k] * x[q + k + 1];
-    s2 += dy[p + k] * x[q + k + 2];
+    const a2 = x[q + k + 2];
+    const b2 = x[r + k + 2];
+    const c2 = x[s + k + 2];
+    y[p + k] += w0 * a0 + w1 * a1 + w2 * a2 + w3 * b0 + w4 * b1 + w5 * b2 + w6 * c0 + w7 * c1 + w8 * c2;
+    a0 = a1;
+    a1 = a2;
+    b0 = b1;
+    b1 = b2;
+    c0 = c1;
+    c1 = c2;
+  }
+};
+
+const sumOneTap: Taps = (dy, p, x, q, { span }, dw, tap) => {
+  for (let k = 0; k < span; k++) dw[tap] += dy[p + k] * x[q + k];
+};
+
+const sumNineTaps: Taps = (dy, p, x, q, { span, width }, dw, tap) => {
+  const r = q + width;
+  const s = r + width;
+  let a0 = x[q];
+  let a1 = x[q + 1];
+  let b0 = x[r];
+  let b1 = x[r + 1];
+  let c0 = x[s];
+  let c1 = x[s + 1];
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  let s4 = 0;
+  let s5 = 0;
+  let s6 = 0;
+  let s7 = 0;
+  let s8 = 0;
+  for (let k = 0; k < span; k++) {
+    const d = dy[p + k];
+    const a2 = x[q + k + 2];
+    const b2 = x[r + k + 2];
+    const c2 = x[s + k + 2];
+    s0 += d * a0;
+    s1 += d * a1;
+    s2 += d * a2;
+    s3 += d * b0;
+    s4 += d * b1;
+    s5 += d * b2;
+    s6 += d * c0;
+    s7 += d * c1;
+    s8 += d * c2;
+    a0 = a1;
+    a1 = a2;
+    b0 = b1;
+    b1 = b2;
+    c0 = c1;
+    c1 = c2;
   }
   dw[tap] += s0;
   dw[tap + 1] += s1;
   dw[tap + 2] += s2;
-}
+  dw[tap + 3] += s3;
+  dw[tap + 4] += s4;
+  dw[tap + 5] += s5;
+  dw[tap + 6] += s6;
+  dw[tap + 7] += s7;
+  dw[tap + 8] += s8;
+};
 
 /** Fills `out` (of `shape`) with the convolution of x (N, I, D, H, W), without a bias. */
 function convolve(x: Float64Array, xShape: Shape, weight: Float64Array, kernel: number, out: Float64Array, shape: Shape): void {
   const frame = frameOf(shape, kernel);
   const framed = withBorder(x, xShape, frame);
   const y = new Float64Array(shape[0] * shape[1] * frame.volume);
-  const add = kernel === 1 ? addOneTap : addThreeTaps;
-  forEachTapRow(xShape, shape[1], frame, (p, q, tap) => add(y, p, framed, q, frame.span, weight, tap));
+  const add = kernel === 1 ? addOneTap : addNineTaps;
+  forEachTapPlane(xShape, shape[1], frame, (p, q, tap) => add(y, p, framed, q, frame, weight, tap));
   const width = shape[4];
   forEachRow(shape, frame, (at, start) => out.set(y.subarray(start, start + width), at));
 }
@@ -149,6 +208,6 @@ export const conv3dWeightGradient: ReferenceKernel<{ readonly kernel: number }> 
 }) => {
   const frame = frameOf(xShape, kernel);
   const [framedX, framedOut] = [withBorder(x, xShape, frame), withBorder(dOut, dOutShape, frame)];
-  const sum = kernel === 1 ? sumOneTap : sumThreeTaps;
-  forEachTapRow(xShape, dOutShape[1], frame, (p, q, tap) => sum(framedOut, p, framedX, q, frame.span, out, tap));
+  const sum = kernel === 1 ? sumOneTap : sumNineTaps;
+  forEachTapPlane(xShape, dOutShape[1], frame, (p, q, tap) => sum(framedOut, p, framedX, q, frame, out, tap));
 };

@@ -22,12 +22,15 @@ function forEachElement(
   const [batch, channels] = xShape as [number, number];
   const voxels = x.length / (batch * channels);
   const channelsPerGroup = channels / groups;
-  for (let at = 0; at < x.length; at++) {
-    const sampleAndChannel = Math.floor(at / voxels);
+  for (let sampleAndChannel = 0; sampleAndChannel < batch * channels; sampleAndChannel++) {
     const channel = sampleAndChannel % channels;
-    const group = Math.floor(sampleAndChannel / channels) * groups + Math.floor(channel / channelsPerGroup);
-    const h = (x[at] - statistics[2 * group]) * statistics[2 * group + 1];
-    visit(at, sampleAndChannel, h, gamma[channel] * h + beta[channel]);
+    const group = Math.floor(sampleAndChannel / channelsPerGroup);
+    const [mean, scale] = [statistics[2 * group], statistics[2 * group + 1]];
+    const first = sampleAndChannel * voxels;
+    for (let at = first; at < first + voxels; at++) {
+      const h = (x[at] - mean) * scale;
+      visit(at, sampleAndChannel, h, gamma[channel] * h + beta[channel]);
+    }
   }
 }
 
