@@ -69,7 +69,8 @@ export function featuresAt(levels: readonly FeatureLevel[], window: Zyx, voxels:
         const weight = weightZ * weightY * weightX;
         if (weight === 0) continue;
         const at = (zz * height + yy) * width + xx;
-        for (let c = 0; c < level.channels; c++) rows[v][first + c] += weight * level.data[c * step + at];
+        const [row, { data, channels }] = [rows[v], level];
+        for (let c = 0; c < channels; c++) row[first + c] += weight * data[c * step + at];
       }
     });
     first += level.channels;

@@ -78,7 +78,10 @@ function logitsOf(
   const first = point * dimensions;
   for (let c = 0; c < out.length; c++) {
     // four sums at a time: an addition need not wait for the one before
-    let [a, b, d, e] = [biases[c], 0, 0, 0];
+    let a = biases[c];
+    let b = 0;
+    let d = 0;
+    let e = 0;
     const row = c * dimensions;
     let j = 0;
     for (; j < whole; j += 4) {
@@ -94,7 +97,8 @@ function logitsOf(
 
 /** Softmax in place; returns log of the sum of exponents. */
 function softmax(logits: Float64Array): number {
-  const most = logits.reduce((a, b) => Math.max(a, b));
+  let most = logits[0];
+  for (let c = 1; c < logits.length; c++) most = Math.max(most, logits[c]);
   let sum = 0;
   for (let c = 0; c < logits.length; c++) {
     logits[c] = Math.exp(logits[c] - most);
