@@ -46,6 +46,33 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
+/** The options of a recipe, as the command line names them. */
+const OPTION_OF: Readonly<Record<string, string>> = {
+  kind: '--kind',
+  seed: '--seed',
+  spacingMm: '--spacing',
+  pose: '--pose',
+  opacities: '--opacities',
+};
+
+/** '--seed 1, here 9; --spacing none, here 4': in what a cohort was made otherwise; undefined where its recipe cannot be read. */
+function otherOptions(found: string, wanted: string): string | undefined {
+  let there: unknown;
+  try {
+    there = JSON.parse(found);
+  } catch {
+    return undefined;
+  }
+  if (typeof there !== 'object' || there === null) return undefined;
+  const before = there as Readonly<Record<string, unknown>>;
+  const now = JSON.parse(wanted) as Readonly<Record<string, unknown>>;
+  const text = (value: unknown): string => String(value ?? 'none');
+  const differing = Object.entries(OPTION_OF).filter(([key]) => text(before[key]) !== text(now[key]));
+  return differing.length === 0
+    ? undefined
+    : differing.map(([key, option]) => `${option} ${text(before[key])}, here ${text(now[key])}`).join('; ');
+}
+
 /** Starts the folder, or finds that it is the same cohort begun before. @throws RunError for a folder of something else */
 async function openCohort(out: string, recipe: string): Promise<void> {
   const entries: string[] = await readdir(out).catch((error: NodeJS.ErrnoException) => {
@@ -57,10 +84,13 @@ async function openCohort(out: string, recipe: string): Promise<void> {
   const found = await readFile(join(out, RECIPE), 'utf8').catch(() => undefined);
   if (found === undefined)
     throw new RunError(`${out}: the folder is not empty and is not a phantom cohort; choose a new or empty folder`);
-  if (found !== recipe)
-    throw new RunError(
-      `${out}: is a phantom cohort made with other options (${found.replaceAll(/\s+/g, ' ').trim()}); choose a new folder, or use the same options to continue`,
-    );
+  if (found === recipe) return;
+  const other = otherOptions(found, recipe);
+  throw new RunError(
+    other === undefined
+      ? `${out}: its ${RECIPE} is damaged or of another version; choose a new folder`
+      : `${out}: is a phantom cohort made with other options (${other}); choose a new folder, or use the same options to continue`,
+  );
 }
 
 /** Whether a subject is one of the share that has opacities: spread evenly over the numbers. */

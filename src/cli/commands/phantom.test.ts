@@ -100,7 +100,12 @@ describe('gvsl phantom', () => {
     expect((await stat(join(out, 'imagesTr', 'heart_000_0000.nii.gz'))).mtimeMs).toBe(before.mtimeMs);
     const other = await phantom(...options, '--subjects', '2', '--seed', '9');
     expect(other.exitCode).toBe(1);
-    expect(other.stderr).toContain('made with other options');
+    expect(other.stderr).toContain('made with other options (--seed 1, here 9); choose');
+    const several = await phantom(out, '--kind', 'brain-mr', '--pose', '0.5', '--subjects', '2');
+    expect(several.stderr).toContain('(--kind heart-ct, here brain-mr; --spacing 8, here none; --pose 1, here 0.5)');
+    await writeFile(join(out, 'phantom.json'), '{');
+    const damaged = await phantom(...options, '--subjects', '2');
+    expect([damaged.exitCode, damaged.stderr]).toEqual([1, expect.stringContaining('its phantom.json is damaged')]);
   });
 
   it.each([

@@ -19,7 +19,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 const SMALL = ['--patch', '16', '--width', '0.125', '--threads', '1', '--lr', '1e-3'];
 const pretrain = (out: string, ...args: string[]) => gvsl('pretrain', at('cohort'), '--out', at(out), '--json', ...args);
 const printed = async (...args: string[]): Promise<Record<string, unknown>> => {
-  const { code, stdout, stderr } = await gvsl('pretrain', 'x', '--out', 'y', '--print-config', ...args);
+  const { code, stdout, stderr } = await gvsl('pretrain', '--print-config', ...args);
   expect(code, stderr).toBe(0);
   return parse(stdout) as Record<string, unknown>;
 };
@@ -78,6 +78,20 @@ describe('gvsl pretrain --method', () => {
     await writeFile(at('c.yaml'), text);
     const { code, stderr } = await pretrain('none', '--config', at('c.yaml'));
     expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+  });
+
+  it('--print-config needs nothing that a training needs; without it, or for a run, that is asked for', async () => {
+    const { code, stdout, stderr } = await gvsl('train', 'segmentation', '--preset', 'few-labels', '--print-config');
+    expect([code, parse(stdout)], stderr).toMatchObject([0, { task: 'segmentation', steps: 4000 }]);
+    for (const [needed, ...args] of [
+      ["'cohort'", 'pretrain', '--out', 'y'],
+      ["'--out <run>'", 'pretrain', 'x'],
+      ["'--out <run>'", 'pretrain', 'x', '--print-config', '--resume'],
+      ["'--data <cohort>'", 'train', 'segmentation', '--out', 'y'],
+    ] as const) {
+      const { code: refused, stderr: text } = await gvsl(...args);
+      expect([refused, text]).toEqual([2, expect.stringContaining(needed)]);
+    }
   });
 
   it("trains by a file's method, goes on by the run's own, and refuses another", async () => {

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { counted } from '../../common/counted.ts';
 import { GVSL } from '../../methods/descriptions.ts';
 import { METHODS } from '../../methods/registry.ts';
+import { neededArgument, neededOption } from '../print-config.ts';
 import { withRanks } from '../ranks.ts';
 import { action, STOPPED } from '../run-command.ts';
 import { stopSignal } from '../stop-signal.ts';
@@ -40,8 +41,8 @@ export async function registerPretrain(program: Command, args: readonly string[]
   const command = program
     .command('pretrain')
     .description('pre-train a network on a prepared cohort, by GVSL or another method')
-    .argument('<cohort>', 'cohort made by `gvsl prepare`')
-    .requiredOption('--out <run>', 'output folder of the run')
+    .addArgument(neededArgument(args, 'cohort', 'cohort made by `gvsl prepare`'))
+    .addOption(neededOption(args, '--out <run>', 'output folder of the run'))
     .option('--method <name>', `method of pre-training, see below (default: ${GVSL}; with --resume, that of the run)`)
     .option('--config <file>', 'configuration in YAML or JSON; command-line options override it')
     .option(
@@ -49,7 +50,7 @@ export async function registerPretrain(program: Command, args: readonly string[]
       'continue exactly from the last checkpoint in --out; refused if cohort, split, initial model or configuration changed',
     )
     .option('--mlflow <url>', 'also log to an MLflow server (docs/interchange.md); the only use of the network')
-    .option('--print-config', 'print the full configuration and exit')
+    .option('--print-config', 'print the full configuration and exit; needs neither <cohort> nor --out')
     .addHelpText('after', HELP);
   if (args.includes(command.name())) await addOptionsOfMethod(command, args);
   action(command, (cohort: string, options: Options) =>

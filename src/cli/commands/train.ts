@@ -3,6 +3,7 @@ import { Argument, type Command, Option } from 'commander';
 import { counted } from '../../common/counted.ts';
 import { UsageError } from '../../common/errors.ts';
 import { PRESET_NAMES, PRESETS, type PresetName } from '../../training/task/presets.ts';
+import { neededOption } from '../print-config.ts';
 import { withRanks } from '../ranks.ts';
 import { action, STOPPED } from '../run-command.ts';
 import { stopSignal } from '../stop-signal.ts';
@@ -37,8 +38,8 @@ export async function registerTrain(program: Command, args: readonly string[]): 
     .command('train')
     .description('train a network on a task with few labels: fine-tuning, linear evaluation, or from scratch')
     .addArgument(new Argument('<task>', 'task').choices(['segmentation', 'classification']))
-    .requiredOption('--data <cohort>', 'cohort made by `gvsl prepare`, with label maps or classes')
-    .requiredOption('--out <run>', 'output folder of the run')
+    .addOption(neededOption(args, '--data <cohort>', 'cohort made by `gvsl prepare`, with label maps or classes'))
+    .addOption(neededOption(args, '--out <run>', 'output folder of the run'))
     .option('--config <file>', 'configuration in YAML or JSON; command-line options override it')
     .addOption(
       new Option(
@@ -51,7 +52,7 @@ export async function registerTrain(program: Command, args: readonly string[]): 
       'continue exactly from the last checkpoint in --out; refused if cohort, split, initial model or configuration changed',
     )
     .option('--mlflow <url>', 'also log to an MLflow server (docs/interchange.md); the only use of the network')
-    .option('--print-config', 'print the full configuration and exit')
+    .option('--print-config', 'print the full configuration and exit; needs neither --data nor --out')
     .addHelpText('after', HELP);
   if (args.includes(command.name())) {
     const { commandOptions } = await import('../configuration-options.ts');
