@@ -2,8 +2,9 @@
  * The curves of a run as plain data: which charts there are and their lines, as logged, for a page that zooms and compares; and thinned to what a
  * screen shows, for the report's script. A chart needs two points; what has fewer is left out.
  */
+import { lossName, measureName } from '../methods/judgement/names.ts';
 import { decimals, MEASURES, short } from './figures.ts';
-import { lossName, measureName, probeScores } from './method-page.ts';
+import { probeScores } from './method-page.ts';
 import {
   type EvaluationRecord,
   isJudgedByPairs,

@@ -3,32 +3,13 @@
  * probe finds of labels, what the network is shown and makes of it, and a table of confusions where the method tells classes apart.
  */
 import type { DescribedMethod } from '../methods/descriptions.ts';
+import { lossName, measureName, readable } from '../methods/judgement/names.ts';
 import { decimals, grouped, short } from './figures.ts';
 import { type Html, html } from './html.ts';
 import type { ShownPicture } from './pictures.ts';
 import type { ConfusionRow, EvaluationRecord, ExampleScores, ProbeRecord, RunData } from './run-data.ts';
 
 const DASH = '\u2013';
-
-/** Losses and measures as people name them; others keep their own names. */
-const NAMES: Readonly<Record<string, string>> = {
-  total: 'total loss',
-  mse: 'mean squared error',
-  crossEntropy: 'cross-entropy',
-  dice: '1 \u2212 Dice',
-  ntXent: 'NT-Xent',
-  cosine: 'negative cosine',
-  unrestoredMse: 'mean squared error of what the network sees',
-  accuracy: 'accuracy',
-  spread: 'spread of the projections (1 healthy, 0 collapsed)',
-};
-const MEASURE_NAMES: Readonly<Record<string, string>> = { ...NAMES, dice: 'Dice' };
-
-/** "heldOutLoss" as people write it. */
-const readable = (name: string): string =>
-  name.replaceAll(/([a-z])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`);
-export const lossName = (name: string): string => NAMES[name] ?? readable(name);
-export const measureName = (name: string): string => MEASURE_NAMES[name] ?? readable(name);
 
 /** Scores of a probe by their names. */
 export function probeScores(probe: ProbeRecord | null): readonly (readonly [name: string, value: number | null])[] {

@@ -3,10 +3,11 @@
  * Everything is in the one document: no address is loaded, and the page's own policy forbids it. All figures stand in the markup;
  * only the curves need scripts. It draws no conclusion that the figures do not: worse is called worse.
  */
+import { lossName } from '../methods/judgement/names.ts';
 import { CHART_SCRIPT } from './chart-script.ts';
 import { type Chart, chartsOf } from './charts.ts';
 import { type Html, html, jsonScript, trusted } from './html.ts';
-import { lossName } from './method-page.ts';
+
 import { isJudgedByPairs, type RunData } from './run-data.ts';
 import { facts, type RunContent, resultSections } from './sections.ts';
 import { STYLE } from './style.ts';

@@ -1,5 +1,5 @@
 /**
- * What is known of a run, from the texts of its folder: `run.json`, `metrics.jsonl`, `evaluation.json`, `test.json`.
+ * What is known of a run, from the texts of its folder: `run.json`, `metrics.jsonl`, `evaluation.json`, `validation.json`, `test.json`.
  *
  * Lenient on purpose: a report must come out of a run that was killed, is still going on, was trained without a head or has no
  * landmarks. What is missing is undefined, null or empty, and the page leaves it out. It judges nothing and computes no figure.
@@ -128,10 +128,21 @@ const methodDetailsSchema = z.object({
     .catch(undefined),
 });
 export type ConfusionRow = NonNullable<z.output<typeof methodDetailsSchema>['confusion']>[number];
-const testSchema = taskDetailsSchema.extend({ summary: z.looseObject({}) }).transform(({ summary, ...details }) => ({
-  ...details,
-  summary: evaluationSchema.parse({ ...summary, kind: 'evaluation', step: details.step }),
-}));
+const summarySchema = z.object({ summary: z.looseObject({}) });
+/** Scores of a best checkpoint: validation.json, test.json. */
+const judgedSchema = taskDetailsSchema
+  .extend(summarySchema.shape)
+  .extend({ postProcessed: summarySchema.optional().catch(undefined) })
+  .transform(({ summary, postProcessed, ...details }) => {
+    const asEvaluation = (scores: object): EvaluationRecord =>
+      evaluationSchema.parse({ ...scores, kind: 'evaluation', step: details.step });
+    return {
+      ...details,
+      summary: asEvaluation(summary),
+      /** After the post-processing that the model keeps. */
+      postProcessed: postProcessed && asEvaluation(postProcessed.summary),
+    };
+  });
 export type TaskSubject = z.output<typeof subjectSchema>;
 export type TaskDetails = z.output<typeof taskDetailsSchema>;
 
@@ -184,9 +195,10 @@ export interface RunData {
   readonly details: EvaluationDetails | undefined;
   /** Of another method's last evaluation. */
   readonly methodDetails: z.output<typeof methodDetailsSchema> | undefined;
-  /** Of a training on a task: subjects of the last evaluation, and the test of its best state. */
+  /** Of a training on a task: subjects of the last evaluation, and the scores of its best state when it is done. */
   readonly taskDetails: TaskDetails | undefined;
-  readonly test: z.output<typeof testSchema> | undefined;
+  readonly validation: z.output<typeof judgedSchema> | undefined;
+  readonly test: z.output<typeof judgedSchema> | undefined;
 }
 
 /** Whether a pre-training is judged by how it lays held-out subjects onto each other: GVSL, unless it has no matching head. */
@@ -229,13 +241,14 @@ export const runRecord = (text: string | undefined): RunRecord => runSchema.safe
 export interface RunTexts {
   readonly run: string | undefined;
   readonly evaluation: string | undefined;
+  readonly validation: string | undefined;
   readonly test: string | undefined;
 }
 
 /** A run from its folder's texts and the lines of its log, in any order. */
 export function runData(
   folder: string,
-  { run, evaluation, test }: RunTexts,
+  { run, evaluation, validation, test }: RunTexts,
   records: readonly (StepRecord | EvaluationRecord)[],
 ): RunData {
   const bySteps = (a: { step: number }, b: { step: number }): number => a.step - b.step;
@@ -248,6 +261,7 @@ export function runData(
     details: detailsSchema.safeParse(details).data,
     methodDetails: methodDetailsSchema.safeParse(details).data,
     taskDetails: taskDetailsSchema.safeParse(details).data,
-    test: testSchema.safeParse(json(test)).data,
+    validation: judgedSchema.safeParse(json(validation)).data,
+    test: judgedSchema.safeParse(json(test)).data,
   };
 }

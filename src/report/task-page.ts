@@ -26,28 +26,38 @@ function bestOf(evaluations: readonly EvaluationRecord[]): EvaluationRecord | un
 }
 
 /** The main score of an evaluation in words; of a classification whose area is not defined the accuracy. */
-function scoreText(task: TaskRecord, evaluation: EvaluationRecord, on: string): string {
+function scoreText(task: TaskRecord, evaluation: EvaluationRecord, on: string, postProcessed?: EvaluationRecord): string {
   const { title, of } = mainScore(task);
+  if (postProcessed)
+    return `${title} on ${on}: ${score(of(postProcessed))} with post-processing, ${score(of(evaluation))} without.`;
   return of(evaluation) === null && evaluation.accuracy !== null
     ? `Accuracy on ${on}: ${score(evaluation.accuracy)}. They lack a class, so the area under their ROC curve is not defined.`
     : `${title} on ${on}: ${score(of(evaluation))}.`;
 }
 
 /** What the run came to, in a sentence and a table. */
-export function taskHeadline({ run, evaluations, test }: RunData): Html {
+export function taskHeadline({ run, evaluations, validation, test }: RunData): Html {
   const task = run.task!;
   const best = bestOf(evaluations);
   const last = evaluations.at(-1);
   if (!best || !last)
     return html`<section><h2>Validation</h2><p class="lead">No evaluation yet: it is later in the run, or there are no validation subjects.</p></section>`;
   const tested = test?.summary;
+  const processed = validation?.step === best.step ? validation.postProcessed : undefined;
   const lead = tested
-    ? scoreText(task, tested, `${grouped(tested.subjects ?? 0)} held-out test subjects (not used for selection)`)
-    : `${scoreText(task, best, `${grouped(best.subjects ?? 0)} validation subjects, best checkpoint`)} These subjects selected the checkpoint, so expect slightly lower scores on unseen subjects.`;
+    ? scoreText(
+        task,
+        tested,
+        `${grouped(tested.subjects ?? 0)} held-out test subjects (not used for selection)`,
+        test.postProcessed,
+      )
+    : `${scoreText(task, best, `${grouped(best.subjects ?? 0)} validation subjects, best checkpoint`, processed)} These subjects selected the checkpoint${processed ? ' and its post-processing' : ''}, so expect slightly lower scores on unseen subjects.`;
   const columns = [
     { name: `best, step ${grouped(best.step)}`, evaluation: best },
+    ...(processed ? [{ name: 'best, post-processed', evaluation: processed }] : []),
     ...(last.step !== best.step ? [{ name: `last, step ${grouped(last.step)}`, evaluation: last }] : []),
     ...(tested ? [{ name: `test, step ${grouped(tested.step)}`, evaluation: tested }] : []),
+    ...(test?.postProcessed ? [{ name: 'test, post-processed', evaluation: test.postProcessed }] : []),
   ];
   const rows: (readonly [string, (evaluation: EvaluationRecord) => number | null])[] =
     task.kind === 'segmentation'

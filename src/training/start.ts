@@ -1,6 +1,7 @@
 /** What a training starts from: random numbers, or what fits of another model's parameters. */
 import type { Cohort } from '../cohort/cohort.ts';
 import { RunError } from '../common/errors.ts';
+import { GVSL } from '../methods/descriptions.ts';
 import type { ModelConfiguration } from '../model/configuration.ts';
 import { initialParameters, type Parameter, type ParameterTable, STEM, valuesOf } from '../model/parameters.ts';
 import type { NamedTensor } from '../model/safetensors.ts';
@@ -41,6 +42,18 @@ function differences({ options }: Pick<Cohort, 'options'>, { configuration: { pr
   return found.map((difference) => `initial model: ${difference}`);
 }
 
+/** Whether a part is of the backbone, and not a head. */
+export const isBackbone = (part: string): boolean => part === 'encoder' || part === 'decoder';
+
+/**
+ * The method that a model's heads were pre-trained by; an imported model's are GVSL's, whose files they are read from. Undefined for those of a task.
+ */
+export const methodOfHeads = ({
+  task,
+  training,
+  method = GVSL,
+}: Pick<ModelConfiguration, 'task' | 'training' | 'method'>): string | undefined => (task || training ? undefined : method);
+
 /** The part that a parameter belongs to: the backbone's `encoder` or `decoder`, or a head by the first word of its names. */
 const partOf = ({ name }: Pick<Parameter, 'name'>): string =>
   /^unet\.up/.test(name) ? 'decoder' : name.startsWith('unet.') ? 'encoder' : name.split('.', 1)[0];
@@ -67,7 +80,7 @@ export function adaptedStem(stem: NamedTensor, channels: number): NamedTensor {
 /**
  * Random numbers, with every part of the network that a model has under the same names and in the same shapes put in their place. A part that
  * it has not whole starts at random whole; the encoder must be there.
- * @param wanted which parts are taken; by default all that fit
+ * @param wanted which of the parts that fit are taken: names and shapes alone do not say that a head does what it should
  * @throws RunError naming the first parameter of a backbone that does not fit
  */
 export function startFrom(
@@ -75,7 +88,7 @@ export function startFrom(
   table: ParameterTable,
   seed: number,
   model: InitialModel | undefined,
-  wanted: (part: string) => boolean = () => true,
+  wanted: (part: string) => boolean = isBackbone,
 ): Start {
   if (!model) return { parameters: () => initialParameters(table, seed), parts: null, text: 'random parameters', warnings: [] };
   const tensorOf = (parameter: Parameter): NamedTensor | undefined => {

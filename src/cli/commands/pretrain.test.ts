@@ -105,7 +105,9 @@ describe('gvsl pretrain --method', () => {
     expect(JSON.parse(await readFile(at('mae', 'run.json'), 'utf8'))).toMatchObject({ method: 'mae' });
     const resumed = await pretrain('mae', '--resume', '--steps', '2');
     expect(resumed.code, resumed.stderr).toBe(0);
-    expect(JSON.parse(resumed.stdout)).toMatchObject({ method: 'mae', step: 2 });
+    expect(JSON.parse(resumed.stdout)).toMatchObject({ method: 'mae', step: 2, newSteps: 1 });
+    const again = await gvsl('pretrain', at('cohort'), '--out', at('mae'), '--resume');
+    expect([again.code, again.stdout]).toEqual([0, expect.stringContaining('2 steps done before: nothing was left to train')]);
     for (const method of ['rotation', 'gvsl', 'without-affine']) {
       const { code, stderr } = await pretrain('mae', '--resume', '--method', method);
       expect([code, stderr]).toEqual([

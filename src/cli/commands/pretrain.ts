@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { counted } from '../../common/counted.ts';
 import { GVSL } from '../../methods/descriptions.ts';
 import { METHODS } from '../../methods/registry.ts';
+import { lossText } from '../loss-text.ts';
 import { neededArgument, neededOption } from '../print-config.ts';
 import { withRanks } from '../ranks.ts';
 import { action, STOPPED } from '../run-command.ts';
@@ -93,7 +94,7 @@ export async function registerPretrain(program: Command, args: readonly string[]
       const { evaluation, evaluationText } = result;
       const text = [
         result.finished
-          ? `${result.out}: ${counted(result.step, 'step')} done, total loss ${result.loss?.toFixed(4) ?? 'not measured'}`
+          ? `${result.out}: ${counted(result.step, 'step')} done${lossText(result, 'total loss')}`
           : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; continue with --resume`,
         ...(evaluation && evaluationText
           ? [`${evaluation.step === result.step ? '' : 'last evaluation: '}${evaluationText}`]

@@ -3,6 +3,7 @@ import { Argument, type Command, Option } from 'commander';
 import { counted } from '../../common/counted.ts';
 import { UsageError } from '../../common/errors.ts';
 import { PRESET_NAMES, PRESETS, type PresetName } from '../../training/task/presets.ts';
+import { lossText } from '../loss-text.ts';
 import { neededOption } from '../print-config.ts';
 import { withRanks } from '../ranks.ts';
 import { action, STOPPED } from '../run-command.ts';
@@ -121,11 +122,12 @@ export async function registerTrain(program: Command, args: readonly string[]): 
         : '';
       const text = [
         result.finished
-          ? `${result.out}: ${counted(result.step, 'step')} done${ended}, loss ${result.loss?.toFixed(4) ?? 'not measured'}`
+          ? `${result.out}: ${counted(result.step, 'step')} done${ended}${lossText(result)}`
           : `${result.out}: stopped after step ${result.step} of ${configuration.steps}; continue with --resume`,
         ...(result.evaluation ? [`validation  ${describeScores(result.evaluation)} (after step ${result.evaluation.step})`] : []),
-        ...(result.best ? [`best        step ${result.best.step}`] : []),
-        ...(result.validation?.postProcessed ? [`best        ${describeResult(result.validation)}`] : []),
+        ...(result.best
+          ? [`best        step ${result.best.step}${result.validation ? `: ${describeResult(result.validation)}` : ''}`]
+          : []),
         ...(result.test ? [`test        ${describeResult(result.test)} (checkpoint of step ${result.test.step})`] : []),
         ...(result.skippedSteps > 0 ? [`${counted(result.skippedSteps, 'step')} skipped (non-finite loss or gradient)`] : []),
       ].join('\n');

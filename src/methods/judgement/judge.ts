@@ -11,6 +11,7 @@ import type { Picture } from '../../images/pictures/picture.ts';
 import { type Heads, scaledArchitecture } from '../../model/architecture.ts';
 import type { EvaluationRecord, ExampleMaker, ExampleTensors, JudgementRequest } from '../method.ts';
 import { type PretrainingConfiguration, toPatchSize } from '../schema-parts.ts';
+import { measureName } from './names.ts';
 import type { JudgementConfiguration } from './options.ts';
 import { describeProbe, type ProbeScore, probe, probeLoss } from './probe.ts';
 
@@ -92,7 +93,7 @@ export function describeJudgement(step: number, { heldOut, training, probe: foun
     const beside = training ? ` (training ${digits(training.loss.total)})` : '';
     parts.push(`held-out loss ${digits(heldOut.loss.total)}${beside}`);
     for (const [name, value] of Object.entries(heldOut.measures))
-      parts.push(`${name} ${digits(value)}${training ? ` (training ${digits(training.measures[name])})` : ''}`);
+      parts.push(`${measureName(name)} ${digits(value)}${training ? ` (training ${digits(training.measures[name])})` : ''}`);
   }
   if (found) parts.push(describeProbe(found));
   if (chosenBy) parts.push(`best is chosen by the ${chosenBy}`);

@@ -7,6 +7,7 @@ import type { PretrainingMethod } from '../method.ts';
 import { modelsGenesis } from '../models-genesis/method.ts';
 import type { PretrainingConfiguration } from '../schema-parts.ts';
 import { memoryReader, subjectOf } from '../testing/subjects.ts';
+import { meanError } from './method.ts';
 
 const SUBJECTS = [subjectOf('a', [16, 16, 16])];
 const UPRIGHT = { data: { patch: 16, spatial: { enabled: false } } };
@@ -67,6 +68,20 @@ describe('MAE', () => {
     expect(target).toEqual(image);
     expect(share(mask.filter((value) => value === 1).length)).toBe(0.75);
     for (const [i, value] of view.entries()) expect(value).toBe(mask[i] === 1 ? 0 : image[i]);
+  });
+
+  it('is compared with hidden voxels that are filled with the mean of the others, channel by channel', () => {
+    const of = (...values: number[]): Float32Array => Float32Array.from(values);
+    // two channels of four voxels, whose last two are hidden
+    const example = {
+      view: of(1, 3, 0, 0, 10, 10, 0, 0),
+      target: of(1, 3, 2, 4, 10, 10, 7, 10),
+      mask: of(0, 0, 1, 1, 0, 0, 1, 1),
+    };
+    expect(meanError(example, [1, 2, 2])).toBe((0 + 4 + 9 + 0) / 4);
+    expect(meanError({ ...example, mask: of(1, 1, 1, 1, 1, 1, 1, 1), view: new Float32Array(8) }, [1, 2, 2])).toBe(
+      (1 + 9 + 4 + 16 + 100 + 100 + 49 + 100) / 8,
+    );
   });
 });
 

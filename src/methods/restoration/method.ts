@@ -1,6 +1,7 @@
 /** What denoising, in-painting, Models Genesis and MAE have in common: all but the damage. */
 import type { z } from 'zod';
 import { type RandomStream, randomStream } from '../../common/random.ts';
+import { splitChannels } from '../../geometry/channels.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { volumesPicture } from '../../images/pictures/volumes-picture.ts';
 import { type Heads, NO_HEADS, scaledArchitecture } from '../../model/architecture.ts';
@@ -35,15 +36,37 @@ export interface RestorationDescription<Configuration extends RestorationConfigu
 
 const HEADS: Heads = { ...NO_HEADS, restoration: true };
 
-/** Mean squared error of the view itself, over the voxels that count: what a network has that returns what it sees. */
-export function unrestoredError({ view, target, mask }: ExampleTensors): number {
-  let [sum, count] = [0, 0];
-  for (let i = 0; i < view.length; i++) {
-    const counts = mask ? mask[i] : 1;
-    sum += counts * (view[i] - target[i]) ** 2;
-    count += counts;
+/** Mean squared error of the view itself: what a network has that returns what it sees. */
+export function unrestoredError({ view, target }: ExampleTensors): number {
+  let sum = 0;
+  for (let i = 0; i < view.length; i++) sum += (view[i] - target[i]) ** 2;
+  return sum / view.length;
+}
+
+/**
+ * Mean squared error of hidden voxels that are filled with the mean of the others, channel by channel: what a network has that knows an image's
+ * brightness alone. The view itself is no measure there: what is put in the place of hidden voxels says nothing of them.
+ */
+export function meanError({ view, target, mask }: ExampleTensors, patch: Zyx): number {
+  let [sum, hidden] = [0, 0];
+  const targets = splitChannels(target, patch);
+  const masks = splitChannels(mask, patch);
+  for (const [c, seen] of splitChannels(view, patch).entries()) {
+    let [total, count] = [0, 0];
+    for (let i = 0; i < seen.length; i++)
+      if (masks[c][i] === 0) {
+        total += seen[i];
+        count++;
+      }
+    // of an image that is hidden whole nothing is known
+    const mean = count > 0 ? total / count : 0;
+    for (let i = 0; i < seen.length; i++)
+      if (masks[c][i] !== 0) {
+        sum += (mean - targets[c][i]) ** 2;
+        hidden++;
+      }
   }
-  return sum / count;
+  return sum / hidden;
 }
 
 /** A method that restores what its damage did to an image. */
@@ -81,7 +104,10 @@ export function restorationMethod<Configuration extends RestorationConfiguration
         { configuration, heads: HEADS, heldOut, reader, ...request },
         {
           examples,
-          measure: (example) => ({ unrestoredMse: unrestoredError(example) }),
+          measure: (example): Readonly<Record<string, number>> =>
+            masked(configuration)
+              ? { meanMse: meanError(example, toPatchSize(configuration.data.patch)) }
+              : { unrestoredMse: unrestoredError(example) },
           picture: ({ view, target }, { restored }) =>
             volumesPicture(toPatchSize(configuration.data.patch), [view, restored, target]),
         },

@@ -28,9 +28,9 @@ export async function readRun(folder: string): Promise<RunData> {
     throw new RunError(
       `${folder}: no metrics.jsonl in it; expected a run of pretrain or train, its \`out\`, that has started training`,
     );
-  const [run, evaluation, test] = await Promise.all(
-    ['run.json', 'evaluation.json', 'test.json'].map((name) => readIfThere(join(folder, name))),
+  const [run, evaluation, validation, test] = await Promise.all(
+    ['run.json', 'evaluation.json', 'validation.json', 'test.json'].map((name) => readIfThere(join(folder, name))),
   );
   const records = metrics.split('\n').flatMap((line) => logRecord(line) ?? []);
-  return runData(folder, { run, evaluation, test }, records);
+  return runData(folder, { run, evaluation, validation, test }, records);
 }

@@ -279,6 +279,20 @@ describe('the report of a training on a task', () => {
     expect(text).toContain(`segment SCANS --model ${folder}`);
     expect(page).toContain('heart &lt;b&gt;');
     expect(page.match(/data:image\/png;base64,/g)).toHaveLength(1);
+
+    // what the model does to its label maps counts in the table and in the sentence
+    const scored = (dice: number, ...dicePerClass: number[]) => ({ summary: { subjects: 1, dice, dicePerClass }, subjects: [] });
+    const test = JSON.parse(readFileSync(join(folder, 'test.json'), 'utf8'));
+    write('test.json', { ...test, postProcessed: scored(0.58, 0.62, 0.54) });
+    write('validation.json', { ...test, postProcessed: scored(0.72, 0.81, 0.63) });
+    const processed = (await pageOf()).text;
+    expect(processed).toContain('(not used for selection): 0.580 with post-processing, 0.555 without.');
+    expect(processed).toMatch(/best, step 10 best, post-processed last, step 20 test, step 10 test, post-processed/);
+    expect(processed).toMatch(/Mean Dice 0\.700 0\.720 0\.650 0\.555 0\.580/);
+    rmSync(join(folder, 'test.json'));
+    expect((await pageOf()).text).toContain(
+      'validation subjects, best checkpoint: 0.720 with post-processing, 0.700 without. These subjects selected the checkpoint and its post-processing,',
+    );
   });
 
   it('shows AUC and accuracy, and says when nothing was validated', async () => {

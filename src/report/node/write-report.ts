@@ -68,7 +68,7 @@ export async function writeReport({ run: folder, program = 'gvsl', ...call }: Re
   const page = renderPage({
     title:
       call.title ??
-      `${run.task ? `Training a ${run.task.kind}` : `Pre-training${isOther ? ` by ${method?.title ?? name}` : ''}`} on ${run.cohort?.folder ? basename(resolve(run.cohort.folder)) : basename(resolve(folder))}`,
+      `${run.task ? `Training a ${run.task.kind} network` : `Pre-training${isOther ? ` by ${method?.title ?? name}` : ''}`} on ${run.cohort?.folder ? basename(resolve(run.cohort.folder)) : basename(resolve(folder))}`,
     data,
     evaluation,
     shown: details ? await shownPairs(pictures, details) : [],

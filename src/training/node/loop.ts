@@ -91,10 +91,12 @@ export interface TrainingRefresh<Images> {
 
 export interface TrainingResult<Summary extends object = object> {
   readonly state: TrainingState;
+  /** Steps that this call did: all but those that were done before, of a run that is resumed. */
+  readonly newSteps: number;
   /** True if it did all its steps, or stopped because it got no better. */
   readonly finished: boolean;
   readonly stoppedEarly: boolean;
-  /** Total loss of the last step that was not skipped. */
+  /** Total loss of the last step of this call that was not skipped; null if there was none. */
   readonly loss: number | null;
   /** Share of the time that computing waited for examples. */
   readonly waitShare: number;
@@ -395,6 +397,7 @@ export async function runTraining<Images, Summary extends object = object>(
   training.tracker?.ended(finished ? 'FINISHED' : 'KILLED');
   return {
     state,
+    newSteps: state.step - firstStep,
     finished,
     stoppedEarly,
     loss,

@@ -8,6 +8,7 @@ import { DEFAULT_CONFIGURATION, type PretrainConfiguration } from '../../methods
 import { readModel, resolveModel } from '../../model/node/model-folder.ts';
 import { readSafetensors } from '../../model/node/safetensors.ts';
 import { nodeWebGpuHost } from '../../platform/node/webgpu-host.ts';
+import { methodOfHeads } from '../start.ts';
 import { writeTinyCohort } from '../testing/tiny-cohort.ts';
 import { pretrain } from './pretrain.ts';
 import { parseConfiguration, readRunConfiguration } from './read-configuration.ts';
@@ -205,6 +206,23 @@ describe('pretrain', () => {
     expect((await stateOf('more')).equals(await stateOf('more-at-once'))).toBe(true);
     const wide = configured({ init: at('whole'), model: { width: 0.25 } });
     await expect(run('wider', wide)).rejects.toThrow('has width 0.125: set `model.width` to 0.125');
+  });
+
+  it('takes heads of its own method alone, not those that another left under the same names', async () => {
+    const stop = new AbortController();
+    stop.abort();
+    const begin = async (method: string, out: string, init: string): Promise<unknown> => {
+      const configuration = { init, steps: 1, threads: 1, model: { width: 0.125 }, data: { patch: 16, heldOut: 1 } };
+      await pretrain({ method, cohort: at('cohort'), out: at(out), configuration, signal: stop.signal, progress: SILENT });
+      return JSON.parse(await readFile(at(out, 'run.json'), 'utf8')).start;
+    };
+    const all = { taken: ['encoder', 'decoder', 'res_conv'], anew: [] };
+    await begin('denoising', 'denoising', 'scratch');
+    expect(await begin('denoising', 'more-denoising', at('denoising'))).toEqual(all);
+    expect(await begin('mae', 'mae-denoising', at('denoising'))).toEqual({ taken: ['encoder', 'decoder'], anew: ['res_conv'] });
+    expect(await begin('restoration-only', 'of-whole', at('whole'))).toEqual(all);
+    expect(methodOfHeads({ task: null, training: null })).toBe('gvsl');
+    expect(methodOfHeads({ task: null, training: {} })).toBe(undefined);
   });
 
   it.skipIf(noWebGpu !== undefined)(

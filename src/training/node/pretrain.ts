@@ -8,7 +8,7 @@ import { cohortReader } from '../../cohort/node/crops.ts';
 import { channelCount } from '../../cohort/prepare-options.ts';
 import { UsageError } from '../../common/errors.ts';
 import { voxelCount } from '../../geometry/volume.ts';
-import { methodNameOf } from '../../methods/descriptions.ts';
+import { GVSL, methodNameOf } from '../../methods/descriptions.ts';
 import type { PretrainConfiguration } from '../../methods/gvsl/configuration.ts';
 import type { Evaluation } from '../../methods/gvsl/evaluate.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
@@ -16,7 +16,7 @@ import type { ExampleTensors, PretrainingMethod, ProgramVariant } from '../../me
 import { type PretrainingConfiguration, toPatchSize } from '../../methods/schema-parts.ts';
 import { configurationOf } from '../../model/configuration.ts';
 import { type ParameterTable, STEM } from '../../model/parameters.ts';
-import { startFrom } from '../start.ts';
+import { isBackbone, methodOfHeads, startFrom } from '../start.ts';
 import { examplesHeld } from './data-loader.ts';
 import { runTraining } from './loop.ts';
 import { methodHooks, NO_EXAMPLES } from './method-hooks.ts';
@@ -71,7 +71,8 @@ async function pretrainHere(
   requireChannels(wholeTable, inputChannels, method);
   const { init = SCRATCH, seed } = configuration;
   const initial = init === SCRATCH ? undefined : await readInitialModel(init, width);
-  const start = startFrom(cohort, wholeTable, seed, initial);
+  const sameMethod = initial !== undefined && methodOfHeads(initial.configuration) === (kind.method ?? GVSL);
+  const start = startFrom(cohort, wholeTable, seed, initial, (part) => sameMethod || isBackbone(part));
   const job = { cohort: call.cohort, training: training.map(({ id }) => id), configuration };
   const made = {
     width,
@@ -114,7 +115,7 @@ async function pretrainHere(
     const { session, table, backends, memory } = opened;
     const reader = cohortReader(cohort, together ? 'all' : 0);
     let evaluationText: string | null = null;
-    const { state, finished, loss, waitShare, evaluation } = await runTraining<ExampleTensors>({
+    const { state, newSteps, finished, loss, waitShare, evaluation } = await runTraining<ExampleTensors>({
       ...opened,
       out,
       configuration,
@@ -139,7 +140,17 @@ async function pretrainHere(
     });
     const { step, best, skippedSteps } = state;
     const of = { best, skippedSteps, parameters: table.count, waitShare };
-    return { out, method: methodNameOf(kind.method, configuration), step, finished, loss, evaluation, evaluationText, ...of };
+    return {
+      out,
+      method: methodNameOf(kind.method, configuration),
+      step,
+      newSteps,
+      finished,
+      loss,
+      evaluation,
+      evaluationText,
+      ...of,
+    };
   } finally {
     await opened.close();
   }

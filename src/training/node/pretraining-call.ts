@@ -30,9 +30,11 @@ export interface PretrainResult<Summary extends object = Evaluation> {
   readonly method: string;
   /** Steps done in all. */
   readonly step: number;
+  /** Steps of this call: 0 if a run that is resumed was done. */
+  readonly newSteps: number;
   /** False if it was stopped before the last step. */
   readonly finished: boolean;
-  /** Total loss of the last step that was not skipped. */
+  /** Total loss of the last step of this call that was not skipped; null if there was none. */
   readonly loss: number | null;
   /** The last evaluation of this call, and the steps that were done then; null if there was none. */
   readonly evaluation: (Summary & { readonly step: number }) | null;

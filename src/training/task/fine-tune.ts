@@ -17,7 +17,7 @@ import { namedTensors } from '../../model/named-parameters.ts';
 import { STATES } from '../../model/optimizer.ts';
 import { type ParameterTable, parameterTable } from '../../model/parameters.ts';
 import { transferProgram } from '../../model/task-programs.ts';
-import { startFrom } from '../start.ts';
+import { isBackbone, startFrom } from '../start.ts';
 import { trainStep, updateRuleOf } from '../step.ts';
 import { headsOf, outputsOf } from './classes.ts';
 import { type TransferConfiguration, transferConfigurationSchema, transferPatch } from './configuration.ts';
@@ -162,7 +162,7 @@ export class FineTuning {
         folder: network.folder,
         width,
       },
-      (part) => part === 'encoder' || part === 'decoder' || (part === 'out_conv' && sameClasses),
+      (part) => isBackbone(part) || (part === 'out_conv' && sameClasses),
     );
     const session = await backend.open(program);
     await session.writeState(STATES.parameters, start.parameters());

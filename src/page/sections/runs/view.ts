@@ -157,10 +157,12 @@ export class RunsView {
       const files = await source.names(path);
       const text = async (name: string): Promise<string | undefined> =>
         files.includes(name) ? source.text(joined(path, name)) : undefined;
-      const [run, evaluation, test] = await Promise.all([text('run.json'), text('evaluation.json'), text('test.json')]);
+      const [run, evaluation, validation, test] = await Promise.all(
+        ['run.json', 'evaluation.json', 'validation.json', 'test.json'].map(text),
+      );
       looked.pictures = await source.names(joined(path, 'pictures'));
       looked.files = files;
-      looked.data = runData(path, { run, evaluation, test }, records);
+      looked.data = runData(path, { run, evaluation, validation, test }, records);
       looked.evaluations = evaluations;
     } else
       looked.data = {
@@ -251,7 +253,7 @@ export class RunsView {
       method: run.task ? undefined : methodDescribed(name),
     });
     const known = this.looked.get(data.folder)!.files;
-    const files = ['report.html', 'metrics.jsonl', 'run.json', 'evaluation.json', 'test.json'].filter((file) =>
+    const files = ['report.html', 'metrics.jsonl', 'run.json', 'evaluation.json', 'validation.json', 'test.json'].filter((file) =>
       known.includes(file),
     );
     const link = (file: string) =>

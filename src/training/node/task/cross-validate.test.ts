@@ -11,8 +11,8 @@ import { readModel, resolveModels } from '../../../model/node/model-folder.ts';
 import { TRANSFER } from '../../task/configuration.ts';
 import { writeTinyCohort } from '../../testing/tiny-cohort.ts';
 import { parseConfigurationOf } from '../read-configuration.ts';
-import { crossValidate } from './cross-validate.ts';
-import { keepPostProcessing } from './judge-best.ts';
+import { crossValidate, overFolds } from './cross-validate.ts';
+import { keepPooled, keepPostProcessing } from './judge-best.ts';
 import { splitForTask } from './split.ts';
 import { train } from './train.ts';
 
@@ -52,6 +52,20 @@ describe('crossValidate', () => {
     expect(new Set(subjects.map(({ id }) => id)).size).toBe(4);
     expect(dice!.mean).toBeCloseTo(summary.dice!, 12);
     expect(result.folds.every(({ test }) => test!.subjects === 1)).toBe(true);
+    expect(result.outOfFold!.auc).toBe(null);
+    // folds, their files and their models are of one mind about post-processing
+    for (const { run, postProcessed } of result.folds) {
+      const [validation, test] = await Promise.all(
+        ['validation.json', 'test.json'].map(async (file) => JSON.parse(await readFile(at('folds', run, file), 'utf8'))),
+      );
+      expect(validation.postProcessing).toEqual(result.postProcessing);
+      expect([validation.postProcessed?.summary, test.postProcessed?.summary]).toEqual([
+        postProcessed?.validation,
+        postProcessed?.test,
+      ]);
+      const { configuration } = await readModel(at('folds', run, 'best'));
+      expect(configuration.postProcessing !== undefined).toBe(postProcessed !== undefined);
+    }
     const table = (await readFile(at('folds', 'cross-validation.csv'), 'utf8')).trim().split('\n');
     expect([table.length, table[0]]).toEqual([5, 'subject,fold,dice label 500']);
 
@@ -98,6 +112,38 @@ it('folds have about equal shares of each class', async () => {
     const { validation } = await splitForTask(cohort, { task: 'classification', seed: 1, data });
     expect(validation.map(({ class: name }) => name).sort()).toEqual(['healthy', 'healthy', 'ill', 'ill']);
   }
+});
+
+it('classes are judged fold by fold: areas under ROC curves are not pooled', async () => {
+  const classes = { task: 'classification', log: { everySteps: 1, evaluateEverySteps: 2, picturesEverySteps: 0 } };
+  const { folds, outOfFold } = await crossValidate({ ...call('apart', {}, classes), cohort: at('classes') });
+  const [a, b] = folds.map(({ validation }) => validation.auc!);
+  expect(outOfFold!.auc).toEqual({
+    mean: (a + b) / 2,
+    standardDeviation: expect.closeTo(Math.abs(a - b) / Math.SQRT2, 12),
+    folds: 2,
+  });
+  expect(outOfFold!.summary).toMatchObject({ subjects: 12, auc: (a + b) / 2 });
+  expect(overFolds([0.5, null])).toEqual({ mean: 0.5, standardDeviation: null, folds: 1 });
+  expect(overFolds([null, undefined])).toBe(null);
+});
+
+it('what all folds choose goes into the files and the model of each', async () => {
+  const { task, validation: before } = await train(call('pooled', { folds: 1 }));
+  const rule = { code: 500, name: 'label 500', before: 0.5, after: 0.6, candidate: 1 };
+  const after = await keepPooled(at('pooled'), { validation: before, test: null }, [rule], task);
+  const written = JSON.parse(await readFile(at('pooled', 'validation.json'), 'utf8'));
+  expect(written.postProcessing).toEqual([rule]);
+  expect(written.postProcessed).toEqual(after.validation!.postProcessed);
+  expect(written.postProcessed.subjects.map(({ dice }: { dice: number[] }) => dice)).toEqual(
+    before!.candidates!.map(([structure]) => [structure[1]]),
+  );
+  expect(written.run).toBe(JSON.parse(await readFile(at('pooled', 'run.json'), 'utf8')).identity);
+  const keeps = async () => (await readModel(at('pooled', 'best'))).configuration.postProcessing;
+  expect(await keeps()).toEqual([{ code: 500, keepLargest: true, minVolumeMm3: 0 }]);
+  await keepPooled(at('pooled'), { validation: before, test: null }, [{ ...rule, candidate: 0 }], task);
+  expect(await keeps()).toBe(undefined);
+  expect(JSON.parse(await readFile(at('pooled', 'validation.json'), 'utf8')).postProcessed).toBe(undefined);
 });
 
 it('a model keeps post-processing in its config.json, and lets go of it', async () => {

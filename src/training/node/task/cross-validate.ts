@@ -14,12 +14,12 @@ import { writeFileAtomic } from '../../../platform/node/files.ts';
 import { withMachineTrouble } from '../../../platform/node/machine.ts';
 import { TRANSFER, type TransferConfiguration } from '../../task/configuration.ts';
 import { type SubjectScores, summarizeScores, type TaskEvaluation } from '../../task/evaluate.ts';
-import { choosePostProcessing, describeRules, type FoundRule, rulesOf } from '../../task/post-processing.ts';
+import { choosePostProcessing, describeRules, type FoundRule } from '../../task/post-processing.ts';
 import { type Override, readRunConfigurationOf } from '../read-configuration.ts';
 import { RUN_FILE, readRunRecord } from '../run-record.ts';
 import { checkCall, onRanks } from '../training-call.ts';
-import { keepPostProcessing } from './judge-best.ts';
-import { type TrainCall, train } from './train.ts';
+import { keepPooled, type LastJudgement } from './judge-best.ts';
+import { type TrainCall, trainHere } from './train.ts';
 
 const runOf = (fold: number): string => `fold-${fold}`;
 const TABLE = 'cross-validation.csv';
@@ -36,6 +36,8 @@ export interface FoldResult {
   readonly validation: TaskEvaluation;
   /** On the test subjects, which are those of every fold; null without. */
   readonly test: TaskEvaluation | null;
+  /** Both after the post-processing that all models keep; absent if they keep none. */
+  readonly postProcessed?: Pick<FoldResult, 'validation' | 'test'>;
 }
 
 /** The scores of one subject by the model that did not see it. */
@@ -43,9 +45,24 @@ export interface OutOfFoldScores extends SubjectScores {
   readonly fold: number;
 }
 
+/** A score of each fold, together. */
+export interface OverFolds {
+  readonly mean: number;
+  /** Of a sample (n - 1); null of one fold. */
+  readonly standardDeviation: number | null;
+  /** Folds that have the score: those whose validation subjects are not all of one class. */
+  readonly folds: number;
+}
+
 /** What all folds say together. */
 export interface OutOfFold {
+  /**
+   * Dice and accuracy over all subjects. `auc` is the mean over folds: models of different folds are not calibrated alike, so a probability of one is
+   * not ranked among those of another (Forman and Scholz, SIGKDD Explorations 12, 2010).
+   */
   readonly summary: TaskEvaluation;
+  /** `summary.auc` with its spread; null for segmentation, or if no fold has one. */
+  readonly auc: OverFolds | null;
   /** Mean Dice of the subjects with its 95 % interval (bootstrap over subjects); null for classification. */
   readonly dice: Interval | null;
   /** After the post-processing that the models keep; null if they keep none. */
@@ -97,23 +114,26 @@ async function crossValidateHere(given: TrainCall): Promise<CrossValidationResul
   if (leads) await checkFolder(out, resume);
   const done: FoldResult[] = [];
   const scores: OutOfFoldScores[] = [];
-  const candidates: NonNullable<NonNullable<Awaited<ReturnType<typeof train>>['validation']>['candidates']>[number][] = [];
+  const judged: LastJudgement[] = [];
   let task: Task | undefined;
   for (let fold = 1; fold <= folds; fold++) {
     const folder = join(out, runOf(fold));
     call.progress.say(`fold ${fold} of ${folds}`);
-    const result = await train({
-      ...given,
-      out: folder,
-      configuration: { ...call.configuration, data: { ...call.configuration.data, fold } },
-      resume: leads && resume && (await readRunRecord(folder)) !== undefined,
-    });
+    const result = await trainHere(
+      {
+        ...given,
+        out: folder,
+        configuration: { ...call.configuration, data: { ...call.configuration.data, fold } },
+        resume: leads && resume && (await readRunRecord(folder)) !== undefined,
+      },
+      false,
+    );
     if (!result.finished) return { out, finished: false, folds: done, outOfFold: null, postProcessing: [] };
     if (!leads) continue;
     const { validation, test } = result;
     task = result.task;
     scores.push(...validation!.subjects.map((subject) => ({ ...subject, fold })));
-    candidates.push(...(validation!.candidates ?? []));
+    judged.push({ validation, test });
     done.push({
       fold,
       run: runOf(fold),
@@ -124,28 +144,45 @@ async function crossValidateHere(given: TrainCall): Promise<CrossValidationResul
     });
   }
   if (!leads) return { out, finished: true, folds: [], outOfFold: null, postProcessing: [] };
+  const candidates = judged.flatMap(({ validation }) => validation!.candidates ?? []);
   const found = task!.kind === 'segmentation' && candidates.length > 0 ? choosePostProcessing(candidates, task!) : [];
-  const rules = rulesOf(found);
-  for (const { run } of done) await keepPostProcessing(join(out, run), rules);
+  const withRules: LastJudgement[] = [];
+  for (const [k, { run }] of done.entries()) withRules.push(await keepPooled(join(out, run), judged[k], found, task!));
   for (const line of describeRules(found)) call.progress.say(`post-processing of ${line}`);
   const diceOf = ({ dice }: SubjectScores): number[] => {
     const known = dice?.filter((value) => value !== null) ?? [];
     return known.length > 0 ? [known.reduce((sum, value) => sum + value, 0) / known.length] : [];
   };
-  const afterwards = scores.map(({ id }, i) => ({ id, dice: found.map(({ candidate }, c) => candidates[i][c][candidate]) }));
+  const results = done.map((fold, k): FoldResult => {
+    const [validation, test] = [withRules[k].validation?.postProcessed, withRules[k].test?.postProcessed];
+    return validation ? { ...fold, postProcessed: { validation: validation.summary, test: test?.summary ?? null } } : fold;
+  });
+  const auc = overFolds(done.map(({ validation }) => validation.auc));
+  const afterwards = withRules.flatMap(({ validation }) => validation?.postProcessed?.subjects ?? []);
   const outOfFold: OutOfFold = {
-    summary: summarizeScores(scores, task!),
+    summary: { ...summarizeScores(scores, task!), auc: auc?.mean ?? null },
+    auc,
     dice: bootstrapMean(scores.flatMap(diceOf)),
-    postProcessed: rules ? summarizeScores(afterwards, task!) : null,
+    postProcessed: afterwards.length > 0 ? summarizeScores(afterwards, task!) : null,
     subjects: scores,
   };
   await mkdir(out, { recursive: true });
   await writeFileAtomic(join(out, TABLE), tableOf(scores, task!));
   await writeFileAtomic(
     join(out, FOLDS_FILE),
-    jsonText({ formatVersion: 1, task, folds: done, outOfFold, postProcessing: found }),
+    jsonText({ formatVersion: 1, task, folds: results, outOfFold, postProcessing: found }),
   );
-  return { out, finished: true, folds: done, outOfFold, postProcessing: found };
+  return { out, finished: true, folds: results, outOfFold, postProcessing: found };
+}
+
+/** Mean and spread of a score over the folds that have it; null if none has. */
+export function overFolds(scores: readonly (number | null | undefined)[]): OverFolds | null {
+  const known = scores.filter((value) => typeof value === 'number');
+  const folds = known.length;
+  if (folds === 0) return null;
+  const mean = known.reduce((sum, value) => sum + value, 0) / folds;
+  const squares = known.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return { mean, standardDeviation: folds > 1 ? Math.sqrt(squares / (folds - 1)) : null, folds };
 }
 
 /** @throws UsageError if a cross-validation cannot begin or go on there */

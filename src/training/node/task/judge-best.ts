@@ -2,6 +2,7 @@
  * The last judgement of a training: its best state on the validation subjects, which choose the post-processing that the model keeps, and on the
  * test subjects, which choose nothing.
  */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Cohort, Subject } from '../../../cohort/cohort.ts';
 import { cohortReader } from '../../../cohort/node/crops.ts';
@@ -47,14 +48,14 @@ export interface TestResult {
   readonly subjects: readonly SubjectScores[];
   /** The same after the post-processing that the model keeps; absent if it keeps none. */
   readonly postProcessed?: { readonly summary: TaskEvaluation; readonly subjects: readonly SubjectScores[] };
+  /** By subject, structure and candidate: Dice under every post-processing that is tried (training/task/post-processing.ts). */
+  readonly candidates?: readonly (readonly CandidateDice[])[];
 }
 
 /** Scores of the validation subjects, as validation.json has them. */
 export interface ValidationResult extends TestResult {
   /** What was looked for in each structure; null without segmentation, or if it was not looked for. */
   readonly postProcessing: readonly FoundRule[] | null;
-  /** By subject, structure and candidate: what it was chosen by (training/task/post-processing.ts). */
-  readonly candidates?: readonly (readonly CandidateDice[])[];
 }
 
 export interface LastJudgement {
@@ -62,36 +63,42 @@ export interface LastJudgement {
   readonly test: TestResult | null;
 }
 
-/** Scores after rules that were found, from those of all candidates. */
-function processed(
-  scores: readonly SubjectScores[],
-  candidates: readonly (readonly CandidateDice[])[],
-  found: readonly FoundRule[],
-  task: Task,
-): NonNullable<TestResult['postProcessed']> {
-  const subjects = scores.map(({ id }, i) => ({ id, dice: found.map(({ candidate }, c) => candidates[i][c][candidate]) }));
-  return { summary: summarizeScores(subjects, task), subjects };
+/** A result with its scores after rules that were found, if there are any. */
+function withRules<Result extends TestResult>(result: Result, found: readonly FoundRule[], task: Task): Result {
+  const { postProcessed: _, ...others } = result;
+  const { candidates } = result;
+  if (!candidates || !rulesOf(found)) return others as Result;
+  const subjects = result.subjects.map(({ id }, i) => ({
+    id,
+    dice: found.map(({ candidate }, c) => candidates[i][c][candidate]),
+  }));
+  return { ...(others as Result), postProcessed: { summary: summarizeScores(subjects, task), subjects } };
 }
 
-/** Judges the best state (without validation the last), and writes validation.json, test.json and the model's post-processing. */
+/**
+ * Judges the best state (without validation the last), and writes validation.json, test.json and the model's post-processing.
+ * @param choose false: none is chosen, since the folds of a cross-validation do it together (`keepPooled`)
+ */
 export async function judgeBest(
   { session, table, identity }: Pick<OpenTraining<unknown>, 'session' | 'table' | 'identity'>,
   { out, progress, configuration }: CheckedCall<TransferConfiguration>,
   cohort: Cohort,
   split: TaskSplit,
   task: Task,
+  choose: boolean,
 ): Promise<LastJudgement> {
   const state = (await readCheckpoint(out, 'best')) ?? (await readCheckpoint(out, 'last'))!;
   const { step } = state.state;
   await session.writeState(STATES.parameters, flatTensor(table, state.parameters, out));
-  const { overlap, postProcessing: wanted } = configuration.inference;
-  const judged = async (subjects: readonly Subject[]) => {
+  const { overlap, postProcessing } = configuration.inference;
+  const wanted = postProcessing && task.kind === 'segmentation';
+  const judged = async (subjects: readonly Subject[]): Promise<TestResult> => {
     const candidates: CandidateDice[][] = [];
     const scores = await evaluateSubjects(session, cohortReader(cohort, 'all'), subjects, task, overlap, {
       segmented: ({ geometry }, truth, predicted) =>
         void (wanted && candidates.push(candidateDice(predicted, truth, geometry, outputsOf(task)))),
     });
-    return { scores, candidates };
+    return { step, summary: summarizeScores(scores, task), subjects: scores, ...(wanted ? { candidates } : {}) };
   };
   const write = (file: string, result: object): Promise<void> =>
     writeFileAtomic(join(out, file), jsonText({ run: identity, task, ...result }));
@@ -100,16 +107,9 @@ export async function judgeBest(
   let found: readonly FoundRule[] = [];
   if (split.validation.length > 0) {
     progress.say(`validating the checkpoint of step ${step} on ${counted(split.validation.length, 'subject')}`);
-    const { scores, candidates } = await judged(split.validation);
-    found = wanted && task.kind === 'segmentation' ? choosePostProcessing(candidates, task) : [];
-    validation = {
-      step,
-      summary: summarizeScores(scores, task),
-      subjects: scores,
-      ...(rulesOf(found) ? { postProcessed: processed(scores, candidates, found, task) } : {}),
-      postProcessing: wanted && task.kind === 'segmentation' ? found : null,
-      ...(candidates.length > 0 ? { candidates } : {}),
-    };
+    const result = await judged(split.validation);
+    if (choose && wanted) found = choosePostProcessing(result.candidates!, task);
+    validation = { ...withRules(result, found, task), postProcessing: choose && wanted ? found : null };
     await write(VALIDATION_FILE, validation);
     for (const line of describeRules(found)) progress.say(`post-processing of ${line}`);
   }
@@ -117,12 +117,31 @@ export async function judgeBest(
   let test: TestResult | null = null;
   if (split.test.length > 0) {
     progress.say(`testing the checkpoint of step ${step} on ${counted(split.test.length, 'subject')}`);
-    const { scores, candidates } = await judged(split.test);
-    const post = rulesOf(found) ? { postProcessed: processed(scores, candidates, found, task) } : {};
-    test = { step, summary: summarizeScores(scores, task), subjects: scores, ...post };
+    test = withRules(await judged(split.test), found, task);
     await write(TEST_FILE, test);
   }
   return { validation, test };
+}
+
+/** What a fold's files say, and its model keeps, once all folds have chosen. @returns its scores with that post-processing */
+export async function keepPooled(
+  run: string,
+  { validation, test }: LastJudgement,
+  found: readonly FoundRule[],
+  task: Task,
+): Promise<LastJudgement> {
+  const after = {
+    validation: validation && { ...withRules(validation, found, task), postProcessing: found },
+    test: test && withRules(test, found, task),
+  };
+  for (const [file, result] of [[VALIDATION_FILE, after.validation] as const, [TEST_FILE, after.test] as const]) {
+    if (!result) continue;
+    const path = join(run, file);
+    const { run: identity } = JSON.parse(await readFile(path, 'utf8')) as { readonly run: string };
+    await writeFileAtomic(path, jsonText({ run: identity, task, ...result }));
+  }
+  await keepPostProcessing(run, rulesOf(found));
+  return after;
 }
 
 /** Writes post-processing into the config.json of a run's model: its best state, else its last; undefined takes it away. */

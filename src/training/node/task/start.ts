@@ -23,6 +23,5 @@ export async function initialWeights(cohort: Cohort, configuration: TransferConf
   const initial = init === SCRATCH ? undefined : await readInitialModel(init, model.width);
   const width = initial?.width ?? (model.width === 'auto' ? SCRATCH_WIDTH : model.width);
   const architecture = scaledArchitecture(width, headsOf(task), channelCount(cohort.options));
-  const isBackbone = (part: string): boolean => part === 'encoder' || part === 'decoder';
-  return { architecture, width, ...startFrom(cohort, parameterTable(architecture), seed, initial, isBackbone) };
+  return { architecture, width, ...startFrom(cohort, parameterTable(architecture), seed, initial) };
 }

@@ -32,9 +32,12 @@ export interface TrainResult {
   readonly out: string;
   /** Steps done in all. */
   readonly step: number;
+  /** Steps of this call: 0 if a run that is resumed was done. */
+  readonly newSteps: number;
   /** False if it was stopped before the last step. */
   readonly finished: boolean;
   readonly stoppedEarly: boolean;
+  /** Total loss of the last step of this call that was not skipped; null if there was none. */
   readonly loss: number | null;
   /** The last evaluation of this call on the validation subjects, and the steps that were done then; null if there was none. */
   readonly evaluation: (TaskEvaluation & { readonly step: number }) | null;
@@ -62,7 +65,11 @@ export function train(given: TrainCall): Promise<TrainResult> {
   return onRanks(given, () => trainHere(given));
 }
 
-async function trainHere(given: TrainCall): Promise<TrainResult> {
+/**
+ * `train` for one of several ranks.
+ * @param choosesPostProcessing false: the folds of a cross-validation choose it together
+ */
+export async function trainHere(given: TrainCall, choosesPostProcessing = true): Promise<TrainResult> {
   const call = await checkCall(TRANSFER, given);
   const { configuration, out, progress } = call;
   if (configuration.data.folds > 1 && configuration.data.fold === 'all')
@@ -122,7 +129,10 @@ async function trainHere(given: TrainCall): Promise<TrainResult> {
     const features = fromFeatures
       ? await trainingFeatures(session, cohort, split.training, patch, inference.overlap, widths[8], progress)
       : [];
-    const { state, finished, stoppedEarly, loss, waitShare, evaluation } = await runTraining<TaskExample, TaskEvaluation>({
+    const { state, newSteps, finished, stoppedEarly, loss, waitShare, evaluation } = await runTraining<
+      TaskExample,
+      TaskEvaluation
+    >({
       ...opened,
       out,
       configuration,
@@ -153,11 +163,13 @@ async function trainHere(given: TrainCall): Promise<TrainResult> {
     const { step, best, skippedSteps } = state;
     const leads = call.ranks.rank === 0;
     const { validation, test } =
-      leads && finished ? await judgeBest(opened, call, cohort, split, task) : { validation: null, test: null };
+      leads && finished
+        ? await judgeBest(opened, call, cohort, split, task, choosesPostProcessing)
+        : { validation: null, test: null };
     const subjects = { training: split.training.length, validation: split.validation.length, test: split.test.length };
     const parameters = table.count;
     return {
-      ...{ out, step, finished, stoppedEarly, loss, evaluation, best, validation, test, task },
+      ...{ out, step, newSteps, finished, stoppedEarly, loss, evaluation, best, validation, test, task },
       ...{ skippedSteps, parameters, waitShare, subjects },
     };
   } finally {

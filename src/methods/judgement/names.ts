@@ -1,0 +1,22 @@
+/** Losses and measures of pre-training as people name them, in texts, reports and on the page. */
+const NAMES: Readonly<Record<string, string>> = {
+  total: 'total loss',
+  mse: 'mean squared error',
+  crossEntropy: 'cross-entropy',
+  dice: '1 \u2212 Dice',
+  ntXent: 'NT-Xent',
+  cosine: 'negative cosine',
+  unrestoredMse: 'mean squared error of what the network sees',
+  meanMse: 'mean squared error of filling with the mean',
+  accuracy: 'accuracy',
+  spread: 'spread of the projections (1 healthy, 0 collapsed)',
+};
+const MEASURE_NAMES: Readonly<Record<string, string>> = { ...NAMES, dice: 'Dice' };
+
+/** "heldOutLoss" as people write it. */
+export const readable = (name: string): string =>
+  name.replaceAll(/([a-z])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`);
+/** A loss, by its key in metrics.jsonl. */
+export const lossName = (name: string): string => NAMES[name] ?? readable(name);
+/** A measure, by its key in metrics.jsonl. */
+export const measureName = (name: string): string => MEASURE_NAMES[name] ?? readable(name);
