@@ -1,5 +1,7 @@
 /** An image as a trained network wants it: prepared as the cohort was that it learned from. */
+
 import { RunError } from '../common/errors.ts';
+import { mapInto } from '../common/map-into.ts';
 import { cropPad } from '../geometry/crop.ts';
 import type { Volume } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
@@ -81,7 +83,10 @@ export function withImage(loaded: LoadedImage, prepared: PreparedImage, modality
   const volume: Volume =
     prepared.values.nonFinite === 0
       ? loaded.volume
-      : { geometry, data: Float32Array.from(data, (value) => (Number.isFinite(value) ? value : background)) };
+      : {
+          geometry,
+          data: mapInto(new Float32Array(data.length), data, (value) => (Number.isFinite(value) ? value : background)),
+        };
   const cropped = cropPad(prepared.whole, prepared.box.start, prepared.box.size, 0);
   return { path: loaded.path, volume, background, prepared, cropped, others: [] };
 }

@@ -1,7 +1,9 @@
 /** Images as registration without a network wants them: in RAS, cubic voxels of one size for both, values in [0, 1], cropped to the foreground. */
+
 import { type NetworkImage, withImage } from '../../cohort/network-image.ts';
 import { prepareImage } from '../../cohort/prepare-image.ts';
 import type { PrepareOptions } from '../../cohort/prepare-options.ts';
+import { mapInto } from '../../common/map-into.ts';
 import { type Geometry, voxelCount } from '../../geometry/volume.ts';
 import type { LoadedImage } from '../../images/loaded-image.ts';
 import type { Modality } from '../network.ts';
@@ -37,7 +39,9 @@ function fromZero(loaded: LoadedImage): LoadedImage {
   const { geometry, data } = loaded.volume;
   let least = 0;
   for (let i = 0; i < data.length; i++) if (data[i] < least && Number.isFinite(data[i])) least = data[i];
-  return least === 0 ? loaded : { ...loaded, volume: { geometry, data: Float32Array.from(data, (value) => value - least) } };
+  return least === 0
+    ? loaded
+    : { ...loaded, volume: { geometry, data: mapInto(new Float32Array(data.length), data, (value) => value - least) } };
 }
 
 /** Prepares an image. @throws RunError naming the file and why it is refused */

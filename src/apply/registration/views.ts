@@ -2,6 +2,7 @@
  * What a registration did, as volumes on the fixed image's grid that a viewer lays over it: checkerboard, difference, deformation grid, folds.
  * Lengths are in mm along the grid's own axes, so voxels may be of any shape and the grid may lie at any angle.
  */
+import { mapInto } from '../../common/map-into.ts';
 import { statisticsOf } from '../../geometry/statistics.ts';
 import { type Geometry, type Volume, type VoxelArray, voxelCount } from '../../geometry/volume.ts';
 import type { VectorField } from './physical-map.ts';
@@ -128,7 +129,7 @@ export interface Folds {
 }
 
 export function foldsOf({ geometry, data }: Volume<Float32Array>): Folds {
-  const mask = Uint8Array.from(data, (determinant) => (determinant > 0 ? 0 : 1));
+  const mask = mapInto(new Uint8Array(data.length), data, (determinant) => (determinant > 0 ? 0 : 1));
   let [voxels, least, greatest] = [0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (let at = 0; at < data.length; at++) {
     voxels += mask[at];

@@ -1,5 +1,7 @@
 /** What the outputs of a task's head stand for. */
+
 import type { Subject } from '../../cohort/cohort.ts';
+import { mapInto } from '../../common/map-into.ts';
 import { type Heads, NO_HEADS } from '../../model/architecture.ts';
 import type { Task } from '../../model/configuration.ts';
 
@@ -16,7 +18,7 @@ export const headsOf = (task: Task): Heads => ({
 /** Class indices of a label map's codes; codes that are no class are background. */
 export function classIndices(codes: ArrayLike<number>, task: Extract<Task, { kind: 'segmentation' }>): Uint16Array {
   const index = new Map(task.labels.map(({ code }, i) => [code, i]));
-  return Uint16Array.from(codes, (code) => index.get(code) ?? 0);
+  return mapInto(new Uint16Array(codes.length), codes, (code) => index.get(code) ?? 0);
 }
 
 /** The truth of a classification: (1, outputs). */
