@@ -42,7 +42,7 @@ function scored({ file, label, measure, title, ...score }) {
     ...score,
     subjects: found.count,
     mean: rounded(found.mean),
-    interval: [rounded(found.low), rounded(found.high)],
+    interval: found.low === null ? null : [rounded(found.low), rounded(found.high)],
   };
 }
 const fileOf = (file) => {

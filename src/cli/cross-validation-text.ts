@@ -1,5 +1,6 @@
 /** The table of a cross-validation. */
 import { counted } from '../common/counted.ts';
+import { rangeText } from '../common/range-text.ts';
 import { type CrossValidationResult, type OverFolds, overFolds } from '../training/node/task/cross-validate.ts';
 import type { TaskEvaluation } from '../training/task/evaluate.ts';
 import { describeRules } from '../training/task/post-processing.ts';
@@ -50,7 +51,7 @@ export function crossValidationText({ out, finished, folds, outOfFold, postProce
     `all: every subject by the model that did not see it${perClass ? '' : '; AUC: mean over folds'}${withTest ? `; test ${score}: mean over folds` : ''}`,
     ...(dice
       ? [
-          `mean Dice ${dice.mean.toFixed(4)}, 95 % interval ${dice.low.toFixed(4)} to ${dice.high.toFixed(4)} (bootstrap over subjects)`,
+          `mean Dice ${dice.mean.toFixed(4)}${rangeText(dice, (end) => end.toFixed(4))}${dice.count > 1 ? ', 95 % bootstrap interval over subjects' : ''}`,
         ]
       : []),
     ...(auc ? [`AUC: ${spread(auc)}`] : []),

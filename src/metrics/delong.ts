@@ -92,7 +92,9 @@ function varianceOf(shares: readonly number[], truths: readonly number[]): numbe
   return variance;
 }
 
-const intervalOf = (mean: number, variance: number, count: number): Interval => {
+type Ends = { readonly low: number; readonly high: number };
+
+const intervalOf = (mean: number, variance: number, count: number): Interval & Ends => {
   const half = NORMAL_975 * Math.sqrt(variance);
   return { mean, low: mean - half, high: mean + half, count };
 };
@@ -115,7 +117,7 @@ function aligned(models: readonly (readonly ClassifiedCase[])[]): (readonly Clas
  * The area under the ROC curve, averaged over models (seeds) and outputs, with DeLong's 95 % interval.
  * @returns null if a class has fewer than two cases
  */
-export function delongArea(models: readonly (readonly ClassifiedCase[])[]): Interval | null {
+export function delongArea(models: readonly (readonly ClassifiedCase[])[]): (Interval & Ends) | null {
   const area = meanArea(aligned(models));
   const truths = (models[0] ?? []).map(({ truth }) => truth);
   const variance = area && varianceOf(area.shares, truths);
@@ -129,7 +131,7 @@ export function delongArea(models: readonly (readonly ClassifiedCase[])[]): Inte
 export function delongTest(
   a: readonly (readonly ClassifiedCase[])[],
   b: readonly (readonly ClassifiedCase[])[],
-): { readonly difference: Interval; readonly p: number | null } | null {
+): { readonly difference: Interval & Ends; readonly p: number | null } | null {
   const all = aligned([...a, ...b]);
   const [before, after] = [meanArea(all.slice(0, a.length)), meanArea(all.slice(a.length))];
   if (!before || !after) return null;

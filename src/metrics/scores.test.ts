@@ -251,7 +251,7 @@ describe('statistics', () => {
     expect(interval.low).toBeLessThan(interval.mean);
     expect(interval.high).toBeGreaterThan(interval.mean);
     // the standard error of the mean is about 0.13
-    expect(interval.high - interval.low).toBeCloseTo(2 * 1.96 * 0.13, 1);
+    expect(interval.high! - interval.low!).toBeCloseTo(2 * 1.96 * 0.13, 1);
     expect(bootstrapMean(values)).toEqual(interval);
     // other draws in between change nothing, nor do more than are kept
     bootstrapMean([1, 2, 3]);
@@ -260,7 +260,8 @@ describe('statistics', () => {
     const many = Array.from({ length: 500 }, (_, k) => Math.sin(k));
     expect(bootstrapMean(many)).toEqual(bootstrapMean(many));
     expect(bootstrapMean([])).toBeNull();
-    expect(bootstrapMean([4])).toEqual({ mean: 4, low: 4, high: 4, count: 1 });
+    expect(bootstrapMean([4])).toEqual({ mean: 4, low: null, high: null, count: 1 });
+    expect(bootstrapDifference([1], [3])).toEqual({ mean: 2, low: null, high: null, count: 1 });
     expect(bootstrapDifference([1, 2], [2, 3])).toMatchObject({ mean: 1, low: 1, high: 1 });
     expect(() => bootstrapDifference([1], [])).toThrow(RangeError);
     expect(wilcoxonSignedRank([1, 2], [1, 2])).toBeNull();

@@ -4,9 +4,9 @@ import { percentileOf } from './segmentation.ts';
 
 export interface Interval {
   readonly mean: number;
-  /** Percentile bootstrap, 95 %. */
-  readonly low: number;
-  readonly high: number;
+  /** The ends of the 95 % interval; null for one value, which says nothing of its spread. */
+  readonly low: number | null;
+  readonly high: number | null;
   readonly count: number;
 }
 
@@ -26,10 +26,14 @@ function drawsOf(count: number, resamples: number, seed: number): (at: number) =
   return (at) => places[at];
 }
 
-/** The mean of `values` with its 95 % interval by the percentile bootstrap; null without values. The resamples follow from the seed. */
+/**
+ * The mean of `values` with its 95 % interval by the percentile bootstrap; null without values. One value has no interval: every resample is that
+ * value. The resamples follow from the seed.
+ */
 export function bootstrapMean(values: readonly number[], resamples = 10_000, seed = 1): Interval | null {
   const count = values.length;
   if (count === 0) return null;
+  if (count === 1) return { mean: values[0], low: null, high: null, count };
   const place = drawsOf(count, resamples, seed);
   const means = new Float64Array(resamples);
   for (let k = 0, at = 0; k < resamples; k++) {

@@ -10,7 +10,7 @@ import { compare } from './compare.ts';
 import { readStudy } from './run.ts';
 import { labelsInOrder, runsOf } from './runs.ts';
 import { seenTestSubjects } from './seen.ts';
-import { studyMarkdown, studyRows } from './tables.ts';
+import { studyCsv, studyMarkdown, studyRows } from './tables.ts';
 
 let folder: string;
 const at = (...names: string[]): string => join(folder, ...names);
@@ -343,6 +343,31 @@ describe('compare', () => {
     expect(row.p).toBeLessThan(0.5);
     expect(row.pHolm).toBe(row.p);
     expect(studyMarkdown(declared as never, rows)).toContain("DeLong's 95 % interval");
+  });
+
+  it('gives the difference of one test subject without an interval, which would have no width', () => {
+    const declared = {
+      ...DOCUMENT,
+      cohort: 'c',
+      task: 'segmentation',
+      baseline: 'scratch',
+      methods: ['scratch', 'restoration-only'],
+      modes: ['finetune'],
+      labels: ['all'],
+      pretraining: { variants: {} },
+    };
+    const result = (method: string, dice: number) => ({
+      method,
+      mode: 'finetune',
+      labels: 'all',
+      seed: 1,
+      summary: { dice, auc: null },
+      subjects: [{ id: 's', dice: [dice] }],
+    });
+    const rows = studyRows(declared as never, [result('scratch', 0.5), result('restoration-only', 0.75)] as never);
+    expect(rows[1].difference).toEqual({ mean: 0.25, low: null, high: null, count: 1 });
+    expect(studyMarkdown(declared as never, rows)).toContain('0.750<br>+0.250, p 1.000, Holm 1.000');
+    expect(studyCsv(rows)).toContain('restoration-only,finetune,all,1,0.75,,0.25,,,1,1');
   });
 
   it('refuses a study that cannot be meant', async () => {

@@ -1,6 +1,7 @@
 /** A study's scores as a table: means over seeds, and each method against the baseline on the same test subjects. */
 import { counted } from '../common/counted.ts';
 import { csvLine } from '../common/csv.ts';
+import { rangeText } from '../common/range-text.ts';
 import { type ClassifiedCase, delongTest } from '../metrics/delong.ts';
 import { bootstrapDifference, holm, type Interval, wilcoxonSignedRank } from '../metrics/statistics.ts';
 import { labelsText, MODE_TITLES, type Mode } from '../report/study-table.ts';
@@ -21,7 +22,7 @@ export interface StudyRow {
   /** Standard deviation over seeds (n - 1); null with one. */
   readonly deviation: number | null;
   /**
-   * Against the baseline, paired by test subject, each subject's share averaged over seeds, with its 95 % interval: of Dice the mean difference
+   * Against the baseline, paired by test subject, each subject's share averaged over seeds, with its 95 % interval (none for one subject): of Dice the mean difference
    * with a bootstrap interval and Wilcoxon's p, of AUC the difference with DeLong's interval and p.
    */
   readonly difference: Interval | null;
@@ -119,7 +120,7 @@ export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
       const against =
         row.difference === null
           ? ''
-          : `<br>${signed(row.difference.mean)} (${signed(row.difference.low)} to ${signed(row.difference.high)}), p ${pText(row.p)}, Holm ${pText(row.pHolm)}`;
+          : `<br>${signed(row.difference.mean)}${rangeText(row.difference, signed)}, p ${pText(row.p)}, Holm ${pText(row.pHolm)}`;
       return `${row.mean.toFixed(3)}${spread}${against}`;
     };
     const lines = methodsOf(study).map(

@@ -1,5 +1,6 @@
 /** `gvsl compare`: a declared study of methods of pre-training, run to its table and figures. */
 import { type Command, Option } from 'commander';
+import { rangeText } from '../../common/range-text.ts';
 import { BACKENDS, type BackendName } from '../../engine/backend.ts';
 import type { Study } from '../../study/configuration.ts';
 import { action, type CommandResult } from '../run-command.ts';
@@ -192,9 +193,7 @@ export function registerCompare(program: Command): void {
       row.mode,
       String(row.labels),
       `${row.mean.toFixed(4)}${row.deviation === null ? '' : ` ± ${row.deviation.toFixed(4)}`}`,
-      row.difference === null
-        ? ''
-        : `${row.difference.mean.toFixed(4)} (${row.difference.low.toFixed(4)} to ${row.difference.high.toFixed(4)})`,
+      row.difference === null ? '' : `${row.difference.mean.toFixed(4)}${rangeText(row.difference, (end) => end.toFixed(4))}`,
       row.p === null ? '' : row.p.toPrecision(2),
       row.pHolm === null ? '' : row.pHolm.toPrecision(2),
     ]);

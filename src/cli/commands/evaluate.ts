@@ -4,6 +4,7 @@ import { counted } from '../../common/counted.ts';
 import { csvLine } from '../../common/csv.ts';
 import { UsageError } from '../../common/errors.ts';
 import { formatNames } from '../../common/format-names.ts';
+import { rangeText } from '../../common/range-text.ts';
 import type { ClassificationsReport } from '../../metrics/node/classifications.ts';
 import type { Measure, SegmentationsReport } from '../../metrics/node/segmentations.ts';
 import type { Interval } from '../../metrics/statistics.ts';
@@ -33,11 +34,7 @@ const COLUMNS: readonly (readonly [Measure, string, number])[] = [
 ];
 
 const intervalText = (interval: Interval | null, digits: number): string =>
-  interval === null
-    ? '-'
-    : interval.count === 1
-      ? interval.mean.toFixed(digits) // one case has no spread
-      : `${interval.mean.toFixed(digits)} (${interval.low.toFixed(digits)} to ${interval.high.toFixed(digits)})`;
+  interval === null ? '-' : `${interval.mean.toFixed(digits)}${rangeText(interval, (end) => end.toFixed(digits))}`;
 
 function codes(option: string, text: string | undefined): number[] | undefined {
   if (text === undefined) return undefined;

@@ -1,6 +1,9 @@
 /** `gvsl verify`: does this machine compute what PyTorch computes? */
 import { type Command, Option } from 'commander';
+import { counted } from '../../common/counted.ts';
 import { BACKENDS } from '../../engine/backend.ts';
+import type { GoldenReport } from '../../methods/node/golden.ts';
+import type { Failure } from '../../platform/node/batch.ts';
 import { action } from '../run-command.ts';
 
 interface Options {
@@ -20,19 +23,30 @@ export function registerVerify(program: Command): void {
     .option('--all', 'print every tensor, not only failures and the worst of each kind')
     .addHelpText(
       'after',
-      '\nExample:\n  gvsl verify test/goldens/*-tiny.safetensors --backend cpu   # in a clone of the repository\n\nExit code 1 if an output or loss differs by more than 1e-4, or a gradient or updated parameter by more than 1e-3 (relative, in norm).',
+      '\nExample:\n  gvsl verify test/goldens/*-tiny.safetensors --backend cpu   # in a clone of the repository\n\nExit code 1 if an output or loss differs by more than 1e-4, or a gradient or updated parameter by more than 1e-3 (relative, in norm), or if a file cannot be replayed.',
     );
   action(command, async (files: string[], options: Options) => {
     const { replayGolden } = await import('../../methods/node/golden.ts');
     const { createBackend } = await import('../../platform/node/backends.ts');
+    const { failureOf } = await import('../../platform/node/batch.ts');
+    const { failedTable } = await import('../batch-text.ts');
     const { wholeNumber } = await import('../numbers.ts');
     const backend = await createBackend(
       options.backend,
       options.threads === undefined ? undefined : wholeNumber('--threads', options.threads),
     );
-    const reports = [];
-    for (const file of files) reports.push(await replayGolden(file, backend));
-    const passed = reports.every((report) => report.passed);
+    const reports: GoldenReport[] = [];
+    const failed: Failure[] = [];
+    for (const file of files) {
+      try {
+        reports.push(await replayGolden(file, backend));
+      } catch (error) {
+        if (files.length === 1) throw error;
+        // one file that cannot be read leaves the others to be replayed
+        failed.push(failureOf(error, file));
+      }
+    }
+    const passed = failed.length === 0 && reports.every((report) => report.passed);
     const text = reports.flatMap(({ file, backend: description, comparisons, ties, deviation, passed: fine }) => {
       const kindOf = (name: string): string => name.split('.')[0];
       const worstOfKind = new Map<string, number>();
@@ -59,6 +73,10 @@ export function registerVerify(program: Command): void {
         `  ${fine ? 'passed' : 'FAILED'}: ${comparisons.length - failures} of ${comparisons.length} tensors within tolerance`,
       ];
     });
-    return { json: { passed, reports }, text: text.join('\n'), exitCode: passed ? 0 : 1 };
+    const last =
+      failed.length > 0
+        ? ['', ...failedTable(failed), `${failed.length} of ${counted(files.length, 'file')} could not be replayed`]
+        : [];
+    return { json: { passed, reports, failed }, text: [...text, ...last].join('\n').trimStart(), exitCode: passed ? 0 : 1 };
   });
 }
