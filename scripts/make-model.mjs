@@ -25,7 +25,12 @@ mkdirSync(out, { recursive: true });
 
 const { scores, labelNames = {}, ...draft } = JSON.parse(readFileSync(draftFile, 'utf8'));
 
-const { configuration, parameters } = await readModel(await resolveModel(values.model));
+const { configuration: stored, parameters } = await readModel(await resolveModel(values.model));
+// files of this repository are named from its root, wherever it lies here
+const root = fileURLToPath(new URL('..', import.meta.url));
+const configuration = JSON.parse(JSON.stringify(stored), (_, value) =>
+  typeof value === 'string' && value.startsWith(root) ? value.slice(root.length) : value,
+);
 const { task } = configuration;
 const named = task?.kind === 'segmentation' && {
   task: { ...task, labels: task.labels.map(({ code, name: before }) => ({ code, name: labelNames[code] ?? before })) },
