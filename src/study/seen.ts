@@ -1,5 +1,9 @@
-/** Whether pre-training sees who is tested on, if without labels: a weaker test than one on patients that nothing has seen. */
+/**
+ * Whether pre-training sees who is tested on, a weaker test than one on patients that nothing has seen; and whether labels of test subjects choose
+ * the state that trainings start from, since evaluations of pre-training do so by labels where there are some.
+ */
 import type { Cohort, Subject } from '../cohort/cohort.ts';
+import type { PretrainingConfiguration } from '../methods/schema-parts.ts';
 import { pretrainFacts } from '../training/node/pretraining-facts.ts';
 import { splitForTask } from '../training/node/task/split.ts';
 import type { Study } from './configuration.ts';
@@ -13,8 +17,28 @@ const keysOf = ({ id, content }: Subject, folder: string): string[] => [
   ...(content ? [content.image.sha256] : []),
 ];
 
+/** Those of a pre-training's subjects by whose labels its best state is chosen: a probe takes labels of both sides, pairs those of the held out. */
+function choosing(
+  configuration: PretrainingConfiguration,
+  { training, heldOut }: Readonly<Record<'training' | 'heldOut', readonly Subject[]>>,
+): readonly Subject[] {
+  const { log, model, judgement } = configuration as PretrainingConfiguration & {
+    readonly model: { readonly heads?: { readonly matching: boolean } };
+    readonly judgement?: { readonly probe: boolean };
+  };
+  if (log.evaluateEverySteps === 0) return [];
+  const hasLabels = ({ labelCodes }: Subject): boolean => labelCodes?.some((code) => code !== 0) ?? false;
+  if (model.heads?.matching) return heldOut.filter((subject) => hasLabels(subject) || subject.landmarks.length > 0);
+  if (!judgement?.probe) return [];
+  const [fitted, scored] = [training, heldOut].map((subjects) =>
+    subjects.filter((subject) => subject.split === 'train' && (hasLabels(subject) || subject.class !== null)),
+  );
+  return fitted.length > 0 && scored.length > 0 ? [...fitted, ...scored] : [];
+}
+
 /**
- * A line for each of a study's own pre-trainings that trains with images of test subjects. Models that are given are not looked into.
+ * A line for each number of test subjects that are among the images of a study's own pre-trainings, and for each whose labels may choose their best
+ * states. Models that are given are not looked into.
  * @param cohort the study's
  */
 export async function seenTestSubjects(study: Study, cohort: Cohort): Promise<string[]> {
@@ -23,16 +47,28 @@ export async function seenTestSubjects(study: Study, cohort: Cohort): Promise<st
   if (own.length === 0) return [];
   const { test } = await splitForTask(cohort, configurationOf(study, run, SCRATCH));
   const folder = study.pretraining.cohort ?? study.cohort;
-  const counts = new Map<number, string[]>();
+  const byImages = new Map<number, string[]>();
+  const byLabels = new Map<number, string[]>();
   for (const name of own) {
     const { chosen, configuration } = await plannedPretraining(study, name);
-    const { training } = await pretrainFacts(folder, { ...configuration, init: SCRATCH }, chosen.method);
-    const keys = new Set(training.flatMap((subject) => keysOf(subject, folder)));
-    const count = test.filter((subject) => keysOf(subject, study.cohort).some((key) => keys.has(key))).length;
-    if (count > 0) counts.set(count, [...(counts.get(count) ?? []), name]);
+    const parts = await pretrainFacts(folder, { ...configuration, init: SCRATCH }, chosen.method);
+    const note = (counts: Map<number, string[]>, subjects: readonly Subject[]): void => {
+      const keys = new Set(subjects.flatMap((subject) => keysOf(subject, folder)));
+      const count = test.filter((subject) => keysOf(subject, study.cohort).some((key) => keys.has(key))).length;
+      if (count > 0) counts.set(count, [...(counts.get(count) ?? []), name]);
+    };
+    note(byImages, parts.training);
+    note(byLabels, choosing(configuration, parts));
   }
-  return [...counts].map(
-    ([count, names]) =>
-      `warning: ${count} of ${test.length} test subjects are among the images for pre-training (${names.join(', ')}), without their labels; \`pretraining.configuration.data.split\` leaves them out`,
-  );
+  const remedy = '`pretraining.configuration.data.split` leaves them out';
+  return [
+    ...[...byImages].map(
+      ([count, names]) =>
+        `warning: ${count} of ${test.length} test subjects are among the images for pre-training (${names.join(', ')}); ${remedy}`,
+    ),
+    ...[...byLabels].map(
+      ([count, names]) =>
+        `warning: labels of ${count} of ${test.length} test subjects are among those by which pre-training chooses its best state, from which trainings start (${names.join(', ')}): their scores are too good to be of unseen subjects; ${remedy}`,
+    ),
+  ];
 }

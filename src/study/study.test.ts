@@ -245,8 +245,18 @@ describe('compare', () => {
     const cohort = await openCohort(at('cohort'));
     const seen = await seenTestSubjects(declared, cohort);
     expect(seen).toEqual([
-      'warning: 3 of 3 test subjects are among the images for pre-training (restoration-only), without their labels; `pretraining.configuration.data.split` leaves them out',
+      'warning: 3 of 3 test subjects are among the images for pre-training (restoration-only); `pretraining.configuration.data.split` leaves them out',
     ]);
+    const judged = (keys: object) => ({
+      ...DOCUMENT.pretraining,
+      configuration: { ...DOCUMENT.pretraining.configuration, data: { patch: 16, heldOut: 2 }, ...keys },
+    });
+    // the probe is fitted on labels of those that are trained with, and scored on those that are held out
+    expect((await seenTestSubjects(await study({ pretraining: judged({}) }), cohort)).at(-1)).toMatch(
+      /^warning: labels of 3 of 3 test subjects are among those by which pre-training chooses its best state/,
+    );
+    for (const keys of [{ judgement: { probe: false } }, { log: { evaluateEverySteps: 0 } }])
+      expect((await seenTestSubjects(await study({ pretraining: judged(keys) }), cohort)).join()).not.toContain('labels of');
     const ids = cohort.subjects.map(({ id }) => id);
     await writeFile(at('split.json'), JSON.stringify({ training: ids.slice(0, 4), validation: [ids[4]], test: ids.slice(5) }));
     const [pretraining, transfer] = [DOCUMENT.pretraining, DOCUMENT.transfer].map(({ configuration, ...rest }) => ({
