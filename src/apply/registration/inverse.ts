@@ -54,7 +54,9 @@ export class PointMapper {
     const b = this.#back;
     for (let i = 0; i < MAX_ITERATIONS; i++) {
       this.map(point[0], point[1], point[2]);
-      const [dx, dy, dz] = [this.out[0] - x, this.out[1] - y, this.out[2] - z];
+      const dx = this.out[0] - x;
+      const dy = this.out[1] - y;
+      const dz = this.out[2] - z;
       if (dx * dx + dy * dy + dz * dz < TOLERANCE_MM * TOLERANCE_MM) return;
       const step = i < HALVED_FROM ? 1 : 0.5;
       point[0] -= step * (b[0] * dx + b[1] * dy + b[2] * dz);
@@ -99,9 +101,12 @@ export function inverseError(map: PhysicalMap, inverse: VectorField, fixed: Geom
   const mapper = new PointMapper(map);
   const { geometry } = inverse;
   const { matrix: m, offset } = voxelToPhysical(geometry);
-  const toFixed = physicalToVoxel(fixed);
+  const { matrix: f, offset: o } = physicalToVoxel(fixed);
+  const [mx, my, mz] = fixed.size.map((n) => n - 1);
   const [nx, ny, nz] = geometry.size;
-  const errors: number[] = [];
+  const errors = new Float64Array(Math.max(0, nx - 1) * Math.max(0, ny - 1) * Math.max(0, nz - 1));
+  let count = 0;
+  let sum = 0;
   const v = new Float64Array(3);
   for (let k = 0.5; k < nz - 1; k++)
     for (let j = 0.5; j < ny - 1; j++)
@@ -109,22 +114,24 @@ export function inverseError(map: PhysicalMap, inverse: VectorField, fixed: Geom
         const x = m[0] * i + m[1] * j + m[2] * k + offset[0];
         const y = m[3] * i + m[4] * j + m[5] * k + offset[1];
         const z = m[6] * i + m[7] * j + m[8] * k + offset[2];
-        v.set([x, y, z]);
+        v[0] = x;
+        v[1] = y;
+        v[2] = z;
         addVectorAt(inverse, i, j, k, v);
-        const f = toFixed.matrix;
-        const inside = [0, 1, 2].every((axis) => {
-          const at = f[3 * axis] * v[0] + f[3 * axis + 1] * v[1] + f[3 * axis + 2] * v[2] + toFixed.offset[axis];
-          return at >= 0 && at <= fixed.size[axis] - 1;
-        });
-        if (!inside) continue;
+        const fx = f[0] * v[0] + f[1] * v[1] + f[2] * v[2] + o[0];
+        const fy = f[3] * v[0] + f[4] * v[1] + f[5] * v[2] + o[1];
+        const fz = f[6] * v[0] + f[7] * v[1] + f[8] * v[2] + o[2];
+        if (!(fx >= 0 && fx <= mx && fy >= 0 && fy <= my && fz >= 0 && fz <= mz)) continue;
         mapper.map(v[0], v[1], v[2]);
-        errors.push(Math.hypot(mapper.out[0] - x, mapper.out[1] - y, mapper.out[2] - z));
+        const error = Math.hypot(mapper.out[0] - x, mapper.out[1] - y, mapper.out[2] - z);
+        sum += error;
+        errors[count++] = error;
       }
-  if (errors.length === 0) return null;
-  const sorted = Float64Array.from(errors).sort();
+  if (count === 0) return null;
+  const sorted = errors.subarray(0, count).sort();
   return {
-    meanMm: errors.reduce((sum, value) => sum + value, 0) / errors.length,
-    percentile99Mm: sorted[Math.floor(0.99 * (sorted.length - 1))],
-    maxMm: sorted[sorted.length - 1],
+    meanMm: sum / count,
+    percentile99Mm: sorted[Math.floor(0.99 * (count - 1))],
+    maxMm: sorted[count - 1],
   };
 }

@@ -37,23 +37,38 @@ export function addVectorAt(
   pz: number,
   out: Float64Array,
 ): void {
-  const [nx, ny, nz] = size;
+  // one name a value: this is called for every voxel, and arrays would be allocated each time
+  const nx = size[0];
+  const ny = size[1];
+  const nz = size[2];
   const cx = px < 0 ? 0 : Math.min(px, nx - 1);
   const cy = py < 0 ? 0 : Math.min(py, ny - 1);
   const cz = pz < 0 ? 0 : Math.min(pz, nz - 1);
-  const [x0, y0, z0] = [Math.floor(cx), Math.floor(cy), Math.floor(cz)];
-  const [fx, fy, fz] = [cx - x0, cy - y0, cz - z0];
+  const x0 = Math.floor(cx);
+  const y0 = Math.floor(cy);
+  const z0 = Math.floor(cz);
+  const fx = cx - x0;
+  const fy = cy - y0;
+  const fz = cz - z0;
   const first = ((z0 * ny + y0) * nx + x0) * 3;
+  let x = out[0];
+  let y = out[1];
+  let z = out[2];
   for (let neighbour = 0; neighbour < 8; neighbour++) {
-    const [ux, uy, uz] = [neighbour & 1, (neighbour >> 1) & 1, neighbour >> 2];
+    const ux = neighbour & 1;
+    const uy = (neighbour >> 1) & 1;
+    const uz = neighbour >> 2;
     const weight = (ux ? fx : 1 - fx) * (uy ? fy : 1 - fy) * (uz ? fz : 1 - fz);
     // a weight of zero may belong to a neighbour outside the grid
     if (weight === 0) continue;
     const at = first + ((uz * ny + uy) * nx + ux) * 3;
-    out[0] += weight * data[at];
-    out[1] += weight * data[at + 1];
-    out[2] += weight * data[at + 2];
+    x += weight * data[at];
+    y += weight * data[at + 1];
+    z += weight * data[at + 2];
   }
+  out[0] = x;
+  out[1] = y;
+  out[2] = z;
 }
 
 /** The field with its vectors turned and scaled by a matrix. */
@@ -317,7 +332,9 @@ export function composeInner(outer: PhysicalMap, inner: PhysicalMap, grid: Geome
         vector[1] = row.y[i];
         vector[2] = row.z[i];
         addVectorAt(residual, x[i], y[i], z[i], vector);
-        data.set(vector, at);
+        data[at] = vector[0];
+        data[at + 1] = vector[1];
+        data[at + 2] = vector[2];
       }
     }
   return { affine, residual: { geometry: grid, data } };

@@ -182,19 +182,21 @@ class Level {
     this.#compare = compare;
     const centreVoxel = perAxis(fixed.size, (n) => (n - 1) / 2);
     this.#centre = applyAffine(fixed.toMm, centreVoxel);
-    const [nx, ny] = fixed.size;
-    const samples: number[] = [];
-    for (let i = 0; i < fixed.data.length; i++) if (!fixed.mask || fixed.mask[i]) samples.push(i);
-    const count = samples.length;
+    const [nx, ny, nz] = fixed.size;
+    const { matrix: m, offset } = fixed.toMm;
+    let count = 0;
+    for (let i = 0; i < fixed.data.length; i++) if (!fixed.mask || fixed.mask[i]) count++;
     [this.#x, this.#y, this.#z] = [new Float32Array(count), new Float32Array(count), new Float32Array(count)];
     this.#fixedValues = new Float32Array(count);
-    samples.forEach((voxel, i) => {
-      const p = applyAffine(fixed.toMm, [voxel % nx, Math.floor(voxel / nx) % ny, Math.floor(voxel / (nx * ny))]);
-      this.#x[i] = p[0] - this.#centre[0];
-      this.#y[i] = p[1] - this.#centre[1];
-      this.#z[i] = p[2] - this.#centre[2];
-      this.#fixedValues[i] = fixed.data[voxel];
-    });
+    for (let k = 0, voxel = 0, i = 0; k < nz; k++)
+      for (let j = 0; j < ny; j++)
+        for (let h = 0; h < nx; h++, voxel++) {
+          if (fixed.mask && !fixed.mask[voxel]) continue;
+          this.#x[i] = m[0] * h + m[1] * j + m[2] * k + offset[0] - this.#centre[0];
+          this.#y[i] = m[3] * h + m[4] * j + m[5] * k + offset[1] - this.#centre[1];
+          this.#z[i] = m[6] * h + m[7] * j + m[8] * k + offset[2] - this.#centre[2];
+          this.#fixedValues[i++] = fixed.data[voxel];
+        }
     const values = (): Float32Array => new Float32Array(count);
     this.#kept = {
       index: new Int32Array(count),
@@ -271,8 +273,8 @@ class Level {
   value(map: Affine): number {
     const count = this.#sample(map, false);
     if (count < LEAST_OVERLAP * this.#x.length || count < PARAMETERS) return Number.NEGATIVE_INFINITY;
-    const { fixed, moving, slopes } = this.#kept;
-    return this.#compare(fixed, moving, count, slopes).value;
+    const { fixed, moving } = this.#kept;
+    return this.#compare(fixed, moving, count, null).value;
   }
 
   /** Value, gradient and curvature by the twelve numbers of the map about the centre, in mm. */
@@ -287,8 +289,12 @@ class Level {
     const [xs, ys, zs] = [this.#x, this.#y, this.#z];
     for (let s = 0; s < count; s++) {
       const i = index[s];
-      const [x, y, z] = [xs[i], ys[i], zs[i]];
-      const [a, b, c] = [gx[s], gy[s], gz[s]];
+      const x = xs[i];
+      const y = ys[i];
+      const z = zs[i];
+      const a = gx[s];
+      const b = gy[s];
+      const c = gz[s];
       const w = slopes[s];
       gradient[0] += w * a * x;
       gradient[1] += w * a * y;

@@ -19,9 +19,9 @@ export interface SimilarityValue {
 
 /**
  * Compares the values at `count` samples.
- * @param slopes takes the derivative by each moving value
+ * @param slopes takes the derivative by each moving value; null: they are not wanted
  */
-export type Compare = (fixed: Float32Array, moving: Float32Array, count: number, slopes: Float32Array) => SimilarityValue;
+export type Compare = (fixed: Float32Array, moving: Float32Array, count: number, slopes: Float32Array | null) => SimilarityValue;
 
 const mean = (values: Float32Array, count: number): number => {
   let sum = 0;
@@ -41,12 +41,12 @@ export const correlation: Compare = (fixed, moving, count, slopes) => {
     fm += f * m;
   }
   if (!(ff > 0 && mm > 0)) {
-    slopes.fill(0, 0, count);
+    slopes?.fill(0, 0, count);
     return { value: 0, curvature: 0 };
   }
   const c = fm / Math.sqrt(ff * mm);
   const [ofF, ofM] = [(2 * c) / Math.sqrt(ff * mm), (2 * c * c) / mm];
-  for (let i = 0; i < count; i++) slopes[i] = ofF * (fixed[i] - meanF) - ofM * (moving[i] - meanM);
+  if (slopes) for (let i = 0; i < count; i++) slopes[i] = ofF * (fixed[i] - meanF) - ofM * (moving[i] - meanM);
   return { value: c * c, curvature: (2 * c * c) / mm };
 };
 
@@ -95,27 +95,29 @@ export function mutualInformation(): Compare {
         if (p > 0) information += p * Math.log(p / (ofFixed[a] * ofMoving[b]));
       }
     if (!(entropies > 0)) {
-      slopes.fill(0, 0, count);
+      slopes?.fill(0, 0, count);
       return { value: 0, curvature: 0 };
     }
     const value = (2 * information) / entropies;
-    // d value = (2 d I - value d H(b)) / (H(a) + H(b)), with d I = sum d p(a, b) log(p(a, b) / p(b)) and d H(b) = - sum d p(b) log p(b)
-    for (let a = 0; a < BINS; a++)
-      for (let b = 0; b < MOVING_BINS; b++)
-        logs[a * MOVING_BINS + b] = (2 * logs[a * MOVING_BINS + b] + value * ofBin[b]) / entropies;
-    const perSample = (BINS - 1) / count;
-    for (let i = 0; i < count; i++) {
-      const at = place(moving[i]);
-      const first = Math.floor(at) - 1;
-      const row = bin(fixed[i]) * MOVING_BINS + first;
-      const t = at - first - 1;
-      const u = 1 - t;
-      slopes[i] =
-        perSample *
-        (-u * u * 0.5 * logs[row] +
-          (1.5 * t * t - 2 * t) * logs[row + 1] +
-          (2 * u - 1.5 * u * u) * logs[row + 2] +
-          t * t * 0.5 * logs[row + 3]);
+    if (slopes) {
+      // d value = (2 d I - value d H(b)) / (H(a) + H(b)), with d I = sum d p(a, b) log(p(a, b) / p(b)) and d H(b) = - sum d p(b) log p(b)
+      for (let a = 0; a < BINS; a++)
+        for (let b = 0; b < MOVING_BINS; b++)
+          logs[a * MOVING_BINS + b] = (2 * logs[a * MOVING_BINS + b] + value * ofBin[b]) / entropies;
+      const perSample = (BINS - 1) / count;
+      for (let i = 0; i < count; i++) {
+        const at = place(moving[i]);
+        const first = Math.floor(at) - 1;
+        const row = bin(fixed[i]) * MOVING_BINS + first;
+        const t = at - first - 1;
+        const u = 1 - t;
+        slopes[i] =
+          perSample *
+          (-u * u * 0.5 * logs[row] +
+            (1.5 * t * t - 2 * t) * logs[row + 1] +
+            (2 * u - 1.5 * u * u) * logs[row + 2] +
+            t * t * 0.5 * logs[row + 3]);
+      }
     }
     // I as of two normal variables, whose squared correlation is 1 - exp(-2 I)
     const meanM = mean(moving, count);
