@@ -78,7 +78,7 @@ function segmentationText({ cases, summary, mean, toleranceMm, skipped, failed, 
   ].join('\n');
 }
 
-function classificationText({ cases, summary, threshold, skipped }: ClassificationsReport): string {
+function classificationText({ cases, accuracy, balancedAccuracy, summary, threshold, skipped }: ClassificationsReport): string {
   const figure = (value: number | null): string => value?.toFixed(4) ?? '-';
   const rows = summary.map((one) => [
     one.class,
@@ -93,7 +93,8 @@ function classificationText({ cases, summary, threshold, skipped }: Classificati
       [1, 2, 3, 4, 5, 6],
     ),
     '',
-    `sensitivity, specificity and accuracy at a probability above ${threshold}`,
+    `most probable class: accuracy ${figure(accuracy)}, balanced accuracy ${figure(balancedAccuracy)}, over all classes`,
+    `sensitivity, specificity and accuracy of each class at a probability above ${threshold}`,
     ...skippedText(skipped),
   ].join('\n');
 }

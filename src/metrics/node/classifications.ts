@@ -3,7 +3,7 @@ import { caseColumn, caseName, caseOf, readClasses, readTable } from '../../coho
 import { UsageError } from '../../common/errors.ts';
 import { formatNames } from '../../common/format-names.ts';
 import { randomStream } from '../../common/random.ts';
-import { areaUnderCurve, averagePrecision, thresholdScores } from '../classification.ts';
+import { areaUnderCurve, averagePrecision, type ClassScores, classScores, thresholdScores } from '../classification.ts';
 import { percentileOf } from '../segmentation.ts';
 
 export interface ClassSummary {
@@ -19,7 +19,7 @@ export interface ClassSummary {
   readonly accuracy: number | null;
 }
 
-export interface ClassificationsReport {
+export interface ClassificationsReport extends ClassScores {
   readonly kind: 'classification';
   readonly threshold: number;
   readonly cases: number;
@@ -109,5 +109,8 @@ export async function scoreClassifications(
       ...thresholdScores(scores, positive, threshold),
     };
   });
-  return { kind: 'classification', threshold, cases: names.length, summary, skipped };
+  // the most probable class, of equal ones the first, as gvsl classify writes it
+  const predicted = names.map((id) => rows.get(id)!.reduce((best, value, i, all) => (value > all[best] ? i : best), 0));
+  const known = names.map((id) => classes.indexOf(truth.get(id)!));
+  return { kind: 'classification', threshold, cases: names.length, ...classScores(predicted, known), summary, skipped };
 }

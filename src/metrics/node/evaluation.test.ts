@@ -184,6 +184,9 @@ describe('scoreClassifications', () => {
   it('scores the second of two classes', async () => {
     const report = await classify('case,0,1,prediction\na,0.9,0.1,0\nb,0.4,0.6,1\nc,0.95,0.05,0\n', truth);
     expect(report.summary).toHaveLength(1);
+    expect([report.accuracy, report.balancedAccuracy]).toEqual([2 / 3, 0.75]);
+    const three = 'case,x,y,z\na,0.5,0.3,0.2\nb,0.1,0.4,0.5\nc,0.2,0.2,0.6\nd,0.4,0.4,0.2\n';
+    expect(await classify(three, 'case,class\na,x\nb,y\nc,z\nd,x\n')).toMatchObject({ accuracy: 0.75, balancedAccuracy: 2 / 3 });
     expect(report.summary[0]).toMatchObject({
       class: '1',
       positives: 2,

@@ -16,6 +16,7 @@ import type { ExampleTensors, PretrainingMethod, ProgramVariant } from '../../me
 import { type PretrainingConfiguration, toPatchSize } from '../../methods/schema-parts.ts';
 import { configurationOf } from '../../model/configuration.ts';
 import { type ParameterTable, STEM } from '../../model/parameters.ts';
+import { patchWarnings } from '../patch-fit.ts';
 import { isBackbone, methodOfHeads, startFrom } from '../start.ts';
 import { examplesHeld } from './data-loader.ts';
 import { runTraining } from './loop.ts';
@@ -101,7 +102,7 @@ async function pretrainHere(
       cohort: `${call.cohort}: ${training.length} training subjects, ${heldOut.length} held out${test.length > 0 ? `, ${test.length} left out` : ''}${options.channels ? `; channels ${options.channels.map(({ name }) => name).join(', ')}: ${together ? 'all together' : 'one drawn for each sample, the first for evaluations'}` : ''}`,
       ...(initial && { start: start.text }),
     },
-    warnings: start.warnings,
+    warnings: [...patchWarnings(patch, training), ...start.warnings],
     start: start.parameters,
     record: { start: start.parts },
     // without what they follow from there are none before it is computed, and then they are opened anew

@@ -10,6 +10,7 @@ import { UsageError } from '../../../common/errors.ts';
 import { scaledArchitecture } from '../../../model/architecture.ts';
 import { configurationOf, type Task } from '../../../model/configuration.ts';
 import { trainedOf, transferProgram } from '../../../model/task-programs.ts';
+import { patchWarnings } from '../../patch-fit.ts';
 import { outputsOf } from '../../task/classes.ts';
 import { isAugmented, TRANSFER, type TransferConfiguration, transferPatch } from '../../task/configuration.ts';
 import { evaluateTask, type TaskEvaluation } from '../../task/evaluate.ts';
@@ -113,7 +114,7 @@ export async function trainHere(given: TrainCall, choosesPostProcessing = true):
       classes: classes.join(', '),
       start: `${start.text}; ${frozen ? 'backbone frozen' : 'all parameters trained'}`,
     },
-    warnings: start.warnings,
+    warnings: [...patchWarnings(patch, split.training), ...start.warnings],
     start: start.parameters,
     record: { task, start: start.parts },
     examples: (firstStep, _, samples) =>
