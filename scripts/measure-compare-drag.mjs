@@ -2,7 +2,9 @@
  * How long a drag in the page's Compare lags behind the pointer: from a pointer event to the frame with its heat map, in Chromium, on the CPU backend,
  * for two images of 64 x 64 x 64 voxels on the network's grid (docs/page.md). WebGL is drawn in software here (SwiftShader): a GPU draws faster.
  *
- *   npm run build && node scripts/measure-compare-drag.mjs [MOVES]
+ *   npm run build && node scripts/measure-compare-drag.mjs [MOVES] [PAGE]
+ *
+ * PAGE is the folder of another build of the page, to be compared in turn with this one.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,7 +30,7 @@ function cube(subject) {
         data[((z + 12) * SIDE + y + 12) * SIDE + x + 12] = image.data[(z * ny + y) * nx + x];
   return { geometry: { ...image.geometry, size: [SIDE, SIDE, SIDE] }, data };
 }
-const server = await servePage(fileURLToPath(new URL('../dist/page', import.meta.url)), 0);
+const server = await servePage(process.argv[3] ?? fileURLToPath(new URL('../dist/page', import.meta.url)), 0);
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: SOFTWARE_WEBGL });
 try {
   const files = [0, 1].map((k) => join(folder, `patient_${k}.nii.gz`));

@@ -76,6 +76,7 @@ export class Viewer {
   /** Of the labels that are shown; null of colours, whose numbers say nothing. */
   protected names: ReadonlyMap<number, string> | null = null;
   protected attached = false;
+  private inSoftware = false;
   /** Stands in the canvas's place where there is no WebGL 2. */
   protected readonly without: string = 'This browser has no WebGL 2: images cannot be shown, but results can be saved.';
   /** Told where the user puts the crosshair: mm, LPS. */
@@ -111,12 +112,48 @@ export class Viewer {
       const far = event.shiftKey ? FAR : 1;
       this.moveBy(move.map((step) => far * step) as unknown as Xyz);
     });
+    this.drawOnceAFrame();
   }
 
   /** Moves the crosshair by voxels along NiiVue's axes, within the image. */
   protected moveBy([x, y, z]: Xyz): void {
     this.niivue.moveCrosshairInVox(x, y, z);
   }
+
+  /** NiiVue draws at once whatever changes, three times for each move of a drag: without a GPU that takes longer than the time between two frames. */
+  private drawOnceAFrame(): void {
+    const { niivue } = this;
+    const draw = niivue.drawScene.bind(niivue);
+    let isAsked = false;
+    niivue.drawScene = () => {
+      // it reads from the picture what was touched
+      if (niivue.uiData.mouseDepthPicker) return draw();
+      if (isAsked) return;
+      isAsked = true;
+      requestAnimationFrame(() => {
+        isAsked = false;
+        this.drawNow();
+      });
+    };
+    this.drawNow = () => {
+      draw();
+      this.drawn();
+    };
+  }
+  private drawNow = (): void => {};
+
+  /** Draws with half as many pixels along each axis while something is dragged, where the processor draws: then speed counts more. */
+  coarse(isCoarse: boolean): void {
+    const ratio = isCoarse ? devicePixelRatio / 2 : 0;
+    if (!this.attached || !this.inSoftware || this.niivue.opts.forceDevicePixelRatio === ratio) return;
+    this.niivue.opts.forceDevicePixelRatio = ratio;
+    this.niivue.resizeListener();
+    // where slices lie now must be known before the pointer's next event
+    this.drawNow();
+  }
+
+  /** After each picture. */
+  protected drawn(): void {}
 
   /** Begins with WebGL; resolves to whether there is one. */
   private async begin(): Promise<boolean> {
@@ -127,7 +164,8 @@ export class Viewer {
       // each of four views shows the image's extent
       this.niivue.opts.crosshairWidth = (100 * CROSSHAIR_PIXELS) / (Math.min(clientWidth, clientHeight) / 2 || 1);
       // of what is drawn anew with every move, the rendering would take four fifths of the time
-      if (isSoftware(this.niivue.gl)) this.niivue.opts.multiplanarShowRender = SHOW_RENDER.NEVER;
+      this.inSoftware = isSoftware(this.niivue.gl);
+      if (this.inSoftware) this.niivue.opts.multiplanarShowRender = SHOW_RENDER.NEVER;
     } catch {
       this.canvas!.hidden = true;
       this.text!.textContent = this.without;

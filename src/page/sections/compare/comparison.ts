@@ -40,12 +40,16 @@ export class Comparison {
   }
 
   attach(): void {
-    for (const side of SIDES)
-      this.viewers[side].attach(
-        element<HTMLCanvasElement>(`viewer-${side}`),
-        element(`viewer-${side}-text`),
-        element(`place-${side}`),
-      );
+    const coarse = (isCoarse: boolean): void => {
+      for (const side of SIDES) this.viewers[side].coarse(isCoarse);
+    };
+    for (const side of SIDES) {
+      const canvas = element<HTMLCanvasElement>(`viewer-${side}`);
+      this.viewers[side].attach(canvas, element(`viewer-${side}-text`), element(`place-${side}`));
+      // before the viewer hears of the same move
+      canvas.addEventListener('pointermove', ({ buttons }) => coarse(buttons === 1), { capture: true });
+    }
+    for (const event of ['pointerup', 'pointercancel']) addEventListener(event, () => coarse(false));
   }
 
   clear(): void {

@@ -40,7 +40,7 @@ function paintSlice(
   { data, width, height }: ImageData,
   voxelAt: (u: number, v: number) => Xyz,
 ): void {
-  const pixels = new Uint32Array(data.buffer);
+  const pixels = new Uint32Array(data.buffer).fill(0);
   const [nx, ny, nz] = geometry.size;
   const scale = (COLOURS - 1) / (high - low);
   // three pixels tell the map; NiiVue knows nothing of those outside the slice
@@ -65,23 +65,25 @@ export class HeatViewer extends Viewer {
   private covered: HTMLCanvasElement | undefined;
   private heat: Heat | undefined;
   private palette = paletteOf(this.opacity);
+  private context: CanvasRenderingContext2D | null = null;
+  /** Of each slice, kept from one painting to the next. */
+  private readonly pictures: ImageData[] = [];
 
   override attach(canvas: HTMLCanvasElement, text: HTMLElement, place: HTMLElement): void {
     this.cover.className = 'cover';
     this.cover.setAttribute('aria-hidden', 'true');
+    this.cover.hidden = true;
     canvas.after(this.cover);
     this.covered = canvas;
     const { niivue } = this;
     // the heat lies in slices alone, and a rendering is drawn anew with every move
     niivue.opts.multiplanarShowRender = SHOW_RENDER.NEVER;
-    const draw = niivue.drawScene.bind(niivue);
-    // whatever moves the slices: crosshair, zoom, size
-    niivue.drawScene = () => {
-      const told = draw();
-      this.paint();
-      return told;
-    };
     super.attach(canvas, text, place);
+  }
+
+  /** Whatever moved the slices: crosshair, zoom, size. */
+  protected override drawn(): void {
+    this.paint();
   }
 
   override clear(): void {
@@ -109,16 +111,24 @@ export class HeatViewer extends Viewer {
   }
 
   private paint(): void {
-    const context = this.cover.getContext('2d');
-    if (!context || !this.covered) return;
-    // a size that is set makes it empty
-    [this.cover.width, this.cover.height] = [this.covered.width, this.covered.height];
-    const { heat } = this;
+    const { cover, covered, heat } = this;
+    if (!covered) return;
+    // pixels that the processor writes stay in its memory
+    this.context ??= cover.getContext('2d', { willReadFrequently: true });
+    const { context } = this;
+    if (!context || (!heat && cover.hidden)) return;
+    // of what is empty there is nothing for the browser to compose
+    cover.hidden = !heat;
+    // a size that is set makes another picture
+    if (cover.width !== covered.width) cover.width = covered.width;
+    if (cover.height !== covered.height) cover.height = covered.height;
+    context.clearRect(0, 0, cover.width, cover.height);
     if (!heat) return;
     for (const [k, { leftTopWidthHeight }] of this.niivue.screenSlices.entries()) {
       const [x, y, w, h] = leftTopWidthHeight;
-      const [left, top] = [Math.round(x), Math.round(y)];
-      const picture = context.createImageData(Math.max(1, Math.round(w)), Math.max(1, Math.round(h)));
+      const [left, top, width, height] = [Math.round(x), Math.round(y), Math.max(1, Math.round(w)), Math.max(1, Math.round(h))];
+      let picture = this.pictures[k];
+      if (picture?.width !== width || picture.height !== height) picture = this.pictures[k] = new ImageData(width, height);
       paintSlice(heat, this.palette, picture, (u, v) => this.voxelAt(heat.geometry, k, left + u, top + v));
       context.putImageData(picture, left, top);
     }
