@@ -58,7 +58,7 @@ describe.skipIf(SKIPPED !== '')(`the page by the keyboard alone${SKIPPED}`, () =
     await writeFile(join(folder, 'runs/one/metrics.jsonl'), `${steps.join('\n')}\n`);
     server = await servePage(PAGE, 0, { runs: join(folder, 'runs') });
     browser = await chromium.launch({ executablePath: CHROMIUM!, args: SOFTWARE_WEBGL });
-    page = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
+    page = await browser.newPage({ viewport: { width: 1280, height: 1000 }, deviceScaleFactor: 0.5 });
     page.setDefaultTimeout(240_000);
     page.on('pageerror', ({ message }) => complaints.push(message));
     await page.goto(server.url);

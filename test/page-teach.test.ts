@@ -111,7 +111,7 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
       executablePath: CHROMIUM!,
       args: SOFTWARE_WEBGL,
     });
-    context = await browser.newContext({ viewport: { width: 900, height: 700 } });
+    context = await browser.newContext({ viewport: { width: 900, height: 700 }, deviceScaleFactor: 0.5 });
     page = await context.newPage();
     // machines under load start slowly
     page.setDefaultTimeout(120_000);
@@ -219,6 +219,22 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
       };
     })`);
 
+  /** When strokes were last kept for a reload; 0 for never. */
+  const keptAt = async (): Promise<number> =>
+    (await page.evaluate(`new Promise((resolve) => {
+      const request = indexedDB.open('gvsl');
+      request.onsuccess = () => {
+        const strokes = request.result.transaction('work').objectStore('work').get('teach strokes');
+        strokes.onsuccess = () => resolve(Number(strokes.result?.savedAt ?? 0));
+      };
+    })`)) as number;
+  /** Does something that draws or learns, and waits until what came of it is kept. */
+  async function kept(work: () => Promise<void>): Promise<void> {
+    const before = await keptAt();
+    await work();
+    await expect.poll(keptAt).toBeGreaterThan(before);
+  }
+
   it('offers the work again after a reload: goes on, or discards it', async () => {
     await saying('teach-status', /learnt in/);
     const before = await counts();
@@ -228,16 +244,25 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
     for (const name of ['first image: heart_0', 'second image: heart_1']) await page.getByLabel(name).check();
     // it is kept a moment after the last change
     await expect.poll(keptRoles).toEqual(['first', 'second', null]);
+    // another tab leaves it alone until this one is gone
+    const other = await context.newPage();
+    await other.goto(`${server.url}#runs`);
+    await other.waitForFunction(() => (globalThis as unknown as Partial<Api>).gvsl?.ready);
+    const offered = (): Promise<boolean> =>
+      other.locator('#teach-kept').evaluate((note) => !(note as unknown as { hidden: boolean }).hidden);
+    expect(await offered()).toBe(false);
+    await page.goto('about:blank');
+    await expect.poll(offered).toBe(true);
+    await other.close();
     await reopen();
     await saying('teach-kept-text', /structure 1, structure 2; strokes on 1 of 3 images/);
-    await page.click('#teach-continue');
+    await kept(() => page.click('#teach-continue'));
     await saying('images', /heart_0\.nii\.gz\s*40 x 36 x 26.*heart_2\.nii\.gz/);
     await saying('teach-status', /learnt in .* s, segmented 3 images in/);
     expect(await counts()).toEqual(before);
     for (const name of ['first image: heart_0', 'second image: heart_1'])
       expect(await page.getByLabel(name).isChecked()).toBe(true);
     expect(await page.locator('#teach-kept').isHidden()).toBe(true);
-    await page.waitForTimeout(1500);
     // an image that has no room is named, and can be opened again by hand
     await page.evaluate(`{
       const put = IDBObjectStore.prototype.put;
@@ -251,10 +276,9 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
     await saying('teach-saving', /no room left to keep these images for a reload: heart_2\.nii\.gz\. Their strokes are kept/);
     await reopen();
     await saying('teach-kept-text', /Too large to be kept: heart_2\.nii\.gz\. Open them before you continue/);
-    await page.click('#teach-continue');
+    await kept(() => page.click('#teach-continue'));
     await saying('teach-status', /learnt in .* s, segmented 2 images in/);
     expect(await counts()).toEqual(before);
-    await page.waitForTimeout(1500);
     // a full disk is said, and the work goes on
     await page.evaluate(`{
       IDBObjectStore.prototype.put = () => {

@@ -359,6 +359,8 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
 
   // ---- keeping for a reload
 
+  /** Two tabs would keep their work under the same names: the tab that was there first keeps its own, and the next one after it. */
+  let owns = navigator.locks === undefined;
   let keepSessionToo = true;
   let timer: ReturnType<typeof setTimeout> | undefined;
   /** Under what an image is kept: ids begin anew with the page. */
@@ -378,6 +380,10 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
   async function keepNow(): Promise<void> {
     const { model } = workspace;
     if (undecided || !model || !(strokes.canUndo || strokes.canRedo || strokes.drawn.length > 0)) return;
+    if (!owns) {
+      say('teach-saving', 'Another tab with this page keeps its work: what is drawn here is not kept for a reload.');
+      return;
+    }
     try {
       if (keepSessionToo) {
         const worth = (image: OpenImage): number =>
@@ -578,7 +584,14 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
   viewer.attach(element<HTMLCanvasElement>('teach-viewer'), element('teach-viewer-text'), element('teach-place'));
   showStructures();
   usePen();
-  void offerKept();
+  if (owns) void offerKept();
+  void navigator.locks?.request('gvsl: kept work', async () => {
+    owns = true;
+    await offerKept();
+    keep();
+    // until the tab is closed
+    await new Promise(() => {});
+  });
   return {
     viewer,
     get strokes() {
