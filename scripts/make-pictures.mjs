@@ -2,9 +2,10 @@
  * The pictures of README.md, from generated data: the demo's report, and the page with a segmentation and with
  * two images compared.
  *
- *   npm run build && node scripts/make-pictures.mjs [DEMO]
+ *   npm run build && node scripts/make-pictures.mjs [DEMO | --example]
  *
- * DEMO is a folder of a finished `gvsl demo`; without it one is made (minutes). Needs Chromium (or CHROMIUM, its path).
+ * DEMO is a folder of a finished `gvsl demo`; without it one is made (minutes). --example makes the pictures of the page's example alone, which need
+ * none. Needs Chromium (or CHROMIUM, its path).
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -39,40 +40,42 @@ function save(name, screenshot) {
   console.log(`docs/pictures/${name}: ${image.width} x ${image.height}, ${bytes.length} bytes`);
 }
 
-if (process.argv[2]) cpSync(process.argv[2], join(temporary, 'demo'), { recursive: true });
-else gvsl('demo', '--out', 'demo');
-gvsl('report', 'demo/run', '--out', 'report.html', '--title', 'Matching hearts in 24 synthetic CTs');
+const ofExample = process.argv[2] === '--example';
+let scan;
+if (!ofExample) {
+  if (process.argv[2]) cpSync(process.argv[2], join(temporary, 'demo'), { recursive: true });
+  else gvsl('demo', '--out', 'demo');
+  gvsl('report', 'demo/run', '--out', 'report.html', '--title', 'Matching hearts in 24 synthetic CTs');
 
-// a segmentation model from the demo's network, and a patient whom neither training has seen
-const train = '--mode finetune --labels 16 --validation 4 --patch 24,32,32 --lr 1e-3 --steps 300'.split(' ');
-gvsl('train', 'segmentation', '--data', 'demo/cohort', '--init', 'demo/run', ...train, '--out', 'segmenter');
-gvsl('phantom', 'patient', ...'--kind heart-ct --subjects 1 --seed 99 --spacing 2 --pose 0.3'.split(' '));
-const images = join(temporary, 'patient', 'imagesTr');
-const scan = join(images, readdirSync(images)[0]);
+  // a segmentation model from the demo's network, and a patient whom neither training has seen
+  const train = '--mode finetune --labels 16 --validation 4 --patch 24,32,32 --lr 1e-3 --steps 300'.split(' ');
+  gvsl('train', 'segmentation', '--data', 'demo/cohort', '--init', 'demo/run', ...train, '--out', 'segmenter');
+  gvsl('phantom', 'patient', ...'--kind heart-ct --subjects 1 --seed 99 --spacing 2 --pose 0.3'.split(' '));
+  const images = join(temporary, 'patient', 'imagesTr');
+  scan = join(images, readdirSync(images)[0]);
+}
 
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: SOFTWARE_WEBGL });
 const server = await servePage(join(root, 'dist', 'page'), 0);
 try {
   const viewport = { width: 1180, height: 800 };
-  const report = await browser.newPage({ viewport, colorScheme: 'light' });
-  await report.goto(pathToFileURL(join(temporary, 'report.html')).href);
-  // the figures, and the first pair below them
-  const pair = report.locator('.pair').first();
-  const box = await pair.boundingBox();
-  await report.setViewportSize({ width: 1180, height: Math.ceil(box.y + box.height) + 16 });
-  save('report.png', await report.screenshot());
+  if (!ofExample) {
+    const report = await browser.newPage({ viewport, colorScheme: 'light' });
+    await report.goto(pathToFileURL(join(temporary, 'report.html')).href);
+    // the figures, and the first pair below them
+    const pair = report.locator('.pair').first();
+    const box = await pair.boundingBox();
+    await report.setViewportSize({ width: 1180, height: Math.ceil(box.y + box.height) + 16 });
+    save('report.png', await report.screenshot());
+  }
 
   const page = await browser.newPage({ viewport, colorScheme: 'dark' });
+  // machines under load start slowly
+  page.setDefaultTimeout(300_000);
   await page.goto(server.url);
   await page.waitForFunction(() => globalThis.gvsl?.ready);
   const says = async (id, pattern) => {
-    await page.waitForFunction(
-      ([name, text]) => new RegExp(text).test(document.getElementById(name).textContent),
-      [id, pattern],
-      {
-        timeout: 120_000,
-      },
-    );
+    await page.waitForFunction(([name, text]) => new RegExp(text).test(document.getElementById(name).textContent), [id, pattern]);
   };
   await page.selectOption('#backend', 'cpu');
   await page.click('#tour-compare');
@@ -97,17 +100,19 @@ try {
   await page.waitForTimeout(2000);
   save('teach.png', await page.locator('#teach').screenshot());
 
-  await page.evaluate(() => scrollTo(0, 0));
-  await page.setInputFiles('#model', join(temporary, 'segmenter'));
-  await says('model-text', 'segments \\d+ structures');
-  await page.setInputFiles('#image', scan);
-  await says('image-text', 'voxels of');
-  await page.selectOption('#backend', 'cpu');
-  await page.click('#segment');
-  await says('apply-status', 'done in');
-  await page.waitForTimeout(2000);
-  await page.locator('#apply').scrollIntoViewIfNeeded();
-  save('page.png', await page.screenshot());
+  if (!ofExample) {
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.setInputFiles('#model', join(temporary, 'segmenter'));
+    await says('model-text', 'segments \\d+ structures');
+    await page.setInputFiles('#image', scan);
+    await says('image-text', 'voxels of');
+    await page.selectOption('#backend', 'cpu');
+    await page.click('#segment');
+    await says('apply-status', 'done in');
+    await page.waitForTimeout(2000);
+    await page.locator('#apply').scrollIntoViewIfNeeded();
+    save('page.png', await page.screenshot());
+  }
 } finally {
   await server.close();
   await browser.close();
