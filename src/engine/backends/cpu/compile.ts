@@ -19,7 +19,7 @@ import {
 } from '../../graph.ts';
 import { stopGradientOp, viewOp } from '../../ops/shape/shape.ts';
 import { align, type MemoryPlan, planMemory } from '../../plan.ts';
-import { FREE_WORDS, JOB, TIMED, WAITED, WAVE } from './constants.ts';
+import { FREE_WORDS, JOB, RANGE_BYTES, RANGES, TIMED, WAITED, WAVE } from './constants.ts';
 import { KERNEL_ARGUMENTS, STRUCTURES } from './kernel-interface.ts';
 import { CPU_KERNELS } from './kernels.ts';
 import {
@@ -38,7 +38,6 @@ import { type Access, sharesOf, slackOf, wavesOf } from './schedule.ts';
 
 /** The threads' control words: see scheduler.as.ts. */
 export const CONTROL_ADDRESS = 65536;
-const CONTROL_BYTES = 4096;
 /** Within them: what threads wait for. */
 export const AWAITED_ADDRESSES = [CONTROL_ADDRESS + WAVE, CONTROL_ADDRESS + JOB];
 /** Within them: see threads.ts. */
@@ -356,7 +355,7 @@ export function planProgram(program: Program, threads: number) {
   });
   const threadScratchBytes = dryRuns.reduce((most, { dry }) => Math.max(most, dry.threadScratchBytes), MIN_THREAD_SCRATCH_BYTES);
 
-  let at = CONTROL_ADDRESS + CONTROL_BYTES;
+  let at = CONTROL_ADDRESS + RANGES + threads * RANGE_BYTES;
   const scratchAddress = at;
   at += threads * threadScratchBytes;
   const states = new Map<string, { address: number; elements: number }>();

@@ -19,3 +19,6 @@ export const JOB = 128;
 export const TIMED = 384;
 export const FREE_WORDS = 1024;
 export const WAITED = 2048;
+/** A word for each thread from here on, each on a cache line of its own: see scheduler.as.ts. */
+export const RANGES = 4096;
+export const RANGE_BYTES = 64;
