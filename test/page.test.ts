@@ -140,8 +140,10 @@ describe.skipIf(SKIPPED !== '')(`the page${SKIPPED}`, () => {
     await expect.poll(() => table.textContent(), { timeout: 60_000 }).toMatch(/in the first image/);
     // the mark lies where the best match is said to be, as the viewer itself tells positions
     await page.selectOption('#follow', 'best');
+    const before = await table.textContent();
     await page.locator('#viewer-moving').press('l');
-    await expect.poll(() => table.textContent()).toMatch(/in the first image/);
+    await expect.poll(() => table.textContent()).not.toBe(before);
+    expect(await table.textContent()).toMatch(/in the first image/);
     const mark = async (): Promise<number[]> => {
       const marked = (await page.evaluate(`{
         const cover = document.querySelector('#viewer-fixed + .cover');
@@ -156,12 +158,14 @@ describe.skipIf(SKIPPED !== '')(`the page${SKIPPED}`, () => {
     };
     const mmOf = (said: string | null): number[] => said!.match(/-?\d+/g)!.slice(0, 3).map(Number);
     const best = mmOf(await table.locator('tbody td').nth(1).textContent());
+    // painted with the next frame
+    await expect.poll(async () => Number.isFinite((await mark())[0])).toBe(true);
     const [x, y] = await mark();
     await page.locator('#viewer-fixed').click({ position: { x, y } });
     await expect.poll(() => table.textContent()).toMatch(/in the second image/);
     const found = mmOf(await text('place-fixed'));
     for (const axis of [0, 1, 2]) expect(Math.abs(found[axis] - best[axis])).toBeLessThan(3);
-    expect(await mark()).toEqual([Number.NaN, Number.NaN]);
+    await expect.poll(mark).toEqual([Number.NaN, Number.NaN]);
     // drawn without a GPU, a drag has fewer pixels; answers lie where the pointer is, and the last one has all pixels again
     const width = (): Promise<unknown> => page.evaluate(`document.querySelector('#viewer-fixed').width`);
     const all = await width();
