@@ -92,6 +92,27 @@ describe('compare', () => {
     expect(passes([Number.NaN, 0, 0], rounding, 0.05)).toBe(false);
   });
 
+  it('takes gradients for zero only where they are: of a step that says so of all, ours must be too', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'gvsl-golden-zero-'));
+    try {
+      const { tensors, metadata } = await readSafetensors(tinyOf('classify'));
+      for (const [name, { shape, data }] of tensors)
+        if (name.startsWith('grad.')) tensors.set(name, { name, shape, data: Float32Array.from(data, (value) => value * 1e-16) });
+      const path = join(folder, 'zero.safetensors');
+      await writeSafetensors(path, tensors.values(), metadata);
+      const { passed, comparisons } = await replayGolden(path, referenceBackend());
+      expect(passed).toBe(false);
+      const faults = comparisons.filter((each) => !each.passed).map(({ name }) => name);
+      expect(faults.length).toBeGreaterThan(10);
+      expect(faults.filter((name) => !name.startsWith('grad.'))).toEqual([]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+    // beside a thousandth of the loss: single precision leaves as much of what cancels
+    expect(passes([3e-8, -1e-8, 0], [0, 0, 0], 1e-3 * 0.7)).toBe(true);
+    expect(passes([1e-5, 0, 0], [0, 0, 0], 1e-3 * 0.7)).toBe(false);
+  });
+
   it('measures every other by itself, however small', () => {
     expect(passes([1.0005e-9, 0, 0], [1e-9, 0, 0], 0.05)).toBe(true);
     expect(passes([1.002e-9, 0, 0], [1e-9, 0, 0], 0.05)).toBe(false);
