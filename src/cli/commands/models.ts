@@ -11,7 +11,7 @@ Examples:
   gvsl train segmentation --data cohort --init hippocampus-mr-segmentation --out runs/segment
   gvsl export hippocampus-mr-segmentation --onnx hippocampus.onnx
 
-A name stands wherever a command takes a model; a folder of that name here goes first. Weights are checked against the card's SHA-256.`;
+A name stands wherever a command takes a model; a model or run of that name here goes first. Weights are checked against the card's SHA-256.`;
 
 const scoreText = ({ measure, mean, interval, subjects, on }: ModelCard['scores'][number]): string =>
   `${measure} ${mean.toFixed(3)}${interval ? ` (${interval.map((end) => end.toFixed(3)).join(' to ')})` : ''}: ${subjects} ${on}`;

@@ -59,7 +59,7 @@ const isModelFolder = async (folder: string): Promise<boolean> =>
 
 /**
  * The model folder that a user means: the path itself, the folder of a `model.safetensors`, of a run the best state, else the
- * last, or, where there is no such path, the shipped model of that name. Nothing on the disk is changed, so a run may be going on.
+ * last, or, where that is none, the shipped model of that name. Nothing on the disk is changed, so a run may be going on.
  * @throws RunError that says what was found instead
  */
 export async function resolveModel(path: string): Promise<string> {
@@ -75,17 +75,18 @@ export async function resolveModel(path: string): Promise<string> {
     (status) => (status.isDirectory() ? 'neither' : 'a file'),
     () => 'nothing',
   );
-  if (found === 'nothing') {
-    const shipped = await shippedModel(path);
-    if (shipped) return shipped.folder;
-    throw new RunError(
-      `${path}: no such folder; expected a model folder, a run, or the name of a model that gvsl brings along (\`gvsl models\`)`,
-    );
-  }
   if (found === 'a file')
     throw new RunError(`${path}: is a file; expected a folder with ${MODEL_FILE} and ${CONFIG_FILE}, or a run`);
   if (await isFile(join(folder, 'metrics.jsonl')))
     throw new RunError(`${path}: a run without a checkpoint; wait for the first one, or continue it with \`resume\``);
+  // A folder of scans may well be called as the model that was trained on such; a model of which half is missing is not that.
+  const half = (await isFile(join(folder, MODEL_FILE))) || (await isFile(join(folder, CONFIG_FILE)));
+  const shipped = half ? undefined : await shippedModel(path);
+  if (shipped) return shipped.folder;
+  if (found === 'nothing')
+    throw new RunError(
+      `${path}: no such folder; expected a model folder, a run, or the name of a model that gvsl brings along (\`gvsl models\`)`,
+    );
   throw new RunError(
     `${path}: neither a model folder (${MODEL_FILE} and ${CONFIG_FILE}) nor a run (a folder with best/ or last/)`,
   );

@@ -1,5 +1,5 @@
 /** The models that the package brings along: each is what its card says, and stands wherever a path to a model does. */
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -70,5 +70,22 @@ describe('shipped models', async () => {
     await expect(shippedModel(card.name, folder)).rejects.toThrow(/not the file that the card .* names \(SHA-256 /);
     expect(await shippedModel('../models')).toBeUndefined();
     await expect(resolveModel('no-such-model')).rejects.toThrow('`gvsl models`');
+  });
+
+  it('are not hidden by a folder of scans of their name, but by a model or run, whole or not', async () => {
+    const [{ card }] = models;
+    const here = join(folder, 'scans');
+    await mkdir(join(here, card.name, 'imagesTr'), { recursive: true });
+    const before = process.cwd();
+    process.chdir(here);
+    try {
+      expect(await resolveModel(card.name)).toBe(join(FOLDER, card.name));
+      await writeFile(join(card.name, 'config.json'), '{}');
+      await expect(resolveModel(card.name)).rejects.toThrow('neither a model folder');
+      await cp(join(FOLDER, card.name), card.name, { recursive: true });
+      expect(await resolveModel(card.name)).toBe(card.name);
+    } finally {
+      process.chdir(before);
+    }
   });
 });

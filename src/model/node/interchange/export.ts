@@ -4,6 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import { UsageError } from '../../../common/errors.ts';
 import { version } from '../../../common/version.ts';
 import { writeFileAtomic, writeNewFolder } from '../../../platform/node/files.ts';
+import { SIZE_MULTIPLE } from '../../architecture.ts';
 import { architectureOf } from '../../configuration.ts';
 import { flatTensor, namedTensors } from '../../named-parameters.ts';
 import { parameterTable } from '../../parameters.ts';
@@ -12,7 +13,7 @@ import { writeSafetensors } from '../safetensors.ts';
 import { cardOf, licenceLines, type ModelCard } from '../shipped.ts';
 import { modelCard } from './model-card.ts';
 import { writeMonai } from './monai.ts';
-import { writeNnUnet } from './nnunet.ts';
+import { toMultiple, writeNnUnet } from './nnunet.ts';
 import { encodeOnnx, INPUT, type NamedAxes, OPSET } from './onnx.ts';
 import { type NetworkPart, takePart, usualPart } from './part.ts';
 import { TORCH_MODULE } from './python-modules.ts';
@@ -151,6 +152,10 @@ export async function exportModel(call: ExportCall): Promise<ExportReport> {
   const chosen = await chosenPaths(call);
   if (size && !chosen.has('onnx') && !chosen.has('nnunet'))
     throw new UsageError('`size`: only valid with the file `onnx` or the folder `nnunet`');
+  if (size && chosen.has('nnunet') && toMultiple(size).join() !== size.join())
+    throw new UsageError(
+      `\`size\` ${size.join(',')}: a patch of nnU-Net has a multiple of ${SIZE_MULTIPLE} voxels in every axis; take ${toMultiple(size).join(',')}`,
+    );
   const folder = await resolveModel(call.model);
   const whole = complete(await readModel(folder), folder);
   const taken = part ? takePart(whole, part, folder) : whole;

@@ -74,8 +74,11 @@ describe('a folder for nnU-Net', () => {
   });
 
   it('takes another patch, and refuses names that are no part of a plan', async () => {
-    await exportModel({ model: at('made'), nnunet: at('larger'), size: [90, 96, 128] });
+    await exportModel({ model: at('made'), nnunet: at('larger'), size: [96, 96, 128] });
     expect(await read('larger/adaptation_plan.json')).toMatchObject({ recommended_downstream_patchsize: [96, 96, 128] });
+    await expect(exportModel({ model: at('made'), nnunet: at('odd'), size: [90, 96, 128] })).rejects.toThrow(
+      'a multiple of 16 voxels in every axis; take 96,96,128',
+    );
     await expect(exportModel({ model: at('made'), nnunet: at('two words') })).rejects.toThrow('becomes part of');
     await expect(exportModel({ model: at('made'), nnunet: at('larger') })).rejects.toThrow('not empty');
     expect(await readdir(folder)).not.toContain('two words');

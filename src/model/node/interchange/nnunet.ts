@@ -43,7 +43,7 @@ export function plugInTensors({ parameters }: Pick<Model, 'parameters'>): NamedT
 }
 
 /** Sizes that the network takes without padding. */
-const toMultiple = (patch: Zyx): number[] => patch.map((n) => SIZE_MULTIPLE * Math.ceil(n / SIZE_MULTIPLE));
+export const toMultiple = (patch: Zyx): number[] => patch.map((n) => SIZE_MULTIPLE * Math.ceil(n / SIZE_MULTIPLE));
 
 /** What nnU-Net reads of a checkpoint beside the weights: the form of nnssl's AdaptationPlan. Sizes and spacings are z, y, x. */
 export function adaptationPlan(configuration: ModelConfiguration, channels: number, folder: string, size?: Zyx) {
