@@ -19,7 +19,7 @@ import {
 } from '../../graph.ts';
 import { stopGradientOp, viewOp } from '../../ops/shape/shape.ts';
 import { align, type MemoryPlan, planMemory } from '../../plan.ts';
-import { FREE_WORDS, JOB, RANGE_BYTES, RANGES, TIMED, WAITED, WAVE } from './constants.ts';
+import { FIXED_SCRATCH, FREE_WORDS, JOB, RANGE_BYTES, RANGES, TIMED, WAITED, WAVE } from './constants.ts';
 import { KERNEL_ARGUMENTS, STRUCTURES } from './kernel-interface.ts';
 import { CPU_KERNELS } from './kernels.ts';
 import {
@@ -45,8 +45,6 @@ export const FAULT_ADDRESS = CONTROL_ADDRESS + FREE_WORDS;
 /** Within them: see scheduler.as.ts. */
 export const TIMED_ADDRESS = CONTROL_ADDRESS + TIMED;
 export const WAITED_ADDRESS = CONTROL_ADDRESS + WAITED;
-/** Inner buffers of one thread, at least: those whose size is fixed (a convolution's 27 x 64 sums) fit. What grows is asked for (`threadScratch`). */
-const MIN_THREAD_SCRATCH_BYTES = 65536;
 /** Kernels stand in the table from here on: the module's own entries come first. */
 export const TABLE_BASE = 64;
 
@@ -242,12 +240,11 @@ function lower(
   addressOf: (root: Node) => number,
   scratchOf: (node: Node) => number,
   imageAddress: number,
-  threads: number,
 ) {
   const words: number[] = [];
   const calls: Call[] = [];
   const scratchBytes = new Map<Node, number>();
-  let threadScratchBytes = MIN_THREAD_SCRATCH_BYTES;
+  let threadScratchBytes = FIXED_SCRATCH;
   const here = (): number => imageAddress + 4 * words.length;
 
   const describe = (form: TensorForm, data: number, batchStrideBytes: number): CpuTensor => {
@@ -319,7 +316,6 @@ function lower(
       emitBeside: (kernel, args) => append(kernel, args, { besideLast: true }),
       emitWhole: (kernel, args) => append(kernel, args, { whole: true }),
       scratch,
-      scratchOfThreads: (sizeBytes) => scratch(threads * sizeBytes),
       threadScratch: (sizeBytes) => {
         threadScratchBytes = Math.max(threadScratchBytes, align(sizeBytes));
       },
@@ -349,11 +345,10 @@ export function planProgram(program: Program, threads: number) {
       () => 0,
       () => 0,
       0,
-      threads,
     );
     return { name, graph, placed, dry };
   });
-  const threadScratchBytes = dryRuns.reduce((most, { dry }) => Math.max(most, dry.threadScratchBytes), MIN_THREAD_SCRATCH_BYTES);
+  const threadScratchBytes = dryRuns.reduce((most, { dry }) => Math.max(most, dry.threadScratchBytes), FIXED_SCRATCH);
 
   let at = CONTROL_ADDRESS + RANGES + threads * RANGE_BYTES;
   const scratchAddress = at;
@@ -407,7 +402,7 @@ export function compileProgram(program: Program, threads: number): CompiledProgr
       return constantAt.get(root) ?? arena + (plan.tensors.get(root.id)?.offset ?? 0);
     };
     const scratchOf = (node: Node): number => arena + (plan.scratch.get(node.id)?.offset ?? 0);
-    const { words, calls: emitted, tensorOf } = lower(graph, placed, addressOf, scratchOf, imageAddress, threads);
+    const { words, calls: emitted, tensorOf } = lower(graph, placed, addressOf, scratchOf, imageAddress);
     const calls = schedule(emitted, threads);
     graphs.set(name, {
       graph,

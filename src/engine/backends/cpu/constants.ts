@@ -7,6 +7,9 @@
 export const BLOCK = 8;
 export const VOXEL_BYTES = 4 * BLOCK;
 
+/** Bytes of a thread's scratch for inner buffers whose size is fixed (a convolution's 27 x 64 sums). What grows lies behind them. */
+export const FIXED_SCRATCH = 65536;
+
 /** Floats of a chunk (flat.as.ts): two of them stay in the first-level cache. */
 export const CHUNK_FLOATS = 4096;
 

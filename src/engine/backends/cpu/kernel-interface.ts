@@ -1,7 +1,7 @@
 /** Made by scripts/build-wasm.mjs from the kernels' sources: names and types in the order in which they lie in memory, 4 bytes each. */
 
 /** Kernels of another build have another number, and are refused. */
-export const KERNEL_INTERFACE = 41302984;
+export const KERNEL_INTERFACE = 206572218;
 
 export const KERNEL_ARGUMENTS = {
   accumulate: { target: 'Tensor', values: 'Tensor', scale: 'f32' },
@@ -187,8 +187,6 @@ export const KERNEL_ARGUMENTS = {
     y: 'Tensor',
     weights: 'Address',
     bias: 'Address',
-    scratch: 'Address',
-    threadBytes: 'usize',
     weightPlace: 'usize',
   },
   winogradCollectWeights: {
@@ -211,8 +209,6 @@ export const KERNEL_ARGUMENTS = {
     y: 'Tensor',
     bias: 'Address',
     inBlocks: 'i32',
-    scratch: 'Address',
-    threadBytes: 'usize',
     weight: 'Address',
     channelsO: 'i32',
     channelsI: 'i32',
@@ -229,8 +225,6 @@ export const KERNEL_ARGUMENTS = {
     gradient: 'Address',
     inBlocks: 'i32',
     outBlocks: 'i32',
-    scratch: 'Address',
-    threadBytes: 'usize',
     dWeight: 'Address',
     channelsO: 'i32',
     channelsI: 'i32',
@@ -258,8 +252,6 @@ export const KERNEL_ARGUMENTS = {
     dy: 'Tensor',
     sums: 'Address',
     slabs: 'i32',
-    scratch: 'Address',
-    threadBytes: 'usize',
     sumPlace: 'usize',
   },
   winogradWeights: {

@@ -72,7 +72,7 @@ export function clearHalo(args: TensorArguments, share: i32, shares: i32): void 
   const t = args.tensor;
   const units = t.n * t.blocks * t.d;
   const last = shareStart(units, share + 1, shares);
-  for (let unit = shareStart(units, share, shares); unit < last; unit++) zeroHalo(t, unit / (t.d * t.blocks), (unit / t.d) % t.blocks, unit % t.d);
+  for (let unit = shareStart(units, share, shares); unit < last; unit++) zeroHalo(t, unit / (t.blocks * t.d), unit % t.blocks, (unit / t.blocks) % t.d);
 }
 
 /** The halo and the padding channels of a blocked tensor become zeros; the rest stays. */
@@ -81,9 +81,9 @@ export function clearPadding(args: TensorArguments, share: i32, shares: i32): vo
   const units = t.n * t.blocks * t.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
-    const z = unit % t.d;
-    const block = (unit / t.d) % t.blocks;
-    const n = unit / (t.d * t.blocks);
+    const block = unit % t.blocks;
+    const z = (unit / t.blocks) % t.d;
+    const n = unit / (t.blocks * t.d);
     zeroHalo(t, n, block, z);
     const used = t.c - block * 8;
     if (used >= 8) continue;

@@ -69,9 +69,10 @@ export interface Emitter {
   emitWhole<Kernel extends KernelName>(kernel: Kernel, args: KernelArguments[Kernel]): void;
   /** Memory that is this node's own while it runs. */
   scratch(sizeBytes: number): Place;
-  /** As much for each thread, one after the other. */
-  scratchOfThreads(sizeBytes: number): Place;
-  /** Says that a kernel's inner buffers take so many bytes of every thread's scratch: needed where they grow with a tensor's size. */
+  /**
+   * Says that a kernel's inner buffers take so many bytes of every thread's scratch: needed where they grow with a tensor's size. They are at the same
+   * place for every call, so they stay in the caches of the thread's processor.
+   */
   threadScratch(sizeBytes: number): void;
   /** A tensor in scratch memory. */
   scratchTensor(shape: Shape, blocked: boolean): CpuTensor;

@@ -1,5 +1,6 @@
 /** Convolution on the CPU: transform the weights, convolve; the weights' gradient in slabs that are then added. Which way, see `usesWinograd`. */
 
+import { FIXED_SCRATCH } from '../../backends/cpu/constants.ts';
 import {
   alwaysPlain,
   BLOCK,
@@ -99,15 +100,15 @@ function byWinograd(
   const few = fewTiles(x.shape, outBlocks, 'result');
   if (few) {
     const tiles = transformedTiles(x, few, 0, emitter);
-    const scratch = emitter.scratchOfThreads(few.cut.threadBytes);
-    emitter.emit('winogradFew', { ...few.cut, ...weights, tiles, y, bias: whole, inBlocks, scratch });
+    emitter.threadScratch(FIXED_SCRATCH + few.cut.threadBytes);
+    emitter.emit('winogradFew', { ...few.cut, ...weights, tiles, y, bias: whole, inBlocks });
   } else {
     const place = placeBytes(inBlocks, outBlocks);
     const cut = cutOf(x.shape, inBlocks, outBlocks, 'result');
     const transformed = emitter.scratch(placesOf(cut.depth) * place);
     emitter.emit('winogradWeights', { ...weights, transformed, place, depth: cut.depth });
-    const scratch = emitter.scratchOfThreads(cut.threadBytes);
-    emitter.emit('winograd', { ...cut, x, y, weights: transformed, bias: whole, scratch, weightPlace: place });
+    emitter.threadScratch(FIXED_SCRATCH + cut.threadBytes);
+    emitter.emit('winograd', { ...cut, x, y, weights: transformed, bias: whole, weightPlace: place });
   }
   if (y === out) emitter.emitBeside('clearHalo', { tensor: y });
   else emitter.emit('toPlain', { from: y, to: out });
@@ -163,16 +164,16 @@ export const conv3dWeightGradient: CpuKernel<{ readonly kernel: number }> = {
       const few = fewTiles(x.shape, outBlocks, 'weights');
       if (few) {
         const [input, gradient] = [transformedTiles(x, few, 0, emitter), transformedTiles(dy, few, 1, emitter)];
-        const scratch = emitter.scratchOfThreads(few.cut.threadBytes);
+        emitter.threadScratch(FIXED_SCRATCH + few.cut.threadBytes);
         const tiles = { input, gradient, inBlocks, outBlocks, tiles: few.tiles };
-        emitter.emit('winogradFewWeightGradient', { ...few.cut, ...result, ...tiles, scratch });
+        emitter.emit('winogradFewWeightGradient', { ...few.cut, ...result, ...tiles });
         return;
       }
       const place = placeBytes(inBlocks, outBlocks);
       const cut = cutOf(x.shape, inBlocks, outBlocks, 'weights');
-      const scratch = emitter.scratchOfThreads(cut.threadBytes);
+      emitter.threadScratch(FIXED_SCRATCH + cut.threadBytes);
       const sums = emitter.scratch(cut.slabs * placesOf(cut.depth) * place);
-      emitter.emit('winogradWeightGradient', { ...cut, x, dy, sums, scratch, sumPlace: place });
+      emitter.emit('winogradWeightGradient', { ...cut, x, dy, sums, sumPlace: place });
       emitter.emit('winogradCollectWeights', { ...result, sums, slabs: cut.slabs, place, depth: cut.depth });
       return;
     }

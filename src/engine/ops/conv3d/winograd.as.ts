@@ -29,7 +29,8 @@
  * [place 36][channel block][tile][8], a place's stride padded by a cache line so that the streams don't fall into the same cache sets.
  * Transformed weights: [i][place 36][panel][input channel][16 or 8 output channels], see `panelAt`.
  */
-import { Address, blockedRow, fma, OptionalAddress, planePitch, shareStart, Tensor, threadIndex, threadScratch, transpose, VOXEL } from "../../backends/cpu/common.as";
+import { Address, blockedRow, fma, OptionalAddress, planePitch, shareStart, Tensor, threadScratch, transpose, VOXEL } from "../../backends/cpu/common.as";
+import { FIXED_SCRATCH } from "../../backends/cpu/constants";
 import { CACHE_LINE_BYTES, PLACES, TILE, WEIGHT_BLOCKS } from "./constants";
 
 /** What is read along y and x for a tile's results. */
@@ -1011,9 +1012,6 @@ class WinogradArguments extends Cut {
   weights: Address;
   /** In whole blocks. */
   bias: Address;
-  /** Of all threads. */
-  scratch: Address;
-  threadBytes: usize;
   /** Bytes of a place of the weights. */
   weightPlace: usize;
 }
@@ -1034,7 +1032,7 @@ export function winograd(args: WinogradArguments, share: i32, shares: i32): void
   const inputPlace = <usize>x.blocks * block + CACHE_LINE;
   const resultPlace = 2 * block + CACHE_LINE;
   // of both indices of a pair, one after the other
-  const input = args.scratch + <usize>threadIndex * args.threadBytes;
+  const input = threadScratch + FIXED_SCRATCH;
   const result = input + <usize>(2 * PLACES) * inputPlace;
   const secondInput = <usize>PLACES * inputPlace;
   const secondResult = <usize>PLACES * resultPlace;
@@ -1305,9 +1303,6 @@ class WinogradWeightGradientArguments extends Cut {
   /** [slab][i][place], in the transformed weights' layout. */
   sums: Address;
   slabs: i32;
-  /** Of all threads. */
-  scratch: Address;
-  threadBytes: usize;
   /** Bytes of a place of the sums. */
   sumPlace: usize;
 }
@@ -1328,7 +1323,7 @@ export function winogradWeightGradient(args: WinogradWeightGradientArguments, sh
   const partBlocks = args.partBlocks;
   const inputPlace = <usize>x.blocks * block + CACHE_LINE;
   const gradientPlace = <usize>partBlocks * block + CACHE_LINE;
-  const input = args.scratch + <usize>threadIndex * args.threadBytes;
+  const input = threadScratch + FIXED_SCRATCH;
   const secondInput = <usize>PLACES * inputPlace;
   const gradient = input + 2 * secondInput;
   const secondGradient = <usize>PLACES * gradientPlace;
@@ -1423,9 +1418,6 @@ class WinogradFewArguments extends Cut {
   bias: Address;
   /** Of x. */
   inBlocks: i32;
-  /** Of all threads. */
-  scratch: Address;
-  threadBytes: usize;
   /** (O, I, 27), plain. */
   weight: Address;
   channelsO: i32;
@@ -1450,7 +1442,7 @@ export function winogradFew(args: WinogradFewArguments, share: i32, shares: i32)
   const inputPlace = <usize>inBlocks * block + CACHE_LINE;
   const panelPlace = panelAt(0, 2, WEIGHT_BLOCKS) + CACHE_LINE;
   const resultPlace = 2 * block + CACHE_LINE;
-  const panels = args.scratch + <usize>threadIndex * args.threadBytes;
+  const panels = threadScratch + FIXED_SCRATCH;
   const result = panels + <usize>places * panelPlace;
   const units = (y.blocks + 1) >> 1;
   const last = shareStart(units, share + 1, shares);
@@ -1488,9 +1480,6 @@ class WinogradFewWeightGradientArguments extends Cut {
   gradient: Address;
   inBlocks: i32;
   outBlocks: i32;
-  /** Of all threads. */
-  scratch: Address;
-  threadBytes: usize;
   /** (O, I, 27), plain. */
   dWeight: Address;
   channelsO: i32;
@@ -1512,7 +1501,7 @@ export function winogradFewWeightGradient(args: WinogradFewWeightGradientArgumen
   const inputPlace = <usize>inBlocks * block + CACHE_LINE;
   const gradientPlace = <usize>outBlocks * block + CACHE_LINE;
   const sumPlace = panelAt(0, 2, 1) + CACHE_LINE;
-  const sums = args.scratch + <usize>threadIndex * args.threadBytes;
+  const sums = threadScratch + FIXED_SCRATCH;
   const units = ((outBlocks + 1) >> 1) * inBlocks;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {

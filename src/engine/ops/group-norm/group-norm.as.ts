@@ -16,10 +16,10 @@ export function groupSums(args: GroupSumsArguments, share: i32, shares: i32): vo
   const units = x.n * x.blocks * x.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
-    const z = unit % x.d;
-    const block = (unit / x.d) % x.blocks;
+    const block = unit % x.blocks;
+    const z = (unit / x.blocks) % x.d;
     const n = unit / (x.d * x.blocks);
-    const out = partial + (<usize>unit << 7);
+    const out = partial + (<usize>((n * x.blocks + block) * x.d + z) << 7);
     memory.fill(out, 0, 128);
     for (let y = 0; y < x.h; y++) addRowSums(blockedRow(x, n, block, z, y), x.w, out);
   }
@@ -153,8 +153,8 @@ export function groupNorm(args: GroupNormArguments, share: i32, shares: i32): vo
   const units = x.n * x.blocks * x.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
-    const z = unit % x.d;
-    const block = (unit / x.d) % x.blocks;
+    const block = unit % x.blocks;
+    const z = (unit / x.blocks) % x.d;
     const n = unit / (x.d * x.blocks);
     prepareChannels(x, args.statistics, args.gamma, args.beta, groups, n, block, constants);
     const mean0 = v128.load(constants);
@@ -201,8 +201,8 @@ export function groupNormSums(args: GroupNormSumsArguments, share: i32, shares: 
   const units = x.n * x.blocks * x.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
-    const z = unit % x.d;
-    const block = (unit / x.d) % x.blocks;
+    const block = unit % x.blocks;
+    const z = (unit / x.blocks) % x.d;
     const n = unit / (x.d * x.blocks);
     prepareChannels(x, statistics, args.gamma, args.beta, groups, n, block, constants);
     memory.fill(constants + 96, 0, 32);
@@ -210,7 +210,7 @@ export function groupNormSums(args: GroupNormSumsArguments, share: i32, shares: 
       const at = statistics + (<usize>(n * groups + (block * 8 + i) / channels) << 3);
       store<f32>(constants + (<usize>i << 2), load<f32>(at, 4), 96);
     }
-    const out = partial + (<usize>unit << 7);
+    const out = partial + (<usize>((n * x.blocks + block) * x.d + z) << 7);
     for (let half: usize = 0; half < 2; half++) {
       const mean = v128.load(constants + half * 16);
       const scale = v128.load(constants + half * 16, 32);
@@ -306,8 +306,8 @@ export function groupNormInputGradient(args: GroupNormInputGradientArguments, sh
   const units = x.n * x.blocks * x.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
-    const z = unit % x.d;
-    const block = (unit / x.d) % x.blocks;
+    const block = unit % x.blocks;
+    const z = (unit / x.blocks) % x.d;
     const n = unit / (x.d * x.blocks);
     prepareChannels(x, statistics, gamma, args.beta, groups, n, block, constants);
     memory.fill(constants + 96, 0, 64);

@@ -17,8 +17,8 @@ export function maxPool(args: MaxPoolArguments, share: i32, shares: i32): void {
   const units = y.n * groups * y.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
-    const z = unit % y.d;
-    const group = (unit / y.d) % groups;
+    const group = unit % groups;
+    const z = (unit / groups) % y.d;
     const n = unit / (y.d * groups);
     for (let h = 0; h < y.h; h++) {
       if (y.blocks) poolBlockedRow(blockedRow(x, n, group, 2 * z, 2 * h), rowPitch(x), planePitch(x), blockedRow(y, n, group, z, h), y.w);

@@ -86,8 +86,8 @@ export function upsample(args: UpsampleArguments, share: i32, shares: i32): void
   const units = y.n * groups * y.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
-    const z = unit % y.d;
-    const group = (unit / y.d) % groups;
+    const group = unit % groups;
+    const z = (unit / groups) % y.d;
     const n = unit / (y.d * groups);
     const lowZ = below(z, x.d);
     const onZ = fraction(z, x.d);
@@ -177,8 +177,8 @@ export function upsampleGradient(args: UpsampleGradientArguments, share: i32, sh
   const units = dx.n * groups * dx.d;
   const last = shareStart(units, share + 1, shares);
   for (let unit = shareStart(units, share, shares); unit < last; unit++) {
-    const z = unit % dx.d;
-    const group = (unit / dx.d) % groups;
+    const group = unit % groups;
+    const z = (unit / groups) % dx.d;
     const n = unit / (dx.d * groups);
     const firstZ = firstReader(z, dx.d);
     for (let h = 0; h < dx.h; h++) {
