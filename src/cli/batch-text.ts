@@ -1,4 +1,5 @@
 /** How results are told. A batch: warnings first, the results, what failed, and a last line that counts all three. */
+import type { Part } from '../platform/node/parts.ts';
 import { formatTable } from './table.ts';
 
 type Failures = readonly { readonly path: string; readonly reason: string }[];
@@ -28,11 +29,18 @@ export const failedTable = (failed: Failures): string[] =>
 export const warningLines = (warnings: readonly string[]): string[] =>
   warnings.length === 0 ? [] : ['Warnings:', ...warnings.map((warning) => `  ${warning}`), ''];
 
+/**
+ * 1 if an image failed, or if none of what was given is an image that the model takes: a script goes on as if there were results otherwise.
+ * A part of a batch may have none.
+ */
+export const batchExitCode = ({ images, failed }: Batch, part: Part | undefined): 0 | 1 =>
+  failed.length > 0 || (images.length === 0 && part === undefined) ? 1 : 0;
+
 /** @param where what was written, as the last line ends with */
 export function batchText({ images, failed, warnings }: Batch, table: string, where: string): string {
   const all = [...warnings, ...images.flatMap(({ path, warnings: own }) => own.map((warning) => `${path}: ${warning}`))];
   const counts = [
-    count(images.length + failed.length, 'image'),
+    images.length + failed.length === 0 ? 'no image processed' : count(images.length + failed.length, 'image'),
     ...(failed.length > 0 ? [`${failed.length} failed`] : []),
     ...(all.length > 0 ? [count(all.length, 'warning')] : []),
   ];

@@ -460,3 +460,34 @@ it('gives the scores of one case without an interval, which one case does not ha
   expect(one.stdout).not.toMatch(/ to |interval/);
   expect((await gvsl('evaluate', 'labels', 'labels')).stdout).toMatch(/ to .*\n.*95 % bootstrap intervals/s);
 });
+
+it('takes no option for the value of the one before', async () => {
+  const before = await contentOf(folder);
+  for (const [name, args] of [
+    ['segment', 'scans --model models/segmenter --out out/labels --csv --preview'],
+    ['evaluate', 'labels labels --out --json'],
+    ['embed', 'scans --model models/matcher --out --threads=1'],
+  ]) {
+    const { code, stderr } = await gvsl(name, ...args.split(' '));
+    expect(code, stderr).toBe(2);
+    expect(stderr).toMatch(/--(csv|out) <\w+>: expected a value; found the option --(preview|json|threads=1)\n$/);
+  }
+  expect(await contentOf(folder)).toEqual(before);
+});
+
+it('has failed where none of what a folder holds is an image for the model', async () => {
+  await mkdir(at('out', 'only'), { recursive: true });
+  await cp(at('labels', 'p.nii.gz'), at('out', 'only', 'p_seg.nii.gz'));
+  for (const [name, model] of [
+    ['segment', 'segmenter'],
+    ['classify', 'classifier'],
+    ['embed', 'matcher'],
+  ]) {
+    const call = [name, 'out/only', '--model', `models/${model}`, '--out', `out/${name}`, '--threads', '1'];
+    const { code, stdout } = await gvsl(...call);
+    expect(code, stdout).toBe(1);
+    expect(stdout).toMatch(/p_seg\.nii\.gz: skipped: .*\n\nno image processed, 1 warning; /);
+    // another part may have them
+    expect((await gvsl(...call, '--part', '1/2')).code).toBe(0);
+  }
+});

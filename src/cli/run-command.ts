@@ -30,6 +30,19 @@ function describe(error: unknown): { message: string | undefined; exitCode: numb
   return { message: defectText(error), exitCode: 1 };
 }
 
+/**
+ * Of `--csv --preview` commander takes the second option for the value of the first, and a file of that name would be written.
+ * @throws UsageError
+ */
+function requireValues(command: Command): void {
+  const flags = new Set(command.options.flatMap(({ long, short }) => [long, short]));
+  for (const option of command.options) {
+    const values: unknown[] = [command.getOptionValue(option.attributeName())].flat();
+    const taken = values.find((value) => typeof value === 'string' && flags.has(value.split('=', 1)[0]));
+    if (taken !== undefined) throw new UsageError(`${option.flags}: expected a value; found the option ${taken}`);
+  }
+}
+
 /** Adds `--json` and an action that obeys the conventions; `work` gets the command's arguments and options as commander gives them. */
 export function action<Arguments extends unknown[]>(
   command: Command,
@@ -40,6 +53,7 @@ export function action<Arguments extends unknown[]>(
     endOnSignal();
     showOptionsOf(command);
     try {
+      requireValues(command);
       const result = await work(...(args as Arguments));
       // of several ranks, the one that speaks has the exit code: launchers end the others at once when one of them fails
       if (result.quiet) return;

@@ -11,7 +11,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
   const { classifyImages } = await import('../../apply/node/classify.ts');
   const { partFile } = await import('../../apply/node/inputs.ts');
   const { formatTable } = await import('../table.ts');
-  const { batchText } = await import('../batch-text.ts');
+  const { batchExitCode, batchText } = await import('../batch-text.ts');
   const { mirror } = options;
   const task = await readTaskOptions(inputs, options);
   const report = await classifyImages({
@@ -34,7 +34,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
       ),
       `${options.out}: ${partFile('classes.csv', task.part)}, ${partFile('classes.json', task.part)}`,
     ),
-    exitCode: report.failed.length > 0 ? 1 : 0,
+    exitCode: batchExitCode(report, task.part),
   };
 }
 

@@ -13,7 +13,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
   const { partFile } = await import('../../apply/node/inputs.ts');
   const { parsePart } = await import('../../platform/node/parts.ts');
   const { formatTable } = await import('../table.ts');
-  const { batchText, count } = await import('../batch-text.ts');
+  const { batchExitCode, batchText, count } = await import('../batch-text.ts');
   const { globalOnly = false } = options;
   const part = options.part === undefined ? undefined : parsePart(options.part);
   const report = await embedImages({
@@ -37,7 +37,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
       formatTable(['image', 'local features', 'global', 'variance in the picture'], rows, [2]),
       `${options.out}: ${globalOnly ? '' : `${files}, `}${partFile('global.csv', part)}, ${partFile('embed.json', part)}`,
     ),
-    exitCode: report.failed.length > 0 ? 1 : 0,
+    exitCode: batchExitCode(report, part),
   };
 }
 
@@ -61,7 +61,7 @@ export function registerEmbed(program: Command): void {
         '  gvsl embed scans --model runs/first --global-only --part 3/100 --out features',
         '',
         'Writes NAME.safetensors (local, global) and pictures/NAME.png for each image, global.csv with a row for each, and embed.json. A model',
-        'without a decoder has no local features, and so no pictures. Exit code 1 if an image failed; failures are listed at the end.',
+        'without a decoder has no local features, and so no pictures. Exit code 1 if an image failed or there is none; failures are listed at the end.',
       ].join('\n'),
     );
   action(command, run);

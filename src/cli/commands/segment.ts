@@ -32,7 +32,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
   const { segmentImages } = await import('../../apply/node/segment.ts');
   const { partFile } = await import('../../apply/node/inputs.ts');
   const { formatTable } = await import('../table.ts');
-  const { batchText, count } = await import('../batch-text.ts');
+  const { batchExitCode, batchText, count } = await import('../batch-text.ts');
   const startedMs = performance.now();
   const { mirror, keepLargest, minVolume, uncertainty, csv } = options;
   const task = await readTaskOptions(inputs, options);
@@ -67,7 +67,7 @@ async function run(inputs: string[], options: Options): Promise<CommandResult> {
       formatTable(['image', 'code', 'structure', 'voxels', 'mL'], rows, [3, 4]),
       `${options.out}: ${count(files, 'file')}, ${partFile('segment.json', task.part)}${csv === undefined ? '' : `; ${partFile(csv, task.part)}`} (${formatDuration(timeMs)})`,
     ),
-    exitCode: report.failed.length > 0 ? 1 : 0,
+    exitCode: batchExitCode(report, task.part),
   };
 }
 
@@ -111,7 +111,7 @@ export function registerSegment(program: Command): void {
         '  gvsl segment dicom/patient-3 --model runs/segment --out labels --dicom --rtstruct',
         '',
         'Writes NAME.nii.gz for each image (nnU-Net: case_7.nii.gz for case_7_0000.nii.gz; shared names are prefixed with their folders)',
-        'and segment.json; probabilities/, uncertainty/ and previews/ where asked for. Positions in the table are mm, LPS. Exit code 1 if an image failed; failures are listed at the end. Score results with gvsl evaluate.',
+        'and segment.json; probabilities/, uncertainty/ and previews/ where asked for. Positions in the table are mm, LPS. Exit code 1 if an image failed or there is none; failures are listed at the end. Score results with gvsl evaluate.',
       ].join('\n'),
     );
   action(command, run);
