@@ -87,6 +87,8 @@ export interface Cohort {
   /** The form of its folder: `COHORT_FORMAT`, or that of an older cohort. */
   readonly format: number;
   readonly options: PrepareOptions;
+  /** Names of label codes, by code; absent where the source names none, and in cohorts of older versions. */
+  readonly labelNames?: Readonly<Record<string, string>> | undefined;
   readonly subjects: readonly Subject[];
   readonly problems: readonly CohortProblem[];
 }

@@ -66,7 +66,8 @@ export function assembleCohort(found: FoundSubjects, { source, out, options, tab
     class: assigned.classes.get(subject.id) ?? listed.get(subject.id) ?? null,
     patient: patients.get(subject.id) ?? null,
   }));
-  return { folder: out, format: COHORT_FORMAT, options, subjects, problems };
+  const { labelNames } = found;
+  return { folder: out, format: COHORT_FORMAT, options, ...(labelNames && { labelNames }), subjects, problems };
 }
 
 /** A warning where images of several contrasts are together. */

@@ -7,7 +7,9 @@ import { writeImage } from '../../images/node/write.ts';
 import type { Cohort } from '../cohort.ts';
 import type { PrepareOptions } from '../prepare-options.ts';
 import { findSubjects } from './find-subjects.ts';
+import { readLabelNames } from './label-names.ts';
 import { bidsName, describes, isLabelName, modalityOfName, patientsOf, withoutLabelWords } from './names.ts';
+import { openCohort } from './open-cohort.ts';
 import { prepareCohort } from './prepare.ts';
 import { EVERYTHING, type Selection } from './selection.ts';
 import type { FoundSubjects } from './subject-task.ts';
@@ -218,6 +220,41 @@ describe('folders of patients', () => {
     expect(idsOf(cohort).sort()).toEqual(['Aufnahme 1', '画像']);
     const fromInside = relative(process.cwd(), folder);
     expect(idsOf(await prepare(fromInside)).sort()).toEqual(['Aufnahme 1', '画像']);
+  });
+});
+
+describe('names of labels', () => {
+  it.each([
+    ['nnU-Net 2', { labels: { background: 0, aorta: 2, atrium: 1, whole: [1, 2] } }],
+    ['the Decathlon', { labels: { 0: 'background', 1: 'atrium', 2: 'aorta', '': 'odd', x: 'odd' } }],
+  ])('are kept as %s writes them', async (name, dataset) => {
+    const folder = await source(`named ${name}`, { 'imagesTr/a_0000.nii.gz': mr(1), 'labelsTr/a.nii.gz': labels() });
+    writeFileSync(join(folder, 'dataset.json'), JSON.stringify({ ...dataset, channel_names: { 0: 'T1' } }));
+    writeFileSync(
+      join(folder, 'list.json'),
+      JSON.stringify({ ...dataset, training: [{ image: 'imagesTr/a_0000.nii.gz', label: 'labelsTr/a.nii.gz' }] }),
+    );
+    for (const list of [folder, join(folder, 'list.json')]) {
+      const out = `${folder}-${basename(list)}`;
+      const { cohort } = await prepareCohort({ source: list, out, options: OPTIONS });
+      expect(cohort.labelNames).toEqual({ 0: 'background', 1: 'atrium', 2: 'aorta' });
+      expect((await openCohort(out)).labelNames).toEqual(cohort.labelNames);
+    }
+    // a cohort is used where its source is not
+    const cohort = await openCohort(`${folder}-list.json`);
+    rmSync(folder, { recursive: true });
+    expect((await readLabelNames(cohort)).get(2)).toBe('aorta');
+    expect((await readLabelNames({ ...cohort, labelNames: undefined })).size).toBe(0);
+  });
+
+  it('are looked for beside the sources of cohorts that keep none', async () => {
+    const folder = await source('named of old', { 'imagesTr/a_0000.nii.gz': mr(1), 'labelsTr/a.nii.gz': labels() });
+    const cohort = await prepare(folder);
+    expect(cohort.labelNames).toBeUndefined();
+    writeFileSync(join(folder, 'dataset.json'), '{"labels": {"aorta": 2}}');
+    expect(await readLabelNames(cohort)).toEqual(new Map([[2, 'aorta']]));
+    writeFileSync(join(folder, 'dataset.json'), '{');
+    expect(await readLabelNames(cohort)).toEqual(new Map());
   });
 });
 

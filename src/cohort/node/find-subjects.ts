@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { imageStem } from '../../images/node/find.ts';
 import { isFile } from '../../platform/node/files.ts';
-import { readDataset, readJsonObject } from './layouts/dataset.ts';
+import { type Dataset, labelNamesOf, readDataset, readJsonObject } from './layouts/dataset.ts';
 import { fromLists } from './layouts/lists.ts';
 import { fromNnUnet } from './layouts/nnunet.ts';
 import { fromPlain } from './layouts/plain.ts';
@@ -21,12 +21,15 @@ export async function findSubjects(
   selection: Selection = EVERYTHING,
 ): Promise<FoundSubjects> {
   const isList = /\.json$/i.test(source) && (await isFile(source));
-  const folder = isList ? dirname(source) : source;
   const search: Search = { modality, selection, patterns: patternsOf(selection) };
-  if (isList) return fromLists(source, await readJsonObject(source, "expected MONAI's datalist"), 'MONAI', search);
+  const dataset = isList ? await readJsonObject(source, "expected MONAI's datalist") : await readDataset(source);
+  const found = isList && dataset ? await fromLists(source, dataset, 'MONAI', search) : await ofFolder(source, dataset, search);
+  return { ...found, labelNames: labelNamesOf(dataset) };
+}
+
+async function ofFolder(folder: string, dataset: Dataset | null, search: Search): Promise<FoundSubjects> {
   const isFolder = async (name: string): Promise<boolean> =>
     (await stat(join(folder, name)).catch(() => undefined))?.isDirectory() ?? false;
-  const dataset = await readDataset(folder);
   if (Array.isArray(dataset?.training) && !(await listsWithoutChannels(folder, dataset.training)))
     return fromLists(join(folder, 'dataset.json'), dataset, 'Decathlon', search);
   if ((await isFolder('imagesTr')) || (await isFolder('imagesTs'))) return fromNnUnet(folder, dataset, search);

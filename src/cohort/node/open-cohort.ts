@@ -31,6 +31,7 @@ const headSchema = z.discriminatedUnion('format', [
   z.object({
     format: z.literal([COHORT_FORMAT, CHANNELS_FORMAT]),
     options: optionsSchema,
+    labelNames: z.record(z.string(), z.string()).optional(),
     subjects: z.int().nonnegative(),
     problems: z.int().nonnegative(),
   }),
@@ -73,7 +74,8 @@ export async function openCohort(folder: string): Promise<Cohort> {
   };
   const subjects = await lines(SUBJECTS_FILE, parsed.data.subjects, readSubject);
   const problems = await lines(PROBLEMS_FILE, parsed.data.problems, readProblem);
-  return { folder, format, options, subjects, problems };
+  const { labelNames } = parsed.data;
+  return { folder, format, options, ...(labelNames && { labelNames }), subjects, problems };
 }
 
 function readProblem(value: unknown): CohortProblem {

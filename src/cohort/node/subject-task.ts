@@ -52,6 +52,8 @@ export interface FoundSubjects {
   readonly unmatched: number;
   /** The channels that were asked for, if they are several. */
   readonly channels?: readonly NamedChannel[] | undefined;
+  /** Names of label codes, where the source says them. */
+  readonly labelNames?: Readonly<Record<string, string>> | undefined;
 }
 
 /** What is looked for. */

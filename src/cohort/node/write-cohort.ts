@@ -25,13 +25,14 @@ export const withdrawCohort = (folder: string): Promise<void> => rm(join(folder,
 
 /** Writes the files that `openCohort` reads, cohort.json last. Equal cohorts give equal bytes, prepared at once or in parts. */
 export async function writeCohort(cohort: Omit<Cohort, 'format'>): Promise<void> {
-  const { folder, options, subjects, problems } = cohort;
+  const { folder, options, labelNames, subjects, problems } = cohort;
   await withdrawCohort(folder);
   await writeLines(join(folder, SUBJECTS_FILE), subjects, subjectLine);
   await writeLines(join(folder, PROBLEMS_FILE), problems, (problem) => `${JSON.stringify(problemSchema.parse(problem))}\n`);
   const head = {
     format: options.channels ? CHANNELS_FORMAT : COHORT_FORMAT,
     options: optionsSchema.parse(options),
+    ...(labelNames && { labelNames }),
     subjects: subjects.length,
     problems: problems.length,
   };

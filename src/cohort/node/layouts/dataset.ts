@@ -1,4 +1,4 @@
-/** JSON files that describe a data set: `dataset.json` of nnU-Net and the Decathlon, MONAI's datalists. What it says of channels. */
+/** JSON files that describe a data set: `dataset.json` of nnU-Net and the Decathlon, MONAI's datalists. What they say of channels and labels. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RunError, UsageError } from '../../../common/errors.ts';
@@ -39,6 +39,19 @@ export function channelNamesOf(dataset: Dataset | null): readonly string[] | nul
   if (typeof names !== 'object' || names === null) return null;
   const entries = Object.entries(names).sort(([a], [b]) => Number(a) - Number(b));
   return entries.length > 0 ? entries.map(([, name]) => String(name)) : null;
+}
+
+/** The label codes that a dataset.json or datalist names, ascending; undefined if it names none. */
+export function labelNamesOf(dataset: Dataset | null): Readonly<Record<string, string>> | undefined {
+  const labels: unknown = dataset?.labels;
+  if (typeof labels !== 'object' || labels === null || Array.isArray(labels)) return undefined;
+  // version 2 of nnU-Net writes {"name": code} (a list of codes is a region, no structure), version 1 and the Decathlon {"code": "name"}
+  const pairs = Object.entries(labels).flatMap(([key, value]): [number, string][] => {
+    if (typeof value === 'number') return [[value, key]];
+    return typeof value === 'string' && key.trim() !== '' ? [[Number(key), value]] : [];
+  });
+  const named = pairs.filter(([code]) => Number.isInteger(code)).sort(([a], [b]) => a - b);
+  return named.length > 0 ? Object.fromEntries(named) : undefined;
 }
 
 /** '0 T1, 1 T2', for messages. */
