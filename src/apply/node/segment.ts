@@ -315,7 +315,8 @@ async function segmentOne(
     } catch (error) {
       // trouble of the machine while something is written ends the batch, whatever its kind
       if (isMachineTrouble(error)) throw error;
-      return failureOf(error, source.path);
+      const { path, reason } = failureOf(error, source.path);
+      return { path, reason: `${reason}; written are ${files.join(', ')}` };
     }
     files.push(file);
   }

@@ -38,18 +38,28 @@ const OPTIONAL = new Set(['00081030']);
 /** LO holds 64 characters, and the backslash parts values. */
 export const short = (text: string): string => text.replaceAll('\\', '/').slice(0, 64);
 
+/** What every slice must say of itself for another object to refer to it. */
+const IDENTITY = [
+  ['studyUid', 'Study Instance UID'],
+  ['seriesUid', 'Series Instance UID'],
+  ['sopClassUid', 'SOP Class UID'],
+  ['sopInstanceUid', 'SOP Instance UID'],
+] as const;
+
 /**
  * Patient and study of a series, as elements; a frame of reference is made up where it has none.
- * @param source the file of one of its slices
+ * @param frames its slices
+ * @param source the file of one of them
  * @param what needs them, for messages
  * @throws RunError if the standard asks for what it lacks
  */
-export async function copiedElements(source: RandomAccess, what: string): Promise<Element[]> {
+export async function copiedElements(frames: readonly DicomFrame[], source: RandomAccess, what: string): Promise<Element[]> {
+  for (const [key, name] of IDENTITY)
+    if (frames.some(({ file }) => file[key] === '')) throw new RunError(`its series has no ${name}, which ${what} needs`);
   const { data: header } = await readDataSet(source);
   return COPIED.flatMap(([tag, vr]): Element[] => {
     const value = textOf(header, `x${tag}`);
     if (tag === '00200052' && value === '') return [[tag, vr, newUid()]];
-    if (tag === '0020000d' && value === '') throw new RunError(`its series has no Study Instance UID, which ${what} needs`);
     return value === '' && OPTIONAL.has(tag) ? [] : [[tag, vr, value]];
   });
 }

@@ -67,7 +67,7 @@ export async function encodeSegmentation(
     planeCodes.flatMap((codes, plane) => (codes.has(segment.code) ? [{ segment: k + 1, plane }] : [])),
   );
 
-  const copied = await copiedElements(source, 'DICOM SEG');
+  const copied = await copiedElements(frames, source, 'DICOM SEG');
 
   const toPhysical = voxelToPhysical(geometry);
   const positions = Array.from({ length: nz }, (_, z) => applyAffine(toPhysical, [0, 0, z]));

@@ -70,7 +70,7 @@ export async function encodeStructureSet(
       });
     });
 
-  const copied = await copiedElements(source, 'RT Structure Set');
+  const copied = await copiedElements(frames, source, 'RT Structure Set');
   const copiedText = (tag: string): string => copied.find(([one]) => one === tag)![2] as string;
   const [frameOfReference, study] = [copiedText('00200052'), copiedText('0020000d')];
   const [date, time] = dateAndTime();

@@ -395,6 +395,23 @@ describe('DICOM SEG', () => {
     expect(existsSync(join(root, 'none.dcm'))).toBe(false);
   });
 
+  it.each([
+    ['0020000d', 'Study Instance UID'],
+    ['0020000e', 'Series Instance UID'],
+    ['00080016', 'SOP Class UID'],
+    ['00080018', 'SOP Instance UID'],
+  ])('refers to no slice that does not say its %s', async (tag, name) => {
+    for (const [writer, what] of [
+      [writeDicomSegmentation, 'DICOM SEG'],
+      [writeStructureSet, 'RT Structure Set'],
+    ] as const) {
+      const file = `without-${tag}-${what.replaceAll(' ', '')}`;
+      const refused = `${file}.dcm: its series has no ${name}, which ${what} needs`;
+      await expect(write(file, { [tag]: ['UI', ''] }, writer)).rejects.toThrow(refused);
+      expect(existsSync(join(root, `${file}.dcm`))).toBe(false);
+    }
+  });
+
   it.skipIf(!has('dciodvfy'))('has no error for dciodvfy (needs dicom3tools)', async () => {
     const { path } = await write('seg-checked');
     const { stderr, stdout } = spawnSync('dciodvfy', [path], { encoding: 'utf8' });
