@@ -169,11 +169,21 @@ export function summarizeScores(results: readonly SubjectScores[], task: Task): 
   };
 }
 
+/** More structures than these would fill a screen: their range stands for them. */
+const LISTED_STRUCTURES = 10;
+
+function describeStructures(dice: readonly (number | null)[]): string {
+  if (dice.length <= LISTED_STRUCTURES) return dice.map((value) => value?.toFixed(3) ?? '-').join(', ');
+  const known = dice.filter((value) => value !== null);
+  const range = known.length === 0 ? '-' : `${Math.min(...known).toFixed(3)} to ${Math.max(...known).toFixed(3)}`;
+  const without = dice.length - known.length;
+  return `${dice.length} structures: ${range}${without > 0 ? `, ${without} absent` : ''}`;
+}
+
 /** An evaluation in a line. */
 export function describeScores({ dice, dicePerClass, auc, accuracy, subjects }: TaskEvaluation): string {
   const of = counted(subjects, 'subject');
-  if (dicePerClass)
-    return `Dice ${dice?.toFixed(3) ?? '-'} (${dicePerClass.map((value) => value?.toFixed(3) ?? '-').join(', ')}) on ${of}`;
+  if (dicePerClass) return `Dice ${dice?.toFixed(3) ?? '-'} (${describeStructures(dicePerClass)}) on ${of}`;
   return `AUC ${auc?.toFixed(3) ?? '-'}, accuracy ${accuracy?.toFixed(3) ?? '-'} on ${of}`;
 }
 

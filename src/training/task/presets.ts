@@ -8,8 +8,8 @@ export interface Preset {
 }
 
 /**
- * The defaults themselves are the paper's protocol (a rate of 1e-4, one crop a step, Dice alone). What each of these changes, and what it gives, is in
- * docs/transfer.md.
+ * The defaults themselves are the paper's protocol (a rate of 1e-4, one crop a step, Dice alone). What each of these changes, and what parts of it
+ * give, is in docs/transfer.md.
  */
 export const PRESETS = {
   'few-labels': {
