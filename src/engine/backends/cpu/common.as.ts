@@ -8,7 +8,9 @@
  * A kernel is `export function name(args: NameArguments, share: i32, shares: i32): void`. Its arguments are an unmanaged class of 32-bit fields
  * (Tensor, Address, usize, i32, f32), which the lowering fills by their names: scripts/kernel-interface.mjs reads the classes and writes
  * kernel-interface.ts. `share` of `shares` says which of its parts is asked for. Work is split by units whose number depends on shapes alone,
- * and every sum is taken in an order that does too: the same bits whatever the shares and whoever computes them. Kernels hold no static data,
+ * and every sum is taken in an order that does too: the same bits whatever the shares and whoever computes them.
+ * Where a unit is a plane of a block, units go by sample, then plane, then block: a thread's range is the same part of a volume in one kernel as in the
+ * next, and lies in its caches. (Not where what a block needs weighs more than its planes: the direct convolution.) Kernels hold no static data,
  * since the memory belongs to the session; its first page is the module's, for the tables of Math.exp and the like, which are the same in every thread.
  */
 

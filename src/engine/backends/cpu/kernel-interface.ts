@@ -1,7 +1,7 @@
 /** Made by scripts/build-wasm.mjs from the kernels' sources: names and types in the order in which they lie in memory, 4 bytes each. */
 
 /** Kernels of another build have another number, and are refused. */
-export const KERNEL_INTERFACE = 206572218;
+export const KERNEL_INTERFACE = 79402729;
 
 export const KERNEL_ARGUMENTS = {
   accumulate: { target: 'Tensor', values: 'Tensor', scale: 'f32' },

@@ -16,7 +16,7 @@ export interface TileCut {
   readonly partBlocks: number;
   /** Gradient of the weights: parts of the segments that are summed apart. */
   readonly slabs: number;
-  /** Scratch of one thread. */
+  /** Of one thread's scratch, behind FIXED_SCRATCH. */
   readonly threadBytes: number;
 }
 
