@@ -107,6 +107,19 @@ export interface ResultNames {
   readonly by: string;
 }
 
+/** Which of the names are there, but not as a call has written them. */
+async function foreignAmong(folder: string, names: readonly string[]): Promise<string[]> {
+  const known = await readRecords(folder);
+  const foreign: string[] = [];
+  for (const name of names) {
+    const path = join(folder, name);
+    const there = await lstat(path).catch(() => undefined);
+    if (!there || known[name] === null) continue;
+    if (!there.isFile() || known[name] !== (await sha256Of(path))) foreign.push(name);
+  }
+  return foreign;
+}
+
 /**
  * Makes the folder and sees that `names` may be written there, before anything is computed.
  * @throws UsageError for a folder that is a file, and for a name that would replace an input or a file that was not written by an earlier call
@@ -115,16 +128,14 @@ export async function openResults(folder: string, { names, overwrite, by, part }
   const facts = await stat(folder).catch(() => undefined);
   if (facts && !facts.isDirectory()) throw new UsageError(`\`out\` ${folder}: is a file; expected a folder`);
   await refuseReplacing(...names.map((name) => join(folder, name)));
-  const known = await readRecords(folder);
-  const foreign: string[] = [];
   for (const name of names) {
     const path = join(folder, name);
-    const there = await lstat(path).catch(() => undefined);
-    if (there?.isDirectory())
+    if ((await lstat(path).catch(() => undefined))?.isDirectory())
       throw new UsageError(`${path}: is a folder, but a file would be written there; choose another \`out\``);
-    if (!there || overwrite || known[name] === null) continue;
-    if (!there.isFile() || known[name] !== (await sha256Of(path))) foreign.push(name);
   }
+  let foreign = overwrite ? [] : await foreignAmong(folder, names);
+  // another call may have written one since its record was read: what is still foreign on a second look is
+  if (foreign.length > 0) foreign = await foreignAmong(folder, foreign);
   if (foreign.length > 0) {
     throw new UsageError(
       `\`out\` ${folder}: ${formatNames(foreign)} ${foreign.length > 1 ? 'are' : 'is'} already there and ${foreign.length > 1 ? 'were' : 'was'} not written by ${by}, or changed since; choose another folder, or add \`overwrite\``,
