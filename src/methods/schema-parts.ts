@@ -74,7 +74,9 @@ export const dataKeys = {
     .nonnegative()
     .refine((value) => value < 1 || Number.isInteger(value), 'a fraction below 1 or a whole number of subjects')
     .default(0.1)
-    .describe('Held-out subjects for evaluation: a fraction below 1, or a number; 0 for none.'),
+    .describe(
+      'Held-out subjects for evaluation: a fraction below 1, or a number; 0 for none. Test cases of the source that have labels, landmarks or a class are neither trained with nor held out.',
+    ),
   split: z
     .string()
     .nullable()

@@ -1,4 +1,4 @@
-/** Which subjects are kept from training: from the seed alone. */
+/** Which subjects are kept from training: those that the source keeps, and others from the seed alone. */
 import type { Cohort, Subject } from '../cohort/cohort.ts';
 import { groupedByPatient, takeGroups } from '../cohort/patients.ts';
 import { UsageError } from '../common/errors.ts';
@@ -12,6 +12,21 @@ export interface Split {
 /** Subjects with something to judge a matching by. */
 const hasTruth = ({ labelCodes, landmarks }: Subject): boolean =>
   landmarks.length > 0 || (labelCodes?.some((code) => code !== 0) ?? false);
+
+/**
+ * Test cases of the source's layout that a network can be judged on, and everybody else. A test case without labels, landmarks or a class is an
+ * image like any other; one with them judges what is trained later, so nothing may be learnt or chosen by it, nor by other scans of its patient.
+ */
+export function testCases({ subjects }: Pick<Cohort, 'subjects'>): {
+  readonly test: readonly Subject[];
+  readonly others: readonly Subject[];
+} {
+  const isJudge = (subject: Subject): boolean =>
+    subject.split === 'test' && (subject.labelCodes !== null || subject.class !== null || subject.landmarks.length > 0);
+  const patients = new Set(subjects.filter(isJudge).flatMap(({ patient }) => patient ?? []));
+  const isTest = (subject: Subject): boolean => isJudge(subject) || (subject.patient !== null && patients.has(subject.patient));
+  return { test: subjects.filter(isTest), others: subjects.filter((subject) => !isTest(subject)) };
+}
 
 /**
  * Splits a cohort. Subjects with labels or landmarks are held out before others; training gets the rest, in the cohort's order. All scans of

@@ -1,9 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Cohort } from '../../cohort/cohort.ts';
+import type { Cohort, Subject } from '../../cohort/cohort.ts';
 import { openCohort } from '../../cohort/node/open-cohort.ts';
+import { writeCohort } from '../../cohort/node/write-cohort.ts';
 import { writeTinyCohort } from '../testing/tiny-cohort.ts';
 import { pretrainFacts } from './pretraining-facts.ts';
 import { parseConfiguration } from './read-configuration.ts';
@@ -39,6 +40,40 @@ it('without validation subjects, held-out ones are drawn from those that are lef
   expect(split.test).toEqual(tiny(1, 7));
   expect(split.heldOut).toHaveLength(2);
   expect([...split.training, ...split.heldOut].sort()).toEqual(tiny(0, 2, 3, 4, 5, 6));
+});
+
+it("test cases of the source that can be judged by are left out with their patients' scans; those without labels are images like others", async () => {
+  const cohort = await openCohort(join(folder, 'cohort'));
+  const changed: Partial<Subject>[] = [
+    { split: 'test', patient: 'a' },
+    { patient: 'a' },
+    { split: 'test', labelCodes: null, landmarks: [], class: null },
+  ];
+  const write = async (name: string, subjects: readonly Subject[]) => {
+    await mkdir(join(folder, name));
+    await writeCohort({ ...cohort, folder: join(folder, name), subjects });
+  };
+  const found = async (name: string, data = {}) =>
+    (await pretrainFacts(join(folder, name), parseConfiguration({ data: { patch: 8, heldOut: 2, ...data } }, [], 'test'))).facts
+      .split;
+  await write(
+    'with-tests',
+    cohort.subjects.map((subject, k) => ({ ...subject, ...changed[k] })),
+  );
+  const { training, heldOut, test } = await found('with-tests');
+  expect(test).toEqual(tiny(0, 1));
+  expect([...training, ...heldOut].sort()).toEqual(tiny(2, 3, 4, 5, 6, 7));
+  expect(training).toContain('tiny_2');
+
+  await write(
+    'tests-alone',
+    cohort.subjects.map((subject, k) => ({ ...subject, split: k === 0 ? 'train' : 'test' })),
+  );
+  await expect(found('tests-alone')).rejects.toThrow(
+    /7 of its 8 subjects are test cases of the source .* 1 are left for training; at least 2 are needed: .*`data.split`/,
+  );
+  const file = await splitFile({ training: tiny(0), validation: tiny(1, 2), test: tiny(3) });
+  expect((await found('tests-alone', { split: file })).training).toEqual(tiny(0, 4, 5, 6, 7));
 });
 
 it("a patient's scans stay together: what the file does not name goes where the patient's named scan is", async () => {

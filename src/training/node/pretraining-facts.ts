@@ -5,7 +5,7 @@ import { UsageError } from '../../common/errors.ts';
 import { gvsl } from '../../methods/gvsl/method.ts';
 import type { PretrainingMethod } from '../../methods/method.ts';
 import type { PretrainingConfiguration } from '../../methods/schema-parts.ts';
-import { type Split, splitCohort } from '../split.ts';
+import { type Split, splitCohort, testCases } from '../split.ts';
 import type { RunFacts } from './run-record.ts';
 import { splitOfPretraining } from './split-file.ts';
 import { initialModelOf } from './start.ts';
@@ -20,9 +20,16 @@ interface PretrainingSplit extends Split {
 
 /** By the file, where there is one; who is held out, if it names nobody, and without one, is drawn. */
 async function splitOf(cohort: Cohort, { seed, data }: PretrainingConfiguration): Promise<PretrainingSplit> {
-  if (!data.split) return { ...splitCohort(cohort, data.heldOut, seed), test: [] };
-  const split = await splitOfPretraining(data.split, cohort);
   const { folder } = cohort;
+  if (!data.split) {
+    const { test, others } = testCases(cohort);
+    if (test.length > 0 && others.length < 2)
+      throw new UsageError(
+        `${folder}: ${test.length} of its ${cohort.subjects.length} subjects are test cases of the source that have labels, landmarks or a class, which pre-training leaves out, so ${others.length} are left for training; at least 2 are needed: prepare the training cases too, or say with \`data.split\` who is left out`,
+      );
+    return { ...splitCohort({ subjects: others, folder }, data.heldOut, seed), test };
+  }
+  const split = await splitOfPretraining(data.split, cohort);
   if (split.heldOut.length === 0) return { ...split, ...splitCohort({ subjects: split.training, folder }, data.heldOut, seed) };
   if (split.training.length < 2)
     throw new UsageError(
