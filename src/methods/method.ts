@@ -64,6 +64,8 @@ export interface Refreshed {
 export interface Refresh<Configuration> {
   /** Steps between two times; the first is before step 0. */
   every(configuration: Configuration): number;
+  /** Forward passes through the encoder that it takes each time, with so many training subjects. */
+  passes(configuration: Configuration, subjects: number): number;
   /** Before step `step`. It may write states of the session; what it returns is kept until the next time. */
   compute(
     session: Session,

@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { methodNamed } from '../methods/registry.ts';
+import type { PretrainingConfiguration } from '../methods/schema-parts.ts';
 import { readMetrics } from '../training/node/log/metrics.ts';
 import { readRunRecord } from '../training/node/run-record.ts';
 import type { Study } from './configuration.ts';
@@ -17,7 +18,7 @@ export interface PretrainingCost {
   readonly steps: number | null;
   /** Crops of subjects that were looked at. */
   readonly images: number | null;
-  /** Passes through the encoder. */
+  /** Passes through the encoder, those between steps (DeepCluster's for its clusters) counted. */
   readonly passes: number | null;
   /** Computing and waiting for examples, without evaluation: the median step times the steps. */
   readonly seconds: number | null;
@@ -52,14 +53,21 @@ export async function pretrainingCosts(study: Study, out: string, searches: Sear
     const samples =
       steps !== null && batch !== null ? steps * batch * (numberIn(record?.configuration, 'accumulate') ?? 1) : null;
     const stepSeconds = record ? await medianStepSeconds(folder) : null;
-    const { images, passes } = methodNamed(of)!;
+    const described = methodNamed(of)!;
+    const { images, passes } = described;
+    const { refresh } = await described.load();
+    const configuration = record?.configuration as PretrainingConfiguration | undefined;
+    const between =
+      refresh && configuration && steps !== null
+        ? Math.ceil(steps / refresh.every(configuration)) * refresh.passes(configuration, record?.split?.training?.length ?? 0)
+        : 0;
     costs.push({
       method: name,
       title,
       given: study.pretraining.models[name] !== undefined,
       steps,
       images: samples === null ? null : samples * images,
-      passes: samples === null ? null : samples * passes,
+      passes: samples === null ? null : samples * passes + between,
       seconds: steps === null || stepSeconds === null ? null : steps * stepSeconds,
       learningRate: numberIn(record?.configuration, 'learningRate'),
       search: searches[name] ?? null,

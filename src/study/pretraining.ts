@@ -16,11 +16,12 @@ import { jsonText, readJson } from '../model/node/documents.ts';
 import { findFolder, writeFileAtomic } from '../platform/node/files.ts';
 import { readMetrics } from '../training/node/log/metrics.ts';
 import { pretrain } from '../training/node/pretrain.ts';
+import { pretrainFacts } from '../training/node/pretraining-facts.ts';
 import { type ChosenMethod, chooseMethod } from '../training/node/pretraining-method.ts';
 import { parseConfigurationOf } from '../training/node/read-configuration.ts';
 import type { Study } from './configuration.ts';
 import { merged } from './merged.ts';
-import { baseOf, namesOfKeys } from './methods.ts';
+import { baseOf, namesOfKeys, SCRATCH } from './methods.ts';
 import type { StudyWork } from './runs.ts';
 import { doPiece, NOT_YET, type Piece } from './shared.ts';
 
@@ -56,6 +57,15 @@ async function declared(study: Study, name: string, source: string): Promise<Pla
   }
 }
 
+/** Passes between the steps, such as DeepCluster's for its clusters, shared out among the steps. */
+async function passesBesideSteps(study: Study, { chosen, configuration }: PlannedPretraining): Promise<number> {
+  const { refresh } = chosen.method;
+  if (!refresh) return 0;
+  const folder = study.pretraining.cohort ?? study.cohort;
+  const { training } = await pretrainFacts(folder, { ...configuration, init: SCRATCH }, chosen.method);
+  return refresh.passes(configuration, training.length) / refresh.every(configuration);
+}
+
 const scaled = (value: number | undefined, factor: number): number => Math.round((value ?? 0) * factor);
 
 /**
@@ -77,7 +87,8 @@ export async function plannedPretraining(
     budget === 'time'
       ? (stepSeconds[method] ?? 1)
       : samplesPerStep({ batch, accumulate }) * methodNamed(baseOf(study, method))!.passes;
-  const factor = cost(reference, GVSL) / cost(configuration, name);
+  const beside = budget === 'passes' ? await passesBesideSteps(study, { chosen, configuration }) : 0;
+  const factor = cost(reference, GVSL) / (cost(configuration, name) + beside);
   return {
     chosen,
     configuration: {

@@ -171,6 +171,7 @@ export const deepCluster: PretrainingMethod<DeepClusterConfiguration, Judgement>
   examples,
   refresh: {
     every: ({ clusters }) => clusters.everySteps,
+    passes: ({ clusters }, subjects) => subjects * clusters.pointsPerSubject,
     compute: async (session, configuration, training, reader, step) => {
       const { memory, clusters } = await computeClusters(session, pointOptions(configuration), training, reader, step);
       await renewLastLayer(session, configuration, step, reader.channels);
