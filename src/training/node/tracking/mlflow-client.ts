@@ -44,6 +44,11 @@ export interface NameAndValue {
 /** The limits of one log-batch: MLflow refuses more. */
 export const BATCH = { metrics: 900, params: 100, tags: 100, valueLength: 500, keyLength: 250 } as const;
 
+/** How long an answer may take. */
+const CALL_MS = 10_000;
+/** Bytes a millisecond of the slowest line on which files are sent. */
+const SLOWEST = 250;
+
 const PROXIED = /^mlflow-artifacts:(?:\/\/[^/]*)?\/(.*)$/;
 
 /** The address of a server. @throws UsageError if it is none */
@@ -95,7 +100,7 @@ export class MlflowClient {
   }
 
   async #call(method: 'GET' | 'POST', path: string, body?: object): Promise<Record<string, unknown>> {
-    const text = await this.#fetch(method, `/api/2.0/mlflow/${path}`, body && JSON.stringify(body), 'application/json', 10_000);
+    const text = await this.#fetch(method, `/api/2.0/mlflow/${path}`, body && JSON.stringify(body), 'application/json', CALL_MS);
     const said = parsed(text);
     if (!said) throw new MlflowRefusal(400, '', 'its answer is not JSON: is this an MLflow server?');
     return said;
@@ -146,7 +151,7 @@ export class MlflowClient {
     const place = PROXIED.exec(artifactUri)?.[1];
     if (place === undefined) return false;
     const whole = `${place.replace(/\/+$/, '')}/${path}`.split('/').map(encodeURIComponent).join('/');
-    await this.#fetch('PUT', `/api/2.0/mlflow-artifacts/artifacts/${whole}`, bytes, type, 300_000);
+    await this.#fetch('PUT', `/api/2.0/mlflow-artifacts/artifacts/${whole}`, bytes, type, CALL_MS + bytes.length / SLOWEST);
     return true;
   }
 }

@@ -113,12 +113,56 @@ describe('a tracked run', () => {
     said.length = 0;
     const absent = await openTracker(callOf(address, said));
     absent.scalars(1, { loss: 1 });
+    absent.picture(1, 'a', Uint8Array.of(1));
     absent.ended('FINISHED');
     await absent.close();
     expect(said).toEqual([
       expect.stringMatching(/goes on, and what it logs is kept and sent later/),
-      expect.stringContaining('1 values could not be sent; they are in'),
+      expect.stringContaining('could not be sent: 1 value; how the run ended, with its model and scores. It is kept in'),
+      expect.stringMatching(/1 picture could not be sent; .*pictures has them/),
     ]);
+  });
+
+  it('says how to log in where the server asks who it is', async () => {
+    const said: string[] = [];
+    const address = await serve();
+    store.trouble.push(401);
+    const tracker = await openTracker(callOf(address, said));
+    await tracker.close();
+    expect(said).toEqual([expect.stringMatching(/401.*MLFLOW_TRACKING_USERNAME.*goes on without it/)]);
+  });
+
+  it('keeps what a training that is killed has not sent', async () => {
+    const address = await serve();
+    store.trouble.push(...Array<number>(1000).fill(500));
+    const killed = await openTracker(callOf(address));
+    killed.scalars(1, { loss: 1 });
+    const kept = (): Promise<string> => readFile(join(folder, 'mlflow.json'), 'utf8').catch(() => '');
+    await vi.waitFor(async () => expect(await kept()).toContain('"loss"'), { timeout: 60_000 });
+    store.trouble.length = 0;
+    // the server has answered again: what it has is no longer kept
+    await vi.waitFor(async () => expect(await kept()).not.toContain('"loss"'), { timeout: 60_000 });
+    expect([...store.runs.values()][0].metrics).toMatchObject([{ key: 'loss', value: 1, step: 1 }]);
+    await killed.close();
+  });
+
+  it('sends what one address has not got to the next, and says where the rest is', async () => {
+    const absent = 'http://127.0.0.1:1';
+    const first = await openTracker(callOf(absent));
+    first.scalars(1, { loss: 1 });
+    await first.close();
+    const address = await serve();
+    const said: string[] = [];
+    const second = await openTracker(callOf(address, said, { resume: true }));
+    second.ended('FINISHED');
+    await second.close();
+    expect(said).toEqual([]);
+    expect(store.runs.get('run0')!.metrics).toMatchObject([{ key: 'loss', value: 1, step: 1 }]);
+    await stop();
+    const third = await openTracker(callOf(await serve(), said, { resume: true }));
+    await third.close();
+    expect(said).toEqual([expect.stringContaining(`the run up to here is on ${address}; what follows`)]);
+    expect(store.runs.size).toBe(2);
   });
 
   it('makes a new run where the old one is gone, and sends no artifacts where the server passes none on', async () => {

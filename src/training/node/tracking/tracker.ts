@@ -1,11 +1,12 @@
 /**
  * Sends what a training logs to an MLflow server, beside it: nothing here makes the training wait or fail. Values are gathered, and sent in batches
- * between steps; while the server is away they are kept, and tried again at growing intervals. What could not be sent when the training ends stands
- * in RUN/mlflow.json, and goes out when the run is resumed. The only part of this package that uses the network, and only where an address is given.
+ * between steps; while the server is away they are kept, in RUN/mlflow.json too, and tried again at growing intervals. What could not be sent when the
+ * training ends goes out when the run is resumed. The only part of this package that uses the network, and only where an address is given.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { counted } from '../../../common/counted.ts';
 import { isFile, writeFileAtomic } from '../../../platform/node/files.ts';
 import {
   BATCH,
@@ -133,6 +134,7 @@ class MlflowTracker implements Tracker {
   #given = false;
   #warned = false;
   #dropped = 0;
+  #lostPictures = 0;
   #status: 'FINISHED' | 'KILLED' | 'FAILED' = 'FAILED';
   #told: string | undefined;
   #failures = 0;
@@ -163,7 +165,10 @@ class MlflowTracker implements Tracker {
     if (this.#given) return;
     const path = `pictures/${nameOf(tag).replaceAll(/[/: ]/g, '-')}-${String(step).padStart(7, '0')}.png`;
     this.#pictures.push({ path, png });
-    if (this.#pictures.length > MAX_PICTURES) this.#pictures.shift();
+    if (this.#pictures.length > MAX_PICTURES) {
+      this.#pictures.shift();
+      this.#lostPictures++;
+    }
     this.#pump();
   }
 
@@ -187,22 +192,42 @@ class MlflowTracker implements Tracker {
     }
     if (this.#failures === 0 && !this.#given && this.#run) await this.#finish(this.#run);
     await this.#keep();
-    if (this.#waiting.length > 0 && !this.#given)
-      this.#call.say(
-        `warning: ${this.#client.address}: ${this.#waiting.length} values could not be sent; they are in ${join(this.#call.out, RECORD)}, and are sent when the run is continued with \`resume\` and \`mlflow\``,
-      );
+    if (!this.#given) this.#sayWhatIsLeft();
     if (this.#dropped > 0)
       this.#call.say(`warning: ${this.#client.address}: ${this.#dropped} values were too many to keep; metrics.jsonl has them`);
+  }
+
+  /** What a run that is done has not sent, and how it goes out. */
+  #sayWhatIsLeft(): void {
+    const { address } = this.#client;
+    const { out } = this.#call;
+    const left = [
+      ...(this.#waiting.length > 0 ? [counted(this.#waiting.length, 'value')] : []),
+      ...(this.#told === undefined ? [`how the run ended, with its model and scores`] : []),
+    ];
+    if (left.length > 0)
+      this.#call.say(
+        `warning: ${address}: could not be sent: ${left.join('; ')}. It is kept in ${out}, and sent by the same command with \`resume\` and \`mlflow\``,
+      );
+    const pictures = this.#pictures.length + this.#lostPictures;
+    if (pictures > 0)
+      this.#call.say(`warning: ${address}: ${counted(pictures, 'picture')} could not be sent; ${join(out, 'pictures')} has them`);
   }
 
   /** Sends what waits, if nothing is being sent and no pause is on. */
   #pump(): void {
     if (this.#pumping || this.#timer || this.#given) return;
     this.#pumping = this.#send()
-      .then(() => {
+      .then(async () => {
+        const wasAway = this.#failures > 0;
         this.#failures = 0;
+        if (wasAway) await this.#keep();
       })
-      .catch((error: unknown) => this.#failed(error))
+      .catch(async (error: unknown) => {
+        this.#failed(error);
+        // a training that is killed while the server is away has it all the same
+        await this.#keep();
+      })
       .finally(() => {
         this.#pumping = undefined;
         if (this.#failures > 0 && !this.#given && !this.#closing) {
@@ -223,8 +248,9 @@ class MlflowTracker implements Tracker {
     if (forGood) this.#given = true;
     if (this.#warned && !forGood) return;
     this.#warned = true;
+    const unknown = error instanceof MlflowRefusal && error.status === 401;
     const follows = forGood
-      ? 'the training goes on without it; metrics.jsonl has all values'
+      ? `${unknown ? 'set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN; ' : ''}the training goes on without it; metrics.jsonl has all values`
       : 'the training goes on, and what it logs is kept and sent later';
     this.#call.say(`warning: MLflow server ${this.#client.address}: ${reasonOf(error)}; ${follows}`);
   }
@@ -352,5 +378,9 @@ export async function openTracker(call: TrackerCall): Promise<Tracker> {
   const known = unknownRunSchema.safeParse(document);
   const run = recordSchema.safeParse(document);
   const isSame = known.success && known.data.address === client.address;
-  return new MlflowTracker(call, client, isSame && run.success ? run.data : undefined, isSame ? known.data.unsent : []);
+  if (run.success && !isSame)
+    call.say(
+      `warning: MLflow server ${client.address}: the run up to here is on ${run.data.address}; what follows, and what that one has not got, is a new run here`,
+    );
+  return new MlflowTracker(call, client, isSame && run.success ? run.data : undefined, known.data?.unsent ?? []);
 }
