@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -99,6 +99,14 @@ describe('crossValidate', () => {
     await expect(crossValidate(call('one', { folds: 1 }))).rejects.toThrow('at least two folds');
     await expect(crossValidate(call('many', { folds: 9 }))).rejects.toThrow('more than the 5 labelled subjects');
     await expect(crossValidate(call('split', { split: 'split.json' }))).rejects.toThrow('a file names one split');
+    // of four folds of five subjects the second has three to train with
+    const said: string[] = [];
+    const progress = ({ text = '' }: { readonly text?: string }): number => said.push(text);
+    await expect(crossValidate({ ...call('few', { folds: 4, labels: 4 }), progress })).rejects.toThrow(
+      'only 3 labelled subjects are left',
+    );
+    expect(said).toEqual([]);
+    await expect(stat(at('few'))).rejects.toThrow('ENOENT');
     await expect(train(call('run'))).rejects.toThrow('call crossValidate for all');
     await expect(resolveModels(at('none'))).rejects.toThrow('no such folder');
   });

@@ -4,6 +4,7 @@
  */
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openCohort } from '../../../cohort/node/open-cohort.ts';
 import { csvLine } from '../../../common/csv.ts';
 import { UsageError } from '../../../common/errors.ts';
 import { bootstrapMean, type Interval } from '../../../metrics/statistics.ts';
@@ -19,6 +20,7 @@ import { type Override, readRunConfigurationOf } from '../read-configuration.ts'
 import { RUN_FILE, readRunRecord } from '../run-record.ts';
 import { checkCall, onRanks } from '../training-call.ts';
 import { keepPooled, type LastJudgement } from './judge-best.ts';
+import { splitForTask } from './split.ts';
 import { type TrainCall, trainHere } from './train.ts';
 
 const runOf = (fold: number): string => `fold-${fold}`;
@@ -109,6 +111,13 @@ async function crossValidateHere(given: TrainCall): Promise<CrossValidationResul
   const call = await checkCall<TransferConfiguration>(TRANSFER, { ...given, resume: false, configuration: configuration ?? {} });
   const { folds } = call.configuration.data;
   if (folds < 2) throw new UsageError(`\`folds\` ${folds}: a cross-validation has at least two folds`);
+  const ofFold = (fold: number): TransferConfiguration => ({
+    ...call.configuration,
+    data: { ...call.configuration.data, fold },
+  });
+  // what a later fold lacks is said before the first is trained
+  const cohort = await openCohort(call.cohort);
+  for (let fold = 1; fold <= folds; fold++) await splitForTask(cohort, ofFold(fold));
   const leads = call.ranks.rank === 0;
   // of several ranks the first alone looks at the folder, and judges what the others trained with it
   if (leads) await checkFolder(out, resume);
@@ -123,7 +132,7 @@ async function crossValidateHere(given: TrainCall): Promise<CrossValidationResul
       {
         ...given,
         out: folder,
-        configuration: { ...call.configuration, data: { ...call.configuration.data, fold } },
+        configuration: ofFold(fold),
         resume: leads && resume && (await readRunRecord(folder)) !== undefined,
       },
       false,
