@@ -14,9 +14,15 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { decode, encode } from 'fast-png';
 import { chromium } from 'playwright-core';
+import { applyAffine, voxelToPhysical } from '../dist/geometry/affine.js';
+import { HEART_LABELS } from '../dist/phantom/heart.js';
+import { renderSubject } from '../dist/phantom/subject.js';
 import { servePage } from '../dist/platform/node/page-server.js';
+import { DEMO_SETTINGS } from '../dist/training/demo-settings.js';
 import { CHROMIUM, SOFTWARE_WEBGL } from './chromium.mjs';
 
+/** Of src/page/compute/open.ts. */
+const EXAMPLE_SEED = 2;
 const MAX_BYTES = 300_000;
 const root = fileURLToPath(new URL('..', import.meta.url));
 const pictures = join(root, 'docs', 'pictures');
@@ -38,6 +44,48 @@ function save(name, screenshot) {
   mkdirSync(pictures, { recursive: true });
   writeFileSync(join(pictures, name), bytes);
   console.log(`docs/pictures/${name}: ${image.width} x ${image.height}, ${bytes.length} bytes`);
+}
+
+/** The centre of the left ventricle of the example's first patient, by its labels: mm, RAS. */
+function leftVentricle() {
+  const { kind, spacingMm, pose } = DEMO_SETTINGS.phantoms;
+  const { geometry, data } = renderSubject({ kind, seed: EXAMPLE_SEED, subject: 0, spacingMm: spacingMm / 2, pose }).labels;
+  const [nx, ny] = geometry.size;
+  const sums = [0, 0, 0];
+  let count = 0;
+  for (const [at, code] of data.entries()) {
+    if (code !== HEART_LABELS['left ventricle']) continue;
+    count++;
+    for (const [axis, i] of [at % nx, Math.floor(at / nx) % ny, Math.floor(at / (nx * ny))].entries()) sums[axis] += i;
+  }
+  const [x, y, z] = applyAffine(
+    voxelToPhysical(geometry),
+    sums.map((sum) => sum / count),
+  );
+  return [-x, -y, z];
+}
+
+/** Moves the crosshair of Compare's first image there (mm, RAS) by keys, a voxel each; its grid lies along the patient's axes up to 2 degrees. */
+async function moveCrosshair(page, [x, y, z]) {
+  const canvas = page.locator('#viewer-fixed');
+  const keys = [
+    ['ArrowLeft', 'ArrowRight'],
+    ['ArrowDown', 'ArrowUp'],
+    ['PageDown', 'PageUp'],
+  ];
+  const voxelMm = DEMO_SETTINGS.phantoms.spacingMm / 2;
+  // where it is stands below the image once it has moved
+  await canvas.press('ArrowRight');
+  // what two degrees leave is mended by a second round
+  for (let round = 0; round < 2; round++) {
+    await page.waitForTimeout(1000);
+    const place = await page.locator('#place-fixed').textContent();
+    const [, ...now] = place.match(/(-?\d+), (-?\d+), (-?\d+) mm/).map(Number);
+    for (const [axis, target] of [x, y, z].entries()) {
+      const steps = Math.round((target - now[axis]) / voxelMm);
+      for (let k = 0; k < Math.abs(steps); k++) await canvas.press(keys[axis][steps > 0 ? 1 : 0]);
+    }
+  }
 }
 
 const ofExample = process.argv[2] === '--example';
@@ -81,9 +129,7 @@ try {
   await page.click('#tour-compare');
   await says('compare-said', 'between both answers');
   await page.selectOption('#follow', 'best');
-  const asked = page.locator('#viewer-fixed');
-  const { width, height } = await asked.boundingBox();
-  await asked.click({ position: { x: 0.3 * width, y: 0.27 * height } });
+  await moveCrosshair(page, leftVentricle());
   await page.waitForTimeout(2000);
   save('compare.png', await page.locator('#compare').screenshot());
 

@@ -16,7 +16,7 @@ import { segmentImages } from '../src/apply/node/segment.ts';
 import { SILENT } from '../src/common/progress.ts';
 import { applyAffine, voxelToPhysical } from '../src/geometry/affine.ts';
 import type { Volume, Xyz } from '../src/geometry/volume.ts';
-import { readNiftiFile } from '../src/images/nifti-file.ts';
+import { readNiftiFile, writeNiftiFile } from '../src/images/nifti-file.ts';
 import { readImage } from '../src/images/node/read.ts';
 import { writeImage } from '../src/images/node/write.ts';
 import { fragmented, type SliceFacts, slice, sliceElements } from '../src/images/testing/dicom-files.ts';
@@ -102,8 +102,8 @@ describe.skipIf(SKIPPED !== '')(`files in the page${SKIPPED}`, () => {
   }
 
   /** That the first image of the page is the one that the command line reads: grid, values, and what the viewer shows of it. */
-  async function expectShown(path: string | Parameters<typeof readImage>[0]): Promise<void> {
-    const { volume } = await readImage(path);
+  async function expectShown(path: string | Parameters<typeof readImage>[0], channel?: number): Promise<void> {
+    const { volume } = await readImage(path, channel === undefined ? {} : { channel });
     const base64 = await page.evaluate(async () => {
       const { workspace } = (globalThis as unknown as Api).gvsl;
       const bytes = new Uint8Array(await (await workspace.niftiOf(workspace.first)).arrayBuffer());
@@ -251,6 +251,37 @@ describe.skipIf(SKIPPED !== '')(`files in the page${SKIPPED}`, () => {
     expect(await page.locator('#images tbody tr').count()).toBe(1);
   }, 240_000);
 
+  it('asks which volume of a file of several is meant, and opens it as the command line does', async () => {
+    const { geometry, data } = heart;
+    const one = writeNiftiFile(geometry, data);
+    const [header, voxels] = [one.slice(0, 352), one.slice(352)];
+    const view = new DataView(header.buffer);
+    view.setInt16(40, 4, true);
+    view.setInt16(48, 3, true);
+    const brighter = (by: number): Uint8Array =>
+      writeNiftiFile(
+        geometry,
+        data.map((value) => value + by),
+      ).slice(352);
+    const path = join(folder, 'times.nii');
+    await writeFile(path, Buffer.concat([header, voxels, brighter(10), brighter(20)]));
+    await page.setInputFiles('#image', path);
+    await saying('image-text', /^times\.nii: it holds 3 volumes, choose one below$/);
+    await atRest();
+    const field = page.getByLabel('times.nii: volume');
+    // a volume that there is not is not opened
+    await field.fill('3');
+    await page.click('#found-open');
+    expect(await page.isVisible('#found')).toBe(true);
+    await field.fill('2');
+    await page.click('#found-open');
+    await saying('image-text', /^times\.nii, volume 2: /);
+    await atRest();
+    await expectShown(path, 2);
+    await page.getByLabel('close times.nii, volume 2').click();
+    await atRest();
+  }, 240_000);
+
   it('asks which series of a DICOM folder is meant, and segments it as the command line does', async () => {
     const study = join(folder, 'study');
     await writeSeries(join(study, 'a'), heart, '1');
@@ -335,6 +366,8 @@ describe.skipIf(SKIPPED !== '')(`files in the page${SKIPPED}`, () => {
     await page.click('#segment-all');
     await saying('apply-status', /^2 of 3 images done/);
     expect(await text('result-table')).toMatch(/flat\.nii.*every voxel is 7/);
+    // what is unusual is said of each, as of one alone
+    expect(await text('result-table')).toMatch(/heart\.nii\.gz.* ml; oblique by \d+ degrees/);
     const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
     expect(download.suggestedFilename()).toBe('labels.zip');
     await download.saveAs(join(folder, 'labels.zip'));

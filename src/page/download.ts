@@ -14,6 +14,13 @@ export const zipped = (files: Readonly<Record<string, Uint8Array<ArrayBuffer>>>)
     zip({ ...files }, { level: 0 }, (error, bytes) => (error ? reject(error) : resolve(bytes as Uint8Array<ArrayBuffer>)));
   });
 
+/** 'a_labels.nii.gz', or 'a_labels_2.nii.gz' if there is one of that name: images of different folders may have one name. */
+export function uniqueName(taken: Readonly<Record<string, unknown>>, stem: string, ending: string): string {
+  let name = stem + ending;
+  for (let k = 2; name in taken; k++) name = `${stem}_${k}${ending}`;
+  return name;
+}
+
 /** Saves a file as the browser saves downloads. */
 export function save(bytes: Uint8Array<ArrayBuffer>, name: string): void {
   const link = document.createElement('a');

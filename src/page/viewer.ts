@@ -242,13 +242,6 @@ export class Viewer {
     });
   }
 
-  /** In warm colours over the first image's grey: where both agree, edges coincide. */
-  showWarped(nifti: Uint8Array<ArrayBuffer>): Promise<void> {
-    return this.over(nifti, 'warped.nii', (volume) => {
-      volume.colormap = 'warm';
-    });
-  }
-
   /** Where the crosshair is: mm, LPS. NiiVue must be told (true) to take an oblique image's own axes. */
   point(): Xyz {
     return this.attached ? otherFrame(this.niivue.frac2mm(this.niivue.scene.crosshairPos, 0, true)) : [0, 0, 0];

@@ -8,7 +8,7 @@ import * as Comlink from 'comlink';
 import type { ModelFiles } from '../apply/network.ts';
 import type { BackendName } from '../platform/browser/backends.ts';
 import { nothingToOpen } from './chosen-files.ts';
-import type { FoundImage, ImageSummary, KeptImage, ModelSummary } from './compute/open.ts';
+import type { FoundImage, ImageSummary, KeptImage, ModelSummary, SeveralVolumes } from './compute/open.ts';
 import type { ComputeApi } from './compute/worker.ts';
 
 /** What the page brings along, or the user's own. */
@@ -22,6 +22,13 @@ export interface OpenModel extends ModelSummary, Origin {
 }
 
 export interface OpenImage extends ImageSummary, Origin {}
+
+/** An image that was found, and of a file of several volumes the chosen one, from 0. */
+export interface WantedImage extends FoundImage {
+  readonly volume?: number;
+}
+/** A file of several volumes, of which one must be chosen. */
+export interface UndecidedImage extends FoundImage, SeveralVolumes {}
 
 /** The image that is looked at, and the one that is registered to it or compared with it. */
 export type Role = 'first' | 'second';
@@ -114,19 +121,26 @@ export class Workspace {
    * Opens images that were found last. Those of the example go, unless these are the example's: a scan of one's own and a synthetic patient are no
    * pair. The first that opens is the first image from then on; the second image is the next one, or if there is none that which was the first.
    * @param onOne told of each before it is read
-   * @returns the images, and what is wrong with those that did not open
+   * @returns the images, what is wrong with those that did not open, and those of several volumes, which did not open either
    */
   async openFound(
-    found: readonly FoundImage[],
+    found: readonly WantedImage[],
     isExample = false,
     onOne: (count: number, title: string) => void = () => {},
-  ): Promise<{ readonly opened: readonly OpenImage[]; readonly failed: readonly string[] }> {
+  ): Promise<{
+    readonly opened: readonly OpenImage[];
+    readonly failed: readonly string[];
+    readonly undecided: readonly UndecidedImage[];
+  }> {
     const opened: OpenImage[] = [];
     const failed: string[] = [];
-    for (const [k, { key, title }] of found.entries()) {
-      onOne(k + 1, title);
+    const undecided: UndecidedImage[] = [];
+    for (const [k, one] of found.entries()) {
+      onOne(k + 1, one.title);
       try {
-        opened.push({ ...(await this.compute.openImage(key)), isExample });
+        const image = await this.compute.openImage(one.key, one.volume);
+        if ('volumes' in image) undecided.push({ ...one, ...image });
+        else opened.push({ ...image, isExample });
       } catch (error) {
         failed.push((error as Error).message);
       }
@@ -134,7 +148,7 @@ export class Workspace {
     // the example takes the place of everything
     const gone = this.opened.filter((image) => isExample || image.isExample);
     if (opened.length > 0) await this.taken(opened, gone);
-    return { opened, failed };
+    return { opened, failed, undecided };
   }
 
   /** Takes images into the list in the place of others, and gives them their roles. */
@@ -155,7 +169,9 @@ export class Workspace {
   async openImage(role: Role, file: File, isExample = false): Promise<OpenImage> {
     const { images, refused, passedOver } = await this.compute.findImages([{ path: file.name, file }]);
     if (images.length === 0) throw new Error(refused[0] ?? passedOver[0] ?? nothingToOpen([file.name], []));
-    const image = { ...(await this.compute.openImage(images[0].key)), isExample };
+    const opened = await this.compute.openImage(images[0].key);
+    if ('volumes' in opened) throw new Error(`${file.name}: it holds ${opened.volumes} volumes, expected one`);
+    const image = { ...opened, isExample };
     const gone = this.opened.filter((other) => other.isExample && (!isExample || other.name === image.name));
     for (const other of gone) await this.forget(other);
     this.opened = [...this.opened, image];

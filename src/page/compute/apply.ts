@@ -21,6 +21,7 @@ export interface Segmented extends ImageResult {
 export interface Features extends ImageResult {
   /** (channels, D, H, W) on the prepared grid, if they were asked for. */
   readonly local: Float32Array | null;
+  readonly warnings: readonly string[];
 }
 
 export const applyPart = (state: ComputeState) => ({
@@ -42,7 +43,7 @@ export const applyPart = (state: ComputeState) => ({
   /** The first three principal components of the local features as colours. */
   features(image: number, name: BackendName, wantLocal: boolean, onProgress: OnProgress): Promise<Features> {
     return state.applying(name, onProgress, async (model, options) => {
-      const { local, colours, geometry, seen } = await model.embed(state.image(image), options);
+      const { local, colours, geometry, seen, warnings } = await model.embed(state.image(image), options);
       if (!local || !colours)
         throw new RunError('this model has no decoder and so no local features; use a model that was pre-trained with one');
       const rgb = new Uint8Array(3 * voxelCount(geometry.size));
@@ -51,7 +52,7 @@ export const applyPart = (state: ComputeState) => ({
         if (value <= 0) return;
         for (let k = 0; k < 3; k++) rgb[3 * voxel + k] = Math.round(255 * colours[k][voxel]);
       });
-      return { nifti: writeNiftiFile(geometry, rgb, 'rgb'), local: wantLocal ? local.data : null };
+      return { nifti: writeNiftiFile(geometry, rgb, 'rgb'), local: wantLocal ? local.data : null, warnings };
     });
   },
 });

@@ -54,6 +54,11 @@ export interface FoundImages {
   readonly passedOver: readonly string[];
 }
 
+/** A file of several volumes (time points, echoes), or of several values a voxel: one of them must be chosen. */
+export interface SeveralVolumes {
+  readonly volumes: number;
+}
+
 export interface ImageSummary {
   /** What the worker knows it by. */
   readonly id: number;
@@ -149,12 +154,17 @@ export const openPart = (state: ComputeState) => {
     });
   }
 
-  /** Reads a channel, or of one file with all channels of the model each. */
-  async function read(store: FileStore, { label, source }: Found['channels'][number]): Promise<Channel[]> {
+  /** Reads a channel, or of one file with all channels of the model each. @param volume of a file of several */
+  async function read(
+    store: FileStore,
+    { label, source }: Found['channels'][number],
+    volume?: number,
+  ): Promise<Channel[] | SeveralVolumes> {
     const wanted = state.network?.preprocessing.channels ?? [];
-    const image = await openFound(store, source);
+    const image = await openFound(store, source, volume === undefined ? {} : { channel: volume });
+    if (volume !== undefined) return [{ label, image: await image.load() }];
     if (wanted.length < 2 || label !== '' || !wanted.every(({ number }) => number < image.volumesInFile))
-      return [{ label, image: await image.load() }];
+      return image.volumesInFile > 1 ? { volumes: image.volumesInFile } : [{ label, image: await image.load() }];
     const channels: Channel[] = [];
     for (const { name, number } of wanted)
       channels.push({ label: name, image: await (await openFound(store, source, { channel: number })).load() });
@@ -238,13 +248,31 @@ export const openPart = (state: ComputeState) => {
       return { images: these.map(({ summary }) => summary), refused: list(refused), passedOver: list(passedOver) };
     },
 
-    /** Reads an image that was found last. @throws RunError naming the file and what is wrong with it */
-    async openImage(key: number): Promise<ImageSummary> {
+    /**
+     * Reads an image that was found last.
+     * @param volume which of several, from 0
+     * @returns of a file of several volumes, none of which was chosen, how many; nothing is open then
+     * @throws RunError naming the file and what is wrong with it
+     */
+    async openImage(key: number, volume?: number): Promise<ImageSummary | SeveralVolumes> {
       const one = found.get(key);
       if (!one) throw new RunError('these files are no longer at hand: choose them again');
+      const { title, name } = one.summary;
       const channels: Channel[] = [];
-      for (const channel of one.channels) channels.push(...(await read(one.store, channel)));
-      return summaryOf(state.add(channels), one.summary.title, one.summary.name);
+      for (const channel of one.channels) {
+        const some = await read(one.store, channel, volume);
+        if ('volumes' in some) {
+          if (one.channels.length === 1) return some;
+          throw new RunError(
+            `${channel.source.path}: it holds ${some.volumes} volumes, expected one channel of an image; open it alone`,
+          );
+        }
+        channels.push(...some);
+      }
+      const id = state.add(channels);
+      return volume === undefined
+        ? summaryOf(id, title, name)
+        : summaryOf(id, `${title}, volume ${volume}`, `${name}_volume_${volume}`);
     },
 
     /** Makes one image of open ones, a channel each, with the names that the open model has for them. */

@@ -5,7 +5,7 @@ import { Activity } from '../../activity.ts';
 import type { ImageResult } from '../../compute/apply.ts';
 import type { OnProgress } from '../../compute/state.ts';
 import { addSection, button, element, input, table } from '../../dom.ts';
-import { gzipped, zipped } from '../../download.ts';
+import { gzipped, uniqueName, zipped } from '../../download.ts';
 import { missing } from '../../missing.ts';
 import { offer, offerGzipped } from '../../offer.ts';
 import { showTable } from '../../table.ts';
@@ -13,12 +13,8 @@ import { labelColours, Viewer } from '../../viewer.ts';
 import type { OpenImage, Workspace } from '../../workspace.ts';
 import markup from './apply.html?raw';
 
-/** 'a_labels.nii.gz', or 'a_labels_2.nii.gz' if there is one of that name. */
-function uniqueName(taken: Readonly<Record<string, unknown>>, stem: string, ending: string): string {
-  let name = stem + ending;
-  for (let k = 2; name in taken; k++) name = `${stem}_${k}${ending}`;
-  return name;
-}
+/** What is unusual about an image, behind its result. */
+const remark = (warnings: readonly string[]): string => warnings.map((warning) => `; ${warning}`).join('');
 
 /** @returns the viewer of the first image */
 export function startApply(workspace: Workspace): Viewer {
@@ -65,12 +61,12 @@ export function startApply(workspace: Workspace): Viewer {
             ? activity.say(`${what}: ${of} ${parts}, ${formatBytes(memoryBytes)} of memory`)
             : activity.advance(done, of, `${what}: ${done} of ${of} ${parts}`);
         const result = await run(Comlink.proxy(onProgress));
-        const remark = await show(result);
+        const said = await show(result);
         await offerGzipped('save', result.nifti, name);
         element('save').hidden = false;
         element('result').hidden = false;
         element('overlay-field').hidden = !viewer.works;
-        return `done in ${result.seconds.toFixed(1)} s on ${result.backend}${remark}`;
+        return `done in ${result.seconds.toFixed(1)} s on ${result.backend}${said}`;
       }),
     );
   }
@@ -91,7 +87,7 @@ export function startApply(workspace: Workspace): Viewer {
           labelColours(structures.length),
         );
         await viewer.showLabels(nifti, structures);
-        return warnings.map((warning) => `; ${warning}`).join('');
+        return remark(warnings);
       },
     );
   };
@@ -104,10 +100,10 @@ export function startApply(workspace: Workspace): Viewer {
       'windows',
       `${first.name}_features`,
       (onProgress) => compute.features(first.id, backend, false, onProgress),
-      async ({ nifti }) => {
+      async ({ nifti, warnings }) => {
         showTable(table('result-table'), [], []);
         await viewer.showColours(nifti);
-        return '; similar colours are similar features (their first three principal components)';
+        return `; similar colours are similar features (their first three principal components)${remark(warnings)}`;
       },
     );
   };
@@ -125,6 +121,7 @@ export function startApply(workspace: Workspace): Viewer {
         const files: Record<string, Uint8Array<ArrayBuffer>> = {};
         const rows: string[][] = [];
         const start = performance.now();
+        let stopped: Error | undefined;
         for (const [k, image] of images.entries()) {
           const text = `${what}: image ${k + 1} of ${images.length}, ${image.title}`;
           const onProgress: OnProgress = (done, of, memoryBytes) =>
@@ -136,7 +133,10 @@ export function startApply(workspace: Workspace): Viewer {
             files[uniqueName(files, `${image.name}_${ending}`, '.nii.gz')] = await gzipped(nifti);
             rows.push([image.title, row]);
           } catch (error) {
-            if ((error as Error).name === 'AbortError') throw error;
+            if ((error as Error).name === 'AbortError') {
+              stopped = error as Error;
+              break;
+            }
             rows.push([image.title, (error as Error).message]);
           }
         }
@@ -144,7 +144,9 @@ export function startApply(workspace: Workspace): Viewer {
         showTable(table('result-table'), ['image', 'result'], rows);
         if (count > 0) offer('save', await zipped(files), `${ending}.zip`);
         element('save').hidden = count === 0;
-        element('result').hidden = false;
+        element('result').hidden = rows.length === 0;
+        // what was done before the stop is kept
+        if (stopped) throw stopped;
         const seconds = ((performance.now() - start) / 1000).toFixed(1);
         if (count < images.length)
           throw new Error(
@@ -156,13 +158,14 @@ export function startApply(workspace: Workspace): Viewer {
   }
   button('segment-all').onclick = () =>
     computingAll('segmenting', 'labels', async (image, onProgress) => {
-      const { nifti, structures } = await compute.segment(image.id, workspace.backend, false, onProgress);
-      return { nifti, row: structures.map(({ name, volumeMl }) => `${name} ${volumeMl.toFixed(1)} ml`).join(', ') };
+      const { nifti, structures, warnings } = await compute.segment(image.id, workspace.backend, false, onProgress);
+      const volumes = structures.map(({ name, volumeMl }) => `${name} ${volumeMl.toFixed(1)} ml`).join(', ');
+      return { nifti, row: volumes + remark(warnings) };
     });
   button('features-all').onclick = () =>
     computingAll('computing features', 'features', async (image, onProgress) => {
-      const { nifti, seconds } = await compute.features(image.id, workspace.backend, false, onProgress);
-      return { nifti, row: `done in ${seconds.toFixed(1)} s` };
+      const { nifti, seconds, warnings } = await compute.features(image.id, workspace.backend, false, onProgress);
+      return { nifti, row: `done in ${seconds.toFixed(1)} s${remark(warnings)}` };
     });
 
   input('overlay').oninput = () => viewer.setOpacity(Number(input('overlay').value));

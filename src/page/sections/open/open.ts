@@ -12,7 +12,7 @@ import {
 } from '../../chosen-files.ts';
 import type { ChosenFile, FoundImage } from '../../compute/open.ts';
 import { addSection, button, element, input, say } from '../../dom.ts';
-import type { OpenImage, Role, Workspace } from '../../workspace.ts';
+import type { OpenImage, Role, UndecidedImage, WantedImage, Workspace } from '../../workspace.ts';
 import markup from './open.html?raw';
 
 const ROLES: readonly Role[] = ['first', 'second'];
@@ -48,8 +48,8 @@ export function startOpen(workspace: Workspace): void {
       });
     });
 
-  async function openImages(found: readonly FoundImage[], refused: readonly string[]): Promise<void> {
-    const { opened, failed } = await workspace.openFound(found, false, (count, title) => {
+  async function openImages(found: readonly WantedImage[], refused: readonly string[]): Promise<void> {
+    const { opened, failed, undecided } = await workspace.openFound(found, false, (count, title) => {
       const of = found.length > 1 ? ` (${count} of ${found.length})` : '';
       say('image-text', `reading ${title}${of} ...`);
     });
@@ -58,9 +58,16 @@ export function startOpen(workspace: Workspace): void {
       opened.length === 1
         ? [`${opened[0].title}: ${opened[0].description}`, ...opened[0].warnings].join('; ')
         : `${opened.length} images opened`;
+    if (undecided.length > 0) askVolumes(undecided);
     say(
       'image-text',
-      [...(opened.length > 0 ? [said] : []), ...(wrong.length > 0 ? [listed(wrong)] : [])].join('. '),
+      [
+        ...(opened.length > 0 ? [said] : []),
+        ...(undecided.length > 0
+          ? [listed(undecided.map(({ title, volumes }) => `${title}: it holds ${volumes} volumes, choose one below`))]
+          : []),
+        ...(wrong.length > 0 ? [listed(wrong)] : []),
+      ].join('. '),
       wrong.length > 0,
     );
   }
@@ -96,9 +103,47 @@ export function startOpen(workspace: Workspace): void {
       item.append(label);
       return { box, item };
     });
-    element('found-heading').textContent = `${images.length} images found: which ones?`;
-    element('found-list').replaceChildren(...boxes.map(({ item }) => item));
-    const skipped = [...refused, ...passedOver];
+    const chosen = (): WantedImage[] => images.filter((_, k) => boxes[k].box.checked);
+    const items = boxes.map(({ item }) => item);
+    offerChoice(`${images.length} images found: which ones?`, items, [...refused, ...passedOver], chosen);
+    say('image-text', '');
+  }
+
+  /** Which volume to open of files that hold several. */
+  function askVolumes(images: readonly UndecidedImage[]): void {
+    const fields = images.map(({ title, volumes }) => {
+      const field = made('input');
+      Object.assign(field, { type: 'number', min: '0', max: String(volumes - 1), value: '0', required: true });
+      const label = made('label');
+      label.className = 'choice';
+      label.append(made('span', `${title}: volume`), field, made('span', `of 0 to ${volumes - 1}`));
+      const item = made('li');
+      item.append(label);
+      return { field, item };
+    });
+    const chosen = (): WantedImage[] =>
+      fields.every(({ field }) => field.reportValidity())
+        ? images.map((image, k) => ({ ...image, volume: Number(fields[k].field.value) }))
+        : [];
+    const heading =
+      images.length === 1 ? 'A file of several volumes: which one?' : `${images.length} files of several volumes: which ones?`;
+    offerChoice(
+      heading,
+      fields.map(({ item }) => item),
+      [],
+      chosen,
+    );
+  }
+
+  /** @param skipped files that cannot be chosen, and why @param chosen what is to be opened; nothing while the choice is wrong */
+  function offerChoice(
+    heading: string,
+    items: readonly HTMLLIElement[],
+    skipped: readonly string[],
+    chosen: () => readonly WantedImage[],
+  ): void {
+    element('found-heading').textContent = heading;
+    element('found-list').replaceChildren(...items);
     element('found-skipped').hidden = skipped.length === 0;
     element('found-skipped').querySelector('summary')!.textContent =
       skipped.length === 1 ? '1 file left out' : `${skipped.length} files left out`;
@@ -106,12 +151,11 @@ export function startOpen(workspace: Workspace): void {
       .querySelector('ul')!
       .replaceChildren(...skipped.map((text) => made('li', text)));
     element('found').hidden = false;
-    say('image-text', '');
     button('found-open').onclick = () => {
-      const chosen = images.filter((_, k) => boxes[k].box.checked);
-      if (chosen.length === 0) return;
+      const these = chosen();
+      if (these.length === 0) return;
       element('found').hidden = true;
-      reading('image', 'images', () => openImages(chosen, []));
+      reading('image', 'images', () => openImages(these, []));
     };
     button('found-cancel').onclick = () => {
       element('found').hidden = true;

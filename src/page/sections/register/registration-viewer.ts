@@ -25,7 +25,7 @@ export class RegistrationViewer extends Viewer {
     ] as const) {
       if (!nifti) continue;
       const volume = await NVImage.loadFromFile({ file: new File([nifti], name), name, opacity: this.opacity });
-      if (dress === 'overlay') volume.colormap = 'warm';
+      if (dress === 'overlay') volume.colormap = 'hot';
       if (dress === 'checkerboard') volume.colormap = 'gray';
       if (dress === 'grid') volume.colormap = 'green';
       if (dress === 'folds')

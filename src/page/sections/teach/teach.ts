@@ -4,7 +4,7 @@ import { formatBytes } from '../../../common/format-bytes.ts';
 import { Activity } from '../../activity.ts';
 import { bytesOf } from '../../chosen-files.ts';
 import { addSection, button, element, input, say, select, table } from '../../dom.ts';
-import { gzipped, modelZip, save, saveAll } from '../../download.ts';
+import { gzipped, modelZip, save, saveAll, uniqueName } from '../../download.ts';
 import type { LabelMaps } from '../../label-maps.ts';
 import { missing } from '../../missing.ts';
 import { savingTrouble } from '../../saved-work.ts';
@@ -516,7 +516,8 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
     const files: Record<string, Uint8Array<ArrayBuffer>> = {};
     for (const [id, codes] of of) {
       const image = workspace.images.find((one) => one.id === id);
-      if (image) files[`${image.name}_${what}.nii.gz`] = await gzipped(await compute.codesAsNifti(id, codes));
+      if (image)
+        files[uniqueName(files, `${image.name}_${what}`, '.nii.gz')] = await gzipped(await compute.codesAsNifti(id, codes));
     }
     return `saved ${await saveAll(files, `${what}.zip`)}`;
   };
