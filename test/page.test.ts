@@ -247,7 +247,9 @@ describe.skipIf(SKIPPED !== '')(`the page${SKIPPED}`, () => {
       expect(said).toContain(`${what} needs a model `);
     await page.setInputFiles('#model', join(folder, 'model'));
     await saying('model-text', /segments 3 structures/);
-    expect(await lines()).toEqual(['Registering needs a model with a matching head: gvsl pretrain makes one. model has none.']);
+    expect(await lines()).toEqual([
+      'Registering needs a model with a matching head: gvsl pretrain --method gvsl makes one. model has none.',
+    ]);
   });
 
   it('segments as the command line does, on the CPU and on the GPU', async () => {

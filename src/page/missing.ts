@@ -14,7 +14,12 @@ const WORKS = {
     model: 'a model with a segmentation head: gvsl train segmentation makes one',
   },
   features: { what: 'Showing features', images: 1, ...FEATURES },
-  register: { what: 'Registering', images: 2, can: 'canMatch', model: 'a model with a matching head: gvsl pretrain makes one' },
+  register: {
+    what: 'Registering',
+    images: 2,
+    can: 'canMatch',
+    model: 'a model with a matching head: gvsl pretrain --method gvsl makes one',
+  },
   compare: { what: 'Comparing', images: 2, ...FEATURES },
   teach: { what: 'Teaching', images: 1, ...FEATURES },
   'fine-tune': { what: 'Fine-tuning', images: 1, ...FEATURES },

@@ -213,7 +213,7 @@ export const openPart = (state: ComputeState) => {
           `${task ? `trained for ${task.kind}` : 'pre-trained'}, width ${architecture.width}, ${counted(step, 'step')}`,
           `${modality.toUpperCase()} at ${spacingMm.join(' x ')} mm`,
           ...(channels.length > 1 ? [`${channels.length} channels: ${namesOf({ channels })}`] : []),
-          does.join(', ') || 'not supported by this page: use gvsl classify',
+          does.join(', ') || `nothing for this page to show: use gvsl ${task ? 'classify' : 'embed'}`,
         ].join('; '),
         channels: channels.length > 1 ? channels.map(({ name }) => name) : [],
         canSegment,

@@ -83,7 +83,7 @@ export function startApply(workspace: Workspace): Viewer {
         showTable(
           table('result-table'),
           ['label', 'structure', 'ml'],
-          structures.map(({ code, name, volumeMl }) => [String(code), name, volumeMl.toFixed(1)]),
+          structures.map(({ code, name, volumeMl }) => [String(code), name, volumeMl.toFixed(2)]),
           labelColours(structures.length),
         );
         await viewer.showLabels(nifti, structures);
@@ -159,7 +159,7 @@ export function startApply(workspace: Workspace): Viewer {
   button('segment-all').onclick = () =>
     computingAll('segmenting', 'labels', async (image, onProgress) => {
       const { nifti, structures, warnings } = await compute.segment(image.id, workspace.backend, false, onProgress);
-      const volumes = structures.map(({ name, volumeMl }) => `${name} ${volumeMl.toFixed(1)} ml`).join(', ');
+      const volumes = structures.map(({ name, volumeMl }) => `${name} ${volumeMl.toFixed(2)} ml`).join(', ');
       return { nifti, row: volumes + remark(warnings) };
     });
   button('features-all').onclick = () =>

@@ -308,7 +308,7 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
             maps
               .of(id)!
               .structures.find((structure) => structure.code === code)
-              ?.volumeMl.toFixed(1) ?? '',
+              ?.volumeMl.toFixed(2) ?? '',
         ),
       ]),
       known.map(({ code }) => colourOf(code)),
