@@ -190,7 +190,9 @@ describe('a cohort of several channels', () => {
     ]);
     const refused = (...channels: string[]) => findSubjects(at('nnunet'), 'mr', choosing(...channels));
     await expect(refused('T1', 'T2')).rejects.toThrow('`channels` T2: expected one of 0 T1, 1 FLAIR');
-    await expect(refused('T1', '0')).rejects.toThrow('T1 is there twice');
+    await expect(refused('T1', '0')).rejects.toThrow('`channels` T1,0: T1 and 0 are the same channel; name each once');
+    await expect(refused('0', '0')).rejects.toThrow('`channels` 0,0: 0 is there twice; name each once');
+    await expect(findSubjects(at('brats'), 'mr', choosing('t1', 'T1'))).rejects.toThrow('t1 and T1 are the same channel');
     await expect(findSubjects(at('nnunet'), 'mr', { ...choosing('all'), channel: '0' })).rejects.toThrow('expected one of them');
     await expect(findSubjects(at('brats'), 'mr', choosing('t1', 'adc'))).rejects.toThrow(
       'no file here is named so; found t1, flair',

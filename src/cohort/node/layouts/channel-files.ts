@@ -52,7 +52,7 @@ export async function unitsOf(images: readonly ImageSource[], selection: Selecti
     : selection.channels.map((asked) => all.find((name) => sameChannel(name, asked)) ?? noSuchChannel(asked, all));
   const numberOf = (name: string, k: number): number => (/^\d+$/.test(name) ? Number(name) : k);
   const named = new Map(wanted.map((name, k) => [numberOf(name, k), name]));
-  const { channels } = checkedChannels(wanted.map(numberOf), (number) => named.get(number)!);
+  const { channels } = checkedChannels(isAll ? all : selection.channels, wanted.map(numberOf), (number) => named.get(number)!);
   const units: ImageUnit[] = [];
   const problems: CohortProblem[] = [];
   const done = new Set<string>();

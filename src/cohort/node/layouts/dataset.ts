@@ -103,14 +103,25 @@ export async function wantedChannels(
     if (all === undefined) throw new UsageError('`channels` all: nothing says how many there are; give their numbers: 0,1');
     numbers = [...Array(all).keys()];
   } else numbers = channels.map((one) => numberOfChannel(one, names, 'channels'));
-  return checkedChannels(numbers, (number) => names?.[number] ?? String(number));
+  return checkedChannels(channels, numbers, (number) => names?.[number] ?? String(number));
 }
 
-/** @throws UsageError for none, for more than can be, and for one that is there twice */
-export function checkedChannels(numbers: readonly number[], nameOf: (number: number) => string): WantedChannels {
+/**
+ * @param asked as they were asked for, by number or name
+ * @throws UsageError for none, for more than can be, and for one that is there twice
+ */
+export function checkedChannels(
+  asked: readonly string[],
+  numbers: readonly number[],
+  nameOf: (number: number) => string,
+): WantedChannels {
   const names = numbers.map(nameOf);
-  const twice = names.find((name, k) => names.indexOf(name) !== k);
-  if (twice !== undefined) throw new UsageError(`\`channels\` ${names.join(',')}: ${twice} is there twice`);
+  const again = names.findIndex((name, k) => names.indexOf(name) !== k);
+  if (again >= 0) {
+    const [first, second] = [asked[names.indexOf(names[again])], asked[again]];
+    const which = first === second ? `${first} is there twice` : `${first} and ${second} are the same channel`;
+    throw new UsageError(`\`channels\` ${asked.join(',')}: ${which}; name each once`);
+  }
   if (numbers.length === 0 || numbers.length > MAX_CHANNELS)
     throw new UsageError(
       `\`channels\`: ${numbers.length} channels; expected 1 to ${MAX_CHANNELS}: give those to take, such as 0,1`,
