@@ -118,6 +118,32 @@ describe('scoreSegmentations', () => {
     expect((await score('found', 'truth')).warnings).toEqual([]);
   });
 
+  it('takes labels that lie anywhere by their codes, those of another case too, on either side', async () => {
+    const codes = [205, 0, 850, 205, 850, 0, 850];
+    const speckled = map((x, y, z) => codes[(x + 2 * y + 3 * z) % codes.length]);
+    await writeImage(at('speckled', 'a.nii.gz'), { geometry: geometry(), data: speckled });
+    await writeImage(at('speckled', 'b.nii.gz'), { geometry: geometry(), data: speckled });
+    for (const [a, b] of [
+      ['speckled', 'truth'],
+      ['truth', 'speckled'],
+    ]) {
+      const { cases, failed } = await score(a, b);
+      expect(failed).toEqual([]);
+      expect(cases.map(({ labels }) => labels.map(({ label }) => label))).toEqual([
+        [205, 850],
+        [205, 850],
+      ]);
+    }
+    // a part's cases are judged by the codes of all
+    const parts = await Promise.all([1, 2].map((index) => score('speckled', 'truth', { part: { index, of: 2 } })));
+    expect(parts.flatMap(({ failed }) => failed)).toEqual([]);
+    // alone, it is not known to be a label map
+    await expect(score('speckled/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow(
+      /a\.nii\.gz: its values look like an image, not a label map, and no label map of the other side has 850; .*`labels`/,
+    );
+    expect((await score('speckled/a.nii.gz', 'truth/a.nii.gz', { labels: [205] })).cases).toHaveLength(1);
+  });
+
   it('refuses other grids saying how they differ, maps that are none, and cases on one side', async () => {
     await expect(score('moved/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('on a different grid than its reference');
     await expect(score('coarse/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('spacing 1.5 x 1 x 2 mm, expected 1 x 1 x 2 mm');

@@ -95,11 +95,20 @@ async function labelFiles(path: string, what: string, failed: Failure[]): Promis
   return files;
 }
 
+/** Codes named in a message. */
+const NAMED_CODES = 5;
+
 /**
- * @param certain the codes are named, so it need not look like a label map
+ * Reads a label map, as which an image is refused: that it is whole numbers says little. Labels lie in regions; those of a network that has learnt
+ * little lie anywhere, but have the codes of the other side.
+ * @param others the codes of the other side's label maps; null if codes are named, so that it need not look like a label map
  * @param warnings is told what is unusual about the file
  */
-async function readLabels(path: string, certain: boolean, warnings: string[]): Promise<Volume> {
+async function readLabels(
+  path: string,
+  others: (() => Promise<ReadonlySet<number>>) | null,
+  warnings: string[],
+): Promise<Volume> {
   const { volume, warnings: own } = await readImage(path);
   warnings.push(...own.map((warning) => `${path}: ${warning}`));
   const { data, geometry } = volume;
@@ -107,11 +116,35 @@ async function readLabels(path: string, certain: boolean, warnings: string[]): P
     const odd = data.find((value) => !Number.isInteger(value));
     if (odd !== undefined) throw new RunError(`${path}: not a label map: expected whole numbers, found ${odd}`);
   }
-  if (!certain && !labelCodes(data, geometry.size))
+  if (!others || labelCodes(data, geometry.size)) return volume;
+  const known = await others();
+  const unknown = [...new Set<number>(data)].filter((code) => code !== 0 && !known.has(code)).sort((a, b) => a - b);
+  if (unknown.length > 0)
     throw new RunError(
-      `${path}: its values look like an image, not a label map; if they are label codes, list them with \`labels\``,
+      `${path}: its values look like an image, not a label map, and no label map of the other side has ${formatNames(unknown.map(String), NAMED_CODES)}; if they are label codes, list them with \`labels\``,
     );
   return volume;
+}
+
+/** The codes of those files that look like label maps, read when they are asked for. */
+function codesOf(paths: readonly string[]): () => Promise<ReadonlySet<number>> {
+  const read = async (): Promise<ReadonlySet<number>> => {
+    const codes = new Set<number>();
+    for (const path of paths) {
+      // what cannot be read is said where it is scored
+      const volume = await readImage(path).then(
+        (loaded) => loaded.volume,
+        () => null,
+      );
+      for (const code of (volume && labelCodes(volume.data, volume.geometry.size)) ?? []) codes.add(code);
+    }
+    return codes;
+  };
+  let found: ReturnType<typeof read> | undefined;
+  return () => {
+    found ??= read();
+    return found;
+  };
 }
 
 const mean = (values: readonly number[]): number | null =>
@@ -146,14 +179,18 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
   const named = call.labels?.filter(isWanted);
   const codes = new Set<number>(named);
   const warnings: string[] = [];
+  const predictedPathOf = (name: string): string => (pair ? [...predictions.values()][0] : predictions.get(name)!);
+  const [predictedCodes, referenceCodes] = call.labels
+    ? [null, null]
+    : [codesOf(names.map(predictedPathOf)), codesOf(names.map((name) => references.get(name)!))];
   progress.start(scored.length, 'cases');
   for (const name of scored) {
-    const predictedPath = pair ? [...predictions.values()][0] : predictions.get(name)!;
+    const predictedPath = predictedPathOf(name);
     const referencePath = references.get(name)!;
     try {
       const [predicted, reference] = [
-        await readLabels(predictedPath, call.labels !== undefined, warnings),
-        await readLabels(referencePath, call.labels !== undefined, warnings),
+        await readLabels(predictedPath, referenceCodes, warnings),
+        await readLabels(referencePath, predictedCodes, warnings),
       ];
       const difference = gridDifference(rasGeometry(predicted.geometry), rasGeometry(reference.geometry));
       if (difference)
