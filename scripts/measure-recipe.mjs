@@ -72,14 +72,10 @@ const ROWS = [
   ['four times the steps', { steps: 4 * steps, learningRateDecaySteps: 4 * steps }],
   ['width 0.5', { model: { width: 0.5 } }],
 ];
+/** A name for each training: rows that change the same share one. */
 const nameOf = (changes) => {
-  const text = JSON.stringify(changes);
-  return text === '{}'
-    ? 'preset'
-    : text
-        .replaceAll(/[^a-zA-Z0-9.]+/g, '-')
-        .replaceAll(/^-|-$/g, '')
-        .slice(-60);
+  const row = ROWS.findIndex(([, each]) => JSON.stringify(each) === JSON.stringify(changes));
+  return ROWS[row][0].replaceAll(/[^a-zA-Z0-9.]+/g, '-').replaceAll(/^-|-$/g, '');
 };
 
 const cohort = await openCohort(cohortFolder);

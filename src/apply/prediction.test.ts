@@ -13,7 +13,7 @@ import { classifyImages } from './node/classify.ts';
 import { partFile } from './node/inputs.ts';
 import { load } from './node/load.ts';
 import { segmentImages } from './node/segment.ts';
-import { combinations, entropyInto, mirrored, uncertaintyOf } from './prediction.ts';
+import { combinations, entropyInto, mirrored, openPredictor, uncertaintyOf } from './prediction.ts';
 import type { MirrorAxis } from './prediction-options.ts';
 
 let folder: string;
@@ -187,14 +187,37 @@ describe('mirroring', () => {
 });
 
 describe('uncertainty', () => {
-  it('is the entropy of the mean, and the part of it that comes from disagreement', () => {
+  it('is the entropy of the mean, and the part of it that comes from disagreement', async () => {
     const out = new Float32Array(3);
     entropyInto(Float32Array.of(1, 0.5, 0, 0, 0.5, 1), 2, out);
     expect(Array.from(out)).toEqual([0, 1, 0]);
-    // two that are sure of different classes: the mean is 0.5, each has entropy 0
-    expect(Array.from(uncertaintyOf(Float32Array.of(0.5, 0.5, 0), 2, 'disagreement'))).toEqual([1]);
-    // two that are unsure alike
-    expect(Array.from(uncertaintyOf(Float32Array.of(0.5, 0.5, 1), 2, 'disagreement'))).toEqual([0]);
+    expect(Array.from(uncertaintyOf(Float32Array.of(1, 0.5, 0, 0.5), 2, 'entropy'))).toEqual([0, 1]);
+    // of three voxels: sure of different classes, unsure alike, one surer than the other
+    const says = [
+      [1, 0.5, 0.9, 0, 0.5, 0.1],
+      [0, 0.5, 0.6, 1, 0.5, 0.4],
+    ];
+    const members = says.map((values) => ({
+      session: { run: async () => ({ probabilities: Float32Array.from(values) }) },
+      load: async () => {},
+    }));
+    const network = { configuration: { task: { kind: 'segmentation', labels: [{}, {}] } } };
+    const open = { network, members: async () => members } as unknown as Parameters<typeof openPredictor>[0];
+    const predictor = await openPredictor(open, { window: [1, 1, 3], mirror: [], spread: true });
+    expect(predictor.channels).toBe(3);
+    const plane = (await predictor.predict(new Float32Array(3), [0, 0, 0])) as Float32Array;
+    const bits = (p: number): number => -p * Math.log2(p) - (1 - p) * Math.log2(1 - p);
+    const found = uncertaintyOf(plane, 2, 'disagreement');
+    for (const [v, wanted] of [1, 0, bits(0.75) - (bits(0.9) + bits(0.6)) / 2].entries()) expect(found[v]).toBeCloseTo(wanted, 6);
+  });
+
+  it('of a network and its copy is no disagreement, where windows overlap and on another grid too', async () => {
+    await writeSegmenter('a-copy', 3);
+    const model = await load([at('a'), at('a-copy')], { threads: 1 });
+    const { labels, uncertainty } = await model.segment(heart, { uncertainty: 'disagreement', overlap: 0.75 });
+    await model.close();
+    expect(new Set(labels.data).size).toBeGreaterThan(1);
+    expect(Math.max(...uncertainty!.data)).toBeLessThan(1e-6);
   });
 
   it('is written on the grid of the scan, and needs several predictions to disagree', async () => {

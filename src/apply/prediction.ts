@@ -12,7 +12,7 @@ import { MIRROR_AXES, type MirrorAxis, type Uncertainty } from './prediction-opt
 
 /** Predicts windows of one size. */
 export interface Predictor {
-  /** Classes, and with `spread` one more: the mean entropy of the single predictions. */
+  /** Classes, and with `spread` one more: how far the single predictions disagree, from 0 to 1. */
   readonly channels: number;
   /** (channels, D, H, W) of a window (input channels, D, H, W) that starts at `start`. A view is read before the next call. */
   predict(window: Float32Array, start: Zyx): Promise<Float32Array | TensorView>;
@@ -105,13 +105,12 @@ export function entropyInto(values: Float32Array, classes: number, out: Float32A
 
 /** How sure a prediction is, of a plane of a predictor with these channels. */
 export function uncertaintyOf(plane: Float32Array, classes: number, uncertainty: Uncertainty): Float32Array<ArrayBuffer> {
-  const channels = uncertainty === 'disagreement' ? classes + 1 : classes;
-  const voxels = plane.length / channels;
-  const out = new Float32Array(voxels);
+  if (uncertainty === 'disagreement') {
+    const voxels = plane.length / (classes + 1);
+    return plane.slice(classes * voxels).map((value) => Math.min(1, Math.max(0, value)));
+  }
+  const out = new Float32Array(plane.length / classes);
   entropyInto(plane, classes, out);
-  // mutual information of class and predictor: what is uncertain together less what each is uncertain of by itself
-  if (uncertainty === 'disagreement')
-    for (let v = 0; v < voxels; v++) out[v] = Math.min(1, Math.max(0, out[v] - plane[classes * voxels + v]));
   return out;
 }
 
@@ -119,7 +118,7 @@ export interface PredictorRequest {
   readonly window: Zyx;
   /** See `mirrorAxes`. */
   readonly mirror: readonly MirrorAxis[];
-  /** Also tells how uncertain the single predictions are: what disagreement needs. */
+  /** Also tells how far the single predictions disagree. */
   readonly spread?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
@@ -157,7 +156,8 @@ export async function openPredictor(
     channels,
     predict: async (image) => {
       const mean = new Float32Array(channels * voxels);
-      const entropy = mean.subarray(classes * voxels);
+      const disagreement = mean.subarray(classes * voxels);
+      const own = new Float32Array(spread ? voxels : 0);
       for (const { session, load } of members) {
         await load();
         for (const axes of copies) {
@@ -166,10 +166,16 @@ export async function openPredictor(
           const { probabilities } = await session.run('predict', { image: seen });
           const values = axes.length === 0 ? probabilities : mirrored(probabilities, window, axes);
           for (let i = 0; i < values.length; i++) mean[i] += values[i];
-          if (spread) entropyInto(values, classes, entropy, true);
+          if (spread) entropyInto(values, classes, own, true);
         }
       }
       for (let i = 0; i < mean.length; i++) mean[i] /= predictions;
+      // mutual information of class and predictor: what is uncertain together less what each is uncertain of by itself. Window by window, since where
+      // windows overlap, and between voxels, means of a single network's probabilities are less certain than any of them, and that is no disagreement
+      if (spread) {
+        entropyInto(mean, classes, disagreement);
+        for (let v = 0; v < voxels; v++) disagreement[v] = Math.max(0, disagreement[v] - own[v] / predictions);
+      }
       return mean;
     },
   };
