@@ -21,8 +21,6 @@ import { servePage } from '../dist/platform/node/page-server.js';
 import { DEMO_SETTINGS } from '../dist/training/demo-settings.js';
 import { CHROMIUM, SOFTWARE_WEBGL } from './chromium.mjs';
 
-/** Of src/page/compute/open.ts. */
-const EXAMPLE_SEED = 2;
 const MAX_BYTES = 300_000;
 const root = fileURLToPath(new URL('..', import.meta.url));
 const pictures = join(root, 'docs', 'pictures');
@@ -49,7 +47,13 @@ function save(name, screenshot) {
 /** The centre of the left ventricle of the example's first patient, by its labels: mm, RAS. */
 function leftVentricle() {
   const { kind, spacingMm, pose } = DEMO_SETTINGS.phantoms;
-  const { geometry, data } = renderSubject({ kind, seed: EXAMPLE_SEED, subject: 0, spacingMm: spacingMm / 2, pose }).labels;
+  const { geometry, data } = renderSubject({
+    kind,
+    seed: DEMO_SETTINGS.exampleSeed,
+    subject: 0,
+    spacingMm: spacingMm / 2,
+    pose,
+  }).labels;
   const [nx, ny] = geometry.size;
   const sums = [0, 0, 0];
   let count = 0;

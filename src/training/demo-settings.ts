@@ -10,6 +10,8 @@ export const DEMO_SETTINGS = {
   /** Steps of the short demo, over which its learning rate falls too: a weaker result in less than half of the time. */
   shortSteps: 600,
   phantoms: { kind: 'heart-ct', subjects: 24, spacingMm: 6, pose: 0.3 },
+  /** Seed of the page's example: other patients than those that its model has learnt from. */
+  exampleSeed: 2,
   prepare: { modality: 'ct', spacingMm: [6, 6, 6], size: null, crop: 'none', intensity: 'minmax' } satisfies PrepareOptions,
   pretrain: {
     steps: 1500,

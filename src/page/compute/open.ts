@@ -114,13 +114,10 @@ function foundOf(store: FileStore, key: number, source: ImageSource, others: Fou
   return { store, channels, summary: { key, title, name, description: said, isDicom: true } };
 }
 
-/** The example's patients: another cohort than the one that its model has learnt from. */
-const EXAMPLE_SEED = 2;
-
 /** One of the example's synthetic patients: finer than the network sees them, as real scans are. */
 export function examplePatient(subject: number) {
   const { kind, spacingMm, pose } = DEMO_SETTINGS.phantoms;
-  return renderSubject({ kind, seed: EXAMPLE_SEED, subject, spacingMm: spacingMm / 2, pose });
+  return renderSubject({ kind, seed: DEMO_SETTINGS.exampleSeed, subject, spacingMm: spacingMm / 2, pose });
 }
 
 export const openPart = (state: ComputeState) => {
