@@ -9,6 +9,10 @@ import itertools
 import numpy as np
 
 SAME_VOXELS = 1e-4
+# by less than so many degrees axes depart from perpendicular because headers round their directions
+PERPENDICULAR_DEG = 0.05
+# so far, in voxels from the centre of the outermost one, an image may reach beyond a grid that was made for it: see grid_with_spacing
+ROUNDED_AWAY = 0.75 + SAME_VOXELS
 PERMUTATIONS = list(itertools.permutations(range(3)))
 
 
@@ -65,11 +69,20 @@ def from_ras(image, axes, flip):
 
 
 def grid_with_spacing(shape, affine, spacing):
-    """Shape and affine of the same field of view at another spacing, its centre kept; sheared axes become perpendicular."""
+    """Shape and affine of the same field of view at another spacing, its centre kept.
+
+    Sheared axes become perpendicular, and the grid reaches as far along them as the image does. What rounding in a header may have taken from a half
+    or a whole voxel does not count.
+    """
     own, direction = _split(affine)
     spacing = np.asarray(spacing, float)
-    size = np.maximum(1, np.floor(np.asarray(shape) * own / spacing + 0.5)).astype(int)
     target = _nearest_orthogonal(direction)
+    between = direction.T @ direction
+    if np.degrees(np.arcsin(min(1, np.abs(between - np.diag(np.diag(between))).max()))) > PERPENDICULAR_DEG:
+        reach = np.abs(target.T @ direction) @ (np.asarray(shape) * own)
+        size = np.ceil(reach / spacing - SAME_VOXELS).astype(int)
+    else:
+        size = np.maximum(1, np.floor(np.asarray(shape) * own / spacing + 0.5 + SAME_VOXELS)).astype(int)
     centre = affine[:3, 3] + direction @ ((np.asarray(shape) - 1) / 2 * own)
     return size, _join(target, spacing, centre - target @ ((size - 1) / 2 * spacing))
 
@@ -243,7 +256,10 @@ def restore(probabilities, affine, shape, image_affine, codes):
     low, share, inside = [], [], []
     for k in range(3):
         position = matrix[k, k] * np.arange(size[k]) + matrix[k, 3]
-        inside.append((position >= -0.5) & (position <= inputs[k] - 0.5))
+        # a grid of whole voxels ends up to a quarter of one before the image does; where it was cropped, the image goes on further
+        first, last = position[0] < -ROUNDED_AWAY, position[-1] > inputs[k] - 1 + ROUNDED_AWAY
+        low_end, high_end = (0.5 if beyond else ROUNDED_AWAY for beyond in (first, last))
+        inside.append((position >= -low_end) & (position <= inputs[k] - 1 + high_end))
         position = np.clip(position, 0, inputs[k] - 1)
         low.append(np.minimum(max(0, inputs[k] - 2), np.floor(position)).astype(int))
         share.append((position - low[k]).astype(np.float32))

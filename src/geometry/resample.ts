@@ -23,15 +23,16 @@ import {
 const SAME_VOXELS = 1e-4;
 
 /**
- * The same field of view at another spacing: same centre and axes, each size the nearest whole number of voxels (at least 1).
+ * The same field of view at another spacing: same centre and axes, each size the nearest whole number of voxels (at least 1; of a half the larger,
+ * also where rounding in a header has taken something from it).
  * Axes that are not perpendicular (a sheared file) become the nearest perpendicular ones, and the grid reaches as far along them as the image does.
  */
 export function gridWithSpacing(geometry: Geometry, spacingMm: Xyz): Geometry {
   const direction = nearestOrthogonal(geometry.direction);
   const sheared = isSheared(geometry.direction);
   const size = perAxis(geometry.size, (n, k) => {
-    if (!sheared) return Math.max(1, Math.round((n * geometry.spacingMm[k]) / spacingMm[k]));
-    return Math.ceil(reachMm(geometry, direction, k) / spacingMm[k]);
+    if (!sheared) return Math.max(1, Math.round((n * geometry.spacingMm[k]) / spacingMm[k] + SAME_VOXELS));
+    return Math.ceil(reachMm(geometry, direction, k) / spacingMm[k] - SAME_VOXELS);
   });
   return centredGrid(geometry, direction, size, spacingMm);
 }

@@ -8,8 +8,9 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findPython } from '../../cli/bench/peer.ts';
 import { prepareImage } from '../../cohort/prepare-image.ts';
+import { multiply3 } from '../../geometry/affine.ts';
 import { cropPad } from '../../geometry/crop.ts';
-import type { Geometry } from '../../geometry/volume.ts';
+import type { Geometry, Matrix3 } from '../../geometry/volume.ts';
 import { readImage } from '../../images/node/read.ts';
 import { writeImage } from '../../images/node/write.ts';
 import type { ModelConfiguration } from '../../model/configuration.ts';
@@ -33,6 +34,14 @@ const GRID: Geometry = {
   originMm: [12, -40, 7],
   direction: [sine, cosine, 0, cosine, -sine, 0, 0, 0, 1],
 };
+
+/** A grid turned about x and z. */
+function turnedBack(angle: number): Matrix3 {
+  const [s, c] = [Math.sin(angle), Math.cos(angle)];
+  return multiply3([c, -s, 0, s, c, 0, 0, 0, 1], [1, 0, 0, 0, c, -s, 0, s, c]);
+}
+/** As of a tilted gantry. */
+const sheared = (angle: number): Matrix3 => [1, 0, 0, 0, 1, Math.sin(angle), 0, 0, Math.cos(angle)];
 
 type Preprocessing = NonNullable<ModelConfiguration['preprocessing']>;
 const MR: Pick<Preprocessing, 'modality' | 'spacingMm'> = { modality: 'mr', spacingMm: [2, 1.7, 1.5] };
@@ -148,6 +157,21 @@ describe.skipIf(python === undefined)('the bundle beside gvsl (skipped where no 
       const { out } = await both(name, 'mr.nii.gz', preprocessing);
       expect((await beside(name, 'mr.nii.gz', out)).share, name).toBeLessThan(1e-4);
     }
+  });
+
+  it.each<[string, Geometry]>([
+    // half a voxel is left along each axis, and single precision takes something from the directions: sizes are rounded up all the same
+    ['odd', { ...GRID, size: [51, 45, 21], spacingMm: [1, 1, 3], direction: turnedBack(0.5) }],
+    ['sheared', { ...GRID, direction: sheared(0.3) }],
+  ])('%s: the grid, and labels as far as the image reaches, are those of gvsl', async (name, grid) => {
+    const preprocessing: Preprocessing = { modality: 'mr', spacingMm: [2, 2, 2], intensity: 'percentile', crop: 'none' };
+    await makeModel(name, preprocessing, { ...SEGMENTATION, patch: [64, 64, 64] });
+    await writeImage(at(`${name}.nii.gz`), { geometry: grid, data: noise(grid.size) });
+    const { out, difference } = await both(name, `${name}.nii.gz`, preprocessing);
+    expect(difference).toBeLessThan(1e-6);
+    const { codes, share } = await beside(name, `${name}.nii.gz`, out);
+    expect(codes.size).toBeGreaterThan(1);
+    expect(share).toBeLessThan(1e-4);
   });
 
   it('classifies as gvsl does', async () => {
