@@ -64,6 +64,9 @@ export function parseJson(text: string, { depth = 64, values = 1_000_000 }: Json
   return parsed;
 }
 
+/** A text without the mark that editors on Windows put before it; RFC 8259 (8.1) lets readers ignore it. */
+export const withoutByteOrderMark = (text: string): string => text.replace(/^\uFEFF/, '');
+
 /** A value of a document in a message: its JSON, cut where it is long. */
 export function quoteJson(value: unknown): string {
   const text = JSON.stringify(value) ?? 'undefined';

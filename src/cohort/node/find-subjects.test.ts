@@ -258,6 +258,87 @@ describe('names of labels', () => {
   });
 });
 
+describe('lists', () => {
+  const list = (folder: string, document: unknown, before = ''): string => {
+    const path = join(folder, `list${Math.random()}.json`);
+    writeFileSync(path, before + JSON.stringify(document));
+    return path;
+  };
+  const entry = (k: number): object => ({ image: `im/${k}.nii.gz`, label: `lb/${k}.nii.gz` });
+  const folderOf = (name: string): string =>
+    names(
+      name,
+      [0, 1, 2].flatMap((k) => [`im/${k}.nii.gz`, `lb/${k}.nii.gz`]),
+    );
+  const splitsOf = ({ tasks }: FoundSubjects): string[] =>
+    tasks.map(({ id, split, labels: [label] }) => `${id} ${split} ${basename(label ?? '-')}`);
+  const messagesOf = ({ problems }: FoundSubjects): string => problems.map(({ message }) => message).join('\n');
+
+  it('have several names, stand alone, come from Windows', async () => {
+    const folder = folderOf('lists');
+    const both = ['0 train 0.nii.gz', '1 train 1.nii.gz'];
+    for (const document of [
+      { training: [entry(0)], val: [entry(1)] },
+      { train: [entry(0)], valid: [entry(1)] },
+      [entry(0), entry(1)],
+    ])
+      expect(splitsOf(await findSubjects(list(folder, document)))).toEqual(both);
+    const windows = [{ image: '.\\im\\0.nii.gz', label: 'lb\\0.nii.gz' }];
+    expect(splitsOf(await findSubjects(list(folder, { training: windows }, '\uFEFF')))).toEqual(both.slice(0, 1));
+  });
+
+  it('say what of them is not read', async () => {
+    const folder = folderOf('lists2');
+    const found = await findSubjects(
+      list(folder, {
+        training: [entry(0), { image: 'im/1.nii.gz', mask: 'lb/1.nii.gz' }],
+        unlabelled: ['im/2.nii.gz'],
+        tags: ['a'],
+      }),
+    );
+    expect(splitsOf(found)).toEqual(['0 train 0.nii.gz', '1 train -']);
+    expect(messagesOf(found)).toContain('its list "unlabelled" is not read');
+    expect(messagesOf(found)).toContain('1 entry without a "label" but with "mask"');
+    expect(messagesOf(found)).not.toContain('tags');
+  });
+
+  it('of cases in a dataset.json of nnU-Net 2', async () => {
+    const folder = folderOf('listed');
+    process.env.GVSL_TEST_ROOT = folder;
+    writeFileSync(
+      join(folder, 'dataset.json'),
+      JSON.stringify({
+        channel_names: { 0: 'CT' },
+        dataset: {
+          A: { images: ['im/0.nii.gz'], label: 'lb/0.nii.gz' },
+          // biome-ignore lint/suspicious/noTemplateCurlyInString: a name of the environment, as nnU-Net replaces it
+          B: { images: ['${GVSL_TEST_ROOT}/im/1.nii.gz'], label: '$GVSL_TEST_ROOT/lb/1.nii.gz' },
+        },
+      }),
+    );
+    const found = await findSubjects(folder);
+    expect([found.layout, ...splitsOf(found)]).toEqual(['nnU-Net', 'A train 0.nii.gz', 'B train 1.nii.gz']);
+    delete process.env.GVSL_TEST_ROOT;
+  });
+});
+
+describe("nnU-Net's layout", () => {
+  it('names folders and files in it that are not read', async () => {
+    const folder = names('unread', [
+      'imagesTr/a_0000.nii.gz',
+      'imagesTr/b/1.dcm',
+      'imagesVa/c_0000.nii.gz',
+      'imagesTr/a_0000.json',
+    ]);
+    const { tasks, problems } = await findSubjects(folder);
+    expect(tasks.map(({ id }) => id)).toEqual(['a']);
+    expect(problems.map(({ source: path, message }) => `${basename(path)}: ${message.slice(0, 30)}`)).toEqual([
+      'imagesVa: not read: nnU-Net has its imag',
+      'imagesTr: one entry is not read (b): exp',
+    ]);
+  });
+});
+
 describe('data sets with channels', () => {
   it("nnU-Net 1 lists names without the channels' numbers", async () => {
     const folder = await source('nnunet1', {

@@ -1,11 +1,11 @@
 /** Finding the subjects of a source: which layout it has, and its subjects by that layout. Hidden files (`._*`) are never looked at. */
 import { stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { imageStem } from '../../images/node/find.ts';
 import { isFile } from '../../platform/node/files.ts';
 import { type Dataset, labelNamesOf, readDataset, readJsonObject } from './layouts/dataset.ts';
-import { fromLists } from './layouts/lists.ts';
-import { fromNnUnet } from './layouts/nnunet.ts';
+import { fromLists, listedPath } from './layouts/lists.ts';
+import { fromNnUnet, listedCases } from './layouts/nnunet.ts';
 import { fromPlain } from './layouts/plain.ts';
 import { EVERYTHING, patternsOf, type Selection } from './selection.ts';
 import type { FoundSubjects, Search } from './subject-task.ts';
@@ -32,6 +32,13 @@ async function ofFolder(folder: string, dataset: Dataset | null, search: Search)
     (await stat(join(folder, name)).catch(() => undefined))?.isDirectory() ?? false;
   if (Array.isArray(dataset?.training) && !(await listsWithoutChannels(folder, dataset.training)))
     return fromLists(join(folder, 'dataset.json'), dataset, 'Decathlon', search);
+  const cases = dataset && listedCases(dataset);
+  if (cases) {
+    const found = await fromLists(join(folder, 'dataset.json'), { ...dataset, training: cases }, 'nnU-Net', search);
+    if (!(await isFolder('imagesTs'))) return found;
+    const message = 'not read: dataset.json lists the cases ("dataset"); prepare a copy of the folder without that list for it';
+    return { ...found, problems: [...found.problems, { source: join(folder, 'imagesTs'), kind: 'warning', message }] };
+  }
   if ((await isFolder('imagesTr')) || (await isFolder('imagesTs'))) return fromNnUnet(folder, dataset, search);
   return fromPlain(folder, search);
 }
@@ -41,7 +48,7 @@ async function listsWithoutChannels(folder: string, training: readonly unknown[]
   const [first] = training;
   const listed = typeof first === 'string' ? first : (first as { image?: unknown } | undefined)?.image;
   if (typeof listed !== 'string') return false;
-  const path = resolve(folder, listed);
+  const path = await listedPath(folder, listed);
   const stem = imageStem(path);
   return !(await isFile(path)) && (await isFile(join(dirname(path), `${stem}_0000${basename(path).slice(stem.length)}`)));
 }

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { RunError } from '../../common/errors.ts';
-import { parseJson } from '../../common/json.ts';
+import { parseJson, withoutByteOrderMark } from '../../common/json.ts';
 import { endsBatch, machineError } from '../../platform/node/machine.ts';
 import type { Landmark } from '../cohort.ts';
 
@@ -21,7 +21,7 @@ const markups = z.object({
 export async function readLandmarks(path: string): Promise<Landmark[]> {
   let json: unknown;
   try {
-    json = parseJson(await readFile(path, 'utf8'));
+    json = parseJson(withoutByteOrderMark(await readFile(path, 'utf8')));
   } catch (error) {
     if (endsBatch(error)) throw machineError(path, error);
     throw new RunError(`${path}: not a landmark file (${(error as Error).message}); expected 3D Slicer markups JSON`);

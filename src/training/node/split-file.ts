@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Cohort, Subject } from '../../cohort/cohort.ts';
 import { UsageError } from '../../common/errors.ts';
-import { parseJson } from '../../common/json.ts';
+import { parseJson, withoutByteOrderMark } from '../../common/json.ts';
 
 export interface SplitParts {
   readonly training: readonly Subject[];
@@ -24,7 +24,7 @@ const splitSchema = z.strictObject({
 export async function readSplitFile(file: string, cohort: Cohort): Promise<SplitParts> {
   let document: unknown;
   try {
-    document = parseJson(await readFile(file, 'utf8'));
+    document = parseJson(withoutByteOrderMark(await readFile(file, 'utf8')));
   } catch (error) {
     throw new UsageError(`\`data.split\` ${file}: cannot be read as JSON: ${(error as Error).message}`);
   }

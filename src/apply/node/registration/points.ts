@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { RunError } from '../../../common/errors.ts';
-import { parseJson } from '../../../common/json.ts';
+import { parseJson, withoutByteOrderMark } from '../../../common/json.ts';
 import type { Xyz } from '../../../geometry/volume.ts';
 import { namingFile } from '../../../platform/node/machine.ts';
 
@@ -124,7 +124,7 @@ export async function readPoints(path: string): Promise<PointFile> {
   const parsers = { '.mrk.json': parseMarkups, '.fcsv': parseFcsv, '.csv': parseCsv } as const;
   const ending = POINT_ENDINGS.find((one) => path.toLowerCase().endsWith(one));
   if (!ending) throw new RunError(`${path}: not a file of points by its name; expected ${POINT_ENDINGS.join(', ')}`);
-  const text = await namingFile(path, () => readFile(path, 'utf8'));
+  const text = withoutByteOrderMark(await namingFile(path, () => readFile(path, 'utf8')));
   try {
     const file = parsers[ending](text);
     if (file.points.length === 0) throw new RunError('it holds no point');

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RunError, UsageError } from '../../../common/errors.ts';
-import { parseJson } from '../../../common/json.ts';
+import { parseJson, withoutByteOrderMark } from '../../../common/json.ts';
 import type { ImageSource } from '../../../images/find-images.ts';
 import { openImage } from '../../../images/node/read.ts';
 import { isFile } from '../../../platform/node/files.ts';
@@ -24,11 +24,13 @@ const MAX_VALUES = 1e7;
 export async function readJsonObject(path: string, advice: string): Promise<Dataset> {
   let parsed: unknown;
   try {
-    parsed = parseJson(await readFile(path, 'utf8'), { values: MAX_VALUES });
+    parsed = parseJson(withoutByteOrderMark(await readFile(path, 'utf8')), { values: MAX_VALUES });
   } catch (error) {
     if (isMachineTrouble(error)) throw machineError(path, error);
     throw new RunError(`${path}: not JSON (${(error as Error).message}); ${advice}`);
   }
+  // a list of images that stands alone
+  if (Array.isArray(parsed)) return { training: parsed };
   if (typeof parsed !== 'object' || parsed === null) throw new RunError(`${path}: expected a JSON object; ${advice}`);
   return parsed as Dataset;
 }

@@ -1,5 +1,5 @@
 /** Sources whose images a JSON file lists: the Medical Segmentation Decathlon's `dataset.json` and MONAI's datalists. */
-import { stat } from 'node:fs/promises';
+import { access, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { RunError } from '../../../common/errors.ts';
 import type { ImageSource } from '../../../images/find-images.ts';
@@ -22,6 +22,17 @@ import {
 } from '../subject-task.ts';
 import { channelNamesOf, channelsInFile, type Dataset, wantedChannels } from './dataset.ts';
 
+/** The lists that are read, by their names: MONAI's programs call the same ones differently. */
+const SECTIONS = {
+  training: 'train',
+  train: 'train',
+  validation: 'train',
+  val: 'train',
+  valid: 'train',
+  test: 'test',
+  testing: 'test',
+} as const;
+
 /**
  * Lists of {"image": path or [paths], "label": path, or a class}, or of image paths: Decathlon's dataset.json and MONAI's datalists.
  * Paths are relative to the list's folder, and may lead out of it.
@@ -29,10 +40,9 @@ import { channelNamesOf, channelsInFile, type Dataset, wantedChannels } from './
 export async function fromLists(
   list: string,
   document: Dataset,
-  layout: 'Decathlon' | 'MONAI',
+  layout: 'Decathlon' | 'MONAI' | 'nnU-Net',
   { modality, selection, patterns }: Search,
 ): Promise<FoundSubjects> {
-  const sections = { training: 'train', validation: 'train', test: 'test', testing: 'test' } as const;
   const folder = dirname(list);
   const problems: CohortProblem[] = [];
   const draft: Draft[] = [];
@@ -45,20 +55,33 @@ export async function fromLists(
   } = await wantedChannels(selection, channelNames, () => channelsOfFirst(document, folder));
   const stated = modalityOfChannel(channelNames?.[channel]);
   let unmatched = 0;
-  if (!Object.keys(sections).some((section) => Array.isArray(document[section])))
+  if (!Object.keys(SECTIONS).some((section) => Array.isArray(document[section])))
     throw new RunError(
       `${list}: expected lists named training, validation or test; found ${Object.keys(document).join(', ') || 'nothing'}`,
     );
-  for (const [section, split] of Object.entries(sections)) {
+  for (const [name, entries] of Object.entries(document))
+    if (!(name in SECTIONS) && Array.isArray(entries) && entries.some(isEntry))
+      problems.push({
+        source: list,
+        kind: 'warning',
+        message: `its list "${name}" is not read: expected lists named training, validation or test; rename it`,
+      });
+  const ids = new Map<ImageSource, string>();
+  /** Entries without a label that have the path of an image under another name, by that name. */
+  const unread = new Map<string, number>();
+  for (const [section, split] of Object.entries(SECTIONS)) {
     const entries = Array.isArray(document[section]) ? (document[section] as unknown[]) : [];
     for (const [index, entry] of entries.entries()) {
-      const { image, label } = (typeof entry === 'string' ? { image: entry } : (entry ?? {})) as Record<string, unknown>;
+      const { image, label, id, ...rest } = (typeof entry === 'string' ? { image: entry } : (entry ?? {})) as Record<
+        string,
+        unknown
+      >;
       const several = Array.isArray(image) && image.length > 1;
       const listed: unknown = Array.isArray(image) ? image[several ? channel : 0] : image;
       if (typeof listed !== 'string') throw new RunError(`${list}: ${section}[${index}]: expected an "image" with a path`);
       // macOS lists its own files too
       if (basename(listed).startsWith('._')) continue;
-      const path = resolve(folder, listed);
+      const path = await listedPath(folder, listed);
       const before = seen.get(path);
       if (before !== undefined)
         throw new RunError(
@@ -94,7 +117,7 @@ export async function fromLists(
         if (!several) others.push({ image: source, channel: number });
         else if (typeof other !== 'string') lacking.push(`lists ${image.length} channels, so none is number ${number}`);
         else {
-          const found = await imageAt(resolve(folder, other));
+          const found = await imageAt(await listedPath(folder, other));
           if (typeof found === 'string') lacking.push(`its channel ${other} ${found}`);
           else others.push({ image: found });
         }
@@ -109,8 +132,12 @@ export async function fromLists(
         continue;
       }
       if ('warning' in facts) note('warning', facts.warning);
+      if (label === undefined)
+        for (const [name, value] of Object.entries(rest))
+          if (typeof value === 'string' && isImageName(value)) unread.set(name, (unread.get(name) ?? 0) + 1);
       const landmarksPath = await landmarksOf(join(folder, split === 'train' ? 'landmarksTr' : 'landmarksTs'), imageStem(path));
       const { labels = [], ...named } = 'warning' in facts ? {} : facts;
+      if (layout === 'nnU-Net' && typeof id === 'string') ids.set(source, id);
       draft.push({
         image: source,
         labels,
@@ -126,27 +153,47 @@ export async function fromLists(
       });
     }
   }
+  for (const [name, count] of unread)
+    problems.push({
+      source: list,
+      kind: 'warning',
+      message: `${count} ${count === 1 ? 'entry' : 'entries'} without a "label" but with "${name}", which is not read: expected label maps as "label"; rename it if it is one`,
+    });
   // channels' files are named after their subject and its channel
   const ofChannels = new Set(
     draft.filter(({ image, others }) => others?.some((other) => other.image !== image)).map(({ image }) => image),
   );
   const stemOf = (image: ImageSource): string => {
     const subject = ofChannels.has(image) ? channelOfName(image.path)?.subject : undefined;
-    return subject === undefined ? imageStemOf(image) : basename(subject);
+    return ids.get(image) ?? (subject === undefined ? imageStemOf(image) : basename(subject));
   };
   return { layout, tasks: named(folder, draft, stemOf), problems, unmatched, channels: chosen };
 }
 
 /** How many channels the first image of a list has: files of its own, or those in its file. */
 async function channelsOfFirst(document: Dataset, folder: string): Promise<number | undefined> {
-  const [first] = ['training', 'validation', 'test', 'testing'].flatMap((section) =>
+  const [first] = Object.keys(SECTIONS).flatMap((section) =>
     Array.isArray(document[section]) ? (document[section] as unknown[]) : [],
   );
   const image: unknown = typeof first === 'string' ? first : (first as { image?: unknown } | undefined)?.image;
   if (Array.isArray(image) && image.length > 1) return image.length;
   const path: unknown = Array.isArray(image) ? image[0] : image;
-  const source = typeof path === 'string' ? await imageAt(resolve(folder, path)) : undefined;
+  const source = typeof path === 'string' ? await imageAt(await listedPath(folder, path)) : undefined;
   return typeof source === 'object' ? channelsInFile(source) : undefined;
+}
+
+/** Whether an entry of a list may be an image's. */
+const isEntry = (entry: unknown): boolean =>
+  typeof entry === 'string' ? isImageName(entry) : typeof entry === 'object' && entry !== null && 'image' in entry;
+
+/** A path as a list names it, seen from its folder; lists that Windows wrote separate folders by backslashes. */
+export async function listedPath(folder: string, listed: string): Promise<string> {
+  const path = resolve(folder, listed);
+  if (!listed.includes('\\')) return path;
+  return access(path).then(
+    () => path,
+    () => resolve(folder, listed.replaceAll('\\', '/')),
+  );
 }
 
 /** The image at a path: a file, or the one DICOM series of a folder; else what is wrong with it. */
@@ -166,7 +213,7 @@ async function labelFacts(
   const value: unknown = Array.isArray(label) && label.length === 1 ? label[0] : label;
   if (value === undefined || value === null || value === '') return {};
   if (typeof value === 'string') {
-    const path = resolve(folder, value);
+    const path = await listedPath(folder, value);
     if (await isFile(path)) return { labels: [path] };
     return isImageName(value) ? { missing: value } : { class: value };
   }

@@ -1,6 +1,7 @@
 /** nnU-Net's layout: `imagesTr/ID_0000.nii.gz`, `labelsTr/ID.nii.gz`, the same with `Ts` for test cases, and perhaps a `dataset.json`. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { formatNames } from '../../../common/format-names.ts';
 import { imageStem } from '../../../images/node/find.ts';
 import { isImageName } from '../../../images/recognise.ts';
 import { systemError } from '../../../platform/node/machine.ts';
@@ -18,9 +19,49 @@ import {
 } from '../subject-task.ts';
 import { channelNamesOf, channelsInFile, type Dataset, describeChannels, wantedChannels } from './dataset.ts';
 
+/**
+ * Cases that a dataset.json of nnU-Net 2 lists itself, wherever they lie ("dataset": {ID: {"images": [paths], "label": path}}), as entries
+ * of a list; null if it does not. Names of the environment in paths are replaced, as nnU-Net does.
+ */
+export function listedCases({ dataset }: Dataset): readonly object[] | null {
+  if (typeof dataset !== 'object' || dataset === null || Array.isArray(dataset)) return null;
+  const cases = Object.entries(dataset as Record<string, { images?: unknown; label?: unknown } | null>);
+  if (cases.length === 0 || !cases.every(([, one]) => Array.isArray(one?.images))) return null;
+  const path = (text: unknown): unknown =>
+    typeof text === 'string'
+      ? text.replace(/\$(?:(\w+)|\{(\w+)\})/g, (whole, bare, braced) => process.env[bare ?? braced] ?? whole)
+      : text;
+  return cases.map(([id, one]) => ({ id, image: (one!.images as unknown[]).map(path), label: path(one!.label) }));
+}
+
+/** What lies in this layout where nothing is looked for. */
+async function notRead(folder: string): Promise<CohortProblem[]> {
+  const problems: CohortProblem[] = [];
+  const note = (source: string, message: string): void => void problems.push({ source, kind: 'warning', message });
+  const listed = (path: string) => readdir(path, { withFileTypes: true }).catch(() => []);
+  for (const entry of await listed(folder))
+    if (/^images/i.test(entry.name) && !['imagesTr', 'imagesTs'].includes(entry.name) && !entry.isFile())
+      note(
+        join(folder, entry.name),
+        'not read: nnU-Net has its images in imagesTr and imagesTs; rename it, or prepare it on its own',
+      );
+  for (const name of ['imagesTr', 'imagesTs']) {
+    const others = (await listed(join(folder, name)))
+      .map((entry) => entry.name)
+      .filter((file) => !file.startsWith('.') && !isImageName(file) && !/\.(json|txt|csv|tsv|md|pkl|npz|npy)$/i.test(file))
+      .sort();
+    if (others.length > 0)
+      note(
+        join(folder, name),
+        `${others.length === 1 ? 'one entry is' : `${others.length} entries are`} not read (${formatNames(others, 3)}): expected image files such as ID_0000.nii.gz; prepare another folder on its own`,
+      );
+  }
+  return problems;
+}
+
 export async function fromNnUnet(folder: string, dataset: Dataset | null, search: Search): Promise<FoundSubjects> {
   const { selection, patterns, modality } = search;
-  const problems: CohortProblem[] = [];
+  const problems = await notRead(folder);
   const draft: Draft[] = [];
   let unmatched = 0;
   const listOf = async (name: string): Promise<string[]> => {
