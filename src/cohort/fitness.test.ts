@@ -233,6 +233,15 @@ describe('other reasons', () => {
     ]);
     expect(misfitOf(image(bad, 'float32', 'PT'), statisticsOf(bad), 'ct', Object.keys(REASONS) as Reason[])).toBeNull();
   });
+
+  it('a CT whose header says that its values are something else', () => {
+    const data = mixture(BODY);
+    const of = (rescaleType: string, modality = 'CT'): string | undefined =>
+      misfitOf({ ...image(data, 'int16', modality), rescaleType }, statisticsOf(data), 'ct', [])?.message;
+    for (const units of ['MGML', 'Z_EFF', 'HU, ED']) expect(of(units)).toContain(`not Hounsfield units (rescale type ${units})`);
+    for (const units of ['HU', 'HU_MOD', 'US', '']) expect(of(units)).toBeUndefined();
+    expect(of('OD', 'OT')).toBeUndefined();
+  });
 });
 
 const DATA = process.env.GVSL_DATA ?? resolve(import.meta.dirname, '../../../shared/data');

@@ -233,16 +233,28 @@ export function misfits(loaded: LoadedImage, statistics: Statistics, modality: '
   return found.filter((misfit) => misfit !== null);
 }
 
+/** Rescale types of CT (PS3.3 C.11.1.1.2): Hounsfield units, those of a virtual energy too; and what else spectral CT computes. */
+const HOUNSFIELD = /^(HU|HU_MOD|HOUNSFIELD.*)$/i;
+const OTHER_UNITS = /\b(OD|MGML|Z_EFF|ED|EDW|PCT)\b/i;
+
 /** What an image's values say against its modality. */
 function unlikelyValues(loaded: LoadedImage, statistics: Statistics, modality: 'ct' | 'mr'): Misfit | null {
   const distribution = distributionOf(loaded.volume.data);
+  const units = loaded.rescaleType ?? '';
+  if (modality === 'ct' && loaded.modality === MODALITY_NAMES.ct && OTHER_UNITS.test(units))
+    return {
+      reason: 'not-hounsfield',
+      what: 'not in Hounsfield units',
+      message: `its DICOM header says that its values are not Hounsfield units (rescale type ${units}): a map computed from a scan`,
+    };
   if (modality === 'mr') {
     const why = tooNegative(distribution, statistics);
     return why === null
       ? null
       : { reason: 'negative-values', what: 'with negative values', message: `does not look like MR: ${why}` };
   }
-  const why = notHounsfield(distribution, statistics, loaded.storedType, loaded.modality === MODALITY_NAMES.ct);
+  const isStated = loaded.modality === MODALITY_NAMES.ct && (units === '' || HOUNSFIELD.test(units));
+  const why = notHounsfield(distribution, statistics, loaded.storedType, isStated);
   return why === null
     ? null
     : {

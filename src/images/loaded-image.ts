@@ -20,6 +20,8 @@ export interface LoadedImage {
   readonly storedType: string;
   /** Modality that the file states (DICOM's 'CT', 'MR', ...). */
   readonly modality?: string;
+  /** What the file says its values are, in DICOM's terms: 'HU', 'MGML' (concentration), 'Z_EFF' (effective atomic number). */
+  readonly rescaleType?: string;
   readonly volume: Volume;
   /** Volumes in the file; more than 1 only if the caller asked for the first of several. */
   readonly volumesInFile: number;

@@ -206,7 +206,8 @@ describe('values', () => {
         'SQ',
         [
           [
-            ['00283002', 'US', [1000, 0, 16]],
+            ['00283002', 'US', [1000, 0, 12]],
+            ['00283004', 'LO', 'OD'],
             ['00283006', 'OW', new Uint8Array(table.buffer)],
           ],
         ],
@@ -214,6 +215,7 @@ describe('values', () => {
     };
     const looked = await volume([slice(facts(0, { signed: false, changes: lut }))]);
     expect(planeOf(looked, 0)).toEqual(storedOf(1).map((v) => 3 * v));
+    expect(looked.rescaleType).toBe('OD');
     const palette = [slice(facts(0, { changes: { '00280004': ['CS', 'PALETTE COLOR'] } }))];
     expect(await refusal(volumes(palette))).toMatch(/colours \(PALETTE COLOR/);
   });
@@ -233,6 +235,7 @@ describe('stacks', () => {
       ['00200100', 'IS', ['1', '2'], 'temporal position'],
       ['00180081', 'DS', [10.5, 30], 'echo time'],
       ['00189087', 'FD', [0, 800], 'b-value'],
+      ['00281054', 'LO', ['HU', 'MGML'], 'rescale type'],
       ['00080008', 'CS', ['DERIVED\\PRIMARY\\M', 'DERIVED\\PRIMARY\\P'], 'image type'],
     ] as const) {
       const slices = values.flatMap((value, v) =>
@@ -241,6 +244,22 @@ describe('stacks', () => {
       const found = await distinctions(slices);
       expect(found.map(([, count]) => count)).toEqual([3, 3]);
       expect(found[0][0]).toBe(`${name} ${values[0]}`);
+    }
+    // private elements of vendors, also where they have lost their VR
+    const fl = (value: number): Uint8Array => new Uint8Array(Float32Array.of(value).buffer);
+    const vendors: ((b: number) => Changes)[] = [
+      (b) => ({ '00190010': ['LO', 'SIEMENS MR HEADER'], '0019100c': ['IS', String(b)] }),
+      (b) => ({ '00430011': ['LO', 'GEMS_PARM_01'], '00431139': ['IS', `${1e9 + b}\\8\\0\\0`] }),
+      (b) => ({ '20010010': ['LO', 'Philips Imaging DD 001'], '20011003': ['UN', fl(b)] }),
+    ];
+    for (const changesOf of vendors) {
+      const slices = [0, 800].flatMap((b, v) =>
+        [0, 1, 2].map((k) => slice(facts(k, { changes: changesOf(b), instance: 10 * v + k }))),
+      );
+      expect(await distinctions(slices)).toEqual([
+        ['b-value 0', 3],
+        ['b-value 800', 3],
+      ]);
     }
     // each slice its own trigger times: by their order
     const cine = [0, 1, 2].flatMap((phase) =>
@@ -489,6 +508,16 @@ describe('files', () => {
       const message = await refusal(volumes([slice(facts(0, { changes: { [tag]: ['DS', value] } }))]));
       expect(message).toContain(`(${tag.slice(0, 4)},${tag.slice(4)}) is "${value}", expected numbers`);
     }
+    for (const [tag, value] of [
+      ['00280030', '0.7'],
+      ['00200032', '1\\2'],
+      ['00200037', '1\\0\\0\\0\\1'],
+    ] as const)
+      expect(await refusal(volumes([slice(facts(0, { changes: { [tag]: ['DS', value] } }))]))).toMatch(
+        / is [\d., ]+, expected \d numbers/,
+      );
+    const parallel: Changes = { '00200037': ['DS', [1, 0, 0, 1, 0, 0]] };
+    expect(await refusal(volumes([slice(facts(0, { changes: parallel }))]))).toMatch(/expected perpendicular rows and columns/);
     const bare = await volume([slice(facts(0, { changes: { '00200032': null } }))]);
     expect(bare.warnings.join()).toMatch(/no slice position/);
   });

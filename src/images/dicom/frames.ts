@@ -9,6 +9,7 @@ import { RunError } from '../../common/errors.ts';
 import { cross } from '../../geometry/affine.ts';
 import { perAxis, type Xyz } from '../../geometry/volume.ts';
 import { type PixelElement, readDataSet } from './data-set.ts';
+import { privateDiffusion } from './diffusion.ts';
 import { item, numbersOf, statedNumbers, text, textOf } from './elements.ts';
 import { NUCLEAR_MEDICINE, nonImageKind, PARAMETRIC_MAP } from './kinds.ts';
 import type { RandomAccess } from './random-access.ts';
@@ -71,6 +72,8 @@ export interface DicomFrame {
   readonly intercept: number;
   /** True if the file states slope and intercept. */
   readonly isRescaled: boolean;
+  /** What rescaled values are, in DICOM's terms (PS3.3 C.11.1.1.2): 'HU', 'MGML', 'Z_EFF'; empty if not stated. */
+  readonly rescaleType: string;
   /** Slope and intercept of a linear real world value mapping; null if none is stated. */
   readonly realWorld: readonly [number, number] | null;
   readonly imageType: string;
@@ -198,7 +201,8 @@ function modalityTableOf(data: DataSet, signed: boolean, bigEndian: boolean): Mo
   const first = (signed ? lut.int16('x00283002', 1) : lut.uint16('x00283002', 1)) ?? 0;
   const element = lut.elements.x00283006;
   const entries = length === 0 ? 65536 : length;
-  if (!element || (bits !== 8 && bits !== 16)) throw new RunError('its modality LUT is damaged');
+  // the standard has entries of 8 and 16 bits; some devices say how many of 16 they use
+  if (!element || bits < 8 || bits > 16) throw new RunError('its modality LUT is damaged');
   const bytes = (lut.byteArray as Uint8Array).subarray(element.dataOffset, element.dataOffset + element.length);
   // 8-bit entries may be packed in bytes or stand in words
   const packed = bytes.length < entries * 2;
@@ -262,6 +266,10 @@ const TAGS: Readonly<Record<string, readonly Place[]>> = {
     ['x00189314', 'x00181210'],
     ['', 'x00181210'],
   ],
+  'rescale type': [
+    ['x00289145', 'x00281054'],
+    ['', 'x00281054'],
+  ],
   'tube voltage': [
     ['x00189325', 'x00180060'],
     ['', 'x00180060'],
@@ -302,6 +310,15 @@ function along({ positionMm, rowDirection, columnDirection }: DicomFrame, distan
   return perAxis(positionMm!, (p, k) => p + distance * normal[k]);
 }
 
+/** Of the angle between rows and columns: what less is damage, not rounding. */
+const LEAST_SINE = 0.99;
+
+/** @throws RunError for what is stated, but by more or fewer numbers than it has */
+function checkCount(numbers: readonly number[] | null, count: number, what: string): void {
+  if (numbers && numbers.length !== count)
+    throw new RunError(`its ${what} is ${numbers.join(', ')}, expected ${count} numbers: damaged`);
+}
+
 function frameOf(data: DataSet, file: DicomFile, index: number, group: (tag: string) => DataSet | undefined): DicomFrame {
   const inGroup = (groups: readonly string[], tag: string, read = statedNumbers): number[] | null => {
     for (const sequence of groups) {
@@ -316,7 +333,14 @@ function frameOf(data: DataSet, file: DicomFile, index: number, group: (tag: str
   const spacing = inGroup(['x00289110'], 'x00280030') ?? statedNumbers(data, 'x00181164');
   const thickness = inGroup(['x00289110'], 'x00180050', numbersOf)?.[0] ?? null;
   const between = inGroup(['x00289110'], 'x00180088', numbersOf)?.[0] ?? null;
+  checkCount(position, 3, 'position of a slice (0020,0032)');
+  checkCount(orientation, 6, 'orientation (0020,0037)');
+  checkCount(spacing, 2, 'pixel spacing');
   const hasOrientation = orientation?.length === 6 && [0, 3].every((k) => Math.hypot(...orientation.slice(k, k + 3)) > 1e-6);
+  if (hasOrientation && Math.hypot(...cross(unit(orientation.slice(0, 3)), unit(orientation.slice(3)))) < LEAST_SINE)
+    throw new RunError(
+      `its orientation (0020,0037) is ${orientation.join(', ')}, expected perpendicular rows and columns: damaged`,
+    );
   const typeSet = FRAME_TYPES.map(group).find((set) => set?.elements.x00089007);
   const tags = new Map<string, string | number>();
   for (const [name, places] of Object.entries(TAGS)) {
@@ -333,6 +357,12 @@ function frameOf(data: DataSet, file: DicomFile, index: number, group: (tag: str
   const gradient = item(group('x00189117'), 'x00189076');
   const direction = gradient && numbersOf(gradient, 'x00189089');
   if (direction) tags.set('gradient direction', direction.map((v) => +v.toPrecision(5)).join(' '));
+  if (!tags.has('b-value') || !tags.has('gradient direction')) {
+    const stated = privateDiffusion(data);
+    if (!tags.has('b-value') && stated.bValue !== undefined) tags.set('b-value', stated.bValue);
+    if (!tags.has('gradient direction') && stated.direction)
+      tags.set('gradient direction', stated.direction.map((v) => +v.toPrecision(5)).join(' '));
+  }
   const content = group('x00209111');
   const indices = content && numbersOf(content, 'x00209157');
   indices?.forEach((value, k) => {
@@ -359,20 +389,22 @@ function rescaleOf(
   data: DataSet,
   file: DicomFile,
   group: (tag: string) => DataSet | undefined,
-): Pick<DicomFrame, 'slope' | 'intercept' | 'isRescaled' | 'realWorld'> {
+): Pick<DicomFrame, 'slope' | 'intercept' | 'isRescaled' | 'rescaleType' | 'realWorld'> {
   const mapping = group('x00409096') ?? item(data, 'x00409096');
   const [factor, offset] = ['x00409225', 'x00409224'].map((tag) => mapping && statedNumbers(mapping, tag)?.[0]);
   const realWorld = factor ? ([factor, offset ?? 0] as const) : null;
+  const rescaleType =
+    text(group('x00289145'), 'x00281054') || text(data, 'x00281054') || text(item(data, 'x00283000'), 'x00283004');
   for (const set of [group('x00289145'), data]) {
     if (!set) continue;
     const [slope, intercept] = ['x00281053', 'x00281052'].map((tag) => statedNumbers(set, tag)?.[0]);
     if (slope === undefined && intercept === undefined) continue;
     if (slope === 0) throw new RunError('its rescale slope is 0: every voxel would have one value');
-    return { slope: slope ?? 1, intercept: intercept ?? 0, isRescaled: true, realWorld };
+    return { slope: slope ?? 1, intercept: intercept ?? 0, isRescaled: true, rescaleType, realWorld };
   }
   if (realWorld && file.sopClassUid === PARAMETRIC_MAP)
-    return { slope: realWorld[0], intercept: realWorld[1], isRescaled: true, realWorld };
-  return { slope: 1, intercept: 0, isRescaled: false, realWorld };
+    return { slope: realWorld[0], intercept: realWorld[1], isRescaled: true, rescaleType, realWorld };
+  return { slope: 1, intercept: 0, isRescaled: false, rescaleType, realWorld };
 }
 
 /** Vectors of nuclear medicine: which energy window, detector, phase, ... each frame belongs to. */

@@ -177,6 +177,7 @@ const TELLING = [
   'flip angle',
   'tube voltage',
   'reconstruction kernel',
+  'rescale type',
   'energy window',
   'detector',
   'phase',

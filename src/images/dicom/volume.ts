@@ -25,6 +25,7 @@ export async function readStack(
   if (bytes > MAX_VOLUME_BYTES) throw tooLarge(geometry.size, bytes);
   const { data, pixelWarnings } = await valuesOf(frames, open);
   refuseInverted(first, data, frames.length);
+  const rescaleType = [...new Set(frames.map((frame) => frame.rescaleType))].join(', ');
   const regular = planes
     ? applyAlong(interpolationOperator(frames.length, planes, 0), 2, Float32Array.from(data), [...size])
     : data;
@@ -33,6 +34,7 @@ export async function readStack(
     format: first.frames.length > 1 ? 'DICOM multi-frame' : 'DICOM series',
     storedType: storedTypeOf(frames),
     ...(first.modality ? { modality: first.modality } : {}),
+    ...(rescaleType ? { rescaleType } : {}),
     volumesInFile: 1,
     volume: checkedVolume(geometry, regular),
     warnings: [...stack.warnings, ...warnings, ...pixelWarnings, ...mappingWarnings],
