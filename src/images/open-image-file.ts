@@ -31,6 +31,10 @@ export async function openImageFile(files: FileStore, path: string): Promise<Ope
   const kind = isVoxelHalf(path) && content !== 'DICOM' ? 'NIfTI' : (content ?? named);
   if (content !== null && named !== null && kind !== named)
     warnings.add(`its name says ${named}, but its content is ${content}: read as the latter`);
+  const other = describeOther(head);
+  // the voxels of a pair may look like anything
+  if (other && content === null && kind !== null && !isVoxelHalf(path))
+    throw new RunError(`its name says ${kind}, but it is ${other}: expected ${READABLE}`);
   if (kind === 'NIfTI' || kind === 'MGH') warnOfCompression(path, stored.gzipped, warnings);
   switch (kind) {
     case 'NIfTI':
@@ -45,7 +49,6 @@ export async function openImageFile(files: FileStore, path: string): Promise<Ope
     case 'DICOM':
       return readDicomFile(files, path);
   }
-  const other = describeOther(head);
   throw new RunError(`${other ? `it is ${other}, ` : ''}not a supported format: expected ${READABLE}`);
 }
 

@@ -49,6 +49,7 @@ export function recognise(head: Uint8Array): ImageKind | null {
 }
 
 const OTHERS: readonly (readonly [string, string])[] = [
+  ['\x1f\x8b', 'compressed with gzip twice'],
   ['BZh', 'compressed with bzip2'],
   ['\xfd7zXZ', 'compressed with xz'],
   ['(\xb5/\xfd', 'compressed with zstd'],
@@ -60,11 +61,16 @@ const OTHERS: readonly (readonly [string, string])[] = [
   ['MM\0*', 'a TIFF picture'],
   ['%PDF', 'a PDF document'],
   ['\x89HDF', 'an HDF5 file (MINC 2, perhaps)'],
+  ['<!DOCTYPE', 'a web page (a download that failed?)'],
+  ['<!doctype', 'a web page (a download that failed?)'],
+  ['<html', 'a web page (a download that failed?)'],
+  ['version https://git-lfs', 'a pointer of Git LFS instead of the file (run "git lfs pull")'],
   ['CDF', 'a NetCDF file (MINC 1, perhaps)'],
 ];
 
 /** In words what a file is that no reader here takes; null if that is not known. */
 export const describeOther = (head: Uint8Array): string | null => {
-  const text = latin1(head.subarray(0, 8));
+  const text = latin1(head.subarray(0, 512));
+  if (text.startsWith('ustar', 257)) return 'a tar archive';
   return OTHERS.find(([magic]) => text.startsWith(magic))?.[1] ?? null;
 };

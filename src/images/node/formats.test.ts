@@ -756,6 +756,22 @@ describe('names that lie', () => {
     expect(await refusal(put('scan.zip', 'PK\x03\x04', new Uint8Array(600)))).toMatch(/zip archive/);
     expect(await refusal(put('scan.png', Buffer.from('\x89PNG\r\n', 'latin1'), new Uint8Array(600)))).toMatch(/PNG picture/);
     expect(await refusal(put('warnings.txt', 'hello'))).toMatch(/not a supported format/);
+    // names lie
+    const tar = Buffer.alloc(1024);
+    tar.write('ustar', 257);
+    for (const [name, content, what] of [
+      ['twice.nii.gz', gzipSync(gzipSync(Buffer.alloc(900))), 'says NIfTI, but it is compressed with gzip twice'],
+      ['archive.nii.gz', gzipSync(tar), 'says NIfTI, but it is a tar archive'],
+      ['archive.nii', Buffer.from('PK\x03\x04'), 'says NIfTI, but it is a zip archive'],
+      ['failed.nrrd', Buffer.from('<!DOCTYPE html><html></html>'), 'says NRRD, but it is a web page'],
+      [
+        'pointer.mha',
+        Buffer.from('version https://git-lfs.github.com/spec/v1\n'),
+        'says MetaImage, but it is a pointer of Git LFS',
+      ],
+      ['picture.dcm', Buffer.from('\x89PNG\r\n', 'latin1'), 'says DICOM, but it is a PNG picture'],
+    ] as const)
+      expect(await refusal(put(name, content))).toContain(what);
     expect(await refusal(put('empty.mha'))).toMatch(/empty/);
     expect(await refusal(put('junk.mgz', gzipSync('junk')))).toMatch(/not MGH/);
   });
