@@ -4,7 +4,7 @@ import { rasPlanes } from '../geometry/orientation.ts';
 import { gridWithSpacing, resampleLinear } from '../geometry/resample.ts';
 import { IDENTITY_3, type Matrix3, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
-import { Preparation, prepareImage } from './prepare-image.ts';
+import { isBoxOf, Preparation, prepareImage } from './prepare-image.ts';
 import type { PrepareOptions } from './prepare-options.ts';
 
 const size: Xyz = [21, 18, 15];
@@ -22,6 +22,19 @@ const loadedOf = (volume: Volume): LoadedImage => ({
   warnings: [],
 });
 const OPTIONS: PrepareOptions = { modality: 'ct', spacingMm: [2, 2, 2], crop: 'none', intensity: 'minmax', size: null };
+
+describe('a box of a grid', () => {
+  const { geometry: whole } = scan(IDENTITY_3);
+  const box = { ...whole, size: [4, 5, 6] as Xyz, originMm: [-9 + 0.9 * 17, 4 + 1.1 * 2, 30 + 1.3 * 9] as Xyz };
+  it('lies in it, voxel on voxel', () => {
+    expect(isBoxOf(box, whole)).toBe(true);
+    expect(isBoxOf(whole, box)).toBe(false);
+    expect(isBoxOf({ ...box, size: [5, 5, 6] }, whole)).toBe(false);
+    expect(isBoxOf({ ...box, originMm: [box.originMm[0] + 0.3, box.originMm[1], box.originMm[2]] }, whole)).toBe(false);
+    expect(isBoxOf({ ...box, spacingMm: [0.9, 1.1, 1.4] }, whole)).toBe(false);
+    expect(isBoxOf({ ...box, direction: [0, 1, 0, 1, 0, 0, 0, 0, 1] }, whole)).toBe(false);
+  });
+});
 
 describe('preparing while planes come', () => {
   const GRIDS: [string, Matrix3][] = [

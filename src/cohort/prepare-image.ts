@@ -5,7 +5,7 @@
  * nothing.
  */
 import { RunError } from '../common/errors.ts';
-import { cornerDistanceMm } from '../geometry/affine.ts';
+import { applyAffine, cornerDistanceMm, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
 import { centredStart } from '../geometry/crop.ts';
 import { rasPlanes } from '../geometry/orientation.ts';
 import { coveredShare, gridWithSpacing, resamplingSteps } from '../geometry/resample.ts';
@@ -224,4 +224,14 @@ export function gridDifference(label: Geometry, image: Geometry): string {
   if (label.spacingMm.some((s, k) => Math.abs(s - image.spacingMm[k]) > 1e-3 * s))
     return `spacing ${mm(label.spacingMm)} mm, expected ${mm(image.spacingMm)} mm`;
   return `its corners are up to ${distance.toFixed(1)} mm away (origin ${mm(label.originMm)}, expected ${mm(image.originMm)}, or a different direction)`;
+}
+
+/**
+ * Whether a RAS grid is a box of another, voxel on voxel: 3D Slicer saves segmentations cut to what they mark. Around it there is background.
+ */
+export function isBoxOf(part: Geometry, whole: Geometry): boolean {
+  const start = perAxis(applyAffine(physicalToVoxel(whole), part.originMm), Math.round);
+  if (start.some((n, k) => n < 0 || n + part.size[k] > whole.size[k])) return false;
+  const originMm = applyAffine(voxelToPhysical(whole), start);
+  return gridDifference(part, { ...whole, size: part.size, originMm }) === '';
 }

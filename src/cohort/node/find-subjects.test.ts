@@ -205,6 +205,21 @@ describe('folders of patients', () => {
     expect(idsOf(await prepare(folder, { allow: ['label-maps'] }))).toEqual(['imaging', 'p2_imaging', 'liver', 'structures']);
   });
 
+  it('label maps cut to what they mark have background around it; several in one file are refused as label maps', async () => {
+    const folder = await source('cut', { 'a.nii.gz': mr(1), 'b.nii.gz': mr(2) });
+    const box = { ...grid, size: [4, 5, 6] as Xyz, originMm: [3, 2, 1] as Xyz };
+    await writeImage(join(folder, 'a.seg.nrrd'), { geometry: box, data: new Uint8Array(120).fill(7) });
+    const header = 'NRRD0004\ntype: uchar\ndimension: 4\nsizes: 2 12 10 8\nspace: lps\nkinds: list domain domain domain\n';
+    const directions = 'space directions: none (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\nencoding: raw\n\n';
+    writeFileSync(join(folder, 'b.seg.nrrd'), Buffer.concat([Buffer.from(header + directions), new Uint8Array(1920)]));
+    const { subjects } = await prepare(folder);
+    expect(subjects.map(({ labelCodes }) => labelCodes)).toEqual([[0, 7], null]);
+    expect(subjects.map(({ problems }) => problems.join())).toEqual([
+      expect.stringMatching(/a\.seg\.nrrd: covers 4 x 5 x 6 of the image's 12 x 10 x 8 voxels/),
+      expect.stringMatching(/b\.seg\.nrrd: it holds 2 volumes, expected one label map/),
+    ]);
+  });
+
   it('are searched quickly, though they hold thousands of files', async () => {
     const folder = names(
       'many',

@@ -15,11 +15,11 @@ import { resampleNearest } from '../../geometry/resample.ts';
 import { type Geometry, toZyx, type Volume, type VoxelArray } from '../../geometry/volume.ts';
 import type { LoadedImage, ReadOptions } from '../../images/loaded-image.ts';
 import { filesOf } from '../../images/node/files-of.ts';
-import { readImage } from '../../images/node/read.ts';
+import { openImage, readImage } from '../../images/node/read.ts';
 import { contentOf, writeFileAtomic } from '../../platform/node/files.ts';
 import { type CohortProblem, type OtherChannel, problemSchema, type Subject } from '../cohort.ts';
 import { distributionOf, isSurelyHounsfield, looksLikeLabelMap } from '../fitness.ts';
-import { gridDifference, MisfitError, Preparation, type PreparedImage } from '../prepare-image.ts';
+import { gridDifference, isBoxOf, MisfitError, Preparation, type PreparedImage } from '../prepare-image.ts';
 import { optionsOfChannel, type PrepareOptions } from '../prepare-options.ts';
 import type { LabelArray } from '../reader.ts';
 import { REASONS, type Reason } from '../reasons.ts';
@@ -298,21 +298,28 @@ async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: strin
   const others: string[] = [];
   for (const path of task.labels) {
     try {
-      const { volume: read } = await readImage(path);
+      const read = await readLabelMap(path);
       if (mayBeImage(task, path) && !looksLikeLabelMap({ volume: read }, { min: 0 })) {
         notLabels.push(path);
         continue;
       }
       const { codes, rounded, data } = valuesOf(path, read);
-      const volume = reorientToRas({ geometry: read.geometry, data });
+      let volume = reorientToRas({ geometry: read.geometry, data });
       const difference = gridDifference(volume.geometry, imageGrid);
-      if (difference)
+      const isBox = difference !== '' && isBoxOf(volume.geometry, imageGrid);
+      if (difference && !isBox)
         throw new RunError(
-          `${path}: on a different grid than its image ${task.image.path}: ${difference}; resample it to the image`,
+          `${path}: on a different grid than its image (${task.image.path}), ${difference}; resample it to the image`,
         );
       if (first) {
         others.push(path);
         continue;
+      }
+      if (isBox) {
+        problems.push(
+          `label map ${path}: covers ${volume.geometry.size.join(' x ')} of the image's ${imageGrid.size.join(' x ')} voxels (in RAS); background around it`,
+        );
+        volume = resampleNearest(volume, imageGrid, 0);
       }
       first = { path, volume, codes };
       if (rounded.voxels > 0)
@@ -327,6 +334,16 @@ async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: strin
   if (!first) return { path: null, volume: null, codes: [], notLabels };
   if (others.length > 0) problems.push(`several label maps: using ${first.path}, skipping ${others.join(', ')}`);
   return { ...first, notLabels };
+}
+
+/** @throws RunError that names the file, for one of several volumes too */
+async function readLabelMap(path: string): Promise<Volume> {
+  const file = await openImage(path);
+  if (file.volumesInFile > 1)
+    throw new RunError(
+      `${path}: it holds ${file.volumesInFile} volumes, expected one label map; save one-hot maps, or layers of segments that overlap, as one map with a code for each structure`,
+    );
+  return (await file.load()).volume;
 }
 
 /** @throws RunError naming the file and the value that is no code */

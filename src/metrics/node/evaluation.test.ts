@@ -144,6 +144,18 @@ describe('scoreSegmentations', () => {
     expect((await score('speckled/a.nii.gz', 'truth/a.nii.gz', { labels: [205] })).cases).toHaveLength(1);
   });
 
+  it('takes a map that was cut to what it marks for one with background around it, on either side', async () => {
+    const cut = { ...geometry(), size: [3, SIZE[1], SIZE[2]] as Xyz };
+    await writeImage(at('cut', 'a.nii.gz'), { geometry: cut, data: new Uint8Array(3 * SIZE[1] * SIZE[2]).fill(205) });
+    for (const [predictions, references] of [
+      ['cut', 'truth'],
+      ['truth', 'cut'],
+    ])
+      expect((await score(`${predictions}/a.nii.gz`, `${references}/a.nii.gz`)).cases[0].labels).toMatchObject([
+        { label: 205, dice: 1 },
+      ]);
+  });
+
   it('refuses other grids saying how they differ, maps that are none, and cases on one side', async () => {
     await expect(score('moved/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('on a different grid than its reference');
     await expect(score('coarse/a.nii.gz', 'truth/a.nii.gz')).rejects.toThrow('spacing 1.5 x 1 x 2 mm, expected 1 x 1 x 2 mm');

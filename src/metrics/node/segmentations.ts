@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { caseName } from '../../cohort/node/table.ts';
-import { gridDifference } from '../../cohort/prepare-image.ts';
+import { gridDifference, isBoxOf } from '../../cohort/prepare-image.ts';
 import { RunError, UsageError } from '../../common/errors.ts';
 import { formatNames } from '../../common/format-names.ts';
 import { type ProgressListener, toProgress } from '../../common/progress.ts';
@@ -188,12 +188,14 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
     const predictedPath = predictedPathOf(name);
     const referencePath = references.get(name)!;
     try {
-      const [predicted, reference] = [
-        await readLabels(predictedPath, referenceCodes, warnings),
-        await readLabels(referencePath, predictedCodes, warnings),
-      ];
-      const difference = gridDifference(rasGeometry(predicted.geometry), rasGeometry(reference.geometry));
-      if (difference)
+      const predicted = await readLabels(predictedPath, referenceCodes, warnings);
+      let reference = await readLabels(referencePath, predictedCodes, warnings);
+      const [ofPredicted, ofReference] = [rasGeometry(predicted.geometry), rasGeometry(reference.geometry)];
+      const difference = gridDifference(ofPredicted, ofReference);
+      // a map that was cut to what it marks has background around it
+      const isCut = difference !== '' && isBoxOf(ofReference, ofPredicted);
+      if (isCut) reference = resampleNearest(reference, predicted.geometry, 0);
+      else if (difference && !isBoxOf(ofPredicted, ofReference))
         throw new RunError(
           `${predictedPath}: on a different grid than its reference ${referencePath}: ${difference}; resample it to the reference`,
         );

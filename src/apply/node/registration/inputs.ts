@@ -1,7 +1,7 @@
 /** What a registration is given: two images, perhaps with label maps and landmarks, read and checked before anything is computed. */
 import type { Landmark } from '../../../cohort/cohort.ts';
 import { readLandmarks } from '../../../cohort/node/landmarks.ts';
-import { gridDifference } from '../../../cohort/prepare-image.ts';
+import { gridDifference, isBoxOf } from '../../../cohort/prepare-image.ts';
 import { RunError } from '../../../common/errors.ts';
 import { orientationCode, rasGeometry } from '../../../geometry/orientation.ts';
 import { resampleNearest } from '../../../geometry/resample.ts';
@@ -28,14 +28,16 @@ export async function readLabelsOf(path: string, image: ImageGrids): Promise<Lab
   const { volume } = await readImage(path);
   const codes = wholeNumbers(volume.data);
   if (!codes) throw new RunError(`${path}: not a label map: expected whole numbers with at most ${MAX_CODES} different values`);
-  const difference = gridDifference(rasGeometry(volume.geometry), image.ras);
-  if (difference)
+  const grid = rasGeometry(volume.geometry);
+  const difference = gridDifference(grid, image.ras);
+  const isBox = difference !== '' && isBoxOf(grid, image.ras);
+  if (difference && !isBox)
     throw new RunError(`${path}: on a different grid than its image ${image.path}: ${difference}; resample it to the image`);
   const warnings = labelCodes(volume.data, volume.geometry.size)
     ? []
     : [`${path}: expected a label map, but the values look like an image`];
   // the same voxels, perhaps stored in another order of axes
-  const inOrder = orientationCode(volume.geometry.direction) === orientationCode(image.grid.direction);
+  const inOrder = !isBox && orientationCode(volume.geometry.direction) === orientationCode(image.grid.direction);
   const onGrid: Volume = inOrder ? { geometry: image.grid, data: volume.data } : resampleNearest(volume, image.grid, 0);
   return { volume: onGrid, codes, warnings };
 }
