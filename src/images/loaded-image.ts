@@ -36,6 +36,8 @@ export interface ReadOptions {
   readonly firstVolume?: boolean;
   /** Which one to take, from 0. */
   readonly channel?: number;
+  /** No one can be chosen, as of label maps: where it is refused, nothing is said of `channel`. */
+  readonly single?: boolean;
   /** Is given the volume with its planes up to z, once for each: what is done there is done while the next planes are read and decompressed. */
   readonly onPlane?: (volume: Volume, z: number) => void;
 }

@@ -98,7 +98,7 @@ export function chosenChannel(image: StoredImage, options: ReadOptions, warnings
   if (count === 1) return 0;
   if (!options.firstVolume)
     throw new RunError(
-      `it holds ${count} ${what} (${size}), expected one${image.inner > 1 ? ': a vector field or colours' : ''}; choose one with \`channel\` N (0 to ${count - 1})`,
+      `it holds ${count} ${what} (${size}), expected one${image.inner > 1 ? ': a vector field or colours' : ''}${options.single ? '' : `; choose one with \`channel\` N (0 to ${count - 1})`}`,
     );
   warnings.add(
     image.inner > 1

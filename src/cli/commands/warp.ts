@@ -1,16 +1,21 @@
 /** `gvsl warp`: apply transforms to images, label maps and points. */
 import type { Command } from 'commander';
 import type { WarpCall } from '../../apply/node/registration/warp.ts';
-import { OVERWRITE, TRANSFORM_FILES } from '../apply-options.ts';
+import { CHANNEL, OVERWRITE, TRANSFORM_FILES } from '../apply-options.ts';
 import { warningLines } from '../batch-text.ts';
 import { action, type CommandResult } from '../run-command.ts';
 
-type Options = Omit<WarpCall, 'progress'>;
+type Options = Omit<WarpCall, 'progress' | 'channel'> & { readonly channel?: string };
 
-async function run(options: Options): Promise<CommandResult> {
+async function run({ channel, ...options }: Options): Promise<CommandResult> {
   const { INVERSE_TOLERANCE_MM, warpFiles } = await import('../../apply/node/registration/warp.ts');
+  const { wholeNumber } = await import('../numbers.ts');
   const { createProgress } = await import('../progress.ts');
-  const report = await warpFiles({ ...options, progress: createProgress() });
+  const report = await warpFiles({
+    ...options,
+    ...(channel === undefined ? {} : { channel: wholeNumber('--channel', channel, 0) }),
+    progress: createProgress(),
+  });
   const error = report.inverseErrorMm;
   const warnings = [
     ...report.warnings,
@@ -40,6 +45,7 @@ export function registerWarp(program: Command): void {
     .option('--invert', 'the other way: bring what belongs to the fixed image to the moving one')
     .option('--grid <image>', 'image on whose grid the results lie: the fixed one (with --invert: the moving one)')
     .option('--image <images...>', 'images, trilinear')
+    .option('--channel <n>', CHANNEL)
     .option('--labels <labels...>', 'label maps, nearest voxel')
     .option(
       '--points <points...>',

@@ -109,7 +109,7 @@ async function readLabels(
   others: (() => Promise<ReadonlySet<number>>) | null,
   warnings: string[],
 ): Promise<Volume> {
-  const { volume, warnings: own } = await readImage(path);
+  const { volume, warnings: own } = await readImage(path, { single: true });
   warnings.push(...own.map((warning) => `${path}: ${warning}`));
   const { data, geometry } = volume;
   if (data instanceof Float32Array || data instanceof Float64Array) {

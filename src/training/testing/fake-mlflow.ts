@@ -21,6 +21,9 @@ export class FakeMlflow {
   /** Answers that come first, whatever is asked. */
   readonly trouble: number[] = [];
   artifactRoot = 'mlflow-artifacts:';
+  /** Bytes of the largest file that is taken; a larger one is refused, or its connection cut. */
+  largest = Number.POSITIVE_INFINITY;
+  cuts = false;
 
   answer(method: string, url: URL, body: Buffer): [number, object] {
     const refuse = (status: number, code: string, message = code): [number, object] => [status, { error_code: code, message }];
@@ -31,6 +34,7 @@ export class FakeMlflow {
     const artifact = /^\/api\/2\.0\/mlflow-artifacts\/artifacts\/(.+)$/.exec(path)?.[1];
     if (artifact !== undefined && method === 'PUT') {
       if (artifact.split('/').includes('..')) return refuse(400, 'INVALID_PARAMETER_VALUE');
+      if (body.length > this.largest) return refuse(413, 'REQUEST_LIMIT_EXCEEDED', 'too large');
       this.artifacts.set(decodeURIComponent(artifact), body);
       return [200, {}];
     }
@@ -102,7 +106,12 @@ export class FakeServer {
   async serve(store: FakeMlflow, port = 0): Promise<string> {
     const server = createServer((request, response) => {
       const pieces: Buffer[] = [];
-      request.on('data', (piece: Buffer) => pieces.push(piece));
+      let bytes = 0;
+      request.on('data', (piece: Buffer) => {
+        pieces.push(piece);
+        bytes += piece.length;
+        if (bytes > store.largest && store.cuts) request.socket.destroy();
+      });
       request.on('end', () => {
         store.authorizations.add(request.headers.authorization ?? 'none');
         const [status, body] = store.answer(request.method!, new URL(request.url!, 'http://x'), Buffer.concat(pieces));

@@ -25,7 +25,7 @@ export interface LabelsOfImage {
 
 /** Reads the label map of an image. @throws RunError if it is no label map, or lies on another grid */
 export async function readLabelsOf(path: string, image: ImageGrids): Promise<LabelsOfImage> {
-  const { volume } = await readImage(path);
+  const { volume } = await readImage(path, { single: true });
   const codes = wholeNumbers(volume.data);
   if (!codes) throw new RunError(`${path}: not a label map: expected whole numbers with at most ${MAX_CODES} different values`);
   const grid = rasGeometry(volume.geometry);

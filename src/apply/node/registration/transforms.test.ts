@@ -210,6 +210,22 @@ describe('warpFiles', () => {
     expect(files.map(({ output }) => output)).toEqual(['m_warped.nii.gz', 'm_labels_warped.nii.gz']);
   });
 
+  it('takes a channel of an image with several, and says nothing of channels where there is no choice', async () => {
+    const data = Float32Array.from({ length: 3 * voxels }, (_, i) => (i % 3) * 10 + (i % 7));
+    await writeVectorImage(at('three.nii.gz'), MOVING, data);
+    writeFileSync(at('still.tfm'), text('TranslationTransform_double_3_3', '0 0 0', ''));
+    await writeImage(at('moving-grid.nii.gz'), { geometry: MOVING, data: new Uint8Array(voxels) });
+    const call = { transform: [at('still.tfm')], grid: at('moving-grid.nii.gz') };
+    await warpFiles({ ...call, image: [at('three.nii.gz')], channel: 2, out: at('third') });
+    const { volume } = await readImage(at('third/three_warped.nii.gz'));
+    expect(Math.max(...volume.data.map((value, i) => Math.abs(value - data[3 * i + 2])))).toBeLessThan(1e-4);
+    await expect(warpFiles({ ...call, image: [at('three.nii.gz')], out: at('none') })).rejects.toThrow(
+      /choose one with `channel`/,
+    );
+    const labels = warpFiles({ ...call, labels: [at('three.nii.gz')], out: at('none') });
+    await expect(labels).rejects.toThrow(/holds 3 .*, expected one(?!.*channel)/);
+  });
+
   it('says what is no number, what its files lack, and that nothing of an image lies on the grid', async () => {
     const data = Float32Array.from({ length: voxels }, (_, i) => linear(place(i)));
     data[20 * 20 * 10] = Number.NaN;

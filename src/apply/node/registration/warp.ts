@@ -43,6 +43,8 @@ export interface WarpCall {
   /** An image on whose grid images and label maps are written: the fixed one; with `invert` the moving one. */
   readonly grid?: string;
   readonly image?: readonly string[];
+  /** Which one to take of images with several (4D), from 0. */
+  readonly channel?: number;
   readonly labels?: readonly string[];
   /** Of the moving image; with `invert` of the fixed one. */
   readonly points?: readonly string[];
@@ -154,7 +156,17 @@ function movedPoints(points: readonly Xyz[], mover: Mover): Xyz[] {
  * @throws UsageError for a call without anything to do or without a grid; RunError for files that cannot be used, each with what to do
  */
 export async function warpFiles(call: WarpCall): Promise<WarpReport> {
-  const { transform: transforms, invert = false, grid, image: images = [], labels = [], points = [], field = false, out } = call;
+  const {
+    transform: transforms,
+    invert = false,
+    grid,
+    image: images = [],
+    labels = [],
+    points = [],
+    field = false,
+    out,
+    channel,
+  } = call;
   if (transforms.length === 0) throw new UsageError('`transform`: expected at least one file');
   if (images.length + labels.length + points.length === 0 && !field)
     throw new UsageError('nothing to do: give `image`, `labels`, `points` or `field`');
@@ -206,7 +218,7 @@ export async function warpFiles(call: WarpCall): Promise<WarpReport> {
             files.push({ input: path, output: name, kind, count: file.points.length });
             continue;
           }
-          const loaded = await readImage(path);
+          const loaded = await readImage(path, kind === 'labels' ? { single: true } : channel === undefined ? {} : { channel });
           if (kind === 'labels' && !loaded.volume.data.every(Number.isInteger))
             throw new RunError(`${path}: not a label map: expected whole numbers; give it as an image`);
           for (const warning of loaded.warnings) warnings.add(`${path}: ${warning}`);

@@ -1,5 +1,5 @@
 /** Tracking, against a server that follows MLflow's REST API and refuses what MLflow refuses; and without it. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -121,6 +121,50 @@ describe('a tracked run', () => {
       expect.stringContaining('could not be sent: 1 value; how the run ended, with its model and scores. It is kept in'),
       expect.stringMatching(/1 picture could not be sent; .*pictures has them/),
     ]);
+  });
+
+  it('a file that is larger than the server takes is named, and everything else is sent', async () => {
+    await mkdir(join(folder, 'best'));
+    await writeFile(join(folder, 'best/model.safetensors'), new Uint8Array(300_000));
+    await writeFile(join(folder, 'run.json'), '{}');
+    store.largest = 100_000;
+    const address = await serve();
+    const files = (): string[] => [...store.artifacts.keys()].map((path) => path.replace(/.*artifacts\//, ''));
+    for (const [cuts, reason] of [
+      [false, /does not take model\/model\.safetensors: 413 REQUEST_LIMIT_EXCEEDED too large$/],
+      [true, /could not be sent: model\/model\.safetensors \(.+\)\. It is kept in/],
+    ] as const) {
+      store.cuts = cuts;
+      store.artifacts.clear();
+      const said: string[] = [];
+      const tracker = await openTracker(callOf(address, said));
+      tracker.ended('FINISHED');
+      await tracker.close();
+      expect(said).toEqual([expect.stringMatching(reason)]);
+      expect([...store.runs.values()].at(-1)!.status).toBe('FINISHED');
+      expect(files()).toEqual(['run.json']);
+    }
+    // with a larger limit, what was left goes out
+    store.largest = Number.POSITIVE_INFINITY;
+    const again = await openTracker(callOf(address, [], { resume: true }));
+    again.ended('FINISHED');
+    await again.close();
+    expect(store.runs.size).toBe(2);
+    expect(files().sort()).toEqual(['model/model.safetensors', 'run.json']);
+  });
+
+  it('keeps the latest pictures for a server that is away, and says how many were too many', async () => {
+    const address = await serve();
+    store.trouble.push(...Array<number>(1000).fill(500));
+    const said: string[] = [];
+    const tracker = await openTracker(callOf(address, said));
+    for (let step = 1; step <= 130; step++) tracker.picture(step, 'a', Uint8Array.of(step));
+    store.trouble.length = 0;
+    tracker.ended('FINISHED');
+    await tracker.close();
+    const steps = [...store.artifacts.keys()].map((path) => Number(/(\d+)\.png$/.exec(path)![1]));
+    expect(steps).toEqual(Array.from({ length: 100 }, (_, i) => 31 + i));
+    expect(said.at(-1)).toMatch(/30 pictures could not be sent; .*pictures has them/);
   });
 
   it('says how to log in where the server asks who it is', async () => {

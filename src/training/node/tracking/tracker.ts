@@ -135,6 +135,8 @@ class MlflowTracker implements Tracker {
   #warned = false;
   #dropped = 0;
   #lostPictures = 0;
+  /** Of the files of the run's end those that did not get through, and why. */
+  #lostFiles: string[] = [];
   #status: 'FINISHED' | 'KILLED' | 'FAILED' = 'FAILED';
   #told: string | undefined;
   #failures = 0;
@@ -203,7 +205,8 @@ class MlflowTracker implements Tracker {
     const { out } = this.#call;
     const left = [
       ...(this.#waiting.length > 0 ? [counted(this.#waiting.length, 'value')] : []),
-      ...(this.#told === undefined ? [`how the run ended, with its model and scores`] : []),
+      ...this.#lostFiles,
+      ...(this.#told === undefined && this.#lostFiles.length === 0 ? [`how the run ended, with its model and scores`] : []),
     ];
     if (left.length > 0)
       this.#call.say(
@@ -333,13 +336,23 @@ class MlflowTracker implements Tracker {
   }
 
   async #finish(run: MlflowRun): Promise<void> {
+    const lost: string[] = [];
     try {
       for (const [path, type] of FILES) {
         const file = join(this.#call.out, path);
-        if (await isFile(file)) await this.#put(run, path.replace(/^best\//, 'model/'), await readFile(file), type);
+        if (!(await isFile(file))) continue;
+        const there = path.replace(/^best\//, 'model/');
+        try {
+          await this.#put(run, there, await readFile(file), type);
+        } catch (error) {
+          // a proxy may cut the line where a file is larger than it takes: the others go on, where that does not take long to find out
+          if (error instanceof MlflowRefusal || (error instanceof Error && error.name === 'TimeoutError')) throw error;
+          lost.push(`${there} (${reasonOf(error)})`);
+        }
       }
       await this.#client.updateRun(run.runId, this.#status, Date.now());
-      this.#told = this.#status;
+      this.#lostFiles = lost;
+      if (lost.length === 0) this.#told = this.#status;
     } catch (error) {
       this.#failed(error);
     }
