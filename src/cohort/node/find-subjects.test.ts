@@ -220,6 +220,14 @@ describe('folders of patients', () => {
     ]);
   });
 
+  it('with the longest names that there can be', async () => {
+    const long = `${'ä'.repeat(100)}${'n'.repeat(50)}`;
+    const folder = await source('long', { [`${long}1.nii`]: mr(1), [`${long}2.nii`]: mr(2) });
+    const ids = idsOf(await prepare(folder));
+    expect(new Set(ids).size).toBe(2);
+    for (const id of ids) expect(id).toMatch(/^ä{100}n{11}-[0-9a-f]{8}$/);
+  });
+
   it('are searched quickly, though they hold thousands of files', async () => {
     const folder = names(
       'many',

@@ -1,8 +1,9 @@
 /** A subject to prepare, before it is read: what every layout of a source (layouts/) gives, and what they share in giving it. */
+import { createHash } from 'node:crypto';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import type { ImageSource } from '../../images/find-images.ts';
 import { imageStem } from '../../images/node/find.ts';
-import { isFile } from '../../platform/node/files.ts';
+import { cutName, isFile } from '../../platform/node/files.ts';
 import type { CohortProblem } from '../cohort.ts';
 import type { Misfit } from '../fitness.ts';
 import type { ChannelOptions } from '../prepare-options.ts';
@@ -118,6 +119,15 @@ export const imageStemOf = (source: ImageSource): string =>
       ? `${basename(source.path)}-${source.name}`
       : basename(source.path);
 
+/** Longer ids would leave no room for the endings of the files of a subject. */
+const MAX_ID_BYTES = 220;
+
+/** An id that file systems take: of a longer one its beginning, and a hash of the whole. */
+const cutId = (id: string): string =>
+  Buffer.byteLength(id) <= MAX_ID_BYTES
+    ? id
+    : `${cutName(id, MAX_ID_BYTES - 9)}-${createHash('sha256').update(id).digest('hex').slice(0, 8)}`;
+
 /** Gives every draft an id: its stem; where that is taken, with its folders; where that is taken too, with a number. */
 export function named(
   folder: string,
@@ -132,9 +142,9 @@ export function named(
       .replace(/^[^\p{L}\p{N}_]+/u, '') || 'image';
   const taken = new Set(alreadyTaken.map((id) => id.toLowerCase()));
   return drafts.map((draft) => {
-    const short = clean(stem(draft.image));
+    const short = cutId(clean(stem(draft.image)));
     const folders = relative(folder, dirname(draft.image.path)).split(sep).join('_');
-    const long = clean(folders ? `${folders}_${short}` : short);
+    const long = cutId(clean(folders ? `${folders}_${short}` : short));
     let id = taken.has(short.toLowerCase()) ? long : short;
     for (let k = 2; taken.has(id.toLowerCase()); k++) id = `${long}-${k}`;
     taken.add(id.toLowerCase());

@@ -165,5 +165,9 @@ describe('writeFileAtomic', () => {
     await expect(writeFileAtomic(join(folder, 'new'), 'a')).rejects.toThrow();
     expect(readdirSync(folder)).toEqual(['new']);
     expect(isStaleTemp('.last.0123abcd.part')).toBe(true);
+    // beside the longest name there can be
+    const long = basename(tempPathFor(`${'é'.repeat(120)}.nii.gz`));
+    expect(Buffer.byteLength(long)).toBeLessThanOrEqual(255);
+    expect(isStaleTemp(long)).toBe(true);
   });
 });

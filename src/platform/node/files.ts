@@ -58,10 +58,22 @@ export async function makeFolder(path: string): Promise<void> {
 
 const HOST = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
 
+/** File systems allow names of 255 bytes. */
+const MAX_NAME_BYTES = 255;
+
+/** The beginning of a name that has at most so many bytes in UTF-8; the whole name if it fits. */
+export function cutName(name: string, mostBytes: number): string {
+  const characters = [...name];
+  let bytes = Buffer.byteLength(name);
+  while (bytes > mostBytes) bytes -= Buffer.byteLength(characters.pop()!);
+  return characters.join('');
+}
+
 /** A name beside `path`, hidden and unique, which `isStaleTemp` recognises: it says which process of which machine writes there. */
 export function tempPathFor(path: string): string {
   const pid = process.pid.toString(16).padStart(8, '0');
-  return join(dirname(path), `.${basename(path)}.${HOST}${pid}${randomBytes(4).toString('hex')}.part`);
+  const ending = `.${HOST}${pid}${randomBytes(4).toString('hex')}.part`;
+  return join(dirname(path), `.${cutName(basename(path), MAX_NAME_BYTES - 1 - ending.length)}${ending}`);
 }
 
 /** True for a name that `tempPathFor` made: what a killed process may have left. */
