@@ -1,6 +1,6 @@
 /** What the files of a folder are, and which of them make an image together: see `node/find.ts`, which lists folders. */
 import { MachineError, RunError } from '../common/errors.ts';
-import { type DicomSource, dicomSources, isDicomFile, type NotRead } from './dicom/sources.ts';
+import { type DicomSource, dicomSources, GZIPPED_DICOM, isDicomFile, type NotRead } from './dicom/sources.ts';
 import type { FileStore } from './file-store.ts';
 import { isImageName, isVoxelHalf, kindOfName, withoutEnding } from './recognise.ts';
 
@@ -56,6 +56,7 @@ export class ImageSearch {
     });
     if (isDicom || (kindOfName(name) === 'DICOM' && !name.startsWith('.'))) this.dicom.push(path);
     else if (name.startsWith('.')) this.passOver(path, 'a hidden file');
+    else if (/\.gz$/i.test(name) && kindOfName(name.slice(0, -3)) === 'DICOM') this.refuse(path, GZIPPED_DICOM);
     else if (isVoxelHalf(name)) {
       const base = withoutEnding(name).toLowerCase();
       const hasHeader = names.some((n) => n.toLowerCase() === `${base}.hdr` || n.toLowerCase() === `${base}.hdr.gz`);

@@ -1,7 +1,7 @@
 /** Opening one image file of any format: by its content, since names lie. */
 import { MachineError, RunError } from '../common/errors.ts';
 import { headOf } from './bytes.ts';
-import { isDicomFile, readDicomFile } from './dicom/sources.ts';
+import { GZIPPED_DICOM, isDicomFile, readDicomFile } from './dicom/sources.ts';
 import { type FileStore, HEAD_BYTES } from './file-store.ts';
 import type { LoadedImage } from './loaded-image.ts';
 import { MGH_HEADER_BYTES, parseMgh } from './mgh.ts';
@@ -47,6 +47,7 @@ export async function openImageFile(files: FileStore, path: string): Promise<Ope
     case 'MGH':
       return opened(parseMgh(await headOf(source, MGH_HEADER_BYTES)), source, MGH_HEADER_BYTES, warnings);
     case 'DICOM':
+      if (stored.gzipped) throw new RunError(GZIPPED_DICOM);
       return readDicomFile(files, path);
   }
   throw new RunError(`${other ? `it is ${other}, ` : ''}not a supported format: expected ${READABLE}`);

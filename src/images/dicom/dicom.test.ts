@@ -216,6 +216,13 @@ describe('values', () => {
     const looked = await volume([slice(facts(0, { signed: false, changes: lut }))]);
     expect(planeOf(looked, 0)).toEqual(storedOf(1).map((v) => 3 * v));
     expect(looked.rescaleType).toBe('OD');
+    const mapped: Changes = {
+      '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.30'],
+      '00281052': null,
+      '00281053': null,
+      '00409096': ['SQ', [[['00409212', 'FD', [0, 3]]]]],
+    };
+    expect(await refusal(volumes([slice(facts(0, { changes: mapped }))]))).toMatch(/real world values are given by a table/);
     const palette = [slice(facts(0, { changes: { '00280004': ['CS', 'PALETTE COLOR'] } }))];
     expect(await refusal(volumes(palette))).toMatch(/colours \(PALETTE COLOR/);
   });

@@ -402,6 +402,10 @@ function rescaleOf(
     if (slope === 0) throw new RunError('its rescale slope is 0: every voxel would have one value');
     return { slope: slope ?? 1, intercept: intercept ?? 0, isRescaled: true, rescaleType, realWorld };
   }
+  if (file.sopClassUid === PARAMETRIC_MAP && !realWorld && mapping?.elements.x00409212)
+    throw new RunError(
+      'its real world values are given by a table (0040,9212), which is not supported: convert it to values with a slope and an intercept',
+    );
   if (realWorld && file.sopClassUid === PARAMETRIC_MAP)
     return { slope: realWorld[0], intercept: realWorld[1], isRescaled: true, rescaleType, realWorld };
   return { slope: 1, intercept: 0, isRescaled: false, rescaleType, realWorld };

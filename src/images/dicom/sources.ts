@@ -29,6 +29,9 @@ export interface NotRead {
   readonly reason: string;
 }
 
+/** Why a file is not read that other formats may be. */
+export const GZIPPED_DICOM = 'it is DICOM compressed with gzip: decompress it first, for example with gunzip';
+
 /** Whether a file is DICOM by its content. */
 export async function isDicomFile(files: FileStore, path: string): Promise<boolean> {
   return looksLikeDicom(await (await files.access(path)).read(0, SNIFFED_BYTES));

@@ -385,7 +385,7 @@ export function gridOf({ frames }: DicomStack): StackGrid {
     const missing = Math.round(total / usual) + 1 - n;
     const are = gaps.every((gap) => Math.abs(gap / usual - Math.round(gap / usual)) <= SPACING_TOLERANCE);
     warnings.push(
-      `its slices lie ${Math.min(...gaps).toFixed(2)} to ${widest.toFixed(2)} mm apart (${are ? `${missing} missing` : 'uneven spacing'}): interpolated to ${usual.toFixed(2)} mm`,
+      `its slices lie ${Math.min(...gaps).toFixed(2)} to ${widest.toFixed(2)} mm apart (${are ? `${missing} missing` : 'uneven spacing'}): interpolated to ${(total / (planes.length - 1)).toFixed(2)} mm`,
     );
   }
   const count = planes?.length ?? n;

@@ -11,7 +11,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { RunError } from '../../common/errors.ts';
 import { applyAffine, physicalToVoxel } from '../../geometry/affine.ts';
@@ -94,6 +95,16 @@ describe('DICOM files in folders', () => {
       ['.hidden.nii', 'a hidden file'],
       ['DICOMDIR', 'DICOMDIR (an index of files)'],
     ]);
+  });
+
+  it('that are compressed with gzip are named, not lost', async () => {
+    const folder = folderOf('gzipped', { 'a.dcm.gz': gzipSync(slice(facts(0))), 'b.dcm': slice(facts(1)) });
+    const { images, refused } = await findImages(folder);
+    expect([images.length, refused.map(({ path, reason }) => `${basename(path)}: ${reason.slice(0, 34)}`)]).toEqual([
+      1,
+      ['a.dcm.gz: it is DICOM compressed with gzip: '],
+    ]);
+    await expect(readImage(join(folder, 'a.dcm.gz'))).rejects.toThrow('a.dcm.gz: it is DICOM compressed with gzip');
   });
 
   it('of other kinds are skipped by name, and explained when they are asked for', async () => {
