@@ -122,14 +122,16 @@ const words = (text: string): string[] => text.trim().split(/\s+/);
 const strings = (text: string | undefined): string[] =>
   text === undefined ? [] : [...text.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map((match) => match[1] ?? match[2]);
 
-/** (1,0,0) as numbers, none as null. */
+/** (1,0,0) as numbers, none and (nan,nan,nan) as null. */
 function vectors(text: string): (number[] | null)[] {
-  return [...text.matchAll(/none|\(([^)]*)\)/gi)].map((match) =>
-    match[1] === undefined ? null : match[1].split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part))),
-  );
+  return [...text.matchAll(/none|\(([^)]*)\)/gi)].map((match) => {
+    const numbers = match[1]?.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+    // some programs write none as a vector of nan
+    return numbers === undefined || /^[\s,]*nan[\s,na]*$/i.test(match[1]) ? null : numbers;
+  });
 }
 
-/** Which of the file's axes are those of space: up to three that lie together. */
+/** Which of the file's axes are those of space: up to three, with no other axis of several values between them. */
 function axesOf(fields: ReadonlyMap<string, string>, sizes: readonly number[]): readonly number[] {
   const kinds = words(fields.get('kinds') ?? '').map((kind) => kind.toLowerCase());
   const text = fields.get('spacedirections');
@@ -145,7 +147,8 @@ function axesOf(fields: ReadonlyMap<string, string>, sizes: readonly number[]): 
   const spatial = all.filter((k) => (directions ? directions[k]?.slice(0, 3).some((v) => v !== 0) : isSpatial(k)));
   const axes = spatial.slice(0, 3);
   if (axes.length < 2) throw new RunError(`it has ${axes.length} spatial axes (sizes ${sizes.join(' x ')}), expected 3`);
-  if (axes.some((axis, i) => axis !== axes[0] + i))
+  // an axis of one value parts nothing
+  if (all.some((k) => k > axes[0] && k < axes[axes.length - 1] && !axes.includes(k) && sizes[k] > 1))
     throw new RunError(
       `its axes (kinds ${kinds.join(', ') || 'not stated'}) have a non-spatial axis between the spatial ones: expected first or last; permute the axes`,
     );

@@ -226,7 +226,7 @@ describe('NRRD', () => {
     expect(await refusal(put('slices/x.nhdr', header({ 'data file': 's %d.raw 1 5 1' })))).toMatch(/5 files of equal length/);
   });
 
-  it('axes of values: first or last are channels to choose from, in between they are refused', async () => {
+  it('axes of values: first or last are channels to choose from, in between they are refused if they hold several', async () => {
     const last = {
       dimension: '4',
       sizes: '2 3 2 2',
@@ -251,6 +251,11 @@ describe('NRRD', () => {
       'space directions': '(1,0,0) none (0,2,0) (0,0,3)',
     };
     expect(await refusal(nrrd(middle))).toMatch(/between the spatial ones/);
+    const one = await readImage(nrrd({ ...middle, sizes: '2 1 3 4' }));
+    expectGrid(one, [1, 2, 3], [5, -6, 7], IDENTITY);
+    expect([one.volume.geometry.size, one.volume.data]).toEqual([[2, 3, 4], values]);
+    const withNan = { ...first, 'space directions': '(nan,nan,nan) (1,0,0) (0,2,0) (0,0,3)' };
+    expect((await readImage(nrrd(withNan), { channel: 1 })).volume.data).toEqual(values.filter((_, i) => i % 2 === 1));
   });
 });
 
