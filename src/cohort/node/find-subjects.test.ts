@@ -228,6 +228,25 @@ describe('folders of patients', () => {
     for (const id of ids) expect(id).toMatch(/^ä{100}n{11}-[0-9a-f]{8}$/);
   });
 
+  it('label maps in a folder beside that of the images, where one image alone can be meant', async () => {
+    const folder = names('beside', [
+      'images/a.nii.gz',
+      'labels/a.nii.gz',
+      'images/p1/b.nii.gz',
+      'labels/p1/b_seg.nii.gz',
+      'ct/c.nii.gz',
+      'mr/c.nii.gz',
+      'labels/c.nii.gz',
+      'labels/p2/a.nii.gz',
+    ]);
+    const found = await findSubjects(folder);
+    expect(labelsOf(found)).toEqual({ a: ['a.nii.gz'], b: ['b_seg.nii.gz'], c: [], mr_c: [] });
+    expect(found.problems.map(({ source: path }) => relative(folder, path)).sort()).toEqual([
+      'labels/c.nii.gz',
+      'labels/p2/a.nii.gz',
+    ]);
+  });
+
   it('are searched quickly, though they hold thousands of files', async () => {
     const folder = names(
       'many',

@@ -25,6 +25,30 @@ export const isInLabelFolder = (root: string, path: string): boolean =>
     .split(sep)
     .some((folder) => LABEL_FOLDER.test(folder));
 
+/** What two files share that lie in folders side by side, such as `images/p1/a.nii.gz` and `labels/p1/a.nii.gz`: the folder above, and the way down. */
+const sharedPlace = (above: readonly string[], below: readonly string[], stem: string): string =>
+  JSON.stringify([above, below, stem]);
+
+const foldersBelow = (root: string, path: string): string[] =>
+  relative(root, dirname(path))
+    .split(sep)
+    .filter((part) => part !== '');
+
+/** The places of an image that a label map in a folder beside one of its folders may share. */
+export function placesOfImage(root: string, path: string): string[] {
+  const folders = foldersBelow(root, path);
+  return folders.map((_, k) => sharedPlace(folders.slice(0, k), folders.slice(k + 1), imageStem(path)));
+}
+
+/** The places that images of a label map in a folder for label maps may have, the likelier first; none for one that lies elsewhere. */
+export function placesOfLabel(root: string, path: string): string[] {
+  const folders = foldersBelow(root, path);
+  const k = folders.findLastIndex((folder) => LABEL_FOLDER.test(folder));
+  if (k < 0) return [];
+  const stem = imageStem(path);
+  return [...new Set([stem, withoutLabelWords(stem)])].map((one) => sharedPlace(folders.slice(0, k), folders.slice(k + 1), one));
+}
+
 /** What is left of a label map's stem without the words at its end that say so: 'BraTS20_001_seg' gives 'BraTS20_001', 'seg' gives ''. */
 export function withoutLabelWords(stem: string): string {
   let left = stem;

@@ -20,6 +20,8 @@ import {
   isLabelName,
   modalityOfName,
   patientsOf,
+  placesOfImage,
+  placesOfLabel,
   withoutLabelWords,
 } from '../names.ts';
 import type { Selection } from '../selection.ts';
@@ -75,6 +77,7 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
   const labelMaps = present.filter(isLabel);
   const folders = new Map<string, Folder>();
   const subjects = new Map<string, ImageSource[]>();
+  const places = new Map<string, ImageSource[]>();
   const append = <K>(map: Map<K, ImageSource[]>, key: K, image: ImageSource): void => {
     const list = map.get(key);
     if (list) list.push(image);
@@ -87,6 +90,7 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
     append(own, imageStemOf(image), image);
     const subject = bidsName(image.path)?.entities.get('sub');
     if (subject !== undefined) append(subjects, subject, image);
+    for (const shared of placesOfImage(folder, image.path)) append(places, shared, image);
   }
 
   /** Label maps, certain by their names or not, of each image. */
@@ -110,6 +114,11 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
       core === '' || other === core || (other.startsWith(core) && /[._-]/.test(other[core.length])) ? sources : [],
     );
     if (beside.length > 0 && (core !== '' || beside.length <= MAX_SHARING)) return beside;
+    // images/a.nii.gz and labels/a.nii.gz, where only one can be meant
+    for (const shared of placesOfLabel(folder, label.path)) {
+      const found = places.get(shared) ?? [];
+      if (found.length === 1) return found;
+    }
     const bids = bidsName(label.path);
     if (!bids) return [];
     return (subjects.get(bids.entities.get('sub')!) ?? []).filter(
