@@ -1,8 +1,9 @@
 """PyTorch's side of the tests of `gvsl import` and `gvsl export` (src/model/node/interchange/peer.test.ts): python3 scripts/check-weights.py FOLDER
 
-Reads FOLDER/model.pth (a segmenter that gvsl wrote), FOLDER/levels.pth (one whose head reads all levels), FOLDER/image.bin (float32) and FOLDER/size.json ([D, H, W]); writes
+Reads FOLDER/model.pth (a segmenter that gvsl wrote), FOLDER/levels.pth (one whose head reads all levels), FOLDER/classifier.pth (one of several classes), FOLDER/image.bin (float32) and FOLDER/size.json ([D, H, W]); writes
   probabilities.bin   what the network of gvsl_torch.py makes of the image
   levels.bin          the same of FOLDER/levels.pth
+  classifier.bin      the same of FOLDER/classifier.pth
   NAME.pth            the same weights as PyTorch's users save them (see FILES)
 and prints one JSON document: PyTorch's version, and [name, shape] of every tensor as torch.load gave them.
 """
@@ -31,7 +32,8 @@ size = json.loads((folder / 'size.json').read_text())
 image = torch.from_numpy(numpy.fromfile(folder / 'image.bin', dtype=numpy.float32)).view(1, 1, *size)
 with torch.no_grad():
     network(image).contiguous().numpy().tofile(folder / 'probabilities.bin')
-    build(torch.load(folder / 'levels.pth', **safe))(image).contiguous().numpy().tofile(folder / 'levels.bin')
+    for name in ('levels', 'classifier'):
+        build(torch.load(folder / f'{name}.pth', **safe))(image).contiguous().numpy().tofile(folder / f'{name}.bin')
 
 
 def sharing_one_storage(tensors):

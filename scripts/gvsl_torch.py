@@ -6,7 +6,7 @@
       features = network(image)               # image (N, channels, D, H, W), any size, prepared as the model's config.json says
 
 What the network is follows from the names and shapes: with `out_conv` or `out_levels` it is a segmenter and gives probabilities (N, classes, D, H, W),
-with `fc` a classifier and gives probabilities (N, outputs), else it is the backbone and gives (global, local): (N, C, D/16, H/16, W/16)
+with `fc` a classifier and gives probabilities (N, outputs), each a judgement of its own, else it is the backbone and gives (global, local): (N, C, D/16, H/16, W/16)
 and (N, C', D, H, W). The heads of pre-training (matching, restoration) are left out. Needs PyTorch 1.10 or newer.
 """
 from pathlib import Path
@@ -144,7 +144,7 @@ class MultiLevelSegmenter(nn.Module):
 
 
 class Classifier(nn.Module):
-    """With one output it is the probability of the second class."""
+    """With one output it is the probability of the second class; of more each is that of its class, and they need not add up to 1."""
 
     def __init__(self, widths, outputs, channels=1):
         super().__init__()
@@ -152,8 +152,7 @@ class Classifier(nn.Module):
         self.fc = nn.Linear(widths[4], outputs)
 
     def forward(self, x):
-        logits = self.fc(self.unet.encode(x)[4].mean((2, 3, 4)))
-        return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+        return self.fc(self.unet.encode(x)[4].mean((2, 3, 4))).sigmoid()
 
 
 def build(state):

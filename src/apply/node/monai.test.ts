@@ -16,6 +16,7 @@ import { writeImage } from '../../images/node/write.ts';
 import type { ModelConfiguration } from '../../model/configuration.ts';
 import { exportModel } from '../../model/node/interchange/export.ts';
 import { largestDifference, noise, writeTinyModel } from '../../model/node/interchange/testing/tiny-model.ts';
+import { outputsOf } from '../../training/task/classes.ts';
 import { classifyImages } from './classify.ts';
 import { segmentImages } from './segment.ts';
 
@@ -56,7 +57,7 @@ const SEGMENTATION: Extract<ModelConfiguration['task'], { kind: 'segmentation' }
 };
 
 async function makeModel(name: string, preprocessing: Preprocessing, task: ModelConfiguration['task'], more = {}) {
-  const heads = task?.kind === 'segmentation' ? { segmentation: task.labels.length } : { classification: 1 };
+  const heads = task?.kind === 'segmentation' ? { segmentation: task.labels.length } : { classification: outputsOf(task!) };
   await writeTinyModel(at(name), heads, { preprocessing, task, ...more });
   await exportModel({ model: at(name), monai: at(`${name}-bundle`) });
 }
@@ -174,14 +175,19 @@ describe.skipIf(python === undefined)('the bundle beside gvsl (skipped where no 
     expect(share).toBeLessThan(1e-4);
   });
 
-  it('classifies as gvsl does', async () => {
+  it.each([
+    ['two', ['healthy', 'ill']],
+    ['three', ['healthy', 'ill', 'unsure']],
+  ])('classifies as gvsl does: %s classes', async (name, classes) => {
     const preprocessing: Preprocessing = { ...MR, intensity: 'minmax', crop: 'foreground' };
-    const task: ModelConfiguration['task'] = { kind: 'classification', classes: ['healthy', 'ill'], patch: [24, 32, 16] };
-    await makeModel('classes', preprocessing, task);
-    const { said, difference } = await both('classes', 'mr.nii.gz', preprocessing);
+    const task: ModelConfiguration['task'] = { kind: 'classification', classes, patch: [24, 32, 16] };
+    await makeModel(name, preprocessing, task);
+    const { said, difference } = await both(name, 'mr.nii.gz', preprocessing);
     expect(difference).toBeLessThan(1e-6);
-    const { images } = await classifyImages({ model: at('classes'), inputs: [at('mr.nii.gz')], out: at('classified') });
-    expect(said.probabilities).toHaveLength(1);
-    expect(said.probabilities![0]).toBeCloseTo(images[0].probabilities.ill, 5);
+    const { images } = await classifyImages({ model: at(name), inputs: [at('mr.nii.gz')], out: at(`${name}-classified`) });
+    const all = Object.values(images[0].probabilities);
+    const outputs = classes.length === 2 ? all.slice(1) : all;
+    expect(said.probabilities).toHaveLength(outputs.length);
+    for (const [k, probability] of outputs.entries()) expect(said.probabilities![k]).toBeCloseTo(probability, 5);
   });
 });

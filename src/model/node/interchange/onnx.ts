@@ -50,9 +50,8 @@ function networkGraph(architecture: Architecture, part: NetworkPart, size: Shape
   const image = graph.input(INPUT, [1, inputChannelsOf(architecture), ...size]);
   if (part === 'classifier') {
     const logits = classificationHead(graph, parameters, encoder(graph, parameters, image).at(-1)!);
-    const outputs = logits.shape[1];
-    const activation = outputs === 1 ? 'Sigmoid' : 'Softmax';
-    return { graph, outputs: [{ name: 'probabilities', node: logits, activation, axes: ['batch', outputs] }] };
+    // each output is a judgement of its own: so it is trained, and so `gvsl classify` has it
+    return { graph, outputs: [{ name: 'probabilities', node: logits, activation: 'Sigmoid', axes: ['batch', logits.shape[1]] }] };
   }
   const axes = (node: Node, names: readonly string[]) => ['batch', node.shape[1], ...names];
   if (part === 'encoder') {

@@ -24,12 +24,15 @@ describe.skipIf(python === undefined)('PyTorch (skipped where no python3 imports
   let said: { torch: string; tensors: [string, number[]][] };
   let made: Awaited<ReturnType<typeof writeTinyModel>>;
   let levels: typeof made;
+  let classifier: typeof made;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'gvsl-torch-'));
     made = await writeTinyModel(join(folder, 'made'), HEADS);
     await exportModel({ model: join(folder, 'made'), pth: join(folder, 'model.pth') });
     levels = await writeTinyModel(join(folder, 'levels'), { ...HEADS, multiLevel: true });
     await exportModel({ model: join(folder, 'levels'), pth: join(folder, 'levels.pth') });
+    classifier = await writeTinyModel(join(folder, 'classifier'), { classification: 3 });
+    await exportModel({ model: join(folder, 'classifier'), pth: join(folder, 'classifier.pth') });
     await writeFile(join(folder, 'size.json'), JSON.stringify(SIZE));
     await writeFile(join(folder, 'image.bin'), new Uint8Array(noise(SIZE).buffer));
     const { stdout } = await promisify(execFile)(python!, [SCRIPT, folder]);
@@ -50,9 +53,11 @@ describe.skipIf(python === undefined)('PyTorch (skipped where no python3 imports
     expect(said.tensors).toEqual([...made.model.parameters.values()].map(({ name, shape }) => [name, shape]));
   });
 
-  it.each(['probabilities', 'levels'])('computes the same probabilities with it: %s', async (name) => {
+  it.each(['probabilities', 'levels', 'classifier'])('computes the same probabilities with it: %s', async (name) => {
     const theirs = decodeTensor('F32', await readFile(at(`${name}.bin`)));
-    const { probabilities } = await runPart('segmenter', name === 'levels' ? levels : made, SIZE, 1, noise(SIZE));
+    const model = { levels, classifier }[name] ?? made;
+    const part = name === 'classifier' ? 'classifier' : 'segmenter';
+    const { probabilities } = await runPart(part, model, SIZE, 1, noise(SIZE));
     expect(largestDifference(theirs, probabilities.data)).toBeLessThan(1e-5);
   });
 

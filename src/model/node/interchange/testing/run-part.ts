@@ -1,5 +1,6 @@
 /** What the CPU backend makes of a part of a network: the numbers that exported files are held to. */
 import { elementCount, Graph, type Node, type Shape } from '../../../../engine/graph.ts';
+import { sigmoid } from '../../../../engine/ops/elementwise/elementwise.ts';
 import { softmax } from '../../../../engine/ops/softmax/softmax.ts';
 import { nodeCpuBackend } from '../../../../platform/node/cpu-host.ts';
 import type { Architecture } from '../../../architecture.ts';
@@ -11,21 +12,6 @@ import type { NetworkPart } from '../part.ts';
 export interface Output {
   readonly shape: Shape;
   readonly data: Float32Array;
-}
-
-/** Sigmoid for one output, else softmax over the outputs of each sample. */
-function probabilities({ shape, data }: Output): Output {
-  const outputs = shape[1];
-  const out = data.map((logit) => (outputs === 1 ? 1 / (1 + Math.exp(-logit)) : Math.exp(logit)));
-  if (outputs > 1)
-    for (let i = 0; i < out.length; i += outputs) {
-      const row = out.subarray(i, i + outputs);
-      const sum = row.reduce((a, b) => a + b, 0);
-      row.forEach((value, j) => {
-        row[j] = value / sum;
-      });
-    }
-  return { shape, data: out };
 }
 
 /** image (batch, 1, D, H, W). */
@@ -45,7 +31,7 @@ export async function runPart(
   const x = graph.input('image', [batch, 1, ...size]);
   const nodes: Record<string, Node> =
     part === 'classifier'
-      ? { probabilities: classificationHead(graph, parameters, encoder(graph, parameters, x).at(-1)!) }
+      ? { probabilities: sigmoid(graph, classificationHead(graph, parameters, encoder(graph, parameters, x).at(-1)!)) }
       : part === 'encoder'
         ? { global: encoder(graph, parameters, x)[4] }
         : part === 'backbone'
@@ -61,8 +47,7 @@ export async function runPart(
     const results = await session.run('forward', { image });
     const outputs = Object.entries(nodes).map(([name, { shape }]): [string, Output] => {
       if (results[name].length !== elementCount(shape)) throw new Error(`${name}: ${results[name].length} values`);
-      const output = { shape, data: results[name] };
-      return [name, part === 'classifier' ? probabilities(output) : output];
+      return [name, { shape, data: results[name] }];
     });
     return Object.fromEntries(outputs);
   } finally {
