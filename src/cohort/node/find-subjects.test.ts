@@ -247,6 +247,27 @@ describe('folders of patients', () => {
     ]);
   });
 
+  it('label maps and images that each have a word of their own', async () => {
+    const folder = names('words', [
+      'lits/volume-7.nii',
+      'lits/volume-17.nii',
+      'lits/segmentation-7.nii',
+      'lits/segmentation-17.nii',
+      'img/img0002.nii.gz',
+      'label/label0002.nii.gz',
+      'both/img-3.nii.gz',
+      'both/ct-3.nii.gz',
+      'both/label-3.nii.gz',
+    ]);
+    expect(labelsOf(await findSubjects(folder))).toEqual({
+      'volume-7': ['segmentation-7.nii'],
+      'volume-17': ['segmentation-17.nii'],
+      img0002: ['label0002.nii.gz'],
+      'img-3': [],
+      'ct-3': [],
+    });
+  });
+
   it('are searched quickly, though they hold thousands of files', async () => {
     const folder = names(
       'many',

@@ -25,9 +25,25 @@ export const isInLabelFolder = (root: string, path: string): boolean =>
     .split(sep)
     .some((folder) => LABEL_FOLDER.test(folder));
 
+const IMAGE_WORDS = new Set('volume vol image images img scan case ct mr mri'.split(' '));
+
+/**
+ * What an image and its label map share where each name has a word of its own: `volume-7` and `segmentation-7`, `img0002` and `label0002`,
+ * `x1_img` and `x1_label`. Empty where nothing is left.
+ */
+export const commonName = (stem: string): string =>
+  stem
+    .toLowerCase()
+    .split(/[_.\- ]+|(?<=\p{L})(?=\d)/u)
+    .filter((word) => !isLabelWord(word) && !IMAGE_WORDS.has(word))
+    .join('_');
+
 /** What two files share that lie in folders side by side, such as `images/p1/a.nii.gz` and `labels/p1/a.nii.gz`: the folder above, and the way down. */
 const sharedPlace = (above: readonly string[], below: readonly string[], stem: string): string =>
   JSON.stringify([above, below, stem]);
+
+/** Told apart from whole names. */
+const asCommon = (stem: string): string => `~${commonName(stem)}`;
 
 const foldersBelow = (root: string, path: string): string[] =>
   relative(root, dirname(path))
@@ -37,7 +53,10 @@ const foldersBelow = (root: string, path: string): string[] =>
 /** The places of an image that a label map in a folder beside one of its folders may share. */
 export function placesOfImage(root: string, path: string): string[] {
   const folders = foldersBelow(root, path);
-  return folders.map((_, k) => sharedPlace(folders.slice(0, k), folders.slice(k + 1), imageStem(path)));
+  const stem = imageStem(path);
+  return folders.flatMap((_, k) =>
+    [stem, asCommon(stem)].map((one) => sharedPlace(folders.slice(0, k), folders.slice(k + 1), one)),
+  );
 }
 
 /** The places that images of a label map in a folder for label maps may have, the likelier first; none for one that lies elsewhere. */
@@ -46,7 +65,10 @@ export function placesOfLabel(root: string, path: string): string[] {
   const k = folders.findLastIndex((folder) => LABEL_FOLDER.test(folder));
   if (k < 0) return [];
   const stem = imageStem(path);
-  return [...new Set([stem, withoutLabelWords(stem)])].map((one) => sharedPlace(folders.slice(0, k), folders.slice(k + 1), one));
+  const common = commonName(stem) === '' ? [] : [asCommon(stem)];
+  return [...new Set([stem, withoutLabelWords(stem)]), ...common].map((one) =>
+    sharedPlace(folders.slice(0, k), folders.slice(k + 1), one),
+  );
 }
 
 /** What is left of a label map's stem without the words at its end that say so: 'BraTS20_001_seg' gives 'BraTS20_001', 'seg' gives ''. */

@@ -6,13 +6,14 @@
  * an image elsewhere.
  */
 import { createHash } from 'node:crypto';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { ImageSource } from '../../../images/find-images.ts';
 import { findImages } from '../../../images/node/find.ts';
 import type { CohortProblem } from '../../cohort.ts';
 import { type Misfit, otherModality } from '../../fitness.ts';
 import {
   bidsName,
+  commonName,
   contrastOf,
   describes,
   isDerivative,
@@ -78,6 +79,7 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
   const folders = new Map<string, Folder>();
   const subjects = new Map<string, ImageSource[]>();
   const places = new Map<string, ImageSource[]>();
+  const byCommonName = new Map<string, ImageSource[]>();
   const append = <K>(map: Map<K, ImageSource[]>, key: K, image: ImageSource): void => {
     const list = map.get(key);
     if (list) list.push(image);
@@ -88,6 +90,7 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
     const own = folders.get(dirname(image.path)) ?? new Map<string, ImageSource[]>();
     folders.set(dirname(image.path), own);
     append(own, imageStemOf(image), image);
+    append(byCommonName, join(dirname(image.path), commonName(imageStemOf(image))), image);
     const subject = bidsName(image.path)?.entities.get('sub');
     if (subject !== undefined) append(subjects, subject, image);
     for (const shared of placesOfImage(folder, image.path)) append(places, shared, image);
@@ -114,6 +117,9 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
       core === '' || other === core || (other.startsWith(core) && /[._-]/.test(other[core.length])) ? sources : [],
     );
     if (beside.length > 0 && (core !== '' || beside.length <= MAX_SHARING)) return beside;
+    const common = commonName(stem);
+    const alike = common === '' ? [] : (byCommonName.get(join(dirname(label.path), common)) ?? []);
+    if (alike.length === 1) return alike;
     // images/a.nii.gz and labels/a.nii.gz, where only one can be meant
     for (const shared of placesOfLabel(folder, label.path)) {
       const found = places.get(shared) ?? [];
