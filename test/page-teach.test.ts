@@ -25,7 +25,7 @@ interface Api {
     readonly ready: boolean;
     readonly fineTuned: { readonly losses: readonly { readonly total: number }[]; readonly judgements: readonly unknown[] };
     readonly teaching: {
-      readonly viewer: { lookAt(point: Xyz): void };
+      readonly viewer: { lookAt(point: Xyz): void; strokes(): Uint8Array | null };
       readonly strokes: { readonly drawn: readonly (readonly [number, Uint8Array])[] };
     };
   };
@@ -83,6 +83,9 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
       .getByLabel(code === BACKGROUND ? 'draw background' : 'draw structure')
       .first()
       .check();
+    // the viewer begins when it is near
+    await page.locator('#teach-viewer').scrollIntoViewIfNeeded();
+    await page.waitForFunction(() => (globalThis as unknown as Api).gvsl.teaching.viewer.strokes() !== null);
     for (const point of points) {
       await page.evaluate((at) => (globalThis as unknown as Api).gvsl.teaching.viewer.lookAt(at), point);
       await page.locator('#teach-viewer').press(' ');

@@ -1,6 +1,7 @@
 /** NiiVue with an image, and a result over it. */
 import { Niivue, NVImage, SHOW_RENDER } from '@niivue/niivue';
 import type { Xyz } from '../geometry/volume.ts';
+import { withoutGradients } from './no-gradients.ts';
 
 export type Rgb = readonly [red: number, green: number, blue: number];
 
@@ -160,6 +161,7 @@ export class Viewer {
     try {
       await this.niivue.attachToCanvas(this.canvas!);
       this.attached = true;
+      withoutGradients(this.niivue);
       const { clientWidth, clientHeight } = this.canvas!;
       // each of four views shows the image's extent
       this.niivue.opts.crosshairWidth = (100 * CROSSHAIR_PIXELS) / (Math.min(clientWidth, clientHeight) / 2 || 1);
@@ -216,7 +218,13 @@ export class Viewer {
     const volume = await NVImage.loadFromFile({ file: new File([nifti], name), name, opacity: this.opacity });
     dress(volume);
     this.niivue.addVolume(volume);
-    this.niivue.updateGLVolume();
+  }
+
+  /** Shows what has changed of the first result alone: the image's colours stay as they are. */
+  protected refreshResult(): void {
+    if (!this.attached || this.niivue.volumes.length < 2) return;
+    this.niivue.refreshLayers(this.niivue.volumes[1], 1);
+    this.niivue.drawScene();
   }
 
   /** In the order of `labelColours`. */

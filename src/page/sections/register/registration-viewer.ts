@@ -33,7 +33,6 @@ export class RegistrationViewer extends Viewer {
       if (dress === 'checkerboard' || dress === 'grid') [volume.cal_min, volume.cal_max] = [0, 255];
       this.niivue.addVolume(volume);
     }
-    this.niivue.updateGLVolume();
   }
 
   /** Shows what was before the registration, or after; nothing changes where there is no before. */

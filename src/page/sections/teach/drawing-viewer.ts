@@ -126,7 +126,7 @@ export class DrawingViewer extends Viewer {
     if (!this.attached) return;
     this.niivue.drawLut = cmapper.makeDrawLut(colourMap([...codes, BACKGROUND], [...names, 'background']) as unknown as string);
     this.labels?.setColormapLabel(colourMap(codes, names));
-    this.niivue.updateGLVolume();
+    this.refreshResult();
   }
 
   /** Shows an image with these strokes and no label map. @param empty a .nii file of zeros on its grid */
@@ -147,7 +147,7 @@ export class DrawingViewer extends Viewer {
     if (!img) return;
     if (codes) img.set(codes);
     else img.fill(0);
-    this.niivue.updateGLVolume();
+    this.refreshResult();
   }
 
   /** The strokes in the file's order of voxels; null without an image. */

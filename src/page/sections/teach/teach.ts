@@ -322,12 +322,27 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
     shown = image;
     if (!image) return viewer.clear();
     select('teach-image').value = String(image.id);
+    if (isLookedAt) await render(image);
+  }
+  async function render(image: OpenImage): Promise<void> {
     const empty = await compute.codesAsNifti(image.id, new Uint8Array(voxelsOf(image)));
     await viewer.show(await workspace.niftiOf(image), empty, strokes.of(image.id));
     viewer.setStructures(strokes.structures);
     viewer.setLabels(maps.of(image.id)?.labels ?? null);
     usePen();
   }
+  // most images are opened for other sections: what a second viewer takes of time and memory waits until this one is near
+  let isLookedAt = false;
+  const nearby = new IntersectionObserver(
+    (entries) => {
+      if (!entries.some(({ isIntersecting }) => isIntersecting)) return;
+      nearby.disconnect();
+      isLookedAt = true;
+      if (shown) void render(shown);
+    },
+    { rootMargin: '50%' },
+  );
+  nearby.observe(element('teach-viewer'));
 
   let models: unknown;
   workspace.onChange(async (change) => {
