@@ -196,6 +196,26 @@ describe('registration by the images alone', () => {
     expect(Buffer.from(other.displacement().data.buffer).equals(Buffer.from(one.displacement().data.buffer))).toBe(true);
   });
 
+  it('keeps the deformation of a given map: an affine adds to it', async () => {
+    const bend = ([x, y, z]: Xyz): Xyz => [x + 5 * Math.sin((y + 20) / 14), y, z + 4 * Math.sin(x / 12)];
+    const toMm = voxelToPhysical(FIXED);
+    const [nx, ny] = FIXED.size;
+    const data = new Float32Array(3 * voxelCount(FIXED.size));
+    for (let i = 0; i < data.length / 3; i++) {
+      const p = applyAffine(toMm, [i % nx, Math.floor(i / nx) % ny, Math.floor(i / (nx * ny))]);
+      data.set(minus(bend(p), p), 3 * i);
+    }
+    const bent = imageOf(FIXED, (p) => anatomy(minus(bend(p), centreMm(FIXED))));
+    const init: PhysicalMap = {
+      affine: { matrix: [1, 0, 0, 0, 1, 0, 0, 0, 1], offset: [0, 0, 0] },
+      residual: { geometry: FIXED, data },
+    };
+    for (const start of ['affine', 'centres'] as const) {
+      const found = await registerVolumes(fixed, bent, backend, { init, start, refine: 0 });
+      expect(errorMm(found.mapPoint, bend), start).toBeLessThan(0.5);
+    }
+  });
+
   it('starts from a given map, and keeps it if nothing better is found', async () => {
     const found = await registerVolumes(moving, fixed, backend, {
       init: { affine: TRUE, residual: null },

@@ -185,7 +185,9 @@ export async function registerPrepared(
       warnings: [...warnings, 'the images are equal as they lie at the start: nothing was changed'],
     };
 
-  const aligned = start === 'affine' ? alignedFrom(request, judged, stages) : null;
+  // a given deformation stays, and an affine adds to it: one looked for afresh would take its place
+  const aligned = start === 'affine' && !init?.residual ? alignedFrom(request, judged, stages) : null;
+  if (start === 'affine' && !aligned) polish(request, judged, stages);
   if (aligned && !aligned.overlaps)
     warnings.push('`start` affine: no start brings enough of the images together; the centres were kept');
 
