@@ -44,7 +44,7 @@ export function registerWarp(program: Command): void {
     .requiredOption('--transform <files...>', TRANSFORM_FILES)
     .option('--invert', 'the other way: bring what belongs to the fixed image to the moving one')
     .option('--grid <image>', 'image on whose grid the results lie: the fixed one (with --invert: the moving one)')
-    .option('--image <images...>', 'images, trilinear')
+    .option('--image <images...>', 'images, trilinear, smoothed first for a coarser grid')
     .option('--channel <n>', CHANNEL)
     .option('--labels <labels...>', 'label maps, nearest voxel')
     .option(
