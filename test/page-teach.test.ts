@@ -17,7 +17,7 @@ import { writeImage } from '../src/images/node/write.ts';
 import { renderSubject } from '../src/phantom/subject.ts';
 import { createBackend } from '../src/platform/node/backends.ts';
 import { type PageServer, servePage } from '../src/platform/node/page-server.ts';
-import { PAGE, SKIPPED } from './built-page.ts';
+import { coloursOf, PAGE, SKIPPED } from './built-page.ts';
 
 interface Api {
   readonly axe: { run(): Promise<{ readonly violations: readonly { readonly id: string; readonly help: string }[] }> };
@@ -346,8 +346,14 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
   }, 300_000);
 
   it('shows what strokes teach on the example, one click away', async () => {
+    await page.locator('#teach-viewer').scrollIntoViewIfNeeded();
+    await page.waitForFunction(() => (globalThis as unknown as Api).gvsl.teaching.viewer.strokes() !== null);
+    const image = await coloursOf(page, 'gvsl.teaching.viewer');
+    expect(image.greys).toBeGreaterThan(30);
     await page.click('#tour-teach');
     await saying('teach-status', /learnt in .* s, segmented 2 images in/);
+    // strokes, and the labels over every grey
+    expect((await coloursOf(page, 'gvsl.teaching.viewer')).colours).toBeGreaterThan(image.colours + 10);
     const [name, first, second] = await page.locator('#teach-table tbody td').allInnerTexts();
     expect(name).toBe('left ventricle');
     for (const ml of [first, second]) expect(Math.abs(Number(ml) - 90)).toBeLessThan(50);

@@ -19,7 +19,7 @@ import { readSafetensors } from '../src/model/node/safetensors.ts';
 import { renderSubject } from '../src/phantom/subject.ts';
 import { createBackend } from '../src/platform/node/backends.ts';
 import { type PageServer, servePage } from '../src/platform/node/page-server.ts';
-import { PAGE, SKIPPED } from './built-page.ts';
+import { coloursOf, PAGE, SKIPPED } from './built-page.ts';
 
 const CODES = [0, 205, 420, 900];
 
@@ -123,6 +123,7 @@ describe.skipIf(SKIPPED !== '')(`the page${SKIPPED}`, () => {
   it('opens with an example: each view of the tour is one click away', async () => {
     expect(await text('model-text')).toMatch(/^Example: pre-trained, width 0\.125, 1500 steps; .*; registers, shows features/);
     await page.selectOption('#backend', 'cpu');
+    expect((await coloursOf(page, 'gvsl.viewer')).greys).toBeGreaterThan(30);
     await page.click('#tour-register');
     await saying('registration-status', /done in .* on WebAssembly/);
     const ncc = (await page.locator('#registration-table td:last-child').allInnerTexts()).map(Number);
@@ -351,8 +352,11 @@ describe.skipIf(SKIPPED !== '')(`the page${SKIPPED}`, () => {
       expect(worstDifference(found, expected.data), backend).toBeLessThan(1e-4);
     }
     await page.selectOption('#backend', 'cpu');
+    const image = await coloursOf(page, 'gvsl.viewer');
+    expect(image.greys).toBeGreaterThan(30);
     await page.click('#features');
     await saying('apply-status', /done in .* on WebAssembly/);
+    expect((await coloursOf(page, 'gvsl.viewer')).colours).toBeGreaterThan(image.colours + 30);
     expect(await page.getAttribute('#save', 'download')).toBe('heart_features.nii.gz');
   });
 

@@ -9,6 +9,8 @@ const [SMOOTHED, GRADIENTS] = [33992, 33990];
  */
 export function withoutGradients(niivue: Niivue): void {
   const { gl } = niivue;
+  /** Whether a layer is being refreshed, and whether what is computed of it now are gradients. */
+  let isRefreshing = false;
   let isSkipping = false;
   const unlessSkipping = <Args extends unknown[], Result>(call: (...args: Args) => Result, instead: Result) =>
     function (this: unknown, ...args: Args): Result {
@@ -20,16 +22,17 @@ export function withoutGradients(niivue: Niivue): void {
   const texture = niivue.rgbaTex.bind(niivue);
   niivue.rgbaTex = (old, unit, dims, isInit) => {
     // gradients are the last that is computed of a layer, and begin with this texture; colours that are blended have it without zeros
-    if (unit === SMOOTHED && isInit) isSkipping = true;
+    if (isRefreshing && unit === SMOOTHED && isInit) isSkipping = true;
     const isUnused = isSkipping && (unit === SMOOTHED || unit === GRADIENTS);
     return texture(old, unit, isUnused ? [3, 1, 1, 1] : dims, isInit);
   };
   const refresh = niivue.refreshLayers.bind(niivue);
   niivue.refreshLayers = (image, layer) => {
+    isRefreshing = true;
     try {
       refresh(image, layer);
     } finally {
-      isSkipping = false;
+      [isRefreshing, isSkipping] = [false, false];
     }
   };
 }
