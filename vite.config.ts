@@ -9,12 +9,19 @@ const at = (file: string): string => fileURLToPath(new URL(`src/page/${file}`, i
 const PIXEL =
   'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg==';
 
+/** The text of a shader without indentation, comments and empty lines, which no minifier takes out of it. */
+const withoutComments = (shader: string): string =>
+  shader
+    .replace(/[ \t]*\/\/.*$/gm, '')
+    .replace(/^[ \t]+/gm, '')
+    .replace(/\n+/g, '\n');
+
 /**
  * NiiVue holds two pictures as text in its code. Its font becomes a file, a quarter smaller; of the picture that lights surfaces, which the page does
- * not show, nothing but a pixel stays.
+ * not show, nothing but a pixel stays. Its shaders are text too.
  */
-const niivuePictures = (): Plugin => ({
-  name: 'niivue-pictures',
+const niivueTexts = (): Plugin => ({
+  name: 'niivue-texts',
   transform(code, id) {
     if (!id.endsWith('/@niivue/niivue/build/niivue/index.js')) return null;
     const picture = (name: string): { readonly text: string; readonly base64: string } => {
@@ -26,7 +33,8 @@ const niivuePictures = (): Plugin => ({
     const file = this.emitFile({ type: 'asset', name: 'font.png', source: Buffer.from(font.base64, 'base64') });
     const changed = code
       .replace(font.text, () => `import.meta.ROLLUP_FILE_URL_${file}`)
-      .replace(light.text, () => JSON.stringify(PIXEL));
+      .replace(light.text, () => JSON.stringify(PIXEL))
+      .replace(/`#version 300 es[^`]*`/g, withoutComments);
     return { code: changed, map: null };
   },
 });
@@ -34,7 +42,7 @@ const niivuePictures = (): Plugin => ({
 export default defineConfig({
   root: 'src/page',
   base: './',
-  plugins: [niivuePictures()],
+  plugins: [niivueTexts()],
   resolve: { alias: { zarrita: at('no-zarr.ts'), fs: at('no-node.ts'), path: at('no-node.ts') } },
   build: {
     outDir: fileURLToPath(new URL('dist/page/', import.meta.url)),
