@@ -150,10 +150,13 @@ describe('scoreSegmentations', () => {
     for (const [predictions, references] of [
       ['cut', 'truth'],
       ['truth', 'cut'],
-    ])
-      expect((await score(`${predictions}/a.nii.gz`, `${references}/a.nii.gz`)).cases[0].labels).toMatchObject([
-        { label: 205, dice: 1 },
-      ]);
+    ]) {
+      const { cases, warnings } = await score(`${predictions}/a.nii.gz`, `${references}/a.nii.gz`);
+      expect(cases[0].labels).toMatchObject([{ label: 205, dice: 1 }]);
+      expect(warnings.join()).toMatch(
+        /cut\/a\.nii\.gz: covers a box of the grid of .*truth\/a\.nii\.gz alone; background around it/,
+      );
+    }
   });
 
   it('refuses other grids saying how they differ, maps that are none, and cases on one side', async () => {

@@ -199,6 +199,10 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
         throw new RunError(
           `${predictedPath}: on a different grid than its reference ${referencePath}: ${difference}; resample it to the reference`,
         );
+      if (difference !== '')
+        warnings.push(
+          `${isCut ? referencePath : predictedPath}: covers a box of the grid of ${isCut ? predictedPath : referencePath} alone; background around it`,
+        );
       // the same voxels, perhaps stored in another order of axes
       const onReference = isDeepStrictEqual(predicted.geometry, reference.geometry)
         ? predicted.data
