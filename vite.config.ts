@@ -19,9 +19,12 @@ const withoutComments = (shader: string): string =>
 /**
  * NiiVue holds two pictures as text in its code. Its font becomes a file, a quarter smaller; of the picture that lights surfaces, which the page does
  * not show, nothing but a pixel stays. Its shaders are text too.
+ *
+ * It computes the gradients of an image whenever something of what is shown changes, for renderings with shading, which the page does not show: without
+ * a GPU they take most of the time that a large image takes to open, and twice the memory of its colours. They are left out.
  */
-const niivueTexts = (): Plugin => ({
-  name: 'niivue-texts',
+const slimNiivue = (): Plugin => ({
+  name: 'slim-niivue',
   transform(code, id) {
     if (!id.endsWith('/@niivue/niivue/build/niivue/index.js')) return null;
     const picture = (name: string): { readonly text: string; readonly base64: string } => {
@@ -30,10 +33,13 @@ const niivueTexts = (): Plugin => ({
       return { text, base64 };
     };
     const [font, light] = [picture('Roboto_Regular'), picture('Shiny')];
+    const gradients = 'function gradientGL(params) {';
+    if (!code.includes(gradients)) this.error('NiiVue has no gradientGL: is it another version? See vite.config.ts');
     const file = this.emitFile({ type: 'asset', name: 'font.png', source: Buffer.from(font.base64, 'base64') });
     const changed = code
       .replace(font.text, () => `import.meta.ROLLUP_FILE_URL_${file}`)
       .replace(light.text, () => JSON.stringify(PIXEL))
+      .replace(gradients, `${gradients} return params.gradientTexture;`)
       .replace(/`#version 300 es[^`]*`/g, withoutComments);
     return { code: changed, map: null };
   },
@@ -42,7 +48,7 @@ const niivueTexts = (): Plugin => ({
 export default defineConfig({
   root: 'src/page',
   base: './',
-  plugins: [niivueTexts()],
+  plugins: [slimNiivue()],
   resolve: { alias: { zarrita: at('no-zarr.ts'), fs: at('no-node.ts'), path: at('no-node.ts') } },
   build: {
     outDir: fileURLToPath(new URL('dist/page/', import.meta.url)),

@@ -1,4 +1,4 @@
-/** The page as it was built, and why the tests that open it are skipped where they cannot. */
+/** The page as it was built: why the tests that open it are skipped where they cannot, and what its viewers show. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';

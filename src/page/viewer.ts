@@ -1,7 +1,6 @@
 /** NiiVue with an image, and a result over it. */
 import { Niivue, NVImage, SHOW_RENDER } from '@niivue/niivue';
 import type { Xyz } from '../geometry/volume.ts';
-import { withoutGradients } from './no-gradients.ts';
 
 export type Rgb = readonly [red: number, green: number, blue: number];
 
@@ -161,7 +160,6 @@ export class Viewer {
     try {
       await this.niivue.attachToCanvas(this.canvas!);
       this.attached = true;
-      withoutGradients(this.niivue);
       const { clientWidth, clientHeight } = this.canvas!;
       // each of four views shows the image's extent
       this.niivue.opts.crosshairWidth = (100 * CROSSHAIR_PIXELS) / (Math.min(clientWidth, clientHeight) / 2 || 1);

@@ -39,7 +39,11 @@ export async function readLabelsOf(path: string, image: ImageGrids): Promise<Lab
   // the same voxels, perhaps stored in another order of axes
   const inOrder = !isBox && orientationCode(volume.geometry.direction) === orientationCode(image.grid.direction);
   const onGrid: Volume = inOrder ? { geometry: image.grid, data: volume.data } : resampleNearest(volume, image.grid, 0);
-  return { volume: onGrid, codes, warnings };
+  return {
+    volume: onGrid,
+    codes,
+    warnings: isBox ? [...warnings, `${path}: covers a box of the image's grid alone; background around it`] : warnings,
+  };
 }
 
 /** More values than any label map has. */
