@@ -306,14 +306,36 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
   it('fine-tunes the open model on label files, stops, goes on, and opens what comes out', async () => {
     await page.setInputFiles('#image', [join(folder, 'heart_0.nii.gz'), join(folder, 'heart_1.nii.gz')]);
     await saying('image-text', /2 images opened/);
-    for (const [k, { labels }] of patients.entries()) {
-      const data = Uint8Array.from(labels.data, (code) => (code === VENTRICLE ? 7 : 0));
-      await writeImage(join(folder, `truth_${k}.nii.gz`), { geometry: labels.geometry, data });
-      const choice = page.locator('#fine-tune-images select').nth(k);
-      const [chooser] = await Promise.all([page.waitForEvent('filechooser'), choice.selectOption('choose')]);
-      await chooser.setFiles(join(folder, `truth_${k}.nii.gz`));
-      await expect.poll(() => choice.locator('option:checked').textContent()).toBe(`truth_${k}.nii.gz`);
-    }
+    const truths = patients.map(({ labels: { geometry, data } }) => ({
+      geometry,
+      data: Uint16Array.from(data, (code) => (code === VENTRICLE ? 1007 : 0)),
+    }));
+    const chosen = (): Promise<string[]> => page.locator('#fine-tune-images option:checked').allTextContents();
+    // of another grid, and of no image
+    const [first] = truths;
+    const moved = { geometry: { ...first.geometry, originMm: [0, 0, 0] as const }, data: first.data };
+    const files: [string, Volume][] = [
+      ['heart_0.nii.gz', truths[0]],
+      ['heart_1_seg.nrrd', moved],
+      ['truth.nrrd', truths[1]],
+    ];
+    const paths = files.map(([name]) => join(folder, 'truth', name));
+    await mkdir(join(folder, 'truth'));
+    for (const [k, [, volume]] of files.entries()) await writeImage(paths[k], volume);
+    await page.setInputFiles('#fine-tune-labels', paths);
+    await saying(
+      'fine-tune-status',
+      /^1 label file opened\..*heart_1_seg\.nrrd: on a different grid than its image heart_1\.nii\.gz/,
+    );
+    await saying('fine-tune-status', /truth\.nrrd: is named after no open image/);
+    expect(await chosen()).toEqual(['heart_0.nii.gz', 'not used']);
+    // at its image it may have any name
+    const [chooser] = await Promise.all([
+      page.waitForEvent('filechooser'),
+      page.locator('#fine-tune-images select').nth(1).selectOption('choose'),
+    ]);
+    await chooser.setFiles(paths[2]);
+    await expect.poll(chosen).toEqual(['heart_0.nii.gz', 'truth.nrrd']);
     expect(await page.locator('#fine-tune-judge option:checked').textContent()).toBe('heart_1.nii.gz');
     await page.fill('#fine-tune-steps', '600');
     await page.click('#fine-tune-start');
@@ -340,7 +362,7 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
       config: Buffer.from(model['fine-tuned/config.json']).toString(),
       weights: new Uint8Array(model['fine-tuned/model.safetensors']).buffer,
     });
-    expect(network.configuration.task).toMatchObject({ kind: 'segmentation', labels: [{ code: 0 }, { code: 7 }] });
+    expect(network.configuration.task).toMatchObject({ kind: 'segmentation', labels: [{ code: 0 }, { code: 1007 }] });
     await page.click('#segment');
     await saying('apply-status', /done in .* on WebAssembly/);
   }, 300_000);

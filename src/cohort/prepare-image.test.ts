@@ -4,7 +4,8 @@ import { rasPlanes } from '../geometry/orientation.ts';
 import { gridWithSpacing, resampleLinear } from '../geometry/resample.ts';
 import { IDENTITY_3, type Matrix3, type Volume, voxelCount, type Xyz } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
-import { isBoxOf, Preparation, prepareImage } from './prepare-image.ts';
+import { isBoxOf } from './label-map.ts';
+import { Preparation, prepareImage } from './prepare-image.ts';
 import type { PrepareOptions } from './prepare-options.ts';
 
 const size: Xyz = [21, 18, 15];

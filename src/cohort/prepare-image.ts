@@ -5,7 +5,6 @@
  * nothing.
  */
 import { RunError } from '../common/errors.ts';
-import { applyAffine, cornerDistanceMm, physicalToVoxel, voxelToPhysical } from '../geometry/affine.ts';
 import { centredStart } from '../geometry/crop.ts';
 import { rasPlanes } from '../geometry/orientation.ts';
 import { coveredShare, gridWithSpacing, resamplingSteps } from '../geometry/resample.ts';
@@ -212,26 +211,4 @@ function cropOf(volume: Volume<Float32Array>, options: PrepareOptions): { start:
   if (!options.size) return box;
   const inBox = centredStart(box.size, options.size);
   return { start: perAxis(box.start, (s, k) => s + inBox[k]), size: options.size };
-}
-
-/** How two RAS grids differ, in words; empty if they are the same to a tenth of a voxel. */
-export function gridDifference(label: Geometry, image: Geometry): string {
-  const mm = (v: Xyz): string => v.map((x) => +x.toFixed(4)).join(' x ');
-  if (label.size.some((n, k) => n !== image.size[k]))
-    return `size ${label.size.join(' x ')}, expected ${image.size.join(' x ')} (in RAS)`;
-  const distance = cornerDistanceMm(label, image);
-  if (distance <= 0.1 * Math.min(...image.spacingMm)) return '';
-  if (label.spacingMm.some((s, k) => Math.abs(s - image.spacingMm[k]) > 1e-3 * s))
-    return `spacing ${mm(label.spacingMm)} mm, expected ${mm(image.spacingMm)} mm`;
-  return `its corners are up to ${distance.toFixed(1)} mm away (origin ${mm(label.originMm)}, expected ${mm(image.originMm)}, or a different direction)`;
-}
-
-/**
- * Whether a RAS grid is a box of another, voxel on voxel: 3D Slicer saves segmentations cut to what they mark. Around it there is background.
- */
-export function isBoxOf(part: Geometry, whole: Geometry): boolean {
-  const start = perAxis(applyAffine(physicalToVoxel(whole), part.originMm), Math.round);
-  if (start.some((n, k) => n < 0 || n + part.size[k] > whole.size[k])) return false;
-  const originMm = applyAffine(voxelToPhysical(whole), start);
-  return gridDifference(part, { ...whole, size: part.size, originMm }) === '';
 }

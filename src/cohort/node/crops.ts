@@ -9,7 +9,7 @@ import { toZyx, voxelCount, type Zyx } from '../../geometry/volume.ts';
 import type { Cohort, Subject } from '../cohort.ts';
 import { channelCount } from '../prepare-options.ts';
 import type { CohortReader, LabelArray } from '../reader.ts';
-import { NPY_TYPES, type NpyFile, openNpy } from './npy.ts';
+import { INTEGER_ARRAYS, NPY_TYPES, type NpyFile, openNpy } from './npy.ts';
 import { imagePath, labelPath } from './open-cohort.ts';
 
 /** What may lie between the parts of two slices that are read together: it is read and left sooner than another read is under way. */
@@ -57,15 +57,6 @@ async function readBytes(file: NpyFile, start: Zyx, size: Zyx, channel = 0): Pro
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, slices / together) }, reader));
   return out;
 }
-
-const LABEL_VIEWS = {
-  '|u1': Uint8Array,
-  '|i1': Int8Array,
-  '<u2': Uint16Array,
-  '<i2': Int16Array,
-  '<u4': Uint32Array,
-  '<i4': Int32Array,
-} as const;
 
 /** How many channels a subject's image has. */
 const channelsOf = ({ otherChannels = [] }: Subject): number => 1 + otherChannels.length;
@@ -126,7 +117,7 @@ export async function readLabelCrop(cohort: Cohort, subject: Subject, start: Zyx
   const file = await openStored(labelPath(cohort, subject), subject, false);
   try {
     const bytes = await readBytes(file, start, size);
-    return new LABEL_VIEWS[file.type as keyof typeof LABEL_VIEWS](bytes.buffer);
+    return new INTEGER_ARRAYS[file.type as keyof typeof INTEGER_ARRAYS](bytes.buffer);
   } finally {
     await file.handle.close();
   }

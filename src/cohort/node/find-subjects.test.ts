@@ -5,10 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { IDENTITY_3, type Volume, type Xyz } from '../../geometry/volume.ts';
 import { writeImage } from '../../images/node/write.ts';
 import type { Cohort } from '../cohort.ts';
+import { imageOfLabel, withoutLabelWords } from '../label-words.ts';
 import type { PrepareOptions } from '../prepare-options.ts';
 import { findSubjects } from './find-subjects.ts';
 import { readLabelNames } from './label-names.ts';
-import { bidsName, describes, isLabelName, modalityOfName, patientsOf, withoutLabelWords } from './names.ts';
+import { bidsName, describes, isLabelName, modalityOfName, patientsOf } from './names.ts';
 import { openCohort } from './open-cohort.ts';
 import { prepareCohort } from './prepare.ts';
 import { EVERYTHING, type Selection } from './selection.ts';
@@ -81,6 +82,19 @@ describe('names', () => {
       'a_label_1',
       'a',
     ]);
+  });
+
+  it('say of which image a label map is, and nothing where they fit several', () => {
+    const images = ['case_1', 'case_10', 'volume-7', 'Heart_CT', 'twice', 'twice'];
+    const of = (stem: string): string | undefined => images[imageOfLabel(stem, images) ?? -1];
+    expect(['case_1', 'case_10_seg', 'case_1_labels', 'segmentation-7', 'heart_ct_mask'].map(of)).toEqual([
+      'case_1',
+      'case_10',
+      'case_1',
+      'volume-7',
+      'Heart_CT',
+    ]);
+    expect(['case_2', 'seg', 'twice', 'twice_seg', 'labels'].map(of)).toEqual(Array(5).fill(undefined));
   });
 
   it('of BIDS say whose a label map is', () => {

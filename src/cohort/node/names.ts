@@ -5,14 +5,8 @@
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { imageStem } from '../../images/node/find.ts';
 import { type BidsName, bidsOfStem, CONTRASTS, channelOfStem, contrastOfStem, tokensOf } from '../channel-names.ts';
+import { commonName, isLabelWord, withoutLabelWords } from '../label-words.ts';
 
-const LABEL_WORDS = new Set(
-  'seg dseg probseg segs segmentation segmentations mask masks gt groundtruth annotation annotations roi rois aseg wmparc contour contours'.split(
-    ' ',
-  ),
-);
-const isLabelWord = (token: string): boolean =>
-  LABEL_WORDS.has(token) || /^label(s|map|maps|led)?\d*$/.test(token) || /^aparc\b|\+aseg$/.test(token);
 /** Folders of label maps. */
 const LABEL_FOLDER = /^(segmentations?|segs?|labels?|labelmaps?|masks?|labels(tr|ts)|annotations?|gt|rois?)$/i;
 
@@ -24,19 +18,6 @@ export const isInLabelFolder = (root: string, path: string): boolean =>
   relative(root, dirname(path))
     .split(sep)
     .some((folder) => LABEL_FOLDER.test(folder));
-
-const IMAGE_WORDS = new Set('volume vol image images img scan case ct mr mri'.split(' '));
-
-/**
- * What an image and its label map share where each name has a word of its own: `volume-7` and `segmentation-7`, `img0002` and `label0002`,
- * `x1_img` and `x1_label`. Empty where nothing is left.
- */
-export const commonName = (stem: string): string =>
-  stem
-    .toLowerCase()
-    .split(/[_.\- ]+|(?<=\p{L})(?=\d)/u)
-    .filter((word) => !isLabelWord(word) && !IMAGE_WORDS.has(word))
-    .join('_');
 
 /** What two files share that lie in folders side by side, such as `images/p1/a.nii.gz` and `labels/p1/a.nii.gz`: the folder above, and the way down. */
 const sharedPlace = (above: readonly string[], below: readonly string[], stem: string): string =>
@@ -69,20 +50,6 @@ export function placesOfLabel(root: string, path: string): string[] {
   return [...new Set([stem, withoutLabelWords(stem)]), ...common].map((one) =>
     sharedPlace(folders.slice(0, k), folders.slice(k + 1), one),
   );
-}
-
-/** What is left of a label map's stem without the words at its end that say so: 'BraTS20_001_seg' gives 'BraTS20_001', 'seg' gives ''. */
-export function withoutLabelWords(stem: string): string {
-  let left = stem;
-  for (
-    let cut = /^(?:(.*)[_.\- ]+)?([^_.\- ]*)$/.exec(left);
-    cut && left !== '';
-    cut = /^(?:(.*)[_.\- ]+)?([^_.\- ]*)$/.exec(left)
-  ) {
-    if (!isLabelWord(cut[2].toLowerCase())) break;
-    left = cut[1] ?? '';
-  }
-  return left;
 }
 
 export function bidsName(path: string): BidsName | null {

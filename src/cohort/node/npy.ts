@@ -7,10 +7,24 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { RunError } from '../../common/errors.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { isMachineTrouble, machineError } from '../../platform/node/machine.ts';
+import type { LabelArray } from '../reader.ts';
 
 /** Element types by NumPy's description, with their size in bytes. */
 export const NPY_TYPES = { '<f2': 2, '|u1': 1, '|i1': 1, '<u2': 2, '<i2': 2, '<u4': 4, '<i4': 4 } as const;
 export type NpyType = keyof typeof NPY_TYPES;
+
+/** Arrays of the types of integers. */
+export const INTEGER_ARRAYS = {
+  '|u1': Uint8Array,
+  '|i1': Int8Array,
+  '<u2': Uint16Array,
+  '<i2': Int16Array,
+  '<u4': Uint32Array,
+  '<i4': Int32Array,
+} as const satisfies { readonly [Type in NpyType]?: unknown };
+
+export const npyTypeOf = (data: LabelArray): NpyType =>
+  Object.entries(INTEGER_ARRAYS).find(([, Type]) => data instanceof Type)![0] as NpyType;
 
 const MAGIC = '\x93NUMPY';
 

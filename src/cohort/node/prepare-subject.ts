@@ -19,16 +19,17 @@ import { openImage, readImage } from '../../images/node/read.ts';
 import { contentOf, writeFileAtomic } from '../../platform/node/files.ts';
 import { type CohortProblem, type OtherChannel, problemSchema, type Subject } from '../cohort.ts';
 import { distributionOf, isSurelyHounsfield, looksLikeLabelMap } from '../fitness.ts';
-import { gridDifference, isBoxOf, MisfitError, Preparation, type PreparedImage } from '../prepare-image.ts';
+import { coversBox, loadLabelMap } from '../label-map.ts';
+import { labelValues, labelValuesOf, smallestInteger } from '../label-values.ts';
+import { MisfitError, Preparation, type PreparedImage } from '../prepare-image.ts';
 import { optionsOfChannel, type PrepareOptions } from '../prepare-options.ts';
 import type { LabelArray } from '../reader.ts';
 import { REASONS, type Reason } from '../reasons.ts';
 import { subjectReader } from '../subject-line.ts';
 import { thumbnailOf } from './duplicates.ts';
-import { type LabelValues, labelValues, smallestInteger } from './label-values.ts';
 import { readLandmarks } from './landmarks.ts';
 import { describeChannels } from './layouts/dataset.ts';
-import { npyHeader, openNpy } from './npy.ts';
+import { npyHeader, npyTypeOf, openNpy } from './npy.ts';
 import { imagePath, labelPath, shardOf } from './open-cohort.ts';
 import { type ChannelSource, mayBeImage, type SubjectTask } from './subject-task.ts';
 
@@ -156,7 +157,7 @@ export async function prepareSubject(
   const labels = storedLabel ? smallestInteger(storedLabel.data) : null;
   const content = createHash('sha256');
   for (const channel of halves) content.update(channel);
-  if (labels) content.update(labels.type).update(bytesOf(labels.data));
+  if (labels) content.update(npyTypeOf(labels)).update(bytesOf(labels));
   const subject: Subject = {
     id: task.id,
     source: task.image.path,
@@ -181,7 +182,7 @@ export async function prepareSubject(
   };
   const stored = otherChannels ? [halves.length, ...shape] : shape;
   await writeFileAtomic(imagePath({ folder: out }, subject), npyHeader('<f2', stored), ...halves);
-  if (labels) await writeFileAtomic(labelPath({ folder: out }, subject), npyHeader(labels.type, shape), bytesOf(labels.data));
+  if (labels) await writeFileAtomic(labelPath({ folder: out }, subject), npyHeader(npyTypeOf(labels), shape), bytesOf(labels));
   const { thumbnail, overridden } = image;
   const record: SubjectRecord = { key, subject, thumbnail, notLabels: label.notLabels, overridden };
   await writeFileAtomic(recordPath(out, task.id), `${JSON.stringify(record)}\n`);
@@ -298,19 +299,14 @@ async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: strin
   const others: string[] = [];
   for (const path of task.labels) {
     try {
-      const read = await readLabelMap(path);
+      const read = await loadLabelMap(await openImage(path));
       if (mayBeImage(task, path) && !looksLikeLabelMap({ volume: read }, { min: 0 })) {
         notLabels.push(path);
         continue;
       }
-      const { codes, rounded, data } = valuesOf(path, read);
+      const { codes, rounded, data } = labelValuesOf(path, read);
       let volume = reorientToRas({ geometry: read.geometry, data });
-      const difference = gridDifference(volume.geometry, imageGrid);
-      const isBox = difference !== '' && isBoxOf(volume.geometry, imageGrid);
-      if (difference && !isBox)
-        throw new RunError(
-          `${path}: on a different grid than its image (${task.image.path}), ${difference}; resample it to the image`,
-        );
+      const isBox = coversBox(path, volume.geometry, { path: task.image.path, ras: imageGrid });
       if (first) {
         others.push(path);
         continue;
@@ -334,24 +330,4 @@ async function findLabel(task: SubjectTask, imageGrid: Geometry, problems: strin
   if (!first) return { path: null, volume: null, codes: [], notLabels };
   if (others.length > 0) problems.push(`several label maps: using ${first.path}, skipping ${others.join(', ')}`);
   return { ...first, notLabels };
-}
-
-/** @throws RunError that names the file, for one of several volumes too */
-async function readLabelMap(path: string): Promise<Volume> {
-  const file = await openImage(path);
-  if (file.volumesInFile > 1)
-    throw new RunError(
-      `${path}: it holds ${file.volumesInFile} volumes, expected one label map; save one-hot maps, or layers of segments that overlap, as one map with a code for each structure`,
-    );
-  return (await file.load()).volume;
-}
-
-/** @throws RunError naming the file and the value that is no code */
-function valuesOf(path: string, { data, geometry }: Volume): LabelValues {
-  try {
-    return labelValues(data, geometry.size);
-  } catch (error) {
-    if (error instanceof RunError) throw new RunError(`${path}: ${error.message}`);
-    throw error;
-  }
 }

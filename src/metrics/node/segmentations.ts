@@ -2,8 +2,8 @@
 import { stat } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { gridDifference, isBoxOf } from '../../cohort/label-map.ts';
 import { caseName } from '../../cohort/node/table.ts';
-import { gridDifference, isBoxOf } from '../../cohort/prepare-image.ts';
 import { RunError, UsageError } from '../../common/errors.ts';
 import { formatNames } from '../../common/format-names.ts';
 import { type ProgressListener, toProgress } from '../../common/progress.ts';

@@ -3,6 +3,7 @@ import * as Comlink from 'comlink';
 import { filesOfNetwork, type ModelFiles } from '../../apply/network.ts';
 import type { TaughtLabel } from '../../apply/teaching/network-with-head.ts';
 import { type MemorySubject, memorySubject } from '../../cohort/memory-subjects.ts';
+import type { LabelArray } from '../../cohort/reader.ts';
 import { RunError } from '../../common/errors.ts';
 import type { Zyx } from '../../geometry/volume.ts';
 import { trainedPatch } from '../../model/configuration.ts';
@@ -14,7 +15,7 @@ import { type ComputeState, MEMORY } from './state.ts';
 export interface LabelledImage {
   readonly image: number;
   /** Codes on the image's own grid. */
-  readonly codes: Uint8Array;
+  readonly codes: LabelArray;
   /** Images that judge are not trained on, unless there is no other. */
   readonly judges: boolean;
 }

@@ -93,7 +93,23 @@ interface Found {
   readonly channels: readonly { readonly label: string; readonly source: ImageSource }[];
 }
 
-const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+/** The last part of a path. */
+export const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+/** Looks at chosen files: which of them are images. */
+export async function searched(chosen: readonly ChosenFile[]) {
+  const store = blobFiles(new Map(chosen.map(({ path, file }) => [path, file])));
+  const search = new ImageSearch(store);
+  const paths = chosen.map(({ path }) => path).sort();
+  const names = new Map<string, string[]>();
+  for (const path of paths) {
+    const siblings = names.get(store.folderOf(path));
+    if (siblings) siblings.push(nameOf(path));
+    else names.set(store.folderOf(path), [nameOf(path)]);
+  }
+  for (const path of paths) await search.look(nameOf(path), path, names.get(store.folderOf(path))!);
+  return { store, paths, ...(await search.finish()) };
+}
 
 /** What is known of an image that was found. */
 function foundOf(store: FileStore, key: number, source: ImageSource, others: Found['channels'], subject?: string): Found {
@@ -221,17 +237,7 @@ export const openPart = (state: ComputeState) => {
 
     /** What images the chosen files are; they are read when they are opened. */
     async findImages(chosen: readonly ChosenFile[]): Promise<FoundImages> {
-      const store = blobFiles(new Map(chosen.map(({ path, file }) => [path, file])));
-      const search = new ImageSearch(store);
-      const paths = chosen.map(({ path }) => path).sort();
-      const names = new Map<string, string[]>();
-      for (const path of paths) {
-        const siblings = names.get(store.folderOf(path));
-        if (siblings) siblings.push(nameOf(path));
-        else names.set(store.folderOf(path), [nameOf(path)]);
-      }
-      for (const path of paths) await search.look(nameOf(path), path, names.get(store.folderOf(path))!);
-      const { images, refused, passedOver } = await search.finish();
+      const { store, paths, images, refused, passedOver } = await searched(chosen);
       const list = (some: readonly { readonly path: string; readonly reason: string }[]): string[] =>
         some.filter(({ path }) => !nameOf(path).startsWith('.')).map(({ path, reason }) => `${path}: ${reason}`);
       // one file is meant, whatever it is: opening it says what is wrong with it

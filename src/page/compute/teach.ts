@@ -5,10 +5,9 @@ import { headOfNetwork, networkWithHead, type TaughtLabel } from '../../apply/te
 import { BACKGROUND_STROKE, Teacher } from '../../apply/teaching/teacher.ts';
 import { RunError } from '../../common/errors.ts';
 import type { Program } from '../../engine/graph.ts';
-import { resampleNearest } from '../../geometry/resample.ts';
 import type { Xyz } from '../../geometry/volume.ts';
 import type { LoadedImage } from '../../images/loaded-image.ts';
-import { readNiftiFile, writeNiftiFile } from '../../images/nifti-file.ts';
+import { writeNiftiFile } from '../../images/nifti-file.ts';
 import type { NamedTensor } from '../../model/safetensors.ts';
 import { type BackendName, openBackend } from '../../platform/browser/backends.ts';
 import { examplePatient } from './open.ts';
@@ -226,26 +225,6 @@ export const teachPart = (state: ComputeState) => {
     codesAsNifti(id: number, codes: Uint8Array): Uint8Array<ArrayBuffer> {
       const file = writeNiftiFile(state.image(id).volume.geometry, codes);
       return Comlink.transfer(file, [file.buffer]);
-    },
-
-    /**
-     * A label map or strokes of a NIfTI file, on the grid of an open image.
-     * @throws RunError if its values are no codes from 0 to 255, or it does not lie on the image
-     */
-    async codesFromNifti(id: number, name: string, bytes: ArrayBuffer): Promise<Uint8Array<ArrayBuffer>> {
-      const { volume } = await readNiftiFile(name, bytes);
-      const wrong = volume.data.find((value) => !(Number.isInteger(value) && value >= 0 && value <= 255));
-      if (wrong !== undefined)
-        throw new RunError(
-          `${name}: it holds ${wrong}: expected codes, whole numbers from 0 to 255. Choose a label map, or strokes that were saved here`,
-        );
-      const { geometry } = state.image(id).volume;
-      const codes = codesOf(resampleNearest(volume, geometry, 0).data);
-      if (codes.every((code) => code === 0) && volume.data.some((value) => value !== 0))
-        throw new RunError(
-          `${name}: none of its voxels lies in the image: it belongs to another one. Choose the file of this image`,
-        );
-      return Comlink.transfer(codes, [codes.buffer]);
     },
   };
 };

@@ -8,6 +8,7 @@ import { applyPart } from './apply.ts';
 import { placeCodecs } from './codecs.ts';
 import { comparePart } from './compare.ts';
 import { fineTunePart } from './fine-tune.ts';
+import { labelsPart } from './labels.ts';
 import { memoryPart } from './memory.ts';
 import { openPart } from './open.ts';
 import { registerPart } from './register.ts';
@@ -28,6 +29,7 @@ const api = {
   ...registerPart(state),
   ...comparePart(state),
   ...teachPart(state),
+  ...labelsPart(state),
   ...fineTunePart(state),
   ...trainPart(state),
 };

@@ -1,7 +1,7 @@
 /** What a registration is given: two images, perhaps with label maps and landmarks, read and checked before anything is computed. */
 import type { Landmark } from '../../../cohort/cohort.ts';
+import { coversBox } from '../../../cohort/label-map.ts';
 import { readLandmarks } from '../../../cohort/node/landmarks.ts';
-import { gridDifference, isBoxOf } from '../../../cohort/prepare-image.ts';
 import { RunError } from '../../../common/errors.ts';
 import { orientationCode, rasGeometry } from '../../../geometry/orientation.ts';
 import { resampleNearest } from '../../../geometry/resample.ts';
@@ -28,11 +28,7 @@ export async function readLabelsOf(path: string, image: ImageGrids): Promise<Lab
   const { volume } = await readImage(path, { single: true });
   const codes = wholeNumbers(volume.data);
   if (!codes) throw new RunError(`${path}: not a label map: expected whole numbers with at most ${MAX_CODES} different values`);
-  const grid = rasGeometry(volume.geometry);
-  const difference = gridDifference(grid, image.ras);
-  const isBox = difference !== '' && isBoxOf(grid, image.ras);
-  if (difference && !isBox)
-    throw new RunError(`${path}: on a different grid than its image ${image.path}: ${difference}; resample it to the image`);
+  const isBox = coversBox(path, rasGeometry(volume.geometry), image);
   const warnings = labelCodes(volume.data, volume.geometry.size)
     ? []
     : [`${path}: expected a label map, but the values look like an image`];

@@ -11,9 +11,9 @@ import type { ImageSource } from '../../../images/find-images.ts';
 import { findImages } from '../../../images/node/find.ts';
 import type { CohortProblem } from '../../cohort.ts';
 import { type Misfit, otherModality } from '../../fitness.ts';
+import { commonName, withoutLabelWords } from '../../label-words.ts';
 import {
   bidsName,
-  commonName,
   contrastOf,
   describes,
   isDerivative,
@@ -23,7 +23,6 @@ import {
   patientsOf,
   placesOfImage,
   placesOfLabel,
-  withoutLabelWords,
 } from '../names.ts';
 import type { Selection } from '../selection.ts';
 import {

@@ -1,11 +1,14 @@
 /** Fine-tunes the open model on labelled images, and opens what comes out. */
 import * as Comlink from 'comlink';
+import type { LabelArray } from '../../../cohort/reader.ts';
+import { counted } from '../../../common/counted.ts';
 import { formatBytes } from '../../../common/format-bytes.ts';
 import { formatDuration } from '../../../common/format-duration.ts';
 import type { Zyx } from '../../../geometry/volume.ts';
 import { Activity } from '../../activity.ts';
-import { bytesOf } from '../../chosen-files.ts';
+import { chosenFiles, listed } from '../../chosen-files.ts';
 import type { Judgement, LabelledImage } from '../../compute/fine-tune.ts';
+import type { ChosenFile } from '../../compute/open.ts';
 import { Curves, meanOfLast } from '../../curves.ts';
 import { addSection, button, element, input, select, table } from '../../dom.ts';
 import { modelZip, save } from '../../download.ts';
@@ -24,10 +27,16 @@ const JUDGEMENTS = 6;
 const NOBODY = '';
 
 /** The codes that occur. */
-function codesIn(data: Uint8Array): number[] {
-  const occurs = new Uint8Array(256);
-  for (let i = 0; i < data.length; i++) occurs[data[i]] = 1;
-  return [...occurs.keys()].filter((code) => occurs[code] === 1);
+function codesIn(data: LabelArray): number[] {
+  const codes = new Set<number>();
+  let last = Number.NaN;
+  for (let i = 0; i < data.length; i++) {
+    // label maps are runs of one code
+    if (data[i] === last) continue;
+    last = data[i];
+    codes.add(last);
+  }
+  return [...codes];
 }
 
 export interface FineTuned {
@@ -45,7 +54,7 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
   const judgements: Judgement[] = [];
   /** Where an image's labels come from, as it was chosen; by id. */
   const sources = new Map<number, Source>();
-  const files = new Map<number, { readonly name: string; readonly codes: Uint8Array }>();
+  const files = new Map<number, { readonly name: string; readonly codes: LabelArray }>();
   /** The classes of the fine-tuning, and the model that came out. */
   let names: readonly string[] = [];
   let tuned: OpenModel | undefined;
@@ -59,7 +68,7 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
   const labelled = (): readonly OpenImage[] => workspace.images.filter((image) => sourceOf(image) !== 'none');
 
   const crop = (): Zyx => select('fine-tune-crop').value.split(',').map(Number) as unknown as Zyx;
-  const codesOf = (image: OpenImage): Uint8Array =>
+  const codesOf = (image: OpenImage): LabelArray =>
     sourceOf(image) === 'taught' ? maps.of(image.id)!.labels : files.get(image.id)!.codes;
   const tellMemory = memoryLine('fine-tune-memory', 'fine-tuning', async () => {
     const images = labelled();
@@ -134,21 +143,37 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
 
   function chooseFile(image: OpenImage): void {
     const field = document.createElement('input');
-    Object.assign(field, { type: 'file', accept: '.nii,.gz' });
-    field.onchange = () => field.files?.[0] && void useLabels(image.id, field.files[0]);
+    // a header and its voxels may be two files
+    Object.assign(field, { type: 'file', multiple: true });
+    field.onchange = () => void useLabels(chosenFiles(field.files ?? []), [image]);
     field.click();
   }
-  async function useLabels(id: number, file: File): Promise<void> {
-    try {
-      const codes = await compute.codesFromNifti(id, file.name, await bytesOf({ path: file.name, file }));
-      files.set(id, { name: file.name, codes });
-      sources.set(id, 'file');
-      activity.say('');
-    } catch (error) {
-      activity.say((error as Error).message, true);
-    }
-    show();
-  }
+  /** Opens label files, each for the one of the images that it is of. */
+  const useLabels = (chosen: readonly ChosenFile[], images: readonly OpenImage[]): Promise<void> =>
+    workspace.alone(async () => {
+      if (chosen.length === 0) return;
+      try {
+        activity.say('reading label files ...');
+        const owners = images.map(({ id, title, name }) => ({ id, title, name }));
+        const { labels, refused } = await compute.openLabels(chosen, owners);
+        for (const { image, name, codes } of labels) {
+          files.set(image, { name, codes });
+          sources.set(image, 'file');
+        }
+        const warnings = labels.flatMap((each) => each.warnings);
+        activity.say(
+          [
+            ...(images.length > 1 ? [`${counted(labels.length, 'label file')} opened`] : []),
+            ...(warnings.length > 0 ? [listed(warnings)] : []),
+            ...(refused.length > 0 ? [listed(refused)] : []),
+          ].join('. '),
+          refused.length > 0,
+        );
+      } catch (error) {
+        activity.say((error as Error).message, true);
+      }
+      show();
+    });
 
   async function showCrops(): Promise<void> {
     const usual = await compute.usualCrop();
@@ -279,6 +304,12 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
     );
   button('fine-tune-save').onclick = async () => {
     if (tuned) save(await modelZip(await compute.openModelFiles(), 'fine-tuned'), 'fine-tuned.zip');
+  };
+  input('fine-tune-labels').onchange = () => {
+    const chosen = chosenFiles(input('fine-tune-labels').files ?? []);
+    // the list below says which file each image has
+    input('fine-tune-labels').value = '';
+    void useLabels(chosen, workspace.images);
   };
   select('fine-tune-crop').onchange = () => void tellMemory();
   select('fine-tune-judge').onchange = () => {

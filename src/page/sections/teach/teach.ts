@@ -2,7 +2,7 @@
 import * as Comlink from 'comlink';
 import { formatBytes } from '../../../common/format-bytes.ts';
 import { Activity } from '../../activity.ts';
-import { bytesOf } from '../../chosen-files.ts';
+import { chosenFiles } from '../../chosen-files.ts';
 import { addSection, button, element, input, say, select, table } from '../../dom.ts';
 import { gzipped, modelZip, save, saveAll, uniqueName } from '../../download.ts';
 import type { LabelMaps } from '../../label-maps.ts';
@@ -550,13 +550,19 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
     return 'saved taught.zip: unpack it, and run gvsl segment --model taught IMAGE';
   });
   input('teach-open').onchange = saving(async () => {
-    const file = input('teach-open').files?.[0];
-    if (!file || !shown) return '';
-    const codes = await compute.codesFromNifti(shown.id, file.name, await bytesOf({ path: file.name, file }));
+    const files = chosenFiles(input('teach-open').files ?? []);
+    input('teach-open').value = '';
+    if (files.length === 0 || !shown) return '';
+    const { labels, refused } = await compute.openLabels(files, [shown]);
+    if (labels.length === 0) throw new Error(refused.join('; '));
+    const [{ name, codes }] = labels;
+    if (!(codes instanceof Uint8Array))
+      throw new Error(
+        `${name}: its codes are not all from 0 to ${BACKGROUND}: expected strokes that were saved here, or a label map`,
+      );
     strokes.load(shown.id, codes);
     changed(true);
-    input('teach-open').value = '';
-    return `opened ${file.name}`;
+    return `opened ${name}`;
   });
 
   // ---- controls

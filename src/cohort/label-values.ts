@@ -1,8 +1,7 @@
 /** The codes of a label map: checked, counted, and stored in the smallest type that holds them. */
-import { RunError } from '../../common/errors.ts';
-import type { VoxelArray, Xyz } from '../../geometry/volume.ts';
-import type { LabelArray } from '../reader.ts';
-import type { NpyType } from './npy.ts';
+import { RunError } from '../common/errors.ts';
+import type { Volume, VoxelArray, Xyz } from '../geometry/volume.ts';
+import type { LabelArray } from './reader.ts';
 
 /** Codes that can be stored: those of 32-bit numbers, with a sign if any of them is negative. */
 const LOWEST = -(2 ** 31);
@@ -83,22 +82,30 @@ export function labelValues(data: VoxelArray, size: Xyz): LabelValues {
   return { codes, rounded, data: whole };
 }
 
-/** Label codes in the smallest integer type that holds them all. */
-export function smallestInteger(data: VoxelArray): { type: NpyType; data: LabelArray } {
+/** The values of the label map in a file. @throws RunError naming the file and the value that is no code */
+export function labelValuesOf(path: string, { data, geometry }: Volume): LabelValues {
+  try {
+    return labelValues(data, geometry.size);
+  } catch (error) {
+    if (error instanceof RunError) throw new RunError(`${path}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Label codes in the smallest integer type that holds them all; the input itself if that is its type. */
+export function smallestInteger(data: VoxelArray): LabelArray {
   let low = 0;
   let high = 0;
   for (let i = 0; i < data.length; i++) {
     if (data[i] < low) low = data[i];
     if (data[i] > high) high = data[i];
   }
-  const as = <Data extends LabelArray>(type: NpyType, Type: new (data: VoxelArray) => Data): { type: NpyType; data: Data } => ({
-    type,
-    data: data instanceof Type ? data : new Type(data),
-  });
+  const as = <Data extends LabelArray>(Type: new (data: VoxelArray) => Data): Data =>
+    data instanceof Type ? data : new Type(data);
   if (low >= 0) {
-    if (high < 2 ** 8) return as('|u1', Uint8Array);
-    return high < 2 ** 16 ? as('<u2', Uint16Array) : as('<u4', Uint32Array);
+    if (high < 2 ** 8) return as(Uint8Array);
+    return high < 2 ** 16 ? as(Uint16Array) : as(Uint32Array);
   }
-  if (low >= -(2 ** 7) && high < 2 ** 7) return as('|i1', Int8Array);
-  return low >= -(2 ** 15) && high < 2 ** 15 ? as('<i2', Int16Array) : as('<i4', Int32Array);
+  if (low >= -(2 ** 7) && high < 2 ** 7) return as(Int8Array);
+  return low >= -(2 ** 15) && high < 2 ** 15 ? as(Int16Array) : as(Int32Array);
 }
