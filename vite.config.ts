@@ -9,6 +9,9 @@ const at = (file: string): string => fileURLToPath(new URL(`src/page/${file}`, i
 const PIXEL =
   'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg==';
 
+/** The colour maps that the page names, and those that NiiVue names itself: of its 69 the others are left out. */
+const COLOUR_MAPS = '$itksnap blue bone gray green hot inferno random red warm winter'.split(' ');
+
 /** The text of a shader without indentation, comments and empty lines, which no minifier takes out of it. */
 const withoutComments = (shader: string): string =>
   shader
@@ -35,10 +38,15 @@ const slimNiivue = (): Plugin => ({
     const [font, light] = [picture('Roboto_Regular'), picture('Shiny')];
     const gradients = 'function gradientGL(params) {';
     if (!code.includes(gradients)) this.error('NiiVue has no gradientGL: is it another version? See vite.config.ts');
+    const maps = /__export\(cmaps_exports, \{([^}]*)\}\);/.exec(code) ?? ['', ''];
+    const kept = maps[1].split(',').filter((line) => COLOUR_MAPS.includes(line.split(':')[0].trim()));
+    if (kept.length < COLOUR_MAPS.length)
+      this.error('NiiVue lacks a colour map of COLOUR_MAPS: is it another version? See vite.config.ts');
     const file = this.emitFile({ type: 'asset', name: 'font.png', source: Buffer.from(font.base64, 'base64') });
     const changed = code
       .replace(font.text, () => `import.meta.ROLLUP_FILE_URL_${file}`)
       .replace(light.text, () => JSON.stringify(PIXEL))
+      .replace(maps[0], () => `__export(cmaps_exports, {${kept.join()}});`)
       .replace(gradients, `${gradients} return params.gradientTexture;`)
       .replace(/`#version 300 es[^`]*`/g, withoutComments);
     return { code: changed, map: null };
