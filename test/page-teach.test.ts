@@ -337,7 +337,20 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
     await chooser.setFiles(paths[2]);
     await expect.poll(chosen).toEqual(['heart_0.nii.gz', 'truth.nrrd']);
     expect(await page.locator('#fine-tune-judge option:checked').textContent()).toBe('heart_1.nii.gz');
-    await page.fill('#fine-tune-steps', '600');
+    // what a field may not hold begins nothing
+    const status = await text('fine-tune-status');
+    for (const [field, wrong, right] of [
+      ['#fine-tune-steps', '', '600'],
+      ['#fine-tune-steps', '-5', '600'],
+      ['#fine-tune-rate', '', '0.001'],
+      ['#fine-tune-rate', '5', '0.001'],
+    ]) {
+      await page.fill(field, wrong);
+      await page.click('#fine-tune-start');
+      expect(await page.locator(`${field}:invalid`).count()).toBe(1);
+      expect(await text('fine-tune-status')).toBe(status);
+      await page.fill(field, right);
+    }
     await page.click('#fine-tune-start');
     await saying('fine-tune-status', /MiB of memory, about .* for 600 steps on|step \d+ of 600/);
     await saying('fine-tune-status', /step \d+ of 600/);

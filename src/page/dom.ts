@@ -6,6 +6,9 @@ export const button = (id: string): HTMLButtonElement => element<HTMLButtonEleme
 export const select = (id: string): HTMLSelectElement => element<HTMLSelectElement>(id);
 export const table = (id: string): HTMLTableElement => element<HTMLTableElement>(id);
 
+/** Whether fields hold what they may; at the first that does not the browser says what is expected. */
+export const areValid = (...ids: readonly string[]): boolean => ids.every((id) => input(id).reportValidity());
+
 /** Puts a section behind those that are there. @param markup of this page's own: `import markup from './NAME.html?raw'` */
 export function addSection(markup: string): HTMLElement {
   const template = document.createElement('template');

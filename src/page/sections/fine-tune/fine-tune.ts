@@ -10,7 +10,7 @@ import { chosenFiles, listed } from '../../chosen-files.ts';
 import type { Judgement, LabelledImage } from '../../compute/fine-tune.ts';
 import type { ChosenFile } from '../../compute/open.ts';
 import { Curves, meanOfLast } from '../../curves.ts';
-import { addSection, button, element, input, select, table } from '../../dom.ts';
+import { addSection, areValid, button, element, input, select, table } from '../../dom.ts';
 import { modelZip, save } from '../../download.ts';
 import type { LabelMaps } from '../../label-maps.ts';
 import { memoryLine } from '../../memory-lines.ts';
@@ -256,6 +256,7 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
   }
 
   button('fine-tune-start').onclick = () =>
+    areValid('fine-tune-steps', 'fine-tune-rate') &&
     workspace.alone(() =>
       activity.run('preparing ...', async () => {
         const images = labelled().map((image): LabelledImage => {
@@ -275,7 +276,7 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
           .sort((a, b) => a - b)
           .map((code) => known.find((structure) => structure.code === code) ?? { code, name: `label ${code}` });
         names = structures.map(({ name }) => name);
-        wanted = Math.max(1, Math.round(Number(input('fine-tune-steps').value)) || 1);
+        wanted = Number(input('fine-tune-steps').value);
         const plan = await compute.openFineTuning(
           {
             images,
@@ -294,9 +295,10 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
       }),
     );
   button('fine-tune-continue').onclick = () =>
+    areValid('fine-tune-steps') &&
     workspace.alone(() =>
       activity.run('going on ...', async () => {
-        const more = Math.max(1, Math.round(Number(input('fine-tune-steps').value)) || 1);
+        const more = Number(input('fine-tune-steps').value);
         // what was stopped ends first
         wanted = losses.length < wanted ? wanted : losses.length + more;
         return run(wanted - losses.length);

@@ -5,7 +5,7 @@ import { rasOrder } from '../../../geometry/orientation.ts';
 import { Activity } from '../../activity.ts';
 import type { Registered, RegistrationView } from '../../compute/register.ts';
 import type { OnProgress } from '../../compute/state.ts';
-import { addSection, button, element, input, say, select, table } from '../../dom.ts';
+import { addSection, areValid, button, element, input, say, select, table } from '../../dom.ts';
 import { missing } from '../../missing.ts';
 import { offerGzipped } from '../../offer.ts';
 import { showTable } from '../../table.ts';
@@ -74,6 +74,9 @@ export function startRegister(workspace: Workspace): void {
     return clear();
   });
 
+  /** Of checkerboard and grid; a field that holds no such number changes nothing. */
+  let cellMm = Number(input('cell').value);
+
   /** Asks the worker for what is chosen, and shows it; of what has a before both, so that one key changes them. */
   async function show(): Promise<void> {
     if (!fixed) return;
@@ -83,7 +86,6 @@ export function startRegister(workspace: Workspace): void {
     if (chosen !== 'grid' && wasAll) [select('slices').value, wasAll] = ['all', false];
     for (const option of select('slices').options) option.disabled = chosen === 'grid' && option.value === 'all';
     const slices = select('slices').value as Slices;
-    const cellMm = Math.max(2, Number(input('cell').value) || 20);
     const hasBefore = chosen !== 'grid' && chosen !== 'folds';
     element('cell-field').hidden = chosen !== 'checkerboard' && chosen !== 'grid';
     element('strength-field').hidden = chosen !== 'overlay';
@@ -155,7 +157,11 @@ export function startRegister(workspace: Workspace): void {
     if (fixed && !button('before').disabled) setBefore(!isBefore());
   });
   for (const id of ['view', 'slices']) select(id).onchange = showAlone;
-  input('cell').onchange = showAlone;
+  input('cell').onchange = () => {
+    if (!areValid('cell')) return;
+    cellMm = Number(input('cell').value);
+    showAlone();
+  };
   input('strength').oninput = () => viewer.setOpacity(Number(input('strength').value));
 
   viewer.attach(

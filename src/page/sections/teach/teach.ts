@@ -47,7 +47,13 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
   /** Whether work of before may still be wanted, so that nothing is kept in its place. */
   let undecided = false;
   const tool = (): Tool => section.querySelector<HTMLInputElement>('[name=teach-tool]:checked')!.value as Tool;
-  const usePen = (): void => viewer.setTool(tool(), value, Math.max(1, Number(input('teach-size').value) || 1));
+  const size = input('teach-size');
+  /** The last size that the field held rightly. */
+  let penSize = Number(size.value);
+  function usePen(): void {
+    if (size.validity.valid) penSize = Number(size.value);
+    viewer.setTool(tool(), value, penSize);
+  }
   function useTool(name: Tool): void {
     section.querySelector<HTMLInputElement>(`[name=teach-tool][value=${name}]`)!.checked = true;
     usePen();
@@ -156,11 +162,10 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
     return false;
   }
   function resizePen(by: 1 | -1): void {
-    const field = input('teach-size');
-    if (by > 0) field.stepUp();
-    else field.stepDown();
+    if (by > 0) size.stepUp();
+    else size.stepDown();
     usePen();
-    tell(`Pen of ${voxelsText(Number(field.value))}.`);
+    tell(`Pen of ${voxelsText(penSize)}.`);
   }
   function byKey(name: Tool, said: string): void {
     useTool(name);
@@ -567,7 +572,8 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
 
   // ---- controls
 
-  for (const one of section.querySelectorAll<HTMLInputElement>('[name=teach-tool], #teach-size')) one.onchange = usePen;
+  for (const one of section.querySelectorAll<HTMLInputElement>('[name=teach-tool]')) one.onchange = usePen;
+  size.onchange = () => size.reportValidity() && usePen();
   select('teach-image').onchange = () => void show(workspace.images.find(({ id }) => String(id) === select('teach-image').value));
   button('teach-add').onclick = () => {
     value = strokes.addStructure().code;
