@@ -262,6 +262,30 @@ describe('maps', () => {
     expect(inverseError(bump, shifted, FIXED)!.meanMm).toBeGreaterThan(1);
   });
 
+  it('are found where the moving image, or its mask, is a tenth of the fixed image', () => {
+    const near: Affine = { matrix: [1, 0, 0, 0, 1, 0, 0, 0, 1], offset: minus(centreMm(MOVING), centreMm(FIXED)) };
+    const toFixed = (p: Xyz): Xyz => minus(applyAffine(BACK, p), centreMm(FIXED));
+    const mask = imageOf(MOVING, (p) => (Math.hypot(...toFixed(p)) < 22 ? 1 : 0)).data;
+    const size: Xyz = [20, 18, 17];
+    const part: Geometry = { ...MOVING, size };
+    const originMm = minus(centreMm(MOVING), minus(centreMm(part), MOVING.originMm));
+    const small = imageOf({ ...part, originMm }, (p) => anatomy(toFixed(p)));
+    const scaled = ({ geometry, data }: Volume<Float32Array>): Volume<Float32Array> => ({
+      geometry,
+      data: data.map((value) => Math.max(0, value / 1000)),
+    });
+    for (const to of [{ image: scaled(moving), mask }, { image: scaled(small) }]) {
+      const { affine, overlaps } = alignAffine({ fixed: { image: scaled(fixed) }, moving: to, starts: [near], similarity: 'mi' });
+      expect(overlaps).toBe(true);
+      expect(
+        errorMm(
+          (p) => applyAffine(affine, p),
+          (p) => applyAffine(TRUE, p),
+        ),
+      ).toBeLessThan(2);
+    }
+  });
+
   it('a start that brings nothing together is told', () => {
     const apart: Affine = { matrix: [1, 0, 0, 0, 1, 0, 0, 0, 1], offset: [1e5, 0, 0] };
     const { overlaps, gain } = alignAffine({

@@ -124,7 +124,7 @@ function asText(report: RegistrationReport, formatTable: typeof import('../table
     ...lost(stages.filter(({ kept }) => !kept).map(({ stage }) => STAGE_NAMES[stage])),
     ...(aligned
       ? [
-          `affine       ${SIMILARITY_NAMES[aligned.similarity]} ${aligned.before.toFixed(4)} before, ${aligned.after.toFixed(4)} after`,
+          `affine       ${SIMILARITY_NAMES[aligned.similarity]} ${aligned.before?.toFixed(4) ?? 'unknown (too little overlap)'} before, ${aligned.after.toFixed(4)} after`,
         ]
       : []),
     ...(refined

@@ -123,8 +123,11 @@ export interface RegistrationReport {
     readonly reason: string;
   } | null;
   readonly start: Start;
-  /** What `start` affine made alike, before and after; null where it was not asked for. */
-  readonly aligned: { readonly similarity: Similarity; readonly before: number; readonly after: number } | null;
+  /**
+   * What `start` affine made alike, before (null: too little of the images lay on one another) and after; null where it was not asked for, or found
+   * no place for enough of them.
+   */
+  readonly aligned: { readonly similarity: Similarity; readonly before: number | null; readonly after: number } | null;
   /** Steps of the refinement and its loss before and after; null where it was not asked for. */
   readonly refined: RefineSummary | null;
   /** In the order in which the map grows; the result is the last that was kept. */
@@ -424,7 +427,13 @@ async function registerInto(
     preprocessing: { modality, spacingMm, intensity, crop },
     network: plan && { inputSize: plan.size, tiles: plan.tiles.length, reason: plan.reason },
     start: options.start,
-    aligned: aligned && { similarity: options.similarity, ...aligned.similarity },
+    aligned: aligned?.overlaps
+      ? {
+          similarity: options.similarity,
+          before: Number.isFinite(aligned.similarity.before) ? aligned.similarity.before : null,
+          after: aligned.similarity.after,
+        }
+      : null,
     refined,
     stages: measured,
     jacobian,

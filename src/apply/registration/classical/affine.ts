@@ -10,7 +10,14 @@
  * The coarsest level tries several starts, each first by translation, then by translation, rotation and one scale, then by all twelve numbers.
  * Sums run over samples in their order on one thread: the same bits everywhere.
  */
-import { type Affine, applyAffine, composeAffine, invertAffine, voxelToPhysical } from '../../../geometry/affine.ts';
+import {
+  type Affine,
+  applyAffine,
+  composeAffine,
+  determinant3,
+  invertAffine,
+  voxelToPhysical,
+} from '../../../geometry/affine.ts';
 import { smoothGaussian } from '../../../geometry/smooth.ts';
 import { type Geometry, type Matrix3, perAxis, type Volume, voxelCount, type Xyz } from '../../../geometry/volume.ts';
 import type { Similarity } from '../options.ts';
@@ -56,7 +63,7 @@ const COARSEST_SIDE = 10;
 const MAX_STEPS = 30;
 /** A step that gains less than this share of the value is the last of its level. */
 const LEAST_GAIN = 1e-4;
-/** Of the samples, the fewest that must lie inside the moving image. */
+/** Of the samples that could lie inside the moving image as far as it counts, the fewest that must: a mask, or the image, may be much smaller than the fixed one. */
 const LEAST_OVERLAP = 0.25;
 
 /** One image at one level: smoothed, every `step`-th voxel. */
@@ -167,6 +174,8 @@ class Level {
   readonly #fixedValues: Float32Array;
   readonly #compare: Compare;
   readonly #centre: Xyz;
+  /** The fewest samples inside the moving image that say anything. */
+  readonly #least: number;
   readonly #kept: {
     readonly index: Int32Array;
     readonly fixed: Float32Array;
@@ -197,6 +206,9 @@ class Level {
           this.#z[i] = m[6] * h + m[7] * j + m[8] * k + offset[2] - this.#centre[2];
           this.#fixedValues[i++] = fixed.data[voxel];
         }
+    const movingVoxels = moving.mask?.reduce((sum, kept) => sum + kept, 0) ?? moving.data.length;
+    const asSamples = (movingVoxels * Math.abs(determinant3(moving.toMm.matrix))) / Math.abs(determinant3(m));
+    this.#least = Math.max(PARAMETERS, LEAST_OVERLAP * Math.min(count, asSamples));
     const values = (): Float32Array => new Float32Array(count);
     this.#kept = {
       index: new Int32Array(count),
@@ -272,7 +284,7 @@ class Level {
   /** The similarity under a map; less than any where too little of the images overlaps. */
   value(map: Affine): number {
     const count = this.#sample(map, false);
-    if (count < LEAST_OVERLAP * this.#x.length || count < PARAMETERS) return Number.NEGATIVE_INFINITY;
+    if (count < this.#least) return Number.NEGATIVE_INFINITY;
     const { fixed, moving } = this.#kept;
     return this.#compare(fixed, moving, count, null).value;
   }
