@@ -9,6 +9,9 @@ import { DEFAULT_SPATIAL, type SpatialOptions } from './augmentation/spatial/spa
 /** Largest patch side: 512^3 needs more than any machine here has; a larger number is a slip. */
 const MAX_PATCH = 512;
 
+/** Widest Gaussian in voxels: beyond, an image is even or a field a translation, and both take ever longer. */
+export const MAX_SIGMA = 100;
+
 /** Shapes of the learning rate's decay. */
 export const DECAYS = ['cosine', 'polynomial'] as const;
 
@@ -72,7 +75,7 @@ export const dataKeys = {
   heldOut: z
     .number()
     .nonnegative()
-    .refine((value) => value < 1 || Number.isInteger(value), 'a fraction below 1 or a whole number of subjects')
+    .refine((value) => value < 1 || Number.isInteger(value), 'expected a fraction below 1 or a whole number of subjects')
     .default(0.1)
     .describe(
       'Held-out subjects for evaluation: a fraction below 1, or a number; 0 for none. Test cases of the source that have labels, landmarks or a class are neither trained with nor held out.',
@@ -156,7 +159,8 @@ export const spatialKeys = {
   elasticAlphaVoxels: range(z.number().nonnegative())
     .default([...DEFAULT_SPATIAL.elasticAlphaVoxels])
     .describe('Minimum and maximum amplitude of the elastic field (factor on smoothed noise); [0, 0] disables it.'),
-  elasticSigmaVoxels: range(z.number().positive().max(100))
+  // below a voxel it smooths nothing, and a grid of one node a sigma (elastic-field.ts) would have any number of nodes
+  elasticSigmaVoxels: range(z.number().min(1).max(MAX_SIGMA))
     .default([...DEFAULT_SPATIAL.elasticSigmaVoxels])
     .describe('Minimum and maximum standard deviation of the Gaussian that smooths the elastic field.'),
 } satisfies Record<keyof SpatialOptions, z.ZodType>;

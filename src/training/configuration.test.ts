@@ -124,7 +124,7 @@ Options of the command line go before the file. The key \`method\` may name anot
     ],
     [{ model: { width: 0.3 } }, 'x: model.width: expected one of 1, 0.5, 0.25, 0.125; found 0.3'],
     [{ data: { spatial: { scale: [2, 1] } } }, 'x: data.spatial.scale: the first number must not exceed the second; found [2,1]'],
-    [{ data: { heldOut: 2.5 } }, 'x: data.heldOut: a fraction below 1 or a whole number of subjects; found 2.5'],
+    [{ data: { heldOut: 2.5 } }, 'x: data.heldOut: expected a fraction below 1 or a whole number of subjects; found 2.5'],
     [{ model: { heads: { matching: false, restoration: false } } }, 'nothing to learn'],
     [{ loss: { ncc: 0, mse: 0 } }, 'nothing to learn: give ncc'],
     [{ loss: { mse: 0 }, model: { heads: { matching: false } } }, 'nothing to learn: give mse a weight'],
@@ -144,6 +144,15 @@ Options of the command line go before the file. The key \`method\` may name anot
       '--without: expected affine, restoration, matching (comma-separated); found "afine"',
     );
     expect(pretrainOptions()[1].flags).toBe('--patch <size>');
+  });
+
+  it('refuses Gaussians that would take no end of memory or time', async () => {
+    const sigma = (bounds: readonly number[]) => () =>
+      parseConfiguration({ data: { spatial: { elasticSigmaVoxels: bounds } } }, [], 'run.yaml');
+    expect(failure(sigma([0.01, 13])).message).toContain('elasticSigmaVoxels: expected a list of 2, each a number from 1 to 100');
+    expect(sigma([1, 100])).not.toThrow();
+    const { schema } = await METHODS.find(({ name }) => name === 'simclr')!.load();
+    expect(schema.safeParse({ views: { blurSigmaVoxels: [0.5, 1e6] } }).success).toBe(false);
   });
 
   it('refuses what is no configuration file', async () => {

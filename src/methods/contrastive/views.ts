@@ -9,7 +9,7 @@ import { applyView, DEFAULT_VIEW, sampleViews, type ViewOptions } from '../augme
 import { cropDataSection } from '../crops.ts';
 import { type JudgementConfiguration, judgementSection } from '../judgement/options.ts';
 import type { ExampleMaker, ExampleTensors } from '../method.ts';
-import { count, type PretrainingConfiguration, probability, range, section, toPatchSize } from '../schema-parts.ts';
+import { count, MAX_SIGMA, type PretrainingConfiguration, probability, range, section, toPatchSize } from '../schema-parts.ts';
 
 const factor = () => z.number().positive();
 
@@ -21,7 +21,7 @@ export const viewSection = section('Changes of each view, after its spatial tran
     .default([...DEFAULT_VIEW.noiseDeviation])
     .describe('Minimum and maximum standard deviation of the noise (intensities lie in [0, 1]).'),
   blurProbability: probability().default(DEFAULT_VIEW.blurProbability).describe('Probability of a Gaussian blur.'),
-  blurSigmaVoxels: range(factor())
+  blurSigmaVoxels: range(factor().max(MAX_SIGMA))
     .default([...DEFAULT_VIEW.blurSigmaVoxels])
     .describe('Minimum and maximum standard deviation of the blur.'),
   brightnessProbability: probability().default(DEFAULT_VIEW.brightnessProbability).describe('Probability of another brightness.'),

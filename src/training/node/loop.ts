@@ -219,7 +219,17 @@ export async function runTraining<Images, Summary extends object = object>(
     return new Map(tensors.map((tensor) => [tensor.name, tensor]));
   };
   const checkpoint = async (): Promise<Checkpoint> => {
-    const flat = (name: string) => session.readState(name).then((values) => namedTensors(table, values));
+    const flat = async (name: string): Promise<Map<string, NamedTensor>> => {
+      const values = await session.readState(name);
+      // an update can overflow though its loss and gradients are finite; whoever reads such a checkpoint refuses it
+      if (!values.every(Number.isFinite)) {
+        ended = true;
+        throw new RunError(
+          `step ${state.step}: the weights are no longer finite, so no checkpoint of them is written${saved ? `; the last good one is in ${join(out, 'last')}` : ''}. Lower the learning rate (\`learningRate\`) or the weight decay (\`weightDecay\`)`,
+        );
+      }
+      return namedTensors(table, values);
+    };
     return {
       configuration: training.modelConfiguration(state.step),
       parameters: await flat(model),

@@ -293,6 +293,12 @@ describe('pretrain', () => {
     await pretrain({ cohort: at('cohort'), out: at('diverging'), configuration, progress, signal: stop.signal });
     expect(await lines('diverging')).toMatchObject([{ step: 1 }, { step: 2, skipped: true }]);
     expect(JSON.parse(await readFile(at('diverging', 'last', 'state.json'), 'utf8'))).toMatchObject({ step: 0, skippedSteps: 0 });
+    // a finite step whose update overflows leaves no checkpoint that nobody can read
+    const log = { ...configured().log, evaluateEverySteps: 0, checkpointEverySteps: 1 };
+    await expect(run('overflowed', configured({ learningRate: 1e39, log }))).rejects.toThrow(
+      /^step 1: the weights are no longer finite, so no checkpoint of them is written; the last good one is in .*last\. Lower/,
+    );
+    expect(JSON.parse(await readFile(at('overflowed', 'last', 'state.json'), 'utf8'))).toMatchObject({ step: 0 });
   });
 
   it('refuses a cohort whose voxels are damaged, by the file', async () => {

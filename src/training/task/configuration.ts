@@ -24,7 +24,7 @@ const amount = () =>
   z
     .number()
     .nonnegative()
-    .refine((value) => value < 1 || Number.isInteger(value), 'a fraction below 1 or a whole number of subjects');
+    .refine((value) => value < 1 || Number.isInteger(value), 'expected a fraction below 1 or a whole number of subjects');
 
 /** The schema itself. Unknown keys are refused. */
 export const transferConfigurationSchema = z.strictObject({

@@ -119,7 +119,7 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
   const { training } = split;
   if (training.length === 0)
     throw new UsageError(
-      `${cohort.folder}: no training subjects left of ${labelled.length} labelled ones; lower data.validation or data.test`,
+      `${cohort.folder}: no training subjects left of ${labelled.length} labelled ones; lower \`data.validation\` or \`data.test\``,
     );
   if (data.labels === 'all') return split;
   if (data.labels > training.length)

@@ -28,7 +28,7 @@ export async function taskOf(cohort: Cohort, configuration: TransferConfiguratio
   const unknown = wanted.filter((code) => code === 0 || !present.includes(code));
   if (unknown.length > 0)
     throw new UsageError(
-      `data.labelCodes: ${unknown.join(', ')}: ${unknown.includes(0) ? '0 is the background, which is always a class' : `not in any label map of ${cohort.folder}`}; available: ${present.filter((code) => code !== 0).join(', ')}`,
+      `\`data.labelCodes\`: ${unknown.join(', ')}: ${unknown.includes(0) ? '0 is the background, which is always a class' : `not in any label map of ${cohort.folder}`}; available: ${present.filter((code) => code !== 0).join(', ')}`,
     );
   const names = await readLabelNames(cohort);
   const named = wanted.map((code) => ({ code, name: names.get(code) ?? `label ${code}` }));
