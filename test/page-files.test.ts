@@ -17,6 +17,7 @@ import { SILENT } from '../src/common/progress.ts';
 import { applyAffine, voxelToPhysical } from '../src/geometry/affine.ts';
 import type { Volume, Xyz } from '../src/geometry/volume.ts';
 import { readNiftiFile, writeNiftiFile } from '../src/images/nifti-file.ts';
+import { niftiHeader } from '../src/images/nifti-writing.ts';
 import { readImage } from '../src/images/node/read.ts';
 import { writeImage } from '../src/images/node/write.ts';
 import { fragmented, type SliceFacts, slice, sliceElements } from '../src/images/testing/dicom-files.ts';
@@ -249,6 +250,31 @@ describe.skipIf(SKIPPED !== '')(`files in the page${SKIPPED}`, () => {
       await atRest();
     }
     expect(await page.locator('#images tbody tr').count()).toBe(1);
+  }, 240_000);
+
+  it('says of images that no page can hold, and that graphics cannot show, how large they are and what to do', async () => {
+    // its header alone: the voxels are not asked for
+    const header = niftiHeader({ ...heart.geometry, size: [1200, 1100, 1000] }, 'int16', 'scalar');
+    await page.setInputFiles('#image', { name: 'huge.nii', mimeType: '', buffer: Buffer.from(header) });
+    await saying('image-text', /huge\.nii: its 1200 x 1100 x 1000 voxels take 2\.46 GiB, and a page can address 2 GiB: crop/);
+    const shown = page.locator('#viewer-text');
+    const path = join(folder, 'large.nii.gz');
+    await writeImage(path, heart);
+    // as WebGL says that there is no room for a texture
+    await page.evaluate(`{
+      const { gl } = gvsl.viewer.niivue;
+      const { texStorage3D, getError } = gl;
+      let isFull = false;
+      gl.texStorage3D = (...args) => { isFull = true; texStorage3D.apply(gl, args); };
+      gl.getError = () => { const error = isFull ? gl.OUT_OF_MEMORY : getError.call(gl); isFull = false; return error; };
+      gvsl.restore = () => Object.assign(gl, { texStorage3D, getError });
+    }`);
+    await page.setInputFiles('#image', path);
+    await saying('image-text', /large\.nii\.gz: .* voxels/);
+    await expect.poll(() => shown.textContent()).toMatch(/too large for the graphics memory here: it is not shown/);
+    await page.evaluate('gvsl.restore()');
+    await page.getByLabel('first image: heart.nrrd').check();
+    await expect.poll(() => shown.isVisible()).toBe(false);
   }, 240_000);
 
   it('asks which volume of a file of several is meant, and opens it as the command line does', async () => {

@@ -69,6 +69,8 @@ export class Viewer {
   protected canvas: HTMLCanvasElement | undefined;
   private text: HTMLElement | undefined;
   private place: HTMLElement | undefined;
+  /** What the text says where no image is open. */
+  private nothing = '';
   private opened: Promise<boolean> | undefined;
   /** Counts what is asked to be shown, of which the last counts. */
   private turn = 0;
@@ -94,6 +96,7 @@ export class Viewer {
    */
   attach(canvas: HTMLCanvasElement, text: HTMLElement, place: HTMLElement): void {
     [this.canvas, this.text, this.place] = [canvas, text, place];
+    this.nothing = text.textContent ?? '';
     this.niivue.onLocationChange = (location) => {
       place.textContent = this.describe(location as Location);
       this.onPoint(otherFrame((location as Location).mm));
@@ -192,10 +195,33 @@ export class Viewer {
   clear(): void {
     this.turn++;
     if (!this.attached) return;
+    this.empty();
+    this.text!.textContent = this.nothing;
+  }
+
+  private empty(): void {
     this.keep(0);
     this.niivue.drawScene();
     this.text!.hidden = false;
     this.place!.textContent = '';
+  }
+
+  /** WebGL's errors since the last call. */
+  private errors(): Set<number> {
+    const { gl } = this.niivue;
+    const found = new Set<number>();
+    for (let error = gl.getError(); error !== gl.NO_ERROR && error !== gl.CONTEXT_LOST_WEBGL; error = gl.getError())
+      found.add(error);
+    return found;
+  }
+
+  /** Adds a volume. @returns whether it found room: an image's colours take four bytes a voxel of graphics memory */
+  protected add(volume: NVImage): boolean {
+    const { OUT_OF_MEMORY, INVALID_VALUE, INVALID_FRAMEBUFFER_OPERATION } = this.niivue.gl;
+    this.errors();
+    this.niivue.addVolume(volume);
+    const errors = this.errors();
+    return ![OUT_OF_MEMORY, INVALID_VALUE, INVALID_FRAMEBUFFER_OPERATION].some((error) => errors.has(error));
   }
 
   async showImage(file: File): Promise<void> {
@@ -205,8 +231,10 @@ export class Viewer {
     const volume = await NVImage.loadFromFile({ file, name: file.name });
     if (turn !== this.turn) return;
     this.keep(0);
-    this.niivue.addVolume(volume);
     this.text!.hidden = true;
+    if (this.add(volume)) return;
+    this.empty();
+    this.text!.textContent = 'This image is too large for the graphics memory here: it is not shown, but results can be saved.';
   }
 
   protected async over(nifti: Uint8Array<ArrayBuffer>, name: string, dress: (volume: NVImage) => void): Promise<void> {
@@ -215,7 +243,7 @@ export class Viewer {
     this.names = new Map();
     const volume = await NVImage.loadFromFile({ file: new File([nifti], name), name, opacity: this.opacity });
     dress(volume);
-    this.niivue.addVolume(volume);
+    if (!this.add(volume)) this.keep(1);
   }
 
   /** Shows what has changed of the first result alone: the image's colours stay as they are. */

@@ -5,18 +5,20 @@ import { channelOfStem } from '../../cohort/channel-names.ts';
 import { namesOf } from '../../cohort/network-image.ts';
 import { counted } from '../../common/counted.ts';
 import { RunError } from '../../common/errors.ts';
-import type { Geometry } from '../../geometry/volume.ts';
+import { formatBytes } from '../../common/format-bytes.ts';
+import { type Geometry, voxelCount } from '../../geometry/volume.ts';
 import { blobFiles } from '../../images/blob-files.ts';
 import type { FileStore } from '../../images/file-store.ts';
 import { ImageSearch, type ImageSource } from '../../images/find-images.ts';
 import { writeNiftiFile } from '../../images/nifti-file.ts';
-import { openFound } from '../../images/open-image.ts';
+import { type OpenImage, openFound } from '../../images/open-image.ts';
 import { stemOfName } from '../../images/recognise.ts';
+import { STORED_BYTES } from '../../images/stored-image.ts';
 import { hasDecoder } from '../../model/architecture.ts';
 import { renderSubject } from '../../phantom/subject.ts';
 import { DEMO_SETTINGS } from '../../training/demo-settings.ts';
 import { type Channel, isChannel } from './channels.ts';
-import type { ComputeState } from './state.ts';
+import { type ComputeState, PAGE_MEMORY } from './state.ts';
 
 /** Of the model, for people. */
 export interface ModelSummary {
@@ -111,6 +113,15 @@ export async function searched(chosen: readonly ChosenFile[]) {
   return { store, paths, ...(await search.finish()) };
 }
 
+/** @throws RunError for an image that a page cannot hold, which would end it */
+function checkRoom({ path, geometry: { size }, type }: OpenImage): void {
+  const bytes = voxelCount(size) * STORED_BYTES[type];
+  if (bytes > PAGE_MEMORY.bytes)
+    throw new RunError(
+      `${path}: its ${size.join(' x ')} voxels take ${formatBytes(bytes)}, and a page can address ${formatBytes(PAGE_MEMORY.bytes)}: crop or resample it, or use gvsl on the command line`,
+    );
+}
+
 /** What is known of an image that was found. */
 function foundOf(store: FileStore, key: number, source: ImageSource, others: Found['channels'], subject?: string): Found {
   const channels = others.length > 0 ? others : [{ label: '', source }];
@@ -175,6 +186,7 @@ export const openPart = (state: ComputeState) => {
   ): Promise<Channel[] | SeveralVolumes> {
     const wanted = state.network?.preprocessing.channels ?? [];
     const image = await openFound(store, source, volume === undefined ? {} : { channel: volume });
+    checkRoom(image);
     if (volume !== undefined) return [{ label, image: await image.load() }];
     if (wanted.length < 2 || label !== '' || !wanted.every(({ number }) => number < image.volumesInFile))
       return image.volumesInFile > 1 ? { volumes: image.volumesInFile } : [{ label, image: await image.load() }];

@@ -19,7 +19,7 @@ export interface Computed {
 }
 
 /** A browser does not say how much there is: a matching of more is done in tiles, features of more are refused. */
-const PAGE_MEMORY = { bytes: 2 * 2 ** 30, limit: 'memory limit of a page' };
+export const PAGE_MEMORY = { bytes: 2 * 2 ** 30, limit: 'memory limit of a page' };
 export const MEMORY: MemoryLimits = { session: () => PAGE_MEMORY, results: () => PAGE_MEMORY };
 
 export class ComputeState {

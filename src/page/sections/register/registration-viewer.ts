@@ -31,7 +31,8 @@ export class RegistrationViewer extends Viewer {
       if (dress === 'folds')
         volume.setColormapLabel({ R: [0, 255], G: [0, 40], B: [0, 40], A: [0, 255], I: [0, 1], labels: ['', 'folded'] });
       if (dress === 'checkerboard' || dress === 'grid') [volume.cal_min, volume.cal_max] = [0, 255];
-      this.niivue.addVolume(volume);
+      // the image alone stays
+      if (!this.add(volume)) this.keep(1);
     }
   }
 
