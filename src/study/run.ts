@@ -32,6 +32,15 @@ import { seenTestSubjects } from './seen.ts';
 import { doPiece, NOT_YET } from './shared.ts';
 import { readResult, type StudyRunResult, trainRun } from './task-result.ts';
 
+/** Keys of a training that a study sets, and by which of its own. */
+const SET_BY_STUDY: Readonly<Record<string, string>> = {
+  task: '`task`',
+  mode: '`modes`',
+  init: '`methods`',
+  seed: '`seeds`',
+  'data.labels': '`labels`',
+};
+
 /** Reads and checks a study's file. @throws UsageError with a line for each problem */
 export async function readStudy(file: string): Promise<Study> {
   const study = await readConfigurationOf(STUDY, file);
@@ -46,6 +55,13 @@ export async function readStudy(file: string): Promise<Study> {
         throw new UsageError(`${file}: pretraining.${section}.${name}: not among the methods ${study.methods.join(', ')}`);
   if (study.modes.includes('probe') && study.task !== 'segmentation')
     throw new UsageError(`${file}: modes: probe is of segmentations; for classes, linear is the same`);
+  // each training has these from the study: what stands in its configuration would count for nothing
+  for (const [section, { data, ...keys }] of Object.entries(study.transfer))
+    for (const [key, own] of Object.entries(SET_BY_STUDY)) {
+      const given = key === 'data.labels' ? (data as { readonly labels?: unknown } | null | undefined)?.labels : keys[key];
+      if (given !== undefined)
+        throw new UsageError(`${file}: transfer.${section}.${key}: set by ${own} of the study; leave it out`);
+    }
   // what its trainings would be refused for, before the first of them
   for (const name of study.methods)
     if (name !== SCRATCH && models[name] === undefined) await plannedPretraining(study, name, {}, file);

@@ -387,5 +387,12 @@ describe('compare', () => {
       'pretraining.models.gvsl: not among the methods',
     );
     await expect(study({ transfer: { configuration: { stepz: 3 } } })).rejects.toThrow('did you mean steps?');
+    // these would be overridden in silence
+    await expect(study({ transfer: { linear: { seed: 4 } } })).rejects.toThrow(
+      'transfer.linear.seed: set by `seeds` of the study',
+    );
+    await expect(study({ transfer: { configuration: { data: { labels: 4 } } } })).rejects.toThrow(
+      'transfer.configuration.data.labels: set by `labels` of the study',
+    );
   });
 });

@@ -156,7 +156,7 @@ export function parseConfigurationOf<Schema extends ConfigurationSchema>(
       return issue.keys.map((key) => {
         const unknown = [...names, key].join('.');
         const known = nearest(unknown, schema);
-        return `${source}: ${unknown}: unknown key${known ? `; did you mean ${known}?` : `; gvsl ${command} --print-config lists all keys`}`;
+        return `${source}: ${unknown}: unknown key${known ? `; did you mean ${known}?` : `; gvsl ${command} ${command === 'compare' ? '--help shows a study' : '--print-config lists all keys'}`}`;
       });
     const option = overrides.find((override) => override.path === path)?.option;
     const where = option ?? (path ? `${source}: ${path}` : source);
