@@ -14,9 +14,9 @@ import { pretrain } from '../src/training/node/pretrain.ts';
 import { writeTinyCohort } from '../src/training/testing/tiny-cohort.ts';
 import { PAGE, SKIPPED } from './built-page.ts';
 
-const TABLE = `method,mode,labels,seeds,mean,deviation,difference,low,high,p
-scratch,finetune,4,1,0.5,,,,,
-mae,finetune,4,1,0.75,,0.25,0.2,0.3,0.002
+const TABLE = `method,mode,labels,seeds,mean,deviation,difference,low,high,p,pHolm
+scratch,finetune,4,1,0.5,,,,,,
+mae,finetune,4,1,0.75,,0.25,0.2,0.3,0.002,0.008
 `;
 const SVG =
   '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><script>top.hacked = 1</script><rect width="40" height="20"/></svg>';
@@ -215,7 +215,7 @@ describe.skipIf(SKIPPED !== '')(`runs in the page${SKIPPED}`, () => {
 
   it('shows a study: table, figures, scores of each subject', async () => {
     await page.goto(`${server.url}#runs?study=study`);
-    await saying('#study-view', /MAE\s+0\.750\s+\+0\.250 \(\+0\.200 to \+0\.300\), p 0\.002/);
+    await saying('#study-view', /MAE\s+0\.750\s+\+0\.250 \(\+0\.200 to \+0\.300\), p 0\.002, Holm 0\.008/);
     await expect
       .poll(() => page.locator('#study-view img').evaluate((image) => (image as unknown as Shown).naturalWidth))
       .toBeGreaterThan(0);
@@ -279,6 +279,21 @@ describe.skipIf(SKIPPED !== '')(`runs in the page${SKIPPED}`, () => {
     expect(Number(/^bytes=(\d+)-/.exec(ranges[0])![1])).toBeGreaterThan(1000);
   });
 
+  it('shows the scores of a test, which come after the last line of the log', async () => {
+    await mkdir(at('judged'));
+    const task = { kind: 'segmentation', labels: [0, 1].map((code) => ({ code, name: `label ${code}` })) };
+    const scores = (dice: number) => ({ subjects: 1, dice, dicePerClass: [dice] });
+    const judged = (dice: number) => JSON.stringify({ step: 2, summary: scores(dice), subjects: [] });
+    const lines = [1, 2].map((step) => JSON.stringify({ kind: 'evaluation', step, ...scores(0.5) }));
+    await writeFile(at('judged', 'run.json'), JSON.stringify({ task, configuration: { steps: 2 } }));
+    await writeFile(at('judged', 'metrics.jsonl'), `${lines.join('\n')}\n`);
+    await page.goto(`${server.url}#runs?run=judged`);
+    await page.reload();
+    await saying('#runs-report', /best checkpoint: 0\.500/);
+    await writeFile(at('judged', 'test.json'), judged(0.375));
+    await saying('#runs-report', /test subject.*: 0\.375/, 20_000);
+  });
+
   it('goes on when its server comes back', async () => {
     await rename(at('heart', 'one'), join(folder, 'aside'));
     await page.goto(`${server.url}#runs?run=heart/one`);
@@ -328,6 +343,12 @@ describe.skipIf(SKIPPED !== '')(`runs in the page${SKIPPED}`, () => {
       await other.click('#runs-table a:text-is("one")');
       await expect.poll(() => other.locator('#runs-status').textContent(), { timeout: 60_000 }).toMatch(/step 600 of 600/);
       await expect.poll(() => other.locator('#runs-shown img').count()).toBe(3);
+      // a study is looked at itself, whatever runs it has
+      await other.goto(`${plain.url}#runs`);
+      await other.reload();
+      await other.setInputFiles('#runs-folder', at('study'));
+      await expect.poll(() => other.locator('#runs-text').textContent()).toBe('study: 1 run, 1 study');
+      await expect.poll(() => other.locator('#study-view h3').textContent()).toBe('study');
       await other.close();
     } finally {
       await plain.close();

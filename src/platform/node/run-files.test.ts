@@ -78,6 +78,14 @@ describe('runs that are served', () => {
       expect(await (await fetch(at(none))).json(), none).toEqual([]);
   });
 
+  it.skipIf(process.platform === 'win32')('are given whatever their names have in them', async () => {
+    const name = '2026-11-28T01:10:00 back\\slash 50% #1?';
+    await write(`runs/zz/${name}/run.json`, '{"method":"mae"}');
+    const path = `zz/${encodeURIComponent(name)}`;
+    expect(names((await (await fetch(at(`folder/${path}`))).json()) as ListedFile[])).toEqual(['run.json']);
+    expect(await (await fetch(at(`files/${path}/run.json`))).text()).toBe('{"method":"mae"}');
+  });
+
   it('are read in part: what a log has more than before, and its end', async () => {
     const log = at('files/a%20b/metrics.jsonl');
     const part = async (range: string) => {

@@ -79,13 +79,16 @@ async function listing(root: string): Promise<RunListing> {
   return { name: root.split(sep).at(-1) ?? '', folders, left };
 }
 
-/** The names in an address below a prefix; undefined where one is no plain name: `..`, hidden, a slash or backslash however written, a drive. */
+/** What no name has: where a backslash parts folders, neither it nor a drive's colon. Elsewhere a run may be named after a time of day. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a name with one is refused
+const NOT_IN_NAMES = sep === '\\' ? /[/\\:\u0000-\u001f]/ : /[/\u0000-\u001f]/;
+
+/** The names in an address below a prefix; undefined where one is no plain name: `..`, hidden, a slash however written, a drive. */
 function namesIn(address: string): string[] | undefined {
   if (address === '') return [];
   try {
     const names = address.split('/').map((part) => decodeURIComponent(part));
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: a name with one is refused
-    return names.every((name) => name !== '' && !name.startsWith('.') && !/[/\\:\u0000-\u001f]/.test(name)) ? names : undefined;
+    return names.every((name) => name !== '' && !name.startsWith('.') && !NOT_IN_NAMES.test(name)) ? names : undefined;
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
 /** What a list says of each run, from its `run.json` and the end of its log: small reads, so that hundreds of runs are listed at once. */
 import type { ListedFolder } from '../../../common/run-listing.ts';
 import { methodDescribed, methodNameOf } from '../../../methods/descriptions.ts';
-import { logRecord, runRecord, valueAt } from '../../../report/run-data.ts';
+import { type EvaluationRecord, logRecord, runRecord, type StepRecord, valueAt } from '../../../report/run-data.ts';
 import { type RunScore, scoreOf } from '../../../report/score.ts';
 import type { RunSource } from './source.ts';
 
@@ -11,7 +11,7 @@ export interface RunEntry {
   readonly path: string;
   /** Its path, or the name of the folder that is served itself. */
   readonly name: string;
-  /** 'GVSL, whole', or the task. */
+  /** 'GVSL, whole', or the task; a dash where nothing says it. */
   readonly method: string;
   /** ISO 8601, UTC. */
   readonly startedAt: string | undefined;
@@ -21,8 +21,8 @@ export interface RunEntry {
   readonly score: RunScore | undefined;
 }
 
-/** Lines of the last few dozen steps, and with them nearly always the last evaluation. */
-const TAIL_BYTES = 1 << 16;
+/** Of a log's end: the last few dozen steps; where no evaluation is among them, as when each step is logged, up to some ten thousand. */
+const TAILS_BYTES = [1 << 16, 1 << 19, 1 << 22];
 /** Reads at the same time. */
 const AT_ONCE = 8;
 
@@ -34,29 +34,39 @@ export const isRun = (folder: ListedFolder): boolean => hasFile(folder, 'run.jso
 export const isStudy = (folder: ListedFolder): boolean =>
   !isRun(folder) && hasFile(folder, 'study.json', 'declared.json', 'table.csv');
 
+/** The end of a log, with its last evaluation if that is not too far back. */
+async function lastRecords(source: RunSource, { path, files }: ListedFolder): Promise<(StepRecord | EvaluationRecord)[]> {
+  if (!files.some(({ name, sizeBytes }) => name === 'metrics.jsonl' && sizeBytes > 0)) return [];
+  for (const [k, bytes] of TAILS_BYTES.entries()) {
+    const tail = await source.part(joined(path, 'metrics.jsonl'), -bytes, bytes);
+    // the first line may be half a one
+    const lines = new TextDecoder().decode(tail?.bytes).split('\n');
+    const records = lines.flatMap((line) => logRecord(line) ?? []);
+    const isWhole = !tail || tail.bytes.length >= tail.sizeBytes;
+    if (isWhole || records.some(({ kind }) => kind === 'evaluation') || k === TAILS_BYTES.length - 1) return records;
+  }
+  return [];
+}
+
 async function entryOf(source: RunSource, folder: ListedFolder, rootName: string): Promise<RunEntry> {
   const { path, locked } = folder;
-  const isStarted = folder.files.some(({ name, sizeBytes }) => name === 'metrics.jsonl' && sizeBytes > 0);
-  const [text, tail] = await Promise.all([
+  const [text, records] = await Promise.all([
     hasFile(folder, 'run.json') ? source.text(joined(path, 'run.json')) : undefined,
-    isStarted ? source.part(joined(path, 'metrics.jsonl'), -TAIL_BYTES, TAIL_BYTES) : undefined,
+    lastRecords(source, folder),
   ]);
   const run = runRecord(text);
-  // the first line may be half a one
-  const records = new TextDecoder()
-    .decode(tail?.bytes)
-    .split('\n')
-    .flatMap((line) => logRecord(line) ?? []);
   const evaluation = records.findLast((record) => record.kind === 'evaluation');
   const step = Math.max(0, ...records.map((record) => record.step));
   const planned = valueAt(run.configuration, 'steps');
   const steps = typeof planned === 'number' ? planned : undefined;
   const name = methodNameOf(run.method, run.configuration);
+  const isKnown = Object.keys(run).length > 0;
   const isOver = (steps !== undefined && step >= steps) || hasFile(folder, 'test.json');
   return {
     path,
     name: path === '' ? rootName : path,
-    method: run.task ? run.task.kind : (methodDescribed(name)?.title ?? name),
+    // a log alone says nothing of its method
+    method: run.task ? run.task.kind : isKnown ? (methodDescribed(name)?.title ?? name) : '\u2013',
     startedAt: run.startedAt,
     step,
     steps,

@@ -200,10 +200,10 @@ export function startRuns(): void {
     entries = [];
     listing = undefined;
     const found = await relist().catch(failed);
-    // a folder that is a single run, or a single study, is meant itself
-    const [only, ...others] = found?.folders ?? [];
-    if (only && others.length === 0 && !options.has('run') && !options.has('study'))
-      setOne(isStudy(only) ? 'study' : 'run', only.path || ROOT);
+    // a folder that is a run, or a study with its runs, is meant itself; so is the only one in a folder
+    const folders = found?.folders ?? [];
+    const meant = folders.find(({ path }) => path === '') ?? (folders.length === 1 ? folders[0] : undefined);
+    if (meant && !options.has('run') && !options.has('study')) setOne(isStudy(meant) ? 'study' : 'run', meant.path || ROOT);
   }
 
   async function takeChosen(files: readonly NamedFile[]): Promise<void> {

@@ -14,8 +14,8 @@ export interface RunSource {
   /** Whether files may grow while they are looked at. */
   readonly isLive: boolean;
   list(): Promise<RunListing>;
-  /** Names in a folder; none where there is no folder. */
-  names(path: string): Promise<readonly string[]>;
+  /** Files in a folder; none where there is no folder. */
+  files(path: string): Promise<readonly ListedFile[]>;
   /** undefined where there is no such file. */
   text(path: string): Promise<string | undefined>;
   /** Bytes from a place on, at most `limit`; from a negative place: so many at the end. undefined where there is no such file. */
@@ -44,8 +44,7 @@ export async function servedRuns(): Promise<RunSource | undefined> {
       if (!answer.ok) throw new Error(`the server of the page answers ${answer.status} for the list of runs`);
       return answer.json();
     },
-    names: async (path) =>
-      ((await (await ask('folder', path))?.json()) as ListedFile[] | undefined)?.map(({ name }) => name) ?? [],
+    files: async (path) => ((await (await ask('folder', path))?.json()) as ListedFile[] | undefined) ?? [],
     text: async (path) => (await ask('files', path))?.text(),
     part: async (path, from, limit) => {
       // a part of a file that grows is nothing to keep: browsers put kept parts together
@@ -86,7 +85,7 @@ export function chosenRuns(files: readonly NamedFile[]): RunSource {
         .sort((a, b) => (a.path < b.path ? -1 : 1)),
       left: null,
     }),
-    names: async (path) => folders.get(path)?.map(({ name }) => name) ?? [],
+    files: async (path) => folders.get(path) ?? [],
     text: async (path) => byPath.get(path)?.text(),
     part: async (path, from, limit) => {
       const file = byPath.get(path);

@@ -29,6 +29,8 @@ const FIGURES = [
 const titleOf = (method: string): string => methodDescribed(method)?.title ?? method;
 const modeTitle = (mode: string): string => (mode in MODE_TITLES ? MODE_TITLES[mode as Mode] : mode);
 const signed = (value: number): string => `${value >= 0 ? '+' : ''}${decimals(value, 3)}`;
+/** As the study's own table has it. */
+const pText = (p: number): string => (p < 0.001 ? '< 0.001' : p.toFixed(3));
 const unique = (values: readonly string[]): string[] => [...new Set(values)];
 
 /** Methods down, numbers of labels across, the best mean of each column marked. */
@@ -39,10 +41,10 @@ function modeTable(mode: string, rows: readonly StudyTableRow[]): Html {
   );
   const cell = (row: StudyTableRow | undefined): Html => {
     if (!row || row.mean === null) return html`<td class="n">\u2013</td>`;
-    const { mean, deviation, difference, low, high, p } = row;
+    const { mean, deviation, difference, low, high, p, pHolm } = row;
     const against =
       difference !== null &&
-      html`<br><span class="unit">${signed(difference)}${low !== null && high !== null && ` (${signed(low)} to ${signed(high)})`}${p !== null && `, p ${p < 0.001 ? '< 0.001' : p.toFixed(3)}`}</span>`;
+      html`<br><span class="unit">${signed(difference)}${low !== null && high !== null && ` (${signed(low)} to ${signed(high)})`}${p !== null && `, p ${pText(p)}`}${pHolm !== null && `, Holm ${pText(pHolm)}`}</span>`;
     return html`<td class="n${mean === best.get(row.labels) ? ' final' : ''}">${decimals(mean, 3)}${deviation !== null && ` \u00b1 ${decimals(deviation, 3)}`}${against}</td>`;
   };
   return html`<h4>${modeTitle(mode)}</h4>
@@ -109,7 +111,7 @@ export async function showStudy(
   const filtered = new URLSearchParams({ filter: `${path}/` });
   const state =
     rows.length > 0
-      ? 'Scores on the test subjects: mean \u00b1 standard deviation over seeds. Below: difference to the baseline, with its 95 % interval and p. Bold: the highest of a column.'
+      ? 'Scores on the test subjects: mean \u00b1 standard deviation over seeds. Below: difference to the baseline, with its 95 % interval and p, and p corrected by Holm for the comparisons of the table. Bold: the highest of a column.'
       : `No table yet: gvsl compare writes it when all trainings are done; ${tested.size} of those that are here are.`;
   place.innerHTML = html`<h3>${name}</h3>
 <p class="note">${state}${below.length > 0 && html` <a href="${addressOf('runs', filtered)}">${below.length} runs of this study</a>`}</p>

@@ -35,6 +35,9 @@ export interface ViewEvents {
   onStep(step: number | undefined): void;
 }
 
+/** Of a run's folder, besides its log. */
+const TEXTS: readonly string[] = ['run.json', 'evaluation.json', 'validation.json', 'test.json'];
+
 /** A run that is looked at. */
 interface Looked {
   readonly path: string;
@@ -43,8 +46,8 @@ interface Looked {
   /** Names in its folder, and in that of its pictures. */
   files: readonly string[];
   pictures: readonly string[];
-  /** Its other texts go with the evaluations in its log. */
-  evaluations: number;
+  /** Its evaluations and other texts when they were last read. */
+  mark: string;
 }
 
 /** The report's styles, for its parts on this page alone. */
@@ -144,27 +147,28 @@ export class RunsView {
 
   private async read(source: RunSource, path: string): Promise<boolean> {
     const looked = this.looked.get(path) ?? {
-      ...{ path, log: new RunLog(source, path), data: undefined, files: [], pictures: [], evaluations: -1 },
+      ...{ path, log: new RunLog(source, path), data: undefined, files: [], pictures: [], mark: '' },
     };
     this.looked.set(path, looked);
-    // a run that has not begun has no log yet
-    if (!looked.files.includes('metrics.jsonl')) looked.files = await source.names(path);
-    const changed = looked.files.includes('metrics.jsonl') && (await looked.log.update());
-    if (looked.data && !changed) return false;
+    const found = await source.files(path);
+    const files = found.map(({ name }) => name);
+    // a run that has not begun has no log yet; one whose folder is gone has one no longer
+    const hasLog = files.includes('metrics.jsonl') || looked.log.records.length > 0;
+    const changed = hasLog && (await looked.log.update());
     const { records } = looked.log;
     const evaluations = records.reduce((count, { kind }) => count + Number(kind === 'evaluation'), 0);
-    if (!looked.data || evaluations !== looked.evaluations) {
-      const files = await source.names(path);
-      const text = async (name: string): Promise<string | undefined> =>
-        files.includes(name) ? source.text(joined(path, name)) : undefined;
+    // texts are written after the log's line that they belong to, and a test after the log's last one
+    const mark = JSON.stringify([evaluations, found.filter(({ name }) => TEXTS.includes(name))]);
+    if (looked.data && !changed && mark === looked.mark) return false;
+    if (mark !== looked.mark) {
       const [run, evaluation, validation, test] = await Promise.all(
-        ['run.json', 'evaluation.json', 'validation.json', 'test.json'].map(text),
+        TEXTS.map(async (name) => (files.includes(name) ? source.text(joined(path, name)) : undefined)),
       );
-      looked.pictures = await source.names(joined(path, 'pictures'));
+      looked.pictures = (await source.files(joined(path, 'pictures'))).map(({ name }) => name);
       looked.files = files;
       looked.data = runData(path, { run, evaluation, validation, test }, records);
-      looked.evaluations = evaluations;
-    } else
+      looked.mark = mark;
+    } else if (looked.data)
       looked.data = {
         ...looked.data,
         steps: records.filter((record) => record.kind === 'step'),
@@ -238,9 +242,9 @@ export class RunsView {
   }
 
   private showReport(data: RunData): void {
-    const { run, evaluations, details } = data;
+    const { run, evaluations } = data;
     const place = element('runs-report');
-    const mark = JSON.stringify([data.folder, evaluations.length, evaluations.at(-1), data.test?.step, Boolean(details)]);
+    const mark = JSON.stringify([data.folder, evaluations.at(-1), this.looked.get(data.folder)!.mark]);
     const name = methodNameOf(run.method, run.configuration);
     const told = facts(data).html;
     if (mark === this.reported && place.firstElementChild) {
