@@ -118,7 +118,7 @@ export class Workspace {
   }
 
   /**
-   * Opens images that were found last. Those of the example go, unless these are the example's: a scan of one's own and a synthetic patient are no
+   * Opens images that were found. Those of the example go, unless these are the example's: a scan of one's own and a synthetic patient are no
    * pair. The first that opens is the first image from then on; the second image is the next one, or if there is none that which was the first.
    * @param onOne told of each before it is read
    * @returns the images, what is wrong with those that did not open, and those of several volumes, which did not open either

@@ -247,7 +247,7 @@ export const openPart = (state: ComputeState) => {
       };
     },
 
-    /** What images the chosen files are; they are read when they are opened. */
+    /** What images the chosen files are; they are read when they are opened, also after others were found. */
     async findImages(chosen: readonly ChosenFile[]): Promise<FoundImages> {
       const { store, paths, images, refused, passedOver } = await searched(chosen);
       const list = (some: readonly { readonly path: string; readonly reason: string }[]): string[] =>
@@ -258,13 +258,12 @@ export const openPart = (state: ComputeState) => {
           ? [{ kind: 'file', path: paths[0] }]
           : images;
       const these = joined(store, meant);
-      found.clear();
       for (const one of these) found.set(one.summary.key, one);
       return { images: these.map(({ summary }) => summary), refused: list(refused), passedOver: list(passedOver) };
     },
 
     /**
-     * Reads an image that was found last.
+     * Reads an image that was found.
      * @param volume which of several, from 0
      * @returns of a file of several volumes, none of which was chosen, how many; nothing is open then
      * @throws RunError naming the file and what is wrong with it
@@ -284,6 +283,7 @@ export const openPart = (state: ComputeState) => {
         }
         channels.push(...some);
       }
+      found.delete(key);
       const id = state.add(channels);
       return volume === undefined
         ? summaryOf(id, title, name)

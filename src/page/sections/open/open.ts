@@ -28,8 +28,9 @@ export function startOpen(workspace: Workspace): void {
   addSection(markup);
   const rows = element('images').querySelector('tbody')!;
 
-  const reading = (field: string, what: string, work: () => Promise<void>) =>
-    workspace.alone(async () => {
+  const reading = (field: string, what: string, work: () => Promise<void>) => {
+    if (workspace.busy) say(`${field}-text`, `${what} will be read when the work under way is done ...`);
+    return workspace.alone(async () => {
       say(`${field}-text`, `reading ${what} ...`);
       try {
         await work();
@@ -37,6 +38,7 @@ export function startOpen(workspace: Workspace): void {
         say(`${field}-text`, (error as Error).message, true);
       }
     });
+  };
 
   const openModel = (files: readonly ChosenFile[]) =>
     reading('model', 'the model', async () => {
