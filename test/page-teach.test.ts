@@ -209,6 +209,8 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
     expect(await counts()).toEqual(before);
     await page.setInputFiles('#teach-open', { name: 'noise.nii', mimeType: '', buffer: Buffer.alloc(400, 1) });
     await saying('teach-saving', /noise\.nii: not NIfTI/);
+    await page.setInputFiles('#teach-open', { name: 'notes.txt', mimeType: '', buffer: Buffer.from('none') });
+    await saying('teach-saving', /notes\.txt: not a supported format/);
   }, 120_000);
 
   /** Roles of the images that are kept for a reload. */
@@ -329,6 +331,9 @@ describe.skipIf(SKIPPED !== '')(`teaching in the page${SKIPPED}`, () => {
     );
     await saying('fine-tune-status', /truth\.nrrd: is named after no open image/);
     expect(await chosen()).toEqual(['heart_0.nii.gz', 'not used']);
+    const notes = ['a.txt', 'b.txt'].map((name) => ({ name, mimeType: '', buffer: Buffer.from('none') }));
+    await page.setInputFiles('#fine-tune-labels', notes);
+    await saying('fine-tune-status', /^0 label files opened\. .*expected NIfTI, NRRD, MetaImage or MGH/);
     // at its image it may have any name
     const [chooser] = await Promise.all([
       page.waitForEvent('filechooser'),

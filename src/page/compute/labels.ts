@@ -4,6 +4,7 @@ import { coversBox, loadLabelMap } from '../../cohort/label-map.ts';
 import { labelValuesOf, smallestInteger } from '../../cohort/label-values.ts';
 import { imageOfLabel } from '../../cohort/label-words.ts';
 import type { LabelArray } from '../../cohort/reader.ts';
+import { counted } from '../../common/counted.ts';
 import { MachineError, RunError } from '../../common/errors.ts';
 import { rasGeometry } from '../../geometry/orientation.ts';
 import { resampleNearest } from '../../geometry/resample.ts';
@@ -29,6 +30,8 @@ export interface OpenLabels {
   readonly name: string;
   /** Codes on the image's own grid. */
   readonly codes: LabelArray;
+  /** Whether it has many codes, or they lie scattered, as strokes too may. */
+  readonly isLikeImage: boolean;
   /** What is unusual about it, a sentence each. */
   readonly warnings: readonly string[];
 }
@@ -43,18 +46,19 @@ export const labelsPart = (state: ComputeState) => {
   /** @throws RunError naming the file if it is no label map, or lies on another grid than the image */
   async function read(store: FileStore, path: string, image: number): Promise<OpenLabels> {
     const file = await openFound(store, { kind: 'file', path });
-    const volume = await loadLabelMap(file);
     const of = state.image(image);
-    const isBox = coversBox(path, rasGeometry(volume.geometry), { path: of.path, ras: rasGeometry(of.volume.geometry) });
+    // by its header, before its voxels take any memory
+    const isBox = coversBox(path, rasGeometry(file.geometry), { path: of.path, ras: rasGeometry(of.volume.geometry) });
+    const volume = await loadLabelMap(file);
     const { data, rounded } = labelValuesOf(path, volume);
     const onGrid = resampleNearest({ geometry: volume.geometry, data }, of.volume.geometry, 0);
     return {
       image,
       name: nameOf(path),
       codes: smallestInteger(onGrid.data),
+      isLikeImage: labelCodes(data, volume.geometry.size) === null,
       warnings: [
         ...file.warnings,
-        ...(labelCodes(data, volume.geometry.size) ? [] : ['expected a label map, but the values look like an image']),
         ...(isBox ? ["covers a box of the image's grid alone; background around it"] : []),
         ...(rounded.voxels > 0 ? [`${rounded.voxels} voxels were not whole numbers: rounded`] : []),
       ].map((warning) => `${path}: ${warning}`),
@@ -64,7 +68,7 @@ export const labelsPart = (state: ComputeState) => {
   return {
     /**
      * Opens the label files among those chosen, for the images that they are of: by their names if there are several images, or several files.
-     * What is wrong with a file keeps the others from nothing.
+     * A file that is none is told among the refused, and the others are opened.
      */
     async openLabels(chosen: readonly ChosenFile[], owners: readonly LabelOwner[]): Promise<LabelFiles> {
       const { store, images, refused, passedOver } = await searched(chosen);
@@ -97,6 +101,8 @@ export const labelsPart = (state: ComputeState) => {
         }
       }
       const all = [...labels.values()];
+      if (all.length + wrong.length === 0)
+        wrong.push(`${counted(chosen.length, 'file')}: no label map among them; expected NIfTI, NRRD, MetaImage or MGH`);
       return Comlink.transfer(
         { labels: all, refused: wrong },
         all.map(({ codes }) => codes.buffer),

@@ -98,7 +98,7 @@ interface Found {
 /** The last part of a path. */
 export const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
-/** Looks at chosen files: which of them are images. */
+/** Looks at chosen files: which of them are images. A single file is meant to be one, whatever it is: opening it says what is wrong with it. */
 export async function searched(chosen: readonly ChosenFile[]) {
   const store = blobFiles(new Map(chosen.map(({ path, file }) => [path, file])));
   const search = new ImageSearch(store);
@@ -110,7 +110,12 @@ export async function searched(chosen: readonly ChosenFile[]) {
     else names.set(store.folderOf(path), [nameOf(path)]);
   }
   for (const path of paths) await search.look(nameOf(path), path, names.get(store.folderOf(path))!);
-  return { store, paths, ...(await search.finish()) };
+  const found = await search.finish();
+  const { images, refused, passedOver } = found;
+  const isUnknown = images.length + refused.length + passedOver.length === 0;
+  const meant: ImageSource | null =
+    paths.length === 1 && isUnknown && !nameOf(paths[0]).startsWith('.') ? { kind: 'file', path: paths[0] } : null;
+  return { store, ...found, images: meant ? [meant] : images };
 }
 
 /** @throws RunError for an image that a page cannot hold, which would end it */
@@ -249,15 +254,10 @@ export const openPart = (state: ComputeState) => {
 
     /** What images the chosen files are; they are read when they are opened, also after others were found. */
     async findImages(chosen: readonly ChosenFile[]): Promise<FoundImages> {
-      const { store, paths, images, refused, passedOver } = await searched(chosen);
+      const { store, images, refused, passedOver } = await searched(chosen);
       const list = (some: readonly { readonly path: string; readonly reason: string }[]): string[] =>
         some.filter(({ path }) => !nameOf(path).startsWith('.')).map(({ path, reason }) => `${path}: ${reason}`);
-      // one file is meant, whatever it is: opening it says what is wrong with it
-      const meant: readonly ImageSource[] =
-        paths.length === 1 && !nameOf(paths[0]).startsWith('.') && images.length + refused.length + passedOver.length === 0
-          ? [{ kind: 'file', path: paths[0] }]
-          : images;
-      const these = joined(store, meant);
+      const these = joined(store, images);
       for (const one of these) found.set(one.summary.key, one);
       return { images: these.map(({ summary }) => summary), refused: list(refused), passedOver: list(passedOver) };
     },

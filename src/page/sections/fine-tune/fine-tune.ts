@@ -160,7 +160,10 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
           files.set(image, { name, codes });
           sources.set(image, 'file');
         }
-        const warnings = labels.flatMap((each) => each.warnings);
+        const warnings = labels.flatMap(({ name, isLikeImage, warnings: said }) => [
+          ...(isLikeImage ? [`${name}: expected a label map, but the values look like an image`] : []),
+          ...said,
+        ]);
         activity.say(
           [
             ...(images.length > 1 ? [`${counted(labels.length, 'label file')} opened`] : []),

@@ -560,14 +560,14 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
     if (files.length === 0 || !shown) return '';
     const { labels, refused } = await compute.openLabels(files, [shown]);
     if (labels.length === 0) throw new Error(refused.join('; '));
-    const [{ name, codes }] = labels;
+    const [{ name, codes, warnings }] = labels;
     if (!(codes instanceof Uint8Array))
       throw new Error(
         `${name}: its codes are not all from 0 to ${BACKGROUND}: expected strokes that were saved here, or a label map`,
       );
     strokes.load(shown.id, codes);
     changed(true);
-    return `opened ${name}`;
+    return [`opened ${name}`, ...warnings, ...refused].join('; ');
   });
 
   // ---- controls
