@@ -40,6 +40,11 @@ export class MachineError extends RunError {
   }
 }
 
+/** A training that its own settings make impossible: it collapsed, or its numbers overflowed. Others of a study go on without it. */
+export class DivergedError extends RunError {
+  override readonly name = 'DivergedError';
+}
+
 /** The command, its options or its configuration are wrong (exit code 2). */
 export class UsageError extends Error {
   override readonly name: string = 'UsageError';

@@ -1,5 +1,5 @@
 /** Errors between threads: what is posted to another keeps its class, and with it what a user is told. */
-import { MachineError, RunError, UsageError } from './errors.ts';
+import { DivergedError, MachineError, RunError, UsageError } from './errors.ts';
 
 /** An error as plain data. */
 export interface PlainError {
@@ -12,7 +12,7 @@ export interface PlainError {
   readonly path?: string;
 }
 
-const CLASSES = { RunError, MachineError, UsageError };
+const CLASSES = { RunError, DivergedError, MachineError, UsageError };
 
 export function plainError(error: unknown): PlainError {
   if (!(error instanceof Error)) return { name: 'Error', message: String(error), stack: undefined };

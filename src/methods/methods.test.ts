@@ -162,6 +162,9 @@ it.each([
   );
   const { step } = JSON.parse(await readFile(at(`${name}-collapse`, 'last', 'state.json'), 'utf8'));
   expect(step).toBeLessThan(200);
+  // as the message says
+  const further = { ...configuration, steps: step + 1, alarm: { collapseBelow: 0.1, collapseSteps: 0 } };
+  expect(await run(method, `${name}-collapse`, further, { resume: true })).toMatchObject({ step: step + 1, finished: true });
 });
 
 it('deep-cluster refuses more clusters than crops, and leaves nothing behind', async () => {

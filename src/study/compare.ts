@@ -53,7 +53,7 @@ export async function compare(call: StudyCall): Promise<StudyReport> {
   const say = (line: string): void => progress.say(line);
   const tracking = address === undefined ? undefined : new StudyTracking({ address, study, out, claims, say });
   const reused = call.reuse === undefined ? undefined : await openReused(call.reuse, study, out);
-  const work: StudyWork = { ...call, progress, claims, tracking, missing: [] };
+  const work: StudyWork = { ...call, progress, claims, tracking, missing: [], diverged: new Map() };
   const outcome = await runStudy(work, reused);
   await tracking?.sendLeft();
   const { results } = outcome;

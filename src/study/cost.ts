@@ -96,7 +96,9 @@ export function costMarkdown(study: Study, costs: readonly PretrainingCost[]): s
   if (costs.length === 0) return '';
   const searched = costs.some(({ search }) => search !== null);
   const tried = ({ search }: PretrainingCost): string =>
-    search ? search.tried.map(({ learningRate, score }) => `${learningRate}: ${score.toFixed(3)}`).join(', ') : '-';
+    search
+      ? search.tried.map(({ learningRate, score }) => `${learningRate}: ${score?.toFixed(3) ?? 'diverged'}`).join(', ')
+      : '-';
   const lines = costs.map((cost) =>
     [
       `${cost.title}${cost.given ? ' (given model)' : ''}`,

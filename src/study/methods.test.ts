@@ -233,12 +233,39 @@ describe('a study of methods', () => {
     expect(search!.tried.map((one) => one.learningRate)).toEqual([1e-4, 3e-3]);
     expect(learningRate).toBe(search!.chosen);
     const [low, high] = search!.tried;
-    expect(search!.chosen).toBe(high.score > low.score ? 3e-3 : 1e-4);
+    expect(search!.chosen).toBe(high.score! > low.score! ? 3e-3 : 1e-4);
     expect(await readFile(at('searched', 'table.md'), 'utf8')).toContain('validation by learning rate');
     expect(await compare({ study: declared, out: at('searched'), progress: SILENT })).toEqual(report);
     await expect(
       compare({ study: await study(small, { search: { learningRate: [1e-4] } }), out: at('searched'), progress: SILENT }),
     ).rejects.toThrow('pretraining.search.learningRate: was [0.0001,0.003], now [0.0001]');
+  });
+
+  it('goes on without a method whose pre-training collapses, names it at the end, and takes a variant of it instead', async () => {
+    const small = { methods: ['scratch', 'simsiam', 'mae'], modes: ['finetune'] };
+    // any spread counts as collapse
+    const collapsing = { methods: { simsiam: { alarm: { collapseBelow: 1, collapseSteps: 1 } } } };
+    const declared = await study(small, collapsing);
+    const said: string[] = [];
+    const progress = { ...SILENT, say: (line: string) => said.push(line) };
+    const call = { out: at('collapsed'), progress };
+    for (const _ of ['first', 'again'])
+      await expect(compare({ study: declared, ...call })).rejects.toThrow(
+        /^1 trainings are not done, all others are\. [\s\S]*\n {2}pretrained.simsiam: step \d: `spread` was below 1 for/,
+      );
+    expect(said.join('\n')).toMatch(/warning: pretrained.simsiam: step 1[\s\S]*mae finetune 2 labels/);
+    const variants = { gentle: { of: 'simsiam', alarm: { collapseSteps: 0 } } };
+    const other = await study({ ...small, methods: ['scratch', 'gentle', 'mae'] }, { variants });
+    const { rows } = await compare({ study: other, ...call });
+    expect(rows.map(({ method }) => method)).toEqual(['scratch', 'mae', 'gentle']);
+  });
+
+  it('leaves out the learning rates of a search at which pre-training diverges', async () => {
+    const small = { methods: ['scratch', 'mae'], modes: ['finetune'] };
+    const declared = await study(small, { search: { learningRate: [1e-4, 1e38] } });
+    const report = await compare({ study: declared, out: at('diverged'), progress: SILENT });
+    expect(report.pretraining[0].search).toMatchObject({ chosen: 1e-4, tried: [{ learningRate: 1e-4 }, { score: null }] });
+    expect(await readFile(at('diverged', 'table.md'), 'utf8')).toContain('1e+38: diverged');
   });
 
   it('measures the steps of a budget of time once', async () => {

@@ -202,8 +202,8 @@ async function goOver(work: StudyWork, cohort: Cohort, wanted: readonly StudyRun
 /**
  * Runs what is not done yet; several processes may be at the same study, each training what it has claimed (claims.ts).
  * @param reused whose trainings are taken over rather than made
- * @throws UsageError if the folder holds another study's results; UsageError or RunError of the first training that cannot go on; what is done
- *   stays done
+ * @throws UsageError if the folder holds another study's results; UsageError or RunError of the first training that cannot go on; RunError with
+ *   all that diverged, after everything else is done. What is done stays done
  */
 export async function runStudy(work: StudyWork, reused?: ReusedStudy): Promise<StudyOutcome> {
   const { study, out, progress, signal, part, claims } = work;
@@ -220,6 +220,7 @@ export async function runStudy(work: StudyWork, reused?: ReusedStudy): Promise<S
   let isSaid = false;
   for (;;) {
     let isWaiting: boolean;
+    const others = await claims.holders();
     try {
       isWaiting = await goOver(work, cohort, wanted, known);
     } catch (error) {
@@ -230,6 +231,7 @@ export async function runStudy(work: StudyWork, reused?: ReusedStudy): Promise<S
     if (signal?.aborted && results.size < wanted.length)
       throw new RunError(`stopped: ${results.size} of ${wanted.length} trainings are done; run the same command to continue`);
     if (!isWaiting) break;
+    if (work.diverged.size > 0 && others.length === 0) throw divergedError(work, wanted.length - results.size);
     if (!isSaid) progress.say(`waiting for ${formatNames(await claims.holders())}`);
     isSaid = true;
     // until it is asked to stop; nothing of the wait stays with the signal, since waits are many
@@ -243,6 +245,15 @@ export async function runStudy(work: StudyWork, reused?: ReusedStudy): Promise<S
     );
   return { results: all, searches: known.searches };
 }
+
+/** What could not be made, and all that needed it. */
+const divergedError = ({ diverged }: StudyWork, count: number): RunError =>
+  new RunError(
+    [
+      `${count} trainings are not done, all others are. In \`methods\`, leave out what diverged, or name a variant of it with other settings (\`pretraining.variants\`), and run the same command again:`,
+      ...[...diverged].map(([folder, reason]) => `  ${folder}: ${reason}`),
+    ].join('\n'),
+  );
 
 /** What a table misses. */
 async function missingError({ out, missing, claims }: StudyWork, count: number): Promise<RunError> {

@@ -56,6 +56,8 @@ export interface StudyWork extends StudyCall {
   readonly tracking: { child(folder: string): ChildRun } | undefined;
   /** Folders of what `table` misses. */
   readonly missing: string[];
+  /** Why what can't be made can't, by its folder: a pre-training or a training that diverged. What does not need it goes on. */
+  readonly diverged: Map<string, string>;
 }
 
 /** The numbers of labels from the smallest on; 'all' is the largest. */

@@ -17,8 +17,8 @@ import { readResult, trainRun } from './task-result.ts';
 /** What a method's search found. */
 export interface LearningRateSearch {
   readonly chosen: number;
-  /** Best validation score of each learning rate: Dice, or AUC. */
-  readonly tried: readonly { readonly learningRate: number; readonly score: number }[];
+  /** Best validation score of each learning rate: Dice, or AUC; null where training diverged. */
+  readonly tried: readonly { readonly learningRate: number; readonly score: number | null }[];
 }
 
 /** By method. */
@@ -56,12 +56,19 @@ export async function searchLearningRate(
   if (rates.length === 0) return undefined;
   const judging = judgingRun(study);
   const cohort = await openCohort(study.cohort);
-  const tried: { learningRate: number; score: number }[] = [];
+  const tried: { learningRate: number; score: number | null }[] = [];
+  // nothing where it diverged, and others may be at this rate; the next can be tried meanwhile
+  const skip = (learningRate: number, folder: string): void => {
+    if (work.diverged.has(folder)) tried.push({ learningRate, score: null });
+  };
   for (const learningRate of rates) {
     const name = `${method}-lr${learningRate}`;
-    const init = await pretrainMethod(work, join('search', name), { chosen, configuration: { ...configuration, learningRate } });
-    // others may be at this rate; the next can be tried meanwhile
-    if (init === NOT_YET) continue;
+    const pretrained = join('search', name);
+    const init = await pretrainMethod(work, pretrained, { chosen, configuration: { ...configuration, learningRate } });
+    if (init === NOT_YET) {
+      skip(learningRate, pretrained);
+      continue;
+    }
     const folder = join('search', `${name}-${judging.mode}-${judging.labels}-seed${judging.seed}`);
     const run: StudyRun = { method, ...judging, folder };
     const trained = configurationOf(study, run, init);
@@ -69,7 +76,10 @@ export async function searchLearningRate(
     const read = () => readResult(out, run, async () => (await trainFacts(cohort, trained, model)).facts);
     const isDone = async (): Promise<boolean> => (await read()) !== undefined;
     const make = (path: string, signal: AbortSignal | undefined) => trainRun(work, run, path, trained, signal);
-    if ((await doPiece(work, { folder, isDone, make })) === NOT_YET) continue;
+    if ((await doPiece(work, { folder, isDone, make })) === NOT_YET) {
+      skip(learningRate, folder);
+      continue;
+    }
     const result = await read();
     const scores = result!.curve.map(([, score]) => score);
     if (scores.length === 0)
@@ -80,6 +90,7 @@ export async function searchLearningRate(
     progress.say(`${method}: learning rate ${learningRate}: validation ${Math.max(...scores).toFixed(4)}`);
   }
   if (tried.length < rates.length) return NOT_YET;
-  const best = tried.reduce((before, one) => (one.score > before.score ? one : before));
-  return { chosen: best.learningRate, tried };
+  const scores = tried.map(({ score }) => score ?? -Infinity);
+  const best = Math.max(...scores);
+  return best === -Infinity ? NOT_YET : { chosen: tried[scores.indexOf(best)]!.learningRate, tried };
 }

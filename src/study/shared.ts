@@ -1,11 +1,11 @@
 /** A piece of a study's work: there already, done now by whoever claims it, or another process's for the time being. */
 import { rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RunError } from '../common/errors.ts';
+import { DivergedError, RunError } from '../common/errors.ts';
 import { findFolder } from '../platform/node/files.ts';
 import type { StudyWork } from './runs.ts';
 
-/** What is not there yet, by folder: another process is at it, or, where nothing is to be made, it is missing. */
+/** What is not there yet: another process is at it; or, where nothing is to be made, it is missing; or it diverged. */
 export const NOT_YET = 'not yet';
 
 export interface Piece {
@@ -20,9 +20,10 @@ export interface Piece {
   readonly make: (folder: string, signal: AbortSignal | undefined) => Promise<boolean>;
 }
 
-/** @throws RunError if it was stopped, and what making it throws */
+/** @throws RunError if it was stopped, and what making it throws, unless it diverged: that is noted, and the study goes on without it */
 export async function doPiece(work: StudyWork, { folder, isDone, make }: Piece): Promise<'done' | typeof NOT_YET> {
-  const { out, claims, signal, table } = work;
+  const { out, claims, signal, table, diverged, progress } = work;
+  if (diverged.has(folder)) return NOT_YET;
   if (await isDone()) return 'done';
   if (table) {
     work.missing.push(folder);
@@ -48,7 +49,10 @@ export async function doPiece(work: StudyWork, { folder, isDone, make }: Piece):
   } catch (error) {
     // what failed because another process has taken over
     if (claim.signal.aborted && !signal?.aborted) return NOT_YET;
-    throw error;
+    if (!(error instanceof DivergedError)) throw error;
+    diverged.set(folder, error.message);
+    progress.say(`warning: ${folder}: ${error.message}`);
+    return NOT_YET;
   } finally {
     await claim.release();
   }

@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { OtherRankError, RunError } from '../../common/errors.ts';
+import { DivergedError, OtherRankError } from '../../common/errors.ts';
 import { withSentence } from '../../common/plain-error.ts';
 import type { Progress } from '../../common/progress.ts';
 import type { Session } from '../../engine/backend.ts';
@@ -176,7 +176,7 @@ const tracked = (events: EventLog, tracker: Tracker | undefined): EventLog =>
         close: () => events.close(),
       };
 
-/** Trains until the last step, a stop, or no more gain. @throws RunError if too many steps in a row are not finite */
+/** Trains until the last step, a stop, or no more gain. @throws DivergedError if too many steps in a row are not finite, weights overflow, or the method's alarm goes off */
 export async function runTraining<Images, Summary extends object = object>(
   training: Training<Images, Summary>,
 ): Promise<TrainingResult<Summary>> {
@@ -224,7 +224,7 @@ export async function runTraining<Images, Summary extends object = object>(
       // an update can overflow though its loss and gradients are finite; whoever reads such a checkpoint refuses it
       if (!values.every(Number.isFinite)) {
         ended = true;
-        throw new RunError(
+        throw new DivergedError(
           `step ${state.step}: the weights are no longer finite, so no checkpoint of them is written${saved ? `; the last good one is in ${join(out, 'last')}` : ''}. Lower the learning rate (\`learningRate\`) or the weight decay (\`weightDecay\`)`,
         );
       }
@@ -372,14 +372,14 @@ export async function runTraining<Images, Summary extends object = object>(
       if (state.skippedInRow >= configuration.maxNonFiniteSteps) {
         // without a checkpoint: the weights of now make nothing finite, and would replace those of the last one
         ended = true;
-        throw new RunError(
+        throw new DivergedError(
           `${state.skippedInRow} steps in a row had a non-finite loss or gradient; the last good checkpoint is in ${join(out, 'last')}. Lower the learning rate (\`learningRate\`), or check the cohort for unusual images`,
         );
       }
       if (alarm && state.alarmedInRow >= alarm.steps) {
         await save();
         ended = true;
-        throw new RunError(
+        throw new DivergedError(
           `step ${state.step}: \`${alarm.measure}\` was below ${alarm.below} for ${state.alarmedInRow} steps in a row: ${alarm.text}`,
         );
       }

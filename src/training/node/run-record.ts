@@ -27,9 +27,11 @@ export const RUN_FILE = 'run.json';
 /** 100,000 subjects with their ids in two lists are 10 MB. */
 const MAX_RECORD_BYTES = 256e6;
 
-/** Whether a key shapes nothing of a result: what to write down on the way, and how fast. Such keys may differ from what a finished result had. */
+/** Whether a key shapes nothing of a result: what to write down on the way, how fast, and when to give up. Such keys may differ from what a finished result had. */
 export const isFreeOfAResult = (path: string): boolean =>
-  /^(threads|maxNonFiniteSteps|log\.(everySteps|picturesEverySteps|checkpointEverySteps|checkpointEveryMinutes))$/.test(path);
+  /^(threads|maxNonFiniteSteps|alarm\.(collapseBelow|collapseSteps)|log\.(everySteps|picturesEverySteps|checkpointEverySteps|checkpointEveryMinutes))$/.test(
+    path,
+  );
 /** Whether a key may change when a run goes on: also how long, and on what. */
 const isFree = (path: string): boolean => /^(steps|backend)$/.test(path) || isFreeOfAResult(path);
 /** Paths, for which contents are compared. */
