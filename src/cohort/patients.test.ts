@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isNegative, splitForTask, type TaskSplit } from '../training/node/task/split.ts';
-import { splitCohort } from '../training/split.ts';
+import { splitCohort, testCases } from '../training/split.ts';
 import { transferConfigurationSchema } from '../training/task/configuration.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import type { Cohort, Subject } from './cohort.ts';
@@ -60,6 +60,22 @@ describe('scans of one patient', () => {
         1,
       ),
     ).toThrow('so few patients');
+  });
+
+  it('of test cases of the source neither train, nor choose, nor are test cases', async () => {
+    const several = changed((_, k) => ({ patient: `p${Math.floor(k / 3)}`, split: k % 6 === 0 ? 'test' : 'train' }));
+    const of = (...patients: number[]): string[] =>
+      several.subjects.filter((_, k) => patients.includes(Math.floor(k / 3))).map(({ id }) => id);
+    for (const data of [
+      { test: 0, validation: 2 },
+      { test: 0, folds: 2, fold: 1 },
+    ]) {
+      const { training, validation, test } = await splitForTask(several, configured(data));
+      expect(test.map(({ id }) => id)).toEqual(['tiny_0', 'tiny_6']);
+      expect([...training, ...validation].map(({ id }) => id).sort()).toEqual(of(1, 3).sort());
+      expect(isApart(training, validation, test)).toBe(true);
+    }
+    expect(testCases(several).others.map(({ id }) => id)).toEqual(of(1, 3));
   });
 
   it('change nothing where each has one', async () => {

@@ -22,3 +22,10 @@ export function takeGroups<Known>(groups: Known[][], wanted: number): Known[] {
   while (taken.length < wanted && groups.length > 0) taken.push(...groups.shift()!);
   return taken;
 }
+
+/** Whether a subject is one of those given, or another scan of one of their patients. */
+export function scansOfPatients(subjects: readonly Subject[]): (subject: Subject) => boolean {
+  const ids = new Set(subjects.map(({ id }) => id));
+  const patients = new Set(subjects.flatMap(({ patient }) => patient ?? []));
+  return ({ id, patient }) => ids.has(id) || (patient !== null && patients.has(patient));
+}

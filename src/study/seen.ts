@@ -1,6 +1,7 @@
 /**
- * Whether pre-training sees who is tested on, a weaker test than one on patients that nothing has seen; and whether labels of test subjects choose
- * the state that trainings start from, since evaluations of pre-training do so by labels where there are some.
+ * Whether pre-training sees who is tested on (the same image, or another scan of its patient), a weaker test than one on patients that nothing has
+ * seen; and whether labels of test subjects choose the state that trainings start from, since evaluations of pre-training do so by labels where
+ * there are some.
  */
 import type { Cohort, Subject } from '../cohort/cohort.ts';
 import type { PretrainingConfiguration } from '../methods/schema-parts.ts';
@@ -11,10 +12,14 @@ import { SCRATCH } from './methods.ts';
 import { plannedPretraining } from './pretraining.ts';
 import { configurationOf, runsOf } from './runs.ts';
 
-/** The same image is known by its content, whatever it is called. */
-const keysOf = ({ id, content }: Subject, folder: string): string[] => [
+/**
+ * By what it is known who a subject is: in its cohort; by the image's content, whatever it is called; by its patient, whose name is that of the DICOM
+ * header, or stands in the path of every scan.
+ */
+const keysOf = ({ id, content, patient, source }: Subject, folder: string): string[] => [
   `${folder}/${id}`,
   ...(content ? [content.image.sha256] : []),
+  ...(patient === null ? [] : [`${source.slice(0, Math.max(0, source.indexOf(patient)))}${patient}`]),
 ];
 
 /** Those of a pre-training's subjects by whose labels its best state is chosen: a probe takes labels of both sides, pairs those of the held out. */
@@ -64,11 +69,11 @@ export async function seenTestSubjects(study: Study, cohort: Cohort): Promise<st
   return [
     ...[...byImages].map(
       ([count, names]) =>
-        `warning: ${count} of ${test.length} test subjects are among the images for pre-training (${names.join(', ')}); ${remedy}`,
+        `warning: ${count} of ${test.length} test subjects, or other scans of their patients, are among the images for pre-training (${names.join(', ')}); ${remedy}`,
     ),
     ...[...byLabels].map(
       ([count, names]) =>
-        `warning: labels of ${count} of ${test.length} test subjects are among those by which pre-training chooses its best state, from which trainings start (${names.join(', ')}): their scores are too good to be of unseen subjects; ${remedy}`,
+        `warning: labels of ${count} of ${test.length} test subjects, or of other scans of their patients, are among those by which pre-training chooses its best state, from which trainings start (${names.join(', ')}): their scores are too good to be of unseen subjects; ${remedy}`,
     ),
   ];
 }

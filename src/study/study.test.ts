@@ -2,7 +2,9 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Subject } from '../cohort/cohort.ts';
 import { openCohort } from '../cohort/node/open-cohort.ts';
+import { writeCohort } from '../cohort/node/write-cohort.ts';
 import { SILENT } from '../common/progress.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import { checkStudy } from './check.ts';
@@ -245,7 +247,7 @@ describe('compare', () => {
     const cohort = await openCohort(at('cohort'));
     const seen = await seenTestSubjects(declared, cohort);
     expect(seen).toEqual([
-      'warning: 3 of 3 test subjects are among the images for pre-training (restoration-only); `pretraining.configuration.data.split` leaves them out',
+      'warning: 3 of 3 test subjects, or other scans of their patients, are among the images for pre-training (restoration-only); `pretraining.configuration.data.split` leaves them out',
     ]);
     const judged = (keys: object) => ({
       ...DOCUMENT.pretraining,
@@ -253,7 +255,7 @@ describe('compare', () => {
     });
     // the probe is fitted on labels of those that are trained with, and scored on those that are held out
     expect((await seenTestSubjects(await study({ pretraining: judged({}) }), cohort)).at(-1)).toMatch(
-      /^warning: labels of 3 of 3 test subjects are among those by which pre-training chooses its best state/,
+      /^warning: labels of 3 of 3 test subjects, or of other scans of their patients, are among those by which pre-training chooses its best state/,
     );
     for (const keys of [{ judgement: { probe: false } }, { log: { evaluateEverySteps: 0 } }])
       expect((await seenTestSubjects(await study({ pretraining: judged(keys) }), cohort)).join()).not.toContain('labels of');
@@ -264,6 +266,24 @@ describe('compare', () => {
       configuration: { ...configuration, data: { ...configuration.data, split: at('split.json') } },
     }));
     expect(await seenTestSubjects(await study({ pretraining, transfer }), cohort)).toEqual([]);
+  });
+
+  it('warns where pre-training sees other scans of who is tested on, in another cohort of the same source', async () => {
+    const cohort = await openCohort(at('cohort'));
+    const sessions = (session: number, root = '/data'): Subject[] =>
+      cohort.subjects.map((subject, k) => ({
+        ...subject,
+        id: `${subject.id}_ses-${session}`,
+        source: `${root}/sub-0${k}/ses-${session}/anat/sub-0${k}_T1w.nii.gz`,
+        patient: `sub-0${k}`,
+      }));
+    const declared = await study({ pretraining: { ...DOCUMENT.pretraining, cohort: at('second') } });
+    await cp(at('cohort'), at('second'), { recursive: true });
+    await writeCohort({ ...cohort, folder: at('second'), subjects: sessions(2) });
+    const first = { ...cohort, subjects: sessions(1) };
+    expect((await seenTestSubjects(declared, first))[0]).toContain('3 of 3 test subjects, or other scans of their patients');
+    // patients of another data set, numbered alike
+    expect(await seenTestSubjects(declared, { ...cohort, subjects: sessions(1, '/others') })).toEqual([]);
   });
 
   it('takes no result that another study, cohort or model made, and names what differs', async () => {

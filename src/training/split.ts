@@ -1,6 +1,6 @@
 /** Which subjects are kept from training: those that the source keeps, and others from the seed alone. */
 import type { Cohort, Subject } from '../cohort/cohort.ts';
-import { groupedByPatient, takeGroups } from '../cohort/patients.ts';
+import { groupedByPatient, scansOfPatients, takeGroups } from '../cohort/patients.ts';
 import { UsageError } from '../common/errors.ts';
 import { randomStream } from '../common/random.ts';
 
@@ -23,8 +23,7 @@ export function testCases({ subjects }: Pick<Cohort, 'subjects'>): {
 } {
   const isJudge = (subject: Subject): boolean =>
     subject.split === 'test' && (subject.labelCodes !== null || subject.class !== null || subject.landmarks.length > 0);
-  const patients = new Set(subjects.filter(isJudge).flatMap(({ patient }) => patient ?? []));
-  const isTest = (subject: Subject): boolean => isJudge(subject) || (subject.patient !== null && patients.has(subject.patient));
+  const isTest = scansOfPatients(subjects.filter(isJudge));
   return { test: subjects.filter(isTest), others: subjects.filter((subject) => !isTest(subject)) };
 }
 

@@ -127,6 +127,8 @@ describe('names', () => {
     expect(of('B1/B1_t1', 'B1/B1_t2', 'B2/B2_t1')).toEqual(['B1', 'B1', 'B2']);
     expect(of('train/p1/t1', 'train/p1/t2', 'train/p2/t1')).toEqual(['train/p1', 'train/p1', 'train/p2']);
     expect(of('p1/s1/t1', 'p1/s2/t1', 'p2/s1/t1')).toEqual(['p1', 'p1', 'p2']);
+    expect(of('spleen/spleen_01', 'spleen/spleen_02', 'spleen/spleen_03')).toEqual([null, null, null]);
+    expect(of('P01/P01_01', 'P01/P01_02', 'P02/P02_01')).toEqual(['P01', 'P01', 'P02']);
     expect(of('P01_t1', 'P01_flair', 'P02_t1', 'P03')).toEqual(['P01', 'P01', null, null]);
     expect(of('a', 'b', 'site/c', 'site/d')).toEqual([null, null, null, null]);
     expect(of('siteA/case_01', 'siteA/case_02', 'siteB/case_01')).toEqual([null, null, null]);
@@ -364,6 +366,16 @@ describe('lists', () => {
     expect(splitsOf(await findSubjects(list(folder, { training: windows }, '\uFEFF')))).toEqual(both.slice(0, 1));
   });
 
+  it('name patients by BIDS names and by folders, as plain folders do', async () => {
+    const folder = names(
+      'listsOfPatients',
+      [1, 2].map((k) => `sub-01/ses-${k}/anat/sub-01_ses-${k}_T1w.nii.gz`).concat('x/a.nii.gz'),
+    );
+    const [training, test] = [1, 2].map((k) => [{ image: `sub-01/ses-${k}/anat/sub-01_ses-${k}_T1w.nii.gz` }]);
+    const found = await findSubjects(list(folder, { training: [...training, { image: 'x/a.nii.gz' }], test }));
+    expect(found.tasks.map(({ split, patient }) => `${split} ${patient}`)).toEqual(['train sub-01', 'train null', 'test sub-01']);
+  });
+
   it('say what of them is not read', async () => {
     const folder = folderOf('lists2');
     const found = await findSubjects(
@@ -414,6 +426,24 @@ describe("nnU-Net's layout", () => {
       'imagesTr: one entry is not read (b): exp',
     ]);
   });
+});
+
+it("nnU-Net's cases with BIDS names are of their patients, training and test cases alike", async () => {
+  for (const channel of ['_0000', '']) {
+    const folder = names(`bidsCases${channel}`, [
+      `imagesTr/sub-01_ses-1${channel}.nii.gz`,
+      `imagesTr/sub-02${channel}.nii.gz`,
+      `imagesTr/la_003${channel}.nii.gz`,
+      `imagesTs/sub-01_ses-2${channel}.nii.gz`,
+    ]);
+    const { tasks } = await findSubjects(folder);
+    expect(tasks.map(({ id, patient }) => `${id}: ${patient}`)).toEqual([
+      'la_003: null',
+      'sub-01_ses-1: sub-01',
+      'sub-02: sub-02',
+      'sub-01_ses-2: sub-01',
+    ]);
+  }
 });
 
 describe('data sets with channels', () => {

@@ -187,8 +187,12 @@ export function patientsOf(root: string, paths: readonly string[]): (string | nu
     const stems = inFolder.get(folder)!;
     const name = basename(folder).toLowerCase();
     if (folder === '' || PARTS_DATA.test(name) || stems.length > MAX_PER_PATIENT) return false;
+    // spleen/spleen_01, spleen/spleen_02 and no other folder: a data set, whose patients are numbered
+    const isNumbered = (stem: string): boolean => inFolder.size === 1 && NUMBERS_PATIENTS.test(stem.slice(name.length));
     const signs = stems.filter(
-      (stem) => stem.toLowerCase().startsWith(name) || (!NUMBERS_PATIENTS.test(stem) && foldersOfStem.get(stem)!.size > 1),
+      (stem) =>
+        (stem.toLowerCase().startsWith(name) && !isNumbered(stem)) ||
+        (!NUMBERS_PATIENTS.test(stem) && foldersOfStem.get(stem)!.size > 1),
     );
     return 2 * signs.length >= stems.length;
   };
@@ -215,8 +219,9 @@ export function patientsOf(root: string, paths: readonly string[]): (string | nu
   const times = new Map<string, number>();
   for (const base of bases) if (base !== null) times.set(base, (times.get(base) ?? 0) + 1);
   return paths.map((path, k) => {
-    const subject = bidsName(path)?.entities.get('sub');
-    if (subject !== undefined) return `sub-${subject}`;
+    // also where a case is named after it without a suffix: sub-01, sub-01_ses-1_0000
+    const [subject] = /^sub-[^_]+/.exec(imageStem(path)) ?? [];
+    if (subject !== undefined) return subject;
     const base = bases[k];
     return patientOf.get(relativeTo(path)) ?? (base !== null && times.get(base)! > 1 ? base.split(sep).join('/') : null);
   });

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Cohort, Subject } from '../../cohort/cohort.ts';
+import { scansOfPatients } from '../../cohort/patients.ts';
 import { UsageError } from '../../common/errors.ts';
 import { parseJson, withoutByteOrderMark } from '../../common/json.ts';
 
@@ -72,12 +73,7 @@ export async function splitOfPretraining(
   cohort: Cohort,
 ): Promise<{ readonly training: Subject[]; readonly heldOut: Subject[]; readonly test: Subject[] }> {
   const { validation, test } = await readSplitFile(file, cohort);
-  const isOf = (subjects: readonly Subject[]): ((subject: Subject) => boolean) => {
-    const ids = new Set(subjects.map(({ id }) => id));
-    const patients = new Set(subjects.flatMap(({ patient }) => patient ?? []));
-    return ({ id, patient }) => ids.has(id) || (patient !== null && patients.has(patient));
-  };
-  const [isHeldOut, isTest] = [isOf(validation), isOf(test)];
+  const [isHeldOut, isTest] = [scansOfPatients(validation), scansOfPatients(test)];
   return {
     training: cohort.subjects.filter((subject) => !isHeldOut(subject) && !isTest(subject)),
     heldOut: cohort.subjects.filter(isHeldOut),

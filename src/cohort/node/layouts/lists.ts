@@ -21,6 +21,7 @@ import {
   type Search,
 } from '../subject-task.ts';
 import { channelNamesOf, channelsInFile, type Dataset, wantedChannels } from './dataset.ts';
+import { withPatients } from './patients.ts';
 
 /** The lists that are read, by their names: MONAI's programs call the same ones differently. */
 const SECTIONS = {
@@ -45,7 +46,7 @@ export async function fromLists(
 ): Promise<FoundSubjects> {
   const folder = dirname(list);
   const problems: CohortProblem[] = [];
-  const draft: Draft[] = [];
+  const draft: Omit<Draft, 'patient'>[] = [];
   const seen = new Map<string, string>();
   const channelNames = channelNamesOf(document);
   const {
@@ -144,7 +145,6 @@ export async function fromLists(
         labelsAreCertain: true,
         landmarksPath,
         split,
-        patient: null,
         contrast: contrastOf(path),
         ...(others.length > 0 && { others }),
         ...(!several && isChosen && { channel }),
@@ -167,7 +167,7 @@ export async function fromLists(
     const subject = ofChannels.has(image) ? channelOfName(image.path)?.subject : undefined;
     return ids.get(image) ?? (subject === undefined ? imageStemOf(image) : basename(subject));
   };
-  return { layout, tasks: named(folder, draft, stemOf), problems, unmatched, channels: chosen };
+  return { layout, tasks: named(folder, withPatients(folder, draft), stemOf), problems, unmatched, channels: chosen };
 }
 
 /** How many channels the first image of a list has: files of its own, or those in its file. */

@@ -18,6 +18,7 @@ import {
   type Search,
 } from '../subject-task.ts';
 import { channelNamesOf, channelsInFile, type Dataset, describeChannels, wantedChannels } from './dataset.ts';
+import { withPatients } from './patients.ts';
 
 /**
  * Cases that a dataset.json of nnU-Net 2 lists itself, wherever they lie ("dataset": {ID: {"images": [paths], "label": path}}), as entries
@@ -62,7 +63,7 @@ async function notRead(folder: string): Promise<CohortProblem[]> {
 export async function fromNnUnet(folder: string, dataset: Dataset | null, search: Search): Promise<FoundSubjects> {
   const { selection, patterns, modality } = search;
   const problems = await notRead(folder);
-  const draft: Draft[] = [];
+  const draft: Omit<Draft, 'patient'>[] = [];
   let unmatched = 0;
   const listOf = async (name: string): Promise<string[]> => {
     const path = join(folder, name);
@@ -146,7 +147,6 @@ export async function fromNnUnet(folder: string, dataset: Dataset | null, search
         labelsAreCertain: true,
         landmarksPath: await landmarksOf(join(folder, landmarks), subject),
         split,
-        patient: null,
         contrast: null,
         ...(channels.length > 0 && { others: channels }),
         ...(!hasChannels && isChosen && { channel }),
@@ -165,7 +165,7 @@ export async function fromNnUnet(folder: string, dataset: Dataset | null, search
   }
   return {
     layout: 'nnU-Net',
-    tasks: named(folder, draft, (source) => subjectOf(source.path)),
+    tasks: named(folder, withPatients(folder, draft), (source) => subjectOf(source.path)),
     problems,
     unmatched,
     channels: chosen,

@@ -5,7 +5,6 @@
  * read. What is named as a label map (names.ts) is never an image; it is that of the images beside it that its name fits, or by BIDS' rules of
  * an image elsewhere.
  */
-import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import type { ImageSource } from '../../../images/find-images.ts';
 import { findImages } from '../../../images/node/find.ts';
@@ -20,7 +19,6 @@ import {
   isInLabelFolder,
   isLabelName,
   modalityOfName,
-  patientsOf,
   placesOfImage,
   placesOfLabel,
 } from '../names.ts';
@@ -36,6 +34,7 @@ import {
   type Search,
 } from '../subject-task.ts';
 import { unitsOf } from './channel-files.ts';
+import { patientsOfImages } from './patients.ts';
 
 /** The images of a folder's own, by their stems. */
 type Folder = Map<string, ImageSource[]>;
@@ -143,12 +142,8 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
   }
 
   const candidates = [...images.filter((image) => !owned.has(image)), ...asImages].sort((a, b) => place.get(a)! - place.get(b)!);
-  const patients = patientsOf(
-    folder,
-    candidates.map(({ path }) => path),
-  );
+  const patients = patientsOfImages(folder, candidates);
   const draft: Draft[] = [];
-  const patientOfImage = new Map(candidates.map((image, k) => [image, patients[k]]));
   const matched = candidates.filter((image) => patterns.isMatched(nameOf(image)));
   const unmatched = candidates.length - matched.length;
   const { units, channels, problems: ofChannels } = await unitsOf(matched, selection);
@@ -174,7 +169,7 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
       labelsAreCertain: false,
       landmarksPath: await landmarksOf(dirname(image.path), stem ?? imageStemOf(image)),
       split: 'train',
-      patient: image.kind === 'file' ? patientOfImage.get(image)! : patientOf(image),
+      patient: patients.get(image)!,
       contrast: image.kind === 'file' && channels === undefined ? contrastOf(image.path) : null,
       ...(channel !== undefined && { channel }),
       ...(others && { others }),
@@ -186,15 +181,6 @@ export async function fromPlain(folder: string, { modality, selection, patterns 
 }
 
 type Dicom = Extract<ImageSource, { kind: 'dicom' }>;
-
-/** Patient IDs that anonymisation leaves for everybody. */
-const NOBODY = /^(anon.*|unknown|none|n\/?a|patient|subject|test|[0x*.\-_ ]*)$/i;
-
-/** A name for the patient of a DICOM image, which does not tell the ID; null if the header states none. */
-function patientOf({ files }: Dicom): string | null {
-  const id = files[0].patientId.trim();
-  return NOBODY.test(id) ? null : `dicom-${createHash('sha256').update(id).digest('hex').slice(0, 12)}`;
-}
 
 const SECONDARY_CAPTURE = '1.2.840.10008.5.1.4.1.1.7';
 

@@ -1,6 +1,6 @@
 /** Which labelled subjects train, which choose the best state, and which are kept for the end: at the level of patients, from a seed or a file. */
 import type { Cohort, Subject } from '../../../cohort/cohort.ts';
-import { groupedByPatient, takeGroups } from '../../../cohort/patients.ts';
+import { groupedByPatient, scansOfPatients, takeGroups } from '../../../cohort/patients.ts';
 import { UsageError } from '../../../common/errors.ts';
 import { randomStream } from '../../../common/random.ts';
 import type { TransferConfiguration } from '../../task/configuration.ts';
@@ -84,7 +84,9 @@ export async function splitForTask(cohort: Cohort, { task, seed, data }: SplitOp
     split = await splitByFile(data.split, cohort, task);
   } else {
     const apart = labelled.filter((subject) => subject.split === 'test');
-    const others = labelled.filter((subject) => subject.split !== 'test');
+    // other scans of their patients neither train, nor choose, nor are test cases of the source
+    const isOfTest = scansOfPatients(apart);
+    const others = labelled.filter((subject) => !isOfTest(subject));
     const order = Array.from(randomStream(data.splitSeed, 'split', task).permutation(others.length), (i) => others[i]);
     const groups = groupedByPatient(order);
     const patients =
