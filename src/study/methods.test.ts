@@ -71,16 +71,28 @@ describe('the budget of a study', () => {
     expect(found).toMatchObject({ mae: 200, gvsl: 100, 'restoration-only': 200, 'without-affine': 100 });
   });
 
-  it('counts the passes by which DeepCluster finds its clusters: of every crop, every so many steps', async () => {
-    // GVSL: 100 steps of 2 pairs are 400 passes; here 20 steps take 2 x 20 and, for 8 subjects with 4 crops, 32 more
-    const of = await study(
-      { methods: ['scratch', 'deep-cluster', 'gvsl'] },
-      {
-        configuration: { ...PRETRAINING, batch: 2, steps: 100 },
-        methods: { 'deep-cluster': { clusters: { everySteps: 20, count: 4 } } },
-      },
-    );
-    expect((await steps(of))['deep-cluster']).toBe(Math.round(400 / (2 + 32 / 20)));
+  it('counts the passes by which DeepCluster finds its clusters: of every crop, before the first step and every so many', async () => {
+    // GVSL: 100 steps of 2 pairs are 400 passes; each clustering of 8 subjects with 4 crops takes 32
+    const stepsOf = async (everySteps: number): Promise<number> =>
+      (
+        await steps(
+          await study(
+            { methods: ['scratch', 'deep-cluster', 'gvsl'] },
+            {
+              configuration: { ...PRETRAINING, batch: 2, steps: 100 },
+              methods: { 'deep-cluster': { clusters: { everySteps, count: 4 } } },
+            },
+          ),
+        )
+      )['deep-cluster'];
+    const passes = (count: number, everySteps: number): number => 2 * count + 32 * Math.ceil(count / everySteps);
+    for (const everySteps of [1, 3, 20, 92, 184, 500]) {
+      const found = await stepsOf(everySteps);
+      expect(passes(found, everySteps)).toBeLessThanOrEqual(400);
+      expect(passes(found + 1, everySteps)).toBeGreaterThan(400);
+    }
+    expect(await stepsOf(20)).toBe(104);
+    expect(await stepsOf(500)).toBe(184);
   });
 
   it("counts a method's own batch, and stretches the schedule of the learning rate", async () => {

@@ -57,13 +57,24 @@ async function declared(study: Study, name: string, source: string): Promise<Pla
   }
 }
 
-/** Passes between the steps, such as DeepCluster's for its clusters, shared out among the steps. */
-async function passesBesideSteps(study: Study, { chosen, configuration }: PlannedPretraining): Promise<number> {
+/**
+ * Steps of `perStep` passes each that, with the passes before steps 0, `every`, 2 `every`, ... (DeepCluster's for its clusters), take `total`: less by
+ * no more than one such time, which the last steps would not be worth.
+ */
+function stepsWithin(total: number, perStep: number, every: number, between: number): number {
+  const period = every * perStep + between;
+  const periods = Math.floor(total / period);
+  const rest = Math.round((total - periods * period - between) / perStep);
+  return periods * every + Math.min(every, Math.max(0, rest));
+}
+
+/** What a method of a study takes beside its steps, and how often. */
+async function besideSteps(study: Study, { chosen, configuration }: PlannedPretraining) {
   const { refresh } = chosen.method;
-  if (!refresh) return 0;
+  if (!refresh) return undefined;
   const folder = study.pretraining.cohort ?? study.cohort;
   const { training } = await pretrainFacts(folder, { ...configuration, init: SCRATCH }, chosen.method);
-  return refresh.passes(configuration, training.length) / refresh.every(configuration);
+  return { every: refresh.every(configuration), passes: refresh.passes(configuration, training.length) };
 }
 
 const scaled = (value: number | undefined, factor: number): number => Math.round((value ?? 0) * factor);
@@ -87,13 +98,15 @@ export async function plannedPretraining(
     budget === 'time'
       ? (stepSeconds[method] ?? 1)
       : samplesPerStep({ batch, accumulate }) * methodNamed(baseOf(study, method))!.passes;
-  const beside = budget === 'passes' ? await passesBesideSteps(study, { chosen, configuration }) : 0;
-  const factor = cost(reference, GVSL) / (cost(configuration, name) + beside);
+  const [total, perStep] = [configuration.steps * cost(reference, GVSL), cost(configuration, name)];
+  const beside = budget === 'passes' ? await besideSteps(study, { chosen, configuration }) : undefined;
+  const steps = Math.max(1, beside ? stepsWithin(total, perStep, beside.every, beside.passes) : Math.round(total / perStep));
+  const factor = steps / configuration.steps;
   return {
     chosen,
     configuration: {
       ...configuration,
-      steps: Math.max(1, scaled(configuration.steps, factor)),
+      steps,
       warmupSteps: scaled(configuration.warmupSteps, factor),
       learningRateDecaySteps: scaled(configuration.learningRateDecaySteps, factor),
     },
