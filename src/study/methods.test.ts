@@ -174,6 +174,15 @@ describe('variants', () => {
       'small letters',
     );
     await expect(study({ methods: ['scratch', 'x'] }, { variants: { x: { of: 'gvsl', los: {} } } })).rejects.toThrow('los');
+    await expect(study({ methods: ['scratch', 'x'] }, { variants: { x: { loss: { ncc: 2 } } } })).rejects.toThrow(
+      /pretraining\.variants\.x\.of: expected one of denoising, .*, gvsl; found nothing/,
+    );
+    await expect(study({ methods: ['scratch', 'x'] }, { variants: { x: 'gvsl' } })).rejects.toThrow(
+      'pretraining.variants.x: expected a section with some of the keys of, title; found "gvsl"',
+    );
+    await expect(study({ methods: ['scratch', 'x'] }, { variants: { x: { of: 'gvsl', title: 3 } } })).rejects.toThrow(
+      'pretraining.variants.x.title: expected text; found 3',
+    );
   });
 
   it('have rows, costs and folders of their own', async () => {

@@ -13,6 +13,8 @@ interface SchemaNode {
   readonly prefixItems?: readonly SchemaNode[];
   readonly items?: SchemaNode;
   readonly properties?: Readonly<Record<string, SchemaNode>>;
+  /** What stands under any other name, of names that are free. */
+  readonly additionalProperties?: SchemaNode | boolean;
   readonly minimum?: number;
   readonly exclusiveMinimum?: number;
   readonly maximum?: number;
@@ -100,6 +102,16 @@ export function configurationKeys(schema: ConfigurationSchema = pretrainConfigur
   const keys = known.get(schema) ?? walk(z.toJSONSchema(schema, { io: 'input' }) as SchemaNode, '');
   known.set(schema, keys);
   return keys;
+}
+
+/** What may stand at a path, in words: of a section, which keys; also under names that a user gives, as those of variants. */
+export function expectedAt(schema: ConfigurationSchema, path: readonly string[]): string {
+  let node: SchemaNode | undefined = z.toJSONSchema(schema, { io: 'input' }) as SchemaNode;
+  for (const name of path) {
+    const other: SchemaNode | boolean | undefined = node?.additionalProperties;
+    node = node?.properties?.[name] ?? (typeof other === 'object' ? other : undefined);
+  }
+  return node && path.length > 0 ? expectedOf(node) : 'sections and keys (a mapping)';
 }
 
 /** A reference as a Markdown table. @param isShown which of the keys */

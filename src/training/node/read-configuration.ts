@@ -12,7 +12,7 @@ import { parseJson, quoteJson } from '../../common/json.ts';
 import { GVSL, methodNameOf } from '../../methods/descriptions.ts';
 import { type PretrainConfiguration, pretrainConfigurationSchema } from '../../methods/gvsl/configuration.ts';
 import { methodNamed } from '../../methods/registry.ts';
-import { type ConfigurationKind, type ConfigurationSchema, configurationKeys } from '../configuration-reference.ts';
+import { type ConfigurationKind, type ConfigurationSchema, configurationKeys, expectedAt } from '../configuration-reference.ts';
 import { TRANSFER, type TransferConfiguration } from '../task/configuration.ts';
 import { PRESETS, type PresetName } from '../task/presets.ts';
 import { RUN_FILE, RUN_KINDS, type RunRecord, readRunRecord } from './run-record.ts';
@@ -160,7 +160,7 @@ export function parseConfigurationOf<Schema extends ConfigurationSchema>(
       });
     const option = overrides.find((override) => override.path === path)?.option;
     const where = option ?? (path ? `${source}: ${path}` : source);
-    const expected = configurationKeys(schema).find((key) => key.path === path)?.expected ?? 'sections and keys (a mapping)';
+    const expected = expectedAt(schema, names);
     return [
       issue.code === 'custom'
         ? `${where}: ${issue.message}; found ${found(whole, names)}`

@@ -1,10 +1,12 @@
 /** A split that a file gives: who trains, who validates, who is kept for the end. The same file serves pre-training and training on tasks. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Cohort, Subject } from '../../cohort/cohort.ts';
 import { scansOfPatients } from '../../cohort/patients.ts';
 import { UsageError } from '../../common/errors.ts';
-import { parseJson, withoutByteOrderMark } from '../../common/json.ts';
+import { formatNames } from '../../common/format-names.ts';
+import { parseJson, quoteJson, withoutByteOrderMark } from '../../common/json.ts';
+import { systemError } from '../../platform/node/machine.ts';
 
 export interface SplitParts {
   readonly training: readonly Subject[];
@@ -12,6 +14,7 @@ export interface SplitParts {
   readonly test: readonly Subject[];
 }
 
+const FORM = '{"training": [ids], "validation": [ids], "test": [ids]}, of which training has one id at least';
 const splitSchema = z.strictObject({
   training: z.array(z.string()).min(1),
   validation: z.array(z.string()).default([]),
@@ -23,25 +26,33 @@ const splitSchema = z.strictObject({
  * @throws UsageError naming the file, and the subject that is not in the cohort, or twice in the file, or whose patient is in two parts
  */
 export async function readSplitFile(file: string, cohort: Cohort): Promise<SplitParts> {
+  const refuse = (what: string): UsageError => new UsageError(`\`data.split\` ${file}: ${what}; expected ${FORM}`);
+  const status = await stat(file).catch(() => undefined);
+  if (!status?.isFile()) throw refuse(status?.isDirectory() ? 'is a folder' : 'no such file');
   let document: unknown;
   try {
     document = parseJson(withoutByteOrderMark(await readFile(file, 'utf8')));
   } catch (error) {
-    throw new UsageError(`\`data.split\` ${file}: cannot be read as JSON: ${(error as Error).message}`);
+    throw systemError(error, file) ?? refuse(`cannot be read as JSON (${(error as Error).message})`);
   }
   const parsed = splitSchema.safeParse(document);
   if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw new UsageError(
-      `\`data.split\` ${file}: ${issue.path.join('.') || 'the document'}: ${issue.message}; expected {"training": [ids], "validation": [ids], "test": [ids]}`,
-    );
+    // a key by another name is why one is missing
+    const issue = parsed.error.issues.find(({ code }) => code === 'unrecognized_keys') ?? parsed.error.issues[0];
+    if (issue.code === 'unrecognized_keys') throw refuse(`unknown key ${formatNames(issue.keys)}`);
+    const at = issue.path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], document);
+    const found = at === undefined ? 'is missing' : Array.isArray(at) ? `found a list of ${at.length}` : `found ${quoteJson(at)}`;
+    throw refuse(`${issue.path.length === 0 ? '' : `${issue.path.join('.')}: `}${found}`);
   }
   const byId = new Map(cohort.subjects.map((subject) => [subject.id, subject]));
   const seen = new Map<string, string>();
   const subjectsOf = (part: keyof SplitParts): Subject[] =>
     parsed.data[part].map((id) => {
       const subject = byId.get(id);
-      if (!subject) throw new UsageError(`\`data.split\` ${file}: ${part}: there is no subject '${id}' in ${cohort.folder}`);
+      if (!subject)
+        throw new UsageError(
+          `\`data.split\` ${file}: ${part}: there is no subject '${id}' in ${cohort.folder}, whose subjects are ${formatNames(cohort.subjects.map((known) => known.id))}`,
+        );
       const before = seen.get(id);
       if (before !== undefined)
         throw new UsageError(

@@ -126,7 +126,14 @@ describe('splitForTask', () => {
       "subject 'tiny_0' is in training and in test",
     );
     await expect(withFile({ training: ['nobody'] })).rejects.toThrow("there is no subject 'nobody'");
-    await expect(withFile({ training: [] })).rejects.toThrow('expected {"training"');
+    await expect(withFile({ training: [] })).rejects.toThrow('training: found a list of 0; expected {"training"');
+    await expect(withFile({ train: ['tiny_0'] })).rejects.toThrow('unknown key train; expected {"training"');
+    await expect(withFile([{ train: ['tiny_0'] }])).rejects.toThrow('found a list of 1; expected {"training"');
+    await expect(withFile({ test: ['tiny_0'] })).rejects.toThrow('training: is missing; expected {"training"');
+    await expect(withFile({ training: ['tiny_0', 3] })).rejects.toThrow('training.1: found 3; expected {"training"');
+    await expect(withFile({ training: ['tiny_0.nii.gz'] })).rejects.toThrow("'tiny_0.nii.gz' in ");
+    await expect(splitForTask(cohort, data({ split: at('nofile.json') }))).rejects.toThrow('no such file; expected {"training"');
+    await expect(splitForTask(cohort, data({ split: folder }))).rejects.toThrow('is a folder; expected {"training"');
     await writeFile(file, '{"training": ["tiny_0"], "training": ["tiny_1"]}');
     await expect(splitForTask(cohort, data({ split: file }))).rejects.toThrow('"training" occurs more than once');
     expect((await withFile({ training: ['tiny_0'], test: ['tiny_1'] })).test.map(({ id }) => id)).toEqual(['tiny_1']);
