@@ -27,7 +27,9 @@ function asText(report: ImportReport): string[] {
   const classes = Object.entries(skipped).sort(([, a], [, b]) => b - a);
   const objects = classes.reduce((sum, [, count]) => sum + count, 0);
   const standing = Object.entries(heads).flatMap(([head, value]) =>
-    value === false || value === undefined ? [] : [value === true ? head : `${head} (${value} outputs)`],
+    value === false || value === undefined
+      ? []
+      : [value === true ? head : `${head} (${typeof value === 'object' ? `${value.kind}, ${value.outputs}` : value} outputs)`],
   );
   const names = [
     ...(prefix === '' ? [] : [`every name starts with ${prefix}`]),

@@ -76,7 +76,9 @@ export async function resolveModel(path: string): Promise<string> {
     () => 'nothing',
   );
   if (found === 'a file')
-    throw new RunError(`${path}: is a file; expected a folder with ${MODEL_FILE} and ${CONFIG_FILE}, or a run`);
+    throw new RunError(
+      `${path}: is a file; expected a folder with ${MODEL_FILE} and ${CONFIG_FILE}, or a run; of a file of weights (PyTorch, safetensors) \`gvsl import\` makes one`,
+    );
   if (await isFile(join(folder, 'metrics.jsonl')))
     throw new RunError(`${path}: a run without a checkpoint; wait for the first one, or continue it with \`resume\``);
   // A folder of scans may well be called as the model that was trained on such; a model of which half is missing is not that.

@@ -59,7 +59,10 @@ async function configurationBeside(file: string): Promise<ModelConfiguration | u
 const describe = ({ channels, heads, inputChannels = 1 }: ModelConfiguration['architecture']): string => {
   const standing = Object.entries(heads)
     .filter(([, value]) => value !== false && value !== undefined)
-    .map(([name, value]) => (value === true ? name : `${name} ${value}`));
+    .map(([name, value]) => {
+      if (typeof value !== 'object') return value === true ? name : `${name} ${value}`;
+      return `${name} ${value.kind} ${value.outputs}${value.predictor === false ? ' without predictor' : ''}`;
+    });
   return `${inputChannels === 1 ? '' : `${inputChannels} input channels, `}${channels.join('-')} with ${standing.sort().join(', ') || 'no heads'}`;
 };
 

@@ -2,7 +2,7 @@
 import { MAX_CHANNELS } from '../../../cohort/prepare-options.ts';
 import { RunError } from '../../../common/errors.ts';
 import { formatNames } from '../../../common/format-names.ts';
-import { type Architecture, type Heads, NO_HEADS, scaledArchitecture } from '../../architecture.ts';
+import { type Architecture, type Heads, hasDecoder, NO_HEADS, type Projection, scaledArchitecture } from '../../architecture.ts';
 import { parameterTable } from '../../parameters.ts';
 
 /** The factors on the published widths that are tried. */
@@ -56,6 +56,16 @@ const FOREIGN: readonly (readonly [RegExp, string])[] = [
   ],
   [/(^|\.)(vit|eva|patch_embed|down_projection|swinViT)\./, 'a transformer; gvsl has a 3D U-Net'],
 ];
+
+/** The projection of an encoder that contrastive methods trained: the kinds differ in their layers and in the width of the first. */
+function projectionOf(shapeOf: (name: string) => readonly number[] | undefined): Projection | undefined {
+  const [first, second, last] = [0, 2, 3].map((layer) => shapeOf(`projector.${layer}.weight`));
+  const outputs = (second ?? last)?.[0];
+  if (!first || outputs === undefined || outputs < 1 || outputs > MAX_OUTPUTS) return undefined;
+  if (second) return { kind: 'simclr', outputs };
+  const kind = first[0] === first[1] ? 'simsiam' : 'byol';
+  return { kind, outputs, ...(shapeOf('predictor.0.weight') ? {} : { predictor: false }) };
+}
 
 const format = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
 
@@ -134,6 +144,9 @@ export function matchNetwork(tensors: Shapes, source: string, refused: ReadonlyM
     if (outputs !== undefined && (outputs < least || outputs > MAX_OUTPUTS))
       throw new RunError(`${source}: ${prefix}${name} has ${outputs} outputs; expected ${least} to ${MAX_OUTPUTS}`);
   }
+  // only a network without a decoder is one of contrastive methods; beside one, a projector is another program's
+  const encoderAlone = ![...named.keys()].some((name) => name.startsWith('unet.up'));
+  const projection = encoderAlone ? projectionOf(shapeOf) : undefined;
   const heads: Heads = {
     ...NO_HEADS,
     matching,
@@ -141,7 +154,12 @@ export function matchNetwork(tensors: Shapes, source: string, refused: ReadonlyM
     restoration: named.has('res_conv.0.weight'),
     ...(segmentation === undefined ? {} : { segmentation, ...(multiLevel && { multiLevel }) }),
     ...(classification === undefined ? {} : { classification }),
+    ...(projection && { projection }),
   };
+  if (encoderAlone && hasDecoder(heads) && !matching && !heads.restoration && segmentation === undefined)
+    throw new RunError(
+      `${source}: an encoder alone (no ${prefix}unet.up1 to up4), without a head that says so: expected ${prefix}fc.weight [classes, ${channels[LEVELS - 1]}] and ${prefix}fc.bias, or a projector of SimCLR, SimSiam or BYOL; add an fc of any values, which \`gvsl train\` starts anew`,
+    );
   const inputs = shapeOf(convolutions[0])?.[1] ?? 1;
   if (inputs > MAX_CHANNELS)
     throw new RunError(`${source}: ${prefix}${convolutions[0]} has ${inputs} input channels; expected 1 to ${MAX_CHANNELS}`);

@@ -120,6 +120,28 @@ describe('export and import', () => {
     expect(await failure(exportModel({ model: at('classifier'), onnx: at('x'), part: 'backbone' }))).toContain('no decoder');
   });
 
+  it.each([
+    { kind: 'simclr', outputs: 24 },
+    { kind: 'simsiam', outputs: 64 },
+    { kind: 'simsiam', outputs: 64, predictor: false },
+    { kind: 'byol', outputs: 32 },
+    { kind: 'byol', outputs: 32, predictor: false },
+  ] as const)('an encoder with the projection by which $kind trained it', async (projection) => {
+    const { model } = await writeTinyModel(at('made'), { affine: false, matching: false, restoration: false, projection });
+    await exportModel({ model: at('made'), pth: at('a.pth'), huggingface: at('hf') });
+    for (const [file, out] of [
+      [at('a.pth'), at('back')],
+      [at('hf'), at('again')],
+    ]) {
+      expect((await importWeights({ file, out })).heads.projection).toEqual(projection);
+      expect(sameTensors((await readModel(out)).parameters.values(), model.parameters.values())).toBe(true);
+    }
+    // without the head that says that there is no decoder
+    const tensors = [...model.parameters.values()].filter(({ name }) => name.startsWith('unet.'));
+    await writeSafetensors(at('bare.safetensors'), tensors);
+    expect(await failure(importWeights({ file: at('bare.safetensors'), out: at('bare') }))).toContain('an encoder alone');
+  });
+
   it('says what is missing or does not go together', async () => {
     await writeTinyModel(at('made'));
     await expect(exportModel({ model: at('made') })).rejects.toThrow('no output chosen');
