@@ -14,7 +14,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHROMIUM, SOFTWARE_WEBGL } from '../scripts/chromium.mjs';
 import { segmentImages } from '../src/apply/node/segment.ts';
 import { SILENT } from '../src/common/progress.ts';
-import { applyAffine, voxelToPhysical } from '../src/geometry/affine.ts';
+import { applyAffine, physicalToVoxel, voxelToPhysical } from '../src/geometry/affine.ts';
 import type { Volume, Xyz } from '../src/geometry/volume.ts';
 import { readNiftiFile, writeNiftiFile } from '../src/images/nifti-file.ts';
 import { niftiHeader } from '../src/images/nifti-writing.ts';
@@ -39,7 +39,7 @@ interface Api {
       readonly busy: boolean;
       niftiOf(image: unknown): Promise<Blob>;
     };
-    readonly viewer: { valueAt(point: readonly number[]): number | null };
+    readonly viewer: { valueAt(point: readonly number[]): number | null; point(): Xyz };
     readonly ready: boolean;
   };
 }
@@ -251,6 +251,35 @@ describe.skipIf(SKIPPED !== '')(`files in the page${SKIPPED}`, () => {
     }
     expect(await page.locator('#images tbody tr').count()).toBe(1);
   }, 240_000);
+
+  it('tells position and value under the crosshair of voxels and values that are small', async () => {
+    // as maps of diffusion in mm2/s have them
+    const diffusion: Volume = {
+      geometry: { ...heart.geometry, spacingMm: [0.25, 0.25, 0.5] },
+      data: Float32Array.from(heart.data, (value) => (value + 1100) * 1e-6),
+    };
+    await writeImage(join(folder, 'diffusion.nii'), diffusion);
+    await page.setInputFiles('#image', join(folder, 'diffusion.nii'));
+    await saying('image-text', /^diffusion\.nii: /);
+    await atRest();
+    const [nx, ny] = heart.geometry.size;
+    for (const key of ['l', 'k', 'u', 'Shift+KeyL']) {
+      await page.locator('#viewer').press(key);
+      const [, x, y, z, value] = (await text('place')).match(/^(\S+), (\S+), (\S+) mm \(RAS\): (\S+)$/)!.map(Number);
+      const point = await page.evaluate(() => (globalThis as unknown as Api).gvsl.viewer.point());
+      [-x, -y, z].forEach((at, axis) => {
+        expect(Math.abs(at - point[axis])).toBeLessThan(0.051);
+      });
+      const [i, j, k] = applyAffine(physicalToVoxel(diffusion.geometry), point).map(Math.round);
+      expect(value).toBeCloseTo(diffusion.data[(k * ny + j) * nx + i], 8);
+    }
+    // of the next image that is shown there, not of this one
+    const before = await text('place');
+    await page.getByLabel('close diffusion.nii').click();
+    await atRest();
+    await expect.poll(() => text('place')).toMatch(/ mm \(RAS\): -?\d+$/);
+    expect(await text('place')).not.toBe(before);
+  });
 
   it('says of images that no page can hold, and that graphics cannot show, how large they are and what to do', async () => {
     // its header alone: the voxels are not asked for

@@ -20,6 +20,12 @@ export type Slices = 'axial' | 'coronal' | 'sagittal' | 'all';
 /** Between NiiVue's frame, RAS, and ours, LPS. */
 export const otherFrame = (mm: ArrayLike<number>): Xyz => [0 - mm[0], 0 - mm[1], mm[2]];
 
+/** A position (mm, RAS) for people: to a tenth of a millimetre, since voxels may be smaller than one. */
+export const positionText = (mm: Xyz): string => mm.map((at) => (Math.round(10 * at) / 10 + 0).toFixed(1)).join(', ');
+
+/** A voxel's value for people: whole numbers as they are, others to the digits that single precision holds, however small they are. */
+const valueText = (value: number): string => String(Number.isInteger(value) ? value : +value.toPrecision(6));
+
 /** By how many voxels a key moves the crosshair along NiiVue's axes: to the right, to anterior, to superior. */
 const MOVES: Readonly<Record<string, Xyz>> = {
   ArrowLeft: [-1, 0, 0],
@@ -42,6 +48,8 @@ const FAR = 10;
 /** What NiiVue tells of the crosshair. */
 interface Location {
   readonly mm: ArrayLike<number>;
+  /** From 0 to 1 within the image. */
+  readonly frac: ArrayLike<number>;
   readonly values: readonly { readonly value: number }[];
 }
 
@@ -79,6 +87,8 @@ export class Viewer {
   protected names: ReadonlyMap<number, string> | null = null;
   protected attached = false;
   private inSoftware = false;
+  /** Nobody moved the crosshair: what lies under it changed, or the page put it there. */
+  private isTelling = false;
   /** Stands in the canvas's place where there is no WebGL 2. */
   protected readonly without: string = 'This browser has no WebGL 2: images cannot be shown, but results can be saved.';
   /** Told where the user puts the crosshair: mm, LPS. */
@@ -99,7 +109,7 @@ export class Viewer {
     this.nothing = text.textContent ?? '';
     this.niivue.onLocationChange = (location) => {
       place.textContent = this.describe(location as Location);
-      this.onPoint(otherFrame((location as Location).mm));
+      if (!this.isTelling) this.onPoint(otherFrame((location as Location).mm));
     };
     // screen readers leave it the keys, and say where they bring the crosshair; with a pointer that would never end
     canvas.setAttribute('role', 'application');
@@ -176,12 +186,22 @@ export class Viewer {
     return this.attached;
   }
 
+  /** Says anew what lies under the crosshair. */
+  protected tell(): void {
+    if (!this.attached || this.niivue.volumes.length === 0) return;
+    this.isTelling = true;
+    this.niivue.createOnLocationChange();
+    this.isTelling = false;
+  }
+
   /** The millimetres of the file, as viewers tell them; the image's value, and the result's: a name, if it is a label. */
-  private describe({ mm, values }: Location): string {
-    const [image, result] = values.map(({ value }) => +value.toFixed(3));
-    const point = Array.from(mm).slice(0, 3).map(Math.round).join(', ');
+  private describe({ mm, frac, values }: Location): string {
+    const at = `${positionText([mm[0], mm[1], mm[2]])} mm (RAS)`;
+    // where a registration leads the crosshair, there may be no voxel
+    if (Array.from(frac).some((share) => share < 0 || share > 1)) return `${at}: outside the image`;
+    const [image, result] = values.map(({ value }) => value);
     const shown = result === undefined || !this.names ? '' : `; result ${this.names.get(result) ?? result}`;
-    return `${point} mm (RAS): ${image}${shown}`;
+    return `${at}: ${valueText(image)}${shown}`;
   }
 
   protected keep(count: number): void {
@@ -189,7 +209,9 @@ export class Viewer {
   }
 
   clearResult(): void {
-    if (this.niivue.volumes.length > 1) this.keep(1);
+    if (this.niivue.volumes.length < 2) return;
+    this.keep(1);
+    this.tell();
   }
 
   clear(): void {
@@ -232,7 +254,7 @@ export class Viewer {
     if (turn !== this.turn) return;
     this.keep(0);
     this.text!.hidden = true;
-    if (this.add(volume)) return;
+    if (this.add(volume)) return this.tell();
     this.empty();
     this.text!.textContent = 'This image is too large for the graphics memory here: it is not shown, but results can be saved.';
   }
@@ -244,6 +266,7 @@ export class Viewer {
     const volume = await NVImage.loadFromFile({ file: new File([nifti], name), name, opacity: this.opacity });
     dress(volume);
     if (!this.add(volume)) this.keep(1);
+    this.tell();
   }
 
   /** Shows what has changed of the first result alone: the image's colours stay as they are. */
@@ -251,6 +274,7 @@ export class Viewer {
     if (!this.attached || this.niivue.volumes.length < 2) return;
     this.niivue.refreshLayers(this.niivue.volumes[1], 1);
     this.niivue.drawScene();
+    this.tell();
   }
 
   /** In the order of `labelColours`. */
@@ -286,6 +310,9 @@ export class Viewer {
     if (!this.attached || this.niivue.volumes.length === 0) return;
     this.putCrosshair(point);
     this.niivue.drawScene();
+    // who asked by keys hears of where they are
+    this.place!.ariaLive = null;
+    this.tell();
   }
   private putCrosshair(point: Xyz): void {
     const [x, y, z] = otherFrame(point);

@@ -3,6 +3,7 @@ import type { FeatureKind, Side } from '../../../apply/similarity/correspondence
 import type { Xyz } from '../../../geometry/volume.ts';
 import type { Compared, Similar } from '../../compute/compare.ts';
 import { showTable } from '../../table.ts';
+import { otherFrame, positionText } from '../../viewer.ts';
 import { HeatViewer } from './heat-viewer.ts';
 
 const SIDES = ['fixed', 'moving'] as const;
@@ -10,7 +11,7 @@ const other = { fixed: 'moving', moving: 'fixed' } as const;
 const element = <Type extends HTMLElement>(id: string): Type => document.getElementById(id) as Type;
 
 /** As the viewers tell positions: RAS. */
-const text = ([x, y, z]: Xyz): string => [-x, -y, z].map((mm) => Math.round(mm) + 0).join(', ');
+const text = (point: Xyz): string => positionText(otherFrame(point));
 const similarityText = (similarity: number | null): string => (similarity === null ? 'outside' : similarity.toFixed(3));
 
 interface Question {

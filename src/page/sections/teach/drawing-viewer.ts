@@ -137,6 +137,7 @@ export class DrawingViewer extends Viewer {
     const { names } = this;
     await this.over(empty, 'labels.nii', (volume) => volume.setColormapLabel(colourMap([], [])));
     this.names = names;
+    this.tell();
     this.niivue.createEmptyDrawing();
     if (strokes) this.setStrokes(strokes);
   }
