@@ -78,6 +78,26 @@ describe('deformation grid', () => {
   });
 });
 
+describe('deformation grid on a sheared grid', () => {
+  it('moves lines along the axis that a translation is along, and no others', () => {
+    // its second axis leans over the first
+    const lean = Math.PI / 6;
+    const sheared: Geometry = {
+      size: [24, 12, 1],
+      spacingMm: [1, 1, 1],
+      originMm: [0, 0, 0],
+      direction: [1, Math.sin(lean), 0, 0, Math.cos(lean), 0, 0, 0, 1],
+    };
+    const u = [Math.sin(lean) * 4, Math.cos(lean) * 4, 0];
+    const data = Float32Array.from({ length: 3 * 24 * 12 }, (_, at) => u[at % 3]);
+    const grey = deformationGrid({ geometry: sheared, data }, 2, 8).data;
+    const lines = (count: number, step: number, from: number) =>
+      Array.from({ length: count }, (_, i) => i).filter((i) => grey[from + i * step] > 200);
+    expect(lines(24, 1, 24)).toEqual([0, 8, 16]);
+    expect(lines(12, 24, 1)).toEqual([4]);
+  });
+});
+
 describe('folds', () => {
   it('are voxels whose determinant is 0 or less', () => {
     const geometry = grid([2, 2, 1], [1, 1, 1]);

@@ -3,6 +3,7 @@
  * Lengths are in mm along the grid's own axes, so voxels may be of any shape and the grid may lie at any angle.
  */
 import { mapInto } from '../../common/map-into.ts';
+import { physicalToVoxel } from '../../geometry/affine.ts';
 import { statisticsOf } from '../../geometry/statistics.ts';
 import { type Geometry, type Volume, type VoxelArray, voxelCount } from '../../geometry/volume.ts';
 import type { VectorField } from './physical-map.ts';
@@ -86,15 +87,16 @@ const HALF_LINE = 0.35;
  * @returns 0 to 255: how much of a line lies in a voxel
  */
 export function deformationGrid({ geometry, data: field }: VectorField, normal: number, cellMm: number): Volume<Uint8Array> {
-  const { size, spacingMm, direction } = geometry;
+  const { size, spacingMm } = geometry;
+  const { matrix: toVoxels } = physicalToVoxel(geometry);
   const [nx, ny] = size;
   const strides = [1, nx, nx * ny];
   const data = new Uint8Array(voxelCount(size));
   const place = new Float32Array(data.length);
   for (let axis = 0; axis < 3; axis++) {
     if (axis === normal) continue;
-    // where each voxel is brought to, in mm along this axis of the grid
-    const [dx, dy, dz] = [0, 1, 2].map((row) => direction[3 * row + axis]);
+    // where each voxel is brought to, in mm along this axis of the grid, which may be sheared
+    const [dx, dy, dz] = [0, 1, 2].map((column) => toVoxels[3 * axis + column] * spacingMm[axis]);
     for (let at = 0; at < place.length; at++) {
       const index = Math.floor(at / strides[axis]) % size[axis];
       place[at] = index * spacingMm[axis] + dx * field[3 * at] + dy * field[3 * at + 1] + dz * field[3 * at + 2];
