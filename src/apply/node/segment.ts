@@ -9,6 +9,7 @@ import { readForNetwork } from '../../cohort/node/read-for-network.ts';
 import { counted } from '../../common/counted.ts';
 import { csvLine } from '../../common/csv.ts';
 import { RunError } from '../../common/errors.ts';
+import { formatMl } from '../../common/format-volume.ts';
 import type { Progress } from '../../common/progress.ts';
 import { type Volume, voxelCount, type Zyx } from '../../geometry/volume.ts';
 import type { DicomSource } from '../../images/dicom/sources.ts';
@@ -293,7 +294,7 @@ async function segmentOne(
     const { encodePng } = await import('../../images/pictures/png.ts');
     const legend = measures
       .filter(({ voxels }) => voxels > 0)
-      .map(({ code, volumeMl }) => ({ code, text: `${nameOf.get(code)} ${volumeMl.toFixed(2)} ml` }));
+      .map(({ code, volumeMl }) => ({ code, text: `${nameOf.get(code)} ${formatMl(volumeMl)} ml` }));
     await writeFileAtomic(join(out, previewName(name)), encodePng(picture.picture(legend)));
     files.push(previewName(name));
   }

@@ -1,6 +1,7 @@
 /** Applies the model to the first image, and lays what comes out over it. */
 import * as Comlink from 'comlink';
 import { formatBytes } from '../../../common/format-bytes.ts';
+import { formatMl } from '../../../common/format-volume.ts';
 import { Activity } from '../../activity.ts';
 import type { ImageResult } from '../../compute/apply.ts';
 import type { OnProgress } from '../../compute/state.ts';
@@ -83,7 +84,7 @@ export function startApply(workspace: Workspace): Viewer {
         showTable(
           table('result-table'),
           ['label', 'structure', 'ml'],
-          structures.map(({ code, name, volumeMl }) => [String(code), name, volumeMl.toFixed(2)]),
+          structures.map(({ code, name, volumeMl }) => [String(code), name, formatMl(volumeMl)]),
           labelColours(structures.length),
         );
         await viewer.showLabels(nifti, structures);
@@ -159,7 +160,7 @@ export function startApply(workspace: Workspace): Viewer {
   button('segment-all').onclick = () =>
     computingAll('segmenting', 'labels', async (image, onProgress) => {
       const { nifti, structures, warnings } = await compute.segment(image.id, workspace.backend, false, onProgress);
-      const volumes = structures.map(({ name, volumeMl }) => `${name} ${volumeMl.toFixed(2)} ml`).join(', ');
+      const volumes = structures.map(({ name, volumeMl }) => `${name} ${formatMl(volumeMl)} ml`).join(', ');
       return { nifti, row: volumes + remark(warnings) };
     });
   button('features-all').onclick = () =>

@@ -1,6 +1,7 @@
 /** Teaches the open model structures by strokes, and segments all open images with what it learnt. */
 import * as Comlink from 'comlink';
 import { formatBytes } from '../../../common/format-bytes.ts';
+import { formatMl } from '../../../common/format-volume.ts';
 import { Activity } from '../../activity.ts';
 import { chosenFiles } from '../../chosen-files.ts';
 import { addSection, button, element, input, say, select, table } from '../../dom.ts';
@@ -308,13 +309,10 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
       images.length > 0 ? ['structure', ...images.map(({ name }) => name)] : [],
       known.map(({ code, name }) => [
         name,
-        ...images.map(
-          ({ id }) =>
-            maps
-              .of(id)!
-              .structures.find((structure) => structure.code === code)
-              ?.volumeMl.toFixed(2) ?? '',
-        ),
+        ...images.map(({ id }) => {
+          const found = maps.of(id)!.structures.find((structure) => structure.code === code);
+          return found ? formatMl(found.volumeMl) : '';
+        }),
       ]),
       known.map(({ code }) => colourOf(code)),
     );
