@@ -246,27 +246,36 @@ export class Viewer {
     return ![OUT_OF_MEMORY, INVALID_VALUE, INVALID_FRAMEBUFFER_OPERATION].some((error) => errors.has(error));
   }
 
-  async showImage(file: File): Promise<void> {
+  /** @returns whether it is shown: not where there is no room for it, or another one was asked for meanwhile */
+  async showImage(file: File): Promise<boolean> {
     const turn = ++this.turn;
     this.opened ??= this.begin();
-    if (!(await this.opened)) return;
+    if (!(await this.opened)) return false;
     const volume = await NVImage.loadFromFile({ file, name: file.name });
-    if (turn !== this.turn) return;
+    if (turn !== this.turn) return false;
     this.keep(0);
     this.text!.hidden = true;
-    if (this.add(volume)) return this.tell();
+    if (this.add(volume)) {
+      this.tell();
+      return true;
+    }
     this.empty();
     this.text!.textContent = 'This image is too large for the graphics memory here: it is not shown, but results can be saved.';
+    return false;
   }
 
-  protected async over(nifti: Uint8Array<ArrayBuffer>, name: string, dress: (volume: NVImage) => void): Promise<void> {
-    if (!this.attached || this.niivue.volumes.length === 0) return;
+  /** Lays a volume over the image. @returns whether the image is still the one that was shown */
+  protected async over(nifti: Uint8Array<ArrayBuffer>, name: string, dress: (volume: NVImage) => void): Promise<boolean> {
+    if (!this.attached || this.niivue.volumes.length === 0) return false;
+    const { turn } = this;
     this.keep(1);
     this.names = new Map();
     const volume = await NVImage.loadFromFile({ file: new File([nifti], name), name, opacity: this.opacity });
+    if (turn !== this.turn) return false;
     dress(volume);
     if (!this.add(volume)) this.keep(1);
     this.tell();
+    return true;
   }
 
   /** Shows what has changed of the first result alone: the image's colours stay as they are. */
@@ -278,7 +287,7 @@ export class Viewer {
   }
 
   /** In the order of `labelColours`. */
-  showLabels(nifti: Uint8Array<ArrayBuffer>, labels: readonly { code: number; name: string }[]): Promise<void> {
+  showLabels(nifti: Uint8Array<ArrayBuffer>, labels: readonly { code: number; name: string }[]): Promise<boolean> {
     const colours = labelColours(labels.length);
     const channel = (k: 0 | 1 | 2): number[] => [0, ...colours.map((colour) => colour[k])];
     return this.over(nifti, 'labels.nii', (volume) => {
@@ -294,7 +303,7 @@ export class Viewer {
     });
   }
 
-  showColours(nifti: Uint8Array<ArrayBuffer>): Promise<void> {
+  showColours(nifti: Uint8Array<ArrayBuffer>): Promise<boolean> {
     return this.over(nifti, 'features.nii', () => {
       this.names = null;
     });

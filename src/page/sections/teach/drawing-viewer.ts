@@ -129,17 +129,20 @@ export class DrawingViewer extends Viewer {
     this.refreshResult();
   }
 
-  /** Shows an image with these strokes and no label map. @param empty a .nii file of zeros on its grid */
-  async show(image: File, empty: Uint8Array<ArrayBuffer>, strokes: Uint8Array | undefined): Promise<void> {
-    await this.showImage(image);
-    if (!this.attached || this.niivue.volumes.length === 0) return;
+  /**
+   * Shows an image with nothing drawn on it and no label map.
+   * @param empty a .nii file of zeros on its grid
+   * @returns whether it is shown: another one may have been asked for meanwhile
+   */
+  async show(image: File, empty: Uint8Array<ArrayBuffer>): Promise<boolean> {
+    if (!(await this.showImage(image))) return false;
     this.niivue.setDrawOpacity(STROKE_OPACITY);
     const { names } = this;
-    await this.over(empty, 'labels.nii', (volume) => volume.setColormapLabel(colourMap([], [])));
+    if (!(await this.over(empty, 'labels.nii', (volume) => volume.setColormapLabel(colourMap([], []))))) return false;
     this.names = names;
     this.tell();
     this.niivue.createEmptyDrawing();
-    if (strokes) this.setStrokes(strokes);
+    return true;
   }
 
   /** Shows a label map of the image, in the file's order of voxels. */

@@ -2,6 +2,7 @@
 import * as Comlink from 'comlink';
 import { formatBytes } from '../../../common/format-bytes.ts';
 import { formatMl } from '../../../common/format-volume.ts';
+import type { BackendName } from '../../../platform/browser/backends.ts';
 import { Activity } from '../../activity.ts';
 import { chosenFiles } from '../../chosen-files.ts';
 import { addSection, button, element, input, say, select, table } from '../../dom.ts';
@@ -10,7 +11,7 @@ import type { LabelMaps } from '../../label-maps.ts';
 import { missing } from '../../missing.ts';
 import { savingTrouble } from '../../saved-work.ts';
 import { showTable } from '../../table.ts';
-import type { OpenImage, Role, Workspace } from '../../workspace.ts';
+import type { OpenImage, OpenModel, Role, Workspace } from '../../workspace.ts';
 import { colourOf, DrawingViewer, type Tool } from './drawing-viewer.ts';
 import { forgetKept, keepSession, keepStrokes, keptChannels, keptTeaching } from './kept.ts';
 import { BACKGROUND, Strokes } from './strokes.ts';
@@ -41,10 +42,16 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
   /** What the pen draws. */
   let value = strokes.structures[0].code;
   let shown: OpenImage | undefined;
+  /** The image that the viewer shows with its strokes: none while another one is being read. */
+  let drawnOn: OpenImage | undefined;
   /** Each stroke asks for a new learning; the newest counts. */
   const learning = { wanted: 0, begun: 0, running: false };
-  /** Features are not begun anew for a newer stroke: they are the same. */
-  let atFeatures = false;
+  /** The image whose features are computed: they are not begun anew for a newer stroke, since they are the same. */
+  let atFeatures: OpenImage | undefined;
+  /** Images that were closed while the learning under way used them. */
+  const closed = new Set<string>();
+  /** Why the learning under way ends before its time; empty where it was not ended, or not by what was closed. */
+  let endedBy = '';
   /** Whether work of before may still be wanted, so that nothing is kept in its place. */
   let undecided = false;
   const tool = (): Tool => section.querySelector<HTMLInputElement>('[name=teach-tool]:checked')!.value as Tool;
@@ -119,7 +126,7 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
       if (value !== BACKGROUND && !strokes.structures.some(({ code }) => code === value)) value = strokes.structures[0].code;
       showStructures();
       usePen();
-      if (shown) viewer.setStrokes(strokes.of(shown.id) ?? new Uint8Array(voxelsOf(shown)));
+      if (drawnOn) viewer.setStrokes(strokes.of(drawnOn.id) ?? new Uint8Array(voxelsOf(drawnOn)));
     }
     enable();
     keep();
@@ -131,7 +138,7 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
 
   viewer.onDrawn = () => {
     const now = viewer.strokes();
-    if (shown && now && strokes.take(shown.id, now)) changed(false);
+    if (drawnOn && now && strokes.take(drawnOn.id, now)) changed(false);
   };
   function drawnHere(): number {
     let count = 0;
@@ -233,31 +240,65 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
     }
     learning.wanted++;
     if (!learning.running) void keepLearning();
-    else if (!atFeatures) void compute.stopTeaching();
+    else if (!atFeatures || !workspace.images.includes(atFeatures)) void compute.stopTeaching();
+  }
+  /** What was closed while it is learnt from is nobody's error: the learning goes on with what is left, or ends and says so. */
+  function learnWithout(gone: readonly OpenImage[], isOtherModel: boolean): void {
+    if (!learning.running || (gone.length === 0 && !isOtherModel)) return;
+    for (const { title } of gone) closed.add(title);
+    const lacks = isOtherModel ? 'To teach it, draw or press Learn.' : lacking();
+    if (!lacks) return learn();
+    const what = isOtherModel ? 'Another model was opened' : `Closed: ${[...closed].join(', ')}`;
+    endedBy = `${what}; what was being learnt has ended. ${lacks}`;
+    // newer than what is under way, and not to begin
+    learning.begun = ++learning.wanted;
+    void compute.stopTeaching();
   }
   async function keepLearning(): Promise<void> {
     learning.running = true;
     try {
       while (learning.begun < learning.wanted && !workspace.busy) {
         learning.begun = learning.wanted;
-        const mine = learning.begun;
-        await activity.run('learning ...', () => learnOnce(() => learning.wanted !== mine));
+        endedBy = '';
+        await activity.run('learning ...', learnOnce);
       }
+      if (endedBy) activity.say(endedBy);
     } finally {
-      [learning.running, atFeatures] = [false, false];
+      [learning.running, atFeatures] = [false, undefined];
+      if (learning.begun === learning.wanted) closed.clear();
     }
   }
 
-  /** Learns, and segments all images, the one that is shown first. @param isOld whether a newer stroke is waiting */
-  async function learnOnce(isOld: () => boolean): Promise<string> {
-    const { backend, images } = workspace;
+  /** Learns, and segments all images, the one that is shown first. @returns what was done; empty if a newer learning is wanted, or none any more */
+  async function learnOnce(): Promise<string> {
+    const mine = learning.begun;
+    const { backend, images, model } = workspace;
+    const isGone = (): boolean => workspace.model !== model || images.some((image) => !workspace.images.includes(image));
+    const isOld = (): boolean => learning.wanted !== mine || isGone();
+    try {
+      return await learnFrom(images, backend, isOld, isGone);
+    } catch (error) {
+      // the worker knows no more of what was closed
+      if (isGone()) return '';
+      throw error;
+    }
+  }
+  /** @param isOld whether a newer learning is wanted @param isGone whether something that this one needs was closed */
+  async function learnFrom(
+    images: readonly OpenImage[],
+    backend: BackendName,
+    isOld: () => boolean,
+    isGone: () => boolean,
+  ): Promise<string> {
     const drawn = strokes.drawn.filter(([id]) => images.some((image) => image.id === id));
     const order = [...images].sort((a, b) => Number(b === shown) - Number(a === shown));
     const notes = new Set<string>();
     const featuresOf = async (ids: readonly number[]): Promise<void> => {
-      atFeatures = true;
       for (const id of await compute.untaught(ids, backend)) {
-        const { title, warnings: said } = images.find((image) => image.id === id)!;
+        if (isOld()) break;
+        const image = images.find((one) => one.id === id)!;
+        const { title, warnings: said } = image;
+        atFeatures = image;
         const { notKept, warnings } = await compute.teachFeatures(
           id,
           backend,
@@ -271,7 +312,7 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
           notes.add(`${title}: the features of ${notKept} windows do not fit into the page's memory; it takes longer`);
         for (const warning of warnings) if (!said.includes(warning)) notes.add(`${title}: ${warning}`);
       }
-      atFeatures = false;
+      atFeatures = undefined;
     };
     await featuresOf(drawn.map(([id]) => id));
     if (isOld()) return '';
@@ -286,17 +327,20 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
       if (isOld()) return '';
       activity.say(`segmenting ${image.title} ...`);
       const map = await compute.teachSegment(image.id);
+      if (isGone()) return '';
       segmentedMs += map.ms;
       maps.set(image.id, map);
-      if (image === shown) viewer.setLabels(map.labels);
+      if (image === drawnOn) viewer.setLabels(map.labels);
       showVolumes();
     }
     enable();
     keep();
     const many = order.length > 1 ? `${order.length} images` : 'the image';
-    return [`learnt in ${(ms / 1000).toFixed(1)} s, segmented ${many} in ${(segmentedMs / 1000).toFixed(1)} s`, ...notes].join(
-      '; ',
-    );
+    return [
+      `learnt in ${(ms / 1000).toFixed(1)} s, segmented ${many} in ${(segmentedMs / 1000).toFixed(1)} s`,
+      ...(closed.size > 0 ? [`closed meanwhile, and left out: ${[...closed].join(', ')}`] : []),
+      ...notes,
+    ].join('; ');
   }
 
   function showVolumes(): void {
@@ -322,14 +366,26 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
 
   async function show(image: OpenImage | undefined): Promise<void> {
     viewer.liftPen();
-    shown = image;
+    [shown, drawnOn] = [image, undefined];
     if (!image) return viewer.clear();
     select('teach-image').value = String(image.id);
     if (isLookedAt) await render(image);
   }
+  /** Of images that are chosen one after the other, the last one is shown, whichever is read first. */
   async function render(image: OpenImage): Promise<void> {
-    const empty = await compute.codesAsNifti(image.id, new Uint8Array(voxelsOf(image)));
-    await viewer.show(await workspace.niftiOf(image), empty, strokes.of(image.id));
+    const isMeant = (): boolean => image === shown;
+    try {
+      const empty = await compute.codesAsNifti(image.id, new Uint8Array(voxelsOf(image)));
+      const file = await workspace.niftiOf(image);
+      if (!isMeant() || !(await viewer.show(file, empty)) || !isMeant()) return;
+    } catch (error) {
+      // closed meanwhile: the worker knows no more of it
+      if (workspace.images.includes(image)) throw error;
+      return;
+    }
+    drawnOn = image;
+    const drawn = strokes.of(image.id);
+    if (drawn) viewer.setStrokes(drawn);
     viewer.setStructures(strokes.structures);
     viewer.setLabels(maps.of(image.id)?.labels ?? null);
     usePen();
@@ -347,7 +403,8 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
   );
   nearby.observe(element('teach-viewer'));
 
-  let models: unknown;
+  let models: OpenModel | undefined;
+  let known: readonly OpenImage[] = [];
   workspace.onChange(async (change) => {
     if (change === 'busy') {
       // what was asked for meanwhile
@@ -359,16 +416,20 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
     const ids = new Set(images.map(({ id }) => id));
     maps.keepOnly((id) => ids.has(id) && models === model);
     for (const [id] of strokes.drawn) if (!ids.has(id)) strokes.forget(id);
-    models = model;
+    activity.say('');
+    learnWithout(
+      known.filter(({ id }) => !ids.has(id)),
+      models !== model,
+    );
+    [models, known] = [model, images];
     select('teach-image').replaceChildren(...images.map(({ id, title }) => new Option(title, String(id))));
     const still = shown && images.includes(shown) ? shown : (first ?? images[0]);
     if (still !== shown || !still) await show(still);
     else {
       select('teach-image').value = String(still.id);
-      viewer.setLabels(maps.of(still.id)?.labels ?? null);
+      if (drawnOn === still) viewer.setLabels(maps.of(still.id)?.labels ?? null);
     }
     showVolumes();
-    activity.say('');
     enable();
     keepSessionToo = true;
     // what was opened or closed since the last stroke
@@ -381,6 +442,7 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
   let owns = navigator.locks === undefined;
   let keepSessionToo = true;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let keeping = Promise.resolve();
   /** Under what an image is kept: ids begin anew with the page. */
   const keys = new Map<number, string>();
   const keyOf = ({ id }: OpenImage): string => {
@@ -391,7 +453,10 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
   function keep(): void {
     clearTimeout(timer);
     if (undecided) return;
-    timer = setTimeout(() => void keepNow(), KEEP_AFTER_MS);
+    // one after the other: an older keeping that ended later would take the newer one's place
+    timer = setTimeout(() => {
+      keeping = keeping.then(keepNow);
+    }, KEEP_AFTER_MS);
   }
   const roleOf = (image: OpenImage): Role | null =>
     image === workspace.first ? 'first' : image === workspace.second ? 'second' : null;
@@ -402,11 +467,12 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
       say('teach-saving', 'Another tab with this page keeps its work: what is drawn here is not kept for a reload.');
       return;
     }
+    const { images: all } = workspace;
     try {
       if (keepSessionToo) {
         const worth = (image: OpenImage): number =>
           Number(strokes.of(image.id) !== undefined) * 2 + Number(roleOf(image) !== null);
-        const images = [...workspace.images].sort((a, b) => worth(b) - worth(a));
+        const images = [...all].sort((a, b) => worth(b) - worth(a));
         keepSessionToo = false;
         const kept = await keepSession(
           images.map((image) => ({
@@ -447,7 +513,9 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
       });
     } catch (error) {
       keepSessionToo = true;
-      say('teach-saving', savingTrouble(error), true);
+      // closed meanwhile: those that are left are kept next
+      if (all.some((image) => !workspace.images.includes(image))) keep();
+      else say('teach-saving', savingTrouble(error), true);
     }
   }
 
@@ -555,15 +623,18 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
   input('teach-open').onchange = saving(async () => {
     const files = chosenFiles(input('teach-open').files ?? []);
     input('teach-open').value = '';
-    if (files.length === 0 || !shown) return '';
-    const { labels, refused } = await compute.openLabels(files, [shown]);
+    const image = shown;
+    if (files.length === 0 || !image) return '';
+    const { labels, refused } = await compute.openLabels(files, [image]);
+    // another image may be looked at by now
+    if (!workspace.images.includes(image)) return '';
     if (labels.length === 0) throw new Error(refused.join('; '));
     const [{ name, codes, warnings }] = labels;
     if (!(codes instanceof Uint8Array))
       throw new Error(
         `${name}: its codes are not all from 0 to ${BACKGROUND}: expected strokes that were saved here, or a label map`,
       );
-    strokes.load(shown.id, codes);
+    strokes.load(image.id, codes);
     changed(true);
     return [`opened ${name}`, ...warnings, ...refused].join('; ');
   });
