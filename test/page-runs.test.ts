@@ -213,6 +213,34 @@ describe.skipIf(SKIPPED !== '')(`runs in the page${SKIPPED}`, () => {
     await saying('#runs-text', /Not in this folder: away/);
   });
 
+  it('shows what was chosen last, also when what was chosen before it is read more slowly', async () => {
+    await page.goto(`${server.url}#runs`);
+    await saying('#runs-text', /8 runs, 1 study$/);
+    let isAsked = false;
+    let go = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    await page.route('**/study/table.csv', async (route) => {
+      isAsked = true;
+      await held;
+      await route.continue();
+    });
+    await page.click('#studies-list a');
+    await expect.poll(() => isAsked).toBe(true);
+    await page.click('#runs-table a:text-is("heart/one")');
+    await saying('#runs-status', /^finished, step 600 of 600/);
+    const answered = page.waitForResponse('**/study/table.csv');
+    go();
+    await (await answered).finished();
+    await page.waitForTimeout(500);
+    expect(await page.locator('#runs-view').isVisible()).toBe(true);
+    expect(await page.locator('#study-view').isVisible()).toBe(false);
+    await page.unroute('**/study/table.csv');
+    await page.click('#studies-list a');
+    await saying('#study-view', /MAE/);
+  });
+
   it('shows a study: table, figures, scores of each subject', async () => {
     await page.goto(`${server.url}#runs?study=study`);
     await saying('#study-view', /MAE\s+0\.750\s+\+0\.250 \(\+0\.200 to \+0\.300\), p 0\.002, Holm 0\.008/);

@@ -9,7 +9,7 @@ import { DEFAULT_SORT, RunList } from './list.ts';
 import markup from './runs.html?raw';
 import './runs.css';
 import { areRuns, chosenRuns, type RunSource, servedRuns } from './source.ts';
-import { showStudy } from './study.ts';
+import { readStudy } from './study.ts';
 import { MAX_COMPARED, RunsView, type ViewOptions } from './view.ts';
 
 const SECTION = 'runs';
@@ -52,6 +52,8 @@ export function startRuns(): void {
   let isLooked = false;
   let hasAsked = false;
   let study = '';
+  /** Counts what was asked to be shown: what is read for an older choice is not shown over a newer one. */
+  let asked = 0;
 
   /** Changes what is chosen. @param replace for options of a view */
   const set = (change: (options: URLSearchParams) => void, replace = true): void => {
@@ -137,13 +139,17 @@ export function startRuns(): void {
   }
 
   async function showChosen(): Promise<void> {
+    const mine = ++asked;
     if (!source || !listing) return;
     const path = options.get('study');
     const folder = listing.folders.find((each) => (each.path || ROOT) === path && isStudy(each));
     element('study-view').hidden = !folder;
     const mark = JSON.stringify(folder);
     if (folder && mark !== study) {
-      await showStudy(element('study-view'), source, folder, listing.folders, folder.path || listing.name);
+      study = '';
+      const show = await readStudy(source, folder, listing.folders, folder.path || listing.name);
+      if (mine !== asked) return;
+      show(element('study-view'));
     }
     study = folder ? mark : '';
     const chosen = chosenPaths();
@@ -163,7 +169,10 @@ export function startRuns(): void {
     input('runs-to').value = to === undefined ? '' : String(to);
     showList();
     showStudies();
-    showChosen().catch(failed);
+    const shown = showChosen();
+    const mine = asked;
+    // of what is no longer chosen nothing is said
+    shown.catch((error) => (mine === asked ? failed(error) : undefined));
   }
 
   async function relist(): Promise<RunListing | undefined> {
@@ -196,6 +205,8 @@ export function startRuns(): void {
 
   /** Another folder: nothing of the one before stays. */
   async function take(next: RunSource): Promise<void> {
+    asked++;
+    study = '';
     source = next;
     entries = [];
     listing = undefined;
@@ -220,7 +231,8 @@ export function startRuns(): void {
     element('runs-choose').hidden = served !== undefined;
     element('runs-choose-text').hidden = served !== undefined;
     say('runs-text', '');
-    if (served) await take(served);
+    // a folder that was chosen or dropped meanwhile is meant
+    if (served && !source) await take(served);
   }
 
   input('runs-folder').onchange = () => {

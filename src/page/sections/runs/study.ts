@@ -92,14 +92,13 @@ async function subjectTable(
     : html`<p class="note">The runs of this study are not in the folder, or are of a classification: there are no scores of single subjects.</p>`;
 }
 
-/** Shows a study. `folders`: all that are listed, for the study's own runs. */
-export async function showStudy(
-  place: HTMLElement,
+/** Reads a study. `folders`: all that are listed, for the study's own runs. @returns what shows it in a place */
+export async function readStudy(
   source: RunSource,
   folder: ListedFolder,
   folders: readonly ListedFolder[],
   name: string,
-): Promise<void> {
+): Promise<(place: HTMLElement) => void> {
   const { path } = folder;
   const below = folders.filter((each) => isRun(each) && (path === '' || each.path.startsWith(`${path}/`)));
   const tested = new Set(below.filter((each) => hasFile(each, 'test.json')).map((each) => each.path));
@@ -113,7 +112,7 @@ export async function showStudy(
     rows.length > 0
       ? 'Scores on the test subjects: mean \u00b1 standard deviation over seeds. Below: difference to the baseline, with its 95 % interval and p, and p corrected by Holm for the comparisons of the table. Bold: the highest of a column.'
       : `No table yet: gvsl compare writes it when all trainings are done; ${tested.size} of those that are here are.`;
-  place.innerHTML = html`<h3>${name}</h3>
+  const content = html`<h3>${name}</h3>
 <p class="note">${state}${below.length > 0 && html` <a href="${addressOf('runs', filtered)}">${below.length} runs of this study</a>`}</p>
 ${modes.map((mode) =>
   modeTable(
@@ -123,19 +122,22 @@ ${modes.map((mode) =>
 )}
 ${figures.map(([file, title]) => html`<figure class="study-figure"><figcaption>${title}</figcaption><img src="${source.url(joined(path, file)) ?? ''}" alt="${title}"></figure>`)}
 ${rows.length > 0 && below.length > 0 && html`<details class="subjects"><summary>Scores of each test subject</summary><p class="note">reading ...</p></details>`}
-${links.length > 0 && html`<p class="note">Files: ${links.map((file, i) => html`${i > 0 && ', '}<a href="${source.url(joined(path, file)) ?? ''}" target="_blank" rel="noopener">${file}</a>`)}</p>`}`.html;
-  letScroll(place);
-  const subjects = place.querySelector<HTMLDetailsElement>('.subjects');
-  subjects?.addEventListener(
-    'toggle',
-    async () => {
-      const text = subjects.querySelector('p');
-      if (!subjects.open || !text) return;
-      const scores = document.createElement('div');
-      scores.innerHTML = (await subjectTable(source, path, rows, tested)).html;
-      letScroll(scores);
-      text.replaceWith(scores);
-    },
-    { once: true },
-  );
+${links.length > 0 && html`<p class="note">Files: ${links.map((file, i) => html`${i > 0 && ', '}<a href="${source.url(joined(path, file)) ?? ''}" target="_blank" rel="noopener">${file}</a>`)}</p>`}`;
+  return (place) => {
+    place.innerHTML = content.html;
+    letScroll(place);
+    const subjects = place.querySelector<HTMLDetailsElement>('.subjects');
+    subjects?.addEventListener(
+      'toggle',
+      async () => {
+        const text = subjects.querySelector('p');
+        if (!subjects.open || !text) return;
+        const scores = document.createElement('div');
+        scores.innerHTML = (await subjectTable(source, path, rows, tested)).html;
+        letScroll(scores);
+        text.replaceWith(scores);
+      },
+      { once: true },
+    );
+  };
 }
