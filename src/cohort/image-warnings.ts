@@ -8,6 +8,10 @@ const THICK_MM = 10;
 const THIN_MM = 0.05;
 const ANISOTROPY = 6;
 
+/** Of NaN and infinities among the voxels, if there are some. @param setTo as in `imageWarnings` */
+export const nonFiniteWarning = (nonFinite: number, setTo?: number): string[] =>
+  nonFinite > 0 ? [`NaN or infinite voxels: ${nonFinite}${setTo === undefined ? '' : `, set to ${setTo}`}`] : [];
+
 /**
  * A sentence for everything unusual; empty for an ordinary image.
  * @param setTo what NaN and infinities become, where the image is used
@@ -21,8 +25,7 @@ export function imageWarnings(image: LoadedImage, statistics: Statistics, setTo?
   if (thick > THICK_MM || thin < THIN_MM || thick / thin > ANISOTROPY)
     warnings.push(`unusual spacing: ${spacingMm.map((s) => +s.toPrecision(4)).join(' x ')} mm`);
   if (Math.min(...size) === 1) warnings.push(`only one voxel along an axis (${size.join(' x ')}): not a volume`);
-  if (statistics.nonFinite > 0)
-    warnings.push(`NaN or infinite voxels: ${statistics.nonFinite}${setTo === undefined ? '' : `, set to ${setTo}`}`);
+  warnings.push(...nonFiniteWarning(statistics.nonFinite, setTo));
   // what is not finite is counted as 0
   if (statistics.nonFinite < size[0] * size[1] * size[2] && statistics.min === statistics.max)
     warnings.push(`constant: every voxel is ${statistics.min}`);

@@ -34,6 +34,8 @@ export interface FineTunePlan {
   readonly memoryBytes: number;
   readonly secondsPerStep: number;
   readonly backend: string;
+  /** What is unusual about the images, a sentence each. */
+  readonly warnings: readonly string[];
 }
 
 /** How the images that judge are segmented after some steps. */
@@ -73,11 +75,14 @@ export const fineTunePart = (state: ComputeState) => {
       await end();
       const backend = await openBackend(name);
       backendText = backend.description;
+      const warnings: string[] = [];
       const subjects: { readonly it: MemorySubject; readonly judges: boolean }[] = [];
       for (const { image: id, codes, judges } of images) {
         const image = state.image(id);
         const labelled = { geometry: image.volume.geometry, data: codes };
-        subjects.push({ it: memorySubject(String(id), await state.prepare(image, network), labelled), judges });
+        const prepared = await state.prepare(image, network);
+        warnings.push(...prepared.prepared.problems.map((problem) => `${image.path}: ${problem}`));
+        subjects.push({ it: memorySubject(String(id), prepared, labelled), judges });
       }
       const judging = subjects.filter(({ judges }) => judges);
       const training = subjects.length > judging.length ? subjects.filter(({ judges }) => !judges) : subjects;
@@ -91,7 +96,7 @@ export const fineTunePart = (state: ComputeState) => {
         configuration: { ...SETTINGS, learningRate, data: { patch: [...crop], foregroundShare: FOREGROUND_SHARE } },
       });
       const secondsPerStep = await tuning.secondsPerStep();
-      return { memoryBytes: tuning.memoryBytes, secondsPerStep, backend: backendText };
+      return { memoryBytes: tuning.memoryBytes, secondsPerStep, backend: backendText, warnings };
     },
 
     /** Trains until so many steps are done in all; a call that was stopped goes on. */

@@ -2,14 +2,17 @@
 import * as Comlink from 'comlink';
 import { canRegister, type ModelFiles, networkOfFiles } from '../../apply/network.ts';
 import { channelOfStem } from '../../cohort/channel-names.ts';
+import { nonFiniteWarning } from '../../cohort/image-warnings.ts';
 import { namesOf } from '../../cohort/network-image.ts';
 import { counted } from '../../common/counted.ts';
 import { RunError } from '../../common/errors.ts';
 import { formatBytes } from '../../common/format-bytes.ts';
+import { ValueRange } from '../../geometry/statistics.ts';
 import { type Geometry, voxelCount } from '../../geometry/volume.ts';
 import { blobFiles } from '../../images/blob-files.ts';
 import type { FileStore } from '../../images/file-store.ts';
 import { ImageSearch, type ImageSource } from '../../images/find-images.ts';
+import type { LoadedImage } from '../../images/loaded-image.ts';
 import { writeNiftiFile } from '../../images/nifti-file.ts';
 import { type OpenImage, openFound } from '../../images/open-image.ts';
 import { stemOfName } from '../../images/recognise.ts';
@@ -201,6 +204,13 @@ export const openPart = (state: ComputeState) => {
     return channels;
   }
 
+  /** Of a channel: what its reader says, and how many voxels are no numbers. What those are taken for depends on the model, and stands with its results. */
+  function warningsOf({ warnings, volume: { data } }: LoadedImage): string[] {
+    const values = new ValueRange();
+    values.add(data);
+    return [...warnings, ...nonFiniteWarning(values.nonFinite)];
+  }
+
   const summaryOf = (id: number, title: string, name: string): ImageSummary => {
     const image = state.image(id);
     const channels = state.channelsOf(image);
@@ -217,8 +227,8 @@ export const openPart = (state: ComputeState) => {
       bytes: channels.reduce((sum, channel) => sum + channel.image.volume.data.byteLength, 0),
       warnings: [
         ...(geometry.size.includes(1) ? ['one voxel along an axis: models need a volume, open the whole scan'] : []),
-        ...channels.flatMap(({ image: { warnings }, label }) =>
-          channels.length > 1 ? warnings.map((warning) => `channel ${label}: ${warning}`) : warnings,
+        ...channels.flatMap(({ image: channel, label }) =>
+          warningsOf(channel).map((warning) => (channels.length > 1 ? `channel ${label}: ${warning}` : warning)),
         ),
       ],
     };

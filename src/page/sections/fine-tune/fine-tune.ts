@@ -294,7 +294,8 @@ export function startFineTune(workspace: Workspace, maps: LabelMaps): FineTuned 
         judgements.length = 0;
         const time = formatDuration(1000 * plan.secondsPerStep * wanted);
         activity.say(`${formatBytes(plan.memoryBytes)} of memory, about ${time} for ${wanted} steps on ${plan.backend}`);
-        return run(wanted);
+        const end = await run(wanted);
+        return plan.warnings.length > 0 ? `${end} ${listed(plan.warnings)}` : end;
       }),
     );
   button('fine-tune-continue').onclick = () =>
