@@ -1,7 +1,12 @@
 /** What changes in the page while something else is under way: images closed, chosen one after the other, reloads, several tabs. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHROMIUM, SOFTWARE_WEBGL } from '../scripts/chromium.mjs';
+import { writeImage } from '../src/images/node/write.ts';
+import { renderSubject } from '../src/phantom/subject.ts';
 import { type PageServer, servePage } from '../src/platform/node/page-server.ts';
 import { PAGE, SKIPPED } from './built-page.ts';
 
@@ -10,6 +15,7 @@ describe.skipIf(SKIPPED !== '')(`the page while something is under way${SKIPPED}
   let context: BrowserContext;
   let server: PageServer;
   let page: Page;
+  let folder: string;
   const complaints: string[] = [];
   const text = async (id: string): Promise<string> => (await page.locator(`#${id}`).textContent()) ?? '';
   const saying = (id: string, pattern: RegExp): Promise<void> =>
@@ -17,12 +23,17 @@ describe.skipIf(SKIPPED !== '')(`the page while something is under way${SKIPPED}
   /** Opens the page anew, with its example. */
   const reopen = async (): Promise<void> => {
     await page.goto(server.url);
-    await page.waitForFunction('globalThis.gvsl?.ready');
+    await page.waitForFunction(() => (globalThis as { gvsl?: { ready: boolean } }).gvsl?.ready);
   };
   /** Lines that were shown as errors since the page was opened: there they are noted as they come. */
   const errors = async (): Promise<unknown> => page.evaluate('globalThis.wrongLines');
 
   beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'gvsl-page-state-'));
+    const { image } = renderSubject({ kind: 'heart-ct', seed: 3, subject: 1, spacingMm: 8, pose: 0.3 });
+    const data = Float32Array.from(image.data);
+    for (const [i, value] of [Number.NaN, Number.NaN, Infinity, -Infinity, Number.NaN].entries()) data[1000 + 7 * i] = value;
+    await writeImage(join(folder, 'image.nii.gz'), { ...image, data });
     server = await servePage(PAGE, 0);
     browser = await chromium.launch({ executablePath: CHROMIUM!, args: SOFTWARE_WEBGL });
     context = await browser.newContext({ viewport: { width: 900, height: 700 }, deviceScaleFactor: 0.5 });
@@ -41,35 +52,37 @@ describe.skipIf(SKIPPED !== '')(`the page while something is under way${SKIPPED}
   afterAll(async () => {
     await browser?.close();
     await server?.close();
+    await rm(folder, { recursive: true, force: true });
   });
 
   it('learns from the images that are left when one is closed meanwhile, and ends quietly when nothing is left to learn from', async () => {
-    await page.click('#teach-example');
-    await saying('teach-status', /segmented 2 images/);
-    // while features are computed, and while heads are learnt from them
-    for (const phase of [/features of/, /learning|segmenting/]) {
+    // in the page itself, since a click from here may come too late
+    const clicking = (first: string, phase: string, then: string): Promise<unknown> =>
+      page.evaluate(`new Promise((resolve) => {
+        const status = document.getElementById('teach-status');
+        const observer = new MutationObserver(() => {
+          if (!status.textContent.includes('${phase}')) return;
+          observer.disconnect();
+          document.querySelector('${then}').click();
+          resolve();
+        });
+        observer.observe(status, { childList: true, characterData: true, subtree: true });
+        document.querySelector('${first}').click();
+      })`);
+    for (const phase of ['features of', 'segmenting']) {
       await reopen();
       if ((await text('teach-kept-text')) !== '') await page.click('#teach-discard');
-      if (phase.test('learning')) {
-        await page.click('#teach-example');
-        await saying('teach-status', /segmented 2 images/);
-        await page.click('#teach-learn');
-      } else await page.click('#teach-example');
-      await saying('teach-status', phase);
-      await page.getByLabel('close patient_2.nii').click();
+      await clicking('#teach-example', phase, '[aria-label="close patient_2.nii"]');
       await saying('teach-status', /learnt in .*, segmented the image in .*closed meanwhile, and left out: patient_2\.nii/);
       expect(await page.locator('#teach-table tbody td').count()).toBe(2);
     }
-    await page.click('#teach-learn');
-    await page.getByLabel('close patient_1.nii').click();
+    await clicking('#teach-learn', 'learning', '[aria-label="close patient_1.nii"]');
     await saying('teach-status', /^Closed: patient_1\.nii; what was being learnt has ended\. Open an image first\./);
     // another model
     await page.click('#example');
     await saying('images', /patient_2/);
-    await page.click('#teach-example');
-    await saying('teach-status', /features of|learning|segmenting/);
-    await page.click('#example');
-    await saying('teach-status', /^(Another model was opened|Closed: patient_1)/);
+    await clicking('#teach-example', 'segmenting', '#example');
+    await saying('teach-status', /^Another model was opened; what was being learnt has ended\./);
     expect(await errors()).toEqual([]);
     expect(complaints).toEqual([]);
   }, 240_000);
@@ -111,6 +124,19 @@ describe.skipIf(SKIPPED !== '')(`the page while something is under way${SKIPPED}
     await page.locator('#teach-image').selectOption({ index: 0 });
     await expect.poll(drawn).toBeGreaterThan(0);
     await page.check('#teach-auto');
+    expect(await errors()).toEqual([]);
+    expect(complaints).toEqual([]);
+  }, 240_000);
+
+  it('says of an image how many voxels are no numbers, and with each result what they are taken for', async () => {
+    await reopen();
+    if ((await text('teach-kept-text')) !== '') await page.click('#teach-discard');
+    await page.setInputFiles('#image', join(folder, 'image.nii.gz'));
+    await saying('image-text', /image\.nii\.gz: .*NaN or infinite voxels: 5$/);
+    expect(await text('images')).toMatch(/NaN or infinite voxels: 5/);
+    // as the command line says it
+    await page.click('#features');
+    await saying('apply-status', /done in .*NaN or infinite voxels: 5, set to -1024/);
     expect(await errors()).toEqual([]);
     expect(complaints).toEqual([]);
   }, 240_000);

@@ -121,6 +121,8 @@ export const teachPart = (state: ComputeState) => {
     }
     return teacher.it;
   }
+  /** What the open model was taught: a head of another model's features says nothing on its own. */
+  const learntNow = () => (teacher?.of === state.network ? teacher?.it.learnt : undefined);
   const current = (): Teacher<LoadedImage> => {
     if (!teacher || teacher.of !== state.network) throw new RunError('another model was opened: its features come first');
     return teacher.it;
@@ -190,13 +192,13 @@ export const teachPart = (state: ComputeState) => {
 
     /** What was learnt last, as a model folder's two files; null before. */
     taughtModel(): ModelFiles | null {
-      const learnt = teacher?.it.learnt;
+      const learnt = learntNow();
       return learnt ? filesOfNetwork(learnt) : null;
     },
 
     /** The head that was learnt last, which with the open model is `taughtModel`; null before. */
     taughtHead(): KeptHead | null {
-      const learnt = teacher?.it.learnt;
+      const learnt = learntNow();
       if (!learnt) return null;
       // each is a view of the whole network's parameters
       const parameters = [...headOfNetwork(learnt).parameters.values()].map((one) => ({ ...one, data: one.data.slice() }));

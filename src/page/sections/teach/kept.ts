@@ -105,5 +105,8 @@ export async function keptTeaching(): Promise<KeptTeaching | undefined> {
   const model = modelSchema.safeParse(await keptWork(MODEL));
   const strokes = strokesSchema.safeParse(await keptWork(STROKES));
   if (!session.success || !model.success || !strokes.success) return undefined;
-  return { ...session.data, model: model.data, ...strokes.data };
+  // a page that was closed while it kept its images has not kept all that it meant to
+  const names = new Set(await keptNames());
+  const images = session.data.images.map((image) => ({ ...image, isKept: image.isKept && names.has(IMAGE + image.key) }));
+  return { images, model: model.data, ...strokes.data };
 }

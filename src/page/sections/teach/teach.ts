@@ -247,7 +247,10 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
     if (!learning.running || (gone.length === 0 && !isOtherModel)) return;
     for (const { title } of gone) closed.add(title);
     const lacks = isOtherModel ? 'To teach it, draw or press Learn.' : lacking();
-    if (!lacks) return learn();
+    if (!lacks) {
+      learn();
+      return;
+    }
     const what = isOtherModel ? 'Another model was opened' : `Closed: ${[...closed].join(', ')}`;
     endedBy = `${what}; what was being learnt has ended. ${lacks}`;
     // newer than what is under way, and not to begin
@@ -532,7 +535,7 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
         ...(left.length > 0
           ? [`Too large to be kept: ${left.join(', ')}. Open them before you continue: strokes are kept.`]
           : []),
-        'What you draw now is kept once you have decided.',
+        'What you draw now gives way to it if you continue, and is kept if you discard it.',
       ].join(' '),
     );
     element('teach-kept').hidden = false;
@@ -555,11 +558,14 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
           const files = [];
           for (const image of images) files.push({ ...image, channels: await keptChannels(image) });
           if (kept.model) await workspace.openModel(kept.model);
-          // those that were opened again by hand
+          // those that were opened again by hand, each once
+          const taken = new Set<OpenImage>();
           const byKey = new Map(
             kept.images.flatMap(({ key, title, isKept }) => {
-              const again = isKept ? undefined : workspace.images.find((image) => image.title === title);
-              return again ? [[key, again] as const] : [];
+              const again = isKept ? undefined : workspace.images.find((image) => image.title === title && !taken.has(image));
+              if (!again) return [];
+              taken.add(again);
+              return [[key, again] as const];
             }),
           );
           for (const [k, image] of (await workspace.restoreImages(files)).entries()) byKey.set(images[k].key, image);
@@ -682,13 +688,19 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
   showStructures();
   usePen();
   if (owns) void offerKept();
-  void navigator.locks?.request('gvsl: kept work', async () => {
-    owns = true;
-    await offerKept();
-    keep();
-    // until the tab is closed
-    await new Promise(() => {});
-  });
+  navigator.locks
+    ?.request('gvsl: kept work', async () => {
+      if (!owns) say('teach-saving', '');
+      owns = true;
+      await offerKept();
+      keep();
+      // until the tab is closed
+      await new Promise(() => {});
+    })
+    // refused, as the storage is then, whose trouble is said when something is to be kept
+    .catch(() => {
+      owns = true;
+    });
   return {
     viewer,
     get strokes() {
