@@ -45,7 +45,7 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
   /** The image that the viewer shows with its strokes: none while another one is being read. */
   let drawnOn: OpenImage | undefined;
   /** Each stroke asks for a new learning; the newest counts. */
-  const learning = { wanted: 0, begun: 0, running: false };
+  const learning = { wanted: 0, begun: 0, running: false, unfinished: false };
   /** The image whose features are computed: they are not begun anew for a newer stroke, since they are the same. */
   let atFeatures: OpenImage | undefined;
   /** Images that were closed while the learning under way used them. */
@@ -244,19 +244,27 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
   }
   /** What was closed while it is learnt from is nobody's error: the learning goes on with what is left, or ends and says so. */
   function learnWithout(gone: readonly OpenImage[], isOtherModel: boolean): void {
-    if (!learning.running || (gone.length === 0 && !isOtherModel)) return;
+    // it may have noticed by itself, and ended
+    if (!learning.unfinished || (gone.length === 0 && !isOtherModel)) return;
     for (const { title } of gone) closed.add(title);
-    const lacks = isOtherModel ? 'To teach it, draw or press Learn.' : lacking();
-    if (!lacks) {
+    if (!isOtherModel && !lacking()) {
       learn();
       return;
     }
     const what = isOtherModel ? 'Another model was opened' : `Closed: ${[...closed].join(', ')}`;
-    endedBy = `${what}; what was being learnt has ended. ${lacks}`;
+    endedBy = `${what}; what was being learnt has ended.`;
+    learning.unfinished = false;
+    if (!learning.running) {
+      closed.clear();
+      activity.say(endText());
+      return;
+    }
     // newer than what is under way, and not to begin
     learning.begun = ++learning.wanted;
     void compute.stopTeaching();
   }
+  /** Why nothing is learnt any more, and what to do; empty if nothing was ended. */
+  const endText = (): string => endedBy && `${endedBy} ${lacking() ?? 'Draw, or press Learn, to go on.'}`;
   async function keepLearning(): Promise<void> {
     learning.running = true;
     try {
@@ -265,7 +273,7 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
         endedBy = '';
         await activity.run('learning ...', learnOnce);
       }
-      if (endedBy) activity.say(endedBy);
+      if (endedBy) activity.say(endText());
     } finally {
       [learning.running, atFeatures] = [false, undefined];
       if (learning.begun === learning.wanted) closed.clear();
@@ -278,12 +286,16 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
     const { backend, images, model } = workspace;
     const isGone = (): boolean => workspace.model !== model || images.some((image) => !workspace.images.includes(image));
     const isOld = (): boolean => learning.wanted !== mine || isGone();
+    learning.unfinished = true;
     try {
       return await learnFrom(images, backend, isOld, isGone);
     } catch (error) {
       // the worker knows no more of what was closed
       if (isGone()) return '';
       throw error;
+    } finally {
+      // what was closed is told after it is gone
+      learning.unfinished = isGone() && learning.wanted === mine;
     }
   }
   /** @param isOld whether a newer learning is wanted @param isGone whether something that this one needs was closed */
@@ -419,7 +431,7 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
     const ids = new Set(images.map(({ id }) => id));
     maps.keepOnly((id) => ids.has(id) && models === model);
     for (const [id] of strokes.drawn) if (!ids.has(id)) strokes.forget(id);
-    activity.say('');
+    activity.say(endText());
     learnWithout(
       known.filter(({ id }) => !ids.has(id)),
       models !== model,
