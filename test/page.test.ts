@@ -202,6 +202,17 @@ describe.skipIf(SKIPPED !== '')(`the page${SKIPPED}`, () => {
     }
   });
 
+  it('keeps every control within its section in a narrow window', async () => {
+    await page.setViewportSize({ width: 360, height: 740 });
+    const beyond = await page.evaluate(`
+      [...document.querySelectorAll('section :is(input, select, button, a)')]
+        .filter((one) => one.getClientRects().length > 0 && !one.closest('.scrolls'))
+        .filter((one) => one.getBoundingClientRect().right > one.closest('section').getBoundingClientRect().right)
+        .map((one) => one.id || one.textContent)`);
+    await page.setViewportSize({ width: 1280, height: 1000 });
+    expect(beyond).toEqual([]);
+  });
+
   it('refuses what is no model and no image, in words', async () => {
     await page.setInputFiles('#model', folder);
     await saying('model-text', /gvsl-page-.*: expected config\.json and model\.safetensors, or a run.* found neither/);
