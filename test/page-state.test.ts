@@ -1,7 +1,8 @@
 /** What changes in the page while something else is under way: images closed, chosen one after the other, reloads, several tabs. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { unzipSync } from 'fflate';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHROMIUM, SOFTWARE_WEBGL } from '../scripts/chromium.mjs';
@@ -30,10 +31,15 @@ describe.skipIf(SKIPPED !== '')(`the page while something is under way${SKIPPED}
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'gvsl-page-state-'));
-    const { image } = renderSubject({ kind: 'heart-ct', seed: 3, subject: 1, spacingMm: 8, pose: 0.3 });
-    const data = Float32Array.from(image.data);
-    for (const [i, value] of [Number.NaN, Number.NaN, Infinity, -Infinity, Number.NaN].entries()) data[1000 + 7 * i] = value;
-    await writeImage(join(folder, 'image.nii.gz'), { ...image, data });
+    for (const [k, name] of ['a', 'b'].entries()) {
+      const { image } = renderSubject({ kind: 'heart-ct', seed: 3, subject: k, spacingMm: 8, pose: 0.3 });
+      const data = Float32Array.from(image.data);
+      // of the second one some voxels are no numbers
+      if (k === 1)
+        for (const [i, value] of [Number.NaN, Number.NaN, Infinity, -Infinity, Number.NaN].entries()) data[1000 + 7 * i] = value;
+      await mkdir(join(folder, 'all', name, 'scan'), { recursive: true });
+      await writeImage(join(folder, 'all', name, 'scan', 'image.nii.gz'), { ...image, data });
+    }
     server = await servePage(PAGE, 0);
     browser = await chromium.launch({ executablePath: CHROMIUM!, args: SOFTWARE_WEBGL });
     context = await browser.newContext({ viewport: { width: 900, height: 700 }, deviceScaleFactor: 0.5 });
@@ -128,15 +134,22 @@ describe.skipIf(SKIPPED !== '')(`the page while something is under way${SKIPPED}
     expect(complaints).toEqual([]);
   }, 240_000);
 
-  it('says of an image how many voxels are no numbers, and with each result what they are taken for', async () => {
+  it('tells images of one name apart by their folders, in results, and says what is no number', async () => {
     await reopen();
     if ((await text('teach-kept-text')) !== '') await page.click('#teach-discard');
-    await page.setInputFiles('#image', join(folder, 'image.nii.gz'));
-    await saying('image-text', /image\.nii\.gz: .*NaN or infinite voxels: 5$/);
-    expect(await text('images')).toMatch(/NaN or infinite voxels: 5/);
-    // as the command line says it
-    await page.click('#features');
-    await saying('apply-status', /done in .*NaN or infinite voxels: 5, set to -1024/);
+    await page.setInputFiles('#folder', join(folder, 'all'));
+    await saying('found-heading', /2 images found/);
+    await page.click('#found-open');
+    await saying('image-text', /2 images opened/);
+    await saying('images', /all\/a\/scan\/image\.nii\.gz.*all\/b\/scan\/image\.nii\.gz.*NaN or infinite voxels: 5/s);
+    await page.click('#features-all');
+    await saying('apply-status', /2 images done/);
+    // as the command line says it: what they are taken for depends on the model
+    expect(await text('result-table')).toMatch(/b\/scan\/image\.nii\.gz.*NaN or infinite voxels: 5, set to -1024/s);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
+    await download.saveAs(join(folder, 'features.zip'));
+    const files = unzipSync(new Uint8Array(await readFile(join(folder, 'features.zip'))));
+    expect(Object.keys(files).sort()).toEqual(['a_image_features.nii.gz', 'b_image_features.nii.gz']);
     expect(await errors()).toEqual([]);
     expect(complaints).toEqual([]);
   }, 240_000);

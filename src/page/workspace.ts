@@ -10,6 +10,7 @@ import type { BackendName } from '../platform/browser/backends.ts';
 import { nothingToOpen } from './chosen-files.ts';
 import type { FoundImage, ImageSummary, KeptImage, ModelSummary, SeveralVolumes } from './compute/open.ts';
 import type { ComputeApi } from './compute/worker.ts';
+import { resultName } from './image-names.ts';
 
 /** What the page brings along, or the user's own. */
 interface Origin {
@@ -68,6 +69,10 @@ export class Workspace {
   }
   get second(): OpenImage | undefined {
     return this.roles.get('second');
+  }
+  /** What the results of an image are named after, beside the others that are open now. */
+  resultNameOf(image: OpenImage): string {
+    return resultName(image, this.opened);
   }
   get busy(): boolean {
     return this.works > 0;

@@ -78,7 +78,7 @@ export function startApply(workspace: Workspace): Viewer {
     computing(
       'segmenting',
       'windows',
-      `${first.name}_labels`,
+      `${workspace.resultNameOf(first)}_labels`,
       (onProgress) => compute.segment(first.id, backend, false, onProgress),
       async ({ nifti, structures, warnings }) => {
         showTable(
@@ -99,7 +99,7 @@ export function startApply(workspace: Workspace): Viewer {
     computing(
       'computing features',
       'windows',
-      `${first.name}_features`,
+      `${workspace.resultNameOf(first)}_features`,
       (onProgress) => compute.features(first.id, backend, false, onProgress),
       async ({ nifti, warnings }) => {
         showTable(table('result-table'), [], []);
@@ -131,7 +131,7 @@ export function startApply(workspace: Workspace): Viewer {
               : activity.advance(k + done / of, images.length, text);
           try {
             const { nifti, row } = await run(image, Comlink.proxy(onProgress));
-            files[uniqueName(files, `${image.name}_${ending}`, '.nii.gz')] = await gzipped(nifti);
+            files[uniqueName(files, `${workspace.resultNameOf(image)}_${ending}`, '.nii.gz')] = await gzipped(nifti);
             rows.push([image.title, row]);
           } catch (error) {
             if ((error as Error).name === 'AbortError') {

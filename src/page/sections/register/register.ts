@@ -132,7 +132,7 @@ export function startRegister(workspace: Workspace): void {
           ncc.map(({ stage, value, kept }) => [kept ? STAGES[stage] : `${STAGES[stage]} (not kept)`, value.toFixed(3)]),
         );
         say('folds-text', foldsText(result), result.folds.share > 0.001);
-        const name = `${second.name}_on_${first.name}`;
+        const name = `${workspace.resultNameOf(second)}_on_${workspace.resultNameOf(first)}`;
         await offerGzipped('registration-save', result.nifti, name);
         await offerGzipped('field-save', await compute.registrationField(), `${name}_field`);
         setBefore(false);

@@ -365,7 +365,7 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
     );
     showTable(
       table('teach-table'),
-      images.length > 0 ? ['structure', ...images.map(({ name }) => name)] : [],
+      images.length > 0 ? ['structure', ...images.map((image) => workspace.resultNameOf(image))] : [],
       known.map(({ code, name }) => [
         name,
         ...images.map(({ id }) => {
@@ -621,7 +621,9 @@ export function startTeach(workspace: Workspace, maps: LabelMaps): Teaching {
     for (const [id, codes] of of) {
       const image = workspace.images.find((one) => one.id === id);
       if (image)
-        files[uniqueName(files, `${image.name}_${what}`, '.nii.gz')] = await gzipped(await compute.codesAsNifti(id, codes));
+        files[uniqueName(files, `${workspace.resultNameOf(image)}_${what}`, '.nii.gz')] = await gzipped(
+          await compute.codesAsNifti(id, codes),
+        );
     }
     return `saved ${await saveAll(files, `${what}.zip`)}`;
   };
