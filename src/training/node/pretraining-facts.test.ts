@@ -93,5 +93,5 @@ it('says what is wrong with a split: subjects that are not there, or twice, and 
   await expect(facts({ training: tiny(0), validation: tiny(1, 2, 3), test: tiny(4, 5, 6, 7) })).rejects.toThrow(
     /leaves 1 of 8 subjects for training; at least 2 are needed/,
   );
-  await expect(facts([])).rejects.toThrow(/split\.json: the document: .*expected \{"training": \[ids\]/);
+  await expect(facts([])).rejects.toThrow(/split\.json: found a list of 0; expected \{"training": \[ids\]/);
 });
