@@ -21,7 +21,7 @@ describe.skipIf(SKIPPED !== '')(`the page while something is under way${SKIPPED}
   const text = async (id: string): Promise<string> => (await page.locator(`#${id}`).textContent()) ?? '';
   const saying = (id: string, pattern: RegExp): Promise<void> =>
     expect.poll(() => text(id), { timeout: 120_000, interval: 50 }).toMatch(pattern);
-  /** Opens the page anew, with its example. */
+  /** Opens the page anew; it begins with its example. */
   const reopen = async (): Promise<void> => {
     await page.goto(server.url);
     await page.waitForFunction(() => (globalThis as { gvsl?: { ready: boolean } }).gvsl?.ready);
