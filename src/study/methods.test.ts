@@ -272,7 +272,7 @@ describe('a study of methods', () => {
     const call = { out: at('collapsed'), progress };
     for (const _ of ['first', 'again'])
       await expect(compare({ study: declared, ...call })).rejects.toThrow(
-        /^1 trainings are not done, all others are\. [\s\S]*\n {2}pretrained.simsiam: step \d: `spread` was below 1 for/,
+        /^1 training not done; all others are\. [\s\S]*\n {2}pretrained.simsiam: step \d: `spread` was below 1 for/,
       );
     expect(said.join('\n')).toMatch(/warning: pretrained.simsiam: step 1[\s\S]*mae finetune 2 labels/);
     const variants = { gentle: { of: 'simsiam', alarm: { collapseSteps: 0 } } };

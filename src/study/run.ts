@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cohort } from '../cohort/cohort.ts';
 import { openCohort } from '../cohort/node/open-cohort.ts';
+import { counted } from '../common/counted.ts';
 import { RunError, UsageError } from '../common/errors.ts';
 import { formatNames } from '../common/format-names.ts';
 import { version } from '../common/version.ts';
@@ -250,7 +251,7 @@ export async function runStudy(work: StudyWork, reused?: ReusedStudy): Promise<S
 const divergedError = ({ diverged }: StudyWork, count: number): RunError =>
   new RunError(
     [
-      `${count} trainings are not done, all others are. In \`methods\`, leave out what diverged, or name a variant of it with other settings (\`pretraining.variants\`), and run the same command again:`,
+      `${counted(count, 'training')} not done; all others are. In \`methods\`, leave out what diverged, or name a variant of it with other settings (\`pretraining.variants\`), and run the same command again:`,
       ...[...diverged].map(([folder, reason]) => `  ${folder}: ${reason}`),
     ].join('\n'),
   );
