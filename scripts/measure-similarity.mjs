@@ -2,35 +2,35 @@
  * Whether the same structure of two patients has the same features: voxels of each structure of one patient are looked up in another by a network's
  * features and by its registration.
  *
- *   node scripts/measure-similarity.mjs MODEL... --images FOLDER --labels FOLDER --subjects FILE [--pairs 8] [--every 29] [--picture FILE]
+ *   node scripts/measure-similarity.mjs MODEL... --images FOLDER --labels FOLDER [--split FILE] [--pairs 10] [--every 29] [--picture FILE]
  *
- * Run after a build. FILE is a split (`test`) or a list of ids (JSON); pairs are neighbours in it. For each model and kind of feature: the probability
+ * Run after a build. Pairs are neighbours in the list of test subjects of a split, or of all label maps in their order. For each model and kind of feature: the probability
  * that a voxel of the same structure is more alike than another one (the area under the curve of the similarity; 0.5 by chance), how many best matches lie in
  * the structure they came from, and how many voxels the registration brings there. --picture draws one voxel of the first pair, how alike the other
  * patient's voxels are to it by each model's local features, and the registration by the last one.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { arrange, paint } from '../dist/images/pictures/picture.js';
 import { sliceOf } from '../dist/images/pictures/slices.js';
 import { applyAffine, encodePng, physicalToVoxel, voxelToPhysical } from '../dist/images.js';
 import { load, readImage } from '../dist/index.js';
+import { areaUnderCurve } from '../dist/metrics.js';
 
 const { values: options, positionals: models } = parseArgs({
   allowPositionals: true,
   options: {
     images: { type: 'string' },
     labels: { type: 'string' },
-    subjects: { type: 'string' },
-    pairs: { type: 'string', default: '8' },
+    split: { type: 'string' },
+    pairs: { type: 'string', default: '10' },
     every: { type: 'string', default: '29' },
     picture: { type: 'string' },
   },
 });
-const { images, labels, subjects: list } = options;
-if (models.length === 0 || !images || !labels || !list)
-  throw new Error('expected MODEL... --images FOLDER --labels FOLDER --subjects FILE');
+const { images, labels, split } = options;
+if (models.length === 0 || !images || !labels) throw new Error('expected MODEL... --images FOLDER --labels FOLDER');
 const [pairs, every] = [Number(options.pairs), Number(options.every)];
 const KINDS = ['local', 'global'];
 const ZOOM = 5;
@@ -50,23 +50,17 @@ function labelsOn({ labels: { geometry, data } }, grid) {
   const [toPhysical, count] = [voxelToPhysical(grid), grid.size[0] * grid.size[1] * grid.size[2]];
   return Array.from({ length: count }, (_, at) => data[voxelOf(geometry, applyAffine(toPhysical, placeOf(grid, at)))] ?? 0);
 }
-/** The area under the curve of what tells a structure from all else, by ranks. */
-function areaUnderCurve(values, codes, code) {
-  const order = Uint32Array.from(values.keys()).sort((a, b) => values[a] - values[b]);
-  let [ranks, count] = [0, 0];
-  for (const [rank, at] of order.entries())
-    if (codes[at] === code) {
-      ranks += rank + 1;
-      count++;
-    }
-  return (ranks - (count * (count + 1)) / 2) / (count * (order.length - count));
-}
-
-const known = JSON.parse(readFileSync(list, 'utf8'));
+const ENDING = '.nii.gz';
+const ids = split
+  ? JSON.parse(readFileSync(split, 'utf8')).test
+  : readdirSync(labels)
+      .filter((name) => name.endsWith(ENDING))
+      .map((name) => name.slice(0, -ENDING.length))
+      .sort();
 const subjects = [];
-for (const id of (Array.isArray(known) ? known : known.test).slice(0, pairs + 1)) {
-  const image = [`${id}.nii.gz`, `${id}_0000.nii.gz`].map((name) => join(images, name)).find(existsSync);
-  subjects.push({ id, image: await readImage(image), labels: (await readImage(join(labels, `${id}.nii.gz`))).volume });
+for (const id of ids.slice(0, pairs + 1)) {
+  const image = [`${id}${ENDING}`, `${id}_0000${ENDING}`].map((name) => join(images, name)).find(existsSync);
+  subjects.push({ id, image: await readImage(image), labels: (await readImage(join(labels, `${id}${ENDING}`))).volume });
 }
 
 /** Of each model the first pair, for the picture. */
@@ -82,6 +76,7 @@ for (const name of models) {
       const compared = await model.correspond(moving.image, fixed.image);
       if (k === 0) drawn.push({ compared, fixed, moving });
       const codes = labelsOn(moving, compared.images.moving.local.geometry);
+      const isOf = new Map([...new Set(data)].map((code) => [code, codes.map((one) => one === code)]));
       const asked = [...data.keys()].filter((at) => data[at] !== 0).filter((_, count) => count % every === 0);
       const here = Object.fromEntries(KINDS.map((kind) => [kind, { areas: [], hits: [] }]));
       const brought = [];
@@ -89,7 +84,7 @@ for (const name of models) {
         const point = applyAffine(voxelToPhysical(geometry), placeOf(geometry, at));
         for (const kind of KINDS) {
           const { best, similarity } = compared.at('fixed', point, kind);
-          here[kind].areas.push(areaUnderCurve(similarity.data, codes, data[at]));
+          here[kind].areas.push(areaUnderCurve(Array.from(similarity.data), isOf.get(data[at])));
           here[kind].hits.push(Number(labelAt(moving, best.position) === data[at]));
         }
         const there = compared.mapPoint('fixed', point);
@@ -115,7 +110,8 @@ if (options.picture) {
   const { fixed, moving } = drawn[0];
   const { geometry, data } = fixed.labels;
   // the middle voxel of the first structure
-  const inside = [...data.keys()].filter((at) => data[at] === Math.min(...data.filter((code) => code !== 0)));
+  const first = data.reduce((least, code) => (code !== 0 && code < least ? code : least), Number.POSITIVE_INFINITY);
+  const inside = [...data.keys()].filter((at) => data[at] === first);
   const voxel = placeOf(geometry, inside[Math.floor(inside.length / 2)]);
   const point = applyAffine(voxelToPhysical(geometry), voxel);
   /** The sagittal slice of an image through a point, `colour` of (value from 0 to 1), with a cross there. */
