@@ -51,7 +51,7 @@ const ablation = <Name extends string>(
   needs: heads.matching ? ALIGNABLE : ANY_IMAGES,
   passes: heads.matching ? 2 : 1,
   images: heads.matching ? 2 : 1,
-  panels: GVSL_PANELS,
+  panels: heads.matching ? GVSL_PANELS : ['damaged', 'restored by the network', 'the image'],
   paper: GVSL_PAPER,
   preset: { model: { heads } },
 });

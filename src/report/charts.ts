@@ -15,7 +15,7 @@ import {
 } from './run-data.ts';
 import { aligned } from './thin.ts';
 
-/** A line of a chart as it was logged. */
+/** A line of a chart as it was logged; a logarithmic axis has no place for what is not positive. */
 export interface Line {
   readonly label: string;
   /** A name of the style sheet's colours: --before, --affine, --after, --series-1 ... */
@@ -58,21 +58,32 @@ const SMOOTHING = 1 / 15;
 /** The mean of the points around each, which does not lag as one over the past would; at the ends, of those that there are. */
 export function runningMean(values: readonly (number | null)[]): (number | null)[] {
   const half = Math.floor((values.length * SMOOTHING) / 2);
-  // sums and counts of what comes before each place, so that long curves take no longer a point
-  const sums = new Float64Array(values.length + 1);
-  const counts = new Uint32Array(values.length + 1);
-  values.forEach((value, k) => {
-    const counts_ = value !== null && Number.isFinite(value);
-    sums[k + 1] = sums[k] + (counts_ ? value : 0);
-    counts[k + 1] = counts[k] + (counts_ ? 1 : 0);
-  });
+  const width = 2 * half + 1;
+  const numbers = values.map((value) => (value !== null && Number.isFinite(value) ? value : undefined));
+  // In blocks of the window's width, sums from the block's start to each place and from it to the block's end: a window is the end of one block and the
+  // start of the next. Long curves take no longer a point, and nothing is subtracted: a loss that once was 1e20 leaves nothing behind.
+  const sums = (weigh: (value: number | undefined) => number): ((from: number, to: number) => number) => {
+    const [starts, ends] = [new Float64Array(values.length), new Float64Array(values.length)];
+    numbers.forEach((value, k) => {
+      starts[k] = weigh(value) + (k % width === 0 ? 0 : starts[k - 1]);
+    });
+    for (let k = values.length - 1; k >= 0; k--)
+      ends[k] = weigh(numbers[k]) + (k + 1 === values.length || (k + 1) % width === 0 ? 0 : ends[k + 1]);
+    return (from, to) => {
+      if (from % width === 0) return starts[to - 1];
+      const next = (Math.floor(from / width) + 1) * width;
+      return next < to ? ends[from] + starts[to - 1] : ends[from];
+    };
+  };
+  const [sum, count] = [sums((value) => value ?? 0), sums((value) => (value === undefined ? 0 : 1))];
   return values.map((_, k) => {
     const [from, to] = [Math.max(0, k - half), Math.min(values.length, k + half + 1)];
-    const count = counts[to] - counts[from];
-    return count === 0 ? null : (sums[to] - sums[from]) / count;
+    return count(from, to) === 0 ? null : sum(from, to) / count(from, to);
   });
 }
 
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+const isPositive = (value: number | null): boolean => value !== null && value > 0;
 const span = (values: readonly (number | null)[]): [number, number] | undefined => {
   const numbers = values.filter((value) => value !== null);
   return numbers.length < 2 ? undefined : [numbers[0], numbers.at(-1)!];
@@ -96,17 +107,15 @@ function stepChart(
   noisy = true,
 ): Curves | undefined {
   const lines = Object.entries(labels).flatMap(([name, label], k): Line[] => {
-    const values = records.map((record) => {
-      const value = of(record, name) ?? null;
-      // A logarithmic axis has no place for zero.
-      return value !== null && logarithmic && value <= 0 ? null : value;
-    });
+    const values = records.map((record) => of(record, name) ?? null);
     return span(values) ? [{ label, colour: `--series-${(k % SERIES_COLOURS) + 1}`, values }] : [];
   });
   if (lines.length === 0) return undefined;
   const steps = records.map(({ step }) => step);
   const shown = noisy ? lines.map((line) => ({ ...line, values: runningMean(line.values) })) : lines;
-  return { title, unit, logarithmic, steps, lines, noisy, summary: summaryOf(shown, short) };
+  // of what is zero throughout a logarithmic axis would show nothing
+  const hasPlace = lines.some(({ values }) => values.some(isPositive));
+  return { title, unit, logarithmic: logarithmic && hasPlace, steps, lines, noisy, summary: summaryOf(shown, short) };
 }
 
 /** Thinned for the report. */
@@ -120,7 +129,10 @@ function asChart({ steps, lines, noisy, ...chart }: Curves): Chart {
       : [line],
   );
   const shown = aligned(
-    series.map(({ values }) => ({ steps, values })),
+    series.map(({ values }) => ({
+      steps,
+      values: chart.logarithmic ? values.map((value) => (isPositive(value) ? value : null)) : values,
+    })),
     steps[0],
     steps.at(-1)!,
     COLUMNS,
@@ -195,17 +207,14 @@ function methodCharts(evaluations: readonly EvaluationRecord[]): Curves[] {
       ? [{ title, unit, logarithmic: false, steps, lines, noisy: false, summary: summaryOf(lines, short) }]
       : [];
   };
-  const keysOf = (kind: 'loss' | 'measures'): string[] => [
-    ...new Set(evaluations.flatMap(({ heldOut }) => Object.keys(heldOut?.[kind] ?? {}))),
-  ];
+  const keys = (kind: 'loss' | 'measures'): string[] => keysOf(evaluations.map(({ heldOut }) => heldOut?.[kind] ?? {}));
   const sides = (kind: 'loss' | 'measures', name: string) =>
     [
       ['held-out subjects', evaluations.map(({ heldOut }) => heldOut?.[kind][name])],
       ['training subjects', evaluations.map(({ training }) => training?.[kind][name])],
     ] as const;
-  const losses = keysOf('loss');
+  const losses = keys('loss');
   const scores = [...new Set(evaluations.flatMap(({ probe }) => probeScores(probe).map(([name]) => name)))];
-  const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
   return [
     ...chart(
       'Linear probe of the features',
@@ -218,7 +227,7 @@ function methodCharts(evaluations: readonly EvaluationRecord[]): Curves[] {
       // with one term the total is that term
       .filter((name) => name !== 'total' || losses.length > 2)
       .flatMap((name) => chart(capital(lossName(name)), '', sides('loss', name))),
-    ...keysOf('measures').flatMap((name) => chart(capital(measureName(name)), '', sides('measures', name))),
+    ...keys('measures').flatMap((name) => chart(capital(measureName(name)), '', sides('measures', name))),
   ];
 }
 
@@ -233,38 +242,34 @@ const TIMES: Readonly<Record<string, { readonly label: string; of(record: StepRe
   exchange: { label: 'exchange of gradients', of: ({ sharing }) => sharing?.exchangeSeconds ?? null },
 };
 
-/** Keys that stand in any of the records, for those that have no label here. */
-const others = (records: readonly Readonly<Record<string, unknown>>[], known: readonly string[]): Record<string, string> =>
-  Object.fromEntries(
-    [...new Set(records.flatMap((record) => Object.keys(record)))].filter((key) => !known.includes(key)).map((key) => [key, key]),
-  );
+/** Terms of the total's size. */
+const LARGE = ['ncc', 'wideNcc', 'reverseNcc', 'affineNcc', 'features', 'dice', 'crossEntropy'];
+
+/** Keys that stand in any of the records. */
+const keysOf = (records: readonly Readonly<Record<string, unknown>>[]): string[] => [
+  ...new Set(records.flatMap((record) => Object.keys(record))),
+];
 
 /** The curves of what is held out, then those of training. */
 export function curvesOf({ run, steps, evaluations }: RunData): { readonly evaluation: Curves[]; readonly training: Curves[] } {
   const loss = (record: StepRecord, name: string): number | null | undefined => record.loss[name];
   const norm = (record: StepRecord, name: string): number | null | undefined => record.gradientNorm[name];
-  const large = {
-    total: 'total',
-    ncc: '1 \u2212 NCC',
-    affineNcc: '1 \u2212 NCC, affine only',
-    ...(run.task || run.method !== undefined ? { dice: '1 \u2212 Dice', crossEntropy: 'cross-entropy' } : {}),
-  };
-  const small = { mse: 'restoration (MSE)', smooth: 'smoothness of the flow' };
-  const parts = {
+  const labelled = (names: readonly string[], label: (name: string) => string): Record<string, string> =>
+    Object.fromEntries(names.map((name) => [name, label(name)]));
+  const terms = keysOf(steps.map((record) => record.loss)).filter((name) => name !== 'total');
+  // what is smaller than the total, and always positive, has a logarithmic axis of its own; with one term the total is that term
+  const isSmall = (name: string): boolean => !LARGE.includes(name) && steps.every((record) => (record.loss[name] ?? 0) >= 0);
+  const [large, small] = [(name: string) => !isSmall(name), isSmall].map((which) =>
+    terms.length > 1 ? terms.filter(which) : [],
+  );
+  const parts: Readonly<Record<string, string>> = {
     backbone: 'U-Net',
     affine: 'affine head',
     deformable: 'deformable head',
     restoration: 'restoration head',
-    head: 'task head',
+    head: run.task ? 'task head' : 'head',
   };
-  const moreLosses = others(
-    steps.map((record) => record.loss),
-    [...Object.keys(large), ...Object.keys(small)],
-  );
-  const moreParts = others(
-    steps.map((record) => record.gradientNorm),
-    Object.keys(parts),
-  );
+  const ofParts = labelled(keysOf(steps.map((record) => record.gradientNorm)), (name) => parts[name] ?? name);
   const times = Object.fromEntries(Object.entries(TIMES).map(([name, { label }]) => [name, label]));
   const rates = new Set(steps.map(({ learningRate }) => learningRate));
   return {
@@ -274,12 +279,12 @@ export function curvesOf({ run, steps, evaluations }: RunData): { readonly evalu
         ? evaluationCharts(evaluations)
         : methodCharts(evaluations),
     training: [
-      stepChart(steps, 'Loss', large, loss, false),
-      stepChart(steps, 'Smaller loss terms', { ...small, ...moreLosses }, loss, true),
+      stepChart(steps, 'Loss', { total: 'total', ...labelled(large, lossName) }, loss, false),
+      stepChart(steps, 'Smaller loss terms', labelled(small, lossName), loss, true),
       ...Object.keys(steps.at(-1)?.measure ?? {}).map((name) =>
-        stepChart(steps, measureName(name), { [name]: 'training' }, (record) => record.measure[name], false),
+        stepChart(steps, capital(measureName(name)), { [name]: 'training' }, (record) => record.measure[name], false),
       ),
-      stepChart(steps, 'Gradient norms', { ...parts, ...moreParts }, norm, true),
+      stepChart(steps, 'Gradient norms', ofParts, norm, true),
       steps.some(({ clipFactor }) => clipFactor !== null)
         ? stepChart(steps, 'Gradient clipping', { clip: 'factor (1: not clipped)' }, (r) => r.clipFactor, false)
         : undefined,

@@ -29,14 +29,15 @@ function lead(first: EvaluationRecord, last: EvaluationRecord): string {
   if (last.step === 0) return 'This evaluation is from before the first step: the network is untrained.';
   const [name, value] = probeScores(last.probe).find(([, found]) => found !== null) ?? [];
   if (name !== undefined && typeof value === 'number') {
-    const before = first.step < last.step ? probeScores(first.probe).find(([one]) => one === name)?.[1] : undefined;
+    const before = first.step === 0 ? probeScores(first.probe).find(([one]) => one === name)?.[1] : undefined;
     const change = typeof before === 'number' ? `, ${decimals(before, 3)} before training` : '';
-    return `A linear probe of the frozen features reaches ${name} ${decimals(value, 3)} on ${grouped(last.probe!.subjects)} held-out subjects ${at}${change}.`;
+    return `A linear probe of the frozen features reaches ${name} ${decimals(value, 3)} on ${grouped(last.probe!.subjects)} held-out subject${last.probe!.subjects === 1 ? '' : 's'} ${at}${change}.`;
   }
-  const loss = last.heldOut?.loss.total;
+  if (!last.heldOut) return 'No held-out subject could be judged.';
+  const loss = last.heldOut.loss.total;
   return typeof loss === 'number'
     ? `The loss on held-out subjects is ${short(loss)} ${at}. The cohort has no labels to probe the features with: a loss alone says little of what they are worth.`
-    : 'No held-out subject could be judged.';
+    : `The loss on held-out subjects is not finite ${at}: the training diverged. Lower the learning rate, or check the cohort for unusual images.`;
 }
 
 const CHOSEN: Readonly<Record<string, string>> = {
@@ -111,6 +112,12 @@ export function confusionSection(rows: readonly ConfusionRow[] | undefined): Htm
 </section>`;
 }
 
+const TITLES: Readonly<Record<string, string>> = { clusters: 'Clusters', 'heldOut-confusion': 'Confusion' };
+/** A picture's title, from the part of its name after the step. */
+export function pictureTitle(tag: string): string {
+  const [, example] = /^heldOut-(\d+)$/.exec(tag) ?? [];
+  return example !== undefined ? `Held-out example ${Number(example) + 1}` : (TITLES[tag] ?? readable(tag.replaceAll('-', ' ')));
+}
 /** What pictures that are no examples show. */
 const CAPTIONS: Readonly<Record<string, string>> = {
   clusters:
@@ -123,16 +130,16 @@ export function methodPictures(method: DescribedMethod | undefined, shown: reado
   if (shown.length === 0) return null;
   const panels = method?.panels ?? [];
   const figures = shown.map(({ tag, picture }) => {
-    const example = /^heldOut-(\d+)$/.exec(tag);
+    const example = /^heldOut-\d+$/.test(tag);
     const caption = CAPTIONS[tag];
-    const title = example ? `Held-out example ${Number(example[1]) + 1}` : readable(tag.replaceAll('-', ' '));
+    const title = pictureTitle(tag);
     return html`<figure class="pair"><h3>${title}</h3>
 <div class="scroll">${example && panels.length > 0 && html`<div class="panels">${panels.map((panel) => html`<span>${panel}</span>`)}</div>`}
 <div class="strip"><img src="${picture.uri}" width="${picture.width}" height="${picture.height}" alt="${example ? `Axial, coronal and sagittal slices: ${panels.join(', ')}` : title}"></div></div>${caption !== undefined && html`<figcaption>${caption}</figcaption>`}</figure>`;
   });
   return html`<section>
 <h2>What the network sees and makes of it</h2>
-<p class="note">Middle slices of held-out examples: axial, coronal, sagittal.</p>
+<p class="note">Middle slices of held-out examples after step ${grouped(shown[0].step)}: axial, coronal, sagittal.</p>
 ${figures}
 </section>`;
 }

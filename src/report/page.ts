@@ -43,13 +43,13 @@ const list = (items: readonly string[]): string =>
   items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`;
 
 /** What the loss of a pre-training is, from the terms that its log has. */
-function lossNote({ run, steps, evaluations }: RunData): string {
-  if (isJudgedByPairs({ run, evaluations }))
-    return 'The loss is the sum of 1 \u2212 local NCC of warped and fixed image, the smoothness penalty of the flow, and the mean squared error of the restored image.';
+function lossNote({ steps }: RunData): string {
   const terms = Object.keys(steps.at(-1)?.loss ?? {}).filter((name) => name !== 'total');
   return terms.length === 0
     ? 'The loss is minimised.'
-    : `The loss is ${terms.length > 1 ? 'made of ' : ''}${list(terms.map(lossName))}.`;
+    : terms.length === 1
+      ? `The loss is ${lossName(terms[0])}.`
+      : `The total is the weighted sum of ${list(terms.map(lossName))}; the curves of these are without their weights.`;
 }
 
 /** The whole document. */
@@ -76,7 +76,7 @@ export function renderPage(content: PageContent): string {
 <body>
 <main>
 <header>
-<p class="kind">${data.run.method === undefined ? 'Geometric visual similarity learning: report' : 'Report'} of a ${task ? 'training on a task' : 'pre-training run'}</p>
+<p class="kind">${data.run.method === undefined && !task ? 'Geometric visual similarity learning: report' : 'Report'} of a ${task ? 'training on a task' : 'pre-training run'}</p>
 <h1>${title}</h1>
 ${facts(data)}
 </header>

@@ -20,6 +20,8 @@ export interface ShownPair {
 /** A picture of a subject that a training on a task validates with. */
 export interface ShownSubject {
   readonly id: string;
+  /** The steps after which it was drawn. */
+  readonly step: number;
   readonly picture: PagePicture;
 }
 
@@ -69,6 +71,8 @@ export async function shownPairs(pictures: RunPictures, { pairs }: EvaluationDet
 export interface ShownPicture {
   /** The part of its name after the step: 'heldOut-0'. */
   readonly tag: string;
+  /** The steps after which it was drawn. */
+  readonly step: number;
   readonly picture: PagePicture;
 }
 
@@ -81,7 +85,7 @@ export const namedPictures = (
     return step === undefined ? [] : [{ name, step: Number(step), tag }];
   });
 
-/** The pictures of the last step that has some, or of another, examples first. */
+/** The pictures of the last step that has some, or of another. */
 export async function shownPictures(pictures: RunPictures, step?: number): Promise<ShownPicture[]> {
   const found = namedPictures(pictures.names);
   const of = step ?? Math.max(...found.map((each) => each.step));
@@ -91,7 +95,7 @@ export async function shownPictures(pictures: RunPictures, step?: number): Promi
     .toSorted((a, b) => a.tag.localeCompare(b.tag, 'en', { numeric: true }));
   for (const { name, tag } of inOrder) {
     const picture = await pictures.picture(`pictures/${name}`);
-    if (picture) shown.push({ tag, picture });
+    if (picture) shown.push({ tag, step: of, picture });
   }
   return shown;
 }
@@ -104,7 +108,7 @@ export async function shownSubjects(pictures: RunPictures, { subjects }: TaskDet
   for (const [index, { id }] of subjects.entries()) {
     const of = found.find(({ step, tag }) => step === last && tag === `subject-${index}`);
     const picture = of && (await pictures.picture(`pictures/${of.name}`));
-    if (picture) shown.push({ id, picture });
+    if (picture) shown.push({ id, step: last, picture });
   }
   return shown;
 }

@@ -49,11 +49,12 @@ export const PANEL_TITLES: Readonly<Record<string, string>> = {
   after: 'Overlay after',
 };
 
-export function facts({ run, steps }: RunData): Html {
+export function facts({ run, steps, evaluations }: RunData): Html {
   const { cohort, configuration, parameters, machine } = run;
   const at = (path: string): unknown => valueAt(configuration, path);
   const patch = at('data.patch');
-  const done = steps.at(-1)?.step ?? 0;
+  // a short run may have been judged and never logged
+  const done = Math.max(steps.at(-1)?.step ?? 0, evaluations.at(-1)?.step ?? 0);
   const times_ = steps.map(({ stepSeconds }) => stepSeconds).filter(isNumber);
   const typicalSeconds = times_.toSorted((a, b) => a - b)[times_.length >> 1];
   const waiting = mean(steps.map(({ waitShare }) => waitShare));

@@ -25,6 +25,9 @@ function bestOf(evaluations: readonly EvaluationRecord[]): EvaluationRecord | un
   return judged.toSorted((a, b) => a.loss - b.loss)[0]?.evaluation;
 }
 
+const subjectsText = ({ subjects }: EvaluationRecord, kind: string): string =>
+  `${grouped(subjects ?? 0)} ${kind} subject${subjects === 1 ? '' : 's'}`;
+
 /** The main score of an evaluation in words; of a classification whose area is not defined the accuracy. */
 function scoreText(task: TaskRecord, evaluation: EvaluationRecord, on: string, postProcessed?: EvaluationRecord): string {
   const { title, of } = mainScore(task);
@@ -45,13 +48,8 @@ export function taskHeadline({ run, evaluations, validation, test }: RunData): H
   const tested = test?.summary;
   const processed = validation?.step === best.step ? validation.postProcessed : undefined;
   const lead = tested
-    ? scoreText(
-        task,
-        tested,
-        `${grouped(tested.subjects ?? 0)} held-out test subjects (not used for selection)`,
-        test.postProcessed,
-      )
-    : `${scoreText(task, best, `${grouped(best.subjects ?? 0)} validation subjects, best checkpoint`, processed)} These subjects selected the checkpoint${processed ? ' and its post-processing' : ''}, so expect slightly lower scores on unseen subjects.`;
+    ? scoreText(task, tested, `${subjectsText(tested, 'held-out test')} (not used for selection)`, test.postProcessed)
+    : `${scoreText(task, best, `${subjectsText(best, 'validation')}, best checkpoint`, processed)} These subjects selected the checkpoint${processed ? ' and its post-processing' : ''}, so expect slightly lower scores on unseen subjects.`;
   const columns = [
     { name: `best, step ${grouped(best.step)}`, evaluation: best },
     ...(processed ? [{ name: 'best, post-processed', evaluation: processed }] : []),
@@ -103,7 +101,7 @@ export function taskSubjects(task: TaskRecord, title: string, details: TaskDetai
         : task.classes.map((name) => `probability of ${name}`);
   return html`<section>
 <h2>${title}</h2>
-<details><summary>${grouped(details.subjects.length)} subjects, after step ${grouped(details.step)}</summary>
+<details><summary>${grouped(details.subjects.length)} subject${details.subjects.length === 1 ? '' : 's'}, after step ${grouped(details.step)}</summary>
 <div class="scroll"><table><thead><tr><th scope="col">Subject</th>${task.kind === 'classification' && html`<th scope="col">true class</th>`}${names.map((name) => html`<th scope="col" class="n">${name}</th>`)}</tr></thead>
 <tbody>${details.subjects.map(row)}</tbody></table></div></details>
 </section>`;
@@ -114,7 +112,7 @@ export function taskPictures(shown: readonly ShownSubject[]): Html | null {
   if (shown.length === 0) return null;
   return html`<section>
 <h2>Segmentation examples</h2>
-<p class="note">Slices with the most labelled voxels: axial, coronal, sagittal, the patient\u2019s right on the left. Image, reference and prediction.</p>
+<p class="note">Slices with the most labelled voxels: axial, coronal, sagittal, the patient\u2019s right on the left. Image, reference and prediction after step ${grouped(shown[0].step)}.</p>
 ${shown.map(
   ({ id, picture }) => html`<figure class="pair"><h3>${id}</h3>
 <div class="scroll"><div class="panels"><span>Image</span><span>Reference</span><span>Prediction</span></div>

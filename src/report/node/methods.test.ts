@@ -37,6 +37,12 @@ const reportOf = async (method: string): Promise<string> => {
   const { out } = await writeReport({ run: at(method) });
   const markup = (await readFile(out, 'utf8')).replace(/<(style|script)\b.*?<\/\1>/gs, '');
   expect(markup).toContain('<img src="data:image/png');
+  // as many columns are named as the pictures have: of cubic patches in three rows all cells are squares
+  const named = [
+    ...markup.matchAll(/<div class="panels">(.*?)<\/div>\s*<div class="strip"><img [^>]* width="(\d+)" height="(\d+)"/g),
+  ];
+  for (const [, panels, width, height] of named)
+    expect(panels.split('<span>')).toHaveLength(1 + (Number(width) - 4) / ((Number(height) - 4) / 3));
   const text = markup.replace(/<[^>]+>/g, ' ').replace(/\s+/g, ' ');
   expect(text).not.toMatch(/undefined|NaN|\[object/);
   return text;
@@ -65,6 +71,7 @@ it('of GVSL without matching is that of a method that restores, with the curve o
   expect(text).toContain('mean squared error of what the network sees');
   expect(text).toContain('Gradient clipping');
   expect(text).not.toContain('Folded voxels');
+  expect(text).toContain('Held-out example 1 damaged restored by the network the image');
 });
 
 // GVSL's own report is tested beside this file
@@ -109,6 +116,11 @@ describe('the report', () => {
     expect(await reportOf('mae')).toMatch(
       /The loss on held-out subjects is [\d.e\u2212]+ after 4 steps\. The cohort has no labels/,
     );
+    const diverged = lines
+      .at(-1)!
+      .replace(/"heldOut":.*/, '"heldOut":{"examples":4,"loss":{"mse":null,"total":null},"measures":{}}}');
+    await writeFile(at('mae', 'metrics.jsonl'), `${[...lines, diverged].join('\n')}\n`);
+    expect(await reportOf('mae')).toContain('The loss on held-out subjects is not finite after 4 steps: the training diverged.');
     await writeFile(at('mae', 'metrics.jsonl'), `${lines.filter((line) => !line.includes('"evaluation"')).join('\n')}\n`);
     expect(await reportOf('mae')).toContain('No evaluation yet');
     // a method from elsewhere has no description here

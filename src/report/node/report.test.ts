@@ -114,6 +114,35 @@ describe('the report', () => {
     expect(text).toContain(`pretrain &#39;${cohortFolder}&#39; --out`);
   });
 
+  it('names the terms of the loss that there are, and a part that gets no gradient', async () => {
+    writeFakeRun(folder, { steps: 20 });
+    const path = join(folder, 'metrics.jsonl');
+    const lines = readFileSync(path, 'utf8').trim().split('\n').slice(0, -1);
+    const changed = lines.map((line) => {
+      const record = JSON.parse(line);
+      if (record.kind !== 'step') return line;
+      const { mse: _, ...loss } = record.loss;
+      const [step, gradientNorm] = [record.step, { ...record.gradientNorm, affine: 0, deformable: record.step === 10 ? 0.3 : 0 }];
+      return JSON.stringify({ ...record, loss: { ...loss, reverseNcc: 0.6, inverse: 0.01 * step }, gradientNorm });
+    });
+    writeFileSync(path, changed.join('\n'));
+    const { out } = await writeReport({ run: folder });
+    const text = textOf(readFileSync(out, 'utf8'));
+    expect(text).toContain(
+      'The total is the weighted sum of 1 − NCC, smoothness of the flow, 1 − NCC, the other way and inverse consistency; the curves',
+    );
+    expect(text).not.toMatch(/restored|restoration \(|reverseNcc/);
+    expect(text).toMatch(/affine head 0 → 0; deformable head 0\.3 → 0; restoration head/);
+    const charts = JSON.parse(/id="charts">(.*?)<\/script>/.exec(readFileSync(out, 'utf8'))![1]) as {
+      title: string;
+      logarithmic: boolean;
+      series: { label: string; values: (number | null)[] }[];
+    }[];
+    const norms = charts.find(({ title }) => title === 'Gradient norms')!;
+    const valuesOf = (label: string): (number | null)[] => norms.series.find((each) => each.label === label)!.values;
+    expect([norms.logarithmic, valuesOf('affine head'), valuesOf('deformable head')]).toEqual([true, [null, null], [0.3, null]]);
+  });
+
   it('escapes names', async () => {
     const page = await reportOf({ name: '</script><script>alert("x")</script>&' });
     expect(page).not.toContain('<script>alert');
@@ -205,6 +234,13 @@ describe('its parts', () => {
       expect(value).toBeCloseTo(k < 2 ? 1 + k / 2 : k > 58 ? 29 + k / 2 : k);
     });
     expect(runningMean(line.map((k) => (k === 30 ? null : k)))[30]).toBeCloseTo(30);
+    // a loss that once exploded leaves nothing behind
+    const spiked = runningMean(line.map((k) => (k === 30 ? 1e20 : 0.5)));
+    expect([spiked[27], spiked[33], spiked[60]]).toEqual([0.5, 0.5, 0.5]);
+    expect(runningMean(Array.from({ length: 1000 }, (_, k) => Math.sin(k)))[500]).toBeCloseTo(
+      Array.from({ length: 67 }, (_, k) => Math.sin(467 + k)).reduce((sum, value) => sum + value, 0) / 67,
+      12,
+    );
   });
 
   it('quote words for the shell', () => {
@@ -269,8 +305,8 @@ describe('the report of a training on a task', () => {
       subjects: [{ id: 'three', dice: [0.6, 0.51] }],
     });
     const { page, text } = await pageOf();
-    expect(text).toContain('report of a training on a task');
-    expect(text).toContain('Dice on 1 held-out test subjects (not used for selection): 0.555.');
+    expect(text).toContain('Report of a training on a task');
+    expect(text).toContain('Dice on 1 held-out test subject (not used for selection): 0.555.');
     expect(text).toMatch(/Mean Dice 0\.700 0\.650 0\.555/);
     expect(text).toMatch(/aorta \(9\) 0\.600 – 0\.510/);
     expect(text).toContain('one 0.610 0.610 –');
@@ -311,6 +347,8 @@ describe('the report of a training on a task', () => {
     const ofOneClass = (await pageOf()).text;
     expect(ofOneClass).toContain('Accuracy on 2 validation subjects, best checkpoint: 1.000. They lack a class');
     expect(ofOneClass).toMatch(/best, step 10 last, step 20/);
+    // steps that were not logged are done all the same
+    expect(ofOneClass).toContain('Steps 20');
     write('metrics.jsonl', step(10, 0.6));
     expect((await pageOf()).text).toContain('No evaluation yet');
   });

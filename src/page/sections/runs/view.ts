@@ -5,6 +5,7 @@ import { methodDescribed, methodNameOf } from '../../../methods/descriptions.ts'
 import { type Curves, curvesOf } from '../../../report/charts.ts';
 import { short } from '../../../report/figures.ts';
 import { html } from '../../../report/html.ts';
+import { pictureTitle } from '../../../report/method-page.ts';
 import { namedPictures } from '../../../report/pictures.ts';
 import { type RunData, runData, valueAt } from '../../../report/run-data.ts';
 import { facts, PANEL_TITLES, resultSections } from '../../../report/sections.ts';
@@ -286,7 +287,7 @@ ${run.configuration && html`<details><summary>Configuration</summary><pre><code>
     if (kind === 'subject')
       return { title: taskDetails?.subjects[k]?.id ?? `Subject ${k + 1}`, panels: ['Image', 'Reference', 'Prediction'] };
     const panels = methodDescribed(methodNameOf(run.method, run.configuration))?.panels ?? [];
-    return kind === 'heldOut' ? { title: `Held-out example ${k + 1}`, panels } : { title: tag.replaceAll('-', ' '), panels: [] };
+    return { title: pictureTitle(tag), panels: kind === 'heldOut' ? panels : [] };
   }
 
   private showPictures(data: RunData | undefined): void {
