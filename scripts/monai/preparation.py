@@ -176,7 +176,8 @@ def window(data, modality, intensity):
         return -1024.0, 1024.0
     if intensity == 'minmax':
         return max(0.0, float(data.min())), float(data.max())
-    return max(0.0, _percentile(data, 0.005)), _percentile(data, 0.995)
+    low, high = _percentile(data, 0.005), _percentile(data, 0.995)
+    return low if intensity == 'signed' else max(0.0, low), high
 
 
 def foreground(data, modality, spacing):
@@ -198,9 +199,10 @@ def foreground(data, modality, spacing):
 
 def _scaled(image, affine, spacing, modality, intensity):
     """The whole image on the network's grid, float32 in [0, 1], and its affine."""
-    background = -1024.0 if modality == 'ct' else 0.0
     axes, flip, ras = ras_order(image.shape, affine)
     data = to_ras(np.asarray(image, np.float32), axes, flip)
+    lowest = float(data.min(where=np.isfinite(data), initial=np.inf)) if intensity == 'signed' else 0.0
+    background = -1024.0 if modality == 'ct' else lowest
     data = np.where(np.isfinite(data), data, np.float32(background))
     size, target = grid_with_spacing(data.shape, ras, spacing)
     data = resample(data, ras, size, target, background).astype(np.float32)
@@ -217,7 +219,7 @@ def prepare(image, affine, spacing, modality='mr', intensity='minmax', crop='for
 
 
 def prepare_channels(images, affine, spacing, modality='mr', intensity='minmax', crop='foreground', scales=None):
-    """Channels on one grid (C, X, Y, Z), each scaled by itself: 'hounsfield', 'minmax' or 'percentile'. The first one gives the box."""
+    """Channels on one grid (C, X, Y, Z), each scaled by itself: 'hounsfield', 'minmax', 'percentile' or 'signed'. The first one gives the box."""
     if scales is None:
         kinds = [(modality, intensity)] * len(images)
     elif len(scales) != len(images):

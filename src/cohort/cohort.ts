@@ -7,7 +7,7 @@
 import { z } from 'zod';
 import { applyAffine, physicalToVoxel } from '../geometry/affine.ts';
 import { type Geometry, toZyx, type Xyz, type Zyx } from '../geometry/volume.ts';
-import { type IntensityWindow, MAX_CHANNELS, type PrepareOptions } from './prepare-options.ts';
+import { type IntensityWindow, MAX_CHANNELS, MR_SCALES, type PrepareOptions, SCALES } from './prepare-options.ts';
 import { REASONS, type Reason } from './reasons.ts';
 
 /**
@@ -97,7 +97,7 @@ export interface Cohort {
 const positive = z.number().positive();
 const wholeAbove0 = z.int().positive();
 export const channelsSchema = z
-  .array(z.object({ name: z.string(), number: z.int().nonnegative(), scale: z.enum(['hounsfield', 'minmax', 'percentile']) }))
+  .array(z.object({ name: z.string(), number: z.int().nonnegative(), scale: z.enum(SCALES) }))
   .min(2)
   .max(MAX_CHANNELS);
 export const optionsSchema = z.object({
@@ -105,7 +105,7 @@ export const optionsSchema = z.object({
   spacingMm: z.tuple([positive, positive, positive]),
   size: z.tuple([wholeAbove0, wholeAbove0, wholeAbove0]).nullable(),
   crop: z.enum(['foreground', 'none']),
-  intensity: z.enum(['minmax', 'percentile']),
+  intensity: z.enum(MR_SCALES),
   channels: channelsSchema.optional(),
 });
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { randomStream } from '../common/random.ts';
-import { statisticsOf } from '../geometry/statistics.ts';
+import { type Statistics, statisticsOf } from '../geometry/statistics.ts';
 import { IDENTITY_3, type VoxelArray, type Xyz } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
 import { findImages } from '../images/node/find.ts';
@@ -42,7 +42,7 @@ function mixture(parts: readonly (readonly [share: number, mean: number, sd: num
 const AIR = [0.4, -1000, 12] as const;
 const BODY = [AIR, [0.15, -850, 60], [0.15, -100, 25], [0.25, 50, 20], [0.05, 500, 250]] as const;
 const map = (data: Float32Array, change: (v: number) => number): Float32Array => Float32Array.from(data, change);
-const misfitOf = (...[loaded, statistics, modality, allowed = []]: [...Parameters<typeof misfits>, (readonly Reason[])?]) =>
+const misfitOf = (loaded: LoadedImage, statistics: Statistics, modality: 'ct' | 'mr', allowed: readonly Reason[] = []) =>
   firstRefusal(misfits(loaded, statistics, modality), allowed);
 const verdict = (data: VoxelArray, modality: 'ct' | 'mr' = 'ct', storedType = 'int16'): Misfit | null =>
   misfitOf(image(data, storedType), statisticsOf(data), modality);

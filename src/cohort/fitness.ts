@@ -8,6 +8,7 @@
 import { labelCodes, type Statistics } from '../geometry/statistics.ts';
 import type { VoxelArray } from '../geometry/volume.ts';
 import type { LoadedImage } from '../images/loaded-image.ts';
+import type { MrScale } from './prepare-options.ts';
 import type { Reason } from './reasons.ts';
 
 export interface Misfit {
@@ -164,7 +165,11 @@ const RINGING = 0.02;
 const NEGATIVE_SHARE = 0.1;
 
 /** Why values cannot be MR intensities, in words; null if they can. What is below 0 would be clipped. */
-function tooNegative(distribution: Distribution, { min, max }: Pick<Statistics, 'min' | 'max'>): string | null {
+function tooNegative(
+  distribution: Distribution,
+  { min, max }: Pick<Statistics, 'min' | 'max'>,
+  keepsSigns: boolean,
+): string | null {
   if (min >= 0) return null;
   const d = distribution;
   const threshold = RINGING * Math.max(Math.abs(d.percentile(0.99)), Math.abs(d.percentile(0.01)));
@@ -172,10 +177,11 @@ function tooNegative(distribution: Distribution, { min, max }: Pick<Statistics, 
   const positive = 1 - d.upTo(threshold);
   const share = negative / (negative + positive || 1);
   if (share <= NEGATIVE_SHARE) return null;
-  const air = d.upTo(-900) - d.below(-1100);
-  const guess =
-    air > 0.02 && max > 100 ? 'air at -1000: CT in Hounsfield units?' : 'normalised (z-scores), a phase or a difference image?';
-  return `values from ${short(min)} to ${short(max)}, ${Math.round(100 * share)} % of the values not near 0 are negative and would be clipped at 0: ${guess}`;
+  const hasAir = d.upTo(-900) - d.below(-1100) > 0.02 && max > 100;
+  if (keepsSigns && !hasAir) return null;
+  const guess = hasAir ? 'air at -1000: CT in Hounsfield units?' : 'normalised (z-scores), a phase or a difference image?';
+  const found = `values from ${short(min)} to ${short(max)}, ${Math.round(100 * share)} % of the values not near 0 are negative`;
+  return `${found}${keepsSigns ? '' : ' and would be clipped at 0 (not with `intensity` signed)'}: ${guess}`;
 }
 
 /** What DICOM's modalities are called where they are counted; of those that can become a cohort. */
@@ -218,8 +224,16 @@ export function looksLikeLabelMap(
   return zeros >= POINTS_ZERO_SHARE * data.length ? [0, ...[...points].sort((a, b) => a - b)] : null;
 }
 
-/** Why an image may not be of a modality: every reason, a sentence each, the plainest first; none for one that belongs there. */
-export function misfits(loaded: LoadedImage, statistics: Statistics, modality: 'ct' | 'mr'): Misfit[] {
+/**
+ * Why an image may not be of a modality: every reason, a sentence each, the plainest first; none for one that belongs there.
+ * @param intensity how MR is scaled: negative values are no reason where they are kept
+ */
+export function misfits(
+  loaded: LoadedImage,
+  statistics: Statistics,
+  modality: 'ct' | 'mr',
+  intensity: MrScale = 'minmax',
+): Misfit[] {
   const codes = looksLikeLabelMap(loaded, statistics);
   const found = [
     otherModality(loaded.modality, modality),
@@ -228,7 +242,7 @@ export function misfits(loaded: LoadedImage, statistics: Statistics, modality: '
       what: 'label map',
       message: `looks like a label map: ${codes.length} whole ${codes.length === 1 ? 'value' : 'values'} in connected regions`,
     },
-    unlikelyValues(loaded, statistics, modality),
+    unlikelyValues(loaded, statistics, modality, intensity),
   ];
   return found.filter((misfit) => misfit !== null);
 }
@@ -238,7 +252,7 @@ const HOUNSFIELD = /^(HU|HU_MOD|HOUNSFIELD.*)$/i;
 const OTHER_UNITS = /\b(OD|MGML|Z_EFF|ED|EDW|PCT)\b/i;
 
 /** What an image's values say against its modality. */
-function unlikelyValues(loaded: LoadedImage, statistics: Statistics, modality: 'ct' | 'mr'): Misfit | null {
+function unlikelyValues(loaded: LoadedImage, statistics: Statistics, modality: 'ct' | 'mr', intensity: MrScale): Misfit | null {
   const distribution = distributionOf(loaded.volume.data);
   const units = loaded.rescaleType ?? '';
   if (modality === 'ct' && loaded.modality === MODALITY_NAMES.ct && OTHER_UNITS.test(units))
@@ -248,7 +262,7 @@ function unlikelyValues(loaded: LoadedImage, statistics: Statistics, modality: '
       message: `its DICOM header says that its values are not Hounsfield units (rescale type ${units}): a map computed from a scan`,
     };
   if (modality === 'mr') {
-    const why = tooNegative(distribution, statistics);
+    const why = tooNegative(distribution, statistics, intensity === 'signed');
     return why === null
       ? null
       : { reason: 'negative-values', what: 'with negative values', message: `does not look like MR: ${why}` };

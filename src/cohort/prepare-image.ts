@@ -46,7 +46,8 @@ export interface PreparedImage {
  */
 export class Preparation {
   readonly #options: PrepareOptions;
-  readonly #background: number;
+  /** Of what lies outside and of voxels that are no numbers; undefined until the lowest value is known, where that is it. */
+  readonly #background: number | undefined;
   readonly #onto: Geometry | undefined;
   readonly #statistics = new RunningStatistics();
   #resampling: Resampling | undefined;
@@ -55,12 +56,14 @@ export class Preparation {
   constructor(options: PrepareOptions, onto?: Geometry) {
     this.#options = options;
     this.#onto = onto;
-    this.#background = options.modality === 'ct' ? -1024 : 0;
+    const { modality, intensity } = options;
+    this.#background = modality === 'ct' ? -1024 : intensity === 'signed' ? undefined : 0;
   }
 
   /** Takes plane z of a volume whose planes up to z are there; in order. */
   add(volume: Volume, z: number): void {
     this.#statistics.add(planeOf(volume, z));
+    if (this.#background === undefined) return;
     this.#resampling ??= new Resampling(volume, this.#background, this.#options.spacingMm, this.#onto);
     this.#resampling.advance(z);
   }
@@ -84,14 +87,16 @@ export class Preparation {
     const [lowest, highest] = [Math.fround(statistics.min), Math.fround(statistics.max)];
     if (lowest === highest || !Number.isFinite(highest - lowest))
       throw refuse(`its values, ${statistics.min} to ${statistics.max}, do not fit single precision: rescale them`);
-    const doubts = misfits(loaded, statistics, options.modality);
+    const doubts = misfits(loaded, statistics, options.modality, options.intensity);
     const refused = allowed === 'all' ? null : firstRefusal(doubts, allowed);
     if (refused) throw new MisfitError(loaded.path, refused);
-    const problems = [...imageWarnings(loaded, statistics, this.#background), ...doubts.map(({ message }) => message)];
+    const background = this.#background ?? statistics.min;
+    const problems = [...imageWarnings(loaded, statistics, background), ...doubts.map(({ message }) => message)];
     const bare = options.modality === 'ct' && doubts.length === 0 ? withoutAir(statistics) : null;
     if (bare) problems.push(bare);
 
-    const { image, grid } = this.#resampling!;
+    this.#resampling ??= new Resampling(loaded.volume, background, options.spacingMm, this.#onto);
+    const { image, grid } = this.#resampling;
     if (this.#onto) {
       const covered = coveredShare(image, grid);
       const overlap = Math.max(covered, coveredShare(grid, image));
@@ -100,7 +105,7 @@ export class Preparation {
       if (overlap < LEAST_OVERLAP) throw refuse(`${what}: register the channels of a subject to each other first`);
       if (covered < WELL_COVERED) problems.push(`${what}: the rest is background`);
     }
-    const whole = this.#resampling!.finish();
+    const whole = this.#resampling.finish();
     if (!whole)
       throw refuse(
         `at ${options.spacingMm.join(' x ')} mm it would have ${grid.size.join(' x ')} voxels, more than supported; choose a larger \`spacingMm\``,
@@ -108,7 +113,7 @@ export class Preparation {
     const intensity = windowOf(whole.data, options);
     if (!(intensity.high > intensity.low))
       throw refuse(
-        statistics.max > 0
+        statistics.max > 0 || intensity.kind === 'signed'
           ? `99 % of its values are the same, ${intensity.low}, so that its percentiles leave no range to scale: use \`intensity\` minmax`
           : `no value above 0: expected MR intensities, found ${statistics.min} to ${statistics.max}`,
       );
@@ -182,12 +187,13 @@ export class MisfitError extends RunError {
   }
 }
 
-/** The window of METHOD section 8: CT (HU + 1024) / 2048; MR clipped at 0 and min-max, or between percentiles 0.5 and 99.5. */
+/** The window of METHOD section 8: CT (HU + 1024) / 2048; MR clipped at 0 and min-max. Of MR also between percentiles 0.5 and 99.5, clipped at 0 or not. */
 function windowOf(data: Float32Array, options: PrepareOptions): IntensityWindow {
   if (options.modality === 'ct') return { kind: 'hounsfield', low: -1024, high: 1024 };
   const clipped = statisticsOf(data);
   if (options.intensity === 'minmax') return { kind: 'minmax', low: Math.max(0, clipped.min), high: clipped.max };
-  return { kind: 'percentile', low: Math.max(0, clipped.percentile(0.005)), high: clipped.percentile(0.995) };
+  const [low, high] = [clipped.percentile(0.005), clipped.percentile(0.995)];
+  return options.intensity === 'signed' ? { kind: 'signed', low, high } : { kind: 'percentile', low: Math.max(0, low), high };
 }
 
 /** Nearly all of the values lie in so small a part of the window that the network would see one grey. */

@@ -1,9 +1,15 @@
 /** How images are made ready for a network, and what their intensities became. */
 import type { Xyz } from '../geometry/volume.ts';
 
+/** How intensities of MR come to [0, 1]: clipped at 0, then from minimum to maximum or between percentiles; or between percentiles with their signs. */
+export const MR_SCALES = ['minmax', 'percentile', 'signed'] as const;
+export type MrScale = (typeof MR_SCALES)[number];
+/** The scale of CT, and those of MR. */
+export const SCALES = ['hounsfield', ...MR_SCALES] as const;
+
 /** How stored intensities come from the file's: (value - low) / (high - low), clipped to [0, 1]. */
 export interface IntensityWindow {
-  readonly kind: 'hounsfield' | 'minmax' | 'percentile';
+  readonly kind: (typeof SCALES)[number];
   readonly low: number;
   readonly high: number;
 }
@@ -15,7 +21,7 @@ export interface PrepareOptions {
   /** Every subject cropped or padded to this many voxels (x, y, z) about its centre; null keeps each one's own size. */
   readonly size: Xyz | null;
   readonly crop: 'foreground' | 'none';
-  readonly intensity: 'minmax' | 'percentile';
+  readonly intensity: MrScale;
   /** The channels of each subject, in their order; absent where images have one. The first gives the grid, and the box that is kept. */
   readonly channels?: readonly ChannelOptions[] | undefined;
 }

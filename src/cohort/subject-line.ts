@@ -5,6 +5,7 @@
 import { RunError } from '../common/errors.ts';
 import type { Geometry, Matrix3, Xyz } from '../geometry/volume.ts';
 import type { Landmark, OtherChannel, Subject } from './cohort.ts';
+import { SCALES } from './prepare-options.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -68,7 +69,7 @@ function contentAt(value: unknown): Subject['content'] {
 function windowAt(value: unknown, path: string): Subject['intensity'] {
   const window = objectAt(value, path);
   return {
-    kind: choiceAt(window.kind, `${path}.kind`, ['hounsfield', 'minmax', 'percentile']),
+    kind: choiceAt(window.kind, `${path}.kind`, SCALES),
     low: numberAt(window.low, `${path}.low`),
     high: numberAt(window.high, `${path}.high`),
   };

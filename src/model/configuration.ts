@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { channelsSchema } from '../cohort/cohort.ts';
-import { type ChannelOptions, MAX_CHANNELS, type PrepareOptions } from '../cohort/prepare-options.ts';
+import { type ChannelOptions, MAX_CHANNELS, MR_SCALES, type PrepareOptions } from '../cohort/prepare-options.ts';
 import { RunError, UsageError } from '../common/errors.ts';
 import { version } from '../common/version.ts';
 import type { Zyx } from '../geometry/volume.ts';
@@ -87,7 +87,7 @@ export const modelConfigurationSchema = z.object({
     .object({
       modality: z.enum(['ct', 'mr']),
       spacingMm: z.tuple([positive, positive, positive]).describe('x, y, z'),
-      intensity: z.enum(['minmax', 'percentile']).describe('Scaling of MR intensities to [0, 1].'),
+      intensity: z.enum(MR_SCALES).describe('Scaling of MR intensities to [0, 1].'),
       crop: z.enum(['foreground', 'none']).optional().describe('Cropping; foreground if absent.'),
       channels: channelsSchema
         .optional()

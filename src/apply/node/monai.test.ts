@@ -71,6 +71,12 @@ beforeAll(async () => {
       return value(Math.hypot((x - 25) / 17, (y - 20) / 15, (z - 10) / 8) < 1, bright[i]);
     });
   await writeImage(at('mr.nii.gz'), { geometry: GRID, data: image((inside, n) => (inside ? 400 + 500 * n : 20 * n)) });
+  // z-scores, some of them lost
+  const scores = Float32Array.from(
+    image((inside, n) => (inside ? 400 + 500 * n : 20 * n)),
+    (v, i) => (i % 997 === 0 ? Number.NaN : (v - 300) / 250),
+  );
+  await writeImage(at('scores.nii.gz'), { geometry: GRID, data: scores });
   await writeImage(at('ct.nii.gz'), { geometry: GRID, data: image((inside, n) => (inside ? 900 * n - 200 : -1000 + 20 * n)) });
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -136,6 +142,7 @@ describe.skipIf(python === undefined)('the bundle beside gvsl (skipped where no 
   it.each<[string, string, Preprocessing]>([
     ['minmax', 'mr.nii.gz', { ...MR, intensity: 'minmax', crop: 'none' }],
     ['percentile', 'mr.nii.gz', { ...MR, intensity: 'percentile', crop: 'foreground' }],
+    ['signed', 'scores.nii.gz', { ...MR, intensity: 'signed', crop: 'foreground' }],
     ['ct', 'ct.nii.gz', { modality: 'ct', spacingMm: [2, 2, 2], intensity: 'minmax', crop: 'foreground' }],
   ])('%s: prepares and segments as gvsl does', async (name, image, preprocessing) => {
     await makeModel(name, preprocessing, SEGMENTATION);

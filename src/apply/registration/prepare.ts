@@ -3,7 +3,6 @@
 import { type NetworkImage, withImage } from '../../cohort/network-image.ts';
 import { prepareImage } from '../../cohort/prepare-image.ts';
 import type { PrepareOptions } from '../../cohort/prepare-options.ts';
-import { mapInto } from '../../common/map-into.ts';
 import { type Geometry, voxelCount } from '../../geometry/volume.ts';
 import type { LoadedImage } from '../../images/loaded-image.ts';
 import type { Modality } from '../network.ts';
@@ -31,19 +30,10 @@ export const optionsWithoutNetwork = (modality: Modality, spacingMm: number): Pr
   spacingMm: [spacingMm, spacingMm, spacingMm],
   size: null,
   crop: 'foreground',
-  intensity: 'percentile',
+  // z-scores and differences keep what lies below 0
+  intensity: 'signed',
 });
-
-/** Values of MR start at 0. Z-scores and differences, which a network would not know, are shifted to do so too. */
-function fromZero(loaded: LoadedImage): LoadedImage {
-  const { geometry, data } = loaded.volume;
-  let least = 0;
-  for (let i = 0; i < data.length; i++) if (data[i] < least && Number.isFinite(data[i])) least = data[i];
-  return least === 0
-    ? loaded
-    : { ...loaded, volume: { geometry, data: mapInto(new Float32Array(data.length), data, (value) => value - least) } };
-}
 
 /** Prepares an image. @throws RunError naming the file and why it is refused */
 export const prepareWithoutNetwork = (loaded: LoadedImage, options: PrepareOptions): NetworkImage =>
-  withImage(loaded, prepareImage(options.modality === 'ct' ? loaded : fromZero(loaded), options), options.modality);
+  withImage(loaded, prepareImage(loaded, options), options.modality);

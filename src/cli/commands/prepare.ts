@@ -1,6 +1,6 @@
 /** `gvsl prepare`: a folder of scans becomes a cohort that training reads. */
 import type { Command } from 'commander';
-import type { PrepareOptions } from '../../cohort/prepare-options.ts';
+import { MR_SCALES, type PrepareOptions } from '../../cohort/prepare-options.ts';
 import { REASONS } from '../../cohort/reasons.ts';
 import { UsageError } from '../../common/errors.ts';
 import type { Xyz } from '../../geometry/volume.ts';
@@ -50,12 +50,12 @@ function parseFlags(flags: Flags): { options: PrepareOptions; workers?: number }
     spacingMm: three('--spacing', flags.spacing, false),
     size: flags.size === undefined ? null : three('--size', flags.size, true),
     crop: choice('--crop', flags.crop, ['foreground', 'none']),
-    intensity: choice('--intensity', flags.intensity, ['minmax', 'percentile']),
+    intensity: choice('--intensity', flags.intensity, MR_SCALES),
   };
   if (options.spacingMm.some((s) => s < 0.05 || s > 50))
     throw new UsageError(`--spacing ${flags.spacing}: expected millimetres from 0.05 to 50`);
-  if (options.modality === 'ct' && options.intensity === 'percentile')
-    throw new UsageError('--intensity percentile is only valid for mr: CT has a fixed scale, (HU + 1024) / 2048');
+  if (options.modality === 'ct' && options.intensity !== 'minmax')
+    throw new UsageError(`--intensity ${options.intensity} is only valid for mr: CT has a fixed scale, (HU + 1024) / 2048`);
   if (flags.workers === undefined) return { options };
   return { options, workers: wholeNumber('--workers', flags.workers, 1, 256) };
 }
@@ -86,11 +86,18 @@ export function registerPrepare(program: Command): void {
       'folder in nnU-Net or Decathlon layout, any folder with images and DICOM series, or a MONAI datalist in JSON',
     )
     .argument('<out>', 'output folder of the cohort; an interrupted call continues there')
-    .option('--modality <ct|mr>', 'ct: (HU + 1024) / 2048, clipped to [0, 1]; mr: clipped at 0, then see --intensity (required)')
+    .option(
+      '--modality <ct|mr>',
+      'ct: (HU + 1024) / 2048, clipped to [0, 1]; mr: see --intensity; clipped at 0 unless signed (required)',
+    )
     .option('--spacing <mm>', 'target spacing, one number or x,y,z', '1')
     .option('--size <voxels>', 'centre-crop or pad every image to this size, after --crop; one number or x,y,z')
     .option('--crop <foreground|none>', 'foreground: crop to the patient with a margin of 5 mm', 'foreground')
-    .option('--intensity <minmax|percentile>', 'mr only: scale from minimum to maximum, or from percentile 0.5 to 99.5', 'minmax')
+    .option(
+      '--intensity <scale>',
+      'mr only: minmax, from minimum to maximum; percentile, from percentile 0.5 to 99.5; signed, the same with negative values kept, for z-scores',
+      'minmax',
+    )
     .option(
       '--classes <file>',
       'CSV table with columns case and label, the class of each subject (default: labels.csv in the source)',

@@ -357,6 +357,24 @@ describe('other folders', () => {
     expect(percentile.intensity.high).toBeCloseTo(944, -1);
   });
 
+  it('MR with negative values: refused, or scaled between percentiles with its signs', async () => {
+    const source = join(root, 'scores');
+    const scores = Float32Array.from({ length: 960 }, (_, i) => (i - 480) / 240);
+    scores[7] = Number.NaN;
+    await writeImage(join(source, 's.nii'), { geometry: GRID, data: scores });
+    const mr: PrepareOptions = { ...OPTIONS, modality: 'mr' };
+    const refused = (await prepareCohort({ source, out: join(root, 'scores-minmax'), options: mr })).cohort;
+    expect([refused.subjects.length, refused.problems[0].reason]).toEqual([0, 'negative-values']);
+    const out = join(root, 'scores-signed');
+    const { cohort } = await prepareCohort({ source, out, options: { ...mr, intensity: 'signed' } });
+    const { kind, low, high } = cohort.subjects[0].intensity;
+    expect(kind).toBe('signed');
+    // numpy.percentile of the values with -2, the lowest, for the one that is no number
+    expect([low, high].map((value) => +value.toFixed(4))).toEqual([-1.9842, 1.9759]);
+    expect(cohort.problems.map(({ message }) => message)).toEqual(['NaN or infinite voxels: 1, set to -2']);
+    expect((await openCohort(out)).options.intensity).toBe('signed');
+  });
+
   it('crops CT to the patient', async () => {
     const source = join(root, 'body');
     const grid: Geometry = { ...GRID, size: [60, 50, 40] };

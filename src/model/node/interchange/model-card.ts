@@ -19,7 +19,8 @@ const OUTPUTS = {
 const INTENSITIES = {
   ct: 'Hounsfield units plus 1024, clipped to 0 to 2048, divided by 2048',
   minmax: 'clipped at 0, then minimum to 0 and maximum to 1',
-  percentile: 'from percentiles to [0, 1]',
+  percentile: 'clipped at 0, then percentile 0.5 to 0 and 99.5 to 1',
+  signed: 'percentile 0.5 to 0 and 99.5 to 1, negative values kept',
 } as const;
 
 const list = (items: readonly string[]): string => (items.length === 0 ? 'none' : items.join(', '));
