@@ -138,6 +138,60 @@ for n in (1, 4, 20):
         p[3] = p[7]
     out["holm"].append({"p": p.tolist(), "adjusted": multipletests(p, method="holm")[1].tolist()})
 
+def clustered(positive, patient, first, second):
+    """Variances of two AUCs and of their difference where patients have several cases: Obuchowski (Biometrics 53, 1997), equations 3 to 6."""
+    patients = np.unique(patient)
+    m = np.array([(positive & (patient == p)).sum() for p in patients])
+    n = np.array([(~positive & (patient == p)).sum() for p in patients])
+    sums = {}
+    for name, score in (("first", first), ("second", second)):
+        kernel = np.array([[1.0 if p > q else 0.5 if p == q else 0.0 for q in score[~positive]] for p in score[positive]])
+        area, v10, v01 = kernel.mean(), kernel.mean(axis=1), kernel.mean(axis=0)
+        x = np.array([v10[patient[positive] == p].sum() for p in patients]) - m * area
+        y = np.array([v01[patient[~positive] == p].sum() for p in patients]) - n * area
+        sums[name] = (area, x, y)
+
+    def covariance(a, b):
+        (_, xa, ya), (_, xb, yb) = sums[a], sums[b]
+        i10, i01, i = (m > 0).sum(), (n > 0).sum(), len(patients)
+        s10 = i10 / ((i10 - 1) * m.sum()) * (xa * xb).sum()
+        s01 = i01 / ((i01 - 1) * n.sum()) * (ya * yb).sum()
+        s11 = i / (i - 1) * ((xa * yb).sum() + (xb * ya).sum())
+        return s10 / m.sum() + s01 / n.sum() + s11 / (m.sum() * n.sum())
+
+    a, b, c = covariance("first", "first"), covariance("second", "second"), covariance("first", "second")
+    variance = a + b - 2 * c
+    difference = sums["second"][0] - sums["first"][0]
+    return {"areas": [sums["first"][0], sums["second"][0]], "variances": [a, b], "difference": difference, "variance": variance,
+            "p": 2 * stats.norm.sf(abs(difference) / np.sqrt(variance))}
+
+
+out["clustered"] = []
+for patients, most in ((12, 4), (40, 2), (25, 1)):
+    patient = np.repeat(np.arange(patients), random.integers(1, most + 1, patients))
+    # some patients fall ill between scans
+    positive = random.random(len(patient)) < random.random(patients)[patient]
+    own = random.random(patients)[patient]
+    latent = random.random(len(patient)) + 0.4 * positive + own
+    first = np.round(latent + 0.5 * random.random(len(patient)), 2)
+    second = np.round(latent + 0.5 * random.random(len(patient)) + 0.2 * positive, 2)
+    out["clustered"].append(
+        {"positive": positive.tolist(), "patient": patient.tolist(), "first": first.tolist(), "second": second.tolist(),
+         **clustered(positive, patient, first, second)}
+    )
+
+# scores of patients with several scans: the cluster bootstrap, with NumPy's own draws; ends agree up to the noise of resampling
+out["patients"] = []
+for patients, most in ((30, 4), (8, 3)):
+    sizes = random.integers(1, most + 1, patients)
+    values = [np.round(0.8 + 0.1 * random.standard_normal() + 0.02 * random.standard_normal(size), 4) for size in sizes]
+    sums, draws = np.array([v.sum() for v in values]), random.integers(0, patients, (200000, patients))
+    means = sums[draws].sum(axis=1) / sizes[draws].sum(axis=1)
+    out["patients"].append(
+        {"values": [v.tolist() for v in values], "mean": sums.sum() / sizes.sum(), "ends": np.percentile(means, [2.5, 97.5]).tolist(),
+         "error": means.std()}
+    )
+
 path = os.path.join(os.path.dirname(__file__), "..", "src", "metrics", "testing", "goldens.json")
 os.makedirs(os.path.dirname(path), exist_ok=True)
 with open(path, "w") as file:

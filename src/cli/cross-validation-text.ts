@@ -1,5 +1,5 @@
 /** The table of a cross-validation. */
-import { counted } from '../common/counted.ts';
+import { counted, countedScans } from '../common/counted.ts';
 import { rangeText } from '../common/range-text.ts';
 import { type CrossValidationResult, type OverFolds, overFolds } from '../training/node/task/cross-validate.ts';
 import type { TaskEvaluation } from '../training/task/evaluate.ts';
@@ -51,7 +51,7 @@ export function crossValidationText({ out, finished, folds, outOfFold, postProce
     `all: every subject by the model that did not see it${perClass ? '' : '; AUC: mean over folds'}${withTest ? `; test ${score}: mean over folds` : ''}`,
     ...(dice
       ? [
-          `mean Dice ${dice.mean.toFixed(4)}${rangeText(dice, (end) => end.toFixed(4))}${dice.count > 1 ? ', 95 % bootstrap interval over subjects' : ''}`,
+          `mean Dice ${dice.mean.toFixed(4)}${rangeText(dice, (end) => end.toFixed(4))}${dice.low === null ? '' : `, 95 % bootstrap interval over ${dice.patients === undefined ? 'subjects' : `patients (${countedScans(dice.count, dice.patients)})`}`}`,
         ]
       : []),
     ...(auc ? [`AUC: ${spread(auc)}`] : []),

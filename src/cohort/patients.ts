@@ -5,7 +5,9 @@ import type { Subject } from './cohort.ts';
  * The subjects in groups, one a patient, in the order in which the patients come first. A subject whose patient is not known is a group of
  * its own, so that a cohort with one scan a patient is taken apart as if nothing were known.
  */
-export function groupedByPatient<Known extends Pick<Subject, 'patient'>>(subjects: readonly Known[]): Known[][] {
+export function groupedByPatient<Known extends { readonly patient?: string | null | undefined }>(
+  subjects: readonly Known[],
+): Known[][] {
   const groups = new Map<string | Known, Known[]>();
   for (const subject of subjects) {
     const key = subject.patient ?? subject;

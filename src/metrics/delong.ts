@@ -1,5 +1,6 @@
 /**
- * The test of DeLong, DeLong and Clarke-Pearson (Biometrics 44, 1988) for areas under ROC curves of the same cases, and its intervals.
+ * The test of DeLong, DeLong and Clarke-Pearson (Biometrics 44, 1988) for areas under ROC curves of the same cases, and its intervals; where
+ * patients have several cases, Obuchowski's for clustered data (Biometrics 53, 1997), which is the same where each has one.
  *
  * An area is the mean over pairs (a positive, a negative) of 1, 1/2 or 0: the positive scores higher, equal, lower. A case's placement is
  * its own mean of them: over negatives for a positive, over positives for a negative. The variance of placements among positives over their
@@ -13,6 +14,8 @@ import { erfc, type Interval } from './statistics.ts';
 /** What one model says of a case, and what is true. */
 export interface ClassifiedCase {
   readonly id: string;
+  /** Whose case it is; a case whose patient is not known is one by itself. */
+  readonly patient?: string | undefined;
   /** The true class's index. */
   readonly truth: number;
   /** Of each output: one (the second of two classes), or one for each class. */
@@ -80,23 +83,52 @@ function meanArea(models: readonly (readonly ClassifiedCase[])[]): Area | null {
   };
 }
 
-/** The variance of a sum of shares: within each true class, the number of cases times the variance of a share (n - 1). */
-function varianceOf(shares: readonly number[], truths: readonly number[]): number | null {
-  let variance = 0;
-  for (const truth of new Set(truths)) {
-    const own = shares.filter((_, i) => truths[i] === truth);
-    if (own.length < 2) return null;
-    const mean = own.reduce((sum, x) => sum + x, 0) / own.length;
-    variance += (own.length * own.reduce((sum, x) => sum + (x - mean) ** 2, 0)) / (own.length - 1);
+/** Numbers of the patients, from 0 on, by case. */
+function patientsOf(cases: readonly ClassifiedCase[]): number[] {
+  const numbers = new Map<string | ClassifiedCase, number>();
+  return cases.map((one) => {
+    const key = one.patient ?? one;
+    const number = numbers.get(key) ?? numbers.size;
+    numbers.set(key, number);
+    return number;
+  });
+}
+
+/**
+ * The variance of a sum of shares. Deviations from the mean of their true class are summed by patient, and squared within each class and between
+ * classes, each times patients / (patients - 1). Where each patient has one case, it is the number of cases times the variance of a share (n - 1)
+ * within each class. Null where a class is of fewer than two patients.
+ */
+function varianceOf(shares: readonly number[], cases: readonly ClassifiedCase[]): number | null {
+  const patients = patientsOf(cases);
+  /** By true class, the patients' deviations. */
+  const deviations: ReadonlyMap<number, number>[] = [];
+  for (const truth of new Set(cases.map((one) => one.truth))) {
+    const own = cases.flatMap((one, i) => (one.truth === truth ? [i] : []));
+    const mean = own.reduce((sum, i) => sum + shares[i], 0) / own.length;
+    const byPatient = new Map<number, number>();
+    for (const i of own) byPatient.set(patients[i], (byPatient.get(patients[i]) ?? 0) + shares[i] - mean);
+    if (byPatient.size < 2) return null;
+    deviations.push(byPatient);
   }
+  const all = new Set(patients).size;
+  let variance = 0;
+  deviations.forEach((own, k) => {
+    variance += (own.size * [...own.values()].reduce((sum, x) => sum + x ** 2, 0)) / (own.size - 1);
+    for (const other of deviations.slice(0, k)) {
+      const shared = [...own].reduce((sum, [patient, x]) => sum + x * (other.get(patient) ?? 0), 0);
+      variance += (2 * all * shared) / (all - 1);
+    }
+  });
   return variance;
 }
 
 type Ends = { readonly low: number; readonly high: number };
 
-const intervalOf = (mean: number, variance: number, count: number): Interval & Ends => {
+const intervalOf = (mean: number, variance: number, cases: readonly ClassifiedCase[]): Interval & Ends => {
   const half = NORMAL_975 * Math.sqrt(variance);
-  return { mean, low: mean - half, high: mean + half, count };
+  const [count, patients] = [cases.length, new Set(patientsOf(cases)).size];
+  return { mean, low: mean - half, high: mean + half, count, ...(patients < count && { patients }) };
 };
 
 /** The cases of several models, in one order. @throws RangeError if they are not the same cases with the same truths */
@@ -115,18 +147,18 @@ function aligned(models: readonly (readonly ClassifiedCase[])[]): (readonly Clas
 
 /**
  * The area under the ROC curve, averaged over models (seeds) and outputs, with DeLong's 95 % interval.
- * @returns null if a class has fewer than two cases
+ * @returns null if a class is of fewer than two patients
  */
 export function delongArea(models: readonly (readonly ClassifiedCase[])[]): (Interval & Ends) | null {
   const area = meanArea(aligned(models));
-  const truths = (models[0] ?? []).map(({ truth }) => truth);
-  const variance = area && varianceOf(area.shares, truths);
-  return area && variance !== null ? intervalOf(area.value, variance, truths.length) : null;
+  const [cases = []] = models;
+  const variance = area && varianceOf(area.shares, cases);
+  return area && variance !== null ? intervalOf(area.value, variance, cases) : null;
 }
 
 /**
  * The difference b - a of the areas of two sets of models on the same cases, with its 95 % interval, and the two-sided p that it is 0.
- * @returns null if a class has fewer than two cases; p is null where the placements do not vary, so that nothing can be tested
+ * @returns null if a class is of fewer than two patients; p is null where the placements do not vary, so that nothing can be tested
  */
 export function delongTest(
   a: readonly (readonly ClassifiedCase[])[],
@@ -135,13 +167,13 @@ export function delongTest(
   const all = aligned([...a, ...b]);
   const [before, after] = [meanArea(all.slice(0, a.length)), meanArea(all.slice(a.length))];
   if (!before || !after) return null;
-  const truths = all[0].map(({ truth }) => truth);
+  const [cases] = all;
   const variance = varianceOf(
     after.shares.map((share, i) => share - before.shares[i]),
-    truths,
+    cases,
   );
   if (variance === null) return null;
   const difference = after.value - before.value;
   const p = variance > 1e-18 ? erfc(Math.abs(difference) / Math.sqrt(2 * variance)) : null;
-  return { difference: intervalOf(difference, variance, truths.length), p };
+  return { difference: intervalOf(difference, variance, cases), p };
 }

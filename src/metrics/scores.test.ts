@@ -31,6 +31,15 @@ const goldens = JSON.parse(readFileSync(new URL('./testing/goldens.json', import
     number
   >)[];
   holm: { p: number[]; adjusted: number[] }[];
+  clustered: ({
+    positive: boolean[];
+    patient: number[];
+    first: number[];
+    second: number[];
+    areas: number[];
+    variances: number[];
+  } & Record<'difference' | 'variance' | 'p', number>)[];
+  patients: { values: number[][]; mean: number; ends: number[]; error: number }[];
 };
 
 /** The masks' rule of the script, as label maps of one code. */
@@ -267,6 +276,28 @@ describe('statistics', () => {
     expect(wilcoxonSignedRank([1, 2], [1, 2])).toBeNull();
   });
 
+  it.each(goldens.patients.map((golden, i) => [i, golden] as const))(
+    'draws patients with all their values, as NumPy does, case %i',
+    (_, { values, mean, ends, error }) => {
+      const found = bootstrapMean(values)!;
+      expect(found).toMatchObject({ count: values.flat().length, patients: values.length });
+      expect(found.mean).toBeCloseTo(mean, 14);
+      // the noise of 10,000 resamples
+      expect(Math.abs(found.low! - ends[0])).toBeLessThan(0.08 * error);
+      expect(Math.abs(found.high! - ends[1])).toBeLessThan(0.08 * error);
+      // one by one they would seem to say more than they do
+      const alone = bootstrapMean(values.flat())!;
+      expect(alone).not.toHaveProperty('patients');
+      expect(alone.high! - alone.low!).toBeLessThan(found.high! - found.low!);
+    },
+  );
+
+  it('takes one value of each patient as values, bit by bit, and those of one patient alone as one', () => {
+    const values = Array.from({ length: 20 }, (_, i) => Math.sin(i));
+    expect(bootstrapMean(values.map((value) => [value]))).toEqual(bootstrapMean(values));
+    expect(bootstrapMean([[0.25, 0.75], []])).toEqual({ mean: 0.5, low: null, high: null, count: 2, patients: 1 });
+  });
+
   it('interpolates percentiles as NumPy does', () => {
     expect(percentileOf([1, 2, 4], 0.5)).toBe(2);
     expect(percentileOf([1, 2, 4], 0.75)).toBe(3);
@@ -288,6 +319,46 @@ describe('holm', () => {
     });
     expect(holm([0.7, 0.8])).toEqual([1, 1]);
     expect(holm([])).toEqual([]);
+  });
+});
+
+describe('areas of patients with several cases', () => {
+  it.each(goldens.clustered.map((golden, i) => [i, golden] as const))(
+    "agree with Obuchowski's definition in NumPy, case %i",
+    (_, golden) => {
+      const casesOf = (scores: readonly number[]): ClassifiedCase[] =>
+        scores.map((p, i) => ({
+          id: `${i}`,
+          patient: `p${golden.patient[i]}`,
+          truth: golden.positive[i] ? 1 : 0,
+          probabilities: [p],
+        }));
+      const [a, b] = [casesOf(golden.first), casesOf(golden.second)];
+      const [count, patients] = [a.length, new Set(golden.patient).size];
+      [a, b].forEach((cases, i) => {
+        const area = delongArea([cases])!;
+        expect(area.mean).toBeCloseTo(golden.areas[i], 12);
+        expect((area.high - area.mean) / 1.959963984540054).toBeCloseTo(Math.sqrt(golden.variances[i]), 12);
+        expect(area).toMatchObject(patients < count ? { count, patients } : { count });
+      });
+      const test = delongTest([a], [b.toReversed()])!;
+      expect(test.difference.mean).toBeCloseTo(golden.difference, 12);
+      expect((test.difference.high - test.difference.low) / 2 / 1.959963984540054).toBeCloseTo(Math.sqrt(golden.variance), 12);
+      expect(test.p! / golden.p).toBeCloseTo(1, 9);
+      // one case a patient: what it is where nothing is known of patients, bit by bit
+      if (patients === count)
+        expect(test).toEqual(delongTest([a.map(({ patient: _, ...one }) => one)], [b.map(({ patient: _, ...one }) => one)]));
+    },
+  );
+
+  it('of one patient in a class have no interval', () => {
+    const cases = [true, true, false, false].map((ill, i) => ({
+      id: `${i}`,
+      patient: ill ? 'p0' : `p${i}`,
+      truth: ill ? 1 : 0,
+      probabilities: [i / 4],
+    }));
+    expect(delongArea([cases])).toBeNull();
   });
 });
 

@@ -4,10 +4,12 @@ import { percentileOf } from './segmentation.ts';
 
 export interface Interval {
   readonly mean: number;
-  /** The ends of the 95 % interval; null for one value, which says nothing of its spread. */
+  /** The ends of the 95 % interval; null for the values of one patient, which say nothing of the spread between patients. */
   readonly low: number | null;
   readonly high: number | null;
   readonly count: number;
+  /** Whose values they are, where a patient has several; absent where each has one. */
+  readonly patients?: number;
 }
 
 /** Draws of more numbers than this are not kept. */
@@ -26,24 +28,34 @@ function drawsOf(count: number, resamples: number, seed: number): (at: number) =
   return (at) => places[at];
 }
 
+const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
+
 /**
- * The mean of `values` with its 95 % interval by the percentile bootstrap; null without values. One value has no interval: every resample is that
- * value. The resamples follow from the seed.
+ * The mean of `values` with its 95 % interval by the percentile bootstrap; null without values. A list among them has the values of one patient,
+ * which are alike: they count one by one in the mean, but are drawn together (the cluster bootstrap). Values of one patient alone have no interval:
+ * every resample is the same. The resamples follow from the seed.
  */
-export function bootstrapMean(values: readonly number[], resamples = 10_000, seed = 1): Interval | null {
-  const count = values.length;
-  if (count === 0) return null;
-  if (count === 1) return { mean: values[0], low: null, high: null, count };
-  const place = drawsOf(count, resamples, seed);
+export function bootstrapMean(values: readonly (number | readonly number[])[], resamples = 10_000, seed = 1): Interval | null {
+  const lists = values.map((value) => (typeof value === 'number' ? [value] : value)).filter(({ length }) => length > 0);
+  const [sums, sizes] = [lists.map(sumOf), lists.map(({ length }) => length)];
+  const [patients, count] = [lists.length, sumOf(sizes)];
+  if (patients === 0) return null;
+  const mean = sumOf(sums) / count;
+  const drawn = patients < count ? { count, patients } : { count };
+  if (patients === 1) return { mean, low: null, high: null, ...drawn };
+  const place = drawsOf(patients, resamples, seed);
   const means = new Float64Array(resamples);
   for (let k = 0, at = 0; k < resamples; k++) {
-    let sum = 0;
-    for (let i = 0; i < count; i++, at++) sum += values[place(at)];
-    means[k] = sum / count;
+    let [sum, size] = [0, 0];
+    for (let i = 0; i < patients; i++, at++) {
+      const one = place(at);
+      sum += sums[one];
+      size += sizes[one];
+    }
+    means[k] = sum / size;
   }
   means.sort();
-  const mean = values.reduce((sum, value) => sum + value, 0) / count;
-  return { mean, low: percentileOf(means, 0.025), high: percentileOf(means, 0.975), count };
+  return { mean, low: percentileOf(means, 0.025), high: percentileOf(means, 0.975), ...drawn };
 }
 
 /** The mean of the differences b - a of paired values, with its interval. @throws RangeError if they are not pairs */

@@ -70,6 +70,7 @@ export function summed({ step, pairs }: EvaluationDetails): EvaluationRecord {
     landmarkErrorMm: over('landmarkErrorMm'),
     labelDice: over('labelDice'),
     subjects: null,
+    patients: null,
     dice: null,
     dicePerClass: null,
     auc: null,

@@ -71,6 +71,8 @@ const evaluationSchema = z.object({
   labelDice: stagesOrNull,
   // of a training on a task
   subjects: number.default(null),
+  /** Where some have several of the subjects. */
+  patients: number.default(null),
   dice: number.default(null),
   dicePerClass: z.array(number).nullable().catch(null).default(null),
   auc: number.default(null),

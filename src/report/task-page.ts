@@ -25,8 +25,10 @@ function bestOf(evaluations: readonly EvaluationRecord[]): EvaluationRecord | un
   return judged.toSorted((a, b) => a.loss - b.loss)[0]?.evaluation;
 }
 
-const subjectsText = ({ subjects }: EvaluationRecord, kind: string): string =>
-  `${grouped(subjects ?? 0)} ${kind} subject${subjects === 1 ? '' : 's'}`;
+const subjectsText = ({ subjects, patients }: EvaluationRecord, kind: string): string =>
+  patients === null
+    ? `${grouped(subjects ?? 0)} ${kind} subject${subjects === 1 ? '' : 's'}`
+    : `${grouped(subjects ?? 0)} ${kind} scans of ${grouped(patients)} patient${patients === 1 ? '' : 's'}`;
 
 /** The main score of an evaluation in words; of a classification whose area is not defined the accuracy. */
 function scoreText(task: TaskRecord, evaluation: EvaluationRecord, on: string, postProcessed?: EvaluationRecord): string {

@@ -31,7 +31,7 @@ import { taskOf } from '../training/node/task/task.ts';
 import { startFrom } from '../training/start.ts';
 import { classIndices } from '../training/task/classes.ts';
 import { type TransferConfiguration, transferPatch } from '../training/task/configuration.ts';
-import { type SubjectScores, summarizeScores, type TaskEvaluation } from '../training/task/evaluate.ts';
+import { type SubjectScores, summarizeScores, type TaskEvaluation, whose } from '../training/task/evaluate.ts';
 
 /** The probe's result in its run's folder. */
 export const PROBE_FILE = 'probe.json';
@@ -130,10 +130,12 @@ export async function probeTask(cohort: Cohort, configuration: TransferConfigura
     );
     if (!scored)
       throw new RunError(`${cohort.folder}: the labelled training subjects have one class alone: there is nothing to probe`);
-    const subjects = split.test.map(({ id, labelCodes }, i): SubjectScores => {
+    const subjects = split.test.map((subject, i): SubjectScores => {
       const found = new Map(scored[i].map(({ label, dice }) => [label, dice]));
       // a class that no training subject has is not found; one that neither prediction nor truth has counts for nothing
-      return { id, dice: task.labels.slice(1).map(({ code }, c) => found.get(c + 1) ?? (labelCodes?.includes(code) ? 0 : null)) };
+      const { labelCodes } = subject;
+      const dice = task.labels.slice(1).map(({ code }, c) => found.get(c + 1) ?? (labelCodes?.includes(code) ? 0 : null));
+      return { ...whose(subject), dice };
     });
     const summary = summarizeScores(subjects, task);
     await writeFileAtomic(path, jsonText({ formatVersion: 1, inputs, gvsl: version, summary, subjects }));

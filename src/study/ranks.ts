@@ -2,14 +2,14 @@
  * Ranks of methods over tasks (Demsar, JMLR 7, 2006): Friedman's test, and a picture of mean ranks in which methods are joined whose ranks differ by
  * less than Nemenyi's critical difference.
  *
- * Within a study a task is a test subject; over several studies a task is a study's cell (a number of labels).
+ * Within a study a task is a test subject, or a patient where some have several scans; over several studies a task is a study's cell (a number of labels).
  */
 import { compareRanks, type RankComparison } from '../metrics/ranks.ts';
 import { labelsText, MODE_TITLES, type Mode } from '../report/study-table.ts';
 import type { Study } from './configuration.ts';
 import { methodsOf } from './methods.ts';
 import { labelsInOrder, modesOf } from './runs.ts';
-import { subjectScores } from './tables.ts';
+import { pairedScores, patientMeans } from './tables.ts';
 import type { StudyRunResult } from './task-result.ts';
 
 export interface Ranking extends RankComparison {
@@ -31,19 +31,18 @@ export function rank(
   return { mode, over, tasks: scores.length, methods, ...compareRanks(scores) };
 }
 
-/** Of a study: for each mode, methods ranked on each test subject, with the smallest number of labels. Segmentations alone. */
+/** Of a study: for each mode, methods ranked on each test patient (by the mean of the scans), with the smallest number of labels. Segmentations alone. */
 export function studyRanks(study: Study, results: readonly StudyRunResult[]): Ranking[] {
   if (study.task !== 'segmentation') return [];
   const [labels] = labelsInOrder(study);
   return modesOf(study).flatMap((mode) => {
     const methods = methodsOf(study);
-    const scores = methods.map(({ name }) =>
-      subjectScores(results.filter((run) => run.method === name && run.mode === mode && run.labels === labels)),
+    const patients = pairedScores(
+      methods.map(({ name }) => results.filter((run) => run.method === name && run.mode === mode && run.labels === labels)),
     );
-    const ids = [...scores[0].keys()].filter((id) => scores.every((of) => of.has(id)));
-    const tasks = ids.map((id) => scores.map((of) => of.get(id)!));
-    const over = `${ids.length} test subjects, ${labelsText(labels)}`;
-    return rank(mode, over, methods, tasks) ?? [];
+    const count = patients.flat().length;
+    const who = patients.length < count ? `${patients.length} patients (${count} test scans)` : `${count} test subjects`;
+    return rank(mode, `${who}, ${labelsText(labels)}`, methods, patients.map(patientMeans)) ?? [];
   });
 }
 

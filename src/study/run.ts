@@ -19,6 +19,7 @@ import { initialModelOf } from '../training/node/start.ts';
 import { trainFacts } from '../training/node/task/facts.ts';
 import { TEST_FILE } from '../training/node/task/judge-best.ts';
 import { taskOf } from '../training/node/task/task.ts';
+import { summarizeScores, whose } from '../training/task/evaluate.ts';
 import { STUDY, type Study } from './configuration.ts';
 import { baseOf, methodsOf, namesOfKeys, SCRATCH } from './methods.ts';
 import { pretrainMethod } from './pretrain-method.ts';
@@ -154,6 +155,13 @@ async function reusedResults(
   return results;
 }
 
+/** A result with whose scans its subjects are: scores of older versions, and published ones, may not say it. */
+function withPatients(result: StudyRunResult, cohort: Cohort): StudyRunResult {
+  const known = new Map(cohort.subjects.map((subject) => [subject.id, whose(subject)]));
+  const subjects = result.subjects.map((scores) => ({ ...scores, ...known.get(scores.id) }));
+  return { ...result, subjects, summary: summarizeScores(subjects, result.task) };
+}
+
 /** Goes once over all that is not known yet. @returns whether something is another process's */
 async function goOver(work: StudyWork, cohort: Cohort, wanted: readonly StudyRun[], known: Known): Promise<boolean> {
   const { study, out, progress, signal } = work;
@@ -238,7 +246,7 @@ export async function runStudy(work: StudyWork, reused?: ReusedStudy): Promise<S
     // until it is asked to stop; nothing of the wait stays with the signal, since waits are many
     await sleep(claims.timing.waitMs, undefined, signal ? { signal } : {}).catch(() => {});
   }
-  const all = wanted.map(({ folder }) => results.get(folder)!);
+  const all = wanted.map(({ folder }) => withPatients(results.get(folder)!, cohort));
   const older = all.filter((result) => result.version !== version);
   if (older.length > 0)
     progress.say(

@@ -2,17 +2,20 @@
  * The scores of a study by test subject, as `scores.csv` has them: what its tables are computed from, so that whoever has this file can compute them
  * again (check.ts) or another way.
  *
- * A line for each subject of each training: method, mode, labels, seed, subject; then for a segmentation the Dice of each label code but the
+ * A line for each subject of each training: method, mode, labels, seed, subject; where some patients have several subjects, patient (empty where it
+ * is not known); then for a segmentation the Dice of each label code but the
  * background (empty where prediction and truth both lack it), for a classification the true class and the probability of each output.
  */
+import { groupedByPatient } from '../cohort/patients.ts';
 import { csvLine, parseCsv } from '../common/csv.ts';
 import { RunError } from '../common/errors.ts';
 import type { Task } from '../model/configuration.ts';
 import { outputsOf } from '../training/task/classes.ts';
-import type { SubjectScores } from '../training/task/evaluate.ts';
+import { type SubjectScores, whose } from '../training/task/evaluate.ts';
 import type { StudyRun } from './runs.ts';
 
 const HEAD = ['method', 'mode', 'labels', 'seed', 'subject'];
+const PATIENT = 'patient';
 
 /** Classes whose probabilities a network gives: of two the second alone. */
 const judgedClasses = (task: Task & { kind: 'classification' }): readonly string[] =>
@@ -28,15 +31,17 @@ const columnsOf = (task: Task): string[] =>
 const nameOf = (...run: readonly (string | number)[]): string => run.join(',');
 
 export function scoresCsv(task: Task, results: readonly (StudyRun & { readonly subjects: readonly SubjectScores[] })[]): string {
+  const withPatients = results.some(({ subjects }) => groupedByPatient(subjects).length < subjects.length);
   const lines = results.flatMap(({ method, mode, labels, seed, subjects }) =>
     subjects.map((scores) =>
       csvLine([
         ...[method, mode, labels, seed, scores.id],
+        ...(withPatients ? [scores.patient] : []),
         ...(task.kind === 'segmentation' ? scores.dice! : [scores.class, ...scores.probabilities!]),
       ]),
     ),
   );
-  return [csvLine([...HEAD, ...columnsOf(task)]), ...lines, ''].join('\n');
+  return [csvLine([...HEAD, ...(withPatients ? [PATIENT] : []), ...columnsOf(task)]), ...lines, ''].join('\n');
 }
 
 /**
@@ -50,7 +55,8 @@ export function parseScores(
   file: string,
 ): { of(run: Pick<StudyRun, 'method' | 'mode' | 'labels' | 'seed'>): readonly SubjectScores[] | undefined } {
   const [head = [], ...lines] = parseCsv(text);
-  const expected = [...HEAD, ...columnsOf(task)];
+  const withPatients = head[HEAD.length] === PATIENT;
+  const expected = [...HEAD, ...(withPatients ? [PATIENT] : []), ...columnsOf(task)];
   if (head.join() !== expected.join())
     throw new RunError(`${file}: expected the columns ${expected.join(', ')}; found ${head.join(', ') || 'none'}`);
   const runs = new Map<string, SubjectScores[]>();
@@ -62,7 +68,8 @@ export function parseScores(
     };
     if (fields.length !== expected.length)
       throw new RunError(`${file}: subject ${i + 1}: expected ${expected.length} values, found ${fields.length}`);
-    const [method, mode, labels, seed, id, ...scores] = fields;
+    const [method, mode, labels, seed, id, ...others] = fields;
+    const [patient = '', ...scores] = withPatients ? others : ['', ...others];
     const run = nameOf(method, mode, labels, seed);
     const own = runs.get(run) ?? [];
     if (own.some((other) => other.id === id))
@@ -71,8 +78,8 @@ export function parseScores(
       );
     own.push(
       task.kind === 'segmentation'
-        ? { id, dice: scores.map((field) => (field === '' ? null : number(field))) }
-        : { id, class: scores[0], probabilities: scores.slice(1).map(number) },
+        ? { ...whose({ id, patient: patient || null }), dice: scores.map((field) => (field === '' ? null : number(field))) }
+        : { ...whose({ id, patient: patient || null }), class: scores[0], probabilities: scores.slice(1).map(number) },
     );
     runs.set(run, own);
   }

@@ -1,10 +1,12 @@
 /** A study's scores as a table: means over seeds, and each method against the baseline on the same test subjects. */
-import { counted } from '../common/counted.ts';
+import { groupedByPatient } from '../cohort/patients.ts';
+import { counted, countedScans } from '../common/counted.ts';
 import { csvLine } from '../common/csv.ts';
 import { rangeText } from '../common/range-text.ts';
 import { type ClassifiedCase, delongTest } from '../metrics/delong.ts';
-import { bootstrapDifference, holm, type Interval, wilcoxonSignedRank } from '../metrics/statistics.ts';
+import { bootstrapMean, holm, type Interval, wilcoxonSignedRank } from '../metrics/statistics.ts';
 import { labelsText, MODE_TITLES, type Mode } from '../report/study-table.ts';
+import { subjectDice } from '../training/task/evaluate.ts';
 import type { Study } from './configuration.ts';
 import { methodsOf } from './methods.ts';
 import { modesOf } from './runs.ts';
@@ -22,8 +24,9 @@ export interface StudyRow {
   /** Standard deviation over seeds (n - 1); null with one. */
   readonly deviation: number | null;
   /**
-   * Against the baseline, paired by test subject, each subject's share averaged over seeds, with its 95 % interval (none for one subject): of Dice the mean difference
-   * with a bootstrap interval and Wilcoxon's p, of AUC the difference with DeLong's interval and p.
+   * Against the baseline, paired by test subject, each subject's share averaged over seeds, with its 95 % interval (none for one patient): of Dice the mean difference
+   * with a bootstrap interval and Wilcoxon's p, of AUC the difference with DeLong's interval and p. Where patients have several scans, the bootstrap
+   * draws patients, Wilcoxon's test compares the means of their scans, and the variance of the area is Obuchowski's for clustered data.
    */
   readonly difference: Interval | null;
   readonly p: number | null;
@@ -40,33 +43,55 @@ function deviationOf(values: readonly number[]): number | null {
 }
 
 /** A subject's score averaged over the runs: its mean Dice over classes; by subject. */
-export function subjectScores(results: readonly StudyRunResult[]): Map<string, number> {
+function subjectScores(results: readonly StudyRunResult[]): Map<string, number> {
   const all = new Map<string, number[]>();
   for (const { subjects } of results)
-    for (const { id, dice } of subjects) {
-      const known = (dice ?? []).filter((value) => value !== null);
-      if (known.length > 0) all.set(id, [...(all.get(id) ?? []), mean(known)]);
+    for (const subject of subjects) {
+      const score = subjectDice(subject);
+      if (score !== null) all.set(subject.id, [...(all.get(subject.id) ?? []), score]);
     }
   return new Map([...all].map(([id, values]) => [id, mean(values)]));
 }
 
+/**
+ * Scores of the test subjects that all have a score of, in groups of one patient's scans: in each group, the scores of every subject in the order of
+ * `results`.
+ */
+export function pairedScores(results: readonly (readonly StudyRunResult[])[]): number[][][] {
+  const scores = results.map(subjectScores);
+  const subjects = new Map(results.flat().flatMap((run) => run.subjects.map((subject) => [subject.id, subject] as const)));
+  const shared = [...scores.at(-1)!.keys()].filter((id) => scores.every((of) => of.has(id)));
+  return groupedByPatient(shared.map((id) => subjects.get(id)!)).map((scans) =>
+    scans.map(({ id }) => scores.map((of) => of.get(id)!)),
+  );
+}
+
+/** A patient's scores: means over the scans. */
+export const patientMeans = (scans: readonly (readonly number[])[]): number[] =>
+  scans[0].map((_, k) => mean(scans.map((scores) => scores[k])));
+
 type Comparison = Pick<StudyRow, 'difference' | 'p'>;
 
-/** Dice: Wilcoxon's test of the subjects that both have. */
+/** Dice: Wilcoxon's test of the patients whose scans both have. */
 function compareDice(base: readonly StudyRunResult[], own: readonly StudyRunResult[]): Comparison {
-  const [before, after] = [subjectScores(base), subjectScores(own)];
-  const ids = [...after.keys()].filter((id) => before.has(id));
-  const [a, b] = [ids.map((id) => before.get(id)!), ids.map((id) => after.get(id)!)];
-  return ids.length === 0
-    ? { difference: null, p: null }
-    : { difference: bootstrapDifference(a, b), p: wilcoxonSignedRank(a, b)?.p ?? null };
+  const patients = pairedScores([base, own]);
+  const means = patients.map(patientMeans);
+  return {
+    difference: bootstrapMean(patients.map((scans) => scans.map(([before, after]) => after - before))),
+    p:
+      wilcoxonSignedRank(
+        means.map(([before]) => before),
+        means.map(([, after]) => after),
+      )?.p ?? null,
+  };
 }
 
 /** AUC: DeLong's test; every run is a model that judged the same test subjects. */
 function compareAreas(base: readonly StudyRunResult[], own: readonly StudyRunResult[]): Comparison {
   const casesOf = ({ task, subjects }: StudyRunResult): ClassifiedCase[] =>
-    subjects.map(({ id, class: name, probabilities }) => ({
+    subjects.map(({ id, patient, class: name, probabilities }) => ({
       id,
+      patient,
       truth: task.kind === 'classification' ? task.classes.indexOf(name!) : -1,
       probabilities: probabilities!,
     }));
@@ -109,6 +134,17 @@ const signed = (value: number): string => `${value >= 0 ? '+' : ''}${value.toFix
 
 const capitalised = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
+/** Where patients have several test scans, how many of how many, and what takes account of it; else ''. */
+export function patientsNote({ task }: Pick<Study, 'task'>, rows: readonly StudyRow[]): string {
+  const found = rows.find(({ difference }) => difference?.patients !== undefined)?.difference;
+  if (!found) return '';
+  const how =
+    task === 'segmentation'
+      ? 'the interval is over patients, and p compares the means of their scans'
+      : 'interval and p are those of clustered data (Obuchowski 1997)';
+  return `${countedScans(found.count, found.patients)}: ${how}`;
+}
+
 /** A table for each mode: methods down, numbers of labels across. */
 export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
   const marked = (encoderOnly: boolean, mode: Mode): string =>
@@ -147,8 +183,9 @@ export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
       ? ''
       : ' \u2020: pre-trains the encoder alone, so its decoder is random when training begins; linear evaluation of a random decoder says little, the probe of the encoder is what compares such methods.';
   const comparisons = rows.filter(({ p }) => p !== null).length;
+  const scans = patientsNote(study, rows);
   const over = study.seeds.length > 1 ? `; mean ± standard deviation over ${study.seeds.length} seeds` : ', of one seed';
-  return `${what}${over}. Below: difference to ${study.baseline}, paired by test subject, with its ${test}; Holm: p corrected for the ${counted(comparisons, 'comparison')} of this table (Holm 1979).${note}\n\n${parts.join('\n')}`;
+  return `${what}${over}. Below: difference to ${study.baseline}, paired by test subject${scans && ` (${scans})`}, with its ${test}; Holm: p corrected for the ${counted(comparisons, 'comparison')} of this table (Holm 1979).${note}\n\n${parts.join('\n')}`;
 }
 
 export const studyCsv = (rows: readonly StudyRow[]): string =>

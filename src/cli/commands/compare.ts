@@ -187,6 +187,8 @@ export function registerCompare(program: Command): void {
         text: `${out}: part ${partText(part)}: ${report.runs} trainings are done; when all parts are, write the table with --table`,
       };
     const { methodsOf } = await import('../../study/methods.ts');
+    const { patientsNote } = await import('../../study/tables.ts');
+    const scans = patientsNote(study, report.rows);
     const encoders = new Set(methodsOf(study).flatMap(({ name, encoderOnly }) => (encoderOnly ? [name] : [])));
     const rows = report.rows.map((row) => [
       `${row.title}${study.task === 'segmentation' && encoders.has(row.method) && row.mode !== 'probe' ? ' †' : ''}`,
@@ -205,6 +207,7 @@ export function registerCompare(program: Command): void {
           rows,
           [3, 4, 5, 6],
         ),
+        ...(scans ? [scans] : []),
         '',
         ...(report.pretraining.length > 0
           ? [

@@ -55,7 +55,20 @@ const OF_TABLES = { threshold: '--threshold', classColumn: '--class-column' };
 const skippedText = (skipped: readonly string[]): string[] =>
   skipped.length > 0 ? [`skipped ${skipped.length}: ${formatNames(skipped, 10)}`] : [];
 
-function segmentationText({ cases, summary, mean, toleranceMm, skipped, failed, warnings }: SegmentationsReport): string {
+const countedCases = (cases: number, patients: number | undefined): string =>
+  `${counted(cases, 'case')}${patients === undefined ? '' : ` of ${counted(patients, 'patient')}`}`;
+const overPatients = (patients: number | undefined): string => (patients === undefined ? '' : ' over patients');
+
+function segmentationText({
+  cases,
+  patients,
+  summary,
+  mean,
+  toleranceMm,
+  skipped,
+  failed,
+  warnings,
+}: SegmentationsReport): string {
   const row = (name: string, measures: Readonly<Record<Measure, Interval | null>>, counts: readonly string[]): string[] => [
     name,
     ...COLUMNS.map(([measure, , digits]) => intervalText(measures[measure], digits)),
@@ -73,12 +86,20 @@ function segmentationText({ cases, summary, mean, toleranceMm, skipped, failed, 
     ),
     '',
     ...failedTable(failed),
-    `${counted(cases.length, 'case')}${failed.length > 0 ? `, ${failed.length} failed and excluded from means` : ''}${cases.length > 1 ? '; means with 95 % bootstrap intervals' : ''}; surface Dice at ${toleranceMm} mm; a class absent from both is excluded from means`,
+    `${countedCases(cases.length, patients)}${failed.length > 0 ? `, ${failed.length} failed and excluded from means` : ''}${(patients ?? cases.length) > 1 ? `; means with 95 % bootstrap intervals${overPatients(patients)}` : ''}; surface Dice at ${toleranceMm} mm; a class absent from both is excluded from means`,
     ...skippedText(skipped),
   ].join('\n');
 }
 
-function classificationText({ cases, accuracy, balancedAccuracy, summary, threshold, skipped }: ClassificationsReport): string {
+function classificationText({
+  cases,
+  patients,
+  accuracy,
+  balancedAccuracy,
+  summary,
+  threshold,
+  skipped,
+}: ClassificationsReport): string {
   const figure = (value: number | null): string => value?.toFixed(4) ?? '-';
   const rows = summary.map((one) => [
     one.class,
@@ -95,6 +116,9 @@ function classificationText({ cases, accuracy, balancedAccuracy, summary, thresh
     '',
     `most probable class: accuracy ${figure(accuracy)}, balanced accuracy ${figure(balancedAccuracy)}, over all classes`,
     `sensitivity, specificity and accuracy of each class at a probability above ${threshold}`,
+    ...(patients === undefined
+      ? []
+      : [`${countedCases(cases, patients)}; the bootstrap interval of the AUC is${overPatients(patients)}`]),
     ...skippedText(skipped),
   ].join('\n');
 }
@@ -196,7 +220,10 @@ export function registerEvaluate(program: Command): void {
       'score predictions against references: label maps (files or folders, paired by name) or tables of class probabilities',
     )
     .argument('<predictions>', 'label map, folder of label maps, or CSV table written by gvsl classify')
-    .argument('<references>', 'reference label map or folder; for tables a CSV with columns case and label')
+    .argument(
+      '<references>',
+      'reference label map or folder; for tables a CSV with columns case and label, and patient where patients have several cases',
+    )
     .option('--labels <codes>', 'label codes to score (default: all except 0)')
     .option('--ignore <codes>', 'label codes to leave out')
     .option('--tolerance <mm>', 'tolerance of the surface Dice (default: 1)')

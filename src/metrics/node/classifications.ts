@@ -1,5 +1,7 @@
 /** Scoring predicted probabilities against true classes: two tables, paired by case. */
+import { patientsOf } from '../../cohort/node/names.ts';
 import { caseColumn, caseName, caseOf, readClasses, readTable } from '../../cohort/node/table.ts';
+import { groupedByPatient } from '../../cohort/patients.ts';
 import { UsageError } from '../../common/errors.ts';
 import { formatNames } from '../../common/format-names.ts';
 import { randomStream } from '../../common/random.ts';
@@ -11,7 +13,7 @@ export interface ClassSummary {
   readonly positives: number;
   readonly negatives: number;
   readonly auc: number | null;
-  /** 95 % interval of the AUC by the percentile bootstrap over cases; null where it is not defined. */
+  /** 95 % interval of the AUC by the percentile bootstrap over cases, or over patients where some have several; null where it is not defined. */
   readonly aucInterval: readonly [number, number] | null;
   readonly averagePrecision: number | null;
   readonly sensitivity: number | null;
@@ -23,17 +25,24 @@ export interface ClassificationsReport extends ClassScores {
   readonly kind: 'classification';
   readonly threshold: number;
   readonly cases: number;
+  /** Patients, where some have several cases; absent where each has one. */
+  readonly patients?: number;
   readonly summary: readonly ClassSummary[];
   readonly skipped: readonly string[];
 }
 
 const RESAMPLES = 2000;
 
-function aucInterval(scores: readonly number[], positive: readonly boolean[]): [number, number] | null {
-  const stream = randomStream(1, 'aucInterval', scores.length);
+/** @param patients the cases of each, as places in the others */
+function aucInterval(
+  scores: readonly number[],
+  positive: readonly boolean[],
+  patients: readonly (readonly number[])[],
+): [number, number] | null {
+  const stream = randomStream(1, 'aucInterval', patients.length);
   const found: number[] = [];
   for (let k = 0; k < RESAMPLES; k++) {
-    const drawn = scores.map(() => stream.integer(0, scores.length));
+    const drawn = patients.flatMap(() => patients[stream.integer(0, patients.length)]);
     const area = areaUnderCurve(
       drawn.map((i) => scores[i]),
       drawn.map((i) => positive[i]),
@@ -46,8 +55,18 @@ function aucInterval(scores: readonly number[], positive: readonly boolean[]): [
   return [percentileOf(found, 0.025), percentileOf(found, 0.975)];
 }
 
+/** Whose each case is: by the references' column `patient`, else by its name as for label maps; null where neither says it. */
+async function patientsOfCases(references: string, names: readonly string[]): Promise<(string | null)[]> {
+  const table = await readTable(references);
+  const column = table.columns.find((name) => name.toLowerCase() === 'patient');
+  if (column === undefined) return patientsOf('', names);
+  const cases = caseColumn(table, references);
+  const known = new Map(table.rows.map(({ values }) => [caseName(values[cases]), values[column] || null]));
+  return names.map((name) => known.get(name) ?? null);
+}
+
 /**
- * Scores `predictions` (case and a column of probabilities for each class, as gvsl classify writes it) against `references` (case, label).
+ * Scores `predictions` (case and a column of probabilities for each class, as gvsl classify writes it) against `references` (case, label, and patient where patients have several cases).
  * Of two classes the second is the positive one; of more each is scored against the others.
  * @throws UsageError naming file and line
  */
@@ -94,6 +113,8 @@ export async function scoreClassifications(
       `${predictions} and ${references}: ${skipped.length} cases are in one table only (${formatNames(skipped, 5)}); skip them with \`skipMissing\``,
     );
   if (names.length === 0) throw new UsageError(`${predictions} and ${references} have no case in common`);
+  const owners = await patientsOfCases(references, names);
+  const patients = groupedByPatient(owners.map((patient, at) => ({ patient, at }))).map((group) => group.map(({ at }) => at));
   const positives = classes.length === 2 ? [classes[1]] : classes;
   const summary = positives.map((name): ClassSummary => {
     const scores = names.map((id) => rows.get(id)![classes.indexOf(name)]);
@@ -104,7 +125,7 @@ export async function scoreClassifications(
       positives: count,
       negatives: names.length - count,
       auc: areaUnderCurve(scores, positive),
-      aucInterval: aucInterval(scores, positive),
+      aucInterval: aucInterval(scores, positive, patients),
       averagePrecision: averagePrecision(scores, positive),
       ...thresholdScores(scores, positive, threshold),
     };
@@ -112,5 +133,6 @@ export async function scoreClassifications(
   // the most probable class, of equal ones the first, as gvsl classify writes it
   const predicted = names.map((id) => rows.get(id)!.reduce((best, value, i, all) => (value > all[best] ? i : best), 0));
   const known = names.map((id) => classes.indexOf(truth.get(id)!));
-  return { kind: 'classification', threshold, cases: names.length, ...classScores(predicted, known), summary, skipped };
+  const counts = { cases: names.length, ...(patients.length < names.length && { patients: patients.length }) };
+  return { kind: 'classification', threshold, ...counts, ...classScores(predicted, known), summary, skipped };
 }

@@ -5,8 +5,10 @@ import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { registerEvaluate } from '../../cli/commands/evaluate.ts';
 import { SILENT } from '../../common/progress.ts';
+import { randomStream } from '../../common/random.ts';
 import { IDENTITY_3, type Matrix3, type Xyz } from '../../geometry/volume.ts';
 import { writeImage } from '../../images/node/write.ts';
+import { bootstrapMean } from '../statistics.ts';
 import { scoreClassifications } from './classifications.ts';
 import { scoreSegmentations } from './segmentations.ts';
 
@@ -54,6 +56,20 @@ const score = (predictions: string, references: string, changes: object = {}) =>
     ...changes,
   });
 
+/** What `gvsl evaluate` writes to stdout. */
+async function printed(args: readonly string[]): Promise<string> {
+  const said: string[] = [];
+  const stdout = vi.spyOn(process.stdout, 'write').mockImplementation((text) => said.push(String(text)) > 0);
+  try {
+    const program = new Command();
+    registerEvaluate(program);
+    await program.parseAsync(['evaluate', ...args], { from: 'user' });
+  } finally {
+    stdout.mockRestore();
+  }
+  return said.join('');
+}
+
 describe('scoreSegmentations', () => {
   it('pairs cases by name, scores the codes that occur, and counts what is absent', async () => {
     const report = await score('found', 'truth');
@@ -74,6 +90,28 @@ describe('scoreSegmentations', () => {
       case: 'a',
       labels: [{ label: 205, dice: 1 }],
     });
+  });
+
+  it('draws patients, not scans, where names say that some have several', async () => {
+    const shares = [0.9, 0.85, 0.4, 0.45, 0.7];
+    const names = ['sub-01_ses-1', 'sub-01_ses-2', 'sub-02_ses-1', 'sub-02_ses-2', 'sub-03_ses-1'];
+    for (const [k, name] of names.entries()) {
+      await writeImage(at('sessions', 'truth', `${name}.nii.gz`), { geometry: geometry(), data: map(() => 205) });
+      const found = map((x, y, z) => ((x + 6 * y + 30 * z) / 120 < shares[k] ? 205 : 0));
+      await writeImage(at('sessions', 'found', `${name}.nii.gz`), { geometry: geometry(), data: found });
+    }
+    const report = await score('sessions/found', 'sessions/truth');
+    expect(report.patients).toBe(3);
+    expect(report.cases.map(({ patient }) => patient)).toEqual(['sub-01', 'sub-01', 'sub-02', 'sub-02', 'sub-03']);
+    const dice = report.cases.map(({ labels }) => labels[0].dice!);
+    const expected = bootstrapMean([dice.slice(0, 2), dice.slice(2, 4), [dice[4]]]);
+    expect(report.mean.dice).toEqual(expected);
+    expect(report.summary[0].measures.dice).toEqual(expected);
+    expect(report.mean.dice).toMatchObject({ count: 5, patients: 3 });
+    expect((await score('found', 'truth')).mean.dice).not.toHaveProperty('patients');
+    expect(await printed([at('sessions', 'found'), at('sessions', 'truth')])).toContain(
+      '5 cases of 3 patients; means with 95 % bootstrap intervals over patients',
+    );
   });
 
   it('scores the others where a case of a folder cannot be scored, and says which and why', async () => {
@@ -236,6 +274,36 @@ describe('scoreClassifications', () => {
       sensitivity: 0.5,
       specificity: 1,
     });
+  });
+
+  it('draws patients where a column of the references, or names, say whose cases they are', async () => {
+    const random = randomStream(3, 'patients');
+    const cases = Array.from({ length: 24 }, (_, k) => ({ name: `c${k}`, patient: k >> 2, ill: (k >> 2) % 2 }));
+    const said = cases.map(({ name, ill }) => `${name},${(0.3 * ill + 0.6 * random.uniform(0, 1)).toFixed(3)}`);
+    const predictions = (named: (k: number) => string): string =>
+      [
+        'case,0,1',
+        ...said.map((line, k) => `${named(k)},${(1 - Number(line.split(',')[1])).toFixed(3)},${line.split(',')[1]}`),
+      ].join('\n');
+    const alone = await classify(
+      predictions((k) => `c${k}`),
+      ['case,label', ...cases.map(({ name, ill }) => `${name},${ill}`)].join('\n'),
+    );
+    expect(alone).not.toHaveProperty('patients');
+    const column = await classify(
+      predictions((k) => `c${k}`),
+      ['case,label,Patient', ...cases.map(({ name, ill, patient }) => `${name},${ill},${patient}`)].join('\n'),
+    );
+    const bids = (k: number): string => `sub-${cases[k].patient}_ses-${k % 4}`;
+    const named = await classify(predictions(bids), ['case,label', ...cases.map(({ ill }, k) => `${bids(k)},${ill}`)].join('\n'));
+    expect([column.patients, named.patients]).toEqual([6, 6]);
+    expect(column.summary).toEqual(named.summary);
+    expect(column.summary[0].auc).toBe(alone.summary[0].auc);
+    const [[low, high], [lowAlone, highAlone]] = [column, alone].map(({ summary }) => summary[0].aucInterval!);
+    expect([low, high]).not.toEqual([lowAlone, highAlone]);
+    expect(await printed([at('p.csv'), at('r.csv')])).toContain(
+      '24 cases of 6 patients; the bootstrap interval of the AUC is over patients',
+    );
   });
 
   it('reads tables as spreadsheets write them', async () => {

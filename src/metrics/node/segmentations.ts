@@ -3,7 +3,9 @@ import { stat } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { gridDifference, isBoxOf } from '../../cohort/label-map.ts';
+import { patientsOf } from '../../cohort/node/names.ts';
 import { caseName } from '../../cohort/node/table.ts';
+import { groupedByPatient } from '../../cohort/patients.ts';
 import { RunError, UsageError } from '../../common/errors.ts';
 import { formatNames } from '../../common/format-names.ts';
 import { type ProgressListener, toProgress } from '../../common/progress.ts';
@@ -36,6 +38,8 @@ export interface SegmentationsCall {
 
 export interface CaseScores {
   readonly case: string;
+  /** Whose it is, where the reference's name or folder says so (cohort/node/names.ts). */
+  readonly patient?: string;
   readonly labels: readonly ({ readonly label: number } & SegmentationScores)[];
 }
 
@@ -58,6 +62,8 @@ export interface SegmentationsReport {
   readonly kind: 'segmentation';
   readonly toleranceMm: number;
   readonly cases: readonly CaseScores[];
+  /** Patients, where some have several cases: intervals are over patients then. Absent where each has one. */
+  readonly patients?: number;
   readonly summary: readonly LabelSummary[];
   /** Over cases, of each case's mean over its classes. */
   readonly mean: Readonly<Record<Measure, Interval | null>>;
@@ -151,6 +157,10 @@ const mean = (values: readonly number[]): number | null =>
   values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 const known = (values: readonly (number | null)[]): number[] => values.filter((value) => value !== null);
 
+/** The mean of a value over cases, those without left out, with its interval over their patients. */
+const meanOver = (patients: readonly (readonly CaseScores[])[], value: (scores: CaseScores) => number | null): Interval | null =>
+  bootstrapMean(patients.map((cases) => known(cases.map(value))));
+
 /** Scores every case that both sides have; of folders, cases that cannot be scored are listed in `failed`. @throws UsageError or RunError naming the file, what was expected and what was found */
 export async function scoreSegmentations(call: SegmentationsCall): Promise<SegmentationsReport> {
   const { toleranceMm, ignore = [] } = call;
@@ -183,6 +193,9 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
   const [predictedCodes, referenceCodes] = call.labels
     ? [null, null]
     : [codesOf(names.map(predictedPathOf)), codesOf(names.map((name) => references.get(name)!))];
+  const paths = [...references.values()];
+  const found = patientsOf(call.references, paths);
+  const patients = new Map([...references.keys()].map((name, k) => [name, found[k]]));
   progress.start(scored.length, 'cases');
   for (const name of scored) {
     const predictedPath = predictedPathOf(name);
@@ -209,8 +222,10 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
         : resampleNearest(predicted, reference.geometry, 0).data;
       const overlaps = overlapsOf(onReference, reference.data, toZyx(reference.geometry.size));
       const wanted = named ?? [...overlaps.keys()].filter((code) => code !== 0 && isWanted(code)).sort((a, b) => a - b);
+      const patient = patients.get(name);
       cases.push({
         case: name,
+        ...(patient && { patient }),
         labels: wanted.map((label) => ({
           label,
           ...segmentationScores(onReference, reference.data, label, reference.geometry, toleranceMm, overlaps.get(label)),
@@ -225,6 +240,7 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
   progress.stop();
   if (pair && failed.length > 0) throw new RunError(`${failed[0].path}: ${failed[0].reason}`);
 
+  const byPatient = groupedByPatient(cases);
   const ordered = [...codes].sort((a, b) => a - b);
   const summary = ordered.map((label): LabelSummary => {
     const found = cases.flatMap(({ labels }) => labels.find((scores) => scores.label === label) ?? []);
@@ -234,15 +250,19 @@ export async function scoreSegmentations(call: SegmentationsCall): Promise<Segme
       missed: found.filter(({ referenceMl, predictedMl }) => referenceMl > 0 && predictedMl === 0).length,
       spurious: found.filter(({ referenceMl, predictedMl }) => referenceMl === 0 && predictedMl > 0).length,
       measures: Object.fromEntries(
-        MEASURES.map((measure) => [measure, bootstrapMean(known(found.map((scores) => scores[measure])))]),
+        MEASURES.map((measure) => [
+          measure,
+          meanOver(byPatient, ({ labels }) => labels.find((scores) => scores.label === label)?.[measure] ?? null),
+        ]),
       ) as Record<Measure, Interval | null>,
     };
   });
   const means = Object.fromEntries(
     MEASURES.map((measure) => [
       measure,
-      bootstrapMean(known(cases.map(({ labels }) => mean(known(labels.map((scores) => scores[measure])))))),
+      meanOver(byPatient, ({ labels }) => mean(known(labels.map((scores) => scores[measure])))),
     ]),
   ) as Record<Measure, Interval | null>;
-  return { kind: 'segmentation', toleranceMm, cases, summary, mean: means, skipped: missing, failed, warnings };
+  const counts = byPatient.length < cases.length ? { patients: byPatient.length } : {};
+  return { kind: 'segmentation', toleranceMm, cases, ...counts, summary, mean: means, skipped: missing, failed, warnings };
 }

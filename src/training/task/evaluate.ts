@@ -3,8 +3,9 @@
 import { classifyVolume, classOf } from '../../apply/classification.ts';
 import { slideWindows } from '../../apply/segmentation/sliding-window.ts';
 import type { Subject } from '../../cohort/cohort.ts';
+import { groupedByPatient } from '../../cohort/patients.ts';
 import type { CohortReader } from '../../cohort/reader.ts';
-import { counted } from '../../common/counted.ts';
+import { countedScans } from '../../common/counted.ts';
 import type { Session } from '../../engine/backend.ts';
 import { toZyx, type VoxelArray, type Zyx } from '../../geometry/volume.ts';
 import { segmentationPicture } from '../../images/pictures/segmentation-picture.ts';
@@ -21,6 +22,8 @@ const PICTURED_SUBJECTS = 2;
 /** One subject's scores. */
 export interface SubjectScores {
   readonly id: string;
+  /** Whose scan it is; absent where that is not known. */
+  readonly patient?: string;
   /** Segmentation: Dice of each class but the background; null where prediction and truth both lack it. */
   readonly dice?: readonly (number | null)[];
   /** Classification: probability of each output, and the true class. */
@@ -31,6 +34,8 @@ export interface SubjectScores {
 /** What a whole evaluation found. */
 export interface TaskEvaluation {
   readonly subjects: number;
+  /** Patients, where some have several of these subjects; absent where each has one. */
+  readonly patients?: number;
   /** Mean over subjects of the mean over their classes; null without segmentation. */
   readonly dice: number | null;
   /** Mean over subjects by class, in the task's order without the background; null where no subject has it. */
@@ -95,6 +100,13 @@ export function dicePerClass(predicted: VoxelArray, truth: VoxelArray, classes: 
   return Array.from({ length: classes - 1 }, (_, i) => found.get(i + 1) ?? null);
 }
 
+/** A subject as its scores name it. */
+export const whose = ({ id, patient }: Pick<Subject, 'id' | 'patient'>): Pick<SubjectScores, 'id' | 'patient'> =>
+  patient === null ? { id } : { id, patient };
+
+/** A subject's Dice: its mean over the classes that prediction or truth have; null where neither has any. */
+export const subjectDice = ({ dice = [] }: SubjectScores): number | null => meanOf(dice);
+
 /** What may be looked at while subjects are evaluated. */
 export interface EvaluationLooks {
   /** Gets what a picture of each of the first subjects is made from. */
@@ -124,12 +136,12 @@ export async function evaluateSubjects(
       const predict = async (start: Zyx): Promise<Float32Array> =>
         (await session.run('predict', { image: await reader.readCrop(subject, start, task.patch) })).probabilities;
       const probabilities = await classifyVolume(size, task.patch, overlap, predict);
-      results.push({ id: subject.id, probabilities, class: subject.class! });
+      results.push({ ...whose(subject), probabilities, class: subject.class! });
       continue;
     }
     const predicted = await segmentStored(session, reader, subject, task.patch, overlap, outputsOf(task));
     const truth = classIndices((await reader.readLabelCrop(subject, [0, 0, 0], size))!, task);
-    results.push({ id: subject.id, dice: dicePerClass(predicted, truth, outputsOf(task)) });
+    results.push({ ...whose(subject), dice: dicePerClass(predicted, truth, outputsOf(task)) });
     segmented?.(subject, truth, predicted);
     if (index >= picturesOf || !show) continue;
     // of several channels the first
@@ -142,11 +154,13 @@ export async function evaluateSubjects(
 /** Means of the subjects' scores. */
 export function summarizeScores(results: readonly SubjectScores[], task: Task): TaskEvaluation {
   const subjects = results.length;
+  const patients = groupedByPatient(results).length;
+  const counts = patients < subjects ? { subjects, patients } : { subjects };
   if (task.kind === 'segmentation') {
     const perClass = task.labels.slice(1).map((_, c) => meanOf(results.map(({ dice }) => dice![c]!)));
     return {
-      subjects,
-      dice: meanOf(results.map(({ dice }) => meanOf(dice!))),
+      ...counts,
+      dice: meanOf(results.map(subjectDice)),
       dicePerClass: perClass,
       auc: null,
       accuracy: null,
@@ -161,7 +175,7 @@ export function summarizeScores(results: readonly SubjectScores[], task: Task): 
   );
   const right = results.filter((result) => classOf(result.probabilities!, task) === result.class).length;
   return {
-    subjects,
+    ...counts,
     dice: null,
     dicePerClass: null,
     auc: areas.some((area) => area === null) ? null : meanOf(areas),
@@ -181,8 +195,8 @@ function describeStructures(dice: readonly (number | null)[]): string {
 }
 
 /** An evaluation in a line. */
-export function describeScores({ dice, dicePerClass, auc, accuracy, subjects }: TaskEvaluation): string {
-  const of = counted(subjects, 'subject');
+export function describeScores({ dice, dicePerClass, auc, accuracy, subjects, patients }: TaskEvaluation): string {
+  const of = countedScans(subjects, patients);
   if (dicePerClass) return `Dice ${dice?.toFixed(3) ?? '-'} (${describeStructures(dicePerClass)}) on ${of}`;
   return `AUC ${auc?.toFixed(3) ?? '-'}, accuracy ${accuracy?.toFixed(3) ?? '-'} on ${of}`;
 }

@@ -1,9 +1,11 @@
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { segmentImages } from '../../../apply/node/segment.ts';
+import { crossValidationText } from '../../../cli/cross-validation-text.ts';
 import { openCohort } from '../../../cohort/node/open-cohort.ts';
+import { writeCohort } from '../../../cohort/node/write-cohort.ts';
 import { SILENT } from '../../../common/progress.ts';
 import { IDENTITY_3 } from '../../../geometry/volume.ts';
 import { writeImage } from '../../../images/node/write.ts';
@@ -74,6 +76,19 @@ describe('crossValidate', () => {
     await writeImage(at('scan.nii.gz'), { geometry, data: Float32Array.from({ length: 18 ** 3 }, (_, i) => i % 97) });
     const report = await segmentImages({ model: at('folds'), inputs: [at('scan.nii.gz')], out: at('labels'), threads: 1 });
     expect(report.models.map(({ folder: model }) => model)).toEqual(await resolveModels(at('folds')));
+  });
+
+  it('has an interval over patients where some have several scans, and keeps whose they are', async () => {
+    await cp(at('cohort'), at('sessions'), { recursive: true });
+    const cohort = await openCohort(at('sessions'));
+    await writeCohort({ ...cohort, subjects: cohort.subjects.map((one, k) => ({ ...one, patient: `sub-${k >> 1}` })) });
+    const result = await crossValidate({ ...call('of-patients', { test: 0 }), cohort: at('sessions') });
+    const { dice, summary, subjects } = result.outOfFold!;
+    expect(dice).toMatchObject({ count: 5, patients: 3 });
+    expect(dice!.mean).toBeCloseTo(summary.dice!, 12);
+    expect(summary).toMatchObject({ subjects: 5, patients: 3 });
+    expect(subjects.map(({ patient }) => patient).sort()).toEqual(['sub-0', 'sub-0', 'sub-1', 'sub-1', 'sub-2']);
+    expect(crossValidationText(result)).toContain('95 % bootstrap interval over patients (5 scans of 3 patients)');
   });
 
   it('goes on exactly where it was stopped', async () => {

@@ -5,6 +5,7 @@
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openCohort } from '../../../cohort/node/open-cohort.ts';
+import { groupedByPatient } from '../../../cohort/patients.ts';
 import { csvLine } from '../../../common/csv.ts';
 import { UsageError } from '../../../common/errors.ts';
 import { bootstrapMean, type Interval } from '../../../metrics/statistics.ts';
@@ -14,7 +15,7 @@ import { FOLDS_FILE } from '../../../model/node/model-folder.ts';
 import { writeFileAtomic } from '../../../platform/node/files.ts';
 import { withMachineTrouble } from '../../../platform/node/machine.ts';
 import { TRANSFER, type TransferConfiguration } from '../../task/configuration.ts';
-import { type SubjectScores, summarizeScores, type TaskEvaluation } from '../../task/evaluate.ts';
+import { type SubjectScores, subjectDice, summarizeScores, type TaskEvaluation } from '../../task/evaluate.ts';
 import { choosePostProcessing, describeRules, type FoundRule } from '../../task/post-processing.ts';
 import { type Override, readRunConfigurationOf } from '../read-configuration.ts';
 import { RUN_FILE, readRunRecord } from '../run-record.ts';
@@ -65,7 +66,7 @@ export interface OutOfFold {
   readonly summary: TaskEvaluation;
   /** `summary.auc` with its spread; null for segmentation, or if no fold has one. */
   readonly auc: OverFolds | null;
-  /** Mean Dice of the subjects with its 95 % interval (bootstrap over subjects); null for classification. */
+  /** Mean Dice of the subjects with its 95 % interval (bootstrap over patients); null for classification. */
   readonly dice: Interval | null;
   /** After the post-processing that the models keep; null if they keep none. */
   readonly postProcessed: TaskEvaluation | null;
@@ -158,10 +159,6 @@ async function crossValidateHere(given: TrainCall): Promise<CrossValidationResul
   const withRules: LastJudgement[] = [];
   for (const [k, { run }] of done.entries()) withRules.push(await keepPooled(join(out, run), judged[k], found, task!));
   for (const line of describeRules(found)) call.progress.say(`post-processing of ${line}`);
-  const diceOf = ({ dice }: SubjectScores): number[] => {
-    const known = dice?.filter((value) => value !== null) ?? [];
-    return known.length > 0 ? [known.reduce((sum, value) => sum + value, 0) / known.length] : [];
-  };
   const results = done.map((fold, k): FoldResult => {
     const [validation, test] = [withRules[k].validation?.postProcessed, withRules[k].test?.postProcessed];
     return validation ? { ...fold, postProcessed: { validation: validation.summary, test: test?.summary ?? null } } : fold;
@@ -171,7 +168,7 @@ async function crossValidateHere(given: TrainCall): Promise<CrossValidationResul
   const outOfFold: OutOfFold = {
     summary: { ...summarizeScores(scores, task!), auc: auc?.mean ?? null },
     auc,
-    dice: bootstrapMean(scores.flatMap(diceOf)),
+    dice: bootstrapMean(groupedByPatient(scores).map((scans) => scans.flatMap((scan) => subjectDice(scan) ?? []))),
     postProcessed: afterwards.length > 0 ? summarizeScores(afterwards, task!) : null,
     subjects: scores,
   };

@@ -68,8 +68,8 @@ function withRules<Result extends TestResult>(result: Result, found: readonly Fo
   const { postProcessed: _, ...others } = result;
   const { candidates } = result;
   if (!candidates || !rulesOf(found)) return others as Result;
-  const subjects = result.subjects.map(({ id }, i) => ({
-    id,
+  const subjects = result.subjects.map((subject, i) => ({
+    ...subject,
     dice: found.map(({ candidate }, c) => candidates[i][c][candidate]),
   }));
   return { ...(others as Result), postProcessed: { summary: summarizeScores(subjects, task), subjects } };
