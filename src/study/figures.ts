@@ -51,27 +51,27 @@ export function labelsFigure(study: Study, rows: readonly StudyRow[]): string {
   );
 }
 
-/** Validation score against steps, averaged over seeds, for the smallest number of labels (the paper's figure 6). */
-export function learningFigure(study: Study, results: readonly StudyRunResult[]): string {
+/** Validation score against steps, averaged over seeds, for the smallest number of labels (the paper's figure 6); undefined where a probe alone is fitted. */
+export function learningFigure(study: Study, results: readonly StudyRunResult[]): string | undefined {
   const [labels] = labelsInOrder(study);
+  const modes = study.modes.filter((mode) => mode !== 'probe');
+  if (modes.length === 0) return undefined;
   return plotCurves(
-    study.modes
-      .filter((mode) => mode !== 'probe')
-      .map((mode) => ({
-        title: `${MODE_TITLES[mode]}, ${labelsText(labels)}: validation`,
-        xLabel: 'steps',
-        curves: methodsOf(study).map(({ name, title }): Curve => {
-          const own = results.filter((run) => run.method === name && run.mode === mode && run.labels === labels);
-          const steps = [...new Set(own.flatMap(({ curve }) => curve.map(([step]) => step)))].sort((a, b) => a - b);
-          return {
-            name: title,
-            points: steps.map((step) => [
-              step,
-              mean(own.flatMap(({ curve }) => curve.filter(([at]) => at === step).map(([, score]) => score))),
-            ]),
-          };
-        }),
-      })),
+    modes.map((mode) => ({
+      title: `${MODE_TITLES[mode]}, ${labelsText(labels)}: validation`,
+      xLabel: 'steps',
+      curves: methodsOf(study).map(({ name, title }): Curve => {
+        const own = results.filter((run) => run.method === name && run.mode === mode && run.labels === labels);
+        const steps = [...new Set(own.flatMap(({ curve }) => curve.map(([step]) => step)))].sort((a, b) => a - b);
+        return {
+          name: title,
+          points: steps.map((step) => [
+            step,
+            mean(own.flatMap(({ curve }) => curve.filter(([at]) => at === step).map(([, score]) => score))),
+          ]),
+        };
+      }),
+    })),
   );
 }
 
@@ -108,10 +108,14 @@ export async function featuresFigure(study: Study, out: string): Promise<string 
   const cohort = await openCohort(study.cohort);
   const backend = await createBackend('cpu');
   const panels: ScatterPanel[] = [];
+  const missing: string[] = [];
   let groups: readonly string[] = [];
   for (const { name, title, encoderOnly } of methodsOf(study)) {
     const init = pretrainedAt(study, out, name) ?? 'scratch';
-    if (init !== 'scratch' && (await findFolder(init)) === undefined) continue;
+    if (init !== 'scratch' && (await findFolder(init)) === undefined) {
+      missing.push(title);
+      continue;
+    }
     const run = runsOf(study).find((each) => each.method === name)!;
     const configuration = configurationOf(study, run, init);
     const task = await taskOf(cohort, configuration);
@@ -154,5 +158,6 @@ export async function featuresFigure(study: Study, out: string): Promise<string 
       points: layout.map(([x, y], i) => [x, y, labels[i]] as const),
     });
   }
-  return panels.length > 0 ? plotScatter(panels, groups) : undefined;
+  const note = missing.length > 0 ? `Not here, since their models are not: ${missing.join(', ')}` : '';
+  return panels.length > 0 ? plotScatter(panels, groups, note) : undefined;
 }

@@ -16,81 +16,112 @@ export interface PlotPanel {
   readonly logX?: boolean;
 }
 
+/** Ten that are told apart easily, then ten darker ones; more curves than these are also dashed. */
 export const PLOT_COLOURS = [
-  '#7f7f7f',
-  '#ff7f0e',
-  '#2ca02c',
-  '#1f77b4',
-  '#d62728',
-  '#9467bd',
-  '#8c564b',
-  '#e377c2',
-  '#17becf',
-  '#bcbd22',
+  ...['#7f7f7f', '#ff7f0e', '#2ca02c', '#1f77b4', '#d62728', '#9467bd', '#8c564b', '#e377c2', '#17becf', '#bcbd22'],
+  ...['#000000', '#a05000', '#004d1a', '#00008b', '#7a0010', '#4b0082', '#f0a0a0', '#c71585', '#00807a', '#6b8e00'],
 ];
-const [WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM] = [430, 314, 50, 28, 14, 72];
+const colourOf = (i: number): string => PLOT_COLOURS[i % PLOT_COLOURS.length];
+const dashOf = (i: number): string =>
+  i < PLOT_COLOURS.length / 2 ? '' : ` stroke-dasharray="${i < PLOT_COLOURS.length ? '6 3' : '2 3'}"`;
+
+const [WIDTH, PLOT_HEIGHT, LEFT, TOP, RIGHT] = [430, 214, 50, 28, 14];
+/** From the frame to the legend's first line, between its lines, and below the last. */
+const [LEGEND, LEGEND_LINE, BELOW] = [46, 15, 11];
 
 const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 const svg = (width: number, height: number, content: string): string =>
   `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>${content}</svg>\n`;
 
-function drawPanel({ title, curves, xLabel, ticks, logX = false }: PlotPanel): string {
-  const at = (x: number): number => (logX ? Math.log(x) : x);
-  const xs = curves.flatMap(({ points }) => points.map(([x]) => at(x)));
-  const ys = curves.flatMap(({ points, spread }) =>
-    points.flatMap(([, y], i) => [y - (spread?.[i] ?? 0), y + (spread?.[i] ?? 0)]),
+/** About the pixels of a text of 11 pixels: no font is at hand. East Asian signs are twice as wide. */
+const widthOf = (text: string): number => [...text].reduce((sum, sign) => sum + (sign > '\u2e7f' ? 11.5 : 6.6), 0);
+/** A text as markup that fits so many pixels: else its beginning. */
+export function fitting(text: string, pixels: number): string {
+  if (widthOf(text) <= pixels) return escaped(text);
+  const signs = [...text];
+  while (signs.length > 1 && widthOf(`${signs.join('')}\u2026`) > pixels) signs.pop();
+  return `${escaped(signs.join(''))}\u2026`;
+}
+
+/** Names in their colours, in lines of so many pixels, the first at `top`; and how many lines that are. */
+function legendOf(names: readonly string[], left: number, top: number, width: number): { content: string; lines: number } {
+  let [at, line] = [left, 0];
+  const texts = names.map((name, i) => {
+    const own = Math.min(widthOf(name), width);
+    if (at > left && at + own > left + width) [at, line] = [left, line + 1];
+    const text = `<text x="${at.toFixed(1)}" y="${top + LEGEND_LINE * line}" fill="${colourOf(i)}">${fitting(name, width)}</text>`;
+    at += own + 12;
+    return text;
+  });
+  return { content: texts.join(''), lines: line + 1 };
+}
+
+function drawPanel({ title, curves, xLabel, ticks, logX = false }: PlotPanel): { content: string; height: number } {
+  const [w, h] = [WIDTH - LEFT - RIGHT, PLOT_HEIGHT];
+  const legend = legendOf(
+    curves.map(({ name }) => name),
+    LEFT,
+    TOP + h + LEGEND,
+    w,
   );
-  const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  const [w, h] = [WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM];
-  const px = (x: number): number => LEFT + 6 + ((w - 12) * (at(x) - left)) / (right - left || 1);
-  const py = (y: number): number => TOP + h - 6 - ((h - 12) * (y - low)) / (high - low || 1);
+  const height = TOP + h + LEGEND + LEGEND_LINE * (legend.lines - 1) + BELOW;
   const parts = [
-    `<text x="${LEFT}" y="16" font-weight="bold">${escaped(title)}</text>`,
+    `<text x="${LEFT}" y="16" font-weight="bold">${fitting(title, w)}</text>`,
     `<rect x="${LEFT}" y="${TOP}" width="${w}" height="${h}" fill="none" stroke="#999"/>`,
     `<text x="${LEFT + w}" y="${TOP + h + 27}" text-anchor="end" fill="#555">${escaped(xLabel)}</text>`,
+    legend.content,
   ];
-  for (const y of [low, (low + high) / 2, high])
+  const all = curves.flatMap(({ points, spread }) => points.map(([x, y], i) => ({ x, y, half: spread?.[i] ?? 0 })));
+  if (all.length === 0) {
+    parts.push(`<text x="${LEFT + w / 2}" y="${TOP + h / 2}" text-anchor="middle" fill="#555">no scores</text>`);
+    return { content: parts.join(''), height };
+  }
+  const at = (x: number): number => (logX ? Math.log(x) : x);
+  const ends = (values: readonly number[]): [number, number] => [
+    values.reduce((least, value) => Math.min(least, value), Number.POSITIVE_INFINITY),
+    values.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY),
+  ];
+  const [first, last] = ends(all.map(({ x }) => x));
+  const [left, right] = [at(first), at(last)];
+  const [low, high] = ends(all.flatMap(({ y, half }) => [y - half, y + half]));
+  // bars of one place stand beside each other
+  const apart = all.some(({ half }) => half > 0) ? Math.min(5, 40 / curves.length) : 0;
+  const inset = 6 + (apart * (curves.length - 1)) / 2;
+  const px = (x: number): number => LEFT + inset + ((w - 2 * inset) * (at(x) - left)) / (right - left || 1);
+  const py = (y: number): number => TOP + h - 6 - ((h - 12) * (y - low)) / (high - low || 1);
+  for (const y of new Set([low, (low + high) / 2, high]))
     parts.push(`<text x="${LEFT - 4}" y="${(py(y) + 4).toFixed(1)}" text-anchor="end">${Number(y.toPrecision(3))}</text>`);
-  const shown =
-    ticks ??
-    [
-      ...new Set([
-        Math.min(...curves.flatMap(({ points }) => points.map(([x]) => x))),
-        Math.max(...curves.flatMap(({ points }) => points.map(([x]) => x))),
-      ]),
-    ].map((x) => [x, String(x)] as const);
+  const shown = ticks ?? [...new Set([first, last])].map((x) => [x, String(x)] as const);
   for (const [x, text] of shown)
     parts.push(`<text x="${px(x).toFixed(1)}" y="${TOP + h + 14}" text-anchor="middle">${escaped(text)}</text>`);
-  let [legend, line] = [LEFT, 0];
-  curves.forEach(({ name, points, spread }, i) => {
-    const colour = PLOT_COLOURS[i % PLOT_COLOURS.length];
+  curves.forEach(({ points, spread }, i) => {
+    const colour = colourOf(i);
+    const beside = apart * (i - (curves.length - 1) / 2);
+    const placed = points.map(([x, y]) => [(px(x) + beside).toFixed(1), py(y).toFixed(1)] as const);
     parts.push(
-      `<polyline points="${points.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(' ')}" fill="none" stroke="${colour}" stroke-width="1.6"/>`,
+      `<polyline points="${placed.map((point) => point.join(',')).join(' ')}" fill="none" stroke="${colour}" stroke-width="1.6"${dashOf(i)}/>`,
     );
-    points.forEach(([x, y], k) => {
-      if (points.length <= 12) parts.push(`<circle cx="${px(x).toFixed(1)}" cy="${py(y).toFixed(1)}" r="2.6" fill="${colour}"/>`);
+    placed.forEach(([x, y], k) => {
+      if (points.length <= 12) parts.push(`<circle cx="${x}" cy="${y}" r="2.6" fill="${colour}"/>`);
       const half = spread?.[k];
       if (half)
         parts.push(
-          `<line x1="${px(x).toFixed(1)}" x2="${px(x).toFixed(1)}" y1="${py(y - half).toFixed(1)}" y2="${py(y + half).toFixed(1)}" stroke="${colour}"/>`,
+          `<line x1="${x}" x2="${x}" y1="${py(points[k][1] - half).toFixed(1)}" y2="${py(points[k][1] + half).toFixed(1)}" stroke="${colour}"/>`,
         );
     });
-    const width = 10 + 6 * name.length;
-    if (legend + width > WIDTH) [legend, line] = [LEFT, line + 1];
-    parts.push(`<text x="${legend}" y="${TOP + h + 46 + 15 * line}" fill="${colour}">${escaped(name)}</text>`);
-    legend += width;
   });
-  return parts.join('');
+  return { content: parts.join(''), height };
 }
 
 /** Panels side by side, two a row. */
 export function plotCurves(panels: readonly PlotPanel[]): string {
   const columns = Math.min(2, panels.length);
-  const drawn = panels.map(
-    (panel, i) =>
-      `<g transform="translate(${(i % columns) * WIDTH} ${Math.floor(i / columns) * HEIGHT})">${drawPanel(panel)}</g>`,
+  const drawn = panels.map(drawPanel);
+  const height = drawn.reduce((most, panel) => Math.max(most, panel.height), 0);
+  const placed = drawn.map(
+    ({ content }, i) => `<g transform="translate(${(i % columns) * WIDTH} ${Math.floor(i / columns) * height})">${content}</g>`,
   );
-  return svg(columns * WIDTH, Math.ceil(panels.length / columns) * HEIGHT, drawn.join(''));
+  return svg(columns * WIDTH, Math.ceil(panels.length / columns) * height, placed.join(''));
 }
 
 export interface ScatterPanel {
@@ -99,26 +130,28 @@ export interface ScatterPanel {
   readonly points: readonly (readonly [x: number, y: number, group: number])[];
 }
 
-const SIDE = 300;
+const [SIDE, APART, COLUMNS] = [300, 12, 5];
 
-/** Point clouds side by side, coloured by group, with one legend. */
-export function plotScatter(panels: readonly ScatterPanel[], groups: readonly string[]): string {
+/** Point clouds, five a row, coloured by group, with one legend. Distances are what they show: each has one scale for both axes. @param note below them */
+export function plotScatter(panels: readonly ScatterPanel[], groups: readonly string[], note = ''): string {
+  const columns = Math.min(COLUMNS, panels.length);
   const drawn = panels.map(({ title, points }, i) => {
     const xs = points.map(([x]) => x);
     const ys = points.map(([, y]) => y);
     const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+    const scale = (SIDE - 20) / (Math.max(right - left, high - low) || 1);
     const dots = points.map(([x, y, group]) => {
-      const cx = 10 + ((SIDE - 20) * (x - left)) / (right - left || 1);
-      const cy = TOP + SIDE - 10 - ((SIDE - 20) * (y - low)) / (high - low || 1);
-      return `<circle cx="${cx.toFixed(1)}" cy="${cy.toFixed(1)}" r="2" fill="${PLOT_COLOURS[group % PLOT_COLOURS.length]}" fill-opacity="0.75"/>`;
+      const cx = SIDE / 2 + scale * (x - (left + right) / 2);
+      const cy = TOP + SIDE / 2 - scale * (y - (low + high) / 2);
+      return `<circle cx="${cx.toFixed(1)}" cy="${cy.toFixed(1)}" r="2" fill="${colourOf(group)}" fill-opacity="0.75"/>`;
     });
-    return `<g transform="translate(${i * (SIDE + 12)} 0)"><text x="10" y="16" font-weight="bold">${escaped(title)}</text><rect x="0" y="${TOP}" width="${SIDE}" height="${SIDE}" fill="none" stroke="#999"/>${dots.join('')}</g>`;
+    const place = `${(i % columns) * (SIDE + APART)} ${Math.floor(i / columns) * (TOP + SIDE)}`;
+    return `<g transform="translate(${place})"><text x="10" y="16" font-weight="bold">${fitting(title, SIDE - 20)}</text><rect x="0" y="${TOP}" width="${SIDE}" height="${SIDE}" fill="none" stroke="#999"/>${dots.join('')}</g>`;
   });
-  let at = 10;
-  const legend = groups.map((name, group) => {
-    const text = `<text x="${at}" y="${TOP + SIDE + 20}" fill="${PLOT_COLOURS[group % PLOT_COLOURS.length]}">${escaped(name)}</text>`;
-    at += 14 + 6.2 * name.length;
-    return text;
-  });
-  return svg(Math.max(at, panels.length * (SIDE + 12)), SIDE + TOP + 32, drawn.join('') + legend.join(''));
+  const bottom = Math.ceil(panels.length / columns) * (TOP + SIDE);
+  const width = columns * (SIDE + APART);
+  const legend = legendOf(groups, 10, bottom + 20, width - 20);
+  const below = bottom + 20 + LEGEND_LINE * (legend.lines - 1);
+  const said = note === '' ? '' : `<text x="10" y="${below + LEGEND_LINE + 3}" fill="#555">${fitting(note, width - 20)}</text>`;
+  return svg(width, below + BELOW + (note === '' ? 0 : LEGEND_LINE + 3), drawn.join('') + legend.content + said);
 }

@@ -8,6 +8,7 @@ import { compareRanks, type RankComparison } from '../metrics/ranks.ts';
 import { labelsText, MODE_TITLES, type Mode } from '../report/study-table.ts';
 import type { Study } from './configuration.ts';
 import { methodsOf } from './methods.ts';
+import { fitting } from './plot.ts';
 import { labelsInOrder, modesOf } from './runs.ts';
 import { pairedScores, patientMeans } from './tables.ts';
 import type { StudyRunResult } from './task-result.ts';
@@ -82,7 +83,7 @@ function diagram({ mode, over, methods, ranks, groups, criticalDifference, p }: 
       const row = onLeft ? place : count - 1 - place;
       const y = AXIS + barsHeight + ROW * row + 10;
       const end = onLeft ? LEFT - 6 : WIDTH - LEFT + 6;
-      const label = `${escaped(methods[m].title)} ${ranks[m].toFixed(2)}`;
+      const label = `${fitting(methods[m].title, LEFT - 56)} ${ranks[m].toFixed(2)}`;
       return [
         line(x(ranks[m]), AXIS, x(ranks[m]), y),
         line(x(ranks[m]), y, end, y),
