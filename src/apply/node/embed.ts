@@ -156,7 +156,8 @@ async function writeFeatures(
     },
   );
   const picture = join(out, pictureName(name));
-  if (colours) await writeFileAtomic(picture, encodePng(featurePicture(toZyx(geometry.size), seen, colours)));
+  if (colours)
+    await writeFileAtomic(picture, encodePng(featurePicture(toZyx(geometry.size), seen, colours, toZyx(geometry.spacingMm))));
   // an earlier call's would be of another model
   else await rm(picture, { force: true });
 }

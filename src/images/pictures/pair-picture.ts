@@ -4,11 +4,13 @@
  */
 import type { Zyx } from '../../geometry/volume.ts';
 import { arrange, type Colour, type Picture, paint, setPixel } from './picture.ts';
-import { PLANES, type Plane, type Slice, sliceOf } from './slices.ts';
+import { PLANES, type Plane, paintSlice, pixelsOf, type Slice, sliceOf, zoomBy, zoomFor } from './slices.ts';
 
 /** A matched pair on one grid of `size` voxels. Intensities in [0, 1]. */
 export interface MatchedPair {
   readonly size: Zyx;
+  /** Of the voxels, (z, y, x); as if they were cubes if left out. */
+  readonly spacingMm?: Zyx;
   readonly moving: Float32Array;
   readonly fixed: Float32Array;
   readonly warped: Float32Array;
@@ -19,7 +21,7 @@ export interface MatchedPair {
 }
 
 export interface PictureOptions {
-  /** Pixels a voxel; by default what makes the longest side about 200 pixels. */
+  /** Pixels a voxel, of unequal spacings along the finest; by default what makes the longest side about 200 pixels. */
   readonly zoom?: number;
   /** Voxels between the lines of the deformation grid. */
   readonly gridSpacing?: number;
@@ -48,13 +50,12 @@ export function labelColour(code: number): Colour {
 
 /**
  * Draws the outline of every label, one pixel wide, inside it.
- * @param zoom pixels a voxel of `picture`, which shows `slice`
+ * @param zoom pixels a voxel of `picture`, which shows `slice`; (z, y, x)
  */
-export function drawOutlines(picture: Picture, labels: ArrayLike<number>, slice: Slice, zoom: number): void {
-  const labelAt = (column: number, row: number): number => {
-    const [c, r] = [Math.floor(column / zoom), Math.floor(row / zoom)];
-    return c < 0 || r < 0 || c >= slice.width || r >= slice.height ? 0 : labels[slice.offset(c, r)];
-  };
+export function drawOutlines(picture: Picture, labels: ArrayLike<number>, slice: Slice, zoom: Zyx): void {
+  const { voxel } = pixelsOf(slice, zoom);
+  const labelAt = (column: number, row: number): number =>
+    column < 0 || row < 0 || column >= picture.width || row >= picture.height ? 0 : labels[voxel(column, row)];
   for (let row = 0; row < picture.height; row++) {
     for (let column = 0; column < picture.width; column++) {
       const label = labelAt(column, row);
@@ -74,19 +75,23 @@ function readingPositions(
   displacement: Float32Array,
   voxels: number,
   slice: Slice,
-  zoom: number,
+  zoom: Zyx,
 ): { column: Float64Array; row: Float64Array } {
   const { width, height, columnAxis, rowAxis, offset } = slice;
-  const [pixelsWide, pixelsHigh] = [width * zoom, height * zoom];
+  const {
+    width: pixelsWide,
+    height: pixelsHigh,
+    zoom: [across, down],
+  } = pixelsOf(slice, zoom);
   const column = new Float64Array(pixelsWide * pixelsHigh);
   const row = new Float64Array(pixelsWide * pixelsHigh);
   const clamp = (value: number, most: number): number => Math.min(most, Math.max(0, value));
   for (let y = 0; y < pixelsHigh; y++) {
-    const r = clamp((y + 0.5) / zoom - 0.5, height - 1);
+    const r = clamp((y + 0.5) / down - 0.5, height - 1);
     const r0 = Math.min(Math.floor(r), Math.max(0, height - 2));
     const r1 = Math.min(r0 + 1, height - 1);
     for (let x = 0; x < pixelsWide; x++) {
-      const c = clamp((x + 0.5) / zoom - 0.5, width - 1);
+      const c = clamp((x + 0.5) / across - 0.5, width - 1);
       const c0 = Math.min(Math.floor(c), Math.max(0, width - 2));
       const c1 = Math.min(c0 + 1, width - 1);
       const between = (axis: number): number => {
@@ -96,8 +101,8 @@ function readingPositions(
         return upper + (lower - upper) * (r - r0);
       };
       // The data's axes run against the picture's.
-      column[y * pixelsWide + x] = (x + 0.5) / zoom - 0.5 - between(columnAxis);
-      row[y * pixelsWide + x] = (y + 0.5) / zoom - 0.5 - between(rowAxis);
+      column[y * pixelsWide + x] = (x + 0.5) / across - 0.5 - between(columnAxis);
+      row[y * pixelsWide + x] = (y + 0.5) / down - 0.5 - between(rowAxis);
     }
   }
   return { column, row };
@@ -107,9 +112,9 @@ function readingPositions(
  * The moving image's regular grid as the field carries it onto the fixed one: lines where the reading position crosses a
  * multiple of the spacing, smooth at any deformation. Red where the slice is folded. Motion through the slice is not shown.
  */
-function drawGrid(displacement: Float32Array, voxels: number, slice: Slice, zoom: number, spacing: number): Picture {
+function drawGrid(displacement: Float32Array, voxels: number, slice: Slice, zoom: Zyx, spacing: number): Picture {
   const { column, row } = readingPositions(displacement, voxels, slice, zoom);
-  const [width, height] = [slice.width * zoom, slice.height * zoom];
+  const { width, height } = pixelsOf(slice, zoom);
   // The lines are placed about the middle, so that an identity is drawn evenly.
   const middle = [(slice.width - 1) / 2, (slice.height - 1) / 2] as const;
   return paint(width, height, (x, y) => {
@@ -124,7 +129,7 @@ function drawGrid(displacement: Float32Array, voxels: number, slice: Slice, zoom
     /** Distance in pixels to the nearest line, from the position and how fast it changes. */
     const distance = (position: number, [alongX, alongY]: readonly [number, number]): number => {
       const lines = position / spacing;
-      return (Math.abs(lines - Math.round(lines)) * spacing) / Math.max(Math.hypot(alongX, alongY), 1e-3 / zoom);
+      return (Math.abs(lines - Math.round(lines)) * spacing) / Math.max(Math.hypot(alongX, alongY), 1e-3 / Math.min(...zoom));
     };
     const nearest = Math.min(distance(column[at] - middle[0], columnSlope), distance(row[at] - middle[1], rowSlope));
     const line = Math.min(1, Math.max(0, 1.1 - nearest));
@@ -148,11 +153,11 @@ function check({ size, moving, fixed, warped, displacement, labels = {} }: Match
 /** One panel in one plane. @param index of the slice; the middle if left out */
 export function pairPanel(pair: MatchedPair, panel: Panel, plane: Plane, options: PictureOptions = {}, index?: number): Picture {
   const voxels = check(pair);
-  const { size, moving, fixed, warped, displacement, labels = {} } = pair;
-  const { zoom = Math.max(1, Math.round(LONGEST_SIDE_PIXELS / Math.max(...size))), gridSpacing = gridSpacingFor(size) } = options;
+  const { size, spacingMm, moving, fixed, warped, displacement, labels = {} } = pair;
+  const zoom = options.zoom === undefined ? zoomFor(size, LONGEST_SIDE_PIXELS, spacingMm) : zoomBy(options.zoom, spacingMm);
+  const { gridSpacing = gridSpacingFor(size) } = options;
   const slice = sliceOf(size, plane, index);
-  const show = (colourOf: (voxel: number) => Colour): Picture =>
-    paint(slice.width * zoom, slice.height * zoom, (x, y) => colourOf(slice.offset(Math.floor(x / zoom), Math.floor(y / zoom))));
+  const show = (colourOf: (voxel: number) => Colour): Picture => paintSlice(slice, zoom, colourOf);
   switch (panel) {
     case 'moving':
     case 'fixed':

@@ -38,7 +38,7 @@ export function paste(whole: Picture, part: Picture, left: number, top: number):
 export function arrange(rows: readonly (readonly Picture[])[], gap = 4, background: Colour = [24, 24, 28]): Picture {
   const columns = Math.max(...rows.map((row) => row.length));
   const widths = Array.from({ length: columns }, (_, i) => Math.max(...rows.map((row) => row[i]?.width ?? 0)));
-  const heights = rows.map((row) => Math.max(...row.map((picture) => picture.height)));
+  const heights = rows.map((row) => Math.max(0, ...row.map((picture) => picture.height)));
   const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size + gap, gap);
   const whole = paint(total(widths), total(heights), () => background);
   let top = gap;

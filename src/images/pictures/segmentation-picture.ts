@@ -1,12 +1,14 @@
 /** What a person looks at to judge a segmentation: the image, with the outlines of the truth and of the prediction, in three planes. */
 import type { Zyx } from '../../geometry/volume.ts';
 import { drawOutlines } from './pair-picture.ts';
-import { arrange, type Colour, type Picture, paint } from './picture.ts';
-import { PLANES, type Plane, sliceOf } from './slices.ts';
+import { arrange, type Picture } from './picture.ts';
+import { PLANES, type Plane, paintSlice, sliceOf, zoomFor } from './slices.ts';
 
 /** A segmented volume on one grid of `size` voxels; intensities in [0, 1]. */
 export interface SegmentedVolume {
   readonly size: Zyx;
+  /** Of the voxels, (z, y, x); as if they were cubes if left out. */
+  readonly spacingMm?: Zyx;
   readonly image: ArrayLike<number>;
   readonly truth?: ArrayLike<number>;
   readonly predicted: ArrayLike<number>;
@@ -33,17 +35,16 @@ function fullestSlices(size: Zyx, labels: ArrayLike<number>): [number, number, n
 }
 
 /** A row for each plane; columns: the image, with the truth if there is one, with the prediction. */
-export function segmentationPicture({ size, image, truth, predicted }: SegmentedVolume): Picture {
-  const zoom = Math.max(1, Math.round(LONGEST_SIDE_PIXELS / Math.max(...size)));
+export function segmentationPicture({ size, spacingMm, image, truth, predicted }: SegmentedVolume): Picture {
+  const zoom = zoomFor(size, LONGEST_SIDE_PIXELS, spacingMm);
   const at = fullestSlices(size, truth ?? predicted);
   const index: Readonly<Record<Plane, number>> = { axial: at[0], coronal: at[1], sagittal: at[2] };
   const panel = (plane: Plane, labels: ArrayLike<number> | null): Picture => {
     const slice = sliceOf(size, plane, index[plane]);
-    const grey = (x: number, y: number): Colour => {
-      const value = Math.round(255 * Math.min(1, Math.max(0, image[slice.offset(Math.floor(x / zoom), Math.floor(y / zoom))])));
+    const picture = paintSlice(slice, zoom, (voxel) => {
+      const value = Math.round(255 * Math.min(1, Math.max(0, image[voxel])));
       return [value, value, value];
-    };
-    const picture = paint(slice.width * zoom, slice.height * zoom, grey);
+    });
     if (labels) drawOutlines(picture, labels, slice, zoom);
     return picture;
   };

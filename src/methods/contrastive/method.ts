@@ -119,7 +119,7 @@ export function contrastiveMethod<Configuration extends ContrastiveConfiguration
             if (side === 'heldOut') seen.push(outputs);
             return {};
           },
-          picture: ({ view1, view2 }) => volumesPicture(patch, [view1, view2]),
+          picture: ({ view1, view2 }, _, spacingMm) => volumesPicture(patch, [view1, view2], spacingMm),
         },
       );
       const spread = seen.length > 0 ? spreadOf(seen, samples) : undefined;

@@ -7,9 +7,9 @@ import type { Subject } from '../../cohort/cohort.ts';
 import type { CohortReader } from '../../cohort/reader.ts';
 import { randomStream } from '../../common/random.ts';
 import type { Session } from '../../engine/backend.ts';
-import type { Zyx } from '../../geometry/volume.ts';
-import { arrange, type Picture, paint } from '../../images/pictures/picture.ts';
-import { PLANES, sliceOf } from '../../images/pictures/slices.ts';
+import { toZyx, type Zyx } from '../../geometry/volume.ts';
+import { arrange, type Picture } from '../../images/pictures/picture.ts';
+import { PLANES, paintSlice, sliceOf, zoomBy } from '../../images/pictures/slices.ts';
 import { volumesPicture } from '../../images/pictures/volumes-picture.ts';
 import { samplePoint } from '../../metrics/clustering/k-means.ts';
 import { type Heads, NO_HEADS, scaledArchitecture } from '../../model/architecture.ts';
@@ -124,10 +124,9 @@ const greatest = (values: Float32Array): number => values.indexOf(Math.max(...va
 const [SHOWN_CLUSTERS, SHOWN_CROPS] = [16, 8];
 
 /** The middle axial slice, as it lies. */
-function middlePlane(size: Zyx, volume: Float32Array): Picture {
-  const slice = sliceOf(size, PLANES[0]);
-  return paint(slice.width, slice.height, (x, y) => {
-    const grey = Math.round(255 * Math.min(1, Math.max(0, volume[slice.offset(x, y)])));
+function middlePlane(size: Zyx, volume: Float32Array, spacingMm: Zyx): Picture {
+  return paintSlice(sliceOf(size, PLANES[0]), zoomBy(1, spacingMm), (voxel) => {
+    const grey = Math.round(255 * Math.min(1, Math.max(0, volume[voxel])));
     return [grey, grey, grey];
   });
 }
@@ -140,11 +139,13 @@ async function clusterPicture(
   reader: CohortReader,
 ): Promise<Picture> {
   const options = pointOptions(configuration);
+  const spacingMm = toZyx(training[0].geometry.spacingMm);
   const rows: Picture[][] = [];
   for (let cluster = 0; cluster < Math.min(SHOWN_CLUSTERS, options.count); cluster++) {
     const points = [...assignment.keys()].filter((point) => assignment[point] === cluster).slice(0, SHOWN_CROPS);
     const row: Picture[] = [];
-    for (const point of points) row.push(middlePlane(options.patch, await readPoint(point, options, training, reader)));
+    for (const point of points)
+      row.push(middlePlane(options.patch, await readPoint(point, options, training, reader), spacingMm));
     rows.push(row);
   }
   return arrange(rows);
@@ -195,7 +196,7 @@ export const deepCluster: PretrainingMethod<DeepClusterConfiguration, Judgement>
         leastSubjects: memory ? 1 : Number.POSITIVE_INFINITY,
         examples: memory ? judgedExamples(session, memory) : () => async () => ({}),
         measure: ({ class: truth }, { logits }) => ({ accuracy: greatest(truth) === greatest(logits) ? 1 : 0 }),
-        picture: ({ view }) => volumesPicture(patch, [view]),
+        picture: ({ view }, _, spacingMm) => volumesPicture(patch, [view], spacingMm),
       },
     );
     if (!record || !memory || !request.pictures) return record;

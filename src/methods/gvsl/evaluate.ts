@@ -154,6 +154,7 @@ async function evaluatePair(
       labels,
     },
     pair: {
+      spacingMm: toZyx(fixed.geometry.spacingMm),
       size: patch,
       moving: firstChannel(images.moving, patch),
       fixed: fixedChannels[0],

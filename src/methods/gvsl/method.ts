@@ -46,8 +46,8 @@ export const gvsl: PretrainingMethod<PretrainConfiguration, Evaluation | Judgeme
           examples,
           leastSubjects: 2,
           measure: ({ movingView, moving }) => ({ unrestoredMse: unrestoredError({ view: movingView, target: moving }) }),
-          picture: ({ movingView, moving }, { restored }) =>
-            volumesPicture(patchSize(configuration), [movingView, restored, moving]),
+          picture: ({ movingView, moving }, { restored }, spacingMm) =>
+            volumesPicture(patchSize(configuration), [movingView, restored, moving], spacingMm),
         },
       );
     const pairs = evaluationPairs(heldOut.length, configuration.log.evaluatePairs, configuration.seed);

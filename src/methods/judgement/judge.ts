@@ -7,6 +7,7 @@
 import type { Subject } from '../../cohort/cohort.ts';
 import type { CohortReader } from '../../cohort/reader.ts';
 import type { Session } from '../../engine/backend.ts';
+import { toZyx, type Zyx } from '../../geometry/volume.ts';
 import type { Picture } from '../../images/pictures/picture.ts';
 import { type Heads, scaledArchitecture } from '../../model/architecture.ts';
 import type { EvaluationRecord, ExampleMaker, ExampleTensors, JudgementRequest } from '../method.ts';
@@ -55,8 +56,8 @@ export interface JudgedMethod<Configuration> {
   readonly leastSubjects?: number;
   /** Measures of one example, averaged. */
   measure?(example: ExampleTensors, outputs: JudgedOutputs, side: 'training' | 'heldOut'): Readonly<Record<string, number>>;
-  /** What the network is shown, what it makes of it, and what it was asked for. */
-  picture?(example: ExampleTensors, outputs: JudgedOutputs): Picture;
+  /** What the network is shown, what it makes of it, and what it was asked for. @param spacingMm of its voxels, (z, y, x) */
+  picture?(example: ExampleTensors, outputs: JudgedOutputs, spacingMm: Zyx): Picture;
 }
 
 /** Losses and measures on the first examples of a maker. Needs the graph `judge`. */
@@ -130,7 +131,10 @@ export async function judge<Configuration extends PretrainingConfiguration & Jud
     const make = method.examples(configuration, subjects, reader);
     return scoreExamples(session, make, examples, (example, outputs, index) => {
       if (side === 'heldOut' && context.pictures && method.picture && index < PICTURED)
-        pictures.push({ tag: `heldOut/${index}`, picture: method.picture(example, outputs) });
+        pictures.push({
+          tag: `heldOut/${index}`,
+          picture: method.picture(example, outputs, toZyx(subjects[0].geometry.spacingMm)),
+        });
       return method.measure?.(example, outputs, side) ?? {};
     });
   };

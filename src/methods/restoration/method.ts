@@ -108,8 +108,8 @@ export function restorationMethod<Configuration extends RestorationConfiguration
             masked(configuration)
               ? { meanMse: meanError(example, toPatchSize(configuration.data.patch)) }
               : { unrestoredMse: unrestoredError(example) },
-          picture: ({ view, target }, { restored }) =>
-            volumesPicture(toPatchSize(configuration.data.patch), [view, restored, target]),
+          picture: ({ view, target }, { restored }, spacingMm) =>
+            volumesPicture(toPatchSize(configuration.data.patch), [view, restored, target], spacingMm),
         },
       ),
   };

@@ -101,12 +101,16 @@ export const volumeFusion: PretrainingMethod<VolumeFusionConfiguration, Judgemen
           const { meanDice } = labelOverlap(greatestChannel(logits, patch), greatestChannel(truth, patch));
           return { dice: Number.isNaN(meanDice) ? 1 : meanDice };
         },
-        picture: ({ view, truth }, { logits }) =>
-          volumesPicture(patch, [
-            view,
-            Float32Array.from(greatestChannel(logits, patch), (k) => k / levels),
-            Float32Array.from(greatestChannel(truth, patch), (k) => k / levels),
-          ]),
+        picture: ({ view, truth }, { logits }, spacingMm) =>
+          volumesPicture(
+            patch,
+            [
+              view,
+              Float32Array.from(greatestChannel(logits, patch), (k) => k / levels),
+              Float32Array.from(greatestChannel(truth, patch), (k) => k / levels),
+            ],
+            spacingMm,
+          ),
       },
     );
   },

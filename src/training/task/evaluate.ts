@@ -212,8 +212,10 @@ export async function evaluateTask(
 ): Promise<EvaluationRecord<TaskEvaluation> | null> {
   if (validation.length === 0) return null;
   const pictures: EvaluationRecord['pictures'][number][] = [];
-  const show: EvaluationLooks['show'] = (index, size, image, truth, predicted) =>
-    void pictures.push({ tag: `subject/${index}`, picture: segmentationPicture({ size, image, truth, predicted }) });
+  const show: EvaluationLooks['show'] = (index, size, image, truth, predicted) => {
+    const spacingMm = toZyx(validation[index].geometry.spacingMm);
+    pictures.push({ tag: `subject/${index}`, picture: segmentationPicture({ size, spacingMm, image, truth, predicted }) });
+  };
   const subjects = await evaluateSubjects(session, reader, validation, task, overlap, {
     show,
     picturesOf: pictured ? PICTURED_SUBJECTS : 0,
