@@ -183,6 +183,8 @@ const runSchema = z.object({
   ),
   /** When the run began, in ISO 8601, UTC. */
   startedAt: maybe(z.string()),
+  /** What was unusual about its start. */
+  warnings: maybe(z.array(z.string())),
 });
 export type RunRecord = z.output<typeof runSchema>;
 

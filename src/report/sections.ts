@@ -112,6 +112,7 @@ export function facts({ run, steps, evaluations }: RunData): Html {
       'Machine',
       [machine?.cpu, machine?.node && `Node ${machine.node.replace(/^v/, '')}`, machine?.backend].filter(Boolean).join(', '),
     ],
+    ...(run.warnings ?? []).map((warning): [string, string] => ['Warning', warning]),
     ['Started', run.startedAt?.replace(/^(\d{4}-\d\d-\d\d)T(\d\d:\d\d).*Z$/, '$1 $2 UTC')],
   ];
   return html`<dl class="facts">${rows.map(([name, value]) => value && html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;

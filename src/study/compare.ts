@@ -37,6 +37,8 @@ export interface StudyReport {
   readonly rows: readonly StudyRow[];
   readonly pretraining: readonly PretrainingCost[];
   readonly ranks: readonly Ranking[];
+  /** Where its networks saw who is tested on. */
+  readonly warnings: readonly string[];
   /** None of a part, and none where another process writes them. */
   readonly files: readonly string[];
 }
@@ -57,7 +59,16 @@ export async function compare(call: StudyCall): Promise<StudyReport> {
   const outcome = await runStudy(work, reused);
   await tracking?.sendLeft();
   const { results } = outcome;
-  if (part) return { name: study.name, runs: results.length, rows: [], pretraining: [], ranks: [], files: [] };
+  if (part)
+    return {
+      name: study.name,
+      runs: results.length,
+      rows: [],
+      pretraining: [],
+      ranks: [],
+      warnings: outcome.warnings,
+      files: [],
+    };
   const claim = await claims.claim('table');
   try {
     const report = await writeTables(work, outcome, reused, claim !== undefined);
@@ -70,7 +81,7 @@ export async function compare(call: StudyCall): Promise<StudyReport> {
 
 async function writeTables(
   { study, out, progress }: StudyWork,
-  { results, searches }: StudyOutcome,
+  { results, searches, warnings }: StudyOutcome,
   reused: ReusedStudy | undefined,
   isMine: boolean,
 ): Promise<StudyReport> {
@@ -78,7 +89,7 @@ async function writeTables(
     cost.steps === null ? (reused?.costOf(cost.method) ?? cost) : cost,
   );
   const { rows, ranks, markdown, csv } = summarizeStudy(study, results, pretraining);
-  const report = { name: study.name, runs: results.length, rows, pretraining, ranks };
+  const report = { name: study.name, runs: results.length, rows, pretraining, ranks, warnings };
   if (!isMine) {
     progress.say('another process writes the table');
     return { ...report, files: [] };
@@ -86,7 +97,7 @@ async function writeTables(
   // the same for all: the cohort's, and what the configuration chooses of it
   const { task } = results[0];
   const files: Partial<Record<(typeof STUDY_FILES)[number], string | undefined>> = {
-    'table.md': markdown,
+    'table.md': [markdown, ...warnings.map((line) => `\nWarning: ${line}.\n`)].join(''),
     'table.csv': csv,
     'scores.csv': scoresCsv(task, results),
     'study.json': jsonText({
@@ -97,6 +108,7 @@ async function writeTables(
       rows,
       pretraining,
       ranks,
+      warnings,
       runs: results.map(({ method, mode, labels, seed, summary, curve, version }) => ({
         method,
         mode,

@@ -97,6 +97,8 @@ async function modelOf(work: StudyWork, method: string, stepSeconds: StepSeconds
 export interface StudyOutcome {
   readonly results: readonly StudyRunResult[];
   readonly searches: Searches;
+  /** Where its networks saw who is tested on. */
+  readonly warnings: readonly string[];
 }
 
 /** What is known of a study so far. */
@@ -221,7 +223,8 @@ export async function runStudy(work: StudyWork, reused?: ReusedStudy): Promise<S
   const cohort = await openCohort(study.cohort);
   if (!work.table) await requireTrainable(study, cohort, out);
   await agreeWithStudy(study, out);
-  for (const line of await seenTestSubjects(study, cohort)) progress.say(line);
+  const warnings = await seenTestSubjects(study, cohort);
+  for (const line of warnings) progress.say(`warning: ${line}`);
   const wanted = runs.filter(({ folder }) => isInPart(folder, part));
   const results = await reusedResults(out, wanted, reused);
   const known: Known = { results, taken: new Set(results.keys()), reused, searches: {} };
@@ -252,7 +255,7 @@ export async function runStudy(work: StudyWork, reused?: ReusedStudy): Promise<S
     progress.say(
       `warning: ${older.length} of ${all.length} trainings were made with gvsl ${[...new Set(older.map((result) => result.version))].join(', ')}, this is ${version}`,
     );
-  return { results: all, searches: known.searches };
+  return { results: all, searches: known.searches, warnings };
 }
 
 /** What could not be made, and all that needed it. */

@@ -247,7 +247,7 @@ describe('compare', () => {
     const cohort = await openCohort(at('cohort'));
     const seen = await seenTestSubjects(declared, cohort);
     expect(seen).toEqual([
-      'warning: 3 of 3 test subjects, or other scans of their patients, are among the images for pre-training (restoration-only); `pretraining.configuration.data.split` leaves them out',
+      '3 of 3 test subjects, or other scans of their patients, are among the images for pre-training (restoration-only); `pretraining.configuration.data.split` leaves them out',
     ]);
     const judged = (keys: object) => ({
       ...DOCUMENT.pretraining,
@@ -255,7 +255,7 @@ describe('compare', () => {
     });
     // the probe is fitted on labels of those that are trained with, and scored on those that are held out
     expect((await seenTestSubjects(await study({ pretraining: judged({}) }), cohort)).at(-1)).toMatch(
-      /^warning: labels of 3 of 3 test subjects, or of other scans of their patients, are among those by which pre-training chooses its best state/,
+      /^labels of 3 of 3 test subjects, or of other scans of their patients, are among those by which pre-training chooses its best state/,
     );
     for (const keys of [{ judgement: { probe: false } }, { log: { evaluateEverySteps: 0 } }])
       expect((await seenTestSubjects(await study({ pretraining: judged(keys) }), cohort)).join()).not.toContain('labels of');
@@ -266,6 +266,15 @@ describe('compare', () => {
       configuration: { ...configuration, data: { ...configuration.data, split: at('split.json') } },
     }));
     expect(await seenTestSubjects(await study({ pretraining, transfer }), cohort)).toEqual([]);
+    // a model that is given, by the record of its run; of a copy nobody knows. The study keeps what is said
+    const given = { ...DOCUMENT.pretraining, models: { 'restoration-only': at('out', 'pretrained', 'restoration-only') } };
+    expect(await seenTestSubjects(await study({ pretraining: given }), cohort)).toEqual(seen);
+    await cp(given.models['restoration-only'], at('elsewhere'), { recursive: true });
+    await rm(at('elsewhere', 'run.json'));
+    const copied = { ...given, models: { 'restoration-only': at('elsewhere') } };
+    expect(await seenTestSubjects(await study({ pretraining: copied }), cohort)).toEqual([]);
+    expect(JSON.parse(await readFile(at('out', 'study.json'), 'utf8')).warnings).toEqual(seen);
+    expect(await readFile(at('out', 'table.md'), 'utf8')).toContain(`Warning: ${seen[0]}.`);
   });
 
   it('warns where pre-training sees other scans of who is tested on, in another cohort of the same source', async () => {

@@ -46,7 +46,7 @@ export interface TrainingPlan<Images> {
   readonly bytesBeside: (table: ParameterTable, patch: Zyx, samplesPerStep: number, width: number) => number;
   /** What is said of cohort and start, by name. */
   readonly about: Readonly<Record<string, string>>;
-  /** What is unusual about the start, for people. */
+  /** What is unusual about the start, for people; run.json keeps it. */
   readonly warnings?: readonly string[];
   /** The flat parameters that a new run starts from. */
   readonly start: () => Float32Array;
@@ -207,7 +207,8 @@ export async function openTraining<Images>(given: TrainingPlan<Images>): Promise
     const { program, table } = plan.program({ lossScaling });
     if (agreed) {
       await withMachineTrouble(out, () => mkdir(join(out, 'pictures'), { recursive: true }));
-      await writeRunRecord(out, agreed, { ...plan.record, parameters: table.count });
+      const { warnings = [] } = plan;
+      await writeRunRecord(out, agreed, { ...plan.record, parameters: table.count, ...(warnings.length > 0 && { warnings }) });
       await plan.prepare?.(run);
     }
     const tracker = agreed && (await trackerOf(plan, resume));

@@ -4,6 +4,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Subject } from '../../../cohort/cohort.ts';
 import { cohortReader } from '../../../cohort/node/crops.ts';
 import { openCohort } from '../../../cohort/node/open-cohort.ts';
 import { UsageError } from '../../../common/errors.ts';
@@ -18,12 +19,14 @@ import { oneHot, type TaskExample } from '../../task/examples.ts';
 import type { TrainingState } from '../checkpoint.ts';
 import { runTraining } from '../loop.ts';
 import { openTraining } from '../open-training.ts';
+import { seenByInitialModel } from '../seen.ts';
 import { initialModelOf } from '../start.ts';
 import { checkCall, onRanks, type TrainingCall } from '../training-call.ts';
 import { bytesBeside, openTaskExamples } from './examples.ts';
 import { describeSubjects, trainFacts } from './facts.ts';
 import { cropFeatures, featureBytes, trainingFeatures } from './features.ts';
 import { judgeBest, TEST_FILE, type TestResult, VALIDATION_FILE, type ValidationResult } from './judge-best.ts';
+import type { TaskSplit } from './split.ts';
 import { initialWeights } from './start.ts';
 import { taskOf } from './task.ts';
 
@@ -66,6 +69,17 @@ export function train(given: TrainCall): Promise<TrainResult> {
   return onRanks(given, () => trainHere(given));
 }
 
+/** Whose scores a training is known by: the test subjects' if there are some; in a cross-validation also those of the fold. */
+function judgedOf(
+  { validation, test }: TaskSplit,
+  inFolds: boolean,
+): { readonly who: string; readonly judged: readonly Subject[] } {
+  if (test.length === 0) return { who: 'validation subjects', judged: validation };
+  return inFolds
+    ? { who: 'validation and test subjects', judged: [...validation, ...test] }
+    : { who: 'test subjects', judged: test };
+}
+
 /**
  * `train` for one of several ranks.
  * @param choosesPostProcessing false: the folds of a cross-validation choose it together
@@ -78,6 +92,8 @@ export async function trainHere(given: TrainCall, choosesPostProcessing = true):
   const cohort = await openCohort(call.cohort);
   const { facts, split } = await trainFacts(cohort, configuration, await initialModelOf(configuration.init));
   const task = await taskOf(cohort, configuration);
+  const { who, judged } = judgedOf(split, !choosesPostProcessing);
+  const seen = await seenByInitialModel(configuration.init, cohort, judged, who);
   const start = await initialWeights(cohort, configuration, task);
   const { heads, widths, inputChannels } = start.architecture;
   const frozen = configuration.mode === 'linear';
@@ -114,7 +130,7 @@ export async function trainHere(given: TrainCall, choosesPostProcessing = true):
       classes: classes.join(', '),
       start: `${start.text}; ${frozen ? 'backbone frozen' : 'all parameters trained'}`,
     },
-    warnings: [...patchWarnings(patch, split.training), ...start.warnings],
+    warnings: [...patchWarnings(patch, split.training), ...start.warnings, ...seen],
     start: start.parameters,
     record: { task, start: start.parts },
     examples: (firstStep, _, samples) =>
