@@ -63,7 +63,7 @@ export function registerVerify(program: Command): void {
         ...(deviation === null ? [] : [`  deviation: ${deviation}`]),
         ...(ties
           ? [
-              `  near-ties: in ${ties.gaps.length} of all max-pool windows the two greatest voxels differ by less than single precision can tell (${ties.gaps.map((gap) => gap.toExponential(1)).join(', ')}), and the gradient went to the second; compared with the reference doing so`,
+              `  near-ties: ${counted(ties.gaps.length, 'place')} in max-pools and LeakyReLUs, so near the edge that single precision cannot tell (${ties.gaps.map((gap) => gap.toExponential(1)).join(', ')}), where the gradient went the other way; compared with the reference doing so`,
             ]
           : []),
         ...shown.map(

@@ -138,20 +138,31 @@ describe.skipIf(noWebGpu !== undefined)(`replayGolden (webgpu${noWebGpu === unde
   );
 });
 
-const STRONG = join(FOLDER, 'gvsl_strong.safetensors');
-describe.skipIf(!existsSync(STRONG))('near-ties of a max-pool (needs gvsl_strong.safetensors in GVSL_GOLDENS)', () => {
-  it('may fall to the other side if all agrees with the reference that takes it too, and only then', {
-    timeout: LARGER_TIMEOUT_MS,
-  }, async () => {
-    // of two voxels 4.6e-8 apart the second gets the gradient, as rounding may have it
-    const rounding = (): Backend => {
-      let seen = 0;
-      return referenceBackend({ ties: { tolerance: 1e-6, takesSecond: () => seen++ === 0 } });
-    };
-    const { passed, ties } = await replayGolden(STRONG, rounding());
-    expect({ passed, gaps: ties?.gaps.map((gap) => gap.toExponential(0)) }).toEqual({ passed: true, gaps: ['5e-8'] });
-    expect(await replayGolden(STRONG, rounding(), 1e-9)).toMatchObject({ passed: false, ties: null });
+describe('near-ties', () => {
+  /** A backend for which rounding decides otherwise wherever it may, nearer to the edge than a limit, or farther. */
+  const rounding = (tolerance: number, decides: (gap: number) => boolean): Backend =>
+    referenceBackend({ ties: { tolerance, takesOther: decides } });
+
+  it('of LeakyReLUs may fall to the other side if all agrees with the reference that takes it too, and only then', async () => {
+    const other = rounding(1e-5, (gap) => gap > 4e-6);
+    const { passed, ties } = await replayGolden(TINY, other, 1e-5);
+    expect({ passed, gaps: ties?.gaps.map((gap) => gap.toExponential(0)) }).toEqual({ passed: true, gaps: ['8e-6', '4e-6'] });
+    expect(await replayGolden(TINY, other, 1e-9)).toMatchObject({ passed: false, ties: null });
   });
+
+  const STRONG = join(FOLDER, 'gvsl_strong.safetensors');
+  it.skipIf(!existsSync(STRONG))(
+    'of max-pools likewise (needs gvsl_strong.safetensors in GVSL_GOLDENS)',
+    {
+      timeout: LARGER_TIMEOUT_MS,
+    },
+    async () => {
+      const other = rounding(1e-6, (gap) => gap < 5e-8);
+      const { passed, ties } = await replayGolden(STRONG, other);
+      expect({ passed, gaps: ties?.gaps.map((gap) => gap.toExponential(0)) }).toEqual({ passed: true, gaps: ['5e-8'] });
+      expect(await replayGolden(STRONG, other, 1e-9)).toMatchObject({ passed: false, ties: null });
+    },
+  );
 });
 
 describe.each(BACKENDS)('a training step (%s)', (_name, open) => {

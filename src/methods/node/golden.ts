@@ -43,17 +43,17 @@ export interface GoldenReport {
   readonly deviation: string | null;
 }
 
-/** Windows of max-pools whose two greatest voxels single precision can hardly tell apart: the gradient may go to either. */
+/** Places where single precision can hardly tell which way the gradient goes: in max-pools and LeakyReLUs. */
 export interface TakenTies {
-  /** How many there are in the step, and the differences of those whose other side was taken. */
-  readonly windows: number;
+  /** How many there are in the step, and how near those are where the other way was taken. */
+  readonly places: number;
   readonly gaps: readonly number[];
 }
 
 /** Features are of the order of 1, and some layers' rounding of single precision comes to this. */
 const NEAR_TIE = 1e-6;
-/** All ways to take sides are tried: 2^n replays on the reference. */
-const MAX_TIES = 4;
+/** Each is tried by itself: as many replays of a step on the reference. */
+const MAX_TIES = 32;
 
 /** What double precision leaves of a gradient that is zero, relative to the largest of the step: sums that cancel. */
 const CANCELLED = 1e-13;
@@ -172,7 +172,7 @@ async function takeSteps(
 }
 
 /**
- * Computes what the golden holds on a backend, and compares. Where that fails, and the step has a few near-ties in its max-pools, the backend may also
+ * Computes what the golden holds on a backend, and compares. Where that fails, and the step has a few near-ties, the backend may also
  * agree, within the same tolerances, with what the reference computes on other sides of them, provided that the reference itself agrees with the golden.
  * @throws RunError if the file is no golden
  */
@@ -201,6 +201,20 @@ export async function replayGolden(path: string, backend: Backend, nearTie = NEA
   } finally {
     await file.close();
   }
+}
+
+/**
+ * The coefficients with which rows add up to what is wanted, in least squares, by Gauss-Seidel's steps (which converge for any rows).
+ * @returns a number for each row; 0 for one that is zero
+ */
+function leastSquares(rows: readonly (readonly number[])[], wanted: readonly number[]): number[] {
+  const inner = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, value, i) => sum + value * b[i], 0);
+  const products = rows.map((row) => rows.map((other) => inner(row, other)));
+  const aims = rows.map((row) => inner(row, wanted));
+  const found = rows.map(() => 0);
+  for (let sweep = 0; sweep < 1000; sweep++)
+    for (const [k, row] of products.entries()) if (row[k] > 0) found[k] += (aims[k] - inner(row, found)) / row[k];
+  return found;
 }
 
 /** One step that the file may hold. */
@@ -266,40 +280,55 @@ async function replayNetwork(golden: GoldenFile, network: GoldenNetwork, backend
     deviation: null,
   };
 
-  /** On the reference with some of the first step's near-ties, by their order, turned. */
-  let gaps: number[] = [];
-  const replay = (turned: (tie: number) => boolean, isWorthMore: (first: Results) => boolean): Promise<Results | null> => {
-    gaps = [];
-    const takesSecond = (gap: number): boolean => inFirstStep && turned(gaps.push(gap) - 1);
-    return run(referenceBackend({ ties: { tolerance: nearTie, takesSecond } }), isWorthMore);
+  /** On the reference with some of the first step's near-ties turned. Features are the same whichever way gradients go: a distance is a place. */
+  let places: number[] = [];
+  const replay = (turned: (gap: number) => boolean, isWorthMore: (first: Results) => boolean): Promise<Results | null> => {
+    const seen = new Set<number>();
+    const takesOther = (gap: number): boolean => {
+      if (!inFirstStep) return false;
+      seen.add(gap);
+      return turned(gap);
+    };
+    const onFirst = (first: Results): boolean => {
+      places = [...seen];
+      return isWorthMore(first);
+    };
+    return run(referenceBackend({ ties: { tolerance: nearTie, takesOther } }), onFirst);
   };
   const besideTies = async (): Promise<GoldenReport | null> => {
     const plain = await replay(
       () => false,
-      () => gaps.length > 0 && gaps.length <= MAX_TIES,
+      () => places.length > 0 && places.length <= MAX_TIES,
     );
-    const count = plain && agree(compareAll(plain, wanted)) ? gaps.length : 0;
-    for (let sides = 1; sides < 2 ** count; sides++) {
-      const turned = (tie: number): boolean => ((sides >> tie) & 1) === 1;
-      const agreesAtFirst = (first: Results): boolean =>
-        agree(
-          compareAll(
-            results,
-            first,
-            names.filter((name) => first.has(name)),
-          ),
-        );
-      const other = await replay(turned, agreesAtFirst);
-      const beside = other && compareAll(results, other);
-      if (beside && agree(beside))
-        return {
-          ...report,
-          passed: true,
-          comparisons: beside,
-          ties: { windows: count, gaps: gaps.filter((_, tie) => turned(tie)) },
-        };
-    }
-    return null;
+    if (!plain || !agree(compareAll(plain, wanted))) return null;
+    // those of biases and norms tell it, and are few
+    const gradients = names.filter((name) => isGradient(name) && file.tensors.get(name)!.shape.length === 1);
+    const change = (to: Results): number[] =>
+      gradients.flatMap((name) => [...to.get(name)!].map((value, i) => value - plain.get(name)![i]));
+    const found = places;
+    const alone: number[][] = [];
+    for (const place of found)
+      await replay(
+        (gap) => gap === place,
+        (first) => {
+          alone.push(change(first));
+          return false;
+        },
+      );
+    // what turning each of them changes adds up: those are taken of which more than half is in what is to be explained
+    const shares = leastSquares(alone, change(results));
+    const taken = found.filter((_, k) => shares[k] > 0.5);
+    const other =
+      taken.length > 0
+        ? await replay(
+            (gap) => taken.includes(gap),
+            () => true,
+          )
+        : null;
+    const beside = other && compareAll(results, other);
+    return beside && agree(beside)
+      ? { ...report, passed: true, comparisons: beside, ties: { places: found.length, gaps: taken } }
+      : null;
   };
   return { report, besideTies };
 }

@@ -47,7 +47,7 @@ function runGraph(
   return values;
 }
 
-/** The plain backend. `ties`: what becomes of max-pools' near-ties; left out, the greatest voxel gets the gradient, be it by ever so little. */
+/** The plain backend. `ties`: what becomes of near-ties; left out, the gradient goes where the values say, be it by ever so little. */
 export function referenceBackend({ ties }: { readonly ties?: NearTies } = {}): Backend {
   const memoryBytes = (program: Program): number =>
     [...program.states.values()].reduce((sum, shape) => sum + 8 * elementCount(shape), 0) +

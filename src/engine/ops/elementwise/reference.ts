@@ -1,5 +1,5 @@
 /** Element by element, as elementwise.ts says. */
-import type { ReferenceKernel } from '../../backends/reference/kernel.ts';
+import { leakyReluDerivative, type NearTies, type ReferenceKernel } from '../../backends/reference/kernel.ts';
 import type { UnaryAttributes, UnaryFunction } from './elementwise.ts';
 
 export const add: ReferenceKernel<undefined> = ({ inputs: [a, b], out }) => {
@@ -29,10 +29,11 @@ const FUNCTIONS: { readonly [Name in UnaryFunction]: (x: number, parameter: numb
 };
 
 /** f'(x) as a function of y = f(x). */
-const DERIVATIVES: { readonly [Name in UnaryFunction]: (y: number, parameter: number) => number } = {
+const DERIVATIVES: { readonly [Name in UnaryFunction]: (y: number, parameter: number, ties: NearTies | undefined) => number } = {
   tanh: (y) => 1 - y * y,
   sigmoid: (y) => y * (1 - y),
-  leakyRelu: (y, slope) => (y > 0 ? 1 : slope),
+  // a slope of 0 leaves nothing of how far below 0 x was
+  leakyRelu: (y, slope, ties) => leakyReluDerivative(y > 0 || slope === 0 ? y : y / slope, slope, ties),
 };
 
 export const unary: ReferenceKernel<UnaryAttributes> = ({ inputs: [x], out, attributes }) => {
@@ -40,7 +41,7 @@ export const unary: ReferenceKernel<UnaryAttributes> = ({ inputs: [x], out, attr
   for (let i = 0; i < out.length; i++) out[i] = f(x[i], attributes.parameter);
 };
 
-export const unaryGradient: ReferenceKernel<UnaryAttributes> = ({ inputs: [y, dOut], out, attributes }) => {
+export const unaryGradient: ReferenceKernel<UnaryAttributes> = ({ inputs: [y, dOut], out, attributes, ties }) => {
   const derivative = DERIVATIVES[attributes.function];
-  for (let i = 0; i < out.length; i++) out[i] = dOut[i] * derivative(y[i], attributes.parameter);
+  for (let i = 0; i < out.length; i++) out[i] = dOut[i] * derivative(y[i], attributes.parameter, ties);
 };

@@ -1,5 +1,5 @@
 /** GroupNorm with LeakyReLU, as the formulas in group-norm.ts say. */
-import type { ReferenceCall, ReferenceKernel } from '../../backends/reference/kernel.ts';
+import { leakyReluDerivative, type ReferenceCall, type ReferenceKernel } from '../../backends/reference/kernel.ts';
 import type { GroupNormAttributes } from './group-norm.ts';
 
 export const groupStatistics: ReferenceKernel<GroupNormAttributes> = ({ inputs: [x], out, attributes: { eps } }) => {
@@ -43,7 +43,7 @@ export const groupNorm: ReferenceKernel<GroupNormAttributes> = (call) => {
 export const groupNormSums: ReferenceKernel<GroupNormAttributes> = (call) => {
   const dOut = call.inputs[4];
   forEachElement(call, (at, channel, h, z) => {
-    const dz = dOut[at] * (z > 0 ? 1 : call.attributes.slope);
+    const dz = dOut[at] * leakyReluDerivative(z, call.attributes.slope, call.ties);
     call.out[2 * channel] += dz;
     call.out[2 * channel + 1] += dz * h;
   });
@@ -64,7 +64,7 @@ export const groupNormInputGradient: ReferenceKernel<GroupNormAttributes> = (cal
       sumDz += weight * sums[2 * (first + i)];
       sumDzH += weight * sums[2 * (first + i) + 1];
     }
-    const dz = dOut[at] * (z > 0 ? 1 : attributes.slope);
+    const dz = dOut[at] * leakyReluDerivative(z, attributes.slope, call.ties);
     const r = statistics[2 * Math.floor(sampleAndChannel / channelsPerGroup) + 1];
     out[at] = r * (gamma[channel] * dz - (sumDz + h * sumDzH) / (voxels * channelsPerGroup));
   });

@@ -1,5 +1,5 @@
 /** Max-pooling and its gradient, as pool.ts says. */
-import type { ReferenceKernel } from '../../backends/reference/kernel.ts';
+import { isOtherSide, type ReferenceKernel } from '../../backends/reference/kernel.ts';
 import type { Shape } from '../../graph.ts';
 
 /** Calls `visit` for each window of x (N, C, D, H, W): the flat index of the result, of the window's first greatest voxel, and of the second. */
@@ -32,9 +32,7 @@ export const maxPool: ReferenceKernel<undefined> = ({ inputs: [x], inputShapes: 
 
 export const maxPoolGradient: ReferenceKernel<undefined> = ({ inputs: [x, dOut], out, shape, ties }) => {
   forEachWindow(x, shape, (at, greatest, second) => {
-    const gap = x[greatest] - x[second];
     // equal ones are no matter of rounding: the first is meant
-    const other = ties !== undefined && gap > 0 && gap <= ties.tolerance && ties.takesSecond(gap);
-    out[other ? second : greatest] = dOut[at];
+    out[isOtherSide(x[greatest] - x[second], ties) ? second : greatest] = dOut[at];
   });
 };
