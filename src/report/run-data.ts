@@ -51,6 +51,8 @@ const stepSchema = z.object({
   /** What clipping multiplied the gradients by; null where they are not clipped. */
   clipFactor: number.default(null),
   stepSeconds: number.default(null),
+  /** What was computed anew before the step: DeepCluster's clusters. */
+  refreshSeconds: number.default(null),
   /** Of the step's time, the share that computing waited for input. */
   waitShare: number.default(null),
   /** Of a step that several processes share: seconds that this one waited for others, and exchanged sums. */

@@ -57,6 +57,7 @@ export function facts({ run, steps, evaluations }: RunData): Html {
   const done = Math.max(steps.at(-1)?.step ?? 0, evaluations.at(-1)?.step ?? 0);
   const times_ = steps.map(({ stepSeconds }) => stepSeconds).filter(isNumber);
   const typicalSeconds = times_.toSorted((a, b) => a - b)[times_.length >> 1];
+  const between = steps.reduce((sum, { refreshSeconds }) => sum + (refreshSeconds ?? 0), 0);
   const waiting = mean(steps.map(({ waitShare }) => waitShare));
   const skipped = steps.filter((record) => record.skipped).length;
   const rates = [...new Set(steps.map(({ learningRate }) => learningRate).filter(isNumber))];
@@ -106,7 +107,7 @@ export function facts({ run, steps, evaluations }: RunData): Html {
     [
       'Time',
       isNumber(typicalSeconds) &&
-        `${+typicalSeconds.toPrecision(2)} s per step, about ${formatDuration(typicalSeconds * done * 1000)}${waiting === null ? '' : `; ${decimals(100 * waiting, 1)}\u202f% waiting for input`}`,
+        `${+typicalSeconds.toPrecision(2)} s per step, about ${formatDuration((typicalSeconds * done + between) * 1000)}${between > 0 ? ` with ${formatDuration(between * 1000)} between steps` : ''}${waiting === null ? '' : `; ${decimals(100 * waiting, 1)}\u202f% waiting for input`}`,
     ],
     [
       'Machine',

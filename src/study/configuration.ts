@@ -60,7 +60,7 @@ const schema = z.strictObject({
       .enum(['passes', 'steps', 'time'])
       .default('passes')
       .describe(
-        'What every method gets as much of as GVSL has in `steps` steps: passes through the encoder, steps, or time, for which the step of each is measured once.',
+        'What every method gets as much of as GVSL has in `steps` steps: passes through the encoder, steps, or time, for which a step of each, and a clustering of DeepCluster, are measured once.',
       ),
     search: section('A search that is the same for every method; the validation subjects choose, after training on the task.', {
       learningRate: distinct(z.number().positive())

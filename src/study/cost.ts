@@ -3,10 +3,10 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { methodNamed } from '../methods/registry.ts';
 import type { PretrainingConfiguration } from '../methods/schema-parts.ts';
-import { readMetrics } from '../training/node/log/metrics.ts';
 import { readRunRecord } from '../training/node/run-record.ts';
 import type { Study } from './configuration.ts';
 import { methodsOf } from './methods.ts';
+import { loggedSeconds } from './pretraining.ts';
 import { pretrainedAt } from './runs.ts';
 import type { LearningRateSearch, Searches } from './search.ts';
 
@@ -20,7 +20,10 @@ export interface PretrainingCost {
   readonly images: number | null;
   /** Passes through the encoder, those between steps (DeepCluster's for its clusters) counted. */
   readonly passes: number | null;
-  /** Computing and waiting for examples, without evaluation: the median step times the steps. */
+  /**
+   * Computing and waiting for examples, without evaluation: the median step times the steps, and the median of what is computed between steps
+   * (DeepCluster's clusterings) as often as it is; null where the log does not say it.
+   */
   readonly seconds: number | null;
   readonly learningRate: number | null;
   readonly search: LearningRateSearch | null;
@@ -31,14 +34,18 @@ const numberIn = (configuration: Readonly<Record<string, unknown>> | undefined, 
   return typeof value === 'number' ? value : null;
 };
 
-/** Seconds of a typical step of a run, null if its log is not at hand. */
-async function medianStepSeconds(folder: string): Promise<number | null> {
-  const log = join(folder, 'metrics.jsonl');
-  if (!(await stat(log).catch(() => undefined))) return null;
-  const seconds = (await readMetrics(log))
-    .flatMap(({ kind, stepSeconds }) => (kind === 'step' && typeof stepSeconds === 'number' ? [stepSeconds] : []))
-    .sort((a, b) => a - b);
-  return seconds.length === 0 ? null : seconds[seconds.length >> 1];
+/** The typical of these; null of none. */
+function medianOf(seconds: readonly number[]): number | null {
+  const sorted = [...seconds].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? null;
+}
+
+/** Seconds of so many steps and refreshes of a run, by its log; null if that is not at hand. */
+async function secondsOf(folder: string, steps: number, refreshes: number): Promise<number | null> {
+  if (!(await stat(join(folder, 'metrics.jsonl')).catch(() => undefined))) return null;
+  const logged = await loggedSeconds(folder);
+  const [step, refresh] = [medianOf(logged.steps), refreshes === 0 ? 0 : medianOf(logged.refreshes)];
+  return step === null || refresh === null ? null : steps * step + refreshes * refresh;
 }
 
 /** Of every method but scratch, in the order of tables. */
@@ -52,15 +59,13 @@ export async function pretrainingCosts(study: Study, out: string, searches: Sear
     const batch = numberIn(record?.configuration, 'batch');
     const samples =
       steps !== null && batch !== null ? steps * batch * (numberIn(record?.configuration, 'accumulate') ?? 1) : null;
-    const stepSeconds = record ? await medianStepSeconds(folder) : null;
     const described = methodNamed(of)!;
     const { images, passes } = described;
     const { refresh } = await described.load();
     const configuration = record?.configuration as PretrainingConfiguration | undefined;
+    const refreshes = refresh && configuration && steps !== null ? Math.ceil(steps / refresh.every(configuration)) : 0;
     const between =
-      refresh && configuration && steps !== null
-        ? Math.ceil(steps / refresh.every(configuration)) * refresh.passes(configuration, record?.split?.training?.length ?? 0)
-        : 0;
+      refresh && configuration ? refreshes * refresh.passes(configuration, record?.split?.training?.length ?? 0) : 0;
     costs.push({
       method: name,
       title,
@@ -68,7 +73,7 @@ export async function pretrainingCosts(study: Study, out: string, searches: Sear
       steps,
       images: samples === null ? null : samples * images,
       passes: samples === null ? null : samples * passes + between,
-      seconds: steps === null || stepSeconds === null ? null : steps * stepSeconds,
+      seconds: record && steps !== null ? await secondsOf(folder, steps, refreshes) : null,
       learningRate: numberIn(record?.configuration, 'learningRate'),
       search: searches[name] ?? null,
     });
@@ -88,7 +93,7 @@ function timeText(seconds: number | null): string {
 const BUDGETS: Readonly<Record<Study['pretraining']['budget'], string>> = {
   passes: 'every method has as many passes through the encoder as GVSL in its steps',
   steps: 'every method has the steps that the study declares',
-  time: 'every method has the time that GVSL takes for its steps, by a step measured once',
+  time: "every method has the time that GVSL takes for its steps, by a step (and DeepCluster's clustering) measured once",
 };
 
 /** The table of what pre-training cost. */
@@ -114,7 +119,7 @@ export function costMarkdown(study: Study, costs: readonly PretrainingCost[]): s
   return [
     '**What pre-training cost**',
     '',
-    `Budget: ${BUDGETS[study.pretraining.budget]}. Time is the median step's times the steps, without evaluation.${searched ? ' Learning rates were searched on the validation subjects: best validation score of each.' : ''}`,
+    `Budget: ${BUDGETS[study.pretraining.budget]}. Time is the median step's times the steps, clusterings of DeepCluster added, without evaluation.${searched ? ' Learning rates were searched on the validation subjects: best validation score of each.' : ''}`,
     '',
     `| ${[...heads, ...(searched ? ['validation by learning rate'] : [])].join(' | ')} |`,
     `| --- | ${heads

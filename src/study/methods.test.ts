@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SILENT } from '../common/progress.ts';
 import { METHODS } from '../methods/registry.ts';
+import { readMetrics } from '../training/node/log/metrics.ts';
 import { readRunRecord } from '../training/node/run-record.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import { rankStudies, ranksAcross } from './across.ts';
@@ -95,6 +96,66 @@ describe('the budget of a study', () => {
     expect(await stepsOf(500)).toBe(184);
   });
 
+  it('counts the time of its clusterings too, where it is time that every method gets as much of', async () => {
+    const timed = async (everySteps: number, seconds: object): Promise<number> =>
+      (
+        await steps(
+          await study(
+            { methods: ['scratch', 'deep-cluster', 'gvsl'] },
+            {
+              budget: 'time',
+              configuration: { ...PRETRAINING, steps: 100 },
+              methods: { 'deep-cluster': { clusters: { everySteps, count: 4 } } },
+            },
+          ),
+          { gvsl: { step: 4, refresh: 0 }, 'deep-cluster': seconds },
+        )
+      )['deep-cluster'];
+    const seconds = (count: number, everySteps: number): number => 0.5 * count + 20 * Math.ceil(count / everySteps);
+    for (const everySteps of [1, 20, 92, 800]) {
+      const found = await timed(everySteps, { step: 0.5, refresh: 20 });
+      expect(seconds(found, everySteps)).toBeLessThanOrEqual(400);
+      expect(seconds(found + 1, everySteps)).toBeGreaterThan(400);
+    }
+    // studies of older versions measured steps alone, and keep the steps that they had
+    expect(await timed(20, { step: 0.5, refresh: 0 })).toBe(800);
+  });
+
+  it('measures what a method computes between steps, and keeps it; older measurements stay as they are', async () => {
+    const of = await study(
+      { methods: ['scratch', 'deep-cluster', 'rotation'], modes: ['finetune'] },
+      { budget: 'time', methods: { 'deep-cluster': { clusters: { everySteps: 1, count: 2 } } } },
+    );
+    const report = await compare({ study: of, out: at('clustered'), progress: SILENT });
+    const measured = JSON.parse(await readFile(at('clustered', 'step-seconds.json'), 'utf8'));
+    expect(measured).toEqual({
+      gvsl: expect.any(Number),
+      rotation: expect.any(Number),
+      'deep-cluster': { step: expect.any(Number), refresh: expect.any(Number) },
+    });
+    const log = await readMetrics(at('clustered', 'pretrained', 'deep-cluster', 'metrics.jsonl'));
+    const lines = log.filter(({ kind }) => kind === 'step');
+    expect(lines.length).toBe(report.pretraining.find(({ method }) => method === 'deep-cluster')!.steps);
+    for (const { refreshSeconds } of lines) expect(refreshSeconds).toBeGreaterThan(0);
+    // the table's time has both
+    const median = (key: string): number => {
+      const values = lines.map(({ [key]: value }) => value as number).sort((a, b) => a - b);
+      return values[values.length >> 1];
+    };
+    const cost = report.pretraining.find(({ method }) => method === 'deep-cluster')!;
+    expect(cost.seconds).toBeCloseTo(lines.length * (median('stepSeconds') + median('refreshSeconds')), 9);
+
+    await mkdir(at('clustered-before'), { recursive: true });
+    const before = { gvsl: 0.5, rotation: 0.25, 'deep-cluster': 0.5 };
+    await writeFile(at('clustered-before', 'step-seconds.json'), JSON.stringify(before));
+    const again = await compare({ study: of, out: at('clustered-before'), progress: SILENT });
+    expect(again.pretraining.map(({ method, steps }) => [method, steps])).toEqual([
+      ['rotation', 4],
+      ['deep-cluster', 2],
+    ]);
+    expect(JSON.parse(await readFile(at('clustered-before', 'step-seconds.json'), 'utf8'))).toEqual(before);
+  });
+
   it("counts a method's own batch, and stretches the schedule of the learning rate", async () => {
     const configuration = { ...PRETRAINING, steps: 100, warmupSteps: 10, learningRateDecaySteps: 90 };
     const of = await study(
@@ -110,7 +171,7 @@ describe('the budget of a study', () => {
     const methods = ['scratch', 'mae', 'gvsl'];
     expect(await steps(await study({ methods }, { budget: 'steps' }))).toEqual({ mae: 2, gvsl: 2 });
     const timed = await study({ methods }, { budget: 'time', configuration: { ...PRETRAINING, steps: 100 } });
-    expect(await steps(timed, { gvsl: 3, mae: 1 })).toEqual({ mae: 300, gvsl: 100 });
+    expect(await steps(timed, { gvsl: { step: 3, refresh: 0 }, mae: { step: 1, refresh: 0 } })).toEqual({ mae: 300, gvsl: 100 });
   });
 
   it('takes keys of one method by its name, of GVSL for its ablations too', async () => {

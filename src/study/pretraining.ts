@@ -31,8 +31,14 @@ export interface PlannedPretraining {
   readonly configuration: PretrainingConfiguration;
 }
 
-/** Seconds of a step, by method. */
-export type StepSeconds = Readonly<Record<string, number>>;
+/** What a method's training takes of time: a step (with its examples and target network), and what it computes between steps each time that it does. */
+interface MethodSeconds {
+  readonly step: number;
+  readonly refresh: number;
+}
+
+/** Seconds by method. */
+export type StepSeconds = Readonly<Record<string, MethodSeconds>>;
 
 /** The configuration that a study declares for a method, with the steps of GVSL. */
 async function declared(study: Study, name: string, source: string): Promise<PlannedPretraining> {
@@ -58,8 +64,8 @@ async function declared(study: Study, name: string, source: string): Promise<Pla
 }
 
 /**
- * Steps of `perStep` passes each that, with the passes before steps 0, `every`, 2 `every`, ... (DeepCluster's for its clusters), take `total`: less by
- * no more than one such time, which the last steps would not be worth.
+ * Steps that cost `perStep` each (passes, or seconds) and that, with the cost before steps 0, `every`, 2 `every`, ... (DeepCluster's clusterings), take
+ * `total`: less by no more than one such cost, which the last steps would not be worth.
  */
 function stepsWithin(total: number, perStep: number, every: number, between: number): number {
   const period = every * perStep + between;
@@ -68,14 +74,19 @@ function stepsWithin(total: number, perStep: number, every: number, between: num
   return periods * every + Math.min(every, Math.max(0, rest));
 }
 
-/** What a method of a study takes beside its steps, and how often. */
-async function besideSteps(study: Study, { chosen, configuration }: PlannedPretraining) {
+/** What a method of a study takes beside its steps, in the budget's unit, and how often. */
+async function besideSteps(study: Study, { chosen, configuration }: PlannedPretraining, seconds: MethodSeconds) {
   const { refresh } = chosen.method;
   if (!refresh) return undefined;
+  const every = refresh.every(configuration);
+  if (study.pretraining.budget === 'time') return seconds.refresh > 0 ? { every, cost: seconds.refresh } : undefined;
   const folder = study.pretraining.cohort ?? study.cohort;
   const { training } = await pretrainFacts(folder, { ...configuration, init: SCRATCH }, chosen.method);
-  return { every: refresh.every(configuration), passes: refresh.passes(configuration, training.length) };
+  return { every, cost: refresh.passes(configuration, training.length) };
 }
+
+/** Of methods that were not measured: before a study begins, plans are checked for what else is in them. */
+const UNMEASURED: MethodSeconds = { step: 1, refresh: 0 };
 
 const scaled = (value: number | undefined, factor: number): number => Math.round((value ?? 0) * factor);
 
@@ -96,11 +107,11 @@ export async function plannedPretraining(
   const reference = (await declared(study, GVSL, source).catch(() => undefined))?.configuration ?? configuration;
   const cost = ({ batch, accumulate = 1 }: PretrainingConfiguration, method: string): number =>
     budget === 'time'
-      ? (stepSeconds[method] ?? 1)
+      ? (stepSeconds[method] ?? UNMEASURED).step
       : samplesPerStep({ batch, accumulate }) * methodNamed(baseOf(study, method))!.passes;
   const [total, perStep] = [configuration.steps * cost(reference, GVSL), cost(configuration, name)];
-  const beside = budget === 'passes' ? await besideSteps(study, { chosen, configuration }) : undefined;
-  const steps = Math.max(1, beside ? stepsWithin(total, perStep, beside.every, beside.passes) : Math.round(total / perStep));
+  const beside = await besideSteps(study, { chosen, configuration }, stepSeconds[name] ?? UNMEASURED);
+  const steps = Math.max(1, beside ? stepsWithin(total, perStep, beside.every, beside.cost) : Math.round(total / perStep));
   const factor = steps / configuration.steps;
   return {
     chosen,
@@ -114,12 +125,28 @@ export async function plannedPretraining(
 }
 
 const FILE = 'step-seconds.json';
-const secondsSchema = z.record(z.string(), z.number().positive());
+/** A number alone is a step's: of methods that compute nothing between steps; in studies of older versions, which did not measure it, of all. */
+const secondsSchema = z.record(
+  z.string(),
+  z.union([
+    z
+      .number()
+      .positive()
+      .transform((step): MethodSeconds => ({ step, refresh: 0 })),
+    z.object({ step: z.number().positive(), refresh: z.number().nonnegative() }),
+  ]),
+);
 /** Steps of which the first half is not counted: code gets faster while it runs. */
 const MEASURED_STEPS = 12;
 
-/** Measures a step of a method on a few real ones, in a folder that is removed again. */
-async function measure(study: Study, name: string, folder: string): Promise<number> {
+/** The median of what is not of the beginning; 0 of nothing. */
+function lateMedian(seconds: readonly number[]): number {
+  const late = seconds.slice(seconds.length >> 1).sort((a, b) => a - b);
+  return late[late.length >> 1] ?? 0;
+}
+
+/** Measures a method's training on a few real steps, in a folder that is removed again. */
+async function measure(study: Study, name: string, folder: string): Promise<MethodSeconds> {
   const { chosen, configuration } = await declared(study, name, 'study');
   await rm(folder, { recursive: true, force: true });
   await pretrain({
@@ -133,16 +160,20 @@ async function measure(study: Study, name: string, folder: string): Promise<numb
     },
     progress: SILENT,
   });
-  const seconds = (await readMetrics(join(folder, 'metrics.jsonl'))).flatMap(({ kind, stepSeconds }) =>
-    kind === 'step' && typeof stepSeconds === 'number' ? [stepSeconds] : [],
-  );
+  const { steps, refreshes } = await loggedSeconds(folder);
   await rm(folder, { recursive: true, force: true });
-  const late = seconds.slice(seconds.length >> 1).sort((a, b) => a - b);
-  return late[late.length >> 1];
+  return { step: lateMedian(steps), refresh: lateMedian(refreshes) };
+}
+
+/** Seconds of the steps that a run's log has, and of what was computed between steps. */
+export async function loggedSeconds(folder: string): Promise<{ readonly steps: number[]; readonly refreshes: number[] }> {
+  const lines = (await readMetrics(join(folder, 'metrics.jsonl'))).filter(({ kind }) => kind === 'step');
+  const of = (key: string): number[] => lines.flatMap(({ [key]: value }) => (typeof value === 'number' ? [value] : []));
+  return { steps: of('stepSeconds'), refreshes: of('refreshSeconds') };
 }
 
 /**
- * Seconds of a step of each method and of GVSL, for the budget `time`: measured once, by one process, and kept in the study's folder, so that a study that
+ * What each method and GVSL take of time, for the budget `time`: measured once, by one process, and kept in the study's folder, so that a study that
  * goes on gives each method the steps that it had. Empty for another budget.
  */
 export async function stepSecondsOf(work: StudyWork, names: readonly string[]): Promise<StepSeconds | typeof NOT_YET> {
@@ -156,10 +187,11 @@ export async function stepSecondsOf(work: StudyWork, names: readonly string[]): 
     folder: 'measured',
     isDone: async () => missing(await read()).length === 0,
     make: async (folder) => {
-      const known: Record<string, number> = { ...(await read()) };
+      const known: Record<string, MethodSeconds> = { ...(await read()) };
       for (const name of missing(known)) {
         known[name] = await measure(study, name, folder);
-        await writeFileAtomic(path, jsonText(known));
+        const written = Object.entries(known).map(([of, seconds]) => [of, seconds.refresh > 0 ? seconds : seconds.step]);
+        await writeFileAtomic(path, jsonText(Object.fromEntries(written)));
       }
       return true;
     },

@@ -286,15 +286,19 @@ export async function runTraining<Images, Summary extends object = object>(
   const isStopped = (): boolean => (shared ? shared.stopping : signal?.aborted === true);
 
   let refreshedAt = -1;
+  /** What that took, until the line of the step after it says so. */
+  let refreshMs: number | null = null;
   /** Computes anew what is due before the next step. A run that is resumed there does it again, from the same state to the same result. */
   const refreshIfDue = async (): Promise<void> => {
     const { step } = state;
     if (!refresh || refreshedAt === step || (memory !== undefined && step % refresh.every !== 0)) return;
+    const startMs = performance.now();
     const made = await refresh.compute(step);
     memory = made.memory;
     refreshedAt = step;
     if (examples !== training.examples) await examples.close();
     examples = await refresh.examples(step, memory);
+    refreshMs = performance.now() - startMs;
     events.scalars(step, made.scalars, now());
     progress.say(`step ${step}: ${made.text}`);
   };
@@ -344,12 +348,13 @@ export async function runTraining<Images, Summary extends object = object>(
             .map(([name, value]) => `${name} is ${value}`)
             .join(', ')}`,
         );
-      if (!finite || last || state.step % log.everySteps === 0) {
+      if (!finite || last || refreshMs !== null || state.step % log.everySteps === 0) {
         const { learningRate } = rule;
         const clipped = clipFactor === undefined ? {} : { clipFactor };
         const timing = {
           stepSeconds: stepMs / 1000,
           waitShare: waitMs / stepMs,
+          ...(refreshMs !== null && { refreshSeconds: refreshMs / 1000 }),
           ...(shared && { sharing: { ranks: shared.ranks.size, ...shared.time } }),
         };
         const record = {
@@ -367,6 +372,7 @@ export async function runTraining<Images, Summary extends object = object>(
         for (const [name, value] of Object.entries(measures)) scalars[`measure/${name}`] = value;
         for (const [name, value] of Object.entries(gradientNorm)) scalars[`gradientNorm/${name}`] = value;
         events.scalars(state.step, scalars, now());
+        refreshMs = null;
       }
       progress.advance(1, `loss ${losses.total?.toFixed(4)}`);
       if (state.skippedInRow >= configuration.maxNonFiniteSteps) {
