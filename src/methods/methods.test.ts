@@ -1,5 +1,5 @@
 /** Every named method but GVSL, trained for a few steps on a tiny cohort: what all of them promise. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -8,6 +8,7 @@ import { referenceBackend } from '../engine/backends/reference/backend.ts';
 import { STATES } from '../model/optimizer.ts';
 import { initialParameters, valuesOf } from '../model/parameters.ts';
 import { pretrain } from '../training/node/pretrain.ts';
+import { keptScalars } from '../training/testing/event-records.ts';
 import { writeTinyCohort } from '../training/testing/tiny-cohort.ts';
 import type { Judgement } from './judgement/judge.ts';
 import type { PretrainingMethod } from './method.ts';
@@ -174,6 +175,23 @@ it('deep-cluster refuses more clusters than crops, and leaves nothing behind', a
     /`clusters\.count` 1000: \d+ training subjects give \d+ crops/,
   );
   await expect(readFile(at('too-many', 'run.json'))).rejects.toThrow('ENOENT');
+});
+
+it('deep-cluster that is killed after a clustering and resumed has each step once in its events', async () => {
+  const method = await methodNamed('deep-cluster')!.load();
+  const log = { everySteps: 1, evaluateEverySteps: 0, picturesEverySteps: 0, checkpointEverySteps: 0 };
+  const until = (steps: number) => configured(method, { steps, clusters: { count: 2, everySteps: 2 }, log });
+  await run(method, 'killed', until(4));
+  await cp(at('killed', 'last'), at('last-of-4'), { recursive: true });
+  await run(method, 'killed', until(6), { resume: true });
+  // what a killed process leaves: the log of later steps, and the checkpoint before them
+  await rm(at('killed', 'last'), { recursive: true });
+  await cp(at('last-of-4'), at('killed', 'last'), { recursive: true });
+  await run(method, 'killed', until(6), { resume: true });
+  const files = (await readdir(at('killed', 'events'))).sort().map((name) => at('killed', 'events', name));
+  const kept = keptScalars(files);
+  expect(kept.get('loss/total')!.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(kept.get('clusters/inertia')!.map(({ step }) => step)).toEqual([1, 3, 5]);
 });
 
 it('knows its methods by name', () => {

@@ -53,7 +53,8 @@ export const CHART_SCRIPT = String.raw`'use strict';
               : {
                   label: series.label, stroke, width: 2, spanGaps: true, value: (_, value) => show(value),
                   dash: series.colour === '--before' ? [4, 4] : undefined,
-                  points: { show: few && !chart.series.some((other) => other.faint), size: 6, fill: ground, stroke },
+                  // what stands alone has no line
+                  points: { show: few && (!chart.series.some((other) => other.faint) || series.values.filter((value) => value != null).length < 3), size: 6, fill: ground, stroke },
                 };
           }),
         ],

@@ -1,6 +1,7 @@
 /** What each method of a study was pre-trained with, as its runs record it: steps, samples, passes, time. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { markdownCell } from '../common/markdown.ts';
 import { methodNamed } from '../methods/registry.ts';
 import type { PretrainingConfiguration } from '../methods/schema-parts.ts';
 import { readRunRecord } from '../training/node/run-record.ts';
@@ -106,7 +107,7 @@ export function costMarkdown(study: Study, costs: readonly PretrainingCost[]): s
       : '-';
   const lines = costs.map((cost) =>
     [
-      `${cost.title}${cost.given ? ' (given model)' : ''}`,
+      `${markdownCell(cost.title)}${cost.given ? ' (given model)' : ''}`,
       grouped(cost.steps),
       grouped(cost.images),
       grouped(cost.passes),

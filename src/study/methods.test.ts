@@ -13,7 +13,7 @@ import { compare } from './compare.ts';
 import type { Study } from './configuration.ts';
 import { methodsOf } from './methods.ts';
 import { plannedPretraining } from './pretraining.ts';
-import { ranksFigure } from './ranks.ts';
+import { ranksFigure, ranksMarkdown } from './ranks.ts';
 import { readStudy } from './run.ts';
 import { modesOf } from './runs.ts';
 
@@ -394,6 +394,23 @@ describe('ranks over studies', () => {
     await writeFile(at('study1', 'study.json'), JSON.stringify(finished('c', { rotation: 0.5 })));
     await expect(rankStudies([at('study0'), at('study1')], at('ranks'))).rejects.toThrow('nothing to rank');
   });
+});
+
+it('writes titles as text into its tables', () => {
+  const ranking = {
+    mode: 'finetune',
+    over: '9 tasks',
+    tasks: 9,
+    statistic: 1,
+    p: 0.3,
+    criticalDifference: 1,
+    groups: [],
+  } as const;
+  const methods = [
+    { name: 'a', title: 'a | b <i>c</i> & d' },
+    { name: 'e', title: 'e' },
+  ];
+  expect(ranksMarkdown([{ ...ranking, methods, ranks: [1, 2] }])).toContain('| a \\| b &lt;i&gt;c&lt;/i&gt; &amp; d | 1.00 |');
 });
 
 it('draws critical differences', () => {

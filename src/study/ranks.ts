@@ -4,6 +4,7 @@
  *
  * Within a study a task is a test subject, or a patient where some have several scans; over several studies a task is a study's cell (a number of labels).
  */
+import { markdownCell } from '../common/markdown.ts';
 import { compareRanks, type RankComparison } from '../metrics/ranks.ts';
 import { labelsText, MODE_TITLES, type Mode } from '../report/study-table.ts';
 import type { Study } from './configuration.ts';
@@ -119,7 +120,7 @@ export const ranksMarkdown = (rankings: readonly Ranking[]): string =>
         ...methods
           .map(({ title }, m) => ({ title, mean: ranks[m] }))
           .sort((a, b) => a.mean - b.mean)
-          .map(({ title, mean }) => `| ${title} | ${mean.toFixed(2)} |`),
+          .map(({ title, mean }) => `| ${markdownCell(title)} | ${mean.toFixed(2)} |`),
         '',
       ].join('\n'),
     )

@@ -2,6 +2,7 @@
 import { groupedByPatient } from '../cohort/patients.ts';
 import { counted, countedScans } from '../common/counted.ts';
 import { csvLine } from '../common/csv.ts';
+import { markdownCell } from '../common/markdown.ts';
 import { rangeText } from '../common/range-text.ts';
 import { type ClassifiedCase, delongTest } from '../metrics/delong.ts';
 import { bootstrapMean, holm, type Interval, wilcoxonSignedRank } from '../metrics/statistics.ts';
@@ -161,7 +162,7 @@ export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
     };
     const lines = methodsOf(study).map(
       ({ name, title, encoderOnly }) =>
-        `| ${title}${marked(encoderOnly, mode)} | ${study.labels.map((labels) => cell(rows.find((row) => row.method === name && row.mode === mode && row.labels === labels))).join(' | ')} |`,
+        `| ${markdownCell(title)}${marked(encoderOnly, mode)} | ${study.labels.map((labels) => cell(rows.find((row) => row.method === name && row.mode === mode && row.labels === labels))).join(' | ')} |`,
     );
     return [
       `**${capitalised(MODE_TITLES[mode])}**`,

@@ -299,7 +299,8 @@ export async function runTraining<Images, Summary extends object = object>(
     if (examples !== training.examples) await examples.close();
     examples = await refresh.examples(step, memory);
     refreshMs = performance.now() - startMs;
-    events.scalars(step, made.scalars, now());
+    // of the steps that follow: what resumes here takes them back with these, and writes them again
+    events.scalars(step + 1, made.scalars, now());
     progress.say(`step ${step}: ${made.text}`);
   };
 

@@ -1,6 +1,7 @@
 /** A model card (README.md of a Hugging Face folder): what the configuration says of a model, how to use it, and what is not known. */
 import { counted } from '../../../common/counted.ts';
 import { UsageError } from '../../../common/errors.ts';
+import { markdownCell } from '../../../common/markdown.ts';
 import type { ModelConfiguration } from '../../configuration.ts';
 import { usualPart } from './part.ts';
 
@@ -24,13 +25,11 @@ const INTENSITIES = {
 } as const;
 
 const list = (items: readonly string[]): string => (items.length === 0 ? 'none' : items.join(', '));
-/** Names come from users: nothing in them may end a table's cell. */
-const cell = (text: string): string => text.replaceAll(/\s+/g, ' ').replaceAll('|', '\\|');
 
 function training({ method, pretraining, training: task, step, seed }: ModelConfiguration): string[] {
   const how = [
     pretraining
-      ? `Pre-trained without labels by ${method === undefined ? 'Geometric Visual Similarity Learning (He et al., CVPR 2023, arXiv 2303.00874)' : `the method ${cell(method)} of gvsl`}.`
+      ? `Pre-trained without labels by ${method === undefined ? 'Geometric Visual Similarity Learning (He et al., CVPR 2023, arXiv 2303.00874)' : `the method ${markdownCell(method)} of gvsl`}.`
       : 'Pre-training is not recorded: the weights were imported or randomly initialised.',
     ...(task ? ['Then trained on a task.'] : []),
     ...(pretraining || task ? [`${counted(step, 'step')}; seed ${seed}. The full configuration is in \`config.json\`.`] : []),
@@ -56,8 +55,8 @@ function classes({ task }: ModelConfiguration): string[] {
   if (!task) return [];
   const rows =
     task.kind === 'segmentation'
-      ? task.labels.map(({ code, name }, channel) => `| ${channel} | ${cell(name)} | ${code} |`)
-      : task.classes.map((name, output) => `| ${output} | ${cell(name)} |`);
+      ? task.labels.map(({ code, name }, channel) => `| ${channel} | ${markdownCell(name)} | ${code} |`)
+      : task.classes.map((name, output) => `| ${output} | ${markdownCell(name)} |`);
   const head =
     task.kind === 'segmentation'
       ? ['| channel | class | label code |', '| --- | --- | --- |']

@@ -3,71 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { bytesOf, decodeMessage, double, float, type Message, readRecords, text } from '../../testing/event-records.ts';
 import { crc32c, encodeEvent } from './event-encoding.ts';
 import { openEventLog } from './events.ts';
-
-type Message = Map<number, (bigint | Uint8Array)[]>;
-
-/** Any protocol buffer, by field number: written from the wire format's description, knowing nothing of the writer. */
-function decodeMessage(bytes: Uint8Array): Message {
-  const fields: Message = new Map();
-  let at = 0;
-  const varint = (): bigint => {
-    let value = 0n;
-    for (let shift = 0n; ; shift += 7n) {
-      const byte = bytes[at++];
-      value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
-  };
-  const take = (length: number): Uint8Array => {
-    at += length;
-    return bytes.subarray(at - length, at);
-  };
-  while (at < bytes.length) {
-    const tag = Number(varint());
-    const field = tag >>> 3;
-    const value = [varint, () => take(8), () => take(Number(varint())), undefined, undefined, () => take(4)][tag & 7]!();
-    fields.set(field, [...(fields.get(field) ?? []), value]);
-  }
-  expect(at).toBe(bytes.length);
-  return fields;
-}
-
-/** Bit by bit, unlike the table of the writer. */
-function slowCrc32c(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    for (let bit = 0; bit < 8; bit++) {
-      const mix = (crc ^ (byte >> bit)) & 1;
-      crc = (crc >>> 1) ^ (mix ? 0x82f63b78 : 0);
-    }
-  }
-  return (crc ^ 0xffffffff) >>> 0;
-}
-
-function readRecords(path: string): Message[] {
-  const file = readFileSync(path);
-  const messages: Message[] = [];
-  const check = (data: Uint8Array, stored: number): void => {
-    const crc = slowCrc32c(data);
-    expect(stored).toBe((((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0);
-  };
-  for (let at = 0; at < file.length; ) {
-    const length = Number(file.readBigUInt64LE(at));
-    check(file.subarray(at, at + 8), file.readUInt32LE(at + 8));
-    const message = file.subarray(at + 12, at + 12 + length);
-    check(message, file.readUInt32LE(at + 12 + length));
-    messages.push(decodeMessage(message));
-    at += 16 + length;
-  }
-  return messages;
-}
-
-const bytesOf = (message: Message, field: number, index = 0): Uint8Array => message.get(field)![index] as Uint8Array;
-const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
-const float = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getFloat32(0, true);
-const double = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getFloat64(0, true);
 
 let folder = '';
 beforeEach(async () => {
