@@ -73,10 +73,7 @@ export function bootstrapDifference(
   );
 }
 
-/**
- * Most differences of the exact distribution; beyond, and with ties or zeros, the normal approximation. SciPy changed its own limit from 25 to
- * 50 with version 1.9; at 26 both differ by about 1e-3 of p.
- */
+/** Most differences of the exact distribution, as SciPy has it; beyond, the normal approximation. */
 const EXACT_MOST = 50;
 
 /**
@@ -103,8 +100,9 @@ export function erfc(x: number): number {
 
 /**
  * Wilcoxon's signed-rank test of paired values, two-sided: the probability of ranks so unequal if the differences were symmetric about 0.
- * Zero differences are left out (Wilcoxon's way). Up to 50 differences of distinct size the distribution is exact, else normal with the
- * correction for ties and none for continuity: the rules of SciPy 1.9 and later (`mode="auto"`).
+ * Zero differences are left out (Wilcoxon's way), and differences of equal size share the mean of their ranks. Of up to 50 differences the
+ * distribution is exact, that of all choices of their signs, ties or not: of few differences the normal approximation can be below every p that
+ * they could have. Beyond it is normal, with the correction for ties and none for continuity.
  * @returns null if no difference is left
  */
 export function wilcoxonSignedRank(
@@ -114,31 +112,34 @@ export function wilcoxonSignedRank(
   const differences = a.map((value, i) => b[i] - value).filter((difference) => difference !== 0);
   const n = differences.length;
   if (n === 0) return null;
-  const zeros = n < a.length;
   const order = differences.map((_, i) => i).sort((i, j) => Math.abs(differences[i]) - Math.abs(differences[j]));
-  let [positive, ties, tied] = [0, 0, false];
+  // twice the ranks, which are whole numbers also where they are shared
+  const ranks: number[] = [];
+  let [positive, ties] = [0, 0];
   for (let i = 0; i < n; ) {
     let end = i;
     while (end < n && Math.abs(differences[order[end]]) === Math.abs(differences[order[i]])) end++;
     const length = end - i;
-    if (length > 1) tied = true;
     ties += length ** 3 - length;
-    const rank = (i + 1 + end) / 2;
-    for (; i < end; i++) if (differences[order[i]] > 0) positive += rank;
+    const rank = i + 1 + end;
+    for (; i < end; i++) {
+      ranks.push(rank);
+      if (differences[order[i]] > 0) positive += rank;
+    }
   }
-  const total = (n * (n + 1)) / 2;
+  const total = n * (n + 1);
   const least = Math.min(positive, total - positive);
-  if (n <= EXACT_MOST && !tied && !zeros) {
+  if (n <= EXACT_MOST) {
     // how many of the 2^n choices of signs give each sum of ranks
     const ways = new Float64Array(total + 1);
     ways[0] = 1;
-    for (let rank = 1; rank <= n; rank++) for (let sum = total; sum >= rank; sum--) ways[sum] += ways[sum - rank];
+    for (const rank of ranks) for (let sum = total; sum >= rank; sum--) ways[sum] += ways[sum - rank];
     let below = 0;
     for (let sum = 0; sum <= least; sum++) below += ways[sum];
     return { p: Math.min(1, (2 * below) / 2 ** n), exact: true };
   }
   const deviation = Math.sqrt((n * (n + 1) * (2 * n + 1) - ties / 2) / 24);
-  return { p: erfc(Math.abs(positive - total / 2) / deviation / Math.SQRT2), exact: false };
+  return { p: erfc(Math.abs(positive - total / 2) / 2 / deviation / Math.SQRT2), exact: false };
 }
 
 /**
