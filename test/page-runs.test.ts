@@ -54,12 +54,12 @@ describe.skipIf(SKIPPED !== '')(`runs in the page${SKIPPED}`, () => {
     await mkdir(at('broken'));
     await writeFile(at('broken', 'run.json'), '{');
     await writeFile(at('broken', 'metrics.jsonl'), 'no line\n{"kind":"step","step":4,"loss":{"total":1}}\n');
-    await mkdir(at('study', 'runs', 'mae-finetune-4-seed1'), { recursive: true });
+    await mkdir(at('study', 'runs', 'mae-finetune-4-seed7'), { recursive: true });
     await writeFile(at('study', 'table.csv'), TABLE);
     await writeFile(at('study', 'ranks.svg'), SVG);
-    await writeFile(at('study', 'runs', 'mae-finetune-4-seed1', 'run.json'), '{"task":{"kind":"segmentation","labels":[]}}');
+    await writeFile(at('study', 'runs', 'mae-finetune-4-seed7', 'run.json'), '{"task":{"kind":"segmentation","labels":[]}}');
     const subjects = [{ id: 'patient <1>', dice: [0.5, 0.7] }];
-    await writeFile(at('study', 'runs', 'mae-finetune-4-seed1', 'test.json'), JSON.stringify({ step: 1, summary: {}, subjects }));
+    await writeFile(at('study', 'runs', 'mae-finetune-4-seed7', 'test.json'), JSON.stringify({ step: 1, summary: {}, subjects }));
     // a hundred thousand steps, one of which jumps
     await mkdir(at('long'));
     const lines = Array.from({ length: 100_000 }, (_, i) =>
@@ -101,10 +101,10 @@ describe.skipIf(SKIPPED !== '')(`runs in the page${SKIPPED}`, () => {
       'long',
       'medium',
       'nothing',
-      'study/runs/mae-finetune-4-seed1',
+      'study/runs/mae-finetune-4-seed7',
     ]);
     await page.click('#runs-table thead button:text("Run")');
-    expect((await names())[0]).toBe('study/runs/mae-finetune-4-seed1');
+    expect((await names())[0]).toBe('study/runs/mae-finetune-4-seed7');
     expect(await hash()).toBe('#runs?sort=-name');
     const row = await text('#runs-table tr:has-text("heart/one")');
     expect(row).toMatch(/GVSL, whole\s.*600 of 600\s+finished\s+landmark error 7\.50\smm/);

@@ -46,9 +46,15 @@ export function studyTable(csv: string): StudyTableRow[] {
 export const labelsText = (labels: number | string): string =>
   labels === 'all' ? 'all labels' : counted(Number(labels), 'label');
 
+const runsOfCell = (method: string, mode: string, labels: number | string): string => `${method}-${mode}-${labels}-seed`;
 /** A training's folder inside its study: runs/mae-linear-4-seed1. */
 export const studyRunName = (method: string, mode: string, labels: number | string, seed: number): string =>
-  `${method}-${mode}-${labels}-seed${seed}`;
+  `${runsOfCell(method, mode, labels)}${seed}`;
+/** The trainings of a cell among the paths of folders, whatever seeds the study has. @param runs the path of the study's runs */
+export function studyRunsOf(paths: Iterable<string>, runs: string, ...cell: Parameters<typeof runsOfCell>): string[] {
+  const start = `${runs}/${runsOfCell(...cell)}`;
+  return [...paths].filter((path) => path.startsWith(start) && /^\d+$/.test(path.slice(start.length)));
+}
 
 const testSchema = z.object({
   subjects: z.array(z.object({ id: z.string(), dice: z.array(z.number().nullable()).optional().catch(undefined) })),

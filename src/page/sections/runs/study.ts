@@ -8,7 +8,7 @@ import {
   MODE_TITLES,
   type Mode,
   type StudyTableRow,
-  studyRunName,
+  studyRunsOf,
   studyTable,
   subjectScores,
 } from '../../../report/study-table.ts';
@@ -67,11 +67,9 @@ async function subjectTable(
   for (const { mode, labels } of cells) {
     const own = rows.filter((row) => row.mode === mode && row.labels === labels);
     const scores = await Promise.all(
-      own.map(async ({ method, seeds }) => {
+      own.map(async ({ method }) => {
         const found = new Map<string, number[]>();
-        for (let seed = 1; seed <= Math.max(seeds ?? 1, 1); seed++) {
-          const run = joined(path, `runs/${studyRunName(method, mode, labels, seed)}`);
-          if (!tested.has(run)) continue;
+        for (const run of studyRunsOf(tested, joined(path, 'runs'), method, mode, labels)) {
           for (const [id, score] of subjectScores(await source.text(joined(run, 'test.json'))))
             found.set(id, [...(found.get(id) ?? []), score]);
         }
