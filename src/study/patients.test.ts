@@ -11,7 +11,7 @@ import { checkStudy } from './check.ts';
 import { compare } from './compare.ts';
 import { studyRanks } from './ranks.ts';
 import { readStudy } from './run.ts';
-import { studyMarkdown, studyRows } from './tables.ts';
+import { emptySubjectsMarkdown, studyMarkdown, studyRows } from './tables.ts';
 
 let folder: string;
 const at = (...names: string[]): string => join(folder, ...names);
@@ -41,6 +41,19 @@ const result = (method: string, patients: readonly (readonly number[])[], isKnow
   subjects: patients.flatMap((scans, p) =>
     scans.map((dice, k) => ({ id: `sub-${p}_ses-${k}`, ...(isKnown && { patient: `sub-${p}` }), dice: [dice] })),
   ),
+});
+
+it('says where subjects with empty label maps have a score in some trainings alone', () => {
+  const of = (method: string, ...dice: (number | null)[]) => ({
+    ...result(method, []),
+    subjects: dice.map((value, k) => ({ id: `s${k}`, dice: [value] })),
+  });
+  const said = (...results: object[]) => emptySubjectsMarkdown(DECLARED as never, results as never);
+  // the first finds nothing where nothing is, twice; the second finds something once
+  const results = [of('scratch', 0.8, 0.9, null, null), of('rotation', 0.8, 0.9, 0, null)];
+  expect(said(...results)).toContain('Empty label maps: 1 test subject with Dice 0 in some trainings');
+  expect(studyRows(DECLARED as never, results as never)[1].difference).toMatchObject({ mean: 0, count: 2 });
+  expect(said(results[0])).toBe('');
 });
 
 describe('a study of patients with several scans', () => {

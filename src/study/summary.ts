@@ -2,7 +2,7 @@
 import type { Study } from './configuration.ts';
 import { costMarkdown, type PretrainingCost } from './cost.ts';
 import { type Ranking, ranksMarkdown, studyRanks } from './ranks.ts';
-import { type StudyRow, studyCsv, studyMarkdown, studyRows } from './tables.ts';
+import { emptySubjectsMarkdown, type StudyRow, studyCsv, studyMarkdown, studyRows } from './tables.ts';
 import type { StudyRunResult } from './task-result.ts';
 
 export interface StudySummary {
@@ -20,6 +20,11 @@ export function summarizeStudy(
 ): StudySummary {
   const rows = studyRows(study, results);
   const ranks = studyRanks(study, results);
-  const parts = [studyMarkdown(study, rows), ranksMarkdown(ranks), costMarkdown(study, pretraining)];
+  const parts = [
+    studyMarkdown(study, rows),
+    emptySubjectsMarkdown(study, results),
+    ranksMarkdown(ranks),
+    costMarkdown(study, pretraining),
+  ];
   return { rows, ranks, markdown: parts.filter((part) => part !== '').join('\n'), csv: studyCsv(rows) };
 }

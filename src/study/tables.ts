@@ -189,6 +189,22 @@ export function studyMarkdown(study: Study, rows: readonly StudyRow[]): string {
   return `${what}${over}. Below: difference to ${study.baseline}, paired by test subject${scans && ` (${scans})`}, with its ${test}; Holm: p corrected for the ${counted(comparisons, 'comparison')} of this table (Holm 1979).${note}\n\n${parts.join('\n')}`;
 }
 
+/**
+ * Of test subjects with an empty label map: those that some trainings have a Dice of (0: they found something) and others have not (they rightly found
+ * nothing). '' without any.
+ */
+export function emptySubjectsMarkdown({ task }: Pick<Study, 'task'>, results: readonly StudyRunResult[]): string {
+  if (task !== 'segmentation') return '';
+  const scored = new Map<string, Set<boolean>>();
+  for (const { subjects } of results)
+    for (const subject of subjects)
+      scored.set(subject.id, (scored.get(subject.id) ?? new Set<boolean>()).add(subjectDice(subject) !== null));
+  const count = [...scored.values()].filter(({ size }) => size > 1).length;
+  return count === 0
+    ? ''
+    : `Empty label maps: ${counted(count, 'test subject')} with Dice 0 in some trainings, which found something, and without a Dice in others, which rightly found nothing. Means are over the subjects with a Dice; differences and ranks over those that have one with each of the methods compared, so they do not count this.\n`;
+}
+
 export const studyCsv = (rows: readonly StudyRow[]): string =>
   [
     'method,mode,labels,seeds,mean,deviation,difference,low,high,p,pHolm',
