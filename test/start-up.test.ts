@@ -60,6 +60,7 @@ const LIGHT = [
   'training/task/presets.js',
   'methods/descriptions.js',
   'methods/registry.js',
+  'cohort/prepare-options.js',
   'cohort/reasons.js',
   'common/version.js',
   'package commander',
