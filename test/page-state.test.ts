@@ -63,8 +63,10 @@ describe.skipIf(SKIPPED !== '')(`the page while something is under way${SKIPPED}
 
   it('learns from the images that are left when one is closed meanwhile, and ends quietly when nothing is left to learn from', async () => {
     // in the page itself, since a click from here may come too late
-    const clicking = (first: string, phase: string, then: string): Promise<unknown> =>
-      page.evaluate(`new Promise((resolve) => {
+    const clicking = async (first: string, phase: string, then: string): Promise<void> => {
+      // the images of an example are listed before its model is ready
+      await expect.poll(() => page.isEnabled(first)).toBe(true);
+      await page.evaluate(`new Promise((resolve) => {
         const status = document.getElementById('teach-status');
         const observer = new MutationObserver(() => {
           if (!status.textContent.includes('${phase}')) return;
@@ -75,6 +77,7 @@ describe.skipIf(SKIPPED !== '')(`the page while something is under way${SKIPPED}
         observer.observe(status, { childList: true, characterData: true, subtree: true });
         document.querySelector('${first}').click();
       })`);
+    };
     for (const phase of ['features of', 'segmenting']) {
       await reopen();
       if ((await text('teach-kept-text')) !== '') await page.click('#teach-discard');
