@@ -7,7 +7,7 @@ import type { PretrainingConfiguration } from '../methods/schema-parts.ts';
 import { readRunRecord } from '../training/node/run-record.ts';
 import type { Study } from './configuration.ts';
 import { methodsOf } from './methods.ts';
-import { loggedSeconds } from './pretraining.ts';
+import { loggedSeconds, typicalOf } from './pretraining.ts';
 import { pretrainedAt } from './runs.ts';
 import type { LearningRateSearch, Searches } from './search.ts';
 
@@ -35,17 +35,11 @@ const numberIn = (configuration: Readonly<Record<string, unknown>> | undefined, 
   return typeof value === 'number' ? value : null;
 };
 
-/** The typical of these; null of none. */
-function medianOf(seconds: readonly number[]): number | null {
-  const sorted = [...seconds].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? null;
-}
-
 /** Seconds of so many steps and refreshes of a run, by its log; null if that is not at hand. */
 async function secondsOf(folder: string, steps: number, refreshes: number): Promise<number | null> {
   if (!(await stat(join(folder, 'metrics.jsonl')).catch(() => undefined))) return null;
   const logged = await loggedSeconds(folder);
-  const [step, refresh] = [medianOf(logged.steps), refreshes === 0 ? 0 : medianOf(logged.refreshes)];
+  const [step, refresh] = [typicalOf(logged.steps), refreshes === 0 ? 0 : typicalOf(logged.refreshes)];
   return step === null || refresh === null ? null : steps * step + refreshes * refresh;
 }
 

@@ -139,11 +139,14 @@ const secondsSchema = z.record(
 /** Steps of which the first half is not counted: code gets faster while it runs. */
 const MEASURED_STEPS = 12;
 
-/** The median of what is not of the beginning; 0 of nothing. */
-function lateMedian(seconds: readonly number[]): number {
-  const late = seconds.slice(seconds.length >> 1).sort((a, b) => a - b);
-  return late[late.length >> 1] ?? 0;
+/** The typical of these seconds (the upper median); null of none. */
+export function typicalOf(seconds: readonly number[]): number | null {
+  const sorted = [...seconds].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? null;
 }
+
+/** The same of what is not of the beginning; 0 of none. */
+const typicalLater = (seconds: readonly number[]): number => typicalOf(seconds.slice(seconds.length >> 1)) ?? 0;
 
 /** Measures a method's training on a few real steps, in a folder that is removed again. */
 async function measure(study: Study, name: string, folder: string): Promise<MethodSeconds> {
@@ -162,7 +165,7 @@ async function measure(study: Study, name: string, folder: string): Promise<Meth
   });
   const { steps, refreshes } = await loggedSeconds(folder);
   await rm(folder, { recursive: true, force: true });
-  return { step: lateMedian(steps), refresh: lateMedian(refreshes) };
+  return { step: typicalLater(steps), refresh: typicalLater(refreshes) };
 }
 
 /** Seconds of the steps that a run's log has, and of what was computed between steps. */

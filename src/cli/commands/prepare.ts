@@ -40,7 +40,7 @@ function three(option: string, text: string, whole: boolean): Xyz {
 
 function choice<Value extends string>(option: string, text: string | undefined, values: readonly Value[]): Value {
   const value = values.find((v) => v === text);
-  if (value === undefined) throw new UsageError(`${option} ${text ?? 'is missing'}: expected ${values.join(' or ')}`);
+  if (value === undefined) throw new UsageError(`${option} ${text ?? 'is missing'}: expected one of ${values.join(', ')}`);
   return value;
 }
 

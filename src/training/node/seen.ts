@@ -62,7 +62,10 @@ export const sightOfPretraining = (
   configuration: PretrainingConfiguration,
   parts: Readonly<Record<'training' | 'heldOut', readonly Subject[]>>,
 ): Sight => ({
-  ...{ name, kind: RUN_KINDS.pretrain, folder, images: parts.training },
+  name,
+  kind: RUN_KINDS.pretrain,
+  folder,
+  images: parts.training,
   labels: choosing(configuration, parts),
 });
 
@@ -117,7 +120,10 @@ export async function sightsOfModel(
       sights.push(
         record.kind === RUN_KINDS.train
           ? {
-              ...{ name, kind: RUN_KINDS.train, folder: of.folder, images: [] },
+              name,
+              kind: RUN_KINDS.train,
+              folder: of.folder,
+              images: [],
               labels: [...part('training'), ...(isBest ? part('validation') : [])],
             }
           : {
